@@ -1,0 +1,5 @@
+//! Who may do what.
+
+mod subject;
+
+pub use subject::{Labels, Subject};
