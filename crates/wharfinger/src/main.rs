@@ -1,2 +1,18 @@
-//! wharfinger
-fn main() {}
+//! `wharfinger`: a private container registry with token authentication, in one program.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run(std::env::args_os().collect()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprint!("{failure}");
+            failure.exit_code()
+        }
+    }
+}

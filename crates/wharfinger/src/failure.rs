@@ -1,0 +1,91 @@
+//! How a command fails: one `error:` line, what caused it, a `hint:`, and an exit code that scripts can rely on.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Who is at fault, which decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What was asked for was looked at and is not so: a check that found errors, a token that does not verify. Exit 1.
+    Negative,
+    /// The command line or a file it names is wrong. Exit 2.
+    Usage,
+    /// The machine or a server did not do its part. Exit 3.
+    Trouble,
+}
+
+/// Why a command ended without success.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn negative(message: impl Into<String>) -> Self {
+        Self::new(Kind::Negative, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    pub(crate) fn trouble(message: impl Into<String>) -> Self {
+        Self::new(Kind::Trouble, message)
+    }
+
+    /// Adds `error` and everything it came from.
+    pub(crate) fn caused_by(mut self, error: &dyn Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds what the reader can do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.kind {
+            Kind::Negative => 1,
+            Kind::Usage => 2,
+            Kind::Trouble => 3,
+        })
+    }
+
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), causes: Vec::new(), hint: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        writeln!(f)?;
+        self.hint.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_cause_and_hint_once_each() {
+        let cause = std::io::Error::other("disk on fire");
+        let failure = Failure::trouble("cannot write key.pem").caused_by(&cause).hint("put it out");
+        assert_eq!(failure.to_string(), "error: cannot write key.pem: disk on fire\nhint: put it out\n");
+        assert_eq!(Failure::negative("no").to_string(), "error: no\n");
+    }
+}
