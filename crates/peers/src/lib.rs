@@ -1,1 +1,34 @@
-//! peers
+//! Starts the real programs that the tests speak with: registries, container engines, clients.
+//!
+//! What a token server is worth shows in what other people's programs make of its tokens, so the end-to-end tests run
+//! those programs themselves. A *peer* is one of them: a *daemon* ([`Registry`], [`Docker`], …) lives in a temporary
+//! directory, listens on a loopback port that was free, is waited for until it answers, writes its log to a file, and
+//! is stopped with everything it started when the value is dropped, or when the test's process dies. A *client*
+//! ([`skopeo`](mod@skopeo), [`crane`](mod@crane), …) runs once, within a time limit, and hands back its [`Output`].
+//!
+//! A peer that is not installed fails the test with the line that installs it; nothing is skipped.
+//!
+//! ```no_run
+//! let registry = peers::registry2(&peers::RegistryConfig::default());
+//! let answer = peers::http::get(&registry.url("/v2/"));
+//! assert_eq!(answer.status, 200, "{}", registry.log());
+//! ```
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "this crate is part of the tests: a peer that does not do its part fails the test on the spot"
+)]
+
+mod daemon;
+pub mod http;
+mod output;
+mod port;
+mod program;
+mod registry;
+mod wait;
+
+pub use daemon::{Daemon, Signal};
+pub use output::{Output, run, run_with_input};
+pub use program::program;
+pub use registry::{Auth, Registry, RegistryConfig, Trust, registry2, registry3};

@@ -1,0 +1,239 @@
+//! A program that runs beside the test and does not outlive it.
+//!
+//! Each daemon leads a process group of its own, so that what it started can be ended with it, and has a *guard*: a
+//! small shell that waits on a pipe from the test's process and kills the group when the pipe breaks, which is how a
+//! test that was itself killed still leaves nothing behind.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddrV4;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::{port, program, wait};
+
+/// How long a daemon may take to be ready. Generous: two cores may be building something else.
+const READY: Duration = Duration::from_secs(60);
+/// How long a daemon may take to end once asked to.
+const STOP: Duration = Duration::from_secs(10);
+/// How often another port is tried when somebody was quicker to take the one that was free.
+const PORTS: usize = 10;
+
+/// What can be said to a running daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Read the configuration again.
+    Hangup,
+    /// End in good order.
+    Terminate,
+    /// End at once.
+    Kill,
+}
+
+/// A running program, stopped with all its children when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    guard: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `command`, its standard output and error going to the file `log`.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+        let file = File::create(log).unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle of the log file"))
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { guard: guard(child.id()), child, log: log.to_owned() }
+    }
+
+    /// Starts the program that `command` makes for an address, and waits until it listens there. When somebody else
+    /// took the port meanwhile the program ends, and another port is tried.
+    ///
+    /// # Panics
+    /// When the program ends for another reason, or does not listen in time; the message holds its log.
+    pub(crate) fn start_on_port(log: &Path, mut command: impl FnMut(SocketAddrV4) -> Command) -> (Self, SocketAddrV4) {
+        for _ in 0..PORTS {
+            let address = port::free();
+            let mut daemon = Self::start(&mut command(address), log);
+            let ready = daemon.until(|daemon| port::is_listened_on_by(address.port(), daemon.id()).then_some(()));
+            match ready {
+                Some(()) => return (daemon, address),
+                None if is_in_use(&daemon.log()) => {}
+                None => panic!("{:?} does not listen on {address}:\n{}", command(address), daemon.log()),
+            }
+        }
+        panic!("no port stayed free in {PORTS} attempts");
+    }
+
+    /// Asks `probe` until it has an answer; `None` when the daemon ended or its time is up.
+    pub(crate) fn until<T>(&mut self, mut probe: impl FnMut(&Self) -> Option<T>) -> Option<T> {
+        wait::until(READY, || match probe(self) {
+            Some(answer) => Some(Some(answer)),
+            None => self.ended().map(|_| None),
+        })
+        .flatten()
+    }
+
+    /// The process's id, which is its group's too.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it wrote until now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Sends `signal` to the process alone, not to what it started.
+    pub fn signal(&self, signal: Signal) {
+        send(signal, &self.id().to_string());
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child process")
+    }
+
+    /// Waits until it ended by itself, or after a [`Signal`].
+    ///
+    /// # Panics
+    /// When it still runs after 10 s.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait::until(STOP, || self.ended()).unwrap_or_else(|| panic!("still running after {STOP:?}:\n{}", self.log()))
+    }
+
+    /// Asks it to end, waits, and kills what is left of its group.
+    pub fn stop(&mut self) {
+        if self.ended().is_none() {
+            self.signal(Signal::Terminate);
+            let _ = wait::until(STOP, || self.ended());
+        }
+        send(Signal::Kill, &format!("-{}", self.id()));
+        let _ = self.child.wait();
+        release(&mut self.guard);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The guard of the process group `group`. A line on its standard input sends it home.
+fn guard(group: u32) -> Child {
+    Command::new(program("sh"))
+        .args(["-c", "read -r released || kill -KILL \"-$0\"", &group.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("a shell to guard the daemon")
+}
+
+fn release(guard: &mut Child) {
+    if let Some(mut pipe) = guard.stdin.take() {
+        let _ = pipe.write_all(b"released\n");
+    }
+    let _ = guard.wait();
+}
+
+/// Through the program `kill`: sending a signal from here would take unsafe code or another dependency. That there is
+/// nobody left to receive it is no error.
+fn send(signal: Signal, target: &str) {
+    let name = match signal {
+        Signal::Hangup => "-HUP",
+        Signal::Terminate => "-TERM",
+        Signal::Kill => "-KILL",
+    };
+    let _ = Command::new(program("kill")).args([name, "--", target]).stderr(Stdio::null()).status();
+}
+
+fn is_in_use(log: &str) -> bool {
+    log.to_lowercase().contains("address already in use")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new(program("sh"));
+        command.args(["-c", script]);
+        command
+    }
+
+    fn is_alive(id: &str) -> bool {
+        // A zombie nobody waits for has no command line any more.
+        fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty())
+    }
+
+    /// The ids that a script printed, once it printed `count` of them.
+    fn ids(daemon: &mut Daemon, count: usize) -> Vec<String> {
+        daemon
+            .until(|daemon| {
+                let ids: Vec<_> = daemon.log().split_whitespace().map(str::to_owned).collect();
+                (ids.len() == count).then_some(ids)
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn dropping_it_ends_what_it_started_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "sleep 600 & echo $$ $!; trap '' TERM; sleep 600 & echo $!; wait";
+        let mut daemon = Daemon::start(&mut shell(script), &directory.path().join("log"));
+        let ids = ids(&mut daemon, 3);
+        assert!(ids.iter().all(|id| is_alive(id)), "{ids:?}");
+        daemon.signal(Signal::Kill);
+        drop(daemon);
+        let gone = wait::until(STOP, || ids.iter().all(|id| !is_alive(id)).then_some(()));
+        assert!(gone.is_some(), "still running: {ids:?}");
+    }
+
+    #[test]
+    fn the_guard_ends_it_when_nobody_is_left_to_do_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start(&mut shell("sleep 600 & echo $$ $!; wait"), &directory.path().join("log"));
+        let ids = ids(&mut daemon, 2);
+        // What the kernel does to our end of the pipe when this process dies.
+        drop(daemon.guard.stdin.take());
+        daemon.wait();
+        assert!(wait::until(STOP, || (!is_alive(&ids[1])).then_some(())).is_some());
+    }
+
+    #[test]
+    fn another_port_is_tried_when_the_first_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut attempts = 0;
+        let registry = crate::RegistryConfig::default();
+        let (daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
+            attempts += 1;
+            if attempts < 3 {
+                shell("echo listen tcp: bind: address already in use; exit 1")
+            } else {
+                registry.command("docker-registry", directory.path(), address)
+            }
+        });
+        assert_eq!(attempts, 3);
+        assert!(daemon.log().contains(&format!("listening on {address}")));
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot read the moon")]
+    fn a_daemon_that_does_not_start_shows_its_log() {
+        let directory = tempfile::tempdir().unwrap();
+        Daemon::start_on_port(&directory.path().join("log"), |_| shell("echo cannot read the moon; exit 1"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Where a peer's program is, and what to type when it is not there.
+
+use std::env;
+use std::path::PathBuf;
+
+/// The programs that are not called like the Debian package they come in. `None`: not a Debian package, or not in the
+/// version that the tests need.
+const PACKAGES: &[(&str, Option<&str>)] = &[
+    ("crane", None),
+    ("ctr", Some("containerd")),
+    ("docker", Some("docker.io")),
+    ("dockerd", Some("docker.io")),
+    ("htpasswd", Some("apache2-utils")),
+    ("nginx", Some("nginx-light")),
+    ("php", Some("php-cli")),
+    ("regctl", None),
+    ("registry", None),
+    ("unshare", Some("util-linux")),
+];
+
+/// The path of the program called `name`.
+///
+/// # Panics
+/// When it is not installed; the message holds the line that installs it.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    directories()
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed. To install it: {}", install_line(name)))
+}
+
+/// `/usr/bin` and `/usr/sbin` come before `PATH`: the packages' programs are the ones whose versions fit together (a
+/// `docker` of another source may be too new for the package's daemon). What Go installed is rarely on `PATH`.
+fn directories() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    ["/usr/bin", "/usr/sbin"]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(env::split_paths(&path).collect::<Vec<_>>())
+        .chain(go())
+}
+
+fn go() -> impl Iterator<Item = PathBuf> {
+    let installed = env::var_os("GOBIN").map(PathBuf::from);
+    let workspace = env::var_os("GOPATH").map(|path| PathBuf::from(path).join("bin"));
+    let home = env::home_dir().map(|home| home.join("go/bin"));
+    installed.into_iter().chain(workspace).chain(home)
+}
+
+fn install_line(name: &str) -> String {
+    match PACKAGES.iter().find(|(program, _)| *program == name) {
+        Some((_, Some(package))) => format!("apt-get install {package} (or scripts/install-test-peers)"),
+        Some((_, None)) => "scripts/install-test-peers".to_owned(),
+        None => format!("apt-get install {name} (or scripts/install-test-peers)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_every_machine_has() {
+        assert!(program("sh").is_file());
+    }
+
+    #[test]
+    #[should_panic(expected = "no-such-peer is not installed. To install it: apt-get install no-such-peer")]
+    fn a_missing_peer_is_a_failure_with_the_line_that_installs_it() {
+        let _ = program("no-such-peer");
+    }
+
+    #[test]
+    fn install_lines_name_the_package_not_the_program() {
+        assert_eq!(install_line("ctr"), "apt-get install containerd (or scripts/install-test-peers)");
+        assert_eq!(install_line("crane"), "scripts/install-test-peers");
+    }
+}

@@ -1,0 +1,179 @@
+//! Distribution's registry, 2.8 and 3: the programs that have to believe our tokens.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Daemon, program};
+
+/// Who may use a registry.
+#[derive(Clone, Debug, Default)]
+pub enum Auth {
+    /// Everybody.
+    #[default]
+    None,
+    /// The users of an htpasswd file.
+    Htpasswd(PathBuf),
+    /// The bearers of a token (`auth.token`).
+    Token {
+        /// The token server's URL.
+        realm: String,
+        /// This registry's name, the `aud` it wants.
+        service: String,
+        /// The `iss` it wants.
+        issuer: String,
+        /// The keys it believes.
+        trust: Trust,
+    },
+}
+
+/// The file that tells a registry whose tokens to believe.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Certificates, as PEM (`rootcertbundle`).
+    Bundle(PathBuf),
+    /// A JSON Web Key Set (`jwks`; since registry 3).
+    Jwks(PathBuf),
+}
+
+/// What a registry is started with.
+#[derive(Clone, Debug, Default)]
+pub struct RegistryConfig {
+    /// Who may use it.
+    pub auth: Auth,
+    /// Certificate and key, as PEM, when it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl RegistryConfig {
+    /// The command that runs the registry `name` on `address`, with its files in `directory`.
+    pub(crate) fn command(&self, name: &str, directory: &Path, address: SocketAddrV4) -> Command {
+        let file = directory.join("config.yml");
+        fs::write(&file, self.yaml(directory, address)).expect("the registry's configuration");
+        let mut command = Command::new(program(name));
+        // Registry 3 would look for a collector of traces.
+        command.arg("serve").arg(file).env("OTEL_TRACES_EXPORTER", "none");
+        command
+    }
+
+    fn yaml(&self, directory: &Path, address: SocketAddrV4) -> String {
+        let root = quoted(&directory.join("data"));
+        let tls = self.tls.as_ref().map_or_else(String::new, |(certificate, key)| {
+            format!(", tls: {{certificate: {}, key: {}}}", quoted(certificate), quoted(key))
+        });
+        let auth = match &self.auth {
+            Auth::None => String::new(),
+            Auth::Htpasswd(path) => format!("auth: {{htpasswd: {{realm: tests, path: {}}}}}\n", quoted(path)),
+            Auth::Token { realm, service, issuer, trust } => {
+                let trust = match trust {
+                    Trust::Bundle(path) => format!("rootcertbundle: {}", quoted(path)),
+                    Trust::Jwks(path) => format!("jwks: {}", quoted(path)),
+                };
+                format!("auth: {{token: {{realm: {realm:?}, service: {service:?}, issuer: {issuer:?}, {trust}}}}}\n")
+            }
+        };
+        format!(
+            "version: 0.1\n\
+             log: {{level: debug}}\n\
+             storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}\n\
+             http: {{addr: {:?}, secret: tests{tls}}}\n\
+             {auth}",
+            address.to_string(),
+        )
+    }
+}
+
+/// A running registry.
+#[derive(Debug)]
+pub struct Registry {
+    daemon: Daemon,
+    address: SocketAddrV4,
+    scheme: &'static str,
+    _directory: TempDir,
+}
+
+impl Registry {
+    /// `127.0.0.1:PORT`, as image names begin with.
+    #[must_use]
+    pub fn host_port(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The URL of `path`, which begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Its log, on level debug.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    fn start(name: &str, config: &RegistryConfig) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let log = directory.path().join("log");
+        let (daemon, address) = Daemon::start_on_port(&log, |address| config.command(name, directory.path(), address));
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        Self { daemon, address, scheme, _directory: directory }
+    }
+}
+
+/// Starts registry 2.8, as Debian packages it.
+///
+/// # Panics
+/// When it is not installed or does not start.
+#[must_use]
+pub fn registry2(config: &RegistryConfig) -> Registry {
+    Registry::start("docker-registry", config)
+}
+
+/// Starts registry 3.
+///
+/// # Panics
+/// When it is not installed or does not start.
+#[must_use]
+pub fn registry3(config: &RegistryConfig) -> Registry {
+    Registry::start("registry", config)
+}
+
+/// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a path that a test
+/// makes.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http;
+
+    #[test]
+    fn both_registries_answer() {
+        for registry in [registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default())] {
+            assert_eq!(http::get(&registry.url("/v2/")).status, 200, "{}", registry.log());
+        }
+    }
+
+    #[test]
+    fn both_challenge_for_a_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let jwks = directory.path().join("jwks.json");
+        fs::write(&jwks, r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#).unwrap();
+        let auth = Auth::Token {
+            realm: "http://127.0.0.1:1/auth".into(),
+            service: "Docker registry".into(),
+            issuer: "Acme".into(),
+            trust: Trust::Jwks(jwks),
+        };
+        let registry = registry3(&RegistryConfig { auth, ..RegistryConfig::default() });
+        let answer = http::get(&registry.url("/v2/"));
+        assert_eq!(answer.status, 401);
+        let challenge = r#"Bearer realm="http://127.0.0.1:1/auth",service="Docker registry""#;
+        assert_eq!(answer.header("www-authenticate"), Some(challenge));
+    }
+}
