@@ -111,22 +111,14 @@ impl Daemon {
     pub fn wait(&mut self) -> ExitStatus {
         wait::until(STOP, || self.ended()).unwrap_or_else(|| panic!("still running after {STOP:?}:\n{}", self.log()))
     }
-
-    /// Asks it to end, waits, and kills what is left of its group.
-    pub fn stop(&mut self) {
-        if self.ended().is_none() {
-            self.signal(Signal::Terminate);
-            let _ = wait::until(STOP, || self.ended());
-        }
-        send(Signal::Kill, &format!("-{}", self.id()));
-        let _ = self.child.wait();
-        release(&mut self.guard);
-    }
 }
 
 impl Drop for Daemon {
+    /// Kills its whole group. Nothing that a peer could still put in order is looked at afterwards.
     fn drop(&mut self) {
-        self.stop();
+        send(Signal::Kill, &format!("-{}", self.id()));
+        let _ = self.child.wait();
+        release(&mut self.guard);
     }
 }
 

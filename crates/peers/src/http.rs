@@ -49,7 +49,9 @@ pub fn get(url: &str) -> Answer {
 #[must_use]
 #[track_caller]
 pub fn request(arguments: &[&str]) -> Answer {
-    parse(curl(arguments).succeeded())
+    let output = curl(arguments);
+    assert!(output.status.success(), "{output}");
+    parse(&output.stdout)
 }
 
 /// [`request`], with `None` when there is no answer.

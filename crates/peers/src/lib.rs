@@ -4,7 +4,7 @@
 //! those programs themselves. A *peer* is one of them: a *daemon* ([`Registry`], [`Docker`], …) lives in a temporary
 //! directory, listens on a loopback port that was free, is waited for until it answers, writes its log to a file, and
 //! is stopped with everything it started when the value is dropped, or when the test's process dies. A *client*
-//! ([`skopeo`](mod@skopeo), [`crane`](mod@crane), …) runs once, within a time limit, and hands back its [`Output`].
+//! ([`skopeo`], [`crane`], …) runs once, within a time limit, and hands back its [`Output`].
 //!
 //! A peer that is not installed fails the test with the line that installs it; nothing is skipped.
 //!
@@ -20,15 +20,32 @@
     reason = "this crate is part of the tests: a peer that does not do its part fails the test on the spot"
 )]
 
+mod certificate;
+mod client;
+mod containerd;
 mod daemon;
+mod docker;
 pub mod http;
+mod image;
 mod output;
 mod port;
 mod program;
 mod registry;
+mod server;
 mod wait;
+mod web;
 
+pub use certificate::{Certificate, KeyKind};
+pub use client::{Client, buildah, crane, podman, regctl, skopeo};
+pub use containerd::Containerd;
 pub use daemon::{Daemon, Signal};
+pub use docker::Docker;
+pub use image::Image;
 pub use output::{Output, run, run_with_input};
 pub use program::program;
 pub use registry::{Auth, Registry, RegistryConfig, Trust, registry2, registry3};
+pub use server::Server;
+pub use web::{Nginx, Php};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! dockerd and docker, from the same package, so that they fit together.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Client, Daemon, Image, Output, program};
+
+/// A running Docker daemon. Registries on 127.0.0.0/8 may speak plain HTTP to it.
+#[derive(Debug)]
+pub struct Docker {
+    daemon: Daemon,
+    directory: TempDir,
+}
+
+impl Docker {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start; it needs root.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        let mut command = isolated("dockerd");
+        command
+            .arg("--data-root")
+            .arg(path.join("root"))
+            .arg("--exec-root")
+            .arg(path.join("exec"))
+            .arg("--pidfile")
+            .arg(path.join("pid"))
+            .args(["--host", &socket(&directory), "--storage-driver", "vfs"])
+            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
+        let daemon = Daemon::start(&mut command, &path.join("log"));
+        let mut docker = Self { daemon, directory };
+        let client = docker.client();
+        if docker.daemon.until(|_| client.run(&["version"]).status.success().then_some(())).is_none() {
+            panic!("dockerd does not answer:\n{}", docker.log());
+        }
+        docker
+    }
+
+    /// A `docker` that has not logged in anywhere.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new("docker").option("--host").option(socket(&self.directory))
+    }
+
+    /// Makes the image `reference` of the daemon's own out of `image`'s layer.
+    #[must_use]
+    pub fn import(&self, image: &Image, reference: &str) -> Output {
+        self.client().run(&["import", &image.layer().display().to_string(), reference])
+    }
+
+    /// What dockerd logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+}
+
+/// `name` in process and mount namespaces of its own: when its first process is killed, the kernel ends all that it
+/// started and undoes all that it mounted.
+pub(crate) fn isolated(name: &str) -> Command {
+    let mut command = Command::new(program("unshare"));
+    command.args(["--mount", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"]).arg(program(name));
+    command
+}
+
+fn socket(directory: &TempDir) -> String {
+    format!("unix://{}", directory.path().join("socket").display())
+}

@@ -1,0 +1,123 @@
+//! Our own server, as its users run it: the built program and a file.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use tempfile::TempDir;
+
+use crate::{Daemon, Signal, http};
+
+/// `wharfinger serve FILE`, running.
+#[derive(Debug)]
+pub struct Server {
+    daemon: Daemon,
+    address: SocketAddrV4,
+    scheme: &'static str,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts `program` (a test of the binary's crate knows its path) with the configuration `config`, in which
+    /// `@addr@` stands for the address to listen on, and waits until `/healthz` answers 200.
+    ///
+    /// # Panics
+    /// When it does not start; the message holds its log.
+    #[must_use]
+    pub fn start(program: &Path, config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join(CONFIG);
+        let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
+            fs::write(&file, config.replace("@addr@", &address.to_string())).expect("the server's configuration");
+            let mut command = Command::new(program);
+            command.arg("serve").arg(&file).current_dir(directory.path());
+            command
+        });
+        let scheme = daemon.until(|_| ["http", "https"].into_iter().find(|scheme| is_healthy(scheme, address)));
+        let scheme = scheme.unwrap_or_else(|| panic!("GET /healthz never answered 200:\n{}", daemon.log()));
+        Self { daemon, address, scheme, directory }
+    }
+
+    /// The URL of `path`, which begins with a slash, on 127.0.0.1.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// The URL of `path` on `localhost`: clients that refuse a token server on a loopback *address* take the name.
+    #[must_use]
+    pub fn realm(&self, path: &str) -> String {
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn host_port(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join(CONFIG)
+    }
+
+    /// Writes `config` (with `@addr@`) over the configuration file.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn rewrite(&self, config: &str) {
+        fs::write(self.config(), config.replace("@addr@", &self.address.to_string()))
+            .expect("the server's configuration");
+    }
+
+    /// What it logged until now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Waits until its log holds `text`.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn wait_for_log(&mut self, text: &str) {
+        if self.daemon.until(|daemon| daemon.log().contains(text).then_some(())).is_none() {
+            panic!("never logged {text:?}:\n{}", self.log());
+        }
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// Has it read its configuration again (SIGHUP).
+    pub fn hang_up(&self) {
+        self.daemon.signal(Signal::Hangup);
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// When it still runs after 10 s.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.daemon.signal(Signal::Terminate);
+        self.daemon.wait()
+    }
+
+    /// Ends it as a power failure would (SIGKILL).
+    pub fn kill(&mut self) {
+        self.daemon.signal(Signal::Kill);
+        self.daemon.wait();
+    }
+}
+
+/// Name of the configuration file in the server's directory.
+const CONFIG: &str = "wharfinger.yml";
+
+fn is_healthy(scheme: &str, address: SocketAddrV4) -> bool {
+    http::try_request(&[&format!("{scheme}://{address}/healthz")]).is_some_and(|answer| answer.status == 200)
+}

@@ -1,0 +1,131 @@
+//! Web servers: PHP's built-in one, and nginx as the proxy in front of ours.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Daemon, program};
+
+/// `php -S`, running one script for every request.
+#[derive(Debug)]
+pub struct Php {
+    daemon: Daemon,
+    address: SocketAddrV4,
+    _log: TempDir,
+}
+
+impl Php {
+    /// Serves `script`, a file in `directory`, which is also the directory it runs in.
+    ///
+    /// # Panics
+    /// When PHP is not installed or does not start.
+    #[must_use]
+    pub fn serve(directory: &Path, script: &str) -> Self {
+        let log = tempfile::tempdir().expect("a temporary directory");
+        let (daemon, address) = Daemon::start_on_port(&log.path().join("log"), |address| {
+            let mut command = Command::new(program("php"));
+            command.arg("-S").arg(address.to_string()).arg(script).current_dir(directory);
+            command
+        });
+        Self { daemon, address, _log: log }
+    }
+
+    /// The URL of `path`, which begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Its requests and the script's errors.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+}
+
+/// nginx with one `server` block.
+#[derive(Debug)]
+pub struct Nginx {
+    daemon: Daemon,
+    address: SocketAddrV4,
+    _directory: TempDir,
+}
+
+impl Nginx {
+    /// Starts nginx with `directives` in its only `server`; `@listen@` stands for the address to listen on.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    #[must_use]
+    pub fn start(directives: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        let (daemon, address) = Daemon::start_on_port(&path.join("log"), |address| {
+            let file = path.join("nginx.conf");
+            let server = directives.replace("@listen@", &address.to_string());
+            fs::write(&file, configuration(path, &server)).expect("nginx's configuration");
+            let mut command = Command::new(program("nginx"));
+            command.arg("-e").arg("stderr").arg("-p").arg(path).arg("-c").arg(file);
+            command
+        });
+        Self { daemon, address, _directory: directory }
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn host_port(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The port alone.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Its errors.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+}
+
+/// In the foreground, with one worker, and with every file that nginx writes in `directory`.
+fn configuration(directory: &Path, server: &str) -> String {
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("{kind}_temp_path {}/{kind};\n", directory.display()))
+        .collect();
+    format!(
+        "user root;\n\
+         daemon off;\n\
+         worker_processes 1;\n\
+         pid {}/pid;\n\
+         events {{ worker_connections 128; }}\n\
+         http {{\naccess_log off;\n{temporary}server {{\n{server}\n}}\n}}\n",
+        directory.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http;
+
+    #[test]
+    fn php_runs_the_script_where_it_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("who.php"), "<?php echo $_GET['account'] . ' ' . `ls`;").unwrap();
+        let php = Php::serve(directory.path(), "who.php");
+        assert_eq!(http::get(&php.url("/?account=mizzy")).body, "mizzy who.php\n", "{}", php.log());
+    }
+
+    #[test]
+    fn nginx_answers() {
+        let nginx = Nginx::start("listen @listen@; location / { return 200 here; }");
+        assert_eq!(http::get(&format!("http://{}/", nginx.host_port())).body, "here", "{}", nginx.log());
+    }
+}
