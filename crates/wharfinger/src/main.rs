@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod duration;
 mod failure;
 
 use std::process::ExitCode;
