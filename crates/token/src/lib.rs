@@ -15,9 +15,28 @@
 //! [token authentication]: https://distribution.github.io/distribution/spec/auth/token/
 
 mod access;
+mod algorithm;
+mod certificate;
+mod claims;
+mod der;
 mod environment;
+mod jwk;
+mod key_id;
+mod pem;
+mod private;
+mod public;
 mod scope;
+mod signer;
 
 pub use access::Access;
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use certificate::{Certificate, CertificateError};
+pub use claims::{Claims, ReceivedClaims, jti};
 pub use environment::{Clock, Entropy, EntropyError, SystemClock, SystemEntropy, unix_seconds};
+pub use jwk::{Jwk, JwkError, JwkSet};
+pub use key_id::{KeyIdKind, KeyIds};
+pub use pem::PemError;
+pub use private::{KeyError, PrivateKey, SignError};
+pub use public::{KeyKind, PublicKey, SignatureError};
 pub use scope::{Scope, ScopeError};
+pub use signer::{HeaderError, HeaderMember, HeaderOptions, Signer};

@@ -1,0 +1,111 @@
+//! What a token says.
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{Access, Entropy, EntropyError};
+
+/// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication Implementation").
+///
+/// Times are seconds since the Unix epoch. Every member is always written: registry 2 reads `aud` only as a plain
+/// string, and `access` only when it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claims {
+    /// Who issues.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// Who bears it; empty for anonymous.
+    #[serde(rename = "sub")]
+    pub subject: String,
+    /// The service, a registry's, that it is for.
+    #[serde(rename = "aud")]
+    pub audience: String,
+    /// When it ends.
+    #[serde(rename = "exp")]
+    pub expires_at: u64,
+    /// When it begins.
+    #[serde(rename = "nbf")]
+    pub not_before: u64,
+    /// When it was made.
+    #[serde(rename = "iat")]
+    pub issued_at: u64,
+    /// Its own id: see [`jti`].
+    #[serde(rename = "jti")]
+    pub id: String,
+    /// What it grants.
+    pub access: Vec<Access>,
+}
+
+/// A fresh id for a token: 128 bits in base64url.
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn jti(entropy: &dyn Entropy) -> Result<String, EntropyError> {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes)?;
+    Ok(BASE64URL_NOPAD.encode(&bytes))
+}
+
+/// The claims of a token that came in: everyone's tokens, so every claim may be missing and `aud` may be a list
+/// (RFC 7519 §4.1.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ReceivedClaims {
+    /// Who issued.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// Who bears it; empty for anonymous.
+    #[serde(rename = "sub")]
+    pub subject: String,
+    /// The services that it is for.
+    #[serde(rename = "aud", deserialize_with = "one_or_several")]
+    pub audience: Vec<String>,
+    /// When it ends.
+    #[serde(rename = "exp", deserialize_with = "seconds")]
+    pub expires_at: u64,
+    /// When it begins.
+    #[serde(rename = "nbf", deserialize_with = "seconds")]
+    pub not_before: u64,
+    /// When it was made.
+    #[serde(rename = "iat", deserialize_with = "seconds")]
+    pub issued_at: u64,
+    /// Its own id.
+    #[serde(rename = "jti")]
+    pub id: String,
+    /// What it grants.
+    #[serde(deserialize_with = "nullable")]
+    pub access: Vec<Access>,
+}
+
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Audience::deserialize(from)? {
+        Audience::One(one) => vec![one],
+        Audience::Several(several) => several,
+    })
+}
+
+/// RFC 7519 §2 lets a time have a fraction.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum NumericDate {
+        Whole(u64),
+        Fraction(f64),
+    }
+    Ok(match NumericDate::deserialize(from)? {
+        NumericDate::Whole(seconds) => seconds,
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+        NumericDate::Fraction(seconds) => seconds as u64,
+    })
+}
+
+/// Go writes an empty list as `null`.
+fn nullable<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Access>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}

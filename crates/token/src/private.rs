@@ -1,0 +1,278 @@
+//! Private keys: reading them from the files that people have, making new ones, signing.
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::KeyRejected;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair, RsaPublicKeyComponents,
+};
+use x509_parser::asn1_rs::{FromDer, Integer, Sequence};
+use x509_parser::x509::AlgorithmIdentifier;
+use zeroize::Zeroizing;
+
+use crate::public::Curve;
+use crate::{Algorithm, KeyKind, PemError, PublicKey, der, pem};
+
+/// The longest signature there is: RSA's, with 8192 bits.
+const LONGEST_SIGNATURE: usize = 1024;
+
+/// A private key, ready to sign. It is never printed and its numbers are wiped when it is dropped.
+pub struct PrivateKey {
+    pair: Pair,
+    public: PublicKey,
+    algorithm: Algorithm,
+}
+
+enum Pair {
+    Rsa(RsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl PrivateKey {
+    /// Reads the first private key of a PEM text: PKCS#8, PKCS#1 or SEC 1, with whatever else (certificates, curve
+    /// parameters, remarks) beside it.
+    ///
+    /// # Errors
+    /// When there is none, it is encrypted, or it is not one that tokens are signed with.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let blocks = pem::blocks(text)?;
+        let Some(block) = blocks.iter().find(|b| b.label.ends_with("PRIVATE KEY")) else {
+            return Err(KeyError::Missing {
+                wanted: "private key",
+                found: blocks.into_iter().map(|b| b.label).collect(),
+            });
+        };
+        if block.encrypted || block.label == "ENCRYPTED PRIVATE KEY" {
+            return Err(KeyError::Encrypted);
+        }
+        match block.label.as_str() {
+            "PRIVATE KEY" => Self::from_pkcs8(&block.der),
+            "RSA PRIVATE KEY" => Self::rsa(RsaKeyPair::from_der(&block.der)),
+            "EC PRIVATE KEY" => Self::ecdsa(&block.der),
+            other => Err(KeyError::Unsupported(other.to_owned())),
+        }
+    }
+
+    /// Makes a new key.
+    ///
+    /// # Errors
+    /// When RSA's size is not 2048, 3072 or 4096, or the system has no randomness.
+    pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
+        let failed = |_| KeyError::Generation;
+        let pair = match kind {
+            KeyKind::Rsa { bits } => Pair::Rsa(RsaKeyPair::generate(rsa_size(bits)?).map_err(failed)?),
+            KeyKind::P256 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P256)).map_err(failed)?),
+            KeyKind::P384 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P384)).map_err(failed)?),
+            KeyKind::P521 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P521)).map_err(failed)?),
+            KeyKind::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
+        };
+        Self::of_pair(pair)
+    }
+
+    /// The key's public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// What it signs with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Signs `message`, in the form that tokens carry (RFC 7518 §3.3 to §3.5, RFC 8037 §3.1).
+    ///
+    /// # Errors
+    /// When the cryptographic library fails, which it has no reason to.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.signature(message).map(|signature| signature.as_ref().to_vec())
+    }
+
+    pub(crate) fn signature(&self, message: &[u8]) -> Result<Signature, SignError> {
+        let random = SystemRandom::new();
+        let mut signature = Signature { bytes: [0; LONGEST_SIGNATURE], length: 0 };
+        match &self.pair {
+            Pair::Rsa(pair) => {
+                signature.length = pair.public_modulus_len();
+                let bytes = signature.bytes.get_mut(..signature.length).ok_or(SignError)?;
+                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, bytes).map_err(|_| SignError)?;
+            }
+            Pair::Ecdsa(pair) => signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref()),
+            Pair::Ed25519(pair) => signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref()),
+        }
+        Ok(signature)
+    }
+
+    /// The key as PEM in PKCS#8 (RFC 5958), which every tool of the field reads.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails, which it has no reason to.
+    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, SignError> {
+        self.to_pkcs8().map(|der| pem::encode("PRIVATE KEY", &der))
+    }
+
+    pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SignError> {
+        let der = match &self.pair {
+            Pair::Rsa(pair) => {
+                let der: Pkcs8V1Der<'static> = pair.as_der().map_err(|_| SignError)?;
+                der.as_ref().to_vec()
+            }
+            Pair::Ecdsa(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
+        };
+        Ok(Zeroizing::new(der))
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        match pkcs8_algorithm(der).ok_or(KeyError::Malformed("private key"))?.as_str() {
+            der::RSA => Self::rsa(RsaKeyPair::from_pkcs8(der)),
+            der::EC => Self::ecdsa(der),
+            der::ED25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der);
+                Self::of_pair(Pair::Ed25519(pair.map_err(|_| KeyError::Malformed("Ed25519 private key"))?))
+            }
+            other => Err(KeyError::Unsupported(other.to_owned())),
+        }
+    }
+
+    fn rsa(pair: Result<RsaKeyPair, KeyRejected>) -> Result<Self, KeyError> {
+        let pair = pair.map_err(|rejected| match rejected.to_string().as_str() {
+            "TooSmall" | "TooLarge" => KeyError::RsaPrivateSize,
+            _ => KeyError::Malformed("RSA private key"),
+        })?;
+        Self::of_pair(Pair::Rsa(pair))
+    }
+
+    /// Reads SEC 1 and PKCS#8 alike. The curve is found by trying: a key of another curve is refused.
+    fn ecdsa(der: &[u8]) -> Result<Self, KeyError> {
+        let mut curves = Curve::ALL.into_iter();
+        let pair = curves.find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
+        Self::of_pair(Pair::Ecdsa(pair.ok_or(KeyError::EcPrivate)?))
+    }
+
+    fn of_pair(pair: Pair) -> Result<Self, KeyError> {
+        let public = match &pair {
+            Pair::Rsa(pair) => {
+                let numbers: RsaPublicKeyComponents<Vec<u8>> = pair.public_key().into();
+                PublicKey::rsa(&numbers.n, &numbers.e)?
+            }
+            Pair::Ecdsa(pair) => {
+                let point = pair.public_key().as_ref();
+                let curve = Curve::ALL.into_iter().find(|curve| point.len() == 1 + 2 * curve.size());
+                PublicKey::ec_point(curve.ok_or(KeyError::EcPrivate)?, point)?
+            }
+            Pair::Ed25519(pair) => PublicKey::ed25519(pair.public_key().as_ref())?,
+        };
+        Ok(Self { algorithm: Algorithm::of(public.kind()), public, pair })
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey of {:?}", self.public)
+    }
+}
+
+/// A signature on the stack.
+pub(crate) struct Signature {
+    bytes: [u8; LONGEST_SIGNATURE],
+    length: usize,
+}
+
+impl Signature {
+    fn set(&mut self, bytes: &[u8]) {
+        self.length = bytes.len();
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+impl AsRef<[u8]> for Signature {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The PEM text is broken.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// There is no such key in the text.
+    #[error("there is no {wanted} in it{}", but(found))]
+    Missing {
+        /// What was looked for.
+        wanted: &'static str,
+        /// The blocks that are there.
+        found: Vec<String>,
+    },
+    /// A password protects the key.
+    #[error("the private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)")]
+    Encrypted,
+    /// Not a kind of key that tokens are signed with.
+    #[error("keys of kind {0} sign no tokens: RSA, ECDSA (P-256, P-384, P-521) and Ed25519 do")]
+    Unsupported(String),
+    /// Not a curve that tokens are signed on.
+    #[error("the elliptic curve ({0}) is not P-256, P-384 or P-521 by name")]
+    Curve(String),
+    /// An elliptic private key that could not be read.
+    #[error("the elliptic curve key cannot be read: damaged, or not on P-256, P-384 or P-521 by name")]
+    EcPrivate,
+    /// An RSA modulus out of range.
+    #[error("the RSA key has {0} bits; 2048 to 8192 are accepted")]
+    RsaSize(usize),
+    /// An RSA private key out of range.
+    #[error("the RSA key is smaller than 2048 bits or larger than 8192")]
+    RsaPrivateSize,
+    /// A new RSA key cannot have this size.
+    #[error("a new RSA key has 2048, 3072 or 4096 bits, not {0}")]
+    NewRsaSize(usize),
+    /// It says what it is but is not that.
+    #[error("the {0} cannot be read: it is damaged")]
+    Malformed(&'static str),
+    /// No key could be made.
+    #[error("the system could not make a key")]
+    Generation,
+}
+
+/// The cryptographic library failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("signing failed")]
+pub struct SignError;
+
+fn but(found: &[String]) -> String {
+    match found {
+        [] => ": it has no PEM block at all".to_owned(),
+        labels => format!(", only {}", labels.join(", ")),
+    }
+}
+
+fn signing(curve: Curve) -> &'static EcdsaSigningAlgorithm {
+    match curve {
+        Curve::P256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        Curve::P384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+        Curve::P521 => &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
+    }
+}
+
+fn rsa_size(bits: usize) -> Result<KeySize, KeyError> {
+    match bits {
+        2048 => Ok(KeySize::Rsa2048),
+        3072 => Ok(KeySize::Rsa3072),
+        4096 => Ok(KeySize::Rsa4096),
+        other => Err(KeyError::NewRsaSize(other)),
+    }
+}
+
+/// The object identifier of a PKCS#8 key's algorithm (RFC 5958 §2).
+fn pkcs8_algorithm(der: &[u8]) -> Option<String> {
+    let (_, info) = Sequence::from_der(der).ok()?;
+    let (rest, _version) = Integer::from_der(&info.content).ok()?;
+    let (_, algorithm) = AlgorithmIdentifier::from_der(rest).ok()?;
+    Some(algorithm.algorithm.to_id_string())
+}

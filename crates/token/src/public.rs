@@ -1,0 +1,254 @@
+//! Public keys, whatever they come in, and how a signature is checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey};
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey as ParsedKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::{Algorithm, KeyError, der, pem};
+
+/// The kinds of key that tokens are signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// RSA with a modulus of `bits`.
+    Rsa {
+        /// Size of the modulus: 2048 to 8192.
+        bits: usize,
+    },
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// ECDSA on P-521.
+    P521,
+    /// EdDSA on edwards25519.
+    Ed25519,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA, {bits} bits"),
+            Self::P256 => f.write_str("ECDSA P-256"),
+            Self::P384 => f.write_str("ECDSA P-384"),
+            Self::P521 => f.write_str("ECDSA P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+        }
+    }
+}
+
+/// A public key that was found to be one: its numbers lie in range, its point on its curve. Cheap to clone.
+#[derive(Clone)]
+pub struct PublicKey(Arc<Inner>);
+
+struct Inner {
+    material: Material,
+    kind: KeyKind,
+    /// The SubjectPublicKeyInfo in the one form that DER has for it, whatever form the key came in: key ids are made
+    /// of it.
+    spki: Vec<u8>,
+    /// For the algorithm that keys of this kind commonly sign with.
+    parsed: ParsedPublicKey,
+}
+
+/// The numbers of a key, as JWKs carry them: big-endian; RSA's without leading zeros, coordinates of full length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Material {
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Ec { curve: Curve, x: Vec<u8>, y: Vec<u8> },
+    Ed25519([u8; 32]),
+}
+
+/// The curves of ECDSA (RFC 7518 §6.2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Curve {
+    P256,
+    P384,
+    P521,
+}
+
+impl Curve {
+    pub(crate) const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
+    /// Length of a coordinate, in bytes.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    fn kind(self) -> KeyKind {
+        match self {
+            Self::P256 => KeyKind::P256,
+            Self::P384 => KeyKind::P384,
+            Self::P521 => KeyKind::P521,
+        }
+    }
+}
+
+impl PublicKey {
+    /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
+    ///
+    /// # Errors
+    /// When it is no key, or not one that tokens are signed with.
+    pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
+        let (rest, spki) = SubjectPublicKeyInfo::from_der(der).map_err(|_| KeyError::Malformed("public key"))?;
+        if !rest.is_empty() {
+            return Err(KeyError::Malformed("public key"));
+        }
+        Self::from_parsed_spki(&spki)
+    }
+
+    /// Reads the first `PUBLIC KEY` or `RSA PUBLIC KEY` block of a PEM text.
+    ///
+    /// # Errors
+    /// When there is none, or the first is not a key that tokens are signed with.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let blocks = pem::blocks(text)?;
+        for block in &blocks {
+            match block.label.as_str() {
+                "PUBLIC KEY" => return Self::from_spki(&block.der),
+                "RSA PUBLIC KEY" => return Self::from_spki(&der::rsa_spki_of_pkcs1(&block.der)),
+                _ => {}
+            }
+        }
+        Err(KeyError::Missing { wanted: "public key", found: blocks.into_iter().map(|b| b.label).collect() })
+    }
+
+    pub(crate) fn from_parsed_spki(spki: &SubjectPublicKeyInfo<'_>) -> Result<Self, KeyError> {
+        let algorithm = &spki.algorithm;
+        let curve = algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok()).map(|oid| oid.to_id_string());
+        let bits = &spki.subject_public_key.data;
+        match (algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
+            (der::RSA, _) => match spki.parsed() {
+                Ok(ParsedKey::RSA(rsa)) => Self::rsa(rsa.modulus, rsa.exponent),
+                _ => Err(KeyError::Malformed("RSA public key")),
+            },
+            (der::ED25519, _) => Self::ed25519(bits),
+            (der::EC, Some(curve)) => match Curve::ALL.into_iter().find(|c| der::curve_oid(*c) == curve) {
+                Some(curve) => Self::ec_point(curve, bits),
+                None => Err(KeyError::Curve(curve.to_owned())),
+            },
+            (der::EC, None) => Err(KeyError::Curve("explicit parameters".to_owned())),
+            (other, _) => Err(KeyError::Unsupported(other.to_owned())),
+        }
+    }
+
+    pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let (modulus, exponent) = (trimmed(modulus), trimmed(exponent));
+        let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
+        if !(2048..=8192).contains(&bits) {
+            return Err(KeyError::RsaSize(bits));
+        }
+        let material = Material::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() };
+        Self::checked(material, KeyKind::Rsa { bits })
+    }
+
+    /// A key of the coordinates, each of the curve's full length.
+    pub(crate) fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        if x.len() != curve.size() || y.len() != curve.size() {
+            return Err(KeyError::Malformed("elliptic curve point"));
+        }
+        Self::checked(Material::Ec { curve, x: x.to_vec(), y: y.to_vec() }, curve.kind())
+    }
+
+    /// A key of an uncompressed point (SEC 1 §2.3.3).
+    pub(crate) fn ec_point(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
+        match point.split_first() {
+            Some((4, xy)) if xy.len() == 2 * curve.size() => Self::ec(curve, &xy[..curve.size()], &xy[curve.size()..]),
+            _ => Err(KeyError::Malformed("elliptic curve point")),
+        }
+    }
+
+    pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
+        let bytes = bytes.try_into().map_err(|_| KeyError::Malformed("Ed25519 public key"))?;
+        Self::checked(Material::Ed25519(bytes), KeyKind::Ed25519)
+    }
+
+    /// What kind of key it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.0.kind
+    }
+
+    /// The DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.0.spki
+    }
+
+    pub(crate) fn material(&self) -> &Material {
+        &self.0.material
+    }
+
+    /// Checks that the holder of this key signed `message`.
+    ///
+    /// # Errors
+    /// When the algorithm is not one of this kind of key, or the signature is not its.
+    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        if !algorithm.fits(self.kind()) {
+            return Err(SignatureError::Algorithm { algorithm, kind: self.kind() });
+        }
+        let outcome = if algorithm == Algorithm::of(self.kind()) {
+            self.0.parsed.verify_sig(message, signature)
+        } else {
+            UnparsedPublicKey::new(algorithm.verification(), self.spki()).verify(message, signature)
+        };
+        outcome.map_err(|_| SignatureError::Wrong)
+    }
+
+    fn checked(material: Material, kind: KeyKind) -> Result<Self, KeyError> {
+        let spki = der::spki(&material);
+        let parsed = ParsedPublicKey::new(Algorithm::of(kind).verification(), &spki);
+        let parsed = parsed.map_err(|_| KeyError::Malformed("public key"))?;
+        Ok(Self(Arc::new(Inner { material, kind, spki, parsed })))
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.spki == other.0.spki
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, {})", self.kind(), self.thumbprint())
+    }
+}
+
+/// Why a signature does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The token's `alg` is not one that this key signs with.
+    #[error("a key of kind {kind} makes no {algorithm} signature")]
+    Algorithm {
+        /// What the token says.
+        algorithm: Algorithm,
+        /// What the key is.
+        kind: KeyKind,
+    },
+    /// The signature was made with another key, or over other words.
+    #[error("the signature does not verify: made with another key, or the token was changed since")]
+    Wrong,
+}
+
+fn trimmed(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
