@@ -1,1 +1,177 @@
-//! database
+//! The database: everything that must survive a power cut and is not a blob.
+//!
+//! One SQLite file ([`Location`]), opened by one server ([`Database::open_exclusive`]) and, beside it, by the commands
+//! that an operator runs ([`Database::open`]). *Reads* run side by side, each on a snapshot of its own; *writes* go to
+//! one thread that gathers whatever has arrived into one commit. A write is answered after the commit, so what was
+//! acknowledged is on the disk.
+//!
+//! The tables and their history are here too (`migrations/`); the statements are with those who need them. Names compare
+//! as bytes, SQLite's default.
+//!
+//! ```
+//! # let directory = tempfile::tempdir().unwrap();
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use database::{Database, Error, Location};
+//!
+//! let database = Database::open_exclusive(&Location::at(directory.path().join("wharfinger.db"))).unwrap();
+//! let write = database.write(|tx| tx.execute("DELETE FROM refresh_tokens", ()).map_err(Error::from));
+//! assert_eq!(write.await.unwrap(), 0);
+//! # });
+//! ```
+
+mod connection;
+mod error;
+mod filesystem;
+mod location;
+mod lock;
+mod migrations;
+mod open;
+mod readers;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::mpsc;
+
+pub use connection::BUSY_TIMEOUT;
+pub use error::Error;
+pub use location::{Location, LocationError};
+pub use open::OpenError;
+
+use lock::DataLock;
+use open::Opened;
+use readers::Readers;
+use writer::{Counters, Pending, Write};
+
+/// An open database. Clones share it; the last one to go waits until what was begun is written.
+#[derive(Clone, Debug)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+impl Database {
+    /// Opens the database for a server, the only one that may have it. It is made where there is none, readable by its
+    /// owner alone, and brought up to this program's version.
+    ///
+    /// # Errors
+    /// A sentence for the operator: see [`OpenError`].
+    pub fn open_exclusive(location: &Location) -> Result<Self, OpenError> {
+        Self::start(open::exclusively(location)?)
+    }
+
+    /// Opens a database that a server has made, beside a running server or without one. Nothing is made or migrated: the
+    /// server's program decides about its file, and a command that ran as root would leave a file that no server can
+    /// open.
+    ///
+    /// # Errors
+    /// A sentence for the operator: see [`OpenError`].
+    pub fn open(location: &Location) -> Result<Self, OpenError> {
+        Self::start(open::beside(location)?)
+    }
+
+    /// Runs `work` in a transaction. The answer comes when its changes are on the disk; after an error it has made none.
+    ///
+    /// `work` shares its commit with whatever else is being written, and **may run more than once** when that commit
+    /// fails, so it should change nothing but the database. It must not begin or end a transaction itself. If the future
+    /// is dropped, the write may still happen.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not be committed.
+    ///
+    /// # Panics
+    /// When `work` does, with its panic.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let Some(queue) = &self.shared.queue else { return Err(Error::Closed.into()) };
+        let (pending, answer) = Pending::new(work);
+        if queue.send(Box::new(pending)).await.is_err() {
+            return Err(Error::Closed.into());
+        }
+        match answer.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Closed.into()),
+        }
+    }
+
+    /// Runs `work` on a snapshot: whatever it reads was true at one moment, and every write acknowledged before is in it.
+    ///
+    /// Must be called inside a tokio runtime, whose threads are not held up.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not read.
+    ///
+    /// # Panics
+    /// When `work` does, with its panic.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.readers.read(work).await
+    }
+
+    /// Where the file is, free of symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// What has been written since the database was opened.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        let Counters { writes, commits } = self.shared.counters.as_ref();
+        Activity { writes: writes.load(Ordering::Relaxed), commits: commits.load(Ordering::Relaxed) }
+    }
+
+    fn start(opened: Opened) -> Result<Self, OpenError> {
+        let Opened { path, writer, lock } = opened;
+        let counters = Arc::new(Counters::default());
+        let started = writer::start(writer, Arc::clone(&counters));
+        let (queue, thread) = started.map_err(|source| OpenError::Place { path: path.clone(), source })?;
+        let readers = Readers::new(path.clone());
+        let shared = Shared { path, readers, queue: Some(queue), thread: Some(thread), counters, _lock: lock };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+/// How much has been written, and in how many goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Writes that were answered with success.
+    pub writes: u64,
+    /// Commits that held them: each is one wait for the disk.
+    pub commits: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    readers: Arc<Readers>,
+    queue: Option<mpsc::Sender<Box<dyn Write>>>,
+    thread: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
+    /// Last, so that the file is let go only when nothing touches it any more.
+    _lock: Option<DataLock>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Without senders the writer finishes its queue and ends.
+        self.queue = None;
+        let Some(thread) = self.thread.take() else { return };
+        // A write may itself hold the last clone; a thread cannot wait for its own end.
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            tracing::error!("the database's writer panicked");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! A connection, set up the way all of ours are.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::Error;
+
+/// For how long a write waits while another process (a command beside the server) holds the database.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements are prepared once and kept; no program of ours has more of them than this.
+const PREPARED: usize = 64;
+
+/// The connection that writes. The file must be there.
+pub(crate) fn writer(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path)?;
+    // Every commit is on the disk before it is answered: a token that was handed out, a tag that was accepted, survives
+    // a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Each connection is used by one thread at a time, so SQLite need not lock it; and paths are paths, never URIs.
+fn open(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    Ok(connection)
+}

@@ -1,0 +1,133 @@
+//! Where a database lies, as the configuration says it: `sqlite:///var/lib/wharfinger/wharfinger.db`.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where systemd units and our packages keep state.
+const STATE_DIRECTORY: &str = "/var/lib/wharfinger";
+const FILE_NAME: &str = "wharfinger.db";
+
+/// Where a database lies: the absolute path of a SQLite file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location(PathBuf);
+
+impl Location {
+    /// The file at `path`.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The database of an installation that names none: in the state directory, which is the first of what systemd
+    /// passes in `$STATE_DIRECTORY` (systemd.exec(5), separated by colons), or `/var/lib/wharfinger`.
+    #[must_use]
+    pub fn in_state_directory(state_directory: Option<&OsStr>) -> Self {
+        let first = state_directory.and_then(|list| list.as_bytes().split(|byte| *byte == b':').next());
+        let directory = first.filter(|first| !first.is_empty()).map_or(OsStr::new(STATE_DIRECTORY), OsStr::from_bytes);
+        Self(Path::new(directory).join(FILE_NAME))
+    }
+
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(url: &str) -> Result<Self, LocationError> {
+        let Some((scheme, rest)) = url.split_once("://") else { return Err(LocationError::NoUrl) };
+        match scheme {
+            "sqlite" if !rest.starts_with('/') => Err(LocationError::Relative),
+            "sqlite" if rest.ends_with('/') => Err(LocationError::Directory),
+            "sqlite" if rest.contains(['?', '#', '%', '\0']) => Err(LocationError::Characters),
+            "sqlite" => Ok(Self(PathBuf::from(rest))),
+            "postgres" | "postgresql" => Err(LocationError::Postgres),
+            other => Err(LocationError::Scheme(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sqlite://{}", self.0.display())
+    }
+}
+
+/// Why a text is not the place of a database. The text itself is not repeated: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocationError {
+    /// There is no `://` in it.
+    #[error("a database is named by a URL, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
+    NoUrl,
+    /// What follows `sqlite://` is no absolute path.
+    #[error("a database's path is absolute, behind three slashes: sqlite:///var/lib/wharfinger/wharfinger.db")]
+    Relative,
+    /// The path ends in a slash.
+    #[error("a database is a file, not a directory, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
+    Directory,
+    /// The path holds what other programs would read as options or escapes, which have no meaning here.
+    #[error("a database's path is taken as it stands and may not contain ?, #, % or a nul byte")]
+    Characters,
+    /// It is PostgreSQL's.
+    #[error("PostgreSQL is not supported yet; use sqlite:///var/lib/wharfinger/wharfinger.db")]
+    Postgres,
+    /// It is something else's.
+    #[error("`{0}` is no kind of database known here; use sqlite:///var/lib/wharfinger/wharfinger.db")]
+    Scheme(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_file() {
+        let location: Location = "sqlite:///var/lib/wharfinger/a b.db".parse().unwrap();
+        assert_eq!(location.path(), Path::new("/var/lib/wharfinger/a b.db"));
+        assert_eq!(location.to_string().parse(), Ok(location));
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        for (url, expected) in [
+            ("", LocationError::NoUrl),
+            ("/var/lib/wharfinger.db", LocationError::NoUrl),
+            ("sqlite::memory:", LocationError::NoUrl),
+            ("sqlite://", LocationError::Relative),
+            ("sqlite://wharfinger.db", LocationError::Relative),
+            ("sqlite:///var/lib/", LocationError::Directory),
+            ("sqlite:///a.db?mode=ro", LocationError::Characters),
+            ("sqlite:///a%20b.db", LocationError::Characters),
+            ("postgres://u:p@db/wharfinger", LocationError::Postgres),
+            ("postgresql://db/wharfinger", LocationError::Postgres),
+            ("mysql://db/wharfinger", LocationError::Scheme("mysql".into())),
+        ] {
+            assert_eq!(url.parse::<Location>(), Err(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_message_repeats_a_password() {
+        for url in ["postgres://u:hunter2@db/x", "mysql://u:hunter2@db/x", "u:hunter2@db"] {
+            assert!(!url.parse::<Location>().unwrap_err().to_string().contains("hunter2"), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_in_the_state_directory() {
+        for (state, expected) in [
+            (None, "/var/lib/wharfinger/wharfinger.db"),
+            (Some(""), "/var/lib/wharfinger/wharfinger.db"),
+            (Some("/srv/w"), "/srv/w/wharfinger.db"),
+            (Some("/srv/w:/srv/x"), "/srv/w/wharfinger.db"),
+        ] {
+            assert_eq!(Location::in_state_directory(state.map(OsStr::new)).path(), Path::new(expected));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Opening: everything that can be wrong with a place for a database is found here, before anything depends on it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::lock::DataLock;
+use crate::migrations::{self, State};
+use crate::{Error, Location, connection, filesystem};
+
+/// Why a database could not be opened. Each sentence is for the operator and names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no file, and only a server makes one.
+    #[error("there is no database at {}: a server makes it when it first starts", .0.display())]
+    Missing(PathBuf),
+    /// The directory or the file cannot be made or reached.
+    #[error("cannot create or reach the database {}", path.display())]
+    Place {
+        /// The database's file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It lies on a file system that cannot hold it.
+    #[error(
+        "the database {} lies on {filesystem}, where SQLite would lose data: move it to a local disk with `database: {{url: sqlite:///…}}`",
+        path.display()
+    )]
+    FileSystem {
+        /// The database's file.
+        path: PathBuf,
+        /// The file system's name.
+        filesystem: &'static str,
+    },
+    /// A server has it.
+    #[error("another server has the database {} open", .0.display())]
+    InUse(PathBuf),
+    /// A newer program has changed its tables.
+    #[error(
+        "the database {} was last opened by a newer wharfinger (its version is {found}, this program knows {known}): run that one, or restore a backup from before",
+        path.display()
+    )]
+    Newer {
+        /// The database's file.
+        path: PathBuf,
+        /// The database's version.
+        found: i64,
+        /// The latest version known here.
+        known: i64,
+    },
+    /// It has not been brought up to this program's version, which a server does when it starts.
+    #[error("the database {} is of an older wharfinger: start the server with this program first", .0.display())]
+    Older(PathBuf),
+    /// The file is another program's.
+    #[error("{} is another program's database: choose another file with `database: {{url: sqlite:///…}}`", .0.display())]
+    Foreign(PathBuf),
+    /// SQLite could not do what it must be able to.
+    #[error("cannot open the database {}", path.display())]
+    Database {
+        /// The database's file.
+        path: PathBuf,
+        /// Why.
+        source: Error,
+    },
+}
+
+/// A database that is open for writing.
+pub(crate) struct Opened {
+    pub(crate) path: PathBuf,
+    pub(crate) writer: Connection,
+    pub(crate) lock: Option<DataLock>,
+}
+
+/// Opens what a server has made, beside it or without it.
+pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
+    let path = location.path().to_owned();
+    let path = match fs::canonicalize(&path) {
+        Ok(path) => path,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path)),
+        Err(source) => return Err(OpenError::Place { path, source }),
+    };
+    check_filesystem(&path)?;
+    let at = |source| OpenError::Database { path: path.clone(), source };
+    let writer = connection::writer(&path).map_err(at)?;
+    match migrations::state(&writer).map_err(at)? {
+        State::Current => Ok(Opened { path, writer, lock: None }),
+        State::Empty | State::Behind => Err(OpenError::Older(path)),
+        State::Newer(found) => Err(OpenError::Newer { path, found, known: migrations::VERSION }),
+        State::Foreign => Err(OpenError::Foreign(path)),
+    }
+}
+
+/// Opens it for the one server that may have it: makes it where there is none, and brings it up to date.
+pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
+    let place = |source| OpenError::Place { path: location.path().to_owned(), source };
+    let path = create(location.path()).map_err(place)?;
+    check_filesystem(&path)?;
+    let Some(lock) = DataLock::take(&path).map_err(place)? else { return Err(OpenError::InUse(path)) };
+    let at = |source| OpenError::Database { path: path.clone(), source };
+    let writer = connection::writer(&path).map_err(at)?;
+    match migrations::state(&writer).map_err(at)? {
+        State::Empty | State::Current | State::Behind => {}
+        State::Newer(found) => return Err(OpenError::Newer { path, found, known: migrations::VERSION }),
+        State::Foreign => return Err(OpenError::Foreign(path)),
+    }
+    if !use_log(&writer).map_err(at)? {
+        return Err(OpenError::FileSystem { path, filesystem: "a file system without shared memory" });
+    }
+    migrations::apply(&writer).map_err(at)?;
+    Ok(Opened { path, writer, lock: Some(lock) })
+}
+
+/// Makes the file and the directories above it, readable by nobody else, where they are missing; what is there already
+/// keeps its permissions. The answer is free of symbolic links, so that every way to a file leads to the same lock.
+fn create(path: &Path) -> io::Result<PathBuf> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        // SQLite makes its own entries in the directory durable, but not the directory's entry in the one above.
+        if let Some(above) = directory.parent() {
+            File::open(above)?.sync_all()?;
+        }
+    }
+    // SQLite gives its log the permissions of the file beside it.
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    fs::canonicalize(path)
+}
+
+fn check_filesystem(path: &Path) -> Result<(), OpenError> {
+    match filesystem::unsuitable(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(filesystem)) => Err(OpenError::FileSystem { path: path.to_owned(), filesystem }),
+        Err(source) => Err(OpenError::Place { path: path.to_owned(), source }),
+    }
+}
+
+/// Switches to the write-ahead log, which stays switched on in the file; false where SQLite cannot have one here.
+fn use_log(connection: &Connection) -> Result<bool, Error> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    Ok(mode == "wal")
+}

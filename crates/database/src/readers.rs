@@ -1,0 +1,73 @@
+//! Reads, side by side, off the asynchronous threads.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::Semaphore;
+use tokio::task;
+
+use crate::{Error, connection};
+
+/// A read is mostly processor time; more of them at once than this only stand in each other's way.
+const PARALLEL: usize = 4;
+
+/// Connections that only read, opened as they are needed and kept.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(crate) fn new(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { path, permits: Arc::new(Semaphore::new(PARALLEL)), idle: Mutex::default() })
+    }
+
+    /// Runs `work` on a connection of its own, everything it reads being of one moment.
+    pub(crate) async fn read<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        // Moved into the task: who stops waiting does not make room for another.
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return Err(Error::Closed.into()) };
+        let readers = Arc::clone(self);
+        let task = task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut connection = readers.connection()?;
+            let result = snapshot(&mut connection, work)?;
+            readers.idle().push(connection);
+            result
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Closed.into()),
+            },
+        }
+    }
+
+    fn connection(&self) -> Result<Connection, Error> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| connection::reader(&self.path), Ok)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outer error is the connection's, which is then not used again.
+fn snapshot<T, E>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<Result<T, E>, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let result = work(&transaction);
+    transaction.finish()?;
+    Ok(result)
+}

@@ -1,0 +1,156 @@
+//! Group commit: one thread writes, and what arrives while it waits for the disk goes into the next commit together.
+//!
+//! A commit costs one wait for the disk however much is in it. So that gathering is invisible to those who are gathered,
+//! each write runs in a savepoint of its own: one that fails is undone alone. Where SQLite gives up the whole transaction
+//! (the disk is full, the commit itself fails), every write of it is tried again by itself, so that each gets the answer
+//! that it would have had alone. That is why a write must be able to run more than once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Error;
+
+/// Writes that may wait; whoever comes then waits to be allowed to wait.
+pub(crate) const QUEUE: usize = 1024;
+/// Writes in one commit: more would save little and make the first wait for the last.
+const BATCH: usize = 256;
+
+/// What the writer has done since it started.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Writes that were answered with success.
+    pub(crate) writes: AtomicU64,
+    /// Commits that made them durable.
+    pub(crate) commits: AtomicU64,
+}
+
+/// Gathers writes from `queue` and commits them, until every sender is gone and the queue is empty.
+pub(crate) fn run(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Write>>, counters: &Counters) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
+        commit(connection, batch, counters);
+    }
+}
+
+fn commit(connection: &Connection, mut batch: Vec<Box<dyn Write>>, counters: &Counters) {
+    match attempt(connection, &mut batch) {
+        Ok(kept) => {
+            counters.writes.fetch_add(kept, Ordering::Relaxed);
+            counters.commits.fetch_add(u64::from(kept > 0), Ordering::Relaxed);
+            batch.into_iter().for_each(|write| write.answer(Ok(())));
+        }
+        // Nobody has been run: they would all wait for the same lock in vain, one after the other.
+        Err(Abandoned::AtBegin(error)) => batch.into_iter().for_each(|write| write.answer(Err(error.clone()))),
+        Err(Abandoned::Later(error)) if batch.len() == 1 => {
+            batch.into_iter().for_each(|write| write.answer(Err(error.clone())));
+        }
+        Err(Abandoned::Later(_)) => batch.into_iter().for_each(|write| commit(connection, vec![write], counters)),
+    }
+}
+
+/// Why nothing of a batch is in the database.
+enum Abandoned {
+    AtBegin(Error),
+    Later(Error),
+}
+
+impl From<rusqlite::Error> for Abandoned {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Later(error.into())
+    }
+}
+
+/// Runs `batch` as one transaction and says how many of it were kept.
+fn attempt(connection: &Connection, batch: &mut [Box<dyn Write>]) -> Result<u64, Abandoned> {
+    let begin = Transaction::new_unchecked(connection, TransactionBehavior::Immediate);
+    let transaction = begin.map_err(|error| Abandoned::AtBegin(error.into()))?;
+    let execute = |sql: &str| transaction.prepare_cached(sql)?.execute(());
+    let mut kept = 0;
+    for write in batch {
+        execute("SAVEPOINT write")?;
+        let keep = write.run(&transaction);
+        if transaction.is_autocommit() {
+            return Err(Abandoned::Later(Error::Unfinished));
+        }
+        if keep {
+            kept += 1;
+        } else {
+            execute("ROLLBACK TO write")?;
+        }
+        execute("RELEASE write")?;
+    }
+    transaction.commit()?;
+    Ok(kept)
+}
+
+/// A write on its way: run, perhaps more than once, then answered once.
+pub(crate) trait Write: Send {
+    /// Runs it and says whether what it did is to be kept.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Tells the one who waits how it went, given how the commit went.
+    fn answer(self: Box<Self>, commit: Result<(), Error>);
+}
+
+/// What a write returned, or how it panicked.
+pub(crate) type Returned<T, E> = thread::Result<Result<T, E>>;
+
+/// A write whose result goes to whoever awaits the other end of `reply`.
+pub(crate) struct Pending<F, T, E> {
+    work: F,
+    returned: Option<Returned<T, E>>,
+    reply: oneshot::Sender<Returned<T, E>>,
+}
+
+impl<F, T, E> Pending<F, T, E> {
+    pub(crate) fn new(work: F) -> (Self, oneshot::Receiver<Returned<T, E>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { work, returned: None, reply }, answer)
+    }
+}
+
+impl<F, T, E> Write for Pending<F, T, E>
+where
+    F: FnMut(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let returned = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
+        let keep = matches!(returned, Ok(Ok(_)));
+        self.returned = Some(returned);
+        keep
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), Error>) {
+        let returned = match (self.returned, commit) {
+            // Its own failure is the better answer.
+            (Some(returned @ (Err(_) | Ok(Err(_)))), _) => returned,
+            (Some(returned), Ok(())) => returned,
+            (_, Err(error)) => Ok(Err(error.into())),
+            (None, Ok(())) => Ok(Err(Error::Unfinished.into())),
+        };
+        // Who has stopped waiting misses nothing.
+        let _ = self.reply.send(returned);
+    }
+}
+
+/// Starts the writer's thread.
+pub(crate) fn start(
+    connection: Connection,
+    counters: Arc<Counters>,
+) -> std::io::Result<(mpsc::Sender<Box<dyn Write>>, thread::JoinHandle<()>)> {
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let work = move || run(&connection, queue, &counters);
+    Ok((sender, thread::Builder::new().name("database".to_owned()).spawn(work)?))
+}
