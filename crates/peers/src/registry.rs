@@ -19,7 +19,7 @@ pub enum Auth {
     Htpasswd(PathBuf),
     /// The bearers of a token (`auth.token`).
     Token {
-        /// The token server's URL.
+        /// The token server's URL; empty: `/auth/token` on the host that was asked (`autoredirect`).
         realm: String,
         /// This registry's name, the `aud` it wants.
         service: String,
@@ -72,7 +72,11 @@ impl RegistryConfig {
                     Trust::Bundle(path) => format!("rootcertbundle: {}", quoted(path)),
                     Trust::Jwks(path) => format!("jwks: {}", quoted(path)),
                 };
-                format!("auth: {{token: {{realm: {realm:?}, service: {service:?}, issuer: {issuer:?}, {trust}}}}}\n")
+                let realm = match realm.as_str() {
+                    "" => "realm: unused, autoredirect: true".to_owned(),
+                    realm => format!("realm: {realm:?}"),
+                };
+                format!("auth: {{token: {{{realm}, service: {service:?}, issuer: {issuer:?}, {trust}}}}}\n")
             }
         };
         format!(

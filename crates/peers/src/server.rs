@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{Daemon, Signal, http};
 
-/// `wharfinger serve FILE`, running.
+/// `wharfinger serve FILE` (or another command that starts it), running.
 #[derive(Debug)]
 pub struct Server {
     daemon: Daemon,
@@ -19,19 +19,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `program` (a test of the binary's crate knows its path) with the configuration `config`, in which
-    /// `@addr@` stands for the address to listen on, and waits until `/healthz` answers 200.
+    /// Starts `program` (a test of the binary's crate knows its path) with `arguments` and a file that holds `config`,
+    /// in which `@addr@` stands for the address to listen on, and waits until `/healthz` answers 200.
     ///
     /// # Panics
     /// When it does not start; the message holds its log.
     #[must_use]
-    pub fn start(program: &Path, config: &str) -> Self {
+    pub fn start(program: &Path, arguments: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join(CONFIG);
         let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
             fs::write(&file, config.replace("@addr@", &address.to_string())).expect("the server's configuration");
             let mut command = Command::new(program);
-            command.arg("serve").arg(&file).current_dir(directory.path());
+            command.args(arguments).arg(&file).current_dir(directory.path());
             command
         });
         let scheme = daemon.until(|_| ["http", "https"].into_iter().find(|scheme| is_healthy(scheme, address)));
