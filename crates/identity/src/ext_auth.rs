@@ -1,0 +1,108 @@
+//! `ext_auth`: a program that is given name and password.
+//!
+//! On its standard input it finds `user password`, without a newline. Its exit code answers: 0 accepted, 1 refused, 2 not
+//! known here, and anything else is an error. When it accepts it may print `{"labels": {"name": ["value"]}}`. All of it is
+//! as in `docker_auth`, except that an acceptance is remembered for `login.remember`.
+
+mod response;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::{Labels, Subject};
+use zeroize::Zeroizing;
+
+use self::response::ResponseError;
+use crate::process::{Finished, ProcessError, Program};
+use crate::verifier::PasswordVerifier;
+use crate::{Accepted, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck};
+
+/// How long a program may take when nothing is said.
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many of it may run at once when nothing is said.
+pub const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+/// When to come back to a program that too many wait for.
+const COME_BACK: Duration = Duration::from_secs(5);
+
+/// A program that knows accounts.
+pub struct ExtAuth {
+    program: Program,
+    verifier: Arc<PasswordVerifier>,
+}
+
+impl ExtAuth {
+    /// A backend that asks `program`; what it refuses, `verifier` makes as slow as any refusal.
+    #[must_use]
+    pub fn new(program: Program, verifier: Arc<PasswordVerifier>) -> Self {
+        Self { program, verifier }
+    }
+
+    async fn answer(&self, credentials: &Credentials, origin: &Origin) -> Result<Answer, NoAnswer> {
+        let input = Zeroizing::new(format!("{} {}", credentials.account, credentials.password.expose()));
+        let finished = match self.program.run(input.as_bytes()).await {
+            Ok(finished) => finished,
+            Err(ProcessError::Busy) => return Err(NoAnswer::Busy(COME_BACK)),
+            Err(error) => return Err(failed(ExtAuthError::Process(error))),
+        };
+        match finished.code {
+            0 => {
+                let labels =
+                    response::labels(&finished.output).map_err(|error| failed(ExtAuthError::Response(error)))?;
+                Ok(Answer::Accepted(accepted(credentials, labels)))
+            }
+            1 => Ok(Answer::Refused(self.verifier.refuse(credentials, origin).await?)),
+            2 => Ok(Answer::NoMatch),
+            _ => Err(failed(unexpected(&finished, credentials))),
+        }
+    }
+}
+
+impl Authenticator for ExtAuth {
+    fn glance(&self, _: &str) -> Glance {
+        Glance::Ask
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        origin: &'a Origin,
+    ) -> Answering<'a, Result<Answer, NoAnswer>> {
+        Box::pin(self.answer(credentials, origin))
+    }
+
+    fn recheck<'a>(&'a self, _: &'a str) -> Answering<'a, Result<Recheck, BackendError>> {
+        Box::pin(std::future::ready(Ok(Recheck::CannotSay)))
+    }
+}
+
+/// What went wrong with the program.
+#[derive(Debug, thiserror::Error)]
+enum ExtAuthError {
+    #[error("its program failed")]
+    Process(#[source] ProcessError),
+    #[error("its program accepted, but did not print what it should")]
+    Response(#[source] ResponseError),
+    #[error("its program ended with exit code {code}, which is none of 0, 1 and 2; it said: {complaint:?}")]
+    Code { code: i32, complaint: String },
+}
+
+fn failed(error: ExtAuthError) -> NoAnswer {
+    NoAnswer::Failed(BackendError { backend: "ext_auth", source: Box::new(error) })
+}
+
+fn accepted(credentials: &Credentials, labels: Labels) -> Accepted {
+    Accepted { subject: Subject { account: credentials.account.clone(), labels }, stamp: None }
+}
+
+/// The error for an exit code without a meaning. A shell script's `set -x` would print the password: it is taken out.
+fn unexpected(finished: &Finished, credentials: &Credentials) -> ExtAuthError {
+    let complaint = finished.complaint.trim_end();
+    let complaint = match credentials.password.expose() {
+        "" => complaint.to_owned(),
+        password => complaint.replace(password, "…"),
+    };
+    ExtAuthError::Code { code: finished.code, complaint }
+}
