@@ -1,0 +1,118 @@
+//! The text of a refresh token: `whr_` and 48 characters of base64url, which are 32 random bytes and a checksum of 4.
+//!
+//! The prefix lets people and secret scanners recognise it (`whr_[A-Za-z0-9_-]{48}`). The checksum tells what was
+//! mistyped, cut short or made by somebody else without asking the database. What is stored is the SHA-256 of the whole
+//! text, so `printf %s whr_… | sha256sum` finds the session of a token that turned up somewhere: its id is how the sum
+//! begins.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use identity::Secret;
+use token::{Entropy, EntropyError};
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "whr_";
+const RANDOM: usize = 32;
+const CHECKSUM: usize = 4;
+/// 64 bits: no two sessions of one installation share them.
+const ID_BYTES: usize = 8;
+
+/// A new refresh token, and what is stored of it.
+pub(super) fn generate(entropy: &dyn Entropy) -> Result<(Secret, Fingerprint), EntropyError> {
+    let mut bytes = Zeroizing::new([0; RANDOM + CHECKSUM]);
+    entropy.fill(&mut bytes[..RANDOM])?;
+    let checksum = checksum(&bytes[..RANDOM]);
+    bytes[RANDOM..].copy_from_slice(&checksum);
+    let mut text = String::with_capacity(PREFIX.len() + BASE64URL_NOPAD.encode_len(bytes.len()));
+    text.push_str(PREFIX);
+    BASE64URL_NOPAD.encode_append(&bytes[..], &mut text);
+    let fingerprint = Fingerprint(sha256(text.as_bytes()));
+    Ok((text.into(), fingerprint))
+}
+
+/// What is stored in a token's place, and looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint(pub(super) [u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of `token`; none when it cannot be one of ours.
+    pub(super) fn of(token: &Secret) -> Option<Self> {
+        let text = token.expose();
+        let encoded = text.strip_prefix(PREFIX)?;
+        let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(encoded.as_bytes()).ok()?);
+        let (random, sum) = bytes.split_at_checked(RANDOM)?;
+        (sum == checksum(random)).then(|| Self(sha256(text.as_bytes())))
+    }
+
+    /// How lists and logs call the session.
+    pub(super) fn id(&self) -> String {
+        HEXLOWER.encode(&self.0[..ID_BYTES])
+    }
+}
+
+fn checksum(random: &[u8]) -> [u8; CHECKSUM] {
+    let mut checksum = [0; CHECKSUM];
+    checksum.copy_from_slice(&sha256(random)[..CHECKSUM]);
+    checksum
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts up from a seed: as predictable as a test wants it.
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+            (self.0..).zip(bytes).for_each(|(value, byte)| *byte = value);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_token_is_recognised() {
+        let (token, fingerprint) = generate(&Counting(1)).unwrap();
+        assert_eq!(token.expose(), "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu");
+        assert_eq!(Fingerprint::of(&token), Some(fingerprint));
+        // printf %s whr_AQID… | sha256sum
+        assert_eq!(HEXLOWER.encode(&fingerprint.0), "");
+        assert_eq!(fingerprint.id(), "");
+        assert_ne!(generate(&Counting(2)).unwrap().1, fingerprint);
+    }
+
+    #[test]
+    fn one_wrong_character_is_no_token() {
+        let (token, _) = generate(&Counting(1)).unwrap();
+        for index in 0..token.expose().len() {
+            let mut wrong = token.expose().to_owned().into_bytes();
+            wrong[index] = if wrong[index] == b'x' { b'y' } else { b'x' };
+            let wrong = String::from_utf8(wrong).unwrap();
+            assert_eq!(Fingerprint::of(&Secret::from(wrong.clone())), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_no_token() {
+        let (token, _) = generate(&Counting(1)).unwrap();
+        let token = token.expose();
+        for foreign in [
+            "",
+            "whr_",
+            "whr_AQID",
+            "dckr_pat_x",
+            &token[4..],
+            &token[..51],
+            &format!("{token}A"),
+            &format!("{token}="),
+        ] {
+            assert_eq!(Fingerprint::of(&Secret::from(foreign)), None, "{foreign}");
+        }
+    }
+}
