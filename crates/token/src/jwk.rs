@@ -72,17 +72,16 @@ pub struct JwkSet {
 }
 
 impl JwkSet {
-    /// Reads a set, or a lone key as a set of one.
+    /// Reads a set.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When it is none.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
         let json: serde_json::Value = serde_json::from_str(text).map_err(|e| JwkError::Json(e.to_string()))?;
         let members = match json.get("keys") {
             Some(serde_json::Value::Array(keys)) => keys.clone(),
             Some(_) => return Err(JwkError::Json("\"keys\" is not a list".to_owned())),
-            None if json.get("kty").is_some() => vec![json],
-            None => return Err(JwkError::Json("it has neither \"keys\" nor \"kty\"".to_owned())),
+            None => return Err(JwkError::Json("it has no \"keys\"".to_owned())),
         };
         let mut set = Self::default();
         for (index, key) in members.into_iter().enumerate() {
