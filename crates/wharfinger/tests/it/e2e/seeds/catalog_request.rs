@@ -1,0 +1,39 @@
+//! A page that prints what the token server hands to `ext_authz` when somebody asks for the catalog: seven members,
+//! exactly these.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use peers::{Auth, Certificate, KeyKind, RegistryConfig, Trust, http, registry2};
+
+use crate::e2e::world::{serve, with_pair};
+
+const PRINTED: &str = r#"{"Account":"user","Type":"registry","Name":"catalog","Service":"Docker registry","IP":"111.250.164.33","Actions":["*"],"Labels":null}"#;
+
+#[test]
+fn a_catalog_request_reaches_ext_authz_as_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = Certificate::new(KeyKind::Rsa, directory.path(), "auth-srv");
+    let (script, asked) = (directory.path().join("authz"), directory.path().join("asked"));
+    fs::write(&script, format!("#!/bin/sh\ncat > '{}'\n", asked.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let config = include_str!("catalog_request.yml").replace("@authz@", &script.display().to_string());
+    let server = serve(&with_pair(&config, &pair));
+
+    let query = "account=user&client_id=docker&offline_token=true&service=Docker+registry&scope=registry:catalog:*";
+    let url = server.url(&format!("/auth?{query}"));
+    let answer = http::request(&["-u", "user:password", "-H", "X-Forwarded-For: 111.250.164.33", &url]);
+    assert_eq!(answer.status, 200, "{answer:?}\n{}", server.log());
+    assert_eq!(fs::read_to_string(&asked).unwrap(), PRINTED);
+
+    let auth = Auth::Token {
+        realm: server.url("/auth"),
+        service: "Docker registry".to_owned(),
+        issuer: "Acme auth server".to_owned(),
+        trust: Trust::Bundle(pair.certificate),
+    };
+    let registry = registry2(&RegistryConfig { auth, ..RegistryConfig::default() });
+    let bearer = format!("Authorization: Bearer {}", answer.json_string("token").unwrap());
+    let catalog = http::request(&["-H", &bearer, &registry.url("/v2/_catalog")]);
+    assert_eq!((catalog.status, catalog.body.trim()), (200, r#"{"repositories":[]}"#), "{}", registry.log());
+}

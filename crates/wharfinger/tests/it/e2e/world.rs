@@ -1,0 +1,101 @@
+//! One server of ours, three registries behind it.
+
+use std::fs;
+use std::path::Path;
+
+use peers::{Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2, registry3};
+use tempfile::TempDir;
+
+/// Who may do everything, and who may only look. Their hashes are in `world.yml`.
+pub(super) const ADMIN: (&str, &str) = ("admin", "badmin");
+pub(super) const READER: (&str, &str) = ("reader", "look-only");
+
+/// What `docker` prints when a registry refused an action for want of scope.
+pub(super) const DENIED: &str = "denied: requested access to the resource is denied";
+
+/// One server, and registry 2.8 with a bundle, registry 3 with a bundle and registry 3 with a JWKS behind it.
+pub(super) struct World {
+    server: Server,
+    pub(super) registries: [Registry; 3],
+    _directory: TempDir,
+}
+
+/// What a server keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// Nothing: as a configuration of `docker_auth`'s has it.
+    None,
+    /// Refresh tokens, in a database.
+    RefreshTokens,
+}
+
+impl World {
+    /// The three registries each read another header member, and no header serves them all: that the keys are of kind
+    /// `kind` decides which three are tried.
+    pub(super) fn start(kind: KeyKind, memory: Memory) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = Certificate::new(kind, directory.path(), "token");
+        let services = match kind {
+            KeyKind::Rsa => r#""registry 3": {key_id: thumbprint}"#,
+            KeyKind::P256 => r#""registry 3": {header: [x5c]}, "registry 3 with JWKS": {key_id: thumbprint}"#,
+        };
+        let database = match memory {
+            Memory::None => String::new(),
+            Memory::RefreshTokens => format!("database: {{url: \"sqlite://{}/db\"}}\n", directory.path().display()),
+        };
+        let config = include_str!("world.yml").replace("@services@", services) + &database;
+        let server = serve(&with_pair(&config, &pair));
+
+        let jwks = directory.path().join("jwks.json");
+        fs::write(&jwks, http::get(&server.url("/.well-known/jwks.json")).body).unwrap();
+        let bundle = || Trust::Bundle(pair.certificate.clone());
+        let registries = [
+            registry2(&config_of(&server, "registry 2", bundle())),
+            registry3(&config_of(&server, "registry 3", bundle())),
+            registry3(&config_of(&server, "registry 3 with JWKS", Trust::Jwks(jwks))),
+        ];
+        Self { server, registries, _directory: directory }
+    }
+}
+
+impl Drop for World {
+    /// What a client says of a refusal is rarely why.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.server.log());
+        }
+    }
+}
+
+/// Our server with `config`, in which `@addr@` stands for its address.
+pub(super) fn serve(config: &str) -> Server {
+    Server::start(program(), &["serve"], config)
+}
+
+/// The program under test.
+pub(super) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_wharfinger"))
+}
+
+/// `config` with the paths of `pair` for `@certificate@` and `@key@`.
+pub(super) fn with_pair(config: &str, pair: &Certificate) -> String {
+    config
+        .replace("@certificate@", &pair.certificate.display().to_string())
+        .replace("@key@", &pair.key.display().to_string())
+}
+
+/// Logs a client of the containers/image family, or docker, in.
+pub(super) fn login(client: &Client, options: &[&str], (user, password): (&str, &str), host: &str) -> peers::Output {
+    let arguments = [&["login"], options, &["--username", user, "--password-stdin", host]].concat();
+    client.run_with_input(&arguments, password)
+}
+
+fn config_of(server: &Server, service: &str, trust: Trust) -> RegistryConfig {
+    let auth = Auth::Token {
+        realm: server.realm("/auth"),
+        service: service.to_owned(),
+        issuer: "Acme auth server".to_owned(),
+        trust,
+    };
+    RegistryConfig { auth, ..RegistryConfig::default() }
+}
