@@ -19,13 +19,22 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts `wharfinger serve FILE`: [`start_as`](Self::start_as) with its usual arguments.
+    ///
+    /// # Panics
+    /// When it does not start; the message holds its log.
+    #[must_use]
+    pub fn start(program: &Path, config: &str) -> Self {
+        Self::start_as(program, &["serve"], config)
+    }
+
     /// Starts `program` (a test of the binary's crate knows its path) with `arguments` and a file that holds `config`,
     /// in which `@addr@` stands for the address to listen on, and waits until `/healthz` answers 200.
     ///
     /// # Panics
     /// When it does not start; the message holds its log.
     #[must_use]
-    pub fn start(program: &Path, arguments: &[&str], config: &str) -> Self {
+    pub fn start_as(program: &Path, arguments: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join(CONFIG);
         let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {

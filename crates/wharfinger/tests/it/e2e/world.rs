@@ -69,7 +69,7 @@ impl Drop for World {
 
 /// Our server with `config`, in which `@addr@` stands for its address.
 pub(super) fn serve(config: &str) -> Server {
-    Server::start(program(), &["serve"], config)
+    Server::start(program(), config)
 }
 
 /// The program under test.

@@ -10,7 +10,7 @@ use crate::e2e::world::{DENIED, login, program, with_pair};
 fn hussien_pushes_ubuntu_but_not_fedora() {
     let directory = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::Rsa, directory.path(), "server");
-    let server = Server::start(program(), &[], &with_pair(include_str!("auth_config.yml"), &pair));
+    let server = Server::start_as(program(), &[], &with_pair(include_str!("auth_config.yml"), &pair));
     let auth = Auth::Token {
         realm: server.url("/auth"),
         service: "Docker registry".to_owned(),
