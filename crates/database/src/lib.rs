@@ -31,21 +31,19 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
-use tokio::sync::mpsc;
 
 pub use connection::BUSY_TIMEOUT;
 pub use error::Error;
 pub use location::{Location, LocationError};
 pub use open::OpenError;
+pub use writer::Activity;
 
 use lock::DataLock;
 use open::Opened;
 use readers::Readers;
-use writer::{Counters, Pending, Write};
+use writer::Writer;
 
 /// An open database. Clones share it; the last one to go waits until what was begun is written.
 #[derive(Clone, Debug)]
@@ -90,16 +88,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let Some(queue) = &self.shared.queue else { return Err(Error::Closed.into()) };
-        let (pending, answer) = Pending::new(work);
-        if queue.send(Box::new(pending)).await.is_err() {
-            return Err(Error::Closed.into());
-        }
-        match answer.await {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Closed.into()),
-        }
+        self.shared.writer.write(work).await
     }
 
     /// Runs `work` on a snapshot: whatever it reads was true at one moment, and every write acknowledged before is in it.
@@ -129,49 +118,23 @@ impl Database {
     /// What has been written since the database was opened.
     #[must_use]
     pub fn activity(&self) -> Activity {
-        let Counters { writes, commits } = self.shared.counters.as_ref();
-        Activity { writes: writes.load(Ordering::Relaxed), commits: commits.load(Ordering::Relaxed) }
+        self.shared.writer.activity()
     }
 
     fn start(opened: Opened) -> Result<Self, OpenError> {
-        let Opened { path, writer, lock } = opened;
-        let counters = Arc::new(Counters::default());
-        let started = writer::start(writer, Arc::clone(&counters));
-        let (queue, thread) = started.map_err(|source| OpenError::Place { path: path.clone(), source })?;
+        let Opened { path, connection, lock } = opened;
+        let started = Writer::start(connection);
+        let writer = started.map_err(|source| OpenError::Place { path: path.clone(), source })?;
         let readers = Readers::new(path.clone());
-        let shared = Shared { path, readers, queue: Some(queue), thread: Some(thread), counters, _lock: lock };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(Shared { path, readers, writer, _lock: lock }) })
     }
-}
-
-/// How much has been written, and in how many goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// Writes that were answered with success.
-    pub writes: u64,
-    /// Commits that held them: each is one wait for the disk.
-    pub commits: u64,
 }
 
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
     readers: Arc<Readers>,
-    queue: Option<mpsc::Sender<Box<dyn Write>>>,
-    thread: Option<JoinHandle<()>>,
-    counters: Arc<Counters>,
-    /// Last, so that the file is let go only when nothing touches it any more.
+    writer: Writer,
+    /// Dropped last: the file is let go when nothing touches it any more.
     _lock: Option<DataLock>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // Without senders the writer finishes its queue and ends.
-        self.queue = None;
-        let Some(thread) = self.thread.take() else { return };
-        // A write may itself hold the last clone; a thread cannot wait for its own end.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the database's writer panicked");
-        }
-    }
 }

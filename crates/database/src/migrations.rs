@@ -47,12 +47,78 @@ pub(crate) fn state(connection: &Connection) -> Result<State, Error> {
 
 /// Takes the steps that are missing, all or none. The database must be empty or ours, and nobody else may migrate it.
 pub(crate) fn apply(connection: &Connection) -> Result<(), Error> {
+    take(connection, MIGRATIONS)
+}
+
+fn take(connection: &Connection, steps: &[&str]) -> Result<(), Error> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let done: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for migration in MIGRATIONS.iter().skip(usize::try_from(done).unwrap_or_default()) {
-        transaction.execute_batch(migration)?;
+    for (step, version) in steps.iter().zip(1_i64..).filter(|(_, version)| *version > done) {
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: [&str; 2] = ["CREATE TABLE one (n INTEGER)", "ALTER TABLE one ADD COLUMN m INTEGER"];
+
+    fn memory() -> Connection {
+        Connection::open_in_memory().unwrap()
+    }
+
+    #[test]
+    fn from_nothing_to_now() {
+        let connection = memory();
+        assert_eq!(state(&connection).unwrap(), State::Empty);
+        apply(&connection).unwrap();
+        assert_eq!(state(&connection).unwrap(), State::Current);
+        apply(&connection).unwrap();
+        assert_eq!(state(&connection).unwrap(), State::Current);
+    }
+
+    #[test]
+    fn only_missing_steps_are_taken() {
+        let connection = memory();
+        take(&connection, &STEPS[..1]).unwrap();
+        connection.execute("INSERT INTO one VALUES (7)", ()).unwrap();
+        take(&connection, &STEPS).unwrap();
+        let row: (i64, Option<i64>) =
+            connection.query_row("SELECT n, m FROM one", (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(row, (7, None));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_nothing_behind() {
+        let connection = memory();
+        assert!(take(&connection, &[STEPS[0], "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"]).is_err());
+        assert_eq!(state(&connection).unwrap(), State::Empty);
+        take(&connection, &STEPS[..1]).unwrap();
+        assert!(take(&connection, &[STEPS[0], "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"]).is_err());
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn versions_and_owners_are_told_apart() {
+        for (id, version, expected) in [
+            (APPLICATION_ID, VERSION, State::Current),
+            (APPLICATION_ID, VERSION - 1, State::Behind),
+            (APPLICATION_ID, VERSION + 1, State::Newer(VERSION + 1)),
+            (APPLICATION_ID, -1, State::Foreign),
+            (0, 0, State::Foreign),
+            (0, VERSION, State::Foreign),
+            (42, VERSION, State::Foreign),
+        ] {
+            let connection = memory();
+            connection.execute_batch(STEPS[0]).unwrap();
+            connection.pragma_update(None, "application_id", id).unwrap();
+            connection.pragma_update(None, "user_version", version).unwrap();
+            assert_eq!(state(&connection).unwrap(), expected, "{id} {version}");
+        }
+    }
 }

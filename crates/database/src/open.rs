@@ -72,7 +72,7 @@ pub enum OpenError {
 /// A database that is open for writing.
 pub(crate) struct Opened {
     pub(crate) path: PathBuf,
-    pub(crate) writer: Connection,
+    pub(crate) connection: Connection,
     pub(crate) lock: Option<DataLock>,
 }
 
@@ -86,9 +86,9 @@ pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
     };
     check_filesystem(&path)?;
     let at = |source| OpenError::Database { path: path.clone(), source };
-    let writer = connection::writer(&path).map_err(at)?;
-    match migrations::state(&writer).map_err(at)? {
-        State::Current => Ok(Opened { path, writer, lock: None }),
+    let connection = connection::writer(&path).map_err(at)?;
+    match migrations::state(&connection).map_err(at)? {
+        State::Current => Ok(Opened { path, connection, lock: None }),
         State::Empty | State::Behind => Err(OpenError::Older(path)),
         State::Newer(found) => Err(OpenError::Newer { path, found, known: migrations::VERSION }),
         State::Foreign => Err(OpenError::Foreign(path)),
@@ -102,26 +102,26 @@ pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
     check_filesystem(&path)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else { return Err(OpenError::InUse(path)) };
     let at = |source| OpenError::Database { path: path.clone(), source };
-    let writer = connection::writer(&path).map_err(at)?;
-    match migrations::state(&writer).map_err(at)? {
+    let connection = connection::writer(&path).map_err(at)?;
+    match migrations::state(&connection).map_err(at)? {
         State::Empty | State::Current | State::Behind => {}
         State::Newer(found) => return Err(OpenError::Newer { path, found, known: migrations::VERSION }),
         State::Foreign => return Err(OpenError::Foreign(path)),
     }
-    if !use_log(&writer).map_err(at)? {
+    if !use_log(&connection).map_err(at)? {
         return Err(OpenError::FileSystem { path, filesystem: "a file system without shared memory" });
     }
-    migrations::apply(&writer).map_err(at)?;
-    Ok(Opened { path, writer, lock: Some(lock) })
+    migrations::apply(&connection).map_err(at)?;
+    Ok(Opened { path, connection, lock: Some(lock) })
 }
 
 /// Makes the file and the directories above it, readable by nobody else, where they are missing; what is there already
 /// keeps its permissions. The answer is free of symbolic links, so that every way to a file leads to the same lock.
 fn create(path: &Path) -> io::Result<PathBuf> {
-    if let Some(directory) = path.parent() {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        // SQLite makes its own entries in the directory durable, but not the directory's entry in the one above.
-        if let Some(above) = directory.parent() {
+        // SQLite makes its files' entries in the directory durable, but not the directory's own in the one above.
+        if let Some(above) = fs::canonicalize(directory)?.parent() {
             File::open(above)?.sync_all()?;
         }
     }

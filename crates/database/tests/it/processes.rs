@@ -1,0 +1,82 @@
+//! Several processes at one file. The others are this test program again, asked for one test that is a child's part.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use database::{Database, Location, OpenError};
+
+use crate::{Bench, insert};
+
+const PATH: &str = "DATABASE_TEST_PATH";
+const WRITES: i64 = 200;
+
+fn child(part: &str, path: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([&format!("processes::{part}"), "--exact", "--ignored", "--nocapture"])
+        .env(PATH, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn parents_database() -> Option<Location> {
+    env::var_os(PATH).map(Location::at)
+}
+
+#[tokio::test]
+#[ignore = "a child's part"]
+async fn child_writes_beside() {
+    let Some(location) = parents_database() else { return };
+    assert!(matches!(Database::open_exclusive(&location), Err(OpenError::InUse(_))));
+    let database = Database::open(&location).unwrap();
+    for n in 0..WRITES {
+        database.write(insert(-1 - n)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a child's part"]
+async fn child_writes_until_it_is_killed() {
+    let Some(location) = parents_database() else { return };
+    let database = Database::open_exclusive(&location).unwrap();
+    for n in 0.. {
+        database.write(insert(n)).await.unwrap();
+        println!("\nacknowledged {n}");
+    }
+}
+
+#[tokio::test]
+async fn two_processes_write_at_once() {
+    let bench = Bench::new().await;
+    let mut child = child("child_writes_beside", bench.location().path());
+    for n in 0..WRITES {
+        bench.database.write(insert(n)).await.unwrap();
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(bench.count().await, 2 * WRITES);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let bench = Bench::new().await;
+    let (location, Bench { database, directory: _directory }) = (bench.location(), bench);
+    drop(database);
+    let mut child = child("child_writes_until_it_is_killed", location.path());
+    let mut acknowledged = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if let Some(n) = line.unwrap().strip_prefix("acknowledged ") {
+            acknowledged.push(n.parse::<i64>().unwrap());
+        }
+        if acknowledged.len() == 50 {
+            child.kill().unwrap();
+            break;
+        }
+    }
+    child.wait().unwrap();
+    // The lock went with the process.
+    let database = Database::open_exclusive(&location).unwrap();
+    assert_eq!(acknowledged, (0..50).collect::<Vec<_>>());
+    assert!(crate::count(&database).await >= 50);
+}
