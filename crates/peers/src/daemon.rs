@@ -73,11 +73,12 @@ impl Daemon {
         panic!("no port stayed free in {PORTS} attempts");
     }
 
-    /// Asks `probe` until it has an answer; `None` when the daemon ended or its time is up.
+    /// Asks `probe` until it has an answer, and once more when the daemon ended; `None` without an answer then, or when
+    /// its time is up.
     pub(crate) fn until<T>(&mut self, mut probe: impl FnMut(&Self) -> Option<T>) -> Option<T> {
         wait::until(READY, || match probe(self) {
             Some(answer) => Some(Some(answer)),
-            None => self.ended().map(|_| None),
+            None => self.ended().map(|_| probe(self)),
         })
         .flatten()
     }
