@@ -7,8 +7,22 @@
 //! let name: oci::RepositoryName = "library/ubuntu".parse().unwrap();
 //! assert_eq!(name.as_str(), "library/ubuntu");
 //! assert!("Library/Ubuntu".parse::<oci::RepositoryName>().is_err());
+//!
+//! let reference: oci::Reference = "24.04".parse().unwrap();
+//! assert!(matches!(reference, oci::Reference::Tag(_)));
 //! ```
 
+mod descriptor;
+mod digest;
+mod manifest;
+pub mod media_type;
+mod reference;
 mod repository_name;
+mod tag;
 
+pub use descriptor::Descriptor;
+pub use digest::{Algorithm, Digest, DigestError, UnknownAlgorithm};
+pub use manifest::{Content, Manifest, ManifestError};
+pub use reference::{Reference, ReferenceError};
 pub use repository_name::{RepositoryName, RepositoryNameError};
+pub use tag::{Tag, TagError};

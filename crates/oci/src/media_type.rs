@@ -1,0 +1,47 @@
+//! The media types that a registry must tell apart: four kinds of manifest in two families, and the few that change how
+//! a descriptor is read.
+
+/// An image, or any artifact in an image's clothes (OCI image-spec, manifest.md).
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// A list of manifests (OCI image-spec, image-index.md).
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// An image in Docker's older words (Image Manifest Version 2, Schema 2).
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// A list of manifests in Docker's older words.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Schema 1, signed and unsigned, which nobody should make any more.
+pub const DOCKER_SCHEMA_1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v1+json",
+];
+
+/// Whether layers of this type are fetched from elsewhere, so that a registry need not have them: Docker's foreign layers,
+/// and OCI's nondistributable ones (deprecated, but still in old Windows images; image-spec, layer.md).
+#[must_use]
+pub fn is_nondistributable(media_type: &str) -> bool {
+    media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
+        || media_type == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+}
+
+/// A `Content-Type` without its parameters, which a registry ignores (OCI distribution-spec, "Pushing Manifests").
+///
+/// ```
+/// use oci::media_type;
+/// assert_eq!(media_type::essence(" application/vnd.oci.image.index.v1+json; charset=utf-8"), media_type::OCI_INDEX);
+/// ```
+#[must_use]
+pub fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_layers_by_their_type() {
+        assert!(is_nondistributable("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"));
+        assert!(is_nondistributable("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"));
+        assert!(!is_nondistributable("application/vnd.oci.image.layer.v1.tar+gzip"));
+    }
+}
