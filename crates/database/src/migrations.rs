@@ -8,7 +8,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::Error;
 
 /// The steps, in order. One that was released is never changed: what it should have been is a new one.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_refresh_tokens.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_refresh_tokens.sql"), include_str!("../migrations/0002_registry.sql")];
 
 /// `WHRF`: marks a SQLite file as ours.
 const APPLICATION_ID: i64 = 0x5748_5246;

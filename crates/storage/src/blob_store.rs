@@ -1,0 +1,78 @@
+//! What anything that keeps content must be able to do.
+//!
+//! Content is write-once: it arrives in a temporary place named by its upload, and when it is whole it is *published*
+//! under a key that was never used before. Which content a key has, and whether anybody may see it, is not known here;
+//! rows say so. One implementation is here, in files. Every other one must pass the same conformance suite.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use oci::{Algorithm, Digest};
+
+use crate::collection::Doomed;
+use crate::hash::Hasher;
+use crate::{Answer, Blob, Error, UploadId};
+
+/// Where content lies.
+pub trait BlobStore: fmt::Debug + Send + Sync {
+    /// Opens a stretch of a blob, which must be within its size.
+    ///
+    /// Fails with [`Error::Damaged`] where less is there than the row says, perhaps because it was removed just now.
+    fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>>;
+
+    /// Continues an upload at a length that it had before, hashing on with `hasher`. What was beyond that is gone.
+    /// Nobody else may do so meanwhile.
+    fn append(&self, upload: UploadId, at: u64, hasher: Option<Hasher>) -> Box<dyn Sink>;
+
+    /// The digest of an upload's first `length` bytes.
+    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest>;
+
+    /// Makes an upload's content the content of a key that has none. It is there for good before the answer comes.
+    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()>;
+
+    /// Undoes a publication that may or may not have happened.
+    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()>;
+
+    /// Forgets an upload's content, if there is any.
+    fn discard(&self, upload: UploadId) -> Answer<'_, ()>;
+
+    /// The uploads of which there is content.
+    fn uploads(&self) -> Answer<'_, Vec<UploadId>>;
+
+    /// Removes blobs for good, those that are gone already included.
+    fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()>;
+}
+
+/// Content on its way out.
+pub trait Source: Send {
+    /// The next piece, of a size that is good to send; none at the end.
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>>;
+}
+
+impl dyn Source {
+    /// The next piece, for those who can wait.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|context| self.poll_chunk(context)).await
+    }
+}
+
+/// Content on its way in.
+pub trait Sink: Send {
+    /// Takes more. It comes back as soon as there is room for the next batch. After an error there is no going on.
+    fn write(&mut self, batch: Vec<Bytes>) -> Answer<'_, ()>;
+
+    /// Takes the rest, and comes back when everything is safe on the disk.
+    fn finish(self: Box<Self>, rest: Vec<Bytes>) -> Answer<'static, Written>;
+}
+
+/// What a [`Sink`] has taken.
+#[derive(Clone)]
+pub struct Written {
+    /// The length of the whole upload.
+    pub length: u64,
+    /// Where its hash stands, if it was hashed from the beginning.
+    pub hasher: Option<Hasher>,
+}

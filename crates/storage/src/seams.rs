@@ -1,0 +1,207 @@
+//! What anything that keeps metadata must be able to do, split by who asks.
+//!
+//! One implementation is here, in SQLite. Every other one must pass the same conformance suite. Each method is one
+//! transaction: it has happened whole before its answer comes, or not at all, and a change is visible to everybody from
+//! then on. Times are the implementation's own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use oci::{Digest, Reference, RepositoryName, Tag};
+
+use crate::collection::{Doomed, Garbage, Hold, Sweep};
+use crate::{Blob, Error, Listing, NewManifest, Page, Referrer, Stored, UploadId};
+
+/// What a method of a seam returns.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Repositories, their manifests and their tags.
+pub trait Manifests: fmt::Debug + Send + Sync {
+    /// The manifest that is meant.
+    ///
+    /// Fails with [`Error::RepositoryUnknown`] or [`Error::ManifestUnknown`].
+    fn find<'a>(&'a self, repository: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>>;
+
+    /// As [`find`](Self::find), for somebody who may push and is about to refer to it: collection leaves the manifest
+    /// alone for another grace time, tagged or not.
+    fn lease<'a>(&'a self, repository: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>>;
+
+    /// Takes a manifest in and points `tags` at it. The repository is made where there is none; a manifest that is there
+    /// already is not changed.
+    ///
+    /// Fails with [`Error::ReferencesUnknown`] where the repository lacks a blob that the manifest cannot be without.
+    /// Children and a subject may be missing.
+    fn push<'a>(&'a self, repository: &'a RepositoryName, manifest: NewManifest, tags: Vec<Tag>) -> Answer<'a, ()>;
+
+    /// Removes a manifest and every tag that points at it.
+    ///
+    /// Fails with [`Error::RepositoryUnknown`] or [`Error::ManifestUnknown`].
+    fn remove<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()>;
+
+    /// Removes a tag, not what it points at. Errors as for [`remove`](Self::remove).
+    fn untag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, ()>;
+
+    /// The tags of a repository, compared as bytes. `page.after` need not be a tag that exists.
+    ///
+    /// Fails with [`Error::RepositoryUnknown`].
+    fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<String>>;
+
+    /// The manifests whose subject is `subject`, whether that exists or not, by digest; only those of `artifact_type`,
+    /// where one is named. An unknown repository has none.
+    fn referrers<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        subject: &'a Digest,
+        artifact_type: Option<&'a str>,
+        page: Page<Digest>,
+    ) -> Answer<'a, Listing<Referrer>>;
+
+    /// The repositories that have a manifest, compared as bytes.
+    fn repositories(&self, page: Page<String>) -> Answer<'_, Listing<String>>;
+}
+
+/// Which blobs a repository has, and where they lie.
+pub trait Blobs: fmt::Debug + Send + Sync {
+    /// A blob of this repository.
+    ///
+    /// Fails with [`Error::BlobUnknown`], also where the repository is unknown.
+    fn find<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob>;
+
+    /// As [`find`](Self::find), for somebody who may push and is about to rely on it: the blob is revived, and
+    /// collection leaves it alone for another grace time.
+    fn lease<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob>;
+
+    /// Gives `to` a blob that `from` has, with a lease as [`lease`](Self::lease) does.
+    ///
+    /// Fails with [`Error::BlobUnknown`] where `from` has it not.
+    fn mount<'a>(&'a self, digest: &'a Digest, from: &'a RepositoryName, to: &'a RepositoryName) -> Answer<'a, Blob>;
+
+    /// Repositories that have a blob, by name.
+    fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>>;
+
+    /// Takes a blob from a repository. Other repositories keep it, and its file stays while one does.
+    ///
+    /// Fails with [`Error::BlobUnknown`].
+    fn unlink<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()>;
+}
+
+/// Uploads, from the first request to the moment their blob is there for everybody.
+pub trait Uploads: fmt::Debug + Send + Sync {
+    /// Remembers a new upload with nothing received yet.
+    ///
+    /// Fails with [`Error::TooManyUploads`] where the client has `limit` of them already.
+    fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()>;
+
+    /// An upload of this repository.
+    ///
+    /// Fails with [`Error::UploadUnknown`].
+    fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
+
+    /// Remembers that `received` bytes are safe on the disk.
+    ///
+    /// Fails with [`Error::UploadUnknown`].
+    fn record(&self, id: UploadId, received: u64) -> Answer<'_, ()>;
+
+    /// Forgets an upload. It is no error when it is unknown.
+    fn end(&self, id: UploadId) -> Answer<'_, ()>;
+
+    /// The next step of a finished upload, whose content is safe in its temporary file and has this digest: either the
+    /// blob is there already, then the repository has it now and the upload is ended; or a row in state *pending* now
+    /// says where the file is to go.
+    fn reserve<'a>(&'a self, landing: Landing) -> Answer<'a, Reserved>;
+
+    /// The last step: the file is safe where the pending row says, so the blob is live, the repository has it, and the
+    /// upload is ended. Where another upload of the same content was faster, its blob is the answer and this one's file
+    /// is left to collection.
+    fn settle<'a>(&'a self, landing: Landing, blob: Blob) -> Answer<'a, Blob>;
+
+    /// Gives a pending row up: its file is back in its temporary place, or nowhere.
+    fn abandon(&self, blob: Blob) -> Answer<'_, ()>;
+
+    /// Pending rows, oldest first, with the upload that each belongs to: what a crash left behind, when nobody uploads.
+    fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>>;
+
+    /// At most `limit` uploads that have not moved for as long as an upload may.
+    fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>>;
+
+    /// All uploads, by id: whose temporary files are to be kept.
+    fn all(&self) -> Answer<'_, Vec<UploadId>>;
+}
+
+/// What is begun with an upload.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// The upload's name.
+    pub id: UploadId,
+    /// Where the blob is to be.
+    pub repository: RepositoryName,
+    /// Who sends it: an account, or the address of somebody without one.
+    pub client: String,
+    /// How it is to be hashed while it arrives.
+    pub algorithm: oci::Algorithm,
+}
+
+/// What is remembered of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadRow {
+    /// How it is hashed while it arrives.
+    pub algorithm: oci::Algorithm,
+    /// How many bytes were acknowledged.
+    pub received: u64,
+}
+
+/// A finished upload on its way to being a blob.
+#[derive(Clone, Debug)]
+pub struct Landing {
+    /// The upload.
+    pub upload: UploadId,
+    /// Where the blob is to be.
+    pub repository: RepositoryName,
+    /// The content's digest, computed.
+    pub digest: Digest,
+    /// The content's length in bytes.
+    pub size: u64,
+}
+
+/// The answer to [`Uploads::reserve`].
+#[derive(Clone, Debug)]
+pub enum Reserved {
+    /// The blob was there. Nothing is to be stored.
+    There(Blob),
+    /// The file is to go where this says.
+    Pending(Blob),
+}
+
+/// Finding what nobody needs any more, and making it go in steps that a push can interrupt.
+///
+/// A blob is *live*; *condemned* when nothing refers to it and its lease is over; *deleting* from the moment that nothing
+/// can bring it back; then gone. See [`collection`](crate::collection) for the walk through these methods.
+pub trait Collection: fmt::Debug + Send + Sync {
+    /// What would go if everything were collected now, all of one moment. Nothing is changed.
+    fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage>;
+
+    /// Removes the untagged manifests of the first repositories after `after` that nothing needs, and blobs' membership
+    /// and repositories with nothing in them. Says where to go on; none at the end.
+    fn sweep<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (Garbage, Option<i64>)>;
+
+    /// Condemns blobs among the first after `after`. Says how many, and where to go on; none at the end.
+    fn condemn<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (u64, Option<i64>)>;
+
+    /// Moves condemned blobs whose wait is over to *deleting*, and those back to *live* that are needed after all.
+    /// Nothing, while somebody [holds](Self::hold) collection. Answers how many were moved.
+    fn sentence(&self, sweep: Sweep) -> Answer<'_, u64>;
+
+    /// At most `limit` blobs whose files are to go. Nothing, while somebody holds collection.
+    fn doomed(&self, limit: u32) -> Answer<'_, Vec<Doomed>>;
+
+    /// Forgets blobs whose files are gone for good.
+    fn bury<'a>(&'a self, doomed: Vec<Doomed>) -> Answer<'a, ()>;
+
+    /// Keeps every file where it is until [`release`](Self::release), or until the hold is not renewed for long.
+    fn hold(&self, hold: Hold) -> Answer<'_, ()>;
+
+    /// Ends a hold.
+    fn release(&self, hold: Hold) -> Answer<'_, ()>;
+}

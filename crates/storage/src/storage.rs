@@ -1,0 +1,223 @@
+//! What a registry opens.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use oci::{Digest, RepositoryName};
+
+use crate::upload::{Running, Upload};
+use crate::{Blob, BlobStore, Blobs, Collection, Error, Manifests, NewUpload, Source, UploadId, Uploads};
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Uploads whose running hash is kept in memory; of those beyond, the idle ones read their content once more.
+const REMEMBERED: usize = 4096;
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Uploads that one client may have open.
+    pub uploads_per_client: u32,
+    /// The largest blob, in bytes.
+    pub blob: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { uploads_per_client: 64, blob: None }
+    }
+}
+
+/// What storage is made of: the seams that it stands on.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Repositories, manifests and tags.
+    pub manifests: Arc<dyn Manifests>,
+    /// Which repository has which blobs.
+    pub blobs: Arc<dyn Blobs>,
+    /// Uploads.
+    pub uploads: Arc<dyn Uploads>,
+    /// Collection's queries.
+    pub collection: Arc<dyn Collection>,
+    /// Content.
+    pub store: Arc<dyn BlobStore>,
+}
+
+impl Parts {
+    /// Metadata that is all in one place, and content.
+    pub fn new<M>(metadata: Arc<M>, store: Arc<dyn BlobStore>) -> Self
+    where
+        M: Manifests + Blobs + Uploads + Collection + 'static,
+    {
+        let (manifests, blobs, uploads) =
+            (Arc::clone(&metadata) as _, Arc::clone(&metadata) as _, Arc::clone(&metadata) as _);
+        Self { manifests, blobs, uploads, collection: metadata, store }
+    }
+}
+
+/// Where cargo lies. Clones share it.
+#[derive(Clone)]
+pub struct Storage {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) parts: Parts,
+    pub(crate) limits: Limits,
+    /// Uploads that this process has seen, each locked by whoever writes to it.
+    running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
+}
+
+impl Storage {
+    /// Storage that stands on `parts`.
+    #[must_use]
+    pub fn new(parts: Parts, limits: Limits) -> Self {
+        Self { shared: Arc::new(Shared { parts, limits, running: Mutex::default() }) }
+    }
+
+    /// Repositories, manifests and tags.
+    #[must_use]
+    pub fn manifests(&self) -> &dyn Manifests {
+        self.shared.parts.manifests.as_ref()
+    }
+
+    /// Which repository has which blobs.
+    #[must_use]
+    pub fn blobs(&self) -> &dyn Blobs {
+        self.shared.parts.blobs.as_ref()
+    }
+
+    /// The content of a blob of this repository, or a stretch of it. `range` must be within the blob's size.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] where it was removed meanwhile, [`Error::Damaged`] where its file was.
+    pub async fn read(
+        &self,
+        repository: &RepositoryName,
+        blob: &Blob,
+        range: Range<u64>,
+    ) -> Result<Box<dyn Source>, Error> {
+        let store = &self.shared.parts.store;
+        match store.open(blob, range.clone()).await {
+            Err(Error::Damaged { digest }) => {
+                // Removed between the row and the file? Then there is no row any more, or another one.
+                let now = self.blobs().find(repository, &blob.digest).await?;
+                if now.generation == blob.generation {
+                    return Err(Error::Damaged { digest });
+                }
+                store.open(&now, range).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// [`Error::TooManyUploads`].
+    pub async fn begin(&self, upload: NewUpload) -> Result<(), Error> {
+        let (id, known) = (upload.id, Running::begun(&upload));
+        self.shared.parts.uploads.begin(upload, self.shared.limits.uploads_per_client).await?;
+        self.shared.remember(id, known);
+        Ok(())
+    }
+
+    /// How much of an upload is safe on the disk, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`].
+    pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
+        Ok(self.shared.parts.uploads.find(repository, id).await?.received)
+    }
+
+    /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the [`Upload`] is dropped,
+    /// saved or finished.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which leaves the upload as it was.
+    pub async fn upload(&self, repository: &RepositoryName, id: UploadId, at: Option<u64>) -> Result<Upload, Error> {
+        Upload::resume(Arc::clone(&self.shared), repository, id, at).await
+    }
+
+    /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`] keeps what is
+    /// written. `upload.client` is not counted.
+    #[must_use]
+    pub fn put(&self, upload: NewUpload) -> Upload {
+        Upload::single(Arc::clone(&self.shared), upload)
+    }
+
+    /// Ends an upload and forgets what was received.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`].
+    pub async fn cancel(&self, repository: &RepositoryName, id: UploadId) -> Result<(), Error> {
+        self.upload(repository, id, None).await?.cancel().await
+    }
+
+    /// Puts right what a crash left behind: uploads that were about to become blobs are uploads again, and content without
+    /// an upload is removed. Only the one server may do so, before it serves.
+    ///
+    /// # Errors
+    /// When the database or the disk fails.
+    pub async fn recover(&self) -> Result<(), Error> {
+        let Parts { uploads, store, .. } = &self.shared.parts;
+        for (blob, upload) in uploads.pending().await? {
+            tracing::info!(digest = %blob.digest, %upload, "an upload that was cut short goes back to where it was");
+            store.withdraw(&blob.key, upload).await?;
+            uploads.abandon(blob).await?;
+        }
+        let known = uploads.all().await?;
+        for upload in store.uploads().await? {
+            if known.binary_search(&upload).is_err() {
+                store.discard(upload).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A blob's digest, from its content as it lies on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or when the disk fails.
+    pub async fn digest(&self, blob: &Blob) -> Result<Digest, Error> {
+        let mut source = self.shared.parts.store.open(blob, 0..blob.size).await?;
+        let mut hasher = crate::hash::Hasher::new(blob.digest.algorithm());
+        while let Some(chunk) = source.next().await {
+            hasher.update(&chunk?);
+        }
+        Ok(hasher.finish())
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Storage").field("parts", &self.shared.parts).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The upload's place in memory, locked by whoever writes to it.
+    pub(crate) fn running(&self, id: UploadId) -> Arc<tokio::sync::Mutex<Running>> {
+        Arc::clone(self.lock().entry(id).or_default())
+    }
+
+    pub(crate) fn forget(&self, id: UploadId) {
+        self.lock().remove(&id);
+    }
+
+    fn remember(&self, id: UploadId, running: Running) {
+        let mut all = self.lock();
+        if all.len() >= REMEMBERED {
+            all.retain(|_, upload| Arc::strong_count(upload) > 1);
+        }
+        all.insert(id, Arc::new(tokio::sync::Mutex::new(running)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,299 @@
+//! Content on its way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oci::{Algorithm, Digest, RepositoryName};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time;
+
+use crate::blob_store::{Sink, Written};
+use crate::hash::Hasher;
+use crate::storage::{Parts, Shared};
+use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId};
+
+/// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most: what is being written
+/// and what is being gathered.
+const BATCH: usize = 1 << 20;
+
+/// How long a request waits for the one before it to let go: a client whose connection broke is often back before its
+/// old request has noticed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a process knows of an upload.
+#[derive(Default)]
+pub(crate) enum Running {
+    /// Nothing yet: its row says.
+    #[default]
+    Unknown,
+    /// Where it stands.
+    Known(Progress),
+    /// It is finished or cancelled.
+    Ended,
+}
+
+#[derive(Clone)]
+pub(crate) struct Progress {
+    repository: RepositoryName,
+    /// Bytes that are safe on the disk.
+    received: u64,
+    /// The hash of exactly these; none after a restart.
+    hasher: Option<Hasher>,
+}
+
+impl Running {
+    pub(crate) fn begun(upload: &NewUpload) -> Self {
+        Self::Known(Progress::new(upload.repository.clone(), upload.algorithm, 0))
+    }
+}
+
+impl Progress {
+    fn new(repository: RepositoryName, algorithm: Algorithm, received: u64) -> Self {
+        let hasher = (received == 0).then(|| Hasher::new(algorithm));
+        Self { repository, received, hasher }
+    }
+}
+
+/// An upload in one request's hands. What is written is kept by [`save`](Self::save) or [`finish`](Self::finish); a
+/// request that drops it leaves the upload as it found it.
+pub struct Upload {
+    shared: Arc<Shared>,
+    id: UploadId,
+    progress: Progress,
+    /// None for a blob that is taken in one go.
+    guard: Option<OwnedMutexGuard<Running>>,
+    sink: Option<Box<dyn Sink>>,
+    gathered: Vec<Bytes>,
+    gathered_length: usize,
+    /// The length of the whole, with what was written last.
+    length: u64,
+}
+
+impl Upload {
+    pub(crate) async fn resume(
+        shared: Arc<Shared>,
+        repository: &RepositoryName,
+        id: UploadId,
+        at: Option<u64>,
+    ) -> Result<Self, Error> {
+        let lock = shared.running(id).lock_owned();
+        let mut guard = time::timeout(PATIENCE, lock).await.map_err(|_| Error::UploadBusy)?;
+        if matches!(*guard, Running::Unknown) {
+            match shared.parts.uploads.find(repository, id).await {
+                Ok(row) => *guard = Running::Known(Progress::new(repository.clone(), row.algorithm, row.received)),
+                Err(error) => {
+                    shared.forget(id);
+                    return Err(error);
+                }
+            }
+        }
+        let progress = match &*guard {
+            Running::Known(progress) if progress.repository == *repository => progress.clone(),
+            Running::Known(_) | Running::Unknown | Running::Ended => return Err(Error::UploadUnknown),
+        };
+        if at.is_some_and(|at| at != progress.received) {
+            return Err(Error::OutOfOrder { received: progress.received });
+        }
+        Ok(Self::new(shared, id, progress, Some(guard)))
+    }
+
+    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload) -> Self {
+        let progress = Progress::new(upload.repository, upload.algorithm, 0);
+        Self::new(shared, upload.id, progress, None)
+    }
+
+    fn new(shared: Arc<Shared>, id: UploadId, progress: Progress, guard: Option<OwnedMutexGuard<Running>>) -> Self {
+        let length = progress.received;
+        Self { shared, id, progress, guard, sink: None, gathered: Vec::new(), gathered_length: 0, length }
+    }
+
+    /// The length of the upload with what was written, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes more content. What is in memory is bounded: it comes back when there is room for more.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or [`Error::Full`] and its like. There is no going on then; the upload is as it was before
+    /// this request.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
+        self.length += chunk.len() as u64;
+        if let Some(limit) = self.shared.limits.blob.filter(|limit| self.length > *limit) {
+            return Err(Error::TooLarge { limit });
+        }
+        self.gathered_length += chunk.len();
+        self.gathered.push(chunk);
+        if self.gathered_length >= BATCH {
+            self.gathered_length = 0;
+            let batch = std::mem::take(&mut self.gathered);
+            self.sink().write(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was written, for a later request to go on. Answers how much there is now, in bytes, all of it safe on
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`] where the upload has expired meanwhile or never was one to be resumed; [`Error::Full`] and
+    /// its like.
+    pub async fn save(mut self) -> Result<u64, Error> {
+        if self.guard.is_none() {
+            return Err(Error::UploadUnknown);
+        }
+        if self.length > self.progress.received {
+            let written = self.flush().await?;
+            if let Err(error) = self.shared.parts.uploads.record(self.id, written.length).await {
+                if matches!(error, Error::UploadUnknown) {
+                    self.shared.parts.store.discard(self.id).await?;
+                    self.end();
+                }
+                return Err(error);
+            }
+            self.progress.received = written.length;
+            self.progress.hasher = written.hasher;
+        }
+        if let Some(guard) = &mut self.guard {
+            **guard = Running::Known(self.progress.clone());
+        }
+        Ok(self.progress.received)
+    }
+
+    /// Makes the upload a blob of its repository, which everybody can see when the answer comes. It goes on to the end
+    /// when the caller does not wait for it.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do not.
+    pub async fn finish(mut self, claimed: Digest) -> Result<Blob, Error> {
+        // An empty blob has a file, too.
+        let written = if self.length > self.progress.received || self.length == 0 {
+            self.flush().await?
+        } else {
+            Written { length: self.progress.received, hasher: self.progress.hasher.clone() }
+        };
+        let hasher = written.hasher.filter(|hasher| hasher.algorithm() == claimed.algorithm());
+        let computed = match hasher {
+            Some(hasher) => hasher.finish(),
+            // After a restart, or where the algorithm is named only now.
+            None => self.shared.parts.store.digest(self.id, written.length, claimed.algorithm()).await?,
+        };
+        if computed != claimed {
+            self.cancel().await?;
+            return Err(Error::DigestMismatch(Box::new(DigestMismatch { claimed, computed })));
+        }
+        let repository = self.progress.repository.clone();
+        let landing = Landing { upload: self.id, repository, digest: computed, size: written.length };
+        let landed = tokio::spawn(async move {
+            let blob = land(&self.shared.parts, landing).await?;
+            self.end();
+            Ok(blob)
+        });
+        landed.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    /// Ends the upload and forgets what was received.
+    pub(crate) async fn cancel(mut self) -> Result<(), Error> {
+        if let Some(sink) = self.sink.take() {
+            // What it is still writing would come after the end.
+            let _ = sink.finish(Vec::new()).await;
+        }
+        if self.guard.is_some() {
+            self.shared.parts.uploads.end(self.id).await?;
+        }
+        self.shared.parts.store.discard(self.id).await?;
+        self.end();
+        Ok(())
+    }
+
+    fn sink(&mut self) -> &mut Box<dyn Sink> {
+        let Progress { received, hasher, .. } = &self.progress;
+        self.sink.get_or_insert_with(|| self.shared.parts.store.append(self.id, *received, hasher.clone()))
+    }
+
+    async fn flush(&mut self) -> Result<Written, Error> {
+        self.sink();
+        let rest = std::mem::take(&mut self.gathered);
+        match self.sink.take() {
+            Some(sink) => sink.finish(rest).await,
+            None => Ok(Written { length: self.progress.received, hasher: self.progress.hasher.clone() }),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut guard) = self.guard.take() {
+            *guard = Running::Ended;
+            self.shared.forget(self.id);
+        }
+        self.sink = None;
+        self.length = self.progress.received;
+    }
+}
+
+/// Gives back the room that a broken request took, before the next one can begin.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.length == self.progress.received && self.sink.is_none() {
+            return;
+        }
+        // Outside a runtime nothing is running any more; the next start cleans up.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (shared, id, received) = (Arc::clone(&self.shared), self.id, self.progress.received);
+        let (guard, sink) = (self.guard.take(), self.sink.take());
+        runtime.spawn(async move {
+            if let Some(sink) = sink {
+                let _ = sink.finish(Vec::new()).await;
+            }
+            let store = &shared.parts.store;
+            let cleared = match &guard {
+                Some(_) => store.append(id, received, None).finish(Vec::new()).await.map(drop),
+                None => store.discard(id).await,
+            };
+            if let Err(error) = cleared {
+                tracing::warn!(upload = %id, %error, "what a broken upload wrote is still there");
+            }
+            drop(guard);
+        });
+    }
+}
+
+/// From safe content to a blob that everybody can see.
+async fn land(parts: &Parts, landing: Landing) -> Result<Blob, Error> {
+    let Parts { uploads, store, .. } = parts;
+    let upload = landing.upload;
+    let blob = match uploads.reserve(landing.clone()).await? {
+        Reserved::There(blob) => {
+            // The blob is there whether or not this succeeds; the next start would find what is left.
+            if let Err(error) = store.discard(upload).await {
+                tracing::warn!(%upload, %error, "a second copy is still there");
+            }
+            return Ok(blob);
+        }
+        Reserved::Pending(blob) => blob,
+    };
+    let landed = match store.publish(upload, &blob.key).await {
+        Ok(()) => uploads.settle(landing, blob.clone()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &landed
+        && is_undone(error)
+        && let Err(error) = give_back(parts, blob, upload).await
+    {
+        tracing::warn!(%upload, %error, "an upload that could not become a blob is left to the next start");
+    }
+    landed
+}
+
+async fn give_back(parts: &Parts, blob: Blob, upload: UploadId) -> Result<(), Error> {
+    parts.store.withdraw(&blob.key, upload).await?;
+    parts.uploads.abandon(blob).await
+}
+
+/// Whether what failed has certainly not happened. A commit that met a failing disk may turn out to have happened after
+/// the next start, and then the file must be where the row says.
+fn is_undone(error: &Error) -> bool {
+    !matches!(error, Error::Database(_))
+}
