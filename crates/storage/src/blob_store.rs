@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Range;
+use std::path::Path;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,10 +15,16 @@ use oci::{Algorithm, Digest};
 
 use crate::collection::Doomed;
 use crate::hash::Hasher;
-use crate::{Answer, Blob, Error, UploadId};
+use crate::{Answer, Blob, Error, StoreId, UploadId};
 
 /// Where content lies.
 pub trait BlobStore: fmt::Debug + Send + Sync {
+    /// Serves the blobs of an adopted data directory, too, whose keys are paths under `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the directory cannot be opened.
+    fn add(&self, store: StoreId, path: &Path) -> Result<(), Error>;
+
     /// Opens a stretch of a blob, which must be within its size.
     ///
     /// Fails with [`Error::Damaged`] where less is there than the row says, perhaps because it was removed just now.

@@ -66,3 +66,18 @@ pub struct Hold {
     /// For how long, unless it is renewed.
     pub lasting: Duration,
 }
+
+/// What a pass has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Manifests that nothing needed, removed.
+    pub manifests: u64,
+    /// Blobs condemned.
+    pub condemned: u64,
+    /// Blobs whose files were removed, condemned in this pass or an earlier one.
+    pub blobs: u64,
+    /// What these files held, in bytes.
+    pub bytes: u64,
+    /// Uploads that had not moved for too long, ended.
+    pub uploads: u64,
+}

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use oci::Digest;
+use tokio::task::JoinError;
 
 /// Why a request to the storage failed. What the caller got wrong comes first, what went wrong here last.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -93,6 +94,14 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::Full,
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             _ => Self::Io { action, source: Arc::new(source) },
+        }
+    }
+
+    /// For `unwrap_or_else`: a task's panic goes on here; what else ends a task is the end of the runtime.
+    pub(crate) fn ended<T>(error: JoinError) -> Result<T, Self> {
+        match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Self::Database(database::Error::Closed)),
         }
     }
 }

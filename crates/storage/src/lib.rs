@@ -9,16 +9,21 @@
 
 mod blob_store;
 pub mod collection;
+mod collector;
 mod error;
+mod files;
 pub mod hash;
 mod model;
 mod seams;
+mod sqlite;
 mod storage;
 mod upload;
 
 pub use blob_store::{BlobStore, Sink, Source, Written};
 pub use error::{DigestMismatch, Error};
+pub use files::{Files, OpenError};
 pub use model::{Blob, Listing, NewManifest, Page, Referrer, RefusedManifest, StoreId, Stored, UploadId};
 pub use seams::{Answer, Blobs, Collection, Landing, Manifests, NewUpload, Reserved, UploadRow, Uploads};
-pub use storage::{Clock, Limits, Parts, Storage};
+pub use sqlite::{Sqlite, Terms};
+pub use storage::{Clock, Limits, Parts, Settings, Storage};
 pub use upload::Upload;

@@ -103,6 +103,15 @@ pub struct Blob {
     pub key: String,
 }
 
+impl Blob {
+    /// The key of a new blob: no other has it, because no other row has this generation.
+    #[must_use]
+    pub fn new_key(digest: &Digest, generation: i64) -> String {
+        let encoded = digest.encoded();
+        format!("blobs/{}/{}/{encoded}.{generation}", digest.algorithm(), &encoded[..2])
+    }
+}
+
 /// Names a place that blobs lie in: our own files, or a data directory that was adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreId(pub(crate) i64);

@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use oci::{Digest, Reference, RepositoryName, Tag};
 
 use crate::collection::{Doomed, Garbage, Hold, Sweep};
-use crate::{Blob, Error, Listing, NewManifest, Page, Referrer, Stored, UploadId};
+use crate::{Blob, Error, Listing, NewManifest, Page, Referrer, StoreId, Stored, UploadId};
 
 /// What a method of a seam returns.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -80,6 +81,12 @@ pub trait Blobs: fmt::Debug + Send + Sync {
 
     /// Repositories that have a blob, by name.
     fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>>;
+
+    /// At most `limit` blobs that anybody has, by generation, the first after `after`.
+    fn inventory(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>>;
+
+    /// Adopted data directories.
+    fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>>;
 
     /// Takes a blob from a repository. Other repositories keep it, and its file stays while one does.
     ///

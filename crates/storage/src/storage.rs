@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use database::Database;
 use oci::{Digest, RepositoryName};
 
 use crate::upload::{Running, Upload};
-use crate::{Blob, BlobStore, Blobs, Collection, Error, Manifests, NewUpload, Source, UploadId, Uploads};
+use crate::{
+    Blob, BlobStore, Blobs, Collection, Error, Files, Manifests, NewUpload, OpenError, Source, Sqlite, StoreId, Terms,
+    UploadId, Uploads,
+};
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -30,6 +35,15 @@ impl Default for Limits {
     fn default() -> Self {
         Self { uploads_per_client: 64, blob: None }
     }
+}
+
+/// What is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How much is allowed.
+    pub limits: Limits,
+    /// For how long.
+    pub terms: Terms,
 }
 
 /// What storage is made of: the seams that it stands on.
@@ -73,6 +87,42 @@ pub(crate) struct Shared {
 }
 
 impl Storage {
+    /// Storage of the one server that has `database`, with its content under `root`. What a crash left behind is put
+    /// right.
+    ///
+    /// # Errors
+    /// [`OpenError`], with a sentence for the operator.
+    pub async fn open(
+        database: Database,
+        root: impl Into<PathBuf>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let files = Files::open_exclusive(root)?;
+        let rows = Sqlite::new(database, settings.terms, clock)?;
+        let storage = Self::new(Parts::new(Arc::new(rows), Arc::new(files)), settings.limits);
+        storage.recover().await?;
+        storage.add_stores().await?;
+        Ok(storage)
+    }
+
+    /// Storage for a command that runs beside a server, or without one.
+    ///
+    /// # Errors
+    /// [`OpenError`], with a sentence for the operator.
+    pub async fn beside(
+        database: Database,
+        root: impl Into<PathBuf>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let files = Files::open(root)?;
+        let rows = Sqlite::beside(database, settings.terms, clock)?;
+        let storage = Self::new(Parts::new(Arc::new(rows), Arc::new(files)), settings.limits);
+        storage.add_stores().await?;
+        Ok(storage)
+    }
+
     /// Storage that stands on `parts`.
     #[must_use]
     pub fn new(parts: Parts, limits: Limits) -> Self {
@@ -106,13 +156,26 @@ impl Storage {
             Err(Error::Damaged { digest }) => {
                 // Removed between the row and the file? Then there is no row any more, or another one.
                 let now = self.blobs().find(repository, &blob.digest).await?;
-                if now.generation == blob.generation {
+                if now.generation == blob.generation && blob.store == StoreId::OWN {
                     return Err(Error::Damaged { digest });
                 }
+                // Adopted meanwhile?
+                self.add_stores().await?;
                 store.open(&now, range).await
             }
             opened => opened,
         }
+    }
+
+    /// Learns of data directories that were adopted.
+    async fn add_stores(&self) -> Result<(), Error> {
+        for (id, path) in self.blobs().stores().await? {
+            // Its blobs are damaged then; all others are served.
+            if let Err(error) = self.shared.parts.store.add(id, &path) {
+                tracing::error!(path = %path.display(), %error, "an adopted data directory is missing");
+            }
+        }
+        Ok(())
     }
 
     /// Begins an upload.

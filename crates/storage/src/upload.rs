@@ -192,7 +192,7 @@ impl Upload {
             self.end();
             Ok(blob)
         });
-        landed.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        landed.await.unwrap_or_else(Error::ended)
     }
 
     /// Ends the upload and forgets what was received.

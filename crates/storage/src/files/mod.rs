@@ -1,0 +1,269 @@
+//! Content in files.
+//!
+//! ```text
+//! ROOT/uploads/c0ffee00-…                   an upload, growing
+//! ROOT/blobs/sha256/ab/abcdef….17           a blob: its digest and the number of its row
+//! ```
+//!
+//! A blob is one file, written once: it is complete and synced before it gets its name, and its directory is synced
+//! before anybody hears of it. Blobs of an adopted data directory lie under a root of their own.
+
+mod buffers;
+mod sink;
+mod source;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use oci::{Algorithm, Digest};
+use tokio::task::JoinError;
+
+use crate::blob_store::{BlobStore, Sink, Source};
+use crate::collection::Doomed;
+use crate::hash::Hasher;
+use crate::{Answer, Blob, Error, StoreId, UploadId};
+
+use buffers::Buffers;
+use sink::FileSink;
+use source::FileSource;
+
+/// How much is read at once where nothing is sent, in bytes.
+const READ: usize = 1 << 18;
+
+/// Content in files under one root, and under the roots of adopted data directories, which are only read.
+#[derive(Debug)]
+pub struct Files {
+    root: PathBuf,
+    /// Every root, open, so that a file is found by its key alone.
+    roots: RwLock<HashMap<StoreId, Root>>,
+    buffers: Arc<Buffers>,
+    _lock: Option<File>,
+}
+
+/// Why a place for content could not be opened. Each sentence is for the operator and names the directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The directory cannot be made or reached.
+    #[error("cannot create or reach the storage directory {}", path.display())]
+    Place {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A server has it.
+    #[error("another server has the storage directory {} open", .0.display())]
+    InUse(PathBuf),
+    /// The database failed, or the disk did while it was put right what a crash had left behind.
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+/// A directory that blobs lie under.
+#[derive(Clone, Debug)]
+struct Root {
+    path: PathBuf,
+    directory: Arc<File>,
+}
+
+impl Files {
+    /// Content under `root` for the one server that may have it: it is made where it is missing, readable by its owner
+    /// alone.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`], or what the operating system said.
+    pub fn open_exclusive(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let root = root.into();
+        let place = |source| OpenError::Place { path: root.clone(), source };
+        for directory in [root.clone(), root.join("uploads"), root.join("blobs")] {
+            make_directory(&directory).map_err(place)?;
+        }
+        // The lock is the kernel's, and ends with the process however it ends.
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(root.join("lock"));
+        let lock = lock.map_err(place)?;
+        match lock.try_lock() {
+            Ok(()) => Self::with(root, Some(lock)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(root)),
+            Err(TryLockError::Error(source)) => Err(place(source)),
+        }
+    }
+
+    /// Content under `root` for a command that runs beside a server. Nothing is made.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        Self::with(root.into(), None)
+    }
+
+    fn with(root: PathBuf, lock: Option<File>) -> Result<Self, OpenError> {
+        let directory = File::open(&root).map_err(|source| OpenError::Place { path: root.clone(), source })?;
+        let own = Root { path: root.clone(), directory: Arc::new(directory) };
+        let roots = RwLock::new(HashMap::from([(StoreId::OWN, own)]));
+        Ok(Self { root, roots, buffers: Arc::default(), _lock: lock })
+    }
+
+    /// Where a blob's file is, for those who copy or link it.
+    #[must_use]
+    pub fn path(&self, blob: &Blob) -> Option<PathBuf> {
+        Some(self.root(blob.store)?.path.join(&blob.key))
+    }
+
+    fn root(&self, store: StoreId) -> Option<Root> {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).get(&store).cloned()
+    }
+
+    fn temporary(&self, upload: UploadId) -> PathBuf {
+        self.root.join("uploads").join(upload.to_string())
+    }
+}
+
+impl BlobStore for Files {
+    fn add(&self, store: StoreId, path: &Path) -> Result<(), Error> {
+        let directory = File::open(path).map_err(Error::io("open an adopted data directory"))?;
+        let root = Root { path: path.to_owned(), directory: Arc::new(directory) };
+        self.roots.write().unwrap_or_else(PoisonError::into_inner).insert(store, root);
+        Ok(())
+    }
+
+    fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
+        Box::pin(async move {
+            let root = self.root(blob.store).ok_or(Error::Damaged { digest: blob.digest })?;
+            let source = FileSource::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
+            Ok(Box::new(source) as _)
+        })
+    }
+
+    fn append(&self, upload: UploadId, at: u64, hasher: Option<Hasher>) -> Box<dyn Sink> {
+        Box::new(FileSink::new(self.temporary(upload), at, hasher))
+    }
+
+    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
+        let path = self.temporary(upload);
+        Box::pin(blocking("read an upload again", move || hash_file(&path, length, algorithm)))
+    }
+
+    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
+        let (from, to) = (self.temporary(upload), self.root.join(key));
+        Box::pin(blocking("give a blob its name", move || publish(&from, &to)))
+    }
+
+    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()> {
+        let (from, to) = (self.root.join(key), self.temporary(upload));
+        Box::pin(blocking("take a blob's name back", move || match fs::rename(&from, &to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => [&from, &to].into_iter().try_for_each(|path| sync_parent(path)),
+        }))
+    }
+
+    fn discard(&self, upload: UploadId) -> Answer<'_, ()> {
+        let path = self.temporary(upload);
+        Box::pin(blocking("remove an upload", move || unless_missing(fs::remove_file(&path))))
+    }
+
+    fn uploads(&self) -> Answer<'_, Vec<UploadId>> {
+        let directory = self.root.join("uploads");
+        Box::pin(blocking("list the uploads", move || {
+            let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
+            let names: io::Result<Vec<_>> = names.collect();
+            // What is not named as an upload is not ours.
+            Ok(names?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+        }))
+    }
+
+    fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()> {
+        let path = |doomed: &Doomed| Some(self.root(doomed.store)?.path.join(&doomed.key));
+        let paths: Vec<_> = doomed.iter().filter_map(path).collect();
+        Box::pin(blocking("remove a blob", move || remove_files(&paths)))
+    }
+}
+
+/// Runs what may wait for a disk where nobody waits for it.
+async fn blocking<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    join(tokio::task::spawn_blocking(work).await).map_err(Error::io(action))
+}
+
+/// The outcome of work on another thread: its panic goes on here, and a runtime that is ending is an error.
+fn join<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
+    outcome.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(ending) => Err(io::Error::other(ending)),
+    })
+}
+
+fn publish(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        // The first blob with these two digits.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            to.parent().map_or(Ok(()), make_directory)?;
+            fs::rename(from, to)?;
+        }
+        renamed => renamed?,
+    }
+    // The other directory need not be synced: should the upload's name come back, the next start removes it.
+    sync_parent(to)
+}
+
+/// Makes a directory that is there after a power cut, with those above it.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_directory(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| sync_parent(path)),
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(above) => File::open(above)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn remove_files(paths: &[PathBuf]) -> io::Result<()> {
+    let mut directories = BTreeSet::new();
+    for path in paths {
+        unless_missing(fs::remove_file(path))?;
+        directories.extend(path.parent());
+    }
+    // Before the rows go: a file that came back would belong to nobody.
+    directories.into_iter().try_for_each(|directory| unless_missing(File::open(directory).and_then(|it| it.sync_all())))
+}
+
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn hash_file(path: &Path, length: u64, algorithm: Algorithm) -> io::Result<Digest> {
+    let mut file = io::Read::take(File::open(path)?, length);
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; READ];
+    let mut done = 0;
+    while let read @ 1.. = io::Read::read(&mut file, &mut buffer)? {
+        hasher.update(&buffer[..read]);
+        done += read as u64;
+    }
+    if done < length {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,109 @@
+//! Which blobs a repository has.
+
+use std::path::PathBuf;
+
+use oci::{Digest, RepositoryName};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::cache::{Known, Stale};
+use super::columns::{BLOB, Packed, blob, link, make_repository, revive, state};
+use super::{Sqlite, pages};
+use crate::{Answer, Blob, Blobs, Error, Listing, Page, StoreId};
+
+impl Blobs for Sqlite {
+    fn find<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob> {
+        Box::pin(async move { Ok(self.known(name, digest).await?.blob) })
+    }
+
+    fn lease<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob> {
+        Box::pin(async move {
+            let (now, renewal) = (self.now(), self.shared.terms.renewal());
+            let known = self.known(name, digest).await?;
+            if known.leased_at.is_some_and(|leased_at| leased_at >= now - renewal) {
+                return Ok(known.blob);
+            }
+            let (of, digest) = (name.clone(), *digest);
+            let stale = Stale::Blob(name.clone(), digest);
+            let work = move |connection: &Connection| {
+                let blob = read(connection, &of, digest)?.blob;
+                revive(connection, blob.generation, now)?;
+                Ok(blob)
+            };
+            self.write(work, |_| stale).await
+        })
+    }
+
+    fn mount<'a>(&'a self, digest: &'a Digest, from: &'a RepositoryName, to: &'a RepositoryName) -> Answer<'a, Blob> {
+        let (digest, from, to, now) = (*digest, from.clone(), to.clone(), self.now());
+        let stale = Stale::Blob(to.clone(), digest);
+        let work = move |connection: &Connection| {
+            let blob = read(connection, &from, digest)?.blob;
+            revive(connection, blob.generation, now)?;
+            link(connection, make_repository(connection, &to)?, blob.generation)?;
+            Ok(blob)
+        };
+        Box::pin(self.write(work, |_| stale))
+    }
+
+    fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>> {
+        let digest = *digest;
+        Box::pin(self.read(move |connection| pages::holders(connection, &digest, &page)))
+    }
+
+    fn inventory(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>> {
+        Box::pin(self.read(move |connection| {
+            let mut list = connection.prepare_cached(&format!(
+                "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2) ORDER BY b.generation LIMIT ?2"
+            ))?;
+            Ok(list.query_map((after, limit), blob)?.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>> {
+        Box::pin(self.read(|connection| {
+            let mut list = connection.prepare_cached("SELECT id, path FROM stores ORDER BY id")?;
+            let rows = list.query_map((), |row| Ok((StoreId(row.get(0)?), row.get::<_, String>(1)?.into())))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn unlink<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()> {
+        let (of, digest) = (name.clone(), *digest);
+        let stale = Stale::Blob(name.clone(), digest);
+        let work = move |connection: &Connection| {
+            let blob = read(connection, &of, digest)?.blob;
+            let sql =
+                "DELETE FROM links WHERE blob = ?1 AND repository = (SELECT id FROM repositories WHERE name = ?2)";
+            connection.prepare_cached(sql)?.execute((blob.generation, of.as_str()))?;
+            Ok(())
+        };
+        Box::pin(self.write(work, |()| stale))
+    }
+}
+
+impl Sqlite {
+    async fn known(&self, name: &RepositoryName, digest: &Digest) -> Result<Known, Error> {
+        let stamp = match self.cache().blob(name, digest) {
+            Ok(known) => return Ok(known),
+            Err(stamp) => stamp,
+        };
+        let (of, wanted) = (name.clone(), *digest);
+        let known = self.read(move |connection| read(connection, &of, wanted)).await?;
+        self.shared.cache.remember_blob(name, known.clone(), stamp);
+        Ok(known)
+    }
+}
+
+fn read(connection: &Connection, name: &RepositoryName, digest: Digest) -> Result<Known, Error> {
+    let mut find = connection.prepare_cached(&format!(
+        "SELECT {BLOB}, b.state, b.leased_at
+         FROM repositories r JOIN blobs b ON b.digest = ?2 AND b.state IN (1, 2)
+         JOIN links l ON l.repository = r.id AND l.blob = b.generation
+         WHERE r.name = ?1"
+    ))?;
+    let known = find.query_row((name.as_str(), Packed(digest)), |row| {
+        let live = row.get::<_, i64>(5)? == state::LIVE;
+        Ok(Known { blob: blob(row)?, leased_at: if live { Some(row.get(6)?) } else { None } })
+    });
+    known.optional()?.ok_or(Error::BlobUnknown)
+}

@@ -1,0 +1,301 @@
+//! Collection's queries. What is to be done is looked for on a snapshot, which holds nobody up, and done in short
+//! transactions that ask again whether it still is to be done.
+
+use std::collections::HashSet;
+
+use oci::{Digest, RepositoryName};
+use rusqlite::Connection;
+
+use super::cache::Stale;
+use super::columns::{Packed, name};
+use super::garbage::{Unneeded, unneeded};
+use super::{Sqlite, seconds};
+use crate::collection::{Doomed, Garbage, Hold, Sweep};
+use crate::{Answer, Collection, Error, StoreId, UploadId};
+
+/// Repositories looked at before a sweep reports where it is.
+const REPOSITORIES: i64 = 64;
+/// Rows in one transaction.
+const ROWS: i64 = 500;
+/// For how long a pending row is certainly still being worked on, in seconds, however short the grace time is.
+const LANDING: i64 = 3600;
+
+/// Whether a blob `b` may be collected: nothing refers to it, and its file is ours to remove.
+const UNREFERRED: &str = "NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)
+    AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1))";
+
+/// Blobs of repository ?1 that only others refer to any more, with leases older than ?2.
+const UNUSED_LINKS: &str = "SELECT l.blob FROM links l JOIN blobs b ON b.generation = l.blob
+    WHERE l.repository = ?1 AND b.leased_at < ?2
+    AND NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest AND f.repository = ?1)
+    AND EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)";
+
+impl Collection for Sqlite {
+    fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage> {
+        let cutoffs = self.cutoffs(sweep);
+        let expired_before = self.now().saturating_sub(seconds(self.shared.terms.upload_expiry));
+        Box::pin(self.read(move |connection| plan(connection, cutoffs, expired_before)))
+    }
+
+    fn sweep<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (Garbage, Option<i64>)> {
+        let cutoffs = self.cutoffs(sweep);
+        Box::pin(async move {
+            let repositories = self.read(move |connection| repositories(connection, after)).await?;
+            let mut garbage = Garbage::default();
+            for (id, name) in &repositories {
+                let gone = self.sweep_repository(*id, cutoffs).await?;
+                garbage.manifests.extend(gone.into_iter().map(|digest| (name.clone(), digest)));
+            }
+            Ok((garbage, repositories.last().map(|(id, _)| *id)))
+        })
+    }
+
+    fn condemn<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (u64, Option<i64>)> {
+        let (Cutoffs { grace, .. }, now) = (self.cutoffs(sweep), self.now());
+        Box::pin(async move {
+            let (idle, last) = self.read(move |connection| idle_blobs(connection, grace, after)).await?;
+            if idle.is_empty() {
+                return Ok((0, last));
+            }
+            let work = move |connection: &Connection| {
+                let mut condemn = connection.prepare_cached(&format!(
+                    "UPDATE blobs AS b SET state = 2, since = ?2
+                     WHERE generation = ?1 AND state = 1 AND leased_at < ?3 AND {UNREFERRED}"
+                ))?;
+                idle.iter()
+                    .try_fold(0, |count, generation| Ok(count + condemn.execute([*generation, now, grace])? as u64))
+            };
+            Ok((self.write(work, |_| Stale::Everything).await?, last))
+        })
+    }
+
+    fn sentence(&self, sweep: Sweep) -> Answer<'_, u64> {
+        let (Cutoffs { grace, wait, .. }, now) = (self.cutoffs(sweep), self.now());
+        let abandoned = grace.min(now - LANDING);
+        Box::pin(self.write(
+            move |connection| sentence(connection, wait, abandoned, now),
+            |moved| match moved {
+                0 => Stale::Nothing,
+                _ => Stale::Everything,
+            },
+        ))
+    }
+
+    fn doomed(&self, limit: u32) -> Answer<'_, Vec<Doomed>> {
+        let now = self.now();
+        Box::pin(self.read(move |connection| {
+            if is_held(connection, now)? {
+                return Ok(Vec::new());
+            }
+            let mut list = connection.prepare_cached(
+                "SELECT generation, digest, size, store, key FROM blobs WHERE state = 3 ORDER BY generation LIMIT ?1",
+            )?;
+            let doomed = list.query_map([limit], |row| {
+                let digest = row.get::<_, Packed>(1)?.0;
+                let store = StoreId(row.get(3)?);
+                Ok(Doomed { generation: row.get(0)?, digest, size: row.get(2)?, store, key: row.get(4)? })
+            })?;
+            Ok(doomed.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn bury<'a>(&'a self, doomed: Vec<Doomed>) -> Answer<'a, ()> {
+        let work = move |connection: &Connection| {
+            let mut bury = connection.prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 3")?;
+            doomed.iter().try_for_each(|blob| Ok(bury.execute([blob.generation]).map(drop)?))
+        };
+        Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+
+    fn hold(&self, hold: Hold) -> Answer<'_, ()> {
+        let until = self.now().saturating_add(seconds(hold.lasting));
+        let work = move |connection: &Connection| {
+            let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO collection_holds VALUES (?1, ?2)")?;
+            Ok(insert.execute((hold.id, until)).map(drop)?)
+        };
+        Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+
+    fn release(&self, hold: Hold) -> Answer<'_, ()> {
+        let work = move |connection: &Connection| {
+            let mut delete = connection.prepare_cached("DELETE FROM collection_holds WHERE id = ?1")?;
+            Ok(delete.execute([hold.id]).map(drop)?)
+        };
+        Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+}
+
+/// The moments that decide, in seconds since the Unix epoch.
+#[derive(Clone, Copy)]
+struct Cutoffs {
+    /// What was leased before this has no lease any more.
+    grace: i64,
+    /// What was condemned until this has waited for long enough.
+    wait: i64,
+    /// Untagged manifests from before this go; none stay where this is none.
+    untagged: Option<i64>,
+}
+
+impl Sqlite {
+    fn cutoffs(&self, sweep: Sweep) -> Cutoffs {
+        let before = |age| self.now().saturating_sub(seconds(age));
+        let grace = before(sweep.grace);
+        // A manifest that was asked for by somebody who pushes has the grace time, too.
+        Cutoffs { grace, wait: before(sweep.wait), untagged: sweep.untagged.map(|age| before(age.max(sweep.grace))) }
+    }
+
+    /// Removes what a repository does not need. One that changes in between is left to the next pass.
+    async fn sweep_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
+        let found = self.read(move |connection| {
+            let empty = is_empty(connection, id)?;
+            let links = any_unused_link(connection, id, cutoffs.grace)?;
+            let unneeded = cutoffs.untagged.map(|before| unneeded(connection, id, before)).transpose()?;
+            Ok((empty || links, unneeded.filter(|unneeded| !unneeded.manifests.is_empty())))
+        });
+        let (tidy, unneeded) = found.await?;
+        if !tidy && unneeded.is_none() {
+            return Ok(Vec::new());
+        }
+        let work = move |connection: &Connection| {
+            let gone = match &unneeded {
+                Some(unneeded) if version(connection, id)? == Some(unneeded.version) => remove(connection, unneeded)?,
+                _ => Vec::new(),
+            };
+            unlink_unused(connection, id, cutoffs.grace)?;
+            remove_empty(connection, id)?;
+            Ok(gone)
+        };
+        self.write(work, |_| Stale::Everything).await
+    }
+}
+
+fn repositories(connection: &Connection, after: i64) -> Result<Vec<(i64, RepositoryName)>, Error> {
+    let mut list = connection.prepare_cached("SELECT id, name FROM repositories WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let rows = list.query_map([after, REPOSITORIES], |row| Ok((row.get(0)?, name(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn version(connection: &Connection, repository: i64) -> Result<Option<i64>, Error> {
+    let mut find = connection.prepare_cached("SELECT version FROM repositories WHERE id = ?1")?;
+    Ok(rusqlite::OptionalExtension::optional(find.query_row([repository], |row| row.get(0)))?)
+}
+
+fn remove(connection: &Connection, unneeded: &Unneeded) -> Result<Vec<Digest>, Error> {
+    let mut delete = connection.prepare_cached("DELETE FROM manifests WHERE id = ?1")?;
+    for (id, _) in &unneeded.manifests {
+        delete.execute([id])?;
+    }
+    Ok(unneeded.manifests.iter().map(|(_, digest)| *digest).collect())
+}
+
+fn any_unused_link(connection: &Connection, repository: i64, before: i64) -> Result<bool, Error> {
+    Ok(connection.prepare_cached(&format!("{UNUSED_LINKS} LIMIT 1"))?.exists([repository, before])?)
+}
+
+fn unlink_unused(connection: &Connection, repository: i64, before: i64) -> Result<(), Error> {
+    let sql = format!("DELETE FROM links WHERE repository = ?1 AND blob IN ({UNUSED_LINKS})");
+    connection.prepare_cached(&sql)?.execute([repository, before])?;
+    Ok(())
+}
+
+const EMPTY: &str = "SELECT id FROM repositories r WHERE id = ?1
+    AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository = r.id)
+    AND NOT EXISTS (SELECT 1 FROM links l WHERE l.repository = r.id)";
+
+fn is_empty(connection: &Connection, repository: i64) -> Result<bool, Error> {
+    Ok(connection.prepare_cached(EMPTY)?.exists([repository])?)
+}
+
+fn remove_empty(connection: &Connection, repository: i64) -> Result<(), Error> {
+    let sql = format!("DELETE FROM repositories WHERE id IN ({EMPTY})");
+    connection.prepare_cached(&sql)?.execute([repository])?;
+    Ok(())
+}
+
+/// Blobs without a lease to which nothing refers, among the first after `after`, and the last that was looked at.
+fn idle_blobs(connection: &Connection, before: i64, after: i64) -> Result<(Vec<i64>, Option<i64>), Error> {
+    let mut list = connection.prepare_cached(&format!(
+        "SELECT generation, state = 1 AND leased_at < ?1 AND {UNREFERRED}
+         FROM blobs b WHERE generation > ?2 ORDER BY generation LIMIT ?3"
+    ))?;
+    let (mut idle, mut last) = (Vec::new(), None);
+    let mut rows = list.query([before, after, ROWS])?;
+    while let Some(row) = rows.next()? {
+        let generation = row.get(0)?;
+        last = Some(generation);
+        if row.get(1)? {
+            idle.push(generation);
+        }
+    }
+    Ok((idle, last))
+}
+
+fn sentence(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result<u64, Error> {
+    if is_held(connection, now)? {
+        return Ok(0);
+    }
+    let mut list = connection.prepare_cached(&format!(
+        "SELECT generation, state = 0 OR {UNREFERRED} FROM blobs b
+         WHERE (state = 2 AND since <= ?1) OR (state = 0 AND since < ?2) LIMIT ?3"
+    ))?;
+    let rows = list.query_map([wait, abandoned, ROWS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = rows.collect::<Result<Vec<(i64, bool)>, _>>()?;
+    let mut unlink = connection.prepare_cached("DELETE FROM links WHERE blob = ?1")?;
+    let mut set =
+        connection.prepare_cached("UPDATE blobs SET state = ?2, since = ?3, upload = NULL WHERE generation = ?1")?;
+    for (generation, goes) in &rows {
+        if *goes {
+            unlink.execute([generation])?;
+        }
+        set.execute([*generation, if *goes { 3 } else { 1 }, now])?;
+    }
+    Ok(rows.len() as u64)
+}
+
+fn is_held(connection: &Connection, now: i64) -> Result<bool, Error> {
+    Ok(connection.prepare_cached("SELECT 1 FROM collection_holds WHERE until > ?1")?.exists([now])?)
+}
+
+fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Result<Garbage, Error> {
+    let mut garbage = Garbage::default();
+    let mut gone = HashSet::new();
+    let mut after = 0;
+    loop {
+        let some = repositories(connection, after)?;
+        let Some((last, _)) = some.last() else { break };
+        after = *last;
+        for (id, name) in &some {
+            let Some(before) = cutoffs.untagged else { continue };
+            for (manifest, digest) in unneeded(connection, *id, before)?.manifests {
+                gone.insert(manifest);
+                garbage.manifests.push((name.clone(), digest));
+            }
+        }
+    }
+    garbage.blobs = idle_without(connection, cutoffs.grace, &gone)?;
+    let mut list = connection.prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at")?;
+    let uploads = list.query_map([expired_before], |row| row.get(0).map(UploadId::from_bytes))?;
+    garbage.uploads = uploads.collect::<Result<_, _>>()?;
+    Ok(garbage)
+}
+
+/// Blobs that would have no lease and nothing that refers to them, were the manifests `gone` not there.
+fn idle_without(connection: &Connection, before: i64, gone: &HashSet<i64>) -> Result<Vec<(Digest, u64)>, Error> {
+    let mut blobs = connection.prepare_cached(
+        "SELECT digest, size FROM blobs b WHERE state IN (1, 2) AND leased_at < ?1
+         AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1)) ORDER BY generation",
+    )?;
+    let mut referring = connection.prepare_cached("SELECT manifest FROM manifest_references WHERE digest = ?1")?;
+    let mut idle = Vec::new();
+    let mut rows = blobs.query([before])?;
+    while let Some(row) = rows.next()? {
+        let digest: Packed = row.get(0)?;
+        let mut manifests = referring.query_map([digest], |row| row.get::<_, i64>(0))?;
+        let needed =
+            manifests.try_fold(false, |needed, manifest| Ok::<_, Error>(needed || !gone.contains(&manifest?)))?;
+        if !needed {
+            idle.push((digest.0, row.get(1)?));
+        }
+    }
+    Ok(idle)
+}

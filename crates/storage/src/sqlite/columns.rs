@@ -1,0 +1,141 @@
+//! How our words are written in columns.
+
+use oci::{Algorithm, Digest, RepositoryName};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::{Blob, Error, StoreId, UploadId};
+
+/// States of a blob, as the column `state` counts them.
+pub(super) mod state {
+    pub(in crate::sqlite) const LIVE: i64 = 1;
+    pub(in crate::sqlite) const CONDEMNED: i64 = 2;
+}
+
+/// A digest: one byte for the algorithm, and the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Packed(pub(super) Digest);
+
+impl ToSql for Packed {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let mut bytes = Vec::with_capacity(1 + self.0.hash().len());
+        bytes.push(algorithm_number(self.0.algorithm()));
+        bytes.extend_from_slice(self.0.hash());
+        Ok(ToSqlOutput::Owned(Value::Blob(bytes)))
+    }
+}
+
+impl FromSql for Packed {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let digest = value.as_blob()?.split_first().and_then(|(number, hash)| Digest::new(algorithm(*number)?, hash));
+        digest.map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// A hash function, by its number.
+pub(super) struct PackedAlgorithm(pub(super) Algorithm);
+
+impl ToSql for PackedAlgorithm {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::from(algorithm_number(self.0)).into())
+    }
+}
+
+impl FromSql for PackedAlgorithm {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = u8::try_from(value.as_i64()?).ok();
+        number.and_then(algorithm).map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+fn algorithm_number(algorithm: Algorithm) -> u8 {
+    match algorithm {
+        Algorithm::Sha256 => 1,
+        Algorithm::Sha512 => 2,
+    }
+}
+
+fn algorithm(number: u8) -> Option<Algorithm> {
+    Algorithm::ALL.into_iter().find(|algorithm| algorithm_number(*algorithm) == number)
+}
+
+/// The columns that [`blob`] reads, of a table called `b`.
+pub(super) const BLOB: &str = "b.digest, b.size, b.generation, b.store, b.key";
+
+pub(super) fn blob(row: &Row<'_>) -> rusqlite::Result<Blob> {
+    Ok(Blob {
+        digest: row.get::<_, Packed>(0)?.0,
+        size: row.get(1)?,
+        generation: row.get(2)?,
+        store: StoreId(row.get(3)?),
+        key: row.get(4)?,
+    })
+}
+
+pub(super) fn upload_id(row: &Row<'_>) -> rusqlite::Result<UploadId> {
+    row.get(0).map(UploadId::from_bytes)
+}
+
+/// A name as it was when it was stored.
+pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<RepositoryName> {
+    row.get::<_, String>(column)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)
+}
+
+/// The number of a repository.
+pub(super) fn repository(connection: &Connection, name: &RepositoryName) -> Result<Option<i64>, Error> {
+    let mut statement = connection.prepare_cached("SELECT id FROM repositories WHERE name = ?1")?;
+    Ok(statement.query_row([name.as_str()], |row| row.get(0)).optional()?)
+}
+
+/// The number of a repository that is made where there is none.
+pub(super) fn make_repository(connection: &Connection, name: &RepositoryName) -> Result<i64, Error> {
+    if let Some(id) = repository(connection, name)? {
+        return Ok(id);
+    }
+    connection.prepare_cached("INSERT INTO repositories (name) VALUES (?1)")?.execute([name.as_str()])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Gives a repository a blob that it may have already.
+pub(super) fn link(connection: &Connection, repository: i64, generation: i64) -> Result<(), Error> {
+    connection.prepare_cached("INSERT OR IGNORE INTO links VALUES (?1, ?2)")?.execute([repository, generation])?;
+    Ok(())
+}
+
+/// Brings a blob back to life, where it was condemned, and begins its lease anew.
+pub(super) fn revive(connection: &Connection, generation: i64, now: i64) -> Result<(), Error> {
+    let sql =
+        "UPDATE blobs SET leased_at = max(leased_at, ?2), since = CASE state WHEN 2 THEN ?2 ELSE since END, state = 1
+               WHERE generation = ?1 AND state IN (1, 2)";
+    connection.prepare_cached(sql)?.execute([generation, now])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_go_in_and_come_out_in_order() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (d BLOB)").unwrap();
+        let mut digests: Vec<_> = [&b"a"[..], b"b", b"c"]
+            .into_iter()
+            .flat_map(|bytes| Algorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes)))
+            .collect();
+        for digest in &digests {
+            connection.execute("INSERT INTO t VALUES (?1)", [Packed(*digest)]).unwrap();
+        }
+        digests.sort();
+        let mut statement = connection.prepare("SELECT d FROM t ORDER BY d").unwrap();
+        let rows = statement.query_map((), |row| Ok(row.get::<_, Packed>(0)?.0)).unwrap();
+        assert_eq!(rows.collect::<Result<Vec<_>, _>>().unwrap(), digests);
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        for bytes in [&[][..], &[1], &[3; 33], &[1; 65], &[2; 33]] {
+            assert!(Packed::column_result(ValueRef::Blob(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+}

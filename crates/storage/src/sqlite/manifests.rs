@@ -1,0 +1,164 @@
+//! Manifests and tags: finding and removing them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oci::{Digest, Reference, RepositoryName, Tag};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::cache::Stale;
+use super::columns::{Packed, repository};
+use super::{Sqlite, pages, push};
+use crate::{Answer, Error, Listing, Manifests, NewManifest, Page, Referrer, Stored};
+
+impl Manifests for Sqlite {
+    fn find<'a>(&'a self, name: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>> {
+        Box::pin(async move {
+            let stamp = match self.cache().manifest(name, reference) {
+                Ok(found) => return Ok(found),
+                Err(stamp) => stamp,
+            };
+            let (of, by) = (name.clone(), reference.clone());
+            let found = Arc::new(self.read(move |connection| read(connection, &of, &by)).await?.stored);
+            self.shared.cache.remember_manifest(name, reference, Arc::clone(&found), stamp);
+            Ok(found)
+        })
+    }
+
+    fn lease<'a>(&'a self, name: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>> {
+        let (of, by, now) = (name.clone(), reference.clone(), self.now());
+        let renewal = self.shared.terms.renewal();
+        Box::pin(async move {
+            let row = self.read(move |connection| read(connection, &of, &by)).await?;
+            if row.leased_at >= now - renewal {
+                return Ok(Arc::new(row.stored));
+            }
+            let (of, by) = (name.clone(), reference.clone());
+            let work = move |connection: &Connection| {
+                let row = read(connection, &of, &by)?;
+                connection
+                    .prepare_cached("UPDATE manifests SET leased_at = max(leased_at, ?2) WHERE id = ?1")?
+                    .execute([row.id, now])?;
+                count_change(connection, row.repository)?;
+                Ok(Arc::new(row.stored))
+            };
+            self.write(work, |_| Stale::Nothing).await
+        })
+    }
+
+    fn push<'a>(&'a self, name: &'a RepositoryName, manifest: NewManifest, tags: Vec<Tag>) -> Answer<'a, ()> {
+        let references = tags.iter().cloned().map(Reference::Tag).collect();
+        let stale = Stale::Manifests(name.clone(), references);
+        let (name, now) = (name.clone(), self.now());
+        Box::pin(self.write(move |connection| push::push(connection, &name, &manifest, &tags, now), |()| stale))
+    }
+
+    fn remove<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()> {
+        let (name, digest) = (name.clone(), *digest);
+        let of = name.clone();
+        Box::pin(async move {
+            let work = move |connection: &Connection| remove(connection, &name, digest);
+            self.write(work, move |references| Stale::Manifests(of, references.clone())).await.map(drop)
+        })
+    }
+
+    fn untag<'a>(&'a self, name: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, ()> {
+        let stale = Stale::Manifests(name.clone(), vec![tag.clone().into()]);
+        let (name, tag) = (name.clone(), tag.clone());
+        Box::pin(self.write(move |connection| untag(connection, &name, &tag), |()| stale))
+    }
+
+    fn tags<'a>(&'a self, name: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<String>> {
+        let name = name.clone();
+        Box::pin(self.read(move |connection| pages::tags(connection, &name, &page)))
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        subject: &'a Digest,
+        artifact_type: Option<&'a str>,
+        page: Page<Digest>,
+    ) -> Answer<'a, Listing<Referrer>> {
+        let (name, subject, artifact_type) = (name.clone(), *subject, artifact_type.map(str::to_owned));
+        Box::pin(
+            self.read(move |connection| pages::referrers(connection, &name, &subject, artifact_type.as_deref(), &page)),
+        )
+    }
+
+    fn repositories(&self, page: Page<String>) -> Answer<'_, Listing<String>> {
+        Box::pin(self.read(move |connection| pages::repositories(connection, &page)))
+    }
+}
+
+struct ManifestRow {
+    id: i64,
+    repository: i64,
+    leased_at: i64,
+    stored: Stored,
+}
+
+const COLUMNS: &str = "m.id, m.repository, m.leased_at, m.digest, m.media_type, m.bytes";
+
+fn manifest_row(row: &Row<'_>) -> rusqlite::Result<ManifestRow> {
+    let stored = Stored {
+        digest: row.get::<_, Packed>(3)?.0,
+        media_type: row.get(4)?,
+        bytes: Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?),
+    };
+    Ok(ManifestRow { id: row.get(0)?, repository: row.get(1)?, leased_at: row.get(2)?, stored })
+}
+
+fn read(connection: &Connection, name: &RepositoryName, reference: &Reference) -> Result<ManifestRow, Error> {
+    let Some(id) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    let found = match reference {
+        Reference::Tag(tag) => connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM tags t JOIN manifests m ON m.id = t.manifest WHERE t.repository = ?1 AND t.name = ?2"
+            ))?
+            .query_row((id, tag.as_str()), manifest_row),
+        Reference::Digest(digest) => connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM manifests m WHERE m.repository = ?1 AND m.digest = ?2"))?
+            .query_row((id, Packed(*digest)), manifest_row),
+    };
+    found.optional()?.ok_or(Error::ManifestUnknown)
+}
+
+/// Removes a manifest and says by what it was known.
+fn remove(connection: &Connection, name: &RepositoryName, digest: Digest) -> Result<Vec<Reference>, Error> {
+    let Some(repository) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    let mut tags = connection.prepare_cached(
+        "SELECT t.name FROM manifests m JOIN tags t ON t.manifest = m.id WHERE m.repository = ?1 AND m.digest = ?2",
+    )?;
+    let tags = tags.query_map((repository, Packed(digest)), |row| row.get::<_, String>(0))?;
+    let mut references = vec![Reference::Digest(digest)];
+    for tag in tags {
+        references.extend(tag?.parse().map(Reference::Tag));
+    }
+    // Tags, references and the entry in a list of referrers go with it.
+    let removed = connection
+        .prepare_cached("DELETE FROM manifests WHERE repository = ?1 AND digest = ?2")?
+        .execute((repository, Packed(digest)))?;
+    if removed == 0 {
+        return Err(Error::ManifestUnknown);
+    }
+    count_change(connection, repository)?;
+    Ok(references)
+}
+
+fn untag(connection: &Connection, name: &RepositoryName, tag: &Tag) -> Result<(), Error> {
+    let Some(repository) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    let removed = connection
+        .prepare_cached("DELETE FROM tags WHERE repository = ?1 AND name = ?2")?
+        .execute((repository, tag.as_str()))?;
+    if removed == 0 {
+        return Err(Error::ManifestUnknown);
+    }
+    count_change(connection, repository)
+}
+
+/// What collection planned before this, it must plan again.
+pub(super) fn count_change(connection: &Connection, repository: i64) -> Result<(), Error> {
+    connection.prepare_cached("UPDATE repositories SET version = version + 1 WHERE id = ?1")?.execute([repository])?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Lists, a page at a time. Each is one stretch of an index, whatever else lies in the registry.
+
+use oci::{Digest, RepositoryName};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row};
+
+use super::columns::{Packed, repository};
+use crate::{Error, Listing, Page, Referrer};
+
+pub(super) fn tags(
+    connection: &Connection,
+    name: &RepositoryName,
+    page: &Page<String>,
+) -> Result<Listing<String>, Error> {
+    let Some(id) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    // Nothing sorts before the empty text, and no tag is empty.
+    let after = page.after.as_deref().unwrap_or_default();
+    let sql = "SELECT name FROM tags WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
+    list(connection, sql, &[&id, &after, &wanted(page)], page.limit, |row| row.get(0))
+}
+
+pub(super) fn repositories(connection: &Connection, page: &Page<String>) -> Result<Listing<String>, Error> {
+    let after = page.after.as_deref().unwrap_or_default();
+    // Repositories without a manifest are few: collection removes them.
+    let sql = "SELECT name FROM repositories r WHERE name > ?1
+               AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository = r.id) ORDER BY name LIMIT ?2";
+    list(connection, sql, &[&after, &wanted(page)], page.limit, |row| row.get(0))
+}
+
+pub(super) fn referrers(
+    connection: &Connection,
+    name: &RepositoryName,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    page: &Page<Digest>,
+) -> Result<Listing<Referrer>, Error> {
+    let Some(id) = repository(connection, name)? else { return Ok(Listing { entries: Vec::new(), more: false }) };
+    let subject = Packed(*subject);
+    // Nothing sorts before no bytes at all.
+    let after: &dyn ToSql = match &page.after {
+        Some(after) => &Packed(*after),
+        None => &&[][..] as &&[u8],
+    };
+    let columns = "SELECT digest, media_type, size, artifact_type, annotations FROM referrers";
+    let order = "digest > ?3 ORDER BY digest LIMIT ?4";
+    match artifact_type {
+        None => {
+            let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND {order}");
+            list(connection, &sql, &[&id, &subject, after, &wanted(page)], page.limit, referrer)
+        }
+        Some(kind) => {
+            let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}");
+            list(connection, &sql, &[&id, &subject, after, &wanted(page), &kind], page.limit, referrer)
+        }
+    }
+}
+
+pub(super) fn holders(
+    connection: &Connection,
+    digest: &Digest,
+    page: &Page<String>,
+) -> Result<Listing<RepositoryName>, Error> {
+    let after = page.after.as_deref().unwrap_or_default();
+    let sql =
+        "SELECT r.name FROM blobs b JOIN links l ON l.blob = b.generation JOIN repositories r ON r.id = l.repository
+               WHERE b.digest = ?1 AND b.state IN (1, 2) AND r.name > ?2 ORDER BY r.name LIMIT ?3";
+    list(connection, sql, &[&Packed(*digest), &after, &wanted(page)], page.limit, |row| super::columns::name(row, 0))
+}
+
+/// One more than is asked for tells whether there are more.
+fn wanted<T>(page: &Page<T>) -> i64 {
+    i64::from(page.limit) + 1
+}
+
+fn list<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+    limit: u32,
+    entry: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Listing<T>, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut entries = statement.query_map(parameters, entry)?.collect::<Result<Vec<T>, _>>()?;
+    let more = entries.len() as u64 > u64::from(limit);
+    entries.truncate(limit as usize);
+    Ok(Listing { entries, more })
+}
+
+fn referrer(row: &Row<'_>) -> rusqlite::Result<Referrer> {
+    let annotations = serde_json::from_str(row.get_ref(4)?.as_str()?);
+    Ok(Referrer {
+        digest: row.get::<_, Packed>(0)?.0,
+        media_type: row.get(1)?,
+        size: row.get(2)?,
+        artifact_type: row.get(3)?,
+        annotations: annotations.map_err(|_| rusqlite::Error::InvalidQuery)?,
+    })
+}

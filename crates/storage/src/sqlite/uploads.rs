@@ -1,0 +1,160 @@
+//! Uploads, and how their content becomes a blob.
+
+use oci::RepositoryName;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::cache::Stale;
+use super::columns::{BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id};
+use super::{Sqlite, seconds};
+use crate::{Answer, Blob, Error, Landing, NewUpload, Reserved, StoreId, UploadId, UploadRow, Uploads};
+
+impl Uploads for Sqlite {
+    fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()> {
+        let now = self.now();
+        Box::pin(self.write(move |connection| begin(connection, &upload, limit, now), |()| Stale::Nothing))
+    }
+
+    fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
+        let repository = repository.clone();
+        Box::pin(self.read(move |connection| {
+            let mut find = connection
+                .prepare_cached("SELECT algorithm, received FROM uploads WHERE id = ?1 AND repository = ?2")?;
+            let row = find.query_row((id.as_bytes(), repository.as_str()), |row| {
+                Ok(UploadRow { algorithm: row.get::<_, PackedAlgorithm>(0)?.0, received: row.get(1)? })
+            });
+            row.optional()?.ok_or(Error::UploadUnknown)
+        }))
+    }
+
+    fn record(&self, id: UploadId, received: u64) -> Answer<'_, ()> {
+        let now = self.now();
+        let work = move |connection: &Connection| {
+            let mut record =
+                connection.prepare_cached("UPDATE uploads SET received = ?2, moved_at = ?3 WHERE id = ?1")?;
+            match record.execute((id.as_bytes(), received, now))? {
+                0 => Err(Error::UploadUnknown),
+                _ => Ok(()),
+            }
+        };
+        Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+
+    fn end(&self, id: UploadId) -> Answer<'_, ()> {
+        Box::pin(self.write(move |connection| end(connection, id), |()| Stale::Nothing))
+    }
+
+    fn reserve<'a>(&'a self, landing: Landing) -> Answer<'a, Reserved> {
+        let (now, stale) = (self.now(), Stale::Blob(landing.repository.clone(), landing.digest));
+        Box::pin(self.write(move |connection| reserve(connection, &landing, now), |_| stale))
+    }
+
+    fn settle<'a>(&'a self, landing: Landing, blob: Blob) -> Answer<'a, Blob> {
+        let (now, stale) = (self.now(), Stale::Blob(landing.repository.clone(), landing.digest));
+        Box::pin(self.write(move |connection| settle(connection, &landing, &blob, now), |_| stale))
+    }
+
+    fn abandon(&self, blob: Blob) -> Answer<'_, ()> {
+        let work = move |connection: &Connection| {
+            connection
+                .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 0")?
+                .execute([blob.generation])?;
+            Ok(())
+        };
+        Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+
+    fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>> {
+        Box::pin(self.read(|connection| {
+            let mut list = connection.prepare_cached(&format!(
+                "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 ORDER BY b.generation"
+            ))?;
+            let rows = list.query_map((), |row| Ok((blob(row)?, UploadId::from_bytes(row.get(5)?))))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>> {
+        let before = self.now().saturating_sub(seconds(self.shared.terms.upload_expiry));
+        Box::pin(self.read(move |connection| {
+            let mut list =
+                connection.prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at LIMIT ?2")?;
+            Ok(list.query_map((before, limit), upload_id)?.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn all(&self) -> Answer<'_, Vec<UploadId>> {
+        Box::pin(self.read(|connection| {
+            let mut list = connection.prepare_cached("SELECT id FROM uploads ORDER BY id")?;
+            Ok(list.query_map((), upload_id)?.collect::<Result<_, _>>()?)
+        }))
+    }
+}
+
+fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> Result<(), Error> {
+    let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
+    if count.query_row([&upload.client], |row| row.get::<_, u32>(0))? >= limit {
+        return Err(Error::TooManyUploads { limit });
+    }
+    connection.prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?.execute((
+        upload.id.as_bytes(),
+        upload.repository.as_str(),
+        &upload.client,
+        PackedAlgorithm(upload.algorithm),
+        now,
+    ))?;
+    Ok(())
+}
+
+fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
+    connection.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+fn reserve(connection: &Connection, landing: &Landing, now: i64) -> Result<Reserved, Error> {
+    if let Some(there) = current(connection, landing)? {
+        land(connection, landing, there.generation, now)?;
+        return Ok(Reserved::There(there));
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO blobs (digest, size, store, key, state, since, leased_at, upload)
+             VALUES (?1, ?2, ?3, '', 0, ?4, ?4, ?5)",
+        )?
+        .execute((Packed(landing.digest), landing.size, StoreId::OWN.0, now, landing.upload.as_bytes()))?;
+    let generation = connection.last_insert_rowid();
+    let key = Blob::new_key(&landing.digest, generation);
+    connection.prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?.execute((generation, &key))?;
+    let (digest, size) = (landing.digest, landing.size);
+    Ok(Reserved::Pending(Blob { digest, size, generation, store: StoreId::OWN, key }))
+}
+
+fn settle(connection: &Connection, landing: &Landing, pending: &Blob, now: i64) -> Result<Blob, Error> {
+    if let Some(there) = current(connection, landing)? {
+        // Somebody was faster. Our file has a key that nobody will ask for.
+        let sql = "UPDATE blobs SET state = 3, since = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
+        connection.prepare_cached(sql)?.execute([pending.generation, now])?;
+        land(connection, landing, there.generation, now)?;
+        return Ok(there);
+    }
+    let sql =
+        "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
+    if connection.prepare_cached(sql)?.execute([pending.generation, now])? == 0 {
+        // Collection took it for what a crash had left behind.
+        return Err(Error::UploadUnknown);
+    }
+    land(connection, landing, pending.generation, now)?;
+    Ok(pending.clone())
+}
+
+/// The row that leads to this content now.
+fn current(connection: &Connection, landing: &Landing) -> Result<Option<Blob>, Error> {
+    let sql = format!("SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2)");
+    Ok(connection.prepare_cached(&sql)?.query_row([Packed(landing.digest)], blob).optional()?)
+}
+
+/// Gives the repository its blob, and ends the upload.
+fn land(connection: &Connection, landing: &Landing, generation: i64, now: i64) -> Result<(), Error> {
+    revive(connection, generation, now)?;
+    link(connection, make_repository(connection, &landing.repository)?, generation)?;
+    end(connection, landing.upload)
+}
