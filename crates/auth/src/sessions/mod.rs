@@ -16,6 +16,8 @@
 mod manage;
 mod redeem;
 mod row;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::sync::Arc;
