@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod duration;
 mod failure;
+mod log;
 
 use std::process::ExitCode;
 
