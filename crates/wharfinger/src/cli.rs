@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-
+use crate::commands::{check, hash, serve};
 use crate::failure::Failure;
 
 /// A private container registry with token authentication: token server, key tools and more in one program.
@@ -20,7 +20,11 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Check(check::Arguments),
+    Hash(hash::Arguments),
+    Serve(serve::Arguments),
+}
 
 /// Runs the command that `arguments` (the program's own name first) ask for.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
@@ -29,5 +33,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         // Help and version are errors to clap, on standard output and with exit code 0.
         Err(error) => error.exit(),
     };
-    match cli.command {}
+    match cli.command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Hash(arguments) => hash::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+    }
 }

@@ -6,6 +6,7 @@ mod config;
 mod duration;
 mod failure;
 mod log;
+mod serve;
 
 use std::process::ExitCode;
 

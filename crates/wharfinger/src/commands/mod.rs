@@ -1,2 +1,6 @@
 //! One file per command. Each has its arguments (a `clap` struct, whose doc comments are its help) and
 //! `run(arguments) -> Result<ExitCode, Failure>`.
+
+pub(crate) mod check;
+pub(crate) mod hash;
+pub(crate) mod serve;
