@@ -43,7 +43,7 @@ impl Display for Config {
             yaml.value("per_account", self.login.per_account);
         });
         if let Some(database) = &self.database {
-            let url = quote(format_args!("sqlite://{}", database.path.display()));
+            let url = quote(&database.location);
             yaml.section("database", |yaml| yaml.value("url", url));
         }
         f.write_str(&yaml.text)

@@ -1,7 +1,10 @@
 //! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are kept.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
 use std::time::Duration;
+
+use auth::sessions::SessionPolicy;
+use database::Location;
 
 use super::section::Section;
 
@@ -21,8 +24,8 @@ pub(crate) struct RefreshTokens {
 /// Where what must last is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Database {
-    /// The file of an SQLite database.
-    pub(crate) path: PathBuf,
+    /// The file.
+    pub(crate) location: Location,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,34 +56,24 @@ impl RefreshTokens {
         }
         Some(tokens)
     }
+
+    /// What the sessions are told.
+    pub(crate) fn policy(&self) -> SessionPolicy {
+        let Self { idle, absolute, per_user, recheck_max_age } = *self;
+        SessionPolicy { idle, absolute, per_user, recheck_max_age }
+    }
 }
 
 impl Database {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         section.require("url", "as sqlite:///var/lib/wharfinger/wharfinger.db");
-        section.parse("url", parse_url).map(|path| Self { path })
+        section.parse("url", str::parse).map(|location| Self { location })
     }
 
     /// In the folder that systemd gives the service, or where it would be.
     pub(super) fn in_state_folder(folder: Option<String>) -> Self {
-        let folder = folder.map_or_else(|| PathBuf::from("/var/lib/wharfinger"), PathBuf::from);
-        Self { path: folder.join("wharfinger.db") }
+        Self { location: Location::in_state_directory(folder.as_deref().map(OsStr::new)) }
     }
-}
-
-/// The file of an SQLite URL. No error shows the URL, which may hold a password.
-fn parse_url(url: &str) -> Result<PathBuf, &'static str> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err("PostgreSQL is not supported yet; use sqlite:///PATH, on one machine");
-    }
-    let path = match url.strip_prefix("sqlite:") {
-        Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
-        None => return Err("this must be sqlite:///PATH"),
-    };
-    if path.is_empty() || path.ends_with('/') || path.contains('?') {
-        return Err("this must be sqlite:///PATH, of a file");
-    }
-    Ok(path.into())
 }
 
 #[cfg(test)]
@@ -88,13 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
-        assert_eq!(parse_url("sqlite:///var/lib/w.db"), Ok("/var/lib/w.db".into()));
-        assert_eq!(parse_url("sqlite://w.db"), Ok("w.db".into()));
-        assert_eq!(parse_url("sqlite:w.db"), Ok("w.db".into()));
-        for wrong in ["", "w.db", "sqlite:", "sqlite:///", "sqlite:///a/", "sqlite:///a?x", "mysql://u:p@h/d"] {
-            assert!(parse_url(wrong).is_err(), "{wrong}");
-        }
-        assert!(parse_url("postgres://u:secret@h/d").is_err_and(|error| !error.contains("secret")));
+    fn the_defaults_are_the_sessions_own() {
+        assert_eq!(RefreshTokens::default().policy(), SessionPolicy::default());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use auth::sessions::{SessionPolicy, Sessions};
 use auth::{AddressRule, Authorizer, ExtAuthz, ServiceSettings, Settings, TokenServer};
-use database::{Database, Location};
+use database::Database;
 use identity::process::Program;
 use identity::{Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
 use rustls::ServerConfig;
@@ -38,7 +38,7 @@ impl Lasting {
     /// Opens what `config` names.
     pub(super) fn open(config: &Config) -> Result<Self, Failure> {
         let open = |database: &crate::config::Database| {
-            Database::open_exclusive(&Location::at(&database.path)).map_err(|error| {
+            Database::open_exclusive(&database.location).map_err(|error| {
                 Failure::trouble("cannot open the database").caused_by(&error).hint("database.url says where it lies")
             })
         };
