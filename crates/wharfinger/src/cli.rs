@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, hash, serve};
+use crate::commands::{certs, check, hash, inspect, keys, serve, sessions, token};
 use crate::failure::Failure;
+use crate::token_generator;
 
 /// A private container registry with token authentication: token server, key tools and more in one program.
 #[derive(Debug, Parser)]
@@ -21,21 +22,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Certs(certs::Arguments),
     Check(check::Arguments),
     Hash(hash::Arguments),
+    Inspect(inspect::Arguments),
+    Keys(keys::Arguments),
     Serve(serve::Arguments),
+    Sessions(sessions::Arguments),
+    Token(token::Arguments),
 }
 
 /// Runs the command that `arguments` (the program's own name first) ask for.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
+    if token_generator::is_called(&arguments) {
+        return token_generator::run(arguments);
+    }
+    let arguments = token_generator::translated(arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.
         Err(error) => error.exit(),
     };
     match cli.command {
+        Command::Certs(arguments) => certs::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Sessions(arguments) => sessions::run(arguments),
+        Command::Token(arguments) => token::run(&arguments),
     }
 }

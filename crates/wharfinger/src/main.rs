@@ -5,8 +5,11 @@ mod commands;
 mod config;
 mod duration;
 mod failure;
+mod files;
 mod log;
 mod serve;
+mod token_generator;
+mod when;
 
 use std::process::ExitCode;
 
