@@ -173,7 +173,7 @@ async fn a_new_policy_counts_for_old_sessions() {
         SessionPolicy { idle: DAY, ..SessionPolicy::default() },
         SessionPolicy { absolute: DAY, ..SessionPolicy::default() },
     ] {
-        let sessions = bench.sessions.with_policy(policy);
+        let sessions = Sessions { policy, ..bench.sessions.clone() };
         let redeemed = sessions.redeem(&opened.token, "registry", start() + DAY).await.unwrap();
         assert_eq!(redeemed, Err(Refused::Expired), "{policy:?}");
     }

@@ -193,3 +193,76 @@ fn json(sessions: &[Session]) -> String {
     });
     format!("{:#}\n", serde_json::Value::from_iter(sessions))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const OPENED: u64 = 1_793_491_200;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(OPENED + seconds)
+    }
+
+    fn session(account: &str, client_id: &str) -> Session {
+        Session {
+            id: "0c1fe95f4c57c2db".into(),
+            account: account.into(),
+            labels: Default::default(),
+            stamp: None,
+            service: "registry.example.com".into(),
+            client_id: client_id.into(),
+            address: "192.0.2.7".into(),
+            created_at: at(0),
+            last_used_at: at(3600),
+            confirmed_at: at(1800),
+            expires_at: at(30 * 86_400 + 3600),
+        }
+    }
+
+    #[test]
+    fn people_read_a_table() {
+        let sessions = [session("ann", "docker"), session("josé", "")];
+        let expected = "\
+ID                USER  SERVICE               CLIENT  ADDRESS    OPENED  LAST USED  EXPIRES
+0c1fe95f4c57c2db  ann   registry.example.com  docker  192.0.2.7  2h ago  1h ago     in 29d 23h
+0c1fe95f4c57c2db  josé  registry.example.com  -       192.0.2.7  2h ago  1h ago     in 29d 23h
+";
+        assert_eq!(table(&sessions, at(7200)), expected);
+        assert_eq!(table(&[], at(0)).lines().count(), 1);
+    }
+
+    #[test]
+    fn programs_read_json() {
+        let listed: serde_json::Value = serde_json::from_str(&json(&[session("a b", "\u{1b}[2J")])).unwrap();
+        let expected = serde_json::json!([{
+            "id": "0c1fe95f4c57c2db",
+            "account": "a b",
+            "service": "registry.example.com",
+            "client_id": "\u{1b}[2J",
+            "address": "192.0.2.7",
+            "created_at": "2026-11-01T00:00:00Z",
+            "last_used_at": "2026-11-01T01:00:00Z",
+            "confirmed_at": "2026-11-01T00:30:00Z",
+            "expires_at": "2026-12-01T01:00:00Z",
+        }]);
+        assert_eq!(listed, expected);
+        assert_eq!(json(&[]), "[]\n");
+    }
+
+    #[test]
+    fn no_stranger_writes_on_the_terminal() {
+        for (text, expected) in [
+            ("docker", "docker"),
+            ("a b", r#""a b""#),
+            ("\u{1b}[2J", r#""\u{1b}[2J""#),
+            ("x\u{202e}y", r#""x\u{202e}y""#),
+            ("line\nbreak", r#""line\nbreak""#),
+            ("", "-"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+}
