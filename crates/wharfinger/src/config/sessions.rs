@@ -1,6 +1,6 @@
 //! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are kept.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
@@ -72,7 +72,7 @@ impl Database {
 
     /// In the folder that systemd gives the service, or where it would be.
     pub(super) fn in_state_folder(folder: Option<String>) -> Self {
-        Self { location: Location::in_state_directory(folder.as_deref().map(OsStr::new)) }
+        Self { location: Location::in_state_directory(folder.map(OsString::from).as_deref()) }
     }
 }
 
