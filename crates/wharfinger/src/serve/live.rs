@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use auth::sessions::{SessionPolicy, Sessions};
+use auth::sessions::Sessions;
 use auth::{AddressRule, Authorizer, ExtAuthz, ServiceSettings, Settings, TokenServer};
 use database::Database;
 use identity::process::Program;
@@ -145,13 +145,7 @@ fn rule_origins(rules: &Rules) -> Vec<String> {
 fn sessions(config: &Config, lasting: &Lasting) -> Option<Sessions> {
     let database = lasting.database.clone()?;
     let tokens = config.refresh_tokens.as_ref()?;
-    let policy = SessionPolicy {
-        idle: tokens.idle,
-        absolute: tokens.absolute,
-        per_user: tokens.per_user,
-        recheck_max_age: tokens.recheck_max_age,
-    };
-    Some(Sessions::new(database, policy, Arc::clone(&lasting.entropy)))
+    Some(Sessions::new(database, tokens.policy(), Arc::clone(&lasting.entropy)))
 }
 
 /// The first key signs.
