@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Acl, Conditions, Entry, Field, Options};
+use policy::{Acl, Conditions, Entry, EntryError, Field, Options, WarningKind};
 
 use super::diagnostics::Location;
 use super::section::Section;
@@ -31,37 +31,48 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
     let quote_labels = root.flag("acl_quote_labels").unwrap_or(false);
     let list = root.setting("acl")?;
     let rules = list.items()?;
+    let errors = list.context.errors();
     let read: Vec<_> = rules.iter().map(|rule| rule.section(read_rule)).collect();
     // Rules are numbered by their place, so nothing is compiled while one of them is missing.
     let (entries, places): (Vec<_>, Vec<_>) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
     let locations = places.iter().map(|places: &Places| list.context.location(places.rule)).collect();
     let acl = compile(&list, &places, entries.clone(), Options { quote_labels })?;
+    // A rule that was misread is not what somebody hardly meant.
+    if list.context.errors() == errors {
+        warn(&list, &places, &acl);
+    }
     Some(Rules { acl, locations, entries, quote_labels })
 }
 
 fn compile(list: &Setting<'_>, places: &[Places], entries: Vec<Entry>, options: Options) -> Option<Acl> {
-    let place = |rule: usize, field: Option<&Field>| {
-        let places = places.get(rule);
-        let condition = |field: &Field| places?.conditions.get(&field.to_string()).copied();
-        field.and_then(condition).or(places.map(|places| places.rule)).unwrap_or(list.position())
+    let tell = |error: EntryError| {
+        let message = format!("acl.match.{}: {}", error.field, error.problem);
+        list.context.error(place(list, places, error.rule, Some(&error.field)), message);
     };
-    match Acl::compile(entries, options) {
-        Ok(acl) => {
-            for warning in acl.warnings() {
-                let name =
-                    warning.field.as_ref().map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
-                list.context.warn(place(warning.rule, warning.field.as_ref()), format!("{name}: {}", warning.kind));
+    Acl::compile(entries, options).map_err(|errors| errors.into_iter().for_each(tell)).ok()
+}
+
+fn warn(list: &Setting<'_>, places: &[Places], acl: &Acl) {
+    for warning in acl.warnings() {
+        let name = warning.field.as_ref().map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
+        let message = match &warning.kind {
+            WarningKind::Unreachable(by) => {
+                let line = place(list, places, *by, None).line;
+                format!(
+                    "no request ever gets here: the rule on line {line} has no conditions, and the first that matches decides"
+                )
             }
-            Some(acl)
-        }
-        Err(errors) => {
-            for error in errors {
-                let message = format!("acl.match.{}: {}", error.field, error.problem);
-                list.context.error(place(error.rule, Some(&error.field)), message);
-            }
-            None
-        }
+            other => other.to_string(),
+        };
+        list.context.warn(place(list, places, warning.rule, warning.field.as_ref()), format!("{name}: {message}"));
     }
+}
+
+/// Where a rule's condition stands, or the rule itself.
+fn place(list: &Setting<'_>, places: &[Places], rule: usize, field: Option<&Field>) -> Position {
+    let Some(places) = places.get(rule) else { return list.position() };
+    let condition = field.and_then(|field| places.conditions.get(&field.to_string()));
+    condition.copied().unwrap_or(places.rule)
 }
 
 fn read_rule(rule: &mut Section<'_>) -> Option<(Entry, Places)> {

@@ -48,6 +48,11 @@ impl Context {
         self.tell(Severity::Error, location, message.into());
     }
 
+    /// How many errors were told so far.
+    pub(super) fn errors(&self) -> usize {
+        self.found.borrow().iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    }
+
     /// What the file at `path` holds, which the setting `name` at `position` asks for.
     pub(super) fn read(&self, path: &Path, name: &str, position: Position) -> Option<Vec<u8>> {
         self.files.borrow_mut().push(path.to_owned());

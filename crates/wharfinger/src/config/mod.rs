@@ -23,6 +23,8 @@ mod section;
 mod server;
 mod sessions;
 mod setting;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod token;
 mod users;
@@ -39,9 +41,8 @@ pub(crate) use self::address::{Listen, TcpAddress};
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::process::Process;
-pub(crate) use self::server::{Limits, LogSettings, Server};
+pub(crate) use self::server::{Limits, Server};
 pub(crate) use self::sessions::{Database, RefreshTokens};
-pub(crate) use self::tls::Tls;
 pub(crate) use self::token::{Token, TokenOptions};
 pub(crate) use self::users::Htpasswd;
 

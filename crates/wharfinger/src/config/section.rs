@@ -117,7 +117,7 @@ impl<'a> Section<'a> {
         self.setting(key)?.size_within(least, most)
     }
 
-    pub(super) fn number<N: TryFrom<i64> + PartialOrd + Display>(
+    pub(super) fn number<N: TryFrom<i64> + PartialOrd + Copy + Display>(
         &mut self,
         key: &'static str,
         least: N,
@@ -143,7 +143,9 @@ impl<'a> Section<'a> {
     /// Tells of each key that nobody asked for.
     pub(super) fn finish(self) {
         for entry in &self.entries {
-            if self.known.iter().any(|known| *known == entry.key) {
+            // As in compose files, a place for anchors that other sections take up.
+            let scratch = self.name.is_empty() && entry.key.starts_with("x-");
+            if scratch || self.known.iter().any(|known| *known == entry.key) {
                 continue;
             }
             let place = if self.name.is_empty() { String::new() } else { format!(" in `{}`", self.name) };

@@ -103,7 +103,7 @@ impl<'a> Setting<'a> {
     }
 
     /// A whole number in a range.
-    pub(super) fn number<N: TryFrom<i64> + PartialOrd + Display>(&self, least: N, most: N) -> Option<N> {
+    pub(super) fn number<N: TryFrom<i64> + PartialOrd + Copy + Display>(&self, least: N, most: N) -> Option<N> {
         let number = N::try_from(self.integer()?).ok().filter(|number| (&least..=&most).contains(&number));
         if number.is_none() {
             self.error(format_args!("the number must be from {least} to {most}"));

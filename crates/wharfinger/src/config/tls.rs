@@ -85,7 +85,8 @@ impl Tls {
             certificate.setting.error(format_args!("{} holds no certificate", certificate.path.display()));
         }
         let private = PrivateKeyDer::from_pem_slice(&pem?);
-        let private = key.setting.checked(private.map_err(|error| format!("{}: {error}", key.path.display())))?;
+        let unreadable = |_| format!("{} holds no private key that can be read", key.path.display());
+        let private = key.setting.checked(private.map_err(unreadable))?;
         let files = (certificate.path.clone(), key.path.clone());
         let tls = Self { chain, key: Arc::new(private), options: options?, files };
         let tried = tls.server_config(&[]);
@@ -138,14 +139,14 @@ impl Options {
         let since_1_3 = server.setting("tls_min_version").is_some_and(|setting| is_1_3(&setting));
         let versions = if since_1_3 { SINCE_1_3 } else { SINCE_1_2 };
         let suites = match server.setting("tls_cipher_suites") {
-            None => aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec(),
-            Some(list) => chosen(&list, since_1_3)?,
+            None => Some(aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec()),
+            Some(list) => chosen(&list, since_1_3),
         };
         let groups = match server.setting("tls_curve_preferences") {
-            None => aws_lc_rs::DEFAULT_KX_GROUPS.to_vec(),
-            Some(list) => select(&list, group)?,
+            None => Some(aws_lc_rs::DEFAULT_KX_GROUPS.to_vec()),
+            Some(list) => select(&list, group),
         };
-        Some(Self { versions, suites, groups })
+        Some(Self { versions, suites: suites?, groups: groups? })
     }
 }
 
@@ -190,7 +191,7 @@ fn select<T>(list: &Setting<'_>, find: fn(&str) -> Result<Option<T>, String>) ->
         match find(&name) {
             Ok(Some(one)) => found.push(one),
             Ok(None) => {
-                item.warn(format_args!("{name} is not offered here (too old, or not implemented) and left out"))
+                item.warn(format_args!("{name} is not offered here (too old, or not implemented) and left out"));
             }
             Err(message) => {
                 item.error(message);

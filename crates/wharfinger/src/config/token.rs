@@ -83,9 +83,9 @@ impl Token {
         let wanted = all.into_iter().any(|options| options.header.contains(&HeaderMember::X5c));
         let Some(first) = self.keys.first().filter(|_| wanted) else { return };
         if first.chain.is_empty() {
-            section.context.error(section.position, "a header with x5c needs the certificate of the key that signs");
+            section.context.error(section.position, "token.header: x5c needs the certificate of the key that signs");
         } else if !first.certificate_is_valid(section.context.now) {
-            let message = "the certificate of the key that signs is not valid now: registries refuse it in x5c";
+            let message = "token.header: registries refuse x5c with the certificate of the key that signs, which is not valid now";
             section.context.warn(section.position, message);
         }
     }
@@ -107,26 +107,22 @@ fn read_expiration(setting: &Setting<'_>) -> Option<Duration> {
 
 /// `certificate` and `key` first, then `keys`; without any, the server's.
 fn read_keys(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Vec<SigningKey>> {
-    let own = match (section.path("key"), section.path("certificate")) {
-        (Some(key), certificate) => Some(SigningKey::read(&key, certificate.as_ref())?),
-        (None, Some(certificate)) => {
-            certificate.setting.error("the other half is missing: token.key");
-            return None;
-        }
+    let (key, certificate, list) = (section.path("key"), section.path("certificate"), section.setting("keys"));
+    let own = match (key, certificate) {
+        (Some(key), certificate) => Some(SigningKey::read(&key, certificate.as_ref())),
+        (None, Some(certificate)) => Some(certificate.setting.checked(Err("the other half is missing: token.key"))),
         (None, None) => None,
     };
-    let mut keys: Vec<_> = own.into_iter().collect();
-    if let Some(list) = section.setting("keys") {
-        let items = list.items()?;
-        let read: Vec<_> = items.iter().map(|item| item.section(read_listed_key)).collect();
-        keys.extend(read.into_iter().collect::<Option<Vec<_>>>()?);
-    }
+    let items = list.map_or_else(|| Some(Vec::new()), |list| list.items())?;
+    // All of them are read before one can be missing, so all that is wrong is told.
+    let listed: Vec<_> = items.iter().map(|item| item.section(read_listed_key)).collect();
+    let mut keys: Vec<_> = own.into_iter().chain(listed).collect::<Option<_>>()?;
     if let (true, Some((key, certificate))) = (keys.is_empty(), server) {
         keys.push(SigningKey::read(key, Some(certificate))?);
     }
     if keys.is_empty() {
-        let message = "there is no key to sign tokens with: give token.key and token.certificate (`wharfinger keys new` \
-                       and `wharfinger certs new` make them)";
+        let message = "token.key is missing: there is no key to sign tokens with (`wharfinger keys new` and `wharfinger \
+                       certs new` make one and its certificate)";
         section.context.error(section.position, message);
         return None;
     }

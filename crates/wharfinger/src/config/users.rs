@@ -56,7 +56,12 @@ pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<Htpasswd> {
 fn read_account(user: &mut Section<'_>) -> Option<Account> {
     let passwords = match user.setting("password").filter(Setting::is_sequence) {
         Some(list) => read_passwords(&list),
-        None => Some(user.parse("password", str::parse).into_iter().collect()),
+        None => {
+            let password = user.parse("password", str::parse);
+            // A password that cannot be read must not become none, which would let everybody in.
+            let is_missing = !user.has("password") && !user.has("password_file");
+            if is_missing { Some(Vec::new()) } else { password.map(|hash| vec![hash]) }
+        }
     };
     let labels = user.setting("labels").map(|labels| read_labels(&labels));
     Some(Account { passwords: passwords?, labels: labels.unwrap_or_default() })
@@ -66,6 +71,7 @@ fn read_passwords(list: &Setting<'_>) -> Option<Vec<identity::PasswordHash>> {
     let items = list.items()?;
     if items.is_empty() {
         list.error("the list is empty; remove it to let anybody in, or the user to let nobody in");
+        return None;
     }
     // All are read before one can fail, so all that is wrong is told.
     let hashes: Vec<_> = items.iter().map(|item| item.parse(str::parse)).collect();

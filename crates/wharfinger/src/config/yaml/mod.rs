@@ -9,7 +9,7 @@
 mod read;
 mod scalar;
 
-pub(super) use self::read::{Problem, read};
+pub(super) use self::read::read;
 pub(super) use self::scalar::{Plain, Scalar};
 
 /// A place in the file; both count from 1, columns in characters.
