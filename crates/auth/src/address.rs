@@ -83,9 +83,9 @@ impl AddressRule {
     }
 }
 
-/// `text` without its port, where Go's `net.SplitHostPort` finds one; otherwise as it is.
+/// `text` without its port, where it has one: behind an IPv4 address, or behind an IPv6 one in brackets.
 fn without_port(text: &str) -> &str {
-    let Some((host, _port)) = text.rsplit_once(':') else { return text };
+    let Some((host, _)) = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) else { return text };
     match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) if !inner.contains(['[', ']']) => inner,
         None if !host.contains([':', '[', ']']) => host,
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(forwarded(0, &[""]), Err(AddressError::Missing(HEADER)));
         assert_eq!(forwarded(-1, &["10.0.0.1, "]), Err(AddressError::Missing(HEADER)));
         assert_eq!(forwarded(2, &["a,b"]), Err(AddressError::Position { header: HEADER, position: 2 }));
-        for text in ["junk", "[::1]", "1.2.3.4:5:6", "fe80::1%eth0", "010.0.0.1"] {
+        for text in ["junk", "[::1]", "1.2.3.4:", "1.2.3.4:99999", "1.2.3.4:5:6", "fe80::1%eth0", "010.0.0.1"] {
             assert_eq!(forwarded(0, &[text]), malformed(text));
         }
     }

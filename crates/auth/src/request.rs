@@ -61,6 +61,7 @@ impl TokenRequest {
     pub(crate) fn parse(method: &Method, headers: &HeaderMap, query: &str, body: &[u8]) -> Result<Self, RequestError> {
         check_content_type(headers, body)?;
         let parameters = Parameters::parse(body, query.as_bytes()).map_err(|_| RequestError::Escape)?;
+        let scopes = scopes(&parameters)?;
         let is_post = method == Method::POST;
         let proof = match parameters.text("grant_type").as_ref() {
             "refresh_token" if is_post => refresh_token(&parameters)?,
@@ -71,7 +72,7 @@ impl TokenRequest {
         Ok(Self {
             proof,
             service: parameters.text("service").into_owned(),
-            scopes: scopes(&parameters)?,
+            scopes,
             offline: parameters.bytes("offline_token") == b"true" || parameters.bytes("access_type") == b"offline",
             client_id: parameters.text("client_id").into_owned(),
         })

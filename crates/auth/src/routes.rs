@@ -55,7 +55,7 @@ impl TokenServer {
         match own {
             Some(b"/auth" | b"/auth/token" | b"/token") => return Some(Route::Token),
             Some(b"/.well-known/jwks.json") => return Some(Route::Jwks),
-            Some(b"" | b"/" | b"/healthz") => return Some(Route::Index),
+            Some(b"/" | b"/healthz") => return Some(Route::Index),
             _ => {}
         }
         // Probes and registries know nothing of a prefix.
@@ -130,6 +130,10 @@ impl TokenServer {
         let limit = self.settings.body_limit;
         if body.is_end_stream() {
             return Ok(Bytes::new());
+        }
+        // What says at once that it is too long is not waited for.
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Refusal::BodyTooLarge(limit));
         }
         let collected = Box::pin(Limited::new(body, limit).collect());
         match tokio::time::timeout(self.settings.body_timeout, collected).await {

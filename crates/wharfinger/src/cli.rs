@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{certs, check, hash, inspect, keys, serve, sessions, token};
 use crate::failure::Failure;
-use crate::token_generator;
+use crate::{docker_auth, token_generator};
 
 /// A private container registry with token authentication: token server, key tools and more in one program.
 #[derive(Debug, Parser)]
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     if token_generator::is_called(&arguments) {
         return token_generator::run(arguments);
     }
-    let arguments = token_generator::translated(arguments);
+    let arguments = docker_auth::translated(token_generator::translated(arguments));
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.

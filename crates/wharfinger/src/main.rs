@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod docker_auth;
 mod duration;
 mod failure;
 mod files;

@@ -8,7 +8,9 @@ use auth::sessions::Sessions;
 use auth::{AddressRule, Authorizer, ExtAuthz, ServiceSettings, Settings, TokenServer};
 use database::Database;
 use identity::process::Program;
-use identity::{Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
+use identity::{
+    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
+};
 use rustls::ServerConfig;
 use token::{Clock, Entropy, HeaderOptions, JwkSet, Signer, SystemClock, SystemEntropy};
 
