@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::token::Certificate;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -91,6 +92,12 @@ impl Tls {
         let tls = Self { chain, key: Arc::new(private), options: options?, files };
         let tried = tls.server_config(&[]);
         key.setting.checked(tried.map_err(|error| cannot_serve(&error)))?;
+        let leaf = tls.chain.first().and_then(|leaf| Certificate::from_der(leaf).ok());
+        if leaf.is_some_and(|leaf| !leaf.valid_at(server.context.now)) {
+            certificate
+                .setting
+                .warn("the certificate is not valid now: it has expired or begins later, and clients refuse it");
+        }
         (!tls.chain.is_empty()).then_some(tls)
     }
 
