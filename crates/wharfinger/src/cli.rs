@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{certs, check, hash, inspect, keys, serve, sessions, token};
+use crate::commands::{certs, check, explain, hash, inspect, keys, serve, sessions, token};
 use crate::failure::Failure;
 use crate::{docker_auth, token_generator};
 
@@ -24,6 +24,7 @@ struct Cli {
 enum Command {
     Certs(certs::Arguments),
     Check(check::Arguments),
+    Explain(explain::Arguments),
     Hash(hash::Arguments),
     Inspect(inspect::Arguments),
     Keys(keys::Arguments),
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),

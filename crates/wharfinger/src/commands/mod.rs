@@ -3,6 +3,7 @@
 
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod hash;
 pub(crate) mod inspect;
 mod key_file;

@@ -20,10 +20,17 @@ pub(super) fn get(address: &str) -> Result<String, Failure> {
         let failure = Failure::trouble(format!("cannot fetch {address}")).caused_by(&error);
         match error {
             ureq::Error::StatusCode(_) => failure.hint("token servers publish their keys at /.well-known/jwks.json"),
-            ureq::Error::Rustls(_) => failure.hint("SSL_CERT_FILE names a file with certificates to trust"),
+            error if is_about_trust(&error) => failure.hint("SSL_CERT_FILE names a file with certificates to trust"),
             _ => failure,
         }
     })
+}
+
+/// Whether the server's certificate was refused: the handshake tells it as a failed read.
+fn is_about_trust(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else { return false };
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn agent() -> Agent {
