@@ -1,10 +1,10 @@
 //! The list of rules.
 
 use crate::entry::{Entry, Options};
-use crate::error::{EntryError, Warning};
+use crate::error::EntryError;
 use crate::explanation::{Decided, Explanation, Passed};
 use crate::rule::Rule;
-use crate::warnings::warnings;
+use crate::warning::{Warning, warnings};
 use crate::{Decision, Query};
 
 /// Rules in their order: the first whose conditions all hold decides.
@@ -66,7 +66,7 @@ impl Acl {
             passed.push(Passed {
                 rule: index,
                 comment: rule.comment.clone(),
-                field: condition.field.clone(),
+                field: condition.field(),
                 pattern: condition.written().to_owned(),
                 expanded: condition.expansions(&bindings, EXPANSIONS_SHOWN),
                 values: condition.values(query),

@@ -18,7 +18,8 @@ use crate::{Attribute, Query};
 pub(crate) struct Capture {
     /// How patterns name it, `${` and `}` included.
     pub(crate) token: String,
-    attribute: Attribute,
+    /// Whose group it is.
+    pub(crate) attribute: Attribute,
     /// The condition as it is written: variables in it are not replaced.
     regex: Regex,
     group: usize,
@@ -86,4 +87,12 @@ fn attribute(key: &str) -> Option<Attribute> {
         let known = attribute.key();
         key.is_char_boundary(1) && key[..1].eq_ignore_ascii_case(&known[..1]) && key[1..] == known[1..]
     })
+}
+
+/// The capture that `text` ends with and what comes before it, where nothing but what comes before it is in its way.
+pub(crate) fn capture_at_end(text: &str) -> Option<(&str, &str)> {
+    let (before, capture) = text.split_at(text.rfind("${")?);
+    let (key, number) = capture[2..].strip_suffix('}')?.split_once(':')?;
+    let digits = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    (digits && attribute(key).is_some()).then_some((before, capture))
 }

@@ -8,7 +8,7 @@ use crate::explanation::Reason;
 use crate::variables::{Bindings, LabelValue, names_label};
 
 /// How many combinations are tried for one pattern and query. Beyond it the pattern does not match.
-pub const MAX_COMBINATIONS: usize = 4096;
+pub const MAX_COMBINATIONS: usize = 1024;
 
 /// The combinations, one after the other.
 pub(crate) struct Combinations<'a> {

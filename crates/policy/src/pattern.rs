@@ -2,14 +2,14 @@
 
 use regex::Regex;
 
-use crate::Field;
+use crate::Attribute;
 use crate::captures::Capture;
 use crate::combinations::Combinations;
 use crate::error::Problem;
 use crate::explanation::Reason;
 use crate::glob::Glob;
+use crate::regex::{compile, rules_out};
 use crate::variables::{Bindings, LABEL};
-use crate::{Attribute, regex::compile};
 
 /// How large a regular expression of a configuration may become, in bytes.
 pub(crate) const SIZE_LIMIT: usize = 64 << 20;
@@ -41,14 +41,13 @@ enum Matcher {
 }
 
 impl Pattern {
-    /// Compiles the condition on `field`, of a rule with `captures`.
-    pub(crate) fn compile(text: String, field: &Field, captures: &[Capture]) -> Result<Self, Problem> {
+    /// Compiles a pattern of a rule with `captures`; `labels` says whether it may name labels.
+    pub(crate) fn compile(text: String, labels: bool, captures: &[Capture]) -> Result<Self, Problem> {
         // With variables it has to be well-formed too, as it stands.
         let matcher = Matcher::compile(&text, SIZE_LIMIT)?;
         let attributes = Attribute::ALL.iter().any(|attribute| text.contains(&format!("${{{}}}", attribute.key())));
         let captures = captures.iter().any(|capture| text.contains(&capture.token));
-        // What stands for a label's value in a label's pattern is not replaced.
-        let labels = text.contains(LABEL) && !matches!(field, Field::Label(_));
+        let labels = labels && text.contains(LABEL);
         let variable = attributes || captures || labels;
         Ok(Self { text, kind: if variable { Kind::Variable { labels } } else { Kind::Fixed(matcher) } })
     }
@@ -111,14 +110,18 @@ impl Pattern {
 
 impl Matcher {
     fn compile(text: &str, size_limit: usize) -> Result<Self, Problem> {
-        match regex_in(text).filter(|inner| !inner.is_empty()) {
-            Some(inner) => compile(inner, size_limit).map(Self::Regex).map_err(Problem::Regex),
-            None => Glob::parse(text).map(Self::Glob).map_err(Problem::Glob),
+        match regex_in(text) {
+            Some(inner) if is_regex(text) => compile(inner, size_limit).map(Self::Regex).map_err(Problem::Regex),
+            _ => Glob::parse(text).map(Self::Glob).map_err(Problem::Glob),
         }
     }
 
     /// Compiles `expanded`, and why none of `values` matches it.
     fn check_expanded(expanded: &str, values: &[impl AsRef<str>]) -> Result<(), Reason> {
+        let hopeless = |regex: &str| values.iter().all(|value| rules_out(regex, value.as_ref()));
+        if is_regex(expanded) && regex_in(expanded).is_some_and(hopeless) {
+            return Err(Reason::Differs);
+        }
         Self::compile(expanded, EXPANDED_SIZE_LIMIT).map_err(Reason::Malformed)?.check(values)
     }
 
@@ -131,7 +134,12 @@ impl Matcher {
     }
 }
 
-/// What stands between the slashes, where `text` is a regular expression. (`//` is none, but for captures.)
+/// Whether `text` is a regular expression, not a glob: `//` and `/` are globs.
+pub(crate) fn is_regex(text: &str) -> bool {
+    regex_in(text).is_some_and(|inner| !inner.is_empty())
+}
+
+/// What stands between the slashes of a regular expression, or of `//`.
 pub(crate) fn regex_in(text: &str) -> Option<&str> {
     text.strip_prefix('/')?.strip_suffix('/')
 }

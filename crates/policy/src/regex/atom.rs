@@ -1,7 +1,5 @@
 //! What was read, written for the `regex` crate, with what Go's limits count of it.
 
-use std::fmt::Write as _;
-
 use super::RegexError;
 
 /// How deep expressions may nest. Go allows 1000; nobody writes that by hand, and every level costs stack.
@@ -20,6 +18,8 @@ pub(super) struct Atom {
     text: String,
     /// Levels of the tree.
     height: u32,
+    /// Capturing groups.
+    groups: usize,
     /// Instructions of Go's program, about.
     size: u64,
     /// The product of the counts on the way down to what is repeated most.
@@ -37,7 +37,7 @@ pub(super) struct Repetition {
 impl Atom {
     /// Something that matches at one place, or one character.
     pub(super) fn single(text: impl Into<String>) -> Self {
-        Self { text: text.into(), height: 1, size: 1, repeats: 1 }
+        Self { text: text.into(), height: 1, groups: 0, size: 1, repeats: 1 }
     }
 
     /// The character with the code point `code`, in either case where `fold` says so.
@@ -59,15 +59,15 @@ impl Atom {
 
     /// `atoms`, one after the other.
     pub(super) fn sequence(atoms: Vec<Self>) -> Self {
-        Self::join(atoms, "", |sizes, _| sizes)
+        Self::join(atoms, "")
     }
 
     /// One of `atoms`, the first that fits.
     pub(super) fn alternatives(atoms: Vec<Self>) -> Self {
-        Self::join(atoms, "|", |sizes, count| sizes + count - 1)
+        Self::join(atoms, "|")
     }
 
-    fn join(mut atoms: Vec<Self>, separator: &str, size: impl Fn(u64, u64) -> u64) -> Self {
+    fn join(mut atoms: Vec<Self>, separator: &str) -> Self {
         match atoms.len() {
             0 => return Self::single(""),
             1 => return atoms.remove(0),
@@ -77,7 +77,8 @@ impl Atom {
         Self {
             text: texts.join(separator),
             height: 1 + atoms.iter().map(|atom| atom.height).max().unwrap_or(0),
-            size: size(atoms.iter().map(|atom| atom.size).fold(0, u64::saturating_add), atoms.len() as u64),
+            groups: atoms.iter().map(|atom| atom.groups).sum(),
+            size: atoms.iter().map(|atom| atom.size).fold(0, u64::saturating_add),
             repeats: atoms.iter().map(|atom| atom.repeats).max().unwrap_or(1),
         }
     }
@@ -87,6 +88,7 @@ impl Atom {
         self.text = format!("({}{})", if capturing { "" } else { "?:" }, self.text);
         if capturing {
             self.height += 1;
+            self.groups += 1;
             self.size = self.size.saturating_add(2);
         }
         self
@@ -103,10 +105,16 @@ impl Atom {
         }
         let size =
             self.size.saturating_mul(u64::from(copies.max(1))).saturating_add(2 + u64::from(copies - min.min(copies)));
-        let mut text = format!("(?:{}){{{min},", self.text);
-        let _infallible = max.map(|max| write!(text, "{max}"));
-        text.push_str(if greedy { "}" } else { "}?" });
-        Some(Self { text, height: self.height + 1, size, repeats })
+        let text = match max {
+            // The regex crate does not count the groups of what is repeated no times: they stay where nothing gets.
+            Some(0) => format!("(?:{NOTHING}{}|)", "()".repeat(self.groups)),
+            _ => {
+                let max = max.map(|max| max.to_string()).unwrap_or_default();
+                let lazy = if greedy { "" } else { "?" };
+                format!("(?:{}){{{min},{max}}}{lazy}", self.text)
+            }
+        };
+        Some(Self { text, height: self.height + 1, size, repeats, ..self })
     }
 
     /// This, unless it is more than Go or we allow.

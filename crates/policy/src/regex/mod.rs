@@ -9,14 +9,19 @@
 //! - [`parser`] reads a pattern and keeps its groups;
 //! - [`class`] reads what stands for one character out of many, with the names in [`unicode`];
 //! - [`escape`] reads what stands for one character;
-//! - [`atom`] writes, and counts what Go's limits count.
+//! - [`atom`] writes, and counts what Go's limits count;
+//! - [`prefix`] spares the whole where a look at the beginning is enough.
 
 mod atom;
 mod class;
 mod escape;
 mod parser;
+mod prefix;
+#[cfg(test)]
+mod recorded;
 mod unicode;
 
+pub(crate) use prefix::rules_out;
 use regex::{Regex, RegexBuilder};
 
 /// Why a regular expression is refused.
@@ -169,7 +174,11 @@ mod tests {
         assert_eq!(refused(r"(?:\pL{30}){30}"), RegexError::TooLarge);
         assert_eq!(refused(&"(".repeat(10_000)), RegexError::TooDeep);
         assert_eq!(refused(&format!("a{}", "*(?i)".repeat(10_000))), RegexError::TooDeep);
-        let levels = (atom::MAX_HEIGHT as usize - 2) / 4;
-        assert!(matches(&format!("{}a{}", "(b*|".repeat(levels), "x?)+".repeat(levels)), "a"));
+        // As deep as may be, on the stack of a test's thread.
+        let levels = atom::MAX_HEIGHT as usize - 1;
+        assert!(matches(&format!("{}a{}", "(".repeat(levels), ")".repeat(levels)), "a"));
+        assert!(matches(&format!("{}a{}", "(?:".repeat(levels), ")+".repeat(levels)), "a"));
+        assert!(matches(&format!("{}a{}", "(b*|".repeat(levels / 4), "x?)+".repeat(levels / 4)), "a"));
+        assert!(compile(r"^\pL{1000}$", crate::pattern::SIZE_LIMIT).is_ok());
     }
 }
