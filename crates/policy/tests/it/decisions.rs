@@ -195,7 +195,7 @@ fn combinations_have_a_bound() {
     let mut request = Request::pull("a", "v32x-v30x");
     let both = &[("name", "${labels:a}-${labels:b}")];
     let values = |count: u32| -> Vec<String> { (0..count).map(|value| format!("v{value}?")).collect() };
-    assert!(33 * 31 < MAX_COMBINATIONS && MAX_COMBINATIONS < 33 * 32);
+    const { assert!(33 * 31 < MAX_COMBINATIONS && MAX_COMBINATIONS < 33 * 32) };
     request.labels = [("a".to_owned(), values(33)), ("b".to_owned(), values(31))].into();
     decided(both, &request);
     request.labels.insert("b".to_owned(), values(32));
