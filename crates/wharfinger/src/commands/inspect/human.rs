@@ -110,7 +110,7 @@ fn verdicts(text: &mut String, verdicts: &[(Registry, Verdict)]) {
             Verdict::Refused(refusal) => refused(text, &name, "refused", refusal),
             Verdict::DoesNotStart(refusal) => refused(text, &name, "would not start with these keys", refusal),
             Verdict::NotApplicable => {
-                line(text, "", &name, "reads no JWKS: give its rootcertbundle with --certificate")
+                line(text, "", &name, "reads no JWKS: give its rootcertbundle with --certificate");
             }
             Verdict::Undecided(why) => line(text, "", &name, &format!("cannot be foretold: {why}")),
         }
