@@ -90,8 +90,14 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// No word of the schema is half as long.
+const LONGEST_WORD: usize = 128;
+
 /// The one of `known` that `word` was most likely meant to be: at most a third of it differs.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     // What is written differently, but reads the same.
     let normal = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let word = normal(word);

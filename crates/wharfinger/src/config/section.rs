@@ -25,6 +25,9 @@ use super::yaml::{Entry, Position, Value};
 /// How many known keys an error may list.
 const MAX_LISTED: usize = 16;
 
+/// How many unknown keys of a section are told one by one: with more, it is another kind of file.
+const MAX_UNKNOWN: usize = 20;
+
 /// A mapping whose keys are known one by one.
 pub(super) struct Section<'a> {
     pub(super) context: &'a Context,
@@ -142,22 +145,33 @@ impl<'a> Section<'a> {
 
     /// Tells of each key that nobody asked for.
     pub(super) fn finish(self) {
-        for entry in &self.entries {
-            // As in compose files, a place for anchors that other sections take up.
-            let scratch = self.name.is_empty() && entry.key.starts_with("x-");
-            if scratch || self.known.iter().any(|known| *known == entry.key) {
-                continue;
-            }
-            let place = if self.name.is_empty() { String::new() } else { format!(" in `{}`", self.name) };
-            let known = || self.known.iter().map(AsRef::as_ref);
-            // `KEY_file` is an offer, not one of the words that one has to know.
-            let listed: Vec<_> = known().filter(|key| !key.ends_with("_file")).collect();
-            let hint = match nearest(&entry.key, known()) {
-                Some(known) => format!("; did you mean `{known}`?"),
-                None if listed.len() <= MAX_LISTED => format!("; known are {}", listed.join(", ")),
-                None => String::new(),
-            };
-            self.context.error(entry.position, format!("unknown key `{}`{place}{hint}", entry.key));
+        let place = if self.name.is_empty() { String::new() } else { format!(" in `{}`", self.name) };
+        let mut unknown = self.entries.iter().filter(|entry| !self.knows(&entry.key));
+        for entry in unknown.by_ref().take(MAX_UNKNOWN) {
+            let message = format!("unknown key `{}`{place}{}", entry.key, self.hint(&entry.key));
+            self.context.error(entry.position, message);
+        }
+        if let Some(entry) = unknown.next() {
+            let message = format!("{} more unknown keys{place} begin here", 1 + unknown.count());
+            self.context.error(entry.position, message);
+        }
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        // As in compose files, a place for anchors that other sections take up.
+        let scratch = self.name.is_empty() && key.starts_with("x-");
+        scratch || self.known.iter().any(|known| known == key)
+    }
+
+    /// What may have been meant by `key`.
+    fn hint(&self, key: &str) -> String {
+        let known = || self.known.iter().map(AsRef::as_ref);
+        // `KEY_file` is an offer, not one of the words that one has to know.
+        let listed: Vec<_> = known().filter(|key| !key.ends_with("_file")).collect();
+        match nearest(key, known()) {
+            Some(known) => format!("; did you mean `{known}`?"),
+            None if listed.len() <= MAX_LISTED => format!("; known are {}", listed.join(", ")),
+            None => String::new(),
         }
     }
 

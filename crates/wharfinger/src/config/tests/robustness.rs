@@ -92,6 +92,14 @@ proptest! {
     }
 }
 
+#[test]
+fn another_kind_of_file_is_refused_in_few_words() {
+    let keys: String = (0..100_000).map(|n| format!("k{n}: {n}\n")).collect();
+    let found = Fixture::new().findings(&keys);
+    assert_eq!(found.lines().count(), 25, "{found}");
+    assert!(found.ends_with("c.yml:21:1: error: 99980 more unknown keys begin here\n"), "{found}");
+}
+
 thread_local! {
     static FIXTURE: std::rc::Rc<Fixture> = std::rc::Rc::new(Fixture::new());
 }
