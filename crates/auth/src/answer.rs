@@ -75,9 +75,9 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A Basic header that cannot be read is a failed login, not a malformed question.
-            Self::Request(RequestError::Authorization) | Self::Credentials | Self::RefreshToken => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Request(RequestError::Authorization | RequestError::Encoding)
+            | Self::Credentials
+            | Self::RefreshToken => StatusCode::UNAUTHORIZED,
             Self::Request(_) | Self::Address(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -90,12 +90,12 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
+            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => "invalid_grant",
             Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => "invalid_scope",
             Self::Request(RequestError::Authorization) => "invalid_client",
             Self::Request(_) | Self::Address(_) | Self::BodyTooLarge(_) | Self::BodyTooSlow | Self::BodyBroken => {
                 "invalid_request"
             }
-            Self::Credentials | Self::RefreshToken => "invalid_grant",
             Self::TooMany(_) | Self::Busy(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

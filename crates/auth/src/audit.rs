@@ -40,9 +40,10 @@ impl Record {
             account = self.account,
             grant = self.grant,
             service = self.service,
-            asked = %List(&self.decisions, |f, asked, _| write!(f, "{asked}")),
-            granted = %List(&self.decisions, granted),
-            rule = %List(&self.decisions, |f, _, decision| rule(f, decision.by, origins)),
+            // As strings, not `%`: a name is a stranger's choice, and a string is quoted and escaped in every format.
+            asked = List(&self.decisions, |f, asked, _| write!(f, "{asked}")).to_string(),
+            granted = List(&self.decisions, granted).to_string(),
+            rule = List(&self.decisions, |f, _, decision| rule(f, decision.by, origins)).to_string(),
             address = self.address,
             client_id = self.client_id,
             session = (!self.session.is_empty()).then_some(self.session.as_str()),

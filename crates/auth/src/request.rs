@@ -44,6 +44,8 @@ pub(crate) enum RequestError {
     ContentType(String),
     #[error("the Authorization header is no valid Basic credentials (RFC 7617)")]
     Authorization,
+    #[error("the password is not in UTF-8")]
+    Encoding,
     #[error("user and account are not the same ({user:?} and {account:?})")]
     AccountMismatch { user: String, account: String },
     #[error("the grant type {0:?} is not supported: send password or refresh_token")]
@@ -93,7 +95,7 @@ fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), RequestErr
 fn refresh_token(parameters: &Parameters) -> Result<Proof, RequestError> {
     match parameters.bytes("refresh_token") {
         b"" => Err(RequestError::NoRefreshToken),
-        token => Ok(Proof::RefreshToken(secret(token))),
+        token => secret(token).map(Proof::RefreshToken),
     }
 }
 
@@ -108,12 +110,20 @@ fn credentials(headers: &HeaderMap, parameters: &Parameters, is_post: bool) -> R
     {
         return Err(RequestError::AccountMismatch { user: user.clone(), account });
     }
-    let form = || {
-        let (user, password) = (parameters.text("username"), parameters.bytes("password"));
-        (is_post && !user.is_empty() && !password.is_empty()).then(|| (user.into_owned(), secret(password)))
+    let (user, password) = match basic {
+        Some(pair) => pair,
+        None if is_post => form(parameters)?,
+        None => (String::new(), Secret::from("")),
     };
-    let (user, password) = basic.or_else(form).unwrap_or_else(|| (String::new(), Secret::from("")));
     Ok(Credentials { account: if account.is_empty() { user } else { account }, password })
+}
+
+/// A form's `username` and `password`; neither where either is empty.
+fn form(parameters: &Parameters) -> Result<(String, Secret), RequestError> {
+    match (parameters.text("username"), parameters.bytes("password")) {
+        (user, password) if user.is_empty() || password.is_empty() => Ok((String::new(), Secret::from(""))),
+        (user, password) => Ok((user.into_owned(), secret(password)?)),
+    }
 }
 
 /// The user and password of a Basic header; none where there is no header or it is of another scheme.
@@ -130,11 +140,12 @@ fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, RequestError> 
     let decoded = BASE64.decode(value[end..].trim_ascii()).map_err(|_| RequestError::Authorization)?;
     let colon = decoded.iter().position(|&b| b == b':').ok_or(RequestError::Authorization)?;
     let user = std::str::from_utf8(&decoded[..colon]).map_err(|_| RequestError::Authorization)?;
-    Ok(Some((user.to_owned(), secret(&decoded[colon + 1..]))))
+    Ok(Some((user.to_owned(), secret(&decoded[colon + 1..])?)))
 }
 
-fn secret(bytes: &[u8]) -> Secret {
-    Secret::from(String::from_utf8_lossy(bytes).into_owned())
+/// A password is text in UTF-8, whatever the client's terminal speaks (RFC 7617 §2.1, RFC 6749 appendix B).
+fn secret(bytes: &[u8]) -> Result<Secret, RequestError> {
+    std::str::from_utf8(bytes).map(Secret::from).map_err(|_| RequestError::Encoding)
 }
 
 /// The scopes of every `scope` parameter, repeated or joined by spaces.
@@ -195,7 +206,9 @@ mod tests {
         assert_eq!(who(post("", "username=a&password=b&account=c")), pair("c", "b"));
         assert_eq!(who(post("", "username=&password=b&account=c")), pair("c", ""));
         assert_eq!(who(post("", "username=a&password=")), pair("", ""));
-        assert_eq!(who(post("", "grant_type=password&username=a&password=%e4")), pair("a", "\u{fffd}"));
+        assert_eq!(who(post("", "grant_type=password&username=a&password=%c3%a4")), pair("a", "ä"));
+        assert_eq!(post("", "username=a&password=%e4").err(), Some(RequestError::Encoding));
+        assert_eq!(get("", Some("Basic YTrk")).err(), Some(RequestError::Encoding));
     }
 
     #[test]

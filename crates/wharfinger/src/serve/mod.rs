@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -63,7 +63,9 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
 }
 
 async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::trouble("cannot take signals").caused_by(&error))?;
+    let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let mut end_signals = EndSignals::new().map_err(no_signals)?;
     let lasting = Lasting::open(&loaded.config)?;
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
     let mut listeners = Vec::new();
@@ -83,10 +85,9 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => reloader.reload("SIGHUP").await,
+            _ = hangup.recv() => reloader.reload("SIGHUP").await,
             () = reloader.changed() => reloader.reload("a file changed").await,
-            _ = signals.interrupt.recv() => break,
-            _ = signals.terminate.recv() => break,
+            () = end_signals.next() => break,
         }
     }
     tracing::info!("ending: requests under way go on to their end");
@@ -94,10 +95,13 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     tasks.shutdown().await;
     let _ = end.send(true);
     let all = u32::try_from(permits).unwrap_or(u32::MAX);
-    if tokio::time::timeout(GRACE, connections.acquire_many(all)).await.is_err() {
-        tracing::warn!(seconds = GRACE.as_secs(), "some requests did not end in time and were cut off");
+    tokio::select! {
+        _ = connections.acquire_many(all) => tracing::info!("ended"),
+        () = tokio::time::sleep(GRACE) => {
+            tracing::warn!(seconds = GRACE.as_secs(), "ended: some requests took too long and were cut off");
+        }
+        () = end_signals.next() => tracing::warn!("ended at once: requests under way were cut off"),
     }
-    tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,18 +127,22 @@ async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
     }
 }
 
-struct Signals {
-    hangup: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+/// The signals that end the server.
+struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-impl Signals {
+impl EndSignals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Returns at the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

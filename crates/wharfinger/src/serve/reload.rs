@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::files::Look;
 use super::live::{Lasting, Live};
-use crate::config::{self, Listen, Loaded};
+use crate::config::{self, Config, Database, Listen, Loaded};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -23,12 +23,14 @@ pub(super) struct Reloader {
     live: Arc<ArcSwap<Live>>,
     lasting: Lasting,
     listen: Vec<Listen>,
+    database: Option<Database>,
 }
 
 impl Reloader {
     pub(super) fn new(path: &Path, loaded: Loaded, live: Arc<ArcSwap<Live>>, lasting: Lasting) -> Self {
         let look = Look::at(&loaded.files);
-        Self { path: path.to_owned(), look, live, lasting, listen: loaded.config.server.listen }
+        let Config { server, database, .. } = loaded.config;
+        Self { path: path.to_owned(), look, live, lasting, listen: server.listen, database }
     }
 
     /// Returns when a file is not what it was, and has stopped changing.
@@ -72,6 +74,9 @@ impl Reloader {
         }
         if loaded.config.server.listen != self.listen {
             tracing::warn!("server.addr has changed: new addresses are listened on after a restart");
+        }
+        if loaded.config.database != self.database {
+            tracing::warn!("the database has changed: it is opened after a restart");
         }
         self.look = self.look.narrowed(&loaded.files);
         self.live.store(Arc::new(live));

@@ -7,6 +7,7 @@ mod explain;
 mod hash;
 mod inspect_matrix;
 mod layers;
+mod lifetime;
 mod reload;
 mod replay;
 mod token_endpoint;
