@@ -294,6 +294,16 @@ fn a_decision_is_one_line() {
 }
 
 #[test]
+fn no_name_breaks_out_of_its_line() {
+    let mut setup = Setup::new("");
+    // %0A is a newline, %1B begins what moves a terminal's cursor.
+    setup.get("/auth?service=reg&scope=repository:a%0Aforged=1%1B[2J:pull", &BOB);
+    setup.server.wait_for_log("forged");
+    let log = setup.server.log();
+    assert!(log.lines().all(|line| !line.starts_with("forged")) && !log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
 fn a_unix_socket_needs_no_header() {
     let folder = tempfile::tempdir().unwrap();
     let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
