@@ -55,6 +55,16 @@ fn the_old_generators_command_line() {
 }
 
 #[test]
+fn a_terminal_gets_a_newline() {
+    let folder = folder();
+    let command = format!("{PROGRAM} token -key cert.key");
+    let mut script = Command::new(peers::program("script"));
+    let output = peers::run(script.args(["-qec", &command, "/dev/null"]).current_dir(folder.path("")));
+    assert!(output.status.success() && output.stdout.ends_with("\r\n"), "{output}");
+    assert!(UnverifiedToken::parse(output.stdout.trim()).is_ok(), "{output}");
+}
+
+#[test]
 fn dashes_and_equal_signs_are_free() {
     let folder = folder();
     for words in [
