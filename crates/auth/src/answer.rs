@@ -11,6 +11,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
+use token::JwkSet;
 
 use crate::address::AddressError;
 use crate::request::RequestError;
@@ -122,9 +123,17 @@ impl TokenAnswer {
     }
 }
 
+/// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its tokens are old.
+pub(crate) fn jwks(keys: &JwkSet) -> Answer {
+    let mut answer = json(StatusCode::OK, keys);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    answer
+}
+
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    #[expect(clippy::expect_used, reason = "both kinds of body are structs of strings and numbers")]
+    #[expect(clippy::expect_used, reason = "all bodies are structs of strings and numbers")]
     let body = serde_json::to_vec(body).expect("a body is plain data");
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;

@@ -23,4 +23,4 @@ pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;
 pub use request::MAX_SCOPES;
-pub use server::{ServiceSettings, Settings, TokenServer};
+pub use server::{PublishedKey, ServiceSettings, Settings, TokenServer};

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderName, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderName, Method, Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
@@ -39,7 +39,7 @@ impl TokenServer {
             (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => self.token(peer, request).await,
             (Some(Route::Token), _) => answer::method_not_allowed("GET, HEAD, POST"),
             (Some(Route::Index), &Method::GET | &Method::HEAD) => answer::text(StatusCode::OK, "wharfinger: ready\n"),
-            (Some(Route::Jwks), &Method::GET | &Method::HEAD) => self.jwks(),
+            (Some(Route::Jwks), &Method::GET | &Method::HEAD) => answer::jwks(&self.jwks()),
             (Some(Route::Index | Route::Jwks), _) => answer::method_not_allowed("GET, HEAD"),
         };
         if let Some(hsts) = &self.settings.hsts {
@@ -64,14 +64,6 @@ impl TokenServer {
             b"/.well-known/jwks.json" => Some(Route::Jwks),
             _ => None,
         }
-    }
-
-    fn jwks(&self) -> Answer {
-        let mut answer = Response::new(Full::new(self.jwks.clone()));
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-        // Short enough that a new key is known before the tokens it signs are old.
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
-        answer
     }
 
     /// The token endpoint: reads, decides, logs one line, answers.

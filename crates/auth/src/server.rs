@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use identity::Login;
-use token::{Clock, Entropy, EntropyError, JwkSet, Signer};
+use token::{Clock, Entropy, EntropyError, Jwk, JwkSet, Signer};
 
 use crate::address::AddressRule;
 use crate::authorize::Authorizer;
@@ -26,8 +25,8 @@ pub struct Settings {
     pub services: HashMap<String, ServiceSettings>,
     /// How far before now a token begins to be valid: for registries whose clock is behind.
     pub not_before_skew: Duration,
-    /// The public keys, as they are published.
-    pub jwks: JwkSet,
+    /// The public keys that are published, under each of their ids.
+    pub keys: Vec<PublishedKey>,
     /// What stands before every path.
     pub path_prefix: String,
     /// The value of `Strict-Transport-Security`.
@@ -52,6 +51,15 @@ pub struct Settings {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// A public key in the JWKS.
+#[derive(Debug)]
+pub struct PublishedKey {
+    /// The key under one of its ids.
+    pub jwk: Jwk,
+    /// Until when it is published; none for always. An old key's last token has expired by then.
+    pub not_after: Option<SystemTime>,
+}
+
 /// How the tokens for one registry are made.
 #[derive(Debug)]
 pub struct ServiceSettings {
@@ -64,7 +72,6 @@ pub struct ServiceSettings {
 /// A token server, ready to answer.
 pub struct TokenServer {
     pub(crate) settings: Settings,
-    pub(crate) jwks: Bytes,
     request_ids: RequestIds,
 }
 
@@ -74,14 +81,19 @@ impl TokenServer {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn new(settings: Settings) -> Result<Self, EntropyError> {
-        #[expect(clippy::expect_used, reason = "a JWKS is a list of structs of strings")]
-        let jwks = serde_json::to_vec(&settings.jwks).expect("a JWKS is plain data").into();
         let request_ids = RequestIds::new(settings.entropy.as_ref())?;
-        Ok(Self { settings, jwks, request_ids })
+        Ok(Self { settings, request_ids })
     }
 
     pub(crate) fn service(&self, name: &str) -> &ServiceSettings {
         self.settings.services.get(name).unwrap_or(&self.settings.default)
+    }
+
+    /// The keys that are published now.
+    pub(crate) fn jwks(&self) -> JwkSet {
+        let now = self.settings.clock.now();
+        let published = |key: &&PublishedKey| key.not_after.is_none_or(|end| now <= end);
+        self.settings.keys.iter().filter(published).map(|key| key.jwk.clone()).collect()
     }
 
     pub(crate) fn next_request_id(&self) -> String {

@@ -4,7 +4,7 @@
 //! may be a secret, only where it stands.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::yaml::Position;
@@ -33,23 +33,31 @@ pub(crate) struct Diagnostic {
 
 /// Why a configuration cannot be used: at least one error, with the warnings, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Diagnostics(Vec<Diagnostic>);
+pub(crate) struct Diagnostics {
+    found: Vec<Diagnostic>,
+    /// Every file that was looked at, those that are not there too: when one changes it is worth another try.
+    pub(crate) files: Vec<PathBuf>,
+}
 
 impl Diagnostics {
     /// Sorts what was found: as `Err` when there is an error in it, as the warnings otherwise.
-    pub(super) fn settle(mut found: Vec<Diagnostic>, file: &Path) -> Result<Vec<Diagnostic>, Self> {
+    pub(super) fn settle(mut found: Vec<Diagnostic>, file: &Path, files: &[PathBuf]) -> Result<Vec<Diagnostic>, Self> {
         // The configuration itself first, then the files that it names.
         found.sort_by(|a, b| {
             let other = |d: &Diagnostic| *d.location.file != *file;
             (other(a), &a.location, a.severity).cmp(&(other(b), &b.location, b.severity))
         });
         found.dedup();
-        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) { Err(Self(found)) } else { Ok(found) }
+        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            Err(Self { found, files: files.to_vec() })
+        } else {
+            Ok(found)
+        }
     }
 
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter()
+        self.found.iter()
     }
 }
 
@@ -80,7 +88,7 @@ impl fmt::Display for Diagnostic {
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for diagnostic in &self.0 {
+        for diagnostic in &self.found {
             write!(f, "{separator}{diagnostic}")?;
             separator = "\n";
         }
@@ -168,9 +176,9 @@ mod tests {
         };
         let other: Arc<Path> = Path::new("a.htpasswd").into();
         let warning = at(Severity::Warning, &file, 9, "w");
-        assert_eq!(Diagnostics::settle(vec![warning.clone()], &file), Ok(vec![warning.clone()]));
+        assert_eq!(Diagnostics::settle(vec![warning.clone()], &file, &[]), Ok(vec![warning.clone()]));
         let found = vec![at(Severity::Error, &other, 1, "o"), warning, at(Severity::Error, &file, 3, "e")];
-        let told = Diagnostics::settle(found, &file).unwrap_err();
+        let told = Diagnostics::settle(found, &file, &[]).unwrap_err();
         assert_eq!(told.to_string(), "a.yml:3:1: error: e\na.yml:9:1: warning: w\na.htpasswd:1:1: error: o");
     }
 }

@@ -99,7 +99,7 @@ fn load_with(path: &Path, environment: fn(&str) -> Option<String>, now: SystemTi
         let message = "the file cannot be used, and it is a defect of this program not to say why".to_owned();
         found.push(Diagnostic { severity: Severity::Error, location, message });
     }
-    let warnings = Diagnostics::settle(found, path)?;
+    let warnings = Diagnostics::settle(found, path, &files)?;
     config.map(|config| Loaded { config, warnings, files }).ok_or_else(Diagnostics::default)
 }
 

@@ -74,6 +74,7 @@ impl Token {
             not_before_skew: skew.unwrap_or(DEFAULT_SKEW),
         };
         token.check_certificate(section);
+        token.check_life(section);
         Some(token)
     }
 
@@ -87,6 +88,21 @@ impl Token {
         } else if !first.certificate_is_valid(section.context.now) {
             let message = "token.header: registries refuse x5c with the certificate of the key that signs, which is not valid now";
             section.context.warn(section.position, message);
+        }
+    }
+
+    /// The key that signs must not leave the JWKS while its tokens live.
+    fn check_life(&self, section: &Section<'_>) {
+        match self.keys.first().and_then(|key| key.not_after) {
+            Some(end) if end <= section.context.now => section.context.error(
+                section.position,
+                "token.keys: the first key signs, and its not_after has passed; put the key that is to sign before it",
+            ),
+            Some(_) => section.context.warn(
+                section.position,
+                "token.keys: the first key signs, and after its not_after the JWKS will not have it any more",
+            ),
+            None => {}
         }
     }
 }

@@ -33,6 +33,12 @@ impl Look {
         Self(paths.iter().map(|path| (path.clone(), look(path))).collect())
     }
 
+    /// These files, and `paths` as they look now where they are others.
+    pub(super) fn widened(&self, paths: &[PathBuf]) -> Self {
+        let all: Vec<PathBuf> = self.0.keys().chain(paths).cloned().collect();
+        self.narrowed(&all)
+    }
+
     /// The same files as they look now.
     pub(super) fn again(&self) -> Self {
         Self::at(self.0.keys())

@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::sessions::Sessions;
-use auth::{AddressRule, Authorizer, ExtAuthz, ServiceSettings, Settings, TokenServer};
+use auth::{AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer};
 use database::Database;
 use identity::process::Program;
 use identity::{
     Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
 };
 use rustls::ServerConfig;
-use token::{Clock, Entropy, HeaderOptions, JwkSet, Signer, SystemClock, SystemEntropy};
+use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
 
-use crate::config::{Config, Limits, Process, Rules, Token, TokenOptions};
+use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -65,7 +65,7 @@ impl Live {
             default: service(&config.token, &config.token.options)?,
             services: services(&config.token)?,
             not_before_skew: config.token.not_before_skew,
-            jwks: jwks(&config.token),
+            keys: published(&config.token),
             path_prefix: config.server.path_prefix.clone(),
             hsts: config.server.hsts.clone(),
             address: AddressRule {
@@ -164,10 +164,11 @@ fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> 
 }
 
 /// Every key under both of its ids, for a registry reads either.
-fn jwks(token: &Token) -> JwkSet {
-    let publics = token.keys.iter().map(|signing| signing.key.public());
-    let both = |key: &token::PublicKey| {
-        [token::KeyIdKind::Libtrust, token::KeyIdKind::Thumbprint].map(|kind| key.jwk().with_id(kind))
+fn published(token: &Token) -> Vec<PublishedKey> {
+    let both = |signing: &SigningKey| {
+        let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
+        [KeyIdKind::Libtrust, KeyIdKind::Thumbprint]
+            .map(|kind| PublishedKey { jwk: jwk.clone().with_id(kind), not_after })
     };
-    publics.flat_map(both).collect()
+    token.keys.iter().flat_map(both).collect()
 }

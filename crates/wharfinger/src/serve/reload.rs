@@ -55,6 +55,7 @@ impl Reloader {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(diagnostics)) => {
                 tracing::error!(why, "the new configuration is wrong, the old one stays in force\n{diagnostics}");
+                self.look = self.look.widened(&diagnostics.files);
                 return;
             }
             Err(error) => {
