@@ -1,5 +1,6 @@
 //! Why a read or a write did not happen, told apart by what a caller or an operator can do about it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
@@ -12,22 +13,22 @@ use rusqlite::ErrorCode;
 pub enum Error {
     /// No room is left on the disk. Reads still work; writes work again once there is room.
     #[error("the disk that holds the database is full")]
-    Full(#[source] Arc<rusqlite::Error>),
+    Full(#[source] Cause),
     /// The file or its file system may only be read.
     #[error("the database cannot be written to")]
-    ReadOnly(#[source] Arc<rusqlite::Error>),
+    ReadOnly(#[source] Cause),
     /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT). Trying again may help.
     #[error("another process keeps the database locked")]
-    Busy(#[source] Arc<rusqlite::Error>),
+    Busy(#[source] Cause),
     /// The file is damaged or no database at all. Only a backup helps.
-    #[error("the database file is damaged")]
-    Corrupt(#[source] Arc<rusqlite::Error>),
+    #[error("the file is damaged, or is no database")]
+    Corrupt(#[source] Cause),
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
-    Io(#[source] Arc<rusqlite::Error>),
+    Io(#[source] Cause),
     /// The statement itself is at fault: a broken constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
-    Statement(#[source] Arc<rusqlite::Error>),
+    Statement(#[source] Cause),
     /// A write ended the transaction that it ran in.
     #[error("a write ended the transaction it was part of")]
     Unfinished,
@@ -36,10 +37,23 @@ pub enum Error {
     Closed,
 }
 
+/// What SQLite said: its error, shared, and without the source that it repeats.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(Arc<rusqlite::Error>);
+
+impl Deref for Cause {
+    type Target = rusqlite::Error;
+
+    fn deref(&self) -> &rusqlite::Error {
+        &self.0
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error_code();
-        let error = Arc::new(error);
+        let error = Cause(Arc::new(error));
         match code {
             Some(ErrorCode::DiskFull) => Self::Full(error),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
@@ -54,5 +68,48 @@ impl From<rusqlite::Error> for Error {
             ) => Self::Io(error),
             _ => Self::Statement(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn error(code: i32) -> Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".to_owned())).into()
+    }
+
+    #[test]
+    fn what_an_operator_can_do_tells_errors_apart() {
+        for (code, expected) in [
+            (ffi::SQLITE_FULL, "Full("),
+            (ffi::SQLITE_READONLY, "ReadOnly("),
+            (ffi::SQLITE_READONLY_DBMOVED, "ReadOnly("),
+            (ffi::SQLITE_BUSY, "Busy("),
+            (ffi::SQLITE_BUSY_SNAPSHOT, "Busy("),
+            (ffi::SQLITE_LOCKED, "Busy("),
+            (ffi::SQLITE_CORRUPT, "Corrupt("),
+            (ffi::SQLITE_NOTADB, "Corrupt("),
+            (ffi::SQLITE_IOERR_FSYNC, "Io("),
+            (ffi::SQLITE_CANTOPEN, "Io("),
+            (ffi::SQLITE_CONSTRAINT_UNIQUE, "Statement("),
+            (ffi::SQLITE_ERROR, "Statement("),
+        ] {
+            assert!(format!("{:?}", error(code)).starts_with(expected), "{code}");
+        }
+        assert!(matches!(Error::from(rusqlite::Error::QueryReturnedNoRows), Error::Statement(_)));
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let error = error(ffi::SQLITE_NOTADB);
+        let cause = error.source().unwrap();
+        assert_eq!(error.to_string(), "the file is damaged, or is no database");
+        assert_eq!(cause.to_string(), "what SQLite said");
+        assert!(cause.source().is_none());
     }
 }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use connection::BUSY_TIMEOUT;
-pub use error::Error;
+pub use error::{Cause, Error};
 pub use location::{Location, LocationError};
 pub use open::OpenError;
 pub use writer::Activity;

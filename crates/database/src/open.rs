@@ -19,7 +19,7 @@ pub enum OpenError {
     #[error("there is no database at {}: a server makes it when it first starts", .0.display())]
     Missing(PathBuf),
     /// The directory or the file cannot be made or reached.
-    #[error("cannot create or reach the database {}", path.display())]
+    #[error("there can be no database at {}", path.display())]
     Place {
         /// The database's file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum OpenError {
     #[error("{} is another program's database: choose another file with `database: {{url: sqlite:///…}}`", .0.display())]
     Foreign(PathBuf),
     /// SQLite could not do what it must be able to.
-    #[error("cannot open the database {}", path.display())]
+    #[error("the database {} cannot be used", path.display())]
     Database {
         /// The database's file.
         path: PathBuf,
@@ -98,7 +98,8 @@ pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
 /// Opens it for the one server that may have it: makes it where there is none, and brings it up to date.
 pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
     let place = |source| OpenError::Place { path: location.path().to_owned(), source };
-    let path = create(location.path()).map_err(place)?;
+    check_filesystem(&create_directory(location.path()).map_err(place)?)?;
+    let path = create_file(location.path()).map_err(place)?;
     check_filesystem(&path)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else { return Err(OpenError::InUse(path)) };
     let at = |source| OpenError::Database { path: path.clone(), source };
@@ -115,17 +116,21 @@ pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
     Ok(Opened { path, connection, lock: Some(lock) })
 }
 
-/// Makes the file and the directories above it, readable by nobody else, where they are missing; what is there already
-/// keeps its permissions. The answer is free of symbolic links, so that every way to a file leads to the same lock.
-fn create(path: &Path) -> io::Result<PathBuf> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        // SQLite makes its files' entries in the directory durable, but not the directory's own in the one above.
-        if let Some(above) = fs::canonicalize(directory)?.parent() {
-            File::open(above)?.sync_all()?;
-        }
+/// Makes the directories above the file, where they are missing, for nobody else to look into.
+fn create_directory(path: &Path) -> io::Result<PathBuf> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let directory = fs::canonicalize(directory)?;
+    // SQLite makes its files' entries in the directory durable, but not the directory's own in the one above.
+    if let Some(above) = directory.parent() {
+        File::open(above)?.sync_all()?;
     }
-    // SQLite gives its log the permissions of the file beside it.
+    Ok(directory)
+}
+
+/// Makes the file, where it is missing, for nobody else to read; SQLite gives its log the same permissions. The answer
+/// is free of symbolic links, so that every way to a file leads to the same lock.
+fn create_file(path: &Path) -> io::Result<PathBuf> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     fs::canonicalize(path)
 }

@@ -2,7 +2,8 @@
 //!
 //! On its standard input it finds `user password`, without a newline. Its exit code answers: 0 accepted, 1 refused, 2 not
 //! known here, and anything else is an error. When it accepts it may print `{"labels": {"name": ["value"]}}`. All of it is
-//! as in `docker_auth`, except that an acceptance is remembered for `login.remember`.
+//! as in `docker_auth`, except that an acceptance is remembered for `login.remember`. A name with a space in it cannot be
+//! told from a shorter name with a longer password: that is the form, and a program may look at it twice.
 
 mod response;
 

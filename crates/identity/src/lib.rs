@@ -1,8 +1,41 @@
 //! Who are you?
 //!
 //! A client shows a name and a password, or nothing. This crate says which of three it is, and never takes one for
-//! another: *not asked* (the anonymous account, where it is open), *this subject*, or *refused*. Places that know
-//! accounts are [`Authenticator`]s, asked one after the other by a [`Chain`].
+//! another: *not asked* (the anonymous account, where it is open), *this subject*, or *refused*.
+//!
+//! - A place that knows accounts is an [`Authenticator`]; several make a [`Chain`], and the first that knows decides.
+//! - A [`PasswordVerifier`] verifies passwords, slowly and apart from everything else, at one price for every refusal.
+//! - A [`Guard`] turns away who failed too often, and [`Remembered`] spares who succeeded a moment ago.
+//! - A [`Login`] is the front door before all of them, and the only thing that a server needs to hold.
+//!
+//! ```
+//! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+//! use identity::*;
+//! use token::{SystemClock, SystemEntropy};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut accounts = Accounts::default();
+//! let sesame = "$2b$04$U6Ek8MxpXUzZitZIW13AqeCjpSV4WMvQzrn0qdVJ7NTSK2BXum2VW".parse()?;
+//! accounts.add("ann".into(), Account { passwords: vec![sesame], ..Account::default() })?;
+//!
+//! let clock = Arc::new(SystemClock);
+//! let workers = Arc::new(Workers::new(NonZeroUsize::MIN));
+//! let verifier = Arc::new(PasswordVerifier::new(workers, accounts.iter().map(|(_, account)| account)));
+//! let guard = Guard::new(Rate::per_minute(20), Rate::per_minute(10), clock.clone(), &SystemEntropy)?;
+//! let remembered = Remembered::new(Duration::from_secs(60), clock, &SystemEntropy)?;
+//! let chain = Chain::new(vec![Box::new(StaticUsers::new(accounts, verifier.clone()))]);
+//! let login = Login::new(chain, remembered, Arc::new(guard), verifier);
+//!
+//! let address = "192.0.2.7".parse().ok();
+//! let right = Credentials { account: "ann".into(), password: "sesame".into() };
+//! assert!(matches!(login.login(&right, address).await?, Outcome::Accepted(_)));
+//! let wrong = Credentials { account: "ann".into(), password: "open".into() };
+//! assert_eq!(login.login(&wrong, address).await?, Outcome::Refused);
+//! assert_eq!(login.login(&Credentials::anonymous(), address).await?, Outcome::Refused);
+//! # Ok(())
+//! # }
+//! ```
 
 mod accounts;
 mod answer;

@@ -5,6 +5,7 @@
 //! is one whose caller has gone.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
@@ -90,6 +91,13 @@ impl Program {
             // The semaphore is never closed, so only time runs out.
             Ok(Err(_)) | Err(_) => Err(ProcessError::Busy),
         }
+    }
+}
+
+impl fmt::Debug for Program {
+    /// Without the arguments, for people put secrets there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("command", &self.command).finish_non_exhaustive()
     }
 }
 

@@ -108,6 +108,11 @@ impl Server {
         self.daemon.signal(Signal::Hangup);
     }
 
+    /// Asks it to end (SIGTERM) and goes on.
+    pub fn signal_end(&self) {
+        self.daemon.signal(Signal::Terminate);
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Panics

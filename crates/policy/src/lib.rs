@@ -1,5 +1,67 @@
 //! Who may do what.
+//!
+//! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its users have. An [`Acl`]
+//! is a list of them; it is asked a [`Query`] about one account and one resource, and the first rule whose conditions
+//! all hold decides which of the actions asked for are granted. Where no rule does, it has no opinion.
+//!
+//! A condition is a *pattern* against a value: a glob, or a regular expression between slashes, both in Go's dialect.
+//! A pattern may have *variables*: the query's attributes (`${account}`), the account's *labels* (`${labels:group}`)
+//! and *captures*, groups of the rule's own regular expressions (`${account:1}`).
+//!
+//! Rules surprise: the first match wins, a star stops at a slash. So a decision can be [explained](Acl::explain), by the
+//! same steps that make it, and what is hardly meant is [warned of](Acl::warnings). There is no I/O here.
+//!
+//! ```
+//! use policy::{Acl, Conditions, Entry, Labels, Options, Query};
+//!
+//! let own = Conditions { account: Some("/.+/".into()), name: Some("${account}/*".into()), ..Conditions::default() };
+//! let entries = vec![Entry { conditions: own, actions: vec!["*".into()], comment: None }];
+//! let acl = Acl::compile(entries, Options::default()).unwrap();
+//!
+//! let actions = ["pull".to_owned(), "push".to_owned()];
+//! let mut query = Query {
+//!     account: "alice",
+//!     labels: &Labels::new(),
+//!     resource_type: "repository",
+//!     name: "alice/app",
+//!     service: "registry.example.com",
+//!     ip: None,
+//!     actions: &actions,
+//! };
+//! assert_eq!(acl.decide(&query).unwrap().granted, actions);
+//!
+//! query.name = "alice/team/app";
+//! assert_eq!(acl.decide(&query), None);
+//! let why = &acl.explain(&query).passed[0];
+//! assert_eq!((why.field.to_string().as_str(), why.expanded[0].as_str()), ("name", "alice/*"));
+//! ```
 
+mod acl;
+mod captures;
+mod combinations;
+mod condition;
+mod entry;
+mod error;
+mod explanation;
+mod field;
+mod glob;
+pub mod ip;
+mod pattern;
+mod query;
+mod regex;
+mod rule;
 mod subject;
+mod variables;
+mod warning;
 
+pub use acl::Acl;
+pub use combinations::MAX_COMBINATIONS;
+pub use entry::{Conditions, Entry, Options};
+pub use error::{EntryError, Problem};
+pub use explanation::{Decided, Explanation, Passed, Reason};
+pub use field::{Attribute, Field};
+pub use glob::GlobError;
+pub use query::{Decision, Query};
+pub use regex::RegexError;
 pub use subject::{Labels, Subject};
+pub use warning::{Warning, WarningKind};

@@ -71,8 +71,11 @@ pub(crate) fn verify(chain: &[Certificate], roots: &[Certificate], now: SystemTi
     if roots.contains(leaf) {
         return Ok(());
     }
-    let mut search = Search { intermediates, roots, now, checks: 0, hint: None };
-    if search.reaches_a_root(&[leaf])? { Ok(()) } else { Err(ChainError::UnknownAuthority { hint: search.hint }) }
+    // A stranger chose the certificates: each is parsed once, not at each step of the search.
+    let leaf = Link::new(leaf).ok_or_else(unknown)?;
+    let (roots, intermediates) = (Link::all(roots), Link::all(intermediates));
+    let mut search = Search { intermediates: &intermediates, roots: &roots, now, checks: 0, hint: None };
+    if search.reaches_a_root(&[&leaf])? { Ok(()) } else { Err(ChainError::UnknownAuthority { hint: search.hint }) }
 }
 
 fn validity(certificate: &Certificate, now: SystemTime) -> Result<(), ChainError> {
@@ -85,9 +88,26 @@ fn validity(certificate: &Certificate, now: SystemTime) -> Result<(), ChainError
     }
 }
 
+/// A certificate that may be a part of a path.
+struct Link<'a> {
+    certificate: &'a Certificate,
+    parsed: X509Certificate<'a>,
+}
+
+impl<'a> Link<'a> {
+    fn all(certificates: &'a [Certificate]) -> Vec<Self> {
+        certificates.iter().filter_map(Self::new).collect()
+    }
+
+    fn new(certificate: &'a Certificate) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate.der()).ok()?;
+        Some(Self { certificate, parsed })
+    }
+}
+
 struct Search<'a> {
-    intermediates: &'a [Certificate],
-    roots: &'a [Certificate],
+    intermediates: &'a [Link<'a>],
+    roots: &'a [Link<'a>],
     now: SystemTime,
     checks: usize,
     hint: Option<(String, String)>,
@@ -95,7 +115,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Whether the last of `path` leads to a root; roots are tried before the token's own certificates.
-    fn reaches_a_root(&mut self, path: &[&'a Certificate]) -> Result<bool, ChainError> {
+    fn reaches_a_root(&mut self, path: &[&Link<'a>]) -> Result<bool, ChainError> {
         for root in self.roots {
             if self.is_next(path, root, false)? {
                 return Ok(true);
@@ -110,14 +130,9 @@ impl<'a> Search<'a> {
     }
 
     /// Whether `candidate` signed the last of `path` and may have done so.
-    fn is_next(
-        &mut self,
-        path: &[&Certificate],
-        candidate: &Certificate,
-        intermediate: bool,
-    ) -> Result<bool, ChainError> {
-        let Some(parent) = parsed(candidate) else { return Ok(false) };
-        let Some(child) = path.last().and_then(|certificate| parsed(certificate)) else { return Ok(false) };
+    fn is_next(&mut self, path: &[&Link<'_>], candidate: &Link<'_>, intermediate: bool) -> Result<bool, ChainError> {
+        let Some(child) = path.last().map(|link| &link.parsed) else { return Ok(false) };
+        let parent = &candidate.parsed;
         if child.issuer().as_raw() != parent.subject().as_raw() {
             return Ok(false);
         }
@@ -125,28 +140,21 @@ impl<'a> Search<'a> {
         if self.checks > MOST_CHECKS {
             return Err(ChainError::TooMany);
         }
-        if path.iter().filter_map(|certificate| parsed(certificate)).any(|seen| is_same_authority(&parent, &seen)) {
+        if path.iter().any(|seen| is_same_authority(parent, &seen.parsed)) {
             return Ok(false);
         }
-        match signed_by(&child, &parent).and_then(|()| self.may_sign(&parent, candidate, path.len() - 1, intermediate))
-        {
+        match signed_by(child, parent).and_then(|()| self.may_sign(candidate, path.len() - 1, intermediate)) {
             Ok(()) => Ok(true),
             Err(why) => {
-                self.hint.get_or_insert_with(|| (why, display_name(&parent)));
+                self.hint.get_or_insert_with(|| (why, display_name(parent)));
                 Ok(false)
             }
         }
     }
 
-    fn may_sign(
-        &self,
-        parent: &X509Certificate<'_>,
-        candidate: &Certificate,
-        between: usize,
-        intermediate: bool,
-    ) -> Result<(), String> {
-        validity(candidate, self.now).map_err(|e| e.to_string())?;
-        let constraints = parent.basic_constraints().ok().flatten().map(|extension| extension.value);
+    fn may_sign(&self, candidate: &Link<'_>, between: usize, intermediate: bool) -> Result<(), String> {
+        validity(candidate.certificate, self.now).map_err(|e| e.to_string())?;
+        let constraints = candidate.parsed.basic_constraints().ok().flatten().map(|extension| extension.value);
         if intermediate && !constraints.is_some_and(|constraints| constraints.ca) {
             return Err("x509: certificate is not authorized to sign other certificates".to_owned());
         }
@@ -156,10 +164,6 @@ impl<'a> Search<'a> {
         }
         Ok(())
     }
-}
-
-fn parsed(certificate: &Certificate) -> Option<X509Certificate<'_>> {
-    X509Certificate::from_der(certificate.der()).ok().map(|(_, parsed)| parsed)
 }
 
 /// RFC 5280 §4.2.1.3 and §4.2.1.9, and the signature itself.

@@ -12,6 +12,34 @@
 //! assert_eq!(scope.actions, ["pull", "push"]);
 //! ```
 //!
+//! A token is signed by a key with a header, and believed by whoever trusts the key:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use token::{Claims, Clock, HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier, unix_seconds};
+//!
+//! let key = Arc::new(PrivateKey::generate(KeyKind::P256)?);
+//! let header = HeaderOptions { members: &[HeaderMember::Kid], key_id: KeyIdKind::Thumbprint, chain: &[] };
+//! let signer = Signer::new(Arc::clone(&key), header)?;
+//!
+//! let now = token::SystemClock.now();
+//! let token = signer.sign(&Claims {
+//!     issuer: "Acme".into(),
+//!     subject: "alice".into(),
+//!     audience: "registry.example.com".into(),
+//!     expires_at: unix_seconds(now) + 300,
+//!     not_before: unix_seconds(now),
+//!     issued_at: unix_seconds(now),
+//!     id: token::jti(&token::SystemEntropy)?,
+//!     access: vec![],
+//! })?;
+//!
+//! let keys = [key.public().jwk()].into_iter().collect();
+//! let verifier = Verifier::new("registry.example.com", ["Acme".to_owned()]).trusting_keys(&keys);
+//! assert_eq!(verifier.verify(&token, now)?.subject(), "alice");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [token authentication]: https://distribution.github.io/distribution/spec/auth/token/
 
 mod access;

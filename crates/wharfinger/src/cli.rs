@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-
+use crate::commands::{certs, check, explain, hash, inspect, keys, serve, sessions, token};
 use crate::failure::Failure;
+use crate::{docker_auth, token_generator};
 
 /// A private container registry with token authentication: token server, key tools and more in one program.
 #[derive(Debug, Parser)]
@@ -20,14 +21,38 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Certs(certs::Arguments),
+    Check(check::Arguments),
+    Explain(explain::Arguments),
+    Hash(hash::Arguments),
+    Inspect(inspect::Arguments),
+    Keys(keys::Arguments),
+    Serve(serve::Arguments),
+    Sessions(sessions::Arguments),
+    Token(token::Arguments),
+}
 
 /// Runs the command that `arguments` (the program's own name first) ask for.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
+    if token_generator::is_called(&arguments) {
+        return token_generator::run(arguments);
+    }
+    let arguments = docker_auth::translated(token_generator::translated(arguments));
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.
         Err(error) => error.exit(),
     };
-    match cli.command {}
+    match cli.command {
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Hash(arguments) => hash::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Sessions(arguments) => sessions::run(arguments),
+        Command::Token(arguments) => token::run(&arguments),
+    }
 }

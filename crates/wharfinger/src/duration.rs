@@ -127,7 +127,7 @@ pub(crate) fn print_duration(duration: Duration) -> String {
 
 /// `bytes` as [`parse_size`] reads it back, in the largest binary unit that divides it.
 pub(crate) fn print_size(bytes: u64) -> String {
-    let whole = |(_, unit): &&(&str, u64)| bytes > 0 && bytes % unit == 0;
+    let whole = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
     let binary = SIZE_UNITS.iter().filter(|(name, _)| name.ends_with("iB"));
     match binary.rev().find(whole) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),

@@ -3,8 +3,14 @@
 mod cli;
 mod commands;
 mod config;
+mod docker_auth;
 mod duration;
 mod failure;
+mod files;
+mod log;
+mod serve;
+mod token_generator;
+mod when;
 
 use std::process::ExitCode;
 

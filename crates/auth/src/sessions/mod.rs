@@ -16,6 +16,8 @@
 mod manage;
 mod redeem;
 mod row;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::sync::Arc;
@@ -49,7 +51,8 @@ impl Default for SessionPolicy {
     }
 }
 
-/// The sessions of one installation. Clones share the database.
+/// The sessions of one installation, under a policy that counts for those that are open already, too. Clones share the
+/// database.
 #[derive(Clone)]
 pub struct Sessions {
     database: Database,
@@ -62,12 +65,6 @@ impl Sessions {
     #[must_use]
     pub fn new(database: Database, policy: SessionPolicy, entropy: Arc<dyn Entropy>) -> Self {
         Self { database, policy, entropy }
-    }
-
-    /// The same sessions under another policy: idle and absolute times count for those that are open already.
-    #[must_use]
-    pub fn with_policy(&self, policy: SessionPolicy) -> Self {
-        Self { policy, ..self.clone() }
     }
 }
 

@@ -136,6 +136,6 @@ fn a_place_that_cannot_be_is_refused() {
     ] {
         let error = opened.unwrap_err();
         assert!(matches!(error, OpenError::Place { .. }), "{location}: {error:?}");
-        assert!(error.to_string().starts_with("cannot create or reach the database /"), "{location}: {error}");
+        assert!(error.to_string().starts_with("there can be no database at /"), "{location}: {error}");
     }
 }

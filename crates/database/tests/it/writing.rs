@@ -175,7 +175,8 @@ async fn the_last_clone_may_go_inside_a_write() {
     let write = move |_: &Connection| {
         let _ = hold.recv();
         drop(last.take());
-        Ok(done.send(()).unwrap())
+        done.send(()).unwrap();
+        Ok(())
     };
     abandon(database.write(write)).await;
     drop(database);

@@ -35,6 +35,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// They end when this is dropped.
 pub struct Workers {
     shared: Arc<Shared>,
+    patience: Duration,
 }
 
 struct Shared {
@@ -56,7 +57,7 @@ impl Workers {
     pub fn new(parallel: NonZeroUsize) -> Self {
         let queue = Queue { turns: Turns::new(), threads: 0, idle: 0, closed: false };
         let shared = Shared { parallel: parallel.get(), queue: Mutex::new(queue), changed: Condvar::new() };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), patience: PATIENCE }
     }
 
     /// How many jobs run at once.
@@ -82,7 +83,7 @@ impl Workers {
             }
         });
         self.submit(origin, job)?;
-        let answer = match timeout(PATIENCE, &mut answer).await {
+        let answer = match timeout(self.patience, &mut answer).await {
             Ok(answer) => answer,
             Err(_) if started.load(Ordering::Relaxed) => answer.await,
             Err(_) => return Err(NoAnswer::Busy(COME_BACK)),
@@ -162,6 +163,8 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn workers(parallel: usize) -> Arc<Workers> {
@@ -199,12 +202,12 @@ mod tests {
         assert!(workers.shared.lock().threads <= 3);
     }
 
-    /// Occupies the only worker until the sender is dropped.
-    async fn occupy(workers: &Arc<Workers>) -> mpsc::Sender<()> {
+    /// Occupies the only worker until the sender is dropped; the task is the one who waits for it.
+    async fn occupy(workers: &Arc<Workers>) -> (mpsc::Sender<()>, JoinHandle<()>) {
         let (release, held) = mpsc::channel::<()>();
         let (busy, is_busy) = oneshot::channel();
         let workers = workers.clone();
-        tokio::spawn(async move {
+        let holder = tokio::spawn(async move {
             let hold = move || {
                 busy.send(()).unwrap();
                 let _ = held.recv();
@@ -212,13 +215,13 @@ mod tests {
             workers.run(&origin(&"holder"), hold).await.unwrap();
         });
         is_busy.await.unwrap();
-        release
+        (release, holder)
     }
 
     #[tokio::test]
     async fn a_full_queue_turns_away_at_once() {
         let workers = workers(1);
-        let release = occupy(&workers).await;
+        let (release, _holder) = occupy(&workers).await;
         let waiting: Vec<_> = (0..WAITING)
             .map(|n| {
                 let workers = workers.clone();
@@ -236,9 +239,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn patience_ends_a_wait_but_not_a_verification() {
+        let mut impatient = Workers::new(NonZeroUsize::MIN);
+        impatient.patience = Duration::from_millis(250);
+        let workers = Arc::new(impatient);
+        let (release, begun) = occupy(&workers).await;
+        assert!(matches!(workers.run(&origin(&"waits"), || ()).await, Err(NoAnswer::Busy(_))));
+        // The one that has begun is past its patience, too, and is seen to its end.
+        drop(release);
+        begun.await.unwrap();
+        assert_eq!(workers.run(&origin(&"next"), || 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
     async fn what_nobody_waits_for_is_not_run() {
         let workers = workers(1);
-        let release = occupy(&workers).await;
+        let (release, _holder) = occupy(&workers).await;
         let ran = Arc::new(AtomicBool::new(false));
         let flag = ran.clone();
         let (left, gone) = (workers.clone(), origin(&"gone"));

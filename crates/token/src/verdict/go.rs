@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::verdict::Registry;
+
 /// The claims that registries look at.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
@@ -12,23 +14,23 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Reads claims; `lists` says whether `aud` may be a list.
+    /// Reads claims as `registry` does: since 3.0 `aud` may be a list.
     ///
     /// # Errors
     /// Go's message, as far as it is known.
-    pub(super) fn read(json: &str, lists: bool) -> Result<Self, String> {
+    pub(super) fn read(json: &str, registry: Registry) -> Result<Self, String> {
+        let is_2 = registry == Registry::V2_8;
         let Ok(Value::Object(members)) = serde_json::from_str(json) else { return Err("…".to_owned()) };
         for (name, value) in &members {
             let wanted = match name.as_str() {
                 "iss" | "sub" | "jti" => "string",
-                "aud" if !lists => "string",
+                "aud" if is_2 => "string",
                 "exp" | "nbf" | "iat" => "int64",
                 _ => continue,
             };
             if let Some(found) = mismatch(value, wanted) {
-                return Err(format!(
-                    "json: cannot unmarshal {found} into Go struct field ClaimSet.{name} of type {wanted}"
-                ));
+                let place = if is_2 { format!("struct field ClaimSet.{name}") } else { "value".to_owned() };
+                return Err(format!("json: cannot unmarshal {found} into Go {place} of type {wanted}"));
             }
         }
         let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -15,7 +15,7 @@ pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
         check_startable(certificate)?;
     }
     let token = UnverifiedToken::parse(case.token).map_err(|error| unreadable(&error))?;
-    let claims = Claims::read(token.claims_json(), false);
+    let claims = Claims::read(token.claims_json(), case.registry);
     let claims = claims.map_err(|why| Refusal::new(format!("error while unmarshalling raw token: {why}")))?;
     case.check_claims(&claims)?;
     if token.signature().is_empty() {

@@ -21,7 +21,7 @@ pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
         let logged = "error authorizing context: go-jose/go-jose: error in cryptographic primitive";
         return Err(Refusal::new(logged).advising(advice::signature(algorithm.is_some())).into());
     }
-    let claims = Claims::read(token.claims_json(), true);
+    let claims = Claims::read(token.claims_json(), case.registry);
     let claims = claims.map_err(|why| Refusal::new(format!("error authorizing context: {why}")))?;
     case.check_claims(&claims).map_err(Verdict::Refused)
 }

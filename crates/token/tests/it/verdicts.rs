@@ -158,8 +158,7 @@ fn a_list_of_audiences_is_too_new_for_2_8() {
     let list = server.odd(&header(&ids.registry_3_1), &claims(&json!(["x", "registry"])));
     assert!(accepts(Registry::V3_1, &list, server.trust()));
     let odd = server.odd(&header(&ids.registry_3_1), &json!({"exp": 1.5}));
-    let message =
-        "error authorizing context: json: cannot unmarshal number 1.5 into Go struct field ClaimSet.exp of type int64";
+    let message = "error authorizing context: json: cannot unmarshal number 1.5 into Go value of type int64";
     assert_eq!(refusal(Registry::V3_1, &odd, server.trust()).0, message);
 }
 

@@ -1,1 +1,193 @@
-//! The configuration file.
+//! The configuration: one file in YAML, read once, checked whole.
+//!
+//! The schema is docker_auth's with sections of ours; its keys mean what they mean there. What is wrong is told all at
+//! once, with file, line and column ([`Diagnostics`]); what comes out ([`Config`]) needs no second look: addresses,
+//! durations, patterns, hashes, keys and certificates are parsed, and every file that was read is known.
+//!
+//! - [`yaml`]: the file as a tree with places; [`section`] and [`setting`]: reading that tree key by key.
+//! - One file for each section: [`server`], [`token`], [`users`], [`acl`], …
+//!
+//! Any text may be `${env:NAME}`, and most may come as `KEY_file: PATH` from a file of their own.
+
+mod acl;
+mod address;
+mod context;
+pub(crate) mod date;
+mod diagnostics;
+mod keys;
+mod later;
+mod login;
+mod print;
+mod process;
+mod section;
+mod server;
+mod sessions;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod token;
+mod users;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use ::token::{Clock, SystemClock};
+use identity::Accounts;
+
+pub(crate) use self::acl::Rules;
+pub(crate) use self::address::{Listen, TcpAddress};
+pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
+pub(crate) use self::keys::SigningKey;
+pub(crate) use self::process::Process;
+pub(crate) use self::server::{Limits, Server};
+pub(crate) use self::sessions::{Database, RefreshTokens};
+pub(crate) use self::token::{Token, TokenOptions};
+pub(crate) use self::users::Htpasswd;
+
+use self::context::Context;
+use self::later::Later;
+use self::section::Section;
+use self::setting::Setting;
+use self::yaml::{Node, Position, Value};
+
+/// What the file says, its defaults filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) token: Token,
+    /// The accounts of `users`.
+    pub(crate) users: Option<Accounts>,
+    /// The accounts of the file that `users_htpasswd` names.
+    pub(crate) htpasswd: Option<Htpasswd>,
+    pub(crate) acl: Option<Rules>,
+    pub(crate) ext_auth: Option<Process>,
+    pub(crate) ext_authz: Option<Process>,
+    /// Refresh tokens; none where they are off. With them there is a database.
+    pub(crate) refresh_tokens: Option<RefreshTokens>,
+    pub(crate) login: identity::Settings,
+    pub(crate) database: Option<Database>,
+}
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// What is worth knowing about it.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// Every file that was read for it: the configuration first, then certificates, keys, password files, …
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Reads the configuration at `path` and every file that it names.
+///
+/// # Errors
+/// Everything that is wrong with it, and with the files.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    load_with(path, |name| std::env::var(name).ok(), SystemClock.now())
+}
+
+fn load_with(path: &Path, environment: fn(&str) -> Option<String>, now: SystemTime) -> Result<Loaded, Diagnostics> {
+    let context = Context::new(path, environment, now);
+    let tree = read_tree(&context, path);
+    let config = tree.as_ref().and_then(|tree| read_root(&context, tree));
+    let (files, mut found) = context.into_parts();
+    if config.is_none() && !found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        // No reader gives up without a word; should one, nobody must take the file for good.
+        let location = Location { file: path.into(), position: Position { line: 1, column: 1 } };
+        let message = "the file cannot be used, and it is a defect of this program not to say why".to_owned();
+        found.push(Diagnostic { severity: Severity::Error, location, message });
+    }
+    let warnings = Diagnostics::settle(found, path, &files)?;
+    config.map(|config| Loaded { config, warnings, files }).ok_or_else(Diagnostics::default)
+}
+
+/// The file's tree. Without one, why is told.
+fn read_tree(context: &Context, path: &Path) -> Option<Node> {
+    let start = Position { line: 1, column: 1 };
+    let text = match context::read_bounded(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            context.error(Position { line, column: 1 }, "this line is not UTF-8");
+            return None;
+        }
+        Err(error) => {
+            context.error(start, format!("cannot read the configuration: {error}"));
+            return None;
+        }
+    };
+    let (tree, problems) = yaml::read(&text);
+    for problem in problems {
+        context.error(problem.position, problem.message);
+    }
+    tree
+}
+
+fn read_root(context: &Context, tree: &Node) -> Option<Config> {
+    let root = Setting::new(context, String::new(), tree);
+    match &tree.value {
+        // An empty file: every section that must be there is told as missing.
+        Value::Null => read_sections(&mut Section::new(context, "", tree.position, Vec::new())),
+        Value::Mapping(_) => root.section(read_sections),
+        Value::Scalar(_) | Value::Sequence(_) => {
+            context.error(
+                tree.position,
+                format!("a configuration is a mapping of sections, and this is {}", tree.describe()),
+            );
+            None
+        }
+    }
+}
+
+fn read_sections(root: &mut Section<'_>) -> Option<Config> {
+    root.require("server", "it says where to listen, as server: {addr: \":5001\"}");
+    root.require("token", "it says who issues tokens, for how long and with which key");
+    let mut pair = None;
+    let server = root.section("server", |server| {
+        pair = server.path("key").zip(server.path("certificate"));
+        Server::read(server)
+    });
+    let token = root.section("token", |token| Token::read(token, pair.as_ref()));
+    let later = later::refuse(root);
+    let users = root.setting("users").map(|setting| users::read(&setting));
+    let htpasswd = users::read_htpasswd(root);
+    let acl = acl::read(root);
+    let ext_auth = root.section("ext_auth", Process::read);
+    let ext_authz = root.section("ext_authz", Process::read);
+    require_backends(root, &later);
+    let login = root.section("login", login::read).unwrap_or_default();
+    let database = root.section("database", Database::read);
+    let refresh_tokens = root.section("refresh_tokens", RefreshTokens::read);
+    // Either word asks for them; a bare docker_auth file, which may run in several replicas, has neither.
+    let refresh_tokens = refresh_tokens.or_else(|| root.has("database").then(RefreshTokens::default));
+    let state_folder = || root.context.variable("STATE_DIRECTORY");
+    Some(Config {
+        server: server?,
+        token: token?,
+        users: users.flatten(),
+        htpasswd,
+        acl,
+        ext_auth,
+        ext_authz,
+        database: database.or_else(|| refresh_tokens.as_ref().map(|_| Database::in_state_folder(state_folder()))),
+        refresh_tokens,
+        login,
+    })
+}
+
+/// Without anybody to ask, nobody gets in or nobody may do anything: always a mistake.
+fn require_backends(root: &Section<'_>, later: &Later) {
+    let start = Position { line: 1, column: 1 };
+    let authenticates = ["users", "users_htpasswd", "ext_auth"].iter().any(|key| root.has(key));
+    if !authenticates && !later.authentication {
+        let message = "nobody could log in: there must be users, users_htpasswd or ext_auth (users: {\"\": {}} lets \
+                       everybody in without a name)";
+        root.context.error(start, message);
+    }
+    let authorizes = ["acl", "ext_authz"].iter().any(|key| root.has(key));
+    if !authorizes && !later.authorization {
+        root.context.error(start, "nobody could do anything: there must be rules under acl, or ext_authz");
+    }
+}

@@ -42,6 +42,9 @@ fn docker(kind: KeyKind, memory: Memory) {
         anonymous_pulls_what_is_public(&docker, &public, &private);
         if memory == Memory::RefreshTokens {
             others_use_what_docker_stored(&admin, registry);
+            world.revoke_sessions_of(ADMIN.0);
+            let refused = admin.run(&["push", &private]).refused();
+            assert!(refused.contains("unauthorized"), "{refused}");
         }
 
         admin.run(&["logout", &host]).succeeded();

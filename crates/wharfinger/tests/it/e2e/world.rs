@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
 
-use peers::{Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2, registry3};
+use peers::{
+    Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2, registry3, run,
+};
 use tempfile::TempDir;
 
 /// Who may do everything, and who may only look. Their hashes are in `world.yml`.
@@ -56,13 +60,23 @@ impl World {
         ];
         Self { server, registries, _directory: directory }
     }
+
+    /// `wharfinger sessions revoke`, beside the running server.
+    pub(super) fn revoke_sessions_of(&self, user: &str) {
+        let mut revoke = Command::new(program());
+        run(revoke.args(["sessions", "revoke", "--user", user]).arg(self.server.config())).succeeded();
+    }
 }
 
 impl Drop for World {
-    /// What a client says of a refusal is rarely why.
+    /// What a client says of a refusal is rarely why, so a failure shows the server's log; and whatever a client did,
+    /// no password went into it.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the server's log:\n{}", self.server.log());
+        let log = self.server.log();
+        if thread::panicking() {
+            eprintln!("the server's log:\n{log}");
+        } else {
+            assert!(log.contains(ADMIN.0) && !log.contains(ADMIN.1) && !log.contains(READER.1), "{log}");
         }
     }
 }

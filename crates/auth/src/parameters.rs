@@ -1,0 +1,95 @@
+//! A request's parameters: those of the body first, then those of the query.
+//!
+//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until somebody asks for text: a
+//! password may be in any encoding.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// The decoded `name=value` pairs of a form body and a query, in that order.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A `%` that two hexadecimal digits do not follow.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MalformedEscape;
+
+impl Parameters {
+    pub(crate) fn parse(body: &[u8], query: &[u8]) -> Result<Self, MalformedEscape> {
+        let mut pairs = Vec::new();
+        for pair in body.split(|&b| b == b'&').chain(query.split(|&b| b == b'&')) {
+            if pair.is_empty() {
+                continue;
+            }
+            let end = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
+            let value = pair.get(end + 1..).unwrap_or_default();
+            pairs.push((decode(&pair[..end])?, decode(value)?));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// The first value of `name`, or nothing at all.
+    pub(crate) fn bytes(&self, name: &str) -> &[u8] {
+        self.pairs.iter().find(|(key, _)| key == name.as_bytes()).map_or(&[], |(_, value)| value)
+    }
+
+    /// The first value of `name` as text, or the empty one; what is not UTF-8 becomes U+FFFD.
+    pub(crate) fn text(&self, name: &str) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.bytes(name))
+    }
+
+    /// Every value of `name`, in order.
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs.iter().filter(move |(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// Undoes `application/x-www-form-urlencoded`: `+` is a space, `%41` a byte.
+fn decode(text: &[u8]) -> Result<Vec<u8>, MalformedEscape> {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&b| b == b'%') {
+        match rest.get(at + 1..at + 3) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => rest = &rest[at + 3..],
+            _ => return Err(MalformedEscape),
+        }
+    }
+    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
+        text.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect()
+    } else {
+        text.into()
+    };
+    Ok(percent_decode(&spaced).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_comes_before_the_query() {
+        let parameters = Parameters::parse(b"account=b&x=1", b"account=q&scope=a+b&scope=%63").unwrap();
+        assert_eq!(parameters.text("account"), "b");
+        assert_eq!(parameters.values("scope").collect::<Vec<_>>(), [&b"a b"[..], b"c"]);
+        assert_eq!(parameters.text("missing"), "");
+    }
+
+    #[test]
+    fn odd_pairs_are_still_pairs() {
+        let parameters = Parameters::parse(b"", b"&&flag&=v&a=b=c&n=%00&latin=%e4").unwrap();
+        assert_eq!(parameters.values("flag").count(), 1);
+        assert_eq!(parameters.text("a"), "b=c");
+        assert_eq!(parameters.bytes("n"), b"\0");
+        assert_eq!(parameters.bytes("latin"), b"\xe4");
+        assert_eq!(parameters.text("latin"), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_malformed_escape_is_refused() {
+        for query in ["a=%", "a=%4", "a=%zz", "%g=1", "a=%%41"] {
+            assert_eq!(Parameters::parse(b"", query.as_bytes()).err(), Some(MalformedEscape), "{query}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Every address of the token server, and what answers there.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderName, Method, Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use percent_encoding::percent_decode_str;
+
+use crate::answer::{self, Answer, Refusal};
+use crate::audit::Record;
+use crate::issue::Failed;
+use crate::request::TokenRequest;
+use crate::server::TokenServer;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a path leads to.
+enum Route {
+    /// A page that says that somebody is there: for people and for probes.
+    Index,
+    /// The token endpoint.
+    Token,
+    /// The public keys (RFC 7517 §5).
+    Jwks,
+}
+
+impl TokenServer {
+    /// Answers one request that came over a connection from `peer` (none: a Unix socket).
+    pub async fn respond<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut answer = match (self.route(request.uri().path()), request.method()) {
+            (None, _) => answer::text(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
+            (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => self.token(peer, request).await,
+            (Some(Route::Token), _) => answer::method_not_allowed("GET, HEAD, POST"),
+            (Some(Route::Index), &Method::GET | &Method::HEAD) => answer::text(StatusCode::OK, "wharfinger: ready\n"),
+            (Some(Route::Jwks), &Method::GET | &Method::HEAD) => answer::jwks(&self.jwks()),
+            (Some(Route::Index | Route::Jwks), _) => answer::method_not_allowed("GET, HEAD"),
+        };
+        if let Some(hsts) = &self.settings.hsts {
+            answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        answer
+    }
+
+    /// Where `path` leads. It is decoded but, as in `docker_auth`, not cleaned: `//auth` is another path than `/auth`.
+    fn route(&self, path: &str) -> Option<Route> {
+        let path: std::borrow::Cow<'_, [u8]> = percent_decode_str(path).into();
+        let own = path.strip_prefix(self.settings.path_prefix.as_bytes());
+        match own {
+            Some(b"/auth" | b"/auth/token" | b"/token") => return Some(Route::Token),
+            Some(b"/.well-known/jwks.json") => return Some(Route::Jwks),
+            Some(b"/" | b"/healthz") => return Some(Route::Index),
+            _ => {}
+        }
+        // Probes and registries know nothing of a prefix.
+        match path.as_ref() {
+            b"/" | b"/healthz" => Some(Route::Index),
+            b"/.well-known/jwks.json" => Some(Route::Jwks),
+            _ => None,
+        }
+    }
+
+    /// The token endpoint: reads, decides, logs one line, answers.
+    async fn token<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let began = self.settings.clock.now();
+        let request_id = self.next_request_id();
+        let mut record = Record::default();
+        let result = self.read_and_issue(peer, request, &mut record).await;
+        let (mut answer, refusal) = match result {
+            Ok(token) => (token.answer(), None),
+            Err(Failed::Refused(refusal)) => (refusal.answer(&self.settings.issuer), Some(refusal)),
+            Err(Failed::Internal(error)) => {
+                tracing::error!(request_id, error = error.as_ref() as &dyn std::error::Error, "a request failed");
+                let refusal = Refusal::Internal(request_id.clone());
+                (refusal.answer(&self.settings.issuer), Some(refusal))
+            }
+        };
+        let took = self.settings.clock.now().duration_since(began).unwrap_or_default();
+        record.write(&request_id, took, &self.settings.rule_origins, refusal.as_ref());
+        if let Ok(value) = HeaderValue::try_from(request_id) {
+            answer.headers_mut().insert(REQUEST_ID, value);
+        }
+        answer
+    }
+
+    async fn read_and_issue<B>(
+        &self,
+        peer: Option<IpAddr>,
+        request: Request<B>,
+        record: &mut Record,
+    ) -> Result<crate::answer::TokenAnswer, Failed>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        record.address = peer.map(|ip| ip.to_canonical().to_string()).unwrap_or_default();
+        let address = self.settings.address.resolve(peer, &head.headers).map_err(Refusal::from)?;
+        record.address = address.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let body = self.read_body(body).await?;
+        let query = head.uri.query().unwrap_or_default();
+        let request = TokenRequest::parse(&head.method, &head.headers, query, &body).map_err(Refusal::from)?;
+        self.issue(request, address, record).await
+    }
+
+    /// The whole body, within its bounds of size and time; chunked or not.
+    async fn read_body<B>(&self, body: B) -> Result<Bytes, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = self.settings.body_limit;
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        // What says at once that it is too long is not waited for.
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Refusal::BodyTooLarge(limit));
+        }
+        let collected = Box::pin(Limited::new(body, limit).collect());
+        match tokio::time::timeout(self.settings.body_timeout, collected).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(limit)),
+            Ok(Err(_)) => Err(Refusal::BodyBroken),
+            Err(_) => Err(Refusal::BodyTooSlow),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One suite that every backend passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::password::Argon2id;
+use identity::{
+    Account, Answer, Authenticator, ExtAuth, Glance, Origin, PasswordVerifier, Recheck, StaticUsers, htpasswd,
+};
+use policy::Labels;
+
+use crate::support::{account, accounts, credentials, script, verifier};
+
+/// What a backend under test must know: `ann` with the password `sesame`, and `bob` with another. It must not know
+/// `nobody`.
+struct Subject<'a> {
+    backend: &'a dyn Authenticator,
+    verifier: &'a PasswordVerifier,
+    /// The labels of `ann`.
+    labels: Labels,
+}
+
+impl Subject<'_> {
+    async fn ask(&self, account: &str, password: &str) -> Answer {
+        let origin = Origin::new(None, account);
+        self.backend.authenticate(&credentials(account, password), &origin).await.unwrap()
+    }
+
+    async fn conforms(&self) {
+        self.knows_its_own().await;
+        self.passes_on_the_others().await;
+        self.refuses_at_full_price().await;
+        self.survives_a_caller_who_leaves().await;
+    }
+
+    async fn knows_its_own(&self) {
+        assert_eq!(self.backend.glance("ann"), Glance::Ask);
+        let Answer::Accepted(accepted) = self.ask("ann", "sesame").await else { panic!("ann is not accepted") };
+        assert_eq!((accepted.subject.account.as_str(), &accepted.subject.labels), ("ann", &self.labels));
+        match (self.backend.recheck("ann").await.unwrap(), accepted.stamp) {
+            (Recheck::Valid { subject, stamps }, Some(stamp)) => {
+                assert_eq!(subject, accepted.subject);
+                assert!(stamps.contains(&stamp));
+            }
+            (Recheck::CannotSay, None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn passes_on_the_others(&self) {
+        for name in ["nobody", "Ann", "an", "annn", "*", ""] {
+            for password in ["sesame", "", "nobody"] {
+                assert!(matches!(self.ask(name, password).await, Answer::NoMatch), "{name:?} {password:?}");
+            }
+            assert!(matches!(self.backend.glance(name), Glance::NoMatch | Glance::Ask), "{name:?}");
+            assert!(matches!(self.backend.recheck(name).await.unwrap(), Recheck::NoMatch | Recheck::CannotSay));
+        }
+    }
+
+    async fn refuses_at_full_price(&self) {
+        for (account, password) in [("ann", "Sesame"), ("ann", ""), ("ann", "sesame "), ("bob", "sesame")] {
+            let (performed, spent) = (self.verifier.performed(), self.verifier.spent());
+            assert!(matches!(self.ask(account, password).await, Answer::Refused(_)), "{account} {password:?}");
+            assert_eq!(self.verifier.performed(), performed + 1);
+            assert_eq!(self.verifier.spent(), [spent, self.verifier.highest()].into_iter().sum());
+        }
+    }
+
+    async fn survives_a_caller_who_leaves(&self) {
+        let origin = Origin::new(None, "ann");
+        let credentials = credentials("ann", "sesame");
+        {
+            let answer = self.backend.authenticate(&credentials, &origin);
+            let nothing = std::future::ready(());
+            tokio::select! { biased; () = nothing => {}, _ = answer => {} }
+        }
+        assert!(matches!(self.ask("ann", "sesame").await, Answer::Accepted(_)));
+    }
+}
+
+fn labels() -> Labels {
+    Labels::from([("team".to_owned(), vec!["red".to_owned(), "blue".to_owned()])])
+}
+
+#[tokio::test]
+async fn static_users() {
+    let ann = Account { labels: labels(), ..account(&[("first", 5), ("sesame", 4)]) };
+    let accounts = accounts(&[("ann", ann), ("bob", account(&[("other", 6)]))]);
+    let verifier = verifier(&accounts);
+    let backend = StaticUsers::new(accounts, verifier.clone());
+    let subject = Subject { backend: &backend, verifier: &verifier, labels: labels() };
+    subject.conforms().await;
+    for name in ["ann ", " ann", "ann\0", "ann\n"] {
+        assert!(matches!(subject.ask(name, "sesame").await, Answer::NoMatch), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn htpasswd_file() {
+    let argon = Argon2id::hash(b"sesame", &[1; 16], 32, 2).unwrap();
+    let bcrypt = "$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya";
+    let accounts = htpasswd::parse(&format!("ann:{argon}\nbob:{bcrypt}\n")).unwrap();
+    let verifier = verifier(&accounts);
+    let backend = StaticUsers::new(accounts, verifier.clone());
+    Subject { backend: &backend, verifier: &verifier, labels: Labels::new() }.conforms().await;
+}
+
+#[tokio::test]
+async fn ext_auth() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = r#"
+        case "$(cat)" in
+            "ann sesame") echo '{"labels": {"team": ["red", "blue"]}}'; exit 0;;
+            "ann "*|"bob "*) exit 1;;
+            *) exit 2;;
+        esac
+    "#;
+    let program = script(directory.path(), program, Duration::from_secs(60));
+    let verifier: Arc<PasswordVerifier> = verifier(&accounts(&[("other", account(&[("x", 5)]))]));
+    let backend = ExtAuth::new(program, verifier.clone());
+    Subject { backend: &backend, verifier: &verifier, labels: labels() }.conforms().await;
+}

@@ -1,0 +1,187 @@
+//! What a stranger can and cannot do at the front door. Verifications are counted, never timed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::{Account, Credentials, Login, Outcome, Rate, Settings};
+
+use crate::support::{Door, account, credentials, script};
+
+fn ip(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+async fn knock(login: &Login, account: &str, password: &str, from: &str) -> Outcome {
+    login.login(&credentials(account, password), ip(from)).await.unwrap()
+}
+
+fn name(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Accepted(accepted) => Some(&accepted.subject.account),
+        Outcome::Refused | Outcome::TooMany(_) | Outcome::Busy(_) => None,
+    }
+}
+
+/// So many at once, and how many of them came to each outcome: accepted, refused, too many.
+async fn all_at_once(login: &Arc<Login>, attempts: Vec<(String, String, Option<IpAddr>)>) -> (usize, usize, usize) {
+    let knocks: Vec<_> = attempts
+        .into_iter()
+        .map(|(account, password, address)| {
+            let login = login.clone();
+            tokio::spawn(async move { login.login(&credentials(&account, &password), address).await.unwrap() })
+        })
+        .collect();
+    let mut outcomes = (0, 0, 0);
+    for knock in knocks {
+        match knock.await.unwrap() {
+            Outcome::Accepted(_) => outcomes.0 += 1,
+            Outcome::Refused => outcomes.1 += 1,
+            Outcome::TooMany(_) => outcomes.2 += 1,
+            Outcome::Busy(_) => panic!("the queue is full"),
+        }
+    }
+    outcomes
+}
+
+fn users() -> Vec<(&'static str, Account)> {
+    vec![("ann", account(&[("sesame", 4)])), ("bob", account(&[("one", 5), ("two", 4)])), ("guest", account(&[]))]
+}
+
+fn users_and_anonymous() -> Vec<(&'static str, Account)> {
+    [users(), vec![("", account(&[]))]].concat()
+}
+
+#[tokio::test]
+async fn a_success_is_verified_once_and_then_remembered() {
+    let door = Door::new(&users());
+    for _ in 0..100 {
+        assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    }
+    assert_eq!(door.verifier.performed(), 1);
+    assert_eq!(knock(&door.login, "ann", "Sesame", "192.0.2.1").await, Outcome::Refused);
+    assert_eq!(knock(&door.login, "bob", "sesame", "192.0.2.1").await, Outcome::Refused);
+    assert_eq!(door.verifier.performed(), 3);
+    door.clock.pass(Duration::from_secs(60));
+    assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    assert_eq!(door.verifier.performed(), 4);
+}
+
+#[tokio::test]
+async fn a_reload_forgets() {
+    let door = Door::new(&users());
+    knock(&door.login, "ann", "sesame", "192.0.2.1").await;
+    assert_eq!(name(&knock(&door.reloaded(), "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    assert_eq!(door.verifier.performed(), 2);
+}
+
+#[tokio::test]
+async fn remembering_can_be_off() {
+    let settings = Settings { remember: Duration::ZERO, ..Settings::default() };
+    let door = Door::with(&users(), settings, None);
+    for _ in 0..5 {
+        assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    }
+    assert_eq!(door.verifier.performed(), 5);
+}
+
+#[tokio::test]
+async fn every_refusal_costs_one_verification_at_the_highest_cost() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = "case $(cat) in 'ext '*) exit 1;; esac; exit 2";
+    let program = script(directory.path(), program, Duration::from_secs(60));
+    let door = Door::with(&users(), Settings::default(), Some(program));
+    let highest = door.verifier.highest().as_rounds();
+    assert_eq!(highest, 32 + 16, "bob's two hashes");
+    let attempts = [("ann", "no"), ("bob", "no"), ("ext", "no"), ("nobody", "no"), ("nobody", ""), ("", "no")];
+    for (n, (account, password)) in (1..).zip(attempts) {
+        assert_eq!(knock(&door.login, account, password, "192.0.2.1").await, Outcome::Refused);
+        assert_eq!((door.verifier.performed(), door.verifier.spent().as_rounds()), (n, n * highest), "{account:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_request_that_is_not_allowed_costs_nothing_and_is_never_limited() {
+    let door = Door::new(&users());
+    for _ in 0..100 {
+        let outcome = door.login.login(&Credentials::anonymous(), ip("192.0.2.1")).await.unwrap();
+        assert_eq!(outcome, Outcome::Refused);
+    }
+    assert_eq!(door.verifier.performed(), 0);
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_limited_like_guesses_in_turn() {
+    let door = Door::new(&users());
+    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), ip("192.0.2.1"))).collect();
+    assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
+    assert_eq!(door.verifier.performed(), 10);
+    let names = (0..64).map(|n| (format!("user {n}"), "guess".into(), ip("192.0.2.2"))).collect();
+    assert_eq!(all_at_once(&door.login, names).await, (0, 20, 44));
+    let same = (0..64).map(|_| ("bob".into(), "guess".into(), ip("192.0.2.3"))).collect();
+    assert_eq!(all_at_once(&door.login, same).await, (0, 10, 54));
+    assert_eq!(door.verifier.performed(), 40);
+}
+
+#[tokio::test]
+async fn nobody_else_is_held_up_by_who_guesses() {
+    let door = Door::new(&users_and_anonymous());
+    let attacker = "192.0.2.66";
+    assert_eq!(name(&knock(&door.login, "bob", "one", attacker).await), Some("bob"));
+    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), ip(attacker))).collect();
+    assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
+    let others = (0..64).map(|n| (format!("user {n}"), "guess".into(), ip(attacker))).collect();
+    assert_eq!(all_at_once(&door.login, others).await, (0, 10, 54));
+    let performed = door.verifier.performed();
+    // At the attacker's own address: anonymous, accounts without a password, and who is remembered.
+    assert_eq!(name(&knock(&door.login, "", "", attacker).await), Some(""));
+    assert_eq!(name(&knock(&door.login, "guest", "whatever", attacker).await), Some("guest"));
+    assert_eq!(name(&knock(&door.login, "bob", "one", attacker).await), Some("bob"));
+    assert_eq!(door.verifier.performed(), performed);
+    // From elsewhere: the real user.
+    assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    // The attacker, now even with the right password, has to wait; and only as long as it is told.
+    let Outcome::TooMany(wait) = knock(&door.login, "bob", "two", attacker).await else { panic!("heard too soon") };
+    assert_eq!(wait, Duration::from_secs(3));
+    door.clock.pass(wait);
+    assert_eq!(name(&knock(&door.login, "bob", "two", attacker).await), Some("bob"));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_not_trusted_the_account_counts() {
+    let door = Door::new(&users());
+    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), None)).collect();
+    assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
+    let bob = door.login.login(&credentials("bob", "two"), None).await.unwrap();
+    assert_eq!(name(&bob), Some("bob"));
+    let names = (0..64).map(|n| (format!("user {n}"), "guess".into(), None)).collect();
+    assert_eq!(all_at_once(&door.login, names).await, (0, 64, 0));
+}
+
+#[tokio::test]
+async fn a_fleet_with_one_password_costs_one_verification() {
+    let door = Door::new(&users());
+    let fleet = (0..64).map(|n| ("ann".into(), "sesame".into(), ip(&format!("192.0.2.{n}")))).collect();
+    assert_eq!(all_at_once(&door.login, fleet).await, (64, 0, 0));
+    assert_eq!(door.verifier.performed(), 1);
+}
+
+#[tokio::test]
+async fn successes_at_once_are_never_limited() {
+    let names: Vec<String> = (0..64).map(|n| format!("user {n}")).collect();
+    let users: Vec<(&str, Account)> = names.iter().map(|name| (name.as_str(), account(&[("sesame", 4)]))).collect();
+    let settings = Settings { per_address: Rate::per_minute(3), ..Settings::default() };
+    let door = Door::with(&users, settings, None);
+    let all = names.iter().map(|name| (name.clone(), "sesame".into(), ip("192.0.2.1"))).collect();
+    assert_eq!(all_at_once(&door.login, all).await, (64, 0, 0));
+}
+
+#[tokio::test]
+async fn an_account_without_a_password_takes_any_and_is_never_verified() {
+    let door = Door::new(&users_and_anonymous());
+    for n in 0..100 {
+        assert_eq!(name(&knock(&door.login, "guest", &n.to_string(), "192.0.2.1").await), Some("guest"));
+        assert_eq!(name(&knock(&door.login, "", &n.to_string(), "192.0.2.1").await), Some(""));
+    }
+    assert_eq!(door.verifier.performed(), 0);
+}

@@ -1,0 +1,114 @@
+//! Doors to knock at, and a clock that stands still.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use identity::password::Bcrypt;
+use identity::process::Program;
+use identity::{
+    Account, Accounts, Authenticator, Chain, Credentials, ExtAuth, Guard, Login, PasswordVerifier, Remembered,
+    Settings, StaticUsers, Workers,
+};
+use token::{Clock, SystemEntropy};
+
+/// A clock that moves only when it is told to.
+pub(crate) struct HeldClock(Mutex<SystemTime>);
+
+impl HeldClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000))))
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// An account whose passwords are hashed at these costs.
+pub(crate) fn account(passwords: &[(&str, u32)]) -> Account {
+    let passwords = passwords
+        .iter()
+        .map(|(password, cost)| Bcrypt::hash(password.as_bytes(), [5; 16], *cost).unwrap().parse().unwrap())
+        .collect();
+    Account { passwords, ..Account::default() }
+}
+
+pub(crate) fn accounts(all: &[(&str, Account)]) -> Accounts {
+    let mut accounts = Accounts::default();
+    for (name, account) in all {
+        accounts.add((*name).to_owned(), account.clone()).unwrap();
+    }
+    accounts
+}
+
+pub(crate) fn verifier(accounts: &Accounts) -> Arc<PasswordVerifier> {
+    let workers = Arc::new(Workers::new(NonZeroUsize::new(2).unwrap()));
+    Arc::new(PasswordVerifier::new(workers, accounts.iter().map(|(_, account)| account)))
+}
+
+pub(crate) fn credentials(account: &str, password: &str) -> Credentials {
+    Credentials { account: account.into(), password: password.into() }
+}
+
+/// A shell script in `directory` that is an `ext_auth` program. It is started through `sh`, for a file just written may
+/// still be open in a child that another test is starting, and such a file cannot be executed.
+pub(crate) fn script(directory: &Path, text: &str, limit: Duration) -> Program {
+    let path = directory.join("auth.sh");
+    std::fs::write(&path, text).unwrap();
+    Program::new("sh", [path], limit, NonZeroUsize::new(4).unwrap())
+}
+
+/// A front door, and what a test wants to look at behind it.
+pub(crate) struct Door {
+    pub(crate) login: Arc<Login>,
+    pub(crate) verifier: Arc<PasswordVerifier>,
+    pub(crate) clock: Arc<HeldClock>,
+    guard: Arc<Guard>,
+    accounts: Accounts,
+    settings: Settings,
+}
+
+impl Door {
+    pub(crate) fn new(all: &[(&str, Account)]) -> Self {
+        Self::with(all, Settings::default(), None)
+    }
+
+    pub(crate) fn with(all: &[(&str, Account)], settings: Settings, program: Option<Program>) -> Self {
+        let (accounts, clock) = (accounts(all), HeldClock::new());
+        let verifier = verifier(&accounts);
+        let guard = Guard::new(settings.per_address, settings.per_account, clock.clone(), &SystemEntropy).unwrap();
+        let guard = Arc::new(guard);
+        let login = login(&accounts, &settings, &clock, &guard, &verifier, program);
+        Self { login, verifier, clock, guard, accounts, settings }
+    }
+
+    /// What a reload of the same configuration makes: a new memory behind the same guard.
+    pub(crate) fn reloaded(&self) -> Arc<Login> {
+        login(&self.accounts, &self.settings, &self.clock, &self.guard, &self.verifier, None)
+    }
+}
+
+fn login(
+    accounts: &Accounts,
+    settings: &Settings,
+    clock: &Arc<HeldClock>,
+    guard: &Arc<Guard>,
+    verifier: &Arc<PasswordVerifier>,
+    program: Option<Program>,
+) -> Arc<Login> {
+    let mut backends: Vec<Box<dyn Authenticator>> =
+        vec![Box::new(StaticUsers::new(accounts.clone(), verifier.clone()))];
+    if let Some(program) = program {
+        backends.push(Box::new(ExtAuth::new(program, verifier.clone())));
+    }
+    let remembered = Remembered::new(settings.remember, clock.clone(), &SystemEntropy).unwrap();
+    Arc::new(Login::new(Chain::new(backends), remembered, guard.clone(), verifier.clone()))
+}

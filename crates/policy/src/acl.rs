@@ -1,0 +1,81 @@
+//! The list of rules.
+
+use crate::entry::{Entry, Options};
+use crate::error::EntryError;
+use crate::explanation::{Decided, Explanation, Passed};
+use crate::rule::Rule;
+use crate::warning::{Warning, warnings};
+use crate::{Decision, Query};
+
+/// Rules in their order: the first whose conditions all hold decides.
+#[derive(Clone, Debug)]
+pub struct Acl {
+    rules: Vec<Rule>,
+    warnings: Vec<Warning>,
+    options: Options,
+}
+
+impl Acl {
+    /// Compiles `entries`.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with any of them, in their order.
+    pub fn compile(entries: Vec<Entry>, options: Options) -> Result<Self, Vec<EntryError>> {
+        let warnings = warnings(&entries, options);
+        let (mut rules, mut errors) = (Vec::with_capacity(entries.len()), Vec::new());
+        for (rule, entry) in entries.into_iter().enumerate() {
+            match Rule::compile(entry) {
+                Ok(compiled) => rules.push(compiled),
+                Err(found) => {
+                    errors.extend(found.into_iter().map(|(field, problem)| EntryError { rule, field, problem }));
+                }
+            }
+        }
+        if errors.is_empty() { Ok(Self { rules, warnings, options }) } else { Err(errors) }
+    }
+
+    /// What is legal in its rules and hardly meant.
+    pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
+        self.warnings.iter()
+    }
+
+    /// The answer of the first rule that matches; none where no rule does, and somebody else may be asked.
+    #[must_use]
+    pub fn decide(&self, query: &Query<'_>) -> Option<Decision> {
+        let matches = |rule: &Rule| rule.obstacle(&rule.bindings(query, self.options.quote_labels)).is_none();
+        let rule = self.rules.iter().position(matches)?;
+        Some(Decision { rule, granted: self.rules[rule].grant(query.actions) })
+    }
+
+    /// The same answer with the reasons why earlier rules did not match.
+    #[must_use]
+    pub fn explain(&self, query: &Query<'_>) -> Explanation {
+        let mut passed = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let bindings = rule.bindings(query, self.options.quote_labels);
+            let Some((condition, reason)) = rule.obstacle(&bindings) else {
+                let granted = rule.grant(query.actions);
+                let refused = query.actions.iter().filter(|action| !granted.contains(action)).cloned().collect();
+                let decision = Decision { rule: index, granted };
+                return Explanation {
+                    passed,
+                    decided: Some(Decided { decision, comment: rule.comment.clone(), refused }),
+                };
+            };
+            passed.push(Passed {
+                rule: index,
+                comment: rule.comment.clone(),
+                field: condition.field(),
+                pattern: condition.written().to_owned(),
+                expanded: condition.expansions(&bindings, EXPANSIONS_SHOWN),
+                values: condition.values(query),
+                reason,
+            });
+        }
+        Explanation { passed, decided: None }
+    }
+}
+
+/// How many patterns an explanation shows of one that stands for several.
+const EXPANSIONS_SHOWN: usize = 8;

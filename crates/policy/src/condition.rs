@@ -1,0 +1,105 @@
+//! One condition of a rule, compiled.
+
+use crate::captures::Capture;
+use crate::entry::Conditions;
+use crate::error::Problem;
+use crate::explanation::Reason;
+use crate::ip::Network;
+use crate::pattern::Pattern;
+use crate::variables::Bindings;
+use crate::{Attribute, Field, Query};
+
+/// Something that has to hold for a rule to decide.
+#[derive(Clone, Debug)]
+pub(crate) enum Condition {
+    /// The client's address is in a network.
+    Ip { written: String, network: Network },
+    /// One of the query's texts matches.
+    Text(Attribute, Pattern),
+    /// One of a label's values matches.
+    Label(String, Pattern),
+}
+
+impl Condition {
+    /// Compiles `conditions`, of a rule with `captures`: each, or what is wrong with it.
+    pub(crate) fn compile(conditions: Conditions, captures: &[Capture]) -> Vec<Result<Self, (Field, Problem)>> {
+        let mut compiled = Vec::new();
+        for attribute in Attribute::ALL {
+            let Some(text) = conditions.on(attribute) else { continue };
+            let pattern = Pattern::compile(text.to_owned(), true, captures);
+            let condition = pattern.map(|pattern| Self::Text(attribute, pattern));
+            compiled.push(condition.map_err(|problem| (Field::Text(attribute), problem)));
+        }
+        if let Some(written) = conditions.ip {
+            let network = written.parse().map_err(|error| (Field::Ip, Problem::Ip(error)));
+            compiled.push(network.map(|network| Self::Ip { written, network }));
+        }
+        for (name, text) in conditions.labels {
+            // A label's value is not known in the pattern of a label.
+            compiled.push(match Pattern::compile(text, false, captures) {
+                Ok(pattern) => Ok(Self::Label(name, pattern)),
+                Err(problem) => Err((Field::Label(name), problem)),
+            });
+        }
+        compiled
+    }
+
+    /// Why it does not hold, if it does not.
+    pub(crate) fn check(&self, bindings: &Bindings<'_>) -> Result<(), Reason> {
+        let query = bindings.query;
+        match self {
+            Self::Ip { network, .. } => match query.ip {
+                Some(ip) if network.contains(ip) => Ok(()),
+                Some(_) => Err(Reason::Differs),
+                None => Err(Reason::NoAddress),
+            },
+            Self::Text(attribute, pattern) => pattern.check_text(attribute.of(query), bindings),
+            Self::Label(name, pattern) => match query.labels.get(name) {
+                Some(values) => pattern.check_any(values, bindings),
+                None => Err(Reason::NoLabel),
+            },
+        }
+    }
+
+    /// Roughly what it costs to check, to try the cheap ones first.
+    pub(crate) fn cost(&self) -> u8 {
+        match self {
+            Self::Ip { .. } => 0,
+            Self::Text(_, pattern) | Self::Label(_, pattern) => pattern.cost(),
+        }
+    }
+
+    /// What it is on.
+    pub(crate) fn field(&self) -> Field {
+        match self {
+            Self::Ip { .. } => Field::Ip,
+            Self::Text(attribute, _) => Field::Text(*attribute),
+            Self::Label(name, _) => Field::Label(name.clone()),
+        }
+    }
+
+    /// As it is written.
+    pub(crate) fn written(&self) -> &str {
+        match self {
+            Self::Ip { written, .. } => written,
+            Self::Text(_, pattern) | Self::Label(_, pattern) => &pattern.text,
+        }
+    }
+
+    /// What it stands for in a query, `limit` patterns at most.
+    pub(crate) fn expansions(&self, bindings: &Bindings<'_>, limit: usize) -> Vec<String> {
+        match self {
+            Self::Ip { network, .. } => vec![network.to_string()],
+            Self::Text(_, pattern) | Self::Label(_, pattern) => pattern.expansions(bindings, limit),
+        }
+    }
+
+    /// What it is held against.
+    pub(crate) fn values(&self, query: &Query<'_>) -> Vec<String> {
+        match self {
+            Self::Ip { .. } => query.ip.iter().map(ToString::to_string).collect(),
+            Self::Text(attribute, _) => vec![attribute.of(query).to_owned()],
+            Self::Label(name, _) => query.labels.get(name).cloned().unwrap_or_default(),
+        }
+    }
+}

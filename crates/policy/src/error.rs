@@ -1,0 +1,33 @@
+//! Rules that cannot be.
+
+use crate::Field;
+use crate::glob::GlobError;
+use crate::ip::NetworkError;
+use crate::regex::RegexError;
+
+/// A rule that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("acl[{rule}]: {field}")]
+pub struct EntryError {
+    /// Which rule, counted from 0.
+    pub rule: usize,
+    /// Which of its conditions.
+    pub field: Field,
+    /// What is wrong with that, and what to write instead.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What is wrong with a condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A glob that is malformed. (`docker_auth` takes it and never matches it.)
+    #[error("the pattern is malformed: {0}")]
+    Glob(GlobError),
+    /// A regular expression that Go would refuse, or that is too much for this program.
+    #[error("the regular expression is malformed: {0}")]
+    Regex(RegexError),
+    /// An address that is none.
+    #[error(transparent)]
+    Ip(NetworkError),
+}

@@ -1,0 +1,76 @@
+//! Why a query was decided as it was.
+
+use serde::{Serialize, Serializer};
+
+use crate::combinations::MAX_COMBINATIONS;
+use crate::error::Problem;
+use crate::{Decision, Field};
+
+/// How a query was decided: every rule that was passed over, and the one that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The rules before the one that decided, in their order; all of them where none did.
+    pub passed: Vec<Passed>,
+    /// The rule that decided.
+    pub decided: Option<Decided>,
+}
+
+/// A rule that was passed over, and the first of its conditions that did not hold.
+///
+/// Cheap conditions are tried first: the address, then patterns without variables, then those with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Passed {
+    /// Which rule, counted from 0.
+    pub rule: usize,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// What the condition is on.
+    pub field: Field,
+    /// The condition as it is written.
+    pub pattern: String,
+    /// What it stands for in this query, when its variables are replaced: several patterns where it names labels with
+    /// several values, of which the first few are here.
+    pub expanded: Vec<String>,
+    /// What it was held against: one value, or all of a label's.
+    pub values: Vec<String>,
+    /// Why it did not hold.
+    pub reason: Reason,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decided {
+    /// Its answer.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// The actions that were asked for and not granted, sorted.
+    pub refused: Vec<String>,
+}
+
+/// Why a condition did not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The value is another one.
+    #[error("it does not match")]
+    Differs,
+    /// The account does not have the label.
+    #[error("the account has no such label")]
+    NoLabel,
+    /// The client's address is not known.
+    #[error("the client's address is not known")]
+    NoAddress,
+    /// What the variables stand for makes the pattern one that matches nothing.
+    #[error("with its variables replaced, {0}")]
+    Malformed(Problem),
+    /// The values of its labels can be combined in too many ways.
+    #[error("the labels it names have {0} combinations, and no more than {max} are tried", max = MAX_COMBINATIONS)]
+    TooManyCombinations(usize),
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

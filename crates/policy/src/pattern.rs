@@ -1,0 +1,145 @@
+//! A condition's text against a value.
+
+use regex::Regex;
+
+use crate::Attribute;
+use crate::captures::Capture;
+use crate::combinations::Combinations;
+use crate::error::Problem;
+use crate::explanation::Reason;
+use crate::glob::Glob;
+use crate::regex::{compile, rules_out};
+use crate::variables::{Bindings, LABEL};
+
+/// How large a regular expression of a configuration may become, in bytes.
+pub(crate) const SIZE_LIMIT: usize = 64 << 20;
+
+/// How large one may become that is compiled for a query: what its variables stand for comes from outside.
+const EXPANDED_SIZE_LIMIT: usize = 4 << 20;
+
+/// A glob or regular expression, with or without variables.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    /// As it is written.
+    pub(crate) text: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// It has no variables.
+    Fixed(Matcher),
+    /// What it matches depends on the query; with labels, it stands for several patterns.
+    Variable { labels: bool },
+}
+
+/// A pattern without variables.
+#[derive(Clone, Debug)]
+enum Matcher {
+    Glob(Glob),
+    Regex(Regex),
+}
+
+impl Pattern {
+    /// Compiles a pattern of a rule with `captures`; `labels` says whether it may name labels.
+    pub(crate) fn compile(text: String, labels: bool, captures: &[Capture]) -> Result<Self, Problem> {
+        // With variables it has to be well-formed too, as it stands.
+        let matcher = Matcher::compile(&text, SIZE_LIMIT)?;
+        let attributes = Attribute::ALL.iter().any(|attribute| text.contains(&format!("${{{}}}", attribute.key())));
+        let captures = captures.iter().any(|capture| text.contains(&capture.token));
+        let labels = labels && text.contains(LABEL);
+        let variable = attributes || captures || labels;
+        Ok(Self { text, kind: if variable { Kind::Variable { labels } } else { Kind::Fixed(matcher) } })
+    }
+
+    /// Roughly what it costs to match, to try the cheap ones first.
+    pub(crate) fn cost(&self) -> u8 {
+        match &self.kind {
+            Kind::Fixed(Matcher::Glob(_)) => 0,
+            Kind::Fixed(Matcher::Regex(_)) => 1,
+            Kind::Variable { labels: false } => 2,
+            Kind::Variable { labels: true } => 3,
+        }
+    }
+
+    /// Why `value` does not match, if it does not.
+    pub(crate) fn check_text(&self, value: &str, bindings: &Bindings<'_>) -> Result<(), Reason> {
+        let labels = match &self.kind {
+            Kind::Fixed(matcher) => return matcher.check(&[value]),
+            Kind::Variable { labels } => *labels,
+        };
+        // A label stands for itself too, and first.
+        let plain = bindings.expand(&self.text, &[]);
+        let mut result = Matcher::check_expanded(&plain, &[value]);
+        if labels && result.is_err() {
+            for combination in Combinations::for_value(&self.text, &plain, value, bindings)? {
+                result = Matcher::check_expanded(&bindings.expand(&self.text, &combination), &[value]);
+                if result.is_ok() {
+                    break;
+                }
+            }
+        }
+        result
+    }
+
+    /// Why none of a label's `values` matches, if none does.
+    pub(crate) fn check_any(&self, values: &[String], bindings: &Bindings<'_>) -> Result<(), Reason> {
+        match &self.kind {
+            Kind::Fixed(matcher) => matcher.check(values),
+            Kind::Variable { .. } => Matcher::check_expanded(&bindings.expand(&self.text, &[]), values),
+        }
+    }
+
+    /// What it stands for, at most `limit` patterns: itself, without variables.
+    pub(crate) fn expansions(&self, bindings: &Bindings<'_>, limit: usize) -> Vec<String> {
+        match self.kind {
+            Kind::Fixed(_) => vec![self.text.clone()],
+            Kind::Variable { labels: false } => vec![bindings.expand(&self.text, &[])],
+            Kind::Variable { labels: true } => {
+                let all = Combinations::all(&self.text, bindings.query.labels);
+                let mut expansions: Vec<String> =
+                    all.take(limit).map(|labels| bindings.expand(&self.text, &labels)).collect();
+                if expansions.is_empty() {
+                    expansions.push(bindings.expand(&self.text, &[]));
+                }
+                expansions
+            }
+        }
+    }
+}
+
+impl Matcher {
+    fn compile(text: &str, size_limit: usize) -> Result<Self, Problem> {
+        match regex_in(text) {
+            Some(inner) if is_regex(text) => compile(inner, size_limit).map(Self::Regex).map_err(Problem::Regex),
+            _ => Glob::parse(text).map(Self::Glob).map_err(Problem::Glob),
+        }
+    }
+
+    /// Compiles `expanded`, and why none of `values` matches it.
+    fn check_expanded(expanded: &str, values: &[impl AsRef<str>]) -> Result<(), Reason> {
+        let hopeless = |regex: &str| values.iter().all(|value| rules_out(regex, value.as_ref()));
+        if is_regex(expanded) && regex_in(expanded).is_some_and(hopeless) {
+            return Err(Reason::Differs);
+        }
+        Self::compile(expanded, EXPANDED_SIZE_LIMIT).map_err(Reason::Malformed)?.check(values)
+    }
+
+    fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Reason> {
+        let matches = |value: &str| match self {
+            Self::Glob(glob) => glob.matches(value),
+            Self::Regex(regex) => regex.is_match(value),
+        };
+        if values.iter().any(|value| matches(value.as_ref())) { Ok(()) } else { Err(Reason::Differs) }
+    }
+}
+
+/// Whether `text` is a regular expression, not a glob: `//` and `/` are globs.
+pub(crate) fn is_regex(text: &str) -> bool {
+    regex_in(text).is_some_and(|inner| !inner.is_empty())
+}
+
+/// What stands between the slashes of a regular expression, or of `//`.
+pub(crate) fn regex_in(text: &str) -> Option<&str> {
+    text.strip_prefix('/')?.strip_suffix('/')
+}

@@ -1,0 +1,47 @@
+//! What is decided, and how.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use token::Scope;
+
+use crate::{Labels, Subject};
+
+/// May this account do this?
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The account's name; empty for the anonymous one.
+    pub account: &'a str,
+    /// The account's labels.
+    pub labels: &'a Labels,
+    /// The kind of resource: `repository`, `registry`, …
+    pub resource_type: &'a str,
+    /// The resource's name.
+    pub name: &'a str,
+    /// The service that the token is for.
+    pub service: &'a str,
+    /// Where the client is, where that is known.
+    pub ip: Option<IpAddr>,
+    /// The actions asked for, sorted as bytes.
+    pub actions: &'a [String],
+}
+
+impl<'a> Query<'a> {
+    /// May `subject`, at the address `ip`, have `scope` for `service`?
+    #[must_use]
+    pub fn new(subject: &'a Subject, scope: &'a Scope, service: &'a str, ip: Option<IpAddr>) -> Self {
+        let Subject { account, labels } = subject;
+        let Scope { resource_type, name, actions } = scope;
+        Self { account, labels, resource_type, name, service, ip, actions }
+    }
+}
+
+/// A rule's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Which rule decided, counted from 0.
+    pub rule: usize,
+    /// The actions granted, sorted: some of those asked for, all, or none.
+    pub granted: Vec<String>,
+}

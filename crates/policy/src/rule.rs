@@ -1,0 +1,83 @@
+//! One rule, compiled.
+
+use crate::captures::{Capture, Found, find};
+use crate::condition::Condition;
+use crate::entry::{Conditions, Entry};
+use crate::error::Problem;
+use crate::explanation::Reason;
+use crate::variables::Bindings;
+use crate::{Attribute, Field, Query};
+
+/// A rule whose patterns are well-formed.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    /// The cheap ones first: all have to hold, and the order cannot be seen but in an explanation.
+    conditions: Vec<Condition>,
+    captures: Vec<Capture>,
+    actions: Actions,
+    pub(crate) comment: Option<String>,
+}
+
+/// What a rule grants.
+#[derive(Clone, Debug)]
+enum Actions {
+    /// Exactly what was asked for.
+    All,
+    Listed(Vec<String>),
+}
+
+impl Rule {
+    /// Compiles `entry`; all that is wrong with it, if anything is.
+    pub(crate) fn compile(entry: Entry) -> Result<Self, Vec<(Field, Problem)>> {
+        let captures = captures(&entry.conditions);
+        let (mut conditions, mut errors) = (Vec::new(), Vec::new());
+        for condition in Condition::compile(entry.conditions, &captures) {
+            match condition {
+                Ok(condition) => conditions.push(condition),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        conditions.sort_by_key(Condition::cost);
+        Ok(Self { conditions, captures, actions: Actions::new(entry.actions), comment: entry.comment })
+    }
+
+    /// The first condition that does not hold, and why; none where all hold, so that the rule decides.
+    pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Reason)> {
+        self.conditions.iter().find_map(|condition| Some((condition, condition.check(bindings).err()?)))
+    }
+
+    /// What its variables stand for in `query`.
+    pub(crate) fn bindings<'a>(&'a self, query: &'a Query<'a>, quote_labels: bool) -> Bindings<'a> {
+        Bindings::new(query, &self.captures, quote_labels)
+    }
+
+    /// Which of the actions asked for it grants.
+    pub(crate) fn grant(&self, asked: &[String]) -> Vec<String> {
+        match &self.actions {
+            Actions::All => asked.to_vec(),
+            Actions::Listed(listed) => {
+                let mut granted: Vec<String> = asked.iter().filter(|action| listed.contains(action)).cloned().collect();
+                granted.sort_unstable();
+                granted.dedup();
+                granted
+            }
+        }
+    }
+}
+
+impl Actions {
+    fn new(listed: Vec<String>) -> Self {
+        // Beside others, `*` is an action like any other.
+        if listed == ["*"] { Self::All } else { Self::Listed(listed) }
+    }
+}
+
+/// The captures that a rule's patterns name; its labels' patterns are not looked at.
+fn captures(conditions: &Conditions) -> Vec<Capture> {
+    let patterns = Attribute::ALL.into_iter().filter_map(|attribute| conditions.on(attribute));
+    let found = patterns.flat_map(|pattern| find(pattern, conditions));
+    found.filter_map(|found| if let Found::Capture(capture) = found { Some(capture) } else { None }).collect()
+}

@@ -1,0 +1,11 @@
+//! What rules decide, seen from outside.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure is a panic")]
+
+mod decisions;
+mod explanations;
+mod matrix;
+mod properties;
+mod recorded;
+mod refusals;
+mod support;

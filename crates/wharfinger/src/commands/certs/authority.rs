@@ -1,0 +1,85 @@
+//! Who signs a certificate.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use token::{Certificate, CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+
+use super::{with_extension, write_key};
+use crate::commands::key_file;
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// How long a new authority is valid: clients have to be told of every new one.
+const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
+
+/// Which authority signs; none: the certificate signs itself.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Sign by the authority in NAME.pem and NAME.key, which is made when neither is there.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ca_cert", "ca_key"])]
+    ca: Option<PathBuf>,
+    /// Sign by this authority, PEM.
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca_cert: Option<PathBuf>,
+    /// The authority's private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    ca_key: Option<PathBuf>,
+}
+
+/// A certificate that signs others, with its key.
+pub(super) struct Authority {
+    pub(super) certificate: Certificate,
+    pub(super) key: PrivateKey,
+    /// Where it was written, when it was made just now.
+    pub(super) made: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(super) fn find(&self, not_before: SystemTime) -> Result<Option<Authority>, Failure> {
+        if let (Some(certificate), Some(key)) = (&self.ca_cert, &self.ca_key) {
+            return read(certificate, key).map(Some);
+        }
+        let Some(name) = &self.ca else { return Ok(None) };
+        let (pem, key) = (with_extension(name, "pem"), with_extension(name, "key"));
+        match (pem.exists(), key.exists()) {
+            (true, true) => read(&pem, &key).map(Some),
+            (false, false) => make(&pem, &key, not_before).map(Some),
+            (true, false) => Err(half(&pem, &key)),
+            (false, true) => Err(half(&key, &pem)),
+        }
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Authority, Failure> {
+    let mut certificates = key_file::certificates(certificate)?.into_iter();
+    let key = key_file::private(key)?;
+    let certificate = certificates.find(|certificate| certificate.holds(key.public())).ok_or_else(|| {
+        Failure::usage(format!("{} holds no certificate of the authority's key", certificate.display()))
+    })?;
+    Ok(Authority { certificate, key, made: None })
+}
+
+fn make(pem: &Path, key_path: &Path, not_before: SystemTime) -> Result<Authority, Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::usage("no authority was made").caused_by(error);
+    let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
+    let request = CertificateRequest {
+        // Two authorities of one name would be mistaken for each other.
+        common_name: format!("Wharfinger CA {}", &key.public().libtrust_id()[..9]),
+        hosts: Vec::new(),
+        addresses: Vec::new(),
+        not_before,
+        not_after: not_before + TEN_YEARS,
+        authority: true,
+    };
+    let certificate = request.self_signed(&key, &SystemEntropy).map_err(|error| failed(&error))?;
+    write_key(key_path, &key)?;
+    files::write_new(pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
+    Ok(Authority { certificate, key, made: Some(pem.to_owned()) })
+}
+
+fn half(there: &Path, missing: &Path) -> Failure {
+    Failure::usage(format!("{} is there but {} is not", there.display(), missing.display()))
+        .hint("an authority is both; give the pair with --ca-cert and --ca-key, or choose another name")
+}

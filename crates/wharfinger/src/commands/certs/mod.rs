@@ -1,0 +1,155 @@
+//! `wharfinger certs`: certificates for TLS and for a registry's `rootcertbundle`.
+
+mod authority;
+mod names;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+use token::{Certificate, CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+
+use crate::commands::key_file;
+use crate::commands::keys::NewKey;
+use crate::duration::parse_duration;
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+use authority::Authority;
+
+/// How long before now a certificate begins, for machines whose clocks are behind.
+const HEADROOM: Duration = Duration::from_secs(3600);
+
+/// Makes certificates.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    New(New),
+}
+
+/// Makes a key and a certificate for it: self-signed, or signed by an authority. Nothing is overwritten.
+///
+/// The certificate serves a TLS server under the names given, and a registry that trusts the key's tokens
+/// (auth.token.rootcertbundle).
+#[derive(Debug, Args)]
+struct New {
+    /// A host name that it is for; repeat for more.
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// An address that it is for; repeat for more.
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Vec<std::net::IpAddr>,
+    /// Where to write: NAME.pem and NAME.key. Default: the first host name.
+    #[arg(long, value_name = "NAME")]
+    out: Option<PathBuf>,
+    /// How long it is valid.
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = parse_duration)]
+    valid: Duration,
+    /// Certify this private key instead of making one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "bits"])]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    new_key: NewKey,
+    #[command(flatten)]
+    authority: authority::Arguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let Command::New(arguments) = &arguments.command;
+    let names = names::Names::new(&arguments.host, &arguments.ip)?;
+    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(names.file_name()));
+    let (pem, key_path) = (with_extension(&out, "pem"), with_extension(&out, "key"));
+    files::must_be_new(&pem)?;
+    let key = match &arguments.key {
+        Some(path) => key_file::private(path)?,
+        None => {
+            files::must_be_new(&key_path)?;
+            arguments.new_key.generate()?
+        }
+    };
+    let validity = validity(arguments.valid)?;
+    let request = request(names, validity, false);
+    let authority = arguments.authority.find(validity.0)?;
+    let certificate = certify(&request, &key, authority.as_ref())?;
+    if arguments.key.is_none() {
+        write_key(&key_path, &key)?;
+    }
+    files::write_new(&pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
+    report(arguments, &pem, &key_path, &certificate, authority.as_ref());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn certify(
+    request: &CertificateRequest,
+    key: &PrivateKey,
+    authority: Option<&Authority>,
+) -> Result<Certificate, Failure> {
+    let made = match authority {
+        Some(authority) => request.signed_by(key, &authority.certificate, &authority.key, &SystemEntropy),
+        None => request.self_signed(key, &SystemEntropy),
+    };
+    made.map_err(|error| Failure::usage("no certificate was made").caused_by(&error))
+}
+
+fn request(
+    names: names::Names,
+    (not_before, not_after): (SystemTime, SystemTime),
+    authority: bool,
+) -> CertificateRequest {
+    let common_name = names.common_name();
+    let names::Names { hosts, addresses } = names;
+    CertificateRequest { common_name, hosts, addresses, not_before, not_after, authority }
+}
+
+fn validity(length: Duration) -> Result<(SystemTime, SystemTime), Failure> {
+    // A certificate has no room for years beyond 9999 (RFC 5280 §4.1.2.5).
+    const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
+    if length.is_zero() || length > LONGEST {
+        return Err(Failure::usage("a certificate is valid for a second to a thousand years").hint("--valid 365d"));
+    }
+    let now = SystemClock.now();
+    Ok((now - HEADROOM, now + length))
+}
+
+fn write_key(path: &Path, key: &PrivateKey) -> Result<(), Failure> {
+    let pem = key.to_pkcs8_pem().map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
+    files::write_new(path, pem.as_bytes(), Readers::Owner)
+}
+
+/// `NAME.extension`; a dot in the name is a part of it.
+fn with_extension(name: &Path, extension: &str) -> PathBuf {
+    let mut path = name.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    path.into()
+}
+
+fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, authority: Option<&Authority>) {
+    let end = token::rfc3339(token::unix_seconds(certificate.not_after()));
+    if arguments.key.is_none() {
+        println!("{}: the private key", key.display());
+    }
+    println!("{}: the certificate for {}, valid until {end}", pem.display(), certificate.names().join(", "));
+    match authority {
+        None => println!("  signed by its own key; clients trust it as their CA, registries in rootcertbundle"),
+        Some(authority) => {
+            println!("  signed by {}", authority.certificate.subject());
+            if let Some(made) = &authority.made {
+                println!("{}: the authority, which clients trust as their CA", made.display());
+            }
+            // The trap of bundles: a registry knows the keys of the certificates in it, not of those below them.
+            println!(
+                "  in rootcertbundle: {} for tokens with kid or jwk; the authority is enough for x5c",
+                pem.display()
+            );
+        }
+    }
+    if let Some(warning) = arguments.new_key.warning() {
+        eprintln!("warning: {warning}");
+    }
+}

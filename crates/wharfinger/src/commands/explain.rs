@@ -1,0 +1,196 @@
+//! `wharfinger explain`: why somebody may do what they may.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use oci::RepositoryName;
+use policy::{Explanation, Labels, Passed, Query};
+use serde::Serialize;
+use token::Scope;
+
+use crate::config::{self, Config, Location};
+use crate::failure::Failure;
+
+/// Explain what an account is granted of each scope, and which rule of the configuration decided
+///
+/// Of every rule before the one that decided, the condition that did not hold is shown. Nothing is asked of ext_auth or
+/// ext_authz.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration's file
+    file: PathBuf,
+    /// The account; without one, the anonymous
+    #[arg(long, default_value = "", hide_default_value = true)]
+    account: String,
+    /// The client's address
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// The registry's service
+    #[arg(long, default_value = "", hide_default_value = true)]
+    service: String,
+    /// A label of the account, besides those that the configuration gives it; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Print one JSON object per scope, in a list
+    #[arg(long)]
+    json: bool,
+    /// What is asked for, as repository:NAME:pull,push or registry:catalog:*
+    #[arg(required = true, value_name = "SCOPE")]
+    scopes: Vec<String>,
+}
+
+/// What became of one scope.
+#[derive(Serialize)]
+struct Answer<'a> {
+    scope: String,
+    granted: &'a [String],
+    refused: &'a [String],
+    /// `FILE:LINE` of the rule that decided; none where no rule did.
+    rule: Option<String>,
+    comment: Option<&'a str>,
+    /// Whether `ext_authz` would be asked, since no rule decided.
+    ext_authz: bool,
+    passed: Vec<PassedBy<'a>>,
+}
+
+/// A rule that did not decide.
+#[derive(Serialize)]
+struct PassedBy<'a> {
+    rule: String,
+    #[serde(flatten)]
+    why: &'a Passed,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let scopes: Vec<Scope> =
+        arguments.scopes.iter().flat_map(|text| text.split(' ')).map(parse).collect::<Result<_, _>>()?;
+    let config = load(arguments)?;
+    let labels = labels(arguments, &config);
+    let mut report = String::new();
+    let mut answers = Vec::new();
+    for scope in scopes {
+        note_odd_name(&scope);
+        let query = Query {
+            account: &arguments.account,
+            labels: &labels,
+            resource_type: &scope.resource_type,
+            name: &scope.name,
+            service: &arguments.service,
+            ip: arguments.ip.map(|ip| ip.to_canonical()),
+            actions: &scope.actions,
+        };
+        let explanation = config.acl.as_ref().map(|rules| rules.acl.explain(&query));
+        let explanation = explanation.unwrap_or(Explanation { passed: Vec::new(), decided: None });
+        let answer = answer(&scope, &explanation, &config);
+        if arguments.json {
+            answers.push(serde_json::to_value(&answer).map_err(|error| Failure::trouble("no JSON").caused_by(&error))?);
+        } else {
+            write_text(&mut report, &answer, &arguments.account);
+        }
+    }
+    if arguments.json {
+        report = format!("{:#}\n", serde_json::Value::Array(answers));
+    }
+    match io::stdout().write_all(report.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::trouble("cannot write the explanation").caused_by(&error))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn parse(text: &str) -> Result<Scope, Failure> {
+    text.parse().map_err(|error| {
+        Failure::usage("a scope cannot be read")
+            .caused_by(&error)
+            .hint("write what the registry's challenge says, as repository:library/ubuntu:pull")
+    })
+}
+
+fn load(arguments: &Arguments) -> Result<Config, Failure> {
+    let loaded = config::load(&arguments.file).map_err(|diagnostics| {
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint("correct it, then ask again")
+    })?;
+    Ok(loaded.config)
+}
+
+/// The labels that the configuration gives the account, and those of the command line.
+fn labels(arguments: &Arguments, config: &Config) -> Labels {
+    let account = config.users.as_ref().and_then(|users| users.find(&arguments.account));
+    if account.is_none() && config.ext_auth.is_none() && config.htpasswd.is_none() {
+        eprintln!("note: no user of the configuration is called {:?}: it could not log in", arguments.account);
+    }
+    let mut labels = account.map(|account| account.labels.clone()).unwrap_or_default();
+    for (name, value) in &arguments.labels {
+        labels.entry(name.clone()).or_default().push(value.clone());
+    }
+    labels
+}
+
+/// Says so where no registry can have the repository: a capital in a name is a common slip.
+fn note_odd_name(scope: &Scope) {
+    if scope.resource_type == "repository"
+        && let Err(error) = scope.name.parse::<RepositoryName>()
+    {
+        eprintln!("note: no registry has a repository {:?}: {error}", scope.name);
+    }
+}
+
+fn answer<'a>(scope: &'a Scope, explanation: &'a Explanation, config: &Config) -> Answer<'a> {
+    let place = |rule: usize| {
+        let location = config.acl.as_ref().and_then(|rules| rules.locations.get(rule));
+        location.map_or_else(|| format!("acl[{rule}]"), Location::to_string)
+    };
+    let passed = explanation.passed.iter().map(|why| PassedBy { rule: place(why.rule), why }).collect();
+    let decided = explanation.decided.as_ref();
+    Answer {
+        scope: scope.to_string(),
+        granted: decided.map_or(&[], |decided| &decided.decision.granted),
+        refused: decided.map_or(&scope.actions, |decided| &decided.refused),
+        rule: decided.map(|decided| place(decided.decision.rule)),
+        comment: decided.and_then(|decided| decided.comment.as_deref()),
+        ext_authz: decided.is_none() && config.ext_authz.is_some(),
+        passed,
+    }
+}
+
+fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
+    let who = if account.is_empty() { "the anonymous" } else { account };
+    let list = |actions: &[String]| if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") };
+    let mut lines = vec![format!("{} for {who}", answer.scope)];
+    lines.push(format!("  granted: {}", list(answer.granted)));
+    lines.push(format!("  refused: {}", list(answer.refused)));
+    lines.push(match (&answer.rule, answer.comment) {
+        (Some(rule), Some(comment)) => format!("  decided by {rule}: {comment}"),
+        (Some(rule), None) => format!("  decided by {rule}"),
+        (None, _) if answer.ext_authz => "  no rule matches: the program of ext_authz would be asked".to_owned(),
+        (None, _) => "  no rule matches: access is denied by default".to_owned(),
+    });
+    lines.extend(answer.passed.iter().map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.why))));
+    // Writing to a String cannot fail.
+    let _ = writeln!(report, "{}", lines.join("\n"));
+}
+
+/// `name: ${account}/* (bob/*) and library/ubuntu: it does not match`.
+fn reason(passed: &Passed) -> String {
+    let mut text = format!("{}: {:?}", passed.field, passed.pattern);
+    if passed.expanded.iter().any(|expanded| *expanded != passed.pattern) {
+        let expanded: Vec<String> = passed.expanded.iter().map(|expanded| format!("{expanded:?}")).collect();
+        let _ = write!(text, " (here {})", expanded.join(", "));
+    }
+    if !passed.values.is_empty() {
+        let values: Vec<String> = passed.values.iter().map(|value| format!("{value:?}")).collect();
+        let _ = write!(text, " against {}", values.join(", "));
+    }
+    format!("{text}: {}", passed.reason)
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is written NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,99 @@
+//! `wharfinger inspect`: what a token says, and what registries will make of it.
+
+mod fetch;
+mod human;
+mod input;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use token::{Certificate, Clock, JwkSet, Registry, SystemClock, Trust};
+
+use crate::commands::key_file;
+use crate::failure::Failure;
+use crate::files;
+use crate::when::When;
+use report::Report;
+
+/// Takes a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to it.
+///
+/// Nothing but the verdicts is proved: without --certificate or --jwks anybody may have written what is shown. Exit code
+/// 1 says that it is no token, or that none of the registries accepts it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The token, also as `Bearer …` or as a token endpoint's JSON; - reads it from standard input.
+    token: String,
+    /// The registry's rootcertbundle, PEM.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The registry's jwks: a file, or the address where a token server publishes it.
+    #[arg(long, value_name = "FILE|URL")]
+    jwks: Option<String>,
+    /// The registry's auth.token.issuer; not compared without.
+    #[arg(long)]
+    issuer: Option<String>,
+    /// The registry's auth.token.service; not compared without.
+    #[arg(long)]
+    service: Option<String>,
+    /// Only this registry; repeat for more.
+    #[arg(long, value_name = "VERSION")]
+    registry: Vec<Version>,
+    /// Judge at this time: now-10s, now+1h, 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
+    at: When,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// [`Registry`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Version {
+    #[value(name = "2.8")]
+    V2_8,
+    #[value(name = "3.0")]
+    V3_0,
+    #[value(name = "3.1")]
+    V3_1,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let token = input::token(&arguments.token)?;
+    let bundle = arguments.certificate.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default();
+    let jwks = arguments.jwks.as_deref().map(key_set).transpose()?;
+    let now = arguments.at.resolve(SystemClock.now());
+    let now = now.ok_or_else(|| Failure::usage("--at is beyond what can be counted"))?;
+    let trust = trust(arguments, &bundle, jwks.as_ref());
+    let report = Report::new(&token, trust, &registries(&arguments.registry), now)?;
+    if arguments.json {
+        println!("{:#}", report.to_json());
+    } else {
+        human::print(&report);
+    }
+    Ok(if report.is_refused_by_all() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn trust<'a>(arguments: &'a Arguments, bundle: &'a [Certificate], jwks: Option<&'a JwkSet>) -> Trust<'a> {
+    Trust { bundle, jwks, issuer: arguments.issuer.as_deref(), service: arguments.service.as_deref() }
+}
+
+fn registries(chosen: &[Version]) -> Vec<Registry> {
+    let chosen = chosen.iter().map(|version| match version {
+        Version::V2_8 => Registry::V2_8,
+        Version::V3_0 => Registry::V3_0,
+        Version::V3_1 => Registry::V3_1,
+    });
+    let chosen: Vec<_> = chosen.collect();
+    if chosen.is_empty() { Registry::ALL.to_vec() } else { chosen }
+}
+
+fn key_set(place: &str) -> Result<JwkSet, Failure> {
+    let is_address = place.starts_with("http://") || place.starts_with("https://");
+    let text = if is_address { fetch::get(place)? } else { files::read(Path::new(place))?.to_string() };
+    JwkSet::from_json(&text).map_err(|error| {
+        let failure = Failure::usage(format!("{place} is not a JWKS")).caused_by(&error);
+        failure.hint("wharfinger keys jwks KEY makes one; token servers publish theirs at /.well-known/jwks.json")
+    })
+}

@@ -1,0 +1,189 @@
+//! What is known about a token, before it is printed in one form or the other.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use token::{
+    Algorithm, Certificate, PublicKey, ReceivedClaims, Registry, Trust, UnverifiedToken, Verdict, rfc3339,
+    unix_seconds, verdict,
+};
+
+use crate::failure::Failure;
+
+/// Everything about a token.
+pub(super) struct Report {
+    /// Header and claims as they were written.
+    pub(super) header: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
+    /// The claims by type, when they have the types of a token's.
+    pub(super) read: Option<ReceivedClaims>,
+    /// The keys that the token itself carries.
+    pub(super) carried: Vec<Carried>,
+    pub(super) signature: Signature,
+    pub(super) verdicts: Vec<(Registry, Verdict)>,
+    /// When it was looked at, in seconds since 1970.
+    pub(super) now: u64,
+    /// What was not compared, for want of an option.
+    pub(super) not_compared: Vec<&'static str>,
+}
+
+/// A key in a token's header.
+pub(super) struct Carried {
+    /// `jwk`, or `x5c`.
+    pub(super) member: &'static str,
+    pub(super) key: Result<PublicKey, String>,
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// Whether somebody known made the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Signature {
+    /// A key that was given made it.
+    Trusted { thumbprint: String },
+    /// The key that the token carries made it, and nothing given vouches for that one.
+    Carried { thumbprint: String },
+    /// No key at hand made it.
+    Unknown,
+    /// No key was at hand.
+    NotChecked,
+}
+
+impl Report {
+    pub(super) fn new(text: &str, trust: Trust<'_>, registries: &[Registry], now: SystemTime) -> Result<Self, Failure> {
+        let unreadable = |error: &dyn std::error::Error| {
+            let failure = Failure::negative("this is not an access token").caused_by(error);
+            failure.hint("a token has three parts between dots; refresh tokens and passwords are something else")
+        };
+        let token = UnverifiedToken::parse(text).map_err(|error| unreadable(&error))?;
+        let carried = carried(&token);
+        let trusts = !trust.bundle.is_empty() || trust.jwks.is_some();
+        let verdicts = registries.iter().map(|registry| (*registry, verdict(*registry, text, trust, now)));
+        Ok(Self {
+            header: serde_json::from_str(token.header_json()).map_err(|error| unreadable(&error))?,
+            claims: serde_json::from_str(token.claims_json()).map_err(|error| unreadable(&error))?,
+            read: token.claims().ok(),
+            signature: signature(&token, &carried, trust),
+            carried,
+            verdicts: if trusts { verdicts.collect() } else { Vec::new() },
+            now: unix_seconds(now),
+            not_compared: not_compared(trust, trusts),
+        })
+    }
+
+    /// Whether registries were asked and none accepts.
+    pub(super) fn is_refused_by_all(&self) -> bool {
+        !self.verdicts.is_empty() && self.verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Accepted)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let times = ["exp", "nbf", "iat"].into_iter().filter_map(|name| {
+            let seconds = self.claims.get(name)?.as_u64()?;
+            let from_now = i128::from(seconds) - i128::from(self.now);
+            Some((name.to_owned(), json!({"at": rfc3339(seconds), "seconds_from_now": i64::try_from(from_now).ok()})))
+        });
+        json!({
+            "header": self.header,
+            "claims": self.claims,
+            "times": times.collect::<Map<_, _>>(),
+            "keys": self.carried.iter().map(Carried::to_json).collect::<Vec<_>>(),
+            "signature": self.signature.to_json(),
+            "registries": self.verdicts.iter().map(verdict_json).collect::<Vec<_>>(),
+            "not_compared": self.not_compared,
+        })
+    }
+}
+
+impl Carried {
+    fn to_json(&self) -> Value {
+        let certificate = self.certificate.as_ref().map(|certificate| {
+            json!({
+                "subject": certificate.subject(),
+                "not_before": rfc3339(unix_seconds(certificate.not_before())),
+                "not_after": rfc3339(unix_seconds(certificate.not_after())),
+            })
+        });
+        match &self.key {
+            Ok(key) => {
+                let ids = key.ids();
+                json!({
+                    "member": self.member,
+                    "kind": key.kind().to_string(),
+                    "libtrust": ids.libtrust,
+                    "thumbprint": ids.thumbprint,
+                    "registry_3_0": ids.registry_3_0,
+                    "registry_3_1": ids.registry_3_1,
+                    "certificate": certificate,
+                })
+            }
+            Err(error) => json!({"member": self.member, "error": error, "certificate": certificate}),
+        }
+    }
+}
+
+impl Signature {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Trusted { thumbprint } => json!({"valid": true, "trusted": true, "thumbprint": thumbprint}),
+            Self::Carried { thumbprint } => json!({"valid": true, "trusted": false, "thumbprint": thumbprint}),
+            Self::Unknown => json!({"valid": false}),
+            Self::NotChecked => Value::Null,
+        }
+    }
+}
+
+fn verdict_json((registry, verdict): &(Registry, Verdict)) -> Value {
+    let (word, refusal, why) = match verdict {
+        Verdict::Accepted => ("accepted", None, None),
+        Verdict::Refused(refusal) => ("refused", Some(refusal), None),
+        Verdict::DoesNotStart(refusal) => ("does not start", Some(refusal), None),
+        Verdict::NotApplicable => ("not applicable", None, None),
+        Verdict::Undecided(why) => ("undecided", None, Some(why)),
+    };
+    json!({
+        "registry": registry.to_string(),
+        "verdict": word,
+        "logged": refusal.map(|refusal| &refusal.logged),
+        "advice": refusal.and_then(|refusal| refusal.advice.as_ref()).or(why),
+    })
+}
+
+fn carried(token: &UnverifiedToken) -> Vec<Carried> {
+    let mut carried = Vec::new();
+    if let Some(jwk) = token.header().jwk() {
+        let key = jwk.map(|jwk| jwk.key).map_err(|error| error.to_string());
+        carried.push(Carried { member: "jwk", key, certificate: None });
+    }
+    match token.header().chain() {
+        Ok(chain) => carried.extend(chain.into_iter().map(|certificate| Carried {
+            member: "x5c",
+            key: certificate.public_key().cloned().map_err(|error| error.to_string()),
+            certificate: Some(certificate),
+        })),
+        Err(error) => carried.push(Carried { member: "x5c", key: Err(error.to_string()), certificate: None }),
+    }
+    carried
+}
+
+fn signature(token: &UnverifiedToken, carried: &[Carried], trust: Trust<'_>) -> Signature {
+    let in_bundle = trust.bundle.iter().filter_map(|certificate| certificate.public_key().ok());
+    let in_set = trust.jwks.iter().flat_map(|set| set.keys.iter().map(|jwk| &jwk.key));
+    let trusted: Vec<&PublicKey> = in_bundle.chain(in_set).collect();
+    let carried: Vec<&PublicKey> = carried.iter().filter_map(|carried| carried.key.as_ref().ok()).collect();
+    let Ok(algorithm) = token.header().algorithm.parse::<Algorithm>() else { return Signature::Unknown };
+    let made_it = |key: &&&PublicKey| key.verify(algorithm, token.signing_input(), token.signature()).is_ok();
+    if let Some(key) = trusted.iter().find(made_it) {
+        Signature::Trusted { thumbprint: key.thumbprint() }
+    } else if let Some(key) = carried.iter().find(made_it) {
+        Signature::Carried { thumbprint: key.thumbprint() }
+    } else if trusted.is_empty() && carried.is_empty() {
+        Signature::NotChecked
+    } else {
+        Signature::Unknown
+    }
+}
+
+fn not_compared(trust: Trust<'_>, trusts: bool) -> Vec<&'static str> {
+    let options = [("--issuer", trust.issuer), ("--service", trust.service)];
+    let missing = options.into_iter().filter(|(_, value)| trusts && value.is_none());
+    missing.map(|(option, _)| option).collect()
+}

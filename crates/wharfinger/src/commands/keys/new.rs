@@ -1,0 +1,40 @@
+//! `wharfinger keys new`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::NewKey;
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// Makes a private key (PKCS#8, PEM) that only its owner can read. Nothing is overwritten.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The new file; - prints the key instead.
+    file: PathBuf,
+    #[command(flatten)]
+    key: NewKey,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let prints = arguments.file.as_os_str() == "-";
+    if !prints {
+        files::must_be_new(&arguments.file)?;
+    }
+    let key = arguments.key.generate()?;
+    let pem = key.to_pkcs8_pem().map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
+    if prints {
+        print!("{}", pem.as_str());
+    } else {
+        files::write_new(&arguments.file, pem.as_bytes(), Readers::Owner)?;
+        let (kind, ids) = (key.public().kind(), key.public().ids());
+        println!("{}: {kind}, {}", arguments.file.display(), key.algorithm());
+        println!("  libtrust id  {}\n  thumbprint   {}", ids.libtrust, ids.thumbprint);
+    }
+    if let Some(warning) = arguments.key.warning() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

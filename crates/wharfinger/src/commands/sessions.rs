@@ -1,0 +1,268 @@
+//! `wharfinger sessions`: the logins that last, beside a running server or without one.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth::sessions::{Selection, Session, Sessions};
+use clap::{Args, Subcommand};
+use database::{Database, OpenError};
+use token::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
+
+use crate::config;
+use crate::failure::Failure;
+use crate::when::relative;
+
+/// List or revoke refresh tokens: what `docker login` keeps instead of the password.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Revoke(Revoke),
+}
+
+/// List the sessions that are good now, by user, the last used first.
+#[derive(Debug, Args)]
+struct List {
+    /// The server's configuration.
+    file: PathBuf,
+    /// Only this user's.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Print a JSON array: [{id, account, service, client_id, address, created_at, last_used_at, confirmed_at, expires_at}].
+    #[arg(long)]
+    json: bool,
+}
+
+/// End sessions. A running server refuses their tokens from their next use on; access tokens that were made with them
+/// stay good until they expire, a few minutes later.
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The server's configuration.
+    file: PathBuf,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The session with this id, as `list` and the server's log show it.
+    #[arg(long)]
+    id: Option<String>,
+    /// All of this user's.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Everybody's.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let report = runtime.block_on(async {
+        let now = SystemClock.now();
+        match arguments.command {
+            Command::List(list) => list.run(now).await,
+            Command::Revoke(revoke) => revoke.run(now).await,
+        }
+    })?;
+    match io::stdout().write_all(report.as_bytes()) {
+        // Whoever reads it may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::trouble("cannot write the answer").caused_by(&error))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl List {
+    async fn run(self, now: SystemTime) -> Result<String, Failure> {
+        let sessions = open(&self.file)?;
+        let selection = self.user.map_or(Selection::All, Selection::Account);
+        let listed = sessions.list(selection, now).await;
+        let listed = listed.map_err(|error| Failure::trouble("cannot read the sessions").caused_by(&error))?;
+        Ok(if self.json { json(&listed) } else { table(&listed, now) })
+    }
+}
+
+impl Revoke {
+    async fn run(self, now: SystemTime) -> Result<String, Failure> {
+        let sessions = open(&self.file)?;
+        let selection = match self.which {
+            Which { id: Some(id), .. } => Selection::Id(id),
+            Which { user: Some(user), .. } => Selection::Account(user),
+            Which { .. } => Selection::All,
+        };
+        let revoked = sessions.revoke(selection.clone(), now).await;
+        let revoked = revoked.map_err(|error| Failure::trouble("no session was revoked").caused_by(&error))?;
+        match (revoked, selection) {
+            (0, Selection::Id(id)) => {
+                Err(Failure::negative(format!("there is no session {id}, or it was revoked before"))
+                    .hint(format!("`wharfinger sessions list {}` shows the ids", self.file.display())))
+            }
+            (1, _) => Ok("1 session revoked\n".to_owned()),
+            (count, _) => Ok(format!("{count} sessions revoked\n")),
+        }
+    }
+}
+
+/// The sessions that the configuration in `file` keeps.
+fn open(file: &Path) -> Result<Sessions, Failure> {
+    let loaded = config::load(file).map_err(|diagnostics| {
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
+            .hint(format!("`wharfinger check {}` says the same", file.display()))
+    })?;
+    let (Some(tokens), Some(at)) = (loaded.config.refresh_tokens, loaded.config.database) else {
+        return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
+            "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
+        ));
+    };
+    let database = Database::open(&at.location).map_err(|error| unopened(&error))?;
+    Ok(Sessions::new(database, tokens.policy(), Arc::new(SystemEntropy)))
+}
+
+fn unopened(error: &OpenError) -> Failure {
+    let failure = Failure::trouble("the sessions cannot be reached").caused_by(error);
+    match error {
+        OpenError::Place { .. } | OpenError::Database { .. } => {
+            failure.hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")
+        }
+        OpenError::Missing(_) => {
+            failure.hint("without `database` in the configuration, $STATE_DIRECTORY says where it is")
+        }
+        _ => failure,
+    }
+}
+
+/// A line for each session under the names of its columns.
+fn table(sessions: &[Session], now: SystemTime) -> String {
+    let ago = |time| relative(unix_seconds(time), unix_seconds(now));
+    let head = ["ID", "USER", "SERVICE", "CLIENT", "ADDRESS", "OPENED", "LAST USED", "EXPIRES"].map(str::to_owned);
+    let rows = sessions.iter().map(|session| {
+        let Session { id, account, service, client_id, address, .. } = session;
+        let (created, used, expires) = (session.created_at, session.last_used_at, session.expires_at);
+        let texts = [id, account, service, client_id, address].map(|text| shown(text));
+        let [id, account, service, client, address] = texts;
+        [id, account, service, client, address, ago(created), ago(used), ago(expires)]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let mut widths = [0; 8];
+    for row in &rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+    }
+    let line = |row: &[String; 8]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What a stranger sent, fit for a terminal: quoted and escaped where it holds more than letters, digits and signs.
+fn shown(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic();
+    match text {
+        "" => "-".to_owned(),
+        _ if text.chars().all(plain) => text.to_owned(),
+        _ => format!("{text:?}"),
+    }
+}
+
+fn json(sessions: &[Session]) -> String {
+    let date = |time| rfc3339(unix_seconds(time));
+    let sessions = sessions.iter().map(|session| {
+        serde_json::json!({
+            "id": session.id,
+            "account": session.account,
+            "service": session.service,
+            "client_id": session.client_id,
+            "address": session.address,
+            "created_at": date(session.created_at),
+            "last_used_at": date(session.last_used_at),
+            "confirmed_at": date(session.confirmed_at),
+            "expires_at": date(session.expires_at),
+        })
+    });
+    format!("{:#}\n", serde_json::Value::from_iter(sessions))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const OPENED: u64 = 1_793_491_200;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(OPENED + seconds)
+    }
+
+    fn session(account: &str, client_id: &str) -> Session {
+        Session {
+            id: "0c1fe95f4c57c2db".into(),
+            account: account.into(),
+            labels: Default::default(),
+            stamp: None,
+            service: "registry.example.com".into(),
+            client_id: client_id.into(),
+            address: "192.0.2.7".into(),
+            created_at: at(0),
+            last_used_at: at(3600),
+            confirmed_at: at(1800),
+            expires_at: at(30 * 86_400 + 3600),
+        }
+    }
+
+    #[test]
+    fn people_read_a_table() {
+        let sessions = [session("ann", "docker"), session("josé", "")];
+        let expected = "\
+ID                USER  SERVICE               CLIENT  ADDRESS    OPENED  LAST USED  EXPIRES
+0c1fe95f4c57c2db  ann   registry.example.com  docker  192.0.2.7  2h ago  1h ago     in 29d 23h
+0c1fe95f4c57c2db  josé  registry.example.com  -       192.0.2.7  2h ago  1h ago     in 29d 23h
+";
+        assert_eq!(table(&sessions, at(7200)), expected);
+        assert_eq!(table(&[], at(0)).lines().count(), 1);
+    }
+
+    #[test]
+    fn programs_read_json() {
+        let listed: serde_json::Value = serde_json::from_str(&json(&[session("a b", "\u{1b}[2J")])).unwrap();
+        let expected = serde_json::json!([{
+            "id": "0c1fe95f4c57c2db",
+            "account": "a b",
+            "service": "registry.example.com",
+            "client_id": "\u{1b}[2J",
+            "address": "192.0.2.7",
+            "created_at": "2026-11-01T00:00:00Z",
+            "last_used_at": "2026-11-01T01:00:00Z",
+            "confirmed_at": "2026-11-01T00:30:00Z",
+            "expires_at": "2026-12-01T01:00:00Z",
+        }]);
+        assert_eq!(listed, expected);
+        assert_eq!(json(&[]), "[]\n");
+    }
+
+    #[test]
+    fn no_stranger_writes_on_the_terminal() {
+        for (text, expected) in [
+            ("docker", "docker"),
+            ("a b", r#""a b""#),
+            ("\u{1b}[2J", r#""\u{1b}[2J""#),
+            ("x\u{202e}y", r#""x\u{202e}y""#),
+            ("line\nbreak", r#""line\nbreak""#),
+            ("", "-"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+}

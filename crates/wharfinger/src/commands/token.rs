@@ -1,0 +1,170 @@
+//! `wharfinger token`: one token, for scripts and tries.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth::TokenAnswer;
+use clap::{Args, ValueEnum};
+use token::{
+    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy, unix_seconds,
+};
+
+use crate::commands::key_file;
+use crate::duration::parse_duration;
+use crate::failure::Failure;
+use crate::when::When;
+
+/// Signs a token and prints it, alone, with a newline only on a terminal.
+///
+/// The flags may have one dash or two.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Private key file, PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Who issues the token: the registry's auth.token.issuer.
+    #[arg(long, default_value = "distribution-token-server")]
+    issuer: String,
+    /// The registry that it is for: its auth.token.service.
+    #[arg(long, num_args = 0..=1, default_value = "", default_missing_value = "", hide_default_value = true)]
+    service: String,
+    /// What it grants, as type:name:action,… ; repeated, or several with spaces between.
+    #[arg(long, num_args = 0..)]
+    scope: Vec<String>,
+    /// Who bears it; without, it is anonymous.
+    #[arg(long, num_args = 0..=1, default_value = "", default_missing_value = "", hide_default_value = true)]
+    username: String,
+    /// How long it is valid: 300, 5m, 24h, 30d.
+    #[arg(long, value_name = "TIME", default_value = "300", value_parser = parse_duration)]
+    expires: Duration,
+    /// When it begins: now-10s, now+1h, 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
+    not_before: When,
+    /// What its header says of the key: kid, jwk, x5c; several with commas.
+    #[arg(long, value_name = "MEMBER", default_value = "jwk", value_delimiter = ',')]
+    header: Vec<HeaderMember>,
+    /// The key's id in a kid or jwk: libtrust (registry 2) or thumbprint (registry 3).
+    #[arg(long, value_name = "KIND", default_value = "libtrust")]
+    key_id: KeyIdKind,
+    /// The key's certificate and the chain above it, PEM; for --header x5c.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Print the whole answer of a token endpoint.
+    #[arg(long)]
+    json: bool,
+}
+
+/// [`token::HeaderMember`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HeaderMember {
+    Kid,
+    Jwk,
+    X5c,
+}
+
+/// [`token::KeyIdKind`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KeyIdKind {
+    Libtrust,
+    Thumbprint,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let now = SystemClock.now();
+    let access = access(&arguments.scope)?;
+    let claims = claims(arguments, access, now)?;
+    let token = signer(arguments)?;
+    let token = token.sign(&claims).map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
+    let mut output = io::stdout().lock();
+    let printed = if arguments.json {
+        writeln!(output, "{}", answer(token, claims))
+    } else if output.is_terminal() {
+        writeln!(output, "{token}")
+    } else {
+        // Scripts put it between quotes of their own: nothing may follow it.
+        write!(output, "{token}")
+    };
+    printed.and_then(|()| output.flush()).map_err(|error| Failure::trouble("cannot print").caused_by(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn access(texts: &[String]) -> Result<Vec<Access>, Failure> {
+    let scopes = texts.iter().flat_map(|text| text.split_whitespace());
+    let scopes = scopes.map(|text| {
+        let scope = text.parse::<Scope>().map_err(|error| {
+            let failure = Failure::usage("a scope cannot be read").caused_by(&error);
+            failure.hint("write repository:library/app:pull,push or registry:catalog:*")
+        })?;
+        let actions = scope.actions.clone();
+        Ok(scope.granted(actions))
+    });
+    scopes.collect()
+}
+
+fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result<Claims, Failure> {
+    if arguments.expires.as_secs() == 0 {
+        return Err(Failure::usage("--expires is shorter than a second: such a token is never valid"));
+    }
+    let begin = arguments.not_before.resolve(now);
+    let begin = begin.ok_or_else(|| Failure::usage("--not-before is beyond what can be counted"))?;
+    let end = begin.max(now).checked_add(arguments.expires);
+    let end = end.ok_or_else(|| Failure::usage("--expires is beyond what can be counted"))?;
+    Ok(Claims {
+        issuer: arguments.issuer.clone(),
+        subject: arguments.username.clone(),
+        audience: arguments.service.clone(),
+        expires_at: unix_seconds(end),
+        not_before: unix_seconds(begin),
+        issued_at: unix_seconds(now),
+        id: token::jti(&SystemEntropy).map_err(|error| Failure::trouble("no token was made").caused_by(&error))?,
+        access,
+    })
+}
+
+fn signer(arguments: &Arguments) -> Result<Signer, Failure> {
+    let key: PrivateKey = key_file::private(&arguments.key)?;
+    let chain = arguments.certificate.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default();
+    let members: Vec<token::HeaderMember> = arguments.header.iter().copied().map(Into::into).collect();
+    let options = HeaderOptions { members: &members, key_id: arguments.key_id.into(), chain: &chain };
+    Signer::new(Arc::new(key), options).map_err(|error| {
+        Failure::usage("no token was made").caused_by(&error).hint("give the key's own certificate: --certificate FILE")
+    })
+}
+
+fn answer(token: String, claims: Claims) -> String {
+    let scopes = claims.access.into_iter().map(|access| {
+        let Access { resource_type, name, actions } = access;
+        Scope { resource_type, name, actions }.to_string()
+    });
+    let answer = TokenAnswer {
+        access_token: token.clone(),
+        token,
+        expires_in: claims.expires_at.saturating_sub(claims.issued_at),
+        issued_at: token::rfc3339(claims.issued_at),
+        scope: scopes.collect::<Vec<_>>().join(" "),
+        refresh_token: None,
+    };
+    serde_json::to_string(&answer).unwrap_or_default()
+}
+
+impl From<HeaderMember> for token::HeaderMember {
+    fn from(member: HeaderMember) -> Self {
+        match member {
+            HeaderMember::Kid => Self::Kid,
+            HeaderMember::Jwk => Self::Jwk,
+            HeaderMember::X5c => Self::X5c,
+        }
+    }
+}
+
+impl From<KeyIdKind> for token::KeyIdKind {
+    fn from(kind: KeyIdKind) -> Self {
+        match kind {
+            KeyIdKind::Libtrust => Self::Libtrust,
+            KeyIdKind::Thumbprint => Self::Thumbprint,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What is wrong with a configuration, all of it at once.
+//!
+//! A diagnostic is one line that editors and people can follow: `auth.yml:12:5: error: …`. It never shows a value that
+//! may be a secret, only where it stands.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::yaml::Position;
+
+/// Whether a configuration can be used in spite of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    Error,
+    Warning,
+}
+
+/// A place in one of the configuration's files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Location {
+    pub(crate) file: Arc<Path>,
+    pub(crate) position: Position,
+}
+
+/// One thing that is wrong, or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Diagnostic {
+    pub(crate) severity: Severity,
+    pub(crate) location: Location,
+    pub(crate) message: String,
+}
+
+/// Why a configuration cannot be used: at least one error, with the warnings, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Diagnostics {
+    found: Vec<Diagnostic>,
+    /// Every file that was looked at, those that are not there too: when one changes it is worth another try.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Diagnostics {
+    /// Sorts what was found: as `Err` when there is an error in it, as the warnings otherwise.
+    pub(super) fn settle(mut found: Vec<Diagnostic>, file: &Path, files: &[PathBuf]) -> Result<Vec<Diagnostic>, Self> {
+        // The configuration itself first, then the files that it names.
+        found.sort_by(|a, b| {
+            let other = |d: &Diagnostic| *d.location.file != *file;
+            (other(a), &a.location, a.severity).cmp(&(other(b), &b.location, b.severity))
+        });
+        found.dedup();
+        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            Err(Self { found, files: files.to_vec() })
+        } else {
+            Ok(found)
+        }
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.found.iter()
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// `FILE:LINE`, as the log and `explain` name a rule.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.position.line)
+    }
+}
+
+/// `FILE:LINE:COLUMN: error: …`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}: {}", self.location, self.location.position.column, self.severity, self.message)
+    }
+}
+
+/// One line each.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for diagnostic in &self.found {
+            write!(f, "{separator}{diagnostic}")?;
+            separator = "\n";
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// No word of the schema is half as long.
+const LONGEST_WORD: usize = 128;
+
+/// The one of `known` that `word` was most likely meant to be: at most a third of it differs.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
+    // What is written differently, but reads the same.
+    let normal = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
+    let word = normal(word);
+    let candidates = known.into_iter().map(|candidate| (distance(&word, &normal(candidate)), candidate));
+    let near = |(distance, candidate): &(usize, &str)| {
+        *distance <= candidate.len().max(3) / 3 || (word.len() > 3 && candidate.starts_with(word.as_str()))
+    };
+    candidates.filter(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be changed, added, removed or swapped with their neighbour to make `b` of `a`
+/// (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = change.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word() {
+        let keys = ["account", "actions", "comment", "match", "name"];
+        for (word, expected) in [
+            ("acount", Some("account")),
+            ("Account", Some("account")),
+            ("acction", Some("actions")),
+            ("mathc", Some("match")),
+            ("naem", Some("name")),
+            ("user", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, keys), expected, "{word}");
+        }
+        assert_eq!(nearest("real-ip-header", ["real_ip_header"]), Some("real_ip_header"));
+        assert_eq!(nearest("cert", ["certificate", "key"]), Some("certificate"));
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!((distance("", "abc"), distance("abc", ""), distance("abc", "abc")), (3, 3, 0));
+        assert_eq!((distance("abcd", "abdc"), distance("abcd", "abd"), distance("kitten", "sitting")), (1, 1, 3));
+    }
+
+    #[test]
+    fn errors_decide_and_lines_are_in_the_order_of_the_file() {
+        let file: Arc<Path> = Path::new("a.yml").into();
+        let at = |severity, file: &Arc<Path>, line, message: &str| Diagnostic {
+            severity,
+            location: Location { file: Arc::clone(file), position: Position { line, column: 1 } },
+            message: message.to_owned(),
+        };
+        let other: Arc<Path> = Path::new("a.htpasswd").into();
+        let warning = at(Severity::Warning, &file, 9, "w");
+        assert_eq!(Diagnostics::settle(vec![warning.clone()], &file, &[]), Ok(vec![warning.clone()]));
+        let found = vec![at(Severity::Error, &other, 1, "o"), warning, at(Severity::Error, &file, 3, "e")];
+        let told = Diagnostics::settle(found, &file, &[]).unwrap_err();
+        assert_eq!(told.to_string(), "a.yml:3:1: error: e\na.yml:9:1: warning: w\na.htpasswd:1:1: error: o");
+    }
+}

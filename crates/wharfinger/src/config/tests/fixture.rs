@@ -1,0 +1,101 @@
+//! A folder with keys and other files, and configurations read in it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ::token::{CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+
+use crate::config::{Diagnostics, Loaded, load_with};
+
+/// When the tests take place; `old.pem` has expired by then.
+pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+/// The sections that a case may leave to one `@` line each.
+const SECTIONS: [(&str, &str); 4] = [
+    ("@server", "server: {addr: \"127.0.0.1:5001\"}"),
+    ("@token", "token: {issuer: I, expiration: 900, key: \"{{dir}}/ec.key\", certificate: \"{{dir}}/ec.pem\"}"),
+    ("@users", "users: {ann: {password: \"$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\"}}"),
+    ("@acl", "acl: [{match: {account: ann}, actions: [\"*\"]}]"),
+];
+
+pub(super) struct Fixture(tempfile::TempDir);
+
+impl Fixture {
+    /// A folder with `ec`, `rsa`, `ed` and `old`, each a `.key` and its `.pem`, and files that are wrong.
+    pub(super) fn new() -> Self {
+        let fixture = Self(tempfile::tempdir().unwrap());
+        let year = Duration::from_secs(365 * 86_400);
+        let rsa = KeyKind::Rsa { bits: 2048 };
+        for (name, kind, not_after) in [
+            ("ec", KeyKind::P256, NOW + year),
+            ("rsa", rsa, NOW + year),
+            ("ed", KeyKind::Ed25519, NOW + year),
+            ("old", KeyKind::P256, NOW - year),
+        ] {
+            let request = CertificateRequest {
+                common_name: name.to_owned(),
+                hosts: vec!["localhost".to_owned()],
+                addresses: Vec::new(),
+                not_before: UNIX_EPOCH + NOW - 2 * year,
+                not_after: UNIX_EPOCH + not_after,
+                authority: false,
+            };
+            let key = PrivateKey::generate(kind).unwrap();
+            let certificate = request.self_signed(&key, &SystemEntropy).unwrap();
+            fixture.write(&format!("{name}.key"), &key.to_pkcs8_pem().unwrap());
+            fixture.write(&format!("{name}.pem"), &certificate.to_pem());
+        }
+        fixture.write("issuer", "From a file\r\n");
+        fixture.write("hash", "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n");
+        fixture.write("htpasswd", "# comment\nbob:$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n");
+        fixture.write("bad.htpasswd", "bob\n\neve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n");
+        fixture.write("program", "#!/bin/sh\n");
+        fs::set_permissions(fixture.path().join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        fixture
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Reads a configuration, `@` lines and `{{dir}}` replaced.
+    pub(super) fn load(&self, text: &str) -> Result<Loaded, Diagnostics> {
+        let mut lines = Vec::new();
+        for line in text.split('\n') {
+            lines.push(SECTIONS.iter().find(|(short, _)| *short == line).map_or(line, |(_, section)| section));
+        }
+        self.write("c.yml", &lines.join("\n").replace("{{dir}}", &self.path().display().to_string()));
+        load_with(&self.path().join("c.yml"), environment, UNIX_EPOCH + NOW)
+    }
+
+    /// What is said about a configuration, the folder's own path left out.
+    pub(super) fn findings(&self, text: &str) -> String {
+        let found = match self.load(text) {
+            Ok(loaded) => loaded.warnings.iter().map(|warning| format!("{warning}\n")).collect(),
+            Err(wrong) => format!("{wrong}\n"),
+        };
+        found.replace(&format!("{}/", self.path().display()), "")
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.path().join(name), content).unwrap();
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "ISSUER" => "From the environment",
+        "EXPIRATION" => "600",
+        "PATH" => "/usr/bin:/bin",
+        "STATE_DIRECTORY" => "/var/lib/here",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// The moment `seconds` after 1970.
+pub(super) fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}

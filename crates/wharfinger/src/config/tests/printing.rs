@@ -1,0 +1,51 @@
+//! `check --print`: what is in effect, readable by people and by this program again.
+
+use super::fixture::Fixture;
+
+const FULL: &str = r#"server:
+  addr: [":5001", "/run/w.sock"]
+  certificate: "{{dir}}/ec.pem"
+  key: "{{dir}}/ec.key"
+  path_prefix: /auth
+  real_ip_header: X-Forwarded-For
+  real_ip_pos: -1
+  trusted_proxies: [10.0.0.0/8, "::1"]
+  hsts: true
+  public_url: https://auth.example.com/
+  log: {level: debug, format: json}
+token:
+  issuer: "I \"quoted\""
+  expiration: 900
+  keys: [{key: "{{dir}}/rsa.key", certificate: "{{dir}}/rsa.pem", not_after: 2030-01-01}, {key: "{{dir}}/ed.key"}]
+  header: [kid, jwk]
+  services: {"a: b": {header: x5c}}
+users_htpasswd: "{{dir}}/htpasswd"
+acl:
+  - match: {account: "/^(.+)$/", name: "${account:1}/*", ip: 10.0.0.0/8, labels: {g: "a*"}}
+    actions: [pull, push]
+    comment: "a \\d 'b'\n"
+  - match: {}
+    actions: []
+acl_quote_labels: on
+ext_authz: {command: "{{dir}}/program", args: ["-c", exit 1], concurrency: 3}
+refresh_tokens: {}
+login: {parallel: 3, per_account: off}
+"#;
+
+#[test]
+fn what_is_printed_means_the_same() {
+    let fixture = Fixture::new();
+    let printed = fixture.load(FULL).unwrap().config.to_string();
+    let again = fixture.load(&printed).unwrap_or_else(|wrong| panic!("{wrong}\n{printed}")).config.to_string();
+    assert_eq!(printed, again);
+    let printed = printed.replace(&fixture.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
+fn passwords_are_not_printed() {
+    let fixture = Fixture::new();
+    let printed = fixture.load("@server\n@token\n@users\n@acl\n").unwrap().config.to_string();
+    assert!(printed.contains("users:\n  \"ann\": {password: (hidden)}\n"), "{printed}");
+    assert!(!printed.contains("$2y$"));
+}

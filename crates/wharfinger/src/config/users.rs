@@ -1,0 +1,88 @@
+//! The section `users` and the file of `users_htpasswd`.
+
+use std::path::PathBuf;
+
+use identity::{Account, Accounts, htpasswd};
+use policy::Labels;
+
+use super::section::Section;
+use super::setting::Setting;
+
+/// The accounts of an htpasswd file.
+#[derive(Clone, Debug)]
+pub(crate) struct Htpasswd {
+    pub(crate) accounts: Accounts,
+    pub(crate) path: PathBuf,
+}
+
+/// Reads the accounts; an empty mapping knows nobody.
+pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
+    let entries = users.entries()?;
+    let mut accounts = Accounts::default();
+    for (entry, setting) in &entries {
+        if setting.is_null() {
+            let message = format!(
+                "users.{0}: a user with nothing behind the colon is unknown; write `{0}: {{}}` for one without a password",
+                entry.key
+            );
+            setting.context.warn(entry.position, message);
+            continue;
+        }
+        let Some(account) = setting.section(read_account) else { continue };
+        if account.passwords.is_empty() && !entry.key.is_empty() {
+            let message = format!("users.{0}: anybody may log in as {0}, who has no password", entry.key);
+            setting.context.warn(entry.position, message);
+        }
+        setting.checked(accounts.add(entry.key.clone(), account));
+    }
+    Some(accounts)
+}
+
+/// Reads an htpasswd file.
+pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<Htpasswd> {
+    let file = root.path("users_htpasswd")?;
+    let text = String::from_utf8(file.read()?).map_err(|_| format!("{} is not UTF-8", file.path.display()));
+    match htpasswd::parse(&file.setting.checked(text)?) {
+        Ok(accounts) => Some(Htpasswd { accounts, path: file.path }),
+        Err(errors) => {
+            for error in errors {
+                file.setting.context.error_in(&file.path, error.line, error.error.to_string());
+            }
+            None
+        }
+    }
+}
+
+fn read_account(user: &mut Section<'_>) -> Option<Account> {
+    let passwords = match user.setting("password").filter(Setting::is_sequence) {
+        Some(list) => read_passwords(&list),
+        None => {
+            let password = user.parse("password", str::parse);
+            // A password that cannot be read must not become none, which would let everybody in.
+            let is_missing = !user.has("password") && !user.has("password_file");
+            if is_missing { Some(Vec::new()) } else { password.map(|hash| vec![hash]) }
+        }
+    };
+    let labels = user.setting("labels").map(|labels| read_labels(&labels));
+    Some(Account { passwords: passwords?, labels: labels.unwrap_or_default() })
+}
+
+fn read_passwords(list: &Setting<'_>) -> Option<Vec<identity::PasswordHash>> {
+    let items = list.items()?;
+    if items.is_empty() {
+        list.error("the list is empty; remove it to let anybody in, or the user to let nobody in");
+        return None;
+    }
+    // All are read before one can fail, so all that is wrong is told.
+    let hashes: Vec<_> = items.iter().map(|item| item.parse(str::parse)).collect();
+    hashes.into_iter().collect()
+}
+
+fn read_labels(labels: &Setting<'_>) -> Labels {
+    let entries = labels.entries().unwrap_or_default();
+    let read = |(entry, values): &(&super::yaml::Entry, Setting<'_>)| {
+        let values = if values.is_null() { Some(Vec::new()) } else { values.texts() };
+        Some((entry.key.clone(), values?))
+    };
+    entries.iter().filter_map(read).collect()
+}

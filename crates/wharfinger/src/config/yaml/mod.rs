@@ -1,0 +1,67 @@
+//! YAML as the configuration needs it: a tree that knows where each value stands in its file.
+//!
+//! `docker_auth` reads its file with Go's yaml.v2, which is YAML 1.1 with a few habits of its own; a file that was
+//! written for it must mean the same here. So plain scalars keep their text until somebody asks for a number or a
+//! boolean ([`Scalar`]), `<<` merges in the order of the file, and what a merge repeats is settled by the reader, who
+//! knows whether a mapping is a set of settings (merged) or of names (replaced). Keys written twice are refused: there
+//! the last one won, or both were mixed.
+
+mod read;
+mod scalar;
+
+pub(super) use self::read::read;
+pub(super) use self::scalar::{Plain, Scalar};
+
+/// A place in the file; both count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) position: Position,
+}
+
+/// What stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Nothing, `~` or `null`.
+    Null,
+    Scalar(Scalar),
+    Sequence(Vec<Node>),
+    /// In the order of the file, merged entries at the place of their `<<`; of entries with the same key the later one
+    /// counts more.
+    Mapping(Vec<Entry>),
+}
+
+/// A key with its value; the key `null` is the empty text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) position: Position,
+    pub(super) value: Node,
+}
+
+impl Node {
+    pub(super) fn is_mapping(&self) -> bool {
+        matches!(self.value, Value::Mapping(_))
+    }
+
+    /// What stands there, in a reader's words.
+    pub(super) fn describe(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Scalar(scalar) => match scalar.plain() {
+                Some(Plain::Bool(_)) => "a boolean",
+                Some(Plain::Integer(_) | Plain::Float(_)) => "a number",
+                Some(Plain::Text) | None => "a text",
+            },
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+        }
+    }
+}

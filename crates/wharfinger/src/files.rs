@@ -1,0 +1,106 @@
+//! Files that commands read and write: read within bounds, written whole or not at all, never over another.
+
+use std::fs::Permissions;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// More than any bundle, key set or token is long.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Its owner only: keys.
+    Owner,
+    /// Everybody: certificates.
+    Everybody,
+}
+
+/// The text of a file. Bytes that are no text are replaced: a PEM file may hold remarks in any encoding.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let file = std::fs::File::open(path);
+    let text = file.and_then(bounded);
+    text.map_err(|error| {
+        let failure = Failure::usage(format!("cannot read {}", path.display())).caused_by(&error);
+        if error.kind() == ErrorKind::PermissionDenied {
+            failure.hint("run as the user who owns the file")
+        } else {
+            failure
+        }
+    })
+}
+
+/// The text of standard input.
+pub(crate) fn read_standard_input() -> Result<Zeroizing<String>, Failure> {
+    bounded(io::stdin().lock()).map_err(|error| Failure::trouble("cannot read standard input").caused_by(&error))
+}
+
+/// Writes a new file. It appears under its name with its whole content, or not at all.
+pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failure> {
+    let mode = match readers {
+        Readers::Owner => 0o600,
+        Readers::Everybody => 0o644,
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder);
+    let written = written.and_then(|mut file| {
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path).map_err(|error| error.error)
+    });
+    match written {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(error) => Err(Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error)),
+    }
+}
+
+/// Fails when `path` is there already: said before the work that would be lost.
+pub(crate) fn must_be_new(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("{} exists already and is not overwritten", path.display()))
+        .hint("choose another name, or move the old file away first")
+}
+
+fn bounded(from: impl Read) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {LARGEST} bytes")));
+    }
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_and_keys_are_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.key");
+        must_be_new(&path).unwrap();
+        write_new(&path, b"one", Readers::Owner).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let error = write_new(&path, b"two", Readers::Owner).unwrap_err().to_string();
+        assert!(error.contains("exists already and is not overwritten"), "{error}");
+        assert!(must_be_new(&path).is_err());
+        assert_eq!(read(&path).unwrap().as_str(), "one");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn reading_is_bounded() {
+        let error = bounded(io::repeat(b'a')).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert_eq!(bounded(&b"caf\xe9"[..]).unwrap().as_str(), "caf\u{fffd}");
+    }
+}

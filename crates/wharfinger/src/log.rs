@@ -1,0 +1,208 @@
+//! Where the log goes and in what form.
+//!
+//! Lines are written by a thread of their own: a slow disk or a stopped pipe must not hold up an answer. What cannot be
+//! written for too long is dropped, and the next line that can be says how much.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use tracing::Level;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, filter::LevelFilter};
+
+use crate::failure::Failure;
+
+/// How many bytes of lines may wait to be written.
+const MAX_WAITING: usize = 8 << 20;
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// What a log is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) level: Level,
+    pub(crate) format: Format,
+    /// Whether lines go to standard error.
+    pub(crate) stderr: bool,
+    /// A folder in which `wharfinger.log` is appended to.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Keeps the log going; when it is dropped, what waits is written.
+pub(crate) struct Log {
+    queue: Arc<Queue>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Log {
+    /// Starts the log and makes it the one that every crate of the program writes to.
+    pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
+        let mut sinks = Sinks { stderr: settings.stderr, file: None };
+        if let Some(folder) = &settings.folder {
+            let path = folder.join("wharfinger.log");
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            let file = file.map_err(|error| {
+                Failure::usage(format!("cannot open the log file {}", path.display())).caused_by(&error)
+            })?;
+            sinks.file = Some(file);
+        }
+        let queue = Arc::new(Queue::default());
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(Arc::clone(&queue)));
+        let layer = match settings.format {
+            Format::Text => layer.boxed(),
+            Format::Json => layer.json().flatten_event(true).boxed(),
+        };
+        let level = LevelFilter::from_level(settings.level);
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(level));
+        tracing::subscriber::set_global_default(subscriber)
+            .map_err(|error| Failure::trouble("cannot start the log").caused_by(&error))?;
+        let writer = {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(&mut sinks))
+        };
+        let writer = writer.map_err(|error| Failure::trouble("cannot start the log's thread").caused_by(&error))?;
+        Ok(Self { queue, writer: Some(writer) })
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(writer) = self.writer.take() {
+            // Its panic would have nowhere to go.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Lines on their way to the writer.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    dropped: u64,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&self, line: &[u8]) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.len() + line.len() > MAX_WAITING {
+            waiting.dropped += 1;
+            return;
+        }
+        // A writer that is busy looks again by itself before it sleeps.
+        let was_empty = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if was_empty {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.arrived.notify_one();
+    }
+
+    fn write_to(&self, sinks: &mut Sinks) {
+        let mut lines = Vec::new();
+        loop {
+            let dropped;
+            {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                while waiting.lines.is_empty() && waiting.dropped == 0 && !waiting.closed {
+                    waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                std::mem::swap(&mut lines, &mut waiting.lines);
+                dropped = std::mem::take(&mut waiting.dropped);
+                if lines.is_empty() && dropped == 0 {
+                    return;
+                }
+            }
+            sinks.write(&lines);
+            if dropped > 0 {
+                sinks.write(format!("the log could not keep up: {dropped} lines are lost\n").as_bytes());
+            }
+            lines.clear();
+        }
+    }
+}
+
+struct Sinks {
+    stderr: bool,
+    file: Option<File>,
+}
+
+impl Sinks {
+    /// Writes where it can: a log that cannot be written has no place to say so.
+    fn write(&mut self, lines: &[u8]) {
+        if self.stderr {
+            let _ = io::stderr().write_all(lines);
+        }
+        if let Some(file) = &mut self.file {
+            let _ = file.write_all(lines);
+        }
+    }
+}
+
+/// Gives each event a place to be written to.
+struct Lines(Arc<Queue>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Queue;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        &self.0
+    }
+}
+
+/// The formatter hands over whole lines, one call each.
+impl Write for &Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_is_counted() {
+        let queue = Queue::default();
+        let line = vec![b'x'; MAX_WAITING / 2];
+        for _ in 0..4 {
+            queue.push(&line);
+        }
+        queue.close();
+        let path = std::env::temp_dir().join(format!("wharfinger-log-{}", std::process::id()));
+        let mut sinks = Sinks { stderr: false, file: Some(File::create(&path).unwrap()) };
+        queue.write_to(&mut sinks);
+        let written = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(written.len(), MAX_WAITING + "the log could not keep up: 2 lines are lost\n".len());
+        assert!(written.ends_with("2 lines are lost\n"));
+    }
+}

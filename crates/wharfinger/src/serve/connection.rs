@@ -1,0 +1,136 @@
+//! One connection from its handshake to its end, and every deadline on the way.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::listen::Stream;
+use super::live::Live;
+
+/// How long a connection that is told to end may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What every connection shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// What is configured now; a request takes what is current when it arrives and keeps it to its end.
+    pub(super) live: Arc<arc_swap::ArcSwap<Live>>,
+    /// Turns true when the server is to end.
+    pub(super) ending: watch::Receiver<bool>,
+}
+
+/// Serves `stream` until either side ends it.
+pub(super) async fn serve(shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
+    let live = shared.live.load_full();
+    let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), peer).await };
+    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+    match timeout(live.limits.request_timeout, handshake).await {
+        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer).await,
+        Ok(Err(error)) => tracing::debug!(%error, ?peer, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
+    }
+}
+
+async fn http<I>(mut shared: Shared, io: I, peer: Option<IpAddr>)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let limits = shared.live.load().limits.clone();
+    let activity = Arc::new(Activity::new());
+    let service = {
+        let (live, activity) = (Arc::clone(&shared.live), Arc::clone(&activity));
+        service_fn(move |request: Request<Incoming>| {
+            let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
+            async move {
+                let answer: Response<Full<Bytes>> = live.token_server.respond(peer, request).await;
+                drop(busy);
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        })
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
+    builder.http1().max_buf_size(limits.header.max(8 * 1024));
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+    builder.http2().max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let result = loop {
+        tokio::select! {
+            result = connection.as_mut() => break result,
+            () = sleep_until(activity.quiet_until(limits.idle_timeout)), if activity.is_quiet() => {
+                if Instant::now() >= activity.quiet_until(limits.idle_timeout) {
+                    connection.as_mut().graceful_shutdown();
+                    break timeout(FAREWELL, connection).await.unwrap_or(Ok(()));
+                }
+            }
+            () = ended(&mut shared.ending) => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, ?peer, "a connection ended in an error");
+    }
+}
+
+/// Returns when the server is to end.
+async fn ended(ending: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = ending.wait_for(|ending| *ending).await;
+}
+
+/// How many requests a connection has under way, and since when it has none.
+struct Activity {
+    began: Instant,
+    under_way: AtomicUsize,
+    /// Milliseconds after `began`.
+    last_end: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { began: Instant::now(), under_way: AtomicUsize::new(0), last_end: AtomicU64::new(0) }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) == 0
+    }
+
+    /// When a connection that stays quiet has been so for `idle`.
+    fn quiet_until(&self, idle: Duration) -> Instant {
+        self.began + Duration::from_millis(self.last_end.load(Ordering::Acquire)) + idle
+    }
+}
+
+/// One request under way; its end is noted when this is dropped, however it ends.
+struct Busy(Arc<Activity>);
+
+impl Busy {
+    fn new(activity: Arc<Activity>) -> Self {
+        activity.under_way.fetch_add(1, Ordering::AcqRel);
+        Self(activity)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let elapsed = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_end.store(elapsed, Ordering::Release);
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}

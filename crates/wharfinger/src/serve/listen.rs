@@ -1,0 +1,118 @@
+//! Sockets: one for each address of the configuration.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+
+use crate::config::Listen;
+use crate::failure::Failure;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A socket that takes connections.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// What a connection is read from and written to.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Listener {
+    pub(super) async fn bind(listen: &Listen) -> Result<Self, Failure> {
+        match listen {
+            Listen::Unix(path) => {
+                let listener = bind_unix(path).map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
+                Ok(Self::Unix(listener, SocketFile(path.clone())))
+            }
+            Listen::Tcp(tcp) => {
+                let listener = bind_tcp(tcp).await.map_err(|error| cannot_listen(&tcp.to_string(), &error))?;
+                Ok(Self::Tcp(listener))
+            }
+        }
+    }
+
+    /// The next connection, and the address of its other end (none: a Unix socket).
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Some(peer.ip())))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), None))
+            }
+        }
+    }
+
+    /// The address that is listened on, with the port that the system chose for port 0.
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or_else(|error| error.to_string(), |a| a.to_string()),
+            Self::Unix(_, file) => file.0.display().to_string(),
+        }
+    }
+}
+
+/// A Unix socket's file, removed when its listener ends.
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Left behind it does no harm: the next start removes it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn cannot_listen(address: &str, error: &io::Error) -> Failure {
+    let failure = Failure::trouble(format!("cannot listen on {address}")).caused_by(error);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            failure.hint("another program has this address: stop it, or choose another in server.addr")
+        }
+        io::ErrorKind::PermissionDenied => {
+            failure.hint("choose a port above 1023 in server.addr, or grant the program CAP_NET_BIND_SERVICE")
+        }
+        io::ErrorKind::AddrNotAvailable => failure.hint("server.addr names an address that this machine does not have"),
+        _ => failure,
+    }
+}
+
+async fn bind_tcp(tcp: &crate::config::TcpAddress) -> io::Result<TcpListener> {
+    let mut last = None;
+    for address in tcp.resolve().await? {
+        match bind_address(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host name has no address")))
+}
+
+fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for the last connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Binds `path`; a socket there that nobody listens on any more is removed first.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket && StdUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
+}

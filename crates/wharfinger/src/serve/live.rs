@@ -1,0 +1,174 @@
+//! What is in force: the servers that a configuration makes, swapped as a whole when it changes.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use auth::sessions::Sessions;
+use auth::{AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer};
+use database::Database;
+use identity::process::Program;
+use identity::{
+    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
+};
+use rustls::ServerConfig;
+use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
+
+use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
+use crate::failure::Failure;
+
+/// The application protocols offered over TLS, the preferred one first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Everything that one configuration makes.
+pub(super) struct Live {
+    pub(super) token_server: TokenServer,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) limits: Limits,
+    guard: Arc<Guard>,
+    workers: Arc<Workers>,
+}
+
+/// What stays when the configuration changes.
+pub(super) struct Lasting {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    database: Option<Database>,
+}
+
+impl Lasting {
+    /// Opens what `config` names.
+    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+        let open = |database: &crate::config::Database| {
+            Database::open_exclusive(&database.location).map_err(|error| {
+                Failure::trouble("cannot open the database").caused_by(&error).hint("database.url says where it lies")
+            })
+        };
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            database: config.database.as_ref().map(open).transpose()?,
+        })
+    }
+}
+
+impl Live {
+    /// What `config` makes. Failed logins go on being counted where `before` counted them at the same rates; remembered
+    /// logins are forgotten.
+    pub(super) fn new(config: &Config, lasting: &Lasting, before: Option<&Self>) -> Result<Self, Failure> {
+        let tls = config.server.tls.as_ref().map(|tls| tls.server_config(&PROTOCOLS)).transpose();
+        let tls = tls.map_err(|error| Failure::usage("server.certificate cannot be used for TLS").caused_by(&error))?;
+        let guard = guard(&config.login, lasting, before)?;
+        let workers = workers(config.login.parallel, before);
+        let token_server = TokenServer::new(Settings {
+            issuer: config.token.issuer.clone(),
+            default: service(&config.token, &config.token.options)?,
+            services: services(&config.token)?,
+            not_before_skew: config.token.not_before_skew,
+            keys: published(&config.token),
+            path_prefix: config.server.path_prefix.clone(),
+            hsts: config.server.hsts.clone(),
+            address: AddressRule {
+                header: config.server.real_ip_header.clone(),
+                position: config.server.real_ip_pos,
+                trusted: config.server.trusted_proxies.clone(),
+            },
+            login: login(config, lasting, Arc::clone(&guard), &workers)?,
+            authorizers: authorizers(config),
+            rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
+            sessions: sessions(config, lasting),
+            body_limit: config.server.limits.body,
+            body_timeout: config.server.limits.request_timeout,
+            clock: Arc::clone(&lasting.clock),
+            entropy: Arc::clone(&lasting.entropy),
+        });
+        let token_server = token_server.map_err(|error| no_entropy(&error))?;
+        Ok(Self { token_server, tls: tls.map(Arc::new), limits: config.server.limits.clone(), guard, workers })
+    }
+}
+
+fn no_entropy(error: &token::EntropyError) -> Failure {
+    Failure::trouble("the server needs randomness").caused_by(error)
+}
+
+fn guard(rates: &identity::Settings, lasting: &Lasting, before: Option<&Live>) -> Result<Arc<Guard>, Failure> {
+    let (per_address, per_account) = (rates.per_address, rates.per_account);
+    match before {
+        Some(live) if live.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&live.guard)),
+        _ => Guard::new(per_address, per_account, Arc::clone(&lasting.clock), lasting.entropy.as_ref())
+            .map(Arc::new)
+            .map_err(|error| no_entropy(&error)),
+    }
+}
+
+fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<Workers> {
+    match before {
+        Some(live) if live.workers.parallel() == parallel.get() => Arc::clone(&live.workers),
+        _ => Arc::new(Workers::new(parallel)),
+    }
+}
+
+fn login(config: &Config, lasting: &Lasting, guard: Arc<Guard>, workers: &Arc<Workers>) -> Result<Login, Failure> {
+    let tables = [config.users.as_ref(), config.htpasswd.as_ref().map(|file| &file.accounts)];
+    let tables = || tables.into_iter().flatten();
+    let accounts = tables().flat_map(|accounts| accounts.iter().map(|(_, account): (&str, &Account)| account));
+    let verifier = Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts));
+    let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
+    for accounts in tables() {
+        chain.push(Box::new(StaticUsers::new(accounts.clone(), Arc::clone(&verifier))));
+    }
+    if let Some(process) = &config.ext_auth {
+        chain.push(Box::new(ExtAuth::new(program(process), Arc::clone(&verifier))));
+    }
+    let remembered = Remembered::new(config.login.remember, Arc::clone(&lasting.clock), lasting.entropy.as_ref());
+    let remembered = remembered.map_err(|error| no_entropy(&error))?;
+    Ok(Login::new(Chain::new(chain), remembered, guard, verifier))
+}
+
+fn program(process: &Process) -> Program {
+    Program::new(&process.command, &process.args, process.timeout, process.concurrency)
+}
+
+fn authorizers(config: &Config) -> Vec<Authorizer> {
+    let acl = config.acl.as_ref().map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
+    let ext_authz = config.ext_authz.as_ref().map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
+    acl.into_iter().chain(ext_authz).collect()
+}
+
+/// Where each rule stands: `auth.yml:31`.
+fn rule_origins(rules: &Rules) -> Vec<String> {
+    let origin = |location: &crate::config::Location| {
+        let file = location.file.file_name().unwrap_or(location.file.as_os_str());
+        format!("{}:{}", file.display(), location.position.line)
+    };
+    rules.locations.iter().map(origin).collect()
+}
+
+fn sessions(config: &Config, lasting: &Lasting) -> Option<Sessions> {
+    let database = lasting.database.clone()?;
+    let tokens = config.refresh_tokens.as_ref()?;
+    Some(Sessions::new(database, tokens.policy(), Arc::clone(&lasting.entropy)))
+}
+
+/// The first key signs.
+fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
+    let signing = token.keys.first().ok_or_else(|| Failure::usage("token has no key to sign with"))?;
+    let header = HeaderOptions { members: &options.header, key_id: options.key_id, chain: &signing.chain };
+    let signer = Signer::new(Arc::clone(&signing.key), header)
+        .map_err(|error| Failure::usage("token.header cannot be made").caused_by(&error))?;
+    Ok(ServiceSettings { signer: Arc::new(signer), expiration: options.expiration })
+}
+
+fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> {
+    token.services.iter().map(|(name, options)| Ok((name.clone(), service(token, options)?))).collect()
+}
+
+/// Every key under both of its ids, for a registry reads either.
+fn published(token: &Token) -> Vec<PublishedKey> {
+    let both = |signing: &SigningKey| {
+        let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
+        [KeyIdKind::Libtrust, KeyIdKind::Thumbprint]
+            .map(|kind| PublishedKey { jwk: jwk.clone().with_id(kind), not_after })
+    };
+    token.keys.iter().flat_map(both).collect()
+}

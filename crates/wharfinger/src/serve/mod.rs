@@ -1,0 +1,148 @@
+//! `serve`: the sockets, the connections, the reload and the end.
+
+mod connection;
+mod files;
+mod listen;
+mod live;
+mod reload;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::config::{self, Loaded};
+use crate::failure::Failure;
+use crate::log::{self, Log};
+
+use self::connection::Shared;
+use self::listen::Listener;
+use self::live::{Lasting, Live};
+
+/// How long requests under way may take to end after the server was told to.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What the command line says of the log; what it does not say, the configuration does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogOverrides {
+    pub(crate) level: Option<tracing::Level>,
+    pub(crate) folder: Option<std::path::PathBuf>,
+    /// Whether lines go to a file only.
+    pub(crate) no_stderr: bool,
+}
+
+/// Runs the servers that the file at `path` configures, until they are told to end.
+pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Failure> {
+    let loaded = config::load(path).map_err(|diagnostics| {
+        Failure::usage(format!("the configuration is wrong, nothing was started\n{diagnostics}"))
+            .hint(format!("`wharfinger check {}` says the same without starting", path.display()))
+    })?;
+    let settings = log::Settings {
+        level: overrides.level.unwrap_or(loaded.config.server.log.level),
+        format: loaded.config.server.log.format,
+        stderr: !overrides.no_stderr,
+        folder: overrides.folder,
+    };
+    let _log = Log::start(&settings)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let result = runtime.block_on(serve(path, loaded));
+    // A verification that still runs in a thread of its own has nobody left to tell.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
+    let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let mut end_signals = EndSignals::new().map_err(no_signals)?;
+    let lasting = Lasting::open(&loaded.config)?;
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
+    let mut listeners = Vec::new();
+    for listen in &loaded.config.server.listen {
+        listeners.push(Listener::bind(listen).await?);
+    }
+    let (end, ending) = watch::channel(false);
+    let shared = Shared { live: Arc::clone(&live), ending };
+    let permits = loaded.config.server.limits.connections;
+    let connections = Arc::new(Semaphore::new(permits));
+    let mut tasks = JoinSet::new();
+    let scheme = if live.load().tls.is_some() { "https" } else { "http" };
+    for listener in listeners {
+        tracing::info!(address = listener.address(), scheme, "listening");
+        tasks.spawn(accept(listener, shared.clone(), Arc::clone(&connections)));
+    }
+    let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reloader.reload("SIGHUP").await,
+            () = reloader.changed() => reloader.reload("a file changed").await,
+            () = end_signals.next() => break,
+        }
+    }
+    tracing::info!("ending: requests under way go on to their end");
+    // Nothing new comes in; what is there ends.
+    tasks.shutdown().await;
+    let _ = end.send(true);
+    let all = u32::try_from(permits).unwrap_or(u32::MAX);
+    tokio::select! {
+        _ = connections.acquire_many(all) => tracing::info!("ended"),
+        () = tokio::time::sleep(GRACE) => {
+            tracing::warn!(seconds = GRACE.as_secs(), "ended: some requests took too long and were cut off");
+        }
+        () = end_signals.next() => tracing::warn!("ended at once: requests under way were cut off"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes connections for as long as there is room for more.
+async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    connection::serve(shared, stream, peer).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                // Most are the other side's; those of ours (no file descriptors left) need time to pass.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// The signals that end the server.
+struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl EndSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Returns at the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A new configuration while the server runs.
+//!
+//! A good one replaces the old at once: requests under way end under the one they began with, connections stay. A bad
+//! one is told to the log, once, and the old one stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::files::Look;
+use super::live::{Lasting, Live};
+use crate::config::{self, Config, Database, Listen, Loaded};
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Watches the configuration's files and puts new ones into force.
+pub(super) struct Reloader {
+    path: PathBuf,
+    look: Look,
+    live: Arc<ArcSwap<Live>>,
+    lasting: Lasting,
+    listen: Vec<Listen>,
+    database: Option<Database>,
+}
+
+impl Reloader {
+    pub(super) fn new(path: &Path, loaded: Loaded, live: Arc<ArcSwap<Live>>, lasting: Lasting) -> Self {
+        let look = Look::at(&loaded.files);
+        let Config { server, database, .. } = loaded.config;
+        Self { path: path.to_owned(), look, live, lasting, listen: server.listen, database }
+    }
+
+    /// Returns when a file is not what it was, and has stopped changing.
+    pub(super) async fn changed(&mut self) {
+        let mut last = self.look.clone();
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let now = last.again();
+            if now == last && now != self.look {
+                return;
+            }
+            last = now;
+        }
+    }
+
+    /// Reads everything again and puts it into force if it is good.
+    pub(super) async fn reload(&mut self, why: &'static str) {
+        // Taken before the files are read: what changes meanwhile is a change still to come.
+        self.look = self.look.again();
+        let path = self.path.clone();
+        let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(diagnostics)) => {
+                tracing::error!(why, "the new configuration is wrong, the old one stays in force\n{diagnostics}");
+                self.look = self.look.widened(&diagnostics.files);
+                return;
+            }
+            Err(error) => {
+                tracing::error!(why, %error, "the configuration could not be read, the old one stays in force");
+                return;
+            }
+        };
+        let live = match Live::new(&loaded.config, &self.lasting, Some(&self.live.load())) {
+            Ok(live) => live,
+            Err(failure) => {
+                tracing::error!(why, %failure, "the new configuration cannot be used, the old one stays in force");
+                return;
+            }
+        };
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        if loaded.config.server.listen != self.listen {
+            tracing::warn!("server.addr has changed: new addresses are listened on after a restart");
+        }
+        if loaded.config.database != self.database {
+            tracing::warn!("the database has changed: it is opened after a restart");
+        }
+        self.look = self.look.narrowed(&loaded.files);
+        self.live.store(Arc::new(live));
+        tracing::info!(why, "the new configuration is in force");
+    }
+}

@@ -1,0 +1,99 @@
+//! How connections and the server itself begin and end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use peers::{Certificate, KeyKind, Server};
+use tempfile::TempDir;
+
+use crate::wire::Connection;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+const BOB: [(&str, &str); 1] = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
+
+/// A configuration with an anonymous user, `limits`, and a program that lets everybody in once the file `go` is there.
+fn config(folder: &TempDir, limits: &str) -> String {
+    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let [script, go, began] = ["auth.sh", "go", "began"].map(|name| folder.path().join(name));
+    let text = format!(
+        "#!/bin/sh\ncat > /dev/null\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.02; done\n",
+        began.display(),
+        go.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    format!(
+        "server: {{addr: '@addr@', limits: {limits}}}\ntoken: {{issuer: i, expiration: 900, certificate: {}, key: {}}}\n\
+         users: {{'': {{}}}}\nacl: [{{match: {{}}, actions: [pull]}}]\next_auth: {{command: {}}}\n",
+        pair.certificate.display(),
+        pair.key.display(),
+        script.display()
+    )
+}
+
+fn wait_for(path: &Path) {
+    while !path.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn connections_wait_for_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Path::new(PROGRAM), &config(&folder, "{connections: 2}"));
+    let address = server.host_port();
+    let mut inside = [Connection::open(&address), Connection::open(&address)];
+    for connection in &mut inside {
+        assert_eq!(connection.request("GET", "/auth", &[], None).status, 200);
+    }
+    let (answered, answer) = mpsc::channel();
+    let third = std::thread::spawn(move || {
+        let status = Connection::open(&address).request("GET", "/auth", &[], None).status;
+        answered.send(status).unwrap();
+    });
+    assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "there is no room for a third");
+    drop(inside);
+    assert_eq!(answer.recv_timeout(Duration::from_secs(30)), Ok(200));
+    third.join().unwrap();
+}
+
+#[test]
+fn the_end_waits_for_answers_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{}"));
+    let address = server.host_port();
+    let mut idle = Connection::open(&address);
+    assert_eq!(idle.request("GET", "/auth", &[], None).status, 200);
+    let waiting = std::thread::spawn(move || Connection::open(&address).request("GET", "/auth", &BOB, None));
+    wait_for(&folder.path().join("began"));
+    server.signal_end();
+    server.wait_for_log("ending");
+    assert!(idle.is_ended(), "a connection with nothing under way is closed at once");
+    assert!(std::net::TcpStream::connect(server.host_port()).is_err(), "nobody new is let in");
+    fs::write(folder.path().join("go"), "").unwrap();
+    let answer = waiting.join().unwrap();
+    assert_eq!((answer.status, answer.claims()["sub"].as_str()), (200, Some("bob")));
+    assert!(server.terminate().success(), "{}", server.log());
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{}"));
+    let address = server.host_port();
+    let waiting = std::thread::spawn(move || {
+        let mut connection = Connection::open(&address);
+        let request = format!("GET /auth HTTP/1.1\r\nHost: t\r\n{}: {}\r\n\r\n", BOB[0].0, BOB[0].1);
+        connection.send(request.as_bytes()).unwrap();
+        connection.answer(false).is_err()
+    });
+    wait_for(&folder.path().join("began"));
+    server.signal_end();
+    server.wait_for_log("ending");
+    assert!(server.terminate().success(), "{}", server.log());
+    assert!(server.log().contains("cut off"), "{}", server.log());
+    assert!(waiting.join().unwrap());
+}

@@ -1,0 +1,15 @@
+//! The program as its users run it: the built binary, and real registries, engines and clients around it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
+
+mod bad_input;
+mod e2e;
+mod explain;
+mod hash;
+mod inspect_matrix;
+mod layers;
+mod lifetime;
+mod reload;
+mod replay;
+mod token_endpoint;
+mod tools;
+mod wire;
