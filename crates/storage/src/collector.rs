@@ -1,6 +1,6 @@
 //! Collection, walked through; the steps are explained in [`collection`](crate::collection).
 
-use crate::collection::{Collected, Garbage, Sweep};
+use crate::collection::{Collected, Garbage, Hold, Sweep};
 use crate::{Error, Storage};
 
 /// Files that are removed before their rows are: few enough that a crash leaves little to do again.
@@ -37,6 +37,22 @@ impl Storage {
         while collection.sentence(sweep).await? > 0 {}
         self.remove_doomed(&mut collected).await?;
         Ok(collected)
+    }
+
+    /// Keeps every file where it is, for somebody who is copying them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hold(&self, hold: Hold) -> Result<(), Error> {
+        self.shared.parts.collection.hold(hold).await
+    }
+
+    /// Ends a hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release(&self, hold: Hold) -> Result<(), Error> {
+        self.shared.parts.collection.release(hold).await
     }
 
     async fn remove_doomed(&self, collected: &mut Collected) -> Result<(), Error> {

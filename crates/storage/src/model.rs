@@ -119,6 +119,12 @@ pub struct StoreId(pub(crate) i64);
 impl StoreId {
     /// The store that new blobs go to.
     pub const OWN: Self = Self(0);
+
+    /// The store of this number.
+    #[must_use]
+    pub fn new(number: i64) -> Self {
+        Self(number)
+    }
 }
 
 /// Which part of a list is wanted.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use database::Database;
 use oci::{Digest, RepositoryName};
@@ -29,11 +29,14 @@ pub struct Limits {
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
     pub blob: Option<u64>,
+    /// How long a request waits for the one before it to let go of an upload: a client whose connection broke is often
+    /// back before its old request has noticed.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { uploads_per_client: 64, blob: None }
+        Self { uploads_per_client: 64, blob: None, patience: Duration::from_secs(5) }
     }
 }
 

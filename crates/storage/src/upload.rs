@@ -1,7 +1,6 @@
 //! Content on its way in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use oci::{Algorithm, Digest, RepositoryName};
@@ -17,10 +16,6 @@ use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId}
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most: what is being written
 /// and what is being gathered.
 const BATCH: usize = 1 << 20;
-
-/// How long a request waits for the one before it to let go: a client whose connection broke is often back before its
-/// old request has noticed.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a process knows of an upload.
 #[derive(Default)]
@@ -79,7 +74,7 @@ impl Upload {
         at: Option<u64>,
     ) -> Result<Self, Error> {
         let lock = shared.running(id).lock_owned();
-        let mut guard = time::timeout(PATIENCE, lock).await.map_err(|_| Error::UploadBusy)?;
+        let mut guard = time::timeout(shared.limits.patience, lock).await.map_err(|_| Error::UploadBusy)?;
         if matches!(*guard, Running::Unknown) {
             match shared.parts.uploads.find(repository, id).await {
                 Ok(row) => *guard = Running::Known(Progress::new(repository.clone(), row.algorithm, row.received)),

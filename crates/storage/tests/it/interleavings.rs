@@ -1,0 +1,236 @@
+//! The moments at which a push and collection meet, each brought about on purpose: collection is walked step by step,
+//! and something happens in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use storage::collection::{Doomed, Sweep};
+use storage::{Collection, Error, Sqlite, UploadId};
+
+use super::world::{GRACE, SWEEP, World, content, image, name, sha256};
+
+/// Collection of a second process, whose steps a test takes by itself.
+fn steps(world: &World) -> Sqlite {
+    Sqlite::beside(world.database.clone(), super::world::terms(), world.clock()).unwrap()
+}
+
+fn later() -> Duration {
+    GRACE + Duration::from_secs(1)
+}
+
+/// Up to the point where its blobs' files are about to be removed.
+async fn doom(collection: &Sqlite) -> Vec<Doomed> {
+    collection.condemn(SWEEP, 0).await.unwrap();
+    collection.sentence(SWEEP).await.unwrap();
+    collection.doomed(10).await.unwrap()
+}
+
+#[tokio::test]
+async fn head_then_collection_then_manifest() {
+    let world = World::new().await;
+    for content in [&b"{}"[..], b"layer"] {
+        world.blob("a", content).await;
+    }
+    world.pass(later());
+    // The pusher asks, and is told that it need not upload.
+    for content in [&b"{}"[..], b"layer"] {
+        world.storage.blobs().lease(&name("a"), &sha256(content)).await.unwrap();
+    }
+    assert_eq!(world.storage.collect(SWEEP).await.unwrap().condemned, 0);
+    world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap();
+    world.pass(later());
+    world.storage.collect(SWEEP).await.unwrap();
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+}
+
+#[tokio::test]
+async fn condemned_then_manifest_then_sentence() {
+    let world = World::new().await;
+    for content in [&b"{}"[..], b"layer"] {
+        world.blob("a", content).await;
+    }
+    world.pass(later());
+    let collection = steps(&world);
+    assert_eq!(collection.condemn(SWEEP, 0).await.unwrap().0, 2);
+    world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap();
+    assert_eq!(collection.sentence(SWEEP).await.unwrap(), 0);
+    assert!(collection.doomed(10).await.unwrap().is_empty());
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+}
+
+#[tokio::test]
+async fn sentence_then_manifest() {
+    let world = World::new().await;
+    for content in [&b"{}"[..], b"layer"] {
+        world.blob("a", content).await;
+        assert!(world.has_blob("a", sha256(content)).await, "and the server remembers it");
+    }
+    world.pass(later());
+    assert_eq!(doom(&steps(&world)).await.len(), 2);
+    let error = world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap_err();
+    let Error::ReferencesUnknown(missing) = error else { panic!("{error}") };
+    assert_eq!(missing.len(), 2);
+    // So the pusher uploads again, and everything is well.
+    world.image("a", "layer", &["x"]).await;
+    world.storage.collect(SWEEP).await.unwrap();
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+}
+
+#[tokio::test]
+async fn mount_during_collection() {
+    for sentenced in [false, true] {
+        let world = World::new().await;
+        let blob = world.blob("a", b"layer").await;
+        world.pass(later());
+        let collection = steps(&world);
+        collection.condemn(SWEEP, 0).await.unwrap();
+        if sentenced {
+            collection.sentence(SWEEP).await.unwrap();
+        }
+        let mounted = world.storage.blobs().mount(&blob.digest, &name("a"), &name("b")).await;
+        world.storage.collect(SWEEP).await.unwrap();
+        if sentenced {
+            assert!(matches!(mounted, Err(Error::BlobUnknown)));
+            assert_eq!(world.files(), 0);
+        } else {
+            assert_eq!(mounted.unwrap(), blob);
+            assert_eq!(world.content("b", blob.digest).await, b"layer");
+        }
+    }
+}
+
+#[tokio::test]
+async fn uploaded_again_between_the_rows_end_and_the_unlink() {
+    let world = World::new().await;
+    let old = world.blob("a", b"layer").await;
+    world.pass(later());
+    let doomed = doom(&steps(&world)).await;
+    let new = world.blob("a", b"layer").await;
+    assert_ne!((new.generation, &new.key), (old.generation, &old.key));
+    // The late unlink hits the old file alone.
+    world.storage.collect(SWEEP).await.unwrap();
+    assert_eq!(doomed[0].key, old.key);
+    assert_eq!(world.files(), 1);
+    assert_eq!(world.content("a", new.digest).await, b"layer");
+}
+
+#[tokio::test]
+async fn a_reader_who_was_told_where_it_lay() {
+    let world = World::new().await;
+    let old = world.blob("a", b"layer").await;
+    let source = world.storage.read(&name("a"), &old, 0..5).await.unwrap();
+    world.pass(later());
+    world.storage.collect(SWEEP).await.unwrap();
+    let late = world.storage.read(&name("a"), &old, 0..5).await;
+    assert!(matches!(late.err(), Some(Error::BlobUnknown)));
+    let mut source = source;
+    assert_eq!(source.next().await.unwrap().unwrap(), b"layer".as_slice());
+    // Uploaded again, it is found by who still has the old row.
+    world.blob("a", b"layer").await;
+    let mut source = world.storage.read(&name("a"), &old, 0..5).await.unwrap();
+    assert_eq!(source.next().await.unwrap().unwrap(), b"layer".as_slice());
+}
+
+#[tokio::test]
+async fn stopped_in_each_state_the_next_pass_goes_on() {
+    for state in 0..5 {
+        let world = World::new().await;
+        world.image("a", "kept", &["x"]).await;
+        let idle = world.blob("a", b"idle").await;
+        world.pass(later());
+        let collection = steps(&world);
+        if state > 0 {
+            collection.condemn(SWEEP, 0).await.unwrap();
+        }
+        if state > 1 {
+            collection.sentence(SWEEP).await.unwrap();
+        }
+        if state > 2 {
+            std::fs::remove_file(world.root().join(&idle.key)).unwrap();
+        }
+        if state > 3 {
+            collection.bury(collection.doomed(10).await.unwrap()).await.unwrap();
+        }
+        drop(collection);
+        let world = world.restarted().await;
+        world.storage.collect(SWEEP).await.unwrap();
+        assert_eq!(world.files(), 2, "{state}");
+        assert!(!world.has_blob("a", idle.digest).await);
+        assert_eq!(world.content("a", sha256(b"kept")).await, b"kept");
+        assert_eq!(world.blob("a", b"idle").await.digest, idle.digest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pushes_deletes_and_collections_at_once() {
+    let world = Arc::new(World::new().await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let sweep = Sweep { untagged: Some(Duration::ZERO), ..SWEEP };
+    let collectors = [world.storage.clone(), world.beside().await].map(|storage| {
+        let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
+        tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                world.pass(GRACE / 16);
+                storage.collect(sweep).await.unwrap();
+            }
+        })
+    });
+    let pushers = (0..4).map(|pusher| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { push_and_delete(&world, pusher).await })
+    });
+    for pusher in pushers.collect::<Vec<_>>() {
+        pusher.await.unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    for collector in collectors {
+        collector.await.unwrap();
+    }
+    for pusher in 0..4 {
+        let repository = format!("r{pusher}");
+        for kept in 0..5 {
+            assert!(world.has_manifest(&repository, &format!("kept-{kept}")).await);
+            let layer = format!("layer {kept}");
+            assert_eq!(content(&world.storage, &repository, sha256(layer.as_bytes())).await.unwrap(), layer.as_bytes());
+        }
+    }
+    world.pass(later());
+    world.storage.collect(sweep).await.unwrap();
+    // The configuration and five layers, whoever pushed them.
+    assert_eq!(world.files(), 6);
+}
+
+/// As a client does: whatever is refused because it has gone meanwhile is uploaded again.
+async fn push_and_delete(world: &World, pusher: u32) {
+    let repository = format!("r{pusher}");
+    for round in 0..40 {
+        let kept = round % 5;
+        let layer = format!("layer {kept}");
+        let fleeting = format!("fleeting {pusher} {round}");
+        for (layer, tag) in [(&layer, format!("kept-{kept}")), (&fleeting, "fleeting".to_owned())] {
+            loop {
+                for content in ["{}", layer] {
+                    if world.storage.blobs().lease(&name(&repository), &sha256(content.as_bytes())).await.is_err() {
+                        upload(world, &repository, content.as_bytes()).await;
+                    }
+                }
+                match world.push(&repository, image(&[layer.as_bytes()], None), &[&tag]).await {
+                    Ok(_) => break,
+                    Err(Error::ReferencesUnknown(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        world.storage.manifests().untag(&name(&repository), &"fleeting".parse().unwrap()).await.unwrap();
+    }
+}
+
+async fn upload(world: &World, repository: &str, content: &[u8]) {
+    let new = world.upload(repository);
+    let id: UploadId = new.id;
+    world.storage.begin(new).await.unwrap();
+    let mut upload = world.storage.upload(&name(repository), id, None).await.unwrap();
+    upload.write(content.to_vec().into()).await.unwrap();
+    upload.finish(sha256(content)).await.unwrap();
+}

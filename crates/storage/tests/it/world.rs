@@ -1,0 +1,224 @@
+//! A registry to try things on: storage in a temporary directory, with a clock that stands still until it is moved.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use database::{Database, Location};
+use oci::{Algorithm, Digest, RepositoryName, Tag, media_type};
+use storage::collection::Sweep;
+use storage::{Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash};
+use tempfile::TempDir;
+
+pub(crate) const GRACE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const SWEEP: Sweep = Sweep { grace: GRACE, wait: Duration::ZERO, untagged: None };
+
+/// When everything begins, in seconds since the Unix epoch.
+const BEGINNING: u64 = 1_800_000_000;
+
+pub(crate) struct World {
+    pub(crate) storage: Storage,
+    pub(crate) database: Database,
+    pub(crate) directory: Arc<TempDir>,
+    now: Arc<AtomicU64>,
+    next_id: AtomicU64,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::at(Arc::new(tempfile::tempdir().unwrap()), Settings::default(), BEGINNING).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Self::at(Arc::new(tempfile::tempdir().unwrap()), settings, BEGINNING).await
+    }
+
+    async fn at(directory: Arc<TempDir>, settings: Settings, now: u64) -> Self {
+        let database = open_database(directory.path());
+        let now = Arc::new(AtomicU64::new(now));
+        let storage = Storage::open(database.clone(), root(directory.path()), settings, clock(&now)).await.unwrap();
+        Self { storage, database, directory, now, next_id: AtomicU64::new(0) }
+    }
+
+    /// The server ends and starts again.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { storage, database, directory, now, next_id } = self;
+        drop((storage, database));
+        let again = Self::at(directory, Settings::default(), now.load(Ordering::SeqCst)).await;
+        Self { next_id, ..again }
+    }
+
+    /// A command that runs beside the server.
+    pub(crate) async fn beside(&self) -> Storage {
+        let location = Location::at(self.directory.path().join("w.db"));
+        let database = Database::open(&location).unwrap();
+        let root = root(self.directory.path());
+        Storage::beside(database, root, Settings::default(), clock(&self.now)).await.unwrap()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        clock(&self.now)
+    }
+
+    pub(crate) fn root(&self) -> std::path::PathBuf {
+        root(self.directory.path())
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.now.fetch_add(time.as_secs(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn upload(&self, repository: &str) -> NewUpload {
+        let number = u128::from(self.next_id.fetch_add(1, Ordering::SeqCst));
+        new_upload(repository, number)
+    }
+
+    /// Begins an upload.
+    pub(crate) async fn begin(&self, repository: &str) -> UploadId {
+        let upload = self.upload(repository);
+        let id = upload.id;
+        self.storage.begin(upload).await.unwrap();
+        id
+    }
+
+    /// Uploads a blob in one go.
+    pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Blob {
+        let id = self.begin(repository).await;
+        let mut upload = self.storage.upload(&name(repository), id, None).await.unwrap();
+        upload.write(Bytes::copy_from_slice(content)).await.unwrap();
+        upload.finish(sha256(content)).await.unwrap()
+    }
+
+    /// Pushes an image with a configuration and one layer of this content, their blobs included.
+    pub(crate) async fn image(&self, repository: &str, content: &str, tags: &[&str]) -> Digest {
+        let layer = content.as_bytes();
+        self.blob(repository, b"{}").await;
+        self.blob(repository, layer).await;
+        self.push(repository, image(&[layer], None), tags).await.unwrap()
+    }
+
+    pub(crate) async fn push(&self, repository: &str, manifest: NewManifest, tags: &[&str]) -> Result<Digest, Error> {
+        push(&self.storage, repository, manifest, tags).await
+    }
+
+    pub(crate) async fn has_blob(&self, repository: &str, digest: Digest) -> bool {
+        match self.storage.blobs().find(&name(repository), &digest).await {
+            Ok(_) => true,
+            Err(Error::BlobUnknown) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) async fn has_manifest(&self, repository: &str, reference: &str) -> bool {
+        match self.storage.manifests().find(&name(repository), &reference.parse().unwrap()).await {
+            Ok(_) => true,
+            Err(Error::ManifestUnknown | Error::RepositoryUnknown) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) async fn content(&self, repository: &str, digest: Digest) -> Vec<u8> {
+        content(&self.storage, repository, digest).await.unwrap()
+    }
+
+    /// The files of blobs that there are.
+    pub(crate) fn files(&self) -> usize {
+        count_files(&self.root().join("blobs"))
+    }
+
+    pub(crate) fn temporaries(&self) -> usize {
+        count_files(&self.root().join("uploads"))
+    }
+}
+
+pub(crate) fn open_database(directory: &Path) -> Database {
+    Database::open_exclusive(&Location::at(directory.join("w.db"))).unwrap()
+}
+
+pub(crate) fn root(directory: &Path) -> std::path::PathBuf {
+    directory.join("data")
+}
+
+pub(crate) fn clock(now: &Arc<AtomicU64>) -> Clock {
+    let now = Arc::clone(now);
+    Arc::new(move || UNIX_EPOCH + Duration::from_secs(now.load(Ordering::SeqCst)))
+}
+
+pub(crate) fn terms() -> Terms {
+    Terms { grace: GRACE, ..Terms::default() }
+}
+
+pub(crate) fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+pub(crate) fn sha256(content: &[u8]) -> Digest {
+    hash::digest(Algorithm::Sha256, content)
+}
+
+pub(crate) fn new_upload(repository: &str, number: u128) -> NewUpload {
+    let id = UploadId::from_random(number.to_be_bytes());
+    NewUpload { id, repository: name(repository), client: "somebody".to_owned(), algorithm: Algorithm::Sha256 }
+}
+
+pub(crate) async fn push(
+    storage: &Storage,
+    repository: &str,
+    manifest: NewManifest,
+    tags: &[&str],
+) -> Result<Digest, Error> {
+    let digest = manifest.digest();
+    let tags = tags.iter().map(|text| tag(text)).collect();
+    storage.manifests().push(&name(repository), manifest, tags).await.map(|()| digest)
+}
+
+pub(crate) async fn content(storage: &Storage, repository: &str, digest: Digest) -> Result<Vec<u8>, Error> {
+    let blob = storage.blobs().find(&name(repository), &digest).await?;
+    let mut source = storage.read(&name(repository), &blob, 0..blob.size).await?;
+    let mut content = Vec::new();
+    while let Some(chunk) = source.next().await {
+        content.extend_from_slice(&chunk?);
+    }
+    Ok(content)
+}
+
+pub(crate) fn descriptor(media_type: &str, digest: Digest, size: usize) -> String {
+    format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+}
+
+/// An image with the configuration `{}` and these layers, about `subject`.
+pub(crate) fn image(layers: &[&[u8]], subject: Option<Digest>) -> NewManifest {
+    let config = descriptor("application/vnd.oci.image.config.v1+json", sha256(b"{}"), 2);
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", sha256(layer), layer.len()))
+        .collect();
+    let subject = subject.map(|subject| format!(r#","subject":{}"#, descriptor(media_type::OCI_MANIFEST, subject, 7)));
+    manifest(
+        media_type::OCI_MANIFEST,
+        &format!(r#""config":{config},"layers":[{}]{}"#, layers.join(","), subject.unwrap_or_default()),
+    )
+}
+
+/// An index of these manifests.
+pub(crate) fn index(manifests: &[Digest]) -> NewManifest {
+    let manifests: Vec<_> = manifests.iter().map(|digest| descriptor(media_type::OCI_MANIFEST, *digest, 7)).collect();
+    manifest(media_type::OCI_INDEX, &format!(r#""manifests":[{}]"#, manifests.join(",")))
+}
+
+/// A manifest with these members.
+pub(crate) fn manifest(media_type: &str, members: &str) -> NewManifest {
+    let text = format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}",{members}}}"#);
+    NewManifest::parse(None, text.into(), None).unwrap()
+}
+
+fn count_files(directory: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { count_files(&path) } else { 1 }).sum()
+}
