@@ -85,8 +85,9 @@ impl Files {
             make_directory(&directory).map_err(place)?;
         }
         // The lock is the kernel's, and ends with the process however it ends.
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(root.join("lock"));
-        let lock = lock.map_err(place)?;
+        let path = root.join("lock");
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(place)?;
+        let lock = File::open(&path).map_err(place)?;
         match lock.try_lock() {
             Ok(()) => Self::with(root, Some(lock)),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(root)),

@@ -1,1 +1,119 @@
-//! faults
+//! Disks that are full or cannot be written to: small file systems, mounted for the test (which only root may do).
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use database::{Database, Location};
+use storage::{Error, Settings, Storage};
+
+use super::world::{clock, content, name, new_upload, push, sha256};
+
+/// A file system of some megabytes, until it is dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None where only somebody else may mount.
+    fn new(megabytes: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let options = format!("size={megabytes}m");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(directory.path()).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(directory));
+        }
+        eprintln!("not tried: this test must be run by root, who may mount");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is still open must not keep the directory from going.
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+async fn open(database: &Path, root: &Path) -> Storage {
+    let database = Database::open_exclusive(&Location::at(database.join("w.db"))).unwrap();
+    let clock = clock(&Arc::new(AtomicU64::new(1_800_000_000)));
+    Storage::open(database, root.join("data"), Settings::default(), clock).await.unwrap()
+}
+
+async fn upload(storage: &Storage, number: u128, bytes: &[u8]) -> Result<(), Error> {
+    let new = new_upload("a", number);
+    let id = new.id;
+    storage.begin(new).await?;
+    let mut upload = storage.upload(&name("a"), id, None).await?;
+    for chunk in bytes.chunks(1 << 16) {
+        upload.write(chunk.to_vec().into()).await?;
+    }
+    upload.finish(sha256(bytes)).await.map(drop)
+}
+
+#[tokio::test]
+async fn no_room_for_content() {
+    let Some(disk) = SmallDisk::new(4) else { return };
+    let database = tempfile::tempdir().unwrap();
+    let storage = open(database.path(), disk.path()).await;
+    let large = vec![1; 6 << 20];
+    assert!(matches!(upload(&storage, 1, &large).await, Err(Error::Full)));
+    assert!(matches!(storage.blobs().find(&name("a"), &sha256(&large)).await, Err(Error::BlobUnknown)));
+    // The room it took is given back, the upload is where it was, and the server goes on.
+    let id = new_upload("a", 1).id;
+    drop(storage.upload(&name("a"), id, Some(0)).await.unwrap());
+    let fits = vec![2; 3 << 20];
+    upload(&storage, 2, &fits).await.unwrap();
+    assert_eq!(content(&storage, "a", sha256(&fits)).await.unwrap(), fits);
+}
+
+#[tokio::test]
+async fn no_room_for_rows() {
+    let Some(disk) = SmallDisk::new(8) else { return };
+    let storage = open(disk.path(), disk.path()).await;
+    upload(&storage, 1, b"{}").await.unwrap();
+    upload(&storage, 2, b"layer").await.unwrap();
+    let filler = disk.path().join("filler");
+    let _ = std::fs::write(&filler, vec![0; 9 << 20]);
+    let manifest = super::world::image(&[b"layer"], None);
+    let mut full = 0;
+    for number in 0..2000 {
+        match push(&storage, "a", manifest.clone(), &[&format!("tag-{number:0100}")]).await {
+            Ok(_) => {}
+            Err(Error::Full) => full += 1,
+            Err(error) => panic!("{error}"),
+        }
+        if full > 3 {
+            break;
+        }
+    }
+    assert!(full > 3);
+    // Reads go on.
+    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
+    std::fs::remove_file(&filler).unwrap();
+    push(&storage, "a", manifest, &["room"]).await.unwrap();
+    upload(&storage, 3, b"more").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disk_that_may_only_be_read() {
+    let Some(disk) = SmallDisk::new(8) else { return };
+    let database = tempfile::tempdir().unwrap();
+    let storage = open(database.path(), disk.path()).await;
+    upload(&storage, 1, b"cargo").await.unwrap();
+    disk.remount("ro");
+    assert!(matches!(upload(&storage, 2, b"more").await, Err(Error::ReadOnly)));
+    assert_eq!(content(&storage, "a", sha256(b"cargo")).await.unwrap(), b"cargo");
+    disk.remount("rw");
+    upload(&storage, 3, b"more").await.unwrap();
+}
