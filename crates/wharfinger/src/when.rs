@@ -23,11 +23,11 @@ impl When {
             return parse_date(text).map(Self::At).map_err(|error| format!("{error}, or now-10s, or now+1h"));
         };
         let length = |text| parse_duration(text).map_err(|error| error.to_string());
-        match rest.split_at_checked(1) {
-            None => Ok(Self::Before(Duration::ZERO)),
-            Some(("-", text)) => length(text).map(Self::Before),
-            Some(("+", text)) => length(text).map(Self::After),
-            Some(_) => Err("write now, now-10s, now+1h or 2026-01-31T12:00:00Z".to_owned()),
+        match (rest, rest.strip_prefix('-'), rest.strip_prefix('+')) {
+            ("", ..) => Ok(Self::Before(Duration::ZERO)),
+            (_, Some(before), _) => length(before).map(Self::Before),
+            (_, _, Some(after)) => length(after).map(Self::After),
+            _ => Err("write now, now-10s, now+1h or 2026-01-31T12:00:00Z".to_owned()),
         }
     }
 

@@ -66,7 +66,7 @@ impl Fixture {
         for line in text.split('\n') {
             lines.push(SECTIONS.iter().find(|(short, _)| *short == line).map_or(line, |(_, section)| section));
         }
-        self.write("c.yml", &lines.join("\n").replace("{{dir}}", &self.path().display().to_string()));
+        self.write("c.yml", &lines.join("\n").replace("{{dir}}", &self.folder()));
         load_with(&self.path().join("c.yml"), environment, UNIX_EPOCH + NOW)
     }
 
@@ -76,7 +76,13 @@ impl Fixture {
             Ok(loaded) => loaded.warnings.iter().map(|warning| format!("{warning}\n")).collect(),
             Err(wrong) => format!("{wrong}\n"),
         };
-        found.replace(&format!("{}/", self.path().display()), "")
+        found.replace(&format!("{}/", self.folder()), "").replace(&format!("{}/", self.path().display()), "")
+    }
+
+    /// The folder as configurations name it: with as many slashes behind it as make the name equally long wherever
+    /// temporary files go, since findings count columns.
+    pub(super) fn folder(&self) -> String {
+        format!("{:/<80}", self.path().display().to_string())
     }
 
     fn write(&self, name: &str, content: &str) {
