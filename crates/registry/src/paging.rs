@@ -1,0 +1,65 @@
+//! Lists that come page by page: `n` and `last`, and the `Link` to the next page.
+
+use http::header::LINK;
+
+use crate::answer;
+use crate::body::Answer;
+use crate::call::Call;
+use crate::query::with_parameters;
+use crate::refusal::Refusal;
+
+/// How long a page may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Where the request does not say.
+    pub(crate) default: u32,
+    pub(crate) max: u32,
+    /// Whether it is an error to ask for more than that. Otherwise the page is shorter than was asked, and has a `Link`.
+    pub(crate) strict: bool,
+}
+
+impl Bounds {
+    /// How long a page `n` asks for.
+    pub(crate) fn page_size(&self, n: Option<&str>) -> Result<u32, Refusal> {
+        let Some(text) = n else { return Ok(self.default) };
+        let refusal = || Refusal::PageSize { max: if self.strict { self.max } else { u32::MAX } };
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(refusal());
+        }
+        // Digits that make no number are more than any.
+        let size = text.parse().unwrap_or(u32::MAX);
+        match size {
+            size if size <= self.max => Ok(size),
+            _ if self.strict => Err(refusal()),
+            _ => Ok(self.max),
+        }
+    }
+}
+
+/// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with these parameters.
+pub(crate) fn link(answer: &mut Answer, call: &Call<'_>, path: &str, parameters: &[(&str, &str)]) {
+    let target = with_parameters(&call.origin().path(path), parameters);
+    answer::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_the_size_that_was_asked_for_within_bounds() {
+        let strict = Bounds { default: 100, max: 1000, strict: true };
+        let loose = Bounds { strict: false, ..strict };
+        for (n, size) in [(None, 100), (Some("0"), 0), (Some("5"), 5), (Some("1000"), 1000)] {
+            assert_eq!(strict.page_size(n).unwrap(), size, "{n:?}");
+            assert_eq!(loose.page_size(n).unwrap(), size, "{n:?}");
+        }
+        for n in ["1001", "99999999999999999999999"] {
+            assert!(matches!(strict.page_size(Some(n)), Err(Refusal::PageSize { max: 1000 })), "{n}");
+            assert_eq!(loose.page_size(Some(n)).unwrap(), 1000, "{n}");
+        }
+        for n in ["-1", "x", "1.5", "+5", " 5", "0x10"] {
+            assert!(strict.page_size(Some(n)).is_err() && loose.page_size(Some(n)).is_err(), "{n}");
+        }
+    }
+}

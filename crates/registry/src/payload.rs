@@ -1,0 +1,158 @@
+//! A request's body on its way in: never gathered whole but where it is small, never waited for without end.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body;
+use tokio::time::timeout;
+
+/// How much of a body that is no longer wanted is read all the same, in bytes. Many clients write everything before they
+/// read an answer, and lose it when the connection ends under them.
+const COURTESY: u64 = 16 << 20;
+
+/// How long the next piece of an unwanted body is waited for.
+const COURTESY_WAIT: Duration = Duration::from_secs(2);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a request.
+pub(crate) struct Payload {
+    /// None where there is none, or where it has ended.
+    body: Option<UnsyncBoxBody<Bytes, BoxError>>,
+    length: Option<u64>,
+    /// How long the next piece may take.
+    stall: Duration,
+}
+
+/// Why a body did not come to its end.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error("the body stopped arriving")]
+    Stalled,
+    #[error("the body ended too early")]
+    Broken,
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Payload {
+    pub(crate) fn new<B>(body: B, stall: Duration) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let length = body.size_hint().exact();
+        let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
+        Self { body, length, stall }
+    }
+
+    /// How long the whole body is, in bytes; none where that shows only at its end.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
+        loop {
+            let Some(body) = &mut self.body else { return Ok(None) };
+            match timeout(self.stall, body.frame()).await {
+                // Trailers say nothing here.
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    _ => {}
+                },
+                Ok(None) => self.body = None,
+                Ok(Some(Err(_))) => {
+                    self.body = None;
+                    return Err(PayloadError::Broken);
+                }
+                Err(_) => {
+                    self.body = None;
+                    return Err(PayloadError::Stalled);
+                }
+            }
+        }
+    }
+
+    /// All of it, where it has at most `limit` bytes.
+    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, PayloadError> {
+        // What says at once that it is too long is not waited for.
+        if self.length.is_some_and(|length| length > limit as u64) {
+            return Err(PayloadError::TooLarge(limit));
+        }
+        let mut all = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            if all.len() + piece.len() > limit {
+                return Err(PayloadError::TooLarge(limit));
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Reads on although nobody wants it, so that the client comes to read the answer.
+    pub(crate) async fn drain(&mut self) {
+        self.stall = self.stall.min(COURTESY_WAIT);
+        let mut left = COURTESY;
+        while let Ok(Some(piece)) = self.next().await {
+            left = left.saturating_sub(piece.len() as u64);
+            if left == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body_util::{Empty, Full};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_millis(20);
+
+    /// A body that says something, then nothing more, and does not end.
+    struct Stalling(Option<&'static [u8]>);
+
+    impl Body for Stalling {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(bytes))))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_gathered() {
+        let body = || Payload::new(Full::new(Bytes::from_static(b"cargo")), STALL);
+        assert_eq!(body().length(), Some(5));
+        assert_eq!(body().collect(5).await.unwrap(), "cargo");
+        assert_eq!(body().collect(4).await, Err(PayloadError::TooLarge(4)));
+        let mut none = Payload::new(Empty::<Bytes>::new(), STALL);
+        assert_eq!((none.length(), none.next().await), (Some(0), Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_not_waited_for() {
+        let mut body = Payload::new(Stalling(Some(b"car")), STALL);
+        assert_eq!(body.length(), None);
+        assert_eq!(body.next().await.unwrap().unwrap(), "car");
+        assert_eq!(body.next().await, Err(PayloadError::Stalled));
+        assert_eq!(body.next().await, Ok(None));
+        Payload::new(Stalling(None), STALL).drain().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_grows_beyond_its_bound_is_cut_off() {
+        let mut body = Payload::new(Stalling(Some(b"cargo")), STALL);
+        assert_eq!(body.collect(4).await, Err(PayloadError::TooLarge(4)));
+    }
+}

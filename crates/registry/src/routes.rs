@@ -1,0 +1,202 @@
+//! Every address of the registry, and what answers there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use http::header::{ALLOW, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Body;
+use storage::{Error as StorageError, Storage};
+use token::Entropy;
+
+use crate::answer;
+use crate::body::Answer;
+use crate::call::Call;
+use crate::catalog::Lists;
+use crate::door::{Cancel, Delete, Door, Pull, Push};
+use crate::origin::{Origins, Peer};
+use crate::payload::Payload;
+use crate::refusal::Refusal;
+use crate::route::Route;
+use crate::settings::Settings;
+use crate::{blobs, manifests, referrers, tags, uploads};
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A registry, ready to answer.
+pub struct Registry {
+    door: Door,
+    origins: Origins,
+    lists: Lists,
+    manifest_limit: usize,
+    stall: std::time::Duration,
+    headers: HeaderMap,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// What a request wants done: its method, where `HEAD` reads as `GET` does.
+enum Verb {
+    Read,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Other,
+}
+
+impl Registry {
+    /// A registry of what lies in `storage`.
+    #[must_use]
+    pub fn new(settings: Settings, storage: Storage) -> Self {
+        let Settings { auth, origins, delete, read_only, catalog, manifest_limit, stall, headers, clock, entropy } = settings;
+        let lists = Lists { max: catalog.max, cursors: catalog.cursors, entropy: Arc::clone(&entropy) };
+        let door = Door { storage, auth, read_only, delete, visibility: catalog.visibility, clock };
+        Self { door, origins, lists, manifest_limit, stall, headers, entropy }
+    }
+
+    /// Answers one request that came over a connection from `peer`.
+    pub async fn respond<B>(&self, peer: &Peer, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let mut payload = Payload::new(body, self.stall);
+        let call = Call::new(&head, peer, &self.origins);
+        let mut answer = match self.answer(&call, &head.method, head.uri.path(), &mut payload).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                // Who was told to wait for permission to send (RFC 9110 §10.1.1) has not sent anything.
+                if !head.headers.contains_key(http::header::EXPECT) {
+                    payload.drain().await;
+                }
+                self.refuse(&refusal)
+            }
+        };
+        answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        for (name, value) in &self.headers {
+            answer.headers_mut().append(name, value.clone());
+        }
+        answer
+    }
+
+    async fn answer(
+        &self,
+        call: &Call<'_>,
+        method: &Method,
+        path: &str,
+        payload: &mut Payload,
+    ) -> Result<Answer, Refusal> {
+        let door = &self.door;
+        let route = Route::parse(path)?;
+        if method == Method::OPTIONS {
+            return Ok(options(&route));
+        }
+        match (route, Verb::of(method)) {
+            (Route::Index, Verb::Read) => Ok(answer::text("wharfinger: ready\n")),
+            (Route::Unslashed, Verb::Read) => {
+                Ok(answer::made(StatusCode::MOVED_PERMANENTLY, &call.origin().location("/v2/"), None))
+            }
+            (Route::Version, Verb::Read) => {
+                door.enter(call).await?;
+                Ok(answer::json(&serde_json::json!({})))
+            }
+            (Route::Catalog, Verb::Read) => self.lists.page(&door.list(call).await?, call).await,
+            (Route::Tags(name), Verb::Read) => tags::list(&door.open::<Pull>(call, name).await?, call).await,
+            (Route::Referrers(name, subject), Verb::Read) => {
+                referrers::list(&door.open::<Pull>(call, name).await?, &subject, call).await
+            }
+            (Route::Blob(name, digest), Verb::Read) => {
+                blobs::fetch(&door.open::<Pull>(call, name).await?, &digest, call).await
+            }
+            (Route::Blob(name, digest), Verb::Delete) => {
+                blobs::delete(&door.open::<Delete>(call, name).await?, &digest).await
+            }
+            (Route::Manifest(name, reference), Verb::Read) => {
+                manifests::fetch(&door.open::<Pull>(call, name).await?, &reference, call).await
+            }
+            (Route::Manifest(name, reference), Verb::Put) => {
+                let proof = door.open::<Push>(call, name).await?;
+                manifests::push(&proof, reference, call, payload, self.manifest_limit).await
+            }
+            (Route::Manifest(name, reference), Verb::Delete) => {
+                manifests::delete(&door.open::<Delete>(call, name).await?, &reference).await
+            }
+            (Route::NoManifest(name, error), Verb::Put) => {
+                door.open::<Push>(call, name).await?;
+                Err(error.into())
+            }
+            (Route::NoManifest(name, _), Verb::Read) => {
+                door.open::<Pull>(call, name).await?;
+                Err(StorageError::ManifestUnknown.into())
+            }
+            (Route::NoManifest(name, _), Verb::Delete) => {
+                door.open::<Delete>(call, name).await?;
+                Err(StorageError::ManifestUnknown.into())
+            }
+            (Route::Uploads(name), Verb::Post) => {
+                let from = uploads::mounted_from(call);
+                let proof = door.open_with::<Push>(call, name, from.as_ref()).await?;
+                uploads::begin(&proof, from, call, payload, self.entropy.as_ref()).await
+            }
+            (Route::Upload(name, id), Verb::Read) => {
+                uploads::status(&door.open::<Pull>(call, name).await?, id, call).await
+            }
+            (Route::Upload(name, id), Verb::Patch) => {
+                uploads::append(&door.open::<Push>(call, name).await?, id, call, payload).await
+            }
+            (Route::Upload(name, id), Verb::Put) => {
+                uploads::finish(&door.open::<Push>(call, name).await?, id, call, payload).await
+            }
+            (Route::Upload(name, id), Verb::Delete) => uploads::cancel(&door.open::<Cancel>(call, name).await?, id).await,
+            (route, _) => Err(Refusal::Method { allow: route.methods() }),
+        }
+    }
+
+    /// A refusal as an answer. The log hears the cause of what is ours.
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        let error = refusal as &dyn std::error::Error;
+        if refusal.is_trouble() {
+            tracing::error!(error, "a request cannot be served for now");
+        }
+        if !refusal.is_ours() {
+            return refusal.answer("");
+        }
+        let request_id = self.request_id();
+        tracing::error!(request_id, error, "a request failed");
+        let mut answer = refusal.answer(&request_id);
+        answer::set(&mut answer, REQUEST_ID, &request_id);
+        answer
+    }
+
+    /// An id that no two requests share. A system without randomness has worse troubles than a log without ids.
+    fn request_id(&self) -> String {
+        let mut id = [0; 9];
+        match self.entropy.fill(&mut id) {
+            Ok(()) => HEXLOWER.encode(&id),
+            Err(_) => "unknown".to_owned(),
+        }
+    }
+}
+
+impl Verb {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD => Self::Read,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::PATCH => Self::Patch,
+            Method::DELETE => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What can be done at an address, which is no secret: browsers ask before they send anything of their own.
+fn options(route: &Route) -> Answer {
+    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
+    answer
+}

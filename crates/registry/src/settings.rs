@@ -1,0 +1,81 @@
+//! What a registry is made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use identity::Login;
+use token::{Clock, Entropy};
+
+use crate::cursor::CursorKey;
+use crate::origin::Origins;
+use crate::trust::Trust;
+use crate::visibility::Visibility;
+
+/// Everything that a [`Registry`](crate::Registry) is told.
+pub struct Settings {
+    /// Who may come in.
+    pub auth: Auth,
+    /// Where clients believe us to be.
+    pub origins: Origins,
+    /// Whether manifests, tags and blobs may be deleted.
+    pub delete: bool,
+    /// Whether nothing at all may be changed, for maintenance.
+    pub read_only: bool,
+    /// The list of repositories.
+    pub catalog: Catalog,
+    /// The largest manifest, in bytes.
+    pub manifest_limit: usize,
+    /// How long the next piece of a request's body may take.
+    pub stall: Duration,
+    /// What every answer carries besides its own headers.
+    pub headers: HeaderMap,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for the names of uploads.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Who may come in.
+pub enum Auth {
+    /// Whoever has a token.
+    Token(TokenAuth),
+    /// Whoever has a name and a password, which let them do everything.
+    Htpasswd {
+        /// What a login is for, in the words of its operator.
+        realm: String,
+        /// Who they are.
+        login: Box<Login>,
+    },
+    /// Everybody may do everything.
+    Open,
+}
+
+/// What tokens are asked for and believed.
+pub struct TokenAuth {
+    /// Where clients get one.
+    pub realm: Realm,
+    /// What they are to ask for one for.
+    pub service: String,
+    /// Which are believed. It may be shared, and its keys replaced while the registry serves.
+    pub trust: Arc<Trust>,
+}
+
+/// Where clients get tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Realm {
+    /// At this URL.
+    Url(String),
+    /// At this path of the very host that they asked: token server and registry share their origin.
+    Path(String),
+}
+
+/// The list of repositories.
+pub struct Catalog {
+    /// The most that one page may have.
+    pub max: u32,
+    /// What somebody may see who has no access to the list as a whole; without it they see no list.
+    pub visibility: Option<Arc<dyn Visibility>>,
+    /// Seals what the next page begins with.
+    pub cursors: Arc<CursorKey>,
+}

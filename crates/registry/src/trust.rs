@@ -1,0 +1,153 @@
+//! Tokens that are believed, and the memory of those that were.
+//!
+//! A signature costs more to verify than everything else that a small request does, and a client shows the same token
+//! dozens of times. So a token that was believed is remembered by its SHA-256 until it expires; one that was not believed
+//! is not, for tomorrow its key may be known. When the keys change, what was believed before counts no more.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::sync::Cache;
+use token::{LEEWAY, VerifiedToken, Verifier, VerifyError, unix_seconds};
+
+/// How many tokens are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Whom a registry believes. Keys may be replaced while it serves.
+pub struct Trust {
+    current: ArcSwap<Generation>,
+    believed: Cache<[u8; 32], Believed>,
+}
+
+struct Generation {
+    number: u64,
+    /// One for each issuer, with its own keys.
+    verifiers: Vec<Verifier>,
+}
+
+#[derive(Clone)]
+struct Believed {
+    generation: u64,
+    /// The last second, since the Unix epoch, in which it is believed.
+    until: u64,
+    token: Arc<VerifiedToken>,
+}
+
+impl Trust {
+    /// Believes what any of `verifiers` believes. Their leeway is [`LEEWAY`].
+    #[must_use]
+    pub fn new(verifiers: Vec<Verifier>) -> Self {
+        let current = ArcSwap::from_pointee(Generation { number: 0, verifiers });
+        Self { current, believed: Cache::new(REMEMBERED) }
+    }
+
+    /// Believes these from now on, and nothing that was believed before for that alone.
+    pub fn replace(&self, verifiers: &[Verifier]) {
+        self.current.rcu(|old| Generation { number: old.number + 1, verifiers: verifiers.to_vec() });
+    }
+
+    pub(crate) fn believe(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let current = self.current.load();
+        if let Some(believed) = self.believed.get(&key)
+            && believed.generation == current.number
+            && unix_seconds(now) <= believed.until
+        {
+            return Ok(believed.token);
+        }
+        let verified = Arc::new(current.verify(token, now)?);
+        let until = verified.claims().expires_at.saturating_add(LEEWAY.as_secs());
+        let believed = Believed { generation: current.number, until, token: Arc::clone(&verified) };
+        self.believed.insert(key, believed);
+        Ok(verified)
+    }
+}
+
+impl Generation {
+    /// What the first one says that believes it; else what the last one says.
+    fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
+        let mut refused = Err(VerifyError::NoKey);
+        for verifier in &self.verifiers {
+            refused = verifier.verify(token, now);
+            if refused.is_ok() {
+                break;
+            }
+        }
+        refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use token::{Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer};
+
+    use super::*;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn key() -> Arc<PrivateKey> {
+        Arc::new(PrivateKey::generate(KeyKind::P256).unwrap())
+    }
+
+    fn token_of(key: &Arc<PrivateKey>, issuer: &str) -> String {
+        let header = HeaderOptions { members: &[HeaderMember::Kid], key_id: KeyIdKind::Thumbprint, chain: &[] };
+        let seconds = unix_seconds(now());
+        let claims = Claims {
+            issuer: issuer.into(),
+            subject: "alice".into(),
+            audience: "registry".into(),
+            expires_at: seconds + 300,
+            not_before: seconds,
+            issued_at: seconds,
+            id: "1".into(),
+            access: vec![],
+        };
+        Signer::new(Arc::clone(key), header).unwrap().sign(&claims).unwrap()
+    }
+
+    fn verifier(key: &PrivateKey, issuer: &str) -> Verifier {
+        let keys: JwkSet = [key.public().jwk()].into_iter().collect();
+        Verifier::new("registry", [issuer.to_owned()]).trusting_keys(&keys)
+    }
+
+    #[test]
+    fn a_token_is_verified_once_and_forgotten_in_time() {
+        let key = key();
+        let trust = Trust::new(vec![verifier(&key, "Acme")]);
+        let token = token_of(&key, "Acme");
+        let first = trust.believe(&token, now()).unwrap();
+        assert!(Arc::ptr_eq(&first, &trust.believe(&token, now()).unwrap()), "remembered");
+        let end = now() + Duration::from_secs(300) + LEEWAY;
+        assert!(trust.believe(&token, end).is_ok());
+        assert!(matches!(trust.believe(&token, end + Duration::from_secs(1)), Err(VerifyError::Expired { .. })));
+    }
+
+    #[test]
+    fn other_keys_count_at_once() {
+        let (old, new) = (key(), key());
+        let trust = Trust::new(vec![verifier(&old, "Acme")]);
+        let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
+        assert!(trust.believe(&before, now()).is_ok());
+        assert!(trust.believe(&after, now()).is_err());
+        trust.replace(&[verifier(&new, "Acme")]);
+        assert!(trust.believe(&before, now()).is_err(), "what was remembered counts no more");
+        assert!(trust.believe(&after, now()).is_ok(), "a failure is not remembered");
+    }
+
+    #[test]
+    fn each_issuer_has_its_own_keys() {
+        let (ours, theirs) = (key(), key());
+        let trust = Trust::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
+        assert!(trust.believe(&token_of(&ours, "Acme"), now()).is_ok());
+        assert!(trust.believe(&token_of(&theirs, "Other"), now()).is_ok());
+        assert!(trust.believe(&token_of(&theirs, "Acme"), now()).is_err());
+        assert!(Trust::new(vec![]).believe(&token_of(&ours, "Acme"), now()).is_err());
+    }
+}
