@@ -60,10 +60,12 @@ CREATE INDEX referrers_by_manifest ON referrers (manifest);
 
 -- Data directories of other registries that were adopted. Store 0 is our own and has no row.
 CREATE TABLE stores (
-    id    INTEGER NOT NULL PRIMARY KEY CHECK (id > 0),
-    path  TEXT    NOT NULL UNIQUE,
+    id       INTEGER NOT NULL PRIMARY KEY CHECK (id > 0),
+    path     TEXT    NOT NULL UNIQUE,
+    -- The last repository that was read, where the reading was interrupted.
+    progress TEXT,
     -- Until an adoption is final, its files are not ours to remove.
-    final INTEGER NOT NULL DEFAULT 0 CHECK (final IN (0, 1))
+    final    INTEGER NOT NULL DEFAULT 0 CHECK (final IN (0, 1))
 ) STRICT;
 
 CREATE TABLE blobs (

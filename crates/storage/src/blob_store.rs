@@ -49,6 +49,10 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// The uploads of which there is content.
     fn uploads(&self) -> Answer<'_, Vec<UploadId>>;
 
+    /// Makes a file at `to` with a blob's content, whole and safe on the disk: where `shared`, another name of its own file
+    /// if that can be, else a copy. A file that is there and has the blob's size is left alone.
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> Answer<'a, ()>;
+
     /// Removes blobs for good, those that are gone already included.
     fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()>;
 }

@@ -7,9 +7,11 @@
 //! [`Storage`] is what a registry opens. The seams below it, [`Manifests`], [`Blobs`], [`Uploads`], [`Collection`] for rows
 //! and [`BlobStore`] for content, have one implementation each here, in SQLite and in files.
 
+mod backup;
 mod blob_store;
 pub mod collection;
 mod collector;
+pub mod distribution;
 mod error;
 mod files;
 pub mod hash;
@@ -18,12 +20,17 @@ mod seams;
 mod sqlite;
 mod storage;
 mod upload;
+mod verify;
 
+pub use backup::BackupError;
 pub use blob_store::{BlobStore, Sink, Source, Written};
 pub use error::{DigestMismatch, Error};
 pub use files::{Files, OpenError};
 pub use model::{Blob, Listing, NewManifest, Page, Referrer, RefusedManifest, StoreId, Stored, UploadId};
-pub use seams::{Answer, Blobs, Collection, Landing, Manifests, NewUpload, Reserved, UploadRow, Uploads};
+pub use seams::{
+    Adoption, Answer, Blobs, Collection, Inventory, Landing, Manifests, NewUpload, Reserved, UploadRow, Uploads,
+};
 pub use sqlite::{Sqlite, Terms};
 pub use storage::{Clock, Limits, Parts, Settings, Storage};
 pub use upload::Upload;
+pub use verify::{Finding, Health};

@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use oci::{Digest, Reference, RepositoryName, Tag};
 
 use crate::collection::{Doomed, Garbage, Hold, Sweep};
+use crate::distribution::Adopted;
 use crate::{Blob, Error, Listing, NewManifest, Page, Referrer, StoreId, Stored, UploadId};
 
 /// What a method of a seam returns.
@@ -81,9 +82,6 @@ pub trait Blobs: fmt::Debug + Send + Sync {
 
     /// Repositories that have a blob, by name.
     fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>>;
-
-    /// At most `limit` blobs that anybody has, by generation, the first after `after`.
-    fn inventory(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>>;
 
     /// Adopted data directories.
     fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>>;
@@ -211,4 +209,39 @@ pub trait Collection: fmt::Debug + Send + Sync {
 
     /// Ends a hold.
     fn release(&self, hold: Hold) -> Answer<'_, ()>;
+}
+
+/// Everything there is, for those who check it or carry it elsewhere.
+pub trait Inventory: fmt::Debug + Send + Sync {
+    /// At most `limit` blobs that anybody has, by generation, the first after `after`.
+    fn blobs(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>>;
+
+    /// The manifests of a repository, by digest.
+    fn manifests<'a>(&'a self, repository: &'a RepositoryName, page: Page<Digest>) -> Answer<'a, Listing<Stored>>;
+
+    /// The tags of a repository, and where they point.
+    fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<(Tag, Digest)>>;
+
+    /// The blobs of a repository, by generation, the first after `after`.
+    fn linked<'a>(&'a self, repository: &'a RepositoryName, after: i64, limit: u32) -> Answer<'a, Vec<Blob>>;
+
+    /// Copies the metadata, all of one moment, to a new file at `path`, as that of a server which has no uploads under
+    /// way and whose blobs are all in its own store. Answers each blob, and its key there.
+    fn copy_to<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<(Blob, String)>>;
+}
+
+/// Taking over what another registry has written, where it lies.
+pub trait Adoption: fmt::Debug + Send + Sync {
+    /// Begins or resumes the adoption of what lies under `path`. Answers the store, and the last repository that was
+    /// read where this was interrupted.
+    fn begin<'a>(&'a self, path: &'a str) -> Answer<'a, (StoreId, Option<String>)>;
+
+    /// Takes in a part of a repository. What is there already stays as it is, tags included.
+    fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()>;
+
+    /// Remembers how far the reading has come; none at its end.
+    fn progress(&self, store: StoreId, repository: Option<String>) -> Answer<'_, ()>;
+
+    /// From now on the files are ours, and collection may remove them. False where nothing was adopted from `path`.
+    fn finish<'a>(&'a self, path: &'a str) -> Answer<'a, bool>;
 }

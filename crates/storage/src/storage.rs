@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use database::Database;
-use oci::{Digest, RepositoryName};
+use oci::RepositoryName;
 
 use crate::upload::{Running, Upload};
 use crate::{
-    Blob, BlobStore, Blobs, Collection, Error, Files, Manifests, NewUpload, OpenError, Source, Sqlite, StoreId, Terms,
-    UploadId, Uploads,
+    Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload, OpenError, Source,
+    Sqlite, StoreId, Terms, UploadId, Uploads,
 };
 
 /// Where the time comes from.
@@ -60,6 +60,10 @@ pub struct Parts {
     pub uploads: Arc<dyn Uploads>,
     /// Collection's queries.
     pub collection: Arc<dyn Collection>,
+    /// Everything there is.
+    pub inventory: Arc<dyn Inventory>,
+    /// Taking over what another registry has written.
+    pub adoption: Arc<dyn Adoption>,
     /// Content.
     pub store: Arc<dyn BlobStore>,
 }
@@ -68,11 +72,17 @@ impl Parts {
     /// Metadata that is all in one place, and content.
     pub fn new<M>(metadata: Arc<M>, store: Arc<dyn BlobStore>) -> Self
     where
-        M: Manifests + Blobs + Uploads + Collection + 'static,
+        M: Manifests + Blobs + Uploads + Collection + Inventory + Adoption + 'static,
     {
-        let (manifests, blobs, uploads) =
-            (Arc::clone(&metadata) as _, Arc::clone(&metadata) as _, Arc::clone(&metadata) as _);
-        Self { manifests, blobs, uploads, collection: metadata, store }
+        Self {
+            manifests: Arc::clone(&metadata) as _,
+            blobs: Arc::clone(&metadata) as _,
+            uploads: Arc::clone(&metadata) as _,
+            collection: Arc::clone(&metadata) as _,
+            inventory: Arc::clone(&metadata) as _,
+            adoption: metadata,
+            store,
+        }
     }
 }
 
@@ -243,19 +253,6 @@ impl Storage {
             }
         }
         Ok(())
-    }
-
-    /// A blob's digest, from its content as it lies on the disk.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], or when the disk fails.
-    pub async fn digest(&self, blob: &Blob) -> Result<Digest, Error> {
-        let mut source = self.shared.parts.store.open(blob, 0..blob.size).await?;
-        let mut hasher = crate::hash::Hasher::new(blob.digest.algorithm());
-        while let Some(chunk) = source.next().await {
-            hasher.update(&chunk?);
-        }
-        Ok(hasher.finish())
     }
 }
 

@@ -110,12 +110,6 @@ impl Files {
         Ok(Self { root, roots, buffers: Arc::default(), _lock: lock })
     }
 
-    /// Where a blob's file is, for those who copy or link it.
-    #[must_use]
-    pub fn path(&self, blob: &Blob) -> Option<PathBuf> {
-        Some(self.root(blob.store)?.path.join(&blob.key))
-    }
-
     fn root(&self, store: StoreId) -> Option<Root> {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).get(&store).cloned()
     }
@@ -179,6 +173,14 @@ impl BlobStore for Files {
         }))
     }
 
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> Answer<'a, ()> {
+        let (from, to, size) = (self.root(blob.store).map(|root| root.path.join(&blob.key)), to.to_owned(), blob.size);
+        Box::pin(async move {
+            let from = from.ok_or(Error::Damaged { digest: blob.digest })?;
+            blocking("copy a blob", move || copy(&from, &to, size, shared)).await
+        })
+    }
+
     fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()> {
         let path = |doomed: &Doomed| Some(self.root(doomed.store)?.path.join(&doomed.key));
         let paths: Vec<_> = doomed.iter().filter_map(path).collect();
@@ -216,7 +218,7 @@ fn publish(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory that is there after a power cut, with those above it.
-fn make_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -227,6 +229,28 @@ fn make_directory(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made.and_then(|()| sync_parent(path)),
     }
+}
+
+fn copy(from: &Path, to: &Path, size: u64, shared: bool) -> io::Result<()> {
+    if fs::metadata(to).is_ok_and(|there| there.len() == size) {
+        return Ok(());
+    }
+    to.parent().map_or(Ok(()), make_directory)?;
+    match if shared { fs::hard_link(from, to) } else { Err(ErrorKind::Unsupported.into()) } {
+        Ok(()) => sync_parent(to),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(error),
+        // Another file system, or one without links. (Those that can, share the blocks of a copy.)
+        Err(_) => replace(to, |temporary| fs::copy(from, temporary).map(drop)),
+    }
+}
+
+/// Makes a file whole before it gets its name, so that who is interrupted leaves nothing in part.
+pub(crate) fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = path.with_added_extension("tmp");
+    make(&temporary)?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_parent(path)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -50,15 +50,6 @@ impl Blobs for Sqlite {
         Box::pin(self.read(move |connection| pages::holders(connection, &digest, &page)))
     }
 
-    fn inventory(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>> {
-        Box::pin(self.read(move |connection| {
-            let mut list = connection.prepare_cached(&format!(
-                "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2) ORDER BY b.generation LIMIT ?2"
-            ))?;
-            Ok(list.query_map((after, limit), blob)?.collect::<Result<_, _>>()?)
-        }))
-    }
-
     fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached("SELECT id, path FROM stores ORDER BY id")?;

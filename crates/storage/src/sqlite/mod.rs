@@ -4,11 +4,13 @@
 //! commit with whatever else is being written. One writer at a time means that a row that was read in a write cannot
 //! change before its end, so nothing here needs a lock; an implementation with many writers does (`FOR UPDATE`).
 
+mod adoption;
 mod blobs;
 mod cache;
 mod collection;
 mod columns;
 mod garbage;
+mod inventory;
 mod manifests;
 mod pages;
 mod push;

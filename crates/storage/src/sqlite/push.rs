@@ -16,15 +16,7 @@ pub(super) fn push(
 ) -> Result<(), Error> {
     let repository = make_repository(connection, name)?;
     require_blobs(connection, repository, manifest.manifest(), now)?;
-    let id = match existing(connection, repository, manifest.digest())? {
-        Some(id) => {
-            connection
-                .prepare_cached("UPDATE manifests SET leased_at = max(leased_at, ?2) WHERE id = ?1")?
-                .execute([id, now])?;
-            id
-        }
-        None => insert(connection, repository, manifest, now)?,
-    };
+    let id = take_in(connection, repository, manifest, now)?;
     let mut tag_it = connection.prepare_cached(
         "INSERT INTO tags VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated_at = excluded.updated_at",
@@ -33,6 +25,22 @@ pub(super) fn push(
         tag_it.execute((repository, tag.as_str(), id, now))?;
     }
     count_change(connection, repository)
+}
+
+/// Takes a manifest in, or begins the lease of the one that is there anew. Answers its row's number.
+pub(super) fn take_in(
+    connection: &Connection,
+    repository: i64,
+    manifest: &NewManifest,
+    now: i64,
+) -> Result<i64, Error> {
+    let Some(id) = existing(connection, repository, manifest.digest())? else {
+        return insert(connection, repository, manifest, now);
+    };
+    connection
+        .prepare_cached("UPDATE manifests SET leased_at = max(leased_at, ?2) WHERE id = ?1")?
+        .execute([id, now])?;
+    Ok(id)
 }
 
 /// A manifest cannot be without its blobs: each must be the repository's and neither gone nor going. One that was

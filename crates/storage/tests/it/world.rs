@@ -46,6 +46,14 @@ impl World {
     pub(crate) async fn restarted(self) -> Self {
         let Self { storage, database, directory, now, next_id } = self;
         drop((storage, database));
+        // A request that broke off may still be clearing up.
+        let location = Location::at(directory.path().join("w.db"));
+        for _ in 0..1000 {
+            match Database::open_exclusive(&location) {
+                Ok(_) => break,
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
         let again = Self::at(directory, Settings::default(), now.load(Ordering::SeqCst)).await;
         Self { next_id, ..again }
     }

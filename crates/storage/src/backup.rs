@@ -1,0 +1,89 @@
+//! A copy of everything, of one moment, made while everybody works.
+//!
+//! Collection is held first, so that no file goes; then the metadata is copied, which fixes the moment; then every blob
+//! that it speaks of. What is pushed meanwhile is not in the copy, what is deleted meanwhile still is. The copy is whole
+//! by itself: it has no uploads under way, and blobs of adopted data directories are its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::collection::Hold;
+use crate::files::make_directory;
+use crate::{Error, Storage};
+
+/// How long collection stays held by a backup that has died.
+const LASTING: Duration = Duration::from_secs(3600);
+/// Blobs between two renewals of the hold and two reports.
+const BATCH: usize = 64;
+
+/// Why a backup was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// Something is there already; a backup never writes over another.
+    #[error("{} exists already: name a new directory", .0.display())]
+    Exists(PathBuf),
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Error,
+    },
+    /// The database or the disk failed.
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+impl Storage {
+    /// Copies the metadata to the new file `database` and the content to the new directory `root`, and reports blobs
+    /// copied and blobs in all as it goes. `id` is nobody else's: 16 bytes at random.
+    ///
+    /// # Errors
+    /// [`BackupError`]; what was written until then is left for the operator to look at and remove.
+    pub async fn backup(
+        &self,
+        database: &Path,
+        root: &Path,
+        id: [u8; 16],
+        mut report: impl FnMut(usize, usize) + Send,
+    ) -> Result<(), BackupError> {
+        for place in [database, root] {
+            if place.exists() {
+                return Err(BackupError::Exists(place.to_owned()));
+            }
+        }
+        let hold = Hold { id, lasting: LASTING };
+        self.hold(hold).await?;
+        let copied = self.copy(database, root, hold, &mut report).await;
+        self.release(hold).await?;
+        copied
+    }
+
+    async fn copy(
+        &self,
+        database: &Path,
+        root: &Path,
+        hold: Hold,
+        report: &mut (impl FnMut(usize, usize) + Send),
+    ) -> Result<(), BackupError> {
+        for directory in [database.parent().unwrap_or(Path::new("")), root] {
+            let made = make_directory(directory).map_err(Error::io("make a directory"));
+            made.map_err(|source| BackupError::Copy { path: directory.to_owned(), source })?;
+        }
+        let blobs = self.shared.parts.inventory.copy_to(database).await?;
+        let (mut done, all) = (0, blobs.len());
+        for batch in blobs.chunks(BATCH) {
+            self.hold(hold).await?;
+            for (blob, key) in batch {
+                let to = root.join(key);
+                let copied = self.shared.parts.store.copy(blob, &to, false).await;
+                copied.map_err(|source| BackupError::Copy { path: to, source })?;
+            }
+            done += batch.len();
+            report(done, all);
+        }
+        Ok(())
+    }
+}

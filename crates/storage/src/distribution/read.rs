@@ -1,0 +1,208 @@
+//! Reading a data directory, a repository at a time. Whatever is wrong with a file is told and passed over.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use oci::{Algorithm, Digest, ManifestError, RepositoryName, Tag, media_type};
+use serde_json::Value;
+
+use super::{Adopted, AdoptedBlob, BASE, Problem, ProblemKind, blob_key};
+use crate::hash::Hasher;
+use crate::{NewManifest, RefusedManifest};
+
+/// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
+const LARGEST: u64 = 16 << 20;
+/// A link holds a digest and nothing else.
+const LINK: u64 = 1024;
+
+/// A data directory, and what was wrong in it so far.
+pub(super) struct Reader<'a> {
+    pub(super) root: &'a Path,
+    /// Whether every blob is read and compared with its digest.
+    pub(super) check: bool,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// Every repository, in the order of their paths.
+    pub(super) fn repositories(&mut self) -> io::Result<Vec<RepositoryName>> {
+        let top = self.root.join(BASE).join("repositories");
+        let mut found = Vec::new();
+        let mut open = vec![(top, String::new())];
+        while let Some((directory, name)) = open.pop() {
+            let mut is_repository = false;
+            for entry in names(&directory)? {
+                match entry.as_str() {
+                    "_layers" | "_manifests" => is_repository = true,
+                    other if other.starts_with('_') => {}
+                    other if directory.join(other).is_dir() => {
+                        let below = if name.is_empty() { other.to_owned() } else { format!("{name}/{other}") };
+                        open.push((directory.join(other), below));
+                    }
+                    _ => {}
+                }
+            }
+            if is_repository {
+                match name.parse() {
+                    Ok(name) => found.push(name),
+                    Err(_) => self.problem(&directory, ProblemKind::Name),
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Everything of a repository.
+    pub(super) fn repository(&mut self, repository: RepositoryName) -> Adopted {
+        let home = self.root.join(BASE).join("repositories").join(repository.as_str());
+        let revisions = self.links(&home.join("_manifests/revisions"));
+        let manifests: Vec<_> = revisions.iter().filter_map(|digest| self.manifest(digest)).collect();
+        let blobs = self.links(&home.join("_layers")).iter().filter_map(|digest| self.blob(digest)).collect();
+        let tags = self.tags(&home.join("_manifests/tags"), &manifests);
+        for upload in names(&home.join("_uploads")).unwrap_or_default() {
+            self.problem(&home.join("_uploads").join(upload), ProblemKind::Upload);
+        }
+        Adopted { repository, blobs, manifests, tags }
+    }
+
+    /// The digests that `directory/ALGORITHM/HASH/link` name. One without its file was deleted.
+    fn links(&mut self, directory: &Path) -> Vec<Digest> {
+        let mut digests = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let directory = directory.join(algorithm.as_str());
+            for hash in names(&directory).unwrap_or_default() {
+                let path = directory.join(&hash).join("link");
+                let Some(link) = self.link(&path) else { continue };
+                match link.filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash) {
+                    Some(digest) => digests.push(digest),
+                    None => self.problem(&path, ProblemKind::NoLink),
+                }
+            }
+        }
+        digests
+    }
+
+    /// What a link says; none within where that is no digest, none at all where there is no link.
+    fn link(&mut self, path: &Path) -> Option<Option<Digest>> {
+        match read(path, LINK) {
+            Ok(bytes) => Some(str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok())),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                self.problem(path, ProblemKind::Unreadable(error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn blob(&mut self, digest: &Digest) -> Option<AdoptedBlob> {
+        let key = blob_key(digest);
+        let path = self.root.join(&key);
+        let looked = File::open(&path).and_then(|file| {
+            let size = file.metadata()?.len();
+            Ok((size, if self.check { hash(file, digest.algorithm())? } else { *digest }))
+        });
+        match looked {
+            Ok((size, computed)) if computed == *digest => return Some(AdoptedBlob { digest: *digest, size, key }),
+            Ok((_, computed)) => self.problem(&path, ProblemKind::Changed(computed)),
+            Err(error) => self.unreadable(&path, digest, &error),
+        }
+        None
+    }
+
+    fn manifest(&mut self, digest: &Digest) -> Option<NewManifest> {
+        let path = self.root.join(blob_key(digest));
+        let bytes = match read(&path, LARGEST) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => {
+                self.unreadable(&path, digest, &error);
+                return None;
+            }
+        };
+        let kind = match NewManifest::parse(guess(&bytes), bytes.clone(), Some(*digest)) {
+            Ok(manifest) => return Some(manifest),
+            Err(RefusedManifest::Digest(mismatch)) => ProblemKind::Changed(mismatch.computed),
+            Err(RefusedManifest::Invalid(ManifestError::Schema1)) => ProblemKind::Schema1,
+            Err(RefusedManifest::Invalid(error)) => ProblemKind::NoManifest(error.to_string()),
+        };
+        self.problem(&path, kind);
+        None
+    }
+
+    fn tags(&mut self, directory: &Path, manifests: &[NewManifest]) -> Vec<(Tag, Digest)> {
+        let known: HashSet<Digest> = manifests.iter().map(NewManifest::digest).collect();
+        let mut tags = Vec::new();
+        for name in names(directory).unwrap_or_default() {
+            let path = directory.join(&name).join("current/link");
+            let Some(link) = self.link(&path) else { continue };
+            match (name.parse(), link) {
+                (Err(_), _) => self.problem(&path, ProblemKind::Name),
+                (_, None) => self.problem(&path, ProblemKind::NoLink),
+                (Ok(tag), Some(digest)) if known.contains(&digest) => tags.push((tag, digest)),
+                (_, Some(digest)) => self.problem(&path, ProblemKind::Broken(digest)),
+            }
+        }
+        tags
+    }
+
+    fn unreadable(&mut self, path: &Path, digest: &Digest, error: &io::Error) {
+        let kind = match error.kind() {
+            ErrorKind::NotFound => ProblemKind::Broken(*digest),
+            _ => ProblemKind::Unreadable(error.to_string()),
+        };
+        self.problem(path, kind);
+    }
+
+    fn problem(&mut self, path: &Path, kind: ProblemKind) {
+        let path = path.strip_prefix(self.root).unwrap_or(path).display().to_string();
+        self.problems.push(Problem { path, kind });
+    }
+}
+
+/// What a manifest is that does not say so itself: Distribution looks whether it lists manifests.
+fn guess(bytes: &[u8]) -> Option<&'static str> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else { return None };
+    match body.get("mediaType").and_then(Value::as_str) {
+        Some(said) if !said.is_empty() => None,
+        _ if body.get("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
+        _ => Some(media_type::OCI_MANIFEST),
+    }
+}
+
+/// The names in a directory, sorted; nothing where there is none.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if File::open(path)?.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than anything of its kind"));
+    }
+    Ok(bytes)
+}
+
+fn hash(mut file: File, algorithm: Algorithm) -> io::Result<Digest> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; 1 << 18];
+    while let read @ 1.. = file.read(&mut buffer)? {
+        hasher.update(&buffer[..read]);
+    }
+    Ok(hasher.finish())
+}
+
+/// Whether a directory is a data directory of Distribution's registry.
+pub(super) fn is_data_directory(path: &Path) -> bool {
+    let base: PathBuf = path.join(BASE);
+    base.join("repositories").is_dir() || base.join("blobs").is_dir()
+}

@@ -1,0 +1,126 @@
+//! Everything there is.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use oci::{Digest, RepositoryName, Tag};
+use rusqlite::{Connection, OpenFlags};
+
+use super::Sqlite;
+use super::columns::{BLOB, Packed, blob, repository};
+use crate::{Answer, Blob, Error, Inventory, Listing, Page, StoreId, Stored};
+
+impl Inventory for Sqlite {
+    fn blobs(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>> {
+        Box::pin(self.read(move |connection| {
+            let mut list = connection.prepare_cached(&format!(
+                "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2) ORDER BY b.generation LIMIT ?2"
+            ))?;
+            Ok(list.query_map((after, limit), blob)?.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn manifests<'a>(&'a self, name: &'a RepositoryName, page: Page<Digest>) -> Answer<'a, Listing<Stored>> {
+        let name = name.clone();
+        Box::pin(self.read(move |connection| {
+            let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
+            let mut list = connection.prepare_cached(
+                "SELECT digest, media_type, bytes FROM manifests
+                 WHERE repository = ?1 AND (?2 IS NULL OR digest > ?2) ORDER BY digest LIMIT ?3",
+            )?;
+            let after = page.after.map(Packed);
+            let rows = list.query_map((id, after, i64::from(page.limit) + 1), |row| {
+                let bytes = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
+                Ok(Stored { digest: row.get::<_, Packed>(0)?.0, media_type: row.get(1)?, bytes })
+            })?;
+            listing(rows.collect::<Result<_, _>>()?, page.limit)
+        }))
+    }
+
+    fn tags<'a>(&'a self, name: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<(Tag, Digest)>> {
+        let name = name.clone();
+        Box::pin(self.read(move |connection| {
+            let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
+            let mut list = connection.prepare_cached(
+                "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest
+                 WHERE t.repository = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3",
+            )?;
+            let after = page.after.as_deref().unwrap_or_default();
+            let rows = list.query_map((id, after, i64::from(page.limit) + 1), |row| {
+                let tag = row.get::<_, String>(0)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?;
+                Ok((tag, row.get::<_, Packed>(1)?.0))
+            })?;
+            listing(rows.collect::<Result<_, _>>()?, page.limit)
+        }))
+    }
+
+    fn linked<'a>(&'a self, name: &'a RepositoryName, after: i64, limit: u32) -> Answer<'a, Vec<Blob>> {
+        let name = name.clone();
+        Box::pin(self.read(move |connection| {
+            let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
+            let mut list = connection.prepare_cached(&format!(
+                "SELECT {BLOB} FROM links l JOIN blobs b ON b.generation = l.blob
+                 WHERE l.repository = ?1 AND l.blob > ?2 AND b.state IN (1, 2) ORDER BY l.blob LIMIT ?3"
+            ))?;
+            Ok(list.query_map((id, after, limit), blob)?.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn copy_to<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<(Blob, String)>> {
+        let (from, to) = (self.shared.database.path().to_owned(), path.to_owned());
+        Box::pin(async move {
+            let task = tokio::task::spawn_blocking(move || copy(&from, &to));
+            task.await.unwrap_or_else(Error::ended)
+        })
+    }
+}
+
+fn listing<T>(mut entries: Vec<T>, limit: u32) -> Result<Listing<T>, Error> {
+    let more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    Ok(Listing { entries, more })
+}
+
+fn copy(from: &Path, to: &Path) -> Result<Vec<(Blob, String)>, Error> {
+    let path = to.to_str().ok_or_else(|| Error::io("copy the database")(std::io::ErrorKind::InvalidFilename.into()))?;
+    // Made first, so that it is nobody else's to read from its first byte on. SQLite writes into an empty file.
+    let file = File::create_new(to).map_err(Error::io("copy the database"))?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(Error::io("copy the database"))?;
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    source.busy_timeout(database::BUSY_TIMEOUT)?;
+    source.execute("VACUUM INTO ?1", [path])?;
+    let mut copy = Connection::open(to)?;
+    let blobs = make_whole(&mut copy)?;
+    copy.close().map_err(|(_, error)| error)?;
+    file.sync_all().map_err(Error::io("copy the database"))?;
+    Ok(blobs)
+}
+
+/// Leaves out what was under way, and makes every blob the copy's own.
+fn make_whole(copy: &mut Connection) -> Result<Vec<(Blob, String)>, Error> {
+    let transaction = copy.transaction()?;
+    transaction.execute_batch(
+        "DELETE FROM uploads; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
+         DELETE FROM stores; UPDATE blobs SET state = 1;",
+    )?;
+    let blobs = {
+        let mut list = transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;
+        let mut own = transaction.prepare("UPDATE blobs SET store = 0, key = ?2 WHERE generation = ?1")?;
+        let rows = list.query_map((), blob)?.collect::<Result<Vec<_>, _>>()?;
+        let mut blobs = Vec::with_capacity(rows.len());
+        for blob in rows {
+            let key = if blob.store == StoreId::OWN {
+                blob.key.clone()
+            } else {
+                Blob::new_key(&blob.digest, blob.generation)
+            };
+            own.execute((blob.generation, &key))?;
+            blobs.push((blob, key));
+        }
+        blobs
+    };
+    transaction.commit()?;
+    Ok(blobs)
+}

@@ -1,0 +1,131 @@
+//! Checking that everything that lies here is what it is called.
+
+use std::ops::ControlFlow;
+
+use oci::{Digest, RepositoryName};
+
+use crate::hash::{self, Hasher};
+use crate::{Blob, Error, Page, Storage};
+
+/// Rows that are read at once.
+const ROWS: u32 = 500;
+
+/// One thing that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is called.
+    pub digest: Digest,
+    /// Its length in bytes, as its row says.
+    pub size: u64,
+    /// Where it is: the key of a blob, the repository of a manifest.
+    pub place: String,
+    /// How it is.
+    pub health: Health,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It is what it is called.
+    Sound,
+    /// It is something else: its bytes were changed on the disk.
+    Changed {
+        /// What its bytes should be called.
+        computed: Digest,
+    },
+    /// It is gone, or too short.
+    Missing,
+    /// The disk cannot read it.
+    Unreadable,
+}
+
+impl Storage {
+    /// Reads every blob and every manifest and compares it with its digest. `report` hears of each, and may end it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn verify(&self, mut report: impl FnMut(Finding) -> ControlFlow<()> + Send) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let blobs = self.shared.parts.inventory.blobs(after, ROWS).await?;
+            let Some(last) = blobs.last() else { break };
+            after = last.generation;
+            for blob in blobs {
+                if let Some(finding) = self.check(blob).await?
+                    && report(finding).is_break()
+                {
+                    return Ok(());
+                }
+            }
+        }
+        self.verify_manifests(report).await
+    }
+
+    /// How a blob is; none where it was removed while it was looked at.
+    async fn check(&self, blob: Blob) -> Result<Option<Finding>, Error> {
+        let health = match self.digest(&blob).await {
+            Ok(computed) if computed == blob.digest => Health::Sound,
+            Ok(computed) => Health::Changed { computed },
+            Err(Error::Damaged { .. }) => {
+                let now = self.shared.parts.inventory.blobs(blob.generation - 1, 1).await?;
+                if now.first().is_none_or(|now| now.generation != blob.generation) {
+                    return Ok(None);
+                }
+                Health::Missing
+            }
+            Err(_) => Health::Unreadable,
+        };
+        Ok(Some(Finding { digest: blob.digest, size: blob.size, place: blob.key, health }))
+    }
+
+    /// A blob's digest, from its content as it lies on the disk.
+    async fn digest(&self, blob: &Blob) -> Result<Digest, Error> {
+        let mut source = self.shared.parts.store.open(blob, 0..blob.size).await?;
+        let mut hasher = Hasher::new(blob.digest.algorithm());
+        while let Some(chunk) = source.next().await {
+            hasher.update(&chunk?);
+            // Hashing keeps a thread busy; others have work, too.
+            tokio::task::yield_now().await;
+        }
+        Ok(hasher.finish())
+    }
+
+    async fn verify_manifests(&self, mut report: impl FnMut(Finding) -> ControlFlow<()> + Send) -> Result<(), Error> {
+        let mut page = Page { after: None, limit: ROWS };
+        loop {
+            let names = self.manifests().repositories(page.clone()).await?;
+            page.after = names.entries.last().cloned();
+            for name in names.entries.iter().filter_map(|name| name.parse().ok()) {
+                if self.verify_repository(&name, &mut report).await?.is_break() {
+                    return Ok(());
+                }
+            }
+            if !names.more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn verify_repository(
+        &self,
+        name: &RepositoryName,
+        report: &mut (impl FnMut(Finding) -> ControlFlow<()> + Send),
+    ) -> Result<ControlFlow<()>, Error> {
+        let mut page = Page { after: None, limit: ROWS };
+        loop {
+            let manifests = self.shared.parts.inventory.manifests(name, page.clone()).await?;
+            page.after = manifests.entries.last().map(|manifest| manifest.digest);
+            for manifest in &manifests.entries {
+                let computed = hash::digest(manifest.digest.algorithm(), &manifest.bytes);
+                let health = if computed == manifest.digest { Health::Sound } else { Health::Changed { computed } };
+                let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
+                if report(Finding { digest, size, place: name.to_string(), health }).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if !manifests.more {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The way from Distribution's registry and back. The data directories are made here as that registry writes them; real
+//! ones, written by real registries, are tried where those are started.
+
+use std::fs;
+use std::path::Path;
+
+use oci::Digest;
+use storage::distribution::{AdoptError, Adoption, Problem, ProblemKind};
+use storage::{Error, NewManifest, Settings, Storage};
+
+use super::world::{SWEEP, World, content, image, index, name, open_database, sha256};
+
+const BASE: &str = "docker/registry/v2";
+
+/// A data directory of another registry.
+struct Old(tempfile::TempDir);
+
+impl Old {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join(BASE).join("repositories")).unwrap();
+        Self(directory)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, path: &str, content: &[u8]) {
+        let path = self.path().join(BASE).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn content(&self, content: &[u8]) -> Digest {
+        let digest = sha256(content);
+        self.write(&data(&digest), content);
+        digest
+    }
+
+    fn layer(&self, repository: &str, content: &[u8]) {
+        let digest = self.content(content);
+        let link = format!("repositories/{repository}/_layers/sha256/{}/link", digest.encoded());
+        self.write(&link, digest.to_string().as_bytes());
+    }
+
+    fn manifest(&self, repository: &str, manifest: &NewManifest, tags: &[&str]) -> Digest {
+        self.raw_manifest(repository, manifest.bytes(), tags)
+    }
+
+    fn raw_manifest(&self, repository: &str, bytes: &[u8], tags: &[&str]) -> Digest {
+        let digest = self.content(bytes);
+        let link = format!("repositories/{repository}/_manifests/revisions/sha256/{}/link", digest.encoded());
+        self.write(&link, digest.to_string().as_bytes());
+        for tag in tags {
+            self.tag(repository, tag, &digest);
+        }
+        digest
+    }
+
+    fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
+        let link = format!("repositories/{repository}/_manifests/tags/{tag}/current/link");
+        self.write(&link, digest.to_string().as_bytes());
+    }
+
+    /// Every file and its content.
+    fn everything(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let (mut files, mut open) = (Vec::new(), vec![self.path().to_owned()]);
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() { open.push(entry) } else { files.push((entry.clone(), fs::read(entry).unwrap())) }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+fn data(digest: &Digest) -> String {
+    let hash = digest.encoded();
+    format!("blobs/{}/{}/{hash}/data", digest.algorithm(), &hash[..2])
+}
+
+#[tokio::test]
+async fn images_are_adopted_where_they_lie() {
+    let (world, old) = (World::new().await, Old::new());
+    for layer in [&b"{}"[..], b"layer", b"signature"] {
+        old.layer("library/app", layer);
+    }
+    let one = old.manifest("library/app", &image(&[b"layer"], None), &["latest", "1.0"]);
+    let referrer = old.manifest("library/app", &image(&[b"signature"], Some(one)), &[]);
+    let list = old.manifest("library/app", &index(&[one]), &["list"]);
+    // As buildah writes them: OCI without a media type.
+    let silent = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let silent = old.raw_manifest("other", silent, &["x"]);
+    let before = old.everything();
+
+    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    assert_eq!((report.repositories, report.of, report.manifests, report.tags, report.blobs), (2, 2, 4, 4, 3));
+    assert_eq!(report.problems, []);
+    for (repository, reference, digest) in [
+        ("library/app", "latest", one),
+        ("library/app", "1.0", one),
+        ("library/app", "list", list),
+        ("other", "x", silent),
+    ] {
+        let found = world.storage.manifests().find(&name(repository), &reference.parse().unwrap()).await.unwrap();
+        assert_eq!(found.digest, digest);
+        assert!(world.has_manifest(repository, &digest.to_string()).await);
+    }
+    assert_eq!(world.content("library/app", sha256(b"layer")).await, b"layer");
+    let page = storage::Page { after: None, limit: 9 };
+    let referrers = world.storage.manifests().referrers(&name("library/app"), &one, None, page).await.unwrap();
+    assert_eq!(referrers.entries[0].digest, referrer);
+    assert_eq!(world.files(), 0, "nothing was copied");
+
+    // A push uses what is there; collection leaves it alone, needed or not, until the adoption is final.
+    assert_eq!(world.blob("new", b"layer").await.digest, sha256(b"layer"));
+    for digest in [one, referrer, list] {
+        world.storage.manifests().remove(&name("library/app"), &digest).await.unwrap();
+    }
+    world.pass(super::world::GRACE * 2);
+    assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 0);
+    assert_eq!(old.everything(), before);
+    assert!(world.storage.finish_adoption(old.path()).await.unwrap());
+    assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 3);
+    assert!(!old.path().join(BASE).join(data(&sha256(b"layer"))).exists());
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_is_not_fatal() {
+    let (world, old) = (World::new().await, Old::new());
+    old.layer("a", b"{}");
+    old.layer("a", b"gone");
+    old.layer("a", b"changed");
+    let good = old.manifest("a", &image(&[], None), &["good"]);
+    let schema1 = old.raw_manifest("a", br#"{"schemaVersion":1,"name":"a","tag":"old","signatures":[]}"#, &["old"]);
+    let nonsense = old.raw_manifest("a", b"nonsense", &[]);
+    fs::remove_file(old.path().join(BASE).join(data(&sha256(b"gone")))).unwrap();
+    old.write(&data(&sha256(b"changed")), b"CHANGED");
+    old.write("repositories/a/_uploads/0-0/data", b"half");
+    old.write("repositories/a/_layers/sha256/00ff/link", b"sha256:beef");
+    old.tag("a", "lost", &sha256(b"nothing"));
+    old.write("repositories/Bad/_layers/x", b"");
+    // A deleted manifest has a directory without a link.
+    fs::create_dir_all(
+        old.path().join(BASE).join(format!("repositories/a/_manifests/revisions/sha256/{}", "0".repeat(64))),
+    )
+    .unwrap();
+    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    assert_eq!((report.manifests, report.tags, report.blobs), (1, 1, 1));
+    assert!(world.has_manifest("a", "good").await && world.has_manifest("a", &good.to_string()).await);
+    let kinds: Vec<_> = report.problems.iter().map(|Problem { kind, .. }| kind).collect();
+    let has = |kind: &ProblemKind| assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
+    has(&ProblemKind::Schema1);
+    has(&ProblemKind::Broken(sha256(b"gone")));
+    has(&ProblemKind::Changed(sha256(b"CHANGED")));
+    has(&ProblemKind::Upload);
+    has(&ProblemKind::NoLink);
+    has(&ProblemKind::Broken(sha256(b"nothing")));
+    has(&ProblemKind::Broken(schema1));
+    has(&ProblemKind::Name);
+    assert!(kinds.iter().any(|kind| matches!(kind, ProblemKind::NoManifest(_))), "{nonsense}");
+    assert_eq!(kinds.len(), 9);
+    assert!(report.problems.iter().all(|problem| problem.path.starts_with(BASE)));
+}
+
+#[tokio::test]
+async fn adopted_again_what_was_pushed_since_stays() {
+    let (world, old) = (World::new().await, Old::new());
+    for layer in [&b"{}"[..], b"layer"] {
+        old.layer("a", layer);
+    }
+    let first = old.manifest("a", &image(&[b"layer"], None), &["x", "y"]);
+    for _ in 0..2 {
+        world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    }
+    let second = world.image("a", "newer", &["x"]).await;
+    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    for (tag, digest) in [("x", second), ("y", first)] {
+        let found = world.storage.manifests().find(&name("a"), &tag.parse().unwrap()).await.unwrap();
+        assert_eq!(found.digest, digest);
+    }
+    // A server that starts again finds it by itself, and so does a command.
+    let command = world.beside().await;
+    assert_eq!(content(&command, "a", sha256(b"layer")).await.unwrap(), b"layer");
+    drop(command);
+    let world = world.restarted().await;
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+}
+
+#[tokio::test]
+async fn a_command_adopts_beside_the_server() {
+    let (world, old) = (World::new().await, Old::new());
+    for layer in [&b"{}"[..], b"layer"] {
+        old.layer("a", layer);
+    }
+    old.manifest("a", &image(&[b"layer"], None), &["x"]);
+    assert!(!world.has_manifest("a", "x").await);
+    world.beside().await.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    assert!(world.has_manifest("a", "x").await);
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+    let error = world.storage.adopt(world.directory.path(), Adoption::default(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, AdoptError::NoDataDirectory(_)));
+    assert!(!world.storage.finish_adoption(Old::new().path()).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_interrupted_adoption_goes_on() {
+    let (world, old) = (World::new().await, Old::new());
+    for repository in ["a", "b/c", "d"] {
+        old.manifest(repository, &index(&[]), &["x"]);
+    }
+    let storage = world.storage.clone();
+    let path = old.path().to_owned();
+    let task = tokio::spawn(async move {
+        storage.adopt(&path, Adoption::default(), |report| assert!(report.repositories < 2, "interrupted")).await
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    let mut heard = Vec::new();
+    let report = world.storage.adopt(old.path(), Adoption::default(), |report| heard.push(report.repositories)).await;
+    assert_eq!((report.unwrap().repositories, heard), (3, vec![3]));
+    for repository in ["a", "b/c", "d"] {
+        assert!(world.has_manifest(repository, "x").await);
+    }
+}
+
+#[tokio::test]
+async fn there_and_back_again() {
+    let (world, old) = (World::new().await, Old::new());
+    for layer in [&b"{}"[..], b"layer"] {
+        old.layer("a", layer);
+    }
+    old.manifest("a", &image(&[b"layer"], None), &["x"]);
+    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.image("b/c", "pushed to us", &["y", "z"]).await;
+    let target = tempfile::tempdir_in(world.directory.path()).unwrap();
+    for _ in 0..2 {
+        let exported = world.storage.export(target.path(), |_| {}).await.unwrap();
+        assert_eq!((exported.repositories, exported.manifests, exported.tags, exported.blobs), (2, 2, 3, 4));
+    }
+    let blob = world.storage.blobs().find(&name("b/c"), &sha256(b"pushed to us")).await.unwrap();
+    let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(world.root().join(&blob.key)).unwrap());
+    assert_eq!(links, 2, "the file has another name");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = open_database(elsewhere.path());
+    let root = elsewhere.path().join("data");
+    let storage = Storage::open(database, root, Settings::default(), world.clock()).await.unwrap();
+    let report = storage.adopt(target.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    assert_eq!(report.problems, []);
+    for (repository, tag, layer) in [("a", "x", "layer"), ("b/c", "y", "pushed to us"), ("b/c", "z", "pushed to us")] {
+        let found = storage.manifests().find(&name(repository), &tag.parse().unwrap()).await.unwrap();
+        assert_eq!(found.digest, image(&[layer.as_bytes()], None).digest());
+        assert_eq!(content(&storage, repository, sha256(layer.as_bytes())).await.unwrap(), layer.as_bytes());
+    }
+    let unknown = storage.blobs().find(&name("a"), &sha256(b"pushed to us")).await;
+    assert!(matches!(unknown, Err(Error::BlobUnknown)));
+}
+
+#[tokio::test]
+async fn a_backup_has_what_was_adopted() {
+    let (world, old, backup) = (World::new().await, Old::new(), tempfile::tempdir().unwrap());
+    old.layer("a", b"layer");
+    old.manifest("a", &index(&[]), &["x"]);
+    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
+    world.storage.backup(&database, &root, [1; 16], |_, _| {}).await.unwrap();
+    drop(old);
+    let storage = Storage::open(open_database(backup.path()), root, Settings::default(), world.clock()).await.unwrap();
+    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
+}
