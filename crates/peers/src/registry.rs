@@ -46,6 +46,8 @@ pub struct RegistryConfig {
     pub auth: Auth,
     /// Certificate and key, as PEM, when it speaks TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Its data directory, when it is not to be a new one that goes with it.
+    pub data: Option<PathBuf>,
 }
 
 impl RegistryConfig {
@@ -60,7 +62,7 @@ impl RegistryConfig {
     }
 
     fn yaml(&self, directory: &Path, address: SocketAddrV4) -> String {
-        let root = quoted(&directory.join("data"));
+        let root = quoted(&self.data.clone().unwrap_or_else(|| directory.join("data")));
         let tls = self.tls.as_ref().map_or_else(String::new, |(certificate, key)| {
             format!(", tls: {{certificate: {}, key: {}}}", quoted(certificate), quoted(key))
         });

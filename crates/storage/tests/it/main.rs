@@ -16,6 +16,7 @@ mod kill;
 mod manifests;
 mod pages;
 mod properties;
+mod real_registries;
 mod recovery;
 mod uploads;
 mod world;
