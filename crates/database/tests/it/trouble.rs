@@ -57,12 +57,17 @@ async fn damage_is_called_damage() {
     for n in 0..8 {
         bench.database.write(heavy(n)).await.unwrap();
     }
+    let first = bench.database.read(|connection| -> Result<u64, Error> {
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'numbers'";
+        Ok(connection.query_row(root, (), |row| row.get::<_, u32>(0))?.into())
+    });
+    let first = first.await.unwrap();
     let (location, Bench { database, directory: _directory }) = (bench.location(), bench);
     drop(database);
     let file = OpenOptions::new().write(true).open(location.path()).unwrap();
     let length = file.metadata().unwrap().len();
-    // All but the first page, which is the header and the list of tables.
-    for offset in (4096..length).step_by(4096) {
+    // From the table's first page on; before it are the header and the list of tables.
+    for offset in ((first - 1) * 4096..length).step_by(4096) {
         file.write_all_at(&[0xff; 4096], offset).unwrap();
     }
     let database = Database::open_exclusive(&location).unwrap();

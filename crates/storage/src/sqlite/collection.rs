@@ -20,6 +20,9 @@ const ROWS: i64 = 500;
 /// For how long a pending row is certainly still being worked on, in seconds, however short the grace time is.
 const LANDING: i64 = 3600;
 
+// Where a condition seems said twice (`state <> 1`), the second is that of the partial index, which SQLite must find
+// word for word.
+
 /// Whether a blob `b` may be collected: nothing refers to it, and its file is ours to remove.
 const UNREFERRED: &str = "NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)
     AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1))";
@@ -88,7 +91,8 @@ impl Collection for Sqlite {
                 return Ok(Vec::new());
             }
             let mut list = connection.prepare_cached(
-                "SELECT generation, digest, size, store, key FROM blobs WHERE state = 3 ORDER BY generation LIMIT ?1",
+                "SELECT generation, digest, size, store, key FROM blobs WHERE state = 3 AND state <> 1
+                 ORDER BY generation LIMIT ?1",
             )?;
             let doomed = list.query_map([limit], |row| {
                 let digest = row.get::<_, Packed>(1)?.0;
@@ -236,7 +240,7 @@ fn sentence(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Res
     }
     let mut list = connection.prepare_cached(&format!(
         "SELECT generation, state = 0 OR {UNREFERRED} FROM blobs b
-         WHERE (state = 2 AND since <= ?1) OR (state = 0 AND since < ?2) LIMIT ?3"
+         WHERE state <> 1 AND ((state = 2 AND since <= ?1) OR (state = 0 AND since < ?2)) LIMIT ?3"
     ))?;
     let rows = list.query_map([wait, abandoned, ROWS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let rows = rows.collect::<Result<Vec<(i64, bool)>, _>>()?;

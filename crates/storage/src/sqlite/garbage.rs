@@ -73,7 +73,7 @@ fn neighbours(connection: &Connection, repository: i64, nodes: &[Node]) -> Resul
     let mut list = connection.prepare_cached(
         "SELECT p.id, c.id FROM manifests p JOIN manifest_references r ON r.manifest = p.id
          JOIN manifests c ON c.repository = p.repository AND c.digest = r.digest
-         WHERE p.repository = ?1",
+         WHERE p.repository = ?1 AND r.repository = ?1",
     )?;
     let mut rows = list.query([repository])?;
     while let Some(row) = rows.next()? {

@@ -49,7 +49,11 @@ pub(super) fn referrers(
             list(connection, &sql, &[&id, &subject, after, &wanted(page)], page.limit, referrer)
         }
         Some(kind) => {
-            let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}");
+            // By itself SQLite would walk through those of all other types.
+            let sql = format!(
+                "{columns} INDEXED BY referrers_by_type
+                 WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}"
+            );
             list(connection, &sql, &[&id, &subject, after, &wanted(page), &kind], page.limit, referrer)
         }
     }

@@ -66,7 +66,7 @@ impl Uploads for Sqlite {
     fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached(&format!(
-                "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 ORDER BY b.generation"
+                "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
             ))?;
             let rows = list.query_map((), |row| Ok((blob(row)?, UploadId::from_bytes(row.get(5)?))))?;
             Ok(rows.collect::<Result<_, _>>()?)
