@@ -25,9 +25,8 @@ pub type Answer = Response<Full<Bytes>>;
 #[derive(Debug, Serialize)]
 pub struct TokenAnswer {
     /// The token.
+    #[serde(skip)]
     pub token: String,
-    /// The token again, under OAuth 2.0's name: some clients read one, some the other.
-    pub access_token: String,
     /// For how many seconds it is valid from now.
     pub expires_in: u64,
     /// When it was made, by RFC 3339.
@@ -105,8 +104,8 @@ impl Refusal {
     /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the issuer).
     pub(crate) fn answer(&self, realm: &str) -> Answer {
         let text = self.to_string();
-        let mut answer =
-            json(self.status(), &ErrorBody { error: self.code(), error_description: &text, details: &text });
+        let body = ErrorBody { error: self.code(), error_description: &text, details: &text };
+        let mut answer = json(self.status(), to_json(&body));
         if self.status() == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, basic_challenge(realm));
         }
@@ -118,23 +117,35 @@ impl Refusal {
 }
 
 impl TokenAnswer {
+    /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some clients read one, some the
+    /// other. It needs no escaping (base64url and dots), and looking for what does would cost more than all the rest.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let rest = to_json(self);
+        let token = self.token.as_bytes();
+        [b"{\"token\":\"", token, b"\",\"access_token\":\"", token, b"\",", &rest[1..]].concat()
+    }
+
     pub(crate) fn answer(&self) -> Answer {
-        json(StatusCode::OK, self)
+        json(StatusCode::OK, self.to_json())
     }
 }
 
 /// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its tokens are old.
 pub(crate) fn jwks(keys: &JwkSet) -> Answer {
-    let mut answer = json(StatusCode::OK, keys);
+    let mut answer = json(StatusCode::OK, to_json(keys));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
     answer
 }
 
+#[expect(clippy::expect_used, reason = "all bodies are structs of strings and numbers")]
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("a body is plain data")
+}
+
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    #[expect(clippy::expect_used, reason = "all bodies are structs of strings and numbers")]
-    let body = serde_json::to_vec(body).expect("a body is plain data");
+fn json(status: StatusCode, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

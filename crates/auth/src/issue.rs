@@ -208,7 +208,7 @@ impl TokenServer {
         };
         let token = settings.signer.sign(&claims).map_err(|error| internal(error.into()))?;
         let issued_at = rfc3339(issued_at);
-        Ok(TokenAnswer { access_token: token.clone(), token, expires_in, issued_at, scope, refresh_token })
+        Ok(TokenAnswer { token, expires_in, issued_at, scope, refresh_token })
     }
 }
 

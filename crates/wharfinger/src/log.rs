@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
@@ -17,6 +18,10 @@ use crate::failure::Failure;
 
 /// How many bytes of lines may wait to be written.
 const MAX_WAITING: usize = 8 << 20;
+
+/// How long the writer rests after it has written: under load it then writes hundreds of lines at once, and who logs
+/// need not wake it for each.
+const REST: Duration = Duration::from_millis(5);
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +96,7 @@ impl Drop for Log {
 struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    closing: Condvar,
 }
 
 #[derive(Default)]
@@ -98,6 +104,7 @@ struct Waiting {
     lines: Vec<u8>,
     dropped: u64,
     closed: bool,
+    writer_sleeps: bool,
 }
 
 impl Queue {
@@ -107,11 +114,11 @@ impl Queue {
             waiting.dropped += 1;
             return;
         }
-        // A writer that is busy looks again by itself before it sleeps.
-        let was_empty = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
+        // A writer that writes or rests looks again by itself before it sleeps.
+        let asleep = waiting.writer_sleeps;
         drop(waiting);
-        if was_empty {
+        if asleep {
             self.arrived.notify_one();
         }
     }
@@ -119,6 +126,7 @@ impl Queue {
     fn close(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.arrived.notify_one();
+        self.closing.notify_one();
     }
 
     fn write_to(&self, sinks: &mut Sinks) {
@@ -127,9 +135,11 @@ impl Queue {
             let dropped;
             {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.writer_sleeps = true;
                 while waiting.lines.is_empty() && waiting.dropped == 0 && !waiting.closed {
                     waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 }
+                waiting.writer_sleeps = false;
                 std::mem::swap(&mut lines, &mut waiting.lines);
                 dropped = std::mem::take(&mut waiting.dropped);
                 if lines.is_empty() && dropped == 0 {
@@ -141,6 +151,9 @@ impl Queue {
                 sinks.write(format!("the log could not keep up: {dropped} lines are lost\n").as_bytes());
             }
             lines.clear();
+            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only the end wakes it early.
+            let _ = self.closing.wait_timeout_while(waiting, REST, |waiting| !waiting.closed);
         }
     }
 }

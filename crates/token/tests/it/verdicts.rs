@@ -246,9 +246,9 @@ fn signatures_are_checked_last_in_2_8() {
         let kid = server.key.public().ids();
         let [token2, token3] = [&kid.libtrust, &kid.registry_3_1].map(|kid| {
             let mut token = server.odd(&json!({"alg": algorithm, "kid": kid}), &claims);
-            let changed = if token.ends_with('A') { 'Q' } else { 'A' };
-            let last = token.len() - 8;
-            token.replace_range(last..=last, &changed.to_string());
+            let at = token.len() - 8;
+            let changed = if token[at..].starts_with('A') { "Q" } else { "A" };
+            token.replace_range(at..=at, changed);
             token
         });
         let (logged, _) = refusal(Registry::V2_8, &token2, server.trust());

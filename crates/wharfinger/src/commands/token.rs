@@ -140,14 +140,13 @@ fn answer(token: String, claims: Claims) -> String {
         Scope { resource_type, name, actions }.to_string()
     });
     let answer = TokenAnswer {
-        access_token: token.clone(),
         token,
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
         issued_at: token::rfc3339(claims.issued_at),
         scope: scopes.collect::<Vec<_>>().join(" "),
         refresh_token: None,
     };
-    serde_json::to_string(&answer).unwrap_or_default()
+    String::from_utf8_lossy(&answer.to_json()).into_owned()
 }
 
 impl From<HeaderMember> for token::HeaderMember {

@@ -11,6 +11,11 @@ use crate::wire::{Connection, get};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
+/// How often something is tried: `scripts/soak` does it in full.
+fn rounds(short: u32, full: u32) -> u32 {
+    if std::env::var_os("WHARFINGER_SOAK").is_some() { full } else { short }
+}
+
 /// A configuration with an anonymous user whose tokens live for `expiration` seconds.
 fn config(pair: &Certificate, expiration: u32) -> String {
     format!(
@@ -44,7 +49,7 @@ fn a_hundred_reloads_under_load() {
                 }
             });
         }
-        for round in 1..=100 {
+        for round in 1..=rounds(100, 2_000) {
             server.rewrite(&config(&pair, 900 + round));
             let before = answered.load(Ordering::Relaxed);
             server.hang_up();
