@@ -6,6 +6,32 @@
 //!
 //! [`Storage`] is what a registry opens. The seams below it, [`Manifests`], [`Blobs`], [`Uploads`], [`Collection`] for rows
 //! and [`BlobStore`] for content, have one implementation each here, in SQLite and in files.
+//!
+//! ```
+//! # let directory = tempfile::tempdir().unwrap();
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use std::sync::Arc;
+//! use std::time::SystemTime;
+//! use storage::{Clock, NewUpload, Settings, Storage, UploadId, hash};
+//!
+//! # let location = database::Location::at(directory.path().join("w.db"));
+//! # let database = database::Database::open_exclusive(&location).unwrap();
+//! # let root = directory.path().join("data");
+//! let clock: Clock = Arc::new(|| SystemTime::UNIX_EPOCH);
+//! let storage = Storage::open(database, root, Settings::default(), clock).await.unwrap();
+//!
+//! let (repository, algorithm) = ("library/app".parse::<oci::RepositoryName>().unwrap(), oci::Algorithm::Sha256);
+//! let id = UploadId::from_random([7; 16]);
+//! let new = NewUpload { id, repository: repository.clone(), client: "alice".to_owned(), algorithm };
+//! storage.begin(new).await.unwrap();
+//! let mut upload = storage.upload(&repository, id, Some(0)).await.unwrap();
+//! upload.write("cargo".into()).await.unwrap();
+//! let blob = upload.finish(hash::digest(algorithm, b"cargo")).await.unwrap();
+//!
+//! let mut source = storage.read(&repository, &blob, 1..3).await.unwrap();
+//! assert_eq!(source.next().await.unwrap().unwrap(), b"ar".as_slice());
+//! # });
+//! ```
 
 mod backup;
 mod blob_store;
