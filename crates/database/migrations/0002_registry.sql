@@ -2,11 +2,16 @@
 -- 2: SHA-512) and the hash, so that it sorts as its text does. Names and tags compare as bytes.
 
 CREATE TABLE repositories (
-    id      INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-    name    TEXT    NOT NULL UNIQUE CHECK (name <> ''),
+    id        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    name      TEXT    NOT NULL UNIQUE CHECK (name <> ''),
     -- Counts changes of its manifests and tags: what collection planned at one count, it carries out only at the same.
-    version INTEGER NOT NULL DEFAULT 0
+    version   INTEGER NOT NULL DEFAULT 0,
+    -- How many it has; the triggers below keep count.
+    manifests INTEGER NOT NULL DEFAULT 0 CHECK (manifests >= 0)
 ) STRICT;
+
+-- The catalog: a page of it is one stretch of this, however many repositories there are.
+CREATE INDEX repositories_listed ON repositories (name) WHERE manifests > 0;
 
 CREATE TABLE manifests (
     id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -20,6 +25,14 @@ CREATE TABLE manifests (
     bytes      BLOB    NOT NULL,
     UNIQUE (repository, digest)
 ) STRICT;
+
+CREATE TRIGGER manifest_counted AFTER INSERT ON manifests BEGIN
+    UPDATE repositories SET manifests = manifests + 1 WHERE id = new.repository;
+END;
+
+CREATE TRIGGER manifest_uncounted AFTER DELETE ON manifests BEGIN
+    UPDATE repositories SET manifests = manifests - 1 WHERE id = old.repository;
+END;
 
 CREATE TABLE tags (
     repository INTEGER NOT NULL REFERENCES repositories,

@@ -202,8 +202,7 @@ fn unlink_unused(connection: &Connection, repository: i64, before: i64) -> Resul
     Ok(())
 }
 
-const EMPTY: &str = "SELECT id FROM repositories r WHERE id = ?1
-    AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository = r.id)
+const EMPTY: &str = "SELECT id FROM repositories r WHERE id = ?1 AND manifests = 0
     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.repository = r.id)";
 
 fn is_empty(connection: &Connection, repository: i64) -> Result<bool, Error> {

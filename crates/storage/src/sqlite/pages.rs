@@ -21,9 +21,7 @@ pub(super) fn tags(
 
 pub(super) fn repositories(connection: &Connection, page: &Page<String>) -> Result<Listing<String>, Error> {
     let after = page.after.as_deref().unwrap_or_default();
-    // Repositories without a manifest are few: collection removes them.
-    let sql = "SELECT name FROM repositories r WHERE name > ?1
-               AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository = r.id) ORDER BY name LIMIT ?2";
+    let sql = "SELECT name FROM repositories WHERE name > ?1 AND manifests > 0 ORDER BY name LIMIT ?2";
     list(connection, sql, &[&after, &wanted(page)], page.limit, |row| row.get(0))
 }
 
