@@ -17,11 +17,7 @@ use crate::refusal::Refusal;
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
 /// `GET` and `HEAD` of a blob. It goes out as it came in, never compressed: its digest is of these very bytes.
-pub(crate) async fn fetch(
-    proof: &Authorized<'_, Pull>,
-    digest: &Digest,
-    call: &Call<'_>,
-) -> Result<Answer, Refusal> {
+pub(crate) async fn fetch(proof: &Authorized<'_, Pull>, digest: &Digest, call: &Call<'_>) -> Result<Answer, Refusal> {
     let blob = find(proof, digest, call).await?;
     let tag = etag(digest);
     let mut answer = Response::new(Body::default());

@@ -139,8 +139,11 @@ mod tests {
 
     #[test]
     fn a_mount_needs_two_repositories() {
-        let challenge = bearer(&[Needed::repository("to", &["pull", "push"]), Needed::repository("from", &["pull"])], None);
-        assert!(challenge.header.to_str().unwrap().ends_with(r#"scope="repository:to:pull,push repository:from:pull""#));
+        let challenge =
+            bearer(&[Needed::repository("to", &["pull", "push"]), Needed::repository("from", &["pull"])], None);
+        assert!(
+            challenge.header.to_str().unwrap().ends_with(r#"scope="repository:to:pull,push repository:from:pull""#)
+        );
         assert_eq!(challenge.detail.unwrap().as_array().unwrap().len(), 3);
     }
 

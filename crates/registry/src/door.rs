@@ -168,7 +168,6 @@ impl Bearer {
             Self::Token(token) => token.grants("repository", repository, action),
         }
     }
-
 }
 
 /// The way in.

@@ -64,7 +64,8 @@ impl Origins {
         let header = |name| first(headers, name).filter(|_| trusted);
         let prefix = header(PREFIX).and_then(path_prefix).unwrap_or_default();
         let is_known = trusted || !forwarded;
-        let base = url(peer, uri, headers, header(PROTO), header(FORWARDED_HOST)).filter(|_| is_known && !self.relative);
+        let base =
+            url(peer, uri, headers, header(PROTO), header(FORWARDED_HOST)).filter(|_| is_known && !self.relative);
         Origin { base, prefix }
     }
 
@@ -142,7 +143,8 @@ fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn path_prefix(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'?'));
+    let is_plain =
+        text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'?'));
     (is_path && is_plain).then(|| text.to_owned())
 }
 

@@ -170,7 +170,10 @@ impl Refusal {
                 vec![(LOCATION, text(location)), (RANGE, text(&progress(*received)))]
             }
             Self::Storage(
-                StorageError::TooManyUploads { .. } | StorageError::Busy | StorageError::UploadBusy | StorageError::ReadOnly,
+                StorageError::TooManyUploads { .. }
+                | StorageError::Busy
+                | StorageError::UploadBusy
+                | StorageError::ReadOnly,
             ) => vec![(RETRY_AFTER, Some(SOON.as_secs().into()))],
             _ => Vec::new(),
         }
@@ -199,4 +202,44 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
 /// Whole seconds, rounded up: who waits that long has waited enough.
 fn seconds_up(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn told(error: StorageError) -> (u16, Option<String>, String) {
+        let answer = Refusal::from(error).answer("the-id");
+        let wait = answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, wait, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_no_more_says_so() {
+        let (status, wait, body) = told(StorageError::Full).await;
+        assert_eq!((status, wait), (507, None));
+        assert!(body.contains("the disk is full"), "{body}");
+        for error in [StorageError::ReadOnly, StorageError::Busy] {
+            let (status, wait, body) = told(error).await;
+            assert_eq!((status, wait.as_deref()), (503, Some("5")), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_ours_is_told_to_the_log_alone() {
+        let source = std::sync::Arc::new(std::io::Error::other("secret"));
+        let (status, _, body) = told(StorageError::Io { action: "open a secret", source }).await;
+        assert_eq!(status, 500);
+        assert!(body.contains("the-id") && !body.contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        assert_eq!(seconds_up(Duration::from_millis(2500)), 3);
+        assert_eq!(seconds_up(Duration::from_secs(2)), 2);
+    }
 }

@@ -50,7 +50,8 @@ impl Registry {
     /// A registry of what lies in `storage`.
     #[must_use]
     pub fn new(settings: Settings, storage: Storage) -> Self {
-        let Settings { auth, origins, delete, read_only, catalog, manifest_limit, stall, headers, clock, entropy } = settings;
+        let Settings { auth, origins, delete, read_only, catalog, manifest_limit, stall, headers, clock, entropy } =
+            settings;
         let lists = Lists { max: catalog.max, cursors: catalog.cursors, entropy: Arc::clone(&entropy) };
         let door = Door { storage, auth, read_only, delete, visibility: catalog.visibility, clock };
         Self { door, origins, lists, manifest_limit, stall, headers, entropy }
@@ -150,7 +151,9 @@ impl Registry {
             (Route::Upload(name, id), Verb::Put) => {
                 uploads::finish(&door.open::<Push>(call, name).await?, id, call, payload).await
             }
-            (Route::Upload(name, id), Verb::Delete) => uploads::cancel(&door.open::<Cancel>(call, name).await?, id).await,
+            (Route::Upload(name, id), Verb::Delete) => {
+                uploads::cancel(&door.open::<Cancel>(call, name).await?, id).await
+            }
             (route, _) => Err(Refusal::Method { allow: route.methods() }),
         }
     }

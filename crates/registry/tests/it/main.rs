@@ -1,0 +1,13 @@
+//! The registry as its clients see it, request by request, without a network between.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
+
+mod access;
+mod bad_input;
+mod catalog;
+mod faults;
+mod proxies;
+mod script;
+mod specification;
+mod tokens;
+mod transfers;
+mod world;
