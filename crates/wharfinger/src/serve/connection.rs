@@ -71,8 +71,8 @@ where
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
-            () = sleep_until(activity.quiet_until(limits.idle_timeout)), if activity.is_quiet() => {
-                if Instant::now() >= activity.quiet_until(limits.idle_timeout) {
+            () = sleep_until(activity.next_look(limits.idle_timeout)) => {
+                if activity.is_quiet_for(limits.idle_timeout) {
                     connection.as_mut().graceful_shutdown();
                     break timeout(FAREWELL, connection).await.unwrap_or(Ok(()));
                 }
@@ -107,13 +107,21 @@ impl Activity {
         Self { began: Instant::now(), under_way: AtomicUsize::new(0), last_end: AtomicU64::new(0) }
     }
 
-    fn is_quiet(&self) -> bool {
-        self.under_way.load(Ordering::Acquire) == 0
+    /// Whether there has been nothing under way for `idle`.
+    fn is_quiet_for(&self, idle: Duration) -> bool {
+        self.under_way.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
     }
 
-    /// When a connection that stays quiet has been so for `idle`.
-    fn quiet_until(&self, idle: Duration) -> Instant {
-        self.began + Duration::from_millis(self.last_end.load(Ordering::Acquire)) + idle
+    /// When it is worth asking that again.
+    fn next_look(&self, idle: Duration) -> Instant {
+        match self.under_way.load(Ordering::Acquire) {
+            0 => self.last_end() + idle,
+            _ => Instant::now() + idle,
+        }
+    }
+
+    fn last_end(&self) -> Instant {
+        self.began + Duration::from_millis(self.last_end.load(Ordering::Acquire))
     }
 }
 
