@@ -43,9 +43,37 @@ impl Server {
             command.args(arguments).arg(&file).current_dir(directory.path());
             command
         });
-        let scheme = daemon.until(|_| ["http", "https"].into_iter().find(|scheme| is_healthy(scheme, address)));
-        let scheme = scheme.unwrap_or_else(|| panic!("GET /healthz never answered 200:\n{}", daemon.log()));
+        let scheme = scheme(&mut daemon, address);
         Self { daemon, address, scheme, directory }
+    }
+
+    /// Starts `program` with `arguments`, in which `@addr@` and `@port@` stand for the address to listen on and
+    /// `@directory@` for the server's directory, and waits until `/healthz` answers 200. It brings a configuration of its
+    /// own.
+    ///
+    /// # Panics
+    /// When it does not start; the message holds its log.
+    #[must_use]
+    pub fn start_with(program: &Path, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let place = directory.path().display().to_string();
+        let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
+            let (full, port) = (address.to_string(), address.port().to_string());
+            let filled = |argument: &&str| {
+                argument.replace("@addr@", &full).replace("@port@", &port).replace("@directory@", &place)
+            };
+            let mut command = Command::new(program);
+            command.args(arguments.iter().map(filled)).current_dir(directory.path());
+            command
+        });
+        let scheme = scheme(&mut daemon, address);
+        Self { daemon, address, scheme, directory }
+    }
+
+    /// Where it runs, where its log is, and its configuration unless that is elsewhere.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The URL of `path`, which begins with a slash, on 127.0.0.1.
@@ -131,6 +159,12 @@ impl Server {
 
 /// Name of the configuration file in the server's directory.
 const CONFIG: &str = "wharfinger.yml";
+
+/// What it speaks, once it answers.
+fn scheme(daemon: &mut Daemon, address: SocketAddrV4) -> &'static str {
+    let scheme = daemon.until(|_| ["http", "https"].into_iter().find(|scheme| is_healthy(scheme, address)));
+    scheme.unwrap_or_else(|| panic!("GET /healthz never answered 200:\n{}", daemon.log()))
+}
 
 fn is_healthy(scheme: &str, address: SocketAddrV4) -> bool {
     http::try_request(&[&format!("{scheme}://{address}/healthz")]).is_some_and(|answer| answer.status == 200)
