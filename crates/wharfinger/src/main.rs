@@ -8,6 +8,7 @@ mod duration;
 mod failure;
 mod files;
 mod log;
+mod registry_program;
 mod serve;
 mod token_generator;
 mod when;

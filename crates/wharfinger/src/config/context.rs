@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::diagnostics::{Diagnostic, Location, Severity};
+use super::distribution::environment::Variables;
 use super::yaml::Position;
 
 /// The largest file that a configuration may be or name, in bytes.
@@ -17,6 +18,8 @@ const MAX_FILE: u64 = 16 << 20;
 pub(super) struct Context {
     file: Arc<Path>,
     environment: fn(&str) -> Option<String>,
+    /// The variables that may be settings of Distribution's dialect.
+    pub(super) variables: Variables,
     /// The time at which certificates are looked at.
     pub(super) now: SystemTime,
     found: RefCell<Vec<Diagnostic>>,
@@ -27,11 +30,18 @@ impl Context {
     /// For the configuration at `file`, in which `${env:NAME}` is what `environment` says.
     pub(super) fn new(file: &Path, environment: fn(&str) -> Option<String>, now: SystemTime) -> Self {
         let (found, files) = (RefCell::default(), RefCell::new(vec![file.to_owned()]));
-        Self { file: file.into(), environment, now, found, files }
+        Self { file: file.into(), environment, variables: Variables::new(), now, found, files }
+    }
+
+    /// The same, with variables that may be settings.
+    pub(super) fn with_variables(self, variables: Variables) -> Self {
+        Self { variables, ..self }
     }
 
     pub(super) fn location(&self, position: Position) -> Location {
-        Location { file: Arc::clone(&self.file), position }
+        let variable = position.variable().and_then(|index| self.variables.get(index));
+        let file = variable.map_or_else(|| Arc::clone(&self.file), |(name, _)| Path::new(name).into());
+        Location { file, position }
     }
 
     pub(super) fn error(&self, position: Position, message: impl Into<String>) {
@@ -63,6 +73,11 @@ impl Context {
                 None
             }
         }
+    }
+
+    /// Takes down a file that is not read, and is worth another look when it changes.
+    pub(super) fn watch(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
     }
 
     /// A variable of the environment.

@@ -70,17 +70,24 @@ impl fmt::Display for Severity {
     }
 }
 
-/// `FILE:LINE`, as the log and `explain` name a rule.
+/// `FILE:LINE`, or the name of a variable, as the log and `explain` name a rule.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.position.line)
+        match self.position.variable() {
+            Some(_) => write!(f, "{}", self.file.display()),
+            None => write!(f, "{}:{}", self.file.display(), self.position.line),
+        }
     }
 }
 
-/// `FILE:LINE:COLUMN: error: …`.
+/// `FILE:LINE:COLUMN: error: …`, or `VARIABLE: error: …`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}: {}", self.location, self.location.position.column, self.severity, self.message)
+        let (location, position) = (&self.location, self.location.position);
+        match position.variable() {
+            Some(_) => write!(f, "{location}: {}: {}", self.severity, self.message),
+            None => write!(f, "{location}:{}: {}: {}", position.column, self.severity, self.message),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod address;
 mod context;
 pub(crate) mod date;
 mod diagnostics;
+mod distribution;
 mod keys;
 mod later;
 mod login;
@@ -31,7 +32,6 @@ mod users;
 mod yaml;
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use ::token::{Clock, SystemClock};
 use identity::Accounts;
@@ -85,12 +85,14 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, and with the files.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
-    load_with(path, |name| std::env::var(name).ok(), SystemClock.now())
+    let context = Context::new(path, |name| std::env::var(name).ok(), SystemClock.now());
+    load_in(context.with_variables(distribution::environment::of_process()), path)
 }
 
-fn load_with(path: &Path, environment: fn(&str) -> Option<String>, now: SystemTime) -> Result<Loaded, Diagnostics> {
-    let context = Context::new(path, environment, now);
-    let tree = read_tree(&context, path);
+fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
+    let tree = read_tree(&context, path).and_then(|tree| {
+        if distribution::is_spoken(&tree) { distribution::translate(&context, tree) } else { Some(tree) }
+    });
     let config = tree.as_ref().and_then(|tree| read_root(&context, tree));
     let (files, mut found) = context.into_parts();
     if config.is_none() && !found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {

@@ -38,6 +38,10 @@ impl<'a> Setting<'a> {
         }
     }
 
+    pub(super) fn node(&self) -> &'a Node {
+        self.node
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.node.value == Value::Null
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::token::{CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
 
-use crate::config::{Diagnostics, Loaded, load_with};
+use crate::config::context::Context;
+use crate::config::{Diagnostics, Loaded, load_in};
 
 /// When the tests take place; `old.pem` has expired by then.
 pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -67,7 +68,8 @@ impl Fixture {
             lines.push(SECTIONS.iter().find(|(short, _)| *short == line).map_or(line, |(_, section)| section));
         }
         self.write("c.yml", &lines.join("\n").replace("{{dir}}", &self.folder()));
-        load_with(&self.path().join("c.yml"), environment, UNIX_EPOCH + NOW)
+        let path = self.path().join("c.yml");
+        load_in(Context::new(&path, environment, UNIX_EPOCH + NOW), &path)
     }
 
     /// What is said about a configuration, the folder's own path left out.

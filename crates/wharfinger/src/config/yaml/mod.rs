@@ -19,6 +19,18 @@ pub(crate) struct Position {
     pub(crate) column: usize,
 }
 
+impl Position {
+    /// The place of the `index`th variable of the environment, which has no lines.
+    pub(super) fn in_environment(index: usize) -> Self {
+        Self { line: 0, column: index + 1 }
+    }
+
+    /// Which variable of the environment it is, unless it is in a file.
+    pub(super) fn variable(self) -> Option<usize> {
+        if self.line == 0 { self.column.checked_sub(1) } else { None }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
@@ -49,6 +61,21 @@ pub(super) struct Entry {
 impl Node {
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self.value, Value::Mapping(_))
+    }
+
+    /// Puts it and all in it at one place.
+    pub(super) fn move_to(&mut self, position: Position) {
+        self.position = position;
+        match &mut self.value {
+            Value::Null | Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.move_to(position)),
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    entry.position = position;
+                    entry.value.move_to(position);
+                }
+            }
+        }
     }
 
     /// What stands there, in a reader's words.

@@ -18,7 +18,7 @@ pub(in crate::config) enum Plain {
 }
 
 impl Scalar {
-    pub(super) fn new(text: String, plain: bool) -> Self {
+    pub(in crate::config) fn new(text: String, plain: bool) -> Self {
         Self { text, plain }
     }
 
