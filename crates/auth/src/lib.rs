@@ -16,6 +16,7 @@ mod request;
 mod routes;
 mod server;
 pub mod sessions;
+mod sight;
 
 pub use address::AddressRule;
 pub use answer::{Answer, TokenAnswer};
@@ -23,4 +24,5 @@ pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;
 pub use request::MAX_SCOPES;
+pub use sight::Sight;
 pub use server::{PublishedKey, ServiceSettings, Settings, TokenServer};

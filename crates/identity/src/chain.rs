@@ -69,6 +69,22 @@ impl Chain {
         }
         Ok(Standing::Gone)
     }
+
+    /// The account with the labels it has now, whoever asks. None where nobody knows it, or can tell only who has its
+    /// password.
+    ///
+    /// # Errors
+    /// Of the first backend that cannot answer.
+    pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+        for backend in &self.0 {
+            match backend.recheck(account).await? {
+                Recheck::NoMatch => {}
+                Recheck::Valid { subject, .. } => return Ok(Some(subject)),
+                Recheck::CannotSay => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn standing(known: Recheck, stamp: Option<&Stamp>) -> Standing {

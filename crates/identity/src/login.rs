@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::Subject;
+
 use crate::flights::Flights;
 use crate::{
     Accepted, Answer, BackendError, Chain, Credentials, Guard, NoAnswer, Origin, PasswordVerifier, Rate, Remembered,
@@ -102,6 +104,14 @@ impl Login {
     /// When a backend is broken.
     pub async fn recheck(&self, account: &str, stamp: Option<&Stamp>) -> Result<Standing, BackendError> {
         self.chain.recheck(account, stamp).await
+    }
+
+    /// The account with the labels it has now, for somebody who need not be it: see [`Chain::look_up`].
+    ///
+    /// # Errors
+    /// When a backend is broken.
+    pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+        self.chain.look_up(account).await
     }
 
     /// Asks the chain, unless there were too many failures. Anonymous requests are never limited.

@@ -34,9 +34,6 @@ pub(super) struct Later {
 
 /// Refuses every one of them that is there; one with nothing in it is absent.
 pub(super) fn refuse(root: &mut Section<'_>) -> Later {
-    if let Some(registry) = root.setting("registry") {
-        registry.error("the registry itself is not supported yet; run it as a program of its own beside this one");
-    }
     let authentication = AUTHENTICATION.map(|(key, what)| {
         refuse_one(root, key, what, "use users, users_htpasswd, or a program that asks the same place under ext_auth")
     });

@@ -20,6 +20,7 @@ mod later;
 mod login;
 mod print;
 mod process;
+mod registry;
 mod section;
 mod server;
 mod sessions;
@@ -41,6 +42,7 @@ pub(crate) use self::address::{Listen, TcpAddress};
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::process::Process;
+pub(crate) use self::registry::{Auth as RegistryAuth, Collection, IssuerTrust, Registry, TokenIssuer};
 pub(crate) use self::server::{Limits, Server};
 pub(crate) use self::sessions::{Database, RefreshTokens};
 pub(crate) use self::token::{Token, TokenOptions};
@@ -56,7 +58,8 @@ use self::yaml::{Node, Position, Value};
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) server: Server,
-    pub(crate) token: Token,
+    /// The token server's tokens; none where there is no token server.
+    pub(crate) token: Option<Token>,
     /// The accounts of `users`.
     pub(crate) users: Option<Accounts>,
     /// The accounts of the file that `users_htpasswd` names.
@@ -67,6 +70,7 @@ pub(crate) struct Config {
     /// Refresh tokens; none where they are off. With them there is a database.
     pub(crate) refresh_tokens: Option<RefreshTokens>,
     pub(crate) login: identity::Settings,
+    pub(crate) registry: Option<Registry>,
     pub(crate) database: Option<Database>,
 }
 
@@ -145,7 +149,10 @@ fn read_root(context: &Context, tree: &Node) -> Option<Config> {
 
 fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     root.require("server", "it says where to listen, as server: {addr: \":5001\"}");
-    root.require("token", "it says who issues tokens, for how long and with which key");
+    let (issues, keeps) = (root.has("token"), root.has("registry"));
+    if !issues && !keeps {
+        root.require("token", "it says who issues tokens, for how long and with which key");
+    }
     let mut pair = None;
     let server = root.section("server", |server| {
         pair = server.path("key").zip(server.path("certificate"));
@@ -158,25 +165,50 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let acl = acl::read(root);
     let ext_auth = root.section("ext_auth", Process::read);
     let ext_authz = root.section("ext_authz", Process::read);
-    require_backends(root, &later);
+    if issues || !keeps {
+        require_backends(root, &later);
+    } else {
+        refuse_backends(root);
+    }
     let login = root.section("login", login::read).unwrap_or_default();
     let database = root.section("database", Database::read);
     let refresh_tokens = root.section("refresh_tokens", RefreshTokens::read);
     // Either word asks for them; a bare docker_auth file, which may run in several replicas, has neither.
     let refresh_tokens = refresh_tokens.or_else(|| root.has("database").then(RefreshTokens::default));
+    let registry = root.section("registry", |section| Registry::read(section, issues));
+    let is_good = registry.is_some() || !keeps;
     let state_folder = || root.context.variable("STATE_DIRECTORY");
+    let usual = || match &registry {
+        // Beside the cargo that it speaks of.
+        Some(registry) => Some(Database::beside(&registry.root)),
+        None => refresh_tokens.as_ref().map(|_| Database::in_state_folder(state_folder())),
+    };
+    let database = database.or_else(usual);
+    if !is_good {
+        return None;
+    }
     Some(Config {
         server: server?,
-        token: token?,
+        token: if issues { Some(token?) } else { None },
         users: users.flatten(),
         htpasswd,
         acl,
         ext_auth,
         ext_authz,
-        database: database.or_else(|| refresh_tokens.as_ref().map(|_| Database::in_state_folder(state_folder()))),
+        registry,
+        database,
         refresh_tokens,
         login,
     })
+}
+
+/// Without a token server nobody asks these, and whoever wrote them thinks otherwise.
+fn refuse_backends(root: &mut Section<'_>) {
+    for key in ["users", "users_htpasswd", "ext_auth", "acl", "ext_authz", "refresh_tokens"] {
+        if let Some(setting) = root.setting(key) {
+            setting.error("without the section token there is no token server to ask this; the registry asks registry.auth");
+        }
+    }
 }
 
 /// Without anybody to ask, nobody gets in or nobody may do anything: always a mistake.

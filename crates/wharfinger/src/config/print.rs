@@ -6,7 +6,9 @@ use ::token::{HeaderMember, KeyIdKind, rfc3339, unix_seconds};
 use identity::Accounts;
 use policy::{Conditions, Entry};
 
-use super::{Config, Listen, Process, Server, SigningKey, Token, TokenOptions};
+use super::{
+    Config, IssuerTrust, Listen, Process, Registry, RegistryAuth, Server, SigningKey, Token, TokenIssuer, TokenOptions,
+};
 use crate::duration::{print_duration, print_size};
 use crate::log::Format;
 
@@ -14,7 +16,9 @@ impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut yaml = Yaml { text: String::new(), indent: 0 };
         yaml.section("server", |yaml| server(yaml, &self.server));
-        yaml.section("token", |yaml| token(yaml, &self.token));
+        if let Some(token) = &self.token {
+            yaml.section("token", |yaml| self::token(yaml, token));
+        }
         if let Some(accounts) = &self.users {
             users(&mut yaml, accounts);
         }
@@ -42,6 +46,9 @@ impl Display for Config {
             yaml.value("per_address", self.login.per_address);
             yaml.value("per_account", self.login.per_account);
         });
+        if let Some(registry) = &self.registry {
+            yaml.section("registry", |yaml| self::registry(yaml, registry));
+        }
         if let Some(database) = &self.database {
             let url = quote(&database.location);
             yaml.section("database", |yaml| yaml.value("url", url));
@@ -236,6 +243,53 @@ fn process(yaml: &mut Yaml, process: &Process) {
     yaml.value("args", list(process.args.iter().map(quote)));
     yaml.value("timeout", print_duration(process.timeout));
     yaml.value("concurrency", process.concurrency);
+}
+
+fn registry(yaml: &mut Yaml, registry: &Registry) {
+    yaml.value("addr", registry.listen.as_ref().map_or_else(|| "same".to_owned(), quote));
+    yaml.section("storage", |yaml| {
+        yaml.section("filesystem", |yaml| yaml.value("root", quote(registry.root.display())));
+        yaml.value("delete", registry.delete);
+        yaml.value("maintenance", format_args!("{{readonly: {}}}", registry.read_only));
+    });
+    yaml.section("auth", |yaml| match &registry.auth {
+        RegistryAuth::Open => yaml.value("none", true),
+        RegistryAuth::Htpasswd { realm, file } => {
+            yaml.value("htpasswd", format_args!("{{realm: {}, path: {}}}", quote(realm), quote(file.path.display())));
+        }
+        RegistryAuth::Token(issuers) => yaml.items("token", issuers.iter().map(issuer)),
+    });
+    yaml.value("catalog", format_args!("{{filter: {}, max: {}}}", registry.catalog.filter, registry.catalog.max));
+    yaml.value("uploads", format_args!("{{expire: {}}}", print_duration(registry.upload_expiry)));
+    yaml.section("gc", |yaml| {
+        let gc = &registry.collection;
+        yaml.value("schedule", gc.every.map_or_else(|| "off".to_owned(), print_duration));
+        yaml.value("grace", print_duration(gc.grace));
+        yaml.value("untagged", gc.untagged.map_or_else(|| "keep".to_owned(), print_duration));
+    });
+    yaml.section("limits", |yaml| {
+        yaml.value("manifest", print_size(registry.limits.manifest as u64));
+        yaml.value("blob", registry.limits.blob.map_or_else(|| "none".to_owned(), print_size));
+        yaml.value("uploads_per_client", registry.limits.uploads_per_client);
+    });
+    let headers = registry.headers.keys().map(|name| {
+        let values =
+            registry.headers.get_all(name).iter().map(|value| quote(String::from_utf8_lossy(value.as_bytes())));
+        format!("{}: {}", quote(name), list(values))
+    });
+    yaml.value("headers", format_args!("{{{}}}", headers.collect::<Vec<_>>().join(", ")));
+    yaml.value("relative_urls", registry.relative_urls);
+}
+
+fn issuer(issuer: &TokenIssuer) -> String {
+    let mut parts = vec![format!("service: {}", quote(&issuer.service))];
+    parts.extend(issuer.realm.as_ref().map(|realm| format!("realm: {}", quote(realm))));
+    if let IssuerTrust::Files { issuer, paths, .. } = &issuer.trust {
+        parts.push(format!("issuer: {}", quote(issuer)));
+        parts.extend(paths.0.as_ref().map(|path| format!("rootcertbundle: {}", quote(path.display()))));
+        parts.extend(paths.1.as_ref().map(|path| format!("jwks: {}", quote(path.display()))));
+    }
+    format!("{{{}}}", parts.join(", "))
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

@@ -1,6 +1,7 @@
 //! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are kept.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
@@ -68,6 +69,11 @@ impl Database {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         section.require("url", "as sqlite:///var/lib/wharfinger/wharfinger.db");
         section.parse("url", str::parse).map(|location| Self { location })
+    }
+
+    /// In the folder where a registry's cargo lies.
+    pub(super) fn beside(cargo: &Path) -> Self {
+        Self { location: Location::at(cargo.join("wharfinger.db")) }
     }
 
     /// In the folder that systemd gives the service, or where it would be.

@@ -7,18 +7,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use registry::Peer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::body::Sent;
 use super::listen::Stream;
 use super::live::Live;
+use super::patience::Patience;
 
 /// How long a connection that is told to end may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -30,34 +33,67 @@ pub(super) struct Shared {
     pub(super) live: Arc<arc_swap::ArcSwap<Live>>,
     /// Turns true when the server is to end.
     pub(super) ending: watch::Receiver<bool>,
+    /// Who answers here.
+    pub(super) serves: Serves,
 }
+
+/// Which servers answer at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// Every one that is configured.
+    All,
+    TokenServer,
+    Registry,
+}
+
+type AnyBody = Either<Full<Bytes>, registry::Body>;
 
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
-    let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), peer).await };
+    let stream = Patience::new(stream, live.limits.request_timeout);
+    let other_end = Peer { address: peer, tls: live.tls.is_some() };
+    let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), other_end).await };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     match timeout(live.limits.request_timeout, handshake).await {
-        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer).await,
+        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), other_end).await,
         Ok(Err(error)) => tracing::debug!(%error, ?peer, "a TLS handshake failed"),
         Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
     }
 }
 
-async fn http<I>(mut shared: Shared, io: I, peer: Option<IpAddr>)
+/// The answer of whichever server has this address: the registry has `/v2` and what is under it.
+async fn respond(live: &Live, serves: Serves, peer: &Peer, request: Request<Incoming>) -> Response<AnyBody> {
+    let path = request.uri().path();
+    let is_api = path.strip_prefix("/v2").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let token_server = live.token_server.as_ref().filter(|_| serves != Serves::Registry);
+    let registry = live.registry.as_ref().filter(|_| serves != Serves::TokenServer);
+    match (token_server, registry) {
+        (Some(token_server), None) => token_server.respond(peer.address, request).await.map(Either::Left),
+        (Some(token_server), Some(_)) if !is_api => token_server.respond(peer.address, request).await.map(Either::Left),
+        (_, Some(registry)) => registry.respond(peer, request).await.map(Either::Right),
+        // A new configuration took away what this address was for.
+        (None, None) => {
+            let mut answer = Response::new(Either::Left(Full::default()));
+            *answer.status_mut() = StatusCode::NOT_FOUND;
+            answer
+        }
+    }
+}
+
+async fn http<I>(mut shared: Shared, io: I, peer: Peer)
 where
     I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
-    let limits = shared.live.load().limits.clone();
+    let (limits, serves) = (shared.live.load().limits.clone(), shared.serves);
     let activity = Arc::new(Activity::new());
     let service = {
         let (live, activity) = (Arc::clone(&shared.live), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
             let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
-                let answer: Response<Full<Bytes>> = live.token_server.respond(peer, request).await;
-                drop(busy);
-                Ok::<_, std::convert::Infallible>(answer)
+                let answer = respond(&live, serves, &peer, request).await;
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, busy)))
             }
         })
     };
@@ -66,6 +102,12 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
     builder.http1().max_buf_size(limits.header.max(8 * 1024));
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+    // With the usual 64 KiB an upload waits for the other side's permission to go on most of the time.
+    builder
+        .http2()
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .max_frame_size(256 << 10);
     builder.http2().max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
     let mut connection = pin!(builder.serve_connection(io, service));
     let result = loop {
@@ -84,7 +126,7 @@ where
         }
     };
     if let Err(error) = result {
-        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, ?peer, "a connection ended in an error");
+        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, peer = ?peer.address, "a connection ended in an error");
     }
 }
 

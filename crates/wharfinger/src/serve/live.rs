@@ -11,9 +11,11 @@ use identity::process::Program;
 use identity::{
     Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
 };
+use registry::Registry;
 use rustls::ServerConfig;
 use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
 
+use super::cargo::{Cargo, Doors};
 use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
 use crate::failure::Failure;
 
@@ -22,7 +24,9 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Everything that one configuration makes.
 pub(super) struct Live {
-    pub(super) token_server: TokenServer,
+    /// None where only a registry is configured.
+    pub(super) token_server: Option<Arc<TokenServer>>,
+    pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: Limits,
     guard: Arc<Guard>,
@@ -31,24 +35,27 @@ pub(super) struct Live {
 
 /// What stays when the configuration changes.
 pub(super) struct Lasting {
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
     database: Option<Database>,
+    pub(super) cargo: Option<Cargo>,
 }
 
 impl Lasting {
     /// Opens what `config` names.
-    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let open = |database: &crate::config::Database| {
             Database::open_exclusive(&database.location).map_err(|error| {
                 Failure::trouble("cannot open the database").caused_by(&error).hint("database.url says where it lies")
             })
         };
-        Ok(Self {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            database: config.database.as_ref().map(open).transpose()?,
-        })
+        let database = config.database.as_ref().map(open).transpose()?;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let cargo = match (&config.registry, &database) {
+            (Some(section), Some(database)) => Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?),
+            _ => None,
+        };
+        Ok(Self { clock: Arc::new(SystemClock), entropy, database, cargo })
     }
 }
 
@@ -60,34 +67,53 @@ impl Live {
         let tls = tls.map_err(|error| Failure::usage("server.certificate cannot be used for TLS").caused_by(&error))?;
         let guard = guard(&config.login, lasting, before)?;
         let workers = workers(config.login.parallel, before);
-        let token_server = TokenServer::new(Settings {
-            issuer: config.token.issuer.clone(),
-            default: service(&config.token, &config.token.options)?,
-            services: services(&config.token)?,
-            not_before_skew: config.token.not_before_skew,
-            keys: published(&config.token),
-            path_prefix: config.server.path_prefix.clone(),
-            hsts: config.server.hsts.clone(),
-            address: AddressRule {
-                header: config.server.real_ip_header.clone(),
-                position: config.server.real_ip_pos,
-                trusted: config.server.trusted_proxies.clone(),
-            },
-            login: login(config, lasting, Arc::clone(&guard), &workers)?,
-            authorizers: authorizers(config),
-            rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
-            sessions: sessions(config, lasting),
-            body_limit: config.server.limits.body,
-            body_timeout: config.server.limits.request_timeout,
-            clock: Arc::clone(&lasting.clock),
-            entropy: Arc::clone(&lasting.entropy),
-        });
-        let token_server = token_server.map_err(|error| no_entropy(&error))?;
-        Ok(Self { token_server, tls: tls.map(Arc::new), limits: config.server.limits.clone(), guard, workers })
+        let token_server = match &config.token {
+            Some(token) => Some(Arc::new(token_server(config, token, lasting, &guard, &workers)?)),
+            None => None,
+        };
+        let doors = Doors { token_server: token_server.as_ref(), guard: &guard, workers: &workers };
+        let registry = match (&lasting.cargo, &config.registry) {
+            (Some(cargo), Some(section)) => Some(cargo.registry(config, section, lasting, &doors)?),
+            _ => None,
+        };
+        let limits = config.server.limits.clone();
+        Ok(Self { token_server, registry, tls: tls.map(Arc::new), limits, guard, workers })
     }
 }
 
-fn no_entropy(error: &token::EntropyError) -> Failure {
+fn token_server(
+    config: &Config,
+    token: &Token,
+    lasting: &Lasting,
+    guard: &Arc<Guard>,
+    workers: &Arc<Workers>,
+) -> Result<TokenServer, Failure> {
+    let server = TokenServer::new(Settings {
+        issuer: token.issuer.clone(),
+        default: service(token, &token.options)?,
+        services: services(token)?,
+        not_before_skew: token.not_before_skew,
+        keys: published(token),
+        path_prefix: config.server.path_prefix.clone(),
+        hsts: config.server.hsts.clone(),
+        address: AddressRule {
+            header: config.server.real_ip_header.clone(),
+            position: config.server.real_ip_pos,
+            trusted: config.server.trusted_proxies.clone(),
+        },
+        login: login(config, lasting, Arc::clone(guard), workers)?,
+        authorizers: authorizers(config),
+        rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
+        sessions: sessions(config, lasting),
+        body_limit: config.server.limits.body,
+        body_timeout: config.server.limits.request_timeout,
+        clock: Arc::clone(&lasting.clock),
+        entropy: Arc::clone(&lasting.entropy),
+    });
+    server.map_err(|error| no_entropy(&error))
+}
+
+pub(super) fn no_entropy(error: &token::EntropyError) -> Failure {
     Failure::trouble("the server needs randomness").caused_by(error)
 }
 

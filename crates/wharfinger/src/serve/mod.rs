@@ -1,9 +1,12 @@
 //! `serve`: the sockets, the connections, the reload and the end.
 
+mod body;
+mod cargo;
 mod connection;
 mod files;
 mod listen;
 mod live;
+mod patience;
 mod reload;
 
 use std::path::Path;
@@ -16,11 +19,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{self, Loaded};
+use crate::config::{self, Config, Loaded};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
-use self::connection::Shared;
+use self::cargo::Cargo;
+use self::connection::{Serves, Shared};
 use self::listen::Listener;
 use self::live::{Lasting, Live};
 
@@ -66,21 +70,21 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
-    let lasting = Lasting::open(&loaded.config)?;
+    let lasting = Lasting::open(&loaded.config).await?;
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
-    let mut listeners = Vec::new();
-    for listen in &loaded.config.server.listen {
-        listeners.push(Listener::bind(listen).await?);
-    }
+    let listeners = listeners(&loaded.config).await?;
     let (end, ending) = watch::channel(false);
-    let shared = Shared { live: Arc::clone(&live), ending };
     let permits = loaded.config.server.limits.connections;
     let connections = Arc::new(Semaphore::new(permits));
     let mut tasks = JoinSet::new();
     let scheme = if live.load().tls.is_some() { "https" } else { "http" };
-    for listener in listeners {
+    for (listener, serves) in listeners {
         tracing::info!(address = listener.address(), scheme, "listening");
-        tasks.spawn(accept(listener, shared.clone(), Arc::clone(&connections)));
+        let shared = Shared { live: Arc::clone(&live), ending: ending.clone(), serves };
+        tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
+    }
+    if let (Some(cargo), Some(section)) = (&lasting.cargo, &loaded.config.registry) {
+        tasks.spawn(Cargo::collect(cargo.storage().clone(), section.collection));
     }
     let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
     loop {
@@ -103,6 +107,23 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
         () = end_signals.next() => tracing::warn!("ended at once: requests under way were cut off"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A socket for each address, and who answers there. A registry with an address of its own leaves the others to the
+/// token server, if there is one.
+async fn listeners(config: &Config) -> Result<Vec<(Listener, Serves)>, Failure> {
+    let own = config.registry.as_ref().and_then(|registry| registry.listen.as_ref());
+    let common = match own {
+        Some(_) if config.token.is_some() => Serves::TokenServer,
+        _ => Serves::All,
+    };
+    let mut listeners = Vec::new();
+    for (listen, serves) in
+        config.server.listen.iter().map(|listen| (listen, common)).chain(own.map(|own| (own, Serves::Registry)))
+    {
+        listeners.push((Listener::bind(listen).await?, serves));
+    }
+    Ok(listeners)
 }
 
 /// Takes connections for as long as there is room for more.

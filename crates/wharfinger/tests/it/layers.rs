@@ -5,15 +5,17 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each crate and the crates of ours that it may know, ground floor first.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     ("oci", &[]),
     ("token", &["oci"]),
     ("policy", &["token"]),
     ("identity", &["token", "policy"]),
     ("database", &[]),
     ("auth", &["oci", "token", "policy", "identity", "database"]),
+    ("storage", &["oci", "database"]),
+    ("registry", &["oci", "token", "policy", "identity", "storage"]),
     ("peers", &[]),
-    ("wharfinger", &["oci", "token", "policy", "identity", "database", "auth"]),
+    ("wharfinger", &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry"]),
 ];
 
 /// What the crates without I/O must not know: runtimes, HTTP, databases.

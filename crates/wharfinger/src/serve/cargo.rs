@@ -1,0 +1,183 @@
+//! The registry beside the token server: its storage, which stays when the configuration changes, and what the
+//! configuration makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::TokenServer;
+use database::Database;
+use identity::{Chain, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
+use registry::{Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth, Trust};
+use registry::{Viewer, Visibility};
+use storage::collection::Sweep;
+use storage::{Limits, Storage, Terms};
+use token::{JwkSet, Verifier};
+
+use super::live::{Lasting, no_entropy};
+use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
+use crate::failure::Failure;
+
+/// How long a condemned blob waits to be brought back; in one process with one database nobody remembers it for longer
+/// than a request.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// What a registry keeps when the configuration changes.
+pub(super) struct Cargo {
+    storage: Storage,
+    cursors: Arc<CursorKey>,
+}
+
+impl Cargo {
+    /// Opens the storage that `config` names.
+    pub(super) async fn open(
+        config: &config::Registry,
+        database: Database,
+        entropy: &dyn token::Entropy,
+    ) -> Result<Self, Failure> {
+        let limits = Limits {
+            uploads_per_client: config.limits.uploads_per_client,
+            blob: config.limits.blob,
+            ..Limits::default()
+        };
+        let terms = Terms { grace: config.collection.grace, upload_expiry: config.upload_expiry };
+        let clock: storage::Clock = Arc::new(|| token::Clock::now(&token::SystemClock));
+        let opened = Storage::open(database, &config.root, storage::Settings { limits, terms }, clock).await;
+        let storage = opened.map_err(|error| {
+            let hint = "registry.storage.filesystem.root says where cargo lies";
+            Failure::trouble("cannot open the registry's storage").caused_by(&error).hint(hint)
+        })?;
+        let cursors = Arc::new(CursorKey::new(entropy).map_err(|error| no_entropy(&error))?);
+        Ok(Self { storage, cursors })
+    }
+
+    /// Collects what nobody needs any more, again and again.
+    pub(super) async fn collect(storage: Storage, config: config::Collection) {
+        let Some(every) = config.every else { return };
+        let sweep = Sweep { grace: config.grace, wait: WAIT, untagged: config.untagged };
+        loop {
+            tokio::time::sleep(every).await;
+            match storage.collect(sweep).await {
+                Ok(collected) => tracing::info!(
+                    manifests = collected.manifests,
+                    blobs = collected.blobs,
+                    bytes = collected.bytes,
+                    uploads = collected.uploads,
+                    "collected what nobody needed any more"
+                ),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "collection failed; the next pass goes on");
+                }
+            }
+        }
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The registry that `config` makes.
+    pub(super) fn registry(
+        &self,
+        config: &Config,
+        section: &config::Registry,
+        lasting: &Lasting,
+        doors: &Doors<'_>,
+    ) -> Result<Registry, Failure> {
+        let settings = Settings {
+            auth: auth(config, section, lasting, doors)?,
+            origins: Origins {
+                public_url: config.server.public_url.clone(),
+                trusted_proxies: config.server.trusted_proxies.clone(),
+                relative: section.relative_urls,
+            },
+            delete: section.delete,
+            read_only: section.read_only,
+            catalog: Catalog {
+                max: section.catalog.max,
+                visibility: visibility(section, doors),
+                cursors: Arc::clone(&self.cursors),
+            },
+            manifest_limit: section.limits.manifest,
+            stall: config.server.limits.request_timeout,
+            headers: section.headers.clone(),
+            clock: Arc::clone(&lasting.clock),
+            entropy: Arc::clone(&lasting.entropy),
+        };
+        Ok(Registry::new(settings, self.storage.clone()))
+    }
+}
+
+/// What the registry shares with the token server.
+pub(super) struct Doors<'a> {
+    pub(super) token_server: Option<&'a Arc<TokenServer>>,
+    pub(super) guard: &'a Arc<Guard>,
+    pub(super) workers: &'a Arc<Workers>,
+}
+
+fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &Doors<'_>) -> Result<Auth, Failure> {
+    match &section.auth {
+        RegistryAuth::Open => Ok(Auth::Open),
+        RegistryAuth::Htpasswd { realm, file } => {
+            let accounts = &file.accounts;
+            let passwords = accounts.iter().map(|(_, account): (&str, &identity::Account)| account);
+            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(doors.workers), passwords));
+            let clock = Arc::clone(&lasting.clock);
+            let remembered = Remembered::new(config.login.remember, clock, lasting.entropy.as_ref());
+            let remembered = remembered.map_err(|error| no_entropy(&error))?;
+            let chain = Chain::new(vec![Box::new(StaticUsers::new(accounts.clone(), Arc::clone(&verifier)))]);
+            let login = Login::new(chain, remembered, Arc::clone(doors.guard), verifier);
+            Ok(Auth::Htpasswd { realm: realm.clone(), login: Box::new(login) })
+        }
+        RegistryAuth::Token(issuers) => {
+            let first = issuers.first().ok_or_else(|| Failure::usage("registry.auth.token names no issuer"))?;
+            let realm = match &first.realm {
+                Some(path) if path.starts_with('/') => Realm::Path(path.clone()),
+                Some(url) => Realm::Url(url.clone()),
+                None => Realm::Path(format!("{}/auth", config.server.path_prefix)),
+            };
+            let verifiers = issuers.iter().map(|issuer| verifier(config, issuer)).collect();
+            Ok(Auth::Token(TokenAuth { realm, service: first.service.clone(), trust: Arc::new(Trust::new(verifiers)) }))
+        }
+    }
+}
+
+/// Believes one issuer's tokens. Our own token server's keys are taken directly.
+fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
+    match &issuer.trust {
+        IssuerTrust::Files { issuer: name, certificates, keys, .. } => {
+            let verifier = Verifier::new(&issuer.service, [name.clone()]);
+            verifier.trusting_certificates(certificates).trusting_keys(keys)
+        }
+        IssuerTrust::Own => {
+            let token = config.token.as_ref();
+            let keys: JwkSet = token.iter().flat_map(|token| &token.keys).map(|key| key.key.public().jwk()).collect();
+            Verifier::new(&issuer.service, token.map(|token| token.issuer.clone())).trusting_keys(&keys)
+        }
+    }
+}
+
+/// Our own rules as the registry's sight, where they are who grants.
+fn visibility(section: &config::Registry, doors: &Doors<'_>) -> Option<Arc<dyn Visibility>> {
+    let RegistryAuth::Token(issuers) = &section.auth else { return None };
+    let own = issuers.iter().find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
+    // Whoever else may issue tokens may mean somebody else by the same name.
+    let is_alone = issuers.len() == 1;
+    let token_server = doors.token_server.filter(|_| section.catalog.filter && is_alone)?;
+    Some(Arc::new(OwnRules { token_server: Arc::clone(token_server), service: own.service.clone() }))
+}
+
+/// The rules of the token server in this process.
+struct OwnRules {
+    token_server: Arc<TokenServer>,
+    service: String,
+}
+
+impl Visibility for OwnRules {
+    fn sight<'a>(&'a self, viewer: Viewer<'a>) -> SightFuture<'a> {
+        Box::pin(async move {
+            let sight = self.token_server.sight(viewer.account, &self.service, viewer.address).await?;
+            Ok(sight.map_or(Sight::Nothing, Sight::Some))
+        })
+    }
+}
