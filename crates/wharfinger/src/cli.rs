@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{certs, check, explain, hash, inspect, keys, serve, sessions, token};
+use crate::commands::{certs, check, explain, hash, inspect, keys, registry, serve, sessions, token, up};
 use crate::failure::Failure;
 use crate::{docker_auth, registry_program, token_generator};
 
@@ -29,9 +29,11 @@ enum Command {
     Hash(hash::Arguments),
     Inspect(inspect::Arguments),
     Keys(keys::Arguments),
+    Registry(registry::Arguments),
     Serve(serve::Arguments),
     Sessions(sessions::Arguments),
     Token(token::Arguments),
+    Up(up::Arguments),
 }
 
 /// Runs the command that `arguments` (the program's own name first) ask for.
@@ -52,8 +54,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Registry(arguments) => registry::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Sessions(arguments) => sessions::run(arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Up(arguments) => up::run(&arguments),
     }
 }

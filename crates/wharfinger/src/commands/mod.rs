@@ -8,6 +8,8 @@ pub(crate) mod hash;
 pub(crate) mod inspect;
 mod key_file;
 pub(crate) mod keys;
+pub(crate) mod registry;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod token;
+pub(crate) mod up;

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::files::{self, Readers};
 
 /// How long a new authority is valid: clients have to be told of every new one.
-const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
+pub(in crate::commands) const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
 
 /// Which authority signs; none: the certificate signs itself.
 #[derive(Debug, Args)]
@@ -29,9 +29,9 @@ pub(super) struct Arguments {
 }
 
 /// A certificate that signs others, with its key.
-pub(super) struct Authority {
-    pub(super) certificate: Certificate,
-    pub(super) key: PrivateKey,
+pub(in crate::commands) struct Authority {
+    pub(in crate::commands) certificate: Certificate,
+    pub(in crate::commands) key: PrivateKey,
     /// Where it was written, when it was made just now.
     pub(super) made: Option<PathBuf>,
 }
@@ -41,14 +41,18 @@ impl Arguments {
         if let (Some(certificate), Some(key)) = (&self.ca_cert, &self.ca_key) {
             return read(certificate, key).map(Some);
         }
-        let Some(name) = &self.ca else { return Ok(None) };
-        let (pem, key) = (with_extension(name, "pem"), with_extension(name, "key"));
-        match (pem.exists(), key.exists()) {
-            (true, true) => read(&pem, &key).map(Some),
-            (false, false) => make(&pem, &key, not_before).map(Some),
-            (true, false) => Err(half(&pem, &key)),
-            (false, true) => Err(half(&key, &pem)),
-        }
+        self.ca.as_deref().map(|name| found_or_made(name, not_before)).transpose()
+    }
+}
+
+/// The authority in NAME.pem and NAME.key, which is made when neither is there.
+pub(in crate::commands) fn found_or_made(name: &Path, not_before: SystemTime) -> Result<Authority, Failure> {
+    let (pem, key) = (with_extension(name, "pem"), with_extension(name, "key"));
+    match (pem.exists(), key.exists()) {
+        (true, true) => read(&pem, &key),
+        (false, false) => make(&pem, &key, not_before),
+        (true, false) => Err(half(&pem, &key)),
+        (false, true) => Err(half(&key, &pem)),
     }
 }
 

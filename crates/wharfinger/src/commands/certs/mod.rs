@@ -1,7 +1,7 @@
 //! `wharfinger certs`: certificates for TLS and for a registry's `rootcertbundle`.
 
-mod authority;
-mod names;
+pub(super) mod authority;
+pub(super) mod names;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

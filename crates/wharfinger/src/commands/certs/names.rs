@@ -1,18 +1,18 @@
 //! The names in a certificate.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::failure::Failure;
 
 /// What a certificate is for: at least one host or address, for clients look nowhere else (RFC 9110 §4.3.4).
 #[derive(Clone, Debug)]
-pub(super) struct Names {
-    pub(super) hosts: Vec<String>,
-    pub(super) addresses: Vec<IpAddr>,
+pub(in crate::commands) struct Names {
+    pub(in crate::commands) hosts: Vec<String>,
+    pub(in crate::commands) addresses: Vec<IpAddr>,
 }
 
 impl Names {
-    pub(super) fn new(hosts: &[String], addresses: &[IpAddr]) -> Result<Self, Failure> {
+    pub(in crate::commands) fn new(hosts: &[String], addresses: &[IpAddr]) -> Result<Self, Failure> {
         let mut names = Self { hosts: Vec::new(), addresses: addresses.to_vec() };
         for host in hosts {
             match host.parse() {
@@ -33,13 +33,19 @@ impl Names {
         Ok(names)
     }
 
+    /// Adds the names by which a machine reaches itself.
+    pub(in crate::commands) fn add_this_machine(&mut self) {
+        self.hosts.push("localhost".to_owned());
+        self.addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]);
+    }
+
     /// The first name: hosts before addresses.
     fn first(&self) -> String {
         self.hosts.first().cloned().or_else(|| self.addresses.first().map(ToString::to_string)).unwrap_or_default()
     }
 
     /// For the certificate's subject, which has room for 64 characters (RFC 5280 appendix A.1).
-    pub(super) fn common_name(&self) -> String {
+    pub(in crate::commands) fn common_name(&self) -> String {
         self.first().chars().take(64).collect()
     }
 

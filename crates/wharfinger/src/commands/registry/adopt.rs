@@ -1,0 +1,113 @@
+//! `wharfinger registry adopt`: taking over what another registry has stored, where it lies.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+use storage::distribution::{AdoptError, Adoption, Report};
+
+use super::progress::Progress;
+use super::{count, open, print};
+use crate::failure::Failure;
+
+/// Take over the data directory of a registry 2.x or 3.x, where it lies.
+///
+/// Every image can be pulled from this registry then. Nothing in the directory is moved or changed, and collection
+/// leaves it alone until `--final`, so the other registry can go on with it meanwhile, or again. Interrupted, it goes on
+/// where it was. What cannot be taken over is listed, and does not stop the rest.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The server's configuration.
+    file: PathBuf,
+    /// The other registry's data directory: the one with docker/registry/v2 in it.
+    directory: PathBuf,
+    /// Declare an adoption final: there is no way back, and collection may remove files from the directory.
+    #[arg(long, conflicts_with = "check_digests")]
+    r#final: bool,
+    /// Read every blob and compare it with its digest.
+    #[arg(long)]
+    check_digests: bool,
+    /// Print one JSON object: {directory, repositories, manifests, tags, blobs, problems: [{path, problem}]}, or with
+    /// --final {directory, final}.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
+        if self.r#final {
+            return self.finish().await;
+        }
+        // The first thing that somebody does who comes from another registry: there may be no database yet.
+        let opened = open::or_made(&self.file).await?;
+        let report = {
+            let mut progress = Progress::new("adopting");
+            let told = |report: &Report| progress.of(report.repositories as u64, report.of as u64, "repositories");
+            let how = Adoption { check: self.check_digests };
+            let adopted = opened.storage.adopt(&self.directory, how, told).await;
+            adopted.map_err(|error| failure(&error))?
+        };
+        print(self.json, &self.json_of(&report), &self.human(&report))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn finish(&self) -> Result<ExitCode, Failure> {
+        let opened = open::existing(&self.file).await?;
+        let directory = self.directory.display();
+        if !opened.storage.finish_adoption(&self.directory).await.map_err(|error| failure(&error))? {
+            return Err(Failure::negative(format!("{directory} was never adopted"))
+                .hint(format!("`wharfinger registry adopt {} {directory}` adopts it", self.file.display())));
+        }
+        let human =
+            format!("{directory} belongs to this registry from now on, and collection may remove files from it\n");
+        print(self.json, &json!({"directory": directory.to_string(), "final": true}), &human)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn human(&self, report: &Report) -> String {
+        let mut text = String::new();
+        for problem in &report.problems {
+            text += &format!("{}: {}\n", problem.path, problem.kind);
+        }
+        text += &format!(
+            "adopted {}: {}, {}, {} and {}",
+            self.directory.display(),
+            count(report.of as u64, "repository"),
+            count(report.tags, "tag"),
+            count(report.manifests, "manifest"),
+            count(report.blobs, "blob"),
+        );
+        match report.problems.len() as u64 {
+            0 => text + "\n",
+            problems => text + &format!("; {} above could not be taken over\n", count(problems, "thing")),
+        }
+    }
+
+    fn json_of(&self, report: &Report) -> Value {
+        let problems = report.problems.iter();
+        let problems = problems.map(|problem| json!({"path": problem.path, "problem": problem.kind.to_string()}));
+        json!({
+            "directory": self.directory.display().to_string(),
+            "repositories": report.of,
+            "manifests": report.manifests,
+            "tags": report.tags,
+            "blobs": report.blobs,
+            "problems": Value::from_iter(problems),
+        })
+    }
+}
+
+fn failure(error: &AdoptError) -> Failure {
+    match error {
+        AdoptError::NoDataDirectory(_) => Failure::usage("nothing was adopted")
+            .caused_by(error)
+            .hint("name the directory of REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY, usually /var/lib/registry"),
+        AdoptError::Path(_) | AdoptError::Read { .. } => Failure::usage("nothing was adopted")
+            .caused_by(error)
+            .hint("the user that this server runs as must be able to read all of it"),
+        _ => {
+            Failure::trouble("the adoption did not end").caused_by(error).hint("run it again: it goes on where it was")
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `wharfinger registry backup`: a copy of one moment, from which a server can start.
+
+mod configuration;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use storage::BackupError;
+
+use super::hold::random_id;
+use super::open::{self, Opened, Places};
+use super::progress::Progress;
+use super::{count, print};
+use crate::commands::up::layout::Layout;
+use crate::failure::Failure;
+use configuration::Copied;
+
+/// Copy everything to a new directory, of one moment, while the server runs.
+///
+/// The directory holds the database, the content, the configuration and every file that the configuration names, keys
+/// included: guard it as you guard the server. `wharfinger serve DIR/wharfinger.yml` or `wharfinger up --data DIR`
+/// starts a server from it.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The server's configuration.
+    file: PathBuf,
+    /// The directory to make; it may be there when no backup is in it yet.
+    directory: PathBuf,
+    /// Print one JSON object: {directory, configuration, database, content, blobs, unsettled}; unsettled are settings
+    /// of the copied configuration that still name the original's places.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
+        let opened = open::existing(&self.file).await?;
+        let to = Layout::at(&self.directory)?;
+        // Said before the work that would be lost.
+        crate::files::must_be_new(&to.configuration())?;
+        let database = database(&opened.places, &to);
+        let blobs = copy(&opened, &database, &to.content()).await?;
+        let copied = configuration::copy(&self.file, &opened, &to, &database)?;
+        self.report(&to, &database, blobs, &copied)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn report(&self, to: &Layout, database: &Path, blobs: usize, copied: &Copied) -> Result<(), Failure> {
+        let directory = self.directory.display();
+        let json = json!({
+            "directory": shown(to.directory()),
+            "configuration": shown(&to.configuration()),
+            "database": shown(database),
+            "content": shown(&to.content()),
+            "blobs": blobs,
+            "unsettled": copied.unsettled,
+        });
+        let mut human =
+            format!("copied to {directory}: {}, the database and the configuration\n", count(blobs as u64, "blob"));
+        match copied.unsettled.as_slice() {
+            [] => human += &format!("start a server from it: wharfinger serve {}\n", shown(&to.configuration())),
+            unsettled => {
+                human += &format!("before a server starts from it, correct in {}:\n", shown(&to.configuration()));
+                unsettled.iter().for_each(|setting| human += &format!("  {setting}\n"));
+            }
+        }
+        print(self.json, &json, &human)
+    }
+}
+
+/// Where the copy's database goes: where the original's is within the content, which is where it is looked for when no
+/// setting says where it is, or else beside it.
+fn database(from: &Places, to: &Layout) -> PathBuf {
+    match from.database.path().strip_prefix(&from.root) {
+        Ok(within) => to.content().join(within),
+        Err(_) => to.database(),
+    }
+}
+
+async fn copy(opened: &Opened, database: &Path, content: &Path) -> Result<usize, Failure> {
+    let mut progress = Progress::new("copying");
+    let mut blobs = 0;
+    let told = |done: usize, of: usize| {
+        blobs = of;
+        progress.of(done as u64, of as u64, "blobs");
+    };
+    let copied = opened.storage.backup(database, content, random_id()?, told).await;
+    copied.map_err(|error| failure(&error))?;
+    Ok(blobs)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn failure(error: &BackupError) -> Failure {
+    match error {
+        BackupError::Exists(_) => Failure::usage("no backup was made").caused_by(error),
+        _ => Failure::trouble("the backup is not complete")
+            .caused_by(error)
+            .hint("remove what was written and make it again, where there is room"),
+    }
+}

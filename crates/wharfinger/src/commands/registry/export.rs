@@ -1,0 +1,65 @@
+//! `wharfinger registry export`: the way back to registry 2.x or 3.x.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use storage::distribution::Exported;
+
+use super::hold::while_held;
+use super::progress::Progress;
+use super::{count, open, print};
+use crate::failure::Failure;
+
+/// Write everything that can be pulled as a data directory that registry 2.x and 3.x serve.
+///
+/// Blobs are hard links to this registry's files where the directory lies on the same file system, and copies
+/// elsewhere. What the directory holds already is kept, except that tags point where they point here. Interrupted, it
+/// goes on where it was.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The server's configuration.
+    file: PathBuf,
+    /// The data directory to write, which is made where it is missing.
+    directory: PathBuf,
+    /// Print one JSON object: {directory, repositories, manifests, tags, blobs}.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
+        let opened = open::existing(&self.file).await?;
+        let exported = {
+            let mut progress = Progress::new("exporting");
+            let told = |exported: &Exported| progress.so_far(|| summary(exported));
+            while_held(&opened.storage, opened.storage.export(&self.directory, told)).await?
+        };
+        let exported = exported.map_err(|error| {
+            Failure::trouble("the export is not complete")
+                .caused_by(&error)
+                .hint("run it again: it goes on where it was")
+        })?;
+        let directory = self.directory.display().to_string();
+        let json = json!({
+            "directory": directory,
+            "repositories": exported.repositories,
+            "manifests": exported.manifests,
+            "tags": exported.tags,
+            "blobs": exported.blobs,
+        });
+        print(self.json, &json, &format!("exported to {directory}: {}\n", summary(&exported)))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn summary(exported: &Exported) -> String {
+    format!(
+        "{}, {}, {} and {}",
+        count(exported.repositories, "repository"),
+        count(exported.tags, "tag"),
+        count(exported.manifests, "manifest"),
+        count(exported.blobs, "blob"),
+    )
+}

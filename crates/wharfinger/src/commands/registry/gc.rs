@@ -1,0 +1,148 @@
+//! `wharfinger registry gc`: one pass of collection, now.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+use storage::collection::{Collected, Garbage};
+
+use super::{count, open, print, size};
+use crate::failure::Failure;
+
+/// Remove what nothing refers to: blobs, uploads that never ended and, where `registry.gc.untagged` says so, manifests
+/// without a tag.
+///
+/// Nothing is touched that was used within `registry.gc.grace`. A running server goes on serving, and brings back to
+/// life what somebody pushes meanwhile.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The server's configuration.
+    file: PathBuf,
+    /// Only list what would be removed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run the first, second
+    /// and fourth are lists.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
+        let opened = open::existing(&self.file).await?;
+        let failed = |error: storage::Error| Failure::trouble("the collection did not end").caused_by(&error);
+        if self.dry_run {
+            let garbage = opened.storage.plan(opened.places.sweep).await.map_err(failed)?;
+            print(self.json, &planned_json(&garbage), &planned(&garbage))?;
+        } else {
+            let collected = opened.storage.collect(opened.places.sweep).await.map_err(failed)?;
+            print(self.json, &done_json(&collected), &done(&collected))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn planned(garbage: &Garbage) -> String {
+    let mut lines = String::new();
+    for (repository, digest) in &garbage.manifests {
+        lines += &format!("manifest {repository}@{digest}\n");
+    }
+    for (digest, bytes) in &garbage.blobs {
+        lines += &format!("blob {digest} {}\n", size(*bytes));
+    }
+    for upload in &garbage.uploads {
+        lines += &format!("upload {upload}\n");
+    }
+    lines
+        + &format!(
+            "would remove {} ({}), {} without a tag and {}; nothing was changed\n",
+            count(garbage.blobs.len() as u64, "blob"),
+            size(bytes(garbage)),
+            count(garbage.manifests.len() as u64, "manifest"),
+            count(garbage.uploads.len() as u64, "unfinished upload"),
+        )
+}
+
+fn planned_json(garbage: &Garbage) -> Value {
+    let manifests = garbage.manifests.iter();
+    let manifests =
+        manifests.map(|(repository, digest)| json!({"repository": repository.as_str(), "digest": digest.to_string()}));
+    let blobs = garbage.blobs.iter().map(|(digest, size)| json!({"digest": digest.to_string(), "size": size}));
+    json!({
+        "dry_run": true,
+        "manifests": Value::from_iter(manifests),
+        "blobs": Value::from_iter(blobs),
+        "bytes": bytes(garbage),
+        "uploads": garbage.uploads.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn bytes(garbage: &Garbage) -> u64 {
+    garbage.blobs.iter().map(|(_, bytes)| bytes).sum()
+}
+
+fn done(collected: &Collected) -> String {
+    let waiting = match waiting(collected) {
+        0 => String::new(),
+        blobs => format!("{} found that nothing refers to; a later pass removes what stays so\n", count(blobs, "blob")),
+    };
+    format!(
+        "removed {} ({}), {} without a tag and {}\n{waiting}",
+        count(collected.blobs, "blob"),
+        size(collected.bytes),
+        count(collected.manifests, "manifest"),
+        count(collected.uploads, "unfinished upload"),
+    )
+}
+
+fn done_json(collected: &Collected) -> Value {
+    json!({
+        "dry_run": false,
+        "manifests": collected.manifests,
+        "blobs": collected.blobs,
+        "bytes": collected.bytes,
+        "uploads": collected.uploads,
+        "waiting": waiting(collected),
+    })
+}
+
+/// Blobs that were condemned and are still there: a backup holds them, or somebody has come back for them.
+fn waiting(collected: &Collected) -> u64 {
+    collected.condemned.saturating_sub(collected.blobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_it_did() {
+        let collected = Collected { manifests: 1, condemned: 3, blobs: 2, bytes: 2048, uploads: 0 };
+        assert_eq!(
+            done(&collected),
+            "removed 2 blobs (2.0 KiB), 1 manifest without a tag and 0 unfinished uploads\n\
+             1 blob found that nothing refers to; a later pass removes what stays so\n"
+        );
+        assert_eq!(done_json(&collected)["waiting"], 1);
+    }
+
+    #[test]
+    fn lists_what_it_would_do() {
+        let digest = storage::hash::digest(oci::Algorithm::Sha256, b"");
+        let garbage = Garbage {
+            manifests: vec![("team/app".parse().unwrap(), digest)],
+            blobs: vec![(digest, 1024)],
+            uploads: vec![storage::UploadId::from_random([0; 16])],
+        };
+        let lines: Vec<_> = planned(&garbage).lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], format!("manifest team/app@{digest}"));
+        assert_eq!(lines[1], format!("blob {digest} 1.0 KiB"));
+        assert_eq!(lines[2], "upload 00000000-0000-4000-8000-000000000000");
+        assert!(
+            lines[3].starts_with("would remove 1 blob (1.0 KiB), 1 manifest without a tag and 1 unfinished upload;")
+        );
+        let json = planned_json(&garbage);
+        assert_eq!((&json["bytes"], &json["manifests"][0]["repository"]), (&json!(1024), &json!("team/app")));
+    }
+}

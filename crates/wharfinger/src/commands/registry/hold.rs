@@ -1,0 +1,45 @@
+//! Keeping collection from removing files while they are copied, for as long as that takes.
+
+use std::time::Duration;
+
+use storage::collection::Hold;
+use storage::{Error, Storage};
+use token::{Entropy, SystemEntropy};
+
+use crate::failure::Failure;
+
+/// How long collection stays held by a command that has died.
+const LASTING: Duration = Duration::from_secs(3600);
+/// How often the hold is renewed: often enough for a disk that is slow to answer.
+const RENEWAL: Duration = Duration::from_secs(600);
+
+/// Does `work` while no file is removed.
+pub(super) async fn while_held<T>(storage: &Storage, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let hold = Hold { id: random_id()?, lasting: LASTING };
+    storage.hold(hold).await.map_err(|error| not_held(&error))?;
+    let renew = async {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Err(error) = storage.hold(hold).await {
+                return error;
+            }
+        }
+    };
+    let done = tokio::select! {
+        done = work => Ok(done),
+        error = renew => Err(not_held(&error)),
+    };
+    storage.release(hold).await.map_err(|error| not_held(&error))?;
+    done
+}
+
+/// 16 bytes that nobody else has.
+pub(super) fn random_id() -> Result<[u8; 16], Failure> {
+    let mut id = [0; 16];
+    SystemEntropy.fill(&mut id).map_err(|error| Failure::trouble("no name can be made").caused_by(&error))?;
+    Ok(id)
+}
+
+fn not_held(error: &Error) -> Failure {
+    Failure::trouble("collection cannot be held back").caused_by(error)
+}

@@ -1,0 +1,108 @@
+//! `wharfinger registry`: what is done to a registry's data as a whole, beside a running server or without one.
+//!
+//! Each command names the server's configuration, which says where the data are. Results go to standard output, for
+//! people or (`--json`) as one JSON object; progress goes to standard error.
+
+mod adopt;
+mod backup;
+mod export;
+mod gc;
+mod hold;
+mod open;
+mod progress;
+mod verify;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// Collect garbage, check, adopt, export or back up what a registry stores.
+///
+/// All of them work while the server runs.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Gc(gc::Arguments),
+    Verify(verify::Arguments),
+    Adopt(adopt::Arguments),
+    Export(export::Arguments),
+    Backup(backup::Arguments),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    runtime.block_on(async {
+        match &arguments.command {
+            Command::Gc(arguments) => arguments.run().await,
+            Command::Verify(arguments) => arguments.run().await,
+            Command::Adopt(arguments) => arguments.run().await,
+            Command::Export(arguments) => arguments.run().await,
+            Command::Backup(arguments) => arguments.run().await,
+        }
+    })
+}
+
+/// Prints a report: whichever of both was asked for.
+fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
+    let report = if as_json { format!("{json:#}\n") } else { human.to_owned() };
+    match io::stdout().write_all(report.as_bytes()) {
+        // Whoever reads it may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::trouble("cannot write the report").caused_by(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `1 blob`, `2 blobs`.
+fn count(number: u64, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {what}s"),
+    }
+}
+
+/// A number of bytes, in the largest unit that it fills.
+fn size(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => count(bytes, "byte"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        for (bytes, expected) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1_500_000, "1.4 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        assert_eq!(count(1, "repository"), "1 repository");
+        assert_eq!(count(2, "repository"), "2 repositories");
+        assert_eq!(count(0, "blob"), "0 blobs");
+    }
+}

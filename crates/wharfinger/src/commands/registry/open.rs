@@ -1,0 +1,103 @@
+//! Opening what a configuration's registry stores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::{Database, Location};
+use storage::collection::Sweep;
+use storage::{Settings, Storage, Terms};
+use token::{Clock, SystemClock};
+
+use crate::config::{self, Config, Loaded};
+use crate::failure::Failure;
+
+/// A registry's storage, and the configuration that says where it is.
+pub(super) struct Opened {
+    pub(super) storage: Storage,
+    pub(super) places: Places,
+    /// The configuration's file and every file that it names.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Where a registry keeps what, and for how long.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) database: Location,
+    pub(super) root: PathBuf,
+    pub(super) sweep: Sweep,
+    settings: Settings,
+}
+
+/// Opens what a server has made, beside it or without it.
+pub(super) async fn existing(file: &Path) -> Result<Opened, Failure> {
+    let loaded = load(file)?;
+    let places = Places::of(&loaded.config, file)?;
+    beside(loaded, places).await
+}
+
+/// Opens it, and makes it first where no server ever has.
+pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
+    let loaded = load(file)?;
+    let places = Places::of(&loaded.config, file)?;
+    if !places.database.path().exists() || !places.root.exists() {
+        let database = Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
+        let made = Storage::open(database, &places.root, places.settings, clock()).await;
+        // Closed again at once: a server may start while the command is at work.
+        drop(made.map_err(|error| no_content(&error))?);
+    }
+    beside(loaded, places).await
+}
+
+async fn beside(loaded: Loaded, places: Places) -> Result<Opened, Failure> {
+    let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
+    let storage = Storage::beside(database, &places.root, places.settings, clock()).await;
+    Ok(Opened { storage: storage.map_err(|error| no_content(&error))?, places, files: loaded.files })
+}
+
+impl Places {
+    /// What `config`, read from `file`, says of its registry.
+    fn of(config: &Config, file: &Path) -> Result<Self, Failure> {
+        let (Some(registry), Some(database)) = (&config.registry, &config.database) else {
+            return Err(Failure::usage(format!("{} configures no registry", file.display()))
+                .hint("write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`"));
+        };
+        let terms = Terms { grace: registry.collection.grace, upload_expiry: registry.upload_expiry };
+        // One server, one database: nothing is remembered longer than it is so.
+        let sweep = Sweep { grace: terms.grace, wait: Duration::ZERO, untagged: registry.collection.untagged };
+        let settings = Settings { terms, ..Settings::default() };
+        Ok(Self { database: database.location.clone(), root: registry.root.clone(), sweep, settings })
+    }
+}
+
+fn load(file: &Path) -> Result<Loaded, Failure> {
+    config::load(file).map_err(|diagnostics| {
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
+            .hint(format!("`wharfinger check {}` says the same", file.display()))
+    })
+}
+
+fn clock() -> storage::Clock {
+    Arc::new(|| SystemClock.now())
+}
+
+fn no_database(error: &database::OpenError) -> Failure {
+    use database::OpenError;
+    let failure = Failure::trouble("the registry's database cannot be opened").caused_by(error);
+    match error {
+        OpenError::Missing(_) => failure
+            .hint("start the server once; without `database` in the configuration, $STATE_DIRECTORY says where it is"),
+        OpenError::Place { .. } | OpenError::Database { .. } => failure.hint("run as the user that the server runs as"),
+        _ => failure,
+    }
+}
+
+fn no_content(error: &storage::OpenError) -> Failure {
+    let failure = Failure::trouble("the registry's storage cannot be opened").caused_by(error);
+    match error {
+        storage::OpenError::Place { .. } => {
+            failure.hint("run as the user that the server runs as, after the server was started once")
+        }
+        _ => failure,
+    }
+}

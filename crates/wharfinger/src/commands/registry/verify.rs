@@ -1,0 +1,99 @@
+//! `wharfinger registry verify`: whether everything is what it is called.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+use storage::{Finding, Health};
+
+use super::progress::Progress;
+use super::{open, print, size};
+use crate::failure::Failure;
+
+/// Read every blob and every manifest and compare it with its digest.
+///
+/// The exit code is 1 when something is damaged.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The server's configuration.
+    file: PathBuf,
+    /// Print one JSON object: {checked, bytes, damaged: [{digest, size, place, health, computed}]}; health is changed,
+    /// missing or unreadable.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was looked at until now.
+#[derive(Default)]
+struct Seen {
+    checked: u64,
+    bytes: u64,
+    damaged: Vec<Finding>,
+}
+
+impl Arguments {
+    pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
+        let opened = open::existing(&self.file).await?;
+        let seen = self.look(&opened.storage).await?;
+        let read = format!("{} blobs and manifests read, {}", seen.checked, size(seen.bytes));
+        let fine = format!("{read}: each is what it is called\n");
+        print(self.json, &json(&seen), if seen.damaged.is_empty() { &fine } else { "" })?;
+        if seen.damaged.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len()))
+            .hint("put the files back from a backup; a pull of one of them fails until then"))
+    }
+
+    async fn look(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
+        let mut seen = Seen::default();
+        let mut progress = Progress::new("checking");
+        let report = |finding: Finding| {
+            seen.checked += 1;
+            seen.bytes += finding.size;
+            progress.so_far(|| format!("{} blobs and manifests, {}", seen.checked, size(seen.bytes)));
+            if finding.health != Health::Sound {
+                if !self.json {
+                    // At once: whoever reads terabytes wants to know before the end.
+                    progress.aside(|| println!("{}", line(&finding)));
+                }
+                seen.damaged.push(finding);
+            }
+            ControlFlow::Continue(())
+        };
+        let looked = storage.verify(report).await;
+        looked.map_err(|error| Failure::trouble("the check did not end").caused_by(&error))?;
+        Ok(seen)
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let what = match finding.health {
+        Health::Sound => "is sound".to_owned(),
+        Health::Changed { computed } => format!("was changed: its digest is {computed} now"),
+        Health::Missing => "is missing or too short".to_owned(),
+        Health::Unreadable => "cannot be read".to_owned(),
+    };
+    format!("{} in {} {what}", finding.digest, finding.place)
+}
+
+fn json(seen: &Seen) -> Value {
+    let damaged = seen.damaged.iter().map(|finding| {
+        let (health, computed) = match finding.health {
+            Health::Sound => ("sound", None),
+            Health::Changed { computed } => ("changed", Some(computed.to_string())),
+            Health::Missing => ("missing", None),
+            Health::Unreadable => ("unreadable", None),
+        };
+        json!({
+            "digest": finding.digest.to_string(),
+            "size": finding.size,
+            "place": finding.place,
+            "health": health,
+            "computed": computed,
+        })
+    });
+    json!({"checked": seen.checked, "bytes": seen.bytes, "damaged": Value::from_iter(damaged)})
+}

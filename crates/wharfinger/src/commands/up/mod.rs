@@ -1,0 +1,117 @@
+//! `wharfinger up`: a private registry from nothing, and then `serve` on the file that says what it is.
+//!
+//! - [`reach`]: where it listens and by which names it is reached, which decides whether it needs TLS.
+//! - [`make`]: the files, made once; [`layout`]: where they are.
+//! - [`greeting`]: what is printed, ready to copy.
+
+mod greeting;
+pub(crate) mod layout;
+mod make;
+mod reach;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use self::layout::Layout;
+use self::reach::Reach;
+use crate::failure::Failure;
+use crate::serve::{self, LogOverrides};
+
+/// Start a private registry, and make what is missing for it first: configuration, keys, an administrator.
+///
+/// On 127.0.0.1 it speaks plain HTTP, which docker takes there. Given names or addresses by which others reach it, it
+/// makes an authority and a certificate, and prints what makes docker and containerd trust them. Once there is a
+/// configuration, it is what counts: run again, this changes nothing and starts.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Where everything is kept. Default: $STATE_DIRECTORY; for root /var/lib/wharfinger; for others
+    /// ~/.local/share/wharfinger.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen, as HOST:PORT, or :PORT for every address. Default: 127.0.0.1:5000; with --host or --ip :5000.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// A host name by which others reach it; repeat for more.
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// An address by which others reach it; repeat for more.
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Vec<std::net::IpAddr>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let asked = Reach::new(arguments.listen.as_deref(), &arguments.host, &arguments.ip)?;
+    let folder = match &arguments.data {
+        Some(folder) => folder.clone(),
+        None => default_folder(|name| env::var_os(name), rustix::process::geteuid().is_root())?,
+    };
+    let layout = Layout::at(&folder)?;
+    let greeting = if layout.configuration().exists() {
+        if arguments.listen.is_some() || !arguments.host.is_empty() || !arguments.ip.is_empty() {
+            let file = layout.configuration();
+            eprintln!("note: {} is there and counts; --listen, --host and --ip do not", file.display());
+        }
+        greeting::again(&layout)
+    } else {
+        asked.must_be_free()?;
+        let made = make::make(&layout, &asked)?;
+        greeting::first(&layout, &asked, &made)
+    };
+    print!("{greeting}");
+    serve::run(&layout.configuration(), LogOverrides::default())
+}
+
+/// Where everything is kept when nobody says so.
+fn default_folder(variable: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Result<PathBuf, Failure> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // systemd.exec(5): several are separated by colons.
+    if let Some(first) = folder("STATE_DIRECTORY").and_then(|list| first(&list)) {
+        return Ok(first);
+    }
+    if is_root {
+        return Ok("/var/lib/wharfinger".into());
+    }
+    // XDG Base Directory Specification.
+    let data = folder("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| folder("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    let data =
+        data.ok_or_else(|| Failure::usage("there is no home directory to keep the data in").hint("add --data DIR"))?;
+    Ok(data.join("wharfinger"))
+}
+
+fn first(list: &OsStr) -> Option<PathBuf> {
+    let first = list.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| OsStr::from_bytes(first).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_place_for_everybody() {
+        let places = |variables: &'static [(&str, &str)], is_root| {
+            let variable =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
+            default_folder(variable, is_root)
+        };
+        for (variables, is_root, expected) in [
+            (&[("HOME", "/root")][..], true, "/var/lib/wharfinger"),
+            (&[("HOME", "/home/ann")], false, "/home/ann/.local/share/wharfinger"),
+            (&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "/data")], false, "/data/wharfinger"),
+            (&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "data")], false, "/home/ann/.local/share/wharfinger"),
+            (&[("STATE_DIRECTORY", "/srv/a:/srv/b")], true, "/srv/a"),
+            (&[("STATE_DIRECTORY", "")], true, "/var/lib/wharfinger"),
+        ] {
+            assert_eq!(places(variables, is_root).unwrap(), Path::new(expected), "{variables:?}");
+        }
+        assert!(places(&[], false).unwrap_err().to_string().ends_with("hint: add --data DIR\n"));
+    }
+}

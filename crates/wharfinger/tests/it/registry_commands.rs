@@ -1,0 +1,314 @@
+//! `wharfinger registry …`, as a shell runs it, beside a running server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use database::{Database, Location};
+use oci::{Algorithm, Digest, media_type};
+use peers::{Image, Output, RegistryConfig, Server, http, registry2, registry3, skopeo};
+use serde_json::{Value, json};
+use storage::{NewManifest, NewUpload, Settings, Storage, UploadId, hash};
+use tempfile::TempDir;
+use token::{Clock, SystemClock};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// A registry that lets everybody in, with its data in a directory that outlives its servers.
+struct World {
+    directory: TempDir,
+    server: Option<Server>,
+}
+
+impl World {
+    /// Nothing is there yet.
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), server: None }
+    }
+
+    fn serving() -> Self {
+        let mut world = Self::new();
+        world.serve();
+        world
+    }
+
+    fn serve(&mut self) {
+        self.server = Some(Server::start(Path::new(PROGRAM), &self.config()));
+    }
+
+    fn config(&self) -> String {
+        format!(
+            "server: {{addr: '@addr@'}}\n\
+             registry:\n  storage: {{filesystem: {{root: {root}}}}}\n  auth: {{none: true}}\n",
+            root = self.root().display(),
+        )
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// `wharfinger registry COMMAND FILE …`, FILE being the running server's, or one just like it.
+    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        let file = match &self.server {
+            Some(server) => server.config(),
+            None => {
+                let file = self.directory.path().join("wharfinger.yml");
+                fs::write(&file, self.config().replace("@addr@", "127.0.0.1:1")).unwrap();
+                file
+            }
+        };
+        let mut run = Command::new(PROGRAM);
+        peers::run(run.args(["registry", command]).arg(file).args(arguments))
+    }
+
+    #[track_caller]
+    fn json(&self, command: &str, arguments: &[&str]) -> Value {
+        serde_json::from_str(self.run(command, &[arguments, &["--json"]].concat()).succeeded()).unwrap()
+    }
+
+    fn push(&self, image: &Image, name: &str) {
+        push(image, &self.server().host_port(), name);
+    }
+
+    fn status(&self, path: &str) -> u16 {
+        http::get(&self.server().url(path)).status
+    }
+
+    /// Storage as a server of two days ago left it: an image, a blob that nothing refers to, and an upload under way.
+    fn of_two_days_ago(&self) -> Past {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let location = Location::at(self.root().join("wharfinger.db"));
+            let database = Database::open_exclusive(&location).unwrap();
+            let clock: storage::Clock = Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
+            let storage = Storage::open(database, self.root(), Settings::default(), clock).await.unwrap();
+            let config = put(&storage, 1, b"{}").await;
+            let garbage = put(&storage, 2, b"garbage").await;
+            let manifest = format!(
+                r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{config}","size":2}},"layers":[]}}"#,
+                media_type::OCI_MANIFEST
+            );
+            let manifest = NewManifest::parse(None, Bytes::from(manifest), None).unwrap();
+            let tags = vec!["1".parse().unwrap()];
+            storage.manifests().push(&"app".parse().unwrap(), manifest, tags).await.unwrap();
+            storage.begin(upload(3)).await.unwrap();
+            Past { config, garbage }
+        })
+    }
+}
+
+/// What was stored two days ago.
+struct Past {
+    config: Digest,
+    garbage: Digest,
+}
+
+fn upload(number: u8) -> NewUpload {
+    NewUpload {
+        id: UploadId::from_random([number; 16]),
+        repository: "app".parse().unwrap(),
+        client: "ann".to_owned(),
+        algorithm: Algorithm::Sha256,
+    }
+}
+
+async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
+    let digest = hash::digest(Algorithm::Sha256, content);
+    let mut upload = storage.put(upload(number));
+    upload.write(Bytes::from_static(content)).await.unwrap();
+    upload.finish(digest).await.unwrap();
+    digest
+}
+
+fn push(image: &Image, registry: &str, name: &str) {
+    let from = format!("oci-archive:{}", image.archive().display());
+    let to = format!("docker://{registry}/{name}");
+    skopeo().run(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &to]).succeeded();
+}
+
+/// Whether `name` can be pulled whole, and is `image`.
+#[track_caller]
+fn pulls(registry: &str, name: &str, image: &Image) {
+    let from = format!("docker://{registry}/{name}");
+    let to = tempfile::tempdir().unwrap();
+    let to = format!("dir:{}", to.path().display());
+    skopeo().run(&["copy", "--src-tls-verify=false", &from, &to]).succeeded();
+    let inspected = skopeo().run(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &from]);
+    assert_eq!(inspected.succeeded(), image.digest());
+}
+
+#[test]
+fn garbage_goes_while_the_server_runs() {
+    let mut world = World::new();
+    let past = world.of_two_days_ago();
+    world.serve();
+    let blob = |digest: Digest| format!("/v2/app/blobs/{digest}");
+    assert_eq!(world.status(&blob(past.garbage)), 200);
+
+    let planned = world.json("gc", &["--dry-run"]);
+    assert_eq!(planned["blobs"], json!([{"digest": past.garbage.to_string(), "size": 7}]));
+    assert_eq!((&planned["dry_run"], &planned["bytes"]), (&json!(true), &json!(7)));
+    let told = world.run("gc", &["--dry-run"]);
+    let told = told.succeeded();
+    assert!(told.contains(&format!("blob {} 7 bytes", past.garbage)) && told.contains("nothing was changed"), "{told}");
+    assert_eq!(world.status(&blob(past.garbage)), 200, "nothing was changed");
+
+    let done = world.run("gc", &[]);
+    assert_eq!(done.succeeded(), "removed 1 blob (7 bytes), 0 manifests without a tag and 0 unfinished uploads");
+    assert_eq!(world.status(&blob(past.garbage)), 404);
+    assert_eq!(world.status(&blob(past.config)), 200);
+    assert_eq!(world.status("/v2/app/manifests/1"), 200);
+    assert_eq!(world.json("gc", &[])["blobs"], 0);
+}
+
+#[test]
+fn a_changed_blob_is_found() {
+    let world = World::serving();
+    let image = Image::saying("verify");
+    world.push(&image, "app:1");
+    let sound = world.json("verify", &[]);
+    assert_eq!((&sound["checked"], &sound["damaged"]), (&json!(3), &json!([])));
+
+    let layer = fs::read(image.layer()).unwrap();
+    let digest = hash::digest(Algorithm::Sha256, &layer);
+    let file = blob_file(&world.root(), &digest);
+    let mut changed = layer.clone();
+    changed[600] ^= 1;
+    fs::write(&file, &changed).unwrap();
+    let found = world.run("verify", &[]);
+    assert_eq!(found.status.code(), Some(1), "{found}");
+    let computed = hash::digest(Algorithm::Sha256, &changed);
+    assert!(found.stdout.contains(&format!("was changed: its digest is {computed} now")), "{found}");
+    assert!(found.stderr.contains("1 damaged or gone\nhint: put the files back from a backup"), "{found}");
+
+    fs::remove_file(&file).unwrap();
+    let found = world.run("verify", &["--json"]);
+    assert_eq!(found.status.code(), Some(1), "{found}");
+    let report: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(report["damaged"][0]["digest"], digest.to_string());
+    assert_eq!(report["damaged"][0]["health"], "missing");
+}
+
+/// The one file of this blob.
+fn blob_file(root: &Path, digest: &Digest) -> PathBuf {
+    let folder = root.join("blobs/sha256").join(&digest.encoded()[..2]);
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|file| file.display().to_string().contains(&digest.encoded())).unwrap()
+}
+
+#[test]
+fn another_registry_is_adopted_and_goes_on_after_an_export() {
+    let (old_image, other_image) = (Image::saying("pushed to registry 2.8"), Image::saying("pushed to registry 3"));
+    let mut world = World::new();
+    let old_data = world.directory.path().join("old");
+    {
+        let old = registry2(&RegistryConfig { data: Some(old_data.clone()), ..RegistryConfig::default() });
+        push(&old_image, &old.host_port(), "team/app:1");
+        let data = Some(world.directory.path().join("other"));
+        let other = registry3(&RegistryConfig { data, ..RegistryConfig::default() });
+        push(&other_image, &other.host_port(), "other:1");
+    }
+    fs::create_dir_all(old_data.join("docker/registry/v2/repositories/team/app/_uploads/half")).unwrap();
+
+    // Before any server has ever started.
+    let adopted = world.run("adopt", &[&world.path("old"), "--check-digests"]);
+    let told = adopted.succeeded();
+    assert!(
+        told.contains("docker/registry/v2/repositories/team/app/_uploads/half: an upload that was never"),
+        "{told}"
+    );
+    assert!(told.contains("1 repository, 1 tag, 1 manifest and 2 blobs; 1 thing above"), "{told}");
+    world.serve();
+    pulls(&world.server().host_port(), "team/app:1", &old_image);
+    pulls(&world.server().host_port(), &format!("team/app@{}", old_image.digest()), &old_image);
+
+    // Beside one: what it did not know a moment ago it serves.
+    assert_eq!(world.status("/v2/other/manifests/1"), 404);
+    assert_eq!(world.json("adopt", &[&world.path("other")])["repositories"], 1);
+    pulls(&world.server().host_port(), "other:1", &other_image);
+
+    // Once more, and for good.
+    let again = world.json("adopt", &[&world.path("old")]);
+    assert_eq!((&again["repositories"], &again["problems"].as_array().unwrap().len()), (&json!(1), &1));
+    assert_eq!(world.json("adopt", &[&world.path("old"), "--final"])["final"], true);
+
+    let new_image = Image::saying("pushed to us");
+    world.push(&new_image, "team/new:2");
+    let exported = world.json("export", &[&world.path("new")]);
+    assert_eq!((&exported["repositories"], &exported["tags"], &exported["blobs"]), (&json!(3), &json!(3), &json!(6)));
+    let data = Some(PathBuf::from(world.path("new")));
+    for registry in [registry2, registry3] {
+        let registry = registry(&RegistryConfig { data: data.clone(), ..RegistryConfig::default() });
+        pulls(&registry.host_port(), "team/app:1", &old_image);
+        pulls(&registry.host_port(), "other:1", &other_image);
+        pulls(&registry.host_port(), "team/new:2", &new_image);
+    }
+}
+
+#[test]
+fn a_backup_serves_what_was_there_when_it_was_made() {
+    let mut world = World::serving();
+    let image = Image::saying("before the backup");
+    world.push(&image, "app:1");
+    let made = world.json("backup", &[&world.path("copy")]);
+    assert_eq!((&made["blobs"], &made["unsettled"]), (&json!(2), &json!([])));
+    let late = Image::saying("after the backup");
+    world.push(&late, "app:2");
+
+    let refused = world.run("backup", &[&world.path("copy")]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains("exists already and is not overwritten"), "{refused}");
+
+    let address = world.server().host_port();
+    assert!(world.server.take().unwrap().terminate().success());
+    fs::remove_dir_all(world.root()).unwrap();
+    let config = fs::read_to_string(made["configuration"].as_str().unwrap()).unwrap();
+    assert!(config.contains(&address) && !config.contains(&world.path("data")), "{config}");
+    let restored = Server::start(Path::new(PROGRAM), &config.replace(&address, "@addr@"));
+    pulls(&restored.host_port(), "app:1", &image);
+    assert_eq!(http::get(&restored.url("/v2/app/manifests/2")).status, 404);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_what_to_do() {
+    let mut world = World::new();
+    let refused = |world: &World, command: &str, arguments: &[&str]| {
+        let output = world.run(command, arguments);
+        (output.status.code(), output.refused())
+    };
+    let (code, told) = refused(&world, "verify", &[]);
+    assert!(
+        code == Some(3) && told.contains("there is no database at") && told.contains("hint: start the server"),
+        "{told}"
+    );
+    let (code, told) = refused(&world, "adopt", &[&world.path("")]);
+    assert!(code == Some(2) && told.contains("no data directory of a registry") && told.contains("hint: "), "{told}");
+    world.serve();
+    fs::create_dir_all(world.path("old/docker/registry/v2/repositories")).unwrap();
+    let (code, told) = refused(&world, "adopt", &["--final", &world.path("old")]);
+    assert!(code == Some(1) && told.contains("was never adopted"), "{told}");
+    fs::write(world.path("file"), "").unwrap();
+    let (code, told) = refused(&world, "backup", &[&world.path("file")]);
+    assert!(code == Some(3) && told.contains("hint: name another one"), "{told}");
+
+    let token_server = world.path("token.yml");
+    fs::write(&token_server, "server: {addr: ':1'}\n").unwrap();
+    let mut gc = Command::new(PROGRAM);
+    let output = peers::run(gc.args(["registry", "gc", &token_server]));
+    assert_eq!(output.status.code(), Some(2), "{output}");
+    assert!(
+        output.stderr.contains("the configuration is wrong") && output.stderr.contains("wharfinger check"),
+        "{output}"
+    );
+}
