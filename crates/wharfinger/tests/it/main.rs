@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
 
 mod bad_input;
+mod deploy;
 mod e2e;
 mod explain;
 mod hash;
