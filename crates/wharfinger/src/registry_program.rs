@@ -19,7 +19,7 @@ const FILE_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
 /// # Errors
 /// Something is asked for that is done in another way here.
 pub(crate) fn translated(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
-    if is_called(&arguments) { read(arguments, std::env::var_os(FILE_VARIABLE)) } else { Ok(arguments) }
+    if is_called(&arguments) { read(&arguments, std::env::var_os(FILE_VARIABLE)) } else { Ok(arguments) }
 }
 
 fn is_called(arguments: &[OsString]) -> bool {
@@ -27,7 +27,7 @@ fn is_called(arguments: &[OsString]) -> bool {
     name.is_some_and(|name| NAMES.iter().any(|known| name == *known))
 }
 
-fn read(arguments: Vec<OsString>, usual: Option<OsString>) -> Result<Vec<OsString>, Failure> {
+fn read(arguments: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString>, Failure> {
     let (program, rest) = arguments.split_at(arguments.len().min(1));
     let words: Vec<OsString> = match rest.split_first().map(|(word, rest)| (word.to_str(), rest)) {
         Some((Some("serve"), rest)) => chain(&["serve"], with_file(rest, usual)?),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn translate(line: &str, usual: Option<&str>) -> Result<String, String> {
-        let read = read(words(line), usual.map(OsString::from));
+        let read = read(&words(line), usual.map(OsString::from));
         read.map(|words| words.join(OsStr::new(" ")).into_string().unwrap()).map_err(|failure| failure.to_string())
     }
 

@@ -9,6 +9,7 @@ mod hash;
 mod inspect_matrix;
 mod layers;
 mod lifetime;
+mod registry_2;
 mod registry_commands;
 mod reload;
 mod replay;

@@ -32,7 +32,7 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>, own: bool) {
     } else if !own {
         let message = "auth is missing, so everybody may come in; set auth.token or auth.htpasswd";
         root.context.warn(root.position, message);
-        draft.word("registry.auth.none", true, root.position);
+        draft.word("registry.auth.none", &true, root.position);
     }
 }
 
@@ -50,7 +50,7 @@ fn read_section(auth: &Setting<'_>, section: &mut Section<'_>, draft: &mut Draft
             "htpasswd" => within(setting, |htpasswd| read_htpasswd(htpasswd, draft)),
             "silly" => setting.error("this lets everybody in who sends anything; use token or htpasswd"),
             _ => {
-                draft.word("registry.auth.none", true, setting.position());
+                draft.word("registry.auth.none", &true, setting.position());
             }
         },
         several => {

@@ -21,7 +21,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Sets `path` to a word that is more than a text: a boolean or a number.
-    pub(super) fn word(&mut self, path: &'static str, word: impl ToString, at: Position) {
+    pub(super) fn word(&mut self, path: &'static str, word: &impl ToString, at: Position) {
         self.set(path, Value::Scalar(Scalar::new(word.to_string(), true)), at);
     }
 

@@ -49,8 +49,10 @@ pub(super) fn overlay(context: &Context, tree: &mut Node) {
 
 fn warn_of_unknown(context: &Context, name: &str, position: Position) {
     let known: Vec<String> = names::variables().collect();
-    let hint = match nearest(name, known.iter().map(String::as_str)) {
-        Some(known) => format!("; did you mean {known}?"),
+    // What every name begins with makes none of them nearer.
+    let behind = |name| str::strip_prefix(name, PREFIX).unwrap_or_default();
+    let hint = match nearest(behind(name), known.iter().map(|name| behind(name.as_str()))) {
+        Some(known) => format!("; did you mean {PREFIX}{known}?"),
         None => String::new(),
     };
     context.warn(position, format!("no setting has this name, so it is ignored{hint}"));

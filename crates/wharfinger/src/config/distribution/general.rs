@@ -45,7 +45,7 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
         let most = catalog.setting("maxentries")?;
         // Nothing and less than nothing stand for the default there.
         if let Some(number) = most.integer().filter(|number| *number > 0) {
-            draft.word("registry.catalog.max", number.min(MOST_ENTRIES), most.position());
+            draft.word("registry.catalog.max", &number.min(MOST_ENTRIES), most.position());
         }
         Some(())
     });

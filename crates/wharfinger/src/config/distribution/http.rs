@@ -41,7 +41,7 @@ fn read_section(http: &mut Section<'_>, draft: &mut Draft<'_>) {
     if let Some(relative) = http.setting("relativeurls")
         && let Some(flag) = relative.flag()
     {
-        draft.word("registry.relative_urls", flag, relative.position());
+        draft.word("registry.relative_urls", &flag, relative.position());
     }
     if let Some(headers) = http.setting("headers") {
         draft.whole("registry.headers", &headers);

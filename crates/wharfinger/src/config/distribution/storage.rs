@@ -68,16 +68,16 @@ fn read_section(storage: &mut Section<'_>, draft: &mut Draft<'_>) {
     }
     storage.section("delete", |delete| {
         let enabled = delete.setting("enabled")?;
-        draft.word("registry.storage.delete", enabled.flag()?, enabled.position());
+        draft.word("registry.storage.delete", &enabled.flag()?, enabled.position());
         Some(())
     });
     if !draft.has("registry.storage.delete") {
-        draft.word("registry.storage.delete", false, storage.position);
+        draft.word("registry.storage.delete", &false, storage.position);
     }
     storage.section("maintenance", |maintenance| {
         maintenance.section("readonly", |readonly| {
             let enabled = readonly.setting("enabled")?;
-            draft.word("registry.storage.maintenance.readonly", enabled.flag()?, enabled.position());
+            draft.word("registry.storage.maintenance.readonly", &enabled.flag()?, enabled.position());
             Some(())
         });
         maintenance.section("uploadpurging", |purging| read_purging(purging, draft));

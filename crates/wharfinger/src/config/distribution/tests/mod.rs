@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::environment::Variables;
 use crate::config::context::Context;
 use crate::config::yaml::{Node, Value};
-use crate::config::{Severity, read_tree};
+use crate::config::{Severity, load_in, read_tree};
 
 /// Files and variables, what they become and what is said about each.
 const FINDINGS: &str = include_str!("findings.txt");
@@ -104,6 +104,12 @@ fn the_files_of_the_images_and_of_debian() {
     ] {
         let (ours, found) = translated(text, Variables::new());
         assert!(!found.contains("error"), "{name}: {found}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yml");
+        fs::write(&path, text).unwrap();
+        let loaded =
+            load_in(Context::new(&path, |_| None, UNIX_EPOCH), &path).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        assert!(loaded.config.token.is_none() && loaded.config.registry.is_some(), "{name}");
         assert!(ours.contains("server.addr = \":5000\"\n"), "{name}: {ours}");
         for part in expected.split("; ") {
             assert!(ours.contains(part), "{name}: {part} is not in\n{ours}");

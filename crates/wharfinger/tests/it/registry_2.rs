@@ -1,0 +1,170 @@
+//! `registry:2`'s place: the same file and the same variables start docker-registry and this program, and a client sees
+//! no difference.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use peers::{Certificate, KeyKind, Output, http, program};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// The file of the image registry:2, which every one of its manuals builds on.
+const IMAGE: &str = include_str!("../../src/config/distribution/tests/registry-2.8-image.yml");
+
+/// bcrypt of `secret`, as `htpasswd -nbB` writes it.
+const HTPASSWD: &str = "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUtpZ1mWvjW3u\n";
+
+const DIGEST: &str = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+
+/// A registry that ends with its test.
+struct Running {
+    child: Child,
+    base: String,
+    /// Its data, and the file that configured it.
+    folder: TempDir,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is its folder.
+    fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yml");
+        std::fs::write(&file, IMAGE).unwrap();
+        std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
+        let _files = Certificate::new(KeyKind::P256, folder.path(), "tls");
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let place = folder.path().display().to_string();
+        let filled = variables.iter().map(|(name, value)| (*name, value.replace("@dir@", &place)));
+        let child = Command::new(program)
+            .arg0("registry")
+            .arg("serve")
+            .arg(&file)
+            .env("REGISTRY_HTTP_ADDR", &address)
+            .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", folder.path().join("data"))
+            .envs(filled)
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let scheme =
+            if variables.iter().any(|(name, _)| name.starts_with("REGISTRY_HTTP_TLS")) { "https" } else { "http" };
+        let running = Self { child, base: format!("{scheme}://{address}"), folder };
+        running.wait();
+        running
+    }
+
+    fn wait(&self) {
+        for _ in 0..600 {
+            if http::try_request(&[&format!("{}/v2/", self.base)]).is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it does not answer:\n{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
+    }
+
+    /// What a client sees: of each answer the status, the challenge and what else is asked for.
+    fn answers(&self) -> Vec<String> {
+        let requests: [(&str, &[&str], &str); 7] = [
+            ("GET", &[], "/v2/"),
+            ("GET", &["-u", "alice:secret"], "/v2/"),
+            ("GET", &["-u", "alice:wrong"], "/v2/"),
+            ("GET", &[], "/v2/a/b/tags/list"),
+            ("POST", &["-d", ""], "/v2/a/b/blobs/uploads/"),
+            ("DELETE", &["-u", "alice:secret"], &format!("/v2/a/b/manifests/{DIGEST}")),
+            ("GET", &["-H", "Authorization: Bearer e30.e30.e30"], "/v2/"),
+        ];
+        requests.iter().map(|(method, arguments, path)| self.answer(method, arguments, path)).collect()
+    }
+
+    fn answer(&self, method: &str, arguments: &[&str], path: &str) -> String {
+        let url = format!("{}{path}", self.base);
+        let arguments: Vec<&str> = ["-X", method].iter().chain(arguments).copied().chain([url.as_str()]).collect();
+        let answer = http::request(&arguments);
+        let header = |name: &str| answer.header(name).unwrap_or("-").replace(&self.base, "BASE");
+        // Where an upload goes on is each registry's own business behind its beginning.
+        let location = header("location").split("uploads/").next().unwrap().to_owned();
+        // Go's maps have no order.
+        let challenge = header("www-authenticate").replace("push,pull", "pull,push");
+        let sniff = header("x-content-type-options");
+        format!(
+            "{method} {path} {arguments}: {} {challenge} {location} {sniff}",
+            answer.status,
+            arguments = arguments.len()
+        )
+    }
+}
+
+/// What people set, as in the manuals; each row is a registry of its own.
+const VARIABLES: [&[(&str, &str)]; 9] = [
+    &[],
+    &[("REGISTRY_STORAGE_DELETE_ENABLED", "true")],
+    &[("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{\"enabled\": true}")],
+    &[("REGISTRY_HTTP_RELATIVEURLS", "true")],
+    &[("REGISTRY_HTTP_HOST", "https://outside.example")],
+    &[("REGISTRY_HTTP_HEADERS", "{X-Content-Type-Options: [other]}")],
+    &[
+        ("REGISTRY_AUTH", "htpasswd"),
+        ("REGISTRY_AUTH_HTPASSWD_PATH", "@dir@/htpasswd"),
+        ("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm"),
+    ],
+    &[
+        ("REGISTRY_AUTH", "token"),
+        ("REGISTRY_AUTH_TOKEN_ISSUER", "Acme auth server"),
+        ("REGISTRY_AUTH_TOKEN_REALM", "https://auth.example.com:5001/auth"),
+        ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "@dir@/tls.pem"),
+        ("REGISTRY_AUTH_TOKEN_SERVICE", "Docker registry"),
+    ],
+    &[("REGISTRY_HTTP_TLS_CERTIFICATE", "@dir@/tls.pem"), ("REGISTRY_HTTP_TLS_KEY", "@dir@/tls.key")],
+];
+
+#[test]
+fn a_client_sees_no_difference() {
+    let theirs = program("docker-registry");
+    let plain = Running::start(&theirs, &[]).answers();
+    for variables in VARIABLES {
+        let before = Running::start(&theirs, variables).answers();
+        let after = Running::start(Path::new(PROGRAM), variables).answers();
+        assert_eq!(before, after, "{variables:?}");
+        // TLS is seen in the URL alone, and everything else in what is compared.
+        let is_seen = variables.iter().all(|(name, _)| !name.contains("_TLS_"));
+        assert!(!is_seen || variables.is_empty() || before != plain, "{variables:?} changes nothing\n{before:#?}");
+    }
+}
+
+/// The words of the command line, under the name that they have there.
+#[test]
+fn the_program_takes_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yml");
+    let data = folder.path().join("data");
+    std::fs::write(&file, IMAGE.replace("/var/lib/registry", &data.display().to_string())).unwrap();
+    let run = |words: &[&str], usual: Option<&Path>| -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.arg0("/usr/bin/registry").args(words);
+        if let Some(usual) = usual {
+            command.env("REGISTRY_CONFIGURATION_PATH", usual);
+        }
+        peers::run(&mut command)
+    };
+    run(&["--version"], None).succeeded();
+    let refused = run(&["serve"], None).refused();
+    assert!(refused.contains("no configuration is named"), "{refused}");
+    let refused = run(&["garbage-collect", "-m", file.to_str().unwrap()], None).refused();
+    assert!(refused.contains("gc: {untagged: 30d}"), "{refused}");
+    let fine = run(&["check", file.to_str().unwrap()], None);
+    assert!(fine.succeeded().contains("fine"), "{fine}");
+    let refused = run(&["garbage-collect", "--dry-run"], Some(&file)).refused();
+    assert!(refused.contains("wharfinger.db"), "there is nothing to collect from yet: {refused}");
+}
