@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use storage::collection::{Collected, Garbage};
 
+use super::progress::Progress;
 use super::{count, open, print, size};
 use crate::failure::Failure;
 
@@ -22,8 +23,8 @@ pub(super) struct Arguments {
     /// Only list what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run the first, second
-    /// and fourth are lists.
+    /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run manifests, blobs and
+    /// uploads are lists, and nothing is waiting.
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +37,9 @@ impl Arguments {
             let garbage = opened.storage.plan(opened.places.sweep).await.map_err(failed)?;
             print(self.json, &planned_json(&garbage), &planned(&garbage))?;
         } else {
+            let progress = Progress::new("collecting");
             let collected = opened.storage.collect(opened.places.sweep).await.map_err(failed)?;
+            drop(progress);
             print(self.json, &done_json(&collected), &done(&collected))?;
         }
         Ok(ExitCode::SUCCESS)
