@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -278,6 +279,38 @@ fn a_backup_serves_what_was_there_when_it_was_made() {
     let restored = Server::start(Path::new(PROGRAM), &config.replace(&address, "@addr@"));
     pulls(&restored.host_port(), "app:1", &image);
     assert_eq!(http::get(&restored.url("/v2/app/manifests/2")).status, 404);
+}
+
+#[test]
+fn a_backup_made_during_pushes_is_of_one_moment() {
+    let world = World::serving();
+    let (host, made) = (world.server().host_port(), AtomicBool::new(false));
+    let (began, pushes) = mpsc::channel();
+    let (copy, pushed) = std::thread::scope(|scope| {
+        let pusher = scope.spawn(|| {
+            let mut images = Vec::new();
+            while !made.load(Ordering::SeqCst) {
+                let image = Image::saying(&format!("number {}", images.len()));
+                push(&image, &host, &format!("many:{}", images.len()));
+                images.push(image);
+                let _ = began.send(());
+            }
+            images
+        });
+        (0..3).for_each(|_| pushes.recv().unwrap());
+        let copy = world.json("backup", &[&world.path("copy")]);
+        made.store(true, Ordering::SeqCst);
+        (copy, pusher.join().unwrap())
+    });
+    let config = fs::read_to_string(copy["configuration"].as_str().unwrap()).unwrap();
+    let restored = Server::start(Path::new(PROGRAM), &config.replace(&host, "@addr@"));
+    let list: Value = serde_json::from_str(&http::get(&restored.url("/v2/many/tags/list")).body).unwrap();
+    let tags = list["tags"].as_array().unwrap();
+    // In the order in which they were pushed none is missing, and each is whole.
+    assert!((3..=pushed.len()).contains(&tags.len()), "{tags:?}");
+    for (tag, image) in pushed.iter().enumerate().take(tags.len()) {
+        pulls(&restored.host_port(), &format!("many:{tag}"), image);
+    }
 }
 
 #[test]
