@@ -6,6 +6,7 @@ mod config;
 mod docker_auth;
 mod duration;
 mod failure;
+mod fetch;
 mod files;
 mod log;
 mod registry_program;

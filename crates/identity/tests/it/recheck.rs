@@ -66,3 +66,16 @@ async fn a_program_cannot_say_but_does_not_cover_for_who_left() {
     // Somebody else's name, once in `users`: the program behind it does not vouch for a password it never saw.
     assert_eq!(door.login.recheck("left", ann.as_ref()).await.unwrap(), Standing::Gone);
 }
+
+#[tokio::test]
+async fn an_account_is_looked_up_by_name_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let labels = [("team".to_owned(), vec!["red".to_owned()])].into();
+    let accounts = [("ann", Account { labels, ..account(&[("one", 4)]) })];
+    let door = Door::new(&accounts);
+    assert_eq!(door.login.look_up("ann").await.unwrap().unwrap().labels["team"], ["red"]);
+    assert_eq!(door.login.look_up("bob").await.unwrap(), None);
+    let program = script(directory.path(), "exit 0", Duration::from_secs(60));
+    let door = Door::with(&accounts, Settings::default(), Some(program));
+    assert_eq!(door.login.look_up("bob").await.unwrap(), None, "only who has a password could tell");
+}

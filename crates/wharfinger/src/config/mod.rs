@@ -173,8 +173,9 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let login = root.section("login", login::read).unwrap_or_default();
     let database = root.section("database", Database::read);
     let refresh_tokens = root.section("refresh_tokens", RefreshTokens::read);
-    // Either word asks for them; a bare docker_auth file, which may run in several replicas, has neither.
-    let refresh_tokens = refresh_tokens.or_else(|| root.has("database").then(RefreshTokens::default));
+    // Whoever has a database has them; a bare docker_auth file, which may run in several replicas, has none.
+    let has_database = issues && (keeps || root.has("database"));
+    let refresh_tokens = refresh_tokens.or_else(|| has_database.then(RefreshTokens::default));
     let registry = root.section("registry", |section| Registry::read(section, issues));
     let is_good = registry.is_some() || !keeps;
     let state_folder = || root.context.variable("STATE_DIRECTORY");

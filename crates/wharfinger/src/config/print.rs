@@ -284,10 +284,11 @@ fn registry(yaml: &mut Yaml, registry: &Registry) {
 fn issuer(issuer: &TokenIssuer) -> String {
     let mut parts = vec![format!("service: {}", quote(&issuer.service))];
     parts.extend(issuer.realm.as_ref().map(|realm| format!("realm: {}", quote(realm))));
-    if let IssuerTrust::Files { issuer, paths, .. } = &issuer.trust {
+    if let IssuerTrust::Other { issuer, url, paths, .. } = &issuer.trust {
         parts.push(format!("issuer: {}", quote(issuer)));
         parts.extend(paths.0.as_ref().map(|path| format!("rootcertbundle: {}", quote(path.display()))));
         parts.extend(paths.1.as_ref().map(|path| format!("jwks: {}", quote(path.display()))));
+        parts.extend(url.as_ref().map(|url| format!("jwks: {}", quote(url))));
     }
     format!("{{{}}}", parts.join(", "))
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use auth::TokenServer;
 use database::Database;
 use identity::{Chain, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
-use registry::{Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth, Trust};
+use registry::{Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth};
 use registry::{Viewer, Visibility};
 use storage::collection::Sweep;
 use storage::{Limits, Storage, Terms};
 use token::{JwkSet, Verifier};
 
+use super::key_sets::KeySets;
 use super::live::{Lasting, no_entropy};
 use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
@@ -113,6 +114,7 @@ pub(super) struct Doors<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<Guard>,
     pub(super) workers: &'a Arc<Workers>,
+    pub(super) key_sets: &'a KeySets,
 }
 
 fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &Doors<'_>) -> Result<Auth, Failure> {
@@ -136,8 +138,12 @@ fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &
                 Some(url) => Realm::Url(url.clone()),
                 None => Realm::Path(format!("{}/auth", config.server.path_prefix)),
             };
-            let verifiers = issuers.iter().map(|issuer| verifier(config, issuer)).collect();
-            Ok(Auth::Token(TokenAuth { realm, service: first.service.clone(), trust: Arc::new(Trust::new(verifiers)) }))
+            let mut believed = Vec::new();
+            for issuer in issuers {
+                believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
+            }
+            let trust = doors.key_sets.trust(believed);
+            Ok(Auth::Token(TokenAuth { realm, service: first.service.clone(), trust }))
         }
     }
 }
@@ -145,7 +151,7 @@ fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &
 /// Believes one issuer's tokens. Our own token server's keys are taken directly.
 fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
     match &issuer.trust {
-        IssuerTrust::Files { issuer: name, certificates, keys, .. } => {
+        IssuerTrust::Other { issuer: name, certificates, keys, .. } => {
             let verifier = Verifier::new(&issuer.service, [name.clone()]);
             verifier.trusting_certificates(certificates).trusting_keys(keys)
         }
@@ -154,6 +160,14 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
             let keys: JwkSet = token.iter().flat_map(|token| &token.keys).map(|key| key.key.public().jwk()).collect();
             Verifier::new(&issuer.service, token.map(|token| token.issuer.clone())).trusting_keys(&keys)
         }
+    }
+}
+
+/// Where the issuer's keys are fetched, if they are.
+fn url(issuer: &TokenIssuer) -> Option<&str> {
+    match &issuer.trust {
+        IssuerTrust::Own => None,
+        IssuerTrust::Other { url, .. } => url.as_deref(),
     }
 }
 

@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
 
 use super::cargo::{Cargo, Doors};
+use super::key_sets::KeySets;
 use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
 use crate::failure::Failure;
 
@@ -39,6 +40,8 @@ pub(super) struct Lasting {
     pub(super) entropy: Arc<dyn Entropy>,
     database: Option<Database>,
     pub(super) cargo: Option<Cargo>,
+    /// The key sets of other token servers, as they were fetched last.
+    pub(super) key_sets: Arc<KeySets>,
 }
 
 impl Lasting {
@@ -55,7 +58,7 @@ impl Lasting {
             (Some(section), Some(database)) => Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?),
             _ => None,
         };
-        Ok(Self { clock: Arc::new(SystemClock), entropy, database, cargo })
+        Ok(Self { clock: Arc::new(SystemClock), entropy, database, cargo, key_sets: Arc::default() })
     }
 }
 
@@ -71,7 +74,12 @@ impl Live {
             Some(token) => Some(Arc::new(token_server(config, token, lasting, &guard, &workers)?)),
             None => None,
         };
-        let doors = Doors { token_server: token_server.as_ref(), guard: &guard, workers: &workers };
+        let doors = Doors {
+            token_server: token_server.as_ref(),
+            guard: &guard,
+            workers: &workers,
+            key_sets: &lasting.key_sets,
+        };
         let registry = match (&lasting.cargo, &config.registry) {
             (Some(cargo), Some(section)) => Some(cargo.registry(config, section, lasting, &doors)?),
             _ => None,

@@ -4,6 +4,7 @@ mod body;
 mod cargo;
 mod connection;
 mod files;
+mod key_sets;
 mod listen;
 mod live;
 mod patience;
@@ -86,6 +87,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     if let (Some(cargo), Some(section)) = (&lasting.cargo, &loaded.config.registry) {
         tasks.spawn(Cargo::collect(cargo.storage().clone(), section.collection));
     }
+    tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());
     let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
     loop {
         tokio::select! {

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::files::Look;
 use super::live::{Lasting, Live};
-use crate::config::{self, Config, Database, Listen, Loaded};
+use crate::config::{self, Config, Database, Listen, Loaded, Registry};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -24,13 +24,14 @@ pub(super) struct Reloader {
     lasting: Lasting,
     listen: Vec<Listen>,
     database: Option<Database>,
+    registry: Option<Registry>,
 }
 
 impl Reloader {
     pub(super) fn new(path: &Path, loaded: Loaded, live: Arc<ArcSwap<Live>>, lasting: Lasting) -> Self {
         let look = Look::at(&loaded.files);
-        let Config { server, database, .. } = loaded.config;
-        Self { path: path.to_owned(), look, live, lasting, listen: server.listen, database }
+        let Config { server, database, registry, .. } = loaded.config;
+        Self { path: path.to_owned(), look, live, lasting, listen: server.listen, database, registry }
     }
 
     /// Returns when a file is not what it was, and has stopped changing.
@@ -78,6 +79,11 @@ impl Reloader {
         }
         if loaded.config.database != self.database {
             tracing::warn!("the database has changed: it is opened after a restart");
+        }
+        if loaded.config.registry.as_ref().map(Registry::lasting) != self.registry.as_ref().map(Registry::lasting) {
+            tracing::warn!(
+                "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"
+            );
         }
         self.look = self.look.narrowed(&loaded.files);
         self.live.store(Arc::new(live));

@@ -11,6 +11,7 @@ mod layers;
 mod lifetime;
 mod registry_2;
 mod registry_commands;
+mod registry_wire;
 mod reload;
 mod replay;
 mod token_endpoint;

@@ -1,6 +1,5 @@
 //! `wharfinger inspect`: what a token says, and what registries will make of it.
 
-mod fetch;
 mod human;
 mod input;
 mod report;
@@ -91,7 +90,7 @@ fn registries(chosen: &[Version]) -> Vec<Registry> {
 
 fn key_set(place: &str) -> Result<JwkSet, Failure> {
     let is_address = place.starts_with("http://") || place.starts_with("https://");
-    let text = if is_address { fetch::get(place)? } else { files::read(Path::new(place))?.to_string() };
+    let text = if is_address { crate::fetch::get(place)? } else { files::read(Path::new(place))?.to_string() };
     JwkSet::from_json(&text).map_err(|error| {
         let failure = Failure::usage(format!("{place} is not a JWKS")).caused_by(&error);
         failure.hint("wharfinger keys jwks KEY makes one; token servers publish theirs at /.well-known/jwks.json")

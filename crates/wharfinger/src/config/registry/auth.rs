@@ -39,11 +39,14 @@ pub(crate) struct TokenIssuer {
 pub(crate) enum IssuerTrust {
     /// It is our own token server's.
     Own,
-    /// It was signed with a key that these files vouch for.
-    Files {
+    /// It was signed with a key that one of these vouches for.
+    Other {
         issuer: String,
         certificates: Vec<Certificate>,
+        /// The keys of a key set in a file.
         keys: JwkSet,
+        /// Where a key set is fetched.
+        url: Option<String>,
         /// The bundle's file and the key set's.
         paths: (Option<PathBuf>, Option<PathBuf>),
     },
@@ -104,7 +107,9 @@ impl TokenIssuer {
         section.require("issuer", "who issues the tokens, as it stands in them");
         let issuer = section.text("issuer");
         let (bundle, jwks) = (section.path("rootcertbundle"), section.path("jwks"));
-        if bundle.is_none() && jwks.is_none() {
+        let address = jwks.as_ref().and_then(|jwks| jwks.path.to_str()).and_then(|text| url(text).ok());
+        let jwks = jwks.filter(|_| address.is_none());
+        if bundle.is_none() && jwks.is_none() && address.is_none() {
             let message = "registry.auth.token: there must be rootcertbundle (certificates in PEM) or jwks (a key set), or no token can be believed";
             section.context.error(section.position, message);
             return None;
@@ -112,10 +117,11 @@ impl TokenIssuer {
         let certificates = bundle.as_ref().map(read_bundle);
         let keys = jwks.as_ref().map(read_key_set);
         let path = |setting: Option<PathSetting<'_>>| setting.map(|setting| setting.path);
-        let trust = IssuerTrust::Files {
+        let trust = IssuerTrust::Other {
             issuer: issuer?,
-            certificates: certificates.map_or(Some(Vec::new()), |read| read)?,
-            keys: keys.map_or_else(|| Some(JwkSet::default()), |read| read)?,
+            certificates: certificates.unwrap_or_else(|| Some(Vec::new()))?,
+            keys: keys.unwrap_or_else(|| Some(JwkSet::default()))?,
+            url: address,
             paths: (path(bundle), path(jwks)),
         };
         Some(Self { realm: Some(realm?), service: service?, trust })
@@ -157,12 +163,6 @@ fn read_bundle(file: &PathSetting<'_>) -> Option<Vec<Certificate>> {
 }
 
 fn read_key_set(file: &PathSetting<'_>) -> Option<JwkSet> {
-    let address = file.path.to_str().unwrap_or_default();
-    if address.starts_with("http://") || address.starts_with("https://") {
-        file.setting
-            .error("key sets are read from files only for now: fetch it (`curl -o keys.json …`) and name the file");
-        return None;
-    }
     let keys = JwkSet::from_json(&String::from_utf8_lossy(&file.read()?))
         .map_err(|error| format!("{}: {error}", file.path.display()));
     file.setting.checked(keys)

@@ -126,6 +126,14 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// What cannot change while the server runs.
+    pub(crate) fn lasting(&self) -> impl PartialEq {
+        let limits = (self.limits.blob, self.limits.uploads_per_client);
+        (self.listen.clone(), self.root.clone(), self.upload_expiry, self.collection, limits)
+    }
+}
+
 /// What `registry.storage` says.
 struct Storage {
     root: PathBuf,

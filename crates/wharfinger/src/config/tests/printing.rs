@@ -42,6 +42,33 @@ fn what_is_printed_means_the_same() {
     insta::assert_snapshot!(printed);
 }
 
+const REGISTRY: &str = r#"server: {addr: ":5000"}
+registry:
+  addr: "127.0.0.1:5002"
+  storage: {filesystem: {root: /srv/cargo}, delete: no, maintenance: {readonly: yes}}
+  auth:
+    token:
+      - {realm: "https://a.example/token", service: hub, issuer: A, rootcertbundle: "{{dir}}/ec.pem"}
+      - {realm: "https://b.example/token", service: hub, issuer: B, jwks: "https://b.example/keys"}
+  catalog: {filter: no, max: 50}
+  uploads: {expire: 2d}
+  gc: {schedule: off, grace: 2h, untagged: 30d}
+  limits: {manifest: 8MiB, blob: 10GiB, uploads_per_client: 5}
+  headers: {X-One: a, X-Two: [b, "c \"d\""]}
+  relative_urls: true
+"#;
+
+#[test]
+fn a_printed_registry_means_the_same() {
+    let fixture = Fixture::new();
+    let printed = fixture.load(REGISTRY).unwrap_or_else(|wrong| panic!("{wrong}")).config.to_string();
+    let again = fixture.load(&printed).unwrap_or_else(|wrong| panic!("{wrong}\n{printed}")).config.to_string();
+    assert_eq!(printed, again);
+    let printed = printed.replace(&fixture.folder(), "DIR");
+    let start = printed.find("registry:").unwrap();
+    insta::assert_snapshot!(&printed[start..]);
+}
+
 #[test]
 fn passwords_are_not_printed() {
     let fixture = Fixture::new();

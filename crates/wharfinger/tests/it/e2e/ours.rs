@@ -3,7 +3,7 @@
 use std::fs;
 use std::thread;
 
-use peers::{Certificate, Client, Containerd, Docker, Image, KeyKind, Server, buildah, crane, podman, regctl};
+use peers::{Certificate, Client, Containerd, Docker, Image, KeyKind, Nginx, Server, buildah, crane, podman, regctl};
 use tempfile::TempDir;
 
 use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
@@ -299,6 +299,65 @@ fn everything_outlives_the_server() {
     let headers = [("Authorization", bearer.as_str())];
     let manifest = Connection::open(&again.host_port()).request("GET", "/v2/team/app/manifests/1", &headers, None);
     assert_eq!(manifest.header("docker-content-digest"), Some(image.digest()));
+}
+
+#[test]
+fn behind_nginx_with_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let config = with_pair(include_str!("ours.yml"), &pair).replace("@folder@", folder.path().to_str().unwrap());
+    let server = serve(&config.replace("addr: \"@addr@\"", "addr: \"@addr@\"\n  trusted_proxies: [127.0.0.1]"));
+    let directives = "listen @listen@ ssl;\nssl_certificate @certificate@;\nssl_certificate_key @key@;\n\
+        client_max_body_size 0;\nproxy_request_buffering off;\nproxy_set_header X-Forwarded-Host $http_host;\n\
+        proxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header X-Forwarded-For $remote_addr;\n\
+        location / { proxy_pass http://@server@; }\n";
+    let nginx = Nginx::start(&with_pair(&directives.replace("@server@", &server.host_port()), &pair));
+    let (host, image) = (nginx.host_port(), Image::saying("nginx"));
+    let (docker, reference) = (Docker::start(), format!("{host}/team/docker:1"));
+    docker.import(&image, &reference).succeeded();
+    let admin = docker.client();
+    assert!(admin.run(&["push", &reference]).refused().contains(DENIED));
+    login(&admin, &[], ADMIN, &host).succeeded();
+    let pushed = admin.run(&["push", &reference]);
+    assert!(pushed.status.success(), "{pushed}\n{}\n{}", server.log(), nginx.log());
+    let crane = crane();
+    let options = ["auth", "login", "--username", ADMIN.0, "--password-stdin", &host];
+    crane.run_with_input(&options, ADMIN.1).succeeded();
+    let tag = format!("{host}/team/crane:1");
+    let layer = image.layer().display().to_string();
+    crane.run(&["append", "--insecure", "--new_layer", &layer, "--new_tag", &tag]).succeeded();
+    let skopeo = logged_in(peers::skopeo(), ADMIN, &host);
+    let (from, to) = (format!("docker://{tag}"), format!("docker://{host}/team/skopeo:1"));
+    skopeo.run(&["copy", "--src-tls-verify=false", "--dest-tls-verify=false", &from, &to]).succeeded();
+}
+
+#[test]
+fn two_processes_and_two_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let with = |text: &str| with_pair(text, &pair).replace("@folder@", folder.path().to_str().unwrap());
+    let tokens = serve(&with(include_str!("ours.yml").split("registry:\n").next().unwrap()));
+    let realm = tokens.realm("/auth");
+    let registry = |name: &str, trust: &str| {
+        format!(
+            "server: {{addr: \"@addr@\"}}\nregistry:\n  storage: {{filesystem: {{root: \"@folder@/{name}\"}}}}\n  auth: \
+             {{token: {{realm: \"{realm}\", service: hub, issuer: Acme auth server, {trust}}}}}\n"
+        )
+    };
+    let bundle = serve(&with(&registry("bundle", "rootcertbundle: \"@certificate@\"")));
+    let key_set = format!("jwks: \"{}\"", tokens.url("/.well-known/jwks.json"));
+    let mut fetched = serve(&with(&registry("fetched", &key_set)));
+    fetched.wait_for_log("a key set has changed");
+    for server in [&bundle, &fetched] {
+        let (host, image) = (server.host_port(), Image::saying("apart"));
+        let reference = format!("{host}/team/app:1");
+        let crane = crane();
+        crane.run(&["push", &layout(&image), &reference]).refused();
+        let login = ["auth", "login", &host, "--username", ADMIN.0, "--password-stdin"];
+        crane.run_with_input(&login, ADMIN.1).succeeded();
+        crane.run(&["push", &layout(&image), &reference]).succeeded();
+        assert_eq!(crane.run(&["digest", &reference]).succeeded(), image.digest());
+    }
 }
 
 fn crane_for(ours: &Ours, (user, password): (&str, &str)) -> Client {

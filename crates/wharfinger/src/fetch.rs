@@ -13,7 +13,7 @@ const LARGEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// The body of `address`; certificates are those that the system trusts.
-pub(super) fn get(address: &str) -> Result<String, Failure> {
+pub(crate) fn get(address: &str) -> Result<String, Failure> {
     let answer = agent().get(address).header("Accept", "application/jwk-set+json, application/json").call();
     let body = answer.and_then(|mut answer| answer.body_mut().with_config().limit(LARGEST).read_to_string());
     body.map_err(|error| {

@@ -1,0 +1,113 @@
+//! Key sets of other people's token servers, fetched before they are needed and again while they are.
+//!
+//! A token server publishes a new key before it signs with it, so looking once a minute is soon enough. Keys that cannot
+//! be fetched stay what they were: their tokens are good until somebody says otherwise.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use registry::Trust;
+use token::{JwkSet, Verifier};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How often a key set is fetched.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How soon again, when that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What was fetched, and who believes in it.
+#[derive(Default)]
+pub(super) struct KeySets {
+    state: Mutex<State>,
+    /// Something new is to be fetched.
+    wanted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    fetched: HashMap<String, JwkSet>,
+    trust: Option<Fetching>,
+}
+
+/// The newest registry's trust, and what it is made of: verifiers without the keys that are fetched for them.
+struct Fetching {
+    trust: Weak<Trust>,
+    believed: Vec<(Verifier, Option<String>)>,
+}
+
+impl KeySets {
+    /// The trust of a registry that believes these, each with the key set at its URL if it has one. From now on that
+    /// trust is kept fresh, and none before it.
+    pub(super) fn trust(&self, believed: Vec<(Verifier, Option<String>)>) -> Arc<Trust> {
+        let mut state = self.lock();
+        let trust = Arc::new(Trust::new(verifiers(&believed, &state.fetched)));
+        state.trust = Some(Fetching { trust: Arc::downgrade(&trust), believed });
+        self.wanted.notify_one();
+        trust
+    }
+
+    /// Fetches what is wanted, for as long as the server runs.
+    pub(super) async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            let mut next = INTERVAL;
+            for url in self.urls() {
+                let fetched = tokio::task::spawn_blocking({
+                    let url = url.clone();
+                    move || fetch(&url)
+                });
+                match fetched.await {
+                    Ok(Ok(keys)) => self.put(url, keys),
+                    Ok(Err(error)) => {
+                        tracing::error!(url, error, "cannot fetch a key set; the keys that were known stay");
+                        next = RETRY;
+                    }
+                    Err(_) => return,
+                }
+            }
+            let _ = timeout(next, self.wanted.notified()).await;
+        }
+    }
+
+    fn urls(&self) -> Vec<String> {
+        let state = self.lock();
+        let mut urls: Vec<String> =
+            state.trust.iter().flat_map(|trust| &trust.believed).filter_map(|(_, url)| url.clone()).collect();
+        urls.dedup();
+        urls
+    }
+
+    fn put(&self, url: String, keys: JwkSet) {
+        let mut state = self.lock();
+        if state.fetched.get(&url) == Some(&keys) {
+            return;
+        }
+        tracing::info!(url, keys = keys.keys.len(), "a key set has changed");
+        state.fetched.insert(url, keys);
+        if let Some(fetching) = &state.trust
+            && let Some(trust) = fetching.trust.upgrade()
+        {
+            trust.replace(&verifiers(&fetching.believed, &state.fetched));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn verifiers(believed: &[(Verifier, Option<String>)], fetched: &HashMap<String, JwkSet>) -> Vec<Verifier> {
+    let with_keys = |(verifier, url): &(Verifier, Option<String>)| match url.as_ref().and_then(|url| fetched.get(url)) {
+        Some(keys) => verifier.clone().trusting_keys(keys),
+        None => verifier.clone(),
+    };
+    believed.iter().map(with_keys).collect()
+}
+
+fn fetch(url: &str) -> Result<JwkSet, String> {
+    let text = crate::fetch::get(url).map_err(|failure| failure.to_string())?;
+    let keys = JwkSet::from_json(&text).map_err(|error| error.to_string())?;
+    // An empty set would end everybody's work, and is an accident.
+    if keys.keys.is_empty() { Err("the key set has no keys".to_owned()) } else { Ok(keys) }
+}
