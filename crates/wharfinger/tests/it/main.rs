@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
 
 mod bad_input;
+mod bounds;
 mod e2e;
 mod explain;
 mod hash;
 mod inspect_matrix;
 mod layers;
 mod lifetime;
+mod manual;
 mod reload;
 mod replay;
 mod token_endpoint;
