@@ -64,7 +64,7 @@ where
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
-    builder.http1().max_buf_size(limits.header.max(8 * 1024));
+    builder.http1().max_buf_size(limits.header);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
     builder.http2().max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
     let mut connection = pin!(builder.serve_connection(io, service));
