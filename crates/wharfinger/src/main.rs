@@ -8,6 +8,7 @@ mod duration;
 mod failure;
 mod files;
 mod log;
+mod output;
 mod serve;
 mod token_generator;
 mod when;
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os().collect()) {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{failure}");
+            output::note(failure.to_string().trim_end());
             failure.exit_code()
         }
     }

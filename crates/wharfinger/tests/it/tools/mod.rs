@@ -1,8 +1,10 @@
 //! The commands that make and show tokens, keys and certificates, as a shell runs them.
 
 mod certs;
+mod help;
 mod inspect;
 mod keys;
+mod printing;
 mod token;
 
 use std::path::{Path, PathBuf};
