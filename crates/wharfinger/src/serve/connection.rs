@@ -33,11 +33,16 @@ pub(super) struct Shared {
 }
 
 /// Serves `stream` until either side ends it.
-pub(super) async fn serve(shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
+pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
     let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), peer).await };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
-    match timeout(live.limits.request_timeout, handshake).await {
+    let shaken = tokio::select! {
+        shaken = timeout(live.limits.request_timeout, handshake) => shaken,
+        // Nothing was asked for yet.
+        () = ended(&mut shared.ending) => return,
+    };
+    match shaken {
         Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer).await,
         Ok(Err(error)) => tracing::debug!(%error, ?peer, "a TLS handshake failed"),
         Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),

@@ -42,7 +42,8 @@ impl Folder {
 
     fn run_with_input(&self, words: &str, input: &str) -> Output {
         let mut command = Command::new(PROGRAM);
-        peers::run_with_input(command.args(words.split(' ')).current_dir(self.0.path()), input)
+        command.args(words.split(' ')).current_dir(self.0.path()).env_remove("COLUMNS");
+        peers::run_with_input(&mut command, input)
     }
 
     /// The same, which has to succeed.
