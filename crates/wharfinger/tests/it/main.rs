@@ -10,6 +10,7 @@ mod inspect_matrix;
 mod layers;
 mod lifetime;
 mod manual;
+mod programs;
 mod reload;
 mod replay;
 mod token_endpoint;
