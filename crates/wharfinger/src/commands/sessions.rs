@@ -116,13 +116,13 @@ fn open(file: &Path) -> Result<Sessions, Failure> {
         Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
             .hint(format!("`wharfinger check {}` says the same", file.display()))
     })?;
-    let (Some(tokens), Some(at)) = (loaded.config.refresh_tokens, loaded.config.database) else {
+    let (Some(policy), Some(location)) = (loaded.config.refresh_tokens, loaded.config.database) else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
         ));
     };
-    let database = Database::open(&at.location).map_err(|error| unopened(&error))?;
-    Ok(Sessions::new(database, tokens.policy(), Arc::new(SystemEntropy)))
+    let database = Database::open(&location).map_err(|error| unopened(&error))?;
+    Ok(Sessions::new(database, policy, Arc::new(SystemEntropy)))
 }
 
 fn unopened(error: &OpenError) -> Failure {

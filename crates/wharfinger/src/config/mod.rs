@@ -30,10 +30,12 @@ mod token;
 mod users;
 mod yaml;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ::token::{Clock, SystemClock};
+use auth::sessions::SessionPolicy;
 use identity::Accounts;
 
 pub(crate) use self::acl::Rules;
@@ -42,7 +44,6 @@ pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::process::Process;
 pub(crate) use self::server::{Limits, Server};
-pub(crate) use self::sessions::{Database, RefreshTokens};
 pub(crate) use self::token::{Token, TokenOptions};
 pub(crate) use self::users::Htpasswd;
 
@@ -65,9 +66,9 @@ pub(crate) struct Config {
     pub(crate) ext_auth: Option<Process>,
     pub(crate) ext_authz: Option<Process>,
     /// Refresh tokens; none where they are off. With them there is a database.
-    pub(crate) refresh_tokens: Option<RefreshTokens>,
+    pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::Settings,
-    pub(crate) database: Option<Database>,
+    pub(crate) database: Option<database::Location>,
 }
 
 /// A configuration that can be used.
@@ -158,11 +159,13 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let ext_authz = root.section("ext_authz", Process::read);
     require_backends(root, &later);
     let login = root.section("login", login::read).unwrap_or_default();
-    let database = root.section("database", Database::read);
-    let refresh_tokens = root.section("refresh_tokens", RefreshTokens::read);
+    let database = root.section("database", sessions::read_location);
+    let refresh_tokens = root.section("refresh_tokens", sessions::read_policy);
     // Either word asks for them; a bare docker_auth file, which may run in several replicas, has neither.
-    let refresh_tokens = refresh_tokens.or_else(|| root.has("database").then(RefreshTokens::default));
-    let state_folder = || root.context.variable("STATE_DIRECTORY");
+    let refresh_tokens = refresh_tokens.or_else(|| root.has("database").then(SessionPolicy::default));
+    // In the folder that systemd gives the service, or where it would be.
+    let state_folder = || root.context.variable("STATE_DIRECTORY").map(OsString::from);
+    let in_state_folder = || database::Location::in_state_directory(state_folder().as_deref());
     Some(Config {
         server: server?,
         token: token?,
@@ -171,7 +174,7 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         acl,
         ext_auth,
         ext_authz,
-        database: database.or_else(|| refresh_tokens.as_ref().map(|_| Database::in_state_folder(state_folder()))),
+        database: database.or_else(|| refresh_tokens.map(|_| in_state_folder())),
         refresh_tokens,
         login,
     })

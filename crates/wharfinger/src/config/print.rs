@@ -42,8 +42,8 @@ impl Display for Config {
             yaml.value("per_address", self.login.per_address);
             yaml.value("per_account", self.login.per_account);
         });
-        if let Some(database) = &self.database {
-            let url = quote(&database.location);
+        if let Some(location) = &self.database {
+            let url = quote(location);
             yaml.section("database", |yaml| yaml.value("url", url));
         }
         f.write_str(&yaml.text)

@@ -142,7 +142,8 @@ fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, au
     lines.push(format!("{}: the certificate for {}, valid until {end}", pem.display(), certificate.names().join(", ")));
     match authority {
         None => {
-            lines.push("  signed by its own key; clients trust it as their CA, registries in rootcertbundle".to_owned())
+            let own = "  signed by its own key; clients trust it as their CA, registries in rootcertbundle";
+            lines.push(own.to_owned());
         }
         Some(authority) => {
             lines.push(format!("  signed by {}", authority.certificate.subject()));
