@@ -8,6 +8,7 @@ mod containerd;
 mod containers;
 mod crane;
 mod docker;
+mod ed25519;
 mod proxy;
 mod seeds;
 mod world;
