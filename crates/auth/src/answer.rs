@@ -51,7 +51,7 @@ pub(crate) enum Refusal {
     RefreshToken,
     #[error("too many failed logins: try again in {} seconds", seconds_up(*.0))]
     TooMany(Duration),
-    #[error("too many logins are waiting: try again in {} seconds", seconds_up(*.0))]
+    #[error("too many requests are waiting: try again in {} seconds", seconds_up(*.0))]
     Busy(Duration),
     #[error("the request body is larger than {0} bytes")]
     BodyTooLarge(usize),

@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use identity::process::COME_BACK;
 use identity::{Accepted, Credentials, Outcome, Secret, Stamp, Standing};
 use policy::{Query, Subject};
 use token::{Access, Claims, Scope, rfc3339, unix_seconds};
@@ -12,7 +13,7 @@ use token::{Access, Claims, Scope, rfc3339, unix_seconds};
 use crate::address::ClientAddress;
 use crate::answer::{Refusal, TokenAnswer};
 use crate::audit::Record;
-use crate::authorize::{self, Decision};
+use crate::authorize::{self, AuthorizeError, Decision};
 use crate::request::{Proof, TokenRequest};
 use crate::server::TokenServer;
 use crate::sessions::{NewSession, Session};
@@ -30,17 +31,26 @@ struct Identified {
     refresh_token: Option<Secret>,
 }
 
-/// Something of ours failed; the log has it.
+/// Why there is no token.
 pub(crate) enum Failed {
     /// The client is told what to do.
     Refused(Refusal),
-    /// The client is told the request's id.
+    /// Something of ours failed: the client is told the request's id, and the log has the rest.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<AuthorizeError> for Failed {
+    fn from(error: AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::Busy => Self::Refused(Refusal::Busy(COME_BACK)),
+            AuthorizeError::ExtAuthz(_) => Self::Internal(error.into()),
+        }
     }
 }
 
@@ -149,9 +159,7 @@ impl TokenServer {
                 ip: address.ip,
                 actions: &scope.actions,
             };
-            let decision: Decision = authorize::decide(&self.settings.authorizers, &query)
-                .await
-                .map_err(|error| Failed::Internal(error.into()))?;
+            let decision: Decision = authorize::decide(&self.settings.authorizers, &query).await?;
             if !decision.granted.is_empty() {
                 access.push(scope.clone().granted(decision.granted.clone()));
             }

@@ -1,7 +1,7 @@
 //! A request's parameters: those of the body first, then those of the query.
 //!
-//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until somebody asks for text: a
-//! password may be in any encoding.
+//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until somebody asks for text, and
+//! can say then what is to become of those that are none.
 
 use std::borrow::Cow;
 

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
-use crate::answer::{self, Answer, Refusal};
+use crate::answer::{self, Answer, Refusal, TokenAnswer};
 use crate::audit::Record;
 use crate::issue::Failed;
 use crate::request::TokenRequest;
@@ -98,7 +98,7 @@ impl TokenServer {
         peer: Option<IpAddr>,
         request: Request<B>,
         record: &mut Record,
-    ) -> Result<crate::answer::TokenAnswer, Failed>
+    ) -> Result<TokenAnswer, Failed>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -26,6 +26,9 @@ pub enum Error {
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
     Io(#[source] Cause),
+    /// The file was removed, or another was put in its place, while this one was open: what is written is lost.
+    #[error("the database's file was removed or replaced while it was open: start the server again")]
+    Moved,
     /// The statement itself is at fault: a broken constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
     Statement(#[source] Cause),

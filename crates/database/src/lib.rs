@@ -26,10 +26,11 @@ mod location;
 mod lock;
 mod migrations;
 mod open;
+mod place;
 mod readers;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -42,6 +43,7 @@ pub use writer::Activity;
 
 use lock::DataLock;
 use open::Opened;
+use place::Place;
 use readers::Readers;
 use writer::Writer;
 
@@ -112,7 +114,7 @@ impl Database {
     /// Where the file is, free of symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        self.shared.place.path()
     }
 
     /// What has been written since the database was opened.
@@ -123,18 +125,17 @@ impl Database {
 
     fn start(opened: Opened) -> Result<Self, OpenError> {
         let Opened { path, connection, lock } = opened;
-        let started = Writer::start(connection);
-        let writer = started.map_err(|source| OpenError::Place { path: path.clone(), source })?;
-        let readers = Readers::new(path.clone());
-        Ok(Self { shared: Arc::new(Shared { path, readers, writer, _lock: lock }) })
+        let started = Place::of(&path).and_then(|place| Ok((Writer::start(connection, place.clone())?, place)));
+        let (writer, place) = started.map_err(|source| OpenError::Place { path, source })?;
+        Ok(Self { shared: Arc::new(Shared { readers: Readers::new(place.clone()), writer, place, _lock: lock }) })
     }
 }
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
     readers: Arc<Readers>,
     writer: Writer,
+    place: Place,
     /// Dropped last: the file is let go when nothing touches it any more.
     _lock: Option<DataLock>,
 }

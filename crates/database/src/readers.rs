@@ -1,12 +1,12 @@
 //! Reads, side by side, off the asynchronous threads.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::Semaphore;
 use tokio::task;
 
+use crate::place::Place;
 use crate::{Error, connection};
 
 /// A read is mostly processor time; more of them at once than this only stand in each other's way.
@@ -15,14 +15,14 @@ const PARALLEL: usize = 4;
 /// Connections that only read, opened as they are needed and kept.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    path: PathBuf,
+    place: Place,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { path, permits: Arc::new(Semaphore::new(PARALLEL)), idle: Mutex::default() })
+    pub(crate) fn new(place: Place) -> Arc<Self> {
+        Arc::new(Self { place, permits: Arc::new(Semaphore::new(PARALLEL)), idle: Mutex::default() })
     }
 
     /// Runs `work` on a connection of its own, everything it reads being of one moment.
@@ -52,8 +52,12 @@ impl Readers {
     }
 
     fn connection(&self) -> Result<Connection, Error> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| connection::reader(&self.path), Ok)
+        if let Some(idle) = self.idle().pop() {
+            return Ok(idle);
+        }
+        // The writer has the file that was there first: nobody reads another one.
+        self.place.check()?;
+        connection::reader(self.place.path())
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

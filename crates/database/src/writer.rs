@@ -15,6 +15,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
+use crate::place::Place;
 
 /// Writes that may wait; whoever comes then waits to be allowed to wait.
 const QUEUE: usize = 1024;
@@ -46,12 +47,13 @@ pub struct Activity {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> io::Result<Self> {
+    pub(crate) fn start(connection: Connection, place: Place) -> io::Result<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let counters = Arc::new(Counters::default());
         let counted = Arc::clone(&counters);
-        let thread =
-            thread::Builder::new().name("database".to_owned()).spawn(move || run(&connection, queue, &counted))?;
+        let thread = thread::Builder::new()
+            .name("database".to_owned())
+            .spawn(move || run(&connection, &place, queue, &counted))?;
         Ok(Self { queue: Some(sender), thread: Some(thread), counters })
     }
 
@@ -137,7 +139,7 @@ where
 }
 
 /// Gathers writes from `queue` and commits them, until every sender is gone and the queue is empty.
-fn run(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Write>>, counters: &Counters) {
+fn run(connection: &Connection, place: &Place, mut queue: mpsc::Receiver<Box<dyn Write>>, counters: &Counters) {
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -145,19 +147,19 @@ fn run(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Write>>, count
         {
             batch.push(next);
         }
-        commit(connection, batch, counters);
+        commit(connection, place, batch, counters);
     }
 }
 
-fn commit(connection: &Connection, mut batch: Vec<Box<dyn Write>>, counters: &Counters) {
-    match attempt(connection, &mut batch) {
+fn commit(connection: &Connection, place: &Place, mut batch: Vec<Box<dyn Write>>, counters: &Counters) {
+    match attempt(connection, place, &mut batch) {
         Ok(kept) => {
             counters.writes.fetch_add(kept, Ordering::Relaxed);
             counters.commits.fetch_add(u64::from(kept > 0), Ordering::Relaxed);
             batch.into_iter().for_each(|write| write.answer(Ok(())));
         }
         Err(Abandoned::Later(_)) if batch.len() > 1 => {
-            batch.into_iter().for_each(|write| commit(connection, vec![write], counters));
+            batch.into_iter().for_each(|write| commit(connection, place, vec![write], counters));
         }
         // Where the transaction did not even begin, they would all wait for the same lock in vain, one after the other.
         Err(Abandoned::Later(error) | Abandoned::AtBegin(error)) => {
@@ -179,7 +181,8 @@ impl From<rusqlite::Error> for Abandoned {
 }
 
 /// Runs `batch` as one transaction and says how many of it were kept.
-fn attempt(connection: &Connection, batch: &mut [Box<dyn Write>]) -> Result<u64, Abandoned> {
+fn attempt(connection: &Connection, place: &Place, batch: &mut [Box<dyn Write>]) -> Result<u64, Abandoned> {
+    place.check().map_err(Abandoned::AtBegin)?;
     let begin = Transaction::new_unchecked(connection, TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| Abandoned::AtBegin(error.into()))?;
     let execute = |sql: &str| transaction.prepare_cached(sql)?.execute(());

@@ -7,26 +7,15 @@
 
 mod response;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use policy::{Labels, Subject};
 use zeroize::Zeroizing;
 
 use self::response::ResponseError;
-use crate::process::{Finished, ProcessError, Program};
+use crate::process::{COME_BACK, Finished, ProcessError, Program};
 use crate::verifier::PasswordVerifier;
 use crate::{Accepted, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck};
-
-/// How long a program may take when nothing is said.
-pub const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
-
-/// How many of it may run at once when nothing is said.
-pub const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
-/// When to come back to a program that too many wait for.
-const COME_BACK: Duration = Duration::from_secs(5);
 
 /// A program that knows accounts.
 pub struct ExtAuth {
@@ -98,12 +87,7 @@ fn accepted(credentials: &Credentials, labels: Labels) -> Accepted {
     Accepted { subject: Subject { account: credentials.account.clone(), labels }, stamp: None }
 }
 
-/// The error for an exit code without a meaning. A shell script's `set -x` would print the password: it is taken out.
+/// The error for an exit code without a meaning.
 fn unexpected(finished: &Finished, credentials: &Credentials) -> ExtAuthError {
-    let complaint = finished.complaint.trim_end();
-    let complaint = match credentials.password.expose() {
-        "" => complaint.to_owned(),
-        password => complaint.replace(password, "…"),
-    };
-    ExtAuthError::Code { code: finished.code, complaint }
+    ExtAuthError::Code { code: finished.code, complaint: finished.complaint_without(credentials.password.expose()) }
 }

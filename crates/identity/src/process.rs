@@ -24,6 +24,9 @@ pub const MOST_OUTPUT: usize = 64 * 1024;
 /// The most that is kept of its complaints, in bytes.
 const MOST_COMPLAINT: usize = 4 * 1024;
 
+/// When to come back to a program that too many wait for.
+pub const COME_BACK: Duration = Duration::from_secs(5);
+
 /// How many may wait for each one that may run.
 const WAITING: usize = 4;
 
@@ -46,6 +49,24 @@ pub struct Finished {
     pub output: Vec<u8>,
     /// The beginning of what it wrote to its standard error.
     pub complaint: String,
+}
+
+impl Finished {
+    /// Its complaint without `secret`, which a shell script's `set -x` would print; nor with a beginning of it at the
+    /// end, where the complaint was cut off.
+    #[must_use]
+    pub fn complaint_without(&self, secret: &str) -> String {
+        if secret.is_empty() {
+            return self.complaint.trim_end().to_owned();
+        }
+        let complaint = self.complaint.replace(secret, "…");
+        let is_cut = self.complaint.len() >= MOST_COMPLAINT;
+        let beginnings = secret.char_indices().rev().map(|(index, _)| &secret[..index]).filter(|text| !text.is_empty());
+        // The cut may have gone through a character, of which a replacement is left.
+        let whole = complaint.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let cut = beginnings.filter(|_| is_cut).find_map(|beginning| whole.strip_suffix(beginning));
+        cut.map_or_else(|| complaint.trim_end().to_owned(), |before| format!("{before}…"))
+    }
 }
 
 impl Program {
@@ -248,6 +269,19 @@ mod tests {
         assert!(matches!(shell("cat /dev/zero", LONG).run(b"").await, Err(ProcessError::Output)));
         let loud = shell("head -c 1000000 /dev/zero >&2; exit 3", LONG).run(b"").await.unwrap();
         assert_eq!((loud.code, loud.complaint.len()), (3, MOST_COMPLAINT));
+    }
+
+    #[test]
+    fn a_complaint_holds_no_secret_not_even_its_beginning() {
+        let said = |complaint: String| Finished { code: 3, output: Vec::new(), complaint };
+        assert_eq!(said("+ login ann päß word\n".into()).complaint_without("päß word"), "+ login ann …");
+        assert_eq!(said("no such pä\n".into()).complaint_without(""), "no such pä");
+        assert_eq!(said("not cut: pä".into()).complaint_without("päß"), "not cut: pä");
+        for cut in ["p", "pä", "päß wor"] {
+            let filler = "x".repeat(MOST_COMPLAINT - cut.len());
+            assert_eq!(said(format!("{filler}{cut}")).complaint_without("päß word"), format!("{filler}…"));
+            assert_eq!(said(format!("{filler}{cut}\u{fffd}")).complaint_without("päß word"), format!("{filler}…"));
+        }
     }
 
     #[tokio::test]

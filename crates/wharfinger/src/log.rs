@@ -23,6 +23,9 @@ const MAX_WAITING: usize = 8 << 20;
 /// need not wake it for each.
 const REST: Duration = Duration::from_millis(5);
 
+/// How long the writer may take to write what waits when the program ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -47,13 +50,13 @@ pub(crate) struct Settings {
 /// Keeps the log going; when it is dropped, what waits is written.
 pub(crate) struct Log {
     queue: Arc<Queue>,
-    writer: Option<std::thread::JoinHandle<()>>,
+    writer: std::thread::JoinHandle<()>,
 }
 
 impl Log {
     /// Starts the log and makes it the one that every crate of the program writes to.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
-        let mut sinks = Sinks { stderr: settings.stderr, file: None };
+        let mut sinks = Sinks { stderr: settings.stderr, file: None, format: settings.format };
         if let Some(folder) = &settings.folder {
             let path = folder.join("wharfinger.log");
             let file = OpenOptions::new().create(true).append(true).open(&path);
@@ -77,16 +80,20 @@ impl Log {
             std::thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(&mut sinks))
         };
         let writer = writer.map_err(|error| Failure::trouble("cannot start the log's thread").caused_by(&error))?;
-        Ok(Self { queue, writer: Some(writer) })
+        Ok(Self { queue, writer })
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(writer) = self.writer.take() {
-            // Its panic would have nowhere to go.
-            let _ = writer.join();
+        // A writer that hangs on a stopped pipe must not keep the program from ending.
+        let patience = FAREWELL.as_millis() / REST.as_millis();
+        for _ in 0..patience {
+            if self.writer.is_finished() {
+                return;
+            }
+            std::thread::sleep(REST);
         }
     }
 }
@@ -148,7 +155,7 @@ impl Queue {
             }
             sinks.write(&lines);
             if dropped > 0 {
-                sinks.write(format!("the log could not keep up: {dropped} lines are lost\n").as_bytes());
+                sinks.write_loss(dropped);
             }
             lines.clear();
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,9 +168,21 @@ impl Queue {
 struct Sinks {
     stderr: bool,
     file: Option<File>,
+    format: Format,
 }
 
 impl Sinks {
+    fn write_loss(&mut self, lines: u64) {
+        let message = format!("the log could not keep up: {lines} lines are lost");
+        self.write(
+            match self.format {
+                Format::Text => format!("{message}\n"),
+                Format::Json => format!("{{\"level\":\"WARN\",\"message\":\"{message}\"}}\n"),
+            }
+            .as_bytes(),
+        );
+    }
+
     /// Writes where it can: a log that cannot be written has no place to say so.
     fn write(&mut self, lines: &[u8]) {
         if self.stderr {
@@ -211,7 +230,7 @@ mod tests {
         }
         queue.close();
         let path = std::env::temp_dir().join(format!("wharfinger-log-{}", std::process::id()));
-        let mut sinks = Sinks { stderr: false, file: Some(File::create(&path).unwrap()) };
+        let mut sinks = Sinks { stderr: false, file: Some(File::create(&path).unwrap()), format: Format::Text };
         queue.write_to(&mut sinks);
         let written = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(path).unwrap();

@@ -9,6 +9,7 @@ mod failure;
 mod fetch;
 mod files;
 mod log;
+mod output;
 mod registry_program;
 mod serve;
 mod token_generator;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os().collect()) {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{failure}");
+            output::note(failure.to_string().trim_end());
             failure.exit_code()
         }
     }

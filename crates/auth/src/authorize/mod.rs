@@ -5,7 +5,10 @@
 
 mod ext_authz;
 
+use identity::process::ProcessError;
 use policy::{Acl, Query};
+
+use ext_authz::ExtAuthzError;
 
 pub use ext_authz::ExtAuthz;
 
@@ -42,7 +45,19 @@ pub(crate) enum DecidedBy {
 pub enum AuthorizeError {
     /// The program of `ext_authz` could not be run, took too long, or ended with a code that means nothing.
     #[error("ext_authz gave no answer")]
-    ExtAuthz(#[source] ext_authz::ExtAuthzError),
+    ExtAuthz(#[source] ExtAuthzError),
+    /// Too many wait for the program of `ext_authz` already.
+    #[error("too many wait for ext_authz already")]
+    Busy,
+}
+
+impl From<ExtAuthzError> for AuthorizeError {
+    fn from(error: ExtAuthzError) -> Self {
+        match error {
+            ExtAuthzError::Process(ProcessError::Busy) => Self::Busy,
+            error => Self::ExtAuthz(error),
+        }
+    }
 }
 
 /// Asks each of `chain` in turn.
@@ -55,7 +70,7 @@ pub(crate) async fn decide(chain: &[Authorizer], query: &Query<'_>) -> Result<De
                 }
             }
             Authorizer::ExtAuthz(program) => {
-                let granted = program.decide(query).await.map_err(AuthorizeError::ExtAuthz)?;
+                let granted = program.decide(query).await?;
                 return Ok(Decision { granted, by: DecidedBy::ExtAuthz });
             }
         }

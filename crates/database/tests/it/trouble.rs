@@ -78,3 +78,18 @@ async fn damage_is_called_damage() {
     assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
     assert!(matches!(database.write(insert(9)).await, Err(Error::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_takes_no_writes() {
+    let bench = Bench::new().await;
+    let path = bench.location().path().to_owned();
+    bench.database.write(insert(1)).await.unwrap();
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(matches!(bench.database.write(insert(2)).await, Err(Error::Moved)));
+    std::fs::copy(&aside, &path).unwrap();
+    assert!(matches!(bench.database.write(insert(3)).await, Err(Error::Moved)), "it is another file");
+    std::fs::rename(&aside, &path).unwrap();
+    bench.database.write(insert(4)).await.unwrap();
+    assert_eq!(bench.count().await, 2);
+}

@@ -1,11 +1,11 @@
 //! `wharfinger check`: whether a configuration can be used, without using it.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, Severity};
 use crate::failure::Failure;
+use crate::output;
 
 /// Check a configuration and every file that it names, without starting anything
 ///
@@ -27,15 +27,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let loaded = config::load(&arguments.file);
     if let (true, Ok(loaded)) = (arguments.print, &loaded) {
         // On standard output stands nothing but the configuration, which a program may read.
-        loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        loaded.warnings.iter().for_each(output::note);
     }
-    // Whoever reads it may have seen enough.
-    match io::stdout().write_all(report(arguments, &loaded).as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::trouble("cannot write the report").caused_by(&error))
-        }
-        _ => Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-    }
+    output::print(&report(arguments, &loaded))?;
+    Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(arguments: &Arguments, loaded: &Result<Loaded, Diagnostics>) -> String {

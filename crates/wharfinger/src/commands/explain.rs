@@ -1,7 +1,6 @@
 //! `wharfinger explain`: why somebody may do what they may.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +12,7 @@ use token::Scope;
 
 use crate::config::{self, Config, Location};
 use crate::failure::Failure;
+use crate::output;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
@@ -94,12 +94,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         report = format!("{:#}\n", serde_json::Value::Array(answers));
     }
-    match io::stdout().write_all(report.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::trouble("cannot write the explanation").caused_by(&error))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::print(&report)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn parse(text: &str) -> Result<Scope, Failure> {
@@ -121,7 +117,10 @@ fn load(arguments: &Arguments) -> Result<Config, Failure> {
 fn labels(arguments: &Arguments, config: &Config) -> Labels {
     let account = config.users.as_ref().and_then(|users| users.find(&arguments.account));
     if account.is_none() && config.ext_auth.is_none() && config.htpasswd.is_none() {
-        eprintln!("note: no user of the configuration is called {:?}: it could not log in", arguments.account);
+        output::note(format_args!(
+            "note: no user of the configuration is called {:?}: it could not log in",
+            arguments.account
+        ));
     }
     let mut labels = account.map(|account| account.labels.clone()).unwrap_or_default();
     for (name, value) in &arguments.labels {
@@ -135,7 +134,7 @@ fn note_odd_name(scope: &Scope) {
     if scope.resource_type == "repository"
         && let Err(error) = scope.name.parse::<RepositoryName>()
     {
-        eprintln!("note: no registry has a repository {:?}: {error}", scope.name);
+        output::note(format_args!("note: no registry has a repository {:?}: {error}", scope.name));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `wharfinger hash`: a password's hash, for `users` in the configuration or for an htpasswd file.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +10,7 @@ use token::{Entropy, SystemEntropy};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::output;
 
 /// Hash a password, for `users` in the configuration or for an htpasswd file
 ///
@@ -52,8 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let password = if io::stdin().is_terminal() { prompted()? } else { piped(io::stdin().lock())? };
     let hash = hash(arguments, &password, &SystemEntropy)?;
     let line = name.map_or_else(|| hash.clone(), |name| format!("{name}:{hash}"));
-    writeln!(io::stdout(), "{line}")
-        .map_err(|error| Failure::trouble("the hash cannot be printed").caused_by(&error))?;
+    output::print(&format!("{line}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::serve;
 
-/// Run the servers that a configuration file describes.
+/// Run the servers that a configuration file describes
 ///
 /// A file of docker_auth is such a file. The configuration is read again on SIGHUP and when a file that it names
 /// changes; SIGTERM and SIGINT end the server after the requests under way.

@@ -1,6 +1,5 @@
 //! `wharfinger sessions`: the logins that last, beside a running server or without one.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,9 +12,10 @@ use token::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 
 use crate::config;
 use crate::failure::Failure;
+use crate::output;
 use crate::when::relative;
 
-/// List or revoke refresh tokens: what `docker login` keeps instead of the password.
+/// List or revoke refresh tokens: what `docker login` keeps instead of the password
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -28,7 +28,7 @@ enum Command {
     Revoke(Revoke),
 }
 
-/// List the sessions that are good now, by user, the last used first.
+/// List the sessions that are good now, by user, the last used first
 #[derive(Debug, Args)]
 struct List {
     /// The server's configuration.
@@ -75,13 +75,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Command::Revoke(revoke) => revoke.run(now).await,
         }
     })?;
-    match io::stdout().write_all(report.as_bytes()) {
-        // Whoever reads it may have seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::trouble("cannot write the answer").caused_by(&error))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::print(&report)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl List {
@@ -121,13 +116,13 @@ fn open(file: &Path) -> Result<Sessions, Failure> {
         Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
             .hint(format!("`wharfinger check {}` says the same", file.display()))
     })?;
-    let (Some(tokens), Some(at)) = (loaded.config.refresh_tokens, loaded.config.database) else {
+    let (Some(policy), Some(location)) = (loaded.config.refresh_tokens, loaded.config.database) else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
         ));
     };
-    let database = Database::open(&at.location).map_err(|error| unopened(&error))?;
-    Ok(Sessions::new(database, tokens.policy(), Arc::new(SystemEntropy)))
+    let database = Database::open(&location).map_err(|error| unopened(&error))?;
+    Ok(Sessions::new(database, policy, Arc::new(SystemEntropy)))
 }
 
 fn unopened(error: &OpenError) -> Failure {

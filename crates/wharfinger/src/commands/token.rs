@@ -1,6 +1,6 @@
 //! `wharfinger token`: one token, for scripts and tries.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use token::{
 use crate::commands::key_file;
 use crate::duration::parse_duration;
 use crate::failure::Failure;
+use crate::output;
 use crate::when::When;
 
-/// Signs a token and prints it, alone, with a newline only on a terminal.
+/// Sign a token and print it, alone, with a newline only on a terminal
 ///
 /// The flags may have one dash or two.
 #[derive(Debug, Args)]
@@ -78,16 +79,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let claims = claims(arguments, access, now)?;
     let token = signer(arguments)?;
     let token = token.sign(&claims).map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
-    let mut output = io::stdout().lock();
-    let printed = if arguments.json {
-        writeln!(output, "{}", answer(token, claims))
-    } else if output.is_terminal() {
-        writeln!(output, "{token}")
-    } else {
-        // Scripts put it between quotes of their own: nothing may follow it.
-        write!(output, "{token}")
-    };
-    printed.and_then(|()| output.flush()).map_err(|error| Failure::trouble("cannot print").caused_by(&error))?;
+    let text = if arguments.json { answer(token, claims) } else { token };
+    // Scripts put a token between quotes of their own: nothing may follow it.
+    let end = if arguments.json || io::stdout().is_terminal() { "\n" } else { "" };
+    output::print(&format!("{text}{end}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,9 +32,11 @@ mod token;
 mod users;
 mod yaml;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ::token::{Clock, SystemClock};
+use auth::sessions::SessionPolicy;
 use identity::Accounts;
 
 pub(crate) use self::acl::Rules;
@@ -44,7 +46,6 @@ pub(crate) use self::keys::SigningKey;
 pub(crate) use self::process::Process;
 pub(crate) use self::registry::{Auth as RegistryAuth, Collection, IssuerTrust, Registry, TokenIssuer};
 pub(crate) use self::server::{Limits, Server};
-pub(crate) use self::sessions::{Database, RefreshTokens};
 pub(crate) use self::token::{Token, TokenOptions};
 pub(crate) use self::users::Htpasswd;
 
@@ -68,10 +69,10 @@ pub(crate) struct Config {
     pub(crate) ext_auth: Option<Process>,
     pub(crate) ext_authz: Option<Process>,
     /// Refresh tokens; none where they are off. With them there is a database.
-    pub(crate) refresh_tokens: Option<RefreshTokens>,
+    pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::Settings,
     pub(crate) registry: Option<Registry>,
-    pub(crate) database: Option<Database>,
+    pub(crate) database: Option<database::Location>,
 }
 
 /// A configuration that can be used.
@@ -171,23 +172,23 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         refuse_backends(root);
     }
     let login = root.section("login", login::read).unwrap_or_default();
-    let database = root.section("database", Database::read);
-    let refresh_tokens = root.section("refresh_tokens", RefreshTokens::read);
+    let database = root.section("database", sessions::read_location);
+    let refresh_tokens = root.section("refresh_tokens", sessions::read_policy);
     // Whoever has a database has them; a bare docker_auth file, which may run in several replicas, has none.
     let has_database = issues && (keeps || root.has("database"));
-    let refresh_tokens = refresh_tokens.or_else(|| has_database.then(RefreshTokens::default));
+    let refresh_tokens = refresh_tokens.or_else(|| has_database.then(SessionPolicy::default));
     let registry = root.section("registry", |section| Registry::read(section, issues));
-    let is_good = registry.is_some() || !keeps;
-    let state_folder = || root.context.variable("STATE_DIRECTORY");
-    let usual = || match &registry {
-        // Beside the cargo that it speaks of.
-        Some(registry) => Some(Database::beside(&registry.root)),
-        None => refresh_tokens.as_ref().map(|_| Database::in_state_folder(state_folder())),
-    };
-    let database = database.or_else(usual);
-    if !is_good {
+    if keeps && registry.is_none() {
         return None;
     }
+    // In the folder that systemd gives the service, or where it would be.
+    let state_folder = || root.context.variable("STATE_DIRECTORY").map(OsString::from);
+    let usual = || match &registry {
+        // Beside the cargo that it speaks of.
+        Some(registry) => Some(database::Location::at(registry.root.join("wharfinger.db"))),
+        None => refresh_tokens.map(|_| database::Location::in_state_directory(state_folder().as_deref())),
+    };
+    let database = database.or_else(usual);
     Some(Config {
         server: server?,
         token: if issues { Some(token?) } else { None },

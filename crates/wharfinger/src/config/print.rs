@@ -49,8 +49,8 @@ impl Display for Config {
         if let Some(registry) = &self.registry {
             yaml.section("registry", |yaml| self::registry(yaml, registry));
         }
-        if let Some(database) = &self.database {
-            let url = quote(&database.location);
+        if let Some(location) = &self.database {
+            let url = quote(location);
             yaml.section("database", |yaml| yaml.value("url", url));
         }
         f.write_str(&yaml.text)

@@ -40,7 +40,7 @@ pub(crate) struct Limits {
     pub(crate) header: usize,
     /// A request's body, in bytes.
     pub(crate) body: usize,
-    /// From a request's first byte to its last.
+    /// For a request's body, and for a TLS handshake.
     pub(crate) request_timeout: Duration,
     /// How long a connection may stay without a request.
     pub(crate) idle_timeout: Duration,
@@ -119,7 +119,7 @@ impl Limits {
     fn read(limits: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         Some(Self {
-            header: limits.size_within("header", 4 * KIB, 1024 * KIB).unwrap_or(default.header),
+            header: limits.size_within("header", 8 * KIB, 1024 * KIB).unwrap_or(default.header),
             body: limits.size_within("body", KIB, 1024 * KIB).unwrap_or(default.body),
             request_timeout: limits.duration_within("request_timeout", SECOND, HOUR).unwrap_or(default.request_timeout),
             idle_timeout: limits.duration_within("idle_timeout", SECOND, HOUR).unwrap_or(default.idle_timeout),

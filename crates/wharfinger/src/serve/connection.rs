@@ -49,13 +49,18 @@ pub(super) enum Serves {
 type AnyBody = Either<Full<Bytes>, registry::Body>;
 
 /// Serves `stream` until either side ends it.
-pub(super) async fn serve(shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
+pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
     let stream = Patience::new(stream, live.limits.request_timeout);
     let other_end = Peer { address: peer, tls: live.tls.is_some() };
     let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), other_end).await };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
-    match timeout(live.limits.request_timeout, handshake).await {
+    let shaken = tokio::select! {
+        shaken = timeout(live.limits.request_timeout, handshake) => shaken,
+        // Nothing was asked for yet.
+        () = ended(&mut shared.ending) => return,
+    };
+    match shaken {
         Ok(Ok(stream)) => http(shared, TokioIo::new(stream), other_end).await,
         Ok(Err(error)) => tracing::debug!(%error, ?peer, "a TLS handshake failed"),
         Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
@@ -100,7 +105,7 @@ where
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
-    builder.http1().max_buf_size(limits.header.max(8 * 1024));
+    builder.http1().max_buf_size(limits.header);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
     // With the usual 64 KiB an upload waits for the other side's permission to go on most of the time.
     builder

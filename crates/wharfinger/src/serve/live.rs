@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use auth::sessions::Sessions;
 use auth::{AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer};
-use database::Database;
+use database::{Database, Location};
 use identity::process::Program;
 use identity::{
     Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
@@ -47,8 +47,8 @@ pub(super) struct Lasting {
 impl Lasting {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let open = |database: &crate::config::Database| {
-            Database::open_exclusive(&database.location).map_err(|error| {
+        let open = |location: &Location| {
+            Database::open_exclusive(location).map_err(|error| {
                 Failure::trouble("cannot open the database").caused_by(&error).hint("database.url says where it lies")
             })
         };
@@ -180,8 +180,7 @@ fn rule_origins(rules: &Rules) -> Vec<String> {
 
 fn sessions(config: &Config, lasting: &Lasting) -> Option<Sessions> {
     let database = lasting.database.clone()?;
-    let tokens = config.refresh_tokens.as_ref()?;
-    Some(Sessions::new(database, tokens.policy(), Arc::clone(&lasting.entropy)))
+    Some(Sessions::new(database, config.refresh_tokens?, Arc::clone(&lasting.entropy)))
 }
 
 /// The first key signs.

@@ -90,9 +90,14 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());
     let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
     loop {
+        let why = tokio::select! {
+            _ = hangup.recv() => "SIGHUP",
+            () = reloader.changed() => "a file changed",
+            () = end_signals.next() => break,
+        };
+        // A file may be slow to read, or never end (a named pipe): the server ends all the same.
         tokio::select! {
-            _ = hangup.recv() => reloader.reload("SIGHUP").await,
-            () = reloader.changed() => reloader.reload("a file changed").await,
+            () = reloader.reload(why) => {}
             () = end_signals.next() => break,
         }
     }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::files::Look;
 use super::live::{Lasting, Live};
-use crate::config::{self, Config, Database, Listen, Loaded, Registry};
+use crate::config::{self, Config, Listen, Loaded, Registry};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub(super) struct Reloader {
     live: Arc<ArcSwap<Live>>,
     lasting: Lasting,
     listen: Vec<Listen>,
-    database: Option<Database>,
+    database: Option<database::Location>,
     registry: Option<Registry>,
 }
 

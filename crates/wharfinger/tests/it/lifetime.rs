@@ -97,3 +97,29 @@ fn a_second_signal_ends_at_once() {
     assert!(server.log().contains("cut off"), "{}", server.log());
     assert!(waiting.join().unwrap());
 }
+
+#[test]
+fn a_configuration_that_cannot_be_read_to_its_end_keeps_nobody_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{}"));
+    // A named pipe that nobody writes to: opening it waits for ever.
+    fs::remove_file(server.config()).unwrap();
+    peers::run(std::process::Command::new("mkfifo").arg(server.config())).succeeded();
+    server.hang_up();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.terminate().success(), "{}", server.log());
+}
+
+#[test]
+fn a_handshake_that_never_comes_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = config(&folder, "{}");
+    let pair = Certificate::new(KeyKind::P256, folder.path(), "tls");
+    let tls = format!("server: {{certificate: {}, key: {}, ", pair.certificate.display(), pair.key.display());
+    let mut server = Server::start(Path::new(PROGRAM), &text.replace("server: {", &tls));
+    let mut silent = Connection::open(&server.host_port());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.terminate().success(), "{}", server.log());
+    assert!(silent.is_ended());
+    assert!(!server.log().contains("cut off"), "{}", server.log());
+}

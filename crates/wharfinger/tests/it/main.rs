@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
 
 mod bad_input;
+mod bounds;
 mod deploy;
 mod e2e;
 mod explain;
@@ -9,6 +10,8 @@ mod hash;
 mod inspect_matrix;
 mod layers;
 mod lifetime;
+mod manual;
+mod programs;
 mod registry_2;
 mod registry_commands;
 mod registry_wire;

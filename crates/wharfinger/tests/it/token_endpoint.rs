@@ -82,11 +82,11 @@ fn refresh_token(answer: &Answer) -> String {
 
 #[test]
 fn an_answer_has_what_every_client_reads() {
-    let setup = Setup::new("");
+    let mut setup = Setup::new("");
     let answer = setup.get("/auth?service=reg&scope=repository:a:pull,push&scope=repository:b:delete", &BOB);
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert!(answer.header("x-request-id").is_some_and(|id| setup.server.log().contains(id)));
+    setup.server.wait_for_log(answer.header("x-request-id").unwrap());
     let json = answer.json();
     assert_eq!(json["token"], json["access_token"]);
     assert_eq!(json["expires_in"], 900);
@@ -331,4 +331,46 @@ fn a_second_server_on_the_same_address_says_so() {
     assert_eq!(second.status.code(), Some(3));
     assert!(second.stderr.contains("cannot listen on"), "{}", second.stderr);
     assert!(second.stderr.contains("hint: another program has this address"), "{}", second.stderr);
+}
+
+#[test]
+fn each_of_several_passwords_lets_in() {
+    // `secret`, and `other`; a session ends with the password that began it and with no other.
+    let [secret, other] = [
+        "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay",
+        "$2b$04$pRCGbRigeaKUDCZVTFie.OoD5S70AkgS3hPP1OD5FcymsONQ4xJou",
+    ];
+    let alice = |list: &str| {
+        let line = format!("  alice: {{password: [{list}]}}");
+        CONFIG
+            .lines()
+            .map(|old| if old.starts_with("  alice:") { &line } else { old })
+            .fold(String::new(), |all, line| all + line + "\n")
+    };
+    let mut setup = Setup::new(REFRESH);
+    setup.reload(&alice(&format!("\"{secret}\", \"{other}\"")), REFRESH);
+    let tokens = ["Basic YWxpY2U6c2VjcmV0", "Basic YWxpY2U6b3RoZXI="]
+        .map(|basic| refresh_token(&setup.get("/auth?service=reg&offline_token=true", &[("Authorization", basic)])));
+    assert_eq!(setup.get("/auth?service=reg", &WRONG).status, 401);
+    setup.server.rewrite(&config(&setup.folder, &alice(&format!("\"{other}\"")), REFRESH));
+    setup.server.hang_up();
+    while setup.get("/auth?service=reg", &ALICE).status == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(tokens.map(|token| setup.refresh(&token, "service=reg").status), [401, 200]);
+}
+
+#[test]
+fn a_user_without_a_password_is_named_at_start_and_by_check() {
+    let open = CONFIG
+        .replace("  bob: {password: \"$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay\"}", "  bob: {}");
+    assert_ne!(open, CONFIG);
+    let setup = Setup::new("");
+    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config(&setup.folder, &open, ""));
+    let warning = "users.bob: anybody may log in as bob, who has no password";
+    assert!(server.log().contains(warning), "{}", server.log());
+    assert!(!server.log().contains("users.alice"), "{}", server.log());
+    let check = run(Command::new(env!("CARGO_BIN_EXE_wharfinger")).arg("check").arg(server.config()));
+    assert!(check.succeeded().contains(warning) && check.succeeded().ends_with("fine, 1 warning"), "{check}");
+    assert_eq!(get(&server.host_port(), "/auth?service=reg&account=bob").claims()["sub"], "bob");
 }

@@ -15,12 +15,13 @@ use crate::commands::keys::NewKey;
 use crate::duration::parse_duration;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use crate::output;
 use authority::Authority;
 
 /// How long before now a certificate begins, for machines whose clocks are behind.
 const HEADROOM: Duration = Duration::from_secs(3600);
 
-/// Makes certificates.
+/// Make certificates, for TLS and for the registries that trust tokens
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -32,7 +33,7 @@ enum Command {
     New(New),
 }
 
-/// Makes a key and a certificate for it: self-signed, or signed by an authority. Nothing is overwritten.
+/// Make a key and a certificate for it, self-signed or signed by an authority; nothing is overwritten
 ///
 /// The certificate serves a TLS server under the names given, and a registry that trusts the key's tokens
 /// (auth.token.rootcertbundle).
@@ -80,7 +81,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         write_key(&key_path, &key)?;
     }
     files::write_new(&pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
-    report(arguments, &pem, &key_path, &certificate, authority.as_ref());
+    output::print(&report(arguments, &pem, &key_path, &certificate, authority.as_ref()))?;
+    if let Some(warning) = arguments.new_key.warning() {
+        output::note(format_args!("warning: {warning}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,27 +133,29 @@ fn with_extension(name: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
-fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, authority: Option<&Authority>) {
+fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, authority: Option<&Authority>) -> String {
     let end = token::rfc3339(token::unix_seconds(certificate.not_after()));
+    let mut lines = Vec::new();
     if arguments.key.is_none() {
-        println!("{}: the private key", key.display());
+        lines.push(format!("{}: the private key", key.display()));
     }
-    println!("{}: the certificate for {}, valid until {end}", pem.display(), certificate.names().join(", "));
+    lines.push(format!("{}: the certificate for {}, valid until {end}", pem.display(), certificate.names().join(", ")));
     match authority {
-        None => println!("  signed by its own key; clients trust it as their CA, registries in rootcertbundle"),
+        None => {
+            let own = "  signed by its own key; clients trust it as their CA, registries in rootcertbundle";
+            lines.push(own.to_owned());
+        }
         Some(authority) => {
-            println!("  signed by {}", authority.certificate.subject());
+            lines.push(format!("  signed by {}", authority.certificate.subject()));
             if let Some(made) = &authority.made {
-                println!("{}: the authority, which clients trust as their CA", made.display());
+                lines.push(format!("{}: the authority, which clients trust as their CA", made.display()));
             }
             // The trap of bundles: a registry knows the keys of the certificates in it, not of those below them.
-            println!(
+            lines.push(format!(
                 "  in rootcertbundle: {} for tokens with kid or jwk; the authority is enough for x5c",
                 pem.display()
-            );
+            ));
         }
     }
-    if let Some(warning) = arguments.new_key.warning() {
-        eprintln!("warning: {warning}");
-    }
+    lines.join("\n") + "\n"
 }

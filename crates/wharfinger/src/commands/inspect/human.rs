@@ -8,11 +8,8 @@ use token::{Access, Refusal, Registry, Verdict, rfc3339, unix_seconds};
 use super::report::{Carried, Report, Signature};
 use crate::when::relative;
 
-pub(super) fn print(report: &Report) {
-    print!("{}", text(report));
-}
-
-fn text(report: &Report) -> String {
+/// The whole of it.
+pub(super) fn text(report: &Report) -> String {
     let mut text = String::from("header\n");
     members(&mut text, &report.header, &["jwk", "x5c"], report);
     for carried in &report.carried {

@@ -13,10 +13,11 @@ use token::{Certificate, Clock, JwkSet, Registry, SystemClock, Trust};
 use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::files;
+use crate::output;
 use crate::when::When;
 use report::Report;
 
-/// Takes a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to it.
+/// Take a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to it
 ///
 /// Nothing but the verdicts is proved: without --certificate or --jwks anybody may have written what is shown. Exit code
 /// 1 says that it is no token, or that none of the registries accepts it.
@@ -66,11 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let now = now.ok_or_else(|| Failure::usage("--at is beyond what can be counted"))?;
     let trust = trust(arguments, &bundle, jwks.as_ref());
     let report = Report::new(&token, trust, &registries(&arguments.registry), now)?;
-    if arguments.json {
-        println!("{:#}", report.to_json());
-    } else {
-        human::print(&report);
-    }
+    output::print(&if arguments.json { format!("{:#}\n", report.to_json()) } else { human::text(&report) })?;
     Ok(if report.is_refused_by_all() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 

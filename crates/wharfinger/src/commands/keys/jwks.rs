@@ -8,8 +8,9 @@ use token::{Jwk, JwkSet, KeyIdKind, PublicKey};
 
 use crate::commands::key_file;
 use crate::failure::Failure;
+use crate::output;
 
-/// Prints keys as the JWKS that registry 3 reads (auth.token.jwks). Of private keys only the public half is in it.
+/// Print keys as the JWKS that registry 3 reads (auth.token.jwks). Of private keys only the public half is in it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM (private or public keys, certificates) or JSON (JWK, JWKS).
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(name) => [named(&keys, name)?].into_iter().collect(),
         None => keys.iter().flat_map(|key| with_ids(key, arguments.kid)).collect(),
     };
-    println!("{:#}", serde_json::to_value(&set).unwrap_or_default());
+    output::print(&format!("{:#}\n", serde_json::to_value(&set).unwrap_or_default()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,7 +11,7 @@ use token::{KeyKind, PrivateKey};
 
 use crate::failure::Failure;
 
-/// Makes and shows the keys that tokens are signed with.
+/// Make and show the keys that tokens are signed with
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

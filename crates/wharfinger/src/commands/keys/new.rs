@@ -8,8 +8,9 @@ use clap::Args;
 use super::NewKey;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use crate::output;
 
-/// Makes a private key (PKCS#8, PEM) that only its owner can read. Nothing is overwritten.
+/// Make a private key (PKCS#8, PEM) that only its owner can read; nothing is overwritten
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The new file; - prints the key instead.
@@ -26,15 +27,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let key = arguments.key.generate()?;
     let pem = key.to_pkcs8_pem().map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
     if prints {
-        print!("{}", pem.as_str());
+        output::print(&pem)?;
     } else {
         files::write_new(&arguments.file, pem.as_bytes(), Readers::Owner)?;
         let (kind, ids) = (key.public().kind(), key.public().ids());
-        println!("{}: {kind}, {}", arguments.file.display(), key.algorithm());
-        println!("  libtrust id  {}\n  thumbprint   {}", ids.libtrust, ids.thumbprint);
+        output::print(&format!(
+            "{}: {kind}, {}\n  libtrust id  {}\n  thumbprint   {}\n",
+            arguments.file.display(),
+            key.algorithm(),
+            ids.libtrust,
+            ids.thumbprint
+        ))?;
     }
     if let Some(warning) = arguments.key.warning() {
-        eprintln!("warning: {warning}");
+        output::note(format_args!("warning: {warning}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `wharfinger keys show`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,8 +10,9 @@ use token::{Algorithm, unix_seconds};
 
 use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
+use crate::output;
 
-/// Shows the keys in a file (private or public key, certificates, JWK, JWKS): kind, size, ids, and the public key as JWK.
+/// Show the keys in a file (private or public key, certificates, JWK, JWKS): kind, size, ids, and the public key as JWK.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM or JSON.
@@ -22,41 +24,45 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let found = key_file::all(&arguments.file)?;
-    if arguments.json {
-        println!("{:#}", found.iter().map(to_json).collect::<Value>());
+    output::print(&if arguments.json {
+        format!("{:#}\n", found.iter().map(to_json).collect::<Value>())
     } else {
-        for key in &found {
-            print_key(key);
-        }
-    }
+        found.iter().map(text).collect()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_key(found: &Found) {
+fn text(found: &Found) -> String {
     let ids = found.key.ids();
-    println!("{}: {}, signs with {}", found.form, found.key.kind(), Algorithm::of(found.key.kind()));
+    let (kind, algorithm) = (found.key.kind(), Algorithm::of(found.key.kind()));
+    let mut text = format!("{}: {kind}, signs with {algorithm}\n", found.form);
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name:<13} {value}");
+    };
     if let Some(certificate) = &found.certificate {
         let [from, to] =
             [certificate.not_before(), certificate.not_after()].map(|time| token::rfc3339(unix_seconds(time)));
-        println!("  subject       {}", certificate.subject());
-        println!("  names         {}", certificate.names().join(", "));
-        println!("  valid         {from} to {to}");
+        line("subject", certificate.subject());
+        line("names", &certificate.names().join(", "));
+        line("valid", &format!("{from} to {to}"));
     }
     if let Some(kid) = &found.key_id {
-        println!("  kid           {kid}");
+        line("kid", kid);
     }
-    println!("  libtrust id   {}", ids.libtrust);
-    println!("  thumbprint    {}", ids.thumbprint);
+    line("libtrust id", &ids.libtrust);
+    line("thumbprint", &ids.thumbprint);
     // Where a registry counts differently, its operator needs to know.
     match &ids.registry_3_0 {
-        Some(id) if *id != ids.thumbprint => println!("  registry 3.0  {id}"),
+        Some(id) if *id != ids.thumbprint => line("registry 3.0", id),
         Some(_) => {}
-        None => println!("  registry 3.0  none"),
+        None => line("registry 3.0", "none"),
     }
     if ids.registry_3_1 != ids.thumbprint {
-        println!("  registry 3.1  {}", ids.registry_3_1);
+        line("registry 3.1", &ids.registry_3_1);
     }
-    println!("  JWK           {}", serde_json::to_string(&found.key.jwk()).unwrap_or_default());
+    line("JWK", &serde_json::to_string(&found.key.jwk()).unwrap_or_default());
+    text
 }
 
 fn to_json(found: &Found) -> Value {

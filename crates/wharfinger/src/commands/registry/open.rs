@@ -66,7 +66,7 @@ impl Places {
         // One server, one database: nothing is remembered longer than it is so.
         let sweep = Sweep { grace: terms.grace, wait: Duration::ZERO, untagged: registry.collection.untagged };
         let settings = Settings { terms, ..Settings::default() };
-        Ok(Self { database: database.location.clone(), root: registry.root.clone(), sweep, settings })
+        Ok(Self { database: database.clone(), root: registry.root.clone(), sweep, settings })
     }
 }
 

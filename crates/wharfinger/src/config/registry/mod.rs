@@ -2,6 +2,7 @@
 
 mod auth;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -160,8 +161,9 @@ impl Storage {
 
     /// What it is where nothing is said: in the folder that systemd gives the service, or where that would be.
     fn usual(section: &Section<'_>) -> Self {
-        let database = super::Database::in_state_folder(section.context.variable("STATE_DIRECTORY"));
-        let root = database.location.path().parent().map(PathBuf::from).unwrap_or_default();
+        let folder = section.context.variable("STATE_DIRECTORY").map(OsString::from);
+        let database = database::Location::in_state_directory(folder.as_deref());
+        let root = database.path().parent().map(PathBuf::from).unwrap_or_default();
         Self { root, delete: true, read_only: false }
     }
 }

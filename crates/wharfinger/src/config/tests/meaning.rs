@@ -165,10 +165,10 @@ fn either_word_turns_refresh_tokens_on() {
     let base = "@server\n@token\n@users\n@acl\n";
     let asked = config(&fixture, &format!("{base}refresh_tokens: {{idle: 2d}}\n"));
     assert_eq!(asked.refresh_tokens.unwrap().idle, Duration::from_secs(2 * 86_400));
-    assert_eq!(asked.database.unwrap().location.path(), std::path::Path::new("/var/lib/here/wharfinger.db"));
+    assert_eq!(asked.database.unwrap().path(), std::path::Path::new("/var/lib/here/wharfinger.db"));
     let kept = config(&fixture, &format!("{base}database: {{url: \"sqlite:///data/w.db\"}}\n"));
     assert_eq!(kept.refresh_tokens.unwrap().per_user, 100);
-    assert_eq!(kept.database.unwrap().location.path(), std::path::Path::new("/data/w.db"));
+    assert_eq!(kept.database.unwrap().path(), std::path::Path::new("/data/w.db"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod containerd;
 mod containers;
 mod crane;
 mod docker;
+mod ed25519;
 mod ours;
 mod proxy;
 mod seeds;

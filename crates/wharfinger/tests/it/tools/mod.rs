@@ -1,8 +1,10 @@
 //! The commands that make and show tokens, keys and certificates, as a shell runs them.
 
 mod certs;
+mod help;
 mod inspect;
 mod keys;
+mod printing;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +42,8 @@ impl Folder {
 
     fn run_with_input(&self, words: &str, input: &str) -> Output {
         let mut command = Command::new(PROGRAM);
-        peers::run_with_input(command.args(words.split(' ')).current_dir(self.0.path()), input)
+        command.args(words.split(' ')).current_dir(self.0.path()).env_remove("COLUMNS");
+        peers::run_with_input(&mut command, input)
     }
 
     /// The same, which has to succeed.

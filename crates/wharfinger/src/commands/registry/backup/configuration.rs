@@ -44,7 +44,7 @@ fn unsettled(to: &Layout, database: &Path) -> Vec<String> {
         Err(diagnostics) => return diagnostics.iter().map(ToString::to_string).collect(),
     };
     let mut unsettled = Vec::new();
-    if loaded.config.database.is_none_or(|named| named.location.path() != database) {
+    if loaded.config.database.is_none_or(|named| named.path() != database) {
         unsettled.push(format!("database: {{url: \"sqlite://{}\"}}", shown(database)));
     }
     let root = loaded.config.registry.map(|registry| registry.root);

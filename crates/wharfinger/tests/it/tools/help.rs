@@ -1,0 +1,44 @@
+//! `--help` of every command, whole: what people read first is changed on purpose or not at all.
+
+use super::Folder;
+
+#[test]
+fn every_command_explains_itself() {
+    let mut all = String::new();
+    for command in [
+        "",
+        "certs",
+        "certs new",
+        "check",
+        "explain",
+        "hash",
+        "inspect",
+        "keys",
+        "keys jwks",
+        "keys new",
+        "keys show",
+        "serve",
+        "sessions",
+        "sessions list",
+        "sessions revoke",
+        "token",
+    ] {
+        let words = format!("{command} --help");
+        let help = Folder::new().said(words.trim());
+        all += &format!("$ wharfinger {}\n{help}\n\n", words.trim());
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn no_command_is_left_out_above() {
+    let help = Folder::new().said("--help");
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(
+        names,
+        ["certs", "check", "explain", "hash", "inspect", "keys", "serve", "sessions", "token", "help"],
+        "a new command wants its help in the snapshot"
+    );
+}
