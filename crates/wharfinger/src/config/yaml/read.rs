@@ -12,6 +12,9 @@ const MAX_DEPTH: usize = 64;
 /// The most values, counting what aliases repeat: room for tens of thousands of rules, none for a "billion laughs".
 const MAX_NODES: usize = 1_000_000;
 
+/// The most keys that are told to be there twice: with more, it is another kind of file.
+const MAX_PROBLEMS: usize = 20;
+
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Problem {
@@ -159,6 +162,10 @@ impl<'a> Builder<'a> {
                 None => {
                     let (name, position) = name(node)?;
                     if let Some(first) = seen.insert(name.clone(), position) {
+                        if self.problems.len() >= MAX_PROBLEMS {
+                            let message = format!("and another: more than {MAX_PROBLEMS} keys are here twice");
+                            return Err(Problem { position, message });
+                        }
                         let message =
                             format!("the key `{name}` is here a second time; the first is on line {}", first.line);
                         self.problems.push(Problem { position, message });
