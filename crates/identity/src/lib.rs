@@ -53,7 +53,6 @@ pub mod password;
 pub mod process;
 mod rate;
 mod remembered;
-mod secret;
 mod static_users;
 mod verifier;
 
@@ -67,6 +66,6 @@ pub use login::{Login, Outcome, Settings};
 pub use password::{HashError, PasswordHash};
 pub use rate::{Rate, RateError};
 pub use remembered::Remembered;
-pub use secret::Secret;
 pub use static_users::StaticUsers;
+pub use token::Secret;
 pub use verifier::{PasswordVerifier, Refusal, Verdict, Workers};

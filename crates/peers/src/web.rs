@@ -61,12 +61,21 @@ impl Nginx {
     /// When nginx is not installed or does not start.
     #[must_use]
     pub fn start(directives: &str) -> Self {
+        Self::start_with("", directives)
+    }
+
+    /// [`start`](Self::start), with `around` beside the `server` block: an `upstream`, say.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    #[must_use]
+    pub fn start_with(around: &str, directives: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path();
         let (daemon, address) = Daemon::start_on_port(&path.join("log"), |address| {
             let file = path.join("nginx.conf");
             let server = directives.replace("@listen@", &address.to_string());
-            fs::write(&file, configuration(path, &server)).expect("nginx's configuration");
+            fs::write(&file, configuration(path, around, &server)).expect("nginx's configuration");
             let mut command = Command::new(program("nginx"));
             command.arg("-e").arg("stderr").arg("-p").arg(path).arg("-c").arg(file);
             command
@@ -94,7 +103,7 @@ impl Nginx {
 }
 
 /// In the foreground, with one worker, and with every file that nginx writes in `directory`.
-fn configuration(directory: &Path, server: &str) -> String {
+fn configuration(directory: &Path, around: &str, server: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| format!("{kind}_temp_path {}/{kind};\n", directory.display()))
@@ -105,7 +114,7 @@ fn configuration(directory: &Path, server: &str) -> String {
          worker_processes 1;\n\
          pid {}/pid;\n\
          events {{ worker_connections 128; }}\n\
-         http {{\naccess_log off;\n{temporary}server {{\n{server}\n}}\n}}\n",
+         http {{\naccess_log off;\n{temporary}{around}\nserver {{\n{server}\n}}\n}}\n",
         directory.display(),
     )
 }

@@ -9,7 +9,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{certs, check, explain, hash, inspect, keys, registry, serve, sessions, token, up};
+use crate::commands::{
+    attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor, explain, hash, inspect,
+    keys, login, logout, manifest, pull, push, referrers, registry, serve, sessions, tag, tags, token, up,
+};
 use crate::failure::Failure;
 use crate::{docker_auth, registry_program, token_generator};
 
@@ -23,15 +26,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attach(attach::Arguments),
+    Blob(blob::Arguments),
+    Catalog(catalog::Arguments),
     Certs(certs::Arguments),
     Check(check::Arguments),
+    Completions(completions::Completions),
+    Config(config::Arguments),
+    Copy(copy::Arguments),
+    Delete(delete::Arguments),
+    Digest(digest::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Hash(hash::Arguments),
     Inspect(inspect::Arguments),
     Keys(keys::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
+    Man(completions::Man),
+    Manifest(manifest::Arguments),
+    Pull(pull::Arguments),
+    Push(push::Arguments),
+    Referrers(referrers::Arguments),
     Registry(registry::Arguments),
     Serve(serve::Arguments),
     Sessions(sessions::Arguments),
+    Tag(tag::Arguments),
+    Tags(tags::Arguments),
     Token(token::Arguments),
     Up(up::Arguments),
 }
@@ -48,15 +69,33 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Err(error) => error.exit(),
     };
     match cli.command {
+        Command::Attach(arguments) => attach::run(&arguments),
+        Command::Blob(arguments) => blob::run(&arguments),
+        Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::completions::<Cli>(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Copy(arguments) => copy::run(&arguments),
+        Command::Delete(arguments) => delete::run(&arguments),
+        Command::Digest(arguments) => digest::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Logout(arguments) => logout::run(&arguments),
+        Command::Man(arguments) => completions::man::<Cli>(&arguments),
+        Command::Manifest(arguments) => manifest::run(&arguments),
+        Command::Pull(arguments) => pull::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments),
+        Command::Referrers(arguments) => referrers::run(&arguments),
         Command::Registry(arguments) => registry::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Sessions(arguments) => sessions::run(arguments),
+        Command::Tag(arguments) => tag::run(&arguments),
+        Command::Tags(arguments) => tags::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
     }

@@ -13,6 +13,16 @@ pub(crate) enum Kind {
     Usage,
     /// The machine or a server did not do its part. Exit 3.
     Trouble,
+    /// User name, password or refresh token are refused. Exit 4.
+    Login,
+    /// The login is not allowed this. Exit 5.
+    Denied,
+    /// It does not exist. Exit 6.
+    NotFound,
+    /// There is no connection, or none to be trusted. Exit 7.
+    Unreachable,
+    /// Content is not what its digest says. Exit 8.
+    Content,
 }
 
 /// Why a command ended without success.
@@ -58,10 +68,15 @@ impl Failure {
             Kind::Negative => 1,
             Kind::Usage => 2,
             Kind::Trouble => 3,
+            Kind::Login => 4,
+            Kind::Denied => 5,
+            Kind::NotFound => 6,
+            Kind::Unreachable => 7,
+            Kind::Content => 8,
         })
     }
 
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), causes: Vec::new(), hint: None }
     }
 }

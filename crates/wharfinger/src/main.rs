@@ -11,6 +11,7 @@ mod files;
 mod log;
 mod output;
 mod registry_program;
+mod remote;
 mod serve;
 mod token_generator;
 mod when;

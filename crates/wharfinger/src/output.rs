@@ -7,13 +7,28 @@ use crate::failure::Failure;
 /// Writes `text` to standard output, as it is. Who reads it through a pipe may have seen enough (`| head`): that is no
 /// failure; a full disk is.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// [`print`], of what need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output.write_all(bytes).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::trouble("cannot write to standard output").caused_by(&error))
         }
         _ => Ok(()),
     }
+}
+
+/// [`print`], one thing a line.
+pub(crate) fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
+    print(&lines.into_iter().map(|line| format!("{line}\n")).collect::<String>())
+}
+
+/// [`print`], of JSON, laid out for people who look at it.
+pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
 }
 
 /// Writes `line` to standard error. It is for people: where it cannot be written, nobody is there to miss it.

@@ -25,6 +25,7 @@ mod section;
 mod server;
 mod sessions;
 mod setting;
+pub(crate) mod sides;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each crate and the crates of ours that it may know, ground floor first.
-const FLOORS: [(&str, &[&str]); 10] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     ("oci", &[]),
     ("token", &["oci"]),
     ("policy", &["token"]),
@@ -14,8 +14,12 @@ const FLOORS: [(&str, &[&str]); 10] = [
     ("auth", &["oci", "token", "policy", "identity", "database"]),
     ("storage", &["oci", "database"]),
     ("registry", &["oci", "token", "policy", "identity", "storage"]),
+    ("client", &["oci", "token"]),
     ("peers", &[]),
-    ("wharfinger", &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry"]),
+    (
+        "wharfinger",
+        &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry", "client"],
+    ),
 ];
 
 /// What the crates without I/O must not know: runtimes, HTTP, databases.

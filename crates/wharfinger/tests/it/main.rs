@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bounds;
+mod client;
 mod deploy;
 mod e2e;
 mod explain;

@@ -12,4 +12,4 @@ mod ed25519;
 mod ours;
 mod proxy;
 mod seeds;
-mod world;
+pub(crate) mod world;

@@ -11,22 +11,22 @@ use peers::{
 use tempfile::TempDir;
 
 /// Who may do everything, and who may only look. Their hashes are in `world.yml`.
-pub(super) const ADMIN: (&str, &str) = ("admin", "badmin");
-pub(super) const READER: (&str, &str) = ("reader", "look-only");
+pub(crate) const ADMIN: (&str, &str) = ("admin", "badmin");
+pub(crate) const READER: (&str, &str) = ("reader", "look-only");
 
 /// What `docker` prints when a registry refused an action for want of scope.
-pub(super) const DENIED: &str = "denied: requested access to the resource is denied";
+pub(crate) const DENIED: &str = "denied: requested access to the resource is denied";
 
 /// One server, and registry 2.8 with a bundle, registry 3 with a bundle and registry 3 with a JWKS behind it.
-pub(super) struct World {
+pub(crate) struct World {
     server: Server,
-    pub(super) registries: [Registry; 3],
+    pub(crate) registries: [Registry; 3],
     _directory: TempDir,
 }
 
 /// What a server keeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Memory {
+pub(crate) enum Memory {
     /// Nothing: as a configuration of `docker_auth`'s has it.
     None,
     /// Refresh tokens, in a database.
@@ -36,7 +36,7 @@ pub(super) enum Memory {
 impl World {
     /// The three registries each read another header member, and no header serves them all: that the keys are of kind
     /// `kind` decides which three are tried.
-    pub(super) fn start(kind: KeyKind, memory: Memory) -> Self {
+    pub(crate) fn start(kind: KeyKind, memory: Memory) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(kind, directory.path(), "token");
         let services = match kind {
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// `wharfinger sessions revoke`, beside the running server.
-    pub(super) fn revoke_sessions_of(&self, user: &str) {
+    pub(crate) fn revoke_sessions_of(&self, user: &str) {
         let mut revoke = Command::new(program());
         run(revoke.args(["sessions", "revoke", "--user", user]).arg(self.server.config())).succeeded();
     }
@@ -82,24 +82,24 @@ impl Drop for World {
 }
 
 /// Our server with `config`, in which `@addr@` stands for its address.
-pub(super) fn serve(config: &str) -> Server {
+pub(crate) fn serve(config: &str) -> Server {
     Server::start(program(), config)
 }
 
 /// The program under test.
-pub(super) fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_wharfinger"))
 }
 
 /// `config` with the paths of `pair` for `@certificate@` and `@key@`.
-pub(super) fn with_pair(config: &str, pair: &Certificate) -> String {
+pub(crate) fn with_pair(config: &str, pair: &Certificate) -> String {
     config
         .replace("@certificate@", &pair.certificate.display().to_string())
         .replace("@key@", &pair.key.display().to_string())
 }
 
 /// Logs a client of the containers/image family, or docker, in.
-pub(super) fn login(client: &Client, options: &[&str], (user, password): (&str, &str), host: &str) -> peers::Output {
+pub(crate) fn login(client: &Client, options: &[&str], (user, password): (&str, &str), host: &str) -> peers::Output {
     let arguments = [&["login"], options, &["--username", user, "--password-stdin", host]].concat();
     client.run_with_input(&arguments, password)
 }

@@ -1,4 +1,4 @@
-//! Text that must not be seen.
+//! Text that must not be seen: passwords, refresh tokens.
 
 use std::fmt;
 

@@ -1,0 +1,242 @@
+//! The doctor: why a registry does not let anybody in, found out from outside.
+//!
+//! Each *probe* looks at one thing that goes wrong with registry authentication in the field, and finds it well, doubtful
+//! or broken, or could not look. What it saw is its *evidence*; what to change, in the words of the file where it is to
+//! be changed, its *remedy*. Probes are named by stable ids ([`PROBES`]), which scripts may rely on. A doctor changes
+//! nothing: an upload that is tried is cancelled.
+
+mod address;
+mod certificates;
+mod challenge;
+mod clock;
+mod logins;
+mod pulling;
+mod pushing;
+mod token;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use ::token::{Certificate, JwkSet};
+use oci::{Reference, RepositoryName};
+use reqwest::Url;
+
+use crate::session::{Granted, TokenServer};
+use crate::{Credentials, Host, Options, Places, Transport};
+
+/// All probes, in the order in which they are made.
+pub const PROBES: [&str; 20] = [
+    "registry-reachable",
+    "registry-scheme",
+    "registry-certificate",
+    "registry-redirects",
+    "registry-challenge",
+    "realm-address",
+    "realm-scheme",
+    "realm-reachable",
+    "realm-certificate",
+    "clocks",
+    "stored-logins",
+    "login",
+    "token-claims",
+    "token-key",
+    "token-access",
+    "token-accepted",
+    "pull",
+    "push-session",
+    "push-location",
+    "push-body",
+];
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which probe, one of [`PROBES`].
+    pub id: &'static str,
+    /// What it makes of what it saw.
+    pub verdict: Verdict,
+    /// What it saw, or why it did not look.
+    pub evidence: String,
+    /// What to change, where something is to be.
+    pub remedy: Option<String>,
+}
+
+/// How a probe came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// Something will go wrong some day, or for some.
+    Warning,
+    /// Something is wrong.
+    Failure,
+    /// It was not looked at.
+    NotTested,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+            Self::NotTested => "not-tested",
+        })
+    }
+}
+
+/// Whom to examine, and what the doctor is given for it.
+pub struct Patient {
+    /// The registry.
+    pub host: Host,
+    /// One of its repositories, for what is asked of a repository.
+    pub repository: Option<RepositoryName>,
+    /// One of its images.
+    pub reference: Option<Reference>,
+    /// The login to try; without, the stored one.
+    pub login: Option<Credentials>,
+    /// Where stored logins lie.
+    pub places: Places,
+    /// Try an upload, and cancel it.
+    pub push: bool,
+    /// What is known of how the two servers are set up.
+    pub sides: Sides,
+}
+
+/// What the two servers' own files say.
+#[derive(Clone, Debug, Default)]
+pub struct Sides {
+    /// The registry's `rootcertbundle`.
+    pub bundle: Vec<Certificate>,
+    /// The registry's `jwks`.
+    pub jwks: Option<JwkSet>,
+    /// The `issuer` that the registry wants.
+    pub issuer: Option<String>,
+    /// The `service` that the registry wants.
+    pub service: Option<String>,
+}
+
+/// Examines a registry, probe by probe; every one of [`PROBES`] is in what comes back.
+pub async fn examine(patient: &Patient, options: Options) -> Vec<Finding> {
+    let mut examination = Examination::new(patient, options);
+    examination.run().await;
+    examination.findings
+}
+
+/// An examination under way: what was found, and what later probes need of it.
+struct Examination<'a> {
+    patient: &'a Patient,
+    /// The way that a client would take.
+    transport: Transport,
+    /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that way.
+    lenient: Transport,
+    findings: Vec<Finding>,
+    /// `/v2/` of the registry, once it answered.
+    base: Option<Url>,
+    /// Whether the way there can be trusted with a password.
+    trusted: bool,
+    /// Where tokens are to be had.
+    server: Option<TokenServer>,
+    realm_trusted: bool,
+    /// The login that is tried, and where it was found.
+    login: Credentials,
+    granted: Option<Granted>,
+    /// When each side said it was, and when that was here.
+    dates: Vec<(&'static str, SystemTime, SystemTime)>,
+}
+
+impl<'a> Examination<'a> {
+    fn new(patient: &'a Patient, options: Options) -> Self {
+        let lenient = Transport::new(Options { insecure: true, ..options.clone() });
+        Self {
+            patient,
+            transport: Transport::new(options),
+            lenient,
+            findings: Vec::new(),
+            base: None,
+            trusted: false,
+            server: None,
+            realm_trusted: false,
+            login: Credentials::Anonymous,
+            granted: None,
+            dates: Vec::new(),
+        }
+    }
+
+    async fn run(&mut self) {
+        self.reach_registry().await;
+        self.registry_certificate().await;
+        self.redirects().await;
+        self.challenge().await;
+        self.realm().await;
+        self.realm_certificate().await;
+        self.clocks();
+        self.stored_logins().await;
+        self.log_in().await;
+        self.token().await;
+        self.pull().await;
+        self.push().await;
+        let missing = PROBES.iter().filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
+        let missing: Vec<_> = missing.copied().collect();
+        let first = self.findings.iter().find(|finding| finding.verdict == Verdict::Failure).map(|finding| finding.id);
+        for id in missing {
+            match first {
+                Some(first) => self.not_tested(id, format!("see {first} first")),
+                None => self.not_tested(id, "there is nothing to look at: the registry wants no token"),
+            }
+        }
+        self.findings.sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
+    }
+
+    /// The way to look on: trusted or not.
+    fn looking(&self) -> &Transport {
+        if self.trusted { &self.transport } else { &self.lenient }
+    }
+
+    fn ok(&mut self, id: &'static str, evidence: impl Into<String>) {
+        self.found(id, Verdict::Ok, evidence, None);
+    }
+
+    fn warn(&mut self, id: &'static str, evidence: impl Into<String>, remedy: impl Into<String>) {
+        self.found(id, Verdict::Warning, evidence, Some(remedy.into()));
+    }
+
+    fn fail(&mut self, id: &'static str, evidence: impl Into<String>, remedy: impl Into<String>) {
+        self.found(id, Verdict::Failure, evidence, Some(remedy.into()));
+    }
+
+    fn not_tested(&mut self, id: &'static str, why: impl Into<String>) {
+        self.found(id, Verdict::NotTested, why, None);
+    }
+
+    fn found(&mut self, id: &'static str, verdict: Verdict, evidence: impl Into<String>, remedy: Option<String>) {
+        self.findings.push(Finding { id, verdict, evidence: evidence.into(), remedy });
+    }
+
+    /// The failure that makes every attempt to pull or push fail, too.
+    fn in_the_way(&self) -> Option<&'static str> {
+        let ids =
+            ["registry-reachable", "registry-redirects", "registry-challenge", "realm-reachable", "token-accepted"];
+        ids.into_iter().find(|id| self.has_failed(id))
+    }
+
+    fn has_failed(&self, id: &str) -> bool {
+        self.findings.iter().any(|finding| finding.id == id && finding.verdict == Verdict::Failure)
+    }
+
+    /// `HOST:PORT` as the reader wrote it.
+    fn host(&self) -> &str {
+        self.patient.host.as_str()
+    }
+}
+
+/// An error with what it came from, in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

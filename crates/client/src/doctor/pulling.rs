@@ -1,0 +1,91 @@
+//! A pull, as far as its first layer: rights, and where layers come from.
+
+use oci::Reference;
+use reqwest::header::LOCATION;
+
+use super::{Examination, told};
+use crate::session::authorization;
+use crate::transport::Call;
+use crate::{Error, Registry, Repository, Session};
+
+const ID: &str = "pull";
+
+impl Examination<'_> {
+    /// `pull`.
+    pub(super) async fn pull(&mut self) {
+        let (Some(_), Some(name)) = (&self.base, &self.patient.repository) else {
+            return self.not_tested(ID, "name an image to try to pull it: HOST/NAME:TAG");
+        };
+        let name = name.clone();
+        if let Some(first) = self.in_the_way() {
+            return self.not_tested(ID, format!("see {first} first"));
+        }
+        let Some(session) = self.session().await else { return self.not_tested(ID, "no session came about") };
+        let repository = Registry::new(session).repository(name);
+        match &self.patient.reference {
+            Some(reference) => self.pull_image(&repository, reference).await,
+            None => match repository.all_tags().await {
+                Ok(tags) => self.ok(ID, format!("the repository has {} tags", tags.len())),
+                // Before the first push that is as it should be.
+                Err(Error::NotFound { .. }) => self.not_tested(ID, "the repository does not exist yet"),
+                Err(error) => self.refused(&error),
+            },
+        }
+    }
+
+    /// A session over the way that is open: without a login where that cannot be trusted.
+    pub(super) async fn session(&self) -> Option<Session> {
+        let trusted = self.trusted && (self.server.is_none() || self.realm_trusted);
+        let login = if trusted { self.login.clone() } else { crate::Credentials::Anonymous };
+        Session::begin(self.looking().clone(), self.patient.host.clone(), login).await.ok()
+    }
+
+    async fn pull_image(&mut self, repository: &Repository, reference: &Reference) {
+        let manifest = match repository.manifest(reference).await {
+            Ok(manifest) => manifest,
+            Err(error) => return self.refused(&error),
+        };
+        let parsed = manifest.parsed();
+        let blob = parsed.ok().and_then(|parsed| parsed.blobs().last().map(|blob| blob.digest));
+        let Some(blob) = blob else { return self.ok(ID, format!("{reference} is {}", manifest.digest)) };
+        let path = format!("{}/blobs/{blob}", repository.name());
+        let Ok(url) = repository.session().url(&path) else { return };
+        let papers = self.granted.as_ref().and_then(|granted| authorization("Bearer", granted.token.expose()));
+        let call = Call::get(url.clone()).authorization(papers.as_ref());
+        let Ok(answer) = self.looking().send(&call).await else { return };
+        let Some(to) = answer.header(LOCATION.as_str()).and_then(|to| url.join(to).ok()) else {
+            return self.ok(ID, format!("{reference} is {}, and its layers come from the registry", manifest.digest));
+        };
+        // As a good client follows, and as one follows that takes its papers along.
+        let bare = self.looking().send(&Call::get(to.clone())).await.map(|answer| answer.status());
+        let status = bare.map_or_else(|error| told(&error), |status| status.to_string());
+        let where_to = to.host_str().unwrap_or_default();
+        if !status.starts_with('2') {
+            return self.fail(
+                ID,
+                format!("layers come from {where_to}, which answers {status}"),
+                "clients must reach the storage that the registry redirects to; storage.redirect.disable: true has the \
+                 registry serve layers itself",
+            );
+        }
+        let with = self.looking().send(&Call::get(to.clone()).authorization(papers.as_ref())).await;
+        if papers.is_some() && with.is_ok_and(|answer| !answer.status().is_success()) {
+            return self.warn(
+                ID,
+                format!("layers come from {where_to}, which refuses a request that brings the registry's token along"),
+                "clients that send Authorization on to other hosts fail there (S3: Only one auth mechanism allowed): \
+                 update them, or set storage.redirect.disable: true",
+            );
+        }
+        self.ok(ID, format!("{reference} is {}, and its layers come from {where_to}", manifest.digest));
+    }
+
+    fn refused(&mut self, error: &Error) {
+        let remedy = match error {
+            Error::NotFound { .. } => "there is no such image: check name and tag".to_owned(),
+            Error::Denied { .. } if self.has_failed("token-access") => "see token-access".to_owned(),
+            error => error.hint().unwrap_or_else(|| "look at the registry's log".to_owned()),
+        };
+        self.fail(ID, told(error), remedy);
+    }
+}

@@ -1,0 +1,163 @@
+//! A push that is begun and cancelled: sessions that last, addresses that are right, bodies of a layer's size.
+
+use bytes::Bytes;
+use oci::RepositoryName;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
+use reqwest::{Method, Url};
+
+use super::{Examination, told};
+use crate::refusal::origin;
+use crate::session::Scopes;
+use crate::transport::{Answer, Call, StreamedBody};
+use crate::{Error, Session};
+
+/// How often an upload is asked after: with replicas, one of them did not begin it.
+const ASKED: usize = 6;
+/// What limits of proxies lie between: nginx's own, and Cloudflare's.
+const BODIES: [u64; 2] = [2_000_000, 110_000_000];
+const PIECE: usize = 256 * 1024;
+
+impl Examination<'_> {
+    /// `push-session`, `push-location`, `push-body`.
+    pub(super) async fn push(&mut self) {
+        let name = match (&self.patient.repository, self.patient.push) {
+            (Some(name), true) if self.base.is_some() => name.clone(),
+            (None, true) => return self.skip_push("name a repository to try an upload: HOST/NAME"),
+            _ => return self.skip_push("--push tries an upload, which is cancelled"),
+        };
+        if let Some(first) = self.in_the_way().or(Some("token-access").filter(|id| self.has_failed(id))) {
+            return self.skip_push(&format!("see {first} first"));
+        }
+        let Some(session) = self.session().await else { return self.skip_push("no session came about") };
+        let begun = match begin(&session, &name).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                let remedy = error.hint().unwrap_or_else(|| "look at the registry's log".to_owned());
+                return self.fail("push-session", told(&error), remedy);
+            }
+        };
+        let Some(location) = self.location(&begun) else { return };
+        if self.lasts(&session, &name, &location).await {
+            self.bodies(&session, &name, &location).await;
+        }
+        let cancel = Call::new(Method::DELETE, location);
+        let _ = session.send(&Scopes::push(&name), cancel).await;
+    }
+
+    fn skip_push(&mut self, why: &str) {
+        for id in ["push-session", "push-location", "push-body"] {
+            self.not_tested(id, why);
+        }
+    }
+
+    /// Where the upload goes on: an address that this client can use, whatever the registry says.
+    fn location(&mut self, begun: &Answer) -> Option<Url> {
+        let Some(text) = begun.header(LOCATION.as_str()) else {
+            self.fail("push-location", "the upload began without a Location", "a proxy strips it");
+            return None;
+        };
+        let url = begun.url.join(text).ok()?;
+        if origin(&url) == origin(&begun.url) {
+            self.ok("push-location", format!("uploads go on at {}", origin(&url)));
+            return Some(url);
+        }
+        self.fail(
+            "push-location",
+            format!("asked at {}, the registry sends the upload to {}", origin(&begun.url), origin(&url)),
+            "have the proxy say what it was asked: proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto \
+             $scheme; or set http.host in the registry, or http.relativeurls: true",
+        );
+        // On with what was meant.
+        Some(here(&begun.url, &url))
+    }
+
+    async fn lasts(&mut self, session: &Session, name: &RepositoryName, location: &Url) -> bool {
+        for nth in 1..=ASKED {
+            let call = Call::get(location.clone());
+            let lost = match session.send(&Scopes::push(name), call).await {
+                Ok(answer) if answer.status().is_success() => None,
+                Ok(answer) => Some(answer.refusal().await.to_string()),
+                Err(error) => Some(told(&error)),
+            };
+            let Some(lost) = lost else { continue };
+            self.fail(
+                "push-session",
+                format!("the upload that was begun is not known when asked for the {nth}. time: {lost}"),
+                "replicas must share one storage and one http.secret; or have the proxy send each client to one replica",
+            );
+            return false;
+        }
+        self.ok("push-session", format!("an upload was begun and known {ASKED} times"));
+        true
+    }
+
+    async fn bodies(&mut self, session: &Session, name: &RepositoryName, location: &Url) {
+        let mut location = location.clone();
+        for size in BODIES {
+            let sent = send(session, name, &location, size).await;
+            let answer = match sent {
+                Ok(answer) if answer.status().is_success() => answer,
+                Ok(answer) => return self.refused_body(size, answer).await,
+                Err(error) => {
+                    let evidence = format!("a body of {} MB in pieces: {}", size / 1_000_000, told(&error));
+                    return self.fail("push-body", evidence, LIMIT);
+                }
+            };
+            if let Some(next) = answer.header(LOCATION.as_str()).and_then(|next| location.join(next).ok()) {
+                location = here(&location, &next);
+            }
+        }
+        self.ok("push-body", "bodies of 2 and 110 MB arrive, in pieces and without a length");
+    }
+
+    async fn refused_body(&mut self, size: u64, answer: Answer) {
+        let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
+        let server = answer.header(SERVER.as_str()).unwrap_or("whoever stands in front").to_owned();
+        let evidence = format!("a body of {megabytes} MB: {} (Server: {server})", answer.refusal().await);
+        match status {
+            411 => self.fail(
+                "push-body",
+                evidence,
+                "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;",
+            ),
+            _ => self.fail("push-body", evidence, LIMIT),
+        }
+    }
+}
+
+const LIMIT: &str = "raise the proxy's limit: nginx client_max_body_size 0; and proxy_request_buffering off;";
+
+async fn begin(session: &Session, name: &RepositoryName) -> Result<Answer, Error> {
+    let url = session.url(&format!("{name}/blobs/uploads/"))?;
+    let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+    session.send(&Scopes::push(name), call).await?.success().await
+}
+
+/// Sends zeros, without saying how many.
+async fn send(session: &Session, name: &RepositoryName, location: &Url, size: u64) -> Result<Answer, Error> {
+    let (pieces, body) = StreamedBody::of_unknown_length();
+    let call = Call::new(Method::PATCH, location.clone()).header(CONTENT_TYPE, "application/octet-stream");
+    let scopes = Scopes::push(name);
+    let feed = async move {
+        let piece = Bytes::from(vec![0; PIECE]);
+        let mut left = size;
+        while left > 0 {
+            let length = left.min(PIECE as u64);
+            let piece = piece.slice(..usize::try_from(length).unwrap_or(PIECE));
+            if pieces.send(Ok(piece)).await.is_err() {
+                return;
+            }
+            left -= length;
+        }
+    };
+    let (answer, ()) = tokio::join!(session.send_streamed(&scopes, call, body), feed);
+    answer
+}
+
+/// What `there` leads to on the host of `base`.
+fn here(base: &Url, there: &Url) -> Url {
+    let mut here = base.clone();
+    here.set_path(there.path());
+    here.set_query(there.query());
+    here
+}

@@ -1,0 +1,76 @@
+//! Hashing as content comes by.
+
+use aws_lc_rs::digest::{Context, SHA256, SHA512};
+use oci::{Algorithm, Digest};
+
+/// A digest in the making.
+#[derive(Clone)]
+pub(crate) struct Hasher {
+    algorithm: Algorithm,
+    context: Context,
+    /// How many bytes it has seen.
+    length: u64,
+}
+
+impl Hasher {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
+        let context = match algorithm {
+            Algorithm::Sha256 => Context::new(&SHA256),
+            Algorithm::Sha512 => Context::new(&SHA512),
+        };
+        Self { algorithm, context, length: 0 }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.context.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// Takes bytes that begin at `offset` of the content, and passes over those that were seen before: a transfer that
+    /// was broken off may begin again a little earlier. Bytes after a gap are none of this content's.
+    pub(crate) fn update_at(&mut self, offset: u64, bytes: &[u8]) {
+        let seen = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        debug_assert!(offset <= self.length, "a gap");
+        if let Some(fresh) = bytes.get(seen..) {
+            self.update(fresh);
+        }
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    #[expect(clippy::expect_used, reason = "the context is of the algorithm, and so is the length of its hash")]
+    pub(crate) fn finish(self) -> Digest {
+        Digest::new(self.algorithm, self.context.finish().as_ref()).expect("a hash of the algorithm's length")
+    }
+
+    /// The digest of `bytes`.
+    pub(crate) fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+        let mut hasher = Self::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_before_counts_once() {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update_at(0, b"abcdef");
+        hasher.update_at(4, b"ef");
+        hasher.update_at(2, b"cdefgh");
+        assert_eq!(hasher.length(), 8);
+        assert_eq!(hasher.finish(), Hasher::digest(Algorithm::Sha256, b"abcdefgh"));
+    }
+
+    #[test]
+    fn known_answers() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Hasher::digest(Algorithm::Sha256, b"").to_string(), empty);
+        assert!(Hasher::digest(Algorithm::Sha512, b"abc").to_string().starts_with("sha512:ddaf35a193617aba"));
+    }
+}

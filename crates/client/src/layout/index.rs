@@ -1,0 +1,156 @@
+//! `index.json`: which of a layout's manifests are its images, and what they are called.
+
+use std::fmt;
+
+use oci::{Descriptor, Reference, Tag};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::FetchedManifest;
+
+/// The annotation that holds a manifest's tag (OCI image-spec, annotations.md).
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// An index, with members that are not understood kept as they are.
+pub(crate) struct Index {
+    json: Value,
+    pub(crate) manifests: Vec<Descriptor>,
+}
+
+impl Index {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            #[serde(default)]
+            manifests: Vec<Descriptor>,
+        }
+        let members: Members = serde_json::from_slice(bytes)?;
+        Ok(Self { json: serde_json::from_slice(bytes)?, manifests: members.manifests })
+    }
+
+    /// The tags, in their order.
+    pub(crate) fn tags(&self) -> Vec<Tag> {
+        self.manifests.iter().filter_map(tag_of).collect()
+    }
+
+    /// Enters a manifest. Whatever had its tag loses it, and an entry that says nothing else goes.
+    pub(crate) fn enter(&mut self, manifest: &FetchedManifest, tag: Option<&Tag>) {
+        let mut descriptor = manifest.descriptor();
+        descriptor.annotations.extend(tag.map(|tag| (NAME.to_owned(), tag.to_string())));
+        let same_tag = |known: &Descriptor| tag.is_some() && tag_of(known).as_ref() == tag;
+        let same_entry = |known: &Descriptor| known.digest == descriptor.digest && tag_of(known).is_none();
+        let keep: Vec<bool> = self.manifests.iter().map(|known| !(same_tag(known) || same_entry(known))).collect();
+        let already = tag.is_none() && self.manifests.iter().any(|known| known.digest == descriptor.digest);
+        if already {
+            return;
+        }
+        retain(&mut self.manifests, &keep);
+        if let Some(entries) = self.json["manifests"].as_array_mut() {
+            retain(entries, &keep);
+            entries.push(json!(descriptor));
+        } else {
+            self.json["manifests"] = json!([descriptor]);
+        }
+        self.manifests.push(descriptor);
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { json: json!({ "schemaVersion": 2, "manifests": [] }), manifests: Vec::new() }
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.json.fmt(f)
+    }
+}
+
+/// The entry that is meant, or why there is none.
+pub(crate) fn choose(index: &Index, reference: Option<&Reference>) -> Result<Descriptor, String> {
+    let find = |wanted: &dyn Fn(&&Descriptor) -> bool| index.manifests.iter().rfind(wanted).cloned();
+    match (reference, index.manifests.as_slice()) {
+        (Some(Reference::Digest(digest)), _) => {
+            find(&|known| known.digest == *digest).ok_or_else(|| format!("has no manifest {digest}"))
+        }
+        (Some(Reference::Tag(tag)), _) => find(&|known| tag_of(known).as_ref() == Some(tag))
+            .ok_or_else(|| format!("has no {tag}, {}", offered(index))),
+        (None, []) => Err("has no image".to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => find(&|known| tag_of(known).is_some_and(|tag| tag.as_str() == "latest"))
+            .ok_or_else(|| format!("has several images, {}", offered(index))),
+    }
+}
+
+fn offered(index: &Index) -> String {
+    match index.tags().as_slice() {
+        [] => "and none has a tag".to_owned(),
+        tags => format!("but: {}", tags.iter().map(Tag::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The tag of an entry. containerd writes a whole name there; what follows its last colon is the tag.
+fn tag_of(descriptor: &Descriptor) -> Option<Tag> {
+    let name = descriptor.annotations.get(NAME)?;
+    name.parse().ok().or_else(|| name.rsplit_once(':')?.1.parse().ok())
+}
+
+fn retain<T>(list: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    list.retain(|_| keep.next().copied().unwrap_or(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn manifest(text: &'static str) -> FetchedManifest {
+        FetchedManifest::new("a/b".into(), Bytes::from_static(text.as_bytes()), None, "").unwrap()
+    }
+
+    fn tag(text: &str) -> Tag {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_tag_belongs_to_one_manifest() {
+        let mut index = Index::default();
+        let (one, two) = (manifest("1"), manifest("2"));
+        index.enter(&one, Some(&tag("a")));
+        index.enter(&one, Some(&tag("b")));
+        index.enter(&two, Some(&tag("a")));
+        index.enter(&two, None);
+        assert_eq!(index.tags(), [tag("b"), tag("a")]);
+        let chosen = |text: &str| choose(&index, Some(&text.parse().unwrap())).map(|d| d.digest);
+        assert_eq!(chosen("a"), Ok(two.digest));
+        assert_eq!(chosen("b"), Ok(one.digest));
+        assert_eq!(chosen("c").unwrap_err(), "has no c, but: b, a");
+        assert_eq!(choose(&index, None).unwrap_err(), "has several images, but: b, a");
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let digest = manifest("1").digest;
+        let before = format!(
+            r#"{{"schemaVersion":2,"x":1,"manifests":[{{"mediaType":"a/b","digest":"{digest}","size":1,"platform":{{"os":"linux"}},"annotations":{{"{NAME}":"r.example/a:v1"}}}}]}}"#
+        );
+        let mut index = Index::parse(before.as_bytes()).unwrap();
+        assert_eq!(index.tags(), [tag("v1")]);
+        index.enter(&manifest("2"), Some(&tag("v2")));
+        let after = index.to_string();
+        assert!(after.contains(r#""x":1"#) && after.contains(r#""platform":{"os":"linux"}"#), "{after}");
+        assert_eq!(Index::parse(after.as_bytes()).unwrap().tags().len(), 2);
+    }
+
+    #[test]
+    fn one_image_needs_no_name() {
+        assert_eq!(choose(&Index::default(), None).unwrap_err(), "has no image");
+        let mut index = Index::default();
+        index.enter(&manifest("1"), None);
+        assert_eq!(choose(&index, None).unwrap().digest, manifest("1").digest);
+        assert_eq!(choose(&index, Some(&"a".parse().unwrap())).unwrap_err(), "has no a, and none has a tag");
+    }
+}

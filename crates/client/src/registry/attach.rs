@@ -1,0 +1,93 @@
+//! Attaching: files that say something about an image, put beside it (OCI image-spec, manifest.md, "Guidelines for
+//! Artifact Usage").
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use oci::{Algorithm, Descriptor, media_type};
+use serde_json::json;
+
+use super::{FetchedManifest, Repository};
+use crate::Error;
+use crate::hasher::Hasher;
+use crate::transfer::{BlobSource, Silent};
+
+/// The type of a configuration that says nothing, and what it says.
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+const EMPTY: &str = "{}";
+/// The annotation that holds a file's name (OCI image-spec, annotations.md).
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// What is to be attached.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// What kind of thing it is.
+    pub artifact_type: String,
+    /// Its files; without any it says what its annotations say.
+    pub files: Vec<Attachment>,
+    /// Whatever is to be said of it as a whole.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// Its type.
+    pub media_type: String,
+    /// Its name.
+    pub title: Option<String>,
+    /// What is in it.
+    pub content: Bytes,
+}
+
+impl Repository {
+    /// Puts the artifact into the repository, referring to `subject`, which need not be there yet.
+    ///
+    /// # Errors
+    /// When the registry does not take it.
+    pub async fn attach(&self, artifact: &Artifact, subject: &Descriptor) -> Result<FetchedManifest, Error> {
+        let empty = Attachment {
+            media_type: EMPTY_TYPE.to_owned(),
+            title: None,
+            content: Bytes::from_static(EMPTY.as_bytes()),
+        };
+        let config = self.put_small(&empty).await?;
+        let mut layers = Vec::new();
+        for file in &artifact.files {
+            layers.push(self.put_small(file).await?);
+        }
+        if layers.is_empty() {
+            layers.push(config.clone());
+        }
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_MANIFEST,
+            "artifactType": artifact.artifact_type,
+            "config": config,
+            "layers": layers,
+            "subject": { "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size },
+        });
+        if !artifact.annotations.is_empty() {
+            manifest["annotations"] = json!(artifact.annotations);
+        }
+        let bytes = Bytes::from(manifest.to_string());
+        let manifest = FetchedManifest::new(media_type::OCI_MANIFEST.to_owned(), bytes, None, "")?;
+        let known = self.put_manifest(&manifest, &manifest.digest.into()).await?;
+        if !known {
+            self.enter_referrer(&manifest, &manifest.parsed()?).await?;
+        }
+        Ok(manifest)
+    }
+
+    async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
+        let blob = Descriptor {
+            media_type: file.media_type.clone(),
+            digest: Hasher::digest(Algorithm::Sha256, &file.content),
+            size: file.content.len() as u64,
+            artifact_type: None,
+            annotations: file.title.iter().map(|title| (TITLE.to_owned(), title.clone())).collect(),
+        };
+        self.upload(&blob, None, &BlobSource::Memory(file.content.clone()), &Silent).await?;
+        Ok(blob)
+    }
+}

@@ -1,0 +1,77 @@
+//! What a registry can be asked for: the distribution API, from the caller's side (OCI distribution-spec).
+
+mod attach;
+mod blobs;
+mod list;
+mod manifests;
+mod referrers;
+mod upload;
+
+use oci::RepositoryName;
+
+pub use attach::{Artifact, Attachment};
+pub use blobs::Download;
+pub use list::Pages;
+pub use manifests::FetchedManifest;
+pub(crate) use manifests::media_type_of;
+pub use referrers::Referrer;
+pub use upload::Uploaded;
+
+use crate::Session;
+
+/// A registry.
+#[derive(Clone)]
+pub struct Registry {
+    session: Session,
+}
+
+impl Registry {
+    /// The registry that the session is with.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// One of its repositories, whether it exists or not.
+    #[must_use]
+    pub fn repository(&self, name: RepositoryName) -> Repository {
+        Repository { session: self.session.clone(), name }
+    }
+}
+
+/// One repository of a registry.
+#[derive(Clone)]
+pub struct Repository {
+    session: Session,
+    name: RepositoryName,
+}
+
+impl Repository {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    /// The session that it is reached by.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether both are of one registry, so that blobs can be mounted from one to the other.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.session.host() == other.session.host()
+    }
+
+    /// The URL of `path` below the repository.
+    fn url(&self, path: &str) -> Result<reqwest::Url, crate::Error> {
+        self.session.url(&format!("{}/{path}", self.name))
+    }
+
+    /// `HOST/NAME`, then `@` and what is meant there.
+    fn place(&self, what: &dyn std::fmt::Display) -> String {
+        format!("{}/{}@{what}", self.session.host(), self.name)
+    }
+}

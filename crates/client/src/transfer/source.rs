@@ -1,0 +1,178 @@
+//! Where cargo comes from.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use oci::{Descriptor, Digest, Reference, Tag};
+
+use super::cargo::pick;
+use crate::{Archive, Download, Error, FetchedManifest, Layout, Platform, Referrer, Repository};
+
+/// How much of a file is read at once, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Where images are fetched from.
+#[derive(Clone)]
+pub enum Source {
+    /// A registry's repository.
+    Repository(Repository),
+    /// An OCI layout.
+    Layout(Layout),
+    /// An archive: an OCI layout in a tar file, or what `docker save` writes.
+    Archive(Arc<Archive>),
+}
+
+/// Where one blob is read from.
+#[derive(Clone)]
+pub(crate) enum BlobSource {
+    /// One of those.
+    Source(Source),
+    /// What is at hand, whole.
+    Memory(Bytes),
+}
+
+impl BlobSource {
+    /// Begins to read the blob at `offset`.
+    pub(crate) async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+        match self {
+            Self::Source(source) => source.open(blob, offset).await,
+            Self::Memory(content) => {
+                let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+                Ok(BlobReader::Memory(content.slice(offset..)))
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The manifest that is meant; without a reference the only one there is, or `latest`.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub async fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
+        match (self, reference) {
+            (Self::Repository(repository), Some(reference)) => repository.manifest(reference).await,
+            (Self::Repository(_), None) => Err(Error::Unsuitable("a registry has to be asked for an image".to_owned())),
+            (Self::Layout(layout), reference) => layout.manifest(reference),
+            (Self::Archive(archive), reference) => archive.manifest(reference),
+        }
+    }
+
+    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn image(
+        &self,
+        reference: Option<&Reference>,
+        platform: Option<&Platform>,
+    ) -> Result<FetchedManifest, Error> {
+        let manifest = self.manifest(reference).await?;
+        match platform {
+            Some(platform) => pick(self, manifest, platform).await,
+            None => Ok(manifest),
+        }
+    }
+
+    /// The manifest that a descriptor speaks of.
+    pub(crate) async fn described(&self, descriptor: &Descriptor) -> Result<FetchedManifest, Error> {
+        match self {
+            Self::Repository(repository) => repository.manifest(&Reference::Digest(descriptor.digest)).await,
+            Self::Layout(layout) => layout.described(descriptor),
+            Self::Archive(archive) => archive.described(descriptor),
+        }
+    }
+
+    /// All its tags.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
+        match self {
+            Self::Repository(repository) => repository.all_tags().await,
+            Self::Layout(layout) => layout.tags(),
+            Self::Archive(archive) => Ok(archive.tags()),
+        }
+    }
+
+    /// What is attached to a manifest.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Referrer>, Error> {
+        match self {
+            Self::Repository(repository) => repository.referrers(subject, None).await,
+            Self::Layout(layout) => layout.referrers(subject),
+            Self::Archive(archive) => archive.referrers(subject),
+        }
+    }
+
+    /// Begins to read a blob at `offset`.
+    async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+        match self {
+            Self::Repository(repository) => Ok(BlobReader::Download(Box::new(repository.download(blob, offset)))),
+            Self::Layout(layout) => layout.open(blob, offset),
+            Self::Archive(archive) => archive.open_blob(blob, offset),
+        }
+    }
+}
+
+/// A blob being read.
+pub(crate) enum BlobReader {
+    Download(Box<Download>),
+    File(FileReader),
+    /// Empty once it was read.
+    Memory(Bytes),
+}
+
+impl BlobReader {
+    /// The next piece; none at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Download(download) => download.chunk().await,
+            Self::File(reader) => reader.chunk().await,
+            Self::Memory(content) => Ok(Some(std::mem::take(content)).filter(|content| !content.is_empty())),
+        }
+    }
+
+    /// Where it is read, for messages.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Download(download) => download.place(),
+            Self::File(reader) => reader.path.display().to_string(),
+            Self::Memory(_) => "what is to be sent".to_owned(),
+        }
+    }
+}
+
+/// A part of a file being read.
+pub(crate) struct FileReader {
+    path: PathBuf,
+    file: Arc<File>,
+    position: u64,
+    end: u64,
+}
+
+impl FileReader {
+    /// Reads `file` (called `path` in messages) from `begin` up to `end`.
+    pub(crate) fn new(path: impl Into<PathBuf>, file: Arc<File>, begin: u64, end: u64) -> Self {
+        Self { path: path.into(), file, position: begin, end }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let left = self.end.saturating_sub(self.position);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
+        if length == 0 {
+            return Ok(None);
+        }
+        let (file, position) = (self.file.clone(), self.position);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = BytesMut::zeroed(length);
+            file.read_exact_at(&mut piece, position).map(|()| piece.freeze())
+        });
+        let piece = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let piece = piece.map_err(Error::file(&self.path))?;
+        self.position += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}

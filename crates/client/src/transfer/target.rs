@@ -1,0 +1,102 @@
+//! Where cargo goes.
+
+use std::sync::Arc;
+
+use oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
+
+use super::{BlobSource, Cargo, Meter, Source, Writer};
+use crate::{ArchiveWriter, Error, FetchedManifest, Layout, Repository, Uploaded};
+
+/// Where images are put.
+#[derive(Clone)]
+pub enum Target {
+    /// A registry's repository.
+    Repository(Repository),
+    /// An OCI layout, which need not exist yet.
+    Layout(Layout),
+    /// A new archive.
+    Archive(Arc<ArchiveWriter>),
+}
+
+impl Target {
+    /// Makes room.
+    pub(crate) async fn prepare(&self, cargo: &Cargo, tag: Option<&Tag>) -> Result<(), Error> {
+        match self {
+            Self::Repository(_) => Ok(()),
+            Self::Layout(layout) => layout.create(),
+            Self::Archive(archive) => archive.prepare(cargo, tag),
+        }
+    }
+
+    /// Whether the manifest is there, with all that it leads to.
+    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool, Error> {
+        match self {
+            Self::Repository(repository) => repository.has_manifest(digest).await,
+            // Of a layout only the index says what is whole, and the blobs are looked at one by one anyway.
+            Self::Layout(_) | Self::Archive(_) => Ok(false),
+        }
+    }
+
+    /// The repository of the same registry that blobs can be mounted from.
+    fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
+        match (self, source) {
+            (Self::Repository(target), BlobSource::Source(Source::Repository(source))) if target.is_beside(source) => {
+                Some(source.name().clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// Sees to it that a blob is there.
+    pub(crate) async fn put_blob(
+        &self,
+        blob: &Descriptor,
+        source: &BlobSource,
+        meter: &dyn Meter,
+    ) -> Result<Uploaded, Error> {
+        let writer = Writer { source, meter };
+        match self {
+            Self::Repository(repository) => {
+                repository.upload(blob, self.mountable(source).as_ref(), source, meter).await
+            }
+            Self::Layout(layout) => layout.put_blob(blob, writer).await,
+            Self::Archive(archive) => archive.put_blob(blob, writer).await,
+        }
+    }
+
+    /// Puts a manifest whose blobs and children are there.
+    pub(crate) async fn put_manifest(&self, manifest: &FetchedManifest) -> Result<(), Error> {
+        match self {
+            Self::Repository(repository) => {
+                let known = repository.put_manifest(manifest, &Reference::Digest(manifest.digest)).await?;
+                repository.settle_subject(manifest, known).await
+            }
+            Self::Layout(layout) => layout.put_manifest(manifest),
+            Self::Archive(_) => Ok(()),
+        }
+    }
+
+    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target.
+    pub(crate) async fn finish(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Result<(), Error> {
+        match (self, tag) {
+            (Self::Repository(repository), Some(tag)) => {
+                let known = repository.put_manifest(root, &Reference::Tag(tag.clone())).await?;
+                repository.settle_subject(root, known).await
+            }
+            (Self::Repository(_), None) => self.put_manifest(root).await,
+            (Self::Layout(layout), tag) => {
+                layout.put_manifest(root)?;
+                layout.enter(root, tag)
+            }
+            (Self::Archive(archive), _) => archive.finish(),
+        }
+    }
+}
+
+impl Repository {
+    /// Keeps the list of referrers where the registry does not (`known`: it does).
+    async fn settle_subject(&self, manifest: &FetchedManifest, known: bool) -> Result<(), Error> {
+        let parsed = manifest.parsed()?;
+        if known || parsed.subject.is_none() { Ok(()) } else { self.enter_referrer(manifest, &parsed).await }
+    }
+}

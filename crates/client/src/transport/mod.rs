@@ -1,0 +1,291 @@
+//! Requests out, answers in: one HTTP client for each host, with the certificates that count there, bounds on
+//! everything, and an eye on each exchange.
+
+mod answer;
+mod body;
+mod call;
+mod certificates;
+mod retry;
+mod tls;
+mod trouble;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::{Client, Request, Url};
+use token::{Clock, Entropy, SystemClock, SystemEntropy};
+
+pub(crate) use answer::Answer;
+pub(crate) use body::StreamedBody;
+pub(crate) use call::Call;
+pub use certificates::certificate_directories;
+pub(crate) use retry::Attempts;
+pub use trouble::{Cause, Trouble};
+
+use crate::image_name::is_loopback;
+use crate::observer::{Event, Observer, seen, seen_url};
+use crate::refusal::{host, origin};
+use crate::{Error, Step};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How long a server may think before it answers. Some put a whole layer into another store first.
+const THINK: Duration = Duration::from_secs(300);
+/// How long nothing of a body may be taken before the sending is given up.
+const STALL: Duration = Duration::from_secs(60);
+/// How many redirects are followed.
+const HOPS: usize = 10;
+
+/// How to speak to registries.
+#[derive(Clone)]
+pub struct Options {
+    /// Speak plain HTTP to every registry.
+    pub plain_http: bool,
+    /// Believe every certificate, and send passwords over plain HTTP where a registry asks for it.
+    pub insecure: bool,
+    /// Files of certificates to trust besides the system's.
+    pub authorities: Vec<PathBuf>,
+    /// Certificate and key (PEM) to show to whoever asks.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Where directories called `HOST:PORT` hold certificates.
+    pub certificate_directories: Vec<PathBuf>,
+    /// Who looks on.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where chance comes from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            insecure: false,
+            authorities: Vec::new(),
+            client_certificate: None,
+            certificate_directories: Vec::new(),
+            observer: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+/// What sends requests. Clones share their connections.
+#[derive(Clone)]
+pub struct Transport {
+    options: Arc<Options>,
+    clients: Arc<Mutex<HashMap<String, Client>>>,
+}
+
+impl Transport {
+    /// A transport without connections yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options: Arc::new(options), clients: Arc::default() }
+    }
+
+    /// How it speaks.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Sends once, without following anything.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let mut request = self.begin(call);
+        *request.body_mut() = call.body.clone().map(Into::into);
+        let exchange = self.client(&call.url)?.execute(request);
+        match tokio::time::timeout(THINK, exchange).await {
+            Ok(outcome) => self.arrived(call, outcome),
+            Err(_) => Err(timeout(call, "no answer")),
+        }
+    }
+
+    /// Sends once, with a body that is made meanwhile.
+    pub(crate) async fn send_streamed(&self, call: &Call, body: StreamedBody) -> Result<Answer, Error> {
+        let mut request = self.begin(call);
+        let taken = body.taken();
+        *request.body_mut() = Some(reqwest::Body::wrap(body));
+        let exchange = self.client(&call.url)?.execute(request);
+        tokio::pin!(exchange);
+        let (mut before, mut quiet) = (0, Duration::ZERO);
+        loop {
+            match tokio::time::timeout(STALL, &mut exchange).await {
+                Ok(outcome) => return self.arrived(call, outcome),
+                Err(_) => {
+                    let now = taken.load(Ordering::Relaxed);
+                    quiet = if now == before { quiet + STALL } else { Duration::ZERO };
+                    before = now;
+                }
+            }
+            // Once all is sent the server may think; until then it has to take what comes.
+            if quiet >= THINK {
+                return Err(timeout(call, "the server takes no more"));
+            }
+        }
+    }
+
+    /// Sends until there is an answer that another try would not change.
+    pub(crate) async fn send_repeatedly(&self, call: &Call) -> Result<Answer, Error> {
+        let mut attempts = Attempts::default();
+        loop {
+            let outcome = self.send(call).await;
+            let (wanted, reason) = match &outcome {
+                Ok(answer) if is_passing(answer) => (answer.retry_after(), answer.status().to_string()),
+                Err(error) if error.may_pass() => (None, error.to_string()),
+                _ => return outcome,
+            };
+            match attempts.pause(wanted, &*self.options.entropy) {
+                Some(pause) => self.pause(pause, &reason).await,
+                None => return outcome,
+            }
+        }
+    }
+
+    /// Sends repeatedly and follows redirects; papers go along only to the same host (RFC 9110 §15.4).
+    pub(crate) async fn fetch(&self, call: &Call) -> Result<Answer, Error> {
+        let mut call = call.clone();
+        for _ in 0..HOPS {
+            let answer = self.send_repeatedly(&call).await?;
+            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(answer);
+            }
+            let Some(to) = answer.header(LOCATION.as_str()).map(str::to_owned) else {
+                return Err(answer.malformed("does not say where to"));
+            };
+            let next = self.redirected(&call, &to)?;
+            if origin(&next) != origin(&call.url) {
+                call.headers.remove(AUTHORIZATION);
+                call.step = Step::Elsewhere;
+            }
+            self.observe(&Event::Redirected {
+                to: &next,
+                with_authorization: call.headers.contains_key(AUTHORIZATION),
+            });
+            call.url = next;
+        }
+        Err(redirect(&call, "and that is one redirect too many"))
+    }
+
+    /// The certificate that a host shows, whoever believes it.
+    pub(crate) async fn certificate_of(&self, url: &Url) -> Option<token::Certificate> {
+        let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
+        let client = Client::builder().tls_info(true).redirect(reqwest::redirect::Policy::none());
+        let client = client.connect_timeout(CONNECT).tls_backend_preconfigured(tls).build().ok()?;
+        let answer = client.head(url.clone()).timeout(THINK).send().await.ok()?;
+        let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
+        token::Certificate::from_der(info.peer_certificate()?).ok()
+    }
+
+    /// Waits, and says so.
+    pub(crate) async fn pause(&self, pause: Duration, reason: &str) {
+        self.observe(&Event::Retry { after: pause, reason });
+        tokio::time::sleep(pause).await;
+    }
+
+    pub(crate) fn observe(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.options.observer {
+            observer.observe(event);
+        }
+    }
+
+    fn redirected(&self, call: &Call, to: &str) -> Result<Url, Error> {
+        let wrong = |why| Error::Redirect { step: call.step, from: Box::new(call.url.clone()), to: to.to_owned(), why };
+        let next = call.url.join(to).map_err(|_| wrong("which is no URL"))?;
+        match next.scheme() {
+            "https" => Ok(next),
+            "http" if call.url.scheme() == "http" || self.options.insecure => Ok(next),
+            "http" => Err(wrong("from https to plain http")),
+            _ => Err(wrong("which is no web address")),
+        }
+    }
+
+    fn begin(&self, call: &Call) -> Request {
+        if self.options.observer.is_some() {
+            let (headers, form) = (call.seen_headers(), &call.form);
+            let (step, method, url) = (call.step, &call.method, seen_url(call.step, &call.url));
+            self.observe(&Event::Request { step, method, url: &url, headers: &headers, form });
+        }
+        let mut request = Request::new(call.method.clone(), call.url.clone());
+        *request.headers_mut() = call.headers.clone();
+        request
+    }
+
+    fn arrived(&self, call: &Call, outcome: reqwest::Result<reqwest::Response>) -> Result<Answer, Error> {
+        let response = outcome.map_err(|error| {
+            let (trouble, source) = (Trouble::of(&error), Cause::of(&error));
+            let error = Error::Connection { step: call.step, origin: origin(&call.url), trouble, source };
+            self.observe(&Event::Failed(&error));
+            error
+        })?;
+        if self.options.observer.is_some() {
+            let headers = seen(response.headers());
+            self.observe(&Event::Answer { step: call.step, status: response.status(), headers: &headers });
+        }
+        let at = self.options.clock.now();
+        Ok(Answer { step: call.step, method: call.method.clone(), url: call.url.clone(), response, at })
+    }
+
+    /// The HTTP client for a URL's host.
+    fn client(&self, url: &Url) -> Result<Client, Error> {
+        let origin = origin(url);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&origin) {
+            return Ok(client.clone());
+        }
+        let client = self.new_client(url)?;
+        clients.insert(origin, client.clone());
+        Ok(client)
+    }
+
+    fn new_client(&self, url: &Url) -> Result<Client, Error> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .referer(false);
+        // As Go's clients do: no proxy stands between this machine and itself.
+        if url.host_str().is_some_and(is_loopback) {
+            builder = builder.no_proxy();
+        }
+        // Without a proxy nothing of plain HTTP ever meets TLS, and the system's many authorities need not be read.
+        let needs_tls = url.scheme() == "https" || !url.host_str().is_some_and(is_loopback);
+        let found = if needs_tls { self.certificates(&host(url))? } else { Default::default() };
+        let tls = tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
+            Error::Unsuitable(format!("the certificates for {} cannot be used: {error}", host(url)))
+        })?;
+        let built = builder.tls_backend_preconfigured(tls).build();
+        built.map_err(|error| Error::Unsuitable(format!("no HTTP client can be made: {}", Cause::of(&error))))
+    }
+
+    fn certificates(&self, host: &str) -> Result<certificates::Certificates, Error> {
+        let options = &self.options;
+        let mut found = certificates::Certificates::read(&options.certificate_directories, host)?;
+        for path in &options.authorities {
+            found.authorities.extend(certificates::read_certificates(path)?);
+        }
+        if let Some((chain, key)) = &options.client_certificate {
+            found.client = Some(certificates::ClientCertificate::read(chain, key)?);
+        }
+        Ok(found)
+    }
+}
+
+fn is_passing(answer: &Answer) -> bool {
+    matches!(answer.status().as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn timeout(call: &Call, what: &str) -> Error {
+    let (trouble, source) = (Trouble::Timeout, Cause::saying(what));
+    Error::Connection { step: call.step, origin: origin(&call.url), trouble, source }
+}
+
+fn redirect(call: &Call, why: &'static str) -> Error {
+    Error::Redirect { step: call.step, from: Box::new(call.url.clone()), to: "yet another place".to_owned(), why }
+}

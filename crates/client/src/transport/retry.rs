@@ -1,0 +1,96 @@
+//! How often and how soon something is tried again.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use token::Entropy;
+
+/// How often something is tried before it is given up, the first time included.
+const ATTEMPTS: u32 = 5;
+/// The first pause; each is twice the one before.
+const FIRST: Duration = Duration::from_millis(250);
+/// The longest pause of our own choice.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The longest pause that a server may ask for. Who wants us to wait longer had better say so to a person.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The tries of one undertaking.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: u32,
+}
+
+impl Attempts {
+    /// How long to wait before the next try, when there is one. `wanted` is what the server asked for.
+    pub(crate) fn pause(&mut self, wanted: Option<Duration>, entropy: &dyn Entropy) -> Option<Duration> {
+        self.failed += 1;
+        if self.failed >= ATTEMPTS || wanted.is_some_and(|wanted| wanted > PATIENCE) {
+            return None;
+        }
+        let doubled = FIRST.saturating_mul(1 << (self.failed - 1)).min(LONGEST);
+        // Up to half of it is left to chance, so that many clients do not come back all at once.
+        let mut byte = [0];
+        let chance = entropy.fill(&mut byte).map_or(0, |()| u32::from(byte[0]));
+        Some(wanted.unwrap_or(doubled / 2 + doubled / 2 * chance / 255))
+    }
+
+    /// Something was achieved: the next failure is the first again.
+    pub(crate) fn progress(&mut self) {
+        self.failed = 0;
+    }
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use token::EntropyError;
+
+    use super::*;
+
+    struct Most;
+
+    impl Entropy for Most {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+            bytes.fill(255);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut attempts = Attempts::default();
+        let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most)).map(|p| p.as_millis()).collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000]);
+        attempts.progress();
+        assert_eq!(attempts.pause(None, &Most), Some(FIRST));
+    }
+
+    #[test]
+    fn a_server_s_wish_is_obeyed_within_reason() {
+        let pause = |seconds| Attempts::default().pause(Some(Duration::from_secs(seconds)), &Most);
+        assert_eq!(pause(30), Some(Duration::from_secs(30)));
+        assert_eq!(pause(3600), None);
+    }
+
+    #[test]
+    fn a_wish_is_seconds_or_a_date() {
+        let wish = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, reqwest::header::HeaderValue::from_static(value))]);
+            retry_after(&headers, UNIX_EPOCH + Duration::from_secs(784_111_777 - 7))
+        };
+        assert_eq!(wish("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wish("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(wish("Sun, 06 Nov 1994 08:40:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(wish("soon"), None);
+    }
+}

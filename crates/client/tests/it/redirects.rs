@@ -1,0 +1,73 @@
+//! Redirects: papers stay at home.
+
+use bytes::Bytes;
+use client::{Credentials, Error, Repository};
+use oci::Descriptor;
+
+use crate::stub::{Reply, Stub, password};
+
+pub(crate) fn blob(content: &[u8]) -> Descriptor {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    serde_json::from_value(serde_json::json!({
+        "mediaType": "application/octet-stream",
+        "digest": format!("sha256:{}", data_encoding::HEXLOWER.encode(digest.as_ref())),
+        "size": content.len(),
+    }))
+    .unwrap()
+}
+
+/// All of a download.
+pub(crate) async fn fetch(repository: &Repository, blob: &Descriptor) -> Result<Vec<u8>, Error> {
+    let mut download = repository.download(blob, 0);
+    let mut content = Vec::new();
+    while let Some(piece) = download.chunk().await? {
+        content.extend(piece);
+    }
+    Ok(content)
+}
+
+#[tokio::test]
+async fn a_store_elsewhere_gets_no_papers() {
+    let content = Bytes::from_static(b"a layer");
+    let store = Stub::start(move |request| match request.header("authorization") {
+        // What S3 says to two kinds of papers at once.
+        Some(_) => Reply::new(400).body("Only one auth mechanism allowed"),
+        None => Reply::new(200).body("a layer"),
+    });
+    let to = format!("http://{}/bucket/x?X-Amz-Signature=0123", store.host());
+    let stub = Stub::start(move |request| match request.header("authorization") {
+        Some(_) => Reply::new(307).header("Location", &to),
+        None => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
+    });
+    let repository = stub.repository("a", password("ann", "sesame")).await;
+    assert_eq!(fetch(&repository, &blob(&content)).await.unwrap(), content);
+    assert_eq!(store.seen()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn on_the_same_host_they_go_along() {
+    let stub = Stub::start(|request| match (request.path.as_str(), request.header("authorization")) {
+        ("/moved", Some(_)) => Reply::new(200).body("a layer"),
+        (_, Some(_)) => Reply::new(301).header("Location", "/moved"),
+        _ => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
+    });
+    let repository = stub.repository("a", password("ann", "sesame")).await;
+    assert_eq!(fetch(&repository, &blob(b"a layer")).await.unwrap(), b"a layer");
+}
+
+#[tokio::test]
+async fn loops_and_nonsense_end() {
+    for (location, expected) in [
+        ("/v2/a/blobs/again", "one redirect too many"),
+        ("http://[", "which is no URL"),
+        ("file:///etc/passwd", "which is no web address"),
+    ] {
+        let stub = Stub::start(move |_| Reply::new(302).header("Location", location));
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let error = fetch(&repository, &blob(b"x")).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let silent = Stub::start(|_| Reply::new(302));
+    let error = fetch(&silent.repository("a", Credentials::Anonymous).await, &blob(b"x")).await.unwrap_err();
+    assert!(error.to_string().contains("does not say where to"), "{error}");
+}

@@ -1,0 +1,68 @@
+//! `wharfinger blob`: one blob, by its digest.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use client::{ImageName, Repository};
+use oci::Digest;
+
+use crate::failure::Failure;
+use crate::remote::{Connection, run as run_async};
+
+/// Print a blob, or put it into a file
+///
+/// The exit code is 8 when what came is not what the digest says: what was printed until then must not be used. A file is
+/// made only of what is right.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The blob: HOST/NAME@DIGEST.
+    #[arg(value_name = "HOST/NAME@DIGEST")]
+    name: ImageName,
+    /// Put it into this file.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let Some(digest) = arguments.name.digest else {
+        return Err(Failure::usage("a blob is named by its digest").hint("write HOST/NAME@sha256:…"));
+    };
+    run_async(async {
+        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        match &arguments.output {
+            None => fetch(&repository, digest, &mut io::stdout()).await,
+            Some(path) => fetch_into(&repository, digest, path).await,
+        }
+    })
+}
+
+async fn fetch(repository: &Repository, digest: Digest, output: &mut impl Write) -> Result<(), Failure> {
+    let mut download = repository.download_unsized(digest);
+    while let Some(piece) = download.proved_chunk().await? {
+        match output.write_all(&piece) {
+            Ok(()) => {}
+            // Whoever reads it has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(Failure::trouble("cannot write").caused_by(&error)),
+        }
+    }
+    output.flush().map_err(|error| Failure::trouble("cannot write").caused_by(&error))
+}
+
+async fn fetch_into(repository: &Repository, digest: Digest, path: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error);
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(directory).map_err(failed)?;
+    fetch(repository, digest, file.as_file_mut()).await?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// As any new file, less the umask.
+fn mode() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}

@@ -1,0 +1,35 @@
+//! `wharfinger delete`: a tag, or an image with all its tags.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use client::ImageName;
+
+use crate::failure::Failure;
+use crate::output::print_lines;
+use crate::remote::{Connection, run as run_async};
+
+/// Delete a tag, or an image by its digest with all its tags
+///
+/// Registry 2 deletes by digest only. What the image held is freed when the registry collects its garbage.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to delete: HOST/NAME:TAG or HOST/NAME@DIGEST.
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let name = &arguments.name;
+    if name.tag.is_none() && name.digest.is_none() {
+        return Err(Failure::usage(format!("{name} names no image: nothing is deleted by guess"))
+            .hint("write HOST/NAME:TAG or HOST/NAME@DIGEST"));
+    }
+    run_async(async {
+        let repository = arguments.connection.open().repository(name).await?;
+        repository.delete_manifest(&name.reference()).await?;
+        print_lines([format!("{name} is deleted")])
+    })
+}

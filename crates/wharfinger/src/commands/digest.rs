@@ -1,0 +1,42 @@
+//! `wharfinger digest`: the name that an image gives itself.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use client::{ImageName, Platform};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::{print_json, print_lines};
+use crate::remote::{Connection, run as run_async};
+
+/// Print the digest that a tag points at
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The image: HOST/NAME[:TAG].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
+    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// Print JSON: {digest}.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    run_async(async {
+        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let reference = arguments.name.reference();
+        let digest = match &arguments.platform {
+            None => repository.digest(&reference).await?,
+            platform => repository.image(&reference, platform.as_ref()).await?.digest,
+        };
+        if arguments.json {
+            return print_json(&json!({ "digest": digest.to_string() }));
+        }
+        print_lines([digest])
+    })
+}

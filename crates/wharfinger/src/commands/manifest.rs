@@ -1,0 +1,45 @@
+//! `wharfinger manifest`: the bytes that an image's name stands for.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use client::{ImageName, Platform};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::{print_bytes, print_json};
+use crate::remote::{Connection, run as run_async};
+
+/// Print a manifest, byte for byte as the registry has it
+///
+/// With --trace it shows the whole way to it: the challenge, the token and what is in it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The image: HOST/NAME[:TAG][@DIGEST].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
+    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// Print JSON: {digest, mediaType, size, manifest}.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    run_async(async {
+        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let manifest = repository.image(&arguments.name.reference(), arguments.platform.as_ref()).await?;
+        if !arguments.json {
+            return print_bytes(&manifest.bytes);
+        }
+        print_json(&json!({
+            "digest": manifest.digest.to_string(),
+            "mediaType": manifest.media_type,
+            "size": manifest.bytes.len(),
+            "manifest": serde_json::from_slice::<Value>(&manifest.bytes).unwrap_or_default(),
+        }))
+    })
+}

@@ -1,0 +1,38 @@
+//! `wharfinger tags`: what a repository's images are called.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use client::ImageName;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::{print_json, print_lines};
+use crate::remote::{Connection, run as run_async};
+
+/// List the tags of a repository, sorted, one a line
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The repository: HOST/NAME.
+    #[arg(value_name = "HOST/NAME")]
+    name: ImageName,
+    /// How many to ask for at once; the registry's own measure without.
+    #[arg(long, value_name = "N")]
+    page: Option<usize>,
+    /// Print JSON: {name, tags}.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    run_async(async {
+        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let tags = repository.tags(arguments.page)?.all().await?;
+        if arguments.json {
+            return print_json(&json!({ "name": repository.name().as_str(), "tags": tags }));
+        }
+        print_lines(tags)
+    })
+}

@@ -1,0 +1,139 @@
+//! What the commands that speak to registries share: how they connect, who they say they are, what they show of it.
+
+mod progress;
+mod secret;
+mod trace;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use client::{
+    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Registry, Repository, Session,
+    Transport, certificate_directories,
+};
+
+pub(crate) use progress::{Bars, bytes};
+pub(crate) use secret::password;
+pub(crate) use trace::Trace;
+
+use crate::failure::{Failure, Kind};
+use crate::output;
+
+/// How to connect.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Show every step on standard error: requests, challenges, tokens and what is in them. Secrets are shortened.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Speak plain http. Without it, that is done with this machine's own registries only.
+    #[arg(long)]
+    plain_http: bool,
+    /// Believe every certificate: whoever answers may read and change everything.
+    #[arg(long)]
+    insecure: bool,
+    /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of docker, containerd
+    /// and podman are trusted anyway.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Vec<PathBuf>,
+    /// Show this certificate (PEM) to servers that ask for one.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Use no stored login.
+    #[arg(long)]
+    pub(crate) anonymous: bool,
+}
+
+/// A way to registries, each with the login that is stored for it.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    transport: Transport,
+    anonymous: bool,
+}
+
+impl Connection {
+    /// Opens the way. What is dangerous about it is said.
+    pub(crate) fn open(&self) -> Remote {
+        if self.insecure {
+            output::note("warning: --insecure: certificates are not checked, and nothing that comes can be trusted");
+        }
+        Remote { transport: Transport::new(self.options()), anonymous: self.anonymous }
+    }
+
+    /// The way's options.
+    pub(crate) fn options(&self) -> Options {
+        let observer = self.trace.then(|| Arc::new(Trace::new()) as Arc<dyn Observer>);
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Options {
+            plain_http: self.plain_http,
+            insecure: self.insecure,
+            authorities: self.ca_file.clone(),
+            client_certificate: self.cert.clone().zip(self.key.clone()),
+            certificate_directories: certificate_directories(home.as_deref()),
+            observer,
+            ..Options::default()
+        }
+    }
+}
+
+impl Remote {
+    /// A session with `host`, with the login that is stored for it or for `path` there.
+    pub(crate) async fn session(&self, host: &Host, path: &str) -> Result<Session, Failure> {
+        let found = if self.anonymous { None } else { places().find(host, path).await.map_err(Error::from)? };
+        self.session_as(host, found.map_or(Credentials::Anonymous, |found| found.credentials)).await
+    }
+
+    /// A session with `host` as somebody.
+    pub(crate) async fn session_as(&self, host: &Host, credentials: Credentials) -> Result<Session, Failure> {
+        Ok(Session::begin(self.transport.clone(), host.clone(), credentials).await?)
+    }
+
+    /// The repository of an image.
+    pub(crate) async fn repository(&self, name: &ImageName) -> Result<Repository, Failure> {
+        let session = self.session(&name.host, name.repository.as_str()).await?;
+        Ok(Registry::new(session).repository(name.repository.clone()))
+    }
+}
+
+/// Where logins are stored for this user.
+pub(crate) fn places() -> Places {
+    Places::new(|name| std::env::var_os(name))
+}
+
+/// Runs a command that waits for others.
+pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let outcome = runtime.block_on(command);
+    // Whatever is still being read or written is of no use to anybody any more.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ClientKind::Login => Kind::Login,
+            ClientKind::Denied => Kind::Denied,
+            ClientKind::NotFound => Kind::NotFound,
+            ClientKind::Unreachable => Kind::Unreachable,
+            ClientKind::Content => Kind::Content,
+            ClientKind::Server | ClientKind::Local => Kind::Trouble,
+            ClientKind::Usage => Kind::Usage,
+        };
+        let mut failure = Failure::new(kind, error.to_string());
+        if let Some(source) = std::error::Error::source(&error) {
+            failure = failure.caused_by(source);
+        }
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `--trace`: the six steps, as they happen, for whoever wants to know why.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use client::{Event, Observer, Step};
+use token::{Access, Clock, Scope, SystemClock, UnverifiedToken, rfc3339, unix_seconds};
+
+use crate::when::relative;
+
+/// Writes each exchange to standard error.
+pub(crate) struct Trace {
+    /// Several exchanges may take place at once; each is written whole.
+    line: Mutex<()>,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Self { line: Mutex::new(()) }
+    }
+}
+
+impl Observer for Trace {
+    fn observe(&self, event: &Event<'_>) {
+        let text = shown(event, unix_seconds(SystemClock.now()));
+        let _guard = self.line.lock();
+        // Nobody needs a trace more than the command.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// An event in lines.
+fn shown(event: &Event<'_>, now: u64) -> String {
+    let mut text = String::new();
+    let written = match event {
+        Event::Request { step, method, url, headers, form } => writeln!(text, "{} > {method} {url}", number(*step, 0))
+            .and_then(|()| {
+                pairs(&mut text, headers, ": ")?;
+                pairs(&mut text, form, " = ")
+            }),
+        Event::Answer { step, status, headers } => {
+            writeln!(text, "{} < {status}", number(*step, 1)).and_then(|()| pairs(&mut text, headers, ": "))
+        }
+        Event::Failed(error) => writeln!(text, "  ! {error}"),
+        Event::Challenged(challenge) => writeln!(text, "    it wants {} with", challenge.scheme).and_then(|()| {
+            challenge.parameters.iter().try_for_each(|(name, value)| writeln!(text, "      {name:8} {value}"))
+        }),
+        Event::Granted { asked, token, lifetime, refresh_token } => {
+            let refresh_token = if *refresh_token { ", and a refresh token" } else { "" };
+            writeln!(text, "    a token for {} s{refresh_token}", lifetime.as_secs()).and_then(|()| match token {
+                Some(token) => granted(&mut text, asked, token, now),
+                None => writeln!(text, "      asked    {asked}\n      it is opaque: only the registry can read it"),
+            })
+        }
+        Event::Retry { after, reason } => writeln!(text, "  ~ again in {} ms: {reason}", after.as_millis()),
+        Event::Redirected { to, with_authorization } => {
+            let papers = if *with_authorization { "with" } else { "without" };
+            writeln!(text, "    redirected to {to}, {papers} authorization")
+        }
+        _ => Ok(()),
+    };
+    // Writing into a string does not fail.
+    let _ = written;
+    text
+}
+
+fn number(step: Step, which: usize) -> String {
+    let numbers = step.numbers().map(|(ask, answer)| [ask, answer][which]);
+    numbers.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+fn pairs(text: &mut String, pairs: &[(String, String)], between: &str) -> std::fmt::Result {
+    pairs.iter().try_for_each(|(name, value)| writeln!(text, "    {name}{between}{}", visible(value)))
+}
+
+/// What was asked for beside what was granted, and the claims.
+fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) -> std::fmt::Result {
+    let header = token.header();
+    let mut key = vec![header.algorithm.clone()];
+    key.extend(header.key_id.iter().map(|id| format!("kid {id}")));
+    key.extend(header.jwk.iter().map(|_| "jwk".to_owned()));
+    key.extend(header.x5c.iter().map(|chain| format!("x5c of {} certificate(s)", chain.len())));
+    let Ok(claims) = token.claims() else {
+        return writeln!(text, "      claims   {}", visible(token.claims_json()));
+    };
+    let time = |seconds: u64| match seconds {
+        0 => "not said".to_owned(),
+        seconds => format!("{} ({})", rfc3339(seconds), relative(seconds, now)),
+    };
+    let subject = if claims.subject.is_empty() { "anonymous" } else { &claims.subject };
+    let rows = [
+        ("asked", if asked.is_empty() { "nothing".to_owned() } else { asked.to_owned() }),
+        ("granted", access(&claims.access)),
+        ("missing", missing(asked, &claims.access)),
+        ("header", key.join(", ")),
+        ("iss", claims.issuer.clone()),
+        ("sub", subject.to_owned()),
+        ("aud", claims.audience.join(", ")),
+        ("iat", time(claims.issued_at)),
+        ("nbf", time(claims.not_before)),
+        ("exp", time(claims.expires_at)),
+        ("jti", claims.id.clone()),
+    ];
+    let told = rows.iter().filter(|(_, value)| !value.is_empty());
+    told.into_iter().try_for_each(|(name, value)| writeln!(text, "      {name:8} {}", visible(value)))
+}
+
+fn access(access: &[Access]) -> String {
+    let entries =
+        access.iter().map(|entry| format!("{}:{}:{}", entry.resource_type, entry.name, entry.actions.join(",")));
+    let all: Vec<String> = entries.collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(" ") }
+}
+
+/// What was asked for and not granted.
+fn missing(asked: &str, access: &[Access]) -> String {
+    let granted = |scope: &Scope| -> BTreeSet<&str> {
+        let same = |entry: &&Access| entry.resource_type == scope.resource_type && entry.name == scope.name;
+        access.iter().filter(same).flat_map(|entry| entry.actions.iter().map(String::as_str)).collect()
+    };
+    let scopes = asked.split(' ').filter_map(|scope| scope.parse::<Scope>().ok());
+    let lacking = scopes.filter_map(|scope| {
+        let granted = granted(&scope);
+        let lacks = |action: &&String| !granted.contains(action.as_str()) && !granted.contains("*");
+        let actions: Vec<String> = scope.actions.iter().filter(lacks).cloned().collect();
+        (!actions.is_empty()).then(|| format!("{}:{}:{}", scope.resource_type, scope.name, actions.join(",")))
+    });
+    lacking.collect::<Vec<_>>().join(" ")
+}
+
+/// What strangers wrote, fit for a terminal.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use data_encoding::BASE64URL_NOPAD;
+    use token::Challenge;
+
+    use super::*;
+
+    fn token(claims: &str) -> UnverifiedToken {
+        let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+        let text =
+            format!("{}.{}.{}", part(r#"{"alg":"ES256","kid":"K","x5c":["x"]}"#), part(claims), part("signature"));
+        UnverifiedToken::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_taken_apart() {
+        let claims = r#"{"iss":"Acme","sub":"ann","aud":"registry","iat":1000,"nbf":990,"exp":1900,"jti":"j",
+            "access":[{"type":"repository","name":"a","actions":["pull"]}]}"#;
+        let token = token(claims);
+        let event = Event::Granted {
+            asked: "repository:a:pull,push",
+            token: Some(&token),
+            lifetime: Duration::from_secs(900),
+            refresh_token: true,
+        };
+        let expected = "    \
+    a token for 900 s, and a refresh token
+      asked    repository:a:pull,push
+      granted  repository:a:pull
+      missing  repository:a:push
+      header   ES256, kid K, x5c of 1 certificate(s)
+      iss      Acme
+      sub      ann
+      aud      registry
+      iat      1970-01-01T00:16:40Z (10s ago)
+      nbf      1970-01-01T00:16:30Z (20s ago)
+      exp      1970-01-01T00:31:40Z (in 14m 50s)
+      jti      j
+";
+        assert_eq!(shown(&event, 1010), expected);
+    }
+
+    #[test]
+    fn a_challenge_is_taken_apart() {
+        let challenge = &Challenge::parse_all([r#"Bearer realm="https://a/t",scope="repository:a:pull""#]).unwrap()[0];
+        let expected = "    it wants Bearer with\n      realm    https://a/t\n      scope    repository:a:pull\n";
+        assert_eq!(shown(&Event::Challenged(challenge), 0), expected);
+    }
+
+    #[test]
+    fn everything_is_missing_from_nothing() {
+        assert_eq!(missing("repository:a:pull registry:catalog:*", &[]), "repository:a:pull registry:catalog:*");
+        let all = Access { resource_type: "repository".into(), name: "a".into(), actions: vec!["*".into()] };
+        assert_eq!(missing("repository:a:delete", &[all]), "");
+        assert_eq!(visible("a\u{1b}[2J"), "a\u{fffd}[2J");
+    }
+}

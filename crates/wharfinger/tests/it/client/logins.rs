@@ -1,0 +1,109 @@
+//! Logins that are shared: what we store, others use, and the other way round.
+
+use std::fs;
+
+use peers::{Image, KeyKind, crane, podman, regctl, skopeo};
+
+use super::runner::{User, code};
+use crate::e2e::world::{ADMIN, Memory, READER, World};
+
+#[test]
+fn a_login_is_tried_and_kept_where_others_look() {
+    for memory in [Memory::RefreshTokens, Memory::None] {
+        let world = World::start(KeyKind::P256, memory);
+        let image = Image::saying("shared logins");
+        let layout = format!("oci:{}", image.layout().display());
+        for registry in &world.registries {
+            let (host, user) = (registry.host_port(), User::new());
+            let wrong = user.login((ADMIN.0, "wrong"), &host);
+            assert_eq!(code(&wrong), 4, "{wrong}");
+            assert!(wrong.stderr.contains("the login of \"admin\" is refused"), "{wrong}");
+            assert_eq!(user.file(".docker/config.json"), "", "nothing is kept of a refused login");
+
+            user.login(ADMIN, &host).succeeded();
+            let kept = user.file(".docker/config.json");
+            assert_eq!(kept.contains("identitytoken"), memory == Memory::RefreshTokens, "{kept}");
+            assert!(!kept.contains(ADMIN.1), "{kept}");
+            let name = format!("{host}/team/app:1");
+            user.run(&["push", &layout, &name]).succeeded();
+            assert_eq!(user.run(&["digest", &name]).succeeded(), image.digest());
+            others_use(&user, &host, &name, image.digest());
+
+            user.run(&["logout", &host]).succeeded();
+            let denied = user.run(&["digest", &name]);
+            assert_eq!(code(&denied), 5, "{denied}");
+            assert!(denied.stderr.contains(&format!("hint: nobody is logged in: wharfinger login {host}")), "{denied}");
+        }
+    }
+}
+
+/// crane, regctl and skopeo, with the file that we wrote.
+fn others_use(user: &User, host: &str, name: &str, digest: &str) {
+    let (crane, regctl, skopeo) = (crane(), regctl(), skopeo());
+    for home in [crane.home(), regctl.home()] {
+        fs::create_dir_all(home.join(".docker")).unwrap();
+        fs::write(home.join(".docker/config.json"), user.file(".docker/config.json")).unwrap();
+    }
+    assert_eq!(crane.run(&["digest", name]).succeeded(), digest);
+    regctl.run(&["registry", "set", "--skip-check", "--tls", "disabled", host]).succeeded();
+    assert_eq!(regctl.run(&["image", "digest", name]).succeeded(), digest);
+    fs::write(skopeo.home().join("auth.json"), user.file(".docker/config.json")).unwrap();
+    let docker = format!("docker://{name}");
+    let inspected = skopeo.run(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &docker]);
+    assert_eq!(inspected.succeeded(), digest);
+}
+
+#[test]
+fn what_others_keep_is_used() {
+    let world = World::start(KeyKind::P256, Memory::RefreshTokens);
+    let host = world.registries[0].host_port();
+    let (podman, crane, ours) = (podman(), crane(), User::new());
+    let login = ["login", "--tls-verify=false", "--username", ADMIN.0, "--password-stdin", &host];
+    podman.run_with_input(&login, ADMIN.1).succeeded();
+    let auth = podman.home().join("auth.json").display().to_string();
+    let catalog = |variables: &[(&str, &str)]| ours.run_with(&["tags", &format!("{host}/team/none")], "", variables);
+    // Who may look sees that there is nothing; nobody else may look.
+    assert_eq!(code(&catalog(&[("REGISTRY_AUTH_FILE", &auth)])), 6);
+    assert_eq!(code(&catalog(&[])), 5);
+    crane.run_with_input(&["auth", "login", &host, "--username", READER.0, "--password-stdin"], READER.1).succeeded();
+    let docker = crane.home().join(".docker").display().to_string();
+    assert_eq!(code(&catalog(&[("DOCKER_CONFIG", &docker)])), 6);
+}
+
+#[test]
+fn a_credential_helper_keeps_the_secret() {
+    let world = World::start(KeyKind::P256, Memory::RefreshTokens);
+    let (host, user) = (world.registries[0].host_port(), User::new());
+    fs::create_dir_all(user.path("bin")).unwrap();
+    fs::create_dir_all(user.path(".docker")).unwrap();
+    let helper = user.path("bin/docker-credential-test");
+    fs::write(&helper, HELPER).unwrap();
+    peers::run(std::process::Command::new("chmod").arg("755").arg(&helper)).succeeded();
+    fs::write(user.path(".docker/config.json"), format!(r#"{{"credHelpers":{{"{host}":"test"}}}}"#)).unwrap();
+    let path = format!("{}:{}", user.path("bin"), std::env::var("PATH").unwrap());
+    let run = |arguments: &[&str], input: &str| user.run_with(arguments, input, &[("PATH", &path)]);
+    let login = run(&["login", "--user", ADMIN.0, "--password-stdin", &host], ADMIN.1);
+    assert!(login.succeeded().contains("is kept in docker-credential-test (named in "), "{login}");
+    assert!(!user.file(".docker/config.json").contains("auths"));
+    assert!(user.file("kept").contains(r#""Username":"<token>""#), "{}", user.file("kept"));
+    run(&["catalog", &host], "").succeeded();
+    run(&["logout", &host], "").succeeded();
+    assert_eq!(user.file("kept"), "");
+}
+
+/// Keeps one login in a file.
+const HELPER: &str = r#"#!/bin/sh
+case "$1" in
+store) cat > "$HOME/kept" ;;
+erase) rm -f "$HOME/kept" ;;
+get) test -s "$HOME/kept" && cat "$HOME/kept" || { echo "credentials not found in native keychain"; exit 1; } ;;
+esac
+"#;
+
+#[test]
+fn passwords_are_no_arguments() {
+    let refused = User::new().run(&["login", "r.example", "--user", "ann", "--password", "sesame"]);
+    assert_eq!(code(&refused), 2);
+    assert!(refused.stderr.contains("a password is not taken as an argument"), "{refused}");
+    assert!(refused.stderr.contains("--password-stdin"), "{refused}");
+}

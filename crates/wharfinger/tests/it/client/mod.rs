@@ -1,0 +1,7 @@
+//! The client's commands, as people type them: against our own token server with the real registries behind it, beside
+//! the clients whose logins and layouts they share.
+
+mod commands;
+mod doctor;
+mod logins;
+mod runner;
