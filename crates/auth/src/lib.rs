@@ -24,5 +24,5 @@ pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;
 pub use request::MAX_SCOPES;
-pub use sight::Sight;
 pub use server::{PublishedKey, ServiceSettings, Settings, TokenServer};
+pub use sight::Sight;

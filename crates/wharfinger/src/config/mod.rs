@@ -209,7 +209,9 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
 fn refuse_backends(root: &mut Section<'_>) {
     for key in ["users", "users_htpasswd", "ext_auth", "acl", "ext_authz", "refresh_tokens"] {
         if let Some(setting) = root.setting(key) {
-            setting.error("without the section token there is no token server to ask this; the registry asks registry.auth");
+            setting.error(
+                "without the section token there is no token server to ask this; the registry asks registry.auth",
+            );
         }
     }
 }

@@ -16,10 +16,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
     ("registry", &["oci", "token", "policy", "identity", "storage"]),
     ("client", &["oci", "token"]),
     ("peers", &[]),
-    (
-        "wharfinger",
-        &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry", "client"],
-    ),
+    ("wharfinger", &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry", "client"]),
 ];
 
 /// What the crates without I/O must not know: runtimes, HTTP, databases.

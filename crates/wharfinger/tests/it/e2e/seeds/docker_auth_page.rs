@@ -17,7 +17,8 @@ fn hussien_pushes_ubuntu_but_not_fedora() {
         issuer: "Auth Service".to_owned(),
         trust: Trust::Bundle(pair.certificate.clone()),
     };
-    let registry = registry2(&RegistryConfig { auth, tls: Some((pair.certificate, pair.key)), ..RegistryConfig::default() });
+    let registry =
+        registry2(&RegistryConfig { auth, tls: Some((pair.certificate, pair.key)), ..RegistryConfig::default() });
     let (docker, host) = (Docker::start(), registry.host_port());
     let image = |name: &str| format!("{host}/{name}");
     for name in ["ubuntu", "fedora", "hello-world"] {
