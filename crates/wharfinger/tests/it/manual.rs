@@ -180,7 +180,7 @@ fn explained_keys() -> BTreeSet<String> {
 fn keys_in_sources() -> BTreeSet<String> {
     let folder = crates().join("wharfinger/src/config");
     let mut keys = BTreeSet::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in [&folder, &folder.join("registry")].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             continue;

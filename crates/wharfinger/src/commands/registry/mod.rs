@@ -12,13 +12,13 @@ mod open;
 mod progress;
 mod verify;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::output;
 
 /// Collect garbage, check, adopt, export or back up what a registry stores.
 ///
@@ -54,14 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 /// Prints a report: whichever of both was asked for.
 fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
-    let report = if as_json { format!("{json:#}\n") } else { human.to_owned() };
-    match io::stdout().write_all(report.as_bytes()) {
-        // Whoever reads it may have seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::trouble("cannot write the report").caused_by(&error))
-        }
-        _ => Ok(()),
-    }
+    if as_json { output::print(&format!("{json:#}\n")) } else { output::print(human) }
 }
 
 /// `1 blob`, `2 blobs`.

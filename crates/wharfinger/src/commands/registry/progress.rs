@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use indicatif::{ProgressBar, ProgressStyle};
 use token::{Clock, SystemClock};
 
+use crate::output;
+
 /// How often a line is written where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -80,7 +82,7 @@ fn line(next: &mut SystemTime, text: impl FnOnce() -> String) {
     let now = SystemClock.now();
     if now >= *next {
         *next = now + PAUSE;
-        eprintln!("{}", text());
+        output::note(text());
     }
 }
 

@@ -11,6 +11,7 @@ use storage::{Finding, Health};
 use super::progress::Progress;
 use super::{open, print, size};
 use crate::failure::Failure;
+use crate::output;
 
 /// Read every blob and every manifest and compare it with its digest.
 ///
@@ -48,7 +49,7 @@ impl Arguments {
     }
 
     async fn look(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
-        let mut seen = Seen::default();
+        let (mut seen, mut written) = (Seen::default(), Ok(()));
         let mut progress = Progress::new("checking");
         let report = |finding: Finding| {
             seen.checked += 1;
@@ -57,15 +58,15 @@ impl Arguments {
             if finding.health != Health::Sound {
                 if !self.json {
                     // At once: whoever reads terabytes wants to know before the end.
-                    progress.aside(|| println!("{}", line(&finding)));
+                    progress.aside(|| written = output::print(&format!("{}\n", line(&finding))));
                 }
                 seen.damaged.push(finding);
             }
-            ControlFlow::Continue(())
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let looked = storage.verify(report).await;
         looked.map_err(|error| Failure::trouble("the check did not end").caused_by(&error))?;
-        Ok(seen)
+        written.map(|()| seen)
     }
 }
 

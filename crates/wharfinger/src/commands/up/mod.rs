@@ -20,6 +20,7 @@ use clap::Args;
 use self::layout::Layout;
 use self::reach::Reach;
 use crate::failure::Failure;
+use crate::output;
 use crate::serve::{self, LogOverrides};
 
 /// Start a private registry, and make what is missing for it first: configuration, keys, an administrator.
@@ -54,7 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let greeting = if layout.configuration().exists() {
         if arguments.listen.is_some() || !arguments.host.is_empty() || !arguments.ip.is_empty() {
             let file = layout.configuration();
-            eprintln!("note: {} is there and counts; --listen, --host and --ip do not", file.display());
+            output::note(format_args!(
+                "note: {} is there and counts; --listen, --host and --ip do not",
+                file.display()
+            ));
         }
         greeting::again(&layout)
     } else {
@@ -62,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let made = make::make(&layout, &asked)?;
         greeting::first(&layout, &asked, &made)
     };
-    print!("{greeting}");
+    output::print(&greeting)?;
     serve::run(&layout.configuration(), LogOverrides::default())
 }
 
