@@ -97,7 +97,7 @@ impl Session {
         let mut fresh = None;
         for _ in 0..2 {
             let answer = self.transport.fetch(&call).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED || answer.url.host() != self.base.host() {
+            if answer.status() != StatusCode::UNAUTHORIZED || host(&answer.url) != host(&self.base) {
                 return self.settled(answer).await;
             }
             let wanted = challenge_scopes(&answer)?.and(scopes);

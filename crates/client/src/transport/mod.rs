@@ -161,6 +161,11 @@ impl Transport {
             };
             let next = self.redirected(&call, &to)?;
             if origin(&next) != origin(&call.url) {
+                // A form may hold a password, and nobody knows the other host.
+                if call.body.is_some() {
+                    let (from, why) = (Box::new(call.url.clone()), "another host, which must not see what was sent");
+                    return Err(Error::Redirect { step: call.step, from, to, why });
+                }
                 call.headers.remove(AUTHORIZATION);
                 call.step = Step::Elsewhere;
             }

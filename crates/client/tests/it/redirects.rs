@@ -71,3 +71,27 @@ async fn loops_and_nonsense_end() {
     let error = fetch(&silent.repository("a", Credentials::Anonymous).await, &blob(b"x")).await.unwrap_err();
     assert!(error.to_string().contains("does not say where to"), "{error}");
 }
+
+#[tokio::test]
+async fn a_refresh_token_goes_to_no_other_host() {
+    let thief = Stub::start(|_| Reply::json(200, r#"{"token":"t"}"#));
+    let to = format!("http://{}/token", thief.host());
+    let stub = Stub::start(move |request| match request.path.as_str() {
+        "/token" => Reply::new(307).header("Location", &to),
+        _ => Reply::new(401).header("WWW-Authenticate", "Bearer realm=\"http://@self@/token\""),
+    });
+    let login = Credentials::RefreshToken { user: None, token: "secret".into() };
+    let error = fetch(&stub.repository("a", login).await, &blob(b"x")).await.unwrap_err();
+    assert!(error.to_string().contains("another host, which must not see what was sent"), "{error}");
+    assert!(thief.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_challenge_of_another_host_is_not_answered() {
+    let thief = Stub::start(|_| Reply::new(401).header("WWW-Authenticate", "Basic realm=x"));
+    let to = format!("http://{}/x", thief.host());
+    let stub = Stub::start(move |_| Reply::new(307).header("Location", &to));
+    let repository = stub.repository("a", password("ann", "sesame")).await;
+    assert!(fetch(&repository, &blob(b"x")).await.is_err());
+    assert!(thief.seen().iter().all(|request| request.header("authorization").is_none()));
+}
