@@ -1,4 +1,8 @@
 //! `wharfinger`: a private container registry with token authentication, in one program.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of a command's arguments are its help, where HOST[:PORT] is no link"
+)]
 
 mod cli;
 mod commands;
