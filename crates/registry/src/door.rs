@@ -212,6 +212,7 @@ impl Door {
         if A::DELETES && !self.delete {
             return Err(Refusal::DeletesOff);
         }
+        self.storage.catch_up(&repository).await?;
         let pushes = !self.read_only && bearer.may(repository.as_str(), "push");
         Ok(Authorized { storage: &self.storage, repository, bearer, pushes, action: PhantomData })
     }

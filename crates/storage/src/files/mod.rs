@@ -110,6 +110,11 @@ impl Files {
         Ok(Self { root, roots, buffers: Arc::default(), _lock: lock })
     }
 
+    /// Where it lies.
+    pub(crate) fn place(&self) -> &Path {
+        &self.root
+    }
+
     fn root(&self, store: StoreId) -> Option<Root> {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).get(&store).cloned()
     }

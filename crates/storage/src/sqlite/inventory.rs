@@ -103,7 +103,7 @@ fn make_whole(copy: &mut Connection) -> Result<Vec<(Blob, String)>, Error> {
     let transaction = copy.transaction()?;
     transaction.execute_batch(
         "DELETE FROM uploads; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
-         DELETE FROM stores; UPDATE blobs SET state = 1;",
+         DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
     )?;
     let blobs = {
         let mut list = transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;

@@ -7,6 +7,7 @@ mod client;
 mod deploy;
 mod e2e;
 mod explain;
+mod first_start;
 mod hash;
 mod inspect_matrix;
 mod layers;

@@ -132,7 +132,7 @@ async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
     digest
 }
 
-fn push(image: &Image, registry: &str, name: &str) {
+pub(crate) fn push(image: &Image, registry: &str, name: &str) {
     let from = format!("oci-archive:{}", image.archive().display());
     let to = format!("docker://{registry}/{name}");
     skopeo().run(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &to]).succeeded();
@@ -140,7 +140,7 @@ fn push(image: &Image, registry: &str, name: &str) {
 
 /// Whether `name` can be pulled whole, and is `image`.
 #[track_caller]
-fn pulls(registry: &str, name: &str, image: &Image) {
+pub(crate) fn pulls(registry: &str, name: &str, image: &Image) {
     let from = format!("docker://{registry}/{name}");
     let to = tempfile::tempdir().unwrap();
     let to = format!("dir:{}", to.path().display());
