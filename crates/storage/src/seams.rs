@@ -104,6 +104,10 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// Fails with [`Error::UploadUnknown`].
     fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
 
+    /// As [`find`](Self::find), for somebody who goes on with it: it does not expire for most of the time that an upload
+    /// may go without a move.
+    fn lease<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
+
     /// Remembers that `received` bytes are safe on the disk.
     ///
     /// Fails with [`Error::UploadUnknown`].
@@ -130,6 +134,9 @@ pub trait Uploads: fmt::Debug + Send + Sync {
 
     /// At most `limit` uploads that have not moved for as long as an upload may.
     fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>>;
+
+    /// Forgets an upload that has not moved for as long as an upload may. False where it has, or is unknown.
+    fn expire(&self, id: UploadId) -> Answer<'_, bool>;
 
     /// All uploads, by id: whose temporary files are to be kept.
     fn all(&self) -> Answer<'_, Vec<UploadId>>;

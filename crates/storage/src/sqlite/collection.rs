@@ -36,7 +36,7 @@ const UNUSED_LINKS: &str = "SELECT l.blob FROM links l JOIN blobs b ON b.generat
 impl Collection for Sqlite {
     fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage> {
         let cutoffs = self.cutoffs(sweep);
-        let expired_before = self.now().saturating_sub(seconds(self.shared.terms.upload_expiry));
+        let expired_before = self.upload_expiry();
         Box::pin(self.read(move |connection| plan(connection, cutoffs, expired_before)))
     }
 

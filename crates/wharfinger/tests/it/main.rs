@@ -8,6 +8,7 @@ mod deploy;
 mod e2e;
 mod explain;
 mod first_start;
+mod gc_beside;
 mod hash;
 mod inspect_matrix;
 mod layers;
