@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use oci::{Algorithm, Digest, media_type};
+use oci::Digest;
 use peers::{Image, http, program};
-use storage::hash;
-use tempfile::TempDir;
 
+use crate::layout::{Layout, image};
 use crate::registry_2::Running;
 use crate::registry_commands::{pulls, push};
 
@@ -62,52 +61,23 @@ fn what_another_registry_has_left_pulls_at_once() {
     }
 }
 
-/// A data directory with many small repositories, as another registry writes them.
+/// A data directory with many small repositories.
 struct Many {
-    data: TempDir,
+    data: Layout,
     digests: Vec<(Digest, Digest)>,
 }
 
 impl Many {
     fn new(repositories: usize) -> Self {
-        // Files by the ten thousand, which are gone again soon: in memory where that can be.
-        let memory = Path::new("/dev/shm");
-        let data = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let mut many = Self { data, digests: Vec::new() };
+        let mut many = Self { data: Layout::in_memory(), digests: Vec::new() };
         (0..repositories).for_each(|number| many.add(number));
         many
     }
 
-    fn write(&self, path: &str, content: &[u8]) {
-        let path = self.data.path().join("docker/registry/v2").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn content(&self, content: &[u8]) -> Digest {
-        let digest = hash::digest(Algorithm::Sha256, content);
-        let hash = digest.encoded();
-        self.write(&format!("blobs/sha256/{}/{hash}/data", &hash[..2]), content);
-        digest
-    }
-
-    fn link(&self, repository: &str, place: &str, digest: &Digest) {
-        self.write(&format!("repositories/{repository}/{place}/link"), digest.to_string().as_bytes());
-    }
-
     fn add(&mut self, number: usize) {
         let (repository, config) = (format!("team/r{number}"), format!("{{\"number\":{number}}}"));
-        let blob = self.content(config.as_bytes());
-        self.link(&repository, &format!("_layers/sha256/{}", blob.encoded()), &blob);
-        let (media_type, size) = (media_type::OCI_MANIFEST, config.len());
-        let manifest = self.content(
-            format!(
-                r#"{{"schemaVersion":2,"mediaType":"{media_type}","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{blob}","size":{size}}},"layers":[]}}"#
-            )
-            .as_bytes(),
-        );
-        self.link(&repository, &format!("_manifests/revisions/sha256/{}", manifest.encoded()), &manifest);
-        self.link(&repository, "_manifests/tags/latest/current", &manifest);
+        let blob = self.data.layer(&repository, config.as_bytes());
+        let manifest = self.data.manifest(&repository, image(&blob, config.len()).as_bytes(), "latest");
         self.digests.push((manifest, blob));
     }
 

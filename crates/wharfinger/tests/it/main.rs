@@ -1,6 +1,7 @@
 //! The program as its users run it: the built binary, and real registries, engines and clients around it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
 
+mod adopt;
 mod bad_input;
 mod bounds;
 mod client;
@@ -12,6 +13,7 @@ mod gc_beside;
 mod hash;
 mod inspect_matrix;
 mod layers;
+mod layout;
 mod lifetime;
 mod manual;
 mod programs;
