@@ -15,6 +15,7 @@ mod first_start;
 mod interleavings;
 mod kill;
 mod manifests;
+mod memory;
 mod old;
 mod pages;
 mod properties;
