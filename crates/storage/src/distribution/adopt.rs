@@ -16,11 +16,13 @@ const AT_ONCE: usize = 8;
 /// The place of a data directory that lies in the very folder of our own content. It moves with that folder.
 const HERE: &str = ".";
 
-/// How a data directory is to be adopted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Adoption {
-    /// Whether every blob is read and compared with its digest. Manifests always are.
-    pub check: bool,
+/// What is compared with its digest while it is adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Manifests, which are read in any case.
+    Manifests,
+    /// Every blob, too.
+    Everything,
 }
 
 /// What was adopted.
@@ -84,10 +86,10 @@ impl Storage {
     pub async fn adopt(
         &self,
         path: &Path,
-        how: Adoption,
+        check: Check,
         report: impl FnMut(&Report) + Send,
     ) -> Result<Report, AdoptError> {
-        let reading = self.begin_adoption(path, how).await?;
+        let reading = self.begin_adoption(path, check).await?;
         self.read_through(&reading, report).await
     }
 
@@ -107,7 +109,7 @@ impl Storage {
             Stage::Unknown if self.has_images().await? => return Ok(Discovery::Stranger),
             Stage::Unknown | Stage::Reading => {}
         }
-        self.begin_adoption(&root, Adoption::default()).await.map(Discovery::Unread)
+        self.begin_adoption(&root, Check::Manifests).await.map(Discovery::Unread)
     }
 
     /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From now on
@@ -117,12 +119,12 @@ impl Storage {
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn begin_adoption(&self, path: &Path, how: Adoption) -> Result<Arc<Reading>, AdoptError> {
+    pub async fn begin_adoption(&self, path: &Path, check: Check) -> Result<Arc<Reading>, AdoptError> {
         let root = open(path)?;
         let rows = &self.shared.parts.adoption;
         let (store, done) = rows.begin(self.place(&root)?).await?;
         self.shared.parts.store.add(store, &root)?;
-        let reading = Arc::new(Reading::new(Arc::clone(rows), store, root, how.check, done));
+        let reading = Arc::new(Reading::new(Arc::clone(rows), store, root, check, done));
         let mut readings = self.shared.readings();
         readings.retain(|other| other.store != store);
         readings.push(Arc::clone(&reading));

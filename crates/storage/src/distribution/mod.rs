@@ -21,7 +21,7 @@ use oci::{Digest, RepositoryName, Tag};
 
 use crate::NewManifest;
 
-pub use adopt::{AdoptError, Adoption, Discovery, Report};
+pub use adopt::{AdoptError, Check, Discovery, Report};
 pub use export::{ExportError, Exported};
 pub use reading::Reading;
 

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use oci::{Algorithm, Digest, ManifestError, RepositoryName, Tag, media_type};
 use serde_json::Value;
 
-use super::{Adopted, AdoptedBlob, BASE, Problem, ProblemKind, blob_key};
-use crate::hash::Hasher;
-use crate::{NewManifest, RefusedManifest};
+use super::{Adopted, AdoptedBlob, BASE, Check, Problem, ProblemKind, blob_key};
+use crate::{NewManifest, RefusedManifest, hash};
 
 /// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
 const LARGEST: u64 = 16 << 20;
@@ -24,13 +23,12 @@ const PARTS: [&str; 2] = ["_layers", "_manifests"];
 /// A data directory, and what was wrong in it so far.
 pub(super) struct Reader<'a> {
     root: &'a Path,
-    /// Whether every blob is read and compared with its digest.
-    check: bool,
+    check: Check,
     pub(super) problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(root: &'a Path, check: bool) -> Self {
+    pub(super) fn new(root: &'a Path, check: Check) -> Self {
         Self { root, check, problems: Vec::new() }
     }
 
@@ -131,9 +129,9 @@ impl<'a> Reader<'a> {
     fn blob(&mut self, digest: &Digest) -> Option<AdoptedBlob> {
         let key = blob_key(digest);
         let path = self.root.join(&key);
-        let looked = File::open(&path).and_then(|file| {
-            let size = file.metadata()?.len();
-            Ok((size, if self.check { hash(file, digest.algorithm())? } else { *digest }))
+        let looked = File::open(&path).and_then(|file| match self.check {
+            Check::Manifests => Ok((file.metadata()?.len(), *digest)),
+            Check::Everything => hash::read(digest.algorithm(), file),
         });
         match looked {
             Ok((size, computed)) if computed == *digest => return Some(AdoptedBlob { digest: *digest, size, key }),
@@ -230,13 +228,4 @@ fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than anything of its kind"));
     }
     Ok(bytes)
-}
-
-fn hash(mut file: File, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; 1 << 18];
-    while let read @ 1.. = file.read(&mut buffer)? {
-        hasher.update(&buffer[..read]);
-    }
-    Ok(hasher.finish())
 }

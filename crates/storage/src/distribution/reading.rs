@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::read::Reader;
-use super::{AdoptError, Adopted, Problem, Report};
+use super::{AdoptError, Adopted, Check, Problem, Report};
 use crate::{Adoption, Error, StoreId};
 
 /// Rows in one transaction.
@@ -21,8 +21,7 @@ const ROWS: usize = 500;
 pub struct Reading {
     pub(super) store: StoreId,
     root: PathBuf,
-    /// Whether every blob is read and compared with its digest.
-    check: bool,
+    check: Check,
     rows: Arc<dyn Adoption>,
     /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile waits.
     repositories: Mutex<HashMap<RepositoryName, Arc<OnceCell<()>>>>,
@@ -35,7 +34,7 @@ impl Reading {
         rows: Arc<dyn Adoption>,
         store: StoreId,
         root: PathBuf,
-        check: bool,
+        check: Check,
         done: Vec<RepositoryName>,
     ) -> Self {
         let done = done.into_iter().map(|name| (name, Arc::new(OnceCell::new_with(Some(())))));
@@ -47,7 +46,7 @@ impl Reading {
     pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
         let reading = Arc::clone(self);
         let task = spawn_blocking(move || {
-            let mut reader = Reader::new(&reading.root, false);
+            let mut reader = Reader::new(&reading.root, Check::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::ended, Ok)?;
@@ -70,7 +69,7 @@ impl Reading {
 
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
         let (reading, name) = (Arc::clone(self), name.clone());
-        let task = spawn_blocking(move || Reader::new(&reading.root, false).has(&name));
+        let task = spawn_blocking(move || Reader::new(&reading.root, Check::Manifests).has(&name));
         task.await
             .map_or_else(Error::ended, Ok)?
             .map_err(Error::io("look for a repository in an adopted data directory"))

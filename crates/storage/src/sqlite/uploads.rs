@@ -74,6 +74,7 @@ impl Uploads for Sqlite {
 
     fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>> {
         Box::pin(self.read(|connection| {
+            // The second condition is the partial index's, word for word.
             let mut list = connection.prepare_cached(&format!(
                 "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
             ))?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use storage::distribution::{AdoptError, Adoption, Problem, ProblemKind};
+use storage::distribution::{AdoptError, Check, Problem, ProblemKind};
 use storage::{Error, Settings, Stage, Storage};
 
 use super::old::{BASE, Old, data};
@@ -23,7 +23,7 @@ async fn images_are_adopted_where_they_lie() {
     let silent = old.raw_manifest("other", silent, &["x"]);
     let before = old.everything();
 
-    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = world.storage.adopt(old.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!((report.repositories, report.of, report.manifests, report.tags, report.blobs), (2, 2, 4, 4, 3));
     assert_eq!(report.problems, []);
     for (repository, reference, digest) in [
@@ -75,7 +75,7 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
         old.path().join(BASE).join(format!("repositories/a/_manifests/revisions/sha256/{}", "0".repeat(64))),
     )
     .unwrap();
-    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = world.storage.adopt(old.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!((report.manifests, report.tags, report.blobs), (1, 1, 1));
     assert!(world.has_manifest("a", "good").await && world.has_manifest("a", &good.to_string()).await);
     let kinds: Vec<_> = report.problems.iter().map(|Problem { kind, .. }| kind).collect();
@@ -101,10 +101,10 @@ async fn adopted_again_what_was_pushed_since_stays() {
     }
     let first = old.manifest("a", &image(&[b"layer"], None), &["x", "y"]);
     for _ in 0..2 {
-        world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+        world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     }
     let second = world.image("a", "newer", &["x"]).await;
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     for (tag, digest) in [("x", second), ("y", first)] {
         let found = world.storage.manifests().find(&name("a"), &tag.parse().unwrap()).await.unwrap();
         assert_eq!(found.digest, digest);
@@ -125,10 +125,10 @@ async fn a_command_adopts_beside_the_server() {
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
     assert!(!world.has_manifest("a", "x").await);
-    world.beside().await.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.beside().await.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     assert!(world.has_manifest("a", "x").await);
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
-    let error = world.storage.adopt(world.directory.path(), Adoption::default(), |_| {}).await.unwrap_err();
+    let error = world.storage.adopt(world.directory.path(), Check::Manifests, |_| {}).await.unwrap_err();
     assert!(matches!(error, AdoptError::NoDataDirectory(_)));
     assert_eq!(world.storage.finish_adoption(Old::new().path()).await.unwrap(), Stage::Unknown);
 }
@@ -137,7 +137,7 @@ async fn a_command_adopts_beside_the_server() {
 async fn interrupted(storage: &Storage, old: &Old) {
     let (storage, path) = (storage.clone(), old.path().to_owned());
     let task = tokio::spawn(async move {
-        storage.adopt(&path, Adoption::default(), |report| assert!(report.repositories < 2, "interrupted")).await
+        storage.adopt(&path, Check::Manifests, |report| assert!(report.repositories < 2, "interrupted")).await
     });
     assert!(task.await.unwrap_err().is_panic());
 }
@@ -150,7 +150,7 @@ async fn an_interrupted_adoption_goes_on() {
     }
     interrupted(&world.storage, &old).await;
     let world = world.restarted().await;
-    let report = world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    let report = world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     assert_eq!((report.repositories, report.of), (40, 40));
     assert!((20..39).contains(&report.manifests), "the first ones were not read again: {}", report.manifests);
     for number in 0..40 {
@@ -165,16 +165,16 @@ async fn only_what_has_come_to_its_end_can_be_final() {
         old.manifest(repository, &index(&[]), &["x"]);
     }
     let finish = async || world.storage.finish_adoption(old.path()).await.unwrap();
-    world.storage.begin_adoption(old.path(), Adoption::default()).await.unwrap();
+    world.storage.begin_adoption(old.path(), Check::Manifests).await.unwrap();
     assert_eq!(finish().await, Stage::Reading, "not even the first was read");
     interrupted(&world.storage, &old).await;
     assert_eq!(finish().await, Stage::Reading);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     assert_eq!(finish().await, Stage::Final);
     // Once more, and it is not at its end again, nor final.
     interrupted(&world.storage, &old).await;
     assert_eq!(finish().await, Stage::Reading);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     assert_eq!(finish().await, Stage::Final);
 }
 
@@ -185,7 +185,7 @@ async fn there_and_back_again() {
         old.layer("a", layer);
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     world.image("b/c", "pushed to us", &["y", "z"]).await;
     let target = tempfile::tempdir_in(world.directory.path()).unwrap();
     for _ in 0..2 {
@@ -200,7 +200,7 @@ async fn there_and_back_again() {
     let database = open_database(elsewhere.path());
     let root = elsewhere.path().join("data");
     let storage = Storage::open(database, root, Settings::default(), world.clock()).await.unwrap();
-    let report = storage.adopt(target.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = storage.adopt(target.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!(report.problems, []);
     for (repository, tag, layer) in [("a", "x", "layer"), ("b/c", "y", "pushed to us"), ("b/c", "z", "pushed to us")] {
         let found = storage.manifests().find(&name(repository), &tag.parse().unwrap()).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_backup_has_what_was_adopted() {
     let (world, old, backup) = (World::new().await, Old::new(), tempfile::tempdir().unwrap());
     old.layer("a", b"layer");
     old.manifest("a", &index(&[]), &["x"]);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
     world.storage.backup(&database, &root, [1; 16], |_, _| {}).await.unwrap();
     drop(old);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use storage::collection::Sweep;
-use storage::distribution::{Adoption, Discovery, Reading};
+use storage::distribution::{Check, Discovery, Reading};
 use storage::{BackupError, Error, Settings, Stage, Storage};
 
 use super::old::Old;
@@ -144,7 +144,7 @@ async fn a_blob_that_was_condemned_is_brought_back() {
     world.pass(GRACE * 2);
     let waiting = Sweep { wait: Duration::from_secs(600), ..SWEEP };
     assert_eq!(world.storage.collect(waiting).await.unwrap().condemned, 1);
-    world.storage.adopt(&world.root(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(&world.root(), Check::Manifests, |_| {}).await.unwrap();
     world.pass(Duration::from_secs(601));
     world.storage.collect(waiting).await.unwrap();
     assert_eq!(world.storage.blobs().find(&name("a"), &own.digest).await.unwrap(), own);
@@ -155,7 +155,7 @@ async fn a_blob_that_was_condemned_is_brought_back() {
 async fn the_folder_can_be_moved() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
-    world.storage.adopt(&world.root(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(&world.root(), Check::Manifests, |_| {}).await.unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("moved");
     let (directory, clock) = (world.directory.clone(), world.clock());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 use storage::Stage;
-use storage::distribution::{AdoptError, Adoption, Report};
+use storage::distribution::{AdoptError, Check, Report};
 
 use super::progress::Progress;
 use super::{count, open, print};
@@ -47,8 +47,8 @@ impl Arguments {
         let report = {
             let mut progress = Progress::new("adopting");
             let told = |report: &Report| progress.of(report.repositories as u64, report.of as u64, "repositories");
-            let how = Adoption { check: self.check_digests };
-            let adopted = opened.storage.adopt(&self.directory, how, told).await;
+            let check = if self.check_digests { Check::Everything } else { Check::Manifests };
+            let adopted = opened.storage.adopt(&self.directory, check, told).await;
             adopted.map_err(|error| failure(&error))?
         };
         print(self.json, &self.json_of(&report), &self.human(&report))?;
