@@ -248,7 +248,7 @@ pub trait Adoption: fmt::Debug + Send + Sync {
     fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)>;
 
     /// Takes in a part of a repository; the last part makes it one that was read. What is there already stays as it is,
-    /// tags included.
+    /// tags included. Of a repository that was read, nothing is taken in.
     fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()>;
 
     /// Every repository was read.

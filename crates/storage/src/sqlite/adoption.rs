@@ -81,7 +81,20 @@ fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a repository was read. Somebody else may be reading the same directory, and what was changed in a repository
+/// since it was read stays changed.
+fn is_read(connection: &Connection, store: StoreId, repository: &RepositoryName) -> Result<bool, Error> {
+    let mut find = connection.prepare_cached(
+        "SELECT 1 FROM stores s WHERE id = ?1 AND (complete = 1
+         OR EXISTS (SELECT 1 FROM adopted_repositories a WHERE a.store = s.id AND a.name = ?2))",
+    )?;
+    Ok(find.exists((store.0, repository.as_str()))?)
+}
+
 fn adopt(connection: &Connection, store: StoreId, part: &Adopted, now: i64) -> Result<(), Error> {
+    if is_read(connection, store, &part.repository)? {
+        return Ok(());
+    }
     let repository = make_repository(connection, &part.repository)?;
     for blob in &part.blobs {
         let generation = match current(connection, Packed(blob.digest))? {

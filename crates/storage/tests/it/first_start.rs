@@ -44,10 +44,10 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     let page = storage::Page { after: None, limit: 9 };
     assert_eq!(world.storage.manifests().tags(&name("b/c"), page).await.unwrap().entries, ["x", "y"]);
     assert!(!world.has_manifest("d", "x").await);
-    for unknown in ["b", "never", "a/_manifests-not", "b/c/d"] {
-        world.storage.catch_up(&name(unknown.trim_end_matches("/_manifests-not"))).await.unwrap();
+    for unknown in ["b", "never", "b/c/d"] {
+        world.storage.catch_up(&name(unknown)).await.unwrap();
+        assert!(!world.has_manifest(unknown, "x").await);
     }
-    assert!(!world.has_manifest("b", "x").await);
 
     let report = world.storage.read_through(&reading, |_| {}).await.unwrap();
     assert_eq!((report.repositories, report.of, report.manifests, report.tags), (3, 3, 3, 6));
@@ -75,6 +75,23 @@ async fn what_changes_meanwhile_stays_changed() {
     let found = world.storage.manifests().find(&name("b"), &"x".parse().unwrap()).await.unwrap();
     assert_eq!(found.digest, moved);
     assert!(!world.has_manifest("c", &digest()).await);
+}
+
+/// A command reads the same directory: neither takes a change back that was made after the other had read.
+#[tokio::test]
+async fn two_who_read_the_same_do_it_once() {
+    let old = with_images(&["a", "b", "c"]);
+    let world = world_in(&old).await;
+    let (ours, command) = (unread(&world).await, world.beside().await);
+    let theirs = command.begin_adoption(&world.root(), Check::Manifests).await.unwrap();
+    world.storage.catch_up(&name("a")).await.unwrap();
+    world.storage.manifests().untag(&name("a"), &"x".parse().unwrap()).await.unwrap();
+    command.read_through(&theirs, |_| {}).await.unwrap();
+    assert!(!world.has_manifest("a", "x").await && world.has_manifest("b", "x").await);
+    world.storage.manifests().untag(&name("b"), &"x".parse().unwrap()).await.unwrap();
+    world.storage.read_through(&ours, |_| {}).await.unwrap();
+    assert!(!world.has_manifest("a", "x").await && !world.has_manifest("b", "x").await);
+    assert_eq!(world.storage.finish_adoption(&world.root()).await.unwrap(), Stage::Final);
 }
 
 #[tokio::test]
