@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use database::Database;
 use oci::RepositoryName;
 
+use crate::passing::Passing;
 use crate::upload::{Running, Upload};
 use crate::{
     Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload, OpenError, Source,
@@ -25,7 +26,7 @@ const REMEMBERED: usize = 4096;
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Uploads that one client may have open.
+    /// Uploads that one client may have open, blobs that it sends in one go included.
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
     pub blob: Option<u64>,
@@ -97,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Uploads that this process has seen, each locked by whoever writes to it.
     running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
+    /// Blobs on their way in one go.
+    passing: Passing,
 }
 
 impl Storage {
@@ -139,7 +142,7 @@ impl Storage {
     /// Storage that stands on `parts`.
     #[must_use]
     pub fn new(parts: Parts, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { parts, limits, running: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { parts, limits, running: Mutex::default(), passing: Passing::default() }) }
     }
 
     /// Repositories, manifests and tags.
@@ -197,7 +200,12 @@ impl Storage {
     /// [`Error::TooManyUploads`].
     pub async fn begin(&self, upload: NewUpload) -> Result<(), Error> {
         let (id, known) = (upload.id, Running::begun(&upload));
-        self.shared.parts.uploads.begin(upload, self.shared.limits.uploads_per_client).await?;
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
+        self.shared.parts.uploads.begin(upload, room).await.map_err(|error| match error {
+            Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
+            other => other,
+        })?;
         self.shared.remember(id, known);
         Ok(())
     }
@@ -220,10 +228,16 @@ impl Storage {
     }
 
     /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`] keeps what is
-    /// written. `upload.client` is not counted.
-    #[must_use]
-    pub fn put(&self, upload: NewUpload) -> Upload {
-        Upload::single(Arc::clone(&self.shared), upload)
+    /// written.
+    ///
+    /// # Errors
+    /// [`Error::TooManyUploads`].
+    pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.parts.uploads.open(&upload.client).await?);
+        let place = self.shared.passing.enter(upload.client.clone(), room);
+        let place = place.ok_or(Error::TooManyUploads { limit })?;
+        Ok(Upload::single(Arc::clone(&self.shared), upload, place))
     }
 
     /// Ends an upload and forgets what was received.
