@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use registry::Peer;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use super::body::Sent;
 use super::listen::Stream;
 use super::live::Live;
 use super::patience::Patience;
+use super::streams::{Handover, Streams};
 
 /// How long a connection that is told to end may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ type AnyBody = Either<Full<Bytes>, registry::Body>;
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
-    let stream = Patience::new(stream, live.limits.request_timeout);
+    let stream = Patience::new(stream, live.limits.idle_timeout);
     let other_end = Peer { address: peer, tls: live.tls.is_some() };
     let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), other_end).await };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
@@ -98,11 +99,11 @@ where
             let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
                 let answer = respond(&live, serves, &peer, request).await;
-                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, busy)))
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, Handover::current(), busy)))
             }
         })
     };
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams { limit: limits.idle_timeout });
     // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
     builder.http1().max_buf_size(limits.header);
