@@ -14,6 +14,7 @@ mod layers;
 mod lifetime;
 mod manual;
 mod programs;
+mod public_url;
 mod registry_2;
 mod registry_commands;
 mod registry_wire;

@@ -1,5 +1,7 @@
-//! Large transfers over real connections: HTTP/1.1 and HTTP/2, clients that stop in the middle, and the end of the server.
+//! Large transfers over real connections: HTTP/1.1 and HTTP/2, clients that stop in the middle, disks that take no more, and
+//! the end of the server.
 
+mod disks;
 mod ending;
 mod http2;
 mod stalls;
@@ -28,9 +30,16 @@ impl Open {
 
     /// With the cargo that lies in `folder`.
     fn again(folder: TempDir, settings: &str) -> Self {
-        let root = folder.path().display();
+        let root = folder.path().to_owned();
+        Self::at(&root, folder, settings)
+    }
+
+    /// With its cargo under `root`.
+    fn at(root: &Path, folder: TempDir, settings: &str) -> Self {
+        let (root, database) = (root.display(), folder.path().join("w.db"));
         let config = format!(
-            "server: {{addr: \"@addr@\"{settings}}}\nregistry:\n  auth: {{none: true}}\n  storage: {{filesystem: {{root: \"{root}\"}}}}\n"
+            "server: {{addr: \"@addr@\"{settings}}}\nregistry:\n  auth: {{none: true}}\n  storage: {{filesystem: {{root: \"{root}\"}}}}\ndatabase: {{url: \"sqlite://{}\"}}\n",
+            database.display()
         );
         Self { server: Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config), folder }
     }
@@ -55,7 +64,11 @@ impl Open {
         let answer = self.ask("GET", upload, &[]);
         assert_eq!(answer.status, 204, "{}", answer.body);
         let (_, last) = answer.header("range").unwrap().split_once('-').unwrap();
-        last.parse::<usize>().unwrap() + 1
+        // Nothing and one byte read alike.
+        match last.parse::<usize>().unwrap() {
+            0 => 0,
+            last => last + 1,
+        }
     }
 
     /// Ends an upload with what is left of `content`.
