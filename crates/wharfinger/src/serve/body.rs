@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Response};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, SizeHint};
 
@@ -13,11 +15,14 @@ use super::streams::Handover;
 /// The most that is handed to an HTTP/2 stream at once, in bytes: by pieces of this size it shows whether the client reads.
 const PIECE: usize = 64 << 10;
 
+/// Either server's answer.
+pub(super) type AnyBody = Either<Full<Bytes>, registry::Body>;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body that keeps `K` until it is sent, or nobody waits for it any more.
 pub(super) struct Sent<K> {
-    body: Either<Full<Bytes>, registry::Body>,
+    body: AnyBody,
     /// Where a stream of HTTP/2 is told how it moves.
     handover: Option<Arc<Handover>>,
     /// What of the last frame is still to be handed out.
@@ -26,7 +31,7 @@ pub(super) struct Sent<K> {
 }
 
 impl<K> Sent<K> {
-    pub(super) fn new(body: Either<Full<Bytes>, registry::Body>, handover: Option<Arc<Handover>>, kept: K) -> Self {
+    pub(super) fn new(body: AnyBody, handover: Option<Arc<Handover>>, kept: K) -> Self {
         Self { body, handover, rest: Bytes::new(), _kept: kept }
     }
 }
@@ -73,4 +78,14 @@ impl<K: Unpin> Body for Sent<K> {
         let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
         hint.exact().map_or(hint, |left| SizeHint::with_exact(left + rest))
     }
+}
+
+/// The answer to `HEAD`: what `GET` would say, without its body (RFC 9110 §9.3.2). hyper leaves it out over HTTP/1.1, but not
+/// over HTTP/2, where it is a protocol error.
+pub(super) fn without_body(answer: Response<AnyBody>) -> Response<AnyBody> {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, Either::Left(Full::default()))
 }

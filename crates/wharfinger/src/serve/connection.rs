@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::Sent;
+use super::body::{AnyBody, Sent, without_body};
 use super::listen::Stream;
 use super::live::Live;
 use super::patience::Patience;
@@ -46,8 +45,6 @@ pub(super) enum Serves {
     TokenServer,
     Registry,
 }
-
-type AnyBody = Either<Full<Bytes>, registry::Body>;
 
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
@@ -98,7 +95,9 @@ where
         service_fn(move |request: Request<Incoming>| {
             let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
+                let is_head = request.method() == Method::HEAD;
                 let answer = respond(&live, serves, &peer, request).await;
+                let answer = if is_head { without_body(answer) } else { answer };
                 Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, Handover::current(), busy)))
             }
         })

@@ -43,10 +43,10 @@ fn everything(open: &Open, version: &str, folder: &TempDir) {
         answer.header("location").unwrap().to_owned()
     };
     for way in 0..3_u8 {
-        let mut content = content(LARGE);
-        content[0] = way;
+        let content = vec![way; LARGE];
         fs::write(file("blob"), &content).unwrap();
-        let whole = format!("digest={}", digest(&content));
+        let digest = digest(&content);
+        let whole = format!("digest={digest}");
         let made = match way {
             0 => ask(&["-T", &file("blob"), &format!("{}?{whole}", begin())]),
             1 => {
@@ -60,16 +60,38 @@ fn everything(open: &Open, version: &str, folder: &TempDir) {
                     ["sh", "-c", "cat \"$1\" | curl -sSik \"$2\" -T - \"$3\"", "sh", &file("blob"), version, &url];
                 let output = peers::run(std::process::Command::new(pipe[0]).args(&pipe[1..]));
                 assert!(output.succeeded().contains("HTTP/2 201"), "{output}");
-                ask(&["-I", &open.server.url(&format!("/v2/a/blobs/{}", digest(&content)))])
+                ask(&["-I", &open.server.url(&format!("/v2/a/blobs/{digest}"))])
             }
         };
         assert!(matches!(made.status, 200 | 201), "{made:?}");
-        let blob = open.server.url(&format!("/v2/a/blobs/{}", digest(&content)));
+        let blob = open.server.url(&format!("/v2/a/blobs/{digest}"));
         let head = ask(&["-o", &file("back"), "-D", "-", &blob]);
         assert_eq!((head.status, head.header("content-length")), (200, Some(LARGE.to_string().as_str())));
         // Behind what `--include` prints.
         assert!(fs::read(file("back")).unwrap().ends_with(&content));
         fs::remove_file(file("back")).unwrap();
+    }
+}
+
+/// What a client is told over HTTP/1.1 it is told over HTTP/2, and `HEAD` has the headers of `GET` and no body.
+#[test]
+fn head_is_get_without_a_body() {
+    let open = Open::start("");
+    let blob = open.push(b"cargo");
+    let ask = |arguments: &[&str], path: &str| {
+        let answer = curl::request(&[arguments, &[&open.server.url(path)]].concat());
+        let headers = ["content-length", "content-type", "docker-content-digest", "location"];
+        // Nothing has the length 0, whether or not that is said.
+        let headers = headers.map(|name| answer.header(name).filter(|value| *value != "0").map(str::to_owned));
+        (answer.status, headers, answer.body)
+    };
+    for path in ["/", "/healthz", "/v2", "/v2/", "/v2/_catalog", &blob, "/v2/a/tags/list", "/v2/a/manifests/no", "/no"]
+    {
+        let (status, headers, body) = ask(&["--http1.1"], path);
+        assert_eq!(ask(&["--http2-prior-knowledge"], path), (status, headers.clone(), body), "{path}");
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            assert_eq!(ask(&["-I", version], path), (status, headers.clone(), String::new()), "{version} {path}");
+        }
     }
 }
 
