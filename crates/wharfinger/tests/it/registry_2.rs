@@ -21,9 +21,10 @@ const HTPASSWD: &str = "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUt
 const DIGEST: &str = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
 
 /// A registry that ends with its test.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    base: String,
+    /// Its URL, without a path.
+    pub(crate) base: String,
     /// Its data, and the file that configured it.
     folder: TempDir,
 }
@@ -37,7 +38,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is its folder.
-    fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yml");
         std::fs::write(&file, IMAGE).unwrap();
