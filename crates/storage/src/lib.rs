@@ -42,6 +42,7 @@ mod error;
 mod files;
 pub mod hash;
 mod model;
+mod passing;
 mod seams;
 mod sqlite;
 mod storage;

@@ -99,6 +99,9 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// Fails with [`Error::TooManyUploads`] where the client has `limit` of them already.
     fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()>;
 
+    /// How many uploads `client` has.
+    fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32>;
+
     /// An upload of this repository.
     ///
     /// Fails with [`Error::UploadUnknown`].

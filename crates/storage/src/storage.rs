@@ -11,6 +11,7 @@ use database::Database;
 use oci::RepositoryName;
 
 use crate::distribution::Reading;
+use crate::passing::Passing;
 use crate::upload::{Running, Upload};
 use crate::{
     Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload, OpenError, Source,
@@ -26,7 +27,7 @@ const REMEMBERED: usize = 4096;
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Uploads that one client may have open.
+    /// Uploads that one client may have open, blobs that it sends in one go included.
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
     pub blob: Option<u64>,
@@ -102,6 +103,8 @@ pub(crate) struct Shared {
     readings: Mutex<Vec<Arc<Reading>>>,
     /// Uploads that this process has seen, each locked by whoever writes to it.
     running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
+    /// Blobs on their way in one go.
+    passing: Passing,
 }
 
 impl Storage {
@@ -153,8 +156,8 @@ impl Storage {
     }
 
     fn with(parts: Parts, limits: Limits, home: Option<PathBuf>) -> Self {
-        let shared = Shared { parts, limits, home, readings: Mutex::default(), running: Mutex::default() };
-        Self { shared: Arc::new(shared) }
+        let (readings, running, passing) = (Mutex::default(), Mutex::default(), Passing::default());
+        Self { shared: Arc::new(Shared { parts, limits, home, readings, running, passing }) }
     }
 
     /// Repositories, manifests and tags.
@@ -213,7 +216,12 @@ impl Storage {
     /// [`Error::TooManyUploads`].
     pub async fn begin(&self, upload: NewUpload) -> Result<(), Error> {
         let (id, known) = (upload.id, Running::begun(&upload));
-        self.shared.parts.uploads.begin(upload, self.shared.limits.uploads_per_client).await?;
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
+        self.shared.parts.uploads.begin(upload, room).await.map_err(|error| match error {
+            Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
+            other => other,
+        })?;
         self.shared.remember(id, known);
         Ok(())
     }
@@ -236,10 +244,16 @@ impl Storage {
     }
 
     /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`] keeps what is
-    /// written. `upload.client` is not counted.
-    #[must_use]
-    pub fn put(&self, upload: NewUpload) -> Upload {
-        Upload::single(Arc::clone(&self.shared), upload)
+    /// written.
+    ///
+    /// # Errors
+    /// [`Error::TooManyUploads`].
+    pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.parts.uploads.open(&upload.client).await?);
+        let place = self.shared.passing.enter(upload.client.clone(), room);
+        let place = place.ok_or(Error::TooManyUploads { limit })?;
+        Ok(Upload::single(Arc::clone(&self.shared), upload, place))
     }
 
     /// Ends an upload and forgets what was received.

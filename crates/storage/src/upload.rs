@@ -11,6 +11,7 @@ use tokio::time::{self, Instant};
 
 use crate::blob_store::{Sink, Written};
 use crate::hash::Hasher;
+use crate::passing::Place;
 use crate::storage::{Parts, Shared};
 use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId};
 
@@ -64,6 +65,8 @@ pub struct Upload {
     progress: Progress,
     /// None for a blob that is taken in one go.
     guard: Option<OwnedMutexGuard<Running>>,
+    /// The place of a blob that is.
+    _place: Option<Place>,
     sink: Option<Box<dyn Sink>>,
     gathered: Vec<Bytes>,
     gathered_length: usize,
@@ -103,18 +106,34 @@ impl Upload {
         if at.is_some_and(|at| at != progress.received) {
             return Err(Error::OutOfOrder { received: progress.received });
         }
-        Ok(Self::new(shared, id, progress, Some(guard)))
+        Ok(Self::new(shared, id, progress, Some(guard), None))
     }
 
-    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload) -> Self {
+    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload, place: Place) -> Self {
         let progress = Progress::new(upload.repository, upload.algorithm, 0);
-        Self::new(shared, upload.id, progress, None)
+        Self::new(shared, upload.id, progress, None, Some(place))
     }
 
-    fn new(shared: Arc<Shared>, id: UploadId, progress: Progress, guard: Option<OwnedMutexGuard<Running>>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        id: UploadId,
+        progress: Progress,
+        guard: Option<OwnedMutexGuard<Running>>,
+        place: Option<Place>,
+    ) -> Self {
         let length = progress.received;
-        let leased = Instant::now();
-        Self { shared, id, progress, guard, sink: None, gathered: Vec::new(), gathered_length: 0, length, leased }
+        Self {
+            shared,
+            id,
+            progress,
+            guard,
+            _place: place,
+            sink: None,
+            gathered: Vec::new(),
+            gathered_length: 0,
+            length,
+            leased: Instant::now(),
+        }
     }
 
     /// The length of the upload with what was written, in bytes.

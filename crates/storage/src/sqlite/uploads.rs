@@ -14,6 +14,11 @@ impl Uploads for Sqlite {
         Box::pin(self.write(move |connection| begin(connection, &upload, limit, now), |()| Stale::Nothing))
     }
 
+    fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32> {
+        let client = client.to_owned();
+        Box::pin(self.read(move |connection| open(connection, &client)))
+    }
+
     fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
         let repository = repository.clone();
         Box::pin(self.read(move |connection| Ok(find(connection, &repository, id)?.0)))
@@ -127,8 +132,7 @@ fn find(connection: &Connection, repository: &RepositoryName, id: UploadId) -> R
 }
 
 fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> Result<(), Error> {
-    let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
-    if count.query_row([&upload.client], |row| row.get::<_, u32>(0))? >= limit {
+    if open(connection, &upload.client)? >= limit {
         return Err(Error::TooManyUploads { limit });
     }
     connection.prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?.execute((
@@ -139,6 +143,11 @@ fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> R
         now,
     ))?;
     Ok(())
+}
+
+fn open(connection: &Connection, client: &str) -> Result<u32, Error> {
+    let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
+    Ok(count.query_row([client], |row| row.get(0))?)
 }
 
 fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {

@@ -139,14 +139,14 @@ async fn one_request_at_a_time() {
 #[tokio::test]
 async fn in_one_go_nothing_but_the_end_counts() {
     let world = World::new().await;
-    let mut upload = world.storage.put(world.upload("a"));
+    let mut upload = world.storage.put(world.upload("a")).await.unwrap();
     upload.write("cargo".into()).await.unwrap();
     upload.finish(sha256(b"cargo")).await.unwrap();
     assert_eq!(world.content("a", sha256(b"cargo")).await, b"cargo");
-    let mut wrong = world.storage.put(world.upload("a"));
+    let mut wrong = world.storage.put(world.upload("a")).await.unwrap();
     wrong.write("x".into()).await.unwrap();
     assert!(matches!(wrong.finish(sha256(b"y")).await, Err(Error::DigestMismatch(_))));
-    let mut saved = world.storage.put(world.upload("a"));
+    let mut saved = world.storage.put(world.upload("a")).await.unwrap();
     saved.write("x".into()).await.unwrap();
     assert!(matches!(saved.save().await, Err(Error::UploadUnknown)));
     assert_eq!(world.files(), 1);
@@ -169,6 +169,30 @@ async fn limits() {
     assert_eq!(world.storage.received(&name("a"), first).await.unwrap(), 0);
     world.storage.cancel(&name("a"), first).await.unwrap();
     world.begin("a").await;
+}
+
+#[tokio::test]
+async fn blobs_in_one_go_count_while_they_are_on_their_way() {
+    let limits = Limits { uploads_per_client: 2, ..Limits::default() };
+    let world = World::with(Settings { limits, ..Settings::default() }).await;
+    let is_refused = |result: Result<(), Error>| matches!(result, Err(Error::TooManyUploads { limit: 2 }));
+    let (begun, mut passing) = (world.begin("a").await, world.storage.put(world.upload("a")).await.unwrap());
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
+    assert!(is_refused(world.storage.begin(world.upload("a")).await));
+    let mut other = world.upload("a");
+    other.client = "somebody else".to_owned();
+    world.storage.put(other).await.unwrap();
+    passing.write("cargo".into()).await.unwrap();
+    passing.finish(sha256(b"cargo")).await.unwrap();
+    drop(world.storage.put(world.upload("a")).await.unwrap());
+    let second = world.begin("a").await;
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)), "those that were begun count, too");
+    for id in [begun, second] {
+        world.storage.cancel(&name("a"), id).await.unwrap();
+    }
+    let both = [world.storage.put(world.upload("a")).await, world.storage.put(world.upload("a")).await];
+    assert!(both.iter().all(Result::is_ok));
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
 }
 
 #[tokio::test]

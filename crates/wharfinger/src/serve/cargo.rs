@@ -129,7 +129,7 @@ pub(super) struct Doors<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<Guard>,
     pub(super) workers: &'a Arc<Workers>,
-    pub(super) key_sets: &'a KeySets,
+    pub(super) key_sets: &'a Arc<KeySets>,
 }
 
 fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &Doors<'_>) -> Result<Auth, Failure> {

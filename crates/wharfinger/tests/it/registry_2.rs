@@ -23,7 +23,8 @@ const DIGEST: &str = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b98
 /// A registry that ends with its test.
 pub(crate) struct Running {
     child: Child,
-    base: String,
+    /// Its URL, without a path.
+    pub(crate) base: String,
     /// Its data, unless they are elsewhere, and the file that configured it.
     folder: TempDir,
 }
@@ -37,7 +38,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is its folder.
-    fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
         let data = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "@dir@/data");
         Self::start_with(program, &[&[data], variables].concat())
     }

@@ -131,7 +131,7 @@ pub(crate) fn upload(number: u8) -> NewUpload {
 
 async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
     let digest = hash::digest(Algorithm::Sha256, content);
-    let mut upload = storage.put(upload(number));
+    let mut upload = storage.put(upload(number)).await.unwrap();
     upload.write(Bytes::from_static(content)).await.unwrap();
     upload.finish(digest).await.unwrap();
     digest

@@ -77,6 +77,8 @@ fn the_six_steps_by_hand() {
     let bearer = ours.bearer(READER_BASIC, "scope=repository:odewahn/myalpine:pull");
     let manifest = ours.ask("GET", "/v2/odewahn/myalpine/manifests/latest", &[("Authorization", &bearer)]);
     assert_eq!((manifest.status, manifest.header("docker-content-digest")), (200, Some(image.digest())));
+    assert_eq!(manifest.header("content-type"), Some(oci::media_type::OCI_MANIFEST));
+    assert_eq!(manifest.header("docker-distribution-api-version"), Some("registry/2.0"));
     let etag = format!("\"{}\"", image.digest());
     assert_eq!(manifest.header("etag"), Some(etag.as_str()));
 }
