@@ -4,4 +4,5 @@
 mod commands;
 mod doctor;
 mod logins;
+mod proxies;
 mod runner;
