@@ -3,6 +3,7 @@
 
 mod commands;
 mod doctor;
+mod interrupted;
 mod logins;
 mod proxies;
 mod runner;
