@@ -4,6 +4,7 @@
 mod commands;
 mod doctor;
 mod interrupted;
+mod layouts;
 mod logins;
 mod proxies;
 mod runner;
