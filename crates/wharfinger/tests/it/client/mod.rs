@@ -2,6 +2,7 @@
 //! the clients whose logins and layouts they share.
 
 mod commands;
+mod disks;
 mod doctor;
 mod interrupted;
 mod layouts;
