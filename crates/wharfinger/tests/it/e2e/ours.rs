@@ -10,13 +10,13 @@ use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.
-struct Ours {
+pub(crate) struct Ours {
     server: Server,
     _folder: TempDir,
 }
 
 impl Ours {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
         let config = with_pair(include_str!("ours.yml"), &pair);
@@ -24,7 +24,7 @@ impl Ours {
         Self { server: serve(&config), _folder: folder }
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.server.host_port()
     }
 
