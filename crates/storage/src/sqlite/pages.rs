@@ -89,12 +89,11 @@ fn list<T>(
 }
 
 fn referrer(row: &Row<'_>) -> rusqlite::Result<Referrer> {
-    let annotations = serde_json::from_str(row.get_ref(4)?.as_str()?);
     Ok(Referrer {
         digest: row.get::<_, Packed>(0)?.0,
         media_type: row.get(1)?,
         size: row.get(2)?,
         artifact_type: row.get(3)?,
-        annotations: annotations.map_err(|_| rusqlite::Error::InvalidQuery)?,
+        annotations: row.get(4)?,
     })
 }
