@@ -12,6 +12,7 @@ mod inspect_matrix;
 mod layers;
 mod lifetime;
 mod manual;
+mod memory;
 mod programs;
 mod registry_2;
 mod registry_commands;
