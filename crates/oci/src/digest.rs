@@ -101,6 +101,12 @@ impl Digest {
         &self.hash[..self.algorithm.length()]
     }
 
+    /// The whole as text, without memory of its own.
+    #[must_use]
+    pub fn text(&self) -> DigestText {
+        DigestText::of(self)
+    }
+
     /// The hash in hexadecimal, without the algorithm's name: what paths and tags are made of.
     #[must_use]
     pub fn encoded(&self) -> String {
@@ -137,7 +143,7 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Text::of(self).as_str())
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -177,7 +183,7 @@ impl Hash for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Text::of(self).as_str())
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
@@ -187,13 +193,14 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest as text, made without a detour through memory: every answer has one, a list of referrers hundreds.
-struct Text {
+/// A digest as text. Every answer of a registry has one or two, a list of referrers hundreds.
+#[derive(Clone, Copy, Debug)]
+pub struct DigestText {
     bytes: [u8; Self::LONGEST],
     length: usize,
 }
 
-impl Text {
+impl DigestText {
     const LONGEST: usize = "sha512:".len() + 2 * LONGEST;
 
     fn of(digest: &Digest) -> Self {
@@ -206,7 +213,9 @@ impl Text {
         Self { bytes, length: begin + 2 * digest.algorithm.length() }
     }
 
-    fn as_str(&self) -> &str {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         // It is ASCII throughout.
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }

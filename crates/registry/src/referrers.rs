@@ -1,7 +1,5 @@
 //! The list of manifests that are about another one: signatures, bills of materials.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -104,8 +102,10 @@ fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
     let Referrer { digest, media_type, size, artifact_type, annotations } = referrer;
     text.extend_from_slice(br#"{"mediaType":"#);
     answer::encode(media_type, text);
-    // Writing to memory does not fail.
-    let _ = write!(text, r#","digest":"{digest}","size":{size}"#);
+    text.extend_from_slice(br#","digest":""#);
+    text.extend_from_slice(digest.text().as_str().as_bytes());
+    text.extend_from_slice(br#"","size":"#);
+    answer::encode(size, text);
     if let Some(kind) = artifact_type {
         text.extend_from_slice(br#","artifactType":"#);
         answer::encode(kind, text);

@@ -69,6 +69,9 @@ pub(super) fn holders(
     list(connection, sql, &[&Packed(*digest), &after, &wanted(page)], page.limit, |row| super::columns::name(row, 0))
 }
 
+/// A page that is so long grows no more while it is read.
+const EXPECTED: u32 = 128;
+
 /// One more than is asked for tells whether there are more.
 fn wanted<T>(page: &Page<T>) -> i64 {
     i64::from(page.limit) + 1
@@ -82,7 +85,10 @@ fn list<T>(
     entry: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listing<T>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
-    let mut entries = statement.query_map(parameters, entry)?.collect::<Result<Vec<T>, _>>()?;
+    let mut entries = Vec::with_capacity(limit.saturating_add(1).min(EXPECTED) as usize);
+    for row in statement.query_map(parameters, entry)? {
+        entries.push(row?);
+    }
     let more = entries.len() as u64 > u64::from(limit);
     entries.truncate(limit as usize);
     Ok(Listing { entries, more })
