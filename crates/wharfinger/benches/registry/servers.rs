@@ -106,11 +106,11 @@ pub(crate) fn ours_root(directory: &Path) -> std::path::PathBuf {
     directory.join("cargo")
 }
 
-/// Without a log of accesses, as ours has none.
+/// As its own example has it, but without a log of accesses, as ours has none.
 fn distribution(directory: &Path, address: &str) -> String {
     format!(
         "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-         storage: {{filesystem: {{rootdirectory: {:?}}}, delete: {{enabled: true}}}}\n\
+         storage: {{filesystem: {{rootdirectory: {:?}}}, delete: {{enabled: true}}, cache: {{blobdescriptor: inmemory}}}}\n\
          http: {{addr: {address:?}, secret: bench}}\n",
         distribution_root(directory)
     )
