@@ -73,6 +73,9 @@ pub(super) fn after(digest: Option<Digest>) -> Box<dyn ToSql> {
     }
 }
 
+/// A page that is so long grows no more while it is read.
+const EXPECTED: u32 = 128;
+
 /// One more than is asked for tells whether there are more.
 pub(super) fn wanted<T>(page: &Page<T>) -> i64 {
     i64::from(page.limit) + 1
@@ -87,19 +90,21 @@ pub(super) fn list<T>(
     entry: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listing<T>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
-    let mut entries = statement.query_map(parameters, entry)?.collect::<Result<Vec<T>, _>>()?;
+    let mut entries = Vec::with_capacity(limit.saturating_add(1).min(EXPECTED) as usize);
+    for row in statement.query_map(parameters, entry)? {
+        entries.push(row?);
+    }
     let more = entries.len() as u64 > u64::from(limit);
     entries.truncate(limit as usize);
     Ok(Listing { entries, more })
 }
 
 fn referrer(row: &Row<'_>) -> rusqlite::Result<Referrer> {
-    let annotations = serde_json::from_str(row.get_ref(4)?.as_str()?);
     Ok(Referrer {
         digest: row.get::<_, Packed>(0)?.0,
         media_type: row.get(1)?,
         size: row.get(2)?,
         artifact_type: row.get(3)?,
-        annotations: annotations.map_err(|_| rusqlite::Error::InvalidQuery)?,
+        annotations: row.get(4)?,
     })
 }

@@ -17,6 +17,7 @@ mod layers;
 mod layout;
 mod lifetime;
 mod manual;
+mod memory;
 mod programs;
 mod public_url;
 mod registry_2;

@@ -7,6 +7,7 @@ use peers::{Certificate, Client, Containerd, Docker, Image, KeyKind, Nginx, Serv
 use tempfile::TempDir;
 
 use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
+use crate::memory::{peak, resident};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.
@@ -376,20 +377,4 @@ fn logged_in(client: Client, user: (&str, &str), host: &str) -> Client {
 
 fn layout(image: &Image) -> String {
     image.layout().display().to_string()
-}
-
-/// A process's resident memory in KiB.
-fn resident(id: u32) -> u64 {
-    status(id, "VmRSS:")
-}
-
-/// The most that it ever was.
-fn peak(id: u32) -> u64 {
-    status(id, "VmHWM:")
-}
-
-fn status(id: u32, field: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }
