@@ -22,7 +22,7 @@ pub enum Error {
     /// There is no such upload in this repository: finished, cancelled, expired, or never begun.
     #[error("the upload is unknown in this repository")]
     UploadUnknown,
-    /// A manifest refers to blobs that the repository does not have.
+    /// A manifest refers to blobs that the repository does not have. Of many, only some are here.
     #[error("the manifest refers to {} blobs that are unknown in this repository", .0.len())]
     ReferencesUnknown(Vec<Digest>),
     /// Content does not have the digest that it was sent as.

@@ -56,7 +56,11 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result
     match written {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
-        Err(error) => Err(Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error)),
+        Err(error) => {
+            // What tempfile says beside the kind is the name of a file that nobody has asked for.
+            let error = io::Error::from(error.kind());
+            Err(Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error))
+        }
     }
 }
 

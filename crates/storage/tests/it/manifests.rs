@@ -129,3 +129,16 @@ async fn what_a_command_changes_the_server_sees_at_once() {
     let found = command.manifests().find(&name("a"), &"y".parse().unwrap()).await.unwrap();
     assert_eq!(found.digest, image(&[b"three"], None).digest());
 }
+
+/// Checking all of them against each other would hold up everybody's writes for minutes.
+#[tokio::test]
+async fn of_many_missing_blobs_some_are_told() {
+    let world = World::new().await;
+    let layer = |number: u32| descriptor("a/b", format!("sha256:{number:064x}").parse().unwrap(), 1);
+    let layers: Vec<String> = (0..20_000).map(|number| layer(number).to_string()).collect();
+    let text = format!("{{\"schemaVersion\":2,\"config\":{},\"layers\":[{}]}}", layers[0], layers.join(","));
+    let manifest = NewManifest::parse(Some(media_type::OCI_MANIFEST), text.into(), None).unwrap();
+    let error = world.push("a", manifest, &["1"]).await.unwrap_err();
+    let Error::ReferencesUnknown(missing) = error else { panic!("{error}") };
+    assert_eq!(missing.len(), 100);
+}

@@ -49,9 +49,13 @@ impl Lasting {
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let open = |location: &Location| {
             Database::open_exclusive(location).map_err(|error| {
-                Failure::trouble("cannot open the database")
-                    .caused_by(&error)
-                    .hint("database.url says where it lies; in a file of registry:2 it stands under `wharfinger`")
+                let hint = match &error {
+                    database::OpenError::InUse(_) => {
+                        "stop it first; its commands (wharfinger registry, sessions) work beside it"
+                    }
+                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
+                };
+                Failure::trouble("cannot open the database").caused_by(&error).hint(hint)
             })
         };
         let database = config.database.as_ref().map(open).transpose()?;

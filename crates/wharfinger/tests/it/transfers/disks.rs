@@ -1,7 +1,7 @@
 //! Disks that are full, or cannot be written to: small file systems, mounted for the test (which only root may do).
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use peers::{program, run};
