@@ -8,7 +8,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a benchmark measures time, and has nobody to hand an error to"
 )]
 

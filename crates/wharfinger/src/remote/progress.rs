@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
 use client::{Meter, Progress, Silent, Uploaded};
-use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use oci::{Descriptor, Digest};
 
 use crate::output::note;
@@ -30,14 +30,22 @@ impl Bars {
 
 impl Progress for Bars {
     fn blob(&self, blob: &Descriptor) -> Arc<dyn Meter> {
-        // What breaks off leaves nothing on the screen but its error.
-        let bar = ProgressBar::new(blob.size).with_finish(ProgressFinish::AndClear);
-        let bar = self.all.add(bar.with_message(short(&blob.digest)).with_style(style()));
+        let bar = self.all.add(ProgressBar::new(blob.size).with_message(short(&blob.digest)).with_style(style()));
         Arc::new(Bar { all: self.all.clone(), bar, blob: blob.clone() })
     }
 
     fn manifest(&self, digest: &Digest, _media_type: &str) {
-        let _ = self.all.println(format!("{}  manifest", short(digest)));
+        self.all.suspend(|| note(format_args!("{}  manifest", short(digest))));
+    }
+}
+
+impl Drop for Bar {
+    /// What breaks off leaves nothing on the screen but its error.
+    fn drop(&mut self) {
+        if !self.bar.is_finished() {
+            self.bar.finish_and_clear();
+            let _ = self.all.clear();
+        }
     }
 }
 
@@ -64,7 +72,9 @@ impl Meter for Bar {
 
     fn done(&self, how: Uploaded) {
         self.bar.finish_and_clear();
-        let _ = self.all.println(arrived(&self.blob, how));
+        self.all.remove(&self.bar);
+        // A line between bars that are drawn would leave one of them behind.
+        self.all.suspend(|| note(arrived(&self.blob, how)));
     }
 }
 
