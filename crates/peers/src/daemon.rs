@@ -216,7 +216,7 @@ mod tests {
             if attempts < 3 {
                 shell("echo listen tcp: bind: address already in use; exit 1")
             } else {
-                registry.command("docker-registry", directory.path(), address)
+                registry.command(&program("docker-registry"), directory.path(), address)
             }
         });
         assert_eq!(attempts, 3);

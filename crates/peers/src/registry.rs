@@ -48,14 +48,28 @@ pub struct RegistryConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Its data directory, when it is not to be a new one that goes with it.
     pub data: Option<PathBuf>,
+    /// More members of `http`, as YAML: `headers: {…}`.
+    pub more_http: String,
+    /// More sections, as YAML: `middleware: {…}`.
+    pub more: String,
 }
 
 impl RegistryConfig {
-    /// The command that runs the registry `name` on `address`, with its files in `directory`.
-    pub(crate) fn command(&self, name: &str, directory: &Path, address: SocketAddrV4) -> Command {
+    /// The file that makes a registry listen on `address`, written into `directory`, where its data goes, too.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn write(&self, directory: &Path, address: SocketAddrV4) -> PathBuf {
         let file = directory.join("config.yml");
         fs::write(&file, self.yaml(directory, address)).expect("the registry's configuration");
-        let mut command = Command::new(program(name));
+        file
+    }
+
+    /// The command that runs the registry `program` on `address`, with its files in `directory`.
+    pub(crate) fn command(&self, program: &Path, directory: &Path, address: SocketAddrV4) -> Command {
+        let file = self.write(directory, address);
+        let mut command = Command::new(program);
         // Registry 3 would look for a collector of traces.
         command.arg("serve").arg(file).env("OTEL_TRACES_EXPORTER", "none");
         command
@@ -85,9 +99,11 @@ impl RegistryConfig {
             "version: 0.1\n\
              log: {{level: debug}}\n\
              storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: {:?}, secret: tests{tls}}}\n\
-             {auth}",
+             http: {{addr: {:?}, secret: tests{tls}{}}}\n\
+             {auth}{}",
             address.to_string(),
+            if self.more_http.is_empty() { String::new() } else { format!(", {}", self.more_http) },
+            self.more,
         )
     }
 }
@@ -98,7 +114,7 @@ pub struct Registry {
     daemon: Daemon,
     address: SocketAddrV4,
     scheme: &'static str,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Registry {
@@ -126,12 +142,19 @@ impl Registry {
         self.daemon.log()
     }
 
-    fn start(name: &str, config: &RegistryConfig) -> Self {
+    /// Its directory, with its data below `data` unless that is elsewhere.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn start(program: &Path, config: &RegistryConfig) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let log = directory.path().join("log");
-        let (daemon, address) = Daemon::start_on_port(&log, |address| config.command(name, directory.path(), address));
+        let (daemon, address) =
+            Daemon::start_on_port(&log, |address| config.command(program, directory.path(), address));
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        Self { daemon, address, scheme, _directory: directory }
+        Self { daemon, address, scheme, directory }
     }
 }
 
@@ -141,7 +164,7 @@ impl Registry {
 /// When it is not installed or does not start.
 #[must_use]
 pub fn registry2(config: &RegistryConfig) -> Registry {
-    Registry::start("docker-registry", config)
+    Registry::start(&program("docker-registry"), config)
 }
 
 /// Starts registry 3.
@@ -150,7 +173,16 @@ pub fn registry2(config: &RegistryConfig) -> Registry {
 /// When it is not installed or does not start.
 #[must_use]
 pub fn registry3(config: &RegistryConfig) -> Registry {
-    Registry::start("registry", config)
+    Registry::start(&program("registry"), config)
+}
+
+/// Starts `program`, which takes a registry's file and command line: ours (a test of the binary's crate knows its path).
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn registry_of(program: &Path, config: &RegistryConfig) -> Registry {
+    Registry::start(program, config)
 }
 
 /// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a path that a test

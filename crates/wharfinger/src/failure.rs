@@ -65,6 +65,11 @@ impl Failure {
         self
     }
 
+    /// The same, for a command whose other exit codes mean something else.
+    pub(crate) fn into_usage(self) -> Self {
+        Self { kind: Kind::Usage, ..self }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             Kind::Negative => 1,

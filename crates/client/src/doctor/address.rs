@@ -5,6 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use reqwest::Url;
 use reqwest::header::LOCATION;
 
+use super::challenge::by;
 use super::{Examination, told};
 use crate::image_name::is_loopback;
 use crate::refusal::{host, origin};
@@ -17,34 +18,48 @@ const HOPS: usize = 10;
 impl Examination<'_> {
     /// `registry-reachable`, `registry-scheme`.
     pub(super) async fn reach_registry(&mut self) {
-        let server = self.patient.host.server().to_owned();
-        let url = |scheme: &str| format!("{scheme}://{server}/v2/").parse::<Url>();
-        let (Ok(https), Ok(http)) = (url("https"), url("http")) else {
-            return self.fail("registry-reachable", format!("{server} makes no URL"), "check the spelling");
+        let (Ok(https), Ok(http)) = (self.address("https"), self.address("http")) else { return };
+        if self.transport.options().plain_http {
+            return self.reach_in_clear(&http, &https).await;
+        }
+        let trouble = match self.ask(&https).await {
+            Ok(answer) => return self.reached(https, &answer),
+            Err(trouble) => trouble,
         };
-        let wants_http = self.transport.options().plain_http;
-        if !wants_http {
-            match self.ask(&https).await {
-                Ok(answer) => return self.reached(https, &answer),
-                Err(Trouble::UnknownAuthority | Trouble::WrongName(_) | Trouble::Expired) => {
-                    // Whose certificate it is comes later; whether it is there comes first.
-                    if let Ok(answer) = self.lenient.send(&Call::get(https.clone())).await {
-                        return self.reached(https, &answer);
-                    }
-                }
-                Err(trouble) if !trouble.may_be_plain() => return self.out_of_reach(&https, &trouble),
-                Err(_) => {}
-            }
+        // Whose certificate it is comes later; whether it is there comes first.
+        if trouble.is_of_certificate()
+            && let Ok(answer) = self.lenient.send(&Call::get(https.clone())).await
+        {
+            return self.reached(https, &answer);
+        }
+        if !trouble.may_be_plain() {
+            return self.out_of_reach(&https, &trouble);
         }
         match self.ask(&http).await {
-            Ok(answer) if is_tls_behind(&answer) => {
-                self.ok("registry-reachable", format!("{} answers", origin(&http)));
-                let evidence = format!("{} speaks TLS, and was asked in plain http", host(&http));
-                self.fail("registry-scheme", evidence, "leave --plain-http out, and insecure-registries, too");
-            }
+            // It is TLS that it speaks, but none that is spoken here.
+            Ok(answer) if is_tls_behind(&answer) => self.out_of_reach(&https, &trouble),
             Ok(answer) => self.reached_plain(http, &answer),
             Err(trouble) => self.out_of_reach(&http, &trouble),
         }
+    }
+
+    /// As `--plain-http` says.
+    async fn reach_in_clear(&mut self, http: &Url, https: &Url) {
+        match self.ask(http).await {
+            Ok(answer) if is_tls_behind(&answer) => self.needs_tls(https),
+            Ok(answer) => self.reached_plain(http.clone(), &answer),
+            // Others answer plain HTTP on a TLS port in TLS, or not at all.
+            Err(Trouble::NotHttp | Trouble::Broken) if self.lenient.send(&Call::get(https.clone())).await.is_ok() => {
+                self.needs_tls(https);
+            }
+            Err(trouble) => self.out_of_reach(http, &trouble),
+        }
+    }
+
+    fn needs_tls(&mut self, https: &Url) {
+        self.ok("registry-reachable", format!("{} answers", origin(https)));
+        let evidence = format!("{} speaks TLS, and was asked in plain http", host(https));
+        self.fail("registry-scheme", evidence, "leave --plain-http out, and insecure-registries, too");
     }
 
     /// `registry-redirects`.
@@ -94,27 +109,30 @@ impl Examination<'_> {
             ),
             (_, scheme) => self.ok("realm-scheme", format!("the realm speaks {scheme}")),
         }
-        match self.transport.send(&Call::get(realm.clone()).step(Step::Token)).await {
-            Ok(answer) => self.realm_reached(&realm, &answer, true),
-            Err(Error::Connection { trouble, source, .. }) => match trouble {
-                Trouble::UnknownAuthority | Trouble::WrongName(_) | Trouble::Expired => {
-                    if let Ok(answer) = self.lenient.send(&Call::get(realm.clone()).step(Step::Token)).await {
-                        self.realm_reached(&realm, &answer, false);
-                    }
-                }
-                Trouble::PlainHttp => self.fail(
-                    "realm-reachable",
-                    format!("{realm} speaks plain http"),
-                    "write http:// in auth.token.realm, or better: give the token server a certificate",
-                ),
-                trouble => self.fail(
-                    "realm-reachable",
-                    format!("{} {trouble}: {source}", origin(&realm)),
-                    "auth.token.realm must be an address that clients reach, not the one that the registry reaches; is the \
-                     token server running?",
-                ),
-            },
-            Err(error) => self.fail("realm-reachable", told(&error), "look at the token server"),
+        let call = Call::get(realm.clone()).step(Step::Token);
+        let (trouble, source) = match self.transport.send(&call).await {
+            Ok(answer) => return self.realm_reached(&realm, &answer, true),
+            Err(Error::Connection { trouble, source, .. }) => (trouble, source),
+            Err(error) => return self.fail("realm-reachable", told(&error), "look at the token server"),
+        };
+        // Whose certificate it is comes later, here, too.
+        if trouble.is_of_certificate()
+            && let Ok(answer) = self.lenient.send(&call).await
+        {
+            return self.realm_reached(&realm, &answer, false);
+        }
+        match trouble {
+            Trouble::PlainHttp => self.fail(
+                "realm-reachable",
+                format!("{realm} speaks plain http"),
+                "write http:// in auth.token.realm, or better: give the token server a certificate",
+            ),
+            trouble => self.fail(
+                "realm-reachable",
+                format!("{} {trouble}: {source}", origin(&realm)),
+                "auth.token.realm must be an address that clients reach, not the one that the registry reaches; is the \
+                 token server running?",
+            ),
         }
     }
 
@@ -138,14 +156,23 @@ impl Examination<'_> {
         self.ok("realm-address", format!("the realm is {realm}"));
     }
 
-    fn realm_reached(&mut self, realm: &Url, answer: &Answer, trusted: bool) {
+    fn realm_reached(&mut self, realm: &Url, answer: &Answer, certified: bool) {
         self.dates("token server", answer);
-        self.realm_trusted = trusted;
+        // A password goes out in clear only to this machine, or where the registry's own would.
+        let private = realm.scheme() == "https" || realm.host_str().is_some_and(is_loopback);
+        self.realm_trusted = certified && (private || !self.has_failed("realm-scheme"));
         if answer.status().as_u16() == 404 {
             return self.fail(
                 "realm-reachable",
                 format!("{realm} answers 404"),
                 "the path of auth.token.realm is wrong: docker_auth's is /auth, below server.path_prefix",
+            );
+        }
+        if answer.status().is_server_error() {
+            return self.fail(
+                "realm-reachable",
+                format!("{realm} answers {}{}", answer.status(), by(answer)),
+                "start the token server, or look at its log; behind a proxy compare its address with proxy_pass",
             );
         }
         self.ok("realm-reachable", format!("{} answers", origin(realm)));
@@ -187,6 +214,11 @@ impl Examination<'_> {
 
     fn out_of_reach(&mut self, url: &Url, trouble: &Trouble) {
         let remedy = trouble.hint(&origin(url)).unwrap_or_else(|| "look at the registry's log".to_owned());
+        let remedy = match trouble {
+            // What listens there was tried both ways.
+            Trouble::NotHttp => format!("it speaks no TLS either: {remedy}"),
+            _ => remedy,
+        };
         self.fail("registry-reachable", format!("{} {trouble}", host(url)), remedy);
     }
 

@@ -39,39 +39,55 @@ impl Examination<'_> {
     async fn certificate(&mut self, id: &'static str, url: &Url, step: Step) -> bool {
         let shown = self.transport.certificate_of(url).await;
         let trouble = match self.transport.send(&Call::get(url.clone()).step(step)).await {
-            Err(Error::Connection { trouble, .. }) => Some(trouble),
+            Err(Error::Connection { trouble, source, .. }) => Some((trouble, source)),
             _ => None,
         };
         let names = shown.as_ref().map_or_else(|| "no certificate could be read".to_owned(), described);
-        let (name, host) = (url.host_str().unwrap_or_default(), host(url));
-        match trouble {
-            None => self.believed(id, shown.as_ref(), names),
-            Some(Trouble::WrongName(list)) if list.is_empty() && shown.as_ref().is_none_or(|c| c.names().is_empty()) => {
-                self.fail(
-                    id,
-                    format!("the certificate has no subjectAltName, and its common name counts for nobody: {names}"),
-                    format!("make one with it: openssl req -x509 … -addext subjectAltName={}", alternative(name)),
-                );
+        match (trouble, shown.as_ref().and_then(|certificate| self.flaw(certificate, url))) {
+            (None, _) => self.believed(id, shown.as_ref(), names),
+            // What has to be made anew need not be trusted first.
+            (Some((Trouble::UnknownAuthority, _)), Some(flaw)) => {
+                let (evidence, remedy) = flaw.told(url, &names);
+                let evidence = format!("{evidence}; besides, nobody who is trusted here signed it");
+                self.fail(id, evidence, format!("{remedy}; then {}", self.put_authority()));
             }
-            Some(Trouble::WrongName(_)) => self.fail(
-                id,
-                format!("the certificate is not for {name}: {names}"),
-                format!("make one that has {} as subjectAltName, or use one of its names", alternative(name)),
-            ),
-            Some(Trouble::Expired) => {
-                self.fail(id, format!("the certificate is outside its time: {names}"), "renew it and restart the server");
-            }
-            Some(Trouble::UnknownAuthority) => self.fail(
+            (Some((Trouble::UnknownAuthority, _)), None) => self.fail(
                 id,
                 format!("nobody who is trusted here signed the certificate: {names}"),
-                format!(
-                    "put the authority's certificate into /etc/docker/certs.d/{host}/ca.crt on each client; a server with \
-                     an intermediate certificate must send that, too"
-                ),
+                format!("{}; a server with an intermediate certificate must send that, too", self.put_authority()),
             ),
-            Some(trouble) => self.fail(id, format!("{host} {trouble}"), "look at the server's TLS settings"),
+            (Some(_), Some(flaw)) => {
+                let (evidence, remedy) = flaw.told(url, &names);
+                self.fail(id, evidence, remedy);
+            }
+            (Some((trouble, source)), None) => self.fail(
+                id,
+                format!("{} {trouble} ({source}): {names}", host(url)),
+                "look at the server's TLS settings: TLS 1.2 or 1.3, a certificate of version 3, and a key that is RSA of 2048 \
+                 bits or more, or EC",
+            ),
         }
         !self.has_failed(id)
+    }
+
+    /// What is wrong with a certificate, whoever signed it.
+    fn flaw(&self, certificate: &Certificate, url: &Url) -> Option<Flaw> {
+        let names = certificate.names();
+        if names.is_empty() {
+            Some(Flaw::Nameless)
+        } else if !names.iter().any(|name| is_for(name, bare(url))) {
+            Some(Flaw::OtherName)
+        } else if !certificate.valid_at(self.transport.options().clock.now()) {
+            Some(Flaw::OutsideItsTime)
+        } else {
+            None
+        }
+    }
+
+    /// For the token server, too, clients look at what lies under the registry's name.
+    fn put_authority(&self) -> String {
+        let registry = self.patient.host.server();
+        format!("put the authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on each client")
     }
 
     fn believed(&mut self, id: &'static str, shown: Option<&Certificate>, names: String) {
@@ -85,20 +101,74 @@ impl Examination<'_> {
     }
 }
 
+/// Why a certificate is of no use to any client.
+#[derive(Clone, Copy)]
+enum Flaw {
+    Nameless,
+    OtherName,
+    OutsideItsTime,
+}
+
+impl Flaw {
+    /// Evidence and remedy.
+    fn told(self, url: &Url, names: &str) -> (String, String) {
+        let alternative = alternative(bare(url));
+        match self {
+            Self::Nameless => (
+                format!("the certificate has no subjectAltName, and its common name counts for nobody: {names}"),
+                format!("make one with it: openssl req -x509 … -addext subjectAltName={alternative}"),
+            ),
+            Self::OtherName => (
+                format!("the certificate is not for {}: {names}", bare(url)),
+                format!("make one that has {alternative} as subjectAltName, or use one of its names"),
+            ),
+            Self::OutsideItsTime => (
+                format!("the certificate is outside its time: {names}"),
+                "renew it and restart the server; if it is new, set the clock of this machine".to_owned(),
+            ),
+        }
+    }
+}
+
+/// A URL's host without the brackets of an IPv6 address.
+fn bare(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether a certificate's `name`, which may be `*.example.com`, is that of `host` (RFC 9525 §6.3).
+fn is_for(name: &str, host: &str) -> bool {
+    let rest = name.strip_prefix("*.").zip(host.split_once('.')).map(|(parent, (_, rest))| (parent, rest));
+    name.eq_ignore_ascii_case(host) || rest.is_some_and(|(parent, rest)| parent.eq_ignore_ascii_case(rest))
+}
+
 fn described(certificate: &Certificate) -> String {
     let names = certificate.names().join(", ");
+    let at = |time| rfc3339(unix_seconds(time));
     format!(
-        "subject {:?}, subjectAltName {}, issuer {:?}, until {}",
+        "subject {:?}, subjectAltName {}, issuer {:?}, from {} until {}",
         certificate.subject(),
         if names.is_empty() { "none" } else { &names },
         certificate.issuer(),
-        rfc3339(unix_seconds(certificate.not_after()))
+        at(certificate.not_before()),
+        at(certificate.not_after())
     )
 }
 
 /// A name as OpenSSL's `subjectAltName` has it.
 fn alternative(name: &str) -> String {
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let kind = if bare.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
-    format!("{kind}:{bare}")
+    let kind = if name.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+    format!("{kind}:{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_hosts() {
+        assert!(is_for("r.example", "R.example") && is_for("*.example", "r.example") && is_for("10.0.0.1", "10.0.0.1"));
+        assert!(!is_for("*.example", "a.r.example") && !is_for("*.example", "example") && !is_for("r", "r.example"));
+        assert_eq!(bare(&"https://[::1]:5000/v2/".parse().unwrap()), "::1");
+        assert_eq!((alternative("::1"), alternative("r.example")), ("IP:::1".to_owned(), "DNS:r.example".to_owned()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use ::token::Challenge;
 use data_encoding::BASE64URL_NOPAD;
-use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderValue, SERVER, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 
 use super::Examination;
@@ -18,17 +18,14 @@ impl Examination<'_> {
         let Ok(answer) = self.looking().send(&Call::get(base.clone())).await else { return };
         match answer.status() {
             StatusCode::UNAUTHORIZED => {}
+            StatusCode::OK if is_page(&answer) => {
+                let evidence = format!("/v2/ is a web page{}: this is no registry", by(&answer));
+                return self.fail(ID, evidence, PASS_ON);
+            }
             StatusCode::OK => return self.ok(ID, "the registry asks nobody who he is"),
             // Where that leads is another probe's to say.
-            status if status.is_redirection() => return self.not_tested(ID, "/v2/ redirects"),
-            status => {
-                let evidence = format!("/v2/ answers {status}: no registry, or a proxy that does not pass /v2/ on");
-                return self.fail(
-                    ID,
-                    evidence,
-                    "have the proxy pass everything below /v2/ to the registry, path unchanged",
-                );
-            }
+            status if status.is_redirection() => return self.not_tested(ID, "/v2/ redirects: see registry-redirects"),
+            status => return self.no_registry(status, &by(&answer)),
         }
         let challenges = match read(&answer) {
             Ok(challenges) => challenges,
@@ -44,6 +41,22 @@ impl Examination<'_> {
         if self.server.is_some() {
             self.false_papers(&base, &bearer).await;
         }
+    }
+
+    /// Somebody answers, but not as a registry does.
+    fn no_registry(&mut self, status: StatusCode, by: &str) {
+        let (what, remedy) = match status.as_u16() {
+            403 => (
+                "a proxy or firewall lets nobody in",
+                "let the clients' addresses in, where the proxy says deny or allow",
+            ),
+            500.. => (
+                "the registry behind it is down, or is not where the proxy looks",
+                "start the registry, and compare its http.addr with the proxy's proxy_pass",
+            ),
+            _ => ("this is no registry, or a proxy that does not pass /v2/ on", PASS_ON),
+        };
+        self.fail(ID, format!("/v2/ answers {status}{by}: {what}"), remedy);
     }
 
     fn is_single(&mut self, challenges: &[Challenge]) -> bool {
@@ -125,6 +138,20 @@ impl Examination<'_> {
         }
         self.ok(ID, format!("one challenge: {bearer}"));
     }
+}
+
+const PASS_ON: &str = "is the host right? If a proxy stands there, have it pass everything below /v2/ to the registry, path \
+                       unchanged";
+
+/// A page for people, and not a word of an API.
+fn is_page(answer: &Answer) -> bool {
+    let is_html = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    is_html && answer.header("docker-distribution-api-version").is_none()
+}
+
+/// Who says that he answers.
+pub(super) fn by(answer: &Answer) -> String {
+    answer.header(SERVER.as_str()).map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
 fn read(answer: &Answer) -> Result<Vec<Challenge>, String> {

@@ -52,8 +52,8 @@ impl Examination<'_> {
         if self.base.is_none() || (self.server.is_none() && self.has_failed("registry-challenge")) {
             return self.not_tested("login", "there is nowhere to log in");
         }
-        if !self.trusted || (self.server.is_some() && !self.realm_trusted) {
-            return self.not_tested("login", "the way there cannot be trusted with a password");
+        if let Some(why) = self.withheld() {
+            return self.not_tested("login", why);
         }
         match self.server.clone() {
             Some(server) => {

@@ -9,6 +9,7 @@ mod address;
 mod certificates;
 mod challenge;
 mod clock;
+mod key;
 mod logins;
 mod pulling;
 mod pushing;
@@ -22,7 +23,7 @@ use oci::{Reference, RepositoryName};
 use reqwest::Url;
 
 use crate::session::{Granted, TokenServer};
-use crate::{Credentials, Host, Options, Places, Transport};
+use crate::{Credentials, Error, Host, Options, Places, Transport};
 
 /// All probes, in the order in which they are made.
 pub const PROBES: [&str; 20] = [
@@ -46,6 +47,16 @@ pub const PROBES: [&str; 20] = [
     "push-session",
     "push-location",
     "push-body",
+];
+
+/// The probes behind which, when they find something, there may be nothing more to look at; the first counts.
+const ENDS: [&str; 6] = [
+    "registry-reachable",
+    "registry-redirects",
+    "registry-challenge",
+    "realm-reachable",
+    "token-claims",
+    "registry-scheme",
 ];
 
 /// What a probe found.
@@ -117,10 +128,14 @@ pub struct Sides {
 }
 
 /// Examines a registry, probe by probe; every one of [`PROBES`] is in what comes back.
-pub async fn examine(patient: &Patient, options: Options) -> Vec<Finding> {
+///
+/// # Errors
+/// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is none.
+pub async fn examine(patient: &Patient, options: Options) -> Result<Vec<Finding>, Error> {
     let mut examination = Examination::new(patient, options);
+    examination.transport.prepare(&examination.address("https")?)?;
     examination.run().await;
-    examination.findings
+    Ok(examination.findings)
 }
 
 /// An examination under way: what was found, and what later probes need of it.
@@ -141,16 +156,18 @@ struct Examination<'a> {
     /// The login that is tried, and where it was found.
     login: Credentials,
     granted: Option<Granted>,
+    belief: key::Belief,
     /// When each side said it was, and when that was here.
     dates: Vec<(&'static str, SystemTime, SystemTime)>,
 }
 
 impl<'a> Examination<'a> {
     fn new(patient: &'a Patient, options: Options) -> Self {
-        let lenient = Transport::new(Options { insecure: true, ..options.clone() });
+        let server = patient.host.server();
+        let lenient = Transport::new(Options { insecure: true, ..options.clone() }).on_behalf_of(server);
         Self {
             patient,
-            transport: Transport::new(options),
+            transport: Transport::new(options).on_behalf_of(server),
             lenient,
             findings: Vec::new(),
             base: None,
@@ -159,6 +176,7 @@ impl<'a> Examination<'a> {
             realm_trusted: false,
             login: Credentials::Anonymous,
             granted: None,
+            belief: key::Belief::default(),
             dates: Vec::new(),
         }
     }
@@ -178,14 +196,27 @@ impl<'a> Examination<'a> {
         self.push().await;
         let missing = PROBES.iter().filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
         let missing: Vec<_> = missing.copied().collect();
-        let first = self.findings.iter().find(|finding| finding.verdict == Verdict::Failure).map(|finding| finding.id);
+        let why = self.why_no_further();
         for id in missing {
-            match first {
-                Some(first) => self.not_tested(id, format!("see {first} first")),
-                None => self.not_tested(id, "there is nothing to look at: the registry wants no token"),
-            }
+            self.not_tested(id, why.clone());
         }
         self.findings.sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
+    }
+
+    /// Why probes were never come to: something ended the way to them.
+    fn why_no_further(&self) -> String {
+        let ends =
+            |id: &&&str| self.finding(id).is_some_and(|f| matches!(f.verdict, Verdict::Failure | Verdict::Warning));
+        match ENDS.iter().find(ends) {
+            Some(id) => format!("see {id} first"),
+            None => "there is nothing to look at: the registry wants no token".to_owned(),
+        }
+    }
+
+    /// `/v2/` of the registry.
+    fn address(&self, scheme: &str) -> Result<Url, Error> {
+        let url = format!("{scheme}://{}/v2/", self.patient.host.server());
+        url.parse().map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
     }
 
     /// The way to look on: trusted or not.
@@ -221,7 +252,29 @@ impl<'a> Examination<'a> {
     }
 
     fn has_failed(&self, id: &str) -> bool {
-        self.findings.iter().any(|finding| finding.id == id && finding.verdict == Verdict::Failure)
+        self.finding(id).is_some_and(|finding| finding.verdict == Verdict::Failure)
+    }
+
+    fn finding(&self, id: &str) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.id == id)
+    }
+
+    /// Whether a password or refresh token may be sent: the way to the registry, and to its realm, is a client's own.
+    fn is_private(&self) -> bool {
+        self.trusted && (self.server.is_none() || self.realm_trusted)
+    }
+
+    /// The login, where it may be sent.
+    fn sendable_login(&self) -> Credentials {
+        if self.is_private() { self.login.clone() } else { Credentials::Anonymous }
+    }
+
+    /// Why the login was kept back: what is asked for without it says nothing of what the login may do.
+    fn withheld(&self) -> Option<String> {
+        let ids = ["registry-scheme", "registry-certificate", "realm-scheme", "realm-certificate"];
+        let cause = ids.into_iter().find(|id| self.has_failed(id)).unwrap_or("realm-reachable");
+        let held = !self.login.is_anonymous() && !self.is_private();
+        held.then(|| format!("the way there cannot be trusted with a password: see {cause} first"))
     }
 
     /// `HOST:PORT` as the reader wrote it.

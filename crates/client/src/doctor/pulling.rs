@@ -1,10 +1,10 @@
 //! A pull, as far as its first layer: rights, and where layers come from.
 
 use oci::Reference;
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderValue, LOCATION};
 
 use super::{Examination, told};
-use crate::session::authorization;
+use crate::session::{authorization, basic};
 use crate::transport::Call;
 use crate::{Error, Registry, Repository, Session};
 
@@ -17,8 +17,8 @@ impl Examination<'_> {
             return self.not_tested(ID, "name an image to try to pull it: HOST/NAME:TAG");
         };
         let name = name.clone();
-        if let Some(first) = self.in_the_way() {
-            return self.not_tested(ID, format!("see {first} first"));
+        if let Some(why) = self.in_the_way().map(|first| format!("see {first} first")).or_else(|| self.withheld()) {
+            return self.not_tested(ID, why);
         }
         let Some(session) = self.session().await else { return self.not_tested(ID, "no session came about") };
         let repository = Registry::new(session).repository(name);
@@ -35,9 +35,8 @@ impl Examination<'_> {
 
     /// A session over the way that is open: without a login where that cannot be trusted.
     pub(super) async fn session(&self) -> Option<Session> {
-        let trusted = self.trusted && (self.server.is_none() || self.realm_trusted);
-        let login = if trusted { self.login.clone() } else { crate::Credentials::Anonymous };
-        Session::begin(self.looking().clone(), self.patient.host.clone(), login).await.ok()
+        let transport = self.looking().clone();
+        Session::begin(transport, self.patient.host.clone(), self.sendable_login()).await.ok()
     }
 
     async fn pull_image(&mut self, repository: &Repository, reference: &Reference) {
@@ -50,10 +49,16 @@ impl Examination<'_> {
         let Some(blob) = blob else { return self.ok(ID, format!("{reference} is {}", manifest.digest)) };
         let path = format!("{}/blobs/{blob}", repository.name());
         let Ok(url) = repository.session().url(&path) else { return };
-        let papers = self.granted.as_ref().and_then(|granted| authorization("Bearer", granted.token.expose()));
+        let papers = self.papers();
         let call = Call::get(url.clone()).authorization(papers.as_ref());
-        let Ok(answer) = self.looking().send(&call).await else { return };
+        let answer = match self.looking().send(&call).await {
+            Ok(answer) => answer,
+            Err(error) => return self.refused(&error),
+        };
         let Some(to) = answer.header(LOCATION.as_str()).and_then(|to| url.join(to).ok()) else {
+            if let Err(error) = answer.success().await {
+                return self.refused(&error);
+            }
             return self.ok(ID, format!("{reference} is {}, and its layers come from the registry", manifest.digest));
         };
         // As a good client follows, and as one follows that takes its papers along.
@@ -78,6 +83,14 @@ impl Examination<'_> {
             );
         }
         self.ok(ID, format!("{reference} is {}, and its layers come from {where_to}", manifest.digest));
+    }
+
+    /// What opens a repository's layers.
+    fn papers(&self) -> Option<HeaderValue> {
+        match &self.granted {
+            Some(granted) => authorization("Bearer", granted.token.expose()),
+            None => basic(&self.sendable_login()),
+        }
     }
 
     fn refused(&mut self, error: &Error) {

@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use super::{Examination, told};
 use crate::refusal::origin;
 use crate::session::Scopes;
-use crate::transport::{Answer, Call, StreamedBody};
+use crate::transport::{Answer, Call, StreamedBody, Trouble};
 use crate::{Error, Session};
 
 /// How often an upload is asked after: with replicas, one of them did not begin it.
@@ -23,10 +23,12 @@ impl Examination<'_> {
         let name = match (&self.patient.repository, self.patient.push) {
             (Some(name), true) if self.base.is_some() => name.clone(),
             (None, true) => return self.skip_push("name a repository to try an upload: HOST/NAME"),
-            _ => return self.skip_push("--push tries an upload, which is cancelled"),
+            (_, true) => return self.skip_push("see registry-reachable first"),
+            (_, false) => return self.skip_push("--push tries an upload, which is cancelled"),
         };
-        if let Some(first) = self.in_the_way().or(Some("token-access").filter(|id| self.has_failed(id))) {
-            return self.skip_push(&format!("see {first} first"));
+        let first = self.in_the_way().or(Some("token-access").filter(|id| self.has_failed(id)));
+        if let Some(why) = first.map(|first| format!("see {first} first")).or_else(|| self.withheld()) {
+            return self.skip_push(&why);
         }
         let Some(session) = self.session().await else { return self.skip_push("no session came about") };
         let begun = match begin(&session, &name).await {
@@ -36,9 +38,9 @@ impl Examination<'_> {
                 return self.fail("push-session", told(&error), remedy);
             }
         };
-        let Some(location) = self.location(&begun) else { return };
+        let Some(mut location) = self.location(&begun) else { return };
         if self.lasts(&session, &name, &location).await {
-            self.bodies(&session, &name, &location).await;
+            self.bodies(&session, &name, &mut location).await;
         }
         let cancel = Call::new(Method::DELETE, location);
         let _ = session.send(&Scopes::push(&name), cancel).await;
@@ -91,20 +93,17 @@ impl Examination<'_> {
         true
     }
 
-    async fn bodies(&mut self, session: &Session, name: &RepositoryName, location: &Url) {
-        let mut location = location.clone();
+    /// `location` goes on as the upload does.
+    async fn bodies(&mut self, session: &Session, name: &RepositoryName, location: &mut Url) {
         for size in BODIES {
-            let sent = send(session, name, &location, size).await;
+            let sent = send(session, name, location, size).await;
             let answer = match sent {
                 Ok(answer) if answer.status().is_success() => answer,
                 Ok(answer) => return self.refused_body(size, answer).await,
-                Err(error) => {
-                    let evidence = format!("a body of {} MB in pieces: {}", size / 1_000_000, told(&error));
-                    return self.fail("push-body", evidence, LIMIT);
-                }
+                Err(error) => return self.stalled(size, &error),
             };
             if let Some(next) = answer.header(LOCATION.as_str()).and_then(|next| location.join(next).ok()) {
-                location = here(&location, &next);
+                *location = here(location, &next);
             }
         }
         self.ok("push-body", "bodies of 2 and 110 MB arrive, in pieces and without a length");
@@ -114,18 +113,25 @@ impl Examination<'_> {
         let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
         let server = answer.header(SERVER.as_str()).unwrap_or("whoever stands in front").to_owned();
         let evidence = format!("a body of {megabytes} MB: {} (Server: {server})", answer.refusal().await);
-        match status {
-            411 => self.fail(
-                "push-body",
-                evidence,
-                "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;",
-            ),
-            _ => self.fail("push-body", evidence, LIMIT),
-        }
+        let remedy = match status {
+            411 => "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;",
+            408 | 500.. => SLOW,
+            _ => LIMIT,
+        };
+        self.fail("push-body", evidence, remedy);
+    }
+
+    fn stalled(&mut self, size: u64, error: &Error) {
+        let evidence = format!("a body of {} MB in pieces: {}", size / 1_000_000, told(error));
+        let in_time = !matches!(error, Error::Connection { trouble: Trouble::Timeout, .. });
+        self.fail("push-body", evidence, if in_time { LIMIT } else { SLOW });
     }
 }
 
 const LIMIT: &str = "raise the proxy's limit: nginx client_max_body_size 0; and proxy_request_buffering off;";
+const SLOW: &str = "the proxy, or the registry behind it, does not take the body: proxy_http_version 1.1; \
+                    proxy_request_buffering off; proxy_send_timeout 900s; proxy_read_timeout 900s; and look at the \
+                    registry's log and disk";
 
 async fn begin(session: &Session, name: &RepositoryName) -> Result<Answer, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;

@@ -1,11 +1,12 @@
-//! The token: what it says, whose key signed it, and what the registry makes of it.
+//! The token: what it says, what it grants, and what the registry makes of it.
 
-use ::token::{
-    ReceivedClaims, Refusal, Registry, Trust, UnverifiedToken, Verdict as Foretold, rfc3339, unix_seconds, verdict,
-};
+use ::token::{ReceivedClaims, UnverifiedToken, rfc3339, unix_seconds};
 
+use super::key::Belief;
 use super::{Examination, told};
-use crate::session::{Scopes, authorization};
+use crate::Error;
+use crate::session::{Scopes, authorization, challenge_scopes};
+use crate::transport::Call;
 
 impl Examination<'_> {
     /// `token-claims`, `token-key`, `token-access`, `token-accepted`.
@@ -16,14 +17,17 @@ impl Examination<'_> {
         }
         let scopes = self.wanted();
         // A password goes only where the way is trusted; anybody may ask without.
-        let login = if self.trusted && self.realm_trusted { self.login.clone() } else { crate::Credentials::Anonymous };
+        let login = self.sendable_login();
         let granted = match server.ask(self.realm_transport(), &login, &scopes, false).await {
             Ok(granted) => granted,
+            Err(Error::Denied { logged_in: false, .. }) if self.withheld().is_none() => {
+                return self.nothing_for_nobody();
+            }
             Err(error) => {
                 return self.fail(
                     "token-claims",
                     format!("no token: {}", told(&error)),
-                    "look at the token server's log; anonymous callers must be given a token, too, if only an empty one",
+                    "look at the token server's log, and whether auth.token.realm is its URL",
                 );
             }
         };
@@ -31,7 +35,8 @@ impl Examination<'_> {
             Ok(token) => {
                 self.claims(&token, server.service.as_deref());
                 self.key(granted.token.expose(), &token);
-                self.access(&token, &scopes);
+                let needed = self.needed().await;
+                self.access(&token, &scopes, &needed);
             }
             Err(error) => {
                 for id in ["token-claims", "token-key", "token-access"] {
@@ -41,6 +46,13 @@ impl Examination<'_> {
         }
         self.accepted(granted.token.expose()).await;
         self.granted = Some(granted);
+    }
+
+    /// A token server may give tokens only to those whom it knows.
+    fn nothing_for_nobody(&mut self) {
+        for id in ["token-claims", "token-key", "token-access", "token-accepted"] {
+            self.not_tested(id, "the token server gives nothing to anonymous callers; --user NAME looks on");
+        }
     }
 
     /// What the probes of a repository need.
@@ -115,119 +127,79 @@ impl Examination<'_> {
         self.ok(id, evidence);
     }
 
-    /// The key that signed it, against the bundle and the JWKS that the registry was given.
-    fn key(&mut self, text: &str, token: &UnverifiedToken) {
-        let id = "token-key";
-        let header = token.header();
-        let named = match (&header.x5c, &header.jwk, &header.key_id) {
-            (Some(chain), ..) => format!("x5c of {} certificates", chain.len()),
-            (None, Some(_), _) => "jwk".to_owned(),
-            (None, None, Some(kid)) => format!("kid {kid}"),
-            (None, None, None) => "nothing".to_owned(),
+    /// What the registry says it needs to show the repository's tags.
+    async fn needed(&self) -> Scopes {
+        let url = self.base.as_ref().zip(self.patient.repository.as_ref());
+        let Some(url) = url.and_then(|(base, name)| base.join(&format!("{name}/tags/list")).ok()) else {
+            return Scopes::default();
         };
-        let sides = &self.patient.sides;
-        if sides.bundle.is_empty() && sides.jwks.is_none() {
-            let why = format!("the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it");
+        let answer = self.looking().send(&Call::get(url)).await;
+        answer.ok().and_then(|answer| challenge_scopes(&answer).ok()).unwrap_or_default()
+    }
+
+    fn access(&mut self, token: &UnverifiedToken, asked: &Scopes, needed: &Scopes) {
+        let id = "token-access";
+        let Some(name) = &self.patient.repository else {
+            return self.not_tested(id, "name a repository to see what its token grants: HOST/NAME");
+        };
+        if let Some(why) = self.withheld() {
             return self.not_tested(id, why);
         }
-        // Issuer, service and times are another probe's.
-        let trust = Trust { bundle: &sides.bundle, jwks: sides.jwks.as_ref(), issuer: None, service: None };
-        let now = token.claims().map_or(0, |claims| claims.issued_at);
-        let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now);
-        let foretold = Registry::ALL.map(|registry| (registry, verdict(registry, text, trust, now)));
-        let accepts: Vec<_> =
-            foretold.iter().filter(|(_, v)| *v == Foretold::Accepted).map(|(r, _)| r.to_string()).collect();
-        let refuses: Vec<_> = foretold
-            .iter()
-            .filter_map(|(registry, verdict)| match verdict {
-                Foretold::Refused(refusal) | Foretold::DoesNotStart(refusal) => Some((*registry, refusal.clone())),
-                Foretold::Accepted | Foretold::NotApplicable | Foretold::Undecided(_) => None,
-            })
-            .collect();
-        let evidence = format!("the token names its key by {named}; {}", self.known_keys());
-        match (accepts.as_slice(), refuses.as_slice()) {
-            (_, []) => self.ok(id, evidence),
-            ([], _) => self.untrusted(&evidence, &refuses),
-            (accepts, refuses) => {
-                let which = refuses.iter().map(|(registry, _)| registry.to_string()).collect::<Vec<_>>().join(" and ");
-                self.differs(
-                    format!("{evidence}; registry {} accepts it, {which} does not", accepts.join(" and ")),
-                    refuses,
-                );
-            }
-        }
-    }
-
-    fn untrusted(&mut self, evidence: &str, refuses: &[(Registry, Refusal)]) {
-        let said: Vec<_> =
-            refuses.iter().map(|(registry, refusal)| format!("{registry}: {}", refusal.logged)).collect();
-        let advice = refuses.iter().find_map(|(_, refusal)| refusal.advice.clone());
-        let remedy = advice.unwrap_or_else(|| {
-            "put the token server's certificate into rootcertbundle (or its keys into jwks) and restart the registry".to_owned()
-        });
-        self.fail("token-key", format!("{evidence}; the registry will say: {}", said.join("; ")), remedy);
-    }
-
-    /// Versions disagree: whether that matters shows when the registry is asked.
-    fn differs(&mut self, evidence: String, refuses: &[(Registry, Refusal)]) {
-        let advice = refuses.iter().find_map(|(_, refusal)| refusal.advice.clone()).unwrap_or_default();
-        self.found("token-key", super::Verdict::Ok, evidence, Some(format!("for those that do not: {advice}")));
-    }
-
-    /// Each key of bundle and JWKS by every name it has.
-    fn known_keys(&self) -> String {
-        let sides = &self.patient.sides;
-        let of_bundle = sides.bundle.iter().filter_map(|certificate| certificate.public_key().ok()).map(|key| {
-            let ids = key.ids();
-            format!("the bundle has {} (libtrust), {} (thumbprint)", ids.libtrust, ids.registry_3_1)
-        });
-        let of_jwks = sides.jwks.iter().flat_map(|set| &set.keys).map(|key| {
-            format!(
-                "the JWKS has {}",
-                key.key_id.clone().unwrap_or_else(|| format!("{} unnamed", key.key.thumbprint()))
-            )
-        });
-        of_bundle.chain(of_jwks).collect::<Vec<_>>().join(", ")
-    }
-
-    fn access(&mut self, token: &UnverifiedToken, scopes: &Scopes) {
-        let id = "token-access";
-        let asked = scopes.texts().join(" ");
-        if asked.is_empty() {
-            return self.not_tested(id, "name a repository to see what its token grants: HOST/NAME");
-        }
         let granted = token.claims().map(|claims| claims.access).unwrap_or_default();
-        let lacking = scopes.lacking(&granted);
         let shown: Vec<_> =
             granted.iter().map(|a| format!("{}:{}:{}", a.resource_type, a.name, a.actions.join(","))).collect();
-        let evidence =
-            format!("asked for {asked}; granted {}", if shown.is_empty() { "nothing".into() } else { shown.join(" ") });
+        let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(" ") };
+        let evidence = format!("asked for {}; granted {shown}", asked.texts().join(" "));
+        if !asked.cover(needed) {
+            let evidence = format!("{evidence}; the registry needs {}", needed.texts().join(" "));
+            let remedy = "a proxy changes the repository's name on the way: have it pass /v2/ on with the path unchanged, so \
+                          that clients, token server and registry call the repository the same";
+            return self.fail(id, evidence, remedy);
+        }
+        let lacking = asked.lacking(&granted);
         if lacking.is_empty() {
             return self.ok(id, evidence);
         }
-        let who = if self.login.is_anonymous() { "anonymous callers" } else { "this user" };
-        self.fail(
-            id,
-            format!("{evidence}; needed and missing: {}", lacking.join(" ")),
-            format!("let {who} do it: an entry in the token server's acl with these actions (a push needs pull, too)"),
-        );
+        let entry = |account: &str| {
+            let actions = if self.patient.push { "pull, push" } else { "pull" };
+            format!(
+                "an entry in the token server's acl (a push needs pull, too): - {{match: {{account: {account:?}, name: \
+                 {:?}}}, actions: [{actions}]}}",
+                name.as_str()
+            )
+        };
+        let remedy = match self.login.user() {
+            Some(user) => entry(user),
+            None if self.login.is_anonymous() => {
+                format!("log in (wharfinger login {}), or let anonymous callers do it: {}", self.host(), entry(""))
+            }
+            None => entry("NAME"),
+        };
+        self.fail(id, format!("{evidence}; needed and missing: {}", lacking.join(" ")), remedy);
     }
 
     async fn accepted(&mut self, token: &str) {
         let id = "token-accepted";
         let papers = authorization("Bearer", token);
         let Some((status, challenge)) = self.opens(papers.as_ref()).await else { return };
+        let explained = ["token-claims", "clocks"].into_iter().find(|id| self.has_failed(id));
+        if status.is_success() || explained.is_none() {
+            self.reconsider_key(status.is_success());
+        }
         if status.is_success() {
             return self.ok(id, "the registry opens /v2/ to it");
         }
-        let explained = ["token-claims", "token-key", "clocks"].into_iter().find(|id| self.has_failed(id));
-        let hint = self.findings.iter().find(|finding| finding.id == "token-key").and_then(|f| f.remedy.clone());
-        let remedy = match (explained, hint) {
+        let explained = explained.or(Some("token-key").filter(|id| self.has_failed(id)));
+        let remedy = match (explained, &self.belief) {
             (Some(probe), _) => format!("see {probe}"),
-            (None, Some(hint)) => hint,
-            (None, None) => {
+            (None, Belief::All) => {
+                "restart the registry: it reads rootcertbundle and jwks only when it starts, and with the \
+                                    file that was given it would believe this key; or it is started with another file"
+                    .to_owned()
+            }
+            (None, _) => {
                 "the registry's log says why (token signed by untrusted key, another audience, untrusted issuer); \
-                             --rootcertbundle FILE and --config FILE compare both sides"
+                          --rootcertbundle FILE and --config FILE compare both sides"
                     .to_owned()
             }
         };

@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 
 pub(crate) use scopes::Scopes;
 pub use token_request::Granted;
-pub(crate) use token_request::{TokenServer, authorization};
-use token_request::{basic, is_authorized};
+use token_request::is_authorized;
+pub(crate) use token_request::{TokenServer, authorization, basic};
 use tokens::Tokens;
 
 use crate::image_name::is_loopback;
@@ -58,6 +58,7 @@ impl Session {
     /// # Errors
     /// When this machine answers neither way.
     pub async fn begin(transport: Transport, host: Host, credentials: Credentials) -> Result<Self, Error> {
+        let transport = transport.on_behalf_of(host.server());
         let base = |scheme: &str| {
             let url = format!("{scheme}://{}/v2/", host.server());
             url.parse::<Url>().map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
@@ -266,7 +267,8 @@ fn challenges(answer: &Answer) -> Result<Vec<Challenge>, Error> {
     Challenge::parse_all(fields.iter().map(String::as_str)).map_err(|error| answer.malformed(error.to_string()))
 }
 
-fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
+/// The scopes that an answer's challenge asks for.
+pub(crate) fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
     let challenges = challenges(answer)?;
     let scope = challenges.iter().find(|challenge| challenge.is("Bearer")).and_then(|c| c.parameter("scope"));
     Ok(scope.map(Scopes::of_challenge).unwrap_or_default())

@@ -99,8 +99,8 @@ impl TokenServer {
     }
 }
 
-/// `Basic …` for a password, `Bearer …` for a finished token.
-pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+/// `Basic …` for a password.
+pub(crate) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
     let Credentials::Password { user, password } = credentials else { return None };
     let pair = Secret::from(format!("{user}:{}", password.expose()));
     authorization("Basic", &BASE64.encode(pair.expose().as_bytes()))

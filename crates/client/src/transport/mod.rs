@@ -33,10 +33,8 @@ use crate::{Error, Step};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(15);
-/// How long a server may think before it answers. Some put a whole layer into another store first.
-const THINK: Duration = Duration::from_secs(300);
-/// How long nothing of a body may be taken before the sending is given up.
-const STALL: Duration = Duration::from_secs(60);
+/// How often it is looked whether a body that is sent still moves.
+const LOOK: Duration = Duration::from_secs(60);
 /// How many redirects are followed.
 const HOPS: usize = 10;
 
@@ -53,6 +51,9 @@ pub struct Options {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Where directories called `HOST:PORT` hold certificates.
     pub certificate_directories: Vec<PathBuf>,
+    /// How long a server may think before it answers, and take nothing of what it is sent. Long as a rule: some put a
+    /// whole layer into another store first.
+    pub patience: Duration,
     /// Who looks on.
     pub observer: Option<Arc<dyn Observer>>,
     /// Where the time comes from.
@@ -69,6 +70,7 @@ impl Default for Options {
             authorities: Vec::new(),
             client_certificate: None,
             certificate_directories: Vec::new(),
+            patience: Duration::from_secs(300),
             observer: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -81,13 +83,26 @@ impl Default for Options {
 pub struct Transport {
     options: Arc<Options>,
     clients: Arc<Mutex<HashMap<String, Client>>>,
+    /// The registry on whose behalf others are spoken to.
+    registry: Option<Arc<str>>,
 }
 
 impl Transport {
     /// A transport without connections yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options: Arc::new(options), clients: Arc::default() }
+        Self { options: Arc::new(options), clients: Arc::default(), registry: None }
+    }
+
+    /// A transport that goes out for the registry `host` (with its port). Whom that host's `certs.d` vouches for is believed
+    /// at its token server and its storage, too: docker, podman and containerd look nowhere else for those.
+    pub(crate) fn on_behalf_of(&self, host: &str) -> Self {
+        Self { options: self.options.clone(), clients: Arc::default(), registry: Some(host.into()) }
+    }
+
+    /// Reads all that is needed to speak to the host of `url`, which is sent nothing.
+    pub(crate) fn prepare(&self, url: &Url) -> Result<(), Error> {
+        self.client(url).map(drop)
     }
 
     /// How it speaks.
@@ -111,7 +126,7 @@ impl Transport {
         let mut request = self.begin(call);
         *request.body_mut() = call.body.clone().map(Into::into);
         let exchange = client.execute(request);
-        match tokio::time::timeout(THINK, exchange).await {
+        match tokio::time::timeout(self.options.patience, exchange).await {
             Ok(outcome) => self.arrived(call, outcome),
             Err(_) => Err(timeout(call, "no answer")),
         }
@@ -124,18 +139,20 @@ impl Transport {
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         let exchange = self.client(&call.url)?.execute(request);
         tokio::pin!(exchange);
+        let patience = self.options.patience;
+        let look = LOOK.min(patience);
         let (mut before, mut quiet) = (0, Duration::ZERO);
         loop {
-            match tokio::time::timeout(STALL, &mut exchange).await {
+            match tokio::time::timeout(look, &mut exchange).await {
                 Ok(outcome) => return self.arrived(call, outcome),
                 Err(_) => {
                     let now = taken.load(Ordering::Relaxed);
-                    quiet = if now == before { quiet + STALL } else { Duration::ZERO };
+                    quiet = if now == before { quiet + look } else { Duration::ZERO };
                     before = now;
                 }
             }
             // Once all is sent the server may think; until then it has to take what comes.
-            if quiet >= THINK {
+            if quiet >= patience {
                 return Err(timeout(call, "the server takes no more"));
             }
         }
@@ -190,7 +207,7 @@ impl Transport {
 
     /// The certificate that a host shows, whoever believes it.
     pub(crate) async fn certificate_of(&self, url: &Url) -> Option<token::Certificate> {
-        let answer = unproved(url)?.head(url.clone()).timeout(THINK).send().await.ok()?;
+        let answer = unproved(url)?.head(url.clone()).timeout(self.options.patience).send().await.ok()?;
         let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
         token::Certificate::from_der(info.peer_certificate()?).ok()
     }
@@ -261,28 +278,23 @@ impl Transport {
     }
 
     fn new_client(&self, url: &Url) -> Result<Client, Error> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .referer(false);
-        // As Go's clients do: no proxy stands between this machine and itself.
-        if url.host_str().is_some_and(is_loopback) {
-            builder = builder.no_proxy();
-        }
         // Without a proxy nothing of plain HTTP ever meets TLS, and the system's many authorities need not be read.
         let needs_tls = url.scheme() == "https" || !url.host_str().is_some_and(is_loopback);
         let found = if needs_tls { self.certificates(&host(url))? } else { Default::default() };
         let tls = tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
             Error::Unsuitable(format!("the certificates for {} cannot be used: {error}", host(url)))
         })?;
-        let built = builder.tls_backend_preconfigured(tls).build();
+        let built = builder(url).tls_backend_preconfigured(tls).build();
         built.map_err(|error| Error::Unsuitable(format!("no HTTP client can be made: {}", Cause::of(&error))))
     }
 
     fn certificates(&self, host: &str) -> Result<certificates::Certificates, Error> {
         let options = &self.options;
         let mut found = certificates::Certificates::read(&options.certificate_directories, host)?;
+        if let Some(registry) = self.registry.as_deref().filter(|registry| *registry != host) {
+            let registrys = certificates::Certificates::read(&options.certificate_directories, registry)?;
+            found.authorities.extend(registrys.authorities);
+        }
         for path in &options.authorities {
             found.authorities.extend(certificates::read_certificates(path)?);
         }
@@ -296,11 +308,18 @@ impl Transport {
 /// A client that believes every certificate, and so need not read the system's many authorities.
 fn unproved(url: &Url) -> Option<Client> {
     let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
-    let mut client = Client::builder().tls_info(true).redirect(reqwest::redirect::Policy::none());
-    if url.host_str().is_some_and(is_loopback) {
-        client = client.no_proxy();
-    }
-    client.connect_timeout(CONNECT).tls_backend_preconfigured(tls).build().ok()
+    builder(url).tls_info(true).tls_backend_preconfigured(tls).build().ok()
+}
+
+/// What all clients have in common.
+fn builder(url: &Url) -> reqwest::ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .referer(false);
+    // As Go's clients do: no proxy stands between this machine and itself.
+    if url.host_str().is_some_and(is_loopback) { builder.no_proxy() } else { builder }
 }
 
 fn is_passing(answer: &Answer) -> bool {

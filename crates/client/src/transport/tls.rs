@@ -5,7 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
@@ -15,11 +17,9 @@ use super::certificates::Certificates;
 /// The configuration for one host. `insecure` believes every certificate.
 pub(crate) fn configuration(mut found: Certificates, insecure: bool) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if insecure {
-        Arc::new(Anything { provider: provider.clone() })
-    } else {
-        Arc::new(Trust::new(std::mem::take(&mut found.authorities), provider.clone())?)
-    };
+    let own = std::mem::take(&mut found.authorities);
+    let belief = if insecure { Belief::Anything } else { Belief::Vouched(Trust::new(own, &provider)?) };
+    let verifier = Arc::new(Verifier { belief, provider: provider.clone() });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -30,6 +30,33 @@ pub(crate) fn configuration(mut found: Certificates, insecure: bool) -> Result<C
     }
 }
 
+/// Who is believed to be whom he says, and how signatures are checked.
+#[derive(Debug)]
+struct Verifier {
+    belief: Belief,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn verify_signature(
+        &self,
+        verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.belief {
+            Belief::Anything => Ok(HandshakeSignatureValid::assertion()),
+            Belief::Vouched(_) => verify(&self.provider.signature_verification_algorithms),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Belief {
+    /// `--insecure`: whoever answers is whom we called, and what he signs is his.
+    Anything,
+    /// Those for whom somebody vouches.
+    Vouched(Trust),
+}
+
 /// The system's authorities and those of the host. A certificate that is itself among the latter is believed, too, even
 /// when it says that it is an authority's: that is what `openssl req -x509` makes and what Go's clients accept, while
 /// RFC 5280 would have it sign others only.
@@ -37,11 +64,10 @@ pub(crate) fn configuration(mut found: Certificates, insecure: bool) -> Result<C
 struct Trust {
     web_pki: Option<Arc<WebPkiServerVerifier>>,
     own: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
 }
 
 impl Trust {
-    fn new(own: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+    fn new(own: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         // What of the system's store cannot be read is left out, as everywhere.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -52,35 +78,22 @@ impl Trust {
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
         };
-        Ok(Self { web_pki, own, provider })
+        Ok(Self { web_pki, own })
     }
 
-    /// Whether `leaf`, which is known byte for byte, is for this name and this time.
-    fn verify_known(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
-        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-        let certificate = token::Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
-        let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
-        if now < certificate.not_before() {
-            return Err(CertificateError::NotValidYet.into());
-        }
-        if certificate.valid_at(now) { Ok(()) } else { Err(CertificateError::Expired.into()) }
-    }
-}
-
-impl ServerCertVerifier for Trust {
-    fn verify_server_cert(
+    fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    ) -> Result<(), Error> {
         if self.own.iter().any(|own| own == leaf) {
-            return Self::verify_known(leaf, name, now).map(|()| ServerCertVerified::assertion());
+            return verify_known(leaf, name, now);
         }
         let outcome = match &self.web_pki {
-            Some(web_pki) => web_pki.verify_server_cert(leaf, intermediates, name, ocsp, now),
+            Some(web_pki) => web_pki.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ()),
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         // Of a self-signed authority webpki says only that it must not be a server's; nobody trusts it is the truth.
@@ -89,67 +102,53 @@ impl ServerCertVerifier for Trust {
             error => error,
         })
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
 
-/// `--insecure`: whoever answers is believed to be whom we called.
-#[derive(Debug)]
-struct Anything {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Belief::Vouched(trust) = &self.belief {
+            trust.verify(leaf, intermediates, name, ocsp, now)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        self.verify_signature(|known| verify_tls12_signature(message, certificate, signed, known))
     }
 
     fn verify_tls13_signature(
         &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        self.verify_signature(|known| verify_tls13_signature(message, certificate, signed, known))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether `leaf`, which is known byte for byte, is for this name and this time.
+fn verify_known(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
+    let certificate = token::Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+    let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    if now < certificate.not_before() {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if certificate.valid_at(now) { Ok(()) } else { Err(CertificateError::Expired.into()) }
 }

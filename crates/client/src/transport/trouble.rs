@@ -22,6 +22,8 @@ pub enum Trouble {
     Broken,
     /// It speaks plain HTTP where TLS was expected.
     PlainHttp,
+    /// What it says is no HTTP.
+    NotHttp,
     /// The certificate is signed by nobody who is trusted here.
     UnknownAuthority,
     /// The certificate is for other names; empty where it names none.
@@ -50,6 +52,10 @@ impl Trouble {
         if said("dns error") || said("failed to lookup address") {
             return Self::UnknownHost;
         }
+        // What hyper says of an answer that it cannot parse; its own type is not for us to see.
+        if said("invalid HTTP") || said("message head is too large") {
+            return Self::NotHttp;
+        }
         if let Some(trouble) = causes(error).find_map(|cause| of_io(cause.downcast_ref()?)) {
             return trouble;
         }
@@ -65,6 +71,11 @@ impl Trouble {
         matches!(self, Self::Unreachable | Self::Timeout | Self::Broken)
     }
 
+    /// Whether the other end speaks TLS, and only its certificate may be what we do not agree with.
+    pub(crate) fn is_of_certificate(&self) -> bool {
+        matches!(self, Self::UnknownAuthority | Self::WrongName(_) | Self::Expired | Self::Tls)
+    }
+
     /// Whether a server that speaks plain HTTP may be behind it.
     pub(crate) fn may_be_plain(&self) -> bool {
         matches!(self, Self::PlainHttp | Self::Tls | Self::Broken)
@@ -78,6 +89,11 @@ impl Trouble {
                 Some(variable) => format!("{variable} names a proxy: is it running, or should NO_PROXY name {host}?"),
                 None => "is it running, and does a firewall let this machine through?".to_owned(),
             },
+            Self::NotHttp => "is the port right? Something else than a web server listens there".to_owned(),
+            Self::Timeout => "does a firewall swallow what is sent there, or is the server overloaded?".to_owned(),
+            Self::Broken => {
+                "look at the log of whatever listens there, and whether the port is the right one".to_owned()
+            }
             Self::PlainHttp => format!("--plain-http speaks http to it; better is to give {host} a certificate"),
             Self::UnknownAuthority => format!(
                 "put the certificate of the authority that signed it (or the server's own) into \
@@ -92,7 +108,7 @@ impl Trouble {
             Self::Expired => "renew it, or set the clock of this machine".to_owned(),
             Self::ClientCertificate => format!("put client.cert and client.key into /etc/docker/certs.d/{host}/"),
             Self::Proxy => "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
-            Self::Timeout | Self::Broken | Self::Tls => return None,
+            Self::Tls => return None,
         };
         Some(hint)
     }
@@ -106,6 +122,7 @@ impl fmt::Display for Trouble {
             Self::Timeout => "does not answer in time",
             Self::Broken => "broke the connection off",
             Self::PlainHttp => "speaks plain http where https was expected",
+            Self::NotHttp => "speaks no HTTP",
             Self::UnknownAuthority => "shows a certificate signed by an authority that is not trusted here",
             Self::WrongName(names) if names.is_empty() => "shows a certificate without any subjectAltName",
             Self::WrongName(names) => return write!(f, "shows a certificate for other names: {}", names.join(", ")),

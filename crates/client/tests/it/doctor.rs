@@ -2,6 +2,7 @@
 //! those, beside the command.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use client::{Credentials, Finding, Options, PROBES, Patient, Places, Sides, Verdict, examine};
 use data_encoding::BASE64URL_NOPAD;
@@ -64,7 +65,7 @@ fn patient(stub: &Stub) -> Patient {
 }
 
 async fn examined(patient: &Patient) -> Vec<Finding> {
-    let findings = examine(patient, Options { plain_http: true, ..Options::default() }).await;
+    let findings = examine(patient, Options { plain_http: true, ..Options::default() }).await.unwrap();
     assert_eq!(findings.iter().map(|finding| finding.id).collect::<Vec<_>>(), PROBES, "each once, in order");
     findings
 }
@@ -101,7 +102,7 @@ async fn a_healthy_registry() {
     assert_eq!((of(&findings, Verdict::Failure), of(&findings, Verdict::Warning)), (vec![], vec![]), "{findings:#?}");
     let untested = ["registry-certificate", "realm-certificate", "clocks", "stored-logins", "token-key"];
     assert_eq!(of(&findings, Verdict::NotTested), untested);
-    assert_eq!(stub.lines().last().unwrap(), "DELETE /v2/a/blobs/uploads/1?_state=x", "the upload is cancelled");
+    assert_eq!(stub.lines().last().unwrap(), "DELETE /v2/a/blobs/uploads/1?_state=y", "the upload is cancelled");
     let shown = format!("{findings:?}");
     assert!(!shown.contains("sesame") && !shown.contains(&token("s", PULL_PUSH)), "no secret is shown");
 }
@@ -306,6 +307,16 @@ async fn uploads_that_go_wrong() {
             .then(|| Reply::new(411).header("Server", "old-proxy/1").header("Connection", "close"))
     });
     fails(&pushing(&lengths), &["push-body"], "Server: old-proxy/1", "Content-Length").await;
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_takes() {
+    let stub = stub(|request| (request.method == "PATCH").then(|| Reply::new(202).after(Duration::from_secs(600))));
+    let options = Options { plain_http: true, patience: Duration::from_secs(4), ..Options::default() };
+    let findings = examine(&Patient { push: true, ..patient(&stub) }, options).await.unwrap();
+    assert_eq!(of(&findings, Verdict::Failure), ["push-body"], "{findings:#?}");
+    says(&findings, "push-body", "does not answer in time", "proxy_request_buffering off");
+    assert!(stub.lines().last().unwrap().starts_with("DELETE "), "the upload is cancelled nevertheless");
 }
 
 fn challenge_with(request: &Request, realm: &str, service: &str) -> Option<Reply> {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use client::{Credentials, Options, Registry, Repository, Session, Transport};
 
@@ -35,6 +36,8 @@ pub(crate) struct Reply {
     body: Vec<u8>,
     /// After so many bytes of the body the connection breaks.
     breaks_after: Option<usize>,
+    /// How long it is thought about.
+    after: Duration,
 }
 
 impl Reply {
@@ -66,7 +69,13 @@ impl Reply {
         self
     }
 
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.after = pause;
+        self
+    }
+
     fn send(&self, stream: &mut TcpStream, with_body: bool) -> std::io::Result<bool> {
+        thread::sleep(self.after);
         let mut head = format!("HTTP/1.1 {} Stub\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use client::{Credentials, Error, Options, Registry as Client, Session, Transport, Trouble};
 use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
+use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
 
 struct World {
     directory: tempfile::TempDir,
@@ -58,48 +60,69 @@ async fn a_certificate_of_one_s_own() {
 #[tokio::test]
 async fn names_and_times_count_for_them_too() {
     let directory = tempfile::tempdir().unwrap();
-    for (subject, extension, days, expected) in [
-        ("/CN=localhost", None, "1", Trouble::WrongName(Vec::new())),
+    let now = SystemClock.now();
+    let wanted = |names: &[&str], addresses: &[&str]| CertificateRequest {
+        common_name: "localhost".to_owned(),
+        hosts: names.iter().map(ToString::to_string).collect(),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        not_before: now - DAY,
+        not_after: now + DAY,
+        authority: false,
+    };
+    let here = wanted(&["localhost"], &["127.0.0.1"]);
+    for (wanted, expected) in [
+        (wanted(&[], &[]), Trouble::WrongName(Vec::new())),
         (
-            "/CN=x",
-            Some("subjectAltName=DNS:other.example,IP:10.0.0.1"),
-            "1",
+            wanted(&["other.example"], &["10.0.0.1"]),
             Trouble::WrongName(vec!["other.example".into(), "10.0.0.1".into()]),
         ),
-        ("/CN=x", Some("subjectAltName=DNS:localhost,IP:127.0.0.1"), "-1", Trouble::Expired),
+        (CertificateRequest { not_before: now - 3 * DAY, not_after: now - DAY, ..here.clone() }, Trouble::Expired),
+        (CertificateRequest { not_before: now + DAY, not_after: now + 3 * DAY, ..here }, Trouble::Expired),
     ] {
-        let (certificate, key) = (directory.path().join("c.pem"), directory.path().join("c.key"));
-        let mut command = std::process::Command::new("openssl");
-        command.args([
-            "req",
-            "-x509",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-subj",
-            subject,
-        ]);
-        match days {
-            "-1" => command.args(["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]),
-            days => command.args(["-days", days]),
-        };
-        command.args(extension.iter().flat_map(|extension| ["-addext", extension]));
-        let made = peers::run(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate));
-        if !made.status.success() && days == "-1" {
-            // OpenSSL before 3.4 cannot make a certificate of the past this way.
-            continue;
-        }
-        made.succeeded();
-        let nginx = Nginx::start(&format!(
-            "listen @listen@ ssl; ssl_certificate {}; ssl_certificate_key {}; location / {{ return 200 '{{}}'; }}",
-            certificate.display(),
-            key.display()
-        ));
-        let options = Options { authorities: vec![certificate], ..Options::default() };
+        let nginx = showing(directory.path(), &wanted);
+        // Whether the certificate itself is trusted, or the authority that signed it, makes no difference.
+        let options = Options { authorities: vec![directory.path().join("c.pem")], ..Options::default() };
+        assert_eq!(trouble(&nginx.host_port(), options).await, expected);
+        let nginx = showing_signed(directory.path(), &wanted);
+        let options = Options { authorities: vec![directory.path().join("authority.pem")], ..Options::default() };
         assert_eq!(trouble(&nginx.host_port(), options).await, expected);
     }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// nginx with such a certificate, signed by itself.
+fn showing(directory: &Path, wanted: &CertificateRequest) -> Nginx {
+    let key = PrivateKey::generate(token::KeyKind::P256).unwrap();
+    serving(directory, &wanted.self_signed(&key, &SystemEntropy).unwrap(), &key)
+}
+
+/// The same, signed by an authority.
+fn showing_signed(directory: &Path, wanted: &CertificateRequest) -> Nginx {
+    let [key, authority_key] = [(); 2].map(|()| PrivateKey::generate(token::KeyKind::P256).unwrap());
+    let now = SystemClock.now();
+    let authority = CertificateRequest {
+        common_name: "authority".to_owned(),
+        hosts: Vec::new(),
+        addresses: Vec::new(),
+        not_before: now - DAY,
+        not_after: now + DAY,
+        authority: true,
+    };
+    let authority = authority.self_signed(&authority_key, &SystemEntropy).unwrap();
+    fs::write(directory.join("authority.pem"), authority.to_pem()).unwrap();
+    serving(directory, &wanted.signed_by(&key, &authority, &authority_key, &SystemEntropy).unwrap(), &key)
+}
+
+fn serving(directory: &Path, certificate: &token::Certificate, key: &PrivateKey) -> Nginx {
+    let (file, key_file) = (directory.join("c.pem"), directory.join("c.key"));
+    fs::write(&file, certificate.to_pem()).unwrap();
+    fs::write(&key_file, &*key.to_pkcs8_pem().unwrap()).unwrap();
+    Nginx::start(&format!(
+        "listen @listen@ ssl; ssl_certificate {}; ssl_certificate_key {}; location / {{ return 200 '{{}}'; }}",
+        file.display(),
+        key_file.display()
+    ))
 }
 
 #[tokio::test]

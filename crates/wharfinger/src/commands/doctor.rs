@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use client::{Credentials, Finding, Host, HostError, ImageName, Patient, Places, Sides, Verdict, examine};
+use client::{Credentials, Finding, Host, HostError, ImageName, Options, Patient, Places, Sides, Verdict, examine};
 use oci::{Reference, RepositoryName};
 use serde_json::json;
 use token::JwkSet;
@@ -13,7 +14,7 @@ use super::key_file;
 use crate::config::sides::Sides as Files;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 use crate::remote::{Connection, password, places};
 
 /// Find out why a registry with token authentication does not let people in, and what to change
@@ -75,7 +76,21 @@ impl std::str::FromStr for Whom {
     }
 }
 
+/// How long one answer is waited for. Who has to wait longer for a token has an answer of another kind.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let findings = findings(arguments).map_err(Failure::into_usage)?;
+    let healthy = findings.iter().all(|finding| finding.verdict != Verdict::Failure);
+    if arguments.json {
+        print_json(&json(&findings, healthy))?;
+    } else {
+        print(&report(&arguments.patient.host, &findings))?;
+    }
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
     let login = match &arguments.user {
         Some(user) => {
             let password = password(arguments.password_stdin, "Password: ")?;
@@ -93,32 +108,42 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         push: arguments.push,
         sides: sides(arguments)?,
     };
+    let options = Options { patience: PATIENCE, ..arguments.connection.options() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::usage("cannot start the runtime").caused_by(&error))?;
-    let findings = runtime.block_on(examine(&patient, arguments.connection.options()));
+    let findings = runtime.block_on(examine(&patient, options));
     runtime.shutdown_background();
-    let healthy = findings.iter().all(|finding| finding.verdict != Verdict::Failure);
-    if arguments.json {
-        print_json(&json(&findings, healthy))?;
-    } else {
-        print(&report(&findings, healthy))?;
-    }
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(findings?)
 }
 
 /// What the files say; those that are named by themselves count more.
 fn sides(arguments: &Arguments) -> Result<Sides, Failure> {
-    let mut said = Files { bundle: arguments.rootcertbundle.clone(), jwks: arguments.jwks.clone(), ..Files::default() };
+    let mut read = Files::default();
     for path in &arguments.config {
-        let read = Files::read(path).map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
-        said = said.or(read);
+        let file = Files::read(path).map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
+        read = read.or(file);
     }
+    let bundle = arguments.rootcertbundle.clone().or_else(|| here(read.bundle, "--rootcertbundle"));
+    let keys = arguments.jwks.clone().or_else(|| here(read.jwks, "--jwks"));
     Ok(Sides {
-        bundle: said.bundle.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default(),
-        jwks: said.jwks.as_deref().map(jwks).transpose()?,
-        issuer: said.issuer,
-        service: said.service,
+        bundle: bundle.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default(),
+        jwks: keys.as_deref().map(jwks).transpose()?,
+        issuer: read.issuer,
+        service: read.service,
     })
+}
+
+/// A file that a configuration names, when it is on this machine: a registry in a container has paths of its own.
+fn here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
+    let path = path?;
+    if path.exists() {
+        return Some(path);
+    }
+    note(format!(
+        "note: {}, which the configuration names, is not here: {option} FILE compares the keys",
+        path.display()
+    ));
+    None
 }
 
 fn jwks(path: &Path) -> Result<JwkSet, Failure> {
@@ -138,19 +163,43 @@ fn json(findings: &[Finding], healthy: bool) -> serde_json::Value {
     json!({ "healthy": healthy, "probes": probes.collect::<Vec<_>>() })
 }
 
-fn report(findings: &[Finding], healthy: bool) -> String {
+/// For people: what is wrong comes first, then what is doubtful, what is well, and last what was not looked at.
+fn report(host: &Host, findings: &[Finding]) -> String {
+    let with = |verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
+    let failed: Vec<_> = with(Verdict::Failure).map(|finding| finding.id).collect();
     let mut text = String::new();
+    if failed.is_empty() {
+        text += &format!("nothing failed at {host}\n\n");
+    }
+    for verdict in [Verdict::Failure, Verdict::Warning, Verdict::Ok] {
+        text.extend(with(verdict).map(line));
+        if verdict == Verdict::Failure && !failed.is_empty() {
+            text.push('\n');
+        }
+    }
+    text += &not_tested(with(Verdict::NotTested));
+    if !failed.is_empty() {
+        text += &format!("failed at {host}: {}\n", failed.join(", "));
+    }
+    text
+}
+
+fn line(finding: &Finding) -> String {
+    let (verdict, evidence) = (finding.verdict.to_string(), visible(&finding.evidence));
+    let remedy = finding.remedy.iter().map(|remedy| format!("{:34}-> {}\n", "", visible(remedy)));
+    format!("{verdict:10}  {:20}  {evidence}\n{}", finding.id, remedy.collect::<String>())
+}
+
+/// One line for each reason.
+fn not_tested<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for finding in findings {
-        let (verdict, evidence) = (finding.verdict.to_string(), visible(&finding.evidence));
-        text += &format!("{verdict:10}  {:20}  {evidence}\n", finding.id);
-        let remedy = finding.remedy.as_ref().filter(|_| finding.verdict != Verdict::NotTested);
-        text.extend(remedy.map(|remedy| format!("{:34}-> {}\n", "", visible(remedy))));
+        match reasons.iter_mut().find(|(why, _)| *why == finding.evidence) {
+            Some((_, ids)) => ids.push(finding.id),
+            None => reasons.push((&finding.evidence, vec![finding.id])),
+        }
     }
-    let failed: Vec<_> = findings.iter().filter(|f| f.verdict == Verdict::Failure).map(|f| f.id).collect();
-    match healthy {
-        true => text + "nothing failed\n",
-        false => text + &format!("failed: {}\n", failed.join(", ")),
-    }
+    reasons.iter().map(|(why, ids)| format!("not-tested  {}: {}\n", ids.join(", "), visible(why))).collect()
 }
 
 /// What strangers wrote, fit for a terminal.
@@ -176,21 +225,31 @@ mod tests {
     }
 
     #[test]
-    fn a_remedy_stands_below_what_it_mends() {
-        let found = |verdict, remedy: Option<&str>| Finding {
-            id: "clocks",
+    fn what_is_wrong_comes_first_and_its_remedy_below_it() {
+        let found = |id, verdict, evidence: &str, remedy: Option<&str>| Finding {
+            id,
             verdict,
-            evidence: "what\nwas".into(),
+            evidence: evidence.into(),
             remedy: remedy.map(str::to_owned),
         };
-        let findings = [found(Verdict::Ok, None), found(Verdict::Failure, Some("set them"))];
+        let findings = [
+            found("registry-scheme", Verdict::Ok, "it speaks https", None),
+            found("clocks", Verdict::Failure, "what\nwas", Some("set them")),
+            found("pull", Verdict::NotTested, "see clocks first", None),
+            found("push-body", Verdict::NotTested, "see clocks first", None),
+        ];
+        let host = "r.example".parse().unwrap();
         let expected = "\
-ok          clocks                what was
 failure     clocks                what was
                                   -> set them
-failed: clocks
+
+ok          registry-scheme       it speaks https
+not-tested  pull, push-body: see clocks first
+failed at r.example: clocks
 ";
-        assert_eq!(report(&findings, false), expected);
+        assert_eq!(report(&host, &findings), expected);
+        let healthy = "nothing failed at r.example\n\nok          registry-scheme       it speaks https\n";
+        assert_eq!(report(&host, &findings[..1]), healthy);
         assert_eq!(json(&findings, false)["probes"][1]["verdict"], "failure");
     }
 }

@@ -76,16 +76,16 @@ pub(crate) struct Remote {
 }
 
 impl Connection {
-    /// Opens the way. What is dangerous about it is said.
+    /// Opens the way.
     pub(crate) fn open(&self) -> Remote {
-        if self.insecure {
-            output::note("warning: --insecure: certificates are not checked, and nothing that comes can be trusted");
-        }
         Remote { transport: Transport::new(self.options()), anonymous: self.anonymous }
     }
 
-    /// The way's options.
+    /// The way's options. What is dangerous about them is said.
     pub(crate) fn options(&self) -> Options {
+        if self.insecure {
+            output::note("warning: --insecure: certificates are not checked, and nothing that comes can be trusted");
+        }
         let observer = self.trace.then(|| Arc::new(Trace::new()) as Arc<dyn Observer>);
         let home = std::env::var_os("HOME").map(PathBuf::from);
         Options {
