@@ -40,10 +40,11 @@ impl Progress for Bars {
 }
 
 impl Drop for Bar {
-    /// What breaks off leaves nothing on the screen but its error.
+    /// What breaks off takes its bar away.
     fn drop(&mut self) {
         if !self.bar.is_finished() {
             self.bar.finish_and_clear();
+            self.all.remove(&self.bar);
             let _ = self.all.clear();
         }
     }
