@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task;
 
@@ -37,8 +37,8 @@ impl Readers {
         let readers = Arc::clone(self);
         let task = task::spawn_blocking(move || {
             let _permit = permit;
-            let mut connection = readers.connection()?;
-            let result = snapshot(&mut connection, work)?;
+            let connection = readers.connection()?;
+            let result = snapshot(&connection, work)?;
             readers.idle().push(connection);
             result
         });
@@ -65,13 +65,14 @@ impl Readers {
     }
 }
 
-/// The outer error is the connection's, which is then not used again.
+/// The outer error is the connection's, which is then not used again, nor is it after a panic: so nobody rolls back here.
 fn snapshot<T, E>(
-    connection: &mut Connection,
+    connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<Result<T, E>, Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    let result = work(&transaction);
-    transaction.finish()?;
+    let execute = |sql: &str| connection.prepare_cached(sql)?.execute(());
+    execute("BEGIN")?;
+    let result = work(connection);
+    execute("COMMIT")?;
     Ok(result)
 }

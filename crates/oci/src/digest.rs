@@ -101,6 +101,12 @@ impl Digest {
         &self.hash[..self.algorithm.length()]
     }
 
+    /// The whole as text, without memory of its own.
+    #[must_use]
+    pub fn text(&self) -> DigestText {
+        DigestText::of(self)
+    }
+
     /// The hash in hexadecimal, without the algorithm's name: what paths and tags are made of.
     #[must_use]
     pub fn encoded(&self) -> String {
@@ -137,7 +143,7 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, self.encoded())
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -177,13 +183,41 @@ impl Hash for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A digest as text. Every answer of a registry has one or two, a list of referrers hundreds.
+#[derive(Clone, Copy, Debug)]
+pub struct DigestText {
+    bytes: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl DigestText {
+    const LONGEST: usize = "sha512:".len() + 2 * LONGEST;
+
+    fn of(digest: &Digest) -> Self {
+        let name = digest.algorithm.as_str().as_bytes();
+        let (mut bytes, begin) = ([b':'; Self::LONGEST], name.len() + 1);
+        bytes[..name.len()].copy_from_slice(name);
+        for (pair, byte) in bytes[begin..].chunks_exact_mut(2).zip(digest.hash()) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        Self { bytes, length: begin + 2 * digest.algorithm.length() }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // It is ASCII throughout.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 }
 

@@ -21,7 +21,7 @@ mod repository_name;
 mod tag;
 
 pub use descriptor::Descriptor;
-pub use digest::{Algorithm, Digest, DigestError, UnknownAlgorithm};
+pub use digest::{Algorithm, Digest, DigestError, DigestText, UnknownAlgorithm};
 pub use manifest::{Content, Manifest, ManifestError};
 pub use reference::{Reference, ReferenceError};
 pub use repository_name::{RepositoryName, RepositoryNameError};

@@ -1,7 +1,7 @@
 //! What a caller is told when all is well, and the JSON of everything else.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use oci::Digest;
 use serde::Serialize;
@@ -53,9 +53,15 @@ pub(crate) fn json(body: &impl Serialize) -> Answer {
 
 /// `body` in JSON.
 pub(crate) fn encoded(body: &impl Serialize) -> Bytes {
+    let mut text = Vec::with_capacity(128);
+    encode(body, &mut text);
+    text.into()
+}
+
+/// Writes `body` in JSON behind `text`.
+pub(crate) fn encode(body: &impl Serialize, text: &mut Vec<u8>) {
     #[expect(clippy::expect_used, reason = "all bodies are structs of strings, numbers and lists")]
-    let body = serde_json::to_vec(body).expect("a body is plain data");
-    body.into()
+    serde_json::to_writer(text, body).expect("a body is plain data");
 }
 
 /// Errors with their status.
@@ -74,6 +80,17 @@ pub(crate) fn made(status: StatusCode, location: &str, digest: Option<&Digest>) 
         set(&mut answer, CONTENT_DIGEST, &digest.to_string());
     }
     answer
+}
+
+/// Says what the content is called: its entity tag, and what is within the tag's quotes.
+pub(crate) fn name(answer: &mut Answer, etag: String) {
+    let tag = Bytes::from(etag);
+    for (header, value) in [(CONTENT_DIGEST, tag.slice(1..tag.len() - 1)), (ETAG, tag)] {
+        // Both are one piece of memory.
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            answer.headers_mut().insert(header, value);
+        }
+    }
 }
 
 /// Sets a header. What cannot stand in one is left away; nothing that is written here can have come to that, for it came

@@ -1,11 +1,11 @@
 //! Blobs: handed out whole or in part, and taken away.
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use oci::Digest;
 use storage::{Blob, Error};
 
-use crate::answer::{self, CONTENT_DIGEST};
+use crate::answer;
 use crate::body::{Answer, Body};
 use crate::call::Call;
 use crate::conditions::{etag, has_already};
@@ -40,8 +40,7 @@ pub(crate) async fn fetch(proof: &Authorized<'_, Pull>, digest: &Digest, call: &
         let source = proof.storage().read(proof.repository(), &blob, range).await?;
         *answer.body_mut() = Body::stream(source, length);
     }
-    answer::set(&mut answer, CONTENT_DIGEST, &digest.to_string());
-    answer::set(&mut answer, ETAG, &tag);
+    answer::name(&mut answer, tag);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));

@@ -28,11 +28,11 @@ impl<'a> Call<'a> {
         self.head.method == Method::HEAD
     }
 
-    /// The first `Authorization` line's scheme, in lower case, and what stands behind it. What is no text is nobody's.
-    pub(crate) fn credentials(&self) -> Option<(String, &str)> {
-        let line = self.head.headers.get(AUTHORIZATION)?.to_str().unwrap_or_default();
-        let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
-        Some((scheme.to_ascii_lowercase(), rest.trim()))
+    /// What stands behind `scheme`, which has no case, in the first `Authorization` line. What is no text is nobody's.
+    pub(crate) fn credentials(&self, scheme: &str) -> Option<&str> {
+        let line = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (named, rest) = line.split_once(' ').unwrap_or((line, ""));
+        named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
     }
 
     /// Where the client believes us to be.

@@ -6,7 +6,7 @@ use oci::Digest;
 
 /// The entity tag of content: its digest, quoted (RFC 9110 §8.8.3).
 pub(crate) fn etag(digest: &Digest) -> String {
-    format!("\"{digest}\"")
+    ["\"", digest.text().as_str(), "\""].concat()
 }
 
 /// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2). Some clients leave the quotes away.

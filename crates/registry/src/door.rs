@@ -212,6 +212,7 @@ impl Door {
         if A::DELETES && !self.delete {
             return Err(Refusal::DeletesOff);
         }
+        self.storage.catch_up(&repository).await?;
         let pushes = !self.read_only && bearer.may(repository.as_str(), "push");
         Ok(Authorized { storage: &self.storage, repository, bearer, pushes, action: PhantomData })
     }
@@ -266,9 +267,7 @@ impl Door {
     }
 
     async fn presented(&self, call: &Call<'_>, auth: &TokenAuth) -> Presented {
-        let Some(("bearer", token)) = call.credentials().as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) else {
-            return Presented::Nothing;
-        };
+        let Some(token) = call.credentials("bearer") else { return Presented::Nothing };
         match auth.trust.believe(token, self.clock.now()).await {
             Ok(token) => Presented::Token(token),
             Err(error) => {
@@ -288,11 +287,7 @@ enum Presented {
 
 /// The name and password of a Basic header (RFC 7617 §2); none where there is none that can be read.
 fn basic(call: &Call<'_>) -> Option<Credentials> {
-    let (scheme, encoded) = call.credentials()?;
-    if scheme != "basic" {
-        return None;
-    }
-    let decoded = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
+    let decoded = String::from_utf8(BASE64.decode(call.credentials("basic")?.as_bytes()).ok()?).ok()?;
     let (account, password) = decoded.split_once(':')?;
     (!account.is_empty()).then(|| Credentials { account: account.to_owned(), password: password.into() })
 }

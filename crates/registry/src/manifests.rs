@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use oci::{Reference, Tag};
 use storage::{Error, NewManifest, Stored};
 
-use crate::answer::{self, CONTENT_DIGEST};
+use crate::answer;
 use crate::body::{Answer, Body};
 use crate::call::Call;
 use crate::conditions::{etag, has_already};
@@ -41,8 +41,7 @@ pub(crate) async fn fetch(
         *answer.body_mut() = Body::from(manifest.bytes.clone());
     }
     answer::set(&mut answer, CONTENT_TYPE, &manifest.media_type);
-    answer::set(&mut answer, CONTENT_DIGEST, &manifest.digest.to_string());
-    answer::set(&mut answer, ETAG, &tag);
+    answer::name(&mut answer, tag);
     Ok(answer)
 }
 

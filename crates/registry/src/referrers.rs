@@ -1,9 +1,9 @@
 //! The list of manifests that are about another one: signatures, bills of materials.
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
-use oci::{Descriptor, Digest, media_type};
-use serde::Serialize;
+use oci::{Digest, media_type};
 use storage::{Page, Referrer};
 
 use crate::answer;
@@ -25,23 +25,14 @@ const FULL: usize = 4 << 20;
 /// Which filters were applied (OCI distribution-spec, "Listing Referrers").
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index {
-    schema_version: u8,
-    media_type: &'static str,
-    manifests: Vec<Descriptor>,
-}
-
 /// `GET` of the referrers (end-12): an index, empty where there are none, even where there is no repository.
 pub(crate) async fn list(proof: &Authorized<'_, Pull>, subject: &Digest, call: &Call<'_>) -> Result<Answer, Refusal> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
     let kind = call.query.first("artifactType");
     let after = call.query.first("last").map(str::parse).transpose()?;
     let (manifests, more) = page(proof, subject, kind, after, size).await?;
-    let last = manifests.last().map(|descriptor| descriptor.digest.to_string());
-    let index = Index { schema_version: 2, media_type: media_type::OCI_INDEX, manifests };
-    let mut answer = answer::whole(HeaderValue::from_static(media_type::OCI_INDEX), answer::encoded(&index));
+    let last = manifests.last().map(|referrer| referrer.digest.to_string());
+    let mut answer = answer::whole(HeaderValue::from_static(media_type::OCI_INDEX), index(&manifests));
     if kind.is_some() {
         answer.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
@@ -61,7 +52,7 @@ async fn page(
     kind: Option<&str>,
     mut after: Option<Digest>,
     size: u32,
-) -> Result<(Vec<Descriptor>, bool), Refusal> {
+) -> Result<(Vec<Referrer>, bool), Refusal> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     loop {
         let missing = size.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
@@ -76,7 +67,7 @@ async fn page(
                 return Ok((entries, true));
             }
             after = Some(referrer.digest);
-            entries.push(descriptor(referrer));
+            entries.push(referrer);
         }
         if !listing.more {
             return Ok((entries, false));
@@ -86,11 +77,75 @@ async fn page(
 
 /// About how many bytes of JSON it takes.
 fn weight(referrer: &Referrer) -> usize {
-    let annotations: usize = referrer.annotations.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-    256 + annotations + referrer.artifact_type.as_ref().map_or(0, String::len)
+    256 + referrer.annotations.len() + referrer.artifact_type.as_ref().map_or(0, String::len)
 }
 
-fn descriptor(referrer: Referrer) -> Descriptor {
+/// The index of them (OCI image-spec, image-index.md). Annotations are JSON already and digests need no escapes: to take
+/// them apart and escape them again would be most of the work.
+fn index(referrers: &[Referrer]) -> Bytes {
+    let mut text = Vec::with_capacity(128 + referrers.iter().map(weight).sum::<usize>());
+    text.extend_from_slice(br#"{"schemaVersion":2,"mediaType":""#);
+    text.extend_from_slice(media_type::OCI_INDEX.as_bytes());
+    text.extend_from_slice(br#"","manifests":["#);
+    for (number, referrer) in referrers.iter().enumerate() {
+        if number > 0 {
+            text.push(b',');
+        }
+        describe(referrer, &mut text);
+    }
+    text.extend_from_slice(b"]}");
+    text.into()
+}
+
+/// One descriptor (OCI image-spec, descriptor.md).
+fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
     let Referrer { digest, media_type, size, artifact_type, annotations } = referrer;
-    Descriptor { media_type, digest, size, artifact_type, annotations }
+    text.extend_from_slice(br#"{"mediaType":"#);
+    answer::encode(media_type, text);
+    text.extend_from_slice(br#","digest":""#);
+    text.extend_from_slice(digest.text().as_str().as_bytes());
+    text.extend_from_slice(br#"","size":"#);
+    answer::encode(size, text);
+    if let Some(kind) = artifact_type {
+        text.extend_from_slice(br#","artifactType":"#);
+        answer::encode(kind, text);
+    }
+    if annotations != "{}" {
+        text.extend_from_slice(br#","annotations":"#);
+        text.extend_from_slice(annotations.as_bytes());
+    }
+    text.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::Algorithm;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_index_is_json_whatever_is_in_it() {
+        let digest = storage::hash::digest(Algorithm::Sha256, b"");
+        let plain =
+            Referrer { digest, media_type: "a/b".into(), size: 3, artifact_type: None, annotations: "{}".into() };
+        let annotations = json!({"a \"quoted\" key": "line\nbreak"});
+        let full = Referrer {
+            media_type: "quote\" and \\".into(),
+            artifact_type: Some("é\u{1}".into()),
+            annotations: annotations.to_string(),
+            ..plain.clone()
+        };
+        let parsed: Value = serde_json::from_slice(&index(&[plain, full])).unwrap();
+        let digest = digest.to_string();
+        let expected = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [
+            {"mediaType": "a/b", "digest": digest, "size": 3},
+            {"mediaType": "quote\" and \\", "digest": digest, "size": 3, "artifactType": "é\u{1}", "annotations": annotations},
+        ]});
+        assert_eq!(parsed, expected);
+        assert_eq!(
+            index(&[]),
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media_type::OCI_INDEX)
+        );
+    }
 }

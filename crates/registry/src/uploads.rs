@@ -74,6 +74,7 @@ async fn mount(
         },
     };
     for source in sources {
+        proof.storage().catch_up(&source).await?;
         match proof.storage().blobs().mount(digest, &source, proof.repository()).await {
             Ok(blob) => return Ok(Some(blob)),
             Err(Error::BlobUnknown) => {}

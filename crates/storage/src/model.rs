@@ -1,6 +1,5 @@
 //! The words of this crate's seams.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -84,8 +83,8 @@ pub struct Referrer {
     pub size: u64,
     /// What kind of artifact it is: its own word, or the type of its configuration.
     pub artifact_type: Option<String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// Its annotations: a JSON object, as it goes into the list.
+    pub annotations: String,
 }
 
 /// A blob, and where it lies.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 
 use database::Error;
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use tokio::task::JoinSet;
 
 use crate::{Bench, insert};
@@ -90,4 +90,18 @@ async fn a_panic_costs_one_connection() {
         assert!(tokio::spawn(read).await.unwrap_err().is_panic());
     }
     assert_eq!(bench.count().await, 0);
+}
+
+#[tokio::test]
+async fn a_page_is_planned_once_whatever_its_bounds() {
+    let bench = Bench::new().await;
+    bench.database.write(insert(1)).await.unwrap();
+    let read = |connection: &Connection| {
+        let mut page = connection.prepare("SELECT n FROM numbers WHERE n > ?1 ORDER BY n LIMIT ?2")?;
+        for limit in 1..5 {
+            page.query((0, limit))?.next()?;
+        }
+        Ok::<_, Error>(page.get_status(StatementStatus::RePrepare))
+    };
+    assert_eq!(bench.database.read(read).await.unwrap(), 0);
 }

@@ -117,6 +117,10 @@ impl Sqlite {
             };
             let answer: T = shared.database.write(work).await?;
             shared.cache.forget(stale(&answer));
+            if beside {
+                // Until then the server may not have looked again.
+                tokio::time::sleep(watch::LEASE).await;
+            }
             Ok(answer)
         });
         task.await.unwrap_or_else(Error::ended)

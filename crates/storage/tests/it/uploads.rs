@@ -214,6 +214,52 @@ async fn an_upload_that_does_not_move_expires() {
     assert_eq!(world.temporaries(), 1);
 }
 
+/// What of an upload the server has received.
+async fn saved(world: &World, content: &'static str) -> storage::UploadId {
+    let id = world.begin("a").await;
+    let mut upload = world.storage.upload(&name("a"), id, Some(0)).await.unwrap();
+    upload.write(content.into()).await.unwrap();
+    upload.save().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_command_does_not_end_what_the_server_goes_on_with() {
+    let world = World::new().await;
+    let (resumed, idle) = (saved(&world, "car").await, saved(&world, "left").await);
+    let command = world.beside().await;
+    world.pass(Duration::from_secs(8 * 24 * 3600));
+    let mut upload = world.storage.upload(&name("a"), resumed, Some(3)).await.unwrap();
+    upload.write("go".into()).await.unwrap();
+    assert_eq!(command.plan(super::world::SWEEP).await.unwrap().uploads, [idle]);
+    assert_eq!(command.collect(super::world::SWEEP).await.unwrap().uploads, 1);
+    upload.finish(sha256(b"cargo")).await.unwrap();
+    assert!(matches!(world.storage.upload(&name("a"), idle, Some(4)).await, Err(Error::UploadUnknown)));
+}
+
+#[tokio::test]
+async fn an_upload_that_a_command_has_ended_is_unknown_and_no_failure() {
+    let world = World::new().await;
+    let command = world.beside().await;
+    let at_rest = saved(&world, "car").await;
+    command.cancel(&name("a"), at_rest).await.unwrap();
+    assert!(matches!(world.storage.upload(&name("a"), at_rest, Some(3)).await, Err(Error::UploadUnknown)));
+    for length in [2, 3 << 20] {
+        for finishes in [false, true] {
+            let in_hand = saved(&world, "car").await;
+            let mut upload = world.storage.upload(&name("a"), in_hand, Some(3)).await.unwrap();
+            command.cancel(&name("a"), in_hand).await.unwrap();
+            let done = match upload.write(vec![b'x'; length].into()).await {
+                Ok(()) if finishes => upload.finish(sha256(b"whatever")).await.map(drop),
+                Ok(()) => upload.save().await.map(drop),
+                Err(error) => Err(error),
+            };
+            assert!(matches!(done, Err(Error::UploadUnknown)), "{length} {finishes}: {done:?}");
+        }
+    }
+    assert_eq!(world.temporaries(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixteen_pushers_share_their_commits() {
     let world = std::sync::Arc::new(World::new().await);

@@ -53,7 +53,7 @@ impl Lasting {
                     database::OpenError::InUse(_) => {
                         "stop it first; its commands (wharfinger registry, sessions) work beside it"
                     }
-                    _ => "database.url says where it lies",
+                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
                 };
                 Failure::trouble("cannot open the database").caused_by(&error).hint(hint)
             })

@@ -1,5 +1,6 @@
 //! `serve`: the sockets, the connections, the reload and the end.
 
+mod adoption;
 mod body;
 mod cargo;
 mod connection;
@@ -25,7 +26,6 @@ use crate::config::{self, Config, Loaded};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
-use self::cargo::Cargo;
 use self::connection::{Serves, Shared};
 use self::listen::Listener;
 use self::live::{Lasting, Live};
@@ -69,7 +69,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
-    let lasting = Lasting::open(&loaded.config).await?;
+    let mut lasting = Lasting::open(&loaded.config).await?;
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
     let listeners = listeners(&loaded.config).await?;
     let (end, ending) = watch::channel(false);
@@ -82,8 +82,8 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
         let shared = Shared { live: Arc::clone(&live), ending: ending.clone(), serves };
         tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
     }
-    if let (Some(cargo), Some(section)) = (&lasting.cargo, &loaded.config.registry) {
-        tasks.spawn(Cargo::collect(cargo.storage().clone(), section.collection));
+    if let (Some(cargo), Some(section)) = (&mut lasting.cargo, &loaded.config.registry) {
+        tasks.spawn(cargo.chores(section.collection));
     }
     tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());
     let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&live), lasting);

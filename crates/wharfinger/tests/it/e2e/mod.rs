@@ -10,7 +10,7 @@ mod containers;
 mod crane;
 mod docker;
 mod ed25519;
-mod ours;
+pub(crate) mod ours;
 mod proxy;
 mod seeds;
 pub(crate) mod world;

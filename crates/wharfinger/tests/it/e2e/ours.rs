@@ -7,16 +7,17 @@ use peers::{Certificate, Client, Containerd, Docker, Image, KeyKind, Nginx, Serv
 use tempfile::TempDir;
 
 use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
+use crate::memory::{peak, resident};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.
-struct Ours {
+pub(crate) struct Ours {
     server: Server,
     _folder: TempDir,
 }
 
 impl Ours {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
         let config = with_pair(include_str!("ours.yml"), &pair);
@@ -24,7 +25,7 @@ impl Ours {
         Self { server: serve(&config), _folder: folder }
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.server.host_port()
     }
 
@@ -376,20 +377,4 @@ fn logged_in(client: Client, user: (&str, &str), host: &str) -> Client {
 
 fn layout(image: &Image) -> String {
     image.layout().display().to_string()
-}
-
-/// A process's resident memory in KiB.
-fn resident(id: u32) -> u64 {
-    status(id, "VmRSS:")
-}
-
-/// The most that it ever was.
-fn peak(id: u32) -> u64 {
-    status(id, "VmHWM:")
-}
-
-fn status(id: u32, field: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

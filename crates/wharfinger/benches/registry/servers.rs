@@ -1,0 +1,127 @@
+//! The servers, each with one core and a directory of its own.
+
+use std::path::Path;
+
+use peers::{Certificate, KeyKind, program};
+use tempfile::TempDir;
+
+use crate::common::{Process, free_address, pinned};
+use crate::http::Connection;
+
+/// The core of every server.
+const CORE: &str = "0";
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Ours, with its own token server: every request bears a token.
+    Ours,
+    /// Ours without tokens.
+    OursOpen,
+    /// Distribution's, open.
+    Registry3,
+    /// Distribution's, open.
+    Registry2,
+}
+
+/// A running registry.
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    pub(crate) process: Process,
+}
+
+impl Server {
+    /// Starts it on what lies in `directory`.
+    pub(crate) fn start(kind: Kind, directory: &Path) -> Self {
+        let address = free_address();
+        let config = match kind {
+            Kind::Ours => ours(directory, &address, true),
+            Kind::OursOpen => ours(directory, &address, false),
+            Kind::Registry3 | Kind::Registry2 => distribution(directory, &address),
+        };
+        let file = directory.join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let (program, ready) = match kind {
+            Kind::Ours | Kind::OursOpen => (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz"),
+            Kind::Registry3 => (program("registry"), "/v2/"),
+            Kind::Registry2 => (program("docker-registry"), "/v2/"),
+        };
+        let mut command = pinned(CORE, program);
+        command.arg("serve").arg(&file).env("OTEL_TRACES_EXPORTER", "none");
+        Self { kind, process: Process::start(&mut command, &address, ready) }
+    }
+
+    /// The header that lets somebody do `actions` with `name`; nothing where everybody may do everything.
+    pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
+        if self.kind != Kind::Ours {
+            return String::new();
+        }
+        let url = format!("http://{}/auth?service=wharfinger&scope={resource}:{name}:{actions}", self.process.address);
+        let answer = peers::http::get(&url);
+        format!("Authorization: Bearer {}\r\n", answer.json_string("token").unwrap())
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(&self.process.address)
+    }
+}
+
+/// Starts nginx on the files in `directory`, as fast as it is.
+pub(crate) fn nginx(directory: &Path) -> Process {
+    let address = free_address();
+    let place = directory.display();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
+        .concat();
+    let config = format!(
+        "user root;\ndaemon off;\nmaster_process off;\npid {place}/pid;\nevents {{ worker_connections 128; }}\n\
+         http {{\n{temporary}access_log off;\nsendfile on;\ntcp_nopush on;\nkeepalive_requests 100000000;\n\
+         server {{ listen {address}; root {place}; }}\n}}\n"
+    );
+    let file = directory.join("nginx.conf");
+    std::fs::write(&file, config).unwrap();
+    let mut command = pinned(CORE, program("nginx"));
+    command.args(["-e", "stderr", "-p"]).arg(directory).arg("-c").arg(&file);
+    Process::start(&mut command, &address, "/")
+}
+
+fn ours(directory: &Path, address: &str, tokens: bool) -> String {
+    let storage = format!("storage: {{filesystem: {{root: \"{}\"}}}}", ours_root(directory).display());
+    if !tokens {
+        return format!("server: {{addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n");
+    }
+    let pair = Certificate::new(KeyKind::P256, directory, "token");
+    format!(
+        "server: {{addr: \"{address}\"}}\n\
+         token: {{issuer: bench, expiration: 3600, certificate: {:?}, key: {:?}}}\n\
+         users: {{\"\": {{}}}}\n\
+         acl: [{{match: {{account: \"\"}}, actions: [\"*\"]}}]\n\
+         registry: {{{storage}}}\n",
+        pair.certificate, pair.key
+    )
+}
+
+/// Where ours keeps what it stores.
+pub(crate) fn ours_root(directory: &Path) -> std::path::PathBuf {
+    directory.join("cargo")
+}
+
+/// As its own example has it, but without a log of accesses, as ours has none.
+fn distribution(directory: &Path, address: &str) -> String {
+    format!(
+        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+         storage: {{filesystem: {{rootdirectory: {:?}}}, delete: {{enabled: true}}, cache: {{blobdescriptor: inmemory}}}}\n\
+         http: {{addr: {address:?}, secret: bench}}\n",
+        distribution_root(directory)
+    )
+}
+
+/// Where Distribution keeps its repositories.
+pub(crate) fn distribution_root(directory: &Path) -> std::path::PathBuf {
+    directory.join("data")
+}
+
+/// A directory that goes when it is dropped, on the disk that is built on: `/tmp` may be memory.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
