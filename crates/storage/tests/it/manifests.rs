@@ -135,7 +135,7 @@ async fn what_a_command_changes_the_server_sees_at_once() {
 async fn of_many_missing_blobs_some_are_told() {
     let world = World::new().await;
     let layer = |number: u32| descriptor("a/b", format!("sha256:{number:064x}").parse().unwrap(), 1);
-    let layers: Vec<String> = (0..20_000).map(|number| layer(number).to_string()).collect();
+    let layers: Vec<String> = (0..20_000).map(layer).collect();
     let text = format!("{{\"schemaVersion\":2,\"config\":{},\"layers\":[{}]}}", layers[0], layers.join(","));
     let manifest = NewManifest::parse(Some(media_type::OCI_MANIFEST), text.into(), None).unwrap();
     let error = world.push("a", manifest, &["1"]).await.unwrap_err();

@@ -14,8 +14,6 @@ use tokio::net::TcpStream;
 
 use super::{MIB, Open, content, digest};
 
-const IMPATIENT: &str = ", limits: {request_timeout: 1s, idle_timeout: 1s}";
-
 /// Transfers of this many bytes, each in every way that curl knows.
 const LARGE: usize = 48 * MIB;
 
@@ -129,7 +127,7 @@ impl Client {
 
 #[tokio::test]
 async fn a_stream_that_nobody_reads_ends_and_the_others_go_on() {
-    let open = Open::start(IMPATIENT);
+    let open = Open::start(", limits: {idle_timeout: 1s}");
     let blob = open.push(&content(4 * MIB));
     let mut client = Client::connect(&open).await;
     // What a client may be sent unasked is 65,535 bytes (RFC 9113 §6.9.2), and this one never asks for more.
@@ -157,7 +155,7 @@ async fn a_stream_that_nobody_reads_ends_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_stream_that_stops_or_drips_is_told_and_its_upload_kept() {
-    let open = Open::start(IMPATIENT);
+    let open = Open::start(", limits: {request_timeout: 1s}");
     let mut client = Client::connect(&open).await;
     for drips in [false, true] {
         let (content, upload) = (content(MIB), open.begin());

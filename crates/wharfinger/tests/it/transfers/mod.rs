@@ -74,8 +74,9 @@ impl Open {
     /// Ends an upload with what is left of `content`.
     fn go_on(&self, upload: &str, content: &[u8]) {
         let rest = &content[self.received(upload)..];
+        let head = head("PUT", &format!("{upload}?digest={}", digest(content)), rest.len());
         let mut connection = self.connect();
-        connection.send(head("PUT", &format!("{upload}?digest={}", digest(content)), rest.len()).as_bytes()).unwrap();
+        connection.send(head.as_bytes()).unwrap();
         connection.send(rest).unwrap();
         let answer = connection.answer(false).unwrap();
         assert_eq!(answer.status, 201, "{}", answer.body);
@@ -83,8 +84,8 @@ impl Open {
 
     /// Pushes a blob and says where it is.
     fn push(&self, content: &[u8]) -> String {
-        let mut connection = self.connect();
         let url = format!("/v2/a/blobs/uploads/?digest={}", digest(content));
+        let mut connection = self.connect();
         connection.send(head("POST", &url, content.len()).as_bytes()).unwrap();
         connection.send(content).unwrap();
         assert_eq!(connection.answer(false).unwrap().status, 201);
