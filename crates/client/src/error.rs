@@ -180,11 +180,13 @@ impl Error {
             Self::Denied { .. } => Kind::Denied,
             Self::NotFound { .. } | Self::Layout { missing: true, .. } => Kind::NotFound,
             Self::Digest { .. } | Self::Size { .. } => Kind::Content,
-            Self::Refused { .. } | Self::Challenge { .. } | Self::Redirect { .. } | Self::Malformed { .. } => {
-                Kind::Server
-            }
+            Self::Refused { .. }
+            | Self::Challenge { .. }
+            | Self::Redirect { .. }
+            | Self::Malformed { .. }
+            | Self::Manifest { .. } => Kind::Server,
             Self::File { .. } | Self::Credentials(_) => Kind::Local,
-            Self::Manifest { .. } | Self::Layout { .. } | Self::Unsuitable(_) => Kind::Usage,
+            Self::Layout { .. } | Self::Unsuitable(_) => Kind::Usage,
         }
     }
 
@@ -208,7 +210,7 @@ impl Error {
                 source.host()
             )),
             Self::Refused { source, .. } => source.hint(),
-            Self::Redirect { .. } => {
+            Self::Redirect { from, to, .. } if from.scheme() == "https" && to.starts_with("http://") => {
                 Some("a proxy in front that does not set X-Forwarded-Proto makes registries answer so".to_owned())
             }
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {

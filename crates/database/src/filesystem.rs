@@ -19,12 +19,13 @@ const UNSUITABLE: [(u32, &str); 9] = [
     (0x4750_4653, "GPFS"),
 ];
 
-/// The name of the file system under `path`, where it is one that cannot hold a database.
-pub(crate) fn unsuitable(path: &Path) -> io::Result<Option<&'static str>> {
-    Ok(name(rustix::fs::statfs(path)?.f_type as u32))
+/// The magic number of the file system under `path`.
+pub(crate) fn magic(path: &Path) -> io::Result<u32> {
+    Ok(rustix::fs::statfs(path)?.f_type as u32)
 }
 
-fn name(magic: u32) -> Option<&'static str> {
+/// The name of a file system that cannot hold a database; none of one that can.
+pub(crate) fn unsuitable(magic: u32) -> Option<&'static str> {
     UNSUITABLE.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
@@ -34,16 +35,16 @@ mod tests {
 
     #[test]
     fn networks_are_told_from_disks() {
-        assert_eq!(name(0x6969), Some("NFS"));
-        assert_eq!(name(0xff53_4d42), Some("CIFS"));
+        assert_eq!(unsuitable(0x6969), Some("NFS"));
+        assert_eq!(unsuitable(0xff53_4d42), Some("CIFS"));
         // ext4, XFS, Btrfs, tmpfs, overlayfs, ZFS.
         for disk in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
-            assert_eq!(name(disk), None, "{disk:x}");
+            assert_eq!(unsuitable(disk), None, "{disk:x}");
         }
     }
 
     #[test]
     fn a_temporary_directory_will_do() {
-        assert_eq!(unsuitable(&std::env::temp_dir()).unwrap(), None);
+        assert_eq!(unsuitable(magic(&std::env::temp_dir()).unwrap()), None);
     }
 }

@@ -8,8 +8,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::Error;
 
 /// The steps, in order. One that was released is never changed: what it should have been is a new one.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_refresh_tokens.sql"), include_str!("../migrations/0002_registry.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_refresh_tokens.sql"),
+    include_str!("../migrations/0002_registry.sql"),
+    include_str!("../migrations/0003_adoption.sql"),
+];
 
 /// `WHRF`: marks a SQLite file as ours.
 const APPLICATION_ID: i64 = 0x5748_5246;
@@ -91,6 +94,18 @@ mod tests {
         let row: (i64, Option<i64>) =
             connection.query_row("SELECT n, m FROM one", (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(row, (7, None));
+    }
+
+    #[test]
+    fn an_adoption_counts_as_ended_only_where_it_was_declared_final() {
+        let connection = memory();
+        take(&connection, &MIGRATIONS[..2]).unwrap();
+        let sql = "INSERT INTO stores (path, progress, final) VALUES ('/a', NULL, 0), ('/b', 'x', 0), ('/c', NULL, 1)";
+        connection.execute(sql, ()).unwrap();
+        apply(&connection).unwrap();
+        let mut list = connection.prepare("SELECT path FROM stores WHERE complete = 1").unwrap();
+        let complete: Vec<String> = list.query_map((), |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(complete, ["/c"]);
     }
 
     #[test]

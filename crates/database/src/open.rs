@@ -76,15 +76,27 @@ pub(crate) struct Opened {
     pub(crate) lock: Option<DataLock>,
 }
 
+/// Tells the magic number of the file system under a path.
+type FileSystem = fn(&Path) -> io::Result<u32>;
+
 /// Opens what a server has made, beside it or without it.
 pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
+    beside_on(location, filesystem::magic)
+}
+
+/// Opens it for the one server that may have it: makes it where there is none, and brings it up to date.
+pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
+    exclusively_on(location, filesystem::magic)
+}
+
+fn beside_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
     let path = location.path().to_owned();
     let path = match fs::canonicalize(&path) {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path)),
         Err(source) => return Err(OpenError::Place { path, source }),
     };
-    check_filesystem(&path)?;
+    check_filesystem(&path, on)?;
     let at = |source| OpenError::Database { path: path.clone(), source };
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
@@ -95,12 +107,12 @@ pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
     }
 }
 
-/// Opens it for the one server that may have it: makes it where there is none, and brings it up to date.
-pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
+fn exclusively_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
     let place = |source| OpenError::Place { path: location.path().to_owned(), source };
-    check_filesystem(&create_directory(location.path()).map_err(place)?)?;
+    // Before there is a file that nobody would miss, and again where a symbolic link leads.
+    check_filesystem(&create_directory(location.path()).map_err(place)?, on)?;
     let path = create_file(location.path()).map_err(place)?;
-    check_filesystem(&path)?;
+    check_filesystem(&path, on)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else { return Err(OpenError::InUse(path)) };
     let at = |source| OpenError::Database { path: path.clone(), source };
     let connection = connection::writer(&path).map_err(at)?;
@@ -135,11 +147,11 @@ fn create_file(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
-fn check_filesystem(path: &Path) -> Result<(), OpenError> {
-    match filesystem::unsuitable(path) {
-        Ok(None) => Ok(()),
-        Ok(Some(filesystem)) => Err(OpenError::FileSystem { path: path.to_owned(), filesystem }),
-        Err(source) => Err(OpenError::Place { path: path.to_owned(), source }),
+fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), OpenError> {
+    let magic = on(path).map_err(|source| OpenError::Place { path: path.to_owned(), source })?;
+    match filesystem::unsuitable(magic) {
+        None => Ok(()),
+        Some(filesystem) => Err(OpenError::FileSystem { path: path.to_owned(), filesystem }),
     }
 }
 
@@ -147,4 +159,32 @@ fn check_filesystem(path: &Path) -> Result<(), OpenError> {
 fn use_log(connection: &Connection) -> Result<bool, Error> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     Ok(mode == "wal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NFS: FileSystem = |_| Ok(0x6969);
+
+    #[track_caller]
+    fn is_refused(opened: Result<Opened, OpenError>) {
+        let Err(refused) = opened else { panic!("it was opened") };
+        assert!(matches!(refused, OpenError::FileSystem { filesystem: "NFS", .. }), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains("lies on NFS") && told.contains("`database: {url: sqlite:///…}`"), "{told}");
+    }
+
+    #[test]
+    fn a_database_across_a_network_is_refused_and_nothing_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::at(directory.path().join("wharfinger.db"));
+        is_refused(exclusively_on(&location, NFS));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        drop(exclusively(&location).unwrap());
+        // It was moved there since, or a link leads there.
+        is_refused(beside_on(&location, NFS));
+        is_refused(exclusively_on(&location, |path| Ok(if path.is_dir() { 0xef53 } else { 0x6969 })));
+        drop(beside(&location).unwrap());
+    }
 }

@@ -47,6 +47,12 @@ impl Docker {
         Client::new("docker").option("--host").option(socket(&self.directory))
     }
 
+    /// The daemon's address, as `DOCKER_HOST` has it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        socket(&self.directory)
+    }
+
     /// Makes the image `reference` of the daemon's own out of `image`'s layer.
     #[must_use]
     pub fn import(&self, image: &Image, reference: &str) -> Output {

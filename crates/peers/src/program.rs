@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("docker", Some("docker.io")),
     ("dockerd", Some("docker.io")),
     ("htpasswd", Some("apache2-utils")),
+    ("mkfs.ext4", Some("e2fsprogs")),
     ("nginx", Some("nginx-light")),
     ("php", Some("php-cli")),
     ("regctl", None),

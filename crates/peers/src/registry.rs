@@ -114,6 +114,12 @@ impl Registry {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
     /// Its log, on level debug.
     #[must_use]
     pub fn log(&self) -> String {

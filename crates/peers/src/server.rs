@@ -141,6 +141,14 @@ impl Server {
         self.daemon.signal(Signal::Terminate);
     }
 
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// When it still runs after 10 s.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.daemon.wait()
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Panics

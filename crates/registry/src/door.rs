@@ -212,6 +212,7 @@ impl Door {
         if A::DELETES && !self.delete {
             return Err(Refusal::DeletesOff);
         }
+        self.storage.catch_up(&repository).await?;
         let pushes = !self.read_only && bearer.may(repository.as_str(), "push");
         Ok(Authorized { storage: &self.storage, repository, bearer, pushes, action: PhantomData })
     }
@@ -221,7 +222,7 @@ impl Door {
     pub(crate) async fn list(&self, call: &Call<'_>) -> Result<Listed<'_>, Refusal> {
         let needed = Needed::catalog();
         if let (Auth::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
-            && let Presented::Token(token) = self.presented(call, auth)
+            && let Presented::Token(token) = self.presented(call, auth).await
             && !needed.granted_by(&token)
         {
             let account = token.subject().to_owned();
@@ -247,7 +248,7 @@ impl Door {
                 None => Err(Challenge::basic(realm).into()),
             },
             Auth::Token(auth) => {
-                let fault = match self.presented(call, auth) {
+                let fault = match self.presented(call, auth).await {
                     Presented::Token(token) if needed.as_ref().is_none_or(|needed| needed.granted_by(&token)) => {
                         return Ok(Bearer::Token(token));
                     }
@@ -265,9 +266,9 @@ impl Door {
         }
     }
 
-    fn presented(&self, call: &Call<'_>, auth: &TokenAuth) -> Presented {
+    async fn presented(&self, call: &Call<'_>, auth: &TokenAuth) -> Presented {
         let Some(token) = call.credentials("bearer") else { return Presented::Nothing };
-        match auth.trust.believe(token, self.clock.now()) {
+        match auth.trust.believe(token, self.clock.now()).await {
             Ok(token) => Presented::Token(token),
             Err(error) => {
                 tracing::info!(error = &error as &dyn std::error::Error, "a token is not believed");

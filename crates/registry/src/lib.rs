@@ -49,5 +49,5 @@ pub use door::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use origin::{Origins, Peer};
 pub use routes::Registry;
 pub use settings::{Auth, Catalog, Realm, Settings, TokenAuth};
-pub use trust::Trust;
+pub use trust::{KeySupply, Refresh, Trust};
 pub use visibility::{Sight, SightFuture, Viewer, Visibility};

@@ -1,4 +1,7 @@
 //! A request's body on its way in: never gathered whole but where it is small, never waited for without end.
+//!
+//! A deadline for the next byte alone would let a client that sends one a second keep its connection for years; one for the
+//! whole body would cut off large layers. So each [`STRIDE`] has its time, of which only the waiting for the client counts.
 
 use std::time::Duration;
 
@@ -6,14 +9,17 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How much of a body that is no longer wanted is read all the same, in bytes. Many clients write everything before they
 /// read an answer, and lose it when the connection ends under them.
 const COURTESY: u64 = 16 << 20;
 
-/// How long the next piece of an unwanted body is waited for.
+/// How long the next [`STRIDE`] of an unwanted body is waited for.
 const COURTESY_WAIT: Duration = Duration::from_secs(2);
+
+/// How much of a body must arrive in the time that a stall may last, in bytes; what is less has to be the end.
+const STRIDE: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,8 +28,12 @@ pub(crate) struct Payload {
     /// None where there is none, or where it has ended.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     length: Option<u64>,
-    /// How long the next piece may take.
+    /// How long a [`STRIDE`] may be waited for.
     stall: Duration,
+    /// How much of that is left for this one.
+    left: Duration,
+    /// How much of this one is there, in bytes.
+    arrived: usize,
 }
 
 /// Why a body did not come to its end.
@@ -45,7 +55,7 @@ impl Payload {
     {
         let length = body.size_hint().exact();
         let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
-        Self { body, length, stall }
+        Self { body, length, stall, left: stall, arrived: 0 }
     }
 
     /// How long the whole body is, in bytes; none where that shows only at its end.
@@ -57,12 +67,18 @@ impl Payload {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
         loop {
             let Some(body) = &mut self.body else { return Ok(None) };
-            match timeout(self.stall, body.frame()).await {
+            let asked = Instant::now();
+            match timeout(self.left, body.frame()).await {
                 // Trailers say nothing here.
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                    _ => {}
-                },
+                Ok(Some(Ok(frame))) => {
+                    self.left = self.left.saturating_sub(asked.elapsed());
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        self.count(data.len());
+                        return Ok(Some(data));
+                    }
+                }
                 Ok(None) => self.body = None,
                 Ok(Some(Err(_))) => {
                     self.body = None;
@@ -73,6 +89,15 @@ impl Payload {
                     return Err(PayloadError::Stalled);
                 }
             }
+        }
+    }
+
+    /// Notes what came; with a whole stride the time begins anew.
+    fn count(&mut self, length: usize) {
+        self.arrived += length;
+        if self.arrived >= STRIDE {
+            self.arrived = 0;
+            self.left = self.stall;
         }
     }
 
@@ -95,6 +120,7 @@ impl Payload {
     /// Reads on although nobody wants it, so that the client comes to read the answer.
     pub(crate) async fn drain(&mut self) {
         self.stall = self.stall.min(COURTESY_WAIT);
+        self.left = self.left.min(self.stall);
         let mut left = COURTESY;
         while let Ok(Some(piece)) = self.next().await {
             left = left.saturating_sub(piece.len() as u64);
@@ -148,6 +174,70 @@ mod tests {
         assert_eq!(body.next().await, Err(PayloadError::Stalled));
         assert_eq!(body.next().await, Ok(None));
         Payload::new(Stalling(None), STALL).drain().await;
+    }
+
+    /// A body that comes to `left` pieces of `length` bytes, each after `pause`.
+    struct Dripping {
+        left: u32,
+        length: usize,
+        pause: Duration,
+        next: Option<Pin<Box<tokio::time::Sleep>>>,
+    }
+
+    impl Dripping {
+        fn new(left: u32, length: usize, pause: Duration) -> Self {
+            Self { left, length, pause, next: None }
+        }
+    }
+
+    impl Body for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            let pause = self.pause;
+            let next = self.next.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+            std::task::ready!(next.as_mut().poll(context));
+            (self.next, self.left) = (None, self.left - 1);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![0; self.length])))))
+        }
+    }
+
+    async fn length_of(body: Dripping, stall: Duration) -> Result<usize, PayloadError> {
+        let (mut body, mut length) = (Payload::new(body, stall), 0);
+        while let Some(piece) = body.next().await? {
+            length += piece.len();
+        }
+        Ok(length)
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_pace_to_keep() {
+        let (stall, pause) = (Duration::from_secs(1), Duration::from_millis(20));
+        assert_eq!(
+            length_of(Dripping::new(500, 1, pause), stall).await,
+            Err(PayloadError::Stalled),
+            "a byte at a time"
+        );
+        assert_eq!(length_of(Dripping::new(3, 1, pause), stall).await, Ok(3), "a small body");
+        // However long the whole takes.
+        assert_eq!(length_of(Dripping::new(75, STRIDE / 2, pause), stall).await, Ok(75 * STRIDE / 2));
+    }
+
+    #[tokio::test]
+    async fn only_waiting_for_the_client_counts() {
+        let stall = Duration::from_secs(1);
+        let mut body = Payload::new(Dripping::new(5, 100, Duration::from_millis(1)), stall);
+        while body.next().await.unwrap().is_some() {
+            // A disk that is slow.
+            tokio::time::sleep(stall / 3).await;
+        }
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ pub struct Settings {
     pub catalog: Catalog,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
-    /// How long the next piece of a request's body may take.
+    /// How long 64 KiB of a request's body may be waited for, or its end.
     pub stall: Duration,
     /// What every answer carries besides its own headers.
     pub headers: HeaderMap,

@@ -2,8 +2,11 @@
 //!
 //! A signature costs more to verify than everything else that a small request does, and a client shows the same token
 //! dozens of times. So a token that was believed is remembered by its SHA-256 until it expires; one that was not believed
-//! is not, for tomorrow its key may be known. When the keys change, what was believed before counts no more.
+//! is not, for tomorrow its key may be known. When the keys change, what was believed before counts no more. A token whose key
+//! nobody knows may be signed with one that is new at its issuer, so the keys are looked for once more then.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +22,18 @@ const REMEMBERED: usize = 4096;
 pub struct Trust {
     current: ArcSwap<Generation>,
     believed: Cache<[u8; 32], Believed>,
+    supply: Option<Arc<dyn KeySupply>>,
 }
+
+/// Where new keys come from.
+pub trait KeySupply: Send + Sync {
+    /// Looks for new keys, and comes back when what there is has been handed to [`Trust::replace`], or when it is not worth
+    /// waiting any longer. How often it really looks is its own to bound: anybody can send a token with an unknown key.
+    fn refresh(&self) -> Refresh<'_>;
+}
+
+/// A look for new keys, under way.
+pub type Refresh<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 struct Generation {
     number: u64,
@@ -40,7 +54,13 @@ impl Trust {
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
         let current = ArcSwap::from_pointee(Generation { number: 0, verifiers });
-        Self { current, believed: Cache::new(REMEMBERED) }
+        Self { current, believed: Cache::new(REMEMBERED), supply: None }
+    }
+
+    /// Asks `supply` for new keys when a token's key is unknown.
+    #[must_use]
+    pub fn supplied_by(self, supply: Arc<dyn KeySupply>) -> Self {
+        Self { supply: Some(supply), ..self }
     }
 
     /// Believes these from now on, and nothing that was believed before for that alone.
@@ -48,7 +68,18 @@ impl Trust {
         self.current.rcu(|old| Generation { number: old.number + 1, verifiers: verifiers.to_vec() });
     }
 
-    pub(crate) fn believe(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+    /// The token, verified; with keys that are fetched for it where that is necessary.
+    pub(crate) async fn believe(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+        match (self.believe_now(token, now), &self.supply) {
+            (Err(error), Some(supply)) if is_about_an_unknown_key(&error) => {
+                supply.refresh().await;
+                self.believe_now(token, now)
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn believe_now(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let current = self.current.load();
@@ -67,17 +98,26 @@ impl Trust {
 }
 
 impl Generation {
-    /// What the first one says that believes it; else what the last one says.
+    /// What the first one says that believes it; else what the one says that knows its key; else what the last one says.
     fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
-        let mut refused = Err(VerifyError::NoKey);
+        let mut refused = VerifyError::NoKey;
+        let mut knows_key = false;
         for verifier in &self.verifiers {
-            refused = verifier.verify(token, now);
-            if refused.is_ok() {
-                break;
+            match verifier.verify(token, now) {
+                Ok(verified) => return Ok(verified),
+                Err(_) if knows_key => {}
+                Err(error) => {
+                    knows_key = !is_about_an_unknown_key(&error);
+                    refused = error;
+                }
             }
         }
-        refused
+        Err(refused)
     }
+}
+
+fn is_about_an_unknown_key(error: &VerifyError) -> bool {
+    matches!(error, VerifyError::UnknownKeyId(_) | VerifyError::UntrustedKey | VerifyError::Chain(_))
 }
 
 #[cfg(test)]
@@ -122,11 +162,11 @@ mod tests {
         let key = key();
         let trust = Trust::new(vec![verifier(&key, "Acme")]);
         let token = token_of(&key, "Acme");
-        let first = trust.believe(&token, now()).unwrap();
-        assert!(Arc::ptr_eq(&first, &trust.believe(&token, now()).unwrap()), "remembered");
+        let first = trust.believe_now(&token, now()).unwrap();
+        assert!(Arc::ptr_eq(&first, &trust.believe_now(&token, now()).unwrap()), "remembered");
         let end = now() + Duration::from_secs(300) + LEEWAY;
-        assert!(trust.believe(&token, end).is_ok());
-        assert!(matches!(trust.believe(&token, end + Duration::from_secs(1)), Err(VerifyError::Expired { .. })));
+        assert!(trust.believe_now(&token, end).is_ok());
+        assert!(matches!(trust.believe_now(&token, end + Duration::from_secs(1)), Err(VerifyError::Expired { .. })));
     }
 
     #[test]
@@ -134,20 +174,54 @@ mod tests {
         let (old, new) = (key(), key());
         let trust = Trust::new(vec![verifier(&old, "Acme")]);
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
-        assert!(trust.believe(&before, now()).is_ok());
-        assert!(trust.believe(&after, now()).is_err());
+        assert!(trust.believe_now(&before, now()).is_ok());
+        assert!(trust.believe_now(&after, now()).is_err());
         trust.replace(&[verifier(&new, "Acme")]);
-        assert!(trust.believe(&before, now()).is_err(), "what was remembered counts no more");
-        assert!(trust.believe(&after, now()).is_ok(), "a failure is not remembered");
+        assert!(trust.believe_now(&before, now()).is_err(), "what was remembered counts no more");
+        assert!(trust.believe_now(&after, now()).is_ok(), "a failure is not remembered");
+    }
+
+    /// Keys that appear when they are looked for, and how often that was.
+    struct Supply {
+        trust: std::sync::OnceLock<std::sync::Weak<Trust>>,
+        key: Arc<PrivateKey>,
+        looks: std::sync::atomic::AtomicU32,
+    }
+
+    impl KeySupply for Supply {
+        fn refresh(&self) -> Refresh<'_> {
+            self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Box::pin(async {
+                let trust = self.trust.get().unwrap().upgrade().unwrap();
+                trust.replace(&[verifier(&self.key, "Acme")]);
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_looked_for_when_one_is_unknown_and_only_then() {
+        let (old, new) = (key(), key());
+        let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
+        let supply = Arc::new(Supply { trust: Default::default(), key: new, looks: Default::default() });
+        let looks = || supply.looks.load(std::sync::atomic::Ordering::SeqCst);
+        let trust = Arc::new(Trust::new(vec![verifier(&old, "Acme")]).supplied_by(Arc::clone(&supply) as _));
+        supply.trust.set(Arc::downgrade(&trust)).unwrap();
+        assert!(trust.believe(&before, now()).await.is_ok());
+        for worthless in [&token_of(&old, "Other"), "no token", &format!("{before}x")] {
+            assert!(trust.believe(worthless, now()).await.is_err());
+        }
+        assert_eq!(looks(), 0);
+        assert!(trust.believe(&after, now()).await.is_ok());
+        assert_eq!(looks(), 1);
     }
 
     #[test]
     fn each_issuer_has_its_own_keys() {
         let (ours, theirs) = (key(), key());
         let trust = Trust::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
-        assert!(trust.believe(&token_of(&ours, "Acme"), now()).is_ok());
-        assert!(trust.believe(&token_of(&theirs, "Other"), now()).is_ok());
-        assert!(trust.believe(&token_of(&theirs, "Acme"), now()).is_err());
-        assert!(Trust::new(vec![]).believe(&token_of(&ours, "Acme"), now()).is_err());
+        assert!(trust.believe_now(&token_of(&ours, "Acme"), now()).is_ok());
+        assert!(trust.believe_now(&token_of(&theirs, "Other"), now()).is_ok());
+        assert!(trust.believe_now(&token_of(&theirs, "Acme"), now()).is_err());
+        assert!(Trust::new(vec![]).believe_now(&token_of(&ours, "Acme"), now()).is_err());
     }
 }

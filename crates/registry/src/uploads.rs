@@ -49,7 +49,7 @@ pub(crate) async fn begin(
         proof.storage().begin(upload).await?;
         return Ok(under_way(StatusCode::ACCEPTED, proof, id, 0, call));
     };
-    let mut upload = proof.storage().put(upload);
+    let mut upload = proof.storage().put(upload).await?;
     receive(&mut upload, payload).await?;
     let blob = upload.finish(digest).await?;
     Ok(created(proof, &blob, call))
@@ -74,6 +74,7 @@ async fn mount(
         },
     };
     for source in sources {
+        proof.storage().catch_up(&source).await?;
         match proof.storage().blobs().mount(digest, &source, proof.repository()).await {
             Ok(blob) => return Ok(Some(blob)),
             Err(Error::BlobUnknown) => {}

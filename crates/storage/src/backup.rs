@@ -23,6 +23,9 @@ pub enum BackupError {
     /// Something is there already; a backup never writes over another.
     #[error("{} exists already: name a new directory", .0.display())]
     Exists(PathBuf),
+    /// A data directory is still being adopted: what was not read yet would be missing.
+    #[error("{} is not adopted to its end: what was not read yet would be missing", .0.display())]
+    HalfRead(PathBuf),
     /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Copy {
@@ -53,6 +56,9 @@ impl Storage {
             if place.exists() {
                 return Err(BackupError::Exists(place.to_owned()));
             }
+        }
+        if let Some(directory) = self.half_read().await? {
+            return Err(BackupError::HalfRead(directory));
         }
         let hold = Hold { id, lasting: LASTING };
         self.hold(hold).await?;

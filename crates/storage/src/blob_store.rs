@@ -2,7 +2,8 @@
 //!
 //! Content is write-once: it arrives in a temporary place named by its upload, and when it is whole it is *published*
 //! under a key that was never used before. Which content a key has, and whether anybody may see it, is not known here;
-//! rows say so. One implementation is here, in files. Every other one must pass the same conformance suite.
+//! rows say so. One implementation is here, in files; the tests have another, in memory. Every one must pass the same
+//! conformance suite (`tests/it/content.rs`).
 
 use std::fmt;
 use std::future::poll_fn;

@@ -69,12 +69,14 @@ impl Storage {
         }
     }
 
-    /// Ends uploads that have not moved for too long. One that somebody writes to just now is left to the next pass.
+    /// Ends uploads that have not moved for too long. One that somebody writes to just now is left to the next pass: here
+    /// by its lock, in another process by its lease.
     async fn end_expired(&self) -> Result<u64, Error> {
         let mut ended = 0;
         for id in self.shared.parts.uploads.expired(EXPIRED).await? {
-            if let Ok(mut running) = self.shared.running(id).try_lock_owned() {
-                self.shared.parts.uploads.end(id).await?;
+            if let Ok(mut running) = self.shared.running(id).try_lock_owned()
+                && self.shared.parts.uploads.expire(id).await?
+            {
                 self.shared.parts.store.discard(id).await?;
                 *running = crate::upload::Running::Ended;
                 self.shared.forget(id);

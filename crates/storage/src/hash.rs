@@ -1,7 +1,12 @@
 //! Digests of content that arrives in pieces.
 
+use std::io::{self, Read};
+
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use oci::{Algorithm, Digest};
+
+/// How much is read at once, in bytes.
+const READ: usize = 1 << 18;
 
 /// The digest of `bytes`.
 #[must_use]
@@ -9,6 +14,18 @@ pub fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::new(algorithm);
     hasher.update(bytes);
     hasher.finish()
+}
+
+/// How much there is to read, in bytes, and its digest.
+pub(crate) fn read(algorithm: Algorithm, mut reader: impl Read) -> io::Result<(u64, Digest)> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; READ];
+    let mut length = 0;
+    while let read @ 1.. = reader.read(&mut buffer)? {
+        hasher.update(&buffer[..read]);
+        length += read as u64;
+    }
+    Ok((length, hasher.finish()))
 }
 
 /// A digest under way. A clone goes its own way from there.

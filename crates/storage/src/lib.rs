@@ -42,6 +42,7 @@ mod error;
 mod files;
 pub mod hash;
 mod model;
+mod passing;
 mod seams;
 mod sqlite;
 mod storage;
@@ -54,7 +55,7 @@ pub use error::{DigestMismatch, Error};
 pub use files::{Files, OpenError};
 pub use model::{Blob, Listing, NewManifest, Page, Referrer, RefusedManifest, StoreId, Stored, UploadId};
 pub use seams::{
-    Adoption, Answer, Blobs, Collection, Inventory, Landing, Manifests, NewUpload, Reserved, UploadRow, Uploads,
+    Adoption, Answer, Blobs, Collection, Inventory, Landing, Manifests, NewUpload, Reserved, Stage, UploadRow, Uploads,
 };
 pub use sqlite::{Sqlite, Terms};
 pub use storage::{Clock, Limits, Parts, Settings, Storage};

@@ -83,7 +83,7 @@ pub trait Blobs: fmt::Debug + Send + Sync {
     /// Repositories that have a blob, by name.
     fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>>;
 
-    /// Adopted data directories.
+    /// Adopted data directories: absolute paths, or from the folder of our own content.
     fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>>;
 
     /// Takes a blob from a repository. Other repositories keep it, and its file stays while one does.
@@ -99,10 +99,17 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// Fails with [`Error::TooManyUploads`] where the client has `limit` of them already.
     fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()>;
 
+    /// How many uploads `client` has.
+    fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32>;
+
     /// An upload of this repository.
     ///
     /// Fails with [`Error::UploadUnknown`].
     fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
+
+    /// As [`find`](Self::find), for somebody who goes on with it: it does not expire for most of the time that an upload
+    /// may go without a move.
+    fn lease<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
 
     /// Remembers that `received` bytes are safe on the disk.
     ///
@@ -130,6 +137,9 @@ pub trait Uploads: fmt::Debug + Send + Sync {
 
     /// At most `limit` uploads that have not moved for as long as an upload may.
     fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>>;
+
+    /// Forgets an upload that has not moved for as long as an upload may. False where it has, or is unknown.
+    fn expire(&self, id: UploadId) -> Answer<'_, bool>;
 
     /// All uploads, by id: whose temporary files are to be kept.
     fn all(&self) -> Answer<'_, Vec<UploadId>>;
@@ -230,18 +240,40 @@ pub trait Inventory: fmt::Debug + Send + Sync {
     fn copy_to<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<(Blob, String)>>;
 }
 
-/// Taking over what another registry has written, where it lies.
+/// Taking over what another registry has written, where it lies. A place is an absolute path, or one from the folder of
+/// our own content.
 pub trait Adoption: fmt::Debug + Send + Sync {
-    /// Begins or resumes the adoption of what lies under `path`. Answers the store, and the last repository that was
-    /// read where this was interrupted.
-    fn begin<'a>(&'a self, path: &'a str) -> Answer<'a, (StoreId, Option<String>)>;
+    /// How far the adoption of `place` is.
+    fn stage<'a>(&'a self, place: &'a str) -> Answer<'a, Stage>;
 
-    /// Takes in a part of a repository. What is there already stays as it is, tags included.
+    /// Begins the adoption of `place`, or goes on with it where it was interrupted: answers the store, and the
+    /// repositories that were read. One that had come to its end begins anew, and is not final any more.
+    fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)>;
+
+    /// Takes in a part of a repository; the last part makes it one that was read. What is there already stays as it is,
+    /// tags included. Of a repository that was read, nothing is taken in.
     fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()>;
 
-    /// Remembers how far the reading has come; none at its end.
-    fn progress(&self, store: StoreId, repository: Option<String>) -> Answer<'_, ()>;
+    /// Every repository was read.
+    fn end(&self, store: StoreId) -> Answer<'_, ()>;
 
-    /// From now on the files are ours, and collection may remove them. False where nothing was adopted from `path`.
-    fn finish<'a>(&'a self, path: &'a str) -> Answer<'a, bool>;
+    /// From now on the files are ours, and collection may remove them: where the adoption has come to its end, else
+    /// nothing is changed. Answers the stage that it is in then.
+    fn finish<'a>(&'a self, place: &'a str) -> Answer<'a, Stage>;
+
+    /// The places whose adoption is under way.
+    fn unfinished(&self) -> Answer<'_, Vec<String>>;
+}
+
+/// How far an adoption is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It was never begun.
+    Unknown,
+    /// It was begun, and has not come to its end.
+    Reading,
+    /// Everything was read.
+    Complete,
+    /// The files are ours.
+    Final,
 }

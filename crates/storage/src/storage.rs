@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use database::Database;
 use oci::RepositoryName;
 
+use crate::distribution::Reading;
+use crate::passing::Passing;
 use crate::upload::{Running, Upload};
 use crate::{
     Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload, OpenError, Source,
@@ -25,7 +27,7 @@ const REMEMBERED: usize = 4096;
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Uploads that one client may have open.
+    /// Uploads that one client may have open, blobs that it sends in one go included.
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
     pub blob: Option<u64>,
@@ -95,8 +97,14 @@ pub struct Storage {
 pub(crate) struct Shared {
     pub(crate) parts: Parts,
     pub(crate) limits: Limits,
+    /// The folder of our own content, without symbolic links; none where it is not known here.
+    pub(crate) home: Option<PathBuf>,
+    /// Data directories that are being read.
+    readings: Mutex<Vec<Arc<Reading>>>,
     /// Uploads that this process has seen, each locked by whoever writes to it.
     running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
+    /// Blobs on their way in one go.
+    passing: Passing,
 }
 
 impl Storage {
@@ -113,7 +121,7 @@ impl Storage {
     ) -> Result<Self, OpenError> {
         let files = Files::open_exclusive(root)?;
         let rows = Sqlite::new(database, settings.terms, clock)?;
-        let storage = Self::new(Parts::new(Arc::new(rows), Arc::new(files)), settings.limits);
+        let storage = Self::on(rows, files, settings.limits);
         storage.recover().await?;
         storage.add_stores().await?;
         Ok(storage)
@@ -131,7 +139,7 @@ impl Storage {
     ) -> Result<Self, OpenError> {
         let files = Files::open(root)?;
         let rows = Sqlite::beside(database, settings.terms, clock)?;
-        let storage = Self::new(Parts::new(Arc::new(rows), Arc::new(files)), settings.limits);
+        let storage = Self::on(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)
     }
@@ -139,7 +147,17 @@ impl Storage {
     /// Storage that stands on `parts`.
     #[must_use]
     pub fn new(parts: Parts, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { parts, limits, running: Mutex::default() }) }
+        Self::with(parts, limits, None)
+    }
+
+    fn on(rows: Sqlite, files: Files, limits: Limits) -> Self {
+        let home = files.place().canonicalize().ok();
+        Self::with(Parts::new(Arc::new(rows), Arc::new(files)), limits, home)
+    }
+
+    fn with(parts: Parts, limits: Limits, home: Option<PathBuf>) -> Self {
+        let (readings, running, passing) = (Mutex::default(), Mutex::default(), Passing::default());
+        Self { shared: Arc::new(Shared { parts, limits, home, readings, running, passing }) }
     }
 
     /// Repositories, manifests and tags.
@@ -182,7 +200,8 @@ impl Storage {
 
     /// Learns of data directories that were adopted.
     async fn add_stores(&self) -> Result<(), Error> {
-        for (id, path) in self.blobs().stores().await? {
+        for (id, place) in self.blobs().stores().await? {
+            let path = self.shared.resolve(&place);
             // Its blobs are damaged then; all others are served.
             if let Err(error) = self.shared.parts.store.add(id, &path) {
                 tracing::error!(path = %path.display(), %error, "an adopted data directory is missing");
@@ -197,7 +216,12 @@ impl Storage {
     /// [`Error::TooManyUploads`].
     pub async fn begin(&self, upload: NewUpload) -> Result<(), Error> {
         let (id, known) = (upload.id, Running::begun(&upload));
-        self.shared.parts.uploads.begin(upload, self.shared.limits.uploads_per_client).await?;
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
+        self.shared.parts.uploads.begin(upload, room).await.map_err(|error| match error {
+            Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
+            other => other,
+        })?;
         self.shared.remember(id, known);
         Ok(())
     }
@@ -220,10 +244,16 @@ impl Storage {
     }
 
     /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`] keeps what is
-    /// written. `upload.client` is not counted.
-    #[must_use]
-    pub fn put(&self, upload: NewUpload) -> Upload {
-        Upload::single(Arc::clone(&self.shared), upload)
+    /// written.
+    ///
+    /// # Errors
+    /// [`Error::TooManyUploads`].
+    pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
+        let limit = self.shared.limits.uploads_per_client;
+        let room = limit.saturating_sub(self.shared.parts.uploads.open(&upload.client).await?);
+        let place = self.shared.passing.enter(upload.client.clone(), room);
+        let place = place.ok_or(Error::TooManyUploads { limit })?;
+        Ok(Upload::single(Arc::clone(&self.shared), upload, place))
     }
 
     /// Ends an upload and forgets what was received.
@@ -266,6 +296,15 @@ impl Shared {
     /// The upload's place in memory, locked by whoever writes to it.
     pub(crate) fn running(&self, id: UploadId) -> Arc<tokio::sync::Mutex<Running>> {
         Arc::clone(self.lock().entry(id).or_default())
+    }
+
+    pub(crate) fn readings(&self) -> MutexGuard<'_, Vec<Arc<Reading>>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a place is that rows name.
+    pub(crate) fn resolve(&self, place: &Path) -> PathBuf {
+        self.home.as_deref().map_or_else(|| place.to_owned(), |home| home.join(place))
     }
 
     pub(crate) fn forget(&self, id: UploadId) {

@@ -1,21 +1,27 @@
 //! Content on its way in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use oci::{Algorithm, Digest, RepositoryName};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::blob_store::{Sink, Written};
 use crate::hash::Hasher;
+use crate::passing::Place;
 use crate::storage::{Parts, Shared};
 use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId};
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most: what is being written
 /// and what is being gathered.
 const BATCH: usize = 1 << 20;
+
+/// How often the lease of an upload is renewed while one request writes to it: an upload may go without a move for an hour
+/// at least.
+const RENEWAL: Duration = Duration::from_secs(600);
 
 /// What a process knows of an upload.
 #[derive(Default)]
@@ -59,11 +65,15 @@ pub struct Upload {
     progress: Progress,
     /// None for a blob that is taken in one go.
     guard: Option<OwnedMutexGuard<Running>>,
+    /// The place of a blob that is.
+    _place: Option<Place>,
     sink: Option<Box<dyn Sink>>,
     gathered: Vec<Bytes>,
     gathered_length: usize,
     /// The length of the whole, with what was written last.
     length: u64,
+    /// When its lease was last renewed.
+    leased: Instant,
 }
 
 impl Upload {
@@ -75,13 +85,18 @@ impl Upload {
     ) -> Result<Self, Error> {
         let lock = shared.running(id).lock_owned();
         let mut guard = time::timeout(shared.limits.patience, lock).await.map_err(|_| Error::UploadBusy)?;
-        if matches!(*guard, Running::Unknown) {
-            match shared.parts.uploads.find(repository, id).await {
-                Ok(row) => *guard = Running::Known(Progress::new(repository.clone(), row.algorithm, row.received)),
-                Err(error) => {
+        // A command beside the server may have ended it, and must not from now on.
+        match shared.parts.uploads.lease(repository, id).await {
+            Ok(row) if matches!(*guard, Running::Unknown) => {
+                *guard = Running::Known(Progress::new(repository.clone(), row.algorithm, row.received));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                // Where it belongs to another repository, it is known there.
+                if !matches!(&*guard, Running::Known(progress) if progress.repository != *repository) {
                     shared.forget(id);
-                    return Err(error);
                 }
+                return Err(error);
             }
         }
         let progress = match &*guard {
@@ -91,17 +106,34 @@ impl Upload {
         if at.is_some_and(|at| at != progress.received) {
             return Err(Error::OutOfOrder { received: progress.received });
         }
-        Ok(Self::new(shared, id, progress, Some(guard)))
+        Ok(Self::new(shared, id, progress, Some(guard), None))
     }
 
-    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload) -> Self {
+    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload, place: Place) -> Self {
         let progress = Progress::new(upload.repository, upload.algorithm, 0);
-        Self::new(shared, upload.id, progress, None)
+        Self::new(shared, upload.id, progress, None, Some(place))
     }
 
-    fn new(shared: Arc<Shared>, id: UploadId, progress: Progress, guard: Option<OwnedMutexGuard<Running>>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        id: UploadId,
+        progress: Progress,
+        guard: Option<OwnedMutexGuard<Running>>,
+        place: Option<Place>,
+    ) -> Self {
         let length = progress.received;
-        Self { shared, id, progress, guard, sink: None, gathered: Vec::new(), gathered_length: 0, length }
+        Self {
+            shared,
+            id,
+            progress,
+            guard,
+            _place: place,
+            sink: None,
+            gathered: Vec::new(),
+            gathered_length: 0,
+            length,
+            leased: Instant::now(),
+        }
     }
 
     /// The length of the upload with what was written, in bytes.
@@ -125,9 +157,32 @@ impl Upload {
         if self.gathered_length >= BATCH {
             self.gathered_length = 0;
             let batch = std::mem::take(&mut self.gathered);
-            self.sink().write(batch).await?;
+            let written = self.sink().write(batch).await;
+            return self.or_ended(written).await;
         }
         Ok(())
+    }
+
+    /// What became of a step that needs the upload's file. Where that is gone because the upload was ended by somebody
+    /// else (a command beside the server), this is said, and not that the disk has failed.
+    async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        let uploads = &self.shared.parts.uploads;
+        let repository = &self.progress.repository;
+        let is_due = self.leased.elapsed() >= RENEWAL;
+        if self.guard.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
+            return done;
+        }
+        match uploads.lease(repository, self.id).await {
+            Err(Error::UploadUnknown) => {
+                self.end();
+                Err(Error::UploadUnknown)
+            }
+            // Another failure is no reason to break off: the lease lasts much longer than until the next renewal.
+            _ => {
+                self.leased = Instant::now();
+                done
+            }
+        }
     }
 
     /// Keeps what was written, for a later request to go on. Answers how much there is now, in bytes, all of it safe on
@@ -141,7 +196,8 @@ impl Upload {
             return Err(Error::UploadUnknown);
         }
         if self.length > self.progress.received {
-            let written = self.flush().await?;
+            let written = self.flush().await;
+            let written = self.or_ended(written).await?;
             if let Err(error) = self.shared.parts.uploads.record(self.id, written.length).await {
                 if matches!(error, Error::UploadUnknown) {
                     self.shared.parts.store.discard(self.id).await?;
@@ -166,7 +222,8 @@ impl Upload {
     pub async fn finish(mut self, claimed: Digest) -> Result<Blob, Error> {
         // An empty blob has a file, too.
         let written = if self.length > self.progress.received || self.length == 0 {
-            self.flush().await?
+            let written = self.flush().await;
+            self.or_ended(written).await?
         } else {
             Written { length: self.progress.received, hasher: self.progress.hasher.clone() }
         };
@@ -174,7 +231,10 @@ impl Upload {
         let computed = match hasher {
             Some(hasher) => hasher.finish(),
             // After a restart, or where the algorithm is named only now.
-            None => self.shared.parts.store.digest(self.id, written.length, claimed.algorithm()).await?,
+            None => {
+                let read = self.shared.parts.store.digest(self.id, written.length, claimed.algorithm()).await;
+                self.or_ended(read).await?
+            }
         };
         if computed != claimed {
             self.cancel().await?;
@@ -183,7 +243,8 @@ impl Upload {
         let repository = self.progress.repository.clone();
         let landing = Landing { upload: self.id, repository, digest: computed, size: written.length };
         let landed = tokio::spawn(async move {
-            let blob = land(&self.shared.parts, landing).await?;
+            let landed = land(&self.shared.parts, landing).await;
+            let blob = self.or_ended(landed).await?;
             self.end();
             Ok(blob)
         });

@@ -31,7 +31,8 @@ impl Verifier {
     }
 
     /// Trusts the keys of these certificates, under any id that a registry knows them by, and whom these certificates
-    /// certify. A key stays trusted when its certificate expires, as in Distribution.
+    /// certify. A key stays trusted when its certificate expires, but a token that carries an expired certificate is not
+    /// believed: both as in Distribution, 2.8 and 3.1.
     #[must_use]
     pub fn trusting_certificates(mut self, bundle: &[Certificate]) -> Self {
         for key in bundle.iter().filter_map(|certificate| certificate.public_key().ok()) {
@@ -83,7 +84,7 @@ impl Verifier {
         let presented = header.chain()?;
         if let Some(leaf) = presented.first() {
             let key = leaf.public_key().map_err(|_| VerifyError::UntrustedKey)?;
-            if self.trusts(key) {
+            if self.trusts(key) && leaf.valid_at(now) {
                 return Ok(key.clone());
             }
             chain::verify(&presented, &self.roots, now)?;

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Unreachable,
     /// Content is not what its digest says. Exit 8.
     Content,
+    /// Somebody sent this signal. Exit 128 and the signal's number, as a shell says it.
+    Interrupted(u8),
 }
 
 /// Why a command ended without success.
@@ -73,6 +75,7 @@ impl Failure {
             Kind::NotFound => 6,
             Kind::Unreachable => 7,
             Kind::Content => 8,
+            Kind::Interrupted(signal) => 128 + signal,
         })
     }
 

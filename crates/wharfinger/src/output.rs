@@ -26,6 +26,14 @@ pub(crate) fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = 
     print(&lines.into_iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
+/// [`print_lines`] of what strangers named: what a terminal would obey is written out (`\u{1b}`).
+pub(crate) fn print_names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Result<(), Failure> {
+    print_lines(names.into_iter().map(|name| {
+        let shown = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+        name.as_ref().chars().map(shown).collect::<String>()
+    }))
+}
+
 /// [`print`], of JSON, laid out for people who look at it.
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))

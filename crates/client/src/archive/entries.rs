@@ -96,7 +96,12 @@ impl Entries {
 
     /// Fills `buffer` from `position` on.
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<(), Error> {
-        std::os::unix::fs::FileExt::read_exact_at(&*self.file, buffer, position).map_err(Error::file(&self.path))
+        std::os::unix::fs::FileExt::read_exact_at(&*self.file, buffer, position).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Error::Layout { path: self.path.clone(), what: "ends too early".to_owned(), missing: false }
+            }
+            _ => Error::file(&self.path)(error),
+        })
     }
 }
 

@@ -39,6 +39,11 @@ impl Archive {
             return Ok(Self { entries, index, made: HashMap::new() });
         }
         let Some(extent) = entries.find("manifest.json") else {
+            if entries.find("repositories").is_some() {
+                return Err(wrong(
+                    "was saved by a docker before 1.10: load it into a newer one and save it again".to_owned(),
+                ));
+            }
             return Err(wrong("holds neither an OCI layout (index.json) nor a saved image (manifest.json)".to_owned()));
         };
         let images = docker_save::read(&entries, &entries.bytes(extent, LARGEST)?)?;

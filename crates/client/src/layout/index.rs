@@ -79,7 +79,7 @@ pub(crate) fn choose(index: &Index, reference: Option<&Reference>) -> Result<Des
         (None, []) => Err("has no image".to_owned()),
         (None, [only]) => Ok(only.clone()),
         (None, _) => find(&|known| tag_of(known).is_some_and(|tag| tag.as_str() == "latest"))
-            .ok_or_else(|| format!("has several images, {}", offered(index))),
+            .ok_or_else(|| format!("has several images: name one, {}", offered(index).trim_start_matches("but: "))),
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(chosen("a"), Ok(two.digest));
         assert_eq!(chosen("b"), Ok(one.digest));
         assert_eq!(chosen("c").unwrap_err(), "has no c, but: b, a");
-        assert_eq!(choose(&index, None).unwrap_err(), "has several images, but: b, a");
+        assert_eq!(choose(&index, None).unwrap_err(), "has several images: name one, b, a");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! whole, and a transfer that was broken off goes on where it ended.
 
 mod index;
+mod unfinished;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,14 +16,13 @@ use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag};
 
 pub(crate) use index::{Index, choose};
+use unfinished::Unfinished;
 
 use crate::transfer::{BlobReader, FileReader, Spot, Writer};
 use crate::{Error, FetchedManifest, Referrer, Uploaded};
 
-/// What the file `oci-layout` says.
-pub(crate) const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-/// Where blobs lie until they are whole.
-const UNFINISHED: &str = ".wharfinger";
+/// What the file `oci-layout` says, byte for byte as the specification and skopeo have it.
+pub(crate) const VERSION: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
 /// The largest manifest or index that is read, in bytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
@@ -111,36 +111,46 @@ impl Layout {
     /// Sees to it that a blob is there.
     pub(crate) async fn put_blob(&self, blob: &Descriptor, writer: Writer<'_>) -> Result<Uploaded, Error> {
         let path = self.blob_path(&blob.digest);
-        if fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
+        if is_there(&path, blob) {
             return Ok(Uploaded::Present);
         }
-        let unfinished = self.unfinished_path(&blob.digest);
-        create_parents(&[&path, &unfinished])?;
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&unfinished);
-        let file = options.map_err(Error::file(&unfinished))?;
-        // Two that bring the same blob at once would write into one file: the second waits, and finds it there.
-        let file = lock(file, &unfinished).await?;
-        if fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
-            return Ok(Uploaded::Present);
-        }
-        let present = file.metadata().map_err(Error::file(&unfinished))?.len();
-        let outcome = writer.write(blob, Spot { path: unfinished.clone(), file, begin: 0, present }).await;
-        if let Err(Error::Digest { .. } | Error::Size { .. }) = &outcome {
-            let _ = fs::remove_file(&unfinished);
-        }
-        outcome?;
-        fs::rename(&unfinished, &path).map_err(Error::file(&path))?;
+        create_parent(&path)?;
+        let outcome = self.bring(blob, &path, writer).await;
         // Only the last one finds it empty.
-        let _ = fs::remove_dir(self.directory.join(UNFINISHED));
-        Ok(Uploaded::Sent)
+        self.unfinished().tidy();
+        outcome
+    }
+
+    async fn bring(&self, blob: &Descriptor, path: &Path, writer: Writer<'_>) -> Result<Uploaded, Error> {
+        let (unfinished, name) = (self.unfinished(), name_of(&blob.digest));
+        let (file, place) = (unfinished.open(&name).await?, unfinished.path(&name));
+        let failed = |error| Error::file(&place)(error);
+        // Whoever waited for another that brought the same blob finds it there.
+        if is_there(path, blob) {
+            fs::remove_file(&place).map_err(failed)?;
+            return Ok(Uploaded::Present);
+        }
+        let mut present = file.metadata().map_err(failed)?.len();
+        if present > blob.size {
+            file.set_len(0).map_err(failed)?;
+            present = 0;
+        }
+        match writer.write(blob, Spot { path: place.clone(), file, begin: 0, present }).await {
+            // The file stays open, and so locked, until it has its name.
+            Ok(_file) => fs::rename(&place, path).map(|()| Uploaded::Sent).map_err(Error::file(path)),
+            Err(error @ (Error::Digest { .. } | Error::Size { .. })) => {
+                let _ = fs::remove_file(&place);
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a manifest among the blobs.
     pub(crate) fn put_manifest(&self, manifest: &FetchedManifest) -> Result<(), Error> {
         let path = self.blob_path(&manifest.digest);
-        write_whole(&path, &self.unfinished_path(&manifest.digest), &manifest.bytes)?;
-        let _ = fs::remove_dir(self.directory.join(UNFINISHED));
-        Ok(())
+        create_parent(&path)?;
+        self.write_whole(&path, &manifest.bytes)
     }
 
     /// Enters a manifest into `index.json`, under a tag where it has one.
@@ -156,8 +166,12 @@ impl Layout {
         };
         index.enter(manifest, tag);
         let path = self.directory.join("index.json");
-        write_whole(&path, &self.directory.join(UNFINISHED).join("index.json"), index.to_string().as_bytes())?;
-        let _ = fs::remove_dir(self.directory.join(UNFINISHED));
+        self.write_whole(&path, index.to_string().as_bytes())
+    }
+
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        self.unfinished().write_whole(path, bytes)?;
+        self.unfinished().tidy();
         Ok(())
     }
 
@@ -193,9 +207,18 @@ impl Layout {
         self.directory.join("blobs").join(digest.algorithm().as_str()).join(digest.encoded())
     }
 
-    fn unfinished_path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(UNFINISHED).join(format!("{}-{}", digest.algorithm(), digest.encoded()))
+    fn unfinished(&self) -> Unfinished {
+        Unfinished::of(&self.directory)
     }
+}
+
+fn is_there(path: &Path, blob: &Descriptor) -> bool {
+    fs::metadata(path).is_ok_and(|there| there.len() == blob.size)
+}
+
+/// What a blob on its way is called.
+fn name_of(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm(), digest.encoded())
 }
 
 fn read_small(path: &Path) -> Result<Bytes, Error> {
@@ -207,24 +230,6 @@ fn read_small(path: &Path) -> Result<Bytes, Error> {
     fs::read(path).map(Bytes::from).map_err(Error::file(path))
 }
 
-/// Writes a file so that it is there whole or not at all.
-fn write_whole(path: &Path, unfinished: &Path, bytes: &[u8]) -> Result<(), Error> {
-    create_parents(&[path, unfinished])?;
-    // Two processes at once must not write into one file.
-    let unfinished = unfinished.with_extension(std::process::id().to_string());
-    let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&unfinished);
-        Error::file(path)(error)
-    })
-}
-
-fn create_parents(paths: &[&Path]) -> Result<(), Error> {
-    let parents = paths.iter().filter_map(|path| path.parent());
-    parents.into_iter().try_for_each(|parent| fs::create_dir_all(parent).map_err(Error::file(parent)))
-}
-
-async fn lock(file: File, path: &Path) -> Result<File, Error> {
-    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-    locked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Error::file(path))
+fn create_parent(path: &Path) -> Result<(), Error> {
+    path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(Error::file(parent)))
 }

@@ -88,7 +88,7 @@ impl Download {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
                 Ok(Some(chunk)) => {
                     self.position += chunk.len() as u64;
-                    self.attempts.progress();
+                    self.attempts.progress(chunk.len() as u64);
                     return self.within_size().map(|()| Some(chunk));
                 }
                 Ok(None) if self.size.is_none() => return Ok(None),

@@ -12,6 +12,10 @@ use crate::{Error, Session};
 
 /// The longest page that is read, in bytes.
 const LONGEST_PAGE: usize = 16 * 1024 * 1024;
+/// How many names are taken before a list counts as endless. The largest registries have some million repositories.
+const MOST_NAMES: usize = 20_000_000;
+/// How many pages.
+const MOST_PAGES: usize = 1_000_000;
 
 /// A list, page by page. One that never ends is the caller's to stop.
 pub struct Pages {
@@ -92,11 +96,17 @@ impl Pages {
     /// All that is left, sorted as bytes and each once: registries do not agree on an order.
     ///
     /// # Errors
-    /// When a page does not come.
+    /// When a page does not come, or there is no end of them.
     pub async fn all(mut self) -> Result<Vec<String>, Error> {
-        let mut all = Vec::new();
+        let (mut all, mut pages) = (Vec::new(), 0);
         while let Some(page) = self.next().await? {
             all.extend(page);
+            pages += 1;
+            if pages > MOST_PAGES || all.len() > MOST_NAMES {
+                let what =
+                    format!("the list of {} has no end: {} names on {pages} pages", self.session.host(), all.len());
+                return Err(Error::Unsuitable(what));
+            }
         }
         all.sort_unstable();
         all.dedup();

@@ -18,6 +18,8 @@ use crate::transport::Call;
 
 /// The longest list that is read, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
+/// How many pages are taken before a list counts as endless.
+const MOST_PAGES: usize = 1000;
 
 /// What is attached to an image.
 pub type Referrer = Descriptor;
@@ -72,7 +74,7 @@ impl Repository {
         if let Some(artifact_type) = wanted {
             url.query_pairs_mut().append_pair("artifactType", artifact_type);
         }
-        let (mut all, mut next) = (Vec::new(), Some(url));
+        let (mut all, mut next, mut pages) = (Vec::new(), Some(url), 0);
         while let Some(url) = next.take() {
             let call = Call::get(url).header(ACCEPT, media_type::OCI_INDEX);
             let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
@@ -83,6 +85,10 @@ impl Repository {
             let mut answer = answer.success().await?;
             next = next_page(&answer)?;
             all.extend(answer.json::<Index>(LARGEST).await?.manifests);
+            pages += 1;
+            if pages > MOST_PAGES {
+                return Err(Error::Unsuitable(format!("the list of what refers to {subject} has no end")));
+            }
         }
         Ok(Some(all))
     }

@@ -53,14 +53,16 @@ impl Repository {
         }
         let Some(mut session) = self.begin_upload(blob, from).await? else { return Ok(Uploaded::Mounted) };
         let mut proof = Hasher::new(blob.digest.algorithm());
-        let mut attempts = Attempts::default();
+        let (mut attempts, mut renewed) = (Attempts::default(), false);
         loop {
             let Err(error) = self.continue_upload(blob, &session, source, &mut proof, meter).await else {
                 return Ok(Uploaded::Sent);
             };
             let transport = self.session.transport();
             let lost = matches!(&error, Error::NotFound { source, .. } if source.has("BLOB_UPLOAD_UNKNOWN"));
-            if !(error.may_pass() || lost) {
+            // The token may have ended since the upload began; asking how far that has come gets another one.
+            let stale = !std::mem::replace(&mut renewed, true) && is_unauthorized(&error);
+            if !(error.may_pass() || lost || stale) {
                 return Err(error);
             }
             let Some(pause) = attempts.pause(None, &*transport.options().entropy) else { return Err(error) };
@@ -74,7 +76,7 @@ impl Repository {
                 },
             };
             if session.offset > before {
-                attempts.progress();
+                attempts.progress(session.offset - before);
             }
         }
     }
@@ -180,6 +182,11 @@ impl Repository {
         }
         Ok(url)
     }
+}
+
+/// Whether the papers were not believed.
+fn is_unauthorized(error: &Error) -> bool {
+    matches!(error, Error::Denied { source, .. } if source.status == StatusCode::UNAUTHORIZED)
 }
 
 /// Reads, hashes and hands on. One piece is always kept back: the last leaves only when the digest is proved.

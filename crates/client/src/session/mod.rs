@@ -274,7 +274,7 @@ fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
 
 /// Whether this machine answers a TLS handshake with something else.
 async fn speaks_plain_http(transport: &Transport, https: Url) -> Result<bool, Error> {
-    match transport.send(&Call::head(https)).await {
+    match transport.send_unproved(&Call::head(https)).await {
         Ok(_) => Ok(false),
         Err(Error::Connection { trouble, .. }) if trouble.may_be_plain() => Ok(true),
         // What is wrong with its TLS is said when it is asked.

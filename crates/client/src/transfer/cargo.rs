@@ -10,6 +10,8 @@ use crate::{Error, FetchedManifest, Platform};
 
 /// How deep indexes may lie in each other.
 const DEEPEST: usize = 8;
+/// How many bytes all manifests of an image may have together: they are held until its blobs have moved.
+const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Manifests and blobs, each once.
 pub(crate) struct Cargo {
@@ -34,13 +36,14 @@ struct Loader<'a> {
     source: &'a Source,
     referrers: bool,
     seen: HashSet<Digest>,
+    bytes: usize,
     manifests: Vec<FetchedManifest>,
     blobs: Vec<Descriptor>,
 }
 
 impl<'a> Loader<'a> {
     fn new(source: &'a Source) -> Self {
-        Self { source, referrers: false, seen: HashSet::new(), manifests: Vec::new(), blobs: Vec::new() }
+        Self { source, referrers: false, seen: HashSet::new(), bytes: 0, manifests: Vec::new(), blobs: Vec::new() }
     }
 
     async fn load(&mut self, manifest: FetchedManifest, depth: usize) -> Result<(), Error> {
@@ -49,6 +52,10 @@ impl<'a> Loader<'a> {
         }
         if !self.seen.insert(manifest.digest) {
             return Ok(());
+        }
+        self.bytes += manifest.bytes.len();
+        if self.bytes > LARGEST {
+            return Err(Error::Unsuitable(format!("the manifests of the image have more than {LARGEST} bytes")));
         }
         let parsed = manifest.parsed()?;
         for child in parsed.children() {

@@ -33,7 +33,7 @@ impl Default for Copy {
 /// What was moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The image's name.
+    /// The image's name at its target: its digest, or its SHA-256 where a registry takes no other.
     pub digest: Option<Digest>,
     /// Its type.
     pub media_type: String,
@@ -79,7 +79,7 @@ pub async fn copy(
     } else {
         report.present = cargo.blobs.len();
     }
-    target.finish(&cargo.root, tag).await?;
+    report.digest = Some(target.finish(&cargo.root, tag).await?);
     how.progress.manifest(&cargo.root.digest, &cargo.root.media_type);
     Ok(report)
 }

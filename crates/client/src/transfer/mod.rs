@@ -4,6 +4,7 @@
 //! manifest with all that it leads to. Blobs go first and several at a time, manifests after them and the children before
 //! their parents, so that whatever can be found at the target is whole.
 
+mod buffers;
 mod cargo;
 mod copy;
 mod meter;

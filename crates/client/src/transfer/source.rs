@@ -5,14 +5,12 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag};
 
+use super::buffers::{Buffers, PIECE};
 use super::cargo::pick;
 use crate::{Archive, Download, Error, FetchedManifest, Layout, Platform, Referrer, Repository};
-
-/// How much of a file is read at once, in bytes.
-const PIECE: usize = 256 * 1024;
 
 /// Where images are fetched from.
 #[derive(Clone)]
@@ -130,7 +128,7 @@ impl BlobReader {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Download(download) => download.chunk().await,
-            Self::File(reader) => reader.chunk().await,
+            Self::File(reader) => reader.chunk(),
             Self::Memory(content) => Ok(Some(std::mem::take(content)).filter(|content| !content.is_empty())),
         }
     }
@@ -151,27 +149,24 @@ pub(crate) struct FileReader {
     file: Arc<File>,
     position: u64,
     end: u64,
+    buffers: Buffers,
 }
 
 impl FileReader {
     /// Reads `file` (called `path` in messages) from `begin` up to `end`.
     pub(crate) fn new(path: impl Into<PathBuf>, file: Arc<File>, begin: u64, end: u64) -> Self {
-        Self { path: path.into(), file, position: begin, end }
+        Self { path: path.into(), file, position: begin, end, buffers: Buffers::default() }
     }
 
-    async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    /// Read where it is needed, not on a thread of its own: what is pushed was mostly written a moment ago.
+    fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let left = self.end.saturating_sub(self.position);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if length == 0 {
             return Ok(None);
         }
-        let (file, position) = (self.file.clone(), self.position);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = BytesMut::zeroed(length);
-            file.read_exact_at(&mut piece, position).map(|()| piece.freeze())
-        });
-        let piece = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let piece = piece.map_err(Error::file(&self.path))?;
+        let read = self.buffers.piece(length, |buffer| self.file.read_exact_at(buffer, self.position));
+        let piece = read.map_err(Error::file(&self.path))?;
         self.position += piece.len() as u64;
         Ok(Some(piece))
     }

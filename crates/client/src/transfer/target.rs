@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use oci::{Descriptor, Digest, Reference, RepositoryName, Tag};
+use oci::{Algorithm, Descriptor, Digest, Reference, RepositoryName, Tag};
 
 use super::{BlobSource, Cargo, Meter, Source, Writer};
+use crate::hasher::Hasher;
 use crate::{ArchiveWriter, Error, FetchedManifest, Layout, Repository, Uploaded};
 
 /// Where images are put.
@@ -76,24 +77,41 @@ impl Target {
         }
     }
 
-    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target.
-    pub(crate) async fn finish(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Result<(), Error> {
+    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target. Hands back the digest by
+    /// which it is known there.
+    pub(crate) async fn finish(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Result<Digest, Error> {
         match (self, tag) {
             (Self::Repository(repository), Some(tag)) => {
+                let digest = repository.name_by_digest(root).await?;
                 let known = repository.put_manifest(root, &Reference::Tag(tag.clone())).await?;
-                repository.settle_subject(root, known).await
+                repository.settle_subject(root, known).await.map(|()| digest)
             }
-            (Self::Repository(_), None) => self.put_manifest(root).await,
+            (Self::Repository(_), None) => self.put_manifest(root).await.map(|()| root.digest),
             (Self::Layout(layout), tag) => {
                 layout.put_manifest(root)?;
-                layout.enter(root, tag)
+                layout.enter(root, tag).map(|()| root.digest)
             }
-            (Self::Archive(archive), _) => archive.finish(),
+            (Self::Archive(archive), _) => archive.finish().map(|()| root.digest),
         }
     }
 }
 
 impl Repository {
+    /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone gets a SHA-256, whatever it
+    /// is called elsewhere, and some registries know no other.
+    async fn name_by_digest(&self, manifest: &FetchedManifest) -> Result<Digest, Error> {
+        if manifest.digest.algorithm() == Algorithm::Sha256 {
+            return Ok(manifest.digest);
+        }
+        match self.put_manifest(manifest, &Reference::Digest(manifest.digest)).await {
+            Ok(_) => Ok(manifest.digest),
+            Err(Error::Refused { source, .. }) if source.status.is_client_error() => {
+                Ok(Hasher::digest(Algorithm::Sha256, &manifest.bytes))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Keeps the list of referrers where the registry does not (`known`: it does).
     async fn settle_subject(&self, manifest: &FetchedManifest, known: bool) -> Result<(), Error> {
         let parsed = manifest.parsed()?;

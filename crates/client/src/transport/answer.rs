@@ -14,6 +14,8 @@ use crate::{Error, Refusal, Step};
 
 /// How long a server may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long an answer that is read whole may take to come.
+const WHOLE: Duration = Duration::from_secs(300);
 /// The longest body of a refusal that is read, in bytes.
 const LONGEST_REFUSAL: usize = 64 * 1024;
 
@@ -58,8 +60,18 @@ impl Answer {
         }
     }
 
-    /// The whole body, which must not have more than `limit` bytes.
+    /// The whole body, which must not have more than `limit` bytes, nor come by drops.
     pub(crate) async fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
+        match tokio::time::timeout(WHOLE, self.collect(limit)).await {
+            Ok(body) => body,
+            Err(_) => {
+                let (origin, source) = (origin(&self.url), Cause::saying("a small answer that does not end"));
+                Err(Error::Connection { step: self.step, origin, trouble: Trouble::Timeout, source })
+            }
+        }
+    }
+
+    async fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if body.len() + chunk.len() > limit {
@@ -99,11 +111,14 @@ impl Answer {
     /// What it says, when it says no. A body that breaks off says what it said until then.
     pub(crate) async fn refusal(mut self) -> Refusal {
         let mut body = Vec::new();
-        while body.len() < LONGEST_REFUSAL
-            && let Ok(Some(chunk)) = self.chunk().await
-        {
-            body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REFUSAL - body.len())]);
-        }
+        let reading = async {
+            while body.len() < LONGEST_REFUSAL
+                && let Ok(Some(chunk)) = self.chunk().await
+            {
+                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REFUSAL - body.len())]);
+            }
+        };
+        let _ = tokio::time::timeout(SILENCE, reading).await;
         let (errors, text) = Refusal::errors_of(&body);
         Refusal {
             server: self.headers().get(SERVER).and_then(|value| value.to_str().ok()).map(str::to_owned),

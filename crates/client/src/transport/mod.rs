@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{Client, Request, Url};
+use reqwest::{Client, Request, StatusCode, Url};
 use token::{Clock, Entropy, SystemClock, SystemEntropy};
 
 pub(crate) use answer::Answer;
@@ -98,9 +98,19 @@ impl Transport {
 
     /// Sends once, without following anything.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        self.send_by(&self.client(&call.url)?, call).await
+    }
+
+    /// Sends once to whoever answers, for a question that holds nothing and an answer that is not believed.
+    pub(crate) async fn send_unproved(&self, call: &Call) -> Result<Answer, Error> {
+        let client = unproved(&call.url).ok_or_else(|| Error::Unsuitable("no HTTP client can be made".to_owned()))?;
+        self.send_by(&client, call).await
+    }
+
+    async fn send_by(&self, client: &Client, call: &Call) -> Result<Answer, Error> {
         let mut request = self.begin(call);
         *request.body_mut() = call.body.clone().map(Into::into);
-        let exchange = self.client(&call.url)?.execute(request);
+        let exchange = client.execute(request);
         match tokio::time::timeout(THINK, exchange).await {
             Ok(outcome) => self.arrived(call, outcome),
             Err(_) => Err(timeout(call, "no answer")),
@@ -180,10 +190,7 @@ impl Transport {
 
     /// The certificate that a host shows, whoever believes it.
     pub(crate) async fn certificate_of(&self, url: &Url) -> Option<token::Certificate> {
-        let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
-        let client = Client::builder().tls_info(true).redirect(reqwest::redirect::Policy::none());
-        let client = client.connect_timeout(CONNECT).tls_backend_preconfigured(tls).build().ok()?;
-        let answer = client.head(url.clone()).timeout(THINK).send().await.ok()?;
+        let answer = unproved(url)?.head(url.clone()).timeout(THINK).send().await.ok()?;
         let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
         token::Certificate::from_der(info.peer_certificate()?).ok()
     }
@@ -223,12 +230,16 @@ impl Transport {
     }
 
     fn arrived(&self, call: &Call, outcome: reqwest::Result<reqwest::Response>) -> Result<Answer, Error> {
-        let response = outcome.map_err(|error| {
-            let (trouble, source) = (Trouble::of(&error), Cause::of(&error));
+        let failed = |trouble, source| {
             let error = Error::Connection { step: call.step, origin: origin(&call.url), trouble, source };
             self.observe(&Event::Failed(&error));
             error
-        })?;
+        };
+        let response = outcome.map_err(|error| failed(Trouble::of(&error), Cause::of(&error)))?;
+        // Nobody but a proxy says this (RFC 9110 §15.5.8).
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(failed(Trouble::Proxy, Cause::saying("it wants another login, or one at all")));
+        }
         if self.options.observer.is_some() {
             let headers = seen(response.headers());
             self.observe(&Event::Answer { step: call.step, status: response.status(), headers: &headers });
@@ -280,6 +291,16 @@ impl Transport {
         }
         Ok(found)
     }
+}
+
+/// A client that believes every certificate, and so need not read the system's many authorities.
+fn unproved(url: &Url) -> Option<Client> {
+    let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
+    let mut client = Client::builder().tls_info(true).redirect(reqwest::redirect::Policy::none());
+    if url.host_str().is_some_and(is_loopback) {
+        client = client.no_proxy();
+    }
+    client.connect_timeout(CONNECT).tls_backend_preconfigured(tls).build().ok()
 }
 
 fn is_passing(answer: &Answer) -> bool {

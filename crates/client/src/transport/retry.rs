@@ -14,15 +14,23 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The longest pause that a server may ask for. Who wants us to wait longer had better say so to a person.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many bytes make up for a failure: a line that breaks after so much is taken up again at once.
+const PLENTY: u64 = 1024 * 1024;
+
 /// The tries of one undertaking.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     failed: u32,
+    /// Bytes since the last failure.
+    gained: u64,
 }
 
 impl Attempts {
     /// How long to wait before the next try, when there is one. `wanted` is what the server asked for.
     pub(crate) fn pause(&mut self, wanted: Option<Duration>, entropy: &dyn Entropy) -> Option<Duration> {
+        if std::mem::take(&mut self.gained) >= PLENTY && wanted.is_none() {
+            return Some(Duration::ZERO);
+        }
         self.failed += 1;
         if self.failed >= ATTEMPTS || wanted.is_some_and(|wanted| wanted > PATIENCE) {
             return None;
@@ -34,9 +42,10 @@ impl Attempts {
         Some(wanted.unwrap_or(doubled / 2 + doubled / 2 * chance / 255))
     }
 
-    /// Something was achieved: the next failure is the first again.
-    pub(crate) fn progress(&mut self) {
+    /// So many bytes have moved: the next failure is the first again.
+    pub(crate) fn progress(&mut self, bytes: u64) {
         self.failed = 0;
+        self.gained += bytes;
     }
 }
 
@@ -71,8 +80,10 @@ mod tests {
         let mut attempts = Attempts::default();
         let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most)).map(|p| p.as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000]);
-        attempts.progress();
+        attempts.progress(1);
         assert_eq!(attempts.pause(None, &Most), Some(FIRST));
+        attempts.progress(PLENTY);
+        assert_eq!([attempts.pause(None, &Most), attempts.pause(None, &Most)], [Some(Duration::ZERO), Some(FIRST)]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::io;
 
 use rustls::CertificateError;
 
+use crate::Host;
+
 /// What is the matter with a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,22 +39,19 @@ pub enum Trouble {
 impl Trouble {
     /// Looks through an error and all that it came from.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        for cause in causes(error) {
-            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-                return of_tls(tls);
-            }
-            if let Some(io) = cause.downcast_ref::<io::Error>()
-                && let Some(trouble) = of_io(io)
-            {
-                return trouble;
-            }
-            let said = cause.to_string();
-            if said.starts_with("dns error") || said.contains("lookup address") {
-                return Self::UnknownHost;
-            }
-            if said.contains("proxy") || said.contains("tunnel") {
-                return Self::Proxy;
-            }
+        // What rustls says comes first: errors around it repeat its words, names of strangers' certificates among them.
+        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            return of_tls(tls);
+        }
+        let said = |begin: &str| causes(error).any(|cause| cause.to_string().starts_with(begin));
+        if said("tunnel error") {
+            return Self::Proxy;
+        }
+        if said("dns error") || said("failed to lookup address") {
+            return Self::UnknownHost;
+        }
+        if let Some(trouble) = causes(error).find_map(|cause| of_io(cause.downcast_ref()?)) {
+            return trouble;
         }
         match error {
             _ if error.is_timeout() => Self::Timeout,
@@ -75,7 +74,10 @@ impl Trouble {
         let host = origin.split_once("://").map_or(origin, |(_, host)| host);
         let hint = match self {
             Self::UnknownHost => "check the spelling, and the DNS or /etc/hosts of this machine".to_owned(),
-            Self::Unreachable => "is it running, and does a firewall let this machine through?".to_owned(),
+            Self::Unreachable => match proxy_variable(origin) {
+                Some(variable) => format!("{variable} names a proxy: is it running, or should NO_PROXY name {host}?"),
+                None => "is it running, and does a firewall let this machine through?".to_owned(),
+            },
             Self::PlainHttp => format!("--plain-http speaks http to it; better is to give {host} a certificate"),
             Self::UnknownAuthority => format!(
                 "put the certificate of the authority that signed it (or the server's own) into \
@@ -113,6 +115,19 @@ impl fmt::Display for Trouble {
             Self::Proxy => "is behind a proxy that does not let us through",
         })
     }
+}
+
+/// The variable of the environment that names a proxy for this origin. Whether `NO_PROXY` makes an exception of it is not
+/// looked at: it is a hint.
+fn proxy_variable(origin: &str) -> Option<&'static str> {
+    let (scheme, host) = origin.split_once("://")?;
+    let names = match scheme {
+        "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    let local = host.parse().is_ok_and(|host: Host| host.is_loopback());
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if local { None } else { names.into_iter().find(is_set) }
 }
 
 /// The innermost of an error's causes, which is the one that says something.

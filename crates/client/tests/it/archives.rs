@@ -79,6 +79,33 @@ async fn docker_loads_what_we_write_and_we_push_what_docker_saves() {
     client.run(&["pull", &name]).succeeded();
 }
 
+#[test]
+fn what_cannot_be_read_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.tar");
+    let saved = br#"[{"Config":"c","RepoTags":["a:1"],"Layers":["l"]}]"#;
+    let leading_out = br#"[{"Config":"../../etc/passwd","Layers":["l"]}]"#;
+    let layer = &[0; 10_000][..];
+    for (files, length, expected) in [
+        (&[("repositories", &b"{}"[..])][..], None, "was saved by a docker before 1.10"),
+        (&[("manifest.json", &b"{"[..])], None, "its manifest.json cannot be read"),
+        (&[("manifest.json", leading_out), ("l", layer)], None, "names ../../etc/passwd, which is not in it"),
+        (&[("manifest.json", saved), ("c", b"{}"), ("l", layer)], Some(5000), "ends too early"),
+        (&[("other", b"")], None, "holds neither an OCI layout"),
+    ] {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, *content).unwrap();
+        }
+        let archive = builder.into_inner().unwrap();
+        std::fs::write(&path, &archive[..length.unwrap_or(archive.len())]).unwrap();
+        let error = Archive::open(&path).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_index_fits_too() {
     let (layout, _) = index_of(&[("linux", "amd64"), ("linux", "arm64")]);

@@ -207,6 +207,19 @@ async fn an_impatient_server_s_wish_is_passed_on() {
 }
 
 #[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let count = AtomicUsize::new(0);
+    let stub = Stub::start(move |_| {
+        let link = format!("<?page={}>; rel=\"next\"", count.fetch_add(1, Ordering::Relaxed));
+        Reply::json(200, r#"{"manifests":[]}"#).header("Link", &link)
+    });
+    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let subject = format!("sha256:{}", "0a".repeat(32)).parse().unwrap();
+    let error = repository.referrers(&subject, None).await.unwrap_err();
+    assert!(error.to_string().ends_with("has no end"), "{error}");
+}
+
+#[tokio::test]
 async fn pages_are_followed_and_loops_are_not() {
     let stub = Stub::start(|request| match request.path.as_str() {
         "/v2/a/tags/list?n=2" => {

@@ -142,6 +142,8 @@ pub(crate) fn password(user: &str, password: &str) -> Credentials {
 }
 
 fn serve(mut stream: TcpStream, own: &str, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
+    // Heads and bodies go out apart, and nobody shall wait for the one to be acknowledged.
+    stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(request) = read(&mut reader) {
         seen.lock().unwrap().push(request.clone());

@@ -51,6 +51,34 @@ async fn an_upload_that_breaks_goes_on_where_the_registry_says() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_during_an_upload_is_replaced() {
+    let image = Image::saying("long uploads");
+    let tokens = AtomicUsize::new(0);
+    let stub = Stub::start(move |request| {
+        let ended = request.method == "PUT" && request.path.contains("/uploads/1");
+        match (request.header("authorization"), request.method.as_str()) {
+            _ if request.path.starts_with("/token") => {
+                let number = tokens.fetch_add(1, Ordering::Relaxed) + 1;
+                Reply::json(200, &format!(r#"{{"token":"token-{number}"}}"#))
+            }
+            (None, _) => Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#),
+            (Some("Bearer token-1"), _) if ended => {
+                let challenge = r#"Bearer realm="http://@self@/token",error="invalid_token""#;
+                Reply::new(401).header("WWW-Authenticate", challenge)
+            }
+            (_, "HEAD") => Reply::new(404),
+            (_, "POST") => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
+            (_, "GET") => Reply::new(204).header("Location", "/v2/a/blobs/uploads/1").header("Range", "0-99"),
+            (_, "PATCH") => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
+            _ => Reply::new(201),
+        }
+    });
+    push(&stub, &image.layout(), password("ann", "sesame")).await.unwrap();
+    let patched = stub.seen().into_iter().find(|request| request.method == "PATCH").unwrap();
+    assert_eq!(patched.header("authorization"), Some("Bearer token-2"));
+}
+
+#[tokio::test]
 async fn content_that_is_not_its_name_never_leaves_whole() {
     let image = Image::saying("spoilt");
     for entry in fs::read_dir(image.layout().join("blobs/sha256")).unwrap().flatten() {

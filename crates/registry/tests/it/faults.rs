@@ -11,13 +11,19 @@ async fn a_client_has_so_many_uploads_and_no_more() {
     let limits = Limits { uploads_per_client: 3, blob: Some(4), ..Limits::default() };
     let terms = storage::Settings { limits, ..storage::Settings::default() };
     let world = World::bare(settings(Auth::Open), terms).await;
+    let mut begun = String::new();
     for _ in 0..3 {
-        assert_eq!(world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await.status, 202);
+        let answer = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
+        assert_eq!(answer.status, 202);
+        answer.header("location").unwrap().clone_into(&mut begun);
     }
-    let refused = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
-    assert_eq!((refused.status, refused.code().as_str()), (429, "TOOMANYREQUESTS"));
-    assert!(refused.header("retry-after").is_some());
     let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"cargo"));
+    for path in ["/v2/a/blobs/uploads/", &path] {
+        let refused = world.send("POST", path, &[], b"").await;
+        assert_eq!((refused.status, refused.code().as_str()), (429, "TOOMANYREQUESTS"));
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!(world.send("DELETE", &begun, &[], b"").await.status, 204);
     let large = world.send("POST", &path, &[], b"cargo").await;
     assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
 }

@@ -152,7 +152,7 @@ impl World {
         let repository: RepositoryName = repository.parse().unwrap();
         let id = UploadId::from_random([7; 16]);
         let new = NewUpload { id, repository, client: "test".into(), algorithm: Algorithm::Sha256 };
-        let mut upload = self.storage.put(new);
+        let mut upload = self.storage.put(new).await.unwrap();
         upload.write(Bytes::copy_from_slice(content)).await.unwrap();
         upload.finish(sha256(content)).await.unwrap().digest
     }

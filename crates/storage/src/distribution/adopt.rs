@@ -1,30 +1,34 @@
 //! Taking over a data directory where it lies.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use oci::RepositoryName;
-use tokio::task::spawn_blocking;
+use tokio::task::JoinSet;
 
-use super::read::{Reader, is_data_directory};
-use super::{Adopted, Problem};
-use crate::{Error, Storage, StoreId};
+use super::reading::Reading;
+use super::{BASE, Problem};
+use crate::{Error, Page, Stage, Storage};
 
-/// Rows in one transaction.
-const ROWS: usize = 500;
+/// Repositories that are read at once: their rows share commits.
+const AT_ONCE: usize = 8;
 
-/// How a data directory is to be adopted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Adoption {
-    /// Whether every blob is read and compared with its digest. Manifests always are.
-    pub check: bool,
+/// The place of a data directory that lies in the very folder of our own content. It moves with that folder.
+const HERE: &str = ".";
+
+/// What is compared with its digest while it is adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Manifests, which are read in any case.
+    Manifests,
+    /// Every blob, too.
+    Everything,
 }
 
 /// What was adopted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Repositories that were read, of [`of`](Self::of).
+    /// Repositories that are done, of [`of`](Self::of).
     pub repositories: usize,
     /// Repositories that there are.
     pub of: usize,
@@ -36,6 +40,18 @@ pub struct Report {
     pub blobs: u64,
     /// What could not be taken over.
     pub problems: Vec<Problem>,
+}
+
+/// What a server finds where its content is to lie.
+#[derive(Debug)]
+pub enum Discovery {
+    /// No data directory, or one that was adopted.
+    Nothing,
+    /// A data directory that is to be read.
+    Unread(Arc<Reading>),
+    /// A data directory that was never adopted, while there are images of our own: whether they belong together is for
+    /// somebody else to say.
+    Stranger,
 }
 
 /// Why a data directory was not adopted.
@@ -62,99 +78,141 @@ pub enum AdoptError {
 }
 
 impl Storage {
-    /// Reads the data directory at `path` into rows. Nothing in it is moved or changed, now or by collection, until
-    /// [`finish_adoption`](Self::finish_adoption). An adoption that was interrupted goes on where it was; `report`
-    /// hears of the progress after each repository.
+    /// Reads the data directory at `path` into rows: [`begin_adoption`](Self::begin_adoption) and then
+    /// [`read_through`](Self::read_through).
     ///
     /// # Errors
     /// [`AdoptError`]. What is wrong with single files is not fatal: it is in the report.
     pub async fn adopt(
         &self,
         path: &Path,
-        how: Adoption,
-        mut report: impl FnMut(&Report) + Send,
+        check: Check,
+        report: impl FnMut(&Report) + Send,
     ) -> Result<Report, AdoptError> {
-        let root = open(path)?;
-        let place = root.to_str().ok_or_else(|| AdoptError::Path(root.clone()))?;
-        let adoption = &self.shared.parts.adoption;
-        let (store, done) = adoption.begin(place).await?;
-        self.shared.parts.store.add(store, &root)?;
-        let root = Arc::new(root);
-        let (repositories, problems) = list(&root).await?;
-        let mut so_far = Report { of: repositories.len(), problems, ..Report::default() };
-        for repository in repositories {
-            so_far.repositories += 1;
-            if done.as_deref().is_some_and(|done| repository.as_str() <= done) {
-                continue;
-            }
-            let name = repository.to_string();
-            let (found, problems) = read(&root, repository, how.check).await?;
-            so_far.manifests += found.manifests.len() as u64;
-            so_far.tags += found.tags.len() as u64;
-            so_far.blobs += found.blobs.len() as u64;
-            so_far.problems.extend(problems);
-            self.take_over(store, found).await?;
-            adoption.progress(store, Some(name)).await?;
-            report(&so_far);
-        }
-        adoption.progress(store, None).await?;
-        Ok(so_far)
+        let reading = self.begin_adoption(path, check).await?;
+        self.read_through(&reading, report).await
     }
 
-    /// Declares the adoption of `path` final: what lies there is ours from now on, and collection may remove it. False
-    /// where it was never adopted.
+    /// What a server that starts finds at `root`, where its own content is to lie. A data directory is adopted when the
+    /// server starts for the first time, that is, when it has no image yet; and an adoption that was interrupted goes
+    /// on.
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn finish_adoption(&self, path: &Path) -> Result<bool, AdoptError> {
-        let root = open(path)?;
-        let place = root.to_str().ok_or_else(|| AdoptError::Path(root.clone()))?;
-        Ok(self.shared.parts.adoption.finish(place).await?)
+    pub async fn discover(&self, root: &Path) -> Result<Discovery, AdoptError> {
+        let root = match open(root) {
+            Err(AdoptError::NoDataDirectory(_)) => return Ok(Discovery::Nothing),
+            opened => opened?,
+        };
+        match self.shared.parts.adoption.stage(self.place(&root)?).await? {
+            Stage::Complete | Stage::Final => return Ok(Discovery::Nothing),
+            Stage::Unknown if self.has_images().await? => return Ok(Discovery::Stranger),
+            Stage::Unknown | Stage::Reading => {}
+        }
+        self.begin_adoption(&root, Check::Manifests).await.map(Discovery::Unread)
     }
 
-    /// A large repository in several transactions: blobs, then manifests, then tags.
-    async fn take_over(&self, store: StoreId, found: Adopted) -> Result<(), Error> {
-        let adoption = &self.shared.parts.adoption;
-        let part = || Adopted {
-            repository: found.repository.clone(),
-            blobs: Vec::new(),
-            manifests: Vec::new(),
-            tags: Vec::new(),
-        };
-        for blobs in found.blobs.chunks(ROWS) {
-            adoption.adopt(store, Adopted { blobs: blobs.to_vec(), ..part() }).await?;
+    /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From now on
+    /// [`catch_up`](Self::catch_up) reads of it what somebody asks for; [`read_through`](Self::read_through) reads the
+    /// rest. Nothing in it is moved or changed, now or by collection, until
+    /// [`finish_adoption`](Self::finish_adoption).
+    ///
+    /// # Errors
+    /// [`AdoptError`].
+    pub async fn begin_adoption(&self, path: &Path, check: Check) -> Result<Arc<Reading>, AdoptError> {
+        let root = open(path)?;
+        let rows = &self.shared.parts.adoption;
+        let (store, done) = rows.begin(self.place(&root)?).await?;
+        self.shared.parts.store.add(store, &root)?;
+        let reading = Arc::new(Reading::new(Arc::clone(rows), store, root, check, done));
+        let mut readings = self.shared.readings();
+        readings.retain(|other| other.store != store);
+        readings.push(Arc::clone(&reading));
+        drop(readings);
+        Ok(reading)
+    }
+
+    /// Reads every repository that was not read yet, and ends the adoption. `report` hears of the progress after each
+    /// repository.
+    ///
+    /// # Errors
+    /// [`AdoptError`]; called again, it goes on where it was.
+    pub async fn read_through(
+        &self,
+        reading: &Arc<Reading>,
+        mut report: impl FnMut(&Report) + Send,
+    ) -> Result<Report, AdoptError> {
+        let mut names = reading.list().await?.into_iter();
+        reading.begin_count(names.len());
+        let mut tasks = JoinSet::new();
+        loop {
+            for name in names.by_ref().take(AT_ONCE - tasks.len()) {
+                let reading = Arc::clone(reading);
+                tasks.spawn(async move { reading.catch_up(&name).await });
+            }
+            let Some(read) = tasks.join_next().await else { break };
+            read.unwrap_or_else(Error::ended)?;
+            let mut found = reading.found();
+            found.repositories += 1;
+            report(&found);
         }
-        for manifests in found.manifests.chunks(ROWS) {
-            adoption.adopt(store, Adopted { manifests: manifests.to_vec(), ..part() }).await?;
-        }
-        for tags in found.tags.chunks(ROWS) {
-            adoption.adopt(store, Adopted { tags: tags.to_vec(), ..part() }).await?;
+        self.shared.parts.adoption.end(reading.store).await?;
+        self.shared.readings().retain(|other| !Arc::ptr_eq(other, reading));
+        Ok(std::mem::take(&mut reading.found()))
+    }
+
+    /// Makes sure that all of a repository is in rows, should an adoption be under way that has not come to it. Whoever
+    /// is about to ask for something in a repository calls this first.
+    ///
+    /// # Errors
+    /// When the disk or the database fails.
+    pub async fn catch_up(&self, repository: &oci::RepositoryName) -> Result<(), Error> {
+        let readings = self.shared.readings().clone();
+        for reading in readings {
+            reading.catch_up(repository).await?;
         }
         Ok(())
     }
+
+    /// Declares the adoption of `path` final, if it has come to its end: what lies there is ours from now on, and
+    /// collection may remove it. Answers the stage that it is in then.
+    ///
+    /// # Errors
+    /// [`AdoptError`].
+    pub async fn finish_adoption(&self, path: &Path) -> Result<Stage, AdoptError> {
+        let root = open(path)?;
+        Ok(self.shared.parts.adoption.finish(self.place(&root)?).await?)
+    }
+
+    /// A data directory whose adoption is not at its end: what was not read yet is missing in everything that is made
+    /// of rows. None where the directory is gone, of which nothing more can be read.
+    pub(crate) async fn half_read(&self) -> Result<Option<PathBuf>, Error> {
+        let places = self.shared.parts.adoption.unfinished().await?;
+        Ok(places.iter().find_map(|place| open(&self.shared.resolve(place.as_ref())).ok()))
+    }
+
+    async fn has_images(&self) -> Result<bool, Error> {
+        Ok(!self.manifests().repositories(Page { after: None, limit: 1 }).await?.entries.is_empty())
+    }
+
+    /// What a data directory is called in rows.
+    fn place<'a>(&self, root: &'a Path) -> Result<&'a str, AdoptError> {
+        if self.shared.home.as_deref() == Some(root) {
+            return Ok(HERE);
+        }
+        root.to_str().ok_or_else(|| AdoptError::Path(root.to_owned()))
+    }
 }
 
+/// The path without symbolic links, if it is that of a data directory.
 fn open(path: &Path) -> Result<PathBuf, AdoptError> {
-    let root = path.canonicalize().map_err(|source| AdoptError::Read { path: path.to_owned(), source })?;
-    if is_data_directory(&root) { Ok(root) } else { Err(AdoptError::NoDataDirectory(root)) }
-}
-
-async fn list(root: &Arc<PathBuf>) -> Result<(Vec<RepositoryName>, Vec<Problem>), AdoptError> {
-    let path = Arc::clone(root);
-    let task = spawn_blocking(move || {
-        let mut reader = Reader { root: &path, check: false, problems: Vec::new() };
-        reader.repositories().map(|repositories| (repositories, reader.problems))
-    });
-    let listed = task.await.map_or_else(Error::ended, Ok)?;
-    listed.map_err(|source| AdoptError::Read { path: root.to_path_buf(), source })
-}
-
-async fn read(root: &Arc<PathBuf>, repository: RepositoryName, check: bool) -> Result<(Adopted, Vec<Problem>), Error> {
-    let root = Arc::clone(root);
-    let task = spawn_blocking(move || {
-        let mut reader = Reader { root: &root, check, problems: Vec::new() };
-        let found = reader.repository(repository);
-        (found, reader.problems)
-    });
-    task.await.map_or_else(Error::ended, Ok)
+    let read = |source| AdoptError::Read { path: path.to_owned(), source };
+    let root = path.canonicalize().map_err(read)?;
+    match root.join(BASE).read_dir() {
+        Ok(_) => Ok(root),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(AdoptError::NoDataDirectory(root))
+        }
+        Err(source) => Err(AdoptError::Read { path: root.join(BASE), source }),
+    }
 }

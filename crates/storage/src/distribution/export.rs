@@ -38,6 +38,9 @@ pub enum ExportError {
         /// Why.
         source: Error,
     },
+    /// A data directory is still being adopted: what was not read yet would be missing.
+    #[error("{} is not adopted to its end: what was not read yet would be missing", .0.display())]
+    HalfRead(PathBuf),
     /// The database or the disk failed.
     #[error(transparent)]
     Storage(#[from] Error),
@@ -57,6 +60,9 @@ impl Storage {
         target: &Path,
         mut report: impl FnMut(&Exported) + Send,
     ) -> Result<Exported, ExportError> {
+        if let Some(directory) = self.half_read().await? {
+            return Err(ExportError::HalfRead(directory));
+        }
         let mut exported = Exported::default();
         let mut page = Page { after: None, limit: ROWS };
         loop {

@@ -15,13 +15,15 @@
 mod adopt;
 mod export;
 mod read;
+mod reading;
 
 use oci::{Digest, RepositoryName, Tag};
 
 use crate::NewManifest;
 
-pub use adopt::{AdoptError, Adoption, Report};
+pub use adopt::{AdoptError, Check, Discovery, Report};
 pub use export::{ExportError, Exported};
+pub use reading::Reading;
 
 /// Where everything lies in a data directory.
 const BASE: &str = "docker/registry/v2";
@@ -37,6 +39,8 @@ pub struct Adopted {
     pub manifests: Vec<NewManifest>,
     /// Its tags, and the manifests, of this part or an earlier one, that they point at.
     pub tags: Vec<(Tag, Digest)>,
+    /// Whether nothing of the repository comes after this part.
+    pub is_last: bool,
 }
 
 /// A blob that another registry has written.

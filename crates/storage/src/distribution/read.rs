@@ -9,34 +9,44 @@ use bytes::Bytes;
 use oci::{Algorithm, Digest, ManifestError, RepositoryName, Tag, media_type};
 use serde_json::Value;
 
-use super::{Adopted, AdoptedBlob, BASE, Problem, ProblemKind, blob_key};
-use crate::hash::Hasher;
-use crate::{NewManifest, RefusedManifest};
+use super::{Adopted, AdoptedBlob, BASE, Check, Problem, ProblemKind, blob_key};
+use crate::{NewManifest, RefusedManifest, hash};
 
 /// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
 const LARGEST: u64 = 16 << 20;
 /// A link holds a digest and nothing else.
 const LINK: u64 = 1024;
 
+/// What makes a directory that of a repository.
+const PARTS: [&str; 2] = ["_layers", "_manifests"];
+
 /// A data directory, and what was wrong in it so far.
 pub(super) struct Reader<'a> {
-    pub(super) root: &'a Path,
-    /// Whether every blob is read and compared with its digest.
-    pub(super) check: bool,
+    root: &'a Path,
+    check: Check,
     pub(super) problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
-    /// Every repository, in the order of their paths.
+impl<'a> Reader<'a> {
+    pub(super) fn new(root: &'a Path, check: Check) -> Self {
+        Self { root, check, problems: Vec::new() }
+    }
+
+    /// Every repository, by name.
     pub(super) fn repositories(&mut self) -> io::Result<Vec<RepositoryName>> {
         let top = self.root.join(BASE).join("repositories");
+        // That one cannot be looked into is a problem; that nothing can be is an error.
+        if !is_there(&top)? {
+            return Ok(Vec::new());
+        }
+        fs::read_dir(&top)?;
         let mut found = Vec::new();
         let mut open = vec![(top, String::new())];
         while let Some((directory, name)) = open.pop() {
             let mut is_repository = false;
-            for entry in names(&directory)? {
+            for entry in self.names(&directory) {
                 match entry.as_str() {
-                    "_layers" | "_manifests" => is_repository = true,
+                    entry if PARTS.contains(&entry) => is_repository = true,
                     other if other.starts_with('_') => {}
                     other if directory.join(other).is_dir() => {
                         let below = if name.is_empty() { other.to_owned() } else { format!("{name}/{other}") };
@@ -56,17 +66,35 @@ impl Reader<'_> {
         Ok(found)
     }
 
+    /// Whether there is a repository of this name.
+    pub(super) fn has(&self, repository: &RepositoryName) -> io::Result<bool> {
+        let home = self.home(repository);
+        PARTS.iter().try_fold(false, |has, part| Ok(has || is_there(&home.join(part))?))
+    }
+
     /// Everything of a repository.
     pub(super) fn repository(&mut self, repository: RepositoryName) -> Adopted {
-        let home = self.root.join(BASE).join("repositories").join(repository.as_str());
+        let home = self.home(&repository);
         let revisions = self.links(&home.join("_manifests/revisions"));
         let manifests: Vec<_> = revisions.iter().filter_map(|digest| self.manifest(digest)).collect();
         let blobs = self.links(&home.join("_layers")).iter().filter_map(|digest| self.blob(digest)).collect();
         let tags = self.tags(&home.join("_manifests/tags"), &manifests);
-        for upload in names(&home.join("_uploads")).unwrap_or_default() {
+        for upload in self.names(&home.join("_uploads")) {
             self.problem(&home.join("_uploads").join(upload), ProblemKind::Upload);
         }
-        Adopted { repository, blobs, manifests, tags }
+        Adopted { repository, blobs, manifests, tags, is_last: true }
+    }
+
+    fn home(&self, repository: &RepositoryName) -> PathBuf {
+        self.root.join(BASE).join("repositories").join(repository.as_str())
+    }
+
+    /// The names in a directory, sorted; nothing where there is none.
+    fn names(&mut self, directory: &Path) -> Vec<String> {
+        names(directory).unwrap_or_else(|error| {
+            self.problem(directory, ProblemKind::Unreadable(error.to_string()));
+            Vec::new()
+        })
     }
 
     /// The digests that `directory/ALGORITHM/HASH/link` name. One without its file was deleted.
@@ -74,7 +102,7 @@ impl Reader<'_> {
         let mut digests = Vec::new();
         for algorithm in Algorithm::ALL {
             let directory = directory.join(algorithm.as_str());
-            for hash in names(&directory).unwrap_or_default() {
+            for hash in self.names(&directory) {
                 let path = directory.join(&hash).join("link");
                 let Some(link) = self.link(&path) else { continue };
                 match link.filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash) {
@@ -101,9 +129,9 @@ impl Reader<'_> {
     fn blob(&mut self, digest: &Digest) -> Option<AdoptedBlob> {
         let key = blob_key(digest);
         let path = self.root.join(&key);
-        let looked = File::open(&path).and_then(|file| {
-            let size = file.metadata()?.len();
-            Ok((size, if self.check { hash(file, digest.algorithm())? } else { *digest }))
+        let looked = File::open(&path).and_then(|file| match self.check {
+            Check::Manifests => Ok((file.metadata()?.len(), *digest)),
+            Check::Everything => hash::read(digest.algorithm(), file),
         });
         match looked {
             Ok((size, computed)) if computed == *digest => return Some(AdoptedBlob { digest: *digest, size, key }),
@@ -135,7 +163,7 @@ impl Reader<'_> {
     fn tags(&mut self, directory: &Path, manifests: &[NewManifest]) -> Vec<(Tag, Digest)> {
         let known: HashSet<Digest> = manifests.iter().map(NewManifest::digest).collect();
         let mut tags = Vec::new();
-        for name in names(directory).unwrap_or_default() {
+        for name in self.names(directory) {
             let path = directory.join(&name).join("current/link");
             let Some(link) = self.link(&path) else { continue };
             match (name.parse(), link) {
@@ -172,7 +200,17 @@ fn guess(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The names in a directory, sorted; nothing where there is none.
+/// Whether there is something at this path, which a stranger may have chosen.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
 fn names(directory: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -190,19 +228,4 @@ fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than anything of its kind"));
     }
     Ok(bytes)
-}
-
-fn hash(mut file: File, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; 1 << 18];
-    while let read @ 1.. = file.read(&mut buffer)? {
-        hasher.update(&buffer[..read]);
-    }
-    Ok(hasher.finish())
-}
-
-/// Whether a directory is a data directory of Distribution's registry.
-pub(super) fn is_data_directory(path: &Path) -> bool {
-    let base: PathBuf = path.join(BASE);
-    base.join("repositories").is_dir() || base.join("blobs").is_dir()
 }

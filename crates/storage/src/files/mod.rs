@@ -14,7 +14,7 @@ mod source;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -25,15 +25,12 @@ use tokio::task::JoinError;
 
 use crate::blob_store::{BlobStore, Sink, Source};
 use crate::collection::Doomed;
-use crate::hash::Hasher;
+use crate::hash::{self, Hasher};
 use crate::{Answer, Blob, Error, StoreId, UploadId};
 
 use buffers::Buffers;
 use sink::FileSink;
 use source::FileSource;
-
-/// How much is read at once where nothing is sent, in bytes.
-const READ: usize = 1 << 18;
 
 /// Content in files under one root, and under the roots of adopted data directories, which are only read.
 #[derive(Debug)]
@@ -108,6 +105,11 @@ impl Files {
         let own = Root { path: root.clone(), directory: Arc::new(directory) };
         let roots = RwLock::new(HashMap::from([(StoreId::OWN, own)]));
         Ok(Self { root, roots, buffers: Arc::default(), _lock: lock })
+    }
+
+    /// Where it lies.
+    pub(crate) fn place(&self) -> &Path {
+        &self.root
     }
 
     fn root(&self, store: StoreId) -> Option<Root> {
@@ -279,16 +281,6 @@ fn unless_missing(result: io::Result<()>) -> io::Result<()> {
 }
 
 fn hash_file(path: &Path, length: u64, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut file = io::Read::take(File::open(path)?, length);
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; READ];
-    let mut done = 0;
-    while let read @ 1.. = io::Read::read(&mut file, &mut buffer)? {
-        hasher.update(&buffer[..read]);
-        done += read as u64;
-    }
-    if done < length {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    Ok(hasher.finish())
+    let (read, digest) = hash::read(algorithm, File::open(path)?.take(length))?;
+    if read == length { Ok(digest) } else { Err(ErrorKind::UnexpectedEof.into()) }
 }

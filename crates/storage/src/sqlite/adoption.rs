@@ -1,22 +1,23 @@
 //! Rows for what another registry has written.
 
+use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
-use super::columns::{Packed, link, make_repository};
+use super::columns::{Packed, link, make_repository, name, revive};
 use super::{Sqlite, manifests, push};
 use crate::distribution::Adopted;
-use crate::{Adoption, Answer, Error, StoreId};
+use crate::{Adoption, Answer, Error, Stage, StoreId};
 
 impl Adoption for Sqlite {
-    fn begin<'a>(&'a self, path: &'a str) -> Answer<'a, (StoreId, Option<String>)> {
-        let path = path.to_owned();
-        let work = move |connection: &Connection| {
-            connection.prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?.execute([&path])?;
-            let mut find = connection.prepare_cached("SELECT id, progress FROM stores WHERE path = ?1")?;
-            Ok(find.query_row([&path], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?)
-        };
-        Box::pin(self.write(work, |_| Stale::Nothing))
+    fn stage<'a>(&'a self, place: &'a str) -> Answer<'a, Stage> {
+        let place = place.to_owned();
+        Box::pin(self.read(move |connection| stage(connection, &place)))
+    }
+
+    fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)> {
+        let place = place.to_owned();
+        Box::pin(self.write(move |connection| begin(connection, &place), |_| Stale::Nothing))
     }
 
     fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()> {
@@ -24,28 +25,84 @@ impl Adoption for Sqlite {
         Box::pin(self.write(move |connection| adopt(connection, store, &part, now), |()| Stale::Nothing))
     }
 
-    fn progress(&self, store: StoreId, repository: Option<String>) -> Answer<'_, ()> {
+    fn end(&self, store: StoreId) -> Answer<'_, ()> {
         let work = move |connection: &Connection| {
-            let mut set = connection.prepare_cached("UPDATE stores SET progress = ?2 WHERE id = ?1")?;
-            Ok(set.execute((store.0, &repository)).map(drop)?)
+            connection.prepare_cached("UPDATE stores SET complete = 1 WHERE id = ?1")?.execute([store.0])?;
+            forget_read(connection, store)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn finish<'a>(&'a self, path: &'a str) -> Answer<'a, bool> {
-        let path = path.to_owned();
+    fn finish<'a>(&'a self, place: &'a str) -> Answer<'a, Stage> {
+        let place = place.to_owned();
         let work = move |connection: &Connection| {
-            Ok(connection.prepare_cached("UPDATE stores SET final = 1 WHERE path = ?1")?.execute([&path])? > 0)
+            let sql = "UPDATE stores SET final = 1 WHERE path = ?1 AND complete = 1";
+            connection.prepare_cached(sql)?.execute([&place])?;
+            stage(connection, &place)
         };
         Box::pin(self.write(work, |_| Stale::Nothing))
     }
+
+    fn unfinished(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(self.read(|connection| {
+            let mut list = connection.prepare_cached("SELECT path FROM stores WHERE complete = 0 ORDER BY id")?;
+            Ok(list.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?)
+        }))
+    }
+}
+
+fn stage(connection: &Connection, place: &str) -> Result<Stage, Error> {
+    let mut find = connection.prepare_cached("SELECT complete, final FROM stores WHERE path = ?1")?;
+    let row = find.query_row([place], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(match row {
+        None => Stage::Unknown,
+        Some((false, _)) => Stage::Reading,
+        Some((true, false)) => Stage::Complete,
+        Some((true, true)) => Stage::Final,
+    })
+}
+
+fn begin(connection: &Connection, place: &str) -> Result<(StoreId, Vec<RepositoryName>), Error> {
+    connection.prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?.execute([place])?;
+    let mut find = connection.prepare_cached("SELECT id, complete FROM stores WHERE path = ?1")?;
+    let (store, is_anew) = find.query_row([place], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?;
+    if is_anew {
+        let sql = "UPDATE stores SET complete = 0, final = 0 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute([store.0])?;
+        forget_read(connection, store)?;
+    }
+    let mut list = connection.prepare_cached("SELECT name FROM adopted_repositories WHERE store = ?1")?;
+    let read = list.query_map([store.0], |row| name(row, 0))?.collect::<Result<_, _>>()?;
+    Ok((store, read))
+}
+
+fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
+    connection.prepare_cached("DELETE FROM adopted_repositories WHERE store = ?1")?.execute([store.0])?;
+    Ok(())
+}
+
+/// Whether a repository was read. Somebody else may be reading the same directory, and what was changed in a repository
+/// since it was read stays changed.
+fn is_read(connection: &Connection, store: StoreId, repository: &RepositoryName) -> Result<bool, Error> {
+    let mut find = connection.prepare_cached(
+        "SELECT 1 FROM stores s WHERE id = ?1 AND (complete = 1
+         OR EXISTS (SELECT 1 FROM adopted_repositories a WHERE a.store = s.id AND a.name = ?2))",
+    )?;
+    Ok(find.exists((store.0, repository.as_str()))?)
 }
 
 fn adopt(connection: &Connection, store: StoreId, part: &Adopted, now: i64) -> Result<(), Error> {
+    if is_read(connection, store, &part.repository)? {
+        return Ok(());
+    }
     let repository = make_repository(connection, &part.repository)?;
     for blob in &part.blobs {
         let generation = match current(connection, Packed(blob.digest))? {
-            Some(generation) => generation,
+            // It may be on its way out: nothing refers to it until the manifests come.
+            Some(generation) => {
+                revive(connection, generation, now)?;
+                generation
+            }
             None => {
                 connection
                     .prepare_cached(
@@ -67,6 +124,10 @@ fn adopt(connection: &Connection, store: StoreId, part: &Adopted, now: i64) -> R
     )?;
     for (tag, digest) in &part.tags {
         tag_it.execute((repository, tag.as_str(), Packed(*digest), now))?;
+    }
+    if part.is_last {
+        let sql = "INSERT OR IGNORE INTO adopted_repositories VALUES (?1, ?2)";
+        connection.prepare_cached(sql)?.execute((store.0, part.repository.as_str()))?;
     }
     manifests::count_change(connection, repository)
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use oci::{Digest, RepositoryName};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
 use super::columns::{Packed, name};
@@ -36,7 +36,7 @@ const UNUSED_LINKS: &str = "SELECT l.blob FROM links l JOIN blobs b ON b.generat
 impl Collection for Sqlite {
     fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage> {
         let cutoffs = self.cutoffs(sweep);
-        let expired_before = self.now().saturating_sub(seconds(self.shared.terms.upload_expiry));
+        let expired_before = self.upload_expiry();
         Box::pin(self.read(move |connection| plan(connection, cutoffs, expired_before)))
     }
 
@@ -181,7 +181,7 @@ fn repositories(connection: &Connection, after: i64) -> Result<Vec<(i64, Reposit
 
 fn version(connection: &Connection, repository: i64) -> Result<Option<i64>, Error> {
     let mut find = connection.prepare_cached("SELECT version FROM repositories WHERE id = ?1")?;
-    Ok(rusqlite::OptionalExtension::optional(find.query_row([repository], |row| row.get(0)))?)
+    Ok(find.query_row([repository], |row| row.get(0)).optional()?)
 }
 
 fn remove(connection: &Connection, unneeded: &Unneeded) -> Result<Vec<Digest>, Error> {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use oci::{Digest, RepositoryName, Tag};
 use rusqlite::{Connection, OpenFlags};
 
-use super::Sqlite;
 use super::columns::{BLOB, Packed, blob, repository};
+use super::{Sqlite, pages};
 use crate::{Answer, Blob, Error, Inventory, Listing, Page, StoreId, Stored};
 
 impl Inventory for Sqlite {
@@ -26,16 +26,13 @@ impl Inventory for Sqlite {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
-            let mut list = connection.prepare_cached(
-                "SELECT digest, media_type, bytes FROM manifests
-                 WHERE repository = ?1 AND (?2 IS NULL OR digest > ?2) ORDER BY digest LIMIT ?3",
-            )?;
-            let after = page.after.map(Packed);
-            let rows = list.query_map((id, after, i64::from(page.limit) + 1), |row| {
+            let after = pages::after(page.after);
+            let sql = "SELECT digest, media_type, bytes FROM manifests
+                WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
+            pages::list(connection, sql, &[&id, &after, &pages::wanted(&page)], page.limit, |row| {
                 let bytes = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
                 Ok(Stored { digest: row.get::<_, Packed>(0)?.0, media_type: row.get(1)?, bytes })
-            })?;
-            listing(rows.collect::<Result<_, _>>()?, page.limit)
+            })
         }))
     }
 
@@ -43,16 +40,13 @@ impl Inventory for Sqlite {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
-            let mut list = connection.prepare_cached(
-                "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest
-                 WHERE t.repository = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3",
-            )?;
             let after = page.after.as_deref().unwrap_or_default();
-            let rows = list.query_map((id, after, i64::from(page.limit) + 1), |row| {
+            let sql = "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest
+                WHERE t.repository = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3";
+            pages::list(connection, sql, &[&id, &after, &pages::wanted(&page)], page.limit, |row| {
                 let tag = row.get::<_, String>(0)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?;
                 Ok((tag, row.get::<_, Packed>(1)?.0))
-            })?;
-            listing(rows.collect::<Result<_, _>>()?, page.limit)
+            })
         }))
     }
 
@@ -77,12 +71,6 @@ impl Inventory for Sqlite {
     }
 }
 
-fn listing<T>(mut entries: Vec<T>, limit: u32) -> Result<Listing<T>, Error> {
-    let more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    Ok(Listing { entries, more })
-}
-
 fn copy(from: &Path, to: &Path) -> Result<Vec<(Blob, String)>, Error> {
     let path = to.to_str().ok_or_else(|| Error::io("copy the database")(std::io::ErrorKind::InvalidFilename.into()))?;
     // Made first, so that it is nobody else's to read from its first byte on. SQLite writes into an empty file.
@@ -103,7 +91,7 @@ fn make_whole(copy: &mut Connection) -> Result<Vec<(Blob, String)>, Error> {
     let transaction = copy.transaction()?;
     transaction.execute_batch(
         "DELETE FROM uploads; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
-         DELETE FROM stores; UPDATE blobs SET state = 1;",
+         DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
     )?;
     let blobs = {
         let mut list = transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;

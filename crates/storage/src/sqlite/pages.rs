@@ -34,17 +34,13 @@ pub(super) fn referrers(
 ) -> Result<Listing<Referrer>, Error> {
     let Some(id) = repository(connection, name)? else { return Ok(Listing { entries: Vec::new(), more: false }) };
     let subject = Packed(*subject);
-    // Nothing sorts before no bytes at all.
-    let after: &dyn ToSql = match &page.after {
-        Some(after) => &Packed(*after),
-        None => &&[][..] as &&[u8],
-    };
+    let after = after(page.after);
     let columns = "SELECT digest, media_type, size, artifact_type, annotations FROM referrers";
     let order = "digest > ?3 ORDER BY digest LIMIT ?4";
     match artifact_type {
         None => {
             let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND {order}");
-            list(connection, &sql, &[&id, &subject, after, &wanted(page)], page.limit, referrer)
+            list(connection, &sql, &[&id, &subject, &after, &wanted(page)], page.limit, referrer)
         }
         Some(kind) => {
             // By itself SQLite would walk through those of all other types.
@@ -52,7 +48,7 @@ pub(super) fn referrers(
                 "{columns} INDEXED BY referrers_by_type
                  WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}"
             );
-            list(connection, &sql, &[&id, &subject, after, &wanted(page), &kind], page.limit, referrer)
+            list(connection, &sql, &[&id, &subject, &after, &wanted(page), &kind], page.limit, referrer)
         }
     }
 }
@@ -69,15 +65,24 @@ pub(super) fn holders(
     list(connection, sql, &[&Packed(*digest), &after, &wanted(page)], page.limit, |row| super::columns::name(row, 0))
 }
 
+/// What a list by digest begins behind. Nothing sorts before no bytes at all.
+pub(super) fn after(digest: Option<Digest>) -> Box<dyn ToSql> {
+    match digest {
+        Some(digest) => Box::new(Packed(digest)),
+        None => Box::<Vec<u8>>::default(),
+    }
+}
+
 /// A page that is so long grows no more while it is read.
 const EXPECTED: u32 = 128;
 
 /// One more than is asked for tells whether there are more.
-fn wanted<T>(page: &Page<T>) -> i64 {
+pub(super) fn wanted<T>(page: &Page<T>) -> i64 {
     i64::from(page.limit) + 1
 }
 
-fn list<T>(
+/// The entries of one page, of which `sql` looks for one more than `limit`.
+pub(super) fn list<T>(
     connection: &Connection,
     sql: &str,
     parameters: &[&dyn ToSql],

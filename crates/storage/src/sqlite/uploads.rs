@@ -14,16 +14,30 @@ impl Uploads for Sqlite {
         Box::pin(self.write(move |connection| begin(connection, &upload, limit, now), |()| Stale::Nothing))
     }
 
+    fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32> {
+        let client = client.to_owned();
+        Box::pin(self.read(move |connection| open(connection, &client)))
+    }
+
     fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
         let repository = repository.clone();
-        Box::pin(self.read(move |connection| {
-            let mut find = connection
-                .prepare_cached("SELECT algorithm, received FROM uploads WHERE id = ?1 AND repository = ?2")?;
-            let row = find.query_row((id.as_bytes(), repository.as_str()), |row| {
-                Ok(UploadRow { algorithm: row.get::<_, PackedAlgorithm>(0)?.0, received: row.get(1)? })
-            });
-            row.optional()?.ok_or(Error::UploadUnknown)
-        }))
+        Box::pin(self.read(move |connection| Ok(find(connection, &repository, id)?.0)))
+    }
+
+    fn lease<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
+        let (of, now) = (repository.clone(), self.now());
+        let recent = now.saturating_sub(seconds(self.shared.terms.upload_expiry) / 8);
+        Box::pin(async move {
+            let (row, moved_at) = self.read(move |connection| find(connection, &of, id)).await?;
+            if moved_at < recent {
+                let work = move |connection: &Connection| {
+                    let mut lease = connection.prepare_cached("UPDATE uploads SET moved_at = ?2 WHERE id = ?1")?;
+                    if lease.execute((id.as_bytes(), now))? > 0 { Ok(()) } else { Err(Error::UploadUnknown) }
+                };
+                self.write(work, |()| Stale::Nothing).await?;
+            }
+            Ok(row)
+        })
     }
 
     fn record(&self, id: UploadId, received: u64) -> Answer<'_, ()> {
@@ -65,6 +79,7 @@ impl Uploads for Sqlite {
 
     fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>> {
         Box::pin(self.read(|connection| {
+            // The second condition is the partial index's, word for word.
             let mut list = connection.prepare_cached(&format!(
                 "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
             ))?;
@@ -74,12 +89,21 @@ impl Uploads for Sqlite {
     }
 
     fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>> {
-        let before = self.now().saturating_sub(seconds(self.shared.terms.upload_expiry));
+        let before = self.upload_expiry();
         Box::pin(self.read(move |connection| {
             let mut list =
                 connection.prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at LIMIT ?2")?;
             Ok(list.query_map((before, limit), upload_id)?.collect::<Result<_, _>>()?)
         }))
+    }
+
+    fn expire(&self, id: UploadId) -> Answer<'_, bool> {
+        let before = self.upload_expiry();
+        let work = move |connection: &Connection| {
+            let mut delete = connection.prepare_cached("DELETE FROM uploads WHERE id = ?1 AND moved_at < ?2")?;
+            Ok(delete.execute((id.as_bytes(), before))? > 0)
+        };
+        Box::pin(self.write(work, |_| Stale::Nothing))
     }
 
     fn all(&self) -> Answer<'_, Vec<UploadId>> {
@@ -90,9 +114,25 @@ impl Uploads for Sqlite {
     }
 }
 
+impl Sqlite {
+    /// An upload that has not moved since before this has expired, in seconds since the Unix epoch.
+    pub(super) fn upload_expiry(&self) -> i64 {
+        self.now().saturating_sub(seconds(self.shared.terms.upload_expiry))
+    }
+}
+
+/// An upload, and when it last moved.
+fn find(connection: &Connection, repository: &RepositoryName, id: UploadId) -> Result<(UploadRow, i64), Error> {
+    let sql = "SELECT algorithm, received, moved_at FROM uploads WHERE id = ?1 AND repository = ?2";
+    let row = connection.prepare_cached(sql)?.query_row((id.as_bytes(), repository.as_str()), |row| {
+        let upload = UploadRow { algorithm: row.get::<_, PackedAlgorithm>(0)?.0, received: row.get(1)? };
+        Ok((upload, row.get(2)?))
+    });
+    row.optional()?.ok_or(Error::UploadUnknown)
+}
+
 fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> Result<(), Error> {
-    let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
-    if count.query_row([&upload.client], |row| row.get::<_, u32>(0))? >= limit {
+    if open(connection, &upload.client)? >= limit {
         return Err(Error::TooManyUploads { limit });
     }
     connection.prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?.execute((
@@ -103,6 +143,11 @@ fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> R
         now,
     ))?;
     Ok(())
+}
+
+fn open(connection: &Connection, client: &str) -> Result<u32, Error> {
+    let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
+    Ok(count.query_row([client], |row| row.get(0))?)
 }
 
 fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {

@@ -5,20 +5,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oci::Algorithm;
 use storage::collection::Doomed;
-use storage::{Blob, BlobStore, Error, Files, StoreId, UploadId, hash};
+use storage::{Blob, BlobStore, Error, Files, Source, StoreId, UploadId, hash};
 
+use super::memory::Memory;
 use super::world::sha256;
 
-/// A store to try, and a way to say that it must not be kept longer than its place.
+/// A store to try, and where it lies, if it lies anywhere.
 struct Place {
     store: Arc<dyn BlobStore>,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
-fn files() -> Place {
+/// One of each implementation, with nothing in it.
+fn places() -> [Place; 2] {
     let directory = tempfile::tempdir().unwrap();
-    let store = Arc::new(Files::open_exclusive(directory.path().join("root")).unwrap());
-    Place { store, _directory: directory }
+    let files = Arc::new(Files::open_exclusive(directory.path().join("root")).unwrap());
+    [
+        Place { store: files, _directory: Some(directory) },
+        Place { store: Arc::new(Memory::default()), _directory: None },
+    ]
 }
 
 const UPLOAD: [u8; 16] = [7; 16];
@@ -42,7 +47,10 @@ async fn store(place: &Place, content: &'static [u8], generation: i64) -> Blob {
 }
 
 async fn read(place: &Place, blob: &Blob, range: std::ops::Range<u64>) -> Result<Vec<u8>, Error> {
-    let mut source = place.store.open(blob, range).await?;
+    rest(place.store.open(blob, range).await?).await
+}
+
+async fn rest(mut source: Box<dyn Source>) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     while let Some(chunk) = source.next().await {
         content.extend_from_slice(&chunk?);
@@ -52,73 +60,99 @@ async fn read(place: &Place, blob: &Blob, range: std::ops::Range<u64>) -> Result
 
 #[tokio::test]
 async fn stretches_of_a_blob() {
-    let place = files();
-    let blob = store(&place, b"0123456789", 1).await;
-    for (range, expected) in
-        [(0..10, &b"0123456789"[..]), (0..1, b"0"), (9..10, b"9"), (3..7, b"3456"), (0..0, b""), (10..10, b"")]
-    {
-        assert_eq!(read(&place, &blob, range).await.unwrap(), expected);
+    for place in places() {
+        let blob = store(&place, b"0123456789", 1).await;
+        for (range, expected) in
+            [(0..10, &b"0123456789"[..]), (0..1, b"0"), (9..10, b"9"), (3..7, b"3456"), (0..0, b""), (10..10, b"")]
+        {
+            assert_eq!(read(&place, &blob, range).await.unwrap(), expected);
+        }
     }
 }
 
 #[tokio::test]
 async fn an_upload_goes_on_where_it_is_told_to() {
-    let place = files();
-    let hasher = hash::Hasher::new(Algorithm::Sha256);
-    let mut sink = place.store.append(upload(), 0, Some(hasher));
-    for _ in 0..3 {
-        sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
+    for place in places() {
+        let hasher = hash::Hasher::new(Algorithm::Sha256);
+        let mut sink = place.store.append(upload(), 0, Some(hasher));
+        for _ in 0..3 {
+            sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
+        }
+        let written = sink.finish(vec!["tail".into()]).await.unwrap();
+        assert_eq!(written.length, 13);
+        assert_eq!(written.hasher.unwrap().finish(), sha256(b"abcabcabctail"));
+        let written = place.store.append(upload(), 6, None).finish(vec!["!".into()]).await.unwrap();
+        assert_eq!((written.length, written.hasher.is_none()), (7, true));
+        assert_eq!(place.store.digest(upload(), 7, Algorithm::Sha256).await.unwrap(), sha256(b"abcabc!"));
+        assert_eq!(place.store.digest(upload(), 3, Algorithm::Sha256).await.unwrap(), sha256(b"abc"));
+        assert!(place.store.digest(upload(), 8, Algorithm::Sha256).await.is_err());
+        // What was never there is not made up.
+        assert!(place.store.append(upload(), 100, None).finish(vec!["x".into()]).await.is_err());
     }
-    let written = sink.finish(vec!["tail".into()]).await.unwrap();
-    assert_eq!(written.length, 13);
-    assert_eq!(written.hasher.unwrap().finish(), sha256(b"abcabcabctail"));
-    let written = place.store.append(upload(), 6, None).finish(vec!["!".into()]).await.unwrap();
-    assert_eq!((written.length, written.hasher.is_none()), (7, true));
-    assert_eq!(place.store.digest(upload(), 7, Algorithm::Sha256).await.unwrap(), sha256(b"abcabc!"));
-    assert_eq!(place.store.digest(upload(), 3, Algorithm::Sha256).await.unwrap(), sha256(b"abc"));
-    assert!(place.store.digest(upload(), 8, Algorithm::Sha256).await.is_err());
-    // What was never there is not made up.
-    assert!(place.store.append(upload(), 100, None).finish(vec!["x".into()]).await.is_err());
 }
 
 #[tokio::test]
 async fn publishing_can_be_undone_whether_it_happened_or_not() {
-    let place = files();
-    let blob = store(&place, b"cargo", 1).await;
-    assert!(place.store.uploads().await.unwrap().is_empty());
-    for _ in 0..2 {
-        place.store.withdraw(&blob.key, upload()).await.unwrap();
-        assert_eq!(place.store.uploads().await.unwrap(), [upload()]);
-        assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+    for place in places() {
+        let blob = store(&place, b"cargo", 1).await;
+        assert!(place.store.uploads().await.unwrap().is_empty());
+        for _ in 0..2 {
+            place.store.withdraw(&blob.key, upload()).await.unwrap();
+            assert_eq!(place.store.uploads().await.unwrap(), [upload()]);
+            assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+        }
+        assert_eq!(place.store.digest(upload(), 5, Algorithm::Sha256).await.unwrap(), sha256(b"cargo"));
+        place.store.discard(upload()).await.unwrap();
+        place.store.discard(upload()).await.unwrap();
+        assert!(place.store.uploads().await.unwrap().is_empty());
+        assert!(place.store.publish(upload(), &blob.key).await.is_err());
     }
-    assert_eq!(place.store.digest(upload(), 5, Algorithm::Sha256).await.unwrap(), sha256(b"cargo"));
-    place.store.discard(upload()).await.unwrap();
-    place.store.discard(upload()).await.unwrap();
-    assert!(place.store.uploads().await.unwrap().is_empty());
-    assert!(place.store.publish(upload(), &blob.key).await.is_err());
 }
 
 #[tokio::test]
 async fn removed_is_gone_and_can_be_removed_again() {
-    let place = files();
-    let (one, two) = (store(&place, b"cargo", 1).await, store(&place, b"cargo", 2).await);
-    let Blob { digest, size, generation, store, key } = one.clone();
-    let doomed = [Doomed { generation, digest, size, store, key }];
-    let mut open = place.store.open(&one, 0..5).await.unwrap();
-    for _ in 0..2 {
-        place.store.remove(&doomed).await.unwrap();
-        assert!(matches!(read(&place, &one, 0..5).await, Err(Error::Damaged { .. })));
+    for place in places() {
+        let (one, two) = (store(&place, b"cargo", 1).await, store(&place, b"cargo", 2).await);
+        let Blob { digest, size, generation, store, key } = one.clone();
+        let doomed = [Doomed { generation, digest, size, store, key }];
+        let open = place.store.open(&one, 0..5).await.unwrap();
+        for _ in 0..2 {
+            place.store.remove(&doomed).await.unwrap();
+            assert!(matches!(read(&place, &one, 0..5).await, Err(Error::Damaged { .. })));
+        }
+        assert_eq!(rest(open).await.unwrap(), b"cargo", "who reads it, reads on");
+        assert_eq!(read(&place, &two, 0..5).await.unwrap(), b"cargo");
     }
-    assert_eq!(open.next().await.unwrap().unwrap(), b"cargo".as_slice(), "who reads it, reads on");
-    assert_eq!(read(&place, &two, 0..5).await.unwrap(), b"cargo");
 }
 
 #[tokio::test]
 async fn less_than_the_row_says_is_damage() {
-    let place = files();
-    let mut blob = store(&place, b"cargo", 1).await;
-    blob.size = 6;
-    assert!(matches!(read(&place, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest));
-    blob.store = StoreId::new(77);
-    assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+    for place in places() {
+        let mut blob = store(&place, b"cargo", 1).await;
+        blob.size = 6;
+        assert!(matches!(read(&place, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest));
+        blob.store = StoreId::new(77);
+        assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+    }
+}
+
+#[tokio::test]
+async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_lie() {
+    for place in places() {
+        let (old, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(old.path().join("data"), b"cargo").unwrap();
+        let adopted = StoreId::new(1);
+        place.store.add(adopted, old.path()).unwrap();
+        let blob = Blob { store: adopted, key: "data".to_owned(), ..blob(b"cargo", 1) };
+        assert_eq!(read(&place, &blob, 1..4).await.unwrap(), b"arg");
+        let copy = to.path().join("a/b");
+        for _ in 0..2 {
+            place.store.copy(&blob, &copy, false).await.unwrap();
+            assert_eq!(std::fs::read(&copy).unwrap(), b"cargo");
+        }
+        let Blob { digest, size, generation, store, key } = blob.clone();
+        place.store.remove(&[Doomed { generation, digest, size, store, key }]).await.unwrap();
+        assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+        assert!(place.store.copy(&blob, &to.path().join("c"), false).await.is_err());
+    }
 }

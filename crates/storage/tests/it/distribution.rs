@@ -2,84 +2,12 @@
 //! ones, written by real registries, are tried where those are started.
 
 use std::fs;
-use std::path::Path;
 
-use oci::Digest;
-use storage::distribution::{AdoptError, Adoption, Problem, ProblemKind};
-use storage::{Error, NewManifest, Settings, Storage};
+use storage::distribution::{AdoptError, Check, Problem, ProblemKind};
+use storage::{Error, Settings, Stage, Storage};
 
+use super::old::{BASE, Old, data};
 use super::world::{SWEEP, World, content, image, index, name, open_database, sha256};
-
-const BASE: &str = "docker/registry/v2";
-
-/// A data directory of another registry.
-struct Old(tempfile::TempDir);
-
-impl Old {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir_all(directory.path().join(BASE).join("repositories")).unwrap();
-        Self(directory)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, path: &str, content: &[u8]) {
-        let path = self.path().join(BASE).join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn content(&self, content: &[u8]) -> Digest {
-        let digest = sha256(content);
-        self.write(&data(&digest), content);
-        digest
-    }
-
-    fn layer(&self, repository: &str, content: &[u8]) {
-        let digest = self.content(content);
-        let link = format!("repositories/{repository}/_layers/sha256/{}/link", digest.encoded());
-        self.write(&link, digest.to_string().as_bytes());
-    }
-
-    fn manifest(&self, repository: &str, manifest: &NewManifest, tags: &[&str]) -> Digest {
-        self.raw_manifest(repository, manifest.bytes(), tags)
-    }
-
-    fn raw_manifest(&self, repository: &str, bytes: &[u8], tags: &[&str]) -> Digest {
-        let digest = self.content(bytes);
-        let link = format!("repositories/{repository}/_manifests/revisions/sha256/{}/link", digest.encoded());
-        self.write(&link, digest.to_string().as_bytes());
-        for tag in tags {
-            self.tag(repository, tag, &digest);
-        }
-        digest
-    }
-
-    fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
-        let link = format!("repositories/{repository}/_manifests/tags/{tag}/current/link");
-        self.write(&link, digest.to_string().as_bytes());
-    }
-
-    /// Every file and its content.
-    fn everything(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-        let (mut files, mut open) = (Vec::new(), vec![self.path().to_owned()]);
-        while let Some(directory) = open.pop() {
-            for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
-                if entry.is_dir() { open.push(entry) } else { files.push((entry.clone(), fs::read(entry).unwrap())) }
-            }
-        }
-        files.sort();
-        files
-    }
-}
-
-fn data(digest: &Digest) -> String {
-    let hash = digest.encoded();
-    format!("blobs/{}/{}/{hash}/data", digest.algorithm(), &hash[..2])
-}
 
 #[tokio::test]
 async fn images_are_adopted_where_they_lie() {
@@ -95,7 +23,7 @@ async fn images_are_adopted_where_they_lie() {
     let silent = old.raw_manifest("other", silent, &["x"]);
     let before = old.everything();
 
-    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = world.storage.adopt(old.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!((report.repositories, report.of, report.manifests, report.tags, report.blobs), (2, 2, 4, 4, 3));
     assert_eq!(report.problems, []);
     for (repository, reference, digest) in [
@@ -122,7 +50,7 @@ async fn images_are_adopted_where_they_lie() {
     world.pass(super::world::GRACE * 2);
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 0);
     assert_eq!(old.everything(), before);
-    assert!(world.storage.finish_adoption(old.path()).await.unwrap());
+    assert_eq!(world.storage.finish_adoption(old.path()).await.unwrap(), Stage::Final);
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 3);
     assert!(!old.path().join(BASE).join(data(&sha256(b"layer"))).exists());
 }
@@ -147,7 +75,7 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
         old.path().join(BASE).join(format!("repositories/a/_manifests/revisions/sha256/{}", "0".repeat(64))),
     )
     .unwrap();
-    let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = world.storage.adopt(old.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!((report.manifests, report.tags, report.blobs), (1, 1, 1));
     assert!(world.has_manifest("a", "good").await && world.has_manifest("a", &good.to_string()).await);
     let kinds: Vec<_> = report.problems.iter().map(|Problem { kind, .. }| kind).collect();
@@ -173,10 +101,10 @@ async fn adopted_again_what_was_pushed_since_stays() {
     }
     let first = old.manifest("a", &image(&[b"layer"], None), &["x", "y"]);
     for _ in 0..2 {
-        world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+        world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     }
     let second = world.image("a", "newer", &["x"]).await;
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     for (tag, digest) in [("x", second), ("y", first)] {
         let found = world.storage.manifests().find(&name("a"), &tag.parse().unwrap()).await.unwrap();
         assert_eq!(found.digest, digest);
@@ -197,32 +125,57 @@ async fn a_command_adopts_beside_the_server() {
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
     assert!(!world.has_manifest("a", "x").await);
-    world.beside().await.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.beside().await.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     assert!(world.has_manifest("a", "x").await);
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
-    let error = world.storage.adopt(world.directory.path(), Adoption::default(), |_| {}).await.unwrap_err();
+    let error = world.storage.adopt(world.directory.path(), Check::Manifests, |_| {}).await.unwrap_err();
     assert!(matches!(error, AdoptError::NoDataDirectory(_)));
-    assert!(!world.storage.finish_adoption(Old::new().path()).await.unwrap());
+    assert_eq!(world.storage.finish_adoption(Old::new().path()).await.unwrap(), Stage::Unknown);
+}
+
+/// Begins an adoption and breaks it off.
+async fn interrupted(storage: &Storage, old: &Old) {
+    let (storage, path) = (storage.clone(), old.path().to_owned());
+    let task = tokio::spawn(async move {
+        storage.adopt(&path, Check::Manifests, |report| assert!(report.repositories < 2, "interrupted")).await
+    });
+    assert!(task.await.unwrap_err().is_panic());
 }
 
 #[tokio::test]
 async fn an_interrupted_adoption_goes_on() {
     let (world, old) = (World::new().await, Old::new());
+    for number in 0..40 {
+        old.manifest(&format!("team/r{number}"), &index(&[]), &["x"]);
+    }
+    interrupted(&world.storage, &old).await;
+    let world = world.restarted().await;
+    let report = world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
+    assert_eq!((report.repositories, report.of), (40, 40));
+    assert!((20..39).contains(&report.manifests), "the first ones were not read again: {}", report.manifests);
+    for number in 0..40 {
+        assert!(world.has_manifest(&format!("team/r{number}"), "x").await);
+    }
+}
+
+#[tokio::test]
+async fn only_what_has_come_to_its_end_can_be_final() {
+    let (world, old) = (World::new().await, Old::new());
     for repository in ["a", "b/c", "d"] {
         old.manifest(repository, &index(&[]), &["x"]);
     }
-    let storage = world.storage.clone();
-    let path = old.path().to_owned();
-    let task = tokio::spawn(async move {
-        storage.adopt(&path, Adoption::default(), |report| assert!(report.repositories < 2, "interrupted")).await
-    });
-    assert!(task.await.unwrap_err().is_panic());
-    let mut heard = Vec::new();
-    let report = world.storage.adopt(old.path(), Adoption::default(), |report| heard.push(report.repositories)).await;
-    assert_eq!((report.unwrap().repositories, heard), (3, vec![3]));
-    for repository in ["a", "b/c", "d"] {
-        assert!(world.has_manifest(repository, "x").await);
-    }
+    let finish = async || world.storage.finish_adoption(old.path()).await.unwrap();
+    world.storage.begin_adoption(old.path(), Check::Manifests).await.unwrap();
+    assert_eq!(finish().await, Stage::Reading, "not even the first was read");
+    interrupted(&world.storage, &old).await;
+    assert_eq!(finish().await, Stage::Reading);
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
+    assert_eq!(finish().await, Stage::Final);
+    // Once more, and it is not at its end again, nor final.
+    interrupted(&world.storage, &old).await;
+    assert_eq!(finish().await, Stage::Reading);
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
+    assert_eq!(finish().await, Stage::Final);
 }
 
 #[tokio::test]
@@ -232,7 +185,7 @@ async fn there_and_back_again() {
         old.layer("a", layer);
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     world.image("b/c", "pushed to us", &["y", "z"]).await;
     let target = tempfile::tempdir_in(world.directory.path()).unwrap();
     for _ in 0..2 {
@@ -247,7 +200,7 @@ async fn there_and_back_again() {
     let database = open_database(elsewhere.path());
     let root = elsewhere.path().join("data");
     let storage = Storage::open(database, root, Settings::default(), world.clock()).await.unwrap();
-    let report = storage.adopt(target.path(), Adoption { check: true }, |_| {}).await.unwrap();
+    let report = storage.adopt(target.path(), Check::Everything, |_| {}).await.unwrap();
     assert_eq!(report.problems, []);
     for (repository, tag, layer) in [("a", "x", "layer"), ("b/c", "y", "pushed to us"), ("b/c", "z", "pushed to us")] {
         let found = storage.manifests().find(&name(repository), &tag.parse().unwrap()).await.unwrap();
@@ -263,7 +216,7 @@ async fn a_backup_has_what_was_adopted() {
     let (world, old, backup) = (World::new().await, Old::new(), tempfile::tempdir().unwrap());
     old.layer("a", b"layer");
     old.manifest("a", &index(&[]), &["x"]);
-    world.storage.adopt(old.path(), Adoption::default(), |_| {}).await.unwrap();
+    world.storage.adopt(old.path(), Check::Manifests, |_| {}).await.unwrap();
     let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
     world.storage.backup(&database, &root, [1; 16], |_, _| {}).await.unwrap();
     drop(old);

@@ -19,7 +19,7 @@ use super::world::{SWEEP, clock, content, image, name, new_upload, open_database
 const DIRECTORY: &str = "WHARFINGER_TEST_DIRECTORY";
 const ROUND: &str = "WHARFINGER_TEST_ROUND";
 const PUSHERS: u64 = 4;
-/// More in the nightly soak.
+/// `scripts/soak` sets more than the usual twenty.
 const ROUNDS: &str = "WHARFINGER_TEST_KILLS";
 const BEGINNING: u64 = 1_800_000_000;
 

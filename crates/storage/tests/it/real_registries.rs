@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oci::{Digest, Reference};
 use peers::{Client, Image, Registry, RegistryConfig};
-use storage::distribution::{Adoption, ProblemKind};
+use storage::distribution::{Check, ProblemKind};
 use storage::{Page, Settings, Storage};
 
 use super::world::{World, content, name, open_database, sha256};
@@ -98,7 +98,7 @@ async fn what_a_registry_wrote_pulls_from_us_and_back_from_it() {
         let registry = on(start, old.path());
         let references = fill(&registry);
         drop(registry);
-        let report = world.storage.adopt(old.path(), Adoption { check: true }, |_| {}).await.unwrap();
+        let report = world.storage.adopt(old.path(), Check::Everything, |_| {}).await.unwrap();
         assert!(report.problems.iter().all(|it| it.kind == ProblemKind::Upload), "{:?}", report.problems);
         assert!(!report.problems.is_empty());
         assert_eq!(report.repositories, 2);
@@ -140,7 +140,7 @@ async fn pulls_are_answered_while_a_data_directory_is_read() {
     let reading = storage.clone();
     // In place: our own files are to lie beside the old ones.
     let path = old.path().to_owned();
-    let task = tokio::spawn(async move { reading.adopt(&path, Adoption::default(), |_| {}).await });
+    let task = tokio::spawn(async move { reading.adopt(&path, Check::Manifests, |_| {}).await });
     while storage.manifests().find(&name("library/app"), &"1".parse().unwrap()).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use storage::{Error, Files, Landing, Parts, Reserved, Sqlite, Storage, Uploads};
 
+use super::memory::Memory;
 use super::world::{World, clock, name, sha256, terms};
 
 /// The parts of a server that is stopped before it opens: nothing is put right.
@@ -100,11 +101,32 @@ async fn a_second_server_is_refused_and_a_command_is_not() {
     assert!(missing.to_string().contains("nothing"), "{missing}");
 }
 
+/// From an upload in pieces to its collection, and nothing of it in a file.
 #[tokio::test]
 async fn storage_can_stand_on_other_parts() {
     let world = World::new().await;
-    let (rows, files) = parts(&world).await;
-    let storage = Storage::new(Parts::new(rows, files), storage::Limits::default());
-    world.blob("a", b"cargo").await;
-    assert_eq!(super::world::content(&storage, "a", sha256(b"cargo")).await.unwrap(), b"cargo");
+    let rows = Arc::new(Sqlite::new(world.database.clone(), terms(), world.clock()).unwrap());
+    let on_memory = |memory: &Memory| {
+        Storage::new(Parts::new(Arc::clone(&rows), Arc::new(memory.clone())), storage::Limits::default())
+    };
+    let memory = Memory::default();
+    let storage = on_memory(&memory);
+    let new = world.upload("a");
+    let id = new.id;
+    storage.begin(new).await.unwrap();
+    let mut upload = storage.upload(&name("a"), id, Some(0)).await.unwrap();
+    upload.write("car".into()).await.unwrap();
+    assert_eq!(upload.save().await.unwrap(), 3);
+    // As after a restart: nothing is remembered, and the hash is made anew.
+    let storage = on_memory(&memory);
+    storage.recover().await.unwrap();
+    let mut upload = storage.upload(&name("a"), id, Some(3)).await.unwrap();
+    upload.write("go".into()).await.unwrap();
+    let blob = upload.finish(sha256(b"cargo")).await.unwrap();
+    assert_eq!(super::world::content(&storage, "a", blob.digest).await.unwrap(), b"cargo");
+    storage.blobs().unlink(&name("a"), &blob.digest).await.unwrap();
+    world.pass(super::world::GRACE * 2);
+    assert_eq!(storage.collect(super::world::SWEEP).await.unwrap().blobs, 1);
+    assert!(storage::BlobStore::open(&memory, &blob, 0..5).await.is_err());
+    assert_eq!((world.files(), world.temporaries()), (0, 0));
 }

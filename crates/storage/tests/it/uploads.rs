@@ -139,14 +139,14 @@ async fn one_request_at_a_time() {
 #[tokio::test]
 async fn in_one_go_nothing_but_the_end_counts() {
     let world = World::new().await;
-    let mut upload = world.storage.put(world.upload("a"));
+    let mut upload = world.storage.put(world.upload("a")).await.unwrap();
     upload.write("cargo".into()).await.unwrap();
     upload.finish(sha256(b"cargo")).await.unwrap();
     assert_eq!(world.content("a", sha256(b"cargo")).await, b"cargo");
-    let mut wrong = world.storage.put(world.upload("a"));
+    let mut wrong = world.storage.put(world.upload("a")).await.unwrap();
     wrong.write("x".into()).await.unwrap();
     assert!(matches!(wrong.finish(sha256(b"y")).await, Err(Error::DigestMismatch(_))));
-    let mut saved = world.storage.put(world.upload("a"));
+    let mut saved = world.storage.put(world.upload("a")).await.unwrap();
     saved.write("x".into()).await.unwrap();
     assert!(matches!(saved.save().await, Err(Error::UploadUnknown)));
     assert_eq!(world.files(), 1);
@@ -172,6 +172,30 @@ async fn limits() {
 }
 
 #[tokio::test]
+async fn blobs_in_one_go_count_while_they_are_on_their_way() {
+    let limits = Limits { uploads_per_client: 2, ..Limits::default() };
+    let world = World::with(Settings { limits, ..Settings::default() }).await;
+    let is_refused = |result: Result<(), Error>| matches!(result, Err(Error::TooManyUploads { limit: 2 }));
+    let (begun, mut passing) = (world.begin("a").await, world.storage.put(world.upload("a")).await.unwrap());
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
+    assert!(is_refused(world.storage.begin(world.upload("a")).await));
+    let mut other = world.upload("a");
+    other.client = "somebody else".to_owned();
+    world.storage.put(other).await.unwrap();
+    passing.write("cargo".into()).await.unwrap();
+    passing.finish(sha256(b"cargo")).await.unwrap();
+    drop(world.storage.put(world.upload("a")).await.unwrap());
+    let second = world.begin("a").await;
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)), "those that were begun count, too");
+    for id in [begun, second] {
+        world.storage.cancel(&name("a"), id).await.unwrap();
+    }
+    let both = [world.storage.put(world.upload("a")).await, world.storage.put(world.upload("a")).await];
+    assert!(both.iter().all(Result::is_ok));
+    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
+}
+
+#[tokio::test]
 async fn an_upload_that_does_not_move_expires() {
     let world = World::new().await;
     let (idle, moving) = (world.begin("a").await, world.begin("a").await);
@@ -188,6 +212,52 @@ async fn an_upload_that_does_not_move_expires() {
     assert!(matches!(world.storage.upload(&name("a"), idle, None).await, Err(Error::UploadUnknown)));
     assert_eq!(world.storage.received(&name("a"), moving).await.unwrap(), 5);
     assert_eq!(world.temporaries(), 1);
+}
+
+/// What of an upload the server has received.
+async fn saved(world: &World, content: &'static str) -> storage::UploadId {
+    let id = world.begin("a").await;
+    let mut upload = world.storage.upload(&name("a"), id, Some(0)).await.unwrap();
+    upload.write(content.into()).await.unwrap();
+    upload.save().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_command_does_not_end_what_the_server_goes_on_with() {
+    let world = World::new().await;
+    let (resumed, idle) = (saved(&world, "car").await, saved(&world, "left").await);
+    let command = world.beside().await;
+    world.pass(Duration::from_secs(8 * 24 * 3600));
+    let mut upload = world.storage.upload(&name("a"), resumed, Some(3)).await.unwrap();
+    upload.write("go".into()).await.unwrap();
+    assert_eq!(command.plan(super::world::SWEEP).await.unwrap().uploads, [idle]);
+    assert_eq!(command.collect(super::world::SWEEP).await.unwrap().uploads, 1);
+    upload.finish(sha256(b"cargo")).await.unwrap();
+    assert!(matches!(world.storage.upload(&name("a"), idle, Some(4)).await, Err(Error::UploadUnknown)));
+}
+
+#[tokio::test]
+async fn an_upload_that_a_command_has_ended_is_unknown_and_no_failure() {
+    let world = World::new().await;
+    let command = world.beside().await;
+    let at_rest = saved(&world, "car").await;
+    command.cancel(&name("a"), at_rest).await.unwrap();
+    assert!(matches!(world.storage.upload(&name("a"), at_rest, Some(3)).await, Err(Error::UploadUnknown)));
+    for length in [2, 3 << 20] {
+        for finishes in [false, true] {
+            let in_hand = saved(&world, "car").await;
+            let mut upload = world.storage.upload(&name("a"), in_hand, Some(3)).await.unwrap();
+            command.cancel(&name("a"), in_hand).await.unwrap();
+            let done = match upload.write(vec![b'x'; length].into()).await {
+                Ok(()) if finishes => upload.finish(sha256(b"whatever")).await.map(drop),
+                Ok(()) => upload.save().await.map(drop),
+                Err(error) => Err(error),
+            };
+            assert!(matches!(done, Err(Error::UploadUnknown)), "{length} {finishes}: {done:?}");
+        }
+    }
+    assert_eq!(world.temporaries(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

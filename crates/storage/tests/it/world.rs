@@ -35,6 +35,13 @@ impl World {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), settings, BEGINNING).await
     }
 
+    /// Its content lies where another registry has left its own.
+    pub(crate) async fn in_place_of(old: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(old, root(directory.path())).unwrap();
+        Self::at(Arc::new(directory), Settings::default(), BEGINNING).await
+    }
+
     async fn at(directory: Arc<TempDir>, settings: Settings, now: u64) -> Self {
         let database = open_database(directory.path());
         let now = Arc::new(AtomicU64::new(now));

@@ -58,6 +58,21 @@ fn every_kind_of_key_and_header_is_believed() {
     }
 }
 
+/// As registry 2.8.2 and 3.1.2 do: they look at a certificate's dates where a token carries it, and not where it names a key
+/// of the bundle.
+#[test]
+fn an_expired_certificate_in_the_bundle_still_names_its_key() {
+    let (key, certificate) = certified(KeyKind::P256, "server");
+    let key = Arc::new(key);
+    let bundle = std::slice::from_ref(&certificate);
+    let verifier = verifier().trusting_certificates(bundle);
+    let later = NOW + 2 * DAY;
+    let claims = Claims { expires_at: later + 300, not_before: later, ..claims() };
+    let verdict = |member| verifier.verify(&signer(&key, member, bundle).sign(&claims).unwrap(), at(later));
+    assert!(verdict(HeaderMember::Kid).is_ok() && verdict(HeaderMember::Jwk).is_ok());
+    assert!(matches!(verdict(HeaderMember::X5c), Err(VerifyError::Chain(_))));
+}
+
 #[test]
 fn a_token_is_written_as_registries_read_it() {
     let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());

@@ -80,7 +80,7 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
                 client: String::new(),
                 algorithm: oci::Algorithm::Sha256,
             };
-            let mut upload = storage.put(new);
+            let mut upload = storage.put(new).await.unwrap();
             upload.write(blob.bytes(0).into()).await.unwrap();
             upload.finish(blob.digest(0)).await.unwrap();
         }

@@ -7,20 +7,19 @@ use client::{Host, Registry};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, run as run_async};
+use crate::output::{print_json, print_names};
+use crate::remote::{Connection, PageSize, run as run_async};
 
 /// List the repositories of a registry, sorted, one a line
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
     host: Host,
-    /// How many to ask for at once; the registry's own measure without.
-    #[arg(long, value_name = "N")]
-    page: Option<usize>,
     /// Print JSON: {repositories}.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pages: PageSize,
     #[command(flatten)]
     connection: Connection,
 }
@@ -28,10 +27,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let session = arguments.connection.open().session(&arguments.host, "").await?;
-        let repositories = Registry::new(session).catalog(arguments.page)?.all().await?;
+        let repositories = Registry::new(session).catalog(arguments.pages.page)?.all().await?;
         if arguments.json {
             return print_json(&json!({ "repositories": repositories }));
         }
-        print_lines(repositories)
+        print_names(repositories)
     })
 }

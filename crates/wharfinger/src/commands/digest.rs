@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{ImageName, Platform};
+use client::ImageName;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{Connection, Part, run as run_async};
 
 /// Print the digest that a tag points at
 #[derive(Debug, Args)]
@@ -16,9 +16,8 @@ pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
-    #[arg(long)]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    part: Part,
     /// Print JSON: {digest}.
     #[arg(long)]
     json: bool,
@@ -30,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let repository = arguments.connection.open().repository(&arguments.name).await?;
         let reference = arguments.name.reference();
-        let digest = match &arguments.platform {
+        let digest = match &arguments.part.platform {
             None => repository.digest(&reference).await?,
             platform => repository.image(&reference, platform.as_ref()).await?.digest,
         };

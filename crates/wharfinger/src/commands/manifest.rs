@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{ImageName, Platform};
+use client::ImageName;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{print_bytes, print_json};
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{Connection, Part, run as run_async};
 
 /// Print a manifest, byte for byte as the registry has it
 ///
@@ -18,9 +18,8 @@ pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
-    #[arg(long)]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    part: Part,
     /// Print JSON: {digest, mediaType, size, manifest}.
     #[arg(long)]
     json: bool,
@@ -31,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let repository = arguments.connection.open().repository(&arguments.name).await?;
-        let manifest = repository.image(&arguments.name.reference(), arguments.platform.as_ref()).await?;
+        let manifest = repository.image(&arguments.name.reference(), arguments.part.platform.as_ref()).await?;
         if !arguments.json {
             return print_bytes(&manifest.bytes);
         }

@@ -7,8 +7,8 @@ use client::ImageName;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, run as run_async};
+use crate::output::{print_json, print_names};
+use crate::remote::{Connection, PageSize, run as run_async};
 
 /// List the tags of a repository, sorted, one a line
 #[derive(Debug, Args)]
@@ -16,12 +16,11 @@ pub(crate) struct Arguments {
     /// The repository: HOST/NAME.
     #[arg(value_name = "HOST/NAME")]
     name: ImageName,
-    /// How many to ask for at once; the registry's own measure without.
-    #[arg(long, value_name = "N")]
-    page: Option<usize>,
     /// Print JSON: {name, tags}.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pages: PageSize,
     #[command(flatten)]
     connection: Connection,
 }
@@ -29,10 +28,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let repository = arguments.connection.open().repository(&arguments.name).await?;
-        let tags = repository.tags(arguments.page)?.all().await?;
+        let tags = repository.tags(arguments.pages.page)?.all().await?;
         if arguments.json {
             return print_json(&json!({ "name": repository.name().as_str(), "tags": tags }));
         }
-        print_lines(tags)
+        print_names(tags)
     })
 }

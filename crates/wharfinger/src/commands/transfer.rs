@@ -1,22 +1,22 @@
 //! What `pull`, `push` and `copy` share: two places and what lies between.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use client::{Archive, ArchiveWriter, Copy, Error, ImageName, Layout, Place, Platform, Report, Source, Target, copy};
+use client::{Archive, ArchiveWriter, Copy, Error, ImageName, Layout, Place, Report, Source, Target, copy};
 use oci::{Reference, Tag};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Bars, Connection, Remote};
+use crate::remote::{Bars, Connection, Part, Remote};
 
 /// How to move.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
-    /// Of an index, only the image for this platform: OS/ARCHITECTURE[/VARIANT].
-    #[arg(long)]
-    platform: Option<Platform>,
+    #[command(flatten)]
+    part: Part,
     /// With what is attached to the image.
     #[arg(long)]
     referrers: bool,
@@ -43,7 +43,7 @@ impl Transfer {
         let source = source(&remote, from).await?;
         let target = target(&remote, from, to).await?;
         let how = Copy {
-            platform: self.platform.clone(),
+            platform: self.part.platform.clone(),
             referrers: self.referrers,
             parallel: self.jobs,
             progress: Bars::fitting(self.quiet || self.json, self.connection.trace),
@@ -116,8 +116,14 @@ async fn source(remote: &Remote, place: &Place) -> Result<Source, Failure> {
     Ok(match place {
         Place::Registry(name) => Source::Repository(remote.repository(name).await?),
         Place::Layout { directory, .. } => Source::Layout(Layout::new(directory)),
-        Place::Archive { path, .. } => Source::Archive(Arc::new(Archive::open(path)?)),
+        Place::Archive { path, .. } => Source::Archive(Arc::new(opened(path.clone()).await?)),
     })
+}
+
+/// An archive, read on a thread of its own: one that `docker save` wrote is hashed whole.
+async fn opened(path: PathBuf) -> Result<Archive, Failure> {
+    let opening = tokio::task::spawn_blocking(move || Archive::open(&path)).await;
+    Ok(opening.map_err(|error| Failure::trouble("the archive cannot be read").caused_by(&error))??)
 }
 
 async fn target(remote: &Remote, from: &Place, to: &Place) -> Result<Target, Failure> {

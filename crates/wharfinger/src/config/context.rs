@@ -58,6 +58,11 @@ impl Context {
         self.tell(Severity::Error, location, message.into());
     }
 
+    /// How much was told so far.
+    pub(super) fn found(&self) -> usize {
+        self.found.borrow().len()
+    }
+
     /// How many errors were told so far.
     pub(super) fn errors(&self) -> usize {
         self.found.borrow().iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()

@@ -96,11 +96,20 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 }
 
 fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
+    let mut spoken = None;
     let tree = read_tree(&context, path).and_then(|tree| {
-        if distribution::is_spoken(&tree) { distribution::translate(&context, tree) } else { Some(tree) }
+        if !distribution::is_spoken(&tree) {
+            return Some(tree);
+        }
+        spoken = distribution::Words::of(&tree);
+        distribution::translate(&context, tree)
     });
+    let told_before = context.found();
     let config = tree.as_ref().and_then(|tree| read_root(&context, tree));
     let (files, mut found) = context.into_parts();
+    if let Some(words) = spoken {
+        words.translate(&mut found, told_before);
+    }
     if config.is_none() && !found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         // No reader gives up without a word; should one, nobody must take the file for good.
         let location = Location { file: path.into(), position: Position { line: 1, column: 1 } };

@@ -124,6 +124,7 @@ fn server(yaml: &mut Yaml, server: &Server) {
         yaml.value("body", print_size(server.limits.body as u64));
         yaml.value("request_timeout", print_duration(server.limits.request_timeout));
         yaml.value("idle_timeout", print_duration(server.limits.idle_timeout));
+        yaml.value("shutdown_timeout", print_duration(server.limits.shutdown_timeout));
         yaml.value("connections", server.limits.connections);
     });
     let format = match server.log.format {

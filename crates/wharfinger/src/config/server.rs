@@ -40,10 +40,12 @@ pub(crate) struct Limits {
     pub(crate) header: usize,
     /// A request's body, in bytes.
     pub(crate) body: usize,
-    /// For a request's body, and for a TLS handshake.
+    /// For the body of a request to the token server, 64 KiB of one to the registry, and a TLS handshake.
     pub(crate) request_timeout: Duration,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay without a request, and a client away from an answer that it is sent.
     pub(crate) idle_timeout: Duration,
+    /// How long requests under way may take to end after the server was told to.
+    pub(crate) shutdown_timeout: Duration,
     /// Connections at once.
     pub(crate) connections: usize,
 }
@@ -68,6 +70,7 @@ impl Default for Limits {
             body: 64 * KIB,
             request_timeout: 30 * SECOND,
             idle_timeout: 90 * SECOND,
+            shutdown_timeout: 30 * SECOND,
             connections: 10_000,
         }
     }
@@ -123,6 +126,9 @@ impl Limits {
             body: limits.size_within("body", KIB, 1024 * KIB).unwrap_or(default.body),
             request_timeout: limits.duration_within("request_timeout", SECOND, HOUR).unwrap_or(default.request_timeout),
             idle_timeout: limits.duration_within("idle_timeout", SECOND, HOUR).unwrap_or(default.idle_timeout),
+            shutdown_timeout: limits
+                .duration_within("shutdown_timeout", Duration::ZERO, 24 * HOUR)
+                .unwrap_or(default.shutdown_timeout),
             connections: limits.number("connections", 1, 1_000_000).unwrap_or(default.connections),
         })
     }

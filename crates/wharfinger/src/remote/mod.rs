@@ -1,5 +1,6 @@
 //! What the commands that speak to registries share: how they connect, who they say they are, what they show of it.
 
+mod interruption;
 mod progress;
 mod secret;
 mod trace;
@@ -8,11 +9,12 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use client::{
-    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Registry, Repository, Session,
-    Transport, certificate_directories,
+    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Platform, Registry, Repository,
+    Session, Transport, certificate_directories,
 };
 
 pub(crate) use progress::{Bars, bytes};
@@ -48,6 +50,22 @@ pub(crate) struct Connection {
     /// Use no stored login.
     #[arg(long)]
     pub(crate) anonymous: bool,
+}
+
+/// Which part of an index is meant.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Part {
+    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+}
+
+/// How lists are fetched.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PageSize {
+    /// How many to ask for at once; the registry's own measure without.
+    #[arg(long, value_name = "N")]
+    pub(crate) page: Option<usize>,
 }
 
 /// A way to registries, each with the login that is stored for it.
@@ -106,14 +124,30 @@ pub(crate) fn places() -> Places {
     Places::new(|name| std::env::var_os(name))
 }
 
-/// Runs a command that waits for others.
+/// How many threads move images. More would not make them faster: each blob keeps one busy, and few move at once.
+const THREADS: usize = 4;
+/// How long what is under way may take to tidy up after itself, when somebody has had enough.
+const TIDY: Duration = Duration::from_secs(2);
+
+/// Runs a command that waits for others, until it is done or somebody has had enough.
 pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
-    let outcome = runtime.block_on(command);
-    // Whatever is still being read or written is of no use to anybody any more.
-    runtime.shutdown_background();
-    outcome.map(|()| ExitCode::SUCCESS)
+    let outcome = runtime.block_on(async {
+        let interrupted = interruption::signal()?;
+        tokio::select! {
+            outcome = command => outcome.map(|()| ExitCode::SUCCESS),
+            signal = interrupted => Err(Failure::new(Kind::Interrupted(signal), "interrupted")),
+        }
+    });
+    match &outcome {
+        // Half an archive is taken away by whoever wrote it.
+        Err(_) => runtime.shutdown_timeout(TIDY),
+        // Whatever is still being read or written is of no use to anybody any more.
+        Ok(_) => runtime.shutdown_background(),
+    }
+    outcome
 }
 
 impl From<Error> for Failure {

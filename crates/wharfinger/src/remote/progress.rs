@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
 use client::{Meter, Progress, Silent, Uploaded};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 use oci::{Descriptor, Digest};
 
 use crate::output::note;
@@ -30,7 +30,9 @@ impl Bars {
 
 impl Progress for Bars {
     fn blob(&self, blob: &Descriptor) -> Arc<dyn Meter> {
-        let bar = self.all.add(ProgressBar::new(blob.size).with_message(short(&blob.digest)).with_style(style()));
+        // What breaks off leaves nothing on the screen but its error.
+        let bar = ProgressBar::new(blob.size).with_finish(ProgressFinish::AndClear);
+        let bar = self.all.add(bar.with_message(short(&blob.digest)).with_style(style()));
         Arc::new(Bar { all: self.all.clone(), bar, blob: blob.clone() })
     }
 
@@ -102,7 +104,8 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{msg}  {bytes:>9} of {total_bytes:9} {wide_bar} {bytes_per_sec} {eta}";
+    let template =
+        "{msg}  {decimal_bytes:>9} of {decimal_total_bytes:9} {wide_bar} {decimal_bytes_per_sec:>11} {eta:>4}";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

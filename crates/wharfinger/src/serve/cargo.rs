@@ -10,9 +10,11 @@ use identity::{Chain, Guard, Login, PasswordVerifier, Remembered, StaticUsers, W
 use registry::{Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth};
 use registry::{Viewer, Visibility};
 use storage::collection::Sweep;
+use storage::distribution::Reading;
 use storage::{Limits, Storage, Terms};
 use token::{JwkSet, Verifier};
 
+use super::adoption;
 use super::key_sets::KeySets;
 use super::live::{Lasting, no_entropy};
 use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
@@ -26,6 +28,8 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Cargo {
     storage: Storage,
     cursors: Arc<CursorKey>,
+    /// Another registry's data directory, which is to be read.
+    unread: Option<Arc<Reading>>,
 }
 
 impl Cargo {
@@ -47,12 +51,27 @@ impl Cargo {
             let hint = "registry.storage.filesystem.root says where cargo lies";
             Failure::trouble("cannot open the registry's storage").caused_by(&error).hint(hint)
         })?;
+        let unread = adoption::discover(&storage, &config.root).await?;
         let cursors = Arc::new(CursorKey::new(entropy).map_err(|error| no_entropy(&error))?);
-        Ok(Self { storage, cursors })
+        Ok(Self { storage, cursors, unread })
+    }
+
+    /// The work that goes on beside the requests.
+    pub(super) fn chores(&mut self, config: config::Collection) -> impl Future<Output = ()> + Send + use<> {
+        let (storage, unread) = (self.storage.clone(), self.unread.take());
+        let read = async move {
+            if let Some(reading) = unread {
+                adoption::read_through(&storage, &reading).await;
+            }
+        };
+        let collect = Self::collect(self.storage.clone(), config);
+        async {
+            tokio::join!(read, collect);
+        }
     }
 
     /// Collects what nobody needs any more, again and again.
-    pub(super) async fn collect(storage: Storage, config: config::Collection) {
+    async fn collect(storage: Storage, config: config::Collection) {
         let Some(every) = config.every else { return };
         let sweep = Sweep { grace: config.grace, wait: WAIT, untagged: config.untagged };
         loop {
@@ -71,10 +90,6 @@ impl Cargo {
                 }
             }
         }
-    }
-
-    pub(super) fn storage(&self) -> &Storage {
-        &self.storage
     }
 
     /// The registry that `config` makes.
@@ -114,7 +129,7 @@ pub(super) struct Doors<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<Guard>,
     pub(super) workers: &'a Arc<Workers>,
-    pub(super) key_sets: &'a KeySets,
+    pub(super) key_sets: &'a Arc<KeySets>,
 }
 
 fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &Doors<'_>) -> Result<Auth, Failure> {

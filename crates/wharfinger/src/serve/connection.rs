@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use registry::Peer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::Sent;
+use super::body::{AnyBody, Sent, without_body};
 use super::listen::Stream;
 use super::live::Live;
 use super::patience::Patience;
+use super::streams::{Handover, Streams};
 
 /// How long a connection that is told to end may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -46,12 +46,10 @@ pub(super) enum Serves {
     Registry,
 }
 
-type AnyBody = Either<Full<Bytes>, registry::Body>;
-
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
-    let stream = Patience::new(stream, live.limits.request_timeout);
+    let stream = Patience::new(stream, live.limits.idle_timeout);
     let other_end = Peer { address: peer, tls: live.tls.is_some() };
     let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), other_end).await };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
@@ -97,12 +95,14 @@ where
         service_fn(move |request: Request<Incoming>| {
             let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
+                let is_head = request.method() == Method::HEAD;
                 let answer = respond(&live, serves, &peer, request).await;
-                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, busy)))
+                let answer = if is_head { without_body(answer) } else { answer };
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, Handover::current(), busy)))
             }
         })
     };
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams { limit: limits.idle_timeout });
     // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
     builder.http1().max_buf_size(limits.header);

@@ -1,21 +1,26 @@
 //! Key sets of other people's token servers, fetched before they are needed and again while they are.
 //!
-//! A token server publishes a new key before it signs with it, so looking once a minute is soon enough. Keys that cannot
-//! be fetched stay what they were: their tokens are good until somebody says otherwise.
+//! A token server should publish a new key before it signs with it, so looking once a minute is soon enough; a token whose
+//! key is unknown nevertheless has them fetched at once, though not more often than strangers should be able to cause. Keys
+//! that cannot be fetched stay what they were: their tokens are good until somebody says otherwise.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use registry::Trust;
+use registry::{KeySupply, Refresh, Trust};
 use token::{JwkSet, Verifier};
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
 
 /// How often a key set is fetched.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How soon again, when that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// How soon after the last time an unknown key has them fetched again.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long a token with an unknown key waits for that.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// What was fetched, and who believes in it.
 #[derive(Default)]
@@ -23,6 +28,10 @@ pub(super) struct KeySets {
     state: Mutex<State>,
     /// Something new is to be fetched.
     wanted: Notify,
+    /// Whether a token waits for that.
+    waited_for: watch::Sender<bool>,
+    /// When a token waited the last time.
+    asked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -40,9 +49,11 @@ struct Fetching {
 impl KeySets {
     /// The trust of a registry that believes these, each with the key set at its URL if it has one. From now on that
     /// trust is kept fresh, and none before it.
-    pub(super) fn trust(&self, believed: Vec<(Verifier, Option<String>)>) -> Arc<Trust> {
+    pub(super) fn trust(self: &Arc<Self>, believed: Vec<(Verifier, Option<String>)>) -> Arc<Trust> {
         let mut state = self.lock();
-        let trust = Arc::new(Trust::new(verifiers(&believed, &state.fetched)));
+        let trust = Trust::new(verifiers(&believed, &state.fetched));
+        let is_fetched = believed.iter().any(|(_, url)| url.is_some());
+        let trust = Arc::new(if is_fetched { trust.supplied_by(Arc::clone(self) as _) } else { trust });
         state.trust = Some(Fetching { trust: Arc::downgrade(&trust), believed });
         self.wanted.notify_one();
         trust
@@ -66,8 +77,19 @@ impl KeySets {
                     Err(_) => return,
                 }
             }
+            self.waited_for.send_replace(false);
             let _ = timeout(next, self.wanted.notified()).await;
         }
+    }
+
+    /// Whether the last look that an unknown key caused is long enough ago; if so, this is the next.
+    fn is_worth_a_look(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_worth = asked.is_none_or(|at| at.elapsed() >= PAUSE);
+        if is_worth {
+            *asked = Some(Instant::now());
+        }
+        is_worth
     }
 
     fn urls(&self) -> Vec<String> {
@@ -94,6 +116,20 @@ impl KeySets {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeySupply for KeySets {
+    fn refresh(&self) -> Refresh<'_> {
+        Box::pin(async {
+            let mut waited_for = self.waited_for.subscribe();
+            if self.is_worth_a_look() {
+                self.waited_for.send_replace(true);
+                self.wanted.notify_one();
+            }
+            // However many wait, one look serves them all; where there is none to come, this is over at once.
+            let _ = timeout(WAIT, waited_for.wait_for(|waited_for| !waited_for)).await;
+        })
     }
 }
 

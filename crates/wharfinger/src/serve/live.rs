@@ -49,7 +49,9 @@ impl Lasting {
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let open = |location: &Location| {
             Database::open_exclusive(location).map_err(|error| {
-                Failure::trouble("cannot open the database").caused_by(&error).hint("database.url says where it lies")
+                Failure::trouble("cannot open the database")
+                    .caused_by(&error)
+                    .hint("database.url says where it lies; in a file of registry:2 it stands under `wharfinger`")
             })
         };
         let database = config.database.as_ref().map(open).transpose()?;

@@ -1,5 +1,6 @@
 //! `serve`: the sockets, the connections, the reload and the end.
 
+mod adoption;
 mod body;
 mod cargo;
 mod connection;
@@ -9,6 +10,7 @@ mod listen;
 mod live;
 mod patience;
 mod reload;
+mod streams;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,13 +26,9 @@ use crate::config::{self, Config, Loaded};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
-use self::cargo::Cargo;
 use self::connection::{Serves, Shared};
 use self::listen::Listener;
 use self::live::{Lasting, Live};
-
-/// How long requests under way may take to end after the server was told to.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// What the command line says of the log; what it does not say, the configuration does.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +69,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
-    let lasting = Lasting::open(&loaded.config).await?;
+    let mut lasting = Lasting::open(&loaded.config).await?;
     let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
     let listeners = listeners(&loaded.config).await?;
     let (end, ending) = watch::channel(false);
@@ -84,11 +82,11 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
         let shared = Shared { live: Arc::clone(&live), ending: ending.clone(), serves };
         tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
     }
-    if let (Some(cargo), Some(section)) = (&lasting.cargo, &loaded.config.registry) {
-        tasks.spawn(Cargo::collect(cargo.storage().clone(), section.collection));
+    if let (Some(cargo), Some(section)) = (&mut lasting.cargo, &loaded.config.registry) {
+        tasks.spawn(cargo.chores(section.collection));
     }
     tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());
-    let mut reloader = reload::Reloader::new(path, loaded, live, lasting);
+    let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&live), lasting);
     loop {
         let why = tokio::select! {
             _ = hangup.recv() => "SIGHUP",
@@ -101,15 +99,19 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
             () = end_signals.next() => break,
         }
     }
-    tracing::info!("ending: requests under way go on to their end");
     // Nothing new comes in; what is there ends.
     tasks.shutdown().await;
+    let grace = live.load().limits.shutdown_timeout;
+    tracing::info!(
+        seconds = grace.as_secs(),
+        "ending: requests under way may go on to their end; another signal cuts them off"
+    );
     let _ = end.send(true);
     let all = u32::try_from(permits).unwrap_or(u32::MAX);
     tokio::select! {
         _ = connections.acquire_many(all) => tracing::info!("ended"),
-        () = tokio::time::sleep(GRACE) => {
-            tracing::warn!(seconds = GRACE.as_secs(), "ended: some requests took too long and were cut off");
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!(seconds = grace.as_secs(), "ended: some requests took too long and were cut off");
         }
         () = end_signals.next() => tracing::warn!("ended at once: requests under way were cut off"),
     }

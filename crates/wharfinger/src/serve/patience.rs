@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes fail when nothing can be written for too long: a client that asks for a large blob and stops
 /// reading would otherwise keep its connection, and what was read for it, for ever. (Reads have their deadlines where it
-/// is known what is read.)
+/// is known what is read; single streams of HTTP/2 have theirs in `streams`.)
 pub(super) struct Patience<S> {
     stream: S,
     limit: Duration,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use peers::program;
 
-fn deploy(file: &str) -> PathBuf {
+pub(crate) fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file)
 }
 
@@ -46,21 +46,28 @@ fn the_command_lines_in_it_are_ours() {
 #[test]
 fn the_token_server_beside_registry_2_can_be_configured_as_it_says() {
     let folder = tempfile::tempdir().unwrap();
+    let configuration = made_as_compose_two_says(folder.path(), "auth.example.com");
+    let configuration = configuration.replace("/auth/", &format!("{}/", folder.path().display()));
+    fs::write(folder.path().join("wharfinger.yml"), configuration).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
+    let checked = peers::run(check.args(["check", "wharfinger.yml"]).current_dir(folder.path()));
+    assert_eq!(checked.succeeded(), "wharfinger.yml: fine");
+}
+
+/// What compose-two.yaml says to make in `auth/`, made in `folder` for `host`; the administrator's password is `sesame`.
+/// Answers the configuration that it shows.
+pub(crate) fn made_as_compose_two_says(folder: &Path, host: &str) -> String {
     let run = |words: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
-        peers::run_with_input(command.args(words.split(' ')).current_dir(folder.path()), "sesame\n")
+        peers::run_with_input(command.args(words.split(' ')).current_dir(folder), "sesame\n")
     };
     let text = fs::read_to_string(deploy("compose-two.yaml")).unwrap();
     let shown = |start: &str| text.lines().filter_map(|line| line.strip_prefix(start)).collect::<Vec<_>>();
     for line in shown("#   wharfinger ") {
-        run(line.split("  ").next().unwrap()).succeeded();
+        run(&line.split("  ").next().unwrap().replace("auth.example.com", host)).succeeded();
     }
     let hash = run("hash").succeeded().to_owned();
     let (_, configuration) = text.split_once("# and auth/wharfinger.yml:\n").unwrap();
     let lines = configuration.lines().skip(1).map_while(|line| line.strip_prefix("#   "));
-    let configuration = lines.collect::<Vec<_>>().join("\n");
-    let configuration =
-        configuration.replace("/auth/", &format!("{}/", folder.path().display())).replace("$2b$10$…", &hash);
-    fs::write(folder.path().join("wharfinger.yml"), configuration).unwrap();
-    assert_eq!(run("check wharfinger.yml").succeeded(), "wharfinger.yml: fine");
+    lines.collect::<Vec<_>>().join("\n").replace("$2b$10$…", &hash)
 }

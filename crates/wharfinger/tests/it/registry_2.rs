@@ -21,10 +21,11 @@ const HTPASSWD: &str = "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUt
 const DIGEST: &str = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
 
 /// A registry that ends with its test.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    base: String,
-    /// Its data, and the file that configured it.
+    /// Its URL, without a path.
+    pub(crate) base: String,
+    /// Its data, unless they are elsewhere, and the file that configured it.
     folder: TempDir,
 }
 
@@ -37,7 +38,18 @@ impl Drop for Running {
 
 impl Running {
     /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is its folder.
-    fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+        let data = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "@dir@/data");
+        Self::start_with(program, &[&[data], variables].concat())
+    }
+
+    /// Starts `program` with the image's file and `data` as its data directory.
+    pub(crate) fn start_on(program: &Path, data: &Path) -> Self {
+        let data = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data.to_str().unwrap());
+        Self::start_with(program, &[data, ("REGISTRY_STORAGE_DELETE_ENABLED", "true")])
+    }
+
+    fn start_with(program: &Path, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yml");
         std::fs::write(&file, IMAGE).unwrap();
@@ -51,7 +63,8 @@ impl Running {
             .arg("serve")
             .arg(&file)
             .env("REGISTRY_HTTP_ADDR", &address)
-            .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", folder.path().join("data"))
+            // Registry 3 would look for a collector of traces.
+            .env("OTEL_TRACES_EXPORTER", "none")
             .envs(filled)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
@@ -71,7 +84,32 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("it does not answer:\n{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
+        panic!("it does not answer:\n{}", self.log());
+    }
+
+    /// `127.0.0.1:PORT`, as image names begin with.
+    pub(crate) fn host_port(&self) -> &str {
+        self.base.split("://").last().unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// What it logged until now.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Waits until its log holds `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        for _ in 0..1200 {
+            if self.log().contains(text) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("never logged {text:?}:\n{}", self.log());
     }
 
     /// What a client sees: of each answer the status, the challenge and what else is asked for.

@@ -19,14 +19,14 @@ use token::{Clock, SystemClock};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// A registry that lets everybody in, with its data in a directory that outlives its servers.
-struct World {
+pub(crate) struct World {
     directory: TempDir,
     server: Option<Server>,
 }
 
 impl World {
     /// Nothing is there yet.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), server: None }
     }
 
@@ -36,32 +36,32 @@ impl World {
         world
     }
 
-    fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.server = Some(Server::start(Path::new(PROGRAM), &self.config()));
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!(
             "server: {{addr: '@addr@'}}\n\
-             registry:\n  storage: {{filesystem: {{root: {root}}}}}\n  auth: {{none: true}}\n",
+             registry:\n  storage: {{filesystem: {{root: {root}}}}}\n  auth: {{none: true}}\n  uploads: {{expire: 1d}}\n",
             root = self.root().display(),
         )
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 
-    fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
 
     /// `wharfinger registry COMMAND FILE …`, FILE being the running server's, or one just like it.
-    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
         let file = match &self.server {
             Some(server) => server.config(),
             None => {
@@ -75,7 +75,7 @@ impl World {
     }
 
     #[track_caller]
-    fn json(&self, command: &str, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, command: &str, arguments: &[&str]) -> Value {
         serde_json::from_str(self.run(command, &[arguments, &["--json"]].concat()).succeeded()).unwrap()
     }
 
@@ -87,13 +87,18 @@ impl World {
         http::get(&self.server().url(path)).status
     }
 
-    /// Storage as a server of two days ago left it: an image, a blob that nothing refers to, and an upload under way.
+    /// Storage as a server of two days ago sees it.
+    pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
+        let location = Location::at(self.root().join("wharfinger.db"));
+        let database = Database::open_exclusive(&location).unwrap();
+        let clock: storage::Clock = Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
+        Storage::open(database, self.root(), Settings::default(), clock).await.unwrap()
+    }
+
+    /// What a server of two days ago left: an image, a blob that nothing refers to, and an upload under way.
     fn of_two_days_ago(&self) -> Past {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let location = Location::at(self.root().join("wharfinger.db"));
-            let database = Database::open_exclusive(&location).unwrap();
-            let clock: storage::Clock = Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
-            let storage = Storage::open(database, self.root(), Settings::default(), clock).await.unwrap();
+            let storage = self.storage_of_two_days_ago().await;
             let config = put(&storage, 1, b"{}").await;
             let garbage = put(&storage, 2, b"garbage").await;
             let manifest = format!(
@@ -115,7 +120,7 @@ struct Past {
     garbage: Digest,
 }
 
-fn upload(number: u8) -> NewUpload {
+pub(crate) fn upload(number: u8) -> NewUpload {
     NewUpload {
         id: UploadId::from_random([number; 16]),
         repository: "app".parse().unwrap(),
@@ -126,13 +131,13 @@ fn upload(number: u8) -> NewUpload {
 
 async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
     let digest = hash::digest(Algorithm::Sha256, content);
-    let mut upload = storage.put(upload(number));
+    let mut upload = storage.put(upload(number)).await.unwrap();
     upload.write(Bytes::from_static(content)).await.unwrap();
     upload.finish(digest).await.unwrap();
     digest
 }
 
-fn push(image: &Image, registry: &str, name: &str) {
+pub(crate) fn push(image: &Image, registry: &str, name: &str) {
     let from = format!("oci-archive:{}", image.archive().display());
     let to = format!("docker://{registry}/{name}");
     skopeo().run(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &to]).succeeded();
@@ -140,7 +145,7 @@ fn push(image: &Image, registry: &str, name: &str) {
 
 /// Whether `name` can be pulled whole, and is `image`.
 #[track_caller]
-fn pulls(registry: &str, name: &str, image: &Image) {
+pub(crate) fn pulls(registry: &str, name: &str, image: &Image) {
     let from = format!("docker://{registry}/{name}");
     let to = tempfile::tempdir().unwrap();
     let to = format!("dir:{}", to.path().display());
@@ -166,7 +171,7 @@ fn garbage_goes_while_the_server_runs() {
     assert_eq!(world.status(&blob(past.garbage)), 200, "nothing was changed");
 
     let done = world.run("gc", &[]);
-    assert_eq!(done.succeeded(), "removed 1 blob (7 bytes), 0 manifests without a tag and 0 unfinished uploads");
+    assert_eq!(done.succeeded(), "removed 1 blob (7 bytes), 0 manifests without a tag and 1 unfinished upload");
     assert_eq!(world.status(&blob(past.garbage)), 404);
     assert_eq!(world.status(&blob(past.config)), 200);
     assert_eq!(world.status("/v2/app/manifests/1"), 200);

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::distribution::{AdoptError, Adoption, Report};
+use storage::Stage;
+use storage::distribution::{AdoptError, Check, Report};
 
 use super::progress::Progress;
 use super::{count, open, print};
@@ -15,14 +16,16 @@ use crate::failure::Failure;
 ///
 /// Every image can be pulled from this registry then. Nothing in the directory is moved or changed, and collection
 /// leaves it alone until `--final`, so the other registry can go on with it meanwhile, or again. Interrupted, it goes on
-/// where it was. What cannot be taken over is listed, and does not stop the rest.
+/// where it was. What cannot be taken over is listed, and does not stop the rest. A directory that was final before is
+/// so no more, until that is said again.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
     /// The other registry's data directory: the one with docker/registry/v2 in it.
     directory: PathBuf,
-    /// Declare an adoption final: there is no way back, and collection may remove files from the directory.
+    /// Declare an adoption final that has come to its end: there is no way back, and collection may remove files from the
+    /// directory.
     #[arg(long, conflicts_with = "check_digests")]
     r#final: bool,
     /// Read every blob and compare it with its digest.
@@ -44,8 +47,8 @@ impl Arguments {
         let report = {
             let mut progress = Progress::new("adopting");
             let told = |report: &Report| progress.of(report.repositories as u64, report.of as u64, "repositories");
-            let how = Adoption { check: self.check_digests };
-            let adopted = opened.storage.adopt(&self.directory, how, told).await;
+            let check = if self.check_digests { Check::Everything } else { Check::Manifests };
+            let adopted = opened.storage.adopt(&self.directory, check, told).await;
             adopted.map_err(|error| failure(&error))?
         };
         print(self.json, &self.json_of(&report), &self.human(&report))?;
@@ -55,9 +58,20 @@ impl Arguments {
     async fn finish(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
         let directory = self.directory.display();
-        if !opened.storage.finish_adoption(&self.directory).await.map_err(|error| failure(&error))? {
-            return Err(Failure::negative(format!("{directory} was never adopted"))
-                .hint(format!("`wharfinger registry adopt {} {directory}` adopts it", self.file.display())));
+        let stage = opened.storage.finish_adoption(&self.directory).await.map_err(|error| failure(&error))?;
+        let command = format!("wharfinger registry adopt {} {directory}", self.file.display());
+        match stage {
+            Stage::Final => {}
+            Stage::Unknown => {
+                let failure = Failure::negative(format!("{directory} was never adopted"));
+                return Err(failure.hint(format!("`{command}` adopts it")));
+            }
+            Stage::Reading | Stage::Complete => {
+                let message = format!(
+                    "the adoption of {directory} has not come to its end: what was not read yet would be removed"
+                );
+                return Err(Failure::negative(message).hint(format!("run this first: {command}")));
+            }
         }
         let human =
             format!("{directory} belongs to this registry from now on, and collection may remove files from it\n");

@@ -12,7 +12,7 @@ use storage::BackupError;
 use super::hold::random_id;
 use super::open::{self, Opened, Places};
 use super::progress::Progress;
-use super::{count, print};
+use super::{count, half_read, print};
 use crate::commands::up::layout::Layout;
 use crate::failure::Failure;
 use configuration::Copied;
@@ -41,7 +41,7 @@ impl Arguments {
         // Said before the work that would be lost.
         crate::files::must_be_new(&to.configuration())?;
         let database = database(&opened.places, &to);
-        let blobs = copy(&opened, &database, &to.content()).await?;
+        let blobs = copy(&self.file, &opened, &database, &to.content()).await?;
         let copied = configuration::copy(&self.file, &opened, &to, &database)?;
         self.report(&to, &database, blobs, &copied)?;
         Ok(ExitCode::SUCCESS)
@@ -79,7 +79,7 @@ fn database(from: &Places, to: &Layout) -> PathBuf {
     }
 }
 
-async fn copy(opened: &Opened, database: &Path, content: &Path) -> Result<usize, Failure> {
+async fn copy(file: &Path, opened: &Opened, database: &Path, content: &Path) -> Result<usize, Failure> {
     let mut progress = Progress::new("copying");
     let mut blobs = 0;
     let told = |done: usize, of: usize| {
@@ -87,7 +87,7 @@ async fn copy(opened: &Opened, database: &Path, content: &Path) -> Result<usize,
         progress.of(done as u64, of as u64, "blobs");
     };
     let copied = opened.storage.backup(database, content, random_id()?, told).await;
-    copied.map_err(|error| failure(&error))?;
+    copied.map_err(|error| failure(&error, file))?;
     Ok(blobs)
 }
 
@@ -95,8 +95,11 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn failure(error: &BackupError) -> Failure {
+fn failure(error: &BackupError, file: &Path) -> Failure {
     match error {
+        BackupError::HalfRead(directory) => {
+            half_read(Failure::trouble("no backup was made"), file, directory).caused_by(error)
+        }
         BackupError::Exists(_) => Failure::usage("no backup was made").caused_by(error),
         _ => Failure::trouble("the backup is not complete")
             .caused_by(error)

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use storage::distribution::Exported;
+use storage::distribution::{ExportError, Exported};
 
 use super::hold::while_held;
 use super::progress::Progress;
-use super::{count, open, print};
+use super::{count, half_read, open, print};
 use crate::failure::Failure;
 
 /// Write everything that can be pulled as a data directory that registry 2.x and 3.x serve.
@@ -36,10 +36,13 @@ impl Arguments {
             let told = |exported: &Exported| progress.so_far(|| summary(exported));
             while_held(&opened.storage, opened.storage.export(&self.directory, told)).await?
         };
-        let exported = exported.map_err(|error| {
-            Failure::trouble("the export is not complete")
+        let exported = exported.map_err(|error| match &error {
+            ExportError::HalfRead(directory) => {
+                half_read(Failure::trouble("nothing was exported"), &self.file, directory).caused_by(&error)
+            }
+            _ => Failure::trouble("the export is not complete")
                 .caused_by(&error)
-                .hint("run it again: it goes on where it was")
+                .hint("run it again: it goes on where it was"),
         })?;
         let directory = self.directory.display().to_string();
         let json = json!({

@@ -12,6 +12,7 @@ mod open;
 mod progress;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -50,6 +51,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Backup(arguments) => arguments.run().await,
         }
     })
+}
+
+/// What to do about a data directory whose adoption is not at its end.
+fn half_read(failure: Failure, file: &Path, directory: &Path) -> Failure {
+    failure.hint(format!(
+        "a server that reads it says in its log when it has; else run this first: wharfinger registry adopt {} {}",
+        file.display(),
+        directory.display()
+    ))
 }
 
 /// Prints a report: whichever of both was asked for.

@@ -30,7 +30,8 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>, own: bool) {
             Some(())
         });
     } else if !own {
-        let message = "auth is missing, so everybody may come in; set auth.token or auth.htpasswd";
+        let message =
+            "auth is missing, so everybody may pull, push and delete everything; set auth.token or auth.htpasswd";
         root.context.warn(root.position, message);
         draft.word("registry.auth.none", &true, root.position);
     }

@@ -7,9 +7,8 @@ use crate::config::section::Section;
 /// Where the images' own files have it listen.
 const DEFAULT_ADDRESS: &str = ":5000";
 
-const TUNING: [(&str, &str); 3] = [
+const TUNING: [(&str, &str); 2] = [
     ("secret", "what an upload must remember is kept in the database, not with the client"),
-    ("draintimeout", "transfers under way may end within 30s of the signal, and another signal ends them at once"),
     ("debug", "there is no second port; / and /healthz answer health checks"),
 ];
 
@@ -55,6 +54,7 @@ fn read_section(http: &mut Section<'_>, draft: &mut Draft<'_>) {
     });
     // Whoever begins with HTTP/2 on a plain connection is understood.
     http.section("h2c", |h2c| h2c.flag("enabled"));
+    copy(http, "draintimeout", draft, "server.limits.shutdown_timeout");
     without_effect(http, &TUNING);
     http.section("tls", |tls| {
         read_tls(tls, draft);

@@ -10,7 +10,7 @@
 //! announces nothing.
 //!
 //! - [`environment`], [`names`]: the variables; [`http`], [`storage`], [`auth`], [`general`]: the sections.
-//! - [`draft`]: our tree while it grows.
+//! - [`draft`]: our tree while it grows; [`words`]: what is said of it, in Distribution's words.
 
 mod auth;
 mod draft;
@@ -21,8 +21,10 @@ mod names;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use self::draft::Draft;
+pub(super) use self::words::Words;
 use super::context::Context;
 use super::section::Section;
 use super::setting::Setting;

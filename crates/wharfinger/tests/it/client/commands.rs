@@ -6,12 +6,18 @@ use peers::{Image, KeyKind, RegistryConfig, registry2, registry3};
 use serde_json::Value;
 
 use super::runner::{User, code};
+use crate::e2e::ours::Ours;
 use crate::e2e::world::{ADMIN, Memory, READER, World};
 
 #[test]
 fn an_image_s_life() {
-    for registry in [registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default())] {
-        let (host, user, image) = (registry.host_port(), User::new(), Image::saying("an image's life"));
+    let (two, three) = (registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default()));
+    let ours = Ours::start();
+    for host in [two.host_port(), three.host_port(), ours.host()] {
+        let (user, image) = (User::new(), Image::saying("an image's life"));
+        if host == ours.host() {
+            user.login(ADMIN, &host).succeeded();
+        }
         let (layout, name) = (format!("oci:{}", image.layout().display()), format!("{host}/team/app"));
         let full = format!("{name}:1@{}", image.digest());
         assert_eq!(user.run(&["push", "--quiet", &layout, &format!("{name}:1")]).succeeded(), full);
@@ -46,7 +52,27 @@ fn an_image_s_life() {
         assert_eq!(code(&user.run(&["copy", "oci:out:1", &wrong])), 8);
         user.run(&["copy", "--all-tags", &name, "oci:all"]).succeeded();
         assert!(user.file("all/index.json").contains(r#"ref.name":"3""#));
+        // With what is attached to it, mounted beside, and by way of an archive.
+        let beside =
+            json(&user.run(&["copy", "--json", "--referrers", &format!("{name}:1"), &format!("{host}/team/beside:1")]));
+        assert_eq!(beside["images"][0]["blobs"]["sent"], 0, "{beside}");
+        assert!(beside["images"][0]["blobs"]["mounted"].as_u64() >= Some(2), "{beside}");
+        let referrers = json(&user.run(&["referrers", "--json", &format!("{host}/team/beside:1")]));
+        assert_eq!(referrers["referrers"][0]["digest"], attached.as_str());
+        user.run(&["pull", "-q", &format!("{name}:1"), "app.tar"]).succeeded();
+        user.run(&["push", "-q", "app.tar", &format!("{host}/archived:1")]).succeeded();
+        assert_eq!(user.run(&["digest", &format!("{host}/archived:1")]).succeeded(), image.digest());
+        let many = json(&user.run(&["copy", "--all-tags", "--json", &name, &format!("{host}/mirror")]));
+        assert_eq!(
+            user.run(&["tags", &format!("{host}/mirror")]).succeeded().lines().count(),
+            many["images"].as_array().unwrap().len()
+        );
 
+        let untagged = user.run(&["delete", &format!("{name}:3")]);
+        match host == two.host_port() {
+            true => assert!(untagged.refused().contains("deletes no tags"), "{untagged}"),
+            false => assert!(untagged.succeeded().ends_with(":3 is deleted"), "{untagged}"),
+        }
         user.run(&["delete", &format!("{name}@{}", image.digest())]).succeeded();
         assert_eq!(code(&user.run(&["digest", &format!("{name}:1")])), 6);
     }

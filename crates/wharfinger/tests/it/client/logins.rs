@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use peers::{Image, KeyKind, crane, podman, regctl, skopeo};
+use peers::{Client, Docker, Image, KeyKind, crane, podman, regctl, skopeo};
 
 use super::runner::{User, code};
+use crate::e2e::ours::Ours;
 use crate::e2e::world::{ADMIN, Memory, READER, World};
 
 #[test]
@@ -51,6 +52,44 @@ fn others_use(user: &User, host: &str, name: &str, digest: &str) {
     let docker = format!("docker://{name}");
     let inspected = skopeo.run(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &docker]);
     assert_eq!(inspected.succeeded(), digest);
+}
+
+#[test]
+fn docker_and_podman_use_what_is_kept_and_we_what_they_keep() {
+    let ours = Ours::start();
+    let image = Image::saying("engines");
+    let docker = Docker::start();
+    for memory in [Memory::RefreshTokens, Memory::None] {
+        let world = World::start(KeyKind::P256, memory);
+        for host in [ours.host(), world.registries[0].host_port(), world.registries[1].host_port()] {
+            let (user, name) = (User::new(), format!("{host}/team/app:1"));
+            user.login(ADMIN, &host).succeeded();
+            user.run(&["push", "-q", &format!("oci:{}", image.layout().display()), &name]).succeeded();
+            // The file alone, in another home; nobody types a password there.
+            let (dockers, podmans) = (docker.client(), podman());
+            dockers.run(&["pull", &name]).refused();
+            fs::create_dir_all(dockers.home().join(".docker")).unwrap();
+            fs::write(dockers.home().join(".docker/config.json"), user.file(".docker/config.json")).unwrap();
+            dockers.run(&["pull", &name]).succeeded();
+            dockers.run(&["rmi", &name]).succeeded();
+            let auth = podmans.home().join("auth.json").display().to_string();
+            let variables = [("REGISTRY_AUTH_FILE", auth.as_str())];
+            let login = ["login", "--user", ADMIN.0, "--password-stdin", &host];
+            assert!(user.run_with(&login, ADMIN.1, &variables).succeeded().contains(&auth));
+            podmans.run(&["pull", "--tls-verify=false", &name]).succeeded();
+
+            // And the other way round.
+            let (dockers, ours) = (docker.client(), User::new());
+            login_with(&dockers, ADMIN, &host).succeeded();
+            let config = dockers.home().join(".docker").display().to_string();
+            let digest = ours.run_with(&["digest", &name], "", &[("DOCKER_CONFIG", &config)]);
+            assert_eq!(digest.succeeded(), image.digest());
+        }
+    }
+}
+
+fn login_with(client: &Client, user: (&str, &str), host: &str) -> peers::Output {
+    crate::e2e::world::login(client, &[], user, host)
 }
 
 #[test]

@@ -2,6 +2,10 @@
 //! the clients whose logins and layouts they share.
 
 mod commands;
+mod disks;
 mod doctor;
+mod interrupted;
+mod layouts;
 mod logins;
+mod proxies;
 mod runner;

@@ -4,12 +4,13 @@
 //! kind of token. Every client is led through the same questions there: may it push what its user may push, is it
 //! refused what its user may not, and does anonymous get what everybody may have.
 
+mod compose;
 mod containerd;
 mod containers;
 mod crane;
 mod docker;
 mod ed25519;
-mod ours;
+pub(crate) mod ours;
 mod proxy;
 mod seeds;
 pub(crate) mod world;

@@ -11,13 +11,13 @@ use crate::memory::{peak, resident};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.
-struct Ours {
+pub(crate) struct Ours {
     server: Server,
     _folder: TempDir,
 }
 
 impl Ours {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
         let config = with_pair(include_str!("ours.yml"), &pair);
@@ -25,7 +25,7 @@ impl Ours {
         Self { server: serve(&config), _folder: folder }
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.server.host_port()
     }
 
@@ -78,6 +78,8 @@ fn the_six_steps_by_hand() {
     let bearer = ours.bearer(READER_BASIC, "scope=repository:odewahn/myalpine:pull");
     let manifest = ours.ask("GET", "/v2/odewahn/myalpine/manifests/latest", &[("Authorization", &bearer)]);
     assert_eq!((manifest.status, manifest.header("docker-content-digest")), (200, Some(image.digest())));
+    assert_eq!(manifest.header("content-type"), Some(oci::media_type::OCI_MANIFEST));
+    assert_eq!(manifest.header("docker-distribution-api-version"), Some("registry/2.0"));
     let etag = format!("\"{}\"", image.digest());
     assert_eq!(manifest.header("etag"), Some(etag.as_str()));
 }

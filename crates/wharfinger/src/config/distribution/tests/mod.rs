@@ -117,6 +117,35 @@ fn the_files_of_the_images_and_of_debian() {
     }
 }
 
+/// What our reader finds is told with the names that stand in the file.
+#[test]
+fn findings_are_in_their_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.yml");
+    let told = |text: &str| {
+        fs::write(&path, format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: /tmp/x}}}}\n{text}")).unwrap();
+        let loaded = load_in(Context::new(&path, |_| None, UNIX_EPOCH), &path);
+        let lines =
+            |found: Vec<String>| found.into_iter().map(|one| one.split_once(": ").unwrap().1.to_owned()).collect();
+        let lines: Vec<String> = match loaded {
+            Ok(loaded) => lines(loaded.warnings.iter().map(ToString::to_string).collect()),
+            Err(wrong) => lines(wrong.iter().map(ToString::to_string).collect()),
+        };
+        lines
+    };
+    let open =
+        "warning: auth is missing, so everybody may pull, push and delete everything; set auth.token or auth.htpasswd";
+    assert_eq!(told("http: {addr: \":5000\"}\n"), [open]);
+    let wrong = told(
+        "http: {addr: 5000, draintimeout: soon, tls: {certificate: /no.pem}}\nauth: {token: {realm: x, issuer: i}}\n",
+    );
+    assert!(wrong.iter().all(|line| !line.contains("server.") && !line.contains("registry.")), "{wrong:#?}");
+    for key in ["http.addr: ", "http.draintimeout: ", "http.tls.certificate: ", "auth.token.realm: "] {
+        assert!(wrong.iter().any(|line| line.starts_with(&format!("error: {key}"))), "{key} in {wrong:#?}");
+    }
+    assert_eq!(wrong.iter().filter(|line| line.contains("auth.token.service is missing")).count(), 1, "{wrong:#?}");
+}
+
 /// A file of ours is left to our own reader.
 #[test]
 fn whose_file_it_is() {

@@ -4,9 +4,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use peers::{Auth, Certificate, KeyKind, RegistryConfig, Trust, http, registry2};
+use peers::{Certificate, KeyKind, http, program as installed};
 
-use crate::e2e::world::{serve, with_pair};
+use crate::e2e::world::{program, serve, with_pair};
+use crate::registry_2::Running;
 
 const PRINTED: &str = r#"{"Account":"user","Type":"registry","Name":"catalog","Service":"Docker registry","IP":"111.250.164.33","Actions":["*"],"Labels":null}"#;
 
@@ -26,14 +27,19 @@ fn a_catalog_request_reaches_ext_authz_as_printed() {
     assert_eq!(answer.status, 200, "{answer:?}\n{}", server.log());
     assert_eq!(fs::read_to_string(&asked).unwrap(), PRINTED);
 
-    let auth = Auth::Token {
-        realm: server.url("/auth"),
-        service: "Docker registry".to_owned(),
-        issuer: "Acme auth server".to_owned(),
-        trust: Trust::Bundle(pair.certificate),
-    };
-    let registry = registry2(&RegistryConfig { auth, ..RegistryConfig::default() });
+    // The real registry, and ours in its place.
+    let (realm, bundle) = (server.url("/auth"), pair.certificate.display().to_string());
+    let variables = [
+        ("REGISTRY_AUTH", "token"),
+        ("REGISTRY_AUTH_TOKEN_REALM", realm.as_str()),
+        ("REGISTRY_AUTH_TOKEN_SERVICE", "Docker registry"),
+        ("REGISTRY_AUTH_TOKEN_ISSUER", "Acme auth server"),
+        ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", &bundle),
+    ];
     let bearer = format!("Authorization: Bearer {}", answer.json_string("token").unwrap());
-    let catalog = http::request(&["-H", &bearer, &registry.url("/v2/_catalog")]);
-    assert_eq!((catalog.status, catalog.body.trim()), (200, r#"{"repositories":[]}"#), "{}", registry.log());
+    for registry in [installed("docker-registry"), program().to_owned()] {
+        let registry = Running::start(&registry, &variables);
+        let catalog = http::request(&["-H", &bearer, &format!("{}/v2/_catalog", registry.base)]);
+        assert_eq!((catalog.status, catalog.body.trim()), (200, r#"{"repositories":[]}"#));
+    }
 }

@@ -1,0 +1,70 @@
+//! Buffers that come back. A fresh one for each piece would be memory that the kernel has to clear and map, again and
+//! again, for as much as is moved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// The length of a buffer, in bytes.
+pub(crate) const PIECE: usize = 256 * 1024;
+
+/// Some buffers, as many as there were pieces under way at once.
+#[derive(Clone, Default)]
+pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// A piece of `length` bytes, at most [`PIECE`], that `fill` has written; an error of `fill` is handed on. Its buffer
+    /// is used again when nobody has the piece any more.
+    pub(crate) fn piece<E>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Bytes, E> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = spare.unwrap_or_else(|| vec![0; PIECE]);
+        let length = length.min(PIECE);
+        fill(&mut buffer[..length])?;
+        Ok(Bytes::from_owner(Lent { buffer, length, owner: self.clone() }))
+    }
+}
+
+/// A buffer on its way.
+struct Lent {
+    buffer: Vec<u8>,
+    length: usize,
+    owner: Buffers,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.owner.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_when_its_piece_is_gone() {
+        let buffers = Buffers::default();
+        let piece = |byte: u8| {
+            let filled = buffers.piece(3, |to| {
+                to.fill(byte);
+                Ok::<(), ()>(())
+            });
+            filled.unwrap()
+        };
+        let (one, two) = (piece(1), piece(2));
+        assert_eq!((&one[..], &two[..]), (&[1; 3][..], &[2; 3][..]));
+        let (part, place) = (one.slice(1..), one.as_ptr());
+        drop(one);
+        assert_ne!(piece(3).as_ptr(), place, "a part of it is still needed");
+        drop(part);
+        assert_eq!(piece(4).as_ptr(), place);
+        assert_eq!(buffers.piece(1, |_| Err::<(), _>("no")), Err("no"));
+    }
+}

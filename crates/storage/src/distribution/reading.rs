@@ -1,0 +1,177 @@
+//! A data directory that is being read into rows, a repository at a time: in turn, and out of turn when somebody asks
+//! for one that was not read yet. So everything that lies there can be pulled from the first moment on.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oci::RepositoryName;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use super::read::Reader;
+use super::{AdoptError, Adopted, Check, Problem, Report};
+use crate::{Adoption, Error, StoreId};
+
+/// Rows in one transaction.
+const ROWS: usize = 500;
+
+/// An adoption under way in this process: what [`Storage::begin_adoption`](crate::Storage::begin_adoption) begins.
+#[derive(Debug)]
+pub struct Reading {
+    pub(super) store: StoreId,
+    root: PathBuf,
+    check: Check,
+    rows: Arc<dyn Adoption>,
+    /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile waits.
+    repositories: Mutex<HashMap<RepositoryName, Arc<OnceCell<()>>>>,
+    found: Mutex<Report>,
+}
+
+impl Reading {
+    /// A reading that goes on after the repositories of `done`.
+    pub(super) fn new(
+        rows: Arc<dyn Adoption>,
+        store: StoreId,
+        root: PathBuf,
+        check: Check,
+        done: Vec<RepositoryName>,
+    ) -> Self {
+        let done = done.into_iter().map(|name| (name, Arc::new(OnceCell::new_with(Some(())))));
+        let repositories = Mutex::new(done.collect());
+        Self { store, root, check, rows, repositories, found: Mutex::default() }
+    }
+
+    /// Every repository that there is, by name.
+    pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
+        let reading = Arc::clone(self);
+        let task = spawn_blocking(move || {
+            let mut reader = Reader::new(&reading.root, Check::Manifests);
+            reader.repositories().map(|names| (names, reader.problems))
+        });
+        let listed = task.await.map_or_else(Error::ended, Ok)?;
+        let (names, problems) = listed.map_err(|source| AdoptError::Read { path: self.root.clone(), source })?;
+        self.found().problems.extend(problems);
+        Ok(names)
+    }
+
+    /// Reads a repository, if there is one of this name and it was not read yet.
+    pub(crate) async fn catch_up(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
+        let known = lock(&self.repositories).get(name).cloned();
+        let cell = match known {
+            Some(cell) => cell,
+            // Only names that there are take memory: a stranger may ask for any.
+            None if self.has(name).await? => Arc::clone(lock(&self.repositories).entry(name.clone()).or_default()),
+            None => return Ok(()),
+        };
+        cell.get_or_try_init(|| self.read(name)).await.copied()
+    }
+
+    async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
+        let (reading, name) = (Arc::clone(self), name.clone());
+        let task = spawn_blocking(move || Reader::new(&reading.root, Check::Manifests).has(&name));
+        task.await
+            .map_or_else(Error::ended, Ok)?
+            .map_err(Error::io("look for a repository in an adopted data directory"))
+    }
+
+    async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
+        let (reading, name) = (Arc::clone(self), name.clone());
+        let task = spawn_blocking(move || {
+            let mut reader = Reader::new(&reading.root, reading.check);
+            (reader.repository(name), reader.problems)
+        });
+        let (found, problems) = task.await.map_or_else(Error::ended, Ok)?;
+        let counts = (found.manifests.len() as u64, found.tags.len() as u64, found.blobs.len() as u64);
+        for part in parts(found) {
+            self.rows.adopt(self.store, part).await?;
+        }
+        self.found().add(counts, problems);
+        Ok(())
+    }
+
+    /// From here on, repositories are counted anew, of `of`.
+    pub(super) fn begin_count(&self, of: usize) {
+        let mut found = self.found();
+        (found.repositories, found.of) = (0, of);
+    }
+
+    /// What was found until now.
+    pub(super) fn found(&self) -> MutexGuard<'_, Report> {
+        lock(&self.found)
+    }
+}
+
+impl Report {
+    fn add(&mut self, (manifests, tags, blobs): (u64, u64, u64), problems: Vec<Problem>) {
+        self.manifests += manifests;
+        self.tags += tags;
+        self.blobs += blobs;
+        self.problems.extend(problems);
+    }
+}
+
+/// A repository in parts of so many rows that nobody else has to wait for long: blobs first, then manifests, then the
+/// tags that point at them.
+fn parts(found: Adopted) -> Vec<Adopted> {
+    let Adopted { repository, blobs, manifests, tags, .. } = found;
+    let empty = || Adopted {
+        repository: repository.clone(),
+        blobs: Vec::new(),
+        manifests: Vec::new(),
+        tags: Vec::new(),
+        is_last: false,
+    };
+    let (mut parts, mut part, mut rows) = (Vec::new(), empty(), 0);
+    let mut room = |part: &mut Adopted| {
+        rows += 1;
+        if rows > ROWS {
+            rows = 1;
+            parts.push(std::mem::replace(part, empty()));
+        }
+    };
+    for blob in blobs {
+        room(&mut part);
+        part.blobs.push(blob);
+    }
+    for manifest in manifests {
+        room(&mut part);
+        part.manifests.push(manifest);
+    }
+    for tag in tags {
+        room(&mut part);
+        part.tags.push(tag);
+    }
+    part.is_last = true;
+    parts.push(part);
+    parts
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distribution::AdoptedBlob;
+    use crate::hash;
+
+    fn blob(number: usize) -> AdoptedBlob {
+        let digest = hash::digest(oci::Algorithm::Sha256, &number.to_be_bytes());
+        AdoptedBlob { digest, size: 8, key: String::new() }
+    }
+
+    #[test]
+    fn the_last_part_and_no_other_ends_a_repository() {
+        for (blobs, expected) in [(0, 1), (1, 1), (ROWS, 1), (ROWS + 1, 2), (3 * ROWS, 3)] {
+            let blobs: Vec<_> = (0..blobs).map(blob).collect();
+            let repository = "a".parse().unwrap();
+            let whole = Adopted { repository, blobs: blobs.clone(), manifests: vec![], tags: vec![], is_last: true };
+            let parts = parts(whole);
+            assert_eq!(parts.len(), expected);
+            assert!(parts.iter().rev().enumerate().all(|(back, part)| part.is_last == (back == 0)));
+            assert_eq!(parts.into_iter().flat_map(|part| part.blobs).collect::<Vec<_>>(), blobs);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Content in memory: the second implementation of [`BlobStore`], as simple as one can be, so that the suite is about the
+//! seam and not about files.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use oci::{Algorithm, Digest};
+use storage::collection::Doomed;
+use storage::{Answer, Blob, BlobStore, Error, Sink, Source, StoreId, UploadId, Written, hash};
+
+/// Content that is gone with the process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    uploads: HashMap<UploadId, Vec<u8>>,
+    blobs: HashMap<String, Bytes>,
+    /// Adopted data directories, whose blobs are files all the same.
+    adopted: HashMap<StoreId, PathBuf>,
+}
+
+impl Memory {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Content {
+    fn blob(&self, blob: &Blob) -> Option<Bytes> {
+        let found = match self.adopted.get(&blob.store) {
+            Some(root) => std::fs::read(root.join(&blob.key)).ok().map(Bytes::from),
+            None => self.blobs.get(&blob.key).filter(|_| blob.store == StoreId::OWN).cloned(),
+        };
+        found.filter(|content| content.len() as u64 >= blob.size)
+    }
+}
+
+fn answer<'a, T: Send + 'a>(done: Result<T, Error>) -> Answer<'a, T> {
+    Box::pin(ready(done))
+}
+
+fn failed<T>(what: &'static str) -> Result<T, Error> {
+    Err(Error::Io { action: what, source: Arc::new(io::ErrorKind::NotFound.into()) })
+}
+
+impl BlobStore for Memory {
+    fn add(&self, store: StoreId, path: &Path) -> Result<(), Error> {
+        self.content().adopted.insert(store, path.to_owned());
+        Ok(())
+    }
+
+    fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
+        let found = self.content().blob(blob).ok_or(Error::Damaged { digest: blob.digest });
+        let stretch = range.start as usize..range.end as usize;
+        answer(found.map(|content| Box::new(Rest(content.slice(stretch))) as _))
+    }
+
+    fn append(&self, upload: UploadId, at: u64, hasher: Option<hash::Hasher>) -> Box<dyn Sink> {
+        Box::new(Arriving { memory: self.clone(), upload, length: at, hasher, failed: false })
+    }
+
+    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
+        let content = self.content();
+        let bytes = content.uploads.get(&upload).and_then(|bytes| bytes.get(..length as usize));
+        answer(bytes.map_or_else(|| failed("read an upload"), |bytes| Ok(hash::digest(algorithm, bytes))))
+    }
+
+    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
+        let mut content = self.content();
+        let Some(bytes) = content.uploads.remove(&upload) else { return answer(failed("publish an upload")) };
+        assert!(content.blobs.insert(key.to_owned(), bytes.into()).is_none(), "{key} was used before");
+        answer(Ok(()))
+    }
+
+    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()> {
+        let mut content = self.content();
+        if let Some(bytes) = content.blobs.remove(key) {
+            content.uploads.insert(upload, bytes.into());
+        }
+        answer(Ok(()))
+    }
+
+    fn discard(&self, upload: UploadId) -> Answer<'_, ()> {
+        self.content().uploads.remove(&upload);
+        answer(Ok(()))
+    }
+
+    fn uploads(&self) -> Answer<'_, Vec<UploadId>> {
+        answer(Ok(self.content().uploads.keys().copied().collect()))
+    }
+
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, _shared: bool) -> Answer<'a, ()> {
+        let found = self.content().blob(blob).ok_or(Error::Damaged { digest: blob.digest });
+        answer(found.map(|content| {
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::write(to, content).unwrap();
+        }))
+    }
+
+    fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()> {
+        let mut content = self.content();
+        for Doomed { store, key, .. } in doomed {
+            match content.adopted.get(store) {
+                Some(root) => drop(std::fs::remove_file(root.join(key))),
+                None => drop(content.blobs.remove(key)),
+            }
+        }
+        answer(Ok(()))
+    }
+}
+
+/// What is still to be read, handed out in two pieces.
+struct Rest(Bytes);
+
+impl Source for Rest {
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let piece = self.0.split_to(self.0.len().div_ceil(2));
+        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+    }
+}
+
+struct Arriving {
+    memory: Memory,
+    upload: UploadId,
+    length: u64,
+    hasher: Option<hash::Hasher>,
+    failed: bool,
+}
+
+impl Arriving {
+    fn take(&mut self, batch: &[Bytes]) -> Result<(), Error> {
+        let mut content = self.memory.content();
+        let at = usize::try_from(self.length).unwrap();
+        let bytes = if at == 0 {
+            content.uploads.entry(self.upload).or_default()
+        } else {
+            match content.uploads.get_mut(&self.upload) {
+                Some(bytes) if bytes.len() >= at && !self.failed => bytes,
+                _ => {
+                    self.failed = true;
+                    return failed("write an upload");
+                }
+            }
+        };
+        bytes.truncate(at);
+        for chunk in batch {
+            bytes.extend_from_slice(chunk);
+            self.length += chunk.len() as u64;
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(chunk);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Arriving {
+    fn write(&mut self, batch: Vec<Bytes>) -> Answer<'_, ()> {
+        answer(self.take(&batch))
+    }
+
+    fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> Answer<'static, Written> {
+        let done = self.take(&rest);
+        answer(done.map(|()| Written { length: self.length, hasher: self.hasher }))
+    }
+}

@@ -1,0 +1,112 @@
+//! Taking registry:2's place: the data directory that a server finds on its first start is adopted while it serves.
+//!
+//! What somebody asks for is read first; the rest is read in turn. Here the log hears of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use storage::Storage;
+use storage::distribution::{AdoptError, Discovery, Problem, Reading, Report};
+use token::{Clock, SystemClock};
+
+use crate::failure::Failure;
+
+/// How often the log hears of the progress.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long it takes to try again after a disk or the database failed.
+const AGAIN: Duration = Duration::from_secs(30);
+/// Problems that have a line each; the command lists them all.
+const TOLD: usize = 100;
+
+/// What lies under `root` already, if it is to be read.
+pub(super) async fn discover(storage: &Storage, root: &Path) -> Result<Option<Arc<Reading>>, Failure> {
+    let directory = root.display();
+    match storage.discover(root).await.map_err(|error| failure(&error))? {
+        Discovery::Nothing => Ok(None),
+        Discovery::Unread(reading) => {
+            tracing::info!(
+                %directory,
+                "adopting another registry's data directory where it lies; every image can be pulled meanwhile"
+            );
+            Ok(Some(reading))
+        }
+        Discovery::Stranger => {
+            tracing::warn!(
+                %directory,
+                "another registry's data directory was never adopted, and is not now: this registry has images of its own; \
+                 `wharfinger registry adopt FILE DIR` adopts it"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Reads it to its end, however often that has to be tried.
+pub(super) async fn read_through(storage: &Storage, reading: &Arc<Reading>) {
+    let mut log = Log { told: 0, next: SystemClock.now() + PAUSE };
+    loop {
+        match storage.read_through(reading, |report| log.hear(report)).await {
+            Ok(report) => return log.end(&report),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    seconds = AGAIN.as_secs(),
+                    "the adoption was interrupted; it goes on after a while"
+                );
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What was told of an adoption.
+struct Log {
+    /// Problems.
+    told: usize,
+    /// When the progress is told next.
+    next: SystemTime,
+}
+
+impl Log {
+    fn hear(&mut self, report: &Report) {
+        self.tell(&report.problems);
+        let now = SystemClock.now();
+        if now >= self.next {
+            self.next = now + PAUSE;
+            tracing::info!(repositories = report.repositories, of = report.of, "adopting");
+        }
+    }
+
+    fn tell(&mut self, problems: &[Problem]) {
+        for Problem { path, kind } in problems.iter().take(TOLD).skip(self.told) {
+            tracing::warn!(path, problem = %kind, "not adopted");
+        }
+        self.told = problems.len();
+    }
+
+    fn end(&mut self, report: &Report) {
+        self.tell(&report.problems);
+        if report.problems.len() > TOLD {
+            let untold = report.problems.len() - TOLD;
+            tracing::warn!(untold, "more was not adopted: `wharfinger registry adopt FILE DIR` lists all of it");
+        }
+        tracing::info!(
+            repositories = report.of,
+            tags = report.tags,
+            manifests = report.manifests,
+            blobs = report.blobs,
+            problems = report.problems.len(),
+            "adopted; the files stay as they are until `wharfinger registry adopt FILE DIR --final`"
+        );
+    }
+}
+
+fn failure(error: &AdoptError) -> Failure {
+    let failure = Failure::trouble("another registry's data directory cannot be adopted").caused_by(error);
+    match error {
+        AdoptError::Read { .. } => failure.hint("the user that this server runs as must be able to read all of it"),
+        _ => failure,
+    }
+}
