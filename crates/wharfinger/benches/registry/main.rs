@@ -30,12 +30,16 @@ mod table;
 use std::process::Command;
 
 use common::Process;
-use growth::{CASES, SIZES};
+use growth::CASES;
 use pushes::{Limit, PUSHES};
 use reads::{LOAD, READS, REPOSITORIES, Read, get};
 use seed::Image;
 use servers::{Kind, Server, directory};
 use table::Line;
+
+/// How often a case that only reads is measured, everybody taking turns. The best counts: whatever else the machine has to
+/// do can only take away.
+const ROUNDS: usize = 3;
 
 /// The registries that are compared.
 const KINDS: [Kind; 3] = [Kind::Ours, Kind::Registry3, Kind::Registry2];
@@ -84,21 +88,31 @@ fn read(is_wanted: impl Fn(&str) -> bool) {
     let nginx = servers::nginx(files.path());
     for read in wanted {
         let [ours, third, second] = &servers;
-        let figure = |server| read.figure(server, &image);
-        let limit = limit(read, ours, &nginx);
-        let ours = figure(ours).unwrap();
-        Line { case: read.case, goal: read.goal, ours, third: figure(third), second: figure(second), limit }.print();
+        let mut best = [None; 4];
+        for _ in 0..ROUNDS {
+            let figure = |server| read.figure(server, &image);
+            let round = [figure(ours), figure(third), figure(second), limit(read, ours, &nginx)];
+            best = std::array::from_fn(|place| better(best[place], round[place]));
+        }
+        let [ours, third, second, limit] = best;
+        let limit = limit.map(|limit| (if read.blob.is_some() { "nginx" } else { "fixed answer" }, limit));
+        Line { case: read.case, goal: read.goal, ours: ours.unwrap(), third, second, limit }.print();
     }
 }
 
 /// What can hardly be passed: nginx with the same blob as a file, or for a manifest what our own sockets and HTTP cost
 /// without a token or a manifest.
-fn limit(read: &Read, ours: &Server, nginx: &Process) -> Option<(&'static str, f64)> {
+fn limit(read: &Read, ours: &Server, nginx: &Process) -> Option<f64> {
     if let Some(number) = read.blob {
-        return Some(("nginx", read.rate(get(nginx, &format!("/{number}"), "", LOAD))));
+        return Some(read.rate(get(nginx, &format!("/{number}"), "", LOAD)));
     }
     let is_manifest = matches!(read.name, "tag" | "digest");
-    is_manifest.then(|| ("fixed answer", read.rate(get(&ours.process, "/healthz", "", LOAD))))
+    is_manifest.then(|| read.rate(get(&ours.process, "/healthz", "", LOAD)))
+}
+
+/// The larger, if there is any.
+fn better(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
 }
 
 fn push(is_wanted: impl Fn(&str) -> bool) {
@@ -131,7 +145,7 @@ fn grow() {
         "\n| microseconds of the CPU each, among so many repositories | 100 | 10,000 | 100,000 | 100,000 to 100 |"
     );
     println!("|---|---|---|---|---|");
-    let costs = SIZES.map(growth::costs);
+    let costs = growth::costs();
     for (number, case) in CASES.iter().enumerate() {
         let [few, many, most] = costs.map(|costs| costs[number]);
         println!("| {case} | {few:.1} | {many:.1} | {most:.1} | {:.2} |", most / few);

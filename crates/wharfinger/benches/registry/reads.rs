@@ -8,7 +8,7 @@ use crate::seed::{APP, Image, TAGGED, TAGS, repository, tag};
 use crate::servers::{Kind, Server};
 
 /// How long a case is loaded.
-pub(crate) const LOAD: Duration = Duration::from_secs(2);
+pub(crate) const LOAD: Duration = Duration::from_millis(800);
 
 /// A case that only reads.
 pub(crate) struct Read {

@@ -20,7 +20,7 @@ pub(crate) fn heading() {
 impl Line {
     pub(crate) fn print(&self) {
         let Self { case, goal, ours, third, second, limit } = *self;
-        let best = third.into_iter().chain(second).reduce(f64::max);
+        let best = crate::better(third, second);
         let ratio = |to: Option<f64>| to.map_or("-".to_owned(), |to| format!("{:.2}", ours / to));
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), number);
         let named = limit.map_or("-".to_owned(), |(name, value)| format!("{name} {}", number(value)));
