@@ -17,11 +17,8 @@ impl SmallDisk {
     fn new(megabytes: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = format!("size={megabytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "none"])
-            .arg(directory.path())
-            .output()
-            .unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(directory.path()).output().unwrap();
         assert!(mounted.status.success(), "only root may mount, and the tests must: {mounted:?}");
         Self(directory)
     }
