@@ -7,7 +7,7 @@ use peers::{Certificate, Client, Containerd, Docker, Image, KeyKind, Nginx, Serv
 use tempfile::TempDir;
 
 use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
-use crate::memory::{peak, resident};
+use crate::registry::memory::{peak, resident};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.

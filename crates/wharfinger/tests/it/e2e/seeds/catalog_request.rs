@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use peers::{Certificate, KeyKind, http, program as installed};
 
 use crate::e2e::world::{program, serve, with_pair};
-use crate::registry_2::Running;
+use crate::registry::registry_2::Running;
 
 const PRINTED: &str = r#"{"Account":"user","Type":"registry","Name":"catalog","Service":"Docker registry","IP":"111.250.164.33","Actions":["*"],"Labels":null}"#;
 

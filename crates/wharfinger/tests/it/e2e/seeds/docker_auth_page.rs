@@ -6,7 +6,7 @@
 use peers::{Certificate, Docker, Image, KeyKind, Server, http, program as installed};
 
 use crate::e2e::world::{DENIED, login, program, with_pair};
-use crate::registry_2::Running;
+use crate::registry::registry_2::Running;
 
 #[test]
 fn hussien_pushes_ubuntu_but_not_fedora() {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// The file of the image registry:2, which every one of its manuals builds on.
-const IMAGE: &str = include_str!("../../src/config/distribution/tests/registry-2.8-image.yml");
+const IMAGE: &str = include_str!("../../../src/config/distribution/tests/registry-2.8-image.yml");
 
 /// bcrypt of `secret`, as `htpasswd -nbB` writes it.
 const HTPASSWD: &str = "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUtpZ1mWvjW3u\n";

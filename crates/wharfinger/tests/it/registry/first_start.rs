@@ -6,9 +6,9 @@ use std::path::Path;
 use oci::Digest;
 use peers::{Image, http, program};
 
-use crate::layout::{Layout, image};
-use crate::registry_2::Running;
-use crate::registry_commands::{pulls, push};
+use super::commands::{pulls, push};
+use super::layout::{Layout, image};
+use super::registry_2::Running;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 

@@ -8,9 +8,9 @@ use peers::http;
 use serde_json::Value;
 use storage::hash;
 
-use crate::layout::{BASE, Layout, data, image};
-use crate::registry_2::Running;
-use crate::registry_commands::World;
+use super::commands::World;
+use super::layout::{BASE, Layout, data, image};
+use super::registry_2::Running;
 
 /// As registry 2.8 still served it.
 const SCHEMA_1: &[u8] =

@@ -5,7 +5,7 @@ use oci::Algorithm;
 use storage::{Settings, Storage, hash};
 use token::{Clock, SystemClock};
 
-use crate::registry_commands::{World, upload};
+use super::commands::{World, upload};
 use crate::wire::{Answer, Connection};
 
 fn runtime() -> tokio::runtime::Runtime {

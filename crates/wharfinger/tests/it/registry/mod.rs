@@ -1,0 +1,13 @@
+//! The registry as the program serves it and looks after it: alone, beside its commands, and in registry:2's place.
+
+mod adopt;
+pub(crate) mod commands;
+mod first_start;
+mod gc_beside;
+mod key_sets;
+pub(crate) mod layout;
+pub(crate) mod memory;
+mod public_url;
+pub(crate) mod registry_2;
+mod transfers;
+mod wire;
