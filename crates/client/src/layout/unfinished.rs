@@ -63,11 +63,19 @@ impl Unfinished {
     fn within<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
         for _ in 0..ATTEMPTS {
             match attempt() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&self.0)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => make(&self.0)?,
                 outcome => return outcome,
             }
         }
         attempt()
+    }
+}
+
+/// Makes a directory, unless it is there, or was a moment ago: somebody made it and tidied it away, and the next attempt sees.
+fn make(path: &Path) -> io::Result<()> {
+    match fs::create_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 
