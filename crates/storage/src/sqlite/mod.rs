@@ -132,10 +132,9 @@ impl Sqlite {
     }
 
     fn cache(&self) -> &Cache {
-        if self.shared.watch.has_changed() {
-            self.shared.cache.forget(Stale::Everything);
-        }
-        &self.shared.cache
+        let cache = &self.shared.cache;
+        self.shared.watch.if_changed(|| cache.forget(Stale::Everything));
+        cache
     }
 }
 

@@ -42,11 +42,13 @@ impl Watch {
         Ok(Self { seen: Mutex::new(Seen { connection, version, foreign, looked_at }) })
     }
 
-    /// Whether somebody else has changed something since this was last asked, and has said so. A database that cannot be read has changed,
-    /// for all that is known.
-    pub(super) fn has_changed(&self) -> bool {
+    /// Does `forget` if somebody else has changed something since this was last asked, and has said so. Nobody else hears
+    /// that nothing is changed before that is done. A database that cannot be read has changed, for all that is known.
+    pub(super) fn if_changed(&self, forget: impl FnOnce()) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.look().unwrap_or(true)
+        if seen.look().unwrap_or(true) {
+            forget();
+        }
     }
 }
 
