@@ -11,9 +11,9 @@ use crate::Error;
 /// For how long a write waits while another process (a command beside the server) holds the database.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of the file a reader maps, in bytes: all that SQLite allows. Read page by page, a row of a large database costs
-/// up to half as much again as one of a small database; mapped, it costs the same. The price is that a disk which fails under
-/// a mapping ends the process (sqlite.org/mmap), so the connection that writes has none.
+/// How much of the file a reader maps, in bytes: all that SQLite allows. Pages that are read one by one make a row of a large
+/// database dearer than one of a small database, by nearly half; mapped, by much less (docs/performance.md). The price is that
+/// a disk which fails under a mapping ends the process (sqlite.org/mmap), so the connection that writes has none.
 const MAPPED: i64 = 1 << 31;
 
 /// Statements are prepared once and kept; no program of ours has more of them than this.
