@@ -1,13 +1,15 @@
 //! What a client is told: the one place where outcomes become HTTP.
 //!
-//! A refusal's body serves three readers at once: `error` and `error_description` are OAuth 2.0's (RFC 6749 §5.2), and
-//! `details` is the member that clients built on Distribution print to their users. A 5xx tells the request's id, under
-//! which the log has the cause, and nothing else.
+//! A refusal's body serves three readers at once: `error` and `error_description` are OAuth 2.0's
+//! (RFC 6749 §5.2), and `details` is the member that clients built on Distribution print to their
+//! users. A 5xx tells the request's id, under which the log has the cause, and nothing else.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -90,40 +92,64 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
-            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => "invalid_grant",
-            Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => "invalid_scope",
-            Self::Request(RequestError::Authorization) => "invalid_client",
-            Self::Request(_) | Self::Address(_) | Self::BodyTooLarge(_) | Self::BodyTooSlow | Self::BodyBroken => {
-                "invalid_request"
+            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => {
+                "invalid_grant"
             }
+            Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
+                "invalid_scope"
+            }
+            Self::Request(RequestError::Authorization) => "invalid_client",
+            Self::Request(_)
+            | Self::Address(_)
+            | Self::BodyTooLarge(_)
+            | Self::BodyTooSlow
+            | Self::BodyBroken => "invalid_request",
             Self::TooMany(_) | Self::Busy(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }
     }
 
-    /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the issuer).
+    /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the
+    /// issuer).
     pub(crate) fn answer(&self, realm: &str) -> Answer {
         let text = self.to_string();
-        let body = ErrorBody { error: self.code(), error_description: &text, details: &text };
+        let body = ErrorBody {
+            error: self.code(),
+            error_description: &text,
+            details: &text,
+        };
         let mut answer = json(self.status(), to_json(&body));
         if self.status() == StatusCode::UNAUTHORIZED {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, basic_challenge(realm));
+            answer
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, basic_challenge(realm));
         }
         if let Self::TooMany(wait) | Self::Busy(wait) = self {
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds_up(*wait)));
+            answer
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds_up(*wait)));
         }
         answer
     }
 }
 
 impl TokenAnswer {
-    /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some clients read one, some the
-    /// other. It needs no escaping (base64url and dots), and looking for what does would cost more than all the rest.
+    /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
+    /// clients read one, some the other. It needs no escaping (base64url and dots), and looking for
+    /// what does would cost more than all the rest.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let rest = to_json(self);
         let token = self.token.as_bytes();
-        [b"{\"token\":\"", token, b"\",\"access_token\":\"", token, b"\",", &rest[1..]].concat()
+        [
+            b"{\"token\":\"",
+            token,
+            b"\",\"access_token\":\"",
+            token,
+            b"\",",
+            &rest[1..],
+        ]
+        .concat()
     }
 
     pub(crate) fn answer(&self) -> Answer {
@@ -131,15 +157,25 @@ impl TokenAnswer {
     }
 }
 
-/// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its tokens are old.
+/// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its
+/// tokens are old.
 pub(crate) fn jwks(keys: &JwkSet) -> Answer {
     let mut answer = json(StatusCode::OK, to_json(keys));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/jwk-set+json"),
+    );
+    answer.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
     answer
 }
 
-#[expect(clippy::expect_used, reason = "all bodies are structs of strings and numbers")]
+#[expect(
+    clippy::expect_used,
+    reason = "all bodies are structs of strings and numbers"
+)]
 fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("a body is plain data")
 }
@@ -148,8 +184,12 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 fn json(status: StatusCode, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -157,14 +197,22 @@ fn json(status: StatusCode, body: Vec<u8>) -> Answer {
 pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
 /// 405 with the methods that would have worked (RFC 9110 §15.5.6).
 pub(crate) fn method_not_allowed(allow: &'static str) -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this address\n");
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    let mut answer = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this method is not for this address\n",
+    );
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 
@@ -187,7 +235,10 @@ mod tests {
 
     #[test]
     fn a_realm_is_quoted() {
-        assert_eq!(basic_challenge("Acme \"auth\" \\o/"), r#"Basic realm="Acme \"auth\" \\o/""#);
+        assert_eq!(
+            basic_challenge("Acme \"auth\" \\o/"),
+            r#"Basic realm="Acme \"auth\" \\o/""#
+        );
         assert_eq!(basic_challenge("a\nb"), r#"Basic realm="wharfinger""#);
     }
 
@@ -195,6 +246,9 @@ mod tests {
     fn waits_are_rounded_up() {
         let refusal = Refusal::TooMany(Duration::from_millis(2500));
         assert_eq!(refusal.answer("r").headers()[RETRY_AFTER], "3");
-        assert_eq!(refusal.to_string(), "too many failed logins: try again in 3 seconds");
+        assert_eq!(
+            refusal.to_string(),
+            "too many failed logins: try again in 3 seconds"
+        );
     }
 }

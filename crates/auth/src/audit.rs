@@ -1,7 +1,7 @@
 //! One line a decision: who asked for what, what they got, and why.
 //!
-//! The line is a `tracing` event of the target [`TARGET`], so whoever runs the server chooses its form and place. It
-//! never holds a secret: passwords and tokens are not among its fields.
+//! The line is a `tracing` event of the target [`TARGET`], so whoever runs the server chooses its
+//! form and place. It never holds a secret: passwords and tokens are not among its fields.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -30,7 +30,13 @@ pub(crate) struct Record {
 
 impl Record {
     /// Writes the line; `origins` names each rule's place in the configuration.
-    pub(crate) fn write(&self, request_id: &str, took: Duration, origins: &[String], refusal: Option<&Refusal>) {
+    pub(crate) fn write(
+        &self,
+        request_id: &str,
+        took: Duration,
+        origins: &[String],
+        refusal: Option<&Refusal>,
+    ) {
         let status = refusal.map_or(200, |refusal| refusal.status().as_u16());
         let refused = refusal.map(ToString::to_string);
         tracing::info!(
@@ -40,7 +46,8 @@ impl Record {
             account = self.account,
             grant = self.grant,
             service = self.service,
-            // As strings, not `%`: a name is a stranger's choice, and a string is quoted and escaped in every format.
+            // As strings, not `%`: a name is a stranger's choice, and a string is quoted and
+            // escaped in every format.
             asked = List(&self.decisions, |f, asked, _| write!(f, "{asked}")).to_string(),
             granted = List(&self.decisions, granted).to_string(),
             rule = List(&self.decisions, |f, _, decision| rule(f, decision.by, origins)).to_string(),
@@ -74,7 +81,13 @@ where
 }
 
 fn granted(f: &mut fmt::Formatter<'_>, scope: &Scope, decision: &Decision) -> fmt::Result {
-    write!(f, "{}:{}:{}", scope.resource_type, scope.name, decision.granted.join(","))
+    write!(
+        f,
+        "{}:{}:{}",
+        scope.resource_type,
+        scope.name,
+        decision.granted.join(",")
+    )
 }
 
 fn rule(f: &mut fmt::Formatter<'_>, by: DecidedBy, origins: &[String]) -> fmt::Result {

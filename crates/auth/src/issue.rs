@@ -1,7 +1,7 @@
 //! A token is issued: a request comes in parsed, and each step hands its result to the next.
 //!
-//! *Who are you* (identity or a session) → *what may you do* (policy, scope by scope) → the claims → the signature.
-//! No step looks back.
+//! *Who are you* (identity or a session) → *what may you do* (policy, scope by scope) → the claims
+//! → the signature. No step looks back.
 
 use std::time::SystemTime;
 
@@ -18,8 +18,8 @@ use crate::request::{Proof, TokenRequest};
 use crate::server::TokenServer;
 use crate::sessions::{NewSession, Session};
 
-/// A token with less to live is useless to its bearer: clients take a missing life for this long (Distribution, "Token
-/// Authentication Specification", `expires_in`).
+/// A token with less to live is useless to its bearer: clients take a missing life for this long
+/// (Distribution, "Token Authentication Specification", `expires_in`).
 pub const MIN_EXPIRATION_SECONDS: u64 = 60;
 
 /// Somebody who proved who they are.
@@ -61,20 +61,35 @@ impl TokenServer {
         address: ClientAddress,
         record: &mut Record,
     ) -> Result<TokenAnswer, Failed> {
-        let TokenRequest { proof, service, scopes, offline, client_id } = request;
+        let TokenRequest {
+            proof,
+            service,
+            scopes,
+            offline,
+            client_id,
+        } = request;
         record.service.clone_from(&service);
         record.client_id.clone_from(&client_id);
         let identified = match proof {
             Proof::Password(credentials) => self.log_in(&credentials, address, record).await?,
             Proof::RefreshToken(token) => self.refresh(token, &service, record).await?,
         };
-        let Identified { subject, stamp, refresh_token } = identified;
+        let Identified {
+            subject,
+            stamp,
+            refresh_token,
+        } = identified;
         record.account.clone_from(&subject.account);
-        let access = self.authorize(&subject, &service, scopes, address, record).await?;
+        let access = self
+            .authorize(&subject, &service, scopes, address, record)
+            .await?;
         let refresh_token = match refresh_token {
             // It is reused, not rotated: the client may keep what it has.
             Some(token) => Some(token.expose().to_owned()),
-            None if offline => self.open_session(&subject, stamp, &service, &client_id, record).await,
+            None if offline => {
+                self.open_session(&subject, stamp, &service, &client_id, record)
+                    .await
+            }
             None => None,
         };
         self.sign(&subject, service, access, refresh_token)
@@ -87,12 +102,18 @@ impl TokenServer {
         record: &mut Record,
     ) -> Result<Identified, Failed> {
         record.account.clone_from(&credentials.account);
-        record.grant = if credentials.account.is_empty() { "anonymous" } else { "password" };
+        record.grant = if credentials.account.is_empty() {
+            "anonymous"
+        } else {
+            "password"
+        };
         let countable = address.ip.filter(|_| address.attributable);
         match self.settings.login.login(credentials, countable).await {
-            Ok(Outcome::Accepted(Accepted { subject, stamp })) => {
-                Ok(Identified { subject, stamp, refresh_token: None })
-            }
+            Ok(Outcome::Accepted(Accepted { subject, stamp })) => Ok(Identified {
+                subject,
+                stamp,
+                refresh_token: None,
+            }),
             Ok(Outcome::Refused) => Err(Refusal::Credentials.into()),
             Ok(Outcome::TooMany(wait)) => Err(Refusal::TooMany(wait).into()),
             Ok(Outcome::Busy(wait)) => Err(Refusal::Busy(wait).into()),
@@ -100,10 +121,18 @@ impl TokenServer {
         }
     }
 
-    /// Takes a refresh token for what it is worth now: the session must live, and its user must still be good.
-    async fn refresh(&self, token: Secret, service: &str, record: &mut Record) -> Result<Identified, Failed> {
+    /// Takes a refresh token for what it is worth now: the session must live, and its user must
+    /// still be good.
+    async fn refresh(
+        &self,
+        token: Secret,
+        service: &str,
+        record: &mut Record,
+    ) -> Result<Identified, Failed> {
         record.grant = "refresh_token";
-        let Some(sessions) = &self.settings.sessions else { return Err(Refusal::RefreshToken.into()) };
+        let Some(sessions) = &self.settings.sessions else {
+            return Err(Refusal::RefreshToken.into());
+        };
         let now = self.settings.clock.now();
         let session = match sessions.redeem(&token, service, now).await {
             Ok(Ok(session)) => session,
@@ -116,16 +145,25 @@ impl TokenServer {
         record.account.clone_from(&session.account);
         record.session.clone_from(&session.id);
         match self.recheck(&session, now).await {
-            Some(subject) => Ok(Identified { subject, stamp: session.stamp, refresh_token: Some(token) }),
+            Some(subject) => Ok(Identified {
+                subject,
+                stamp: session.stamp,
+                refresh_token: Some(token),
+            }),
             None => Err(Refusal::RefreshToken.into()),
         }
     }
 
-    /// The session's user as they are today; none where they are gone, changed their password, or have not been
-    /// confirmed for too long.
+    /// The session's user as they are today; none where they are gone, changed their password, or
+    /// have not been confirmed for too long.
     async fn recheck(&self, session: &Session, now: SystemTime) -> Option<Subject> {
         let sessions = self.settings.sessions.as_ref()?;
-        match self.settings.login.recheck(&session.account, session.stamp.as_ref()).await {
+        match self
+            .settings
+            .login
+            .recheck(&session.account, session.stamp.as_ref())
+            .await
+        {
             Ok(Standing::Good(subject)) => {
                 sessions.confirm(session, &subject, now).await;
                 Some(subject)
@@ -134,7 +172,11 @@ impl TokenServer {
             Ok(Standing::CannotSay) => sessions.recently_confirmed(session, now),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, account = session.account, "cannot check again whether a user is still good");
+                tracing::warn!(
+                    error,
+                    account = session.account,
+                    "cannot check again whether a user is still good"
+                );
                 sessions.recently_confirmed(session, now)
             }
         }
@@ -168,7 +210,8 @@ impl TokenServer {
         Ok(access)
     }
 
-    /// A new session's refresh token. Where none can be made the login goes on without: the client keeps its password.
+    /// A new session's refresh token. Where none can be made the login goes on without: the client
+    /// keeps its password.
     async fn open_session(
         &self,
         subject: &Subject,
@@ -177,15 +220,28 @@ impl TokenServer {
         client_id: &str,
         record: &mut Record,
     ) -> Option<String> {
-        let sessions = self.settings.sessions.as_ref().filter(|_| !subject.account.is_empty())?;
-        let new = NewSession { subject, stamp, service, client_id, address: &record.address };
+        let sessions = self
+            .settings
+            .sessions
+            .as_ref()
+            .filter(|_| !subject.account.is_empty())?;
+        let new = NewSession {
+            subject,
+            stamp,
+            service,
+            client_id,
+            address: &record.address,
+        };
         match sessions.open(new, self.settings.clock.now()).await {
             Ok(opened) => {
                 record.session = opened.id;
                 Some(opened.token.expose().to_owned())
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot make a refresh token");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot make a refresh token"
+                );
                 None
             }
         }
@@ -211,19 +267,34 @@ impl TokenServer {
             expires_at: issued_at + expires_in,
             not_before: issued_at.saturating_sub(self.settings.not_before_skew.as_secs()),
             issued_at,
-            id: token::jti(self.settings.entropy.as_ref()).map_err(|error| internal(error.into()))?,
+            id: token::jti(self.settings.entropy.as_ref())
+                .map_err(|error| internal(error.into()))?,
             access,
         };
-        let token = settings.signer.sign(&claims).map_err(|error| internal(error.into()))?;
+        let token = settings
+            .signer
+            .sign(&claims)
+            .map_err(|error| internal(error.into()))?;
         let issued_at = rfc3339(issued_at);
-        Ok(TokenAnswer { token, expires_in, issued_at, scope, refresh_token })
+        Ok(TokenAnswer {
+            token,
+            expires_in,
+            issued_at,
+            scope,
+            refresh_token,
+        })
     }
 }
 
 /// What was granted, as the `scope` of an answer (RFC 6749 §3.3: joined by spaces).
 fn granted_scope(access: &[Access]) -> String {
     let mut scope = String::new();
-    for Access { resource_type, name, actions } in access {
+    for Access {
+        resource_type,
+        name,
+        actions,
+    } in access
+    {
         if !scope.is_empty() {
             scope.push(' ');
         }

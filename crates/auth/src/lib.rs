@@ -1,8 +1,9 @@
 //! The token server: who asks, what they may do, and a signed paper that says so.
 //!
-//! A client that was sent away by a registry with a 401 comes here ([`TokenServer::respond`]). Its request is parsed once
-//! at the edge, identity says who it is, policy decides each scope, and the signer writes the token. Refresh tokens live
-//! in [`sessions`]; every decision leaves one line in the log.
+//! A client that was sent away by a registry with a 401 comes here ([`TokenServer::respond`]). Its
+//! request is parsed once at the edge, identity says who it is, policy decides each scope, and the
+//! signer writes the token. Refresh tokens live in [`sessions`]; every decision leaves one line in
+//! the log.
 //!
 //! (Distribution, "Token Authentication Specification" and "OAuth 2.0 token"; RFC 6749.)
 

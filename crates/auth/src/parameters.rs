@@ -1,7 +1,7 @@
 //! A request's parameters: those of the body first, then those of the query.
 //!
-//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until somebody asks for text, and
-//! can say then what is to become of those that are none.
+//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until
+//! somebody asks for text, and can say then what is to become of those that are none.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,10 @@ pub(crate) struct MalformedEscape;
 impl Parameters {
     pub(crate) fn parse(body: &[u8], query: &[u8]) -> Result<Self, MalformedEscape> {
         let mut pairs = Vec::new();
-        for pair in body.split(|&b| b == b'&').chain(query.split(|&b| b == b'&')) {
+        for pair in body
+            .split(|&b| b == b'&')
+            .chain(query.split(|&b| b == b'&'))
+        {
             if pair.is_empty() {
                 continue;
             }
@@ -33,7 +36,10 @@ impl Parameters {
 
     /// The first value of `name`, or nothing at all.
     pub(crate) fn bytes(&self, name: &str) -> &[u8] {
-        self.pairs.iter().find(|(key, _)| key == name.as_bytes()).map_or(&[], |(_, value)| value)
+        self.pairs
+            .iter()
+            .find(|(key, _)| key == name.as_bytes())
+            .map_or(&[], |(_, value)| value)
     }
 
     /// The first value of `name` as text, or the empty one; what is not UTF-8 becomes U+FFFD.
@@ -43,7 +49,10 @@ impl Parameters {
 
     /// Every value of `name`, in order.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.pairs.iter().filter(move |(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
+        self.pairs
+            .iter()
+            .filter(move |(key, _)| key == name.as_bytes())
+            .map(|(_, value)| value.as_slice())
     }
 }
 
@@ -57,7 +66,9 @@ fn decode(text: &[u8]) -> Result<Vec<u8>, MalformedEscape> {
         }
     }
     let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
-        text.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect()
+        text.iter()
+            .map(|&b| if b == b'+' { b' ' } else { b })
+            .collect()
     } else {
         text.into()
     };
@@ -70,9 +81,13 @@ mod tests {
 
     #[test]
     fn the_body_comes_before_the_query() {
-        let parameters = Parameters::parse(b"account=b&x=1", b"account=q&scope=a+b&scope=%63").unwrap();
+        let parameters =
+            Parameters::parse(b"account=b&x=1", b"account=q&scope=a+b&scope=%63").unwrap();
         assert_eq!(parameters.text("account"), "b");
-        assert_eq!(parameters.values("scope").collect::<Vec<_>>(), [&b"a b"[..], b"c"]);
+        assert_eq!(
+            parameters.values("scope").collect::<Vec<_>>(),
+            [&b"a b"[..], b"c"]
+        );
         assert_eq!(parameters.text("missing"), "");
     }
 
@@ -89,7 +104,11 @@ mod tests {
     #[test]
     fn a_malformed_escape_is_refused() {
         for query in ["a=%", "a=%4", "a=%zz", "%g=1", "a=%%41"] {
-            assert_eq!(Parameters::parse(b"", query.as_bytes()).err(), Some(MalformedEscape), "{query}");
+            assert_eq!(
+                Parameters::parse(b"", query.as_bytes()).err(),
+                Some(MalformedEscape),
+                "{query}"
+            );
         }
     }
 }

@@ -60,9 +60,15 @@ pub(crate) enum RequestError {
 
 impl TokenRequest {
     /// Reads a request; `query` and `body` are as they came over the wire.
-    pub(crate) fn parse(method: &Method, headers: &HeaderMap, query: &str, body: &[u8]) -> Result<Self, RequestError> {
+    pub(crate) fn parse(
+        method: &Method,
+        headers: &HeaderMap,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Self, RequestError> {
         check_content_type(headers, body)?;
-        let parameters = Parameters::parse(body, query.as_bytes()).map_err(|_| RequestError::Escape)?;
+        let parameters =
+            Parameters::parse(body, query.as_bytes()).map_err(|_| RequestError::Escape)?;
         let scopes = scopes(&parameters)?;
         let is_post = method == Method::POST;
         let proof = match parameters.text("grant_type").as_ref() {
@@ -75,7 +81,8 @@ impl TokenRequest {
             proof,
             service: parameters.text("service").into_owned(),
             scopes,
-            offline: parameters.bytes("offline_token") == b"true" || parameters.bytes("access_type") == b"offline",
+            offline: parameters.bytes("offline_token") == b"true"
+                || parameters.bytes("access_type") == b"offline",
             client_id: parameters.text("client_id").into_owned(),
         })
     }
@@ -83,12 +90,20 @@ impl TokenRequest {
 
 /// A body must be a form, for nothing else would be read of it.
 fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), RequestError> {
-    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |value| value.as_bytes());
+    let essence = content_type
+        .split(|&b| b == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     if body.is_empty() || essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
         Ok(())
     } else {
-        Err(RequestError::ContentType(String::from_utf8_lossy(essence).into_owned()))
+        Err(RequestError::ContentType(
+            String::from_utf8_lossy(essence).into_owned(),
+        ))
     }
 }
 
@@ -99,69 +114,99 @@ fn refresh_token(parameters: &Parameters) -> Result<Proof, RequestError> {
     }
 }
 
-/// The account and password of a request, as `docker_auth` finds them: Basic first, else a form's `username` and
-/// `password` where neither is empty; `account` names whom to authenticate and must agree with Basic.
-fn credentials(headers: &HeaderMap, parameters: &Parameters, is_post: bool) -> Result<Credentials, RequestError> {
+/// The account and password of a request, as `docker_auth` finds them: Basic first, else a form's
+/// `username` and `password` where neither is empty; `account` names whom to authenticate and must
+/// agree with Basic.
+fn credentials(
+    headers: &HeaderMap,
+    parameters: &Parameters,
+    is_post: bool,
+) -> Result<Credentials, RequestError> {
     let account = parameters.text("account").into_owned();
     let basic = basic(headers)?;
     if let Some((user, _)) = &basic
         && !account.is_empty()
         && account != *user
     {
-        return Err(RequestError::AccountMismatch { user: user.clone(), account });
+        return Err(RequestError::AccountMismatch {
+            user: user.clone(),
+            account,
+        });
     }
     let (user, password) = match basic {
         Some(pair) => pair,
         None if is_post => form(parameters)?,
         None => (String::new(), Secret::from("")),
     };
-    Ok(Credentials { account: if account.is_empty() { user } else { account }, password })
+    Ok(Credentials {
+        account: if account.is_empty() { user } else { account },
+        password,
+    })
 }
 
 /// A form's `username` and `password`; neither where either is empty.
 fn form(parameters: &Parameters) -> Result<(String, Secret), RequestError> {
     match (parameters.text("username"), parameters.bytes("password")) {
-        (user, password) if user.is_empty() || password.is_empty() => Ok((String::new(), Secret::from(""))),
+        (user, password) if user.is_empty() || password.is_empty() => {
+            Ok((String::new(), Secret::from("")))
+        }
         (user, password) => Ok((user.into_owned(), secret(password)?)),
     }
 }
 
-/// The user and password of a Basic header; none where there is no header or it is of another scheme.
+/// The user and password of a Basic header; none where there is no header or it is of another
+/// scheme.
 ///
-/// The first header line counts. A Basic header that cannot be read is an error: who tried to say a name must not go on
-/// as nobody (RFC 7617 §2).
+/// The first header line counts. A Basic header that cannot be read is an error: who tried to say a
+/// name must not go on as nobody (RFC 7617 §2).
 fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, RequestError> {
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
     let value = value.as_bytes();
     let end = value.iter().position(|&b| b == b' ').unwrap_or(value.len());
     if !value[..end].eq_ignore_ascii_case(b"basic") {
         return Ok(None);
     }
-    let decoded = BASE64.decode(value[end..].trim_ascii()).map_err(|_| RequestError::Authorization)?;
-    let colon = decoded.iter().position(|&b| b == b':').ok_or(RequestError::Authorization)?;
+    let decoded = BASE64
+        .decode(value[end..].trim_ascii())
+        .map_err(|_| RequestError::Authorization)?;
+    let colon = decoded
+        .iter()
+        .position(|&b| b == b':')
+        .ok_or(RequestError::Authorization)?;
     let user = std::str::from_utf8(&decoded[..colon]).map_err(|_| RequestError::Authorization)?;
     Ok(Some((user.to_owned(), secret(&decoded[colon + 1..])?)))
 }
 
-/// A password is text in UTF-8, whatever the client's terminal speaks (RFC 7617 §2.1, RFC 6749 appendix B).
+/// A password is text in UTF-8, whatever the client's terminal speaks (RFC 7617 §2.1, RFC 6749
+/// appendix B).
 fn secret(bytes: &[u8]) -> Result<Secret, RequestError> {
-    std::str::from_utf8(bytes).map(Secret::from).map_err(|_| RequestError::Encoding)
+    std::str::from_utf8(bytes)
+        .map(Secret::from)
+        .map_err(|_| RequestError::Encoding)
 }
 
 /// The scopes of every `scope` parameter, repeated or joined by spaces.
 ///
-/// An empty first parameter means none at all; any other empty one, and so a double space, is malformed, as it is to
-/// `docker_auth`.
+/// An empty first parameter means none at all; any other empty one, and so a double space, is
+/// malformed, as it is to `docker_auth`.
 fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
     if parameters.bytes("scope").is_empty() {
         return Ok(Vec::new());
     }
-    let texts = || parameters.values("scope").flat_map(|value| value.split(|&b| b == b' '));
+    let texts = || {
+        parameters
+            .values("scope")
+            .flat_map(|value| value.split(|&b| b == b' '))
+    };
     let count = texts().count();
     if count > MAX_SCOPES {
         return Err(RequestError::TooManyScopes(count));
     }
-    texts().map(|text| Ok(String::from_utf8_lossy(text).parse()?)).collect()
+    texts()
+        .map(|text| Ok(String::from_utf8_lossy(text).parse()?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -177,13 +222,19 @@ mod tests {
     }
 
     fn post(query: &str, body: &str) -> Result<TokenRequest, RequestError> {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            "application/x-www-form-urlencoded".parse().unwrap(),
+        )]);
         TokenRequest::parse(&Method::POST, &headers, query, body.as_bytes())
     }
 
     fn who(request: Result<TokenRequest, RequestError>) -> (String, String) {
         match request.unwrap().proof {
-            Proof::Password(credentials) => (credentials.account, credentials.password.expose().to_owned()),
+            Proof::Password(credentials) => (
+                credentials.account,
+                credentials.password.expose().to_owned(),
+            ),
             Proof::RefreshToken(_) => panic!("a refresh token"),
         }
     }
@@ -200,61 +251,135 @@ mod tests {
         assert_eq!(who(get("account=a", Some("Basic YTpi"))), pair("a", "b"));
         assert_eq!(who(get("account=a", None)), pair("a", ""));
         assert_eq!(who(get("account=a", Some("Bearer x"))), pair("a", ""));
-        assert_eq!(who(get("username=a&password=b", None)), pair("", ""), "a form's members do not count on GET");
+        assert_eq!(
+            who(get("username=a&password=b", None)),
+            pair("", ""),
+            "a form's members do not count on GET"
+        );
         assert_eq!(who(post("", "username=a&password=b")), pair("a", "b"));
         assert_eq!(who(post("username=a&password=b", "")), pair("a", "b"));
-        assert_eq!(who(post("", "username=a&password=b&account=c")), pair("c", "b"));
-        assert_eq!(who(post("", "username=&password=b&account=c")), pair("c", ""));
+        assert_eq!(
+            who(post("", "username=a&password=b&account=c")),
+            pair("c", "b")
+        );
+        assert_eq!(
+            who(post("", "username=&password=b&account=c")),
+            pair("c", "")
+        );
         assert_eq!(who(post("", "username=a&password=")), pair("", ""));
-        assert_eq!(who(post("", "grant_type=password&username=a&password=%c3%a4")), pair("a", "ä"));
-        assert_eq!(post("", "username=a&password=%e4").err(), Some(RequestError::Encoding));
-        assert_eq!(get("", Some("Basic YTrk")).err(), Some(RequestError::Encoding));
+        assert_eq!(
+            who(post("", "grant_type=password&username=a&password=%c3%a4")),
+            pair("a", "ä")
+        );
+        assert_eq!(
+            post("", "username=a&password=%e4").err(),
+            Some(RequestError::Encoding)
+        );
+        assert_eq!(
+            get("", Some("Basic YTrk")).err(),
+            Some(RequestError::Encoding)
+        );
     }
 
     #[test]
     fn a_basic_header_that_cannot_be_read_is_nobody_s() {
-        for value in ["Basic", "Basic ", "Basic !!!", "Basic YWI=", "Basic YTpi=", "Basic YTp", "Basic 5DphYg=="] {
-            assert_eq!(get("", Some(value)).err(), Some(RequestError::Authorization), "{value}");
+        for value in [
+            "Basic",
+            "Basic ",
+            "Basic !!!",
+            "Basic YWI=",
+            "Basic YTpi=",
+            "Basic YTp",
+            "Basic 5DphYg==",
+        ] {
+            assert_eq!(
+                get("", Some(value)).err(),
+                Some(RequestError::Authorization),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn basic_and_account_must_agree() {
-        let mismatch = RequestError::AccountMismatch { user: "a".to_owned(), account: "b".to_owned() };
+        let mismatch = RequestError::AccountMismatch {
+            user: "a".to_owned(),
+            account: "b".to_owned(),
+        };
         assert_eq!(get("account=b", Some("Basic YTpi")).err(), Some(mismatch));
     }
 
     #[test]
     fn grants_are_told_apart() {
-        let request = post("", "grant_type=refresh_token&refresh_token=t&service=s&access_type=offline").unwrap();
+        let request = post(
+            "",
+            "grant_type=refresh_token&refresh_token=t&service=s&access_type=offline",
+        )
+        .unwrap();
         assert!(matches!(request.proof, Proof::RefreshToken(ref t) if t.expose() == "t"));
         assert!(request.offline && request.service == "s");
-        assert_eq!(post("", "grant_type=refresh_token").err(), Some(RequestError::NoRefreshToken));
-        assert_eq!(post("", "grant_type=code").err(), Some(RequestError::GrantType("code".to_owned())));
-        assert_eq!(who(get("grant_type=code", None)), pair("", ""), "GET knows no grants");
+        assert_eq!(
+            post("", "grant_type=refresh_token").err(),
+            Some(RequestError::NoRefreshToken)
+        );
+        assert_eq!(
+            post("", "grant_type=code").err(),
+            Some(RequestError::GrantType("code".to_owned()))
+        );
+        assert_eq!(
+            who(get("grant_type=code", None)),
+            pair("", ""),
+            "GET knows no grants"
+        );
     }
 
     #[test]
     fn only_a_form_is_read_as_one() {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().unwrap())]);
         let request = |body| TokenRequest::parse(&Method::POST, &headers, "account=a", body);
-        assert_eq!(request(b"{}").err(), Some(RequestError::ContentType("application/json".to_owned())));
+        assert_eq!(
+            request(b"{}").err(),
+            Some(RequestError::ContentType("application/json".to_owned()))
+        );
         assert_eq!(who(request(b"")), pair("a", ""));
-        let headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, "Application/X-WWW-form-urlencoded; charset=utf-8".parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            "Application/X-WWW-form-urlencoded; charset=utf-8"
+                .parse()
+                .unwrap(),
+        )]);
         assert!(TokenRequest::parse(&Method::POST, &headers, "", b"service=s").is_ok());
     }
 
     #[test]
     fn scopes_come_repeated_or_joined() {
-        let names = |query: &str| get(query, None).map(|r| r.scopes.into_iter().map(|s| s.name).collect::<Vec<_>>());
-        assert_eq!(names("scope=repository:a:pull&scope=repository:b:pull").unwrap(), ["a", "b"]);
-        assert_eq!(names("scope=repository:a:pull%20repository:b:pull+repository:a:push").unwrap(), ["a", "b", "a"]);
+        let names = |query: &str| {
+            get(query, None).map(|r| r.scopes.into_iter().map(|s| s.name).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names("scope=repository:a:pull&scope=repository:b:pull").unwrap(),
+            ["a", "b"]
+        );
+        assert_eq!(
+            names("scope=repository:a:pull%20repository:b:pull+repository:a:push").unwrap(),
+            ["a", "b", "a"]
+        );
         assert_eq!(names("scope=&scope=junk").unwrap(), [""; 0]);
-        for query in ["scope=repository:a:pull&scope=", "scope=a:b:c++a:b:c", "scope=a:b:c+", "scope=+a:b:c"] {
-            assert!(matches!(names(query), Err(RequestError::Scope(_))), "{query}");
+        for query in [
+            "scope=repository:a:pull&scope=",
+            "scope=a:b:c++a:b:c",
+            "scope=a:b:c+",
+            "scope=+a:b:c",
+        ] {
+            assert!(
+                matches!(names(query), Err(RequestError::Scope(_))),
+                "{query}"
+            );
         }
         let many = format!("scope={}", vec!["a:b:c"; MAX_SCOPES + 1].join("+"));
-        assert_eq!(names(&many), Err(RequestError::TooManyScopes(MAX_SCOPES + 1)));
+        assert_eq!(
+            names(&many),
+            Err(RequestError::TooManyScopes(MAX_SCOPES + 1))
+        );
     }
 }

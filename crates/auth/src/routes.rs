@@ -36,19 +36,26 @@ impl TokenServer {
     {
         let mut answer = match (self.route(request.uri().path()), request.method()) {
             (None, _) => answer::text(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
-            (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => self.token(peer, request).await,
+            (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => {
+                self.token(peer, request).await
+            }
             (Some(Route::Token), _) => answer::method_not_allowed("GET, HEAD, POST"),
-            (Some(Route::Index), &Method::GET | &Method::HEAD) => answer::text(StatusCode::OK, "wharfinger: ready\n"),
+            (Some(Route::Index), &Method::GET | &Method::HEAD) => {
+                answer::text(StatusCode::OK, "wharfinger: ready\n")
+            }
             (Some(Route::Jwks), &Method::GET | &Method::HEAD) => answer::jwks(&self.jwks()),
             (Some(Route::Index | Route::Jwks), _) => answer::method_not_allowed("GET, HEAD"),
         };
         if let Some(hsts) = &self.settings.hsts {
-            answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+            answer
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         answer
     }
 
-    /// Where `path` leads. It is decoded but, as in `docker_auth`, not cleaned: `//auth` is another path than `/auth`.
+    /// Where `path` leads. It is decoded but, as in `docker_auth`, not cleaned: `//auth` is another
+    /// path than `/auth`.
     fn route(&self, path: &str) -> Option<Route> {
         let path: std::borrow::Cow<'_, [u8]> = percent_decode_str(path).into();
         let own = path.strip_prefix(self.settings.path_prefix.as_bytes());
@@ -80,13 +87,27 @@ impl TokenServer {
             Ok(token) => (token.answer(), None),
             Err(Failed::Refused(refusal)) => (refusal.answer(&self.settings.issuer), Some(refusal)),
             Err(Failed::Internal(error)) => {
-                tracing::error!(request_id, error = error.as_ref() as &dyn std::error::Error, "a request failed");
+                tracing::error!(
+                    request_id,
+                    error = error.as_ref() as &dyn std::error::Error,
+                    "a request failed"
+                );
                 let refusal = Refusal::Internal(request_id.clone());
                 (refusal.answer(&self.settings.issuer), Some(refusal))
             }
         };
-        let took = self.settings.clock.now().duration_since(began).unwrap_or_default();
-        record.write(&request_id, took, &self.settings.rule_origins, refusal.as_ref());
+        let took = self
+            .settings
+            .clock
+            .now()
+            .duration_since(began)
+            .unwrap_or_default();
+        record.write(
+            &request_id,
+            took,
+            &self.settings.rule_origins,
+            refusal.as_ref(),
+        );
         if let Ok(value) = HeaderValue::try_from(request_id) {
             answer.headers_mut().insert(REQUEST_ID, value);
         }
@@ -104,12 +125,19 @@ impl TokenServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        record.address = peer.map(|ip| ip.to_canonical().to_string()).unwrap_or_default();
-        let address = self.settings.address.resolve(peer, &head.headers).map_err(Refusal::from)?;
+        record.address = peer
+            .map(|ip| ip.to_canonical().to_string())
+            .unwrap_or_default();
+        let address = self
+            .settings
+            .address
+            .resolve(peer, &head.headers)
+            .map_err(Refusal::from)?;
         record.address = address.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let body = self.read_body(body).await?;
         let query = head.uri.query().unwrap_or_default();
-        let request = TokenRequest::parse(&head.method, &head.headers, query, &body).map_err(Refusal::from)?;
+        let request = TokenRequest::parse(&head.method, &head.headers, query, &body)
+            .map_err(Refusal::from)?;
         self.issue(request, address, record).await
     }
 

@@ -1,5 +1,5 @@
-//! The token server as it is configured: everything that one request needs, and nothing that outlives a reload but the
-//! sessions and the counters of failed logins, which come in shared.
+//! The token server as it is configured: everything that one request needs, and nothing that
+//! outlives a reload but the sessions and the counters of failed logins, which come in shared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -82,18 +82,29 @@ impl TokenServer {
     /// When the system has no randomness to give.
     pub fn new(settings: Settings) -> Result<Self, EntropyError> {
         let request_ids = RequestIds::new(settings.entropy.as_ref())?;
-        Ok(Self { settings, request_ids })
+        Ok(Self {
+            settings,
+            request_ids,
+        })
     }
 
     pub(crate) fn service(&self, name: &str) -> &ServiceSettings {
-        self.settings.services.get(name).unwrap_or(&self.settings.default)
+        self.settings
+            .services
+            .get(name)
+            .unwrap_or(&self.settings.default)
     }
 
     /// The keys that are published now.
     pub(crate) fn jwks(&self) -> JwkSet {
         let now = self.settings.clock.now();
         let published = |key: &&PublishedKey| key.not_after.is_none_or(|end| now <= end);
-        self.settings.keys.iter().filter(published).map(|key| key.jwk.clone()).collect()
+        self.settings
+            .keys
+            .iter()
+            .filter(published)
+            .map(|key| key.jwk.clone())
+            .collect()
     }
 
     pub(crate) fn next_request_id(&self) -> String {
@@ -111,10 +122,17 @@ impl RequestIds {
     fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut prefix = [0; 6];
         entropy.fill(&mut prefix)?;
-        Ok(Self { prefix: HEXLOWER.encode(&prefix), next: AtomicU64::new(1) })
+        Ok(Self {
+            prefix: HEXLOWER.encode(&prefix),
+            next: AtomicU64::new(1),
+        })
     }
 
     fn next(&self) -> String {
-        format!("{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{}-{}",
+            self.prefix,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! What an account could get a token to pull: for a registry that lists its repositories to everybody in turn.
+//! What an account could get a token to pull: for a registry that lists its repositories to
+//! everybody in turn.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use crate::server::TokenServer;
 pub type Sight = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl TokenServer {
-    /// What `account` (empty for anonymous) at `ip` may pull from the registry `service`. None where that cannot be told
-    /// without asking a program for every repository, or without the account's password.
+    /// What `account` (empty for anonymous) at `ip` may pull from the registry `service`. None
+    /// where that cannot be told without asking a program for every repository, or without the
+    /// account's password.
     ///
     /// # Errors
     /// When a backend is broken.
@@ -24,10 +26,17 @@ impl TokenServer {
         service: &str,
         ip: Option<IpAddr>,
     ) -> Result<Option<Sight>, BackendError> {
-        if self.settings.authorizers.iter().any(|authorizer| matches!(authorizer, Authorizer::ExtAuthz(_))) {
+        if self
+            .settings
+            .authorizers
+            .iter()
+            .any(|authorizer| matches!(authorizer, Authorizer::ExtAuthz(_)))
+        {
             return Ok(None);
         }
-        let Some(subject) = self.settings.login.look_up(account).await? else { return Ok(None) };
+        let Some(subject) = self.settings.login.look_up(account).await? else {
+            return Ok(None);
+        };
         let (server, service) = (Arc::clone(self), service.to_owned());
         let pull = ["pull".to_owned()];
         Ok(Some(Box::new(move |name| {
@@ -46,10 +55,14 @@ impl TokenServer {
 
     /// Whether the rules grant anything of the query.
     fn decides_to_grant(&self, query: &Query<'_>) -> bool {
-        let decision = self.settings.authorizers.iter().find_map(|authorizer| match authorizer {
-            Authorizer::Acl(acl) => acl.decide(query),
-            Authorizer::ExtAuthz(_) => None,
-        });
+        let decision = self
+            .settings
+            .authorizers
+            .iter()
+            .find_map(|authorizer| match authorizer {
+                Authorizer::Acl(acl) => acl.decide(query),
+                Authorizer::ExtAuthz(_) => None,
+            });
         decision.is_some_and(|decision| !decision.granted.is_empty())
     }
 }

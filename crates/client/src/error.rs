@@ -9,7 +9,8 @@ use crate::credentials::CredentialsError;
 use crate::transport::{Cause, Trouble};
 use crate::{Refusal, Step};
 
-/// Why something could not be done. [`Error::kind`] says who is at fault, [`Error::hint`] what to try.
+/// Why something could not be done. [`Error::kind`] says who is at fault, [`Error::hint`] what to
+/// try.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -61,7 +62,8 @@ pub enum Error {
         /// What the server said.
         source: Box<Refusal>,
     },
-    /// The registry sends its callers to a place that makes no sense, or that nothing secret should be sent to.
+    /// The registry sends its callers to a place that makes no sense, or that nothing secret should
+    /// be sent to.
     #[error("{host} asks for a token, but {why}")]
     Challenge {
         /// The registry.

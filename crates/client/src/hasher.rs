@@ -18,7 +18,11 @@ impl Hasher {
             Algorithm::Sha256 => Context::new(&SHA256),
             Algorithm::Sha512 => Context::new(&SHA512),
         };
-        Self { algorithm, context, length: 0 }
+        Self {
+            algorithm,
+            context,
+            length: 0,
+        }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -26,8 +30,9 @@ impl Hasher {
         self.length += bytes.len() as u64;
     }
 
-    /// Takes bytes that begin at `offset` of the content, and passes over those that were seen before: a transfer that
-    /// was broken off may begin again a little earlier. Bytes after a gap are none of this content's.
+    /// Takes bytes that begin at `offset` of the content, and passes over those that were seen
+    /// before: a transfer that was broken off may begin again a little earlier. Bytes after a gap
+    /// are none of this content's.
     pub(crate) fn update_at(&mut self, offset: u64, bytes: &[u8]) {
         let seen = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         debug_assert!(offset <= self.length, "a gap");
@@ -40,9 +45,13 @@ impl Hasher {
         self.length
     }
 
-    #[expect(clippy::expect_used, reason = "the context is of the algorithm, and so is the length of its hash")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the context is of the algorithm, and so is the length of its hash"
+    )]
     pub(crate) fn finish(self) -> Digest {
-        Digest::new(self.algorithm, self.context.finish().as_ref()).expect("a hash of the algorithm's length")
+        Digest::new(self.algorithm, self.context.finish().as_ref())
+            .expect("a hash of the algorithm's length")
     }
 
     /// The digest of `bytes`.
@@ -64,13 +73,20 @@ mod tests {
         hasher.update_at(4, b"ef");
         hasher.update_at(2, b"cdefgh");
         assert_eq!(hasher.length(), 8);
-        assert_eq!(hasher.finish(), Hasher::digest(Algorithm::Sha256, b"abcdefgh"));
+        assert_eq!(
+            hasher.finish(),
+            Hasher::digest(Algorithm::Sha256, b"abcdefgh")
+        );
     }
 
     #[test]
     fn known_answers() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Hasher::digest(Algorithm::Sha256, b"").to_string(), empty);
-        assert!(Hasher::digest(Algorithm::Sha512, b"abc").to_string().starts_with("sha512:ddaf35a193617aba"));
+        assert!(
+            Hasher::digest(Algorithm::Sha512, b"abc")
+                .to_string()
+                .starts_with("sha512:ddaf35a193617aba")
+        );
     }
 }

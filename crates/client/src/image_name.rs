@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use oci::{Digest, DigestError, Reference, RepositoryName, RepositoryNameError, Tag, TagError};
 
-/// The host of a registry, with its port where one is written: `registry.example`, `127.0.0.1:5000`, `[::1]:5000`.
+/// The host of a registry, with its port where one is written: `registry.example`,
+/// `127.0.0.1:5000`, `[::1]:5000`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(String);
 
@@ -22,13 +23,20 @@ impl Host {
     /// The host that really answers: images of `docker.io` are served by another.
     #[must_use]
     pub fn server(&self) -> &str {
-        if self.is_docker_hub() { "registry-1.docker.io" } else { &self.0 }
+        if self.is_docker_hub() {
+            "registry-1.docker.io"
+        } else {
+            &self.0
+        }
     }
 
     /// Whether it is Docker's own registry.
     #[must_use]
     pub fn is_docker_hub(&self) -> bool {
-        matches!(self.0.as_str(), DOCKER_HUB | "index.docker.io" | "registry-1.docker.io")
+        matches!(
+            self.0.as_str(),
+            DOCKER_HUB | "index.docker.io" | "registry-1.docker.io"
+        )
     }
 
     /// The host without its port and without the brackets of an IPv6 address.
@@ -52,7 +60,9 @@ impl Host {
 pub(crate) fn is_loopback(name: &str) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     let address = name.parse::<std::net::IpAddr>();
-    name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for Host {
@@ -64,13 +74,26 @@ impl FromStr for Host {
             Some(rest) => {
                 let (address, rest) = rest.split_once(']').ok_or_else(wrong)?;
                 address.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
-                ("", if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(wrong)?) })
+                (
+                    "",
+                    if rest.is_empty() {
+                        None
+                    } else {
+                        Some(rest.strip_prefix(':').ok_or_else(wrong)?)
+                    },
+                )
             }
-            None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
+            None => text
+                .split_once(':')
+                .map_or((text, None), |(name, port)| (name, Some(port))),
         };
-        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+');
+        let is_port =
+            |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+');
         let is_label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         let is_name = text.starts_with('[') || name.split('.').all(is_label);
         if !is_name || !port.is_none_or(is_port) {
@@ -88,7 +111,9 @@ impl fmt::Display for Host {
 
 /// A text that is no host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no host: write `registry.example` or `registry.example:5000`, without https:// and without a path")]
+#[error(
+    "{0:?} is no host: write `registry.example` or `registry.example:5000`, without https:// and without a path"
+)]
 pub struct HostError(pub String);
 
 /// An image, or many: a repository of a registry, with a tag, a digest, both or neither.
@@ -130,7 +155,11 @@ impl ImageName {
             Reference::Tag(tag) => (Some(tag), None),
             Reference::Digest(digest) => (None, Some(digest)),
         };
-        Self { tag, digest, ..self.clone() }
+        Self {
+            tag,
+            digest,
+            ..self.clone()
+        }
     }
 }
 
@@ -151,7 +180,8 @@ impl FromStr for ImageName {
             None => (text, None),
         };
         let (host, path) = rest.split_once('/').unwrap_or(("", rest));
-        // As Docker tells a host from a first component: only a host has a dot, a port or is localhost.
+        // As Docker tells a host from a first component: only a host has a dot, a port or is
+        // localhost.
         if !(host.contains(['.', ':']) || host.eq_ignore_ascii_case("localhost")) {
             return Err(ImageNameError::NoHost(text.to_owned()));
         }
@@ -161,8 +191,17 @@ impl FromStr for ImageName {
             None => (path, None),
         };
         let official = host.is_docker_hub() && !name.contains('/');
-        let repository = if official { format!("library/{name}").parse()? } else { name.parse()? };
-        Ok(Self { host, repository, tag, digest })
+        let repository = if official {
+            format!("library/{name}").parse()?
+        } else {
+            name.parse()?
+        };
+        Ok(Self {
+            host,
+            repository,
+            tag,
+            digest,
+        })
     }
 }
 
@@ -170,7 +209,9 @@ impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.host, self.repository)?;
         self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
-        self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+        self.digest
+            .iter()
+            .try_for_each(|digest| write!(f, "@{digest}"))
     }
 }
 
@@ -206,18 +247,28 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Result<ImageName, String> {
-        text.parse().map_err(|error: ImageNameError| error.to_string())
+        text.parse()
+            .map_err(|error: ImageNameError| error.to_string())
     }
 
     #[test]
     fn what_people_write() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        for text in ["localhost/a", "r.example/a/b:1", "127.0.0.1:5000/a", "[::1]:5000/a:t", "R.example/a"] {
+        for text in [
+            "localhost/a",
+            "r.example/a/b:1",
+            "127.0.0.1:5000/a",
+            "[::1]:5000/a:t",
+            "R.example/a",
+        ] {
             assert_eq!(name(text).unwrap().to_string(), text.to_lowercase());
         }
         let both = name(&format!("r.example/a:1@{digest}")).unwrap();
         assert_eq!(both.reference().to_string(), digest);
-        assert_eq!(name("r.example/a").unwrap().reference().to_string(), "latest");
+        assert_eq!(
+            name("r.example/a").unwrap().reference().to_string(),
+            "latest"
+        );
     }
 
     #[test]
@@ -225,26 +276,64 @@ mod tests {
         let image = name("docker.io/ubuntu:24.04").unwrap();
         assert_eq!(image.to_string(), "docker.io/library/ubuntu:24.04");
         assert_eq!(image.host.server(), "registry-1.docker.io");
-        assert_eq!(name("docker.io/odewahn/myalpine").unwrap().repository.as_str(), "odewahn/myalpine");
+        assert_eq!(
+            name("docker.io/odewahn/myalpine")
+                .unwrap()
+                .repository
+                .as_str(),
+            "odewahn/myalpine"
+        );
     }
 
     #[test]
     fn what_names_no_image_says_why() {
-        assert!(name("ubuntu").unwrap_err().starts_with("\"ubuntu\" names no registry"));
-        assert!(name("library/ubuntu").unwrap_err().contains("names no registry"));
-        assert!(name("https://r.example/a").unwrap_err().contains("is a URL"));
+        assert!(
+            name("ubuntu")
+                .unwrap_err()
+                .starts_with("\"ubuntu\" names no registry")
+        );
+        assert!(
+            name("library/ubuntu")
+                .unwrap_err()
+                .contains("names no registry")
+        );
+        assert!(
+            name("https://r.example/a")
+                .unwrap_err()
+                .contains("is a URL")
+        );
         assert!(name("r.example:0/a").unwrap_err().contains("is no host"));
-        assert!(name("r.example:99999/a").unwrap_err().contains("is no host"));
+        assert!(
+            name("r.example:99999/a")
+                .unwrap_err()
+                .contains("is no host")
+        );
         assert!(name("r..example/a").unwrap_err().contains("is no host"));
         assert!(name("[::1/a").unwrap_err().contains("is no host"));
-        assert_eq!(name("r.example/A").unwrap_err(), RepositoryNameError::Character('A').to_string());
-        assert_eq!(name("r.example/a:").unwrap_err(), TagError::Empty.to_string());
-        assert_eq!(name("r.example/a@sha256").unwrap_err(), DigestError::Form.to_string());
+        assert_eq!(
+            name("r.example/A").unwrap_err(),
+            RepositoryNameError::Character('A').to_string()
+        );
+        assert_eq!(
+            name("r.example/a:").unwrap_err(),
+            TagError::Empty.to_string()
+        );
+        assert_eq!(
+            name("r.example/a@sha256").unwrap_err(),
+            DigestError::Form.to_string()
+        );
     }
 
     #[test]
     fn this_machine_by_all_its_names() {
-        for host in ["localhost", "localhost:5000", "a.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:5000"] {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "a.localhost",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:5000",
+        ] {
             assert!(host.parse::<Host>().unwrap().is_loopback(), "{host}");
         }
         for host in ["r.example", "10.0.0.1", "[::2]", "localhost.example"] {

@@ -1,9 +1,10 @@
 //! The other side of the wharf: what a client of a container registry does.
 //!
-//! A [`Session`] walks the six steps of token authentication (Distribution, "Token Authentication Specification"): it
-//! asks, is challenged, asks the token server with whatever [`Credentials`] there are, and asks again. A [`Registry`] and
-//! its [`Repository`]s are what can be asked for then; [`copy`] moves images between repositories, OCI [`Layout`]s and
-//! archives. An [`Observer`] sees each exchange, without its secrets.
+//! A [`Session`] walks the six steps of token authentication (Distribution, "Token Authentication
+//! Specification"): it asks, is challenged, asks the token server with whatever [`Credentials`]
+//! there are, and asks again. A [`Registry`] and its [`Repository`]s are what can be asked for
+//! then; [`copy`] moves images between repositories, OCI [`Layout`]s and archives. An [`Observer`]
+//! sees each exchange, without its secrets.
 //!
 //! ```
 //! # // A registry that wants a token, its token server and an image of one line, all at one address.
@@ -38,8 +39,8 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example).unwrap();
 //! ```
 //!
-//! Every read is bounded, every wait has an end, and content whose digest is not its name is never handed on as if it
-//! were.
+//! Every read is bounded, every wait has an end, and content whose digest is not its name is never
+//! handed on as if it were.
 
 mod archive;
 mod credentials;
@@ -68,7 +69,10 @@ pub use place::Place;
 pub use platform::{Platform, PlatformError};
 pub use refusal::{Refusal, ServerError};
 pub(crate) use registry::media_type_of;
-pub use registry::{Artifact, Attachment, Download, FetchedManifest, Pages, Referrer, Registry, Repository, Uploaded};
+pub use registry::{
+    Artifact, Attachment, Download, FetchedManifest, Pages, Referrer, Registry, Repository,
+    Uploaded,
+};
 pub use session::{Granted, Session};
 pub use transfer::{Copy, Meter, Progress, Report, Silent, Source, Target, copy};
 pub use transport::{Cause, Options, Transport, Trouble, certificate_directories};

@@ -1,7 +1,8 @@
 //! Looking on while a client and a registry speak: the seam behind `--trace`.
 //!
-//! The exchange has six steps (Distribution, "Token Authentication Specification"). Every request and answer of a session
-//! passes an [`Observer`], with the step that it belongs to and without anything secret in it.
+//! The exchange has six steps (Distribution, "Token Authentication Specification"). Every request
+//! and answer of a session passes an [`Observer`], with the step that it belongs to and without
+//! anything secret in it.
 
 use std::fmt;
 use std::time::Duration;
@@ -154,11 +155,17 @@ pub(crate) fn seen(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter(|(name, _)| tells(name))
-        .map(|(name, value)| (name.to_string(), shown(name, &String::from_utf8_lossy(value.as_bytes()))))
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                shown(name, &String::from_utf8_lossy(value.as_bytes())),
+            )
+        })
         .collect()
 }
 
-/// A URL, fit to be seen: elsewhere than at registry and token server, the query may be what opens the content.
+/// A URL, fit to be seen: elsewhere than at registry and token server, the query may be what opens
+/// the content.
 pub(crate) fn seen_url(step: Step, url: &Url) -> Url {
     let mut seen = url.clone();
     if let (Step::Elsewhere, Some(query)) = (step, url.query()) {
@@ -176,12 +183,19 @@ fn authorization(value: &str) -> String {
 }
 
 fn location(value: &str) -> String {
-    value.split_once('?').map_or_else(|| value.to_owned(), |(path, query)| format!("{path}?{}", shortened(query)))
+    value.split_once('?').map_or_else(
+        || value.to_owned(),
+        |(path, query)| format!("{path}?{}", shortened(query)),
+    )
 }
 
 /// Enough of a secret to tell it from another, and too little to use it: nothing of a short one.
 pub(crate) fn shortened(secret: &str) -> String {
-    let visible = if secret.len() < 40 || !secret.is_ascii() { "" } else { &secret[..8] };
+    let visible = if secret.len() < 40 || !secret.is_ascii() {
+        ""
+    } else {
+        &secret[..8]
+    };
     format!("{visible}… ({} characters)", secret.chars().count())
 }
 
@@ -195,21 +209,36 @@ mod tests {
     fn secrets_are_not_seen_whole() {
         let mut headers = HeaderMap::new();
         let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJBY21lIn0.c2lnbmF0dXJl";
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-        headers.insert("location", HeaderValue::from_static("https://s3.example/a?X-Amz-Signature=0123456789"));
+        headers.insert(
+            "authorization",
+            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+        );
+        headers.insert(
+            "location",
+            HeaderValue::from_static("https://s3.example/a?X-Amz-Signature=0123456789"),
+        );
         headers.insert("x-private", HeaderValue::from_static("never shown"));
         let seen = seen(&headers);
         assert_eq!(
             seen,
             [
-                ("authorization".to_owned(), "Bearer eyJhbGci… (53 characters)".to_owned()),
-                ("location".to_owned(), "https://s3.example/a?… (26 characters)".to_owned())
+                (
+                    "authorization".to_owned(),
+                    "Bearer eyJhbGci… (53 characters)".to_owned()
+                ),
+                (
+                    "location".to_owned(),
+                    "https://s3.example/a?… (26 characters)".to_owned()
+                )
             ]
         );
     }
 
     #[test]
     fn of_a_password_nothing_is_seen() {
-        assert_eq!(authorization("Basic dXNlcjpwYXNzd29yZA=="), "Basic … (20 characters)");
+        assert_eq!(
+            authorization("Basic dXNlcjpwYXNzd29yZA=="),
+            "Basic … (20 characters)"
+        );
     }
 }

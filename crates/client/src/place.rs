@@ -46,7 +46,8 @@ impl Place {
         }
     }
 
-    /// The tag that an image gets there, where one is named. A registry calls what is not named `latest`.
+    /// The tag that an image gets there, where one is named. A registry calls what is not named
+    /// `latest`.
     #[must_use]
     pub fn tag(&self) -> Option<Tag> {
         match self.reference() {
@@ -62,7 +63,10 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, ImageNameError> {
         if let Some(rest) = text.strip_prefix("oci:") {
             let (directory, reference) = split(rest);
-            return Ok(Self::Layout { directory, reference });
+            return Ok(Self::Layout {
+                directory,
+                reference,
+            });
         }
         if let Some(rest) = text.strip_prefix("archive:") {
             let (path, reference) = split(rest);
@@ -80,7 +84,10 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, path, reference) = match self {
             Self::Registry(name) => return name.fmt(f),
-            Self::Layout { directory, reference } => ("oci:", directory, reference),
+            Self::Layout {
+                directory,
+                reference,
+            } => ("oci:", directory, reference),
             Self::Archive { path, reference } => ("", path, reference),
         };
         write!(f, "{kind}{}", path.display())?;
@@ -115,11 +122,22 @@ mod tests {
     fn shown(text: &str) -> String {
         match text.parse::<Place>() {
             Ok(Place::Registry(name)) => format!("registry {name}"),
-            Ok(Place::Layout { directory, reference }) => {
-                format!("layout {} {}", directory.display(), reference.map_or_else(String::new, |r| r.to_string()))
+            Ok(Place::Layout {
+                directory,
+                reference,
+            }) => {
+                format!(
+                    "layout {} {}",
+                    directory.display(),
+                    reference.map_or_else(String::new, |r| r.to_string())
+                )
             }
             Ok(Place::Archive { path, reference }) => {
-                format!("archive {} {}", path.display(), reference.map_or_else(String::new, |r| r.to_string()))
+                format!(
+                    "archive {} {}",
+                    path.display(),
+                    reference.map_or_else(String::new, |r| r.to_string())
+                )
             }
             Err(error) => error.to_string(),
         }
@@ -128,11 +146,17 @@ mod tests {
     #[test]
     fn three_kinds_of_places() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        assert_eq!(shown("r.example:5000/a.tar/b:1"), "registry r.example:5000/a.tar/b:1");
+        assert_eq!(
+            shown("r.example:5000/a.tar/b:1"),
+            "registry r.example:5000/a.tar/b:1"
+        );
         assert_eq!(shown("oci:dir"), "layout dir ");
         assert_eq!(shown("oci:/a/b:1.2"), "layout /a/b 1.2");
         assert_eq!(shown("oci:/a:b/c"), "layout /a:b/c ");
-        assert_eq!(shown(&format!("oci:dir@{digest}")), format!("layout dir {digest}"));
+        assert_eq!(
+            shown(&format!("oci:dir@{digest}")),
+            format!("layout dir {digest}")
+        );
         assert_eq!(shown("a/b.tar"), "archive a/b.tar ");
         assert_eq!(shown("b.tar:1"), "archive b.tar 1");
         assert_eq!(shown("archive:/tmp/x:1"), "archive /tmp/x 1");

@@ -22,7 +22,11 @@ impl Platform {
     /// The platform that this program runs on.
     #[must_use]
     pub fn here() -> Self {
-        let os = if std::env::consts::OS == "macos" { "darwin" } else { std::env::consts::OS };
+        let os = if std::env::consts::OS == "macos" {
+            "darwin"
+        } else {
+            std::env::consts::OS
+        };
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -30,17 +34,24 @@ impl Platform {
             "powerpc64" => "ppc64le",
             other => other,
         };
-        Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
+        Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: None,
+        }
     }
 
-    /// Whether an image for `offered` is what is meant: a variant counts only where one is asked for, and `arm64` is
-    /// always `v8`.
+    /// Whether an image for `offered` is what is meant: a variant counts only where one is asked
+    /// for, and `arm64` is always `v8`.
     #[must_use]
     pub fn accepts(&self, offered: &Self) -> bool {
-        let variant = |platform: &Self| match (platform.architecture.as_str(), platform.variant.as_deref()) {
-            ("arm64", None | Some("")) => Some("v8".to_owned()),
-            (_, variant) => variant.filter(|variant| !variant.is_empty()).map(str::to_owned),
-        };
+        let variant =
+            |platform: &Self| match (platform.architecture.as_str(), platform.variant.as_deref()) {
+                ("arm64", None | Some("")) => Some("v8".to_owned()),
+                (_, variant) => variant
+                    .filter(|variant| !variant.is_empty())
+                    .map(str::to_owned),
+            };
         self.os == offered.os
             && self.architecture == offered.architecture
             && (variant(self).is_none() || variant(self) == variant(offered))
@@ -60,20 +71,29 @@ impl FromStr for Platform {
         if parts.iter().any(|part| part.is_empty()) {
             return Err(PlatformError(text.to_owned()));
         }
-        Ok(Self { os: os.to_owned(), architecture: architecture.to_owned(), variant })
+        Ok(Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant,
+        })
     }
 }
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().filter(|variant| !variant.is_empty()).try_for_each(|variant| write!(f, "/{variant}"))
+        self.variant
+            .iter()
+            .filter(|variant| !variant.is_empty())
+            .try_for_each(|variant| write!(f, "/{variant}"))
     }
 }
 
 /// A text that is no platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no platform: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7")]
+#[error(
+    "{0:?} is no platform: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7"
+)]
 pub struct PlatformError(pub String);
 
 /// The members of an index with the platform that each is for, where it says one.
@@ -89,8 +109,12 @@ pub(crate) fn members(index: &[u8]) -> Vec<(Descriptor, Option<Platform>)> {
         descriptor: Descriptor,
         platform: Option<Platform>,
     }
-    let index = serde_json::from_slice::<Index>(index).map_or_else(|_| Vec::new(), |index| index.manifests);
-    index.into_iter().map(|member| (member.descriptor, member.platform)).collect()
+    let index =
+        serde_json::from_slice::<Index>(index).map_or_else(|_| Vec::new(), |index| index.manifests);
+    index
+        .into_iter()
+        .map(|member| (member.descriptor, member.platform))
+        .collect()
 }
 
 #[cfg(test)]
@@ -114,7 +138,13 @@ mod tests {
     #[test]
     fn what_is_no_platform_says_how_one_is_written() {
         for text in ["", "linux", "linux/", "a/b/c/d"] {
-            assert!(text.parse::<Platform>().unwrap_err().to_string().contains("write OS/ARCHITECTURE"), "{text}");
+            assert!(
+                text.parse::<Platform>()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("write OS/ARCHITECTURE"),
+                "{text}"
+            );
         }
         assert_eq!(platform("linux/arm/v7").to_string(), "linux/arm/v7");
     }

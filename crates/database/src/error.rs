@@ -1,4 +1,5 @@
-//! Why a read or a write did not happen, told apart by what a caller or an operator can do about it.
+//! Why a read or a write did not happen, told apart by what a caller or an operator can do about
+//! it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub enum Error {
     /// The file or its file system may only be read.
     #[error("the database cannot be written to")]
     ReadOnly(#[source] Cause),
-    /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT). Trying again may help.
+    /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT).
+    /// Trying again may help.
     #[error("another process keeps the database locked")]
     Busy(#[source] Cause),
     /// The file is damaged or no database at all. Only a backup helps.
@@ -26,8 +28,11 @@ pub enum Error {
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
     Io(#[source] Cause),
-    /// The file was removed, or another was put in its place, while this one was open: what is written is lost.
-    #[error("the database's file was removed or replaced while it was open: start the server again")]
+    /// The file was removed, or another was put in its place, while this one was open: what is
+    /// written is lost.
+    #[error(
+        "the database's file was removed or replaced while it was open: start the server again"
+    )]
     Moved,
     /// The statement itself is at fault: a broken constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
@@ -83,7 +88,8 @@ mod tests {
     use super::*;
 
     fn error(code: i32) -> Error {
-        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".to_owned())).into()
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".to_owned()))
+            .into()
     }
 
     #[test]
@@ -104,7 +110,10 @@ mod tests {
         ] {
             assert!(format!("{:?}", error(code)).starts_with(expected), "{code}");
         }
-        assert!(matches!(Error::from(rusqlite::Error::QueryReturnedNoRows), Error::Statement(_)));
+        assert!(matches!(
+            Error::from(rusqlite::Error::QueryReturnedNoRows),
+            Error::Statement(_)
+        ));
     }
 
     #[test]

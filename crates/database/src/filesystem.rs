@@ -1,7 +1,8 @@
 //! File systems that cannot hold a database.
 //!
-//! SQLite's write-ahead log needs memory that all its processes share, which no file system across a network gives
-//! (sqlite.org/wal.html: "WAL does not work over a network filesystem"). Some of them pretend, until data is lost.
+//! SQLite's write-ahead log needs memory that all its processes share, which no file system across
+//! a network gives (sqlite.org/wal.html: "WAL does not work over a network filesystem"). Some of
+//! them pretend, until data is lost.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +27,10 @@ pub(crate) fn magic(path: &Path) -> io::Result<u32> {
 
 /// The name of a file system that cannot hold a database; none of one that can.
 pub(crate) fn unsuitable(magic: u32) -> Option<&'static str> {
-    UNSUITABLE.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
+    UNSUITABLE
+        .iter()
+        .find(|(known, _)| *known == magic)
+        .map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -38,7 +42,14 @@ mod tests {
         assert_eq!(unsuitable(0x6969), Some("NFS"));
         assert_eq!(unsuitable(0xff53_4d42), Some("CIFS"));
         // ext4, XFS, Btrfs, tmpfs, overlayfs, ZFS.
-        for disk in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
+        for disk in [
+            0xef53,
+            0x5846_5342,
+            0x9123_683e,
+            0x0102_1994,
+            0x794c_7630,
+            0x2fc1_2fc1,
+        ] {
             assert_eq!(unsuitable(disk), None, "{disk:x}");
         }
     }

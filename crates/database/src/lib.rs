@@ -1,12 +1,12 @@
 //! The database: everything that must survive a power cut and is not a blob.
 //!
-//! One SQLite file ([`Location`]), opened by one server ([`Database::open_exclusive`]) and, beside it, by the commands
-//! that an operator runs ([`Database::open`]). *Reads* run side by side, each on a snapshot of its own; *writes* go to
-//! one thread that gathers whatever has arrived into one commit. A write is answered after the commit, so what was
-//! acknowledged is on the disk.
+//! One SQLite file ([`Location`]), opened by one server ([`Database::open_exclusive`]) and, beside
+//! it, by the commands that an operator runs ([`Database::open`]). *Reads* run side by side, each
+//! on a snapshot of its own; *writes* go to one thread that gathers whatever has arrived into one
+//! commit. A write is answered after the commit, so what was acknowledged is on the disk.
 //!
-//! The tables and their history are here too (`migrations/`); the statements are with those who need them. Names compare
-//! as bytes, SQLite's default.
+//! The tables and their history are here too (`migrations/`); the statements are with those who
+//! need them. Names compare as bytes, SQLite's default.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -54,8 +54,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database for a server, the only one that may have it. It is made where there is none, readable by its
-    /// owner alone, and brought up to this program's version.
+    /// Opens the database for a server, the only one that may have it. It is made where there is
+    /// none, readable by its owner alone, and brought up to this program's version.
     ///
     /// # Errors
     /// A sentence for the operator: see [`OpenError`].
@@ -63,9 +63,9 @@ impl Database {
         Self::start(open::exclusively(location)?)
     }
 
-    /// Opens a database that a server has made, beside a running server or without one. Nothing is made or migrated: the
-    /// server's program decides about its file, and a command that ran as root would leave a file that no server can
-    /// open.
+    /// Opens a database that a server has made, beside a running server or without one. Nothing is
+    /// made or migrated: the server's program decides about its file, and a command that ran as
+    /// root would leave a file that no server can open.
     ///
     /// # Errors
     /// A sentence for the operator: see [`OpenError`].
@@ -73,11 +73,12 @@ impl Database {
         Self::start(open::beside(location)?)
     }
 
-    /// Runs `work` in a transaction. The answer comes when its changes are on the disk; after an error it has made none.
+    /// Runs `work` in a transaction. The answer comes when its changes are on the disk; after an
+    /// error it has made none.
     ///
-    /// `work` shares its commit with whatever else is being written, and **may run more than once** when that commit
-    /// fails, so it should change nothing but the database. It must not begin or end a transaction itself. If the future
-    /// is dropped, the write may still happen.
+    /// `work` shares its commit with whatever else is being written, and **may run more than once**
+    /// when that commit fails, so it should change nothing but the database. It must not begin or
+    /// end a transaction itself. If the future is dropped, the write may still happen.
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
@@ -93,7 +94,8 @@ impl Database {
         self.shared.writer.write(work).await
     }
 
-    /// Runs `work` on a snapshot: whatever it reads was true at one moment, and every write acknowledged before is in it.
+    /// Runs `work` on a snapshot: whatever it reads was true at one moment, and every write
+    /// acknowledged before is in it.
     ///
     /// Must be called inside a tokio runtime, whose threads are not held up.
     ///
@@ -124,10 +126,22 @@ impl Database {
     }
 
     fn start(opened: Opened) -> Result<Self, OpenError> {
-        let Opened { path, connection, lock } = opened;
-        let started = Place::of(&path).and_then(|place| Ok((Writer::start(connection, place.clone())?, place)));
+        let Opened {
+            path,
+            connection,
+            lock,
+        } = opened;
+        let started = Place::of(&path)
+            .and_then(|place| Ok((Writer::start(connection, place.clone())?, place)));
         let (writer, place) = started.map_err(|source| OpenError::Place { path, source })?;
-        Ok(Self { shared: Arc::new(Shared { readers: Readers::new(place.clone()), writer, place, _lock: lock }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                readers: Readers::new(place.clone()),
+                writer,
+                place,
+                _lock: lock,
+            }),
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where a database lies, as the configuration says it: `sqlite:///var/lib/wharfinger/wharfinger.db`.
+//! Where a database lies, as the configuration says it:
+//! `sqlite:///var/lib/wharfinger/wharfinger.db`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -21,12 +22,16 @@ impl Location {
         Self(path.into())
     }
 
-    /// The database of an installation that names none: in the state directory, which is the first of what systemd
-    /// passes in `$STATE_DIRECTORY` (systemd.exec(5), separated by colons), or `/var/lib/wharfinger`.
+    /// The database of an installation that names none: in the state directory, which is the first
+    /// of what systemd passes in `$STATE_DIRECTORY` (systemd.exec(5), separated by colons), or
+    /// `/var/lib/wharfinger`.
     #[must_use]
     pub fn in_state_directory(state_directory: Option<&OsStr>) -> Self {
-        let first = state_directory.and_then(|list| list.as_bytes().split(|byte| *byte == b':').next());
-        let directory = first.filter(|first| !first.is_empty()).map_or(OsStr::new(STATE_DIRECTORY), OsStr::from_bytes);
+        let first =
+            state_directory.and_then(|list| list.as_bytes().split(|byte| *byte == b':').next());
+        let directory = first
+            .filter(|first| !first.is_empty())
+            .map_or(OsStr::new(STATE_DIRECTORY), OsStr::from_bytes);
         Self(Path::new(directory).join(FILE_NAME))
     }
 
@@ -41,7 +46,9 @@ impl FromStr for Location {
     type Err = LocationError;
 
     fn from_str(url: &str) -> Result<Self, LocationError> {
-        let Some((scheme, rest)) = url.split_once("://") else { return Err(LocationError::NoUrl) };
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(LocationError::NoUrl);
+        };
         match scheme {
             "sqlite" if !rest.starts_with('/') => Err(LocationError::Relative),
             "sqlite" if rest.ends_with('/') => Err(LocationError::Directory),
@@ -59,26 +66,34 @@ impl fmt::Display for Location {
     }
 }
 
-/// Why a text is not the place of a database. The text itself is not repeated: it may hold a password.
+/// Why a text is not the place of a database. The text itself is not repeated: it may hold a
+/// password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// There is no `://` in it.
     #[error("a database is named by a URL, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
     NoUrl,
     /// What follows `sqlite://` is no absolute path.
-    #[error("a database's path is absolute, behind three slashes: sqlite:///var/lib/wharfinger/wharfinger.db")]
+    #[error(
+        "a database's path is absolute, behind three slashes: sqlite:///var/lib/wharfinger/wharfinger.db"
+    )]
     Relative,
     /// The path ends in a slash.
-    #[error("a database is a file, not a directory, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
+    #[error(
+        "a database is a file, not a directory, as in sqlite:///var/lib/wharfinger/wharfinger.db"
+    )]
     Directory,
-    /// The path holds what other programs would read as options or escapes, which have no meaning here.
+    /// The path holds what other programs would read as options or escapes, which have no meaning
+    /// here.
     #[error("a database's path is taken as it stands and may not contain ?, #, % or a nul byte")]
     Characters,
     /// It is PostgreSQL's.
     #[error("PostgreSQL is not supported yet; use sqlite:///var/lib/wharfinger/wharfinger.db")]
     Postgres,
     /// It is something else's.
-    #[error("`{0}` is no kind of database known here; use sqlite:///var/lib/wharfinger/wharfinger.db")]
+    #[error(
+        "`{0}` is no kind of database known here; use sqlite:///var/lib/wharfinger/wharfinger.db"
+    )]
     Scheme(String),
 }
 
@@ -106,7 +121,10 @@ mod tests {
             ("sqlite:///a%20b.db", LocationError::Characters),
             ("postgres://u:p@db/wharfinger", LocationError::Postgres),
             ("postgresql://db/wharfinger", LocationError::Postgres),
-            ("mysql://db/wharfinger", LocationError::Scheme("mysql".into())),
+            (
+                "mysql://db/wharfinger",
+                LocationError::Scheme("mysql".into()),
+            ),
         ] {
             assert_eq!(url.parse::<Location>(), Err(expected), "{url}");
         }
@@ -114,8 +132,18 @@ mod tests {
 
     #[test]
     fn no_message_repeats_a_password() {
-        for url in ["postgres://u:hunter2@db/x", "mysql://u:hunter2@db/x", "u:hunter2@db"] {
-            assert!(!url.parse::<Location>().unwrap_err().to_string().contains("hunter2"), "{url}");
+        for url in [
+            "postgres://u:hunter2@db/x",
+            "mysql://u:hunter2@db/x",
+            "u:hunter2@db",
+        ] {
+            assert!(
+                !url.parse::<Location>()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("hunter2"),
+                "{url}"
+            );
         }
     }
 
@@ -127,7 +155,10 @@ mod tests {
             (Some("/srv/w"), "/srv/w/wharfinger.db"),
             (Some("/srv/w:/srv/x"), "/srv/w/wharfinger.db"),
         ] {
-            assert_eq!(Location::in_state_directory(state.map(OsStr::new)).path(), Path::new(expected));
+            assert_eq!(
+                Location::in_state_directory(state.map(OsStr::new)).path(),
+                Path::new(expected)
+            );
         }
     }
 }

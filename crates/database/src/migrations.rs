@@ -1,13 +1,15 @@
 //! The shape of the database, as a list of steps that only ever grows at its end.
 //!
-//! A database says how many steps it has taken (`PRAGMA user_version`) and whose it is (`PRAGMA application_id`). Both
-//! change in the same transaction as the tables, so a half-applied step does not exist.
+//! A database says how many steps it has taken (`PRAGMA user_version`) and whose it is (`PRAGMA
+//! application_id`). Both change in the same transaction as the tables, so a half-applied step does
+//! not exist.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::Error;
 
-/// The steps, in order. One that was released is never changed: what it should have been is a new one.
+/// The steps, in order. One that was released is never changed: what it should have been is a new
+/// one.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_refresh_tokens.sql"),
     include_str!("../migrations/0002_registry.sql"),
@@ -39,7 +41,8 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 pub(crate) fn state(connection: &Connection) -> Result<State, Error> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (id, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(match (id, version) {
         (0, 0) if tables == 0 => State::Empty,
         (APPLICATION_ID, VERSION) => State::Current,
@@ -49,7 +52,8 @@ pub(crate) fn state(connection: &Connection) -> Result<State, Error> {
     })
 }
 
-/// Takes the steps that are missing, all or none. The database must be empty or ours, and nobody else may migrate it.
+/// Takes the steps that are missing, all or none. The database must be empty or ours, and nobody
+/// else may migrate it.
 pub(crate) fn apply(connection: &Connection) -> Result<(), Error> {
     take(connection, MIGRATIONS)
 }
@@ -57,7 +61,11 @@ pub(crate) fn apply(connection: &Connection) -> Result<(), Error> {
 fn take(connection: &Connection, steps: &[&str]) -> Result<(), Error> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let done: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (step, version) in steps.iter().zip(1_i64..).filter(|(_, version)| *version > done) {
+    for (step, version) in steps
+        .iter()
+        .zip(1_i64..)
+        .filter(|(_, version)| *version > done)
+    {
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", version)?;
     }
@@ -69,7 +77,10 @@ fn take(connection: &Connection, steps: &[&str]) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    const STEPS: [&str; 2] = ["CREATE TABLE one (n INTEGER)", "ALTER TABLE one ADD COLUMN m INTEGER"];
+    const STEPS: [&str; 2] = [
+        "CREATE TABLE one (n INTEGER)",
+        "ALTER TABLE one ADD COLUMN m INTEGER",
+    ];
 
     fn memory() -> Connection {
         Connection::open_in_memory().unwrap()
@@ -89,10 +100,15 @@ mod tests {
     fn only_missing_steps_are_taken() {
         let connection = memory();
         take(&connection, &STEPS[..1]).unwrap();
-        connection.execute("INSERT INTO one VALUES (7)", ()).unwrap();
+        connection
+            .execute("INSERT INTO one VALUES (7)", ())
+            .unwrap();
         take(&connection, &STEPS).unwrap();
-        let row: (i64, Option<i64>) =
-            connection.query_row("SELECT n, m FROM one", (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let row: (i64, Option<i64>) = connection
+            .query_row("SELECT n, m FROM one", (), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
         assert_eq!(row, (7, None));
     }
 
@@ -103,19 +119,45 @@ mod tests {
         let sql = "INSERT INTO stores (path, progress, final) VALUES ('/a', NULL, 0), ('/b', 'x', 0), ('/c', NULL, 1)";
         connection.execute(sql, ()).unwrap();
         apply(&connection).unwrap();
-        let mut list = connection.prepare("SELECT path FROM stores WHERE complete = 1").unwrap();
-        let complete: Vec<String> = list.query_map((), |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        let mut list = connection
+            .prepare("SELECT path FROM stores WHERE complete = 1")
+            .unwrap();
+        let complete: Vec<String> = list
+            .query_map((), |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(complete, ["/c"]);
     }
 
     #[test]
     fn a_step_that_fails_leaves_nothing_behind() {
         let connection = memory();
-        assert!(take(&connection, &[STEPS[0], "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"]).is_err());
+        assert!(
+            take(
+                &connection,
+                &[
+                    STEPS[0],
+                    "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"
+                ]
+            )
+            .is_err()
+        );
         assert_eq!(state(&connection).unwrap(), State::Empty);
         take(&connection, &STEPS[..1]).unwrap();
-        assert!(take(&connection, &[STEPS[0], "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"]).is_err());
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
+        assert!(
+            take(
+                &connection,
+                &[
+                    STEPS[0],
+                    "CREATE TABLE two (n); INSERT INTO nowhere VALUES (1)"
+                ]
+            )
+            .is_err()
+        );
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
+            .unwrap();
         assert_eq!(tables, 1);
     }
 
@@ -132,8 +174,12 @@ mod tests {
         ] {
             let connection = memory();
             connection.execute_batch(STEPS[0]).unwrap();
-            connection.pragma_update(None, "application_id", id).unwrap();
-            connection.pragma_update(None, "user_version", version).unwrap();
+            connection
+                .pragma_update(None, "application_id", id)
+                .unwrap();
+            connection
+                .pragma_update(None, "user_version", version)
+                .unwrap();
             assert_eq!(state(&connection).unwrap(), expected, "{id} {version}");
         }
     }

@@ -1,4 +1,5 @@
-//! Opening: everything that can be wrong with a place for a database is found here, before anything depends on it.
+//! Opening: everything that can be wrong with a place for a database is found here, before anything
+//! depends on it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -84,7 +85,8 @@ pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
     beside_on(location, filesystem::magic)
 }
 
-/// Opens it for the one server that may have it: makes it where there is none, and brings it up to date.
+/// Opens it for the one server that may have it: makes it where there is none, and brings it up to
+/// date.
 pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
     exclusively_on(location, filesystem::magic)
 }
@@ -93,71 +95,126 @@ fn beside_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
     let path = location.path().to_owned();
     let path = match fs::canonicalize(&path) {
         Ok(path) => path,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing(path));
+        }
         Err(source) => return Err(OpenError::Place { path, source }),
     };
     check_filesystem(&path, on)?;
-    let at = |source| OpenError::Database { path: path.clone(), source };
+    let at = |source| OpenError::Database {
+        path: path.clone(),
+        source,
+    };
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
-        State::Current => Ok(Opened { path, connection, lock: None }),
+        State::Current => Ok(Opened {
+            path,
+            connection,
+            lock: None,
+        }),
         State::Empty | State::Behind => Err(OpenError::Older(path)),
-        State::Newer(found) => Err(OpenError::Newer { path, found, known: migrations::VERSION }),
+        State::Newer(found) => Err(OpenError::Newer {
+            path,
+            found,
+            known: migrations::VERSION,
+        }),
         State::Foreign => Err(OpenError::Foreign(path)),
     }
 }
 
 fn exclusively_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
-    let place = |source| OpenError::Place { path: location.path().to_owned(), source };
+    let place = |source| OpenError::Place {
+        path: location.path().to_owned(),
+        source,
+    };
     // Before there is a file that nobody would miss, and again where a symbolic link leads.
     check_filesystem(&create_directory(location.path()).map_err(place)?, on)?;
     let path = create_file(location.path()).map_err(place)?;
     check_filesystem(&path, on)?;
-    let Some(lock) = DataLock::take(&path).map_err(place)? else { return Err(OpenError::InUse(path)) };
-    let at = |source| OpenError::Database { path: path.clone(), source };
+    let Some(lock) = DataLock::take(&path).map_err(place)? else {
+        return Err(OpenError::InUse(path));
+    };
+    let at = |source| OpenError::Database {
+        path: path.clone(),
+        source,
+    };
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
         State::Empty | State::Current | State::Behind => {}
-        State::Newer(found) => return Err(OpenError::Newer { path, found, known: migrations::VERSION }),
+        State::Newer(found) => {
+            return Err(OpenError::Newer {
+                path,
+                found,
+                known: migrations::VERSION,
+            });
+        }
         State::Foreign => return Err(OpenError::Foreign(path)),
     }
     if !use_log(&connection).map_err(at)? {
-        return Err(OpenError::FileSystem { path, filesystem: "a file system without shared memory" });
+        return Err(OpenError::FileSystem {
+            path,
+            filesystem: "a file system without shared memory",
+        });
     }
     migrations::apply(&connection).map_err(at)?;
-    Ok(Opened { path, connection, lock: Some(lock) })
+    Ok(Opened {
+        path,
+        connection,
+        lock: Some(lock),
+    })
 }
 
 /// Makes the directories above the file, where they are missing, for nobody else to look into.
 fn create_directory(path: &Path) -> io::Result<PathBuf> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let directory = path
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
     let directory = fs::canonicalize(directory)?;
-    // SQLite makes its files' entries in the directory durable, but not the directory's own in the one above.
+    // SQLite makes its files' entries in the directory durable, but not the directory's own in the
+    // one above.
     if let Some(above) = directory.parent() {
         File::open(above)?.sync_all()?;
     }
     Ok(directory)
 }
 
-/// Makes the file, where it is missing, for nobody else to read; SQLite gives its log the same permissions. The answer
-/// is free of symbolic links, so that every way to a file leads to the same lock.
+/// Makes the file, where it is missing, for nobody else to read; SQLite gives its log the same
+/// permissions. The answer is free of symbolic links, so that every way to a file leads to the same
+/// lock.
 fn create_file(path: &Path) -> io::Result<PathBuf> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     fs::canonicalize(path)
 }
 
 fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), OpenError> {
-    let magic = on(path).map_err(|source| OpenError::Place { path: path.to_owned(), source })?;
+    let magic = on(path).map_err(|source| OpenError::Place {
+        path: path.to_owned(),
+        source,
+    })?;
     match filesystem::unsuitable(magic) {
         None => Ok(()),
-        Some(filesystem) => Err(OpenError::FileSystem { path: path.to_owned(), filesystem }),
+        Some(filesystem) => Err(OpenError::FileSystem {
+            path: path.to_owned(),
+            filesystem,
+        }),
     }
 }
 
-/// Switches to the write-ahead log, which stays switched on in the file; false where SQLite cannot have one here.
+/// Switches to the write-ahead log, which stays switched on in the file; false where SQLite cannot
+/// have one here.
 fn use_log(connection: &Connection) -> Result<bool, Error> {
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     Ok(mode == "wal")
 }
 
@@ -169,10 +226,24 @@ mod tests {
 
     #[track_caller]
     fn is_refused(opened: Result<Opened, OpenError>) {
-        let Err(refused) = opened else { panic!("it was opened") };
-        assert!(matches!(refused, OpenError::FileSystem { filesystem: "NFS", .. }), "{refused:?}");
+        let Err(refused) = opened else {
+            panic!("it was opened")
+        };
+        assert!(
+            matches!(
+                refused,
+                OpenError::FileSystem {
+                    filesystem: "NFS",
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
         let told = refused.to_string();
-        assert!(told.contains("lies on NFS") && told.contains("`database: {url: sqlite:///…}`"), "{told}");
+        assert!(
+            told.contains("lies on NFS") && told.contains("`database: {url: sqlite:///…}`"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -184,7 +255,9 @@ mod tests {
         drop(exclusively(&location).unwrap());
         // It was moved there since, or a link leads there.
         is_refused(beside_on(&location, NFS));
-        is_refused(exclusively_on(&location, |path| Ok(if path.is_dir() { 0xef53 } else { 0x6969 })));
+        is_refused(exclusively_on(&location, |path| {
+            Ok(if path.is_dir() { 0xef53 } else { 0x6969 })
+        }));
         drop(beside(&location).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a database's file is still where it was opened.
 //!
-//! SQLite goes on with a file that was removed or replaced: what it writes then is on the disk and under no name, and
-//! gone with the process. So whoever acknowledges a write looks first.
+//! SQLite goes on with a file that was removed or replaced: what it writes then is on the disk and
+//! under no name, and gone with the process. So whoever acknowledges a write looks first.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,10 @@ pub(crate) struct Place {
 impl Place {
     /// The file at `path`, as it is now.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

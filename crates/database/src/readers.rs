@@ -22,7 +22,11 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(place: Place) -> Arc<Self> {
-        Arc::new(Self { place, permits: Arc::new(Semaphore::new(PARALLEL)), idle: Mutex::default() })
+        Arc::new(Self {
+            place,
+            permits: Arc::new(Semaphore::new(PARALLEL)),
+            idle: Mutex::default(),
+        })
     }
 
     /// Runs `work` on a connection of its own, everything it reads being of one moment.
@@ -33,7 +37,9 @@ impl Readers {
         E: From<Error> + Send + 'static,
     {
         // Moved into the task: who stops waiting does not make room for another.
-        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return Err(Error::Closed.into()) };
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+            return Err(Error::Closed.into());
+        };
         let readers = Arc::clone(self);
         let task = task::spawn_blocking(move || {
             let _permit = permit;
@@ -65,7 +71,8 @@ impl Readers {
     }
 }
 
-/// The outer error is the connection's, which is then not used again, nor is it after a panic: so nobody rolls back here.
+/// The outer error is the connection's, which is then not used again, nor is it after a panic: so
+/// nobody rolls back here.
 fn snapshot<T, E>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,

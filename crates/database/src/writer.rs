@@ -1,9 +1,11 @@
-//! Group commit: one thread writes, and what arrives while it waits for the disk goes into the next commit together.
+//! Group commit: one thread writes, and what arrives while it waits for the disk goes into the next
+//! commit together.
 //!
-//! A commit costs one wait for the disk however much is in it. So that gathering is invisible to those who are gathered,
-//! each write runs in a savepoint of its own: one that fails is undone alone. Where SQLite gives up the whole transaction
-//! (the disk is full, the commit itself fails), every write of it is tried again by itself, so that each gets the answer
-//! that it would have had alone. That is why a write must be able to run more than once.
+//! A commit costs one wait for the disk however much is in it. So that gathering is invisible to
+//! those who are gathered, each write runs in a savepoint of its own: one that fails is undone
+//! alone. Where SQLite gives up the whole transaction (the disk is full, the commit itself fails),
+//! every write of it is tried again by itself, so that each gets the answer that it would have had
+//! alone. That is why a write must be able to run more than once.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -54,7 +56,11 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || run(&connection, &place, queue, &counted))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread), counters })
+        Ok(Self {
+            queue: Some(sender),
+            thread: Some(thread),
+            counters,
+        })
     }
 
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -63,9 +69,19 @@ impl Writer {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let Some(queue) = &self.queue else { return Err(Error::Closed.into()) };
+        let Some(queue) = &self.queue else {
+            return Err(Error::Closed.into());
+        };
         let (reply, answer) = oneshot::channel();
-        if queue.send(Box::new(Pending { work, returned: None, reply })).await.is_err() {
+        if queue
+            .send(Box::new(Pending {
+                work,
+                returned: None,
+                reply,
+            }))
+            .await
+            .is_err()
+        {
             return Err(Error::Closed.into());
         }
         match answer.await {
@@ -77,7 +93,10 @@ impl Writer {
 
     pub(crate) fn activity(&self) -> Activity {
         let Counters { writes, commits } = self.counters.as_ref();
-        Activity { writes: writes.load(Ordering::Relaxed), commits: commits.load(Ordering::Relaxed) }
+        Activity {
+            writes: writes.load(Ordering::Relaxed),
+            commits: commits.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -85,8 +104,11 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // Without senders the thread finishes its queue and ends.
         self.queue = None;
-        let Some(thread) = self.thread.take() else { return };
-        // A write may itself hold the last clone of the database; a thread cannot wait for its own end.
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A write may itself hold the last clone of the database; a thread cannot wait for its own
+        // end.
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the database's writer panicked");
         }
@@ -139,7 +161,12 @@ where
 }
 
 /// Gathers writes from `queue` and commits them, until every sender is gone and the queue is empty.
-fn run(connection: &Connection, place: &Place, mut queue: mpsc::Receiver<Box<dyn Write>>, counters: &Counters) {
+fn run(
+    connection: &Connection,
+    place: &Place,
+    mut queue: mpsc::Receiver<Box<dyn Write>>,
+    counters: &Counters,
+) {
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -151,19 +178,31 @@ fn run(connection: &Connection, place: &Place, mut queue: mpsc::Receiver<Box<dyn
     }
 }
 
-fn commit(connection: &Connection, place: &Place, mut batch: Vec<Box<dyn Write>>, counters: &Counters) {
+fn commit(
+    connection: &Connection,
+    place: &Place,
+    mut batch: Vec<Box<dyn Write>>,
+    counters: &Counters,
+) {
     match attempt(connection, place, &mut batch) {
         Ok(kept) => {
             counters.writes.fetch_add(kept, Ordering::Relaxed);
-            counters.commits.fetch_add(u64::from(kept > 0), Ordering::Relaxed);
+            counters
+                .commits
+                .fetch_add(u64::from(kept > 0), Ordering::Relaxed);
             batch.into_iter().for_each(|write| write.answer(Ok(())));
         }
         Err(Abandoned::Later(_)) if batch.len() > 1 => {
-            batch.into_iter().for_each(|write| commit(connection, place, vec![write], counters));
+            batch
+                .into_iter()
+                .for_each(|write| commit(connection, place, vec![write], counters));
         }
-        // Where the transaction did not even begin, they would all wait for the same lock in vain, one after the other.
+        // Where the transaction did not even begin, they would all wait for the same lock in vain,
+        // one after the other.
         Err(Abandoned::Later(error) | Abandoned::AtBegin(error)) => {
-            batch.into_iter().for_each(|write| write.answer(Err(error.clone())));
+            batch
+                .into_iter()
+                .for_each(|write| write.answer(Err(error.clone())));
         }
     }
 }
@@ -181,7 +220,11 @@ impl From<rusqlite::Error> for Abandoned {
 }
 
 /// Runs `batch` as one transaction and says how many of it were kept.
-fn attempt(connection: &Connection, place: &Place, batch: &mut [Box<dyn Write>]) -> Result<u64, Abandoned> {
+fn attempt(
+    connection: &Connection,
+    place: &Place,
+    batch: &mut [Box<dyn Write>],
+) -> Result<u64, Abandoned> {
     place.check().map_err(Abandoned::AtBegin)?;
     let begin = Transaction::new_unchecked(connection, TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| Abandoned::AtBegin(error.into()))?;

@@ -58,7 +58,9 @@ impl Accounts {
 
     /// Every account, in the order of the names' bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Account)> {
-        self.0.iter().map(|(name, account)| (name.as_str(), &**account))
+        self.0
+            .iter()
+            .map(|(name, account)| (name.as_str(), &**account))
     }
 }
 
@@ -72,10 +74,16 @@ pub struct Duplicate {
 
 /// `account`, known by `name`, accepted under `stamp`.
 pub(crate) fn accepted(name: &str, account: &Account, stamp: Stamp) -> Accepted {
-    Accepted { subject: subject(name, account), stamp: Some(stamp) }
+    Accepted {
+        subject: subject(name, account),
+        stamp: Some(stamp),
+    }
 }
 
 /// `account` as policy sees it.
 pub(crate) fn subject(name: &str, account: &Account) -> Subject {
-    Subject { account: name.to_owned(), labels: account.labels.clone() }
+    Subject {
+        account: name.to_owned(),
+        labels: account.labels.clone(),
+    }
 }

@@ -21,7 +21,10 @@ impl Credentials {
     /// What a request without credentials presents.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { account: String::new(), password: Secret::from("") }
+        Self {
+            account: String::new(),
+            password: Secret::from(""),
+        }
     }
 
     /// Whether nobody was named and nothing offered.
@@ -38,7 +41,8 @@ pub enum Answer {
     NoMatch,
     /// It is who it says it is.
     Accepted(Accepted),
-    /// It is not: the chain stops here. The proof inside says that the refusal cost what every refusal costs.
+    /// It is not: the chain stops here. The proof inside says that the refusal cost what every
+    /// refusal costs.
     Refused(Refusal),
 }
 
@@ -47,7 +51,8 @@ pub enum Answer {
 pub struct Accepted {
     /// The account, with its labels.
     pub subject: Subject,
-    /// The credential that proved it, for a session to remember; none where the backend cannot tell credentials apart.
+    /// The credential that proved it, for a session to remember; none where the backend cannot tell
+    /// credentials apart.
     pub stamp: Option<Stamp>,
 }
 
@@ -78,18 +83,21 @@ pub enum Recheck {
     CannotSay,
 }
 
-/// Stands for one credential without revealing it: the SHA-256 of its password hash. Another password, another stamp.
+/// Stands for one credential without revealing it: the SHA-256 of its password hash. Another
+/// password, another stamp.
 ///
-/// An account with several passwords has as many stamps, so that taking one password away ends the sessions made with
-/// it and no others.
+/// An account with several passwords has as many stamps, so that taking one password away ends the
+/// sessions made with it and no others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Stamp([u8; 32]);
 
 impl Stamp {
-    /// The stamp of an account that has no password, so that giving it one ends its sessions: SHA-256 of nothing.
+    /// The stamp of an account that has no password, so that giving it one ends its sessions:
+    /// SHA-256 of nothing.
     pub const NO_PASSWORD: Self = Self([
-        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
-        0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
+        0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
+        0xb8, 0x55,
     ]);
 
     /// The stamp of the credential that is written as `text` where credentials are kept.
@@ -136,13 +144,25 @@ mod tests {
     fn anonymous_is_nobody_with_nothing() {
         assert!(Credentials::anonymous().is_anonymous());
         for (account, password) in [("a", ""), ("", "p"), ("a", "p")] {
-            assert!(!Credentials { account: account.into(), password: password.into() }.is_anonymous());
+            assert!(
+                !Credentials {
+                    account: account.into(),
+                    password: password.into()
+                }
+                .is_anonymous()
+            );
         }
     }
 
     #[test]
     fn credentials_print_no_password() {
-        let credentials = Credentials { account: "ann".into(), password: "hunter2".into() };
-        assert_eq!(format!("{credentials:?}"), r#"Credentials { account: "ann", password: Secret(…) }"#);
+        let credentials = Credentials {
+            account: "ann".into(),
+            password: "hunter2".into(),
+        };
+        assert_eq!(
+            format!("{credentials:?}"),
+            r#"Credentials { account: "ann", password: Secret(…) }"#
+        );
     }
 }

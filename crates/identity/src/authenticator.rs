@@ -14,11 +14,13 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// # Contract
 /// - An account that is not the backend's is [`NoMatch`](Answer::NoMatch), never a refusal.
-/// - A refusal holds a [`Refusal`](crate::Refusal), which only the [`PasswordVerifier`](crate::PasswordVerifier) makes,
-///   so that no refusal is cheaper, and therefore faster, than another.
-/// - `glance` and `authenticate` agree: an account that a glance calls open is accepted with any password, and one that a
-///   glance does not know is not known to `authenticate` either.
-/// - An error stops the chain. Nobody is let in or turned away on the word of a backend that is broken.
+/// - A refusal holds a [`Refusal`](crate::Refusal), which only the
+///   [`PasswordVerifier`](crate::PasswordVerifier) makes, so that no refusal is cheaper, and
+///   therefore faster, than another.
+/// - `glance` and `authenticate` agree: an account that a glance calls open is accepted with any
+///   password, and one that a glance does not know is not known to `authenticate` either.
+/// - An error stops the chain. Nobody is let in or turned away on the word of a backend that is
+///   broken.
 /// - Futures may be dropped at any point, when the client has gone.
 pub trait Authenticator: Send + Sync {
     /// What is known of `account` without a password, without waiting and at no cost.
@@ -27,7 +29,8 @@ pub trait Authenticator: Send + Sync {
     /// Whether `credentials` are good. `origin` is whose turn a slow check takes.
     ///
     /// # Errors
-    /// [`NoAnswer::Busy`] when too many wait already, [`NoAnswer::Failed`] when the backend is broken.
+    /// [`NoAnswer::Busy`] when too many wait already, [`NoAnswer::Failed`] when the backend is
+    /// broken.
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -41,22 +44,27 @@ pub trait Authenticator: Send + Sync {
     fn recheck<'a>(&'a self, account: &'a str) -> Answering<'a, Result<Recheck, BackendError>>;
 }
 
-/// Where a request comes from, as far as fairness goes: those who share an origin share its turns and its limits.
+/// Where a request comes from, as far as fairness goes: those who share an origin share its turns
+/// and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A client's address; of an IPv6 address the first 64 bits, for a single client has all the rest to itself.
+    /// A client's address; of an IPv6 address the first 64 bits, for a single client has all the
+    /// rest to itself.
     Address(IpAddr),
     /// The account asked for, where the address is a proxy's and says nothing.
     Account(String),
 }
 
 impl Origin {
-    /// The origin of a request for `account` from `address`, which is none where it cannot be trusted.
+    /// The origin of a request for `account` from `address`, which is none where it cannot be
+    /// trusted.
     #[must_use]
     pub fn new(address: Option<IpAddr>, account: &str) -> Self {
         match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => Self::Address(address.into()),
-            Some(IpAddr::V6(address)) => Self::Address(IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes())),
+            Some(IpAddr::V6(address)) => {
+                Self::Address(IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()))
+            }
             None => Self::Account(account.to_owned()),
         }
     }

@@ -2,10 +2,13 @@
 
 use policy::Subject;
 
-use crate::{Accepted, Answer, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck, Stamp};
+use crate::{
+    Accepted, Answer, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck,
+    Stamp,
+};
 
-/// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …): the first that knows an
-/// account decides, and an error stops the asking.
+/// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …): the
+/// first that knows an account decides, and an error stops the asking.
 pub struct Chain(Vec<Box<dyn Authenticator>>);
 
 /// What became of an account that a session was made for.
@@ -43,7 +46,11 @@ impl Chain {
     ///
     /// # Errors
     /// Of the first backend that cannot answer; the ones after it are not asked.
-    pub async fn authenticate(&self, credentials: &Credentials, origin: &Origin) -> Result<Answer, NoAnswer> {
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        origin: &Origin,
+    ) -> Result<Answer, NoAnswer> {
         for backend in &self.0 {
             match backend.authenticate(credentials, origin).await? {
                 Answer::NoMatch => {}
@@ -55,12 +62,16 @@ impl Chain {
 
     /// Whether a session for `account` that was made under `stamp` may go on.
     ///
-    /// A session with a stamp needs a backend that vouches for that very credential: an account that has left `users`
-    /// is gone, even where `ext_auth` behind it "cannot say".
+    /// A session with a stamp needs a backend that vouches for that very credential: an account
+    /// that has left `users` is gone, even where `ext_auth` behind it "cannot say".
     ///
     /// # Errors
     /// Of the first backend that cannot answer.
-    pub async fn recheck(&self, account: &str, stamp: Option<&Stamp>) -> Result<Standing, BackendError> {
+    pub async fn recheck(
+        &self,
+        account: &str,
+        stamp: Option<&Stamp>,
+    ) -> Result<Standing, BackendError> {
         for backend in &self.0 {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}
@@ -70,8 +81,8 @@ impl Chain {
         Ok(Standing::Gone)
     }
 
-    /// The account with the labels it has now, whoever asks. None where nobody knows it, or can tell only who has its
-    /// password.
+    /// The account with the labels it has now, whoever asks. None where nobody knows it, or can
+    /// tell only who has its password.
     ///
     /// # Errors
     /// Of the first backend that cannot answer.
@@ -89,7 +100,9 @@ impl Chain {
 
 fn standing(known: Recheck, stamp: Option<&Stamp>) -> Standing {
     match (known, stamp) {
-        (Recheck::Valid { subject, stamps }, Some(stamp)) if stamps.contains(stamp) => Standing::Good(subject),
+        (Recheck::Valid { subject, stamps }, Some(stamp)) if stamps.contains(stamp) => {
+            Standing::Good(subject)
+        }
         (Recheck::CannotSay, None) => Standing::CannotSay,
         (Recheck::Valid { .. } | Recheck::CannotSay | Recheck::NoMatch, _) => Standing::Gone,
     }

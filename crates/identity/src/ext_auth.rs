@@ -1,9 +1,10 @@
 //! `ext_auth`: a program that is given name and password.
 //!
-//! On its standard input it finds `user password`, without a newline. Its exit code answers: 0 accepted, 1 refused, 2 not
-//! known here, and anything else is an error. When it accepts it may print `{"labels": {"name": ["value"]}}`. All of it is
-//! as in `docker_auth`, except that an acceptance is remembered for `login.remember`. A name with a space in it cannot be
-//! told from a shorter name with a longer password: that is the form, and a program may look at it twice.
+//! On its standard input it finds `user password`, without a newline. Its exit code answers: 0
+//! accepted, 1 refused, 2 not known here, and anything else is an error. When it accepts it may
+//! print `{"labels": {"name": ["value"]}}`. All of it is as in `docker_auth`, except that an
+//! acceptance is remembered for `login.remember`. A name with a space in it cannot be told from a
+//! shorter name with a longer password: that is the form, and a program may look at it twice.
 
 mod response;
 
@@ -15,7 +16,10 @@ use zeroize::Zeroizing;
 use self::response::ResponseError;
 use crate::process::{COME_BACK, Finished, ProcessError, Program};
 use crate::verifier::PasswordVerifier;
-use crate::{Accepted, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck};
+use crate::{
+    Accepted, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer,
+    Origin, Recheck,
+};
 
 /// A program that knows accounts.
 pub struct ExtAuth {
@@ -31,7 +35,11 @@ impl ExtAuth {
     }
 
     async fn answer(&self, credentials: &Credentials, origin: &Origin) -> Result<Answer, NoAnswer> {
-        let input = Zeroizing::new(format!("{} {}", credentials.account, credentials.password.expose()));
+        let input = Zeroizing::new(format!(
+            "{} {}",
+            credentials.account,
+            credentials.password.expose()
+        ));
         let finished = match self.program.run(input.as_bytes()).await {
             Ok(finished) => finished,
             Err(ProcessError::Busy) => return Err(NoAnswer::Busy(COME_BACK)),
@@ -39,11 +47,13 @@ impl ExtAuth {
         };
         match finished.code {
             0 => {
-                let labels =
-                    response::labels(&finished.output).map_err(|error| failed(ExtAuthError::Response(error)))?;
+                let labels = response::labels(&finished.output)
+                    .map_err(|error| failed(ExtAuthError::Response(error)))?;
                 Ok(Answer::Accepted(accepted(credentials, labels)))
             }
-            1 => Ok(Answer::Refused(self.verifier.refuse(credentials, origin).await?)),
+            1 => Ok(Answer::Refused(
+                self.verifier.refuse(credentials, origin).await?,
+            )),
             2 => Ok(Answer::NoMatch),
             _ => Err(failed(unexpected(&finished, credentials))),
         }
@@ -75,19 +85,33 @@ enum ExtAuthError {
     Process(#[source] ProcessError),
     #[error("its program accepted, but did not print what it should")]
     Response(#[source] ResponseError),
-    #[error("its program ended with exit code {code}, which is none of 0, 1 and 2; it said: {complaint:?}")]
+    #[error(
+        "its program ended with exit code {code}, which is none of 0, 1 and 2; it said: {complaint:?}"
+    )]
     Code { code: i32, complaint: String },
 }
 
 fn failed(error: ExtAuthError) -> NoAnswer {
-    NoAnswer::Failed(BackendError { backend: "ext_auth", source: Box::new(error) })
+    NoAnswer::Failed(BackendError {
+        backend: "ext_auth",
+        source: Box::new(error),
+    })
 }
 
 fn accepted(credentials: &Credentials, labels: Labels) -> Accepted {
-    Accepted { subject: Subject { account: credentials.account.clone(), labels }, stamp: None }
+    Accepted {
+        subject: Subject {
+            account: credentials.account.clone(),
+            labels,
+        },
+        stamp: None,
+    }
 }
 
 /// The error for an exit code without a meaning.
 fn unexpected(finished: &Finished, credentials: &Credentials) -> ExtAuthError {
-    ExtAuthError::Code { code: finished.code, complaint: finished.complaint_without(credentials.password.expose()) }
+    ExtAuthError::Code {
+        code: finished.code,
+        complaint: finished.complaint_without(credentials.password.expose()),
+    }
 }

@@ -7,8 +7,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::keyed::Fingerprint;
 
-/// Logins under way, by their fingerprint. After a reload a whole fleet logs in with the same password in the same
-/// moment: one of them is verified, and the others find it remembered.
+/// Logins under way, by their fingerprint. After a reload a whole fleet logs in with the same
+/// password in the same moment: one of them is verified, and the others find it remembered.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<Fingerprint, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -24,7 +24,12 @@ impl Flights {
     /// Waits until no other login with this fingerprint is under way.
     pub(crate) async fn enter(&self, fingerprint: Fingerprint) -> Flight<'_> {
         let lock = self.map().entry(fingerprint).or_default().clone();
-        let mut flight = Flight { flights: self, fingerprint, lock, held: None };
+        let mut flight = Flight {
+            flights: self,
+            fingerprint,
+            lock,
+            held: None,
+        };
         flight.held = Some(flight.lock.clone().lock_owned().await);
         flight
     }
@@ -39,7 +44,8 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.held = None;
         let mut map = self.flights.map();
-        // The map's own and this one: nobody else waits, and nobody can begin to while the map is locked.
+        // The map's own and this one: nobody else waits, and nobody can begin to while the map is
+        // locked.
         if Arc::strong_count(&self.lock) == 2 {
             map.remove(&self.fingerprint);
         }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::password::{HashError, PasswordHash};
 use crate::{Account, Accounts};
 
-/// Reads an htpasswd file. Empty lines and those that begin with `#` say nothing; white space around a line is dropped.
+/// Reads an htpasswd file. Empty lines and those that begin with `#` say nothing; white space
+/// around a line is dropped.
 ///
 /// ```
 /// let text = "# pushers\nci:$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya\n";
@@ -27,11 +28,20 @@ pub fn parse(text: &str) -> Result<Accounts, Vec<HtpasswdError>> {
         }
         let added = account(entry).and_then(|(name, account)| {
             let first = *seen.entry(name.to_owned()).or_insert(line);
-            accounts.add(name.to_owned(), account).map_err(|_| EntryError::Duplicate { name: name.to_owned(), first })
+            accounts
+                .add(name.to_owned(), account)
+                .map_err(|_| EntryError::Duplicate {
+                    name: name.to_owned(),
+                    first,
+                })
         });
         errors.extend(added.err().map(|error| HtpasswdError { line, error }));
     }
-    if errors.is_empty() { Ok(accounts) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(accounts)
+    } else {
+        Err(errors)
+    }
 }
 
 /// A line of an htpasswd file that is wrong.
@@ -76,9 +86,17 @@ fn account(entry: &str) -> Result<(&str, Account), EntryError> {
     if name.is_empty() {
         return Err(EntryError::Name);
     }
-    let hash: PasswordHash =
-        hash.parse().map_err(|error: HashError| EntryError::Hash { name: name.to_owned(), error })?;
-    Ok((name, Account { passwords: vec![hash], ..Account::default() }))
+    let hash: PasswordHash = hash.parse().map_err(|error: HashError| EntryError::Hash {
+        name: name.to_owned(),
+        error,
+    })?;
+    Ok((
+        name,
+        Account {
+            passwords: vec![hash],
+            ..Account::default()
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -88,16 +106,29 @@ mod tests {
     const HASH: &str = "$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya";
 
     fn names(text: &str) -> Vec<String> {
-        parse(text).unwrap().iter().map(|(name, _)| name.to_owned()).collect()
+        parse(text)
+            .unwrap()
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     fn errors(text: &str) -> Vec<String> {
-        parse(text).unwrap_err().iter().map(ToString::to_string).collect()
+        parse(text)
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn reads_what_htpasswd_writes() {
-        assert_eq!(names(&format!("\u{feff}# one\r\nann:{HASH}\r\n\r\n  bob:{HASH}  \n\n")), ["ann", "bob"]);
+        assert_eq!(
+            names(&format!(
+                "\u{feff}# one\r\nann:{HASH}\r\n\r\n  bob:{HASH}  \n\n"
+            )),
+            ["ann", "bob"]
+        );
         assert_eq!(names(&format!("a b:{HASH}")), ["a b"]);
         assert_eq!(names(""), Vec::<String>::new());
         let accounts = parse(&format!("ann:{HASH}")).unwrap();
@@ -107,7 +138,9 @@ mod tests {
 
     #[test]
     fn reports_every_bad_line() {
-        let text = format!("ann:{HASH}\nnonsense\n:{HASH}\nold:$apr1$abc$def\nann:{HASH}\nnone:\ncut:$2y$05$abc");
+        let text = format!(
+            "ann:{HASH}\nnonsense\n:{HASH}\nold:$apr1$abc$def\nann:{HASH}\nnone:\ncut:$2y$05$abc"
+        );
         assert_eq!(
             errors(&text),
             [

@@ -3,8 +3,8 @@
 use aws_lc_rs::hmac;
 use token::{Entropy, EntropyError};
 
-/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere: whoever reads a fingerprint
-/// cannot test guesses against it.
+/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere:
+/// whoever reads a fingerprint cannot test guesses against it.
 pub(crate) struct Keyed(hmac::Key);
 
 /// A fingerprint.
@@ -39,9 +39,18 @@ mod tests {
     #[test]
     fn tells_parts_and_keys_apart() {
         let keyed = Keyed::new(&SystemEntropy).unwrap();
-        assert_eq!(keyed.fingerprint(&[b"ab", b"c"]), keyed.fingerprint(&[b"ab", b"c"]));
-        assert_ne!(keyed.fingerprint(&[b"ab", b"c"]), keyed.fingerprint(&[b"a", b"bc"]));
+        assert_eq!(
+            keyed.fingerprint(&[b"ab", b"c"]),
+            keyed.fingerprint(&[b"ab", b"c"])
+        );
+        assert_ne!(
+            keyed.fingerprint(&[b"ab", b"c"]),
+            keyed.fingerprint(&[b"a", b"bc"])
+        );
         let other = Keyed::new(&SystemEntropy).unwrap();
-        assert_ne!(keyed.fingerprint(&[b"ab", b"c"]), other.fingerprint(&[b"ab", b"c"]));
+        assert_ne!(
+            keyed.fingerprint(&[b"ab", b"c"]),
+            other.fingerprint(&[b"ab", b"c"])
+        );
     }
 }

@@ -1,12 +1,17 @@
 //! Who are you?
 //!
-//! A client shows a name and a password, or nothing. This crate says which of three it is, and never takes one for
-//! another: *not asked* (the anonymous account, where it is open), *this subject*, or *refused*.
+//! A client shows a name and a password, or nothing. This crate says which of three it is, and
+//! never takes one for another: *not asked* (the anonymous account, where it is open), *this
+//! subject*, or *refused*.
 //!
-//! - A place that knows accounts is an [`Authenticator`]; several make a [`Chain`], and the first that knows decides.
-//! - A [`PasswordVerifier`] verifies passwords, slowly and apart from everything else, at one price for every refusal.
-//! - A [`Guard`] turns away who failed too often, and [`Remembered`] spares who succeeded a moment ago.
-//! - A [`Login`] is the front door before all of them, and the only thing that a server needs to hold.
+//! - A place that knows accounts is an [`Authenticator`]; several make a [`Chain`], and the first
+//!   that knows decides.
+//! - A [`PasswordVerifier`] verifies passwords, slowly and apart from everything else, at one price
+//!   for every refusal.
+//! - A [`Guard`] turns away who failed too often, and [`Remembered`] spares who succeeded a moment
+//!   ago.
+//! - A [`Login`] is the front door before all of them, and the only thing that a server needs to
+//!   hold.
 //!
 //! ```
 //! use std::{num::NonZeroUsize, sync::Arc, time::Duration};

@@ -9,8 +9,8 @@ use policy::Subject;
 
 use crate::flights::Flights;
 use crate::{
-    Accepted, Answer, BackendError, Chain, Credentials, Guard, NoAnswer, Origin, PasswordVerifier, Rate, Remembered,
-    Stamp, Standing,
+    Accepted, Answer, BackendError, Chain, Credentials, Guard, NoAnswer, Origin, PasswordVerifier,
+    Rate, Remembered, Stamp, Standing,
 };
 
 /// What the configuration's `login` section says.
@@ -37,8 +37,9 @@ impl Default for Settings {
     }
 }
 
-/// Everything between somebody's credentials and who they are, cheapest first: an open account is told at once, a
-/// remembered success is looked up, whoever failed too often is turned away, and only then is a password verified.
+/// Everything between somebody's credentials and who they are, cheapest first: an open account is
+/// told at once, a remembered success is looked up, whoever failed too often is turned away, and
+/// only then is a password verified.
 pub struct Login {
     chain: Chain,
     remembered: Remembered,
@@ -63,15 +64,31 @@ pub enum Outcome {
 impl Login {
     /// A front door. `remembered` is new with each configuration; `guard` may outlive it.
     #[must_use]
-    pub fn new(chain: Chain, remembered: Remembered, guard: Arc<Guard>, verifier: Arc<PasswordVerifier>) -> Self {
-        Self { chain, remembered, guard, verifier, flights: Flights::default() }
+    pub fn new(
+        chain: Chain,
+        remembered: Remembered,
+        guard: Arc<Guard>,
+        verifier: Arc<PasswordVerifier>,
+    ) -> Self {
+        Self {
+            chain,
+            remembered,
+            guard,
+            verifier,
+            flights: Flights::default(),
+        }
     }
 
-    /// Who shows `credentials`. `address` is where they come from, none when that is a proxy's word not to be trusted.
+    /// Who shows `credentials`. `address` is where they come from, none when that is a proxy's word
+    /// not to be trusted.
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn login(&self, credentials: &Credentials, address: Option<IpAddr>) -> Result<Outcome, BackendError> {
+    pub async fn login(
+        &self,
+        credentials: &Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<Outcome, BackendError> {
         if let Some(accepted) = self.chain.open(&credentials.account) {
             return Ok(Outcome::Accepted(accepted));
         }
@@ -93,7 +110,8 @@ impl Login {
         }
         let outcome = self.guarded(credentials, &origin).await?;
         if let Outcome::Accepted(accepted) = &outcome {
-            self.remembered.remember(fingerprint, Arc::new(accepted.clone()));
+            self.remembered
+                .remember(fingerprint, Arc::new(accepted.clone()));
         }
         Ok(outcome)
     }
@@ -102,11 +120,16 @@ impl Login {
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn recheck(&self, account: &str, stamp: Option<&Stamp>) -> Result<Standing, BackendError> {
+    pub async fn recheck(
+        &self,
+        account: &str,
+        stamp: Option<&Stamp>,
+    ) -> Result<Standing, BackendError> {
         self.chain.recheck(account, stamp).await
     }
 
-    /// The account with the labels it has now, for somebody who need not be it: see [`Chain::look_up`].
+    /// The account with the labels it has now, for somebody who need not be it: see
+    /// [`Chain::look_up`].
     ///
     /// # Errors
     /// When a backend is broken.
@@ -115,7 +138,11 @@ impl Login {
     }
 
     /// Asks the chain, unless there were too many failures. Anonymous requests are never limited.
-    async fn guarded(&self, credentials: &Credentials, origin: &Origin) -> Result<Outcome, BackendError> {
+    async fn guarded(
+        &self,
+        credentials: &Credentials,
+        origin: &Origin,
+    ) -> Result<Outcome, BackendError> {
         if credentials.is_anonymous() {
             return self.ask(credentials, origin).await;
         }
@@ -131,9 +158,17 @@ impl Login {
         outcome
     }
 
-    async fn ask(&self, credentials: &Credentials, origin: &Origin) -> Result<Outcome, BackendError> {
+    async fn ask(
+        &self,
+        credentials: &Credentials,
+        origin: &Origin,
+    ) -> Result<Outcome, BackendError> {
         let answer = match self.chain.authenticate(credentials, origin).await {
-            Ok(Answer::NoMatch) => self.verifier.refuse(credentials, origin).await.map(Answer::Refused),
+            Ok(Answer::NoMatch) => self
+                .verifier
+                .refuse(credentials, origin)
+                .await
+                .map(Answer::Refused),
             answer => answer,
         };
         match answer {

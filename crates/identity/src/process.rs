@@ -1,8 +1,8 @@
 //! Somebody else's program, asked by starting it: its answer is its exit code and what it prints.
 //!
-//! Everything about it is bounded, for strangers make it run: how many run at once, how many wait for that, how long one
-//! may take, how much of its output is read. A program that takes too long is killed with everything it started, and so
-//! is one whose caller has gone.
+//! Everything about it is bounded, for strangers make it run: how many run at once, how many wait
+//! for that, how long one may take, how much of its output is read. A program that takes too long
+//! is killed with everything it started, and so is one whose caller has gone.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -52,8 +52,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Its complaint without `secret`, which a shell script's `set -x` would print; nor with a beginning of it at the
-    /// end, where the complaint was cut off.
+    /// Its complaint without `secret`, which a shell script's `set -x` would print; nor with a
+    /// beginning of it at the end, where the complaint was cut off.
     #[must_use]
     pub fn complaint_without(&self, secret: &str) -> String {
         if secret.is_empty() {
@@ -61,17 +61,27 @@ impl Finished {
         }
         let complaint = self.complaint.replace(secret, "…");
         let is_cut = self.complaint.len() >= MOST_COMPLAINT;
-        let beginnings = secret.char_indices().rev().map(|(index, _)| &secret[..index]).filter(|text| !text.is_empty());
+        let beginnings = secret
+            .char_indices()
+            .rev()
+            .map(|(index, _)| &secret[..index])
+            .filter(|text| !text.is_empty());
         // The cut may have gone through a character, of which a replacement is left.
         let whole = complaint.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        let cut = beginnings.filter(|_| is_cut).find_map(|beginning| whole.strip_suffix(beginning));
-        cut.map_or_else(|| complaint.trim_end().to_owned(), |before| format!("{before}…"))
+        let cut = beginnings
+            .filter(|_| is_cut)
+            .find_map(|beginning| whole.strip_suffix(beginning));
+        cut.map_or_else(
+            || complaint.trim_end().to_owned(),
+            |before| format!("{before}…"),
+        )
     }
 }
 
 impl Program {
-    /// A program that is found as a shell would find it: by its path, relative ones from the working directory, or in
-    /// `$PATH` when it is a bare name. It may take as long as `limit`, and `concurrency` of it run at once.
+    /// A program that is found as a shell would find it: by its path, relative ones from the
+    /// working directory, or in `$PATH` when it is a bare name. It may take as long as `limit`, and
+    /// `concurrency` of it run at once.
     #[must_use]
     pub fn new(
         command: impl Into<OsString>,
@@ -79,7 +89,9 @@ impl Program {
         limit: Duration,
         concurrency: NonZeroUsize,
     ) -> Self {
-        let running = concurrency.get().min(Semaphore::MAX_PERMITS / (1 + WAITING));
+        let running = concurrency
+            .get()
+            .min(Semaphore::MAX_PERMITS / (1 + WAITING));
         Self {
             command: command.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
@@ -118,14 +130,17 @@ impl Program {
 impl fmt::Debug for Program {
     /// Without the arguments, for people put secrets there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("command", &self.command).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("command", &self.command)
+            .finish_non_exhaustive()
     }
 }
 
 /// Why there is no answer from a program.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// As many as may run do, and as many as may wait do as well, or the wait was as long as the limit.
+    /// As many as may run do, and as many as may wait do as well, or the wait was as long as the
+    /// limit.
     #[error("too many of it are running and waiting already")]
     Busy,
     /// It could not be started.
@@ -170,31 +185,45 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map(Self)
-            .map_err(|source| ProcessError::Start { command: command.clone(), source })
+            .map_err(|source| ProcessError::Start {
+                command: command.clone(),
+                source,
+            })
     }
 
     /// Writes `input`, reads all it prints, and waits for its end.
     async fn converse(&mut self, input: &[u8]) -> Result<Finished, ProcessError> {
-        let (mut stdin, stdout, stderr) = (self.0.stdin.take(), self.0.stdout.take(), self.0.stderr.take());
+        let (mut stdin, stdout, stderr) = (
+            self.0.stdin.take(),
+            self.0.stdout.take(),
+            self.0.stderr.take(),
+        );
         let feed = async {
             if let Some(stdin) = &mut stdin {
-                // A program that does not read its input is free to: its exit code says what it thinks.
+                // A program that does not read its input is free to: its exit code says what it
+                // thinks.
                 let _ = stdin.write_all(input).await;
             }
             drop(stdin.take());
             Ok(())
         };
-        let ((), output, complaint) = tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
+        let ((), output, complaint) =
+            tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
         let status = self.0.wait().await.map_err(ProcessError::Lost)?;
         match (status.code(), status.signal()) {
-            (Some(code), _) => {
-                Ok(Finished { code, output, complaint: String::from_utf8_lossy(&complaint).into_owned() })
-            }
-            (None, signal) => Err(ProcessError::Signal { signal: signal.unwrap_or_default() }),
+            (Some(code), _) => Ok(Finished {
+                code,
+                output,
+                complaint: String::from_utf8_lossy(&complaint).into_owned(),
+            }),
+            (None, signal) => Err(ProcessError::Signal {
+                signal: signal.unwrap_or_default(),
+            }),
         }
     }
 
-    /// Kills the whole group and waits until its head is gone; should that take longer, the runtime does the waiting.
+    /// Kills the whole group and waits until its head is gone; should that take longer, the runtime
+    /// does the waiting.
     async fn end(&mut self) {
         self.kill();
         let _ = timeout(Duration::from_secs(1), self.0.wait()).await;
@@ -202,7 +231,11 @@ impl Process {
 
     fn kill(&self) {
         // The id is there until the process has been waited for, so it is not somebody else's yet.
-        let group = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = self
+            .0
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(Err(error)) = group.map(|group| kill_process_group(group, Signal::KILL)) {
             tracing::debug!(%error, "a program's process group could not be killed");
         }
@@ -219,17 +252,31 @@ impl Drop for Process {
 async fn read_all(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, ProcessError> {
     let mut read = Vec::new();
     if let Some(from) = from {
-        from.take(MOST_OUTPUT as u64 + 1).read_to_end(&mut read).await.map_err(ProcessError::Lost)?;
+        from.take(MOST_OUTPUT as u64 + 1)
+            .read_to_end(&mut read)
+            .await
+            .map_err(ProcessError::Lost)?;
     }
-    if read.len() > MOST_OUTPUT { Err(ProcessError::Output) } else { Ok(read) }
+    if read.len() > MOST_OUTPUT {
+        Err(ProcessError::Output)
+    } else {
+        Ok(read)
+    }
 }
 
-/// The beginning of what `from` says; the rest is read and dropped, lest the program wait for a reader.
+/// The beginning of what `from` says; the rest is read and dropped, lest the program wait for a
+/// reader.
 async fn read_beginning(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, ProcessError> {
     let mut read = Vec::new();
     if let Some(mut from) = from {
-        (&mut from).take(MOST_COMPLAINT as u64).read_to_end(&mut read).await.map_err(ProcessError::Lost)?;
-        tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map_err(ProcessError::Lost)?;
+        (&mut from)
+            .take(MOST_COMPLAINT as u64)
+            .read_to_end(&mut read)
+            .await
+            .map_err(ProcessError::Lost)?;
+        tokio::io::copy(&mut from, &mut tokio::io::sink())
+            .await
+            .map_err(ProcessError::Lost)?;
     }
     Ok(read)
 }
@@ -250,43 +297,90 @@ mod tests {
 
     #[tokio::test]
     async fn hands_over_input_output_complaint_and_code() {
-        let finished = shell("cat; echo oops >&2; exit 7", LONG).run(b"user pass").await.unwrap();
-        assert_eq!(finished, Finished { code: 7, output: b"user pass".to_vec(), complaint: "oops\n".into() });
+        let finished = shell("cat; echo oops >&2; exit 7", LONG)
+            .run(b"user pass")
+            .await
+            .unwrap();
+        assert_eq!(
+            finished,
+            Finished {
+                code: 7,
+                output: b"user pass".to_vec(),
+                complaint: "oops\n".into()
+            }
+        );
     }
 
     #[tokio::test]
     async fn a_program_need_not_read() {
-        let finished = shell("exec true", LONG).run(&vec![b'x'; 1 << 20]).await.unwrap();
+        let finished = shell("exec true", LONG)
+            .run(&vec![b'x'; 1 << 20])
+            .await
+            .unwrap();
         assert_eq!(finished.code, 0);
     }
 
     #[tokio::test]
     async fn bounds_what_is_printed() {
         let all = format!("head -c {MOST_OUTPUT} /dev/zero");
-        assert_eq!(shell(&all, LONG).run(b"").await.unwrap().output.len(), MOST_OUTPUT);
+        assert_eq!(
+            shell(&all, LONG).run(b"").await.unwrap().output.len(),
+            MOST_OUTPUT
+        );
         let more = format!("head -c {} /dev/zero", MOST_OUTPUT + 1);
-        assert!(matches!(shell(&more, LONG).run(b"").await, Err(ProcessError::Output)));
-        assert!(matches!(shell("cat /dev/zero", LONG).run(b"").await, Err(ProcessError::Output)));
-        let loud = shell("head -c 1000000 /dev/zero >&2; exit 3", LONG).run(b"").await.unwrap();
+        assert!(matches!(
+            shell(&more, LONG).run(b"").await,
+            Err(ProcessError::Output)
+        ));
+        assert!(matches!(
+            shell("cat /dev/zero", LONG).run(b"").await,
+            Err(ProcessError::Output)
+        ));
+        let loud = shell("head -c 1000000 /dev/zero >&2; exit 3", LONG)
+            .run(b"")
+            .await
+            .unwrap();
         assert_eq!((loud.code, loud.complaint.len()), (3, MOST_COMPLAINT));
     }
 
     #[test]
     fn a_complaint_holds_no_secret_not_even_its_beginning() {
-        let said = |complaint: String| Finished { code: 3, output: Vec::new(), complaint };
-        assert_eq!(said("+ login ann päß word\n".into()).complaint_without("päß word"), "+ login ann …");
-        assert_eq!(said("no such pä\n".into()).complaint_without(""), "no such pä");
-        assert_eq!(said("not cut: pä".into()).complaint_without("päß"), "not cut: pä");
+        let said = |complaint: String| Finished {
+            code: 3,
+            output: Vec::new(),
+            complaint,
+        };
+        assert_eq!(
+            said("+ login ann päß word\n".into()).complaint_without("päß word"),
+            "+ login ann …"
+        );
+        assert_eq!(
+            said("no such pä\n".into()).complaint_without(""),
+            "no such pä"
+        );
+        assert_eq!(
+            said("not cut: pä".into()).complaint_without("päß"),
+            "not cut: pä"
+        );
         for cut in ["p", "pä", "päß wor"] {
             let filler = "x".repeat(MOST_COMPLAINT - cut.len());
-            assert_eq!(said(format!("{filler}{cut}")).complaint_without("päß word"), format!("{filler}…"));
-            assert_eq!(said(format!("{filler}{cut}\u{fffd}")).complaint_without("päß word"), format!("{filler}…"));
+            assert_eq!(
+                said(format!("{filler}{cut}")).complaint_without("päß word"),
+                format!("{filler}…")
+            );
+            assert_eq!(
+                said(format!("{filler}{cut}\u{fffd}")).complaint_without("päß word"),
+                format!("{filler}…")
+            );
         }
     }
 
     #[tokio::test]
     async fn a_signal_is_no_exit_code() {
-        assert!(matches!(shell("kill -9 $$", LONG).run(b"").await, Err(ProcessError::Signal { signal: 9 })));
+        assert!(matches!(
+            shell("kill -9 $$", LONG).run(b"").await,
+            Err(ProcessError::Signal { signal: 9 })
+        ));
     }
 
     #[tokio::test]
@@ -299,7 +393,10 @@ mod tests {
     /// Waits until `path` names a process, and returns its number.
     async fn started(path: &Path) -> i32 {
         loop {
-            if let Some(id) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
+            if let Some(id) = std::fs::read_to_string(path)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+            {
                 return id;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -309,7 +406,11 @@ mod tests {
     /// Waits until the process is gone, or dead and only not waited for by whoever inherited it.
     async fn ended(id: i32) {
         while let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/stat")) {
-            if status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')) {
+            if status
+                .rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('Z'))
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -367,7 +468,10 @@ mod tests {
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap(), 0);
         }
-        assert_eq!(std::fs::read_to_string(log).unwrap(), "in\nout\n".repeat(1 + WAITING));
+        assert_eq!(
+            std::fs::read_to_string(log).unwrap(),
+            "in\nout\n".repeat(1 + WAITING)
+        );
     }
 
     #[tokio::test]

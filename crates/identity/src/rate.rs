@@ -42,7 +42,10 @@ impl Rate {
             MOST.. => MOST,
             count => count,
         };
-        Self(Some(Limit { count, unit: Unit::Minute }))
+        Self(Some(Limit {
+            count,
+            unit: Unit::Minute,
+        }))
     }
 
     /// The period, and how much of it each time takes up; none when there is no limit.
@@ -87,7 +90,9 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Limit { count, unit }) = self.0 else { return f.write_str("off") };
+        let Some(Limit { count, unit }) = self.0 else {
+            return f.write_str("off");
+        };
         let unit = match unit {
             Unit::Second => "s",
             Unit::Minute => "min",
@@ -125,7 +130,10 @@ mod tests {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), printed);
         }
         assert_eq!("20/min".parse(), Ok(Rate::per_minute(20)));
-        assert_eq!(Rate::per_minute(20).period_and_interval(), Some((Duration::from_secs(60), Duration::from_secs(3))));
+        assert_eq!(
+            Rate::per_minute(20).period_and_interval(),
+            Some((Duration::from_secs(60), Duration::from_secs(3)))
+        );
         assert_eq!(Rate::OFF.period_and_interval(), None);
     }
 

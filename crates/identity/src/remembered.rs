@@ -1,9 +1,10 @@
 //! Successes, remembered for a short time.
 //!
-//! A client logs in for every few requests, and a verification costs as much as thousands of tokens. So a success is
-//! kept under a fingerprint of name and password: neither can be read from memory, and the second login costs one HMAC
-//! and one lookup. Refusals are never kept. A reload makes a new memory, so a changed password counts at once; only
-//! `ext_auth`, whose accounts change unseen, may be this much out of date (`login.remember: 0` asks it every time).
+//! A client logs in for every few requests, and a verification costs as much as thousands of
+//! tokens. So a success is kept under a fingerprint of name and password: neither can be read from
+//! memory, and the second login costs one HMAC and one lookup. Refusals are never kept. A reload
+//! makes a new memory, so a changed password counts at once; only `ext_auth`, whose accounts change
+//! unseen, may be this much out of date (`login.remember: 0` asks it every time).
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use token::{Clock, Entropy, EntropyError};
 use crate::keyed::{Fingerprint, Keyed};
 use crate::{Accepted, Credentials};
 
-/// The most memory that remembered successes take, in bytes (their labels come from programs and may be long).
+/// The most memory that remembered successes take, in bytes (their labels come from programs and
+/// may be long).
 const CAPACITY: u64 = 8 << 20;
 
 /// What most of them weigh.
@@ -41,10 +43,19 @@ impl Remembered {
     ///
     /// # Errors
     /// When there is no randomness for its key.
-    pub fn new(period: Duration, clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+    pub fn new(
+        period: Duration,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, EntropyError> {
         let keyed = Keyed::new(entropy)?;
         let items = usize::try_from(CAPACITY / USUAL).unwrap_or(usize::MAX);
-        Ok(Self { keyed, period, clock, cache: Cache::with_weighter(items, CAPACITY, Weigh) })
+        Ok(Self {
+            keyed,
+            period,
+            clock,
+            cache: Cache::with_weighter(items, CAPACITY, Weigh),
+        })
     }
 
     /// Whether anything is remembered at all.
@@ -53,13 +64,20 @@ impl Remembered {
     }
 
     pub(crate) fn fingerprint(&self, credentials: &Credentials) -> Fingerprint {
-        self.keyed.fingerprint(&[credentials.account.as_bytes(), credentials.password.expose().as_bytes()])
+        self.keyed.fingerprint(&[
+            credentials.account.as_bytes(),
+            credentials.password.expose().as_bytes(),
+        ])
     }
 
     pub(crate) fn recall(&self, fingerprint: &Fingerprint) -> Option<Arc<Accepted>> {
         let Remembrance { accepted, since } = self.cache.get(fingerprint)?;
         // A clock that was set back makes this an error: better forgotten than kept too long.
-        let fresh = self.clock.now().duration_since(since).is_ok_and(|age| age < self.period);
+        let fresh = self
+            .clock
+            .now()
+            .duration_since(since)
+            .is_ok_and(|age| age < self.period);
         if !fresh {
             self.cache.remove(fingerprint);
         }
@@ -67,7 +85,13 @@ impl Remembered {
     }
 
     pub(crate) fn remember(&self, fingerprint: Fingerprint, accepted: Arc<Accepted>) {
-        self.cache.insert(fingerprint, Remembrance { accepted, since: self.clock.now() });
+        self.cache.insert(
+            fingerprint,
+            Remembrance {
+                accepted,
+                since: self.clock.now(),
+            },
+        );
     }
 }
 
@@ -78,10 +102,16 @@ impl Weighter<Fingerprint, Remembrance> for Weigh {
     fn weight(&self, _: &Fingerprint, remembrance: &Remembrance) -> u64 {
         let subject = &remembrance.accepted.subject;
         let text = |text: &String| text.len() + size_of::<String>();
-        let labels: usize =
-            subject.labels.iter().map(|(name, values)| text(name) + values.iter().map(text).sum::<usize>() + 64).sum();
-        (size_of::<Fingerprint>() + size_of::<Remembrance>() + size_of::<Accepted>() + text(&subject.account) + labels)
-            as u64
+        let labels: usize = subject
+            .labels
+            .iter()
+            .map(|(name, values)| text(name) + values.iter().map(text).sum::<usize>() + 64)
+            .sum();
+        (size_of::<Fingerprint>()
+            + size_of::<Remembrance>()
+            + size_of::<Accepted>()
+            + text(&subject.account)
+            + labels) as u64
     }
 }
 
@@ -94,16 +124,28 @@ mod tests {
     use crate::fixtures::HeldClock;
 
     fn accepted(account: &str) -> Arc<Accepted> {
-        Arc::new(Accepted { subject: Subject { account: account.into(), ..Subject::default() }, stamp: None })
+        Arc::new(Accepted {
+            subject: Subject {
+                account: account.into(),
+                ..Subject::default()
+            },
+            stamp: None,
+        })
     }
 
     fn credentials(account: &str, password: &str) -> Credentials {
-        Credentials { account: account.into(), password: password.into() }
+        Credentials {
+            account: account.into(),
+            password: password.into(),
+        }
     }
 
     fn memory(seconds: u64) -> (Remembered, Arc<HeldClock>) {
         let clock = Arc::new(HeldClock::default());
-        (Remembered::new(Duration::from_secs(seconds), clock.clone(), &SystemEntropy).unwrap(), clock)
+        (
+            Remembered::new(Duration::from_secs(seconds), clock.clone(), &SystemEntropy).unwrap(),
+            clock,
+        )
     }
 
     #[test]
@@ -114,8 +156,14 @@ mod tests {
         memory.remember(key, accepted("ann"));
         clock.pass(Duration::from_millis(59_999));
         assert_eq!(memory.recall(&key), Some(accepted("ann")));
-        assert_eq!(memory.recall(&memory.fingerprint(&credentials("ann", "q"))), None);
-        assert_eq!(memory.recall(&memory.fingerprint(&credentials("an", "np"))), None);
+        assert_eq!(
+            memory.recall(&memory.fingerprint(&credentials("ann", "q"))),
+            None
+        );
+        assert_eq!(
+            memory.recall(&memory.fingerprint(&credentials("an", "np"))),
+            None
+        );
         clock.pass(Duration::from_millis(1));
         assert_eq!(memory.recall(&key), None);
         assert_eq!(memory.cache.len(), 0);
@@ -136,14 +184,23 @@ mod tests {
         let long = Arc::new(Accepted {
             subject: Subject {
                 account: "ann".into(),
-                labels: [("group".to_owned(), vec!["x".repeat(60_000)])].into_iter().collect(),
+                labels: [("group".to_owned(), vec!["x".repeat(60_000)])]
+                    .into_iter()
+                    .collect(),
             },
             stamp: None,
         });
         for n in 0..1000 {
-            memory.remember(memory.fingerprint(&credentials("ann", &n.to_string())), long.clone());
+            memory.remember(
+                memory.fingerprint(&credentials("ann", &n.to_string())),
+                long.clone(),
+            );
         }
         assert!(memory.cache.weight() <= CAPACITY);
-        assert!((1..=140).contains(&memory.cache.len()), "{}", memory.cache.len());
+        assert!(
+            (1..=140).contains(&memory.cache.len()),
+            "{}",
+            memory.cache.len()
+        );
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The longest hash, in bytes: that of SHA-512.
 const LONGEST: usize = 64;
 
-/// A hash function that content may be named by (OCI image-spec, descriptor.md, "Registered Algorithms").
+/// A hash function that content may be named by (OCI image-spec, descriptor.md, "Registered
+/// Algorithms").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// SHA-256, which every registry knows.
@@ -46,7 +47,10 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or(UnknownAlgorithm)
+        Self::ALL
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or(UnknownAlgorithm)
     }
 }
 
@@ -61,8 +65,8 @@ impl fmt::Display for Algorithm {
 #[error("the digest algorithms known here are sha256 and sha512")]
 pub struct UnknownAlgorithm;
 
-/// The digest of some content: a hash function and what it makes of the content, written `sha256:` and 64 hexadecimal
-/// digits in lower case (OCI image-spec, descriptor.md, "Digests").
+/// The digest of some content: a hash function and what it makes of the content, written `sha256:`
+/// and 64 hexadecimal digits in lower case (OCI image-spec, descriptor.md, "Digests").
 ///
 /// ```
 /// let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -86,7 +90,10 @@ impl Digest {
         }
         let mut padded = [0; LONGEST];
         padded[..hash.len()].copy_from_slice(hash);
-        Some(Self { algorithm, hash: padded })
+        Some(Self {
+            algorithm,
+            hash: padded,
+        })
     }
 
     /// The hash function.
@@ -134,7 +141,9 @@ impl FromStr for Digest {
         }
         let mut hash = [0; LONGEST];
         for (byte, pair) in hash.iter_mut().zip(encoded.as_bytes().chunks_exact(2)) {
-            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(wrong) };
+            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else {
+                return Err(wrong);
+            };
             *byte = high << 4 | low;
         }
         Ok(Self { algorithm, hash })
@@ -189,7 +198,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -210,7 +221,10 @@ impl DigestText {
         for (pair, byte) in bytes[begin..].chunks_exact_mut(2).zip(digest.hash()) {
             pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
-        Self { bytes, length: begin + 2 * digest.algorithm.length() }
+        Self {
+            bytes,
+            length: begin + 2 * digest.algorithm.length(),
+        }
     }
 
     /// The text.
@@ -259,15 +273,39 @@ mod tests {
         for text in ["", "sha256", ":", "sha256:", ":abcd"] {
             assert_eq!(text.parse::<Digest>(), Err(DigestError::Form), "{text:?}");
         }
-        for text in ["md5:d41d8cd98f00b204e9800998ecf8427e", "SHA256:ab", "sha256+b64:ab", "../../etc:passwd"] {
-            assert_eq!(text.parse::<Digest>(), Err(UnknownAlgorithm.into()), "{text:?}");
+        for text in [
+            "md5:d41d8cd98f00b204e9800998ecf8427e",
+            "SHA256:ab",
+            "sha256+b64:ab",
+            "../../etc:passwd",
+        ] {
+            assert_eq!(
+                text.parse::<Digest>(),
+                Err(UnknownAlgorithm.into()),
+                "{text:?}"
+            );
         }
         let upper = format!("sha256:{}", "AB".repeat(32));
         let long = format!("sha256:{}", "ab".repeat(33));
-        for text in ["sha256:ab", &upper, &long, &format!("sha256:{}", "é".repeat(32))] {
-            assert_eq!(text.parse::<Digest>(), Err(DigestError::Encoded { algorithm: Algorithm::Sha256 }), "{text:?}");
+        for text in [
+            "sha256:ab",
+            &upper,
+            &long,
+            &format!("sha256:{}", "é".repeat(32)),
+        ] {
+            assert_eq!(
+                text.parse::<Digest>(),
+                Err(DigestError::Encoded {
+                    algorithm: Algorithm::Sha256
+                }),
+                "{text:?}"
+            );
         }
-        assert!(format!("sha512:{}", "ab".repeat(64)).parse::<Digest>().is_ok());
+        assert!(
+            format!("sha512:{}", "ab".repeat(64))
+                .parse::<Digest>()
+                .is_ok()
+        );
     }
 
     #[test]

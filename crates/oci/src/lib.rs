@@ -1,7 +1,8 @@
 //! The nouns of a container registry.
 //!
-//! What a registry, its clients and its token server all speak of, spelt as the OCI distribution specification spells
-//! it. Each noun is a type that holds only what is valid: whoever has one need not check it again.
+//! What a registry, its clients and its token server all speak of, spelt as the OCI distribution
+//! specification spells it. Each noun is a type that holds only what is valid: whoever has one need
+//! not check it again.
 //!
 //! ```
 //! let name: oci::RepositoryName = "library/ubuntu".parse().unwrap();

@@ -1,7 +1,8 @@
 //! Manifests, read as far as a registry must: what kind it is and what it refers to.
 //!
-//! A manifest is named by the hash of its bytes, so the bytes are kept as they came and never printed from what is read
-//! here. Members that are not understood are none of a registry's business.
+//! A manifest is named by the hash of its bytes, so the bytes are kept as they came and never
+//! printed from what is read here. Members that are not understood are none of a registry's
+//! business.
 
 use std::collections::BTreeMap;
 
@@ -43,13 +44,15 @@ pub enum Content {
 }
 
 impl Manifest {
-    /// Reads a manifest. `content_type` is what it was sent as, with or without parameters; where it was not said, the
-    /// manifest itself must say.
+    /// Reads a manifest. `content_type` is what it was sent as, with or without parameters; where
+    /// it was not said, the manifest itself must say.
     ///
     /// # Errors
     /// When it is no manifest that a registry of today takes: see [`ManifestError`].
     pub fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
-        let sent_as = content_type.map(media_type::essence).filter(|essence| !essence.is_empty());
+        let sent_as = content_type
+            .map(media_type::essence)
+            .filter(|essence| !essence.is_empty());
         if sent_as.is_some_and(is_schema_1) {
             return Err(ManifestError::Schema1);
         }
@@ -57,7 +60,8 @@ impl Manifest {
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(ManifestError::NoObject);
         }
-        let body: Body = serde_json::from_slice(bytes).map_err(|error| ManifestError::Json(error.to_string()))?;
+        let body: Body = serde_json::from_slice(bytes)
+            .map_err(|error| ManifestError::Json(error.to_string()))?;
         let media_type = body.media_type(sent_as)?;
         match media_type.as_str() {
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => body.image(media_type),
@@ -66,8 +70,8 @@ impl Manifest {
         }
     }
 
-    /// What kind of artifact a list of referrers calls it: what it says itself, else the type of an image's
-    /// configuration, else nothing (OCI distribution-spec, "Listing Referrers").
+    /// What kind of artifact a list of referrers calls it: what it says itself, else the type of an
+    /// image's configuration, else nothing (OCI distribution-spec, "Listing Referrers").
     #[must_use]
     pub fn effective_artifact_type(&self) -> Option<&str> {
         match (&self.artifact_type, &self.content) {
@@ -77,13 +81,18 @@ impl Manifest {
         }
     }
 
-    /// The blobs that it cannot be without: configuration and layers, but not layers that are fetched from elsewhere.
+    /// The blobs that it cannot be without: configuration and layers, but not layers that are
+    /// fetched from elsewhere.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, layers) = match &self.content {
             Content::Image { config, layers } => (Some(config), layers.as_slice()),
             Content::Index { .. } => (None, [].as_slice()),
         };
-        config.into_iter().chain(layers.iter().filter(|layer| !media_type::is_nondistributable(&layer.media_type)))
+        config.into_iter().chain(
+            layers
+                .iter()
+                .filter(|layer| !media_type::is_nondistributable(&layer.media_type)),
+        )
     }
 
     /// The manifests under it. A registry need not have them all: an index may be sparse.
@@ -106,7 +115,9 @@ pub enum ManifestError {
     #[error("a manifest is a JSON object")]
     NoObject,
     /// Docker's first schema, which has no digests worth the name.
-    #[error("manifests of schema 1 are not accepted: push with a client from after 2017, which sends schema 2 or OCI")]
+    #[error(
+        "manifests of schema 1 are not accepted: push with a client from after 2017, which sends schema 2 or OCI"
+    )]
     Schema1,
     /// A schema that nobody knows.
     #[error("`schemaVersion` must be 2")]
@@ -162,9 +173,10 @@ impl Body {
             (None, "") => Err(ManifestError::NoMediaType),
             (None, said) | (Some(said), "") => Ok(said.to_owned()),
             (Some(sent_as), said) if sent_as == said => Ok(said.to_owned()),
-            (Some(sent_as), _) => {
-                Err(ManifestError::Disagreement { sent_as: sent_as.to_owned(), media_type: self.media_type.clone() })
-            }
+            (Some(sent_as), _) => Err(ManifestError::Disagreement {
+                sent_as: sent_as.to_owned(),
+                media_type: self.media_type.clone(),
+            }),
         }
     }
 
@@ -187,7 +199,13 @@ impl Body {
 
     fn with(self, media_type: String, content: Content) -> Manifest {
         let artifact_type = Some(self.artifact_type).filter(|said| !said.is_empty());
-        Manifest { media_type, content, subject: self.subject, artifact_type, annotations: self.annotations }
+        Manifest {
+            media_type,
+            content,
+            subject: self.subject,
+            artifact_type,
+            annotations: self.annotations,
+        }
     }
 }
 
@@ -203,7 +221,10 @@ mod tests {
     use media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
     fn descriptor(media_type: &str, byte: &str) -> String {
-        format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{}","size":7}}"#, byte.repeat(32))
+        format!(
+            r#"{{"mediaType":"{media_type}","digest":"sha256:{}","size":7}}"#,
+            byte.repeat(32)
+        )
     }
 
     fn parse(content_type: &str, text: &str) -> Result<Manifest, ManifestError> {
@@ -214,13 +235,19 @@ mod tests {
     fn an_image_of_either_family() {
         for family in [OCI_MANIFEST, DOCKER_MANIFEST] {
             let (config, layer) = (descriptor("c/c", "00"), descriptor("l/l", "01"));
-            let foreign = descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "02");
+            let foreign = descriptor(
+                "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                "02",
+            );
             let text = format!(
                 r#"{{"schemaVersion":2,"mediaType":"{family}","config":{config},"layers":[{layer},{foreign}],"x":[1]}}"#
             );
             let manifest = parse(&format!("{family}; charset=utf-8"), &text).unwrap();
             assert_eq!(manifest.media_type, family);
-            let blobs: Vec<_> = manifest.blobs().map(|blob| blob.media_type.as_str()).collect();
+            let blobs: Vec<_> = manifest
+                .blobs()
+                .map(|blob| blob.media_type.as_str())
+                .collect();
             assert_eq!(blobs, ["c/c", "l/l"]);
             assert!(manifest.children().is_empty());
             assert_eq!(manifest.effective_artifact_type(), Some("c/c"));
@@ -229,9 +256,16 @@ mod tests {
 
     #[test]
     fn an_index_of_mixed_families() {
-        let (one, two) = (descriptor(DOCKER_MANIFEST, "00"), descriptor(OCI_INDEX, "01"));
+        let (one, two) = (
+            descriptor(DOCKER_MANIFEST, "00"),
+            descriptor(OCI_INDEX, "01"),
+        );
         for family in [OCI_INDEX, DOCKER_LIST] {
-            let manifest = parse(family, &format!(r#"{{"schemaVersion":2,"manifests":[{one},{two}]}}"#)).unwrap();
+            let manifest = parse(
+                family,
+                &format!(r#"{{"schemaVersion":2,"manifests":[{one},{two}]}}"#),
+            )
+            .unwrap();
             assert_eq!(manifest.children().len(), 2);
             assert_eq!(manifest.blobs().count(), 0);
             assert_eq!(manifest.effective_artifact_type(), None);
@@ -245,40 +279,92 @@ mod tests {
             r#"{{"schemaVersion":2,"config":{config},"layers":[],"subject":{subject},"artifactType":"a/a","annotations":{{"k":"v"}}}}"#
         );
         let manifest = parse(OCI_MANIFEST, &text).unwrap();
-        assert_eq!(manifest.subject.as_ref().map(|subject| subject.size), Some(7));
+        assert_eq!(
+            manifest.subject.as_ref().map(|subject| subject.size),
+            Some(7)
+        );
         assert_eq!(manifest.effective_artifact_type(), Some("a/a"));
         assert_eq!(manifest.annotations["k"], "v");
         let empty = text.replace("\"a/a\"", "\"\"");
-        assert_eq!(parse(OCI_MANIFEST, &empty).unwrap().effective_artifact_type(), Some("c/c"));
+        assert_eq!(
+            parse(OCI_MANIFEST, &empty)
+                .unwrap()
+                .effective_artifact_type(),
+            Some("c/c")
+        );
     }
 
     #[test]
     fn the_type_comes_from_the_request_or_the_manifest() {
         let said = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":null}}"#);
-        assert_eq!(Manifest::parse(None, said.as_bytes()).unwrap().media_type, OCI_INDEX);
+        assert_eq!(
+            Manifest::parse(None, said.as_bytes()).unwrap().media_type,
+            OCI_INDEX
+        );
         let silent = br#"{"schemaVersion":2,"manifests":[]}"#;
-        assert_eq!(Manifest::parse(None, silent), Err(ManifestError::NoMediaType));
-        assert_eq!(Manifest::parse(Some(" ;q=1"), silent), Err(ManifestError::NoMediaType));
-        assert!(matches!(parse(DOCKER_LIST, &said), Err(ManifestError::Disagreement { .. })));
-        assert_eq!(parse("text/plain", r#"{"schemaVersion":2}"#), Err(ManifestError::MediaType("text/plain".into())));
+        assert_eq!(
+            Manifest::parse(None, silent),
+            Err(ManifestError::NoMediaType)
+        );
+        assert_eq!(
+            Manifest::parse(Some(" ;q=1"), silent),
+            Err(ManifestError::NoMediaType)
+        );
+        assert!(matches!(
+            parse(DOCKER_LIST, &said),
+            Err(ManifestError::Disagreement { .. })
+        ));
+        assert_eq!(
+            parse("text/plain", r#"{"schemaVersion":2}"#),
+            Err(ManifestError::MediaType("text/plain".into()))
+        );
     }
 
     #[test]
     fn what_is_no_manifest_says_why() {
         let config = descriptor("c/c", "00");
-        assert_eq!(parse(media_type::DOCKER_SCHEMA_1[0], "not even read"), Err(ManifestError::Schema1));
-        assert_eq!(parse(OCI_MANIFEST, r#"{"schemaVersion":1,"fsLayers":[]}"#), Err(ManifestError::Schema1));
-        assert_eq!(parse(OCI_MANIFEST, r#"{"schemaVersion":3}"#), Err(ManifestError::SchemaVersion));
+        assert_eq!(
+            parse(media_type::DOCKER_SCHEMA_1[0], "not even read"),
+            Err(ManifestError::Schema1)
+        );
+        assert_eq!(
+            parse(OCI_MANIFEST, r#"{"schemaVersion":1,"fsLayers":[]}"#),
+            Err(ManifestError::Schema1)
+        );
+        assert_eq!(
+            parse(OCI_MANIFEST, r#"{"schemaVersion":3}"#),
+            Err(ManifestError::SchemaVersion)
+        );
         assert_eq!(parse(OCI_MANIFEST, "{}"), Err(ManifestError::SchemaVersion));
-        assert_eq!(parse(OCI_MANIFEST, r#"{"schemaVersion":2}"#), Err(ManifestError::NoConfig));
+        assert_eq!(
+            parse(OCI_MANIFEST, r#"{"schemaVersion":2}"#),
+            Err(ManifestError::NoConfig)
+        );
         let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
         assert_eq!(parse(OCI_MANIFEST, &both), Err(ManifestError::Ambiguous));
         assert_eq!(parse(OCI_INDEX, &both), Err(ManifestError::Ambiguous));
-        for text in ["", "null", "{", "\u{feff}{}", r#"{"schemaVersion":2,"config":{"digest":"sha256:zz"}}"#] {
-            assert!(matches!(parse(OCI_MANIFEST, text), Err(ManifestError::Json(_))), "{text}");
+        for text in [
+            "",
+            "null",
+            "{",
+            "\u{feff}{}",
+            r#"{"schemaVersion":2,"config":{"digest":"sha256:zz"}}"#,
+        ] {
+            assert!(
+                matches!(parse(OCI_MANIFEST, text), Err(ManifestError::Json(_))),
+                "{text}"
+            );
         }
-        let deep = format!(r#"{{"schemaVersion":2,"x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(parse(OCI_MANIFEST, &deep), Err(ManifestError::NoConfig), "and the stack was not exhausted");
+        let deep = format!(
+            r#"{{"schemaVersion":2,"x":{}1{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(
+            parse(OCI_MANIFEST, &deep),
+            Err(ManifestError::NoConfig),
+            "and the stack was not exhausted"
+        );
         let list = format!(r#"[2,"{OCI_MANIFEST}",{config},[],null,null,null,null]"#);
         assert_eq!(parse(OCI_MANIFEST, &list), Err(ManifestError::NoObject));
     }

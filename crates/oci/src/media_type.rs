@@ -1,5 +1,5 @@
-//! The media types that a registry must tell apart: four kinds of manifest in two families, and the few that change how
-//! a descriptor is read.
+//! The media types that a registry must tell apart: four kinds of manifest in two families, and the
+//! few that change how a descriptor is read.
 
 /// An image, or any artifact in an image's clothes (OCI image-spec, manifest.md).
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -15,15 +15,17 @@ pub const DOCKER_SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+json",
 ];
 
-/// Whether layers of this type are fetched from elsewhere, so that a registry need not have them: Docker's foreign layers,
-/// and OCI's nondistributable ones (deprecated, but still in old Windows images; image-spec, layer.md).
+/// Whether layers of this type are fetched from elsewhere, so that a registry need not have them:
+/// Docker's foreign layers, and OCI's nondistributable ones (deprecated, but still in old Windows
+/// images; image-spec, layer.md).
 #[must_use]
 pub fn is_nondistributable(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
         || media_type == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 }
 
-/// A `Content-Type` without its parameters, which a registry ignores (OCI distribution-spec, "Pushing Manifests").
+/// A `Content-Type` without its parameters, which a registry ignores (OCI distribution-spec,
+/// "Pushing Manifests").
 ///
 /// ```
 /// use oci::media_type;
@@ -40,8 +42,14 @@ mod tests {
 
     #[test]
     fn foreign_layers_by_their_type() {
-        assert!(is_nondistributable("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"));
-        assert!(is_nondistributable("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"));
-        assert!(!is_nondistributable("application/vnd.oci.image.layer.v1.tar+gzip"));
+        assert!(is_nondistributable(
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+        ));
+        assert!(is_nondistributable(
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        ));
+        assert!(!is_nondistributable(
+            "application/vnd.oci.image.layer.v1.tar+gzip"
+        ));
     }
 }

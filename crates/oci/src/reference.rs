@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::{Digest, DigestError, Tag, TagError};
 
-/// Which manifest of a repository is meant: by tag or by digest, never anything else (OCI distribution-spec, "Pulling
-/// manifests").
+/// Which manifest of a repository is meant: by tag or by digest, never anything else (OCI
+/// distribution-spec, "Pulling manifests").
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// The one that a tag points at now.
@@ -20,7 +20,11 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         // No tag has a colon, and every digest has one.
-        if text.contains(':') { Ok(Self::Digest(text.parse()?)) } else { Ok(Self::Tag(text.parse()?)) }
+        if text.contains(':') {
+            Ok(Self::Digest(text.parse()?))
+        } else {
+            Ok(Self::Tag(text.parse()?))
+        }
     }
 }
 
@@ -71,6 +75,9 @@ mod tests {
             "sha256:0f".parse::<Reference>().unwrap_err().to_string(),
             "after `sha256:` come 64 lower-case hexadecimal digits"
         );
-        assert_eq!("a b".parse::<Reference>(), Err(TagError::Character(' ').into()));
+        assert_eq!(
+            "a b".parse::<Reference>(),
+            Err(TagError::Character(' ').into())
+        );
     }
 }

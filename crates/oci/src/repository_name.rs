@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest name, in bytes: many clients cannot handle more with a host in front (OCI distribution-spec, "Pulling
-/// manifests").
+/// The longest name, in bytes: many clients cannot handle more with a host in front (OCI
+/// distribution-spec, "Pulling manifests").
 const MAX_LENGTH: usize = 255;
 
-/// The name of a repository: components of lower-case letters and digits, joined by `/`, with single separators (`.`,
-/// `_`, `__`, or any number of `-`) between runs of them.
+/// The name of a repository: components of lower-case letters and digits, joined by `/`, with
+/// single separators (`.`, `_`, `__`, or any number of `-`) between runs of them.
 ///
-/// (OCI distribution-spec, "Pulling manifests": `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`.)
+/// (OCI distribution-spec, "Pulling manifests":
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`.)
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepositoryName(String);
 
@@ -53,10 +54,14 @@ pub enum RepositoryNameError {
     #[error("a repository's name has no empty components")]
     EmptyComponent,
     /// A capital, a space, …
-    #[error("a repository's name has no {0:?}: lower-case letters, digits, and . _ __ - between them")]
+    #[error(
+        "a repository's name has no {0:?}: lower-case letters, digits, and . _ __ - between them"
+    )]
     Character(char),
     /// A separator at an end of a component, or two that do not go together.
-    #[error("{0:?} must begin and end with a letter or digit, with one of . _ __ or dashes between")]
+    #[error(
+        "{0:?} must begin and end with a letter or digit, with one of . _ __ or dashes between"
+    )]
     Separator(String),
 }
 
@@ -65,7 +70,10 @@ fn check_component(component: &str) -> Result<(), RepositoryNameError> {
     if component.is_empty() {
         return Err(RepositoryNameError::EmptyComponent);
     }
-    if let Some(stranger) = component.chars().find(|&c| !is_letter(c) && !matches!(c, '.' | '_' | '-')) {
+    if let Some(stranger) = component
+        .chars()
+        .find(|&c| !is_letter(c) && !matches!(c, '.' | '_' | '-'))
+    {
         return Err(RepositoryNameError::Character(stranger));
     }
     let misplaced = || RepositoryNameError::Separator(component.to_owned());
@@ -74,7 +82,11 @@ fn check_component(component: &str) -> Result<(), RepositoryNameError> {
     }
     let separators = component.split(is_letter);
     let legal = |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-');
-    if separators.into_iter().all(legal) { Ok(()) } else { Err(misplaced()) }
+    if separators.into_iter().all(legal) {
+        Ok(())
+    } else {
+        Err(misplaced())
+    }
 }
 
 #[cfg(test)]
@@ -83,8 +95,18 @@ mod tests {
 
     #[test]
     fn names_of_the_specification() {
-        for name in ["a", "0", "library/ubuntu", "a.b/c_d/e__f/g-h/i---j", "a1/2b", &"a".repeat(255)] {
-            assert_eq!(name.parse::<RepositoryName>().map(|n| n.to_string()), Ok(name.to_owned()));
+        for name in [
+            "a",
+            "0",
+            "library/ubuntu",
+            "a.b/c_d/e__f/g-h/i---j",
+            "a1/2b",
+            &"a".repeat(255),
+        ] {
+            assert_eq!(
+                name.parse::<RepositoryName>().map(|n| n.to_string()),
+                Ok(name.to_owned())
+            );
         }
     }
 
@@ -92,15 +114,34 @@ mod tests {
     fn what_is_no_name_says_why() {
         use RepositoryNameError::{Character, EmptyComponent, Separator, TooLong};
         for name in ["", "/a", "a/", "a//b"] {
-            assert_eq!(name.parse::<RepositoryName>(), Err(EmptyComponent), "{name:?}");
+            assert_eq!(
+                name.parse::<RepositoryName>(),
+                Err(EmptyComponent),
+                "{name:?}"
+            );
         }
-        for (name, stranger) in [("Ubuntu", 'U'), ("a b", ' '), ("a:b", ':'), ("é", 'é'), ("../A", 'A')] {
+        for (name, stranger) in [
+            ("Ubuntu", 'U'),
+            ("a b", ' '),
+            ("a:b", ':'),
+            ("é", 'é'),
+            ("../A", 'A'),
+        ] {
             let error = name.parse::<RepositoryName>().unwrap_err();
-            assert!(error == Character(stranger) || error == Separator("..".to_owned()), "{name:?}: {error}");
+            assert!(
+                error == Character(stranger) || error == Separator("..".to_owned()),
+                "{name:?}: {error}"
+            );
         }
         for name in ["-a", "a-", ".", "a..b", "a___b", "a.-b", "a_-b", "a-.b"] {
-            assert_eq!(name.parse::<RepositoryName>(), Err(Separator(name.to_owned())));
+            assert_eq!(
+                name.parse::<RepositoryName>(),
+                Err(Separator(name.to_owned()))
+            );
         }
-        assert_eq!("a".repeat(256).parse::<RepositoryName>(), Err(TooLong { length: 256 }));
+        assert_eq!(
+            "a".repeat(256).parse::<RepositoryName>(),
+            Err(TooLong { length: 256 })
+        );
     }
 }

@@ -6,9 +6,11 @@ use std::str::FromStr;
 /// OCI distribution-spec, "Pulling manifests".
 const MAX_LENGTH: usize = 128;
 
-/// The tag of a manifest: 1 to 128 letters, digits, `_`, `.` and `-`, of which the last two cannot be first.
+/// The tag of a manifest: 1 to 128 letters, digits, `_`, `.` and `-`, of which the last two cannot
+/// be first.
 ///
-/// (OCI distribution-spec, "Pulling manifests": `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.) Tags compare as bytes.
+/// (OCI distribution-spec, "Pulling manifests": `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.) Tags compare
+/// as bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
@@ -27,11 +29,16 @@ impl FromStr for Tag {
         if text.len() > MAX_LENGTH {
             return Err(TagError::TooLong { length: text.len() });
         }
-        let Some(first) = text.chars().next() else { return Err(TagError::Empty) };
+        let Some(first) = text.chars().next() else {
+            return Err(TagError::Empty);
+        };
         if matches!(first, '.' | '-') {
             return Err(TagError::Beginning(first));
         }
-        match text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-')) {
+        match text
+            .chars()
+            .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'))
+        {
             Some(stranger) => Err(TagError::Character(stranger)),
             None => Ok(Self(text.to_owned())),
         }
@@ -70,8 +77,19 @@ mod tests {
 
     #[test]
     fn tags_of_the_specification() {
-        for text in ["a", "_", "0", "latest", "v1.2.3-rc_1", "A..b--c", &"a".repeat(128)] {
-            assert_eq!(text.parse::<Tag>().map(|tag| tag.to_string()), Ok(text.to_owned()));
+        for text in [
+            "a",
+            "_",
+            "0",
+            "latest",
+            "v1.2.3-rc_1",
+            "A..b--c",
+            &"a".repeat(128),
+        ] {
+            assert_eq!(
+                text.parse::<Tag>().map(|tag| tag.to_string()),
+                Ok(text.to_owned())
+            );
         }
     }
 
@@ -80,8 +98,18 @@ mod tests {
         assert_eq!("".parse::<Tag>(), Err(TagError::Empty));
         assert_eq!(".a".parse::<Tag>(), Err(TagError::Beginning('.')));
         assert_eq!("-a".parse::<Tag>(), Err(TagError::Beginning('-')));
-        assert_eq!("a".repeat(129).parse::<Tag>(), Err(TagError::TooLong { length: 129 }));
-        for (text, stranger) in [("a b", ' '), ("a:b", ':'), ("a/b", '/'), ("aé", 'é'), ("a\n", '\n'), ("a+b", '+')] {
+        assert_eq!(
+            "a".repeat(129).parse::<Tag>(),
+            Err(TagError::TooLong { length: 129 })
+        );
+        for (text, stranger) in [
+            ("a b", ' '),
+            ("a:b", ':'),
+            ("a/b", '/'),
+            ("aé", 'é'),
+            ("a\n", '\n'),
+            ("a+b", '+'),
+        ] {
             assert_eq!(text.parse::<Tag>(), Err(TagError::Character(stranger)));
         }
     }

@@ -1,4 +1,5 @@
-//! Keys and certificates made by OpenSSL, so that what our programs read is not only what they wrote.
+//! Keys and certificates made by OpenSSL, so that what our programs read is not only what they
+//! wrote.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,8 @@ pub enum KeyKind {
     P256,
 }
 
-/// A private key and a self-signed certificate, valid for `localhost` and 127.0.0.1 for 30 days from now.
+/// A private key and a self-signed certificate, valid for `localhost` and 127.0.0.1 for 30 days
+/// from now.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// The certificate, PEM.
@@ -30,16 +32,32 @@ impl Certificate {
     /// When openssl is missing or fails.
     #[must_use]
     pub fn new(kind: KeyKind, directory: &Path, name: &str) -> Self {
-        let pair =
-            Self { certificate: directory.join(format!("{name}.pem")), key: directory.join(format!("{name}.key")) };
+        let pair = Self {
+            certificate: directory.join(format!("{name}.pem")),
+            key: directory.join(format!("{name}.key")),
+        };
         let mut command = Command::new(program("openssl"));
-        command.args(["req", "-x509", "-nodes", "-sha256", "-days", "30", "-subj", "/CN=localhost"]);
+        command.args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-sha256",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=localhost",
+        ]);
         command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
         match kind {
             KeyKind::Rsa => command.args(["-newkey", "rsa:2048"]),
             KeyKind::P256 => command.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]),
         };
-        run(command.arg("-keyout").arg(&pair.key).arg("-out").arg(&pair.certificate)).succeeded();
+        run(command
+            .arg("-keyout")
+            .arg(&pair.key)
+            .arg("-out")
+            .arg(&pair.certificate))
+        .succeeded();
         pair
     }
 }

@@ -1,4 +1,5 @@
-//! Clients: programs that run once and keep what they know (credentials, images) in a home of their own.
+//! Clients: programs that run once and keep what they know (credentials, images) in a home of their
+//! own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,7 +25,11 @@ impl Client {
         let home = tempfile::tempdir().expect("a temporary directory");
         // skopeo and buildah want the file they are pointed at to exist.
         fs::write(home.path().join(AUTH), "{}").expect("an empty file of credentials");
-        Self { program: program(name), options: Vec::new(), home }
+        Self {
+            program: program(name),
+            options: Vec::new(),
+            home,
+        }
     }
 
     pub(crate) fn option(mut self, option: impl Into<OsString>) -> Self {
@@ -56,7 +61,8 @@ impl Client {
         self.home.path()
     }
 
-    /// Every variable that could lead it to somebody else's credentials or settings points home or is gone.
+    /// Every variable that could lead it to somebody else's credentials or settings points home or
+    /// is gone.
     fn command(&self) -> Command {
         let home = self.home.path();
         let mut command = Command::new(&self.program);
@@ -66,7 +72,13 @@ impl Client {
             .env("HOME", home)
             .env("XDG_RUNTIME_DIR", home)
             .env("REGISTRY_AUTH_FILE", home.join(AUTH));
-        for variable in ["DOCKER_CONFIG", "DOCKER_HOST", "DOCKER_CONTEXT", "XDG_CONFIG_HOME", "REGCTL_CONFIG"] {
+        for variable in [
+            "DOCKER_CONFIG",
+            "DOCKER_HOST",
+            "DOCKER_CONTEXT",
+            "XDG_CONFIG_HOME",
+            "REGCTL_CONFIG",
+        ] {
             command.env_remove(variable);
         }
         command
@@ -108,5 +120,11 @@ const AUTH: &str = "auth.json";
 
 fn with_storage(client: Client) -> Client {
     let (root, run) = (client.home().join("storage"), client.home().join("run"));
-    client.option("--storage-driver").option("vfs").option("--root").option(root).option("--runroot").option(run)
+    client
+        .option("--storage-driver")
+        .option("vfs")
+        .option("--root")
+        .option(root)
+        .option("--runroot")
+        .option(run)
 }

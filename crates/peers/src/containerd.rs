@@ -40,7 +40,11 @@ impl Containerd {
         let daemon = Daemon::start(&mut command, &path.join("log"));
         let mut containerd = Self { daemon, directory };
         let client = containerd.client();
-        if containerd.daemon.until(|_| client.run(&["version"]).status.success().then_some(())).is_none() {
+        if containerd
+            .daemon
+            .until(|_| client.run(&["version"]).status.success().then_some(()))
+            .is_none()
+        {
             panic!("containerd does not answer:\n{}", containerd.log());
         }
         containerd
@@ -49,7 +53,9 @@ impl Containerd {
     /// A `ctr`. It keeps nothing: each command brings its own `--user`.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new("ctr").option("--address").option(self.directory.path().join("socket"))
+        Client::new("ctr")
+            .option("--address")
+            .option(self.directory.path().join("socket"))
     }
 
     /// What containerd logged.

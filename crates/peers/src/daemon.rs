@@ -1,8 +1,8 @@
 //! A program that runs beside the test and does not outlive it.
 //!
-//! Each daemon leads a process group of its own, so that what it started can be ended with it, and has a *guard*: a
-//! small shell that waits on a pipe from the test's process and kills the group when the pipe breaks, which is how a
-//! test that was itself killed still leaves nothing behind.
+//! Each daemon leads a process group of its own, so that what it started can be ended with it, and
+//! has a *guard*: a small shell that waits on a pipe from the test's process and kills the group
+//! when the pipe breaks, which is how a test that was itself killed still leaves nothing behind.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -43,7 +43,8 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command`, its standard output and error going to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
-        let file = File::create(log).unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
+        let file = File::create(log)
+            .unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log file"))
@@ -51,30 +52,43 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { guard: guard(child.id()), child, log: log.to_owned() }
+        Self {
+            guard: guard(child.id()),
+            child,
+            log: log.to_owned(),
+        }
     }
 
-    /// Starts the program that `command` makes for an address, and waits until it listens there. When somebody else
-    /// took the port meanwhile the program ends, and another port is tried.
+    /// Starts the program that `command` makes for an address, and waits until it listens there.
+    /// When somebody else took the port meanwhile the program ends, and another port is tried.
     ///
     /// # Panics
-    /// When the program ends for another reason, or does not listen in time; the message holds its log.
-    pub(crate) fn start_on_port(log: &Path, mut command: impl FnMut(SocketAddrV4) -> Command) -> (Self, SocketAddrV4) {
+    /// When the program ends for another reason, or does not listen in time; the message holds its
+    /// log.
+    pub(crate) fn start_on_port(
+        log: &Path,
+        mut command: impl FnMut(SocketAddrV4) -> Command,
+    ) -> (Self, SocketAddrV4) {
         for _ in 0..PORTS {
             let address = port::free();
             let mut daemon = Self::start(&mut command(address), log);
-            let ready = daemon.until(|daemon| port::is_listened_on_by(address.port(), daemon.id()).then_some(()));
+            let ready = daemon
+                .until(|daemon| port::is_listened_on_by(address.port(), daemon.id()).then_some(()));
             match ready {
                 Some(()) => return (daemon, address),
                 None if is_in_use(&daemon.log()) => {}
-                None => panic!("{:?} does not listen on {address}:\n{}", command(address), daemon.log()),
+                None => panic!(
+                    "{:?} does not listen on {address}:\n{}",
+                    command(address),
+                    daemon.log()
+                ),
             }
         }
         panic!("no port stayed free in {PORTS} attempts");
     }
 
-    /// Asks `probe` until it has an answer, and once more when the daemon ended; `None` without an answer then, or when
-    /// its time is up.
+    /// Asks `probe` until it has an answer, and once more when the daemon ended; `None` without an
+    /// answer then, or when its time is up.
     pub(crate) fn until<T>(&mut self, mut probe: impl FnMut(&Self) -> Option<T>) -> Option<T> {
         wait::until(READY, || match probe(self) {
             Some(answer) => Some(Some(answer)),
@@ -110,7 +124,8 @@ impl Daemon {
     /// # Panics
     /// When it still runs after 10 s.
     pub fn wait(&mut self) -> ExitStatus {
-        wait::until(STOP, || self.ended()).unwrap_or_else(|| panic!("still running after {STOP:?}:\n{}", self.log()))
+        wait::until(STOP, || self.ended())
+            .unwrap_or_else(|| panic!("still running after {STOP:?}:\n{}", self.log()))
     }
 }
 
@@ -126,7 +141,11 @@ impl Drop for Daemon {
 /// The guard of the process group `group`. A line on its standard input sends it home.
 fn guard(group: u32) -> Child {
     Command::new(program("sh"))
-        .args(["-c", "read -r released || kill -KILL \"-$0\"", &group.to_string()])
+        .args([
+            "-c",
+            "read -r released || kill -KILL \"-$0\"",
+            &group.to_string(),
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -142,15 +161,18 @@ fn release(guard: &mut Child) {
     let _ = guard.wait();
 }
 
-/// Through the program `kill`: sending a signal from here would take unsafe code or another dependency. That there is
-/// nobody left to receive it is no error.
+/// Through the program `kill`: sending a signal from here would take unsafe code or another
+/// dependency. That there is nobody left to receive it is no error.
 fn send(signal: Signal, target: &str) {
     let name = match signal {
         Signal::Hangup => "-HUP",
         Signal::Terminate => "-TERM",
         Signal::Kill => "-KILL",
     };
-    let _ = Command::new(program("kill")).args([name, "--", target]).stderr(Stdio::null()).status();
+    let _ = Command::new(program("kill"))
+        .args([name, "--", target])
+        .stderr(Stdio::null())
+        .status();
 }
 
 fn is_in_use(log: &str) -> bool {
@@ -198,7 +220,10 @@ mod tests {
     #[test]
     fn the_guard_ends_it_when_nobody_is_left_to_do_so() {
         let directory = tempfile::tempdir().unwrap();
-        let mut daemon = Daemon::start(&mut shell("sleep 600 & echo $$ $!; wait"), &directory.path().join("log"));
+        let mut daemon = Daemon::start(
+            &mut shell("sleep 600 & echo $$ $!; wait"),
+            &directory.path().join("log"),
+        );
         let ids = ids(&mut daemon, 2);
         // What the kernel does to our end of the pipe when this process dies.
         drop(daemon.guard.stdin.take());
@@ -227,6 +252,8 @@ mod tests {
     #[should_panic(expected = "cannot read the moon")]
     fn a_daemon_that_does_not_start_shows_its_log() {
         let directory = tempfile::tempdir().unwrap();
-        Daemon::start_on_port(&directory.path().join("log"), |_| shell("echo cannot read the moon; exit 1"));
+        Daemon::start_on_port(&directory.path().join("log"), |_| {
+            shell("echo cannot read the moon; exit 1")
+        });
     }
 }

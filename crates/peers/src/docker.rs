@@ -35,7 +35,11 @@ impl Docker {
         let daemon = Daemon::start(&mut command, &path.join("log"));
         let mut docker = Self { daemon, directory };
         let client = docker.client();
-        if docker.daemon.until(|_| client.run(&["version"]).status.success().then_some(())).is_none() {
+        if docker
+            .daemon
+            .until(|_| client.run(&["version"]).status.success().then_some(()))
+            .is_none()
+        {
             panic!("dockerd does not answer:\n{}", docker.log());
         }
         docker
@@ -44,7 +48,9 @@ impl Docker {
     /// A `docker` that has not logged in anywhere.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new("docker").option("--host").option(socket(&self.directory))
+        Client::new("docker")
+            .option("--host")
+            .option(socket(&self.directory))
     }
 
     /// The daemon's address, as `DOCKER_HOST` has it.
@@ -56,7 +62,8 @@ impl Docker {
     /// Makes the image `reference` of the daemon's own out of `image`'s layer.
     #[must_use]
     pub fn import(&self, image: &Image, reference: &str) -> Output {
-        self.client().run(&["import", &image.layer().display().to_string(), reference])
+        self.client()
+            .run(&["import", &image.layer().display().to_string(), reference])
     }
 
     /// What dockerd logged.
@@ -66,11 +73,19 @@ impl Docker {
     }
 }
 
-/// `name` in process and mount namespaces of its own: when its first process is killed, the kernel ends all that it
-/// started and undoes all that it mounted.
+/// `name` in process and mount namespaces of its own: when its first process is killed, the kernel
+/// ends all that it started and undoes all that it mounted.
 pub(crate) fn isolated(name: &str) -> Command {
     let mut command = Command::new(program("unshare"));
-    command.args(["--mount", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"]).arg(program(name));
+    command
+        .args([
+            "--mount",
+            "--pid",
+            "--mount-proc",
+            "--fork",
+            "--kill-child=KILL",
+        ])
+        .arg(program(name));
     command
 }
 

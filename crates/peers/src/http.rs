@@ -19,15 +19,22 @@ impl Answer {
     /// The value of the first header field called `name` (in lower case).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
-    /// Whatever stands behind `"name":"` in a JSON body, up to the next quote: enough for tokens, which need no
-    /// escapes.
+    /// Whatever stands behind `"name":"` in a JSON body, up to the next quote: enough for tokens,
+    /// which need no escapes.
     #[must_use]
     pub fn json_string(&self, name: &str) -> Option<&str> {
         let (_, rest) = self.body.split_once(&format!("\"{name}\""))?;
-        let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        let rest = rest
+            .trim_start()
+            .strip_prefix(':')?
+            .trim_start()
+            .strip_prefix('"')?;
         rest.split('"').next()
     }
 }
@@ -41,8 +48,8 @@ pub fn get(url: &str) -> Answer {
     request(&[url])
 }
 
-/// The request that `arguments` make of curl: `["-u", "user:password", "-d", "grant_type=password", URL]`. Any
-/// certificate is accepted.
+/// The request that `arguments` make of curl: `["-u", "user:password", "-d", "grant_type=password",
+/// URL]`. Any certificate is accepted.
 ///
 /// # Panics
 /// When there is no answer.
@@ -63,7 +70,14 @@ pub fn try_request(arguments: &[&str]) -> Option<Answer> {
 
 fn curl(arguments: &[&str]) -> Output {
     run(Command::new(program("curl"))
-        .args(["--silent", "--show-error", "--include", "--insecure", "--max-time", "60"])
+        .args([
+            "--silent",
+            "--show-error",
+            "--include",
+            "--insecure",
+            "--max-time",
+            "60",
+        ])
         .args(arguments))
 }
 
@@ -71,7 +85,10 @@ fn curl(arguments: &[&str]) -> Output {
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text.trim_end(), ""));
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no status line in {text:?}"));
     if (100..200).contains(&status) {
         return parse(body);
@@ -80,7 +97,11 @@ fn parse(text: &str) -> Answer {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 #[cfg(test)]

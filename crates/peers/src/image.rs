@@ -1,4 +1,5 @@
-//! The smallest image there is: one layer with one file, made from nothing, so that no test needs the network.
+//! The smallest image there is: one layer with one file, made from nothing, so that no test needs
+//! the network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image whose only file says `text`; another text makes another image. In its layout it is called `latest`.
+    /// An image whose only file says `text`; another text makes another image. In its layout it is
+    /// called `latest`.
     ///
     /// # Panics
     /// When a file cannot be written.
@@ -31,10 +33,17 @@ impl Image {
         let layer = Blob::write(&layout, &layer);
         let config = Blob::write(&layout, config(&layer.digest).as_bytes());
         let manifest = Blob::write(&layout, manifest(&config, &layer).as_bytes());
-        fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("oci-layout");
+        fs::write(
+            layout.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )
+        .expect("oci-layout");
         fs::write(layout.join("index.json"), index(&manifest)).expect("index.json");
         tar(&directory.path().join("archive.tar"), &layout);
-        Self { directory, digest: manifest.digest }
+        Self {
+            directory,
+            digest: manifest.digest,
+        }
     }
 
     /// The layer, an uncompressed tar file.
@@ -72,7 +81,10 @@ impl Blob {
     fn write(layout: &Path, content: &[u8]) -> Self {
         let hex = HEXLOWER.encode(digest::digest(&digest::SHA256, content).as_ref());
         fs::write(layout.join("blobs/sha256").join(&hex), content).expect("a blob of the layout");
-        Self { digest: format!("sha256:{hex}"), size: content.len() }
+        Self {
+            digest: format!("sha256:{hex}"),
+            size: content.len(),
+        }
     }
 
     fn descriptor(&self, media_type: &str) -> String {
@@ -113,10 +125,19 @@ fn pack_layer(directory: &Path, text: &str) -> Vec<u8> {
     fs::read(layer).expect("the layer")
 }
 
-/// Packs what is in `directory`. Owner and time are fixed, so that the same content is the same image.
+/// Packs what is in `directory`. Owner and time are fixed, so that the same content is the same
+/// image.
 fn tar(archive: &Path, directory: &Path) {
     let mut command = Command::new(program("tar"));
-    command.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "-c", "-f"]);
+    command.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mtime=@0",
+        "-c",
+        "-f",
+    ]);
     run(command.arg(archive).arg("-C").arg(directory).arg(".")).succeeded();
 }
 
@@ -129,8 +150,16 @@ mod tests {
     fn a_tool_that_knows_reads_it() {
         let image = Image::saying("hello");
         let layout = format!("oci:{}:latest", image.layout().display());
-        let inspected = skopeo().run(&["inspect", "--format", "{{.Digest}} {{.Os}}/{{.Architecture}}", &layout]);
-        assert_eq!(inspected.succeeded(), format!("{} linux/amd64", image.digest()));
+        let inspected = skopeo().run(&[
+            "inspect",
+            "--format",
+            "{{.Digest}} {{.Os}}/{{.Architecture}}",
+            &layout,
+        ]);
+        assert_eq!(
+            inspected.succeeded(),
+            format!("{} linux/amd64", image.digest())
+        );
     }
 
     #[test]

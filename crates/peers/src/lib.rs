@@ -1,9 +1,10 @@
 //! Starts the real programs that the tests speak with: registries, container engines, clients.
 //!
-//! What a token server is worth shows in what other people's programs make of its tokens, so the end-to-end tests run
-//! those programs themselves. A *peer* is one of them: a *daemon* ([`Registry`], [`Docker`], …) lives in a temporary
-//! directory, listens on a loopback port that was free, is waited for until it answers, writes its log to a file, and
-//! is stopped with everything it started when the value is dropped, or when the test's process dies. A *client*
+//! What a token server is worth shows in what other people's programs make of its tokens, so the
+//! end-to-end tests run those programs themselves. A *peer* is one of them: a *daemon*
+//! ([`Registry`], [`Docker`], …) lives in a temporary directory, listens on a loopback port that
+//! was free, is waited for until it answers, writes its log to a file, and is stopped with
+//! everything it started when the value is dropped, or when the test's process dies. A *client*
 //! ([`skopeo`], [`crane`], …) runs once, within a time limit, and hands back its [`Output`].
 //!
 //! A peer that is not installed fails the test with the line that installs it; nothing is skipped.

@@ -1,21 +1,33 @@
-//! A network of a test's own, where addresses are whatever the story needs: public, private, and always free ports.
+//! A network of a test's own, where addresses are whatever the story needs: public, private, and
+//! always free ports.
 
 use std::process::Command;
 
 use crate::{Output, program, run};
 
-/// Runs a shell script in a network that has nothing but this machine's loopback device, which has `addresses`, too.
-/// Whatever the script started in the background ends with it.
+/// Runs a shell script in a network that has nothing but this machine's loopback device, which has
+/// `addresses`, too. Whatever the script started in the background ends with it.
 ///
 /// # Panics
 /// When `unshare` or `ip` is missing, or the script takes too long.
 #[must_use]
 pub fn in_network(addresses: &[&str], script: &str) -> Output {
     let ip = program("ip").display().to_string();
-    let added: String = addresses.iter().map(|address| format!("{ip} address add {address}/32 dev lo\n")).collect();
+    let added: String = addresses
+        .iter()
+        .map(|address| format!("{ip} address add {address}/32 dev lo\n"))
+        .collect();
     let script = format!("{ip} link set lo up\n{added}{script}");
     let mut command = Command::new(program("unshare"));
-    command.args(["--net", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"]).arg(program("sh"));
+    command
+        .args([
+            "--net",
+            "--pid",
+            "--mount-proc",
+            "--fork",
+            "--kill-child=KILL",
+        ])
+        .arg(program("sh"));
     run(command.args(["-ec", &script]))
 }
 

@@ -48,7 +48,11 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.command, self.status, self.stdout, self.stderr)
+        write!(
+            f,
+            "{}\n{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.command, self.status, self.stdout, self.stderr
+        )
     }
 }
 
@@ -81,13 +85,21 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Output {
         // A program that does not care for its input may be gone already.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let status = wait::until(LIMIT, || child.try_wait().expect("the state of a child process"));
+    let status = wait::until(LIMIT, || {
+        child.try_wait().expect("the state of a child process")
+    });
     if status.is_none() {
         kill(&mut child);
     }
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    let status = status.unwrap_or_else(|| panic!("{line} was not done after {LIMIT:?}:\n{stdout}\n{stderr}"));
-    Output { command: line, status, stdout, stderr }
+    let status = status
+        .unwrap_or_else(|| panic!("{line} was not done after {LIMIT:?}:\n{stdout}\n{stderr}"));
+    Output {
+        command: line,
+        status,
+        stdout,
+        stderr,
+    }
 }
 
 fn collect(source: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
@@ -102,7 +114,9 @@ fn collect(source: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Str
 
 fn kill(child: &mut Child) {
     let group = format!("-{}", child.id());
-    let _ = Command::new(program("kill")).args(["-KILL", "--", &group]).status();
+    let _ = Command::new(program("kill"))
+        .args(["-KILL", "--", &group])
+        .status();
     let _ = child.wait();
 }
 
@@ -115,7 +129,10 @@ mod tests {
         let mut command = Command::new(program("sh"));
         command.args(["-c", "cat; echo aside >&2; exit 3"]);
         let output = run_with_input(&mut command, "words\n");
-        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("words\n", "aside\n"));
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("words\n", "aside\n")
+        );
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(output.refused(), "words\naside\n");
     }

@@ -1,36 +1,56 @@
 //! A free port, and proof that the right process got it.
 //!
-//! Between finding a free port and a peer's listening on it, another test may take it. Connecting would then succeed,
-//! to the wrong server; so a daemon counts as ready only when the listening socket is its own.
+//! Between finding a free port and a peer's listening on it, another test may take it. Connecting
+//! would then succeed, to the wrong server; so a daemon counts as ready only when the listening
+//! socket is its own.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
 /// A loopback address whose port was free a moment ago.
 pub(crate) fn free() -> SocketAddrV4 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port to listen on");
-    SocketAddrV4::new(Ipv4Addr::LOCALHOST, listener.local_addr().expect("the listener's own address").port())
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port to listen on");
+    SocketAddrV4::new(
+        Ipv4Addr::LOCALHOST,
+        listener
+            .local_addr()
+            .expect("the listener's own address")
+            .port(),
+    )
 }
 
 /// Whether the process `id` itself listens on `port`, on any IPv4 or IPv6 address.
 pub(crate) fn is_listened_on_by(port: u16, id: u32) -> bool {
     let sockets = listening_sockets(port);
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{id}/fd")) else { return false };
-    descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
-        let target = target.to_string_lossy();
-        target
-            .strip_prefix("socket:[")
-            .and_then(|rest| rest.strip_suffix(']'))
-            .is_some_and(|inode| sockets.iter().any(|socket| socket == inode))
-    })
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{id}/fd")) else {
+        return false;
+    };
+    descriptors
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| {
+            let target = target.to_string_lossy();
+            target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'))
+                .is_some_and(|inode| sockets.iter().any(|socket| socket == inode))
+        })
 }
 
-/// The inodes of the sockets that listen on `port` (proc(5), `/proc/net/tcp`; state `0A` is listening).
+/// The inodes of the sockets that listen on `port` (proc(5), `/proc/net/tcp`; state `0A` is
+/// listening).
 fn listening_sockets(port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .flat_map(|table| fs::read_to_string(table).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|table| {
+            fs::read_to_string(table)
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .filter_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
             (fields.get(1)?.ends_with(&suffix) && fields.get(3) == Some(&"0A"))

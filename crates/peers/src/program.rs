@@ -3,8 +3,8 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The programs that are not called like the Debian package they come in. `None`: not a Debian package, or not in the
-/// version that the tests need.
+/// The programs that are not called like the Debian package they come in. `None`: not a Debian
+/// package, or not in the version that the tests need.
 const PACKAGES: &[(&str, Option<&str>)] = &[
     ("crane", None),
     ("ctr", Some("containerd")),
@@ -29,11 +29,17 @@ pub fn program(name: &str) -> PathBuf {
     directories()
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("{name} is not installed. To install it: {}", install_line(name)))
+        .unwrap_or_else(|| {
+            panic!(
+                "{name} is not installed. To install it: {}",
+                install_line(name)
+            )
+        })
 }
 
-/// `/usr/bin` and `/usr/sbin` come before `PATH`: the packages' programs are the ones whose versions fit together (a
-/// `docker` of another source may be too new for the package's daemon). What Go installed is rarely on `PATH`.
+/// `/usr/bin` and `/usr/sbin` come before `PATH`: the packages' programs are the ones whose
+/// versions fit together (a `docker` of another source may be too new for the package's daemon).
+/// What Go installed is rarely on `PATH`.
 fn directories() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     ["/usr/bin", "/usr/sbin"]
@@ -52,7 +58,9 @@ fn go() -> impl Iterator<Item = PathBuf> {
 
 fn install_line(name: &str) -> String {
     match PACKAGES.iter().find(|(program, _)| *program == name) {
-        Some((_, Some(package))) => format!("apt-get install {package} (or scripts/install-test-peers)"),
+        Some((_, Some(package))) => {
+            format!("apt-get install {package} (or scripts/install-test-peers)")
+        }
         Some((_, None)) => "scripts/install-test-peers".to_owned(),
         None => format!("apt-get install {name} (or scripts/install-test-peers)"),
     }
@@ -68,14 +76,19 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no-such-peer is not installed. To install it: apt-get install no-such-peer")]
+    #[should_panic(
+        expected = "no-such-peer is not installed. To install it: apt-get install no-such-peer"
+    )]
     fn a_missing_peer_is_a_failure_with_the_line_that_installs_it() {
         let _ = program("no-such-peer");
     }
 
     #[test]
     fn install_lines_name_the_package_not_the_program() {
-        assert_eq!(install_line("ctr"), "apt-get install containerd (or scripts/install-test-peers)");
+        assert_eq!(
+            install_line("ctr"),
+            "apt-get install containerd (or scripts/install-test-peers)"
+        );
         assert_eq!(install_line("crane"), "scripts/install-test-peers");
     }
 }

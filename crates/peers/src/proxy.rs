@@ -23,13 +23,21 @@ struct Desk {
 }
 
 impl Proxy {
-    /// A proxy that leads to `to` (`HOST:PORT`), for everybody or for whoever says `login` (`user:password`).
+    /// A proxy that leads to `to` (`HOST:PORT`), for everybody or for whoever says `login`
+    /// (`user:password`).
     #[must_use]
     pub fn start(to: &str, login: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port to listen on");
-        let address = listener.local_addr().expect("the listener's own address").to_string();
+        let address = listener
+            .local_addr()
+            .expect("the listener's own address")
+            .to_string();
         let wanted = login.map(|login| format!("Basic {}", BASE64.encode(login.as_bytes())));
-        let desk = Arc::new(Desk { to: to.to_owned(), wanted, seen: Mutex::default() });
+        let desk = Arc::new(Desk {
+            to: to.to_owned(),
+            wanted,
+            seen: Mutex::default(),
+        });
         let serving = desk.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -60,7 +68,10 @@ impl Desk {
         let (mut head, mut login) = (Vec::new(), None);
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).ok().filter(|&length| length > 2 || !head.is_empty())?;
+            reader
+                .read_line(&mut line)
+                .ok()
+                .filter(|&length| length > 2 || !head.is_empty())?;
             match line.split_once(':') {
                 Some((name, value)) if name.eq_ignore_ascii_case("proxy-authorization") => {
                     login = Some(value.trim().to_owned());
@@ -75,16 +86,20 @@ impl Desk {
         let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
         self.seen.lock().unwrap().push(format!("{method} {target}"));
         if self.wanted.is_some() && self.wanted != login {
-            let refusal =
-                "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             return (&client).write_all(refusal.as_bytes()).ok();
         }
         let mut server = TcpStream::connect(&self.to).ok()?;
         if method == "CONNECT" {
-            (&client).write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
+            (&client)
+                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                .ok()?;
         } else {
             // RFC 9112 §3.2: a server is asked for a path, a proxy for a URL.
-            let path = target.strip_prefix("http://")?.split_once('/').map_or("", |(_, path)| path);
+            let path = target
+                .strip_prefix("http://")?
+                .split_once('/')
+                .map_or("", |(_, path)| path);
             head[0] = format!("{method} /{path} HTTP/1.1\r\n");
             head.insert(1, "Connection: close\r\n".to_owned());
             server.write_all(head.concat().as_bytes()).ok()?;

@@ -19,7 +19,8 @@ pub enum Auth {
     Htpasswd(PathBuf),
     /// The bearers of a token (`auth.token`).
     Token {
-        /// The token server's URL; empty: `/auth/token` on the host that was asked (`autoredirect`).
+        /// The token server's URL; empty: `/auth/token` on the host that was asked
+        /// (`autoredirect`).
         realm: String,
         /// This registry's name, the `aud` it wants.
         service: String,
@@ -55,7 +56,8 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// The file that makes a registry listen on `address`, written into `directory`, where its data goes, too.
+    /// The file that makes a registry listen on `address`, written into `directory`, where its data
+    /// goes, too.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -67,23 +69,46 @@ impl RegistryConfig {
     }
 
     /// The command that runs the registry `program` on `address`, with its files in `directory`.
-    pub(crate) fn command(&self, program: &Path, directory: &Path, address: SocketAddrV4) -> Command {
+    pub(crate) fn command(
+        &self,
+        program: &Path,
+        directory: &Path,
+        address: SocketAddrV4,
+    ) -> Command {
         let file = self.write(directory, address);
         let mut command = Command::new(program);
         // Registry 3 would look for a collector of traces.
-        command.arg("serve").arg(file).env("OTEL_TRACES_EXPORTER", "none");
+        command
+            .arg("serve")
+            .arg(file)
+            .env("OTEL_TRACES_EXPORTER", "none");
         command
     }
 
     fn yaml(&self, directory: &Path, address: SocketAddrV4) -> String {
         let root = quoted(&self.data.clone().unwrap_or_else(|| directory.join("data")));
-        let tls = self.tls.as_ref().map_or_else(String::new, |(certificate, key)| {
-            format!(", tls: {{certificate: {}, key: {}}}", quoted(certificate), quoted(key))
-        });
+        let tls = self
+            .tls
+            .as_ref()
+            .map_or_else(String::new, |(certificate, key)| {
+                format!(
+                    ", tls: {{certificate: {}, key: {}}}",
+                    quoted(certificate),
+                    quoted(key)
+                )
+            });
         let auth = match &self.auth {
             Auth::None => String::new(),
-            Auth::Htpasswd(path) => format!("auth: {{htpasswd: {{realm: tests, path: {}}}}}\n", quoted(path)),
-            Auth::Token { realm, service, issuer, trust } => {
+            Auth::Htpasswd(path) => format!(
+                "auth: {{htpasswd: {{realm: tests, path: {}}}}}\n",
+                quoted(path)
+            ),
+            Auth::Token {
+                realm,
+                service,
+                issuer,
+                trust,
+            } => {
                 let trust = match trust {
                     Trust::Bundle(path) => format!("rootcertbundle: {}", quoted(path)),
                     Trust::Jwks(path) => format!("jwks: {}", quoted(path)),
@@ -92,7 +117,9 @@ impl RegistryConfig {
                     "" => "realm: unused, autoredirect: true".to_owned(),
                     realm => format!("realm: {realm:?}"),
                 };
-                format!("auth: {{token: {{{realm}, service: {service:?}, issuer: {issuer:?}, {trust}}}}}\n")
+                format!(
+                    "auth: {{token: {{{realm}, service: {service:?}, issuer: {issuer:?}, {trust}}}}}\n"
+                )
             }
         };
         format!(
@@ -102,7 +129,11 @@ impl RegistryConfig {
              http: {{addr: {:?}, secret: tests{tls}{}}}\n\
              {auth}{}",
             address.to_string(),
-            if self.more_http.is_empty() { String::new() } else { format!(", {}", self.more_http) },
+            if self.more_http.is_empty() {
+                String::new()
+            } else {
+                format!(", {}", self.more_http)
+            },
             self.more,
         )
     }
@@ -151,10 +182,20 @@ impl Registry {
     fn start(program: &Path, config: &RegistryConfig) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let log = directory.path().join("log");
-        let (daemon, address) =
-            Daemon::start_on_port(&log, |address| config.command(program, directory.path(), address));
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
-        Self { daemon, address, scheme, directory }
+        let (daemon, address) = Daemon::start_on_port(&log, |address| {
+            config.command(program, directory.path(), address)
+        });
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        Self {
+            daemon,
+            address,
+            scheme,
+            directory,
+        }
     }
 }
 
@@ -176,7 +217,8 @@ pub fn registry3(config: &RegistryConfig) -> Registry {
     Registry::start(&program("registry"), config)
 }
 
-/// Starts `program`, which takes a registry's file and command line: ours (a test of the binary's crate knows its path).
+/// Starts `program`, which takes a registry's file and command line: ours (a test of the binary's
+/// crate knows its path).
 ///
 /// # Panics
 /// When it does not start.
@@ -185,8 +227,8 @@ pub fn registry_of(program: &Path, config: &RegistryConfig) -> Registry {
     Registry::start(program, config)
 }
 
-/// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a path that a test
-/// makes.
+/// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a
+/// path that a test makes.
 fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
@@ -198,8 +240,16 @@ mod tests {
 
     #[test]
     fn both_registries_answer() {
-        for registry in [registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default())] {
-            assert_eq!(http::get(&registry.url("/v2/")).status, 200, "{}", registry.log());
+        for registry in [
+            registry2(&RegistryConfig::default()),
+            registry3(&RegistryConfig::default()),
+        ] {
+            assert_eq!(
+                http::get(&registry.url("/v2/")).status,
+                200,
+                "{}",
+                registry.log()
+            );
         }
     }
 
@@ -214,7 +264,10 @@ mod tests {
             issuer: "Acme".into(),
             trust: Trust::Jwks(jwks),
         };
-        let registry = registry3(&RegistryConfig { auth, ..RegistryConfig::default() });
+        let registry = registry3(&RegistryConfig {
+            auth,
+            ..RegistryConfig::default()
+        });
         let answer = http::get(&registry.url("/v2/"));
         assert_eq!(answer.status, 401);
         let challenge = r#"Bearer realm="http://127.0.0.1:1/auth",service="Docker registry""#;

@@ -1,4 +1,5 @@
-//! A bad line: a relay between a client and a server that breaks off, or falls silent, when it has carried enough.
+//! A bad line: a relay between a client and a server that breaks off, or falls silent, when it has
+//! carried enough.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -80,7 +81,10 @@ impl Relay {
 
     fn start(to: &str, habit: Habit) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port to listen on");
-        let address = listener.local_addr().expect("the listener's own address").to_string();
+        let address = listener
+            .local_addr()
+            .expect("the listener's own address")
+            .to_string();
         let line = Arc::new(Line {
             to: to.to_owned(),
             habit,
@@ -103,9 +107,15 @@ impl Relay {
 
 impl Line {
     fn connect(self: Arc<Self>, client: TcpStream) {
-        let Ok(server) = TcpStream::connect(&self.to) else { return };
+        let Ok(server) = TcpStream::connect(&self.to) else {
+            return;
+        };
         let carried = Arc::new(AtomicU64::new(0));
-        let (line, back, count) = (self.clone(), (copy(&server), copy(&client)), carried.clone());
+        let (line, back, count) = (
+            self.clone(),
+            (copy(&server), copy(&client)),
+            carried.clone(),
+        );
         thread::spawn(move || line.carry(back.0, back.1, &count));
         self.carry(client, server, &carried);
     }
@@ -154,8 +164,15 @@ mod tests {
     #[test]
     fn it_carries_breaks_and_stops() {
         let nginx = Nginx::start("listen @listen@; location / { return 200 here; }");
-        let ask = |relay: &Relay| http::try_request(&["--max-time", "2", &format!("http://{}/", relay.host_port())]);
-        assert_eq!(ask(&Relay::breaking(&nginx.host_port(), 10_000)).unwrap().body, "here");
+        let ask = |relay: &Relay| {
+            http::try_request(&["--max-time", "2", &format!("http://{}/", relay.host_port())])
+        };
+        assert_eq!(
+            ask(&Relay::breaking(&nginx.host_port(), 10_000))
+                .unwrap()
+                .body,
+            "here"
+        );
         let broken = Relay::breaking(&nginx.host_port(), 100);
         assert!(ask(&broken).is_none());
         assert_eq!(broken.breaks(), 1);

@@ -28,8 +28,9 @@ impl Server {
         Self::start_as(program, &["serve"], config)
     }
 
-    /// Starts `program` (a test of the binary's crate knows its path) with `arguments` and a file that holds `config`,
-    /// in which `@addr@` stands for the address to listen on, and waits until `/healthz` answers 200.
+    /// Starts `program` (a test of the binary's crate knows its path) with `arguments` and a file
+    /// that holds `config`, in which `@addr@` stands for the address to listen on, and waits until
+    /// `/healthz` answers 200.
     ///
     /// # Panics
     /// When it does not start; the message holds its log.
@@ -37,19 +38,29 @@ impl Server {
     pub fn start_as(program: &Path, arguments: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join(CONFIG);
-        let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
-            fs::write(&file, config.replace("@addr@", &address.to_string())).expect("the server's configuration");
-            let mut command = Command::new(program);
-            command.args(arguments).arg(&file).current_dir(directory.path());
-            command
-        });
+        let (mut daemon, address) =
+            Daemon::start_on_port(&directory.path().join("log"), |address| {
+                fs::write(&file, config.replace("@addr@", &address.to_string()))
+                    .expect("the server's configuration");
+                let mut command = Command::new(program);
+                command
+                    .args(arguments)
+                    .arg(&file)
+                    .current_dir(directory.path());
+                command
+            });
         let scheme = scheme(&mut daemon, address);
-        Self { daemon, address, scheme, directory }
+        Self {
+            daemon,
+            address,
+            scheme,
+            directory,
+        }
     }
 
-    /// Starts `program` with `arguments`, in which `@addr@` and `@port@` stand for the address to listen on and
-    /// `@directory@` for the server's directory, and waits until `/healthz` answers 200. It brings a configuration of its
-    /// own.
+    /// Starts `program` with `arguments`, in which `@addr@` and `@port@` stand for the address to
+    /// listen on and `@directory@` for the server's directory, and waits until `/healthz` answers
+    /// 200. It brings a configuration of its own.
     ///
     /// # Panics
     /// When it does not start; the message holds its log.
@@ -57,17 +68,28 @@ impl Server {
     pub fn start_with(program: &Path, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let place = directory.path().display().to_string();
-        let (mut daemon, address) = Daemon::start_on_port(&directory.path().join("log"), |address| {
-            let (full, port) = (address.to_string(), address.port().to_string());
-            let filled = |argument: &&str| {
-                argument.replace("@addr@", &full).replace("@port@", &port).replace("@directory@", &place)
-            };
-            let mut command = Command::new(program);
-            command.args(arguments.iter().map(filled)).current_dir(directory.path());
-            command
-        });
+        let (mut daemon, address) =
+            Daemon::start_on_port(&directory.path().join("log"), |address| {
+                let (full, port) = (address.to_string(), address.port().to_string());
+                let filled = |argument: &&str| {
+                    argument
+                        .replace("@addr@", &full)
+                        .replace("@port@", &port)
+                        .replace("@directory@", &place)
+                };
+                let mut command = Command::new(program);
+                command
+                    .args(arguments.iter().map(filled))
+                    .current_dir(directory.path());
+                command
+            });
         let scheme = scheme(&mut daemon, address);
-        Self { daemon, address, scheme, directory }
+        Self {
+            daemon,
+            address,
+            scheme,
+            directory,
+        }
     }
 
     /// Where it runs, where its log is, and its configuration unless that is elsewhere.
@@ -82,7 +104,8 @@ impl Server {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    /// The URL of `path` on `localhost`: clients that refuse a token server on a loopback *address* take the name.
+    /// The URL of `path` on `localhost`: clients that refuse a token server on a loopback *address*
+    /// take the name.
     #[must_use]
     pub fn realm(&self, path: &str) -> String {
         format!("{}://localhost:{}{path}", self.scheme, self.address.port())
@@ -105,8 +128,11 @@ impl Server {
     /// # Panics
     /// When the file cannot be written.
     pub fn rewrite(&self, config: &str) {
-        fs::write(self.config(), config.replace("@addr@", &self.address.to_string()))
-            .expect("the server's configuration");
+        fs::write(
+            self.config(),
+            config.replace("@addr@", &self.address.to_string()),
+        )
+        .expect("the server's configuration");
     }
 
     /// What it logged until now.
@@ -120,7 +146,11 @@ impl Server {
     /// # Panics
     /// When it never does.
     pub fn wait_for_log(&mut self, text: &str) {
-        if self.daemon.until(|daemon| daemon.log().contains(text).then_some(())).is_none() {
+        if self
+            .daemon
+            .until(|daemon| daemon.log().contains(text).then_some(()))
+            .is_none()
+        {
             panic!("never logged {text:?}:\n{}", self.log());
         }
     }
@@ -170,10 +200,15 @@ const CONFIG: &str = "wharfinger.yml";
 
 /// What it speaks, once it answers.
 fn scheme(daemon: &mut Daemon, address: SocketAddrV4) -> &'static str {
-    let scheme = daemon.until(|_| ["http", "https"].into_iter().find(|scheme| is_healthy(scheme, address)));
+    let scheme = daemon.until(|_| {
+        ["http", "https"]
+            .into_iter()
+            .find(|scheme| is_healthy(scheme, address))
+    });
     scheme.unwrap_or_else(|| panic!("GET /healthz never answered 200:\n{}", daemon.log()))
 }
 
 fn is_healthy(scheme: &str, address: SocketAddrV4) -> bool {
-    http::try_request(&[&format!("{scheme}://{address}/healthz")]).is_some_and(|answer| answer.status == 200)
+    http::try_request(&[&format!("{scheme}://{address}/healthz")])
+        .is_some_and(|answer| answer.status == 200)
 }

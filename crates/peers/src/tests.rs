@@ -1,5 +1,5 @@
-//! The harness itself, against a registry that believes an htpasswd file: every client logs in, pushes and pulls here
-//! before anything is said about tokens.
+//! The harness itself, against a registry that believes an htpasswd file: every client logs in,
+//! pushes and pulls here before anything is said about tokens.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,10 @@ fn registry() -> (Registry, TempDir) {
     let path = directory.path().join("htpasswd");
     let line = run(Command::new(program("htpasswd")).args(["-nbBC", "4", "user", "secret"]));
     fs::write(&path, line.succeeded()).unwrap();
-    let config = RegistryConfig { auth: Auth::Htpasswd(path), ..RegistryConfig::default() };
+    let config = RegistryConfig {
+        auth: Auth::Htpasswd(path),
+        ..RegistryConfig::default()
+    };
     (registry2(&config), directory)
 }
 
@@ -23,9 +26,21 @@ fn docker() {
     let ((registry, _directory), docker) = (registry(), Docker::start());
     let (host, client) = (registry.host_port(), docker.client());
     let reference = format!("{host}/docker/image:1");
-    docker.import(&Image::saying("docker"), &reference).succeeded();
-    assert!(client.run(&["push", &reference]).refused().contains("no basic auth credentials"));
-    client.run_with_input(&["login", "--username", "user", "--password-stdin", &host], "secret").succeeded();
+    docker
+        .import(&Image::saying("docker"), &reference)
+        .succeeded();
+    assert!(
+        client
+            .run(&["push", &reference])
+            .refused()
+            .contains("no basic auth credentials")
+    );
+    client
+        .run_with_input(
+            &["login", "--username", "user", "--password-stdin", &host],
+            "secret",
+        )
+        .succeeded();
     assert!(client.file(".docker/config.json").contains(&host));
     client.run(&["push", &reference]).succeeded();
     client.run(&["rmi", &reference]).succeeded();
@@ -37,14 +52,54 @@ fn containerd() {
     let ((registry, _directory), containerd) = (registry(), Containerd::start());
     let (image, client) = (Image::saying("containerd"), containerd.client());
     let base = format!("{}/ctr/image", registry.host_port());
-    let (reference, archive) = (format!("{base}:latest"), image.archive().display().to_string());
-    client.run(&["images", "import", "--snapshotter", "native", "--base-name", &base, &archive]).succeeded();
-    client.run(&["images", "push", "--plain-http", "--user", "user:secret", &reference]).succeeded();
+    let (reference, archive) = (
+        format!("{base}:latest"),
+        image.archive().display().to_string(),
+    );
+    client
+        .run(&[
+            "images",
+            "import",
+            "--snapshotter",
+            "native",
+            "--base-name",
+            &base,
+            &archive,
+        ])
+        .succeeded();
+    client
+        .run(&[
+            "images",
+            "push",
+            "--plain-http",
+            "--user",
+            "user:secret",
+            &reference,
+        ])
+        .succeeded();
     client.run(&["images", "remove", &reference]).succeeded();
     client
-        .run(&["images", "pull", "--plain-http", "--user", "user:secret", "--snapshotter", "native", &reference])
+        .run(&[
+            "images",
+            "pull",
+            "--plain-http",
+            "--user",
+            "user:secret",
+            "--snapshotter",
+            "native",
+            &reference,
+        ])
         .succeeded();
-    client.run(&["images", "push", "--plain-http", "--user", "user:wrong", &reference]).refused();
+    client
+        .run(&[
+            "images",
+            "push",
+            "--plain-http",
+            "--user",
+            "user:wrong",
+            &reference,
+        ])
+        .refused();
 }
 
 #[test]
@@ -52,22 +107,42 @@ fn skopeo_podman_and_buildah() {
     let (registry, _directory) = registry();
     let (host, image) = (registry.host_port(), Image::saying("containers"));
     let layout = format!("oci:{}:latest", image.layout().display());
-    let login = ["login", "--tls-verify=false", "--username", "user", "--password-stdin", &host];
-    let (reference, remote) = (format!("{host}/containers/image:1"), format!("docker://{host}/containers/image:1"));
+    let login = [
+        "login",
+        "--tls-verify=false",
+        "--username",
+        "user",
+        "--password-stdin",
+        &host,
+    ];
+    let (reference, remote) = (
+        format!("{host}/containers/image:1"),
+        format!("docker://{host}/containers/image:1"),
+    );
 
     let skopeo = skopeo();
     skopeo.run_with_input(&login, "secret").succeeded();
-    skopeo.run(&["copy", "--dest-tls-verify=false", &layout, &remote]).succeeded();
+    skopeo
+        .run(&["copy", "--dest-tls-verify=false", &layout, &remote])
+        .succeeded();
 
     let podman = podman();
     podman.run_with_input(&login, "secret").succeeded();
-    podman.run(&["pull", "--tls-verify=false", &reference]).succeeded();
-    podman.run(&["push", "--tls-verify=false", &reference]).succeeded();
+    podman
+        .run(&["pull", "--tls-verify=false", &reference])
+        .succeeded();
+    podman
+        .run(&["push", "--tls-verify=false", &reference])
+        .succeeded();
 
     let buildah = buildah();
     buildah.run_with_input(&login, "secret").succeeded();
-    buildah.run(&["pull", "--tls-verify=false", &reference]).succeeded();
-    buildah.run(&["push", "--tls-verify=false", &reference]).succeeded();
+    buildah
+        .run(&["pull", "--tls-verify=false", &reference])
+        .succeeded();
+    buildah
+        .run(&["push", "--tls-verify=false", &reference])
+        .succeeded();
 }
 
 #[test]
@@ -77,12 +152,56 @@ fn crane_and_regctl() {
     let reference = format!("{host}/crane/image:1");
 
     let crane = crane();
-    crane.run_with_input(&["auth", "login", &host, "--username", "user", "--password-stdin"], "secret").succeeded();
-    crane.run(&["append", "--new_layer", &image.layer().display().to_string(), "--new_tag", &reference]).succeeded();
-    assert_eq!(crane.run(&["ls", &format!("{host}/crane/image")]).succeeded(), "1");
+    crane
+        .run_with_input(
+            &[
+                "auth",
+                "login",
+                &host,
+                "--username",
+                "user",
+                "--password-stdin",
+            ],
+            "secret",
+        )
+        .succeeded();
+    crane
+        .run(&[
+            "append",
+            "--new_layer",
+            &image.layer().display().to_string(),
+            "--new_tag",
+            &reference,
+        ])
+        .succeeded();
+    assert_eq!(
+        crane
+            .run(&["ls", &format!("{host}/crane/image")])
+            .succeeded(),
+        "1"
+    );
 
     let regctl = regctl();
-    regctl.run(&["registry", "set", "--skip-check", "--tls", "disabled", &host]).succeeded();
-    regctl.run_with_input(&["registry", "login", &host, "--user", "user", "--pass-stdin"], "secret").succeeded();
-    assert_eq!(regctl.run(&["tag", "ls", &format!("{host}/crane/image")]).succeeded(), "1");
+    regctl
+        .run(&[
+            "registry",
+            "set",
+            "--skip-check",
+            "--tls",
+            "disabled",
+            &host,
+        ])
+        .succeeded();
+    regctl
+        .run_with_input(
+            &["registry", "login", &host, "--user", "user", "--pass-stdin"],
+            "secret",
+        )
+        .succeeded();
+    assert_eq!(
+        regctl
+            .run(&["tag", "ls", &format!("{host}/crane/image")])
+            .succeeded(),
+        "1"
+    );
 }

@@ -17,7 +17,10 @@ pub(crate) fn until<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) ->
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "limits how long another program may take; nothing is decided by it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "limits how long another program may take; nothing is decided by it"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -27,10 +27,18 @@ impl Php {
         let log = tempfile::tempdir().expect("a temporary directory");
         let (daemon, address) = Daemon::start_on_port(&log.path().join("log"), |address| {
             let mut command = Command::new(program("php"));
-            command.arg("-S").arg(address.to_string()).arg(script).current_dir(directory);
+            command
+                .arg("-S")
+                .arg(address.to_string())
+                .arg(script)
+                .current_dir(directory);
             command
         });
-        Self { daemon, address, _log: log }
+        Self {
+            daemon,
+            address,
+            _log: log,
+        }
     }
 
     /// The URL of `path`, which begins with a slash.
@@ -55,7 +63,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx with `directives` in its only `server`; `@listen@` stands for the address to listen on.
+    /// Starts nginx with `directives` in its only `server`; `@listen@` stands for the address to
+    /// listen on.
     ///
     /// # Panics
     /// When nginx is not installed or does not start.
@@ -77,10 +86,20 @@ impl Nginx {
             let server = directives.replace("@listen@", &address.to_string());
             fs::write(&file, configuration(path, around, &server)).expect("nginx's configuration");
             let mut command = Command::new(program("nginx"));
-            command.arg("-e").arg("stderr").arg("-p").arg(path).arg("-c").arg(file);
+            command
+                .arg("-e")
+                .arg("stderr")
+                .arg("-p")
+                .arg(path)
+                .arg("-c")
+                .arg(file);
             command
         });
-        Self { daemon, address, _directory: directory }
+        Self {
+            daemon,
+            address,
+            _directory: directory,
+        }
     }
 
     /// `127.0.0.1:PORT`.
@@ -127,14 +146,28 @@ mod tests {
     #[test]
     fn php_runs_the_script_where_it_is_told() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("who.php"), "<?php echo $_GET['account'] . ' ' . `ls`;").unwrap();
+        fs::write(
+            directory.path().join("who.php"),
+            "<?php echo $_GET['account'] . ' ' . `ls`;",
+        )
+        .unwrap();
         let php = Php::serve(directory.path(), "who.php");
-        assert_eq!(http::get(&php.url("/?account=mizzy")).body, "mizzy who.php\n", "{}", php.log());
+        assert_eq!(
+            http::get(&php.url("/?account=mizzy")).body,
+            "mizzy who.php\n",
+            "{}",
+            php.log()
+        );
     }
 
     #[test]
     fn nginx_answers() {
         let nginx = Nginx::start("listen @listen@; location / { return 200 here; }");
-        assert_eq!(http::get(&format!("http://{}/", nginx.host_port())).body, "here", "{}", nginx.log());
+        assert_eq!(
+            http::get(&format!("http://{}/", nginx.host_port())).body,
+            "here",
+            "{}",
+            nginx.log()
+        );
     }
 }

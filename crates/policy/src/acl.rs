@@ -28,11 +28,23 @@ impl Acl {
             match Rule::compile(entry) {
                 Ok(compiled) => rules.push(compiled),
                 Err(found) => {
-                    errors.extend(found.into_iter().map(|(field, problem)| EntryError { rule, field, problem }));
+                    errors.extend(found.into_iter().map(|(field, problem)| EntryError {
+                        rule,
+                        field,
+                        problem,
+                    }));
                 }
             }
         }
-        if errors.is_empty() { Ok(Self { rules, warnings, options }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self {
+                rules,
+                warnings,
+                options,
+            })
+        } else {
+            Err(errors)
+        }
     }
 
     /// What is legal in its rules and hardly meant.
@@ -40,12 +52,19 @@ impl Acl {
         self.warnings.iter()
     }
 
-    /// The answer of the first rule that matches; none where no rule does, and somebody else may be asked.
+    /// The answer of the first rule that matches; none where no rule does, and somebody else may be
+    /// asked.
     #[must_use]
     pub fn decide(&self, query: &Query<'_>) -> Option<Decision> {
-        let matches = |rule: &Rule| rule.obstacle(&rule.bindings(query, self.options.quote_labels)).is_none();
+        let matches = |rule: &Rule| {
+            rule.obstacle(&rule.bindings(query, self.options.quote_labels))
+                .is_none()
+        };
         let rule = self.rules.iter().position(matches)?;
-        Some(Decision { rule, granted: self.rules[rule].grant(query.actions) })
+        Some(Decision {
+            rule,
+            granted: self.rules[rule].grant(query.actions),
+        })
     }
 
     /// The same answer with the reasons why earlier rules did not match.
@@ -56,11 +75,23 @@ impl Acl {
             let bindings = rule.bindings(query, self.options.quote_labels);
             let Some((condition, reason)) = rule.obstacle(&bindings) else {
                 let granted = rule.grant(query.actions);
-                let refused = query.actions.iter().filter(|action| !granted.contains(action)).cloned().collect();
-                let decision = Decision { rule: index, granted };
+                let refused = query
+                    .actions
+                    .iter()
+                    .filter(|action| !granted.contains(action))
+                    .cloned()
+                    .collect();
+                let decision = Decision {
+                    rule: index,
+                    granted,
+                };
                 return Explanation {
                     passed,
-                    decided: Some(Decided { decision, comment: rule.comment.clone(), refused }),
+                    decided: Some(Decided {
+                        decision,
+                        comment: rule.comment.clone(),
+                        refused,
+                    }),
                 };
             };
             passed.push(Passed {
@@ -73,7 +104,10 @@ impl Acl {
                 reason,
             });
         }
-        Explanation { passed, decided: None }
+        Explanation {
+            passed,
+            decided: None,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Groups of a rule's own regular expressions as variables: `${account:1}`.
 //!
-//! Which text names a capture is decided by one regular expression over each of the rule's patterns, and it takes the
-//! first `${` that a `:1}` follows: whatever stands between goes into the name, and a name that is none of the four
-//! attributes stands for nothing. So `${account:1}/${account}` works and `${account}/${account:1}` never does; unless
-//! the same capture is found elsewhere in the rule, for what is found in one pattern is replaced in all of them.
+//! Which text names a capture is decided by one regular expression over each of the rule's
+//! patterns, and it takes the first `${` that a `:1}` follows: whatever stands between goes into
+//! the name, and a name that is none of the four attributes stands for nothing. So
+//! `${account:1}/${account}` works and `${account}/${account:1}` never does; unless the same
+//! capture is found elsewhere in the rule, for what is found in one pattern is replaced in all of
+//! them.
 
 use std::sync::LazyLock;
 
@@ -30,7 +32,10 @@ impl Capture {
     pub(crate) fn of<'a>(&'a self, query: &Query<'a>) -> Option<(&'a str, &'a str)> {
         let groups = self.regex.captures(self.attribute.of(query))?;
         // A group that took no part in the match captured nothing.
-        Some((&self.token, groups.get(self.group).map_or("", |group| group.as_str())))
+        Some((
+            &self.token,
+            groups.get(self.group).map_or("", |group| group.as_str()),
+        ))
     }
 }
 
@@ -56,7 +61,8 @@ pub(crate) enum Found<'a> {
 pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<Found<'a>> {
     // docker_auth's own, `\$\{(.+?):(\d+)\}`, in which `\d` is ASCII.
     #[expect(clippy::expect_used, reason = "a constant, compiled in the tests")]
-    static CAPTURE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\{(.+?):([0-9]+)\}").expect("a valid pattern"));
+    static CAPTURE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\$\{(.+?):([0-9]+)\}").expect("a valid pattern"));
     CAPTURE
         .captures_iter(pattern)
         .map(|found| {
@@ -67,16 +73,21 @@ pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<Found<'
 }
 
 fn resolve<'a>(text: &'a str, key: &str, number: &str, conditions: &Conditions) -> Found<'a> {
-    let Some(of) = attribute(key) else { return Found::NoAttribute { text } };
+    let Some(of) = attribute(key) else {
+        return Found::NoAttribute { text };
+    };
     let regex = conditions.on(of).and_then(regex_in);
     let Some(Ok(regex)) = regex.map(|inner| crate::regex::compile(inner, SIZE_LIMIT)) else {
         return Found::NoRegex { text, of };
     };
     let groups = regex.captures_len() - 1;
     match number.parse() {
-        Ok(group) if (1..=groups).contains(&group) => {
-            Found::Capture(Capture { token: text.to_owned(), attribute: of, regex, group })
-        }
+        Ok(group) if (1..=groups).contains(&group) => Found::Capture(Capture {
+            token: text.to_owned(),
+            attribute: of,
+            regex,
+            group,
+        }),
         _ => Found::OutOfRange { text, of, groups },
     }
 }
@@ -85,11 +96,14 @@ fn resolve<'a>(text: &'a str, key: &str, number: &str, conditions: &Conditions) 
 fn attribute(key: &str) -> Option<Attribute> {
     Attribute::ALL.into_iter().find(|attribute| {
         let known = attribute.key();
-        key.is_char_boundary(1) && key[..1].eq_ignore_ascii_case(&known[..1]) && key[1..] == known[1..]
+        key.is_char_boundary(1)
+            && key[..1].eq_ignore_ascii_case(&known[..1])
+            && key[1..] == known[1..]
     })
 }
 
-/// The capture that `text` ends with and what comes before it, where nothing but what comes before it is in its way.
+/// The capture that `text` ends with and what comes before it, where nothing but what comes before
+/// it is in its way.
 pub(crate) fn capture_at_end(text: &str) -> Option<(&str, &str)> {
     let (before, capture) = text.split_at(text.rfind("${")?);
     let (key, number) = capture[2..].strip_suffix('}')?.split_once(':')?;

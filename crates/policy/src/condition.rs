@@ -22,16 +22,23 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Compiles `conditions`, of a rule with `captures`: each, or what is wrong with it.
-    pub(crate) fn compile(conditions: Conditions, captures: &[Capture]) -> Vec<Result<Self, (Field, Problem)>> {
+    pub(crate) fn compile(
+        conditions: Conditions,
+        captures: &[Capture],
+    ) -> Vec<Result<Self, (Field, Problem)>> {
         let mut compiled = Vec::new();
         for attribute in Attribute::ALL {
-            let Some(text) = conditions.on(attribute) else { continue };
+            let Some(text) = conditions.on(attribute) else {
+                continue;
+            };
             let pattern = Pattern::compile(text.to_owned(), true, captures);
             let condition = pattern.map(|pattern| Self::Text(attribute, pattern));
             compiled.push(condition.map_err(|problem| (Field::Text(attribute), problem)));
         }
         if let Some(written) = conditions.ip {
-            let network = written.parse().map_err(|error| (Field::Ip, Problem::Ip(error)));
+            let network = written
+                .parse()
+                .map_err(|error| (Field::Ip, Problem::Ip(error)));
             compiled.push(network.map(|network| Self::Ip { written, network }));
         }
         for (name, text) in conditions.labels {

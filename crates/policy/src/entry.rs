@@ -15,8 +15,8 @@ pub struct Entry {
     pub comment: Option<String>,
 }
 
-/// Patterns, as text: a regular expression between slashes (`/^dev-/`), otherwise a glob (`dev-*`). An absent one takes
-/// anything; the empty one takes the empty text and no other.
+/// Patterns, as text: a regular expression between slashes (`/^dev-/`), otherwise a glob (`dev-*`).
+/// An absent one takes anything; the empty one takes the empty text and no other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// On the account's name; the anonymous account's is empty.
@@ -48,7 +48,8 @@ impl Conditions {
 /// How rules are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Whether a label's value stands for itself where a pattern names the label (`acl_quote_labels`), as the account's
-    /// name does; by default, and for `docker_auth`, it is a pattern of its own.
+    /// Whether a label's value stands for itself where a pattern names the label
+    /// (`acl_quote_labels`), as the account's name does; by default, and for `docker_auth`, it is a
+    /// pattern of its own.
     pub quote_labels: bool,
 }

@@ -28,8 +28,8 @@ pub struct Passed {
     pub field: Field,
     /// The condition as it is written.
     pub pattern: String,
-    /// What it stands for in this query, when its variables are replaced: several patterns where it names labels with
-    /// several values, of which the first few are here.
+    /// What it stands for in this query, when its variables are replaced: several patterns where it
+    /// names labels with several values, of which the first few are here.
     pub expanded: Vec<String>,
     /// What it was held against: one value, or all of a label's.
     pub values: Vec<String>,

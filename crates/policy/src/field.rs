@@ -31,7 +31,8 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    pub(crate) const ALL: [Self; 4] = [Self::Account, Self::ResourceType, Self::Name, Self::Service];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Account, Self::ResourceType, Self::Name, Self::Service];
 
     /// Its key in a configuration and its name in a variable.
     #[must_use]

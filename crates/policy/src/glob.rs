@@ -1,8 +1,9 @@
 //! Shell patterns as Go's [`path.Match`] reads them.
 //!
-//! `*` is any run without a `/`, `?` any one character but `/`, `[a-z]` and `[^a-z]` one character in or out of a class
-//! (a `/` too), `\` takes the next character as it is. There is no `**`, no `{a,b}`, and `!` in a class is a plain
-//! character. What the usual glob crates read differently, rules of `docker_auth` rely on; so this is written here.
+//! `*` is any run without a `/`, `?` any one character but `/`, `[a-z]` and `[^a-z]` one character
+//! in or out of a class (a `/` too), `\` takes the next character as it is. There is no `**`, no
+//! `{a,b}`, and `!` in a class is a plain character. What the usual glob crates read differently,
+//! rules of `docker_auth` rely on; so this is written here.
 //!
 //! [`path.Match`]: https://pkg.go.dev/path#Match
 
@@ -26,7 +27,10 @@ struct Chunk {
 enum Item {
     Text(String),
     AnyCharacter,
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 /// Why a pattern can never match anything.
@@ -36,7 +40,9 @@ pub enum GlobError {
     #[error("a `[` is not closed: add the `]`, or write `\\[` for the character itself")]
     UnclosedClass,
     /// A class that is empty, or a range that lacks an end.
-    #[error("a `]` or `-` in a class stands where a character should: write `\\]` or `\\-` for the character itself")]
+    #[error(
+        "a `]` or `-` in a class stands where a character should: write `\\]` or `\\-` for the character itself"
+    )]
     ClassMember,
     /// Nothing comes after the last backslash.
     #[error("it ends with a lone backslash: write `\\\\` for the character itself")]
@@ -44,14 +50,18 @@ pub enum GlobError {
 }
 
 impl Glob {
-    /// Reads `pattern`, all of it: Go reports what is malformed only where a match gets that far, or fails before.
+    /// Reads `pattern`, all of it: Go reports what is malformed only where a match gets that far,
+    /// or fails before.
     pub(crate) fn parse(pattern: &str) -> Result<Self, GlobError> {
         let mut chunks = Vec::new();
         let mut rest = pattern;
         while !rest.is_empty() {
             let after_stars = rest.trim_start_matches('*');
             let (chunk, after) = after_stars.split_at(chunk_len(after_stars));
-            chunks.push(Chunk { after_star: after_stars.len() < rest.len(), items: items(chunk)? });
+            chunks.push(Chunk {
+                after_star: after_stars.len() < rest.len(),
+                items: items(chunk)?,
+            });
             rest = after;
         }
         Ok(Self { chunks })
@@ -66,11 +76,22 @@ impl Glob {
                 // Only the last chunk can be empty: the pattern ends with a star.
                 return !rest.contains(&b'/');
             }
-            // The first place where a chunk fits is as good as any later one, for a star cannot cross a `/`: no
-            // backtracking. The last chunk has to reach the end of the name.
-            let fits = |from: &'_ [u8]| chunk.strip(from).map(<[u8]>::len).filter(|left| !last || *left == 0);
-            let skippable = if chunk.after_star { rest.iter().take_while(|byte| **byte != b'/').count() } else { 0 };
-            let Some(left) = (0..=skippable).find_map(|skipped| fits(&rest[skipped..])) else { return false };
+            // The first place where a chunk fits is as good as any later one, for a star cannot
+            // cross a `/`: no backtracking. The last chunk has to reach the end of the name.
+            let fits = |from: &'_ [u8]| {
+                chunk
+                    .strip(from)
+                    .map(<[u8]>::len)
+                    .filter(|left| !last || *left == 0)
+            };
+            let skippable = if chunk.after_star {
+                rest.iter().take_while(|byte| **byte != b'/').count()
+            } else {
+                0
+            };
+            let Some(left) = (0..=skippable).find_map(|skipped| fits(&rest[skipped..])) else {
+                return false;
+            };
             rest = &rest[rest.len() - left..];
         }
         rest.is_empty()
@@ -80,8 +101,8 @@ impl Glob {
 impl Chunk {
     /// What is left of `name` after this chunk, where `name` begins with it.
     ///
-    /// Go skips byte by byte under a star, so `name` may begin inside a character; its bytes then count as one
-    /// (replacement) character each.
+    /// Go skips byte by byte under a star, so `name` may begin inside a character; its bytes then
+    /// count as one (replacement) character each.
     fn strip<'a>(&self, mut name: &'a [u8]) -> Option<&'a [u8]> {
         for item in &self.items {
             name = match item {
@@ -89,7 +110,9 @@ impl Chunk {
                 Item::AnyCharacter => first_character(name).filter(|(first, _)| *first != '/')?.1,
                 Item::Class { negated, ranges } => {
                     let (first, rest) = first_character(name)?;
-                    let listed = ranges.iter().any(|(low, high)| (*low..=*high).contains(&first));
+                    let listed = ranges
+                        .iter()
+                        .any(|(low, high)| (*low..=*high).contains(&first));
                     (listed != *negated).then_some(rest)?
                 }
             }
@@ -143,7 +166,11 @@ fn class(rest: &mut Peekable<Chars<'_>>) -> Result<Item, GlobError> {
     let mut ranges = Vec::new();
     while ranges.is_empty() || rest.next_if_eq(&']').is_none() {
         let low = class_character(rest)?;
-        let high = if rest.next_if_eq(&'-').is_some() { class_character(rest)? } else { low };
+        let high = if rest.next_if_eq(&'-').is_some() {
+            class_character(rest)?
+        } else {
+            low
+        };
         ranges.push((low, high));
     }
     Ok(Item::Class { negated, ranges })
@@ -156,10 +183,15 @@ fn class_character(rest: &mut Peekable<Chars<'_>>) -> Result<char, GlobError> {
         other => other,
     };
     // At least the `]` has to follow.
-    if rest.peek().is_some() { Ok(character) } else { Err(GlobError::UnclosedClass) }
+    if rest.peek().is_some() {
+        Ok(character)
+    } else {
+        Err(GlobError::UnclosedClass)
+    }
 }
 
-/// The first character and what follows it; each byte that is not part of a character counts as one.
+/// The first character and what follows it; each byte that is not part of a character counts as
+/// one.
 fn first_character(bytes: &[u8]) -> Option<(char, &[u8])> {
     let width = match *bytes.first()? {
         ..0x80 => 1,
@@ -188,7 +220,10 @@ mod tests {
         assert!(!matches("library/*", "library/team/ubuntu"));
         assert!(!matches("*", "library/ubuntu"));
         assert!(matches("*/*", "library/ubuntu"));
-        assert!(!matches("library/**", "library/team/ubuntu"), "two stars are one");
+        assert!(
+            !matches("library/**", "library/team/ubuntu"),
+            "two stars are one"
+        );
         assert!(!matches("library/?", "library//"));
         assert!(matches("", "") && !matches("", "x") && matches("*", ""));
         assert!(matches("test-*-x", "test-a-x-x"));
@@ -205,17 +240,28 @@ mod tests {
 
     #[test]
     fn bytes_under_a_star_count_as_go_counts_them() {
-        assert!(matches("*[^x][^x]b", "€b"), "two of the euro sign's three bytes");
+        assert!(
+            matches("*[^x][^x]b", "€b"),
+            "two of the euro sign's three bytes"
+        );
         assert!(!matches("*[^x][^x]b", "éb"));
     }
 
     #[test]
     fn malformed_patterns_are_told_apart() {
         for pattern in ["[", "[^", "[a", "[a-", "a[", "[\\", "[\\a", "x*[a"] {
-            assert_eq!(Glob::parse(pattern), Err(GlobError::UnclosedClass), "{pattern}");
+            assert_eq!(
+                Glob::parse(pattern),
+                Err(GlobError::UnclosedClass),
+                "{pattern}"
+            );
         }
         for pattern in ["[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "[]", "*[^]"] {
-            assert_eq!(Glob::parse(pattern), Err(GlobError::ClassMember), "{pattern}");
+            assert_eq!(
+                Glob::parse(pattern),
+                Err(GlobError::ClassMember),
+                "{pattern}"
+            );
         }
         assert_eq!(Glob::parse("a*b\\"), Err(GlobError::TrailingBackslash));
     }

@@ -1,13 +1,14 @@
 //! Addresses and networks as Go's package `net` reads them.
 //!
-//! An IPv6 address that holds an IPv4 one (`::ffff:10.0.0.1`) *is* that IPv4 address here, as it is for Go: a rule for
-//! `10.0.0.0/8` has to hold for a client that came over a dual-stack socket.
+//! An IPv6 address that holds an IPv4 one (`::ffff:10.0.0.1`) *is* that IPv4 address here, as it is
+//! for Go: a rule for `10.0.0.0/8` has to hold for a client that came over a dual-stack socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Reads an address as Go's [`net.ParseIP`] does: no zone, no port, no leading zeros in the parts of an IPv4 address.
+/// Reads an address as Go's [`net.ParseIP`] does: no zone, no port, no leading zeros in the parts
+/// of an IPv4 address.
 ///
 /// ```
 /// assert_eq!(policy::ip::parse_address("::ffff:10.0.0.1"), "10.0.0.1".parse().ok());
@@ -17,13 +18,16 @@ use std::str::FromStr;
 /// [`net.ParseIP`]: https://pkg.go.dev/net#ParseIP
 #[must_use]
 pub fn parse_address(text: &str) -> Option<IpAddr> {
-    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    text.parse::<IpAddr>()
+        .ok()
+        .map(|address| address.to_canonical())
 }
 
 /// An address, or all addresses that begin alike: `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`.
 ///
-/// Read as Go's [`net.ParseCIDR`] does: bits beyond the prefix are ignored, `/08` is `/8`, and a prefix of 96 bits and
-/// more of `::ffff:0:0` is a network of IPv4 addresses. `::/0` is every IPv6 address and no other.
+/// Read as Go's [`net.ParseCIDR`] does: bits beyond the prefix are ignored, `/08` is `/8`, and a
+/// prefix of 96 bits and more of `::ffff:0:0` is a network of IPv4 addresses. `::/0` is every IPv6
+/// address and no other.
 ///
 /// [`net.ParseCIDR`]: https://pkg.go.dev/net#ParseCIDR
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +66,13 @@ impl Network {
         if prefix > 128 {
             return None;
         }
-        // A shorter prefix than the 96 bits of `::ffff:0:0` leaves nothing of an IPv4 address to compare.
+        // A shorter prefix than the 96 bits of `::ffff:0:0` leaves nothing of an IPv4 address to
+        // compare.
         Some(match IpAddr::from(masked(all, prefix)).to_canonical() {
-            first @ IpAddr::V4(_) => Self { first, prefix: prefix.saturating_sub(96) },
+            first @ IpAddr::V4(_) => Self {
+                first,
+                prefix: prefix.saturating_sub(96),
+            },
             first @ IpAddr::V6(_) => Self { first, prefix },
         })
     }
@@ -83,7 +91,11 @@ impl FromStr for Network {
             Some((address, bits)) => {
                 let digits = bits.bytes().all(|byte| byte.is_ascii_digit());
                 let bits = bits.parse().ok().filter(|_| digits);
-                address.parse().ok().zip(bits).and_then(|(address, bits)| Self::around(address, bits))
+                address
+                    .parse()
+                    .ok()
+                    .zip(bits)
+                    .and_then(|(address, bits)| Self::around(address, bits))
             }
         };
         parsed.ok_or_else(|| NetworkError(text.to_owned()))
@@ -105,7 +117,10 @@ mod tests {
     use super::*;
 
     fn contains(network: &str, address: &str) -> bool {
-        network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+        network
+            .parse::<Network>()
+            .unwrap()
+            .contains(address.parse().unwrap())
     }
 
     #[test]
@@ -114,7 +129,10 @@ mod tests {
         assert!(contains("::ffff:10.1.2.3", "10.1.2.3"));
         assert!(contains("::ffff:10.0.0.0/104", "10.200.0.1"));
         assert!(contains("::ffff:0:0/96", "192.0.2.1"));
-        assert!(!contains("::ffff:0:0/95", "192.0.2.1"), "shorter than the mapping: IPv6 only");
+        assert!(
+            !contains("::ffff:0:0/95", "192.0.2.1"),
+            "shorter than the mapping: IPv6 only"
+        );
     }
 
     #[test]
@@ -134,8 +152,16 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for text in ["", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/+8", "::/129", "010.0.0.1", "10.0.0.0/8/8", "localhost"]
-        {
+        for text in [
+            "",
+            "10.0.0.1/33",
+            "10.0.0.1/",
+            "10.0.0.1/+8",
+            "::/129",
+            "010.0.0.1",
+            "10.0.0.0/8/8",
+            "localhost",
+        ] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError(text.to_owned())));
         }
     }

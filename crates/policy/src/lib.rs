@@ -1,15 +1,18 @@
 //! Who may do what.
 //!
-//! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its users have. An [`Acl`]
-//! is a list of them; it is asked a [`Query`] about one account and one resource, and the first rule whose conditions
-//! all hold decides which of the actions asked for are granted. Where no rule does, it has no opinion.
+//! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its
+//! users have. An [`Acl`] is a list of them; it is asked a [`Query`] about one account and one
+//! resource, and the first rule whose conditions all hold decides which of the actions asked for
+//! are granted. Where no rule does, it has no opinion.
 //!
-//! A condition is a *pattern* against a value: a glob, or a regular expression between slashes, both in Go's dialect.
-//! A pattern may have *variables*: the query's attributes (`${account}`), the account's *labels* (`${labels:group}`)
-//! and *captures*, groups of the rule's own regular expressions (`${account:1}`).
+//! A condition is a *pattern* against a value: a glob, or a regular expression between slashes,
+//! both in Go's dialect. A pattern may have *variables*: the query's attributes (`${account}`), the
+//! account's *labels* (`${labels:group}`) and *captures*, groups of the rule's own regular
+//! expressions (`${account:1}`).
 //!
-//! Rules surprise: the first match wins, a star stops at a slash. So a decision can be [explained](Acl::explain), by the
-//! same steps that make it, and what is hardly meant is [warned of](Acl::warnings). There is no I/O here.
+//! Rules surprise: the first match wins, a star stops at a slash. So a decision can be
+//! [explained](Acl::explain), by the same steps that make it, and what is hardly meant is [warned
+//! of](Acl::warnings). There is no I/O here.
 //!
 //! ```
 //! use policy::{Acl, Conditions, Entry, Labels, Options, Query};

@@ -14,7 +14,8 @@ use crate::variables::{Bindings, LABEL};
 /// How large a regular expression of a configuration may become, in bytes.
 pub(crate) const SIZE_LIMIT: usize = 64 << 20;
 
-/// How large one may become that is compiled for a query: what its variables stand for comes from outside.
+/// How large one may become that is compiled for a query: what its variables stand for comes from
+/// outside.
 const EXPANDED_SIZE_LIMIT: usize = 4 << 20;
 
 /// A glob or regular expression, with or without variables.
@@ -42,14 +43,27 @@ enum Matcher {
 
 impl Pattern {
     /// Compiles a pattern of a rule with `captures`; `labels` says whether it may name labels.
-    pub(crate) fn compile(text: String, labels: bool, captures: &[Capture]) -> Result<Self, Problem> {
+    pub(crate) fn compile(
+        text: String,
+        labels: bool,
+        captures: &[Capture],
+    ) -> Result<Self, Problem> {
         // With variables it has to be well-formed too, as it stands.
         let matcher = Matcher::compile(&text, SIZE_LIMIT)?;
-        let attributes = Attribute::ALL.iter().any(|attribute| text.contains(&format!("${{{}}}", attribute.key())));
+        let attributes = Attribute::ALL
+            .iter()
+            .any(|attribute| text.contains(&format!("${{{}}}", attribute.key())));
         let captures = captures.iter().any(|capture| text.contains(&capture.token));
         let labels = labels && text.contains(LABEL);
         let variable = attributes || captures || labels;
-        Ok(Self { text, kind: if variable { Kind::Variable { labels } } else { Kind::Fixed(matcher) } })
+        Ok(Self {
+            text,
+            kind: if variable {
+                Kind::Variable { labels }
+            } else {
+                Kind::Fixed(matcher)
+            },
+        })
     }
 
     /// Roughly what it costs to match, to try the cheap ones first.
@@ -73,7 +87,8 @@ impl Pattern {
         let mut result = Matcher::check_expanded(&plain, &[value]);
         if labels && result.is_err() {
             for combination in Combinations::for_value(&self.text, &plain, value, bindings)? {
-                result = Matcher::check_expanded(&bindings.expand(&self.text, &combination), &[value]);
+                result =
+                    Matcher::check_expanded(&bindings.expand(&self.text, &combination), &[value]);
                 if result.is_ok() {
                     break;
                 }
@@ -83,10 +98,16 @@ impl Pattern {
     }
 
     /// Why none of a label's `values` matches, if none does.
-    pub(crate) fn check_any(&self, values: &[String], bindings: &Bindings<'_>) -> Result<(), Reason> {
+    pub(crate) fn check_any(
+        &self,
+        values: &[String],
+        bindings: &Bindings<'_>,
+    ) -> Result<(), Reason> {
         match &self.kind {
             Kind::Fixed(matcher) => matcher.check(values),
-            Kind::Variable { .. } => Matcher::check_expanded(&bindings.expand(&self.text, &[]), values),
+            Kind::Variable { .. } => {
+                Matcher::check_expanded(&bindings.expand(&self.text, &[]), values)
+            }
         }
     }
 
@@ -97,8 +118,10 @@ impl Pattern {
             Kind::Variable { labels: false } => vec![bindings.expand(&self.text, &[])],
             Kind::Variable { labels: true } => {
                 let all = Combinations::all(&self.text, bindings.query.labels);
-                let mut expansions: Vec<String> =
-                    all.take(limit).map(|labels| bindings.expand(&self.text, &labels)).collect();
+                let mut expansions: Vec<String> = all
+                    .take(limit)
+                    .map(|labels| bindings.expand(&self.text, &labels))
+                    .collect();
                 if expansions.is_empty() {
                     expansions.push(bindings.expand(&self.text, &[]));
                 }
@@ -111,7 +134,9 @@ impl Pattern {
 impl Matcher {
     fn compile(text: &str, size_limit: usize) -> Result<Self, Problem> {
         match regex_in(text) {
-            Some(inner) if is_regex(text) => compile(inner, size_limit).map(Self::Regex).map_err(Problem::Regex),
+            Some(inner) if is_regex(text) => compile(inner, size_limit)
+                .map(Self::Regex)
+                .map_err(Problem::Regex),
             _ => Glob::parse(text).map(Self::Glob).map_err(Problem::Glob),
         }
     }
@@ -122,7 +147,9 @@ impl Matcher {
         if is_regex(expanded) && regex_in(expanded).is_some_and(hopeless) {
             return Err(Reason::Differs);
         }
-        Self::compile(expanded, EXPANDED_SIZE_LIMIT).map_err(Reason::Malformed)?.check(values)
+        Self::compile(expanded, EXPANDED_SIZE_LIMIT)
+            .map_err(Reason::Malformed)?
+            .check(values)
     }
 
     fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Reason> {
@@ -130,7 +157,11 @@ impl Matcher {
             Self::Glob(glob) => glob.matches(value),
             Self::Regex(regex) => regex.is_match(value),
         };
-        if values.iter().any(|value| matches(value.as_ref())) { Ok(()) } else { Err(Reason::Differs) }
+        if values.iter().any(|value| matches(value.as_ref())) {
+            Ok(())
+        } else {
+            Err(Reason::Differs)
+        }
     }
 }
 

@@ -30,10 +30,27 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     /// May `subject`, at the address `ip`, have `scope` for `service`?
     #[must_use]
-    pub fn new(subject: &'a Subject, scope: &'a Scope, service: &'a str, ip: Option<IpAddr>) -> Self {
+    pub fn new(
+        subject: &'a Subject,
+        scope: &'a Scope,
+        service: &'a str,
+        ip: Option<IpAddr>,
+    ) -> Self {
         let Subject { account, labels } = subject;
-        let Scope { resource_type, name, actions } = scope;
-        Self { account, labels, resource_type, name, service, ip, actions }
+        let Scope {
+            resource_type,
+            name,
+            actions,
+        } = scope;
+        Self {
+            account,
+            labels,
+            resource_type,
+            name,
+            service,
+            ip,
+            actions,
+        }
     }
 }
 

@@ -41,12 +41,20 @@ impl Rule {
             return Err(errors);
         }
         conditions.sort_by_key(Condition::cost);
-        Ok(Self { conditions, captures, actions: Actions::new(entry.actions), comment: entry.comment })
+        Ok(Self {
+            conditions,
+            captures,
+            actions: Actions::new(entry.actions),
+            comment: entry.comment,
+        })
     }
 
-    /// The first condition that does not hold, and why; none where all hold, so that the rule decides.
+    /// The first condition that does not hold, and why; none where all hold, so that the rule
+    /// decides.
     pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Reason)> {
-        self.conditions.iter().find_map(|condition| Some((condition, condition.check(bindings).err()?)))
+        self.conditions
+            .iter()
+            .find_map(|condition| Some((condition, condition.check(bindings).err()?)))
     }
 
     /// What its variables stand for in `query`.
@@ -59,7 +67,11 @@ impl Rule {
         match &self.actions {
             Actions::All => asked.to_vec(),
             Actions::Listed(listed) => {
-                let mut granted: Vec<String> = asked.iter().filter(|action| listed.contains(action)).cloned().collect();
+                let mut granted: Vec<String> = asked
+                    .iter()
+                    .filter(|action| listed.contains(action))
+                    .cloned()
+                    .collect();
                 granted.sort_unstable();
                 granted.dedup();
                 granted
@@ -71,13 +83,27 @@ impl Rule {
 impl Actions {
     fn new(listed: Vec<String>) -> Self {
         // Beside others, `*` is an action like any other.
-        if listed == ["*"] { Self::All } else { Self::Listed(listed) }
+        if listed == ["*"] {
+            Self::All
+        } else {
+            Self::Listed(listed)
+        }
     }
 }
 
 /// The captures that a rule's patterns name; its labels' patterns are not looked at.
 fn captures(conditions: &Conditions) -> Vec<Capture> {
-    let patterns = Attribute::ALL.into_iter().filter_map(|attribute| conditions.on(attribute));
+    let patterns = Attribute::ALL
+        .into_iter()
+        .filter_map(|attribute| conditions.on(attribute));
     let found = patterns.flat_map(|pattern| find(pattern, conditions));
-    found.filter_map(|found| if let Found::Capture(capture) = found { Some(capture) } else { None }).collect()
+    found
+        .filter_map(|found| {
+            if let Found::Capture(capture) = found {
+                Some(capture)
+            } else {
+                None
+            }
+        })
+        .collect()
 }

@@ -1,7 +1,8 @@
 //! What `${…}` in a pattern stands for.
 //!
-//! All variables of a pattern are replaced in one pass from left to right, as by Go's [`strings.Replacer`]: what was put
-//! in is not looked at again, and what is not known stays as it is written.
+//! All variables of a pattern are replaced in one pass from left to right, as by Go's
+//! [`strings.Replacer`]: what was put in is not looked at again, and what is not known stays as it
+//! is written.
 //!
 //! [`strings.Replacer`]: https://pkg.go.dev/strings#Replacer
 
@@ -24,7 +25,12 @@ pub(crate) type LabelValue<'a> = (&'a str, &'a str);
 
 impl<'a> Bindings<'a> {
     pub(crate) fn new(query: &'a Query<'a>, captures: &'a [Capture], quote_labels: bool) -> Self {
-        Self { query, quote_labels, captures, captured: OnceCell::new() }
+        Self {
+            query,
+            quote_labels,
+            captures,
+            captured: OnceCell::new(),
+        }
     }
 
     /// `pattern` with its variables replaced; of labels, those of `labels`.
@@ -34,19 +40,30 @@ impl<'a> Bindings<'a> {
         while let Some(start) = rest.find("${") {
             let (before, variable) = rest.split_at(start);
             expanded.push_str(before);
-            rest = self.replace(variable, labels, &mut expanded).unwrap_or_else(|| {
-                expanded.push('$');
-                &variable[1..]
-            });
+            rest = self
+                .replace(variable, labels, &mut expanded)
+                .unwrap_or_else(|| {
+                    expanded.push('$');
+                    &variable[1..]
+                });
         }
         expanded.push_str(rest);
         expanded
     }
 
-    /// Writes what the variable at the beginning of `text` stands for; what follows it, if it stands for anything.
-    fn replace<'t>(&self, text: &'t str, labels: &[LabelValue<'_>], expanded: &mut String) -> Option<&'t str> {
+    /// Writes what the variable at the beginning of `text` stands for; what follows it, if it
+    /// stands for anything.
+    fn replace<'t>(
+        &self,
+        text: &'t str,
+        labels: &[LabelValue<'_>],
+        expanded: &mut String,
+    ) -> Option<&'t str> {
         for attribute in Attribute::ALL {
-            if let Some(after) = text[2..].strip_prefix(attribute.key()).and_then(|rest| rest.strip_prefix('}')) {
+            if let Some(after) = text[2..]
+                .strip_prefix(attribute.key())
+                .and_then(|rest| rest.strip_prefix('}'))
+            {
                 quote(attribute.of(self.query), expanded);
                 return Some(after);
             }
@@ -57,7 +74,9 @@ impl<'a> Bindings<'a> {
                 return Some(after);
             }
         }
-        let (value, after) = labels.iter().find_map(|(name, value)| Some((value, after_label(text, name)?)))?;
+        let (value, after) = labels
+            .iter()
+            .find_map(|(name, value)| Some((value, after_label(text, name)?)))?;
         match self.quote_labels {
             true => quote_label(value, expanded),
             false => expanded.push_str(value),
@@ -66,7 +85,12 @@ impl<'a> Bindings<'a> {
     }
 
     fn captured(&self) -> &[(&'a str, &'a str)] {
-        self.captured.get_or_init(|| self.captures.iter().filter_map(|capture| capture.of(self.query)).collect())
+        self.captured.get_or_init(|| {
+            self.captures
+                .iter()
+                .filter_map(|capture| capture.of(self.query))
+                .collect()
+        })
     }
 }
 
@@ -75,16 +99,20 @@ pub(crate) const LABEL: &str = "${labels:";
 
 /// What follows `${labels:NAME}`, where `text` begins with that.
 fn after_label<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    text.strip_prefix(LABEL)?.strip_prefix(name)?.strip_prefix('}')
+    text.strip_prefix(LABEL)?
+        .strip_prefix(name)?
+        .strip_prefix('}')
 }
 
 /// Whether `pattern` has `${labels:NAME}` in it.
 pub(crate) fn names_label(pattern: &str, name: &str) -> bool {
-    pattern.match_indices(LABEL).any(|(index, _)| after_label(&pattern[index..], name).is_some())
+    pattern
+        .match_indices(LABEL)
+        .any(|(index, _)| after_label(&pattern[index..], name).is_some())
 }
 
-/// Writes `text` so that a regular expression takes it literally, as Go's [`regexp.QuoteMeta`] does. A glob takes it
-/// literally too, for `\` does there what it does here.
+/// Writes `text` so that a regular expression takes it literally, as Go's [`regexp.QuoteMeta`]
+/// does. A glob takes it literally too, for `\` does there what it does here.
 ///
 /// [`regexp.QuoteMeta`]: https://pkg.go.dev/regexp#QuoteMeta
 fn quote(text: &str, quoted: &mut String) {
@@ -96,7 +124,8 @@ fn quote(text: &str, quoted: &mut String) {
     }
 }
 
-/// The same for a label's value, which must not become the `/` that makes a regular expression of a glob either.
+/// The same for a label's value, which must not become the `/` that makes a regular expression of a
+/// glob either.
 fn quote_label(text: &str, quoted: &mut String) {
     for (index, part) in text.split('/').enumerate() {
         if index > 0 {

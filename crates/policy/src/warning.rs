@@ -55,7 +55,9 @@ pub enum WarningKind {
         of: Attribute,
     },
     /// A capture that only a label's pattern names.
-    #[error("{0} is not replaced in a label's pattern unless account, type, name or service has it too")]
+    #[error(
+        "{0} is not replaced in a label's pattern unless account, type, name or service has it too"
+    )]
     CaptureInLabelOnly(String),
     /// A label's value in a label's pattern.
     #[error("{0} is not replaced in a label's pattern")]
@@ -71,7 +73,9 @@ pub enum WarningKind {
     )]
     UnquotedLabel(String),
     /// `**`, which is `*`.
-    #[error("`**` is `*`, which stops at a `/`: to cross it, write a regular expression, /^team\\/.+$/")]
+    #[error(
+        "`**` is `*`, which stops at a `/`: to cross it, write a regular expression, /^team\\/.+$/"
+    )]
     DoubleStar,
     /// `*` as a resource's whole name.
     #[error("`*` takes only names without a `/`: leave the condition out to take all")]
@@ -80,7 +84,9 @@ pub enum WarningKind {
     #[error("`[!` begins a class that has a `!` in it, not one that is negated: write `[^`")]
     NotNegated,
     /// An earlier rule matches everything.
-    #[error("no query ever gets here: acl[{0}] has no conditions, and the first rule that matches decides")]
+    #[error(
+        "no query ever gets here: acl[{0}] has no conditions, and the first rule that matches decides"
+    )]
     Unreachable(usize),
 }
 
@@ -89,10 +95,16 @@ pub(crate) fn warnings(entries: &[Entry], options: Options) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for (rule, Entry { conditions, .. }) in entries.iter().enumerate() {
         let mut add = |field: Field, kinds: Vec<WarningKind>| {
-            warnings.extend(kinds.into_iter().map(|kind| Warning { rule, field: Some(field.clone()), kind }));
+            warnings.extend(kinds.into_iter().map(|kind| Warning {
+                rule,
+                field: Some(field.clone()),
+                kind,
+            }));
         };
         for attribute in Attribute::ALL {
-            let Some(pattern) = conditions.on(attribute) else { continue };
+            let Some(pattern) = conditions.on(attribute) else {
+                continue;
+            };
             let mut kinds = captures(pattern, conditions);
             if !options.quote_labels {
                 kinds.extend(labels(pattern).map(WarningKind::UnquotedLabel));
@@ -109,10 +121,16 @@ pub(crate) fn warnings(entries: &[Entry], options: Options) -> Vec<Warning> {
             add(Field::Label(label.clone()), kinds);
         }
     }
-    let everything = entries.iter().position(|entry| entry.conditions == Conditions::default());
+    let everything = entries
+        .iter()
+        .position(|entry| entry.conditions == Conditions::default());
     if let Some(everything) = everything.filter(|everything| everything + 1 < entries.len()) {
         let kind = WarningKind::Unreachable(everything);
-        warnings.push(Warning { rule: everything + 1, field: None, kind });
+        warnings.push(Warning {
+            rule: everything + 1,
+            field: None,
+            kind,
+        });
     }
     warnings
 }
@@ -122,34 +140,58 @@ fn captures(pattern: &str, conditions: &Conditions) -> Vec<WarningKind> {
     let kind = |found| match found {
         Found::Capture(capture) => {
             let of = capture.attribute;
-            let variable = conditions.on(of).is_some_and(|written| written.contains("${"));
-            variable.then_some(WarningKind::CaptureOfVariable { capture: capture.token, of })
+            let variable = conditions
+                .on(of)
+                .is_some_and(|written| written.contains("${"));
+            variable.then_some(WarningKind::CaptureOfVariable {
+                capture: capture.token,
+                of,
+            })
         }
         Found::NoAttribute { text } => {
             let (before, capture) = capture_at_end(text)?;
             // What another of the rule's patterns makes known is replaced here too.
             let hidden = !known(capture, conditions);
-            let before = before.split_inclusive('}').next().unwrap_or_default().to_owned();
-            hidden.then(|| WarningKind::CaptureHidden { capture: capture.to_owned(), before })
+            let before = before
+                .split_inclusive('}')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            hidden.then(|| WarningKind::CaptureHidden {
+                capture: capture.to_owned(),
+                before,
+            })
         }
-        Found::NoRegex { text, of } => Some(WarningKind::CaptureOfNoRegex { capture: text.to_owned(), of }),
-        Found::OutOfRange { text, of, groups } => {
-            Some(WarningKind::CaptureOutOfRange { capture: text.to_owned(), of, groups })
-        }
+        Found::NoRegex { text, of } => Some(WarningKind::CaptureOfNoRegex {
+            capture: text.to_owned(),
+            of,
+        }),
+        Found::OutOfRange { text, of, groups } => Some(WarningKind::CaptureOutOfRange {
+            capture: text.to_owned(),
+            of,
+            groups,
+        }),
     };
-    find(pattern, conditions).into_iter().filter_map(kind).collect()
+    find(pattern, conditions)
+        .into_iter()
+        .filter_map(kind)
+        .collect()
 }
 
 /// Captures that are never replaced in `pattern`, a label's.
 fn captures_of_label(pattern: &str, conditions: &Conditions) -> Vec<WarningKind> {
     let captures = variables(pattern).filter(|variable| capture_at_end(variable).is_some());
     let unknown = captures.filter(|variable| !known(variable, conditions));
-    unknown.map(|capture| WarningKind::CaptureInLabelOnly(capture.to_owned())).collect()
+    unknown
+        .map(|capture| WarningKind::CaptureInLabelOnly(capture.to_owned()))
+        .collect()
 }
 
 /// Whether `capture` is found in one of the patterns in which captures are looked for.
 fn known(capture: &str, conditions: &Conditions) -> bool {
-    let patterns = Attribute::ALL.into_iter().filter_map(|attribute| conditions.on(attribute));
+    let patterns = Attribute::ALL
+        .into_iter()
+        .filter_map(|attribute| conditions.on(attribute));
     let mut found = patterns.flat_map(|pattern| find(pattern, conditions));
     found.any(|found| matches!(found, Found::Capture(found) if found.token == capture))
 }
@@ -164,18 +206,30 @@ fn variables(pattern: &str) -> impl Iterator<Item = &str> {
 
 /// Every label that `pattern` names.
 fn labels(pattern: &str) -> impl Iterator<Item = String> {
-    variables(pattern).filter(|variable| variable.starts_with(LABEL)).map(str::to_owned)
+    variables(pattern)
+        .filter(|variable| variable.starts_with(LABEL))
+        .map(str::to_owned)
 }
 
 /// What looks like a variable and is none.
 fn unknown_variables(pattern: &str) -> impl Iterator<Item = WarningKind> {
-    let attribute = |variable: &str| Attribute::ALL.iter().any(|known| variable[2..variable.len() - 1] == *known.key());
+    let attribute = |variable: &str| {
+        Attribute::ALL
+            .iter()
+            .any(|known| variable[2..variable.len() - 1] == *known.key())
+    };
     let label = |variable: &str| variable.starts_with(LABEL);
-    let known = move |variable: &&str| attribute(variable) || label(variable) || capture_at_end(variable).is_some();
+    let known = move |variable: &&str| {
+        attribute(variable) || label(variable) || capture_at_end(variable).is_some()
+    };
     // A label without its dollar sign is easily overlooked.
-    let bare = pattern.match_indices("{labels:").filter(|(at, _)| !pattern[..*at].ends_with('$'));
+    let bare = pattern
+        .match_indices("{labels:")
+        .filter(|(at, _)| !pattern[..*at].ends_with('$'));
     let bare = bare.filter_map(|(start, _)| pattern[start..].split_inclusive('}').next());
-    let unknown = variables(pattern).filter(move |variable| !known(variable)).chain(bare);
+    let unknown = variables(pattern)
+        .filter(move |variable| !known(variable))
+        .chain(bare);
     unknown.map(|variable| WarningKind::UnknownVariable(variable.to_owned()))
 }
 
@@ -187,7 +241,9 @@ fn glob(pattern: &str, names_resource: bool) -> impl Iterator<Item = WarningKind
         (names_resource && pattern == "*", WarningKind::LoneStar),
         (pattern.contains("[!"), WarningKind::NotNegated),
     ];
-    surprises.into_iter().filter_map(move |(there, kind)| (there && glob).then_some(kind))
+    surprises
+        .into_iter()
+        .filter_map(move |(there, kind)| (there && glob).then_some(kind))
 }
 
 #[cfg(test)]
@@ -206,15 +262,24 @@ mod tests {
                 label => drop(conditions.labels.insert(label.to_owned(), pattern)),
             }
         }
-        Entry { conditions, ..Entry::default() }
+        Entry {
+            conditions,
+            ..Entry::default()
+        }
     }
 
     #[track_caller]
     fn warned(pairs: &[(&str, &str)], expected: &[&str]) {
         let quoted = Options { quote_labels: true };
         let warnings = warnings(&[entry(pairs)], quoted);
-        let kinds: Vec<String> = warnings.iter().map(|warning| warning.kind.to_string()).collect();
-        let starts = kinds.iter().zip(expected).all(|(kind, start)| kind.starts_with(start));
+        let kinds: Vec<String> = warnings
+            .iter()
+            .map(|warning| warning.kind.to_string())
+            .collect();
+        let starts = kinds
+            .iter()
+            .zip(expected)
+            .all(|(kind, start)| kind.starts_with(start));
         assert!(starts && kinds.len() == expected.len(), "{kinds:#?}");
     }
 
@@ -222,17 +287,39 @@ mod tests {
     fn captures_that_never_match_are_named() {
         let account = ("account", "/^(.+)@(.+)$/");
         warned(&[account, ("name", "${account:1}/${account}")], &[]);
-        warned(&[account, ("name", "${account}/${account:1}")], &["${account:1} is never replaced, so this never"]);
-        warned(&[account, ("name", "${labels:g}/${account:2}")], &["${account:2} is never replaced, so this never"]);
-        warned(&[account, ("name", "${account}/${account:1}"), ("type", "${account:1}")], &[]);
-        warned(&[account, ("name", "${account:3}")], &["${account:3} is never replaced: the rule's `account` has 2"]);
+        warned(
+            &[account, ("name", "${account}/${account:1}")],
+            &["${account:1} is never replaced, so this never"],
+        );
+        warned(
+            &[account, ("name", "${labels:g}/${account:2}")],
+            &["${account:2} is never replaced, so this never"],
+        );
+        warned(
+            &[
+                account,
+                ("name", "${account}/${account:1}"),
+                ("type", "${account:1}"),
+            ],
+            &[],
+        );
+        warned(
+            &[account, ("name", "${account:3}")],
+            &["${account:3} is never replaced: the rule's `account` has 2"],
+        );
         warned(&[account, ("name", "${Account:01}")], &[]);
-        warned(&[account, ("name", "${account:who}")], &["${account:who} is no variable"]);
+        warned(
+            &[account, ("name", "${account:who}")],
+            &["${account:who} is no variable"],
+        );
         warned(
             &[("account", "a*"), ("name", "${account:1}")],
             &["${account:1} is never replaced: the rule's `account` is"],
         );
-        warned(&[("name", "${service:1}")], &["${service:1} is never replaced: the rule's `service` is not"]);
+        warned(
+            &[("name", "${service:1}")],
+            &["${service:1} is never replaced: the rule's `service` is not"],
+        );
         warned(
             &[("account", "/^(.+)${type}$/"), ("name", "${account:1}")],
             &["${account:1} is never replaced: variables"],
@@ -242,9 +329,22 @@ mod tests {
     #[test]
     fn captures_and_labels_in_a_label_s_pattern_are_named() {
         let account = ("account", "/^(.+)@(.+)$/");
-        warned(&[account, ("group", "${account:1}")], &["${account:1} is not replaced in a label's pattern unless"]);
-        warned(&[account, ("group", "${account:1}"), ("name", "${account:1}/*")], &[]);
-        warned(&[("group", "${labels:team}")], &["${labels:team} is not replaced"]);
+        warned(
+            &[account, ("group", "${account:1}")],
+            &["${account:1} is not replaced in a label's pattern unless"],
+        );
+        warned(
+            &[
+                account,
+                ("group", "${account:1}"),
+                ("name", "${account:1}/*"),
+            ],
+            &[],
+        );
+        warned(
+            &[("group", "${labels:team}")],
+            &["${labels:team} is not replaced"],
+        );
     }
 
     #[test]
@@ -254,23 +354,40 @@ mod tests {
         warned(&[("account", "*")], &[]);
         warned(&[("name", "[!a]*")], &["`[!` begins a class"]);
         warned(&[("name", "/^[!a]**$/")], &[]);
-        warned(&[("name", "${labels:project}-{labels:tier}/*")], &["{labels:tier} is no variable"]);
+        warned(
+            &[("name", "${labels:project}-{labels:tier}/*")],
+            &["{labels:tier} is no variable"],
+        );
         warned(&[("name", "${user}/*")], &["${user} is no variable"]);
     }
 
     #[test]
     fn labels_are_patterns_unless_quoted() {
         let entries = [entry(&[("name", "${labels:group}/*")])];
-        let kinds: Vec<WarningKind> =
-            warnings(&entries, Options::default()).into_iter().map(|warning| warning.kind).collect();
-        assert_eq!(kinds, [WarningKind::UnquotedLabel("${labels:group}".to_owned())]);
+        let kinds: Vec<WarningKind> = warnings(&entries, Options::default())
+            .into_iter()
+            .map(|warning| warning.kind)
+            .collect();
+        assert_eq!(
+            kinds,
+            [WarningKind::UnquotedLabel("${labels:group}".to_owned())]
+        );
         assert_eq!(warnings(&entries, Options { quote_labels: true }), []);
     }
 
     #[test]
     fn rules_after_one_that_takes_all_are_out_of_reach() {
-        let entries = [entry(&[("name", "a")]), Entry::default(), entry(&[("name", "b")]), Entry::default()];
-        let expected = Warning { rule: 2, field: None, kind: WarningKind::Unreachable(1) };
+        let entries = [
+            entry(&[("name", "a")]),
+            Entry::default(),
+            entry(&[("name", "b")]),
+            Entry::default(),
+        ];
+        let expected = Warning {
+            rule: 2,
+            field: None,
+            kind: WarningKind::Unreachable(1),
+        };
         assert_eq!(warnings(&entries, Options::default()), [expected]);
         assert_eq!(warnings(&entries[..2], Options::default()), []);
     }

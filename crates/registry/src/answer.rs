@@ -43,7 +43,10 @@ pub(crate) fn whole(content_type: HeaderValue, body: Bytes) -> Answer {
 
 /// A short text, a line of its own.
 pub(crate) fn text(body: &'static str) -> Answer {
-    whole(HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(body.as_bytes()))
+    whole(
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+        Bytes::from_static(body.as_bytes()),
+    )
 }
 
 /// Something in JSON.
@@ -60,14 +63,22 @@ pub(crate) fn encoded(body: &impl Serialize) -> Bytes {
 
 /// Writes `body` in JSON behind `text`.
 pub(crate) fn encode(body: &impl Serialize, text: &mut Vec<u8>) {
-    #[expect(clippy::expect_used, reason = "all bodies are structs of strings, numbers and lists")]
+    #[expect(
+        clippy::expect_used,
+        reason = "all bodies are structs of strings, numbers and lists"
+    )]
     serde_json::to_writer(text, body).expect("a body is plain data");
 }
 
 /// Errors with their status.
 pub(crate) fn errors(status: StatusCode, errors: impl IntoIterator<Item = Told>) -> Answer {
-    let body = Errors { errors: errors.into_iter().collect() };
-    let mut answer = whole(HeaderValue::from_static("application/json; charset=utf-8"), encoded(&body));
+    let body = Errors {
+        errors: errors.into_iter().collect(),
+    };
+    let mut answer = whole(
+        HeaderValue::from_static("application/json; charset=utf-8"),
+        encoded(&body),
+    );
     *answer.status_mut() = status;
     answer
 }
@@ -93,8 +104,8 @@ pub(crate) fn name(answer: &mut Answer, etag: String) {
     }
 }
 
-/// Sets a header. What cannot stand in one is left away; nothing that is written here can have come to that, for it came
-/// in as a header, a path or a parsed noun.
+/// Sets a header. What cannot stand in one is left away; nothing that is written here can have come
+/// to that, for it came in as a header, a path or a parsed noun.
 pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);

@@ -1,6 +1,8 @@
 //! Blobs: handed out whole or in part, and taken away.
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
+};
 use http::{Response, StatusCode};
 use oci::Digest;
 use storage::{Blob, Error};
@@ -16,15 +18,22 @@ use crate::refusal::Refusal;
 /// What a digest names never changes, so it may be kept for a year (RFC 8246).
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// `GET` and `HEAD` of a blob. It goes out as it came in, never compressed: its digest is of these very bytes.
-pub(crate) async fn fetch(proof: &Authorized<'_, Pull>, digest: &Digest, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// `GET` and `HEAD` of a blob. It goes out as it came in, never compressed: its digest is of these
+/// very bytes.
+pub(crate) async fn fetch(
+    proof: &Authorized<'_, Pull>,
+    digest: &Digest,
+    call: &Call<'_>,
+) -> Result<Answer, Refusal> {
     let blob = find(proof, digest, call).await?;
     let tag = etag(digest);
     let mut answer = Response::new(Body::default());
     if has_already(call.headers(), &tag) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
-        answer.headers_mut().insert(CONTENT_LENGTH, blob.size.into());
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, blob.size.into());
     } else {
         let range = match wanted(call.headers(), &tag, blob.size) {
             Wanted::Whole => 0..blob.size,
@@ -37,19 +46,30 @@ pub(crate) async fn fetch(proof: &Authorized<'_, Pull>, digest: &Digest, call: &
             Wanted::Unsatisfiable => return Err(Refusal::Unsatisfiable { size: blob.size }),
         };
         let length = range.end - range.start;
-        let source = proof.storage().read(proof.repository(), &blob, range).await?;
+        let source = proof
+            .storage()
+            .read(proof.repository(), &blob, range)
+            .await?;
         *answer.body_mut() = Body::stream(source, length);
     }
     answer::name(&mut answer, tag);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, FOREVER);
     Ok(answer)
 }
 
-/// The blob. Somebody who may push and asks whether it is there is about to push what refers to it, so it is leased.
-async fn find(proof: &Authorized<'_, Pull>, digest: &Digest, call: &Call<'_>) -> Result<Blob, Error> {
+/// The blob. Somebody who may push and asks whether it is there is about to push what refers to it,
+/// so it is leased.
+async fn find(
+    proof: &Authorized<'_, Pull>,
+    digest: &Digest,
+    call: &Call<'_>,
+) -> Result<Blob, Error> {
     let (blobs, repository) = (proof.storage().blobs(), proof.repository());
     if call.is_head() && proof.pushes() {
         match blobs.lease(repository, digest).await {
@@ -62,8 +82,15 @@ async fn find(proof: &Authorized<'_, Pull>, digest: &Digest, call: &Call<'_>) ->
 }
 
 /// `DELETE` of a blob.
-pub(crate) async fn delete(proof: &Authorized<'_, Delete>, digest: &Digest) -> Result<Answer, Refusal> {
-    proof.storage().blobs().unlink(proof.repository(), digest).await?;
+pub(crate) async fn delete(
+    proof: &Authorized<'_, Delete>,
+    digest: &Digest,
+) -> Result<Answer, Refusal> {
+    proof
+        .storage()
+        .blobs()
+        .unlink(proof.repository(), digest)
+        .await?;
     tracing::info!(repository = %proof.repository(), %digest, account = proof.account(), "blob deleted");
     Ok(answer::empty(StatusCode::ACCEPTED))
 }

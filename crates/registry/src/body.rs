@@ -30,13 +30,24 @@ enum Content {
 impl Body {
     /// `length` bytes, as they come from `source`.
     pub(crate) fn stream(source: Box<dyn Source>, length: u64) -> Self {
-        if length == 0 { Self::default() } else { Self(Content::Stream { source, left: length }) }
+        if length == 0 {
+            Self::default()
+        } else {
+            Self(Content::Stream {
+                source,
+                left: length,
+            })
+        }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::default() } else { Self(Content::Whole(bytes)) }
+        if bytes.is_empty() {
+            Self::default()
+        } else {
+            Self(Content::Whole(bytes))
+        }
     }
 }
 
@@ -61,14 +72,18 @@ impl hyper::body::Body for Body {
                     Ok(chunk)
                 }
                 Poll::Ready(Some(Err(error))) => Err(error),
-                // More than was promised, or less: the connection must break, for the client counts on the length.
+                // More than was promised, or less: the connection must break, for the client counts
+                // on the length.
                 Poll::Ready(Some(Ok(_)) | None) => Err(storage::Error::BlobUnknown),
             },
         };
         self.0 = Content::Nothing;
         if let Err(error) = &result {
             let error = error as &dyn std::error::Error;
-            tracing::error!(error, "a blob ended in the middle of its way to a client, whose connection is broken off");
+            tracing::error!(
+                error,
+                "a blob ended in the middle of its way to a client, whose connection is broken off"
+            );
         }
         Poll::Ready(Some(result.map(Frame::data)))
     }
@@ -97,7 +112,10 @@ mod tests {
     struct Pieces(Vec<&'static [u8]>);
 
     impl Source for Pieces {
-        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, storage::Error>>> {
+        fn poll_chunk(
+            &mut self,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Bytes, storage::Error>>> {
             let piece = (!self.0.is_empty()).then(|| Ok(Bytes::from_static(self.0.remove(0))));
             Poll::Ready(piece)
         }
@@ -112,7 +130,14 @@ mod tests {
         assert_eq!(body(5).size_hint().exact(), Some(5));
         assert_eq!(body(5).collect().await.unwrap().to_bytes(), "cargo");
         assert!(body(0).is_end_stream());
-        assert_eq!(Body::from(Bytes::from_static(b"x")).collect().await.unwrap().to_bytes(), "x");
+        assert_eq!(
+            Body::from(Bytes::from_static(b"x"))
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes(),
+            "x"
+        );
     }
 
     #[tokio::test]

@@ -17,7 +17,12 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(head: &'a Parts, peer: &'a Peer, origins: &'a Origins) -> Self {
-        Self { head, peer, origins, query: Query::parse(head.uri.query()) }
+        Self {
+            head,
+            peer,
+            origins,
+            query: Query::parse(head.uri.query()),
+        }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -28,7 +33,8 @@ impl<'a> Call<'a> {
         self.head.method == Method::HEAD
     }
 
-    /// What stands behind `scheme`, which has no case, in the first `Authorization` line. What is no text is nobody's.
+    /// What stands behind `scheme`, which has no case, in the first `Authorization` line. What is
+    /// no text is nobody's.
     pub(crate) fn credentials(&self, scheme: &str) -> Option<&str> {
         let line = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (named, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -37,12 +43,14 @@ impl<'a> Call<'a> {
 
     /// Where the client believes us to be.
     pub(crate) fn origin(&self) -> Origin {
-        self.origins.origin(self.peer, &self.head.uri, &self.head.headers)
+        self.origins
+            .origin(self.peer, &self.head.uri, &self.head.headers)
     }
 
     /// `path` as a URL with a host.
     pub(crate) fn absolute(&self, path: &str) -> String {
-        self.origins.absolute(self.peer, &self.head.uri, &self.head.headers, path)
+        self.origins
+            .absolute(self.peer, &self.head.uri, &self.head.headers, path)
     }
 
     /// Where the client is.

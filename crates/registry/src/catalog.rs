@@ -18,8 +18,8 @@ use crate::visibility::Sight;
 /// Docker's default.
 const DEFAULT: u32 = 100;
 
-/// How many repositories are looked at for one page of a filtered list. A caller who may see few gets short pages, each
-/// for a bounded amount of work, and a `Link` to go on.
+/// How many repositories are looked at for one page of a filtered list. A caller who may see few
+/// gets short pages, each for a bounded amount of work, and a `Link` to go on.
 const EXAMINED: u32 = 5000;
 
 /// How many of them are read at once.
@@ -51,11 +51,23 @@ enum End {
 
 impl Lists {
     /// `GET` of the catalog.
-    pub(crate) async fn page(&self, proof: &Listed<'_>, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let bounds = Bounds { default: DEFAULT.min(self.max), max: self.max, strict: true };
+    pub(crate) async fn page(
+        &self,
+        proof: &Listed<'_>,
+        call: &Call<'_>,
+    ) -> Result<Answer, Refusal> {
+        let bounds = Bounds {
+            default: DEFAULT.min(self.max),
+            max: self.max,
+            strict: true,
+        };
         let size = bounds.page_size(call.query.first("n"))?;
         let after = match call.query.first("next") {
-            Some(cursor) => Some(self.cursors.open(cursor, proof.account()).ok_or(Refusal::Cursor)?),
+            Some(cursor) => Some(
+                self.cursors
+                    .open(cursor, proof.account())
+                    .ok_or(Refusal::Cursor)?,
+            ),
             None => call.query.first("last").map(str::to_owned),
         };
         let (repositories, end) = match proof.sight() {
@@ -69,7 +81,9 @@ impl Lists {
             End::Nothing => {}
             End::Entry => link(&mut answer, call, PATH, &[("n", &n), ("last", &last)]),
             End::Hidden(name) => {
-                let cursor = self.cursors.seal(&name, proof.account(), self.entropy.as_ref());
+                let cursor = self
+                    .cursors
+                    .seal(&name, proof.account(), self.entropy.as_ref());
                 let cursor = cursor.map_err(|error| Refusal::Internal(error.into()))?;
                 link(&mut answer, call, PATH, &[("n", &n), ("next", &cursor)]);
             }
@@ -78,10 +92,21 @@ impl Lists {
     }
 }
 
-async fn whole(proof: &Listed<'_>, after: Option<String>, size: u32) -> Result<(Vec<String>, End), Refusal> {
-    let listing = proof.storage().manifests().repositories(Page { after, limit: size }).await?;
+async fn whole(
+    proof: &Listed<'_>,
+    after: Option<String>,
+    size: u32,
+) -> Result<(Vec<String>, End), Refusal> {
+    let listing = proof
+        .storage()
+        .manifests()
+        .repositories(Page { after, limit: size })
+        .await?;
     let more = listing.more && !listing.entries.is_empty();
-    Ok((listing.entries, if more { End::Entry } else { End::Nothing }))
+    Ok((
+        listing.entries,
+        if more { End::Entry } else { End::Nothing },
+    ))
 }
 
 /// A page of what `sight` reaches.
@@ -96,8 +121,17 @@ async fn filtered(
         return Ok((seen, End::Nothing));
     }
     loop {
-        let listing = proof.storage().manifests().repositories(Page { after, limit: BATCH }).await?;
-        let Some(last) = listing.entries.last().cloned() else { return Ok((seen, End::Nothing)) };
+        let listing = proof
+            .storage()
+            .manifests()
+            .repositories(Page {
+                after,
+                limit: BATCH,
+            })
+            .await?;
+        let Some(last) = listing.entries.last().cloned() else {
+            return Ok((seen, End::Nothing));
+        };
         let count = listing.entries.len();
         for (index, name) in listing.entries.into_iter().enumerate() {
             if !sight.reaches(&name) {
@@ -115,7 +149,14 @@ async fn filtered(
         examined += BATCH;
         if examined >= EXAMINED {
             let is_seen = seen.last() == Some(&last);
-            return Ok((seen, if is_seen { End::Entry } else { End::Hidden(last) }));
+            return Ok((
+                seen,
+                if is_seen {
+                    End::Entry
+                } else {
+                    End::Hidden(last)
+                },
+            ));
         }
         after = Some(last);
     }

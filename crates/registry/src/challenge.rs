@@ -1,9 +1,12 @@
-//! What a caller is told to bring: `WWW-Authenticate`, exactly as each client in the field needs it.
+//! What a caller is told to bring: `WWW-Authenticate`, exactly as each client in the field needs
+//! it.
 //!
-//! There is one challenge, every parameter is quoted, and none is empty: crane asks for the scope `repository::pull` when
-//! it is given `scope=""`. A caller that brought a token hears what was wrong with it, or containerd goes on using it.
+//! There is one challenge, every parameter is quoted, and none is empty: crane asks for the scope
+//! `repository::pull` when it is given `scope=""`. A caller that brought a token hears what was
+//! wrong with it, or containerd goes on using it.
 //!
-//! (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2; Distribution, "Token Authentication Specification".)
+//! (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2; Distribution, "Token Authentication
+//! Specification".)
 
 use std::fmt::Write;
 
@@ -32,32 +35,50 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Challenge {
     pub(crate) header: HeaderValue,
-    /// The `detail` of the body: an entry for each action, as Distribution words it; none where any token would do.
+    /// The `detail` of the body: an entry for each action, as Distribution words it; none where any
+    /// token would do.
     pub(crate) detail: Option<Value>,
 }
 
 impl<'a> Needed<'a> {
     pub(crate) fn repository(name: &'a str, actions: &'static [&'static str]) -> Self {
-        Self { resource_type: "repository", name, actions }
+        Self {
+            resource_type: "repository",
+            name,
+            actions,
+        }
     }
 
     /// Docker's scope for the list of all repositories.
     pub(crate) fn catalog() -> Self {
-        Self { resource_type: "registry", name: "catalog", actions: &["*"] }
+        Self {
+            resource_type: "registry",
+            name: "catalog",
+            actions: &["*"],
+        }
     }
 
     pub(crate) fn granted_by(&self, token: &VerifiedToken) -> bool {
-        self.actions.iter().all(|action| token.grants(self.resource_type, self.name, action))
+        self.actions
+            .iter()
+            .all(|action| token.grants(self.resource_type, self.name, action))
     }
 
     fn details(&self) -> impl Iterator<Item = Value> {
-        self.actions.iter().map(|action| json!({"Type": self.resource_type, "Name": self.name, "Action": action}))
+        self.actions
+            .iter()
+            .map(|action| json!({"Type": self.resource_type, "Name": self.name, "Action": action}))
     }
 }
 
 impl Challenge {
     /// For a token from `realm` that grants `needed`.
-    pub(crate) fn bearer(realm: &str, service: &str, needed: &[Needed<'_>], fault: Option<Fault>) -> Self {
+    pub(crate) fn bearer(
+        realm: &str,
+        service: &str,
+        needed: &[Needed<'_>],
+        fault: Option<Fault>,
+    ) -> Self {
         let mut text = format!("Bearer realm={}", quoted(realm));
         parameter(&mut text, "service", service);
         parameter(&mut text, "scope", &scope(needed));
@@ -67,19 +88,30 @@ impl Challenge {
             None => {}
         }
         let detail: Vec<Value> = needed.iter().flat_map(Needed::details).collect();
-        Self { header: value(&text), detail: (!detail.is_empty()).then_some(Value::Array(detail)) }
+        Self {
+            header: value(&text),
+            detail: (!detail.is_empty()).then_some(Value::Array(detail)),
+        }
     }
 
     /// For a name and a password.
     pub(crate) fn basic(realm: &str) -> Self {
-        Self { header: value(&format!("Basic realm={}", quoted(realm))), detail: None }
+        Self {
+            header: value(&format!("Basic realm={}", quoted(realm))),
+            detail: None,
+        }
     }
 }
 
 /// Several scopes are joined by spaces (RFC 6749 §3.3).
 fn scope(needed: &[Needed<'_>]) -> String {
     let mut text = String::new();
-    for Needed { resource_type, name, actions } in needed {
+    for Needed {
+        resource_type,
+        name,
+        actions,
+    } in needed
+    {
         if !text.is_empty() {
             text.push(' ');
         }
@@ -110,7 +142,12 @@ mod tests {
     use super::*;
 
     fn bearer(needed: &[Needed<'_>], fault: Option<Fault>) -> Challenge {
-        Challenge::bearer("https://auth.example/token", "registry.example", needed, fault)
+        Challenge::bearer(
+            "https://auth.example/token",
+            "registry.example",
+            needed,
+            fault,
+        )
     }
 
     #[test]
@@ -120,7 +157,10 @@ mod tests {
             challenge.header,
             r#"Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull""#
         );
-        assert_eq!(challenge.detail, Some(json!([{"Type": "repository", "Name": "a/b", "Action": "pull"}])));
+        assert_eq!(
+            challenge.detail,
+            Some(json!([{"Type": "repository", "Name": "a/b", "Action": "pull"}]))
+        );
     }
 
     #[test]
@@ -132,23 +172,49 @@ mod tests {
 
     #[test]
     fn a_token_that_was_brought_hears_why_it_did_not_do() {
-        let last = |fault| bearer(&[], Some(fault)).header.to_str().unwrap().rsplit(',').next().map(str::to_owned);
-        assert_eq!(last(Fault::InvalidToken).as_deref(), Some(r#"error="invalid_token""#));
-        assert_eq!(last(Fault::InsufficientScope).as_deref(), Some(r#"error="insufficient_scope""#));
+        let last = |fault| {
+            bearer(&[], Some(fault))
+                .header
+                .to_str()
+                .unwrap()
+                .rsplit(',')
+                .next()
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            last(Fault::InvalidToken).as_deref(),
+            Some(r#"error="invalid_token""#)
+        );
+        assert_eq!(
+            last(Fault::InsufficientScope).as_deref(),
+            Some(r#"error="insufficient_scope""#)
+        );
     }
 
     #[test]
     fn a_mount_needs_two_repositories() {
-        let challenge =
-            bearer(&[Needed::repository("to", &["pull", "push"]), Needed::repository("from", &["pull"])], None);
+        let challenge = bearer(
+            &[
+                Needed::repository("to", &["pull", "push"]),
+                Needed::repository("from", &["pull"]),
+            ],
+            None,
+        );
         assert!(
-            challenge.header.to_str().unwrap().ends_with(r#"scope="repository:to:pull,push repository:from:pull""#)
+            challenge
+                .header
+                .to_str()
+                .unwrap()
+                .ends_with(r#"scope="repository:to:pull,push repository:from:pull""#)
         );
         assert_eq!(challenge.detail.unwrap().as_array().unwrap().len(), 3);
     }
 
     #[test]
     fn a_realm_is_quoted() {
-        assert_eq!(Challenge::basic("a \"b\" \\").header, r#"Basic realm="a \"b\" \\""#);
+        assert_eq!(
+            Challenge::basic("a \"b\" \\").header,
+            r#"Basic realm="a \"b\" \\""#
+        );
     }
 }

@@ -9,9 +9,13 @@ pub(crate) fn etag(digest: &Digest) -> String {
     ["\"", digest.text().as_str(), "\""].concat()
 }
 
-/// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2). Some clients leave the quotes away.
+/// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2). Some clients
+/// leave the quotes away.
 pub(crate) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
-    let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    let lines = headers
+        .get_all(IF_NONE_MATCH)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|tag| {
         let tag = tag.trim();
         let tag = tag.strip_prefix("W/").unwrap_or(tag);
@@ -28,10 +32,19 @@ mod tests {
     #[test]
     fn what_the_client_has() {
         let has = |lines: &[&'static str]| {
-            let headers = lines.iter().map(|line| (IF_NONE_MATCH, HeaderValue::from_static(line))).collect();
+            let headers = lines
+                .iter()
+                .map(|line| (IF_NONE_MATCH, HeaderValue::from_static(line)))
+                .collect();
             has_already(&headers, "\"sha256:a\"")
         };
-        for line in ["\"sha256:a\"", "sha256:a", "W/\"sha256:a\"", "*", "\"x\", \"sha256:a\""] {
+        for line in [
+            "\"sha256:a\"",
+            "sha256:a",
+            "W/\"sha256:a\"",
+            "*",
+            "\"x\", \"sha256:a\"",
+        ] {
             assert!(has(&[line]), "{line}");
         }
         assert!(has(&["\"x\"", "\"sha256:a\""]), "on a second line");

@@ -1,7 +1,8 @@
 //! Where a filtered catalog goes on.
 //!
-//! A page ends when enough repositories were looked at, and the last of them may be one that the caller must not know
-//! of. So the address of the next page holds its name sealed: encrypted for this caller, and of one length for every name.
+//! A page ends when enough repositories were looked at, and the last of them may be one that the
+//! caller must not know of. So the address of the next page holds its name sealed: encrypted for
+//! this caller, and of one length for every name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use data_encoding::BASE64URL_NOPAD;
@@ -21,11 +22,18 @@ impl CursorKey {
     pub fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = [0; 32];
         entropy.fill(&mut key)?;
-        UnboundKey::new(&AES_256_GCM, &key).map(|key| Self(LessSafeKey::new(key))).map_err(|_| EntropyError)
+        UnboundKey::new(&AES_256_GCM, &key)
+            .map(|key| Self(LessSafeKey::new(key)))
+            .map_err(|_| EntropyError)
     }
 
     /// A cursor behind `name`, which only `account` can use.
-    pub(crate) fn seal(&self, name: &str, account: &str, entropy: &dyn Entropy) -> Result<String, EntropyError> {
+    pub(crate) fn seal(
+        &self,
+        name: &str,
+        account: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<String, EntropyError> {
         let mut nonce = [0; NONCE_LEN];
         entropy.fill(&mut nonce)?;
         let mut text = name.as_bytes().to_vec();
@@ -42,8 +50,14 @@ impl CursorKey {
         let mut sealed = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
         let (nonce, text) = sealed.split_first_chunk_mut::<NONCE_LEN>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = self.0.open_in_place(nonce, Aad::from(account.as_bytes()), text).ok()?;
-        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+        let text = self
+            .0
+            .open_in_place(nonce, Aad::from(account.as_bytes()), text)
+            .ok()?;
+        let end = text
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(text.len());
         String::from_utf8(text[..end].to_vec()).ok()
     }
 }
@@ -58,7 +72,11 @@ mod tests {
     fn a_cursor_tells_nobody_its_name() {
         let key = CursorKey::new(&SystemEntropy).unwrap();
         let seal = |name: &str| key.seal(name, "alice", &SystemEntropy).unwrap();
-        let (one, again, long) = (seal("secret/one"), seal("secret/one"), seal(&"x".repeat(255)));
+        let (one, again, long) = (
+            seal("secret/one"),
+            seal("secret/one"),
+            seal(&"x".repeat(255)),
+        );
         assert_ne!(one, again);
         assert_eq!(one.len(), long.len(), "not even how long it is");
         assert_eq!(key.open(&one, "alice").as_deref(), Some("secret/one"));
@@ -70,7 +88,12 @@ mod tests {
         let key = CursorKey::new(&SystemEntropy).unwrap();
         let cursor = key.seal("secret", "alice", &SystemEntropy).unwrap();
         assert_eq!(key.open(&cursor, "bob"), None);
-        assert_eq!(CursorKey::new(&SystemEntropy).unwrap().open(&cursor, "alice"), None);
+        assert_eq!(
+            CursorKey::new(&SystemEntropy)
+                .unwrap()
+                .open(&cursor, "alice"),
+            None
+        );
         for text in ["", "AAAA", "not base64!", &cursor[1..], "secret"] {
             assert_eq!(key.open(text, "alice"), None, "{text}");
         }

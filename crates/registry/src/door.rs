@@ -1,8 +1,9 @@
 //! Who is there, and what they may do here.
 //!
-//! The door holds the storage and lets nobody at it but through a proof: [`Authorized`], which it makes for one
-//! repository and one kind of action after it has seen a token, a password, or the word that everybody may come in.
-//! Nothing before that asks the storage anything, so no refusal can tell what exists.
+//! The door holds the storage and lets nobody at it but through a proof: [`Authorized`], which it
+//! makes for one repository and one kind of action after it has seen a token, a password, or the
+//! word that everybody may come in. Nothing before that asks the storage anything, so no refusal
+//! can tell what exists.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,7 +21,8 @@ use crate::refusal::Refusal;
 use crate::settings::{Auth, Realm, TokenAuth};
 use crate::visibility::{Sight, Viewer, Visibility};
 
-/// A kind of thing to do with a repository. (Distribution has it so: what changes something needs `pull`, too.)
+/// A kind of thing to do with a repository. (Distribution has it so: what changes something needs
+/// `pull`, too.)
 pub trait Action: sealed::Sealed {
     /// What a token must grant.
     const NEEDED: &'static [&'static str];
@@ -97,7 +99,8 @@ impl<A> Authorized<'_, A> {
         self.bearer.account()
     }
 
-    /// Whether they may push here, so that what they ask for must stay until they have pushed what refers to it.
+    /// Whether they may push here, so that what they ask for must stay until they have pushed what
+    /// refers to it.
     pub(crate) fn pushes(&self) -> bool {
         self.pushes
     }
@@ -109,15 +112,22 @@ impl<A> Authorized<'_, A> {
 
     /// The repositories that they may pull from; none where that is all.
     pub(crate) fn pulls_from(&self) -> Option<Vec<RepositoryName>> {
-        let Bearer::Token(token) = &self.bearer else { return None };
-        let named = token.access().iter().filter_map(|access| access.name.parse().ok());
+        let Bearer::Token(token) = &self.bearer else {
+            return None;
+        };
+        let named = token
+            .access()
+            .iter()
+            .filter_map(|access| access.name.parse().ok());
         Some(named.filter(|name| self.may_pull_from(name)).collect())
     }
 }
 
 impl<A> fmt::Debug for Authorized<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorized").field("repository", &self.repository).finish_non_exhaustive()
+        f.debug_struct("Authorized")
+            .field("repository", &self.repository)
+            .finish_non_exhaustive()
     }
 }
 
@@ -181,8 +191,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Lets in whoever proves to be somebody: `GET /v2/` needs no more, and no less, for Docker and crane learn here how
-    /// to log in.
+    /// Lets in whoever proves to be somebody: `GET /v2/` needs no more, and no less, for Docker and
+    /// crane learn here how to log in.
     pub(crate) async fn enter(&self, call: &Call<'_>) -> Result<(), Refusal> {
         self.admit(call, None, None).await.map(drop)
     }
@@ -196,7 +206,8 @@ impl Door {
         self.open_with(call, repository, None).await
     }
 
-    /// As [`open`](Self::open). Who has to bring a token is told to bring one that lets them pull from `also`, too.
+    /// As [`open`](Self::open). Who has to bring a token is told to bring one that lets them pull
+    /// from `also`, too.
     pub(crate) async fn open_with<A: Action>(
         &self,
         call: &Call<'_>,
@@ -214,11 +225,17 @@ impl Door {
         }
         self.storage.catch_up(&repository).await?;
         let pushes = !self.read_only && bearer.may(repository.as_str(), "push");
-        Ok(Authorized { storage: &self.storage, repository, bearer, pushes, action: PhantomData })
+        Ok(Authorized {
+            storage: &self.storage,
+            repository,
+            bearer,
+            pushes,
+            action: PhantomData,
+        })
     }
 
-    /// Lets somebody see the list of repositories: all of it with Docker's scope for that; else, where it is known what
-    /// an account may see, that.
+    /// Lets somebody see the list of repositories: all of it with Docker's scope for that; else,
+    /// where it is known what an account may see, that.
     pub(crate) async fn list(&self, call: &Call<'_>) -> Result<Listed<'_>, Refusal> {
         let needed = Needed::catalog();
         if let (Auth::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
@@ -226,12 +243,23 @@ impl Door {
             && !needed.granted_by(&token)
         {
             let account = token.subject().to_owned();
-            let viewer = Viewer { account: &account, address: call.client().address };
+            let viewer = Viewer {
+                account: &account,
+                address: call.client().address,
+            };
             let sight = visibility.sight(viewer).await.map_err(Refusal::Internal)?;
-            return Ok(Listed { storage: &self.storage, account, sight: Some(sight) });
+            return Ok(Listed {
+                storage: &self.storage,
+                account,
+                sight: Some(sight),
+            });
         }
         let bearer = self.admit(call, Some(needed), None).await?;
-        Ok(Listed { storage: &self.storage, account: bearer.account().to_owned(), sight: None })
+        Ok(Listed {
+            storage: &self.storage,
+            account: bearer.account().to_owned(),
+            sight: None,
+        })
     }
 
     /// Who it is, if they may have what is `needed`.
@@ -249,7 +277,11 @@ impl Door {
             },
             Auth::Token(auth) => {
                 let fault = match self.presented(call, auth).await {
-                    Presented::Token(token) if needed.as_ref().is_none_or(|needed| needed.granted_by(&token)) => {
+                    Presented::Token(token)
+                        if needed
+                            .as_ref()
+                            .is_none_or(|needed| needed.granted_by(&token)) =>
+                    {
                         return Ok(Bearer::Token(token));
                     }
                     Presented::Token(_) => Some(Fault::InsufficientScope),
@@ -267,11 +299,16 @@ impl Door {
     }
 
     async fn presented(&self, call: &Call<'_>, auth: &TokenAuth) -> Presented {
-        let Some(token) = call.credentials("bearer") else { return Presented::Nothing };
+        let Some(token) = call.credentials("bearer") else {
+            return Presented::Nothing;
+        };
         match auth.trust.believe(token, self.clock.now()).await {
             Ok(token) => Presented::Token(token),
             Err(error) => {
-                tracing::info!(error = &error as &dyn std::error::Error, "a token is not believed");
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "a token is not believed"
+                );
                 Presented::Unbelievable
             }
         }
@@ -285,16 +322,29 @@ enum Presented {
     Token(Arc<VerifiedToken>),
 }
 
-/// The name and password of a Basic header (RFC 7617 §2); none where there is none that can be read.
+/// The name and password of a Basic header (RFC 7617 §2); none where there is none that can be
+/// read.
 fn basic(call: &Call<'_>) -> Option<Credentials> {
-    let decoded = String::from_utf8(BASE64.decode(call.credentials("basic")?.as_bytes()).ok()?).ok()?;
+    let decoded =
+        String::from_utf8(BASE64.decode(call.credentials("basic")?.as_bytes()).ok()?).ok()?;
     let (account, password) = decoded.split_once(':')?;
-    (!account.is_empty()).then(|| Credentials { account: account.to_owned(), password: password.into() })
+    (!account.is_empty()).then(|| Credentials {
+        account: account.to_owned(),
+        password: password.into(),
+    })
 }
 
-async fn log_in(call: &Call<'_>, login: &Login, credentials: &Credentials, realm: &str) -> Result<Bearer, Refusal> {
+async fn log_in(
+    call: &Call<'_>,
+    login: &Login,
+    credentials: &Credentials,
+    realm: &str,
+) -> Result<Bearer, Refusal> {
     let client = call.client();
-    match login.login(credentials, client.address.filter(|_| client.attributable)).await {
+    match login
+        .login(credentials, client.address.filter(|_| client.attributable))
+        .await
+    {
         Ok(Outcome::Accepted(accepted)) => Ok(Bearer::Account(accepted.subject.account)),
         Ok(Outcome::Refused) => Err(Challenge::basic(realm).into()),
         Ok(Outcome::TooMany(wait) | Outcome::Busy(wait)) => Err(Refusal::TooManyLogins(wait)),

@@ -1,8 +1,9 @@
 //! The registry: the distribution API over [`storage`], opened only by a verified token.
 //!
-//! A layer is pulled: bytes → *route* → the access that it needs → the *door*, which asks who is there and what they may
-//! do → [`Authorized`], a proof that only the door can make → a handler, which reaches the storage through the proof and
-//! in no other way → a body that streams. A handler without the proof does not compile:
+//! A layer is pulled: bytes → *route* → the access that it needs → the *door*, which asks who is
+//! there and what they may do → [`Authorized`], a proof that only the door can make → a handler,
+//! which reaches the storage through the proof and in no other way → a body that streams. A handler
+//! without the proof does not compile:
 //!
 //! ```compile_fail
 //! # fn handler(storage: &storage::Storage, repository: oci::RepositoryName) {
@@ -10,8 +11,8 @@
 //! # }
 //! ```
 //!
-//! Whoever asks without the proof is told what to bring, by a *challenge*, and nothing else: before the door has opened
-//! nobody looks whether a repository exists.
+//! Whoever asks without the proof is told what to bring, by a *challenge*, and nothing else: before
+//! the door has opened nobody looks whether a repository exists.
 //!
 //! - [`Registry::respond`] answers every request; `routes` has all of them on one page.
 //! - Outcomes become HTTP in `answer` and `refusal`, nowhere else.

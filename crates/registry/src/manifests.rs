@@ -23,8 +23,8 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// How many tags one request may give. The specification wants ten at least.
 const MOST_TAGS: usize = 100;
 
-/// `GET` and `HEAD` of a manifest: its bytes and its type, whatever the client says it would rather have. Another form of
-/// it would have another digest.
+/// `GET` and `HEAD` of a manifest: its bytes and its type, whatever the client says it would rather
+/// have. Another form of it would have another digest.
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
@@ -36,7 +36,9 @@ pub(crate) async fn fetch(
     if has_already(call.headers(), &tag) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
-        answer.headers_mut().insert(CONTENT_LENGTH, manifest.bytes.len().into());
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, manifest.bytes.len().into());
     } else {
         *answer.body_mut() = Body::from(manifest.bytes.clone());
     }
@@ -45,8 +47,13 @@ pub(crate) async fn fetch(
     Ok(answer)
 }
 
-/// The manifest. Somebody who may push and asks whether it is there is about to refer to it, so it is leased.
-async fn find(proof: &Authorized<'_, Pull>, reference: &Reference, call: &Call<'_>) -> Result<Arc<Stored>, Error> {
+/// The manifest. Somebody who may push and asks whether it is there is about to refer to it, so it
+/// is leased.
+async fn find(
+    proof: &Authorized<'_, Pull>,
+    reference: &Reference,
+    call: &Call<'_>,
+) -> Result<Arc<Stored>, Error> {
     let (manifests, repository) = (proof.storage().manifests(), proof.repository());
     if call.is_head() && proof.pushes() {
         match manifests.lease(repository, reference).await {
@@ -76,14 +83,30 @@ pub(crate) async fn push(
         Reference::Tag(tag) => (None, vec![tag]),
     };
     tags.extend(given.iter().cloned());
-    let content_type = call.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = call
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let manifest = NewManifest::parse(content_type, bytes, claimed)?;
-    let (digest, subject) = (manifest.digest(), manifest.manifest().subject.as_ref().map(|subject| subject.digest));
+    let (digest, subject) = (
+        manifest.digest(),
+        manifest
+            .manifest()
+            .subject
+            .as_ref()
+            .map(|subject| subject.digest),
+    );
     let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
     let names = names.join(" ");
-    proof.storage().manifests().push(proof.repository(), manifest, tags).await?;
+    proof
+        .storage()
+        .manifests()
+        .push(proof.repository(), manifest, tags)
+        .await?;
     tracing::info!(repository = %proof.repository(), %digest, tags = names, account = proof.account(), "manifest pushed");
-    let location = call.origin().location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
+    let location = call
+        .origin()
+        .location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut answer = answer::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
         answer::set(&mut answer, OCI_SUBJECT, &subject.to_string());
@@ -101,11 +124,18 @@ fn given_tags(call: &Call<'_>) -> Result<Vec<Tag>, Refusal> {
     if call.query.all("tag").count() > MOST_TAGS {
         return Err(Refusal::TooManyTags { most: MOST_TAGS });
     }
-    Ok(call.query.all("tag").map(str::parse).collect::<Result<_, _>>()?)
+    Ok(call
+        .query
+        .all("tag")
+        .map(str::parse)
+        .collect::<Result<_, _>>()?)
 }
 
 /// `DELETE` of a manifest with its tags, or of one tag.
-pub(crate) async fn delete(proof: &Authorized<'_, Delete>, reference: &Reference) -> Result<Answer, Refusal> {
+pub(crate) async fn delete(
+    proof: &Authorized<'_, Delete>,
+    reference: &Reference,
+) -> Result<Answer, Refusal> {
     let (manifests, repository) = (proof.storage().manifests(), proof.repository());
     match reference {
         Reference::Digest(digest) => manifests.remove(repository, digest).await?,

@@ -14,15 +14,20 @@ pub(crate) struct Bounds {
     /// Where the request does not say.
     pub(crate) default: u32,
     pub(crate) max: u32,
-    /// Whether it is an error to ask for more than that. Otherwise the page is shorter than was asked, and has a `Link`.
+    /// Whether it is an error to ask for more than that. Otherwise the page is shorter than was
+    /// asked, and has a `Link`.
     pub(crate) strict: bool,
 }
 
 impl Bounds {
     /// How long a page `n` asks for.
     pub(crate) fn page_size(&self, n: Option<&str>) -> Result<u32, Refusal> {
-        let Some(text) = n else { return Ok(self.default) };
-        let refusal = || Refusal::PageSize { max: if self.strict { self.max } else { u32::MAX } };
+        let Some(text) = n else {
+            return Ok(self.default);
+        };
+        let refusal = || Refusal::PageSize {
+            max: if self.strict { self.max } else { u32::MAX },
+        };
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(refusal());
         }
@@ -36,7 +41,8 @@ impl Bounds {
     }
 }
 
-/// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with these parameters.
+/// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with
+/// these parameters.
 pub(crate) fn link(answer: &mut Answer, call: &Call<'_>, path: &str, parameters: &[(&str, &str)]) {
     let target = with_parameters(&call.origin().path(path), parameters);
     answer::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
@@ -48,18 +54,39 @@ mod tests {
 
     #[test]
     fn a_page_has_the_size_that_was_asked_for_within_bounds() {
-        let strict = Bounds { default: 100, max: 1000, strict: true };
-        let loose = Bounds { strict: false, ..strict };
-        for (n, size) in [(None, 100), (Some("0"), 0), (Some("5"), 5), (Some("1000"), 1000)] {
+        let strict = Bounds {
+            default: 100,
+            max: 1000,
+            strict: true,
+        };
+        let loose = Bounds {
+            strict: false,
+            ..strict
+        };
+        for (n, size) in [
+            (None, 100),
+            (Some("0"), 0),
+            (Some("5"), 5),
+            (Some("1000"), 1000),
+        ] {
             assert_eq!(strict.page_size(n).unwrap(), size, "{n:?}");
             assert_eq!(loose.page_size(n).unwrap(), size, "{n:?}");
         }
         for n in ["1001", "99999999999999999999999"] {
-            assert!(matches!(strict.page_size(Some(n)), Err(Refusal::PageSize { max: 1000 })), "{n}");
+            assert!(
+                matches!(
+                    strict.page_size(Some(n)),
+                    Err(Refusal::PageSize { max: 1000 })
+                ),
+                "{n}"
+            );
             assert_eq!(loose.page_size(Some(n)).unwrap(), 1000, "{n}");
         }
         for n in ["-1", "x", "1.5", "+5", " 5", "0x10"] {
-            assert!(strict.page_size(Some(n)).is_err() && loose.page_size(Some(n)).is_err(), "{n}");
+            assert!(
+                strict.page_size(Some(n)).is_err() && loose.page_size(Some(n)).is_err(),
+                "{n}"
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
-//! A request's body on its way in: never gathered whole but where it is small, never waited for without end.
+//! A request's body on its way in: never gathered whole but where it is small, never waited for
+//! without end.
 //!
-//! A deadline for the next byte alone would let a client that sends one a second keep its connection for years; one for the
-//! whole body would cut off large layers. So each [`STRIDE`] has its time, of which only the waiting for the client counts.
+//! A deadline for the next byte alone would let a client that sends one a second keep its
+//! connection for years; one for the whole body would cut off large layers. So each [`STRIDE`] has
+//! its time, of which only the waiting for the client counts.
 
 use std::time::Duration;
 
@@ -11,14 +13,15 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout};
 
-/// How much of a body that is no longer wanted is read all the same, in bytes. Many clients write everything before they
-/// read an answer, and lose it when the connection ends under them.
+/// How much of a body that is no longer wanted is read all the same, in bytes. Many clients write
+/// everything before they read an answer, and lose it when the connection ends under them.
 const COURTESY: u64 = 16 << 20;
 
 /// How long the next [`STRIDE`] of an unwanted body is waited for.
 const COURTESY_WAIT: Duration = Duration::from_secs(2);
 
-/// How much of a body must arrive in the time that a stall may last, in bytes; what is less has to be the end.
+/// How much of a body must arrive in the time that a stall may last, in bytes; what is less has to
+/// be the end.
 const STRIDE: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +58,13 @@ impl Payload {
     {
         let length = body.size_hint().exact();
         let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
-        Self { body, length, stall, left: stall, arrived: 0 }
+        Self {
+            body,
+            length,
+            stall,
+            left: stall,
+            arrived: 0,
+        }
     }
 
     /// How long the whole body is, in bytes; none where that shows only at its end.
@@ -66,7 +75,9 @@ impl Payload {
     /// The next piece; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
         loop {
-            let Some(body) = &mut self.body else { return Ok(None) };
+            let Some(body) = &mut self.body else {
+                return Ok(None);
+            };
             let asked = Instant::now();
             match timeout(self.left, body.frame()).await {
                 // Trailers say nothing here.
@@ -151,8 +162,13 @@ mod tests {
         type Data = Bytes;
         type Error = Infallible;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(bytes))))))
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.take().map_or(Poll::Pending, |bytes| {
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(bytes)))))
+            })
         }
     }
 
@@ -186,7 +202,12 @@ mod tests {
 
     impl Dripping {
         fn new(left: u32, length: usize, pause: Duration) -> Self {
-            Self { left, length, pause, next: None }
+            Self {
+                left,
+                length,
+                pause,
+                next: None,
+            }
         }
     }
 
@@ -202,7 +223,9 @@ mod tests {
                 return Poll::Ready(None);
             }
             let pause = self.pause;
-            let next = self.next.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+            let next = self
+                .next
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
             std::task::ready!(next.as_mut().poll(context));
             (self.next, self.left) = (None, self.left - 1);
             Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![0; self.length])))))
@@ -225,9 +248,16 @@ mod tests {
             Err(PayloadError::Stalled),
             "a byte at a time"
         );
-        assert_eq!(length_of(Dripping::new(3, 1, pause), stall).await, Ok(3), "a small body");
+        assert_eq!(
+            length_of(Dripping::new(3, 1, pause), stall).await,
+            Ok(3),
+            "a small body"
+        );
         // However long the whole takes.
-        assert_eq!(length_of(Dripping::new(75, STRIDE / 2, pause), stall).await, Ok(75 * STRIDE / 2));
+        assert_eq!(
+            length_of(Dripping::new(75, STRIDE / 2, pause), stall).await,
+            Ok(75 * STRIDE / 2)
+        );
     }
 
     #[tokio::test]

@@ -14,7 +14,11 @@ use crate::paging::{Bounds, link};
 use crate::refusal::Refusal;
 
 /// How many make a page. Not every client follows a `Link`, so a page is long.
-const BOUNDS: Bounds = Bounds { default: 1000, max: 1000, strict: false };
+const BOUNDS: Bounds = Bounds {
+    default: 1000,
+    max: 1000,
+    strict: false,
+};
 
 /// How many are read at once: each may bring annotations as large as a manifest.
 const BATCH: u32 = 100;
@@ -25,22 +29,37 @@ const FULL: usize = 4 << 20;
 /// Which filters were applied (OCI distribution-spec, "Listing Referrers").
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// `GET` of the referrers (end-12): an index, empty where there are none, even where there is no repository.
-pub(crate) async fn list(proof: &Authorized<'_, Pull>, subject: &Digest, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// `GET` of the referrers (end-12): an index, empty where there are none, even where there is no
+/// repository.
+pub(crate) async fn list(
+    proof: &Authorized<'_, Pull>,
+    subject: &Digest,
+    call: &Call<'_>,
+) -> Result<Answer, Refusal> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
     let kind = call.query.first("artifactType");
     let after = call.query.first("last").map(str::parse).transpose()?;
     let (manifests, more) = page(proof, subject, kind, after, size).await?;
     let last = manifests.last().map(|referrer| referrer.digest.to_string());
-    let mut answer = answer::whole(HeaderValue::from_static(media_type::OCI_INDEX), index(&manifests));
+    let mut answer = answer::whole(
+        HeaderValue::from_static(media_type::OCI_INDEX),
+        index(&manifests),
+    );
     if kind.is_some() {
-        answer.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+        answer
+            .headers_mut()
+            .insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
     if let (true, Some(last)) = (more, last) {
         let n = size.to_string();
         let mut parameters = vec![("n", n.as_str()), ("last", &last)];
         parameters.extend(kind.map(|kind| ("artifactType", kind)));
-        link(&mut answer, call, &format!("/v2/{}/referrers/{subject}", proof.repository()), &parameters);
+        link(
+            &mut answer,
+            call,
+            &format!("/v2/{}/referrers/{subject}", proof.repository()),
+            &parameters,
+        );
     }
     Ok(answer)
 }
@@ -59,8 +78,15 @@ async fn page(
         if missing == 0 {
             return Ok((entries, size > 0));
         }
-        let batch = Page { after, limit: missing.min(BATCH) };
-        let listing = proof.storage().manifests().referrers(proof.repository(), subject, kind, batch).await?;
+        let batch = Page {
+            after,
+            limit: missing.min(BATCH),
+        };
+        let listing = proof
+            .storage()
+            .manifests()
+            .referrers(proof.repository(), subject, kind, batch)
+            .await?;
         for referrer in listing.entries {
             bytes += weight(&referrer);
             if bytes > FULL && !entries.is_empty() {
@@ -80,8 +106,8 @@ fn weight(referrer: &Referrer) -> usize {
     256 + referrer.annotations.len() + referrer.artifact_type.as_ref().map_or(0, String::len)
 }
 
-/// The index of them (OCI image-spec, image-index.md). Annotations are JSON already and digests need no escapes: to take
-/// them apart and escape them again would be most of the work.
+/// The index of them (OCI image-spec, image-index.md). Annotations are JSON already and digests
+/// need no escapes: to take them apart and escape them again would be most of the work.
 fn index(referrers: &[Referrer]) -> Bytes {
     let mut text = Vec::with_capacity(128 + referrers.iter().map(weight).sum::<usize>());
     text.extend_from_slice(br#"{"schemaVersion":2,"mediaType":""#);
@@ -99,7 +125,13 @@ fn index(referrers: &[Referrer]) -> Bytes {
 
 /// One descriptor (OCI image-spec, descriptor.md).
 fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
-    let Referrer { digest, media_type, size, artifact_type, annotations } = referrer;
+    let Referrer {
+        digest,
+        media_type,
+        size,
+        artifact_type,
+        annotations,
+    } = referrer;
     text.extend_from_slice(br#"{"mediaType":"#);
     answer::encode(media_type, text);
     text.extend_from_slice(br#","digest":""#);
@@ -127,8 +159,13 @@ mod tests {
     #[test]
     fn an_index_is_json_whatever_is_in_it() {
         let digest = storage::hash::digest(Algorithm::Sha256, b"");
-        let plain =
-            Referrer { digest, media_type: "a/b".into(), size: 3, artifact_type: None, annotations: "{}".into() };
+        let plain = Referrer {
+            digest,
+            media_type: "a/b".into(),
+            size: 3,
+            artifact_type: None,
+            annotations: "{}".into(),
+        };
         let annotations = json!({"a \"quoted\" key": "line\nbreak"});
         let full = Referrer {
             media_type: "quote\" and \\".into(),
@@ -145,7 +182,10 @@ mod tests {
         assert_eq!(parsed, expected);
         assert_eq!(
             index(&[]),
-            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media_type::OCI_INDEX)
+            format!(
+                r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
+                media_type::OCI_INDEX
+            )
         );
     }
 }

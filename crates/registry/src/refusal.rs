@@ -1,15 +1,18 @@
-//! Why a request is not answered as it was meant, told apart by whose fault it is; and what the caller hears of it.
+//! Why a request is not answered as it was meant, told apart by whose fault it is; and what the
+//! caller hears of it.
 //!
-//! Clients read the status and the code; people read the message. A failure of ours tells a request id, under which the
-//! log has the cause, and nothing else.
+//! Clients read the status and the code; people read the message. A failure of ours tells a request
+//! id, under which the log has the cause, and nothing else.
 //!
-//! (OCI distribution-spec, "Error Codes"; beside its fourteen, Docker's `RANGE_INVALID`, `PAGINATION_NUMBER_INVALID`,
-//! `UNAVAILABLE` and `UNKNOWN`, which its clients know.)
+//! (OCI distribution-spec, "Error Codes"; beside its fourteen, Docker's `RANGE_INVALID`,
+//! `PAGINATION_NUMBER_INVALID`, `UNAVAILABLE` and `UNKNOWN`, which its clients know.)
 
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use oci::{DigestError, TagError, UnknownAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, RefusedManifest};
@@ -87,14 +90,19 @@ impl Refusal {
             Self::Route(RouteError::Nothing) => (S::NOT_FOUND, "UNSUPPORTED"),
             Self::Route(RouteError::Name(_)) => (S::BAD_REQUEST, "NAME_INVALID"),
             Self::Route(RouteError::UploadId) => (S::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
-            Self::Route(RouteError::Digest(_)) | Self::Digest(_) | Self::NoDigest | Self::Algorithm(_) => {
-                (S::BAD_REQUEST, "DIGEST_INVALID")
+            Self::Route(RouteError::Digest(_))
+            | Self::Digest(_)
+            | Self::NoDigest
+            | Self::Algorithm(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::Method { .. } | Self::Maintenance | Self::DeletesOff => {
+                (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
-            Self::Method { .. } | Self::Maintenance | Self::DeletesOff => (S::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
             Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::TooManyLogins(_) => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::PageSize { .. } | Self::Cursor => (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
-            Self::Unsatisfiable { .. } | Self::OutOfOrder { .. } => (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
+            Self::Unsatisfiable { .. } | Self::OutOfOrder { .. } => {
+                (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
+            }
             Self::ContentRange(_) => (S::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
             Self::ChunkLength { .. } => (S::BAD_REQUEST, "SIZE_INVALID"),
             Self::Payload(PayloadError::Stalled) => (S::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
@@ -103,7 +111,9 @@ impl Refusal {
             Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
             Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
             Self::Manifest(RefusedManifest::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
-            Self::Manifest(RefusedManifest::Invalid(_)) | Self::Tag(_) => (S::BAD_REQUEST, "MANIFEST_INVALID"),
+            Self::Manifest(RefusedManifest::Invalid(_)) | Self::Tag(_) => {
+                (S::BAD_REQUEST, "MANIFEST_INVALID")
+            }
             Self::Storage(error) => storage_kind(error),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
@@ -128,11 +138,20 @@ impl Refusal {
                 status,
                 digests.iter().map(|digest| Told {
                     code,
-                    message: format!("the manifest refers to {digest}, which is unknown in this repository"),
+                    message: format!(
+                        "the manifest refers to {digest}, which is unknown in this repository"
+                    ),
                     detail: Some(json!({ "digest": digest })),
                 }),
             ),
-            _ => answer::errors(status, [Told { code, message: self.message(request_id), detail: self.detail() }]),
+            _ => answer::errors(
+                status,
+                [Told {
+                    code,
+                    message: self.message(request_id),
+                    detail: self.detail(),
+                }],
+            ),
         };
         for (name, value) in self.headers() {
             // What is written here are numbers, and addresses that came in as a header or a path.
@@ -145,7 +164,9 @@ impl Refusal {
 
     fn message(&self, request_id: &str) -> String {
         if self.is_ours() {
-            format!("internal error: the server's log has the cause under this request id: {request_id}")
+            format!(
+                "internal error: the server's log has the cause under this request id: {request_id}"
+            )
         } else {
             self.to_string()
         }
@@ -162,12 +183,17 @@ impl Refusal {
         let text = |text: &str| HeaderValue::from_str(text).ok();
         match self {
             Self::Method { allow } => vec![(ALLOW, Some(HeaderValue::from_static(allow)))],
-            Self::Maintenance | Self::DeletesOff => vec![(ALLOW, Some(HeaderValue::from_static("GET, HEAD, OPTIONS")))],
+            Self::Maintenance | Self::DeletesOff => {
+                vec![(ALLOW, Some(HeaderValue::from_static("GET, HEAD, OPTIONS")))]
+            }
             Self::Challenge(challenge) => vec![(WWW_AUTHENTICATE, Some(challenge.header.clone()))],
             Self::TooManyLogins(wait) => vec![(RETRY_AFTER, Some(seconds_up(*wait).into()))],
             Self::Unsatisfiable { size } => vec![(CONTENT_RANGE, text(&format!("bytes */{size}")))],
             Self::OutOfOrder { received, location } => {
-                vec![(LOCATION, text(location)), (RANGE, text(&progress(*received)))]
+                vec![
+                    (LOCATION, text(location)),
+                    (RANGE, text(&progress(*received))),
+                ]
             }
             Self::Storage(
                 StorageError::TooManyUploads { .. }
@@ -212,7 +238,10 @@ mod tests {
 
     async fn told(error: StorageError) -> (u16, Option<String>, String) {
         let answer = Refusal::from(error).answer("the-id");
-        let wait = answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let wait = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .map(|value| value.to_str().unwrap().to_owned());
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, wait, String::from_utf8(body.to_vec()).unwrap())
@@ -232,9 +261,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_ours_is_told_to_the_log_alone() {
         let source = std::sync::Arc::new(std::io::Error::other("secret"));
-        let (status, _, body) = told(StorageError::Io { action: "open a secret", source }).await;
+        let (status, _, body) = told(StorageError::Io {
+            action: "open a secret",
+            source,
+        })
+        .await;
         assert_eq!(status, 500);
-        assert!(body.contains("the-id") && !body.contains("secret"), "{body}");
+        assert!(
+            body.contains("the-id") && !body.contains("secret"),
+            "{body}"
+        );
     }
 
     #[test]

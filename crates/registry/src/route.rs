@@ -1,9 +1,11 @@
 //! What a path leads to.
 //!
-//! Names of repositories have slashes in their middle and may hold the very words that come after them, so a path is read
-//! from its end.
+//! Names of repositories have slashes in their middle and may hold the very words that come after
+//! them, so a path is read from its end.
 
-use oci::{Digest, DigestError, Reference, ReferenceError, RepositoryName, RepositoryNameError, TagError};
+use oci::{
+    Digest, DigestError, Reference, ReferenceError, RepositoryName, RepositoryNameError, TagError,
+};
 use percent_encoding::percent_decode_str;
 use storage::UploadId;
 
@@ -24,7 +26,8 @@ pub(crate) enum Route {
     Referrers(RepositoryName, Digest),
     /// `/v2/<name>/manifests/<tag-or-digest>` (end-3, end-7, end-9).
     Manifest(RepositoryName, Reference),
-    /// `/v2/<name>/manifests/` and what can be neither tag nor digest, so that no manifest has that name.
+    /// `/v2/<name>/manifests/` and what can be neither tag nor digest, so that no manifest has that
+    /// name.
     NoManifest(RepositoryName, TagError),
     /// `/v2/<name>/blobs/<digest>` (end-2, end-10).
     Blob(RepositoryName, Digest),
@@ -50,7 +53,9 @@ pub(crate) enum RouteError {
 impl Route {
     /// Where `path`, as it came over the wire, leads.
     pub(crate) fn parse(path: &str) -> Result<Self, RouteError> {
-        let path = percent_decode_str(path).decode_utf8().map_err(|_| RouteError::Nothing)?;
+        let path = percent_decode_str(path)
+            .decode_utf8()
+            .map_err(|_| RouteError::Nothing)?;
         let Some(rest) = path.strip_prefix("/v2/") else {
             return match path.as_ref() {
                 "/" | "/healthz" => Ok(Self::Index),
@@ -73,7 +78,10 @@ impl Route {
             ("blobs", digest) => Ok(Self::Blob(name.parse()?, digest.parse()?)),
             ("uploads", id) => match name.strip_suffix("/blobs") {
                 Some(name) if id.is_empty() => Ok(Self::Uploads(name.parse()?)),
-                Some(name) => Ok(Self::Upload(name.parse()?, id.parse().map_err(|_| RouteError::UploadId)?)),
+                Some(name) => Ok(Self::Upload(
+                    name.parse()?,
+                    id.parse().map_err(|_| RouteError::UploadId)?,
+                )),
                 None => Err(RouteError::Nothing),
             },
             _ => Err(RouteError::Nothing),
@@ -83,9 +91,12 @@ impl Route {
     /// The methods that are answered here, for `Allow` (RFC 9110 §10.2.1).
     pub(crate) fn methods(&self) -> &'static str {
         match self {
-            Self::Index | Self::Unslashed | Self::Version | Self::Catalog | Self::Tags(_) | Self::Referrers(..) => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Index
+            | Self::Unslashed
+            | Self::Version
+            | Self::Catalog
+            | Self::Tags(_)
+            | Self::Referrers(..) => "GET, HEAD, OPTIONS",
             Self::Manifest(..) | Self::NoManifest(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Blob(..) => "GET, HEAD, DELETE, OPTIONS",
             Self::Uploads(_) => "POST, OPTIONS",
@@ -123,13 +134,28 @@ mod tests {
             ("/v2/", Route::Version),
             ("/v2/_catalog", Route::Catalog),
             ("/v2/a/b/c/tags/list", Route::Tags(name("a/b/c"))),
-            (&format!("/v2/a/referrers/{DIGEST}"), Route::Referrers(name("a"), digest)),
-            ("/v2/a/manifests/1.0", Route::Manifest(name("a"), "1.0".parse().unwrap())),
-            (&format!("/v2/a/manifests/{DIGEST}"), Route::Manifest(name("a"), digest.into())),
-            (&format!("/v2/a/b/blobs/{DIGEST}"), Route::Blob(name("a/b"), digest)),
+            (
+                &format!("/v2/a/referrers/{DIGEST}"),
+                Route::Referrers(name("a"), digest),
+            ),
+            (
+                "/v2/a/manifests/1.0",
+                Route::Manifest(name("a"), "1.0".parse().unwrap()),
+            ),
+            (
+                &format!("/v2/a/manifests/{DIGEST}"),
+                Route::Manifest(name("a"), digest.into()),
+            ),
+            (
+                &format!("/v2/a/b/blobs/{DIGEST}"),
+                Route::Blob(name("a/b"), digest),
+            ),
             ("/v2/a/blobs/uploads/", Route::Uploads(name("a"))),
             ("/v2/a/blobs/uploads", Route::Uploads(name("a"))),
-            (&format!("/v2/a/blobs/uploads/{ID}"), Route::Upload(name("a"), ID.parse().unwrap())),
+            (
+                &format!("/v2/a/blobs/uploads/{ID}"),
+                Route::Upload(name("a"), ID.parse().unwrap()),
+            ),
         ];
         for (path, route) in table {
             assert_eq!(Route::parse(path), Ok(route), "{path}");
@@ -139,10 +165,22 @@ mod tests {
     #[test]
     fn a_name_may_hold_the_words_of_the_api() {
         let manifest = |text| Route::Manifest(name(text), "x".parse().unwrap());
-        assert_eq!(Route::parse("/v2/a/blobs/uploads/manifests/x"), Ok(manifest("a/blobs/uploads")));
-        assert_eq!(Route::parse("/v2/tags/list/tags/list"), Ok(Route::Tags(name("tags/list"))));
-        assert_eq!(Route::parse("/v2/a/manifests/tags/list"), Ok(Route::Tags(name("a/manifests"))));
-        assert_eq!(Route::parse("/v2/blobs/uploads/blobs/uploads/"), Ok(Route::Uploads(name("blobs/uploads"))));
+        assert_eq!(
+            Route::parse("/v2/a/blobs/uploads/manifests/x"),
+            Ok(manifest("a/blobs/uploads"))
+        );
+        assert_eq!(
+            Route::parse("/v2/tags/list/tags/list"),
+            Ok(Route::Tags(name("tags/list")))
+        );
+        assert_eq!(
+            Route::parse("/v2/a/manifests/tags/list"),
+            Ok(Route::Tags(name("a/manifests")))
+        );
+        assert_eq!(
+            Route::parse("/v2/blobs/uploads/blobs/uploads/"),
+            Ok(Route::Uploads(name("blobs/uploads")))
+        );
     }
 
     #[test]
@@ -150,23 +188,60 @@ mod tests {
         let digest: Digest = DIGEST.parse().unwrap();
         let escaped = format!("/v2/a%2Fb/blobs/{}", DIGEST.replace(':', "%3A"));
         assert_eq!(Route::parse(&escaped), Ok(Route::Blob(name("a/b"), digest)));
-        assert!(matches!(Route::parse("/v2/a%252Fb/tags/list"), Err(RouteError::Name(_))));
+        assert!(matches!(
+            Route::parse("/v2/a%252Fb/tags/list"),
+            Err(RouteError::Name(_))
+        ));
         assert_eq!(Route::parse("/v2/%FF/tags/list"), Err(RouteError::Nothing));
     }
 
     #[test]
     fn what_leads_nowhere_says_why() {
-        for path in ["", "/v", "/v2/x", "/v2/tags/list", "/v2/manifests/x", "/v2/blobs/uploads/", "/v1/", "//v2/"] {
+        for path in [
+            "",
+            "/v",
+            "/v2/x",
+            "/v2/tags/list",
+            "/v2/manifests/x",
+            "/v2/blobs/uploads/",
+            "/v1/",
+            "//v2/",
+        ] {
             assert_eq!(Route::parse(path), Err(RouteError::Nothing), "{path}");
         }
-        for path in ["/v2//tags/list", "/v2/A/tags/list", "/v2/../../etc/manifests/x", "/v2/a//b/manifests/x"] {
-            assert!(matches!(Route::parse(path), Err(RouteError::Name(_))), "{path}");
+        for path in [
+            "/v2//tags/list",
+            "/v2/A/tags/list",
+            "/v2/../../etc/manifests/x",
+            "/v2/a//b/manifests/x",
+        ] {
+            assert!(
+                matches!(Route::parse(path), Err(RouteError::Name(_))),
+                "{path}"
+            );
         }
-        for path in ["/v2/a/blobs/sha256:0", "/v2/a/blobs/x", "/v2/a/manifests/md5:00", "/v2/a/referrers/latest"] {
-            assert!(matches!(Route::parse(path), Err(RouteError::Digest(_))), "{path}");
+        for path in [
+            "/v2/a/blobs/sha256:0",
+            "/v2/a/blobs/x",
+            "/v2/a/manifests/md5:00",
+            "/v2/a/referrers/latest",
+        ] {
+            assert!(
+                matches!(Route::parse(path), Err(RouteError::Digest(_))),
+                "{path}"
+            );
         }
-        assert_eq!(Route::parse("/v2/a/blobs/uploads/../x"), Err(RouteError::Nothing));
-        assert_eq!(Route::parse("/v2/a/blobs/uploads/x"), Err(RouteError::UploadId));
-        assert!(matches!(Route::parse("/v2/a/manifests/.no"), Ok(Route::NoManifest(..))));
+        assert_eq!(
+            Route::parse("/v2/a/blobs/uploads/../x"),
+            Err(RouteError::Nothing)
+        );
+        assert_eq!(
+            Route::parse("/v2/a/blobs/uploads/x"),
+            Err(RouteError::UploadId)
+        );
+        assert!(matches!(
+            Route::parse("/v2/a/manifests/.no"),
+            Ok(Route::NoManifest(..))
+        ));
     }
 }

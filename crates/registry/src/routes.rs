@@ -50,11 +50,40 @@ impl Registry {
     /// A registry of what lies in `storage`.
     #[must_use]
     pub fn new(settings: Settings, storage: Storage) -> Self {
-        let Settings { auth, origins, delete, read_only, catalog, manifest_limit, stall, headers, clock, entropy } =
-            settings;
-        let lists = Lists { max: catalog.max, cursors: catalog.cursors, entropy: Arc::clone(&entropy) };
-        let door = Door { storage, auth, read_only, delete, visibility: catalog.visibility, clock };
-        Self { door, origins, lists, manifest_limit, stall, headers, entropy }
+        let Settings {
+            auth,
+            origins,
+            delete,
+            read_only,
+            catalog,
+            manifest_limit,
+            stall,
+            headers,
+            clock,
+            entropy,
+        } = settings;
+        let lists = Lists {
+            max: catalog.max,
+            cursors: catalog.cursors,
+            entropy: Arc::clone(&entropy),
+        };
+        let door = Door {
+            storage,
+            auth,
+            read_only,
+            delete,
+            visibility: catalog.visibility,
+            clock,
+        };
+        Self {
+            door,
+            origins,
+            lists,
+            manifest_limit,
+            stall,
+            headers,
+            entropy,
+        }
     }
 
     /// Answers one request that came over a connection from `peer`.
@@ -66,17 +95,23 @@ impl Registry {
         let (head, body) = request.into_parts();
         let mut payload = Payload::new(body, self.stall);
         let call = Call::new(&head, peer, &self.origins);
-        let mut answer = match self.answer(&call, &head.method, head.uri.path(), &mut payload).await {
+        let mut answer = match self
+            .answer(&call, &head.method, head.uri.path(), &mut payload)
+            .await
+        {
             Ok(answer) => answer,
             Err(refusal) => {
-                // Who was told to wait for permission to send (RFC 9110 §10.1.1) has not sent anything.
+                // Who was told to wait for permission to send (RFC 9110 §10.1.1) has not sent
+                // anything.
                 if !head.headers.contains_key(http::header::EXPECT) {
                     payload.drain().await;
                 }
                 self.refuse(&refusal)
             }
         };
-        answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        answer
+            .headers_mut()
+            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         for (name, value) in &self.headers {
             answer.headers_mut().append(name, value.clone());
         }
@@ -97,15 +132,19 @@ impl Registry {
         }
         match (route, Verb::of(method)) {
             (Route::Index, Verb::Read) => Ok(answer::text("wharfinger: ready\n")),
-            (Route::Unslashed, Verb::Read) => {
-                Ok(answer::made(StatusCode::MOVED_PERMANENTLY, &call.origin().location("/v2/"), None))
-            }
+            (Route::Unslashed, Verb::Read) => Ok(answer::made(
+                StatusCode::MOVED_PERMANENTLY,
+                &call.origin().location("/v2/"),
+                None,
+            )),
             (Route::Version, Verb::Read) => {
                 door.enter(call).await?;
                 Ok(answer::json(&serde_json::json!({})))
             }
             (Route::Catalog, Verb::Read) => self.lists.page(&door.list(call).await?, call).await,
-            (Route::Tags(name), Verb::Read) => tags::list(&door.open::<Pull>(call, name).await?, call).await,
+            (Route::Tags(name), Verb::Read) => {
+                tags::list(&door.open::<Pull>(call, name).await?, call).await
+            }
             (Route::Referrers(name, subject), Verb::Read) => {
                 referrers::list(&door.open::<Pull>(call, name).await?, &subject, call).await
             }
@@ -154,7 +193,9 @@ impl Registry {
             (Route::Upload(name, id), Verb::Delete) => {
                 uploads::cancel(&door.open::<Cancel>(call, name).await?, id).await
             }
-            (route, _) => Err(Refusal::Method { allow: route.methods() }),
+            (route, _) => Err(Refusal::Method {
+                allow: route.methods(),
+            }),
         }
     }
 
@@ -174,7 +215,8 @@ impl Registry {
         answer
     }
 
-    /// An id that no two requests share. A system without randomness has worse troubles than a log without ids.
+    /// An id that no two requests share. A system without randomness has worse troubles than a log
+    /// without ids.
     fn request_id(&self) -> String {
         let mut id = [0; 9];
         match self.entropy.fill(&mut id) {
@@ -197,9 +239,12 @@ impl Verb {
     }
 }
 
-/// What can be done at an address, which is no secret: browsers ask before they send anything of their own.
+/// What can be done at an address, which is no secret: browsers ask before they send anything of
+/// their own.
 fn options(route: &Route) -> Answer {
     let mut answer = answer::empty(StatusCode::NO_CONTENT);
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(route.methods()));
     answer
 }

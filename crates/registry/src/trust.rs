@@ -1,9 +1,10 @@
 //! Tokens that are believed, and the memory of those that were.
 //!
-//! A signature costs more to verify than everything else that a small request does, and a client shows the same token
-//! dozens of times. So a token that was believed is remembered by its SHA-256 until it expires; one that was not believed
-//! is not, for tomorrow its key may be known. When the keys change, what was believed before counts no more. A token whose key
-//! nobody knows may be signed with one that is new at its issuer, so the keys are looked for once more then.
+//! A signature costs more to verify than everything else that a small request does, and a client
+//! shows the same token dozens of times. So a token that was believed is remembered by its SHA-256
+//! until it expires; one that was not believed is not, for tomorrow its key may be known. When the
+//! keys change, what was believed before counts no more. A token whose key nobody knows may be
+//! signed with one that is new at its issuer, so the keys are looked for once more then.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,8 +28,9 @@ pub struct Trust {
 
 /// Where new keys come from.
 pub trait KeySupply: Send + Sync {
-    /// Looks for new keys, and comes back when what there is has been handed to [`Trust::replace`], or when it is not worth
-    /// waiting any longer. How often it really looks is its own to bound: anybody can send a token with an unknown key.
+    /// Looks for new keys, and comes back when what there is has been handed to [`Trust::replace`],
+    /// or when it is not worth waiting any longer. How often it really looks is its own to bound:
+    /// anybody can send a token with an unknown key.
     fn refresh(&self) -> Refresh<'_>;
 }
 
@@ -53,23 +55,40 @@ impl Trust {
     /// Believes what any of `verifiers` believes. Their leeway is [`LEEWAY`].
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
-        let current = ArcSwap::from_pointee(Generation { number: 0, verifiers });
-        Self { current, believed: Cache::new(REMEMBERED), supply: None }
+        let current = ArcSwap::from_pointee(Generation {
+            number: 0,
+            verifiers,
+        });
+        Self {
+            current,
+            believed: Cache::new(REMEMBERED),
+            supply: None,
+        }
     }
 
     /// Asks `supply` for new keys when a token's key is unknown.
     #[must_use]
     pub fn supplied_by(self, supply: Arc<dyn KeySupply>) -> Self {
-        Self { supply: Some(supply), ..self }
+        Self {
+            supply: Some(supply),
+            ..self
+        }
     }
 
     /// Believes these from now on, and nothing that was believed before for that alone.
     pub fn replace(&self, verifiers: &[Verifier]) {
-        self.current.rcu(|old| Generation { number: old.number + 1, verifiers: verifiers.to_vec() });
+        self.current.rcu(|old| Generation {
+            number: old.number + 1,
+            verifiers: verifiers.to_vec(),
+        });
     }
 
     /// The token, verified; with keys that are fetched for it where that is necessary.
-    pub(crate) async fn believe(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+    pub(crate) async fn believe(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
         match (self.believe_now(token, now), &self.supply) {
             (Err(error), Some(supply)) if is_about_an_unknown_key(&error) => {
                 supply.refresh().await;
@@ -90,15 +109,23 @@ impl Trust {
             return Ok(believed.token);
         }
         let verified = Arc::new(current.verify(token, now)?);
-        let until = verified.claims().expires_at.saturating_add(LEEWAY.as_secs());
-        let believed = Believed { generation: current.number, until, token: Arc::clone(&verified) };
+        let until = verified
+            .claims()
+            .expires_at
+            .saturating_add(LEEWAY.as_secs());
+        let believed = Believed {
+            generation: current.number,
+            until,
+            token: Arc::clone(&verified),
+        };
         self.believed.insert(key, believed);
         Ok(verified)
     }
 }
 
 impl Generation {
-    /// What the first one says that believes it; else what the one says that knows its key; else what the last one says.
+    /// What the first one says that believes it; else what the one says that knows its key; else
+    /// what the last one says.
     fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
         let mut refused = VerifyError::NoKey;
         let mut knows_key = false;
@@ -117,14 +144,19 @@ impl Generation {
 }
 
 fn is_about_an_unknown_key(error: &VerifyError) -> bool {
-    matches!(error, VerifyError::UnknownKeyId(_) | VerifyError::UntrustedKey | VerifyError::Chain(_))
+    matches!(
+        error,
+        VerifyError::UnknownKeyId(_) | VerifyError::UntrustedKey | VerifyError::Chain(_)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use token::{Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer};
+    use token::{
+        Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
+    };
 
     use super::*;
 
@@ -137,7 +169,11 @@ mod tests {
     }
 
     fn token_of(key: &Arc<PrivateKey>, issuer: &str) -> String {
-        let header = HeaderOptions { members: &[HeaderMember::Kid], key_id: KeyIdKind::Thumbprint, chain: &[] };
+        let header = HeaderOptions {
+            members: &[HeaderMember::Kid],
+            key_id: KeyIdKind::Thumbprint,
+            chain: &[],
+        };
         let seconds = unix_seconds(now());
         let claims = Claims {
             issuer: issuer.into(),
@@ -149,7 +185,10 @@ mod tests {
             id: "1".into(),
             access: vec![],
         };
-        Signer::new(Arc::clone(key), header).unwrap().sign(&claims).unwrap()
+        Signer::new(Arc::clone(key), header)
+            .unwrap()
+            .sign(&claims)
+            .unwrap()
     }
 
     fn verifier(key: &PrivateKey, issuer: &str) -> Verifier {
@@ -163,10 +202,16 @@ mod tests {
         let trust = Trust::new(vec![verifier(&key, "Acme")]);
         let token = token_of(&key, "Acme");
         let first = trust.believe_now(&token, now()).unwrap();
-        assert!(Arc::ptr_eq(&first, &trust.believe_now(&token, now()).unwrap()), "remembered");
+        assert!(
+            Arc::ptr_eq(&first, &trust.believe_now(&token, now()).unwrap()),
+            "remembered"
+        );
         let end = now() + Duration::from_secs(300) + LEEWAY;
         assert!(trust.believe_now(&token, end).is_ok());
-        assert!(matches!(trust.believe_now(&token, end + Duration::from_secs(1)), Err(VerifyError::Expired { .. })));
+        assert!(matches!(
+            trust.believe_now(&token, end + Duration::from_secs(1)),
+            Err(VerifyError::Expired { .. })
+        ));
     }
 
     #[test]
@@ -177,8 +222,14 @@ mod tests {
         assert!(trust.believe_now(&before, now()).is_ok());
         assert!(trust.believe_now(&after, now()).is_err());
         trust.replace(&[verifier(&new, "Acme")]);
-        assert!(trust.believe_now(&before, now()).is_err(), "what was remembered counts no more");
-        assert!(trust.believe_now(&after, now()).is_ok(), "a failure is not remembered");
+        assert!(
+            trust.believe_now(&before, now()).is_err(),
+            "what was remembered counts no more"
+        );
+        assert!(
+            trust.believe_now(&after, now()).is_ok(),
+            "a failure is not remembered"
+        );
     }
 
     /// Keys that appear when they are looked for, and how often that was.
@@ -202,9 +253,15 @@ mod tests {
     async fn keys_are_looked_for_when_one_is_unknown_and_only_then() {
         let (old, new) = (key(), key());
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
-        let supply = Arc::new(Supply { trust: Default::default(), key: new, looks: Default::default() });
+        let supply = Arc::new(Supply {
+            trust: Default::default(),
+            key: new,
+            looks: Default::default(),
+        });
         let looks = || supply.looks.load(std::sync::atomic::Ordering::SeqCst);
-        let trust = Arc::new(Trust::new(vec![verifier(&old, "Acme")]).supplied_by(Arc::clone(&supply) as _));
+        let trust = Arc::new(
+            Trust::new(vec![verifier(&old, "Acme")]).supplied_by(Arc::clone(&supply) as _),
+        );
         supply.trust.set(Arc::downgrade(&trust)).unwrap();
         assert!(trust.believe(&before, now()).await.is_ok());
         for worthless in [&token_of(&old, "Other"), "no token", &format!("{before}x")] {
@@ -220,8 +277,20 @@ mod tests {
         let (ours, theirs) = (key(), key());
         let trust = Trust::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
         assert!(trust.believe_now(&token_of(&ours, "Acme"), now()).is_ok());
-        assert!(trust.believe_now(&token_of(&theirs, "Other"), now()).is_ok());
-        assert!(trust.believe_now(&token_of(&theirs, "Acme"), now()).is_err());
-        assert!(Trust::new(vec![]).believe_now(&token_of(&ours, "Acme"), now()).is_err());
+        assert!(
+            trust
+                .believe_now(&token_of(&theirs, "Other"), now())
+                .is_ok()
+        );
+        assert!(
+            trust
+                .believe_now(&token_of(&theirs, "Acme"), now())
+                .is_err()
+        );
+        assert!(
+            Trust::new(vec![])
+                .believe_now(&token_of(&ours, "Acme"), now())
+                .is_err()
+        );
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn mounted_from(call: &Call<'_>) -> Option<RepositoryName> {
     call.query.first("from")?.parse().ok()
 }
 
-/// `POST`: a mount (end-11), a blob in one go (end-4b), or the beginning of an upload (end-4a, end-4c).
+/// `POST`: a mount (end-11), a blob in one go (end-4b), or the beginning of an upload (end-4a,
+/// end-4c).
 pub(crate) async fn begin(
     proof: &Authorized<'_, Push>,
     from: Option<RepositoryName>,
@@ -55,8 +56,8 @@ pub(crate) async fn begin(
     Ok(created(proof, &blob, call))
 }
 
-/// The blob, mounted; none where it is not to be had, for whatever reason: an ordinary upload begins then, and does not
-/// tell which it was.
+/// The blob, mounted; none where it is not to be had, for whatever reason: an ordinary upload
+/// begins then, and does not tell which it was.
 async fn mount(
     proof: &Authorized<'_, Push>,
     digest: &Digest,
@@ -70,12 +71,30 @@ async fn mount(
         // Without `from` it may come from anywhere that the caller may pull from.
         None => match proof.pulls_from() {
             Some(named) => named,
-            None => proof.storage().blobs().holders(digest, Page { after: None, limit: 1 }).await?.entries,
+            None => {
+                proof
+                    .storage()
+                    .blobs()
+                    .holders(
+                        digest,
+                        Page {
+                            after: None,
+                            limit: 1,
+                        },
+                    )
+                    .await?
+                    .entries
+            }
         },
     };
     for source in sources {
         proof.storage().catch_up(&source).await?;
-        match proof.storage().blobs().mount(digest, &source, proof.repository()).await {
+        match proof
+            .storage()
+            .blobs()
+            .mount(digest, &source, proof.repository())
+            .await
+        {
             Ok(blob) => return Ok(Some(blob)),
             Err(Error::BlobUnknown) => {}
             Err(error) => return Err(error),
@@ -91,16 +110,27 @@ fn new_upload(
     entropy: &dyn Entropy,
 ) -> Result<NewUpload, Refusal> {
     let mut random = [0; 16];
-    entropy.fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
+    entropy
+        .fill(&mut random)
+        .map_err(|error| Refusal::Internal(error.into()))?;
     let client = match (proof.account(), call.client().address) {
         ("", Some(address)) => address.to_string(),
         (account, _) => account.to_owned(),
     };
-    Ok(NewUpload { id: UploadId::from_random(random), repository: proof.repository().clone(), client, algorithm })
+    Ok(NewUpload {
+        id: UploadId::from_random(random),
+        repository: proof.repository().clone(),
+        client,
+        algorithm,
+    })
 }
 
 /// `GET` and `HEAD` of an upload: how far it is (end-13).
-pub(crate) async fn status(proof: &Authorized<'_, Pull>, id: UploadId, call: &Call<'_>) -> Result<Answer, Refusal> {
+pub(crate) async fn status(
+    proof: &Authorized<'_, Pull>,
+    id: UploadId,
+    call: &Call<'_>,
+) -> Result<Answer, Refusal> {
     let received = proof.storage().received(proof.repository(), id).await?;
     Ok(under_way(StatusCode::NO_CONTENT, proof, id, received, call))
 }
@@ -124,14 +154,21 @@ pub(crate) async fn finish(
     call: &Call<'_>,
     payload: &mut Payload,
 ) -> Result<Answer, Refusal> {
-    let digest = call.query.first("digest").ok_or(Refusal::NoDigest)?.parse()?;
+    let digest = call
+        .query
+        .first("digest")
+        .ok_or(Refusal::NoDigest)?
+        .parse()?;
     let upload = take_in(proof, id, call, payload).await?;
     let blob = upload.finish(digest).await?;
     Ok(created(proof, &blob, call))
 }
 
 /// `DELETE` of an upload (end-14).
-pub(crate) async fn cancel(proof: &Authorized<'_, Cancel>, id: UploadId) -> Result<Answer, Refusal> {
+pub(crate) async fn cancel(
+    proof: &Authorized<'_, Cancel>,
+    id: UploadId,
+) -> Result<Answer, Refusal> {
     proof.storage().cancel(proof.repository(), id).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
@@ -145,23 +182,32 @@ async fn take_in(
 ) -> Result<Upload, Refusal> {
     let range = ContentRange::of(call.headers())?;
     // A PUT that only ends an upload has no chunk whose length could be wrong.
-    let claimed = range.filter(|_| payload.length() != Some(0)).map(|range| range.length);
+    let claimed = range
+        .filter(|_| payload.length() != Some(0))
+        .map(|range| range.length);
     if let (Some(claimed), Some(arrived)) = (claimed, payload.length())
         && claimed != arrived
     {
         return Err(Refusal::ChunkLength { claimed, arrived });
     }
-    let upload = proof.storage().upload(proof.repository(), id, range.map(|range| range.start)).await;
+    let upload = proof
+        .storage()
+        .upload(proof.repository(), id, range.map(|range| range.start))
+        .await;
     let mut upload = upload.map_err(|error| match error {
         // It lives on, and the client is told where.
-        Error::OutOfOrder { received } => {
-            Refusal::OutOfOrder { received, location: call.origin().location(&path(proof, id)) }
-        }
+        Error::OutOfOrder { received } => Refusal::OutOfOrder {
+            received,
+            location: call.origin().location(&path(proof, id)),
+        },
         other => other.into(),
     })?;
     let before = upload.length();
     if let Err(refusal) = receive(&mut upload, payload).await {
-        if matches!(refusal, Refusal::Payload(PayloadError::Broken | PayloadError::Stalled)) {
+        if matches!(
+            refusal,
+            Refusal::Payload(PayloadError::Broken | PayloadError::Stalled)
+        ) {
             // What came is kept: the client asks how much it was and goes on from there.
             upload.save().await?;
         }
@@ -186,15 +232,27 @@ fn path<A>(proof: &Authorized<'_, A>, id: UploadId) -> String {
 }
 
 /// An upload that goes on: where, and from which byte.
-fn under_way<A>(status: StatusCode, proof: &Authorized<'_, A>, id: UploadId, received: u64, call: &Call<'_>) -> Answer {
+fn under_way<A>(
+    status: StatusCode,
+    proof: &Authorized<'_, A>,
+    id: UploadId,
+    received: u64,
+    call: &Call<'_>,
+) -> Answer {
     let mut answer = answer::empty(status);
-    answer::set(&mut answer, LOCATION, &call.origin().location(&path(proof, id)));
+    answer::set(
+        &mut answer,
+        LOCATION,
+        &call.origin().location(&path(proof, id)),
+    );
     answer::set(&mut answer, RANGE, &progress(received));
     answer::set(&mut answer, UPLOAD_ID, &id.to_string());
     answer
 }
 
 fn created(proof: &Authorized<'_, Push>, blob: &Blob, call: &Call<'_>) -> Answer {
-    let location = call.origin().location(&format!("/v2/{}/blobs/{}", proof.repository(), blob.digest));
+    let location =
+        call.origin()
+            .location(&format!("/v2/{}/blobs/{}", proof.repository(), blob.digest));
     answer::made(StatusCode::CREATED, &location, Some(&blob.digest))
 }

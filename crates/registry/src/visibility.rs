@@ -1,7 +1,8 @@
 //! Who may see which repositories in the catalog.
 //!
-//! A token says what its bearer may do with the repositories that it names, and a list names none. Where the token server
-//! is our own, its rules can be asked instead: the binary connects this seam to them.
+//! A token says what its bearer may do with the repositories that it names, and a list names none.
+//! Where the token server is our own, its rules can be asked instead: the binary connects this seam
+//! to them.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -37,8 +38,9 @@ impl Sight {
 }
 
 /// What [`Visibility::sight`] returns.
-pub type SightFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Sight, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a>>;
+pub type SightFuture<'a> = Pin<
+    Box<dyn Future<Output = Result<Sight, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a>,
+>;
 
 /// Knows what somebody may see.
 pub trait Visibility: Send + Sync {

@@ -1,8 +1,9 @@
 //! A copy of everything, of one moment, made while everybody works.
 //!
-//! Collection is held first, so that no file goes; then the metadata is copied, which fixes the moment; then every blob
-//! that it speaks of. What is pushed meanwhile is not in the copy, what is deleted meanwhile still is. The copy is whole
-//! by itself: it has no uploads under way, and blobs of adopted data directories are its own.
+//! Collection is held first, so that no file goes; then the metadata is copied, which fixes the
+//! moment; then every blob that it speaks of. What is pushed meanwhile is not in the copy, what is
+//! deleted meanwhile still is. The copy is whole by itself: it has no uploads under way, and blobs
+//! of adopted data directories are its own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,8 +41,9 @@ pub enum BackupError {
 }
 
 impl Storage {
-    /// Copies the metadata to the new file `database` and the content to the new directory `root`, and reports blobs
-    /// copied and blobs in all as it goes. `id` is nobody else's: 16 bytes at random.
+    /// Copies the metadata to the new file `database` and the content to the new directory `root`,
+    /// and reports blobs copied and blobs in all as it goes. `id` is nobody else's: 16 bytes at
+    /// random.
     ///
     /// # Errors
     /// [`BackupError`]; what was written until then is left for the operator to look at and remove.
@@ -60,7 +62,10 @@ impl Storage {
         if let Some(directory) = self.half_read().await? {
             return Err(BackupError::HalfRead(directory));
         }
-        let hold = Hold { id, lasting: LASTING };
+        let hold = Hold {
+            id,
+            lasting: LASTING,
+        };
         self.hold(hold).await?;
         let copied = self.copy(database, root, hold, &mut report).await;
         self.release(hold).await?;
@@ -76,7 +81,10 @@ impl Storage {
     ) -> Result<(), BackupError> {
         for directory in [database.parent().unwrap_or(Path::new("")), root] {
             let made = make_directory(directory).map_err(Error::io("make a directory"));
-            made.map_err(|source| BackupError::Copy { path: directory.to_owned(), source })?;
+            made.map_err(|source| BackupError::Copy {
+                path: directory.to_owned(),
+                source,
+            })?;
         }
         let blobs = self.shared.parts.inventory.copy_to(database).await?;
         let (mut done, all) = (0, blobs.len());

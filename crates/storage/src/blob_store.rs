@@ -1,9 +1,10 @@
 //! What anything that keeps content must be able to do.
 //!
-//! Content is write-once: it arrives in a temporary place named by its upload, and when it is whole it is *published*
-//! under a key that was never used before. Which content a key has, and whether anybody may see it, is not known here;
-//! rows say so. One implementation is here, in files; the tests have another, in memory. Every one must pass the same
-//! conformance suite (`tests/it/content.rs`).
+//! Content is write-once: it arrives in a temporary place named by its upload, and when it is whole
+//! it is *published* under a key that was never used before. Which content a key has, and whether
+//! anybody may see it, is not known here; rows say so. One implementation is here, in files; the
+//! tests have another, in memory. Every one must pass the same conformance suite
+//! (`tests/it/content.rs`).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -28,17 +29,19 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 
     /// Opens a stretch of a blob, which must be within its size.
     ///
-    /// Fails with [`Error::Damaged`] where less is there than the row says, perhaps because it was removed just now.
+    /// Fails with [`Error::Damaged`] where less is there than the row says, perhaps because it was
+    /// removed just now.
     fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>>;
 
-    /// Continues an upload at a length that it had before, hashing on with `hasher`. What was beyond that is gone.
-    /// Nobody else may do so meanwhile.
+    /// Continues an upload at a length that it had before, hashing on with `hasher`. What was
+    /// beyond that is gone. Nobody else may do so meanwhile.
     fn append(&self, upload: UploadId, at: u64, hasher: Option<Hasher>) -> Box<dyn Sink>;
 
     /// The digest of an upload's first `length` bytes.
     fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest>;
 
-    /// Makes an upload's content the content of a key that has none. It is there for good before the answer comes.
+    /// Makes an upload's content the content of a key that has none. It is there for good before
+    /// the answer comes.
     fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()>;
 
     /// Undoes a publication that may or may not have happened.
@@ -50,8 +53,9 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// The uploads of which there is content.
     fn uploads(&self) -> Answer<'_, Vec<UploadId>>;
 
-    /// Makes a file at `to` with a blob's content, whole and safe on the disk: where `shared`, another name of its own file
-    /// if that can be, else a copy. A file that is there and has the blob's size is left alone.
+    /// Makes a file at `to` with a blob's content, whole and safe on the disk: where `shared`,
+    /// another name of its own file if that can be, else a copy. A file that is there and has the
+    /// blob's size is left alone.
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> Answer<'a, ()>;
 
     /// Removes blobs for good, those that are gone already included.
@@ -73,7 +77,8 @@ impl dyn Source {
 
 /// Content on its way in.
 pub trait Sink: Send {
-    /// Takes more. It comes back as soon as there is room for the next batch. After an error there is no going on.
+    /// Takes more. It comes back as soon as there is room for the next batch. After an error there
+    /// is no going on.
     fn write(&mut self, batch: Vec<Bytes>) -> Answer<'_, ()>;
 
     /// Takes the rest, and comes back when everything is safe on the disk.

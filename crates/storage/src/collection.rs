@@ -1,6 +1,7 @@
 //! Collection: making room while everybody goes on working.
 //!
-//! A pass walks through these steps, each a transaction or nothing at all, so that it can be killed between any two:
+//! A pass walks through these steps, each a transaction or nothing at all, so that it can be killed
+//! between any two:
 //!
 //! 1. **Sweep**: untagged manifests go that are older than an age (where that is configured at all), unless a manifest
 //!    that stays needs them: as a child of an index, as the subject of a referrer, or as a referrer of its own subject.
@@ -25,8 +26,8 @@ use crate::{StoreId, UploadId};
 pub struct Sweep {
     /// For how long after its last lease nothing is touched.
     pub grace: Duration,
-    /// How long a condemned blob waits to be brought back. Longer than any server may remember a blob's row without
-    /// asking; nothing at all is enough beside one server with one database.
+    /// How long a condemned blob waits to be brought back. Longer than any server may remember a
+    /// blob's row without asking; nothing at all is enough beside one server with one database.
     pub wait: Duration,
     /// The age from which manifests without a tag go; none keeps them.
     pub untagged: Option<Duration>,

@@ -22,7 +22,10 @@ impl Storage {
     /// # Errors
     /// When the database or the disk fails; the next pass goes on.
     pub async fn collect(&self, sweep: Sweep) -> Result<Collected, Error> {
-        let mut collected = Collected { uploads: self.end_expired().await?, ..Collected::default() };
+        let mut collected = Collected {
+            uploads: self.end_expired().await?,
+            ..Collected::default()
+        };
         let collection = &self.shared.parts.collection;
         let mut after = 0;
         while let (garbage, Some(last)) = collection.sweep(sweep, after).await? {
@@ -69,8 +72,8 @@ impl Storage {
         }
     }
 
-    /// Ends uploads that have not moved for too long. One that somebody writes to just now is left to the next pass: here
-    /// by its lock, in another process by its lease.
+    /// Ends uploads that have not moved for too long. One that somebody writes to just now is left
+    /// to the next pass: here by its lock, in another process by its lease.
     async fn end_expired(&self) -> Result<u64, Error> {
         let mut ended = 0;
         for id in self.shared.parts.uploads.expired(EXPIRED).await? {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use oci::Digest;
 use tokio::task::JoinError;
 
-/// Why a request to the storage failed. What the caller got wrong comes first, what went wrong here last.
+/// Why a request to the storage failed. What the caller got wrong comes first, what went wrong here
+/// last.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -91,13 +92,19 @@ impl Error {
     /// For `map_err`: what could not be done, and why.
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::Full,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full,
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
-            _ => Self::Io { action, source: Arc::new(source) },
+            _ => Self::Io {
+                action,
+                source: Arc::new(source),
+            },
         }
     }
 
-    /// For `unwrap_or_else`: a task's panic goes on here; what else ends a task is the end of the runtime.
+    /// For `unwrap_or_else`: a task's panic goes on here; what else ends a task is the end of the
+    /// runtime.
     pub(crate) fn ended<T>(error: JoinError) -> Result<T, Self> {
         match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

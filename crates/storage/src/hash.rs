@@ -43,7 +43,10 @@ impl Hasher {
             Algorithm::Sha256 => &SHA256,
             Algorithm::Sha512 => &SHA512,
         };
-        Self { algorithm, context: Context::new(function) }
+        Self {
+            algorithm,
+            context: Context::new(function),
+        }
     }
 
     /// The hash function.
@@ -61,7 +64,10 @@ impl Hasher {
     #[must_use]
     pub fn finish(self) -> Digest {
         let hash = self.context.finish();
-        #[expect(clippy::expect_used, reason = "the function was chosen by the algorithm, whose length it has")]
+        #[expect(
+            clippy::expect_used,
+            reason = "the function was chosen by the algorithm, whose length it has"
+        )]
         Digest::new(self.algorithm, hash.as_ref()).expect("a hash has its function's length")
     }
 }
@@ -77,7 +83,9 @@ mod tests {
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
         assert!(
-            digest(Algorithm::Sha512, b"").to_string().starts_with("sha512:cf83e1357eefb8bdf1542850d66d8007d620e405")
+            digest(Algorithm::Sha512, b"")
+                .to_string()
+                .starts_with("sha512:cf83e1357eefb8bdf1542850d66d8007d620e405")
         );
     }
 

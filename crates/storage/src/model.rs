@@ -28,18 +28,34 @@ pub struct NewManifest {
 }
 
 impl NewManifest {
-    /// Reads a manifest that was sent as `content_type` and, where it was pushed by digest, as `claimed`. One that was
-    /// pushed by tag is named by SHA-256.
+    /// Reads a manifest that was sent as `content_type` and, where it was pushed by digest, as
+    /// `claimed`. One that was pushed by tag is named by SHA-256.
     ///
     /// # Errors
     /// [`RefusedManifest::Invalid`] or [`RefusedManifest::Digest`].
-    pub fn parse(content_type: Option<&str>, bytes: Bytes, claimed: Option<Digest>) -> Result<Self, RefusedManifest> {
-        let digest = hash::digest(claimed.map(|claimed| claimed.algorithm()).unwrap_or_default(), &bytes);
+    pub fn parse(
+        content_type: Option<&str>,
+        bytes: Bytes,
+        claimed: Option<Digest>,
+    ) -> Result<Self, RefusedManifest> {
+        let digest = hash::digest(
+            claimed
+                .map(|claimed| claimed.algorithm())
+                .unwrap_or_default(),
+            &bytes,
+        );
         if let Some(claimed) = claimed.filter(|claimed| *claimed != digest) {
-            return Err(RefusedManifest::Digest(Box::new(DigestMismatch { claimed, computed: digest })));
+            return Err(RefusedManifest::Digest(Box::new(DigestMismatch {
+                claimed,
+                computed: digest,
+            })));
         }
         let manifest = Manifest::parse(content_type, &bytes)?;
-        Ok(Self { manifest, bytes, digest })
+        Ok(Self {
+            manifest,
+            bytes,
+            digest,
+        })
     }
 
     /// What it says.
@@ -107,7 +123,11 @@ impl Blob {
     #[must_use]
     pub fn new_key(digest: &Digest, generation: i64) -> String {
         let encoded = digest.encoded();
-        format!("blobs/{}/{}/{encoded}.{generation}", digest.algorithm(), &encoded[..2])
+        format!(
+            "blobs/{}/{}/{encoded}.{generation}",
+            digest.algorithm(),
+            &encoded[..2]
+        )
     }
 }
 
@@ -171,16 +191,29 @@ impl FromStr for UploadId {
 
     /// Whatever is no id names no upload: [`Error::UploadUnknown`].
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut digits = text.bytes().enumerate().filter(|(at, byte)| !(DASHES.contains(at) && *byte == b'-'));
+        let mut digits = text
+            .bytes()
+            .enumerate()
+            .filter(|(at, byte)| !(DASHES.contains(at) && *byte == b'-'));
         let mut id = [0; 16];
-        let mut digit = || char::from(digits.next()?.1).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let mut digit = || {
+            char::from(digits.next()?.1)
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
         for byte in &mut id {
-            let (Some(high), Some(low)) = (digit(), digit()) else { return Err(Error::UploadUnknown) };
+            let (Some(high), Some(low)) = (digit(), digit()) else {
+                return Err(Error::UploadUnknown);
+            };
             *byte = high << 4 | low;
         }
         // Only the one way to write it: its file is named so.
         let id = Self(id);
-        if id.to_string() == text { Ok(id) } else { Err(Error::UploadUnknown) }
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(Error::UploadUnknown)
+        }
     }
 }
 
@@ -218,21 +251,38 @@ mod tests {
         assert_eq!(id.to_string().parse::<UploadId>().unwrap(), id);
         let upper = id.to_string().to_uppercase();
         let long = format!("{id}0");
-        for text in ["", "x", "../../etc/passwd", &upper, &long, "ffffffffffff4fffbfffffffffffffff", "é"] {
-            assert!(matches!(text.parse::<UploadId>(), Err(Error::UploadUnknown)), "{text}");
+        for text in [
+            "",
+            "x",
+            "../../etc/passwd",
+            &upper,
+            &long,
+            "ffffffffffff4fffbfffffffffffffff",
+            "é",
+        ] {
+            assert!(
+                matches!(text.parse::<UploadId>(), Err(Error::UploadUnknown)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_manifest_has_the_digest_that_it_came_as() {
         let bytes = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
-        let parse = |claimed| NewManifest::parse(Some(oci::media_type::OCI_INDEX), bytes.clone(), claimed);
+        let parse =
+            |claimed| NewManifest::parse(Some(oci::media_type::OCI_INDEX), bytes.clone(), claimed);
         let by_tag = parse(None).unwrap().digest();
         assert_eq!(by_tag.algorithm(), oci::Algorithm::Sha256);
         assert_eq!(parse(Some(by_tag)).unwrap().digest(), by_tag);
         let other = hash::digest(oci::Algorithm::Sha512, b"");
-        let Err(RefusedManifest::Digest(mismatch)) = parse(Some(other)) else { panic!() };
+        let Err(RefusedManifest::Digest(mismatch)) = parse(Some(other)) else {
+            panic!()
+        };
         assert_eq!(mismatch.claimed, other);
-        assert_eq!(parse(Some(mismatch.computed)).unwrap().digest(), mismatch.computed);
+        assert_eq!(
+            parse(Some(mismatch.computed)).unwrap().digest(),
+            mismatch.computed
+        );
     }
 }

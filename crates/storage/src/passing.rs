@@ -1,4 +1,5 @@
-//! Blobs that are taken in one go, while they are on their way. They have no row, so that is all that is known of them.
+//! Blobs that are taken in one go, while they are on their way. They have no row, so that is all
+//! that is known of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,10 @@ impl Passing {
             None if limit > 0 => drop(all.insert(client.clone(), 1)),
             Some(_) | None => return None,
         }
-        Some(Place { passing: self.clone(), client })
+        Some(Place {
+            passing: self.clone(),
+            client,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {

@@ -1,8 +1,8 @@
 //! What anything that keeps metadata must be able to do, split by who asks.
 //!
-//! One implementation is here, in SQLite. Every other one must pass the same conformance suite. Each method is one
-//! transaction: it has happened whole before its answer comes, or not at all, and a change is visible to everybody from
-//! then on. Times are the implementation's own.
+//! One implementation is here, in SQLite. Every other one must pass the same conformance suite.
+//! Each method is one transaction: it has happened whole before its answer comes, or not at all,
+//! and a change is visible to everybody from then on. Times are the implementation's own.
 
 use std::fmt;
 use std::future::Future;
@@ -24,18 +24,31 @@ pub trait Manifests: fmt::Debug + Send + Sync {
     /// The manifest that is meant.
     ///
     /// Fails with [`Error::RepositoryUnknown`] or [`Error::ManifestUnknown`].
-    fn find<'a>(&'a self, repository: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>>;
+    fn find<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Arc<Stored>>;
 
-    /// As [`find`](Self::find), for somebody who may push and is about to refer to it: collection leaves the manifest
-    /// alone for another grace time, tagged or not.
-    fn lease<'a>(&'a self, repository: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>>;
+    /// As [`find`](Self::find), for somebody who may push and is about to refer to it: collection
+    /// leaves the manifest alone for another grace time, tagged or not.
+    fn lease<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Arc<Stored>>;
 
-    /// Takes a manifest in and points `tags` at it. The repository is made where there is none; a manifest that is there
-    /// already is not changed.
+    /// Takes a manifest in and points `tags` at it. The repository is made where there is none; a
+    /// manifest that is there already is not changed.
     ///
-    /// Fails with [`Error::ReferencesUnknown`] where the repository lacks a blob that the manifest cannot be without.
-    /// Children and a subject may be missing.
-    fn push<'a>(&'a self, repository: &'a RepositoryName, manifest: NewManifest, tags: Vec<Tag>) -> Answer<'a, ()>;
+    /// Fails with [`Error::ReferencesUnknown`] where the repository lacks a blob that the manifest
+    /// cannot be without. Children and a subject may be missing.
+    fn push<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        manifest: NewManifest,
+        tags: Vec<Tag>,
+    ) -> Answer<'a, ()>;
 
     /// Removes a manifest and every tag that points at it.
     ///
@@ -48,10 +61,14 @@ pub trait Manifests: fmt::Debug + Send + Sync {
     /// The tags of a repository, compared as bytes. `page.after` need not be a tag that exists.
     ///
     /// Fails with [`Error::RepositoryUnknown`].
-    fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<String>>;
+    fn tags<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<String>>;
 
-    /// The manifests whose subject is `subject`, whether that exists or not, by digest; only those of `artifact_type`,
-    /// where one is named. An unknown repository has none.
+    /// The manifests whose subject is `subject`, whether that exists or not, by digest; only those
+    /// of `artifact_type`, where one is named. An unknown repository has none.
     fn referrers<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -71,22 +88,32 @@ pub trait Blobs: fmt::Debug + Send + Sync {
     /// Fails with [`Error::BlobUnknown`], also where the repository is unknown.
     fn find<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob>;
 
-    /// As [`find`](Self::find), for somebody who may push and is about to rely on it: the blob is revived, and
-    /// collection leaves it alone for another grace time.
+    /// As [`find`](Self::find), for somebody who may push and is about to rely on it: the blob is
+    /// revived, and collection leaves it alone for another grace time.
     fn lease<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob>;
 
     /// Gives `to` a blob that `from` has, with a lease as [`lease`](Self::lease) does.
     ///
     /// Fails with [`Error::BlobUnknown`] where `from` has it not.
-    fn mount<'a>(&'a self, digest: &'a Digest, from: &'a RepositoryName, to: &'a RepositoryName) -> Answer<'a, Blob>;
+    fn mount<'a>(
+        &'a self,
+        digest: &'a Digest,
+        from: &'a RepositoryName,
+        to: &'a RepositoryName,
+    ) -> Answer<'a, Blob>;
 
     /// Repositories that have a blob, by name.
-    fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>>;
+    fn holders<'a>(
+        &'a self,
+        digest: &'a Digest,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<RepositoryName>>;
 
     /// Adopted data directories: absolute paths, or from the folder of our own content.
     fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>>;
 
-    /// Takes a blob from a repository. Other repositories keep it, and its file stays while one does.
+    /// Takes a blob from a repository. Other repositories keep it, and its file stays while one
+    /// does.
     ///
     /// Fails with [`Error::BlobUnknown`].
     fn unlink<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()>;
@@ -107,8 +134,8 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// Fails with [`Error::UploadUnknown`].
     fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
 
-    /// As [`find`](Self::find), for somebody who goes on with it: it does not expire for most of the time that an upload
-    /// may go without a move.
+    /// As [`find`](Self::find), for somebody who goes on with it: it does not expire for most of
+    /// the time that an upload may go without a move.
     fn lease<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow>;
 
     /// Remembers that `received` bytes are safe on the disk.
@@ -119,26 +146,28 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// Forgets an upload. It is no error when it is unknown.
     fn end(&self, id: UploadId) -> Answer<'_, ()>;
 
-    /// The next step of a finished upload, whose content is safe in its temporary file and has this digest: either the
-    /// blob is there already, then the repository has it now and the upload is ended; or a row in state *pending* now
-    /// says where the file is to go.
+    /// The next step of a finished upload, whose content is safe in its temporary file and has this
+    /// digest: either the blob is there already, then the repository has it now and the upload is
+    /// ended; or a row in state *pending* now says where the file is to go.
     fn reserve<'a>(&'a self, landing: Landing) -> Answer<'a, Reserved>;
 
-    /// The last step: the file is safe where the pending row says, so the blob is live, the repository has it, and the
-    /// upload is ended. Where another upload of the same content was faster, its blob is the answer and this one's file
-    /// is left to collection.
+    /// The last step: the file is safe where the pending row says, so the blob is live, the
+    /// repository has it, and the upload is ended. Where another upload of the same content was
+    /// faster, its blob is the answer and this one's file is left to collection.
     fn settle<'a>(&'a self, landing: Landing, blob: Blob) -> Answer<'a, Blob>;
 
     /// Gives a pending row up: its file is back in its temporary place, or nowhere.
     fn abandon(&self, blob: Blob) -> Answer<'_, ()>;
 
-    /// Pending rows, oldest first, with the upload that each belongs to: what a crash left behind, when nobody uploads.
+    /// Pending rows, oldest first, with the upload that each belongs to: what a crash left behind,
+    /// when nobody uploads.
     fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>>;
 
     /// At most `limit` uploads that have not moved for as long as an upload may.
     fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>>;
 
-    /// Forgets an upload that has not moved for as long as an upload may. False where it has, or is unknown.
+    /// Forgets an upload that has not moved for as long as an upload may. False where it has, or is
+    /// unknown.
     fn expire(&self, id: UploadId) -> Answer<'_, bool>;
 
     /// All uploads, by id: whose temporary files are to be kept.
@@ -191,21 +220,25 @@ pub enum Reserved {
 
 /// Finding what nobody needs any more, and making it go in steps that a push can interrupt.
 ///
-/// A blob is *live*; *condemned* when nothing refers to it and its lease is over; *deleting* from the moment that nothing
-/// can bring it back; then gone. See [`collection`](crate::collection) for the walk through these methods.
+/// A blob is *live*; *condemned* when nothing refers to it and its lease is over; *deleting* from
+/// the moment that nothing can bring it back; then gone. See [`collection`](crate::collection) for
+/// the walk through these methods.
 pub trait Collection: fmt::Debug + Send + Sync {
     /// What would go if everything were collected now, all of one moment. Nothing is changed.
     fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage>;
 
-    /// Removes the untagged manifests of the first repositories after `after` that nothing needs, and blobs' membership
-    /// and repositories with nothing in them. Says where to go on; none at the end.
+    /// Removes the untagged manifests of the first repositories after `after` that nothing needs,
+    /// and blobs' membership and repositories with nothing in them. Says where to go on; none at
+    /// the end.
     fn sweep<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (Garbage, Option<i64>)>;
 
-    /// Condemns blobs among the first after `after`. Says how many, and where to go on; none at the end.
+    /// Condemns blobs among the first after `after`. Says how many, and where to go on; none at the
+    /// end.
     fn condemn<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (u64, Option<i64>)>;
 
-    /// Moves condemned blobs whose wait is over to *deleting*, and those back to *live* that are needed after all.
-    /// Nothing, while somebody [holds](Self::hold) collection. Answers how many were moved.
+    /// Moves condemned blobs whose wait is over to *deleting*, and those back to *live* that are
+    /// needed after all. Nothing, while somebody [holds](Self::hold) collection. Answers how many
+    /// were moved.
     fn sentence(&self, sweep: Sweep) -> Answer<'_, u64>;
 
     /// At most `limit` blobs whose files are to go. Nothing, while somebody holds collection.
@@ -214,7 +247,8 @@ pub trait Collection: fmt::Debug + Send + Sync {
     /// Forgets blobs whose files are gone for good.
     fn bury<'a>(&'a self, doomed: Vec<Doomed>) -> Answer<'a, ()>;
 
-    /// Keeps every file where it is until [`release`](Self::release), or until the hold is not renewed for long.
+    /// Keeps every file where it is until [`release`](Self::release), or until the hold is not
+    /// renewed for long.
     fn hold(&self, hold: Hold) -> Answer<'_, ()>;
 
     /// Ends a hold.
@@ -227,38 +261,53 @@ pub trait Inventory: fmt::Debug + Send + Sync {
     fn blobs(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>>;
 
     /// The manifests of a repository, by digest.
-    fn manifests<'a>(&'a self, repository: &'a RepositoryName, page: Page<Digest>) -> Answer<'a, Listing<Stored>>;
+    fn manifests<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        page: Page<Digest>,
+    ) -> Answer<'a, Listing<Stored>>;
 
     /// The tags of a repository, and where they point.
-    fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<(Tag, Digest)>>;
+    fn tags<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<(Tag, Digest)>>;
 
     /// The blobs of a repository, by generation, the first after `after`.
-    fn linked<'a>(&'a self, repository: &'a RepositoryName, after: i64, limit: u32) -> Answer<'a, Vec<Blob>>;
+    fn linked<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        after: i64,
+        limit: u32,
+    ) -> Answer<'a, Vec<Blob>>;
 
-    /// Copies the metadata, all of one moment, to a new file at `path`, as that of a server which has no uploads under
-    /// way and whose blobs are all in its own store. Answers each blob, and its key there.
+    /// Copies the metadata, all of one moment, to a new file at `path`, as that of a server which
+    /// has no uploads under way and whose blobs are all in its own store. Answers each blob, and
+    /// its key there.
     fn copy_to<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<(Blob, String)>>;
 }
 
-/// Taking over what another registry has written, where it lies. A place is an absolute path, or one from the folder of
-/// our own content.
+/// Taking over what another registry has written, where it lies. A place is an absolute path, or
+/// one from the folder of our own content.
 pub trait Adoption: fmt::Debug + Send + Sync {
     /// How far the adoption of `place` is.
     fn stage<'a>(&'a self, place: &'a str) -> Answer<'a, Stage>;
 
-    /// Begins the adoption of `place`, or goes on with it where it was interrupted: answers the store, and the
-    /// repositories that were read. One that had come to its end begins anew, and is not final any more.
+    /// Begins the adoption of `place`, or goes on with it where it was interrupted: answers the
+    /// store, and the repositories that were read. One that had come to its end begins anew, and is
+    /// not final any more.
     fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)>;
 
-    /// Takes in a part of a repository; the last part makes it one that was read. What is there already stays as it is,
-    /// tags included. Of a repository that was read, nothing is taken in.
+    /// Takes in a part of a repository; the last part makes it one that was read. What is there
+    /// already stays as it is, tags included. Of a repository that was read, nothing is taken in.
     fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()>;
 
     /// Every repository was read.
     fn end(&self, store: StoreId) -> Answer<'_, ()>;
 
-    /// From now on the files are ours, and collection may remove them: where the adoption has come to its end, else
-    /// nothing is changed. Answers the stage that it is in then.
+    /// From now on the files are ours, and collection may remove them: where the adoption has come
+    /// to its end, else nothing is changed. Answers the stage that it is in then.
     fn finish<'a>(&'a self, place: &'a str) -> Answer<'a, Stage>;
 
     /// The places whose adoption is under way.

@@ -14,14 +14,15 @@ use crate::distribution::Reading;
 use crate::passing::Passing;
 use crate::upload::{Running, Upload};
 use crate::{
-    Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload, OpenError, Source,
-    Sqlite, StoreId, Terms, UploadId, Uploads,
+    Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload,
+    OpenError, Source, Sqlite, StoreId, Terms, UploadId, Uploads,
 };
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Uploads whose running hash is kept in memory; of those beyond, the idle ones read their content once more.
+/// Uploads whose running hash is kept in memory; of those beyond, the idle ones read their content
+/// once more.
 const REMEMBERED: usize = 4096;
 
 /// How much is allowed.
@@ -31,14 +32,18 @@ pub struct Limits {
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
     pub blob: Option<u64>,
-    /// How long a request waits for the one before it to let go of an upload: a client whose connection broke is often
-    /// back before its old request has noticed.
+    /// How long a request waits for the one before it to let go of an upload: a client whose
+    /// connection broke is often back before its old request has noticed.
     pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { uploads_per_client: 64, blob: None, patience: Duration::from_secs(5) }
+        Self {
+            uploads_per_client: 64,
+            blob: None,
+            patience: Duration::from_secs(5),
+        }
     }
 }
 
@@ -108,8 +113,8 @@ pub(crate) struct Shared {
 }
 
 impl Storage {
-    /// Storage of the one server that has `database`, with its content under `root`. What a crash left behind is put
-    /// right.
+    /// Storage of the one server that has `database`, with its content under `root`. What a crash
+    /// left behind is put right.
     ///
     /// # Errors
     /// [`OpenError`], with a sentence for the operator.
@@ -157,7 +162,16 @@ impl Storage {
 
     fn with(parts: Parts, limits: Limits, home: Option<PathBuf>) -> Self {
         let (readings, running, passing) = (Mutex::default(), Mutex::default(), Passing::default());
-        Self { shared: Arc::new(Shared { parts, limits, home, readings, running, passing }) }
+        Self {
+            shared: Arc::new(Shared {
+                parts,
+                limits,
+                home,
+                readings,
+                running,
+                passing,
+            }),
+        }
     }
 
     /// Repositories, manifests and tags.
@@ -172,10 +186,12 @@ impl Storage {
         self.shared.parts.blobs.as_ref()
     }
 
-    /// The content of a blob of this repository, or a stretch of it. `range` must be within the blob's size.
+    /// The content of a blob of this repository, or a stretch of it. `range` must be within the
+    /// blob's size.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] where it was removed meanwhile, [`Error::Damaged`] where its file was.
+    /// [`Error::BlobUnknown`] where it was removed meanwhile, [`Error::Damaged`] where its file
+    /// was.
     pub async fn read(
         &self,
         repository: &RepositoryName,
@@ -185,7 +201,8 @@ impl Storage {
         let store = &self.shared.parts.store;
         match store.open(blob, range.clone()).await {
             Err(Error::Damaged { digest }) => {
-                // Removed between the row and the file? Then there is no row any more, or another one.
+                // Removed between the row and the file? Then there is no row any more, or another
+                // one.
                 let now = self.blobs().find(repository, &blob.digest).await?;
                 if now.generation == blob.generation && blob.store == StoreId::OWN {
                     return Err(Error::Damaged { digest });
@@ -218,10 +235,15 @@ impl Storage {
         let (id, known) = (upload.id, Running::begun(&upload));
         let limit = self.shared.limits.uploads_per_client;
         let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
-        self.shared.parts.uploads.begin(upload, room).await.map_err(|error| match error {
-            Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
-            other => other,
-        })?;
+        self.shared
+            .parts
+            .uploads
+            .begin(upload, room)
+            .await
+            .map_err(|error| match error {
+                Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
+                other => other,
+            })?;
         self.shared.remember(id, known);
         Ok(())
     }
@@ -231,20 +253,32 @@ impl Storage {
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
-        Ok(self.shared.parts.uploads.find(repository, id).await?.received)
+        Ok(self
+            .shared
+            .parts
+            .uploads
+            .find(repository, id)
+            .await?
+            .received)
     }
 
-    /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the [`Upload`] is dropped,
-    /// saved or finished.
+    /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the
+    /// [`Upload`] is dropped, saved or finished.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which leaves the upload as it was.
-    pub async fn upload(&self, repository: &RepositoryName, id: UploadId, at: Option<u64>) -> Result<Upload, Error> {
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which leaves the
+    /// upload as it was.
+    pub async fn upload(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+        at: Option<u64>,
+    ) -> Result<Upload, Error> {
         Upload::resume(Arc::clone(&self.shared), repository, id, at).await
     }
 
-    /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`] keeps what is
-    /// written.
+    /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`]
+    /// keeps what is written.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`].
@@ -264,8 +298,9 @@ impl Storage {
         self.upload(repository, id, None).await?.cancel().await
     }
 
-    /// Puts right what a crash left behind: uploads that were about to become blobs are uploads again, and content without
-    /// an upload is removed. Only the one server may do so, before it serves.
+    /// Puts right what a crash left behind: uploads that were about to become blobs are uploads
+    /// again, and content without an upload is removed. Only the one server may do so, before it
+    /// serves.
     ///
     /// # Errors
     /// When the database or the disk fails.
@@ -288,7 +323,9 @@ impl Storage {
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Storage").field("parts", &self.shared.parts).finish_non_exhaustive()
+        f.debug_struct("Storage")
+            .field("parts", &self.shared.parts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -304,7 +341,9 @@ impl Shared {
 
     /// Where a place is that rows name.
     pub(crate) fn resolve(&self, place: &Path) -> PathBuf {
-        self.home.as_deref().map_or_else(|| place.to_owned(), |home| home.join(place))
+        self.home
+            .as_deref()
+            .map_or_else(|| place.to_owned(), |home| home.join(place))
     }
 
     pub(crate) fn forget(&self, id: UploadId) {

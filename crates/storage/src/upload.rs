@@ -15,12 +15,12 @@ use crate::passing::Place;
 use crate::storage::{Parts, Shared};
 use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId};
 
-/// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most: what is being written
-/// and what is being gathered.
+/// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
+/// what is being written and what is being gathered.
 const BATCH: usize = 1 << 20;
 
-/// How often the lease of an upload is renewed while one request writes to it: an upload may go without a move for an hour
-/// at least.
+/// How often the lease of an upload is renewed while one request writes to it: an upload may go
+/// without a move for an hour at least.
 const RENEWAL: Duration = Duration::from_secs(600);
 
 /// What a process knows of an upload.
@@ -46,19 +46,27 @@ pub(crate) struct Progress {
 
 impl Running {
     pub(crate) fn begun(upload: &NewUpload) -> Self {
-        Self::Known(Progress::new(upload.repository.clone(), upload.algorithm, 0))
+        Self::Known(Progress::new(
+            upload.repository.clone(),
+            upload.algorithm,
+            0,
+        ))
     }
 }
 
 impl Progress {
     fn new(repository: RepositoryName, algorithm: Algorithm, received: u64) -> Self {
         let hasher = (received == 0).then(|| Hasher::new(algorithm));
-        Self { repository, received, hasher }
+        Self {
+            repository,
+            received,
+            hasher,
+        }
     }
 }
 
-/// An upload in one request's hands. What is written is kept by [`save`](Self::save) or [`finish`](Self::finish); a
-/// request that drops it leaves the upload as it found it.
+/// An upload in one request's hands. What is written is kept by [`save`](Self::save) or
+/// [`finish`](Self::finish); a request that drops it leaves the upload as it found it.
 pub struct Upload {
     shared: Arc<Shared>,
     id: UploadId,
@@ -84,16 +92,23 @@ impl Upload {
         at: Option<u64>,
     ) -> Result<Self, Error> {
         let lock = shared.running(id).lock_owned();
-        let mut guard = time::timeout(shared.limits.patience, lock).await.map_err(|_| Error::UploadBusy)?;
+        let mut guard = time::timeout(shared.limits.patience, lock)
+            .await
+            .map_err(|_| Error::UploadBusy)?;
         // A command beside the server may have ended it, and must not from now on.
         match shared.parts.uploads.lease(repository, id).await {
             Ok(row) if matches!(*guard, Running::Unknown) => {
-                *guard = Running::Known(Progress::new(repository.clone(), row.algorithm, row.received));
+                *guard = Running::Known(Progress::new(
+                    repository.clone(),
+                    row.algorithm,
+                    row.received,
+                ));
             }
             Ok(_) => {}
             Err(error) => {
                 // Where it belongs to another repository, it is known there.
-                if !matches!(&*guard, Running::Known(progress) if progress.repository != *repository) {
+                if !matches!(&*guard, Running::Known(progress) if progress.repository != *repository)
+                {
                     shared.forget(id);
                 }
                 return Err(error);
@@ -101,10 +116,14 @@ impl Upload {
         }
         let progress = match &*guard {
             Running::Known(progress) if progress.repository == *repository => progress.clone(),
-            Running::Known(_) | Running::Unknown | Running::Ended => return Err(Error::UploadUnknown),
+            Running::Known(_) | Running::Unknown | Running::Ended => {
+                return Err(Error::UploadUnknown);
+            }
         };
         if at.is_some_and(|at| at != progress.received) {
-            return Err(Error::OutOfOrder { received: progress.received });
+            return Err(Error::OutOfOrder {
+                received: progress.received,
+            });
         }
         Ok(Self::new(shared, id, progress, Some(guard), None))
     }
@@ -145,8 +164,8 @@ impl Upload {
     /// Takes more content. What is in memory is bounded: it comes back when there is room for more.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], or [`Error::Full`] and its like. There is no going on then; the upload is as it was before
-    /// this request.
+    /// [`Error::TooLarge`], or [`Error::Full`] and its like. There is no going on then; the upload
+    /// is as it was before this request.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
         self.length += chunk.len() as u64;
         if let Some(limit) = self.shared.limits.blob.filter(|limit| self.length > *limit) {
@@ -163,8 +182,9 @@ impl Upload {
         Ok(())
     }
 
-    /// What became of a step that needs the upload's file. Where that is gone because the upload was ended by somebody
-    /// else (a command beside the server), this is said, and not that the disk has failed.
+    /// What became of a step that needs the upload's file. Where that is gone because the upload
+    /// was ended by somebody else (a command beside the server), this is said, and not that the
+    /// disk has failed.
     async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
         let uploads = &self.shared.parts.uploads;
         let repository = &self.progress.repository;
@@ -177,7 +197,8 @@ impl Upload {
                 self.end();
                 Err(Error::UploadUnknown)
             }
-            // Another failure is no reason to break off: the lease lasts much longer than until the next renewal.
+            // Another failure is no reason to break off: the lease lasts much longer than until the
+            // next renewal.
             _ => {
                 self.leased = Instant::now();
                 done
@@ -185,12 +206,12 @@ impl Upload {
         }
     }
 
-    /// Keeps what was written, for a later request to go on. Answers how much there is now, in bytes, all of it safe on
-    /// the disk.
+    /// Keeps what was written, for a later request to go on. Answers how much there is now, in
+    /// bytes, all of it safe on the disk.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] where the upload has expired meanwhile or never was one to be resumed; [`Error::Full`] and
-    /// its like.
+    /// [`Error::UploadUnknown`] where the upload has expired meanwhile or never was one to be
+    /// resumed; [`Error::Full`] and its like.
     pub async fn save(mut self) -> Result<u64, Error> {
         if self.guard.is_none() {
             return Err(Error::UploadUnknown);
@@ -198,7 +219,13 @@ impl Upload {
         if self.length > self.progress.received {
             let written = self.flush().await;
             let written = self.or_ended(written).await?;
-            if let Err(error) = self.shared.parts.uploads.record(self.id, written.length).await {
+            if let Err(error) = self
+                .shared
+                .parts
+                .uploads
+                .record(self.id, written.length)
+                .await
+            {
                 if matches!(error, Error::UploadUnknown) {
                     self.shared.parts.store.discard(self.id).await?;
                     self.end();
@@ -214,34 +241,53 @@ impl Upload {
         Ok(self.progress.received)
     }
 
-    /// Makes the upload a blob of its repository, which everybody can see when the answer comes. It goes on to the end
-    /// when the caller does not wait for it.
+    /// Makes the upload a blob of its repository, which everybody can see when the answer comes. It
+    /// goes on to the end when the caller does not wait for it.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do not.
+    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do
+    /// not.
     pub async fn finish(mut self, claimed: Digest) -> Result<Blob, Error> {
         // An empty blob has a file, too.
         let written = if self.length > self.progress.received || self.length == 0 {
             let written = self.flush().await;
             self.or_ended(written).await?
         } else {
-            Written { length: self.progress.received, hasher: self.progress.hasher.clone() }
+            Written {
+                length: self.progress.received,
+                hasher: self.progress.hasher.clone(),
+            }
         };
-        let hasher = written.hasher.filter(|hasher| hasher.algorithm() == claimed.algorithm());
+        let hasher = written
+            .hasher
+            .filter(|hasher| hasher.algorithm() == claimed.algorithm());
         let computed = match hasher {
             Some(hasher) => hasher.finish(),
             // After a restart, or where the algorithm is named only now.
             None => {
-                let read = self.shared.parts.store.digest(self.id, written.length, claimed.algorithm()).await;
+                let read = self
+                    .shared
+                    .parts
+                    .store
+                    .digest(self.id, written.length, claimed.algorithm())
+                    .await;
                 self.or_ended(read).await?
             }
         };
         if computed != claimed {
             self.cancel().await?;
-            return Err(Error::DigestMismatch(Box::new(DigestMismatch { claimed, computed })));
+            return Err(Error::DigestMismatch(Box::new(DigestMismatch {
+                claimed,
+                computed,
+            })));
         }
         let repository = self.progress.repository.clone();
-        let landing = Landing { upload: self.id, repository, digest: computed, size: written.length };
+        let landing = Landing {
+            upload: self.id,
+            repository,
+            digest: computed,
+            size: written.length,
+        };
         let landed = tokio::spawn(async move {
             let landed = land(&self.shared.parts, landing).await;
             let blob = self.or_ended(landed).await?;
@@ -266,8 +312,15 @@ impl Upload {
     }
 
     fn sink(&mut self) -> &mut Box<dyn Sink> {
-        let Progress { received, hasher, .. } = &self.progress;
-        self.sink.get_or_insert_with(|| self.shared.parts.store.append(self.id, *received, hasher.clone()))
+        let Progress {
+            received, hasher, ..
+        } = &self.progress;
+        self.sink.get_or_insert_with(|| {
+            self.shared
+                .parts
+                .store
+                .append(self.id, *received, hasher.clone())
+        })
     }
 
     async fn flush(&mut self) -> Result<Written, Error> {
@@ -275,7 +328,10 @@ impl Upload {
         let rest = std::mem::take(&mut self.gathered);
         match self.sink.take() {
             Some(sink) => sink.finish(rest).await,
-            None => Ok(Written { length: self.progress.received, hasher: self.progress.hasher.clone() }),
+            None => Ok(Written {
+                length: self.progress.received,
+                hasher: self.progress.hasher.clone(),
+            }),
         }
     }
 
@@ -296,7 +352,9 @@ impl Drop for Upload {
             return;
         }
         // Outside a runtime nothing is running any more; the next start cleans up.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let (shared, id, received) = (Arc::clone(&self.shared), self.id, self.progress.received);
         let (guard, sink) = (self.guard.take(), self.sink.take());
         runtime.spawn(async move {
@@ -305,7 +363,11 @@ impl Drop for Upload {
             }
             let store = &shared.parts.store;
             let cleared = match &guard {
-                Some(_) => store.append(id, received, None).finish(Vec::new()).await.map(drop),
+                Some(_) => store
+                    .append(id, received, None)
+                    .finish(Vec::new())
+                    .await
+                    .map(drop),
                 None => store.discard(id).await,
             };
             if let Err(error) = cleared {
@@ -322,7 +384,8 @@ async fn land(parts: &Parts, landing: Landing) -> Result<Blob, Error> {
     let upload = landing.upload;
     let blob = match uploads.reserve(landing.clone()).await? {
         Reserved::There(blob) => {
-            // The blob is there whether or not this succeeds; the next start would find what is left.
+            // The blob is there whether or not this succeeds; the next start would find what is
+            // left.
             if let Err(error) = store.discard(upload).await {
                 tracing::warn!(%upload, %error, "a second copy is still there");
             }
@@ -348,8 +411,8 @@ async fn give_back(parts: &Parts, blob: Blob, upload: UploadId) -> Result<(), Er
     parts.uploads.abandon(blob).await
 }
 
-/// Whether what failed has certainly not happened. A commit that met a failing disk may turn out to have happened after
-/// the next start, and then the file must be where the row says.
+/// Whether what failed has certainly not happened. A commit that met a failing disk may turn out to
+/// have happened after the next start, and then the file must be where the row says.
 fn is_undone(error: &Error) -> bool {
     !matches!(error, Error::Database(_))
 }

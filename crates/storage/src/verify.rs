@@ -40,11 +40,15 @@ pub enum Health {
 }
 
 impl Storage {
-    /// Reads every blob and every manifest and compares it with its digest. `report` hears of each, and may end it.
+    /// Reads every blob and every manifest and compares it with its digest. `report` hears of each,
+    /// and may end it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn verify(&self, mut report: impl FnMut(Finding) -> ControlFlow<()> + Send) -> Result<(), Error> {
+    pub async fn verify(
+        &self,
+        mut report: impl FnMut(Finding) -> ControlFlow<()> + Send,
+    ) -> Result<(), Error> {
         let mut after = 0;
         loop {
             let blobs = self.shared.parts.inventory.blobs(after, ROWS).await?;
@@ -67,15 +71,28 @@ impl Storage {
             Ok(computed) if computed == blob.digest => Health::Sound,
             Ok(computed) => Health::Changed { computed },
             Err(Error::Damaged { .. }) => {
-                let now = self.shared.parts.inventory.blobs(blob.generation - 1, 1).await?;
-                if now.first().is_none_or(|now| now.generation != blob.generation) {
+                let now = self
+                    .shared
+                    .parts
+                    .inventory
+                    .blobs(blob.generation - 1, 1)
+                    .await?;
+                if now
+                    .first()
+                    .is_none_or(|now| now.generation != blob.generation)
+                {
                     return Ok(None);
                 }
                 Health::Missing
             }
             Err(_) => Health::Unreadable,
         };
-        Ok(Some(Finding { digest: blob.digest, size: blob.size, place: blob.key, health }))
+        Ok(Some(Finding {
+            digest: blob.digest,
+            size: blob.size,
+            place: blob.key,
+            health,
+        }))
     }
 
     /// A blob's digest, from its content as it lies on the disk.
@@ -90,8 +107,14 @@ impl Storage {
         Ok(hasher.finish())
     }
 
-    async fn verify_manifests(&self, mut report: impl FnMut(Finding) -> ControlFlow<()> + Send) -> Result<(), Error> {
-        let mut page = Page { after: None, limit: ROWS };
+    async fn verify_manifests(
+        &self,
+        mut report: impl FnMut(Finding) -> ControlFlow<()> + Send,
+    ) -> Result<(), Error> {
+        let mut page = Page {
+            after: None,
+            limit: ROWS,
+        };
         loop {
             let names = self.manifests().repositories(page.clone()).await?;
             page.after = names.entries.last().cloned();
@@ -111,15 +134,34 @@ impl Storage {
         name: &RepositoryName,
         report: &mut (impl FnMut(Finding) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, Error> {
-        let mut page = Page { after: None, limit: ROWS };
+        let mut page = Page {
+            after: None,
+            limit: ROWS,
+        };
         loop {
-            let manifests = self.shared.parts.inventory.manifests(name, page.clone()).await?;
+            let manifests = self
+                .shared
+                .parts
+                .inventory
+                .manifests(name, page.clone())
+                .await?;
             page.after = manifests.entries.last().map(|manifest| manifest.digest);
             for manifest in &manifests.entries {
                 let computed = hash::digest(manifest.digest.algorithm(), &manifest.bytes);
-                let health = if computed == manifest.digest { Health::Sound } else { Health::Changed { computed } };
+                let health = if computed == manifest.digest {
+                    Health::Sound
+                } else {
+                    Health::Changed { computed }
+                };
                 let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
-                if report(Finding { digest, size, place: name.to_string(), health }).is_break() {
+                if report(Finding {
+                    digest,
+                    size,
+                    place: name.to_string(),
+                    health,
+                })
+                .is_break()
+                {
                     return Ok(ControlFlow::Break(()));
                 }
             }

@@ -9,8 +9,8 @@ use crate::KeyKind;
 
 /// How a token is signed (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
-/// `none` and the HMAC algorithms are not among them and never will be: both would let whoever reads a public key make
-/// tokens (RFC 8725 §2.1).
+/// `none` and the HMAC algorithms are not among them and never will be: both would let whoever
+/// reads a public key make tokens (RFC 8725 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are RFC 7518's")]
 pub enum Algorithm {
@@ -57,7 +57,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm that tokens are signed with by a key of this kind. Of RSA's it is the one that every registry knows.
+    /// The algorithm that tokens are signed with by a key of this kind. Of RSA's it is the one that
+    /// every registry knows.
     #[must_use]
     pub fn of(kind: KeyKind) -> Self {
         match kind {
@@ -69,18 +70,23 @@ impl Algorithm {
         }
     }
 
-    /// Whether a key of this kind can have made such a signature. A curve has one algorithm (RFC 7518 §3.4), so that no
-    /// key is used with a hash it was not made for.
+    /// Whether a key of this kind can have made such a signature. A curve has one algorithm (RFC
+    /// 7518 §3.4), so that no key is used with a hash it was not made for.
     #[must_use]
     pub fn fits(self, kind: KeyKind) -> bool {
         match kind {
             KeyKind::Rsa { .. } => self.is_rsa(),
-            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 | KeyKind::Ed25519 => self == Self::of(kind),
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 | KeyKind::Ed25519 => {
+                self == Self::of(kind)
+            }
         }
     }
 
     fn is_rsa(self) -> bool {
-        matches!(self, Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512)
+        matches!(
+            self,
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512
+        )
     }
 
     pub(crate) fn verification(self) -> &'static dyn VerificationAlgorithm {
@@ -109,13 +115,18 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL.into_iter().find(|a| a.name() == name).ok_or_else(|| UnknownAlgorithm(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|a| a.name() == name)
+            .ok_or_else(|| UnknownAlgorithm(name.to_owned()))
     }
 }
 
 /// An `alg` that names no signature by a public key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a signature algorithm for tokens: RS256 to RS512, PS256 to PS512, ES256, ES384, ES512 or EdDSA")]
+#[error(
+    "{0:?} is not a signature algorithm for tokens: RS256 to RS512, PS256 to PS512, ES256, ES384, ES512 or EdDSA"
+)]
 pub struct UnknownAlgorithm(pub String);
 
 #[cfg(test)]
@@ -128,15 +139,22 @@ mod tests {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
         }
         for name in ["none", "HS256", "es256", "", "ES256K"] {
-            assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm(name.to_owned())));
+            assert_eq!(
+                name.parse::<Algorithm>(),
+                Err(UnknownAlgorithm(name.to_owned()))
+            );
         }
     }
 
     #[test]
     fn a_key_signs_only_with_algorithms_of_its_kind() {
         let rsa = KeyKind::Rsa { bits: 2048 };
-        assert!(Algorithm::PS384.fits(rsa) && Algorithm::RS256.fits(rsa) && !Algorithm::ES256.fits(rsa));
+        assert!(
+            Algorithm::PS384.fits(rsa) && Algorithm::RS256.fits(rsa) && !Algorithm::ES256.fits(rsa)
+        );
         assert!(Algorithm::ES384.fits(KeyKind::P384) && !Algorithm::ES256.fits(KeyKind::P384));
-        assert!(Algorithm::EdDSA.fits(KeyKind::Ed25519) && !Algorithm::ES512.fits(KeyKind::Ed25519));
+        assert!(
+            Algorithm::EdDSA.fits(KeyKind::Ed25519) && !Algorithm::ES512.fits(KeyKind::Ed25519)
+        );
     }
 }

@@ -31,9 +31,11 @@ impl Certificate {
     /// Reads one certificate.
     ///
     /// # Errors
-    /// When it is none. A key that signs no tokens is no error here but in [`public_key`](Self::public_key).
+    /// When it is none. A key that signs no tokens is no error here but in
+    /// [`public_key`](Self::public_key).
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+        let (rest, parsed) =
+            X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
         if !rest.is_empty() {
             return Err(CertificateError::Malformed);
         }
@@ -49,20 +51,21 @@ impl Certificate {
         })))
     }
 
-    /// All certificates of a PEM text, in its order; other blocks are passed over, as registries do.
+    /// All certificates of a PEM text, in its order; other blocks are passed over, as registries
+    /// do.
     ///
     /// # Errors
     /// When there is none, or one cannot be read.
     pub fn bundle_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
         let blocks = pem::blocks(text)?;
         let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
-        let certificates = certificates
-            .enumerate()
-            .map(|(index, block)| Self::from_der(&block.der).map_err(|_| CertificateError::Nth { place: index + 1 }));
+        let certificates = certificates.enumerate().map(|(index, block)| {
+            Self::from_der(&block.der).map_err(|_| CertificateError::Nth { place: index + 1 })
+        });
         match certificates.collect::<Result<Vec<_>, _>>()? {
-            none if none.is_empty() => {
-                Err(CertificateError::Missing { found: blocks.into_iter().map(|b| b.label).collect() })
-            }
+            none if none.is_empty() => Err(CertificateError::Missing {
+                found: blocks.into_iter().map(|b| b.label).collect(),
+            }),
             certificates => Ok(certificates),
         }
     }
@@ -175,20 +178,34 @@ pub enum CertificateError {
 
 fn system_time(time: ASN1Time) -> SystemTime {
     let seconds = Duration::from_secs(time.timestamp().unsigned_abs());
-    if time.timestamp() < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds }
+    if time.timestamp() < 0 {
+        UNIX_EPOCH - seconds
+    } else {
+        UNIX_EPOCH + seconds
+    }
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let names = certificate.subject_alternative_name().ok().flatten();
-    names.iter().flat_map(|extension| &extension.value.general_names).filter_map(name).collect()
+    names
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(name)
+        .collect()
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => {
+            Some((*name).to_owned())
+        }
         GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|octets| Ipv4Addr::from(octets).to_string()),
-            _ => <[u8; 16]>::try_from(*bytes).ok().map(|octets| Ipv6Addr::from(octets).to_string()),
+            4 => <[u8; 4]>::try_from(*bytes)
+                .ok()
+                .map(|octets| Ipv4Addr::from(octets).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes)
+                .ok()
+                .map(|octets| Ipv6Addr::from(octets).to_string()),
         },
         _ => None,
     }

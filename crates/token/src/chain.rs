@@ -1,7 +1,8 @@
 //! Whether a certificate leads to one that is trusted.
 //!
-//! Registries are written in Go, and people compare what we say with what their registry says, so a path is looked for
-//! as Go's `crypto/x509` looks for one, and its failures are told in Go's words: they are what the registry's log shows.
+//! Registries are written in Go, and people compare what we say with what their registry says, so a
+//! path is looked for as Go's `crypto/x509` looks for one, and its failures are told in Go's words:
+//! they are what the registry's log shows.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -34,7 +35,8 @@ pub enum ChainError {
     },
     /// No trusted certificate signed it, directly or through the others.
     UnknownAuthority {
-        /// The first certificate that has the right name and still did not serve: why, and its name.
+        /// The first certificate that has the right name and still did not serve: why, and its
+        /// name.
         hint: Option<(String, String)>,
     },
     /// So many candidates that the search was given up.
@@ -46,25 +48,36 @@ impl fmt::Display for ChainError {
         let validity = "x509: certificate has expired or is not yet valid: current time …";
         let date = |time| rfc3339(unix_seconds(time));
         match self {
-            Self::NotYetValid { not_before } => write!(f, "{validity} is before {}", date(*not_before)),
+            Self::NotYetValid { not_before } => {
+                write!(f, "{validity} is before {}", date(*not_before))
+            }
             Self::Expired { not_after } => write!(f, "{validity} is after {}", date(*not_after)),
-            Self::UnknownAuthority { hint: None } => f.write_str("x509: certificate signed by unknown authority"),
-            Self::UnknownAuthority { hint: Some((why, name)) } => write!(
+            Self::UnknownAuthority { hint: None } => {
+                f.write_str("x509: certificate signed by unknown authority")
+            }
+            Self::UnknownAuthority {
+                hint: Some((why, name)),
+            } => write!(
                 f,
                 "x509: certificate signed by unknown authority (possibly because of {why:?} while trying to verify \
                  candidate authority certificate {name:?})"
             ),
-            Self::TooMany => {
-                f.write_str("x509: signature check attempts limit reached while verifying certificate chain")
-            }
+            Self::TooMany => f.write_str(
+                "x509: signature check attempts limit reached while verifying certificate chain",
+            ),
         }
     }
 }
 
 impl std::error::Error for ChainError {}
 
-/// Looks for a path from the first of `chain` over the others to one of `roots`, all of them valid at `now`.
-pub(crate) fn verify(chain: &[Certificate], roots: &[Certificate], now: SystemTime) -> Result<(), ChainError> {
+/// Looks for a path from the first of `chain` over the others to one of `roots`, all of them valid
+/// at `now`.
+pub(crate) fn verify(
+    chain: &[Certificate],
+    roots: &[Certificate],
+    now: SystemTime,
+) -> Result<(), ChainError> {
     let unknown = || ChainError::UnknownAuthority { hint: None };
     let (leaf, intermediates) = chain.split_first().ok_or_else(unknown)?;
     validity(leaf, now)?;
@@ -74,15 +87,29 @@ pub(crate) fn verify(chain: &[Certificate], roots: &[Certificate], now: SystemTi
     // A stranger chose the certificates: each is parsed once, not at each step of the search.
     let leaf = Link::new(leaf).ok_or_else(unknown)?;
     let (roots, intermediates) = (Link::all(roots), Link::all(intermediates));
-    let mut search = Search { intermediates: &intermediates, roots: &roots, now, checks: 0, hint: None };
-    if search.reaches_a_root(&[&leaf])? { Ok(()) } else { Err(ChainError::UnknownAuthority { hint: search.hint }) }
+    let mut search = Search {
+        intermediates: &intermediates,
+        roots: &roots,
+        now,
+        checks: 0,
+        hint: None,
+    };
+    if search.reaches_a_root(&[&leaf])? {
+        Ok(())
+    } else {
+        Err(ChainError::UnknownAuthority { hint: search.hint })
+    }
 }
 
 fn validity(certificate: &Certificate, now: SystemTime) -> Result<(), ChainError> {
     if now < certificate.not_before() {
-        Err(ChainError::NotYetValid { not_before: certificate.not_before() })
+        Err(ChainError::NotYetValid {
+            not_before: certificate.not_before(),
+        })
     } else if now > certificate.not_after() {
-        Err(ChainError::Expired { not_after: certificate.not_after() })
+        Err(ChainError::Expired {
+            not_after: certificate.not_after(),
+        })
     } else {
         Ok(())
     }
@@ -101,7 +128,10 @@ impl<'a> Link<'a> {
 
     fn new(certificate: &'a Certificate) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate.der()).ok()?;
-        Some(Self { certificate, parsed })
+        Some(Self {
+            certificate,
+            parsed,
+        })
     }
 }
 
@@ -114,7 +144,8 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Whether the last of `path` leads to a root; roots are tried before the token's own certificates.
+    /// Whether the last of `path` leads to a root; roots are tried before the token's own
+    /// certificates.
     fn reaches_a_root(&mut self, path: &[&Link<'a>]) -> Result<bool, ChainError> {
         for root in self.roots {
             if self.is_next(path, root, false)? {
@@ -122,7 +153,9 @@ impl<'a> Search<'a> {
             }
         }
         for intermediate in self.intermediates {
-            if self.is_next(path, intermediate, true)? && self.reaches_a_root(&[path, &[intermediate]].concat())? {
+            if self.is_next(path, intermediate, true)?
+                && self.reaches_a_root(&[path, &[intermediate]].concat())?
+            {
                 return Ok(true);
             }
         }
@@ -130,8 +163,15 @@ impl<'a> Search<'a> {
     }
 
     /// Whether `candidate` signed the last of `path` and may have done so.
-    fn is_next(&mut self, path: &[&Link<'_>], candidate: &Link<'_>, intermediate: bool) -> Result<bool, ChainError> {
-        let Some(child) = path.last().map(|link| &link.parsed) else { return Ok(false) };
+    fn is_next(
+        &mut self,
+        path: &[&Link<'_>],
+        candidate: &Link<'_>,
+        intermediate: bool,
+    ) -> Result<bool, ChainError> {
+        let Some(child) = path.last().map(|link| &link.parsed) else {
+            return Ok(false);
+        };
         let parent = &candidate.parsed;
         if child.issuer().as_raw() != parent.subject().as_raw() {
             return Ok(false);
@@ -140,10 +180,15 @@ impl<'a> Search<'a> {
         if self.checks > MOST_CHECKS {
             return Err(ChainError::TooMany);
         }
-        if path.iter().any(|seen| is_same_authority(parent, &seen.parsed)) {
+        if path
+            .iter()
+            .any(|seen| is_same_authority(parent, &seen.parsed))
+        {
             return Ok(false);
         }
-        match signed_by(child, parent).and_then(|()| self.may_sign(candidate, path.len() - 1, intermediate)) {
+        match signed_by(child, parent)
+            .and_then(|()| self.may_sign(candidate, path.len() - 1, intermediate))
+        {
             Ok(()) => Ok(true),
             Err(why) => {
                 self.hint.get_or_insert_with(|| (why, display_name(parent)));
@@ -152,11 +197,23 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn may_sign(&self, candidate: &Link<'_>, between: usize, intermediate: bool) -> Result<(), String> {
+    fn may_sign(
+        &self,
+        candidate: &Link<'_>,
+        between: usize,
+        intermediate: bool,
+    ) -> Result<(), String> {
         validity(candidate.certificate, self.now).map_err(|e| e.to_string())?;
-        let constraints = candidate.parsed.basic_constraints().ok().flatten().map(|extension| extension.value);
+        let constraints = candidate
+            .parsed
+            .basic_constraints()
+            .ok()
+            .flatten()
+            .map(|extension| extension.value);
         if intermediate && !constraints.is_some_and(|constraints| constraints.ca) {
-            return Err("x509: certificate is not authorized to sign other certificates".to_owned());
+            return Err(
+                "x509: certificate is not authorized to sign other certificates".to_owned(),
+            );
         }
         let most = constraints.and_then(|constraints| constraints.path_len_constraint);
         if most.is_some_and(|most| between > usize::try_from(most).unwrap_or(usize::MAX)) {
@@ -172,12 +229,21 @@ fn signed_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> Resul
     let usage = parent.key_usage().ok().flatten();
     let is_authority = constraints.map_or(parent.version().0 != 2, |extension| extension.value.ca);
     if !is_authority || usage.is_some_and(|extension| !extension.value.key_cert_sign()) {
-        return Err("x509: invalid signature: parent certificate cannot sign this kind of certificate".to_owned());
+        return Err(
+            "x509: invalid signature: parent certificate cannot sign this kind of certificate"
+                .to_owned(),
+        );
     }
     if signature_holds(child, parent) {
         return Ok(());
     }
-    Err(match parent.public_key().algorithm.algorithm.to_id_string().as_str() {
+    Err(match parent
+        .public_key()
+        .algorithm
+        .algorithm
+        .to_id_string()
+        .as_str()
+    {
         der::RSA => "crypto/rsa: verification error",
         der::ED25519 => "x509: Ed25519 verification failure",
         _ => "x509: ECDSA verification failure",
@@ -186,15 +252,21 @@ fn signed_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> Resul
 }
 
 fn signature_holds(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
-    let Ok(key) = PublicKey::from_parsed_spki(parent.public_key()) else { return false };
+    let Ok(key) = PublicKey::from_parsed_spki(parent.public_key()) else {
+        return false;
+    };
     let algorithm = child.signature_algorithm.algorithm.to_id_string();
-    let Some(algorithm) = verification(&algorithm, key.kind()) else { return false };
+    let Some(algorithm) = verification(&algorithm, key.kind()) else {
+        return false;
+    };
     let tbs = child.tbs_certificate.as_ref();
-    UnparsedPublicKey::new(algorithm, key.spki()).verify(tbs, &child.signature_value.data).is_ok()
+    UnparsedPublicKey::new(algorithm, key.spki())
+        .verify(tbs, &child.signature_value.data)
+        .is_ok()
 }
 
-/// How a certificate's signature is checked (RFC 3279 §2.2, RFC 4055 §5, RFC 5758 §3.2, RFC 8410 §3). SHA-1 is not
-/// accepted, as in Go.
+/// How a certificate's signature is checked (RFC 3279 §2.2, RFC 4055 §5, RFC 5758 §3.2, RFC 8410
+/// §3). SHA-1 is not accepted, as in Go.
 fn verification(oid: &str, kind: KeyKind) -> Option<&'static dyn VerificationAlgorithm> {
     Some(match (oid, kind) {
         ("1.2.840.113549.1.1.11", KeyKind::Rsa { .. }) => &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -214,8 +286,9 @@ fn verification(oid: &str, kind: KeyKind) -> Option<&'static dyn VerificationAlg
     })
 }
 
-/// Go takes a certificate with the same subject, key and names for the same authority, and a path goes through an
-/// authority once. So a key's reissued self-signed certificate does not follow from its old one.
+/// Go takes a certificate with the same subject, key and names for the same authority, and a path
+/// goes through an authority once. So a key's reissued self-signed certificate does not follow from
+/// its old one.
 fn is_same_authority(one: &X509Certificate<'_>, other: &X509Certificate<'_>) -> bool {
     one.subject().as_raw() == other.subject().as_raw()
         && one.public_key().raw == other.public_key().raw
@@ -224,15 +297,28 @@ fn is_same_authority(one: &X509Certificate<'_>, other: &X509Certificate<'_>) -> 
 
 fn names<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
     let mut extensions = certificate.extensions().iter();
-    extensions.find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME).map(|extension| extension.value)
+    extensions
+        .find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME)
+        .map(|extension| extension.value)
 }
 
 fn display_name(certificate: &X509Certificate<'_>) -> String {
     let subject = certificate.subject();
-    let common = subject.iter_common_name().next().and_then(|name| name.as_str().ok());
-    let organization = || subject.iter_organization().next().and_then(|name| name.as_str().ok());
+    let common = subject
+        .iter_common_name()
+        .next()
+        .and_then(|name| name.as_str().ok());
+    let organization = || {
+        subject
+            .iter_organization()
+            .next()
+            .and_then(|name| name.as_str().ok())
+    };
     common
         .filter(|name| !name.is_empty())
         .or_else(organization)
-        .map_or_else(|| format!("serial:{}", certificate.tbs_certificate.serial), str::to_owned)
+        .map_or_else(
+            || format!("serial:{}", certificate.tbs_certificate.serial),
+            str::to_owned,
+        )
 }

@@ -1,7 +1,7 @@
 //! What a server says when it wants papers: the `WWW-Authenticate` header.
 //!
-//! Clients learn from it where tokens are to be had. Its grammar is older than registries and full of traps: commas stand
-//! between parameters *and* between challenges, and also inside quotes.
+//! Clients learn from it where tokens are to be had. Its grammar is older than registries and full
+//! of traps: commas stand between parameters *and* between challenges, and also inside quotes.
 
 use std::fmt;
 
@@ -25,15 +25,20 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Reads every challenge of some `WWW-Authenticate` fields, of which each may hold several (RFC 9110 §11.6.1).
+    /// Reads every challenge of some `WWW-Authenticate` fields, of which each may hold several (RFC
+    /// 9110 §11.6.1).
     ///
     /// # Errors
     /// When a field does not keep to the grammar.
-    pub fn parse_all<'a>(fields: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, ChallengeError> {
+    pub fn parse_all<'a>(
+        fields: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Self>, ChallengeError> {
         let mut challenges = Vec::new();
         for field in fields {
             if field.len() > LONGEST {
-                return Err(ChallengeError::TooLong { length: field.len() });
+                return Err(ChallengeError::TooLong {
+                    length: field.len(),
+                });
             }
             Reader { field, rest: field }.challenges(&mut challenges)?;
         }
@@ -49,7 +54,10 @@ impl Challenge {
     /// The value of the parameter called `name` (in lower case).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -106,17 +114,22 @@ impl<'a> Reader<'a> {
             if into.len() > first && self.equals_sign() {
                 let value = self.value()?;
                 if let Some(challenge) = into.last_mut() {
-                    challenge.parameters.push((word.to_ascii_lowercase(), value));
+                    challenge
+                        .parameters
+                        .push((word.to_ascii_lowercase(), value));
                 }
                 continue;
             }
-            into.push(Challenge { scheme: word.to_owned(), parameters: Vec::new() });
+            into.push(Challenge {
+                scheme: word.to_owned(),
+                parameters: Vec::new(),
+            });
             self.credentials()?;
         }
     }
 
-    /// What some schemes write instead of parameters (RFC 9110 §11.2, token68): read and dropped, for neither Bearer nor
-    /// Basic has it in a challenge.
+    /// What some schemes write instead of parameters (RFC 9110 §11.2, token68): read and dropped,
+    /// for neither Bearer nor Basic has it in a challenge.
     fn credentials(&mut self) -> Result<(), ChallengeError> {
         let before = self.rest;
         if !before.starts_with(is_space) && !before.is_empty() && !before.starts_with(',') {
@@ -154,7 +167,9 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self) -> Result<String, ChallengeError> {
-        let Some(quoted) = self.rest.strip_prefix('"') else { return self.token().map(str::to_owned) };
+        let Some(quoted) = self.rest.strip_prefix('"') else {
+            return self.token().map(str::to_owned);
+        };
         let (mut value, mut escaped) = (String::new(), false);
         for (at, c) in quoted.char_indices() {
             match c {
@@ -178,7 +193,10 @@ impl<'a> Reader<'a> {
     }
 
     fn stuck(&self) -> ChallengeError {
-        ChallengeError::Grammar { field: self.field.to_owned(), position: self.field.len() - self.rest.len() }
+        ChallengeError::Grammar {
+            field: self.field.to_owned(),
+            position: self.field.len() - self.rest.len(),
+        }
     }
 }
 
@@ -198,16 +216,26 @@ mod tests {
     use super::*;
 
     fn schemes(fields: &[&str]) -> Vec<String> {
-        Challenge::parse_all(fields.iter().copied()).unwrap().iter().map(ToString::to_string).collect()
+        Challenge::parse_all(fields.iter().copied())
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn reads_what_registries_send() {
         let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:odewahn/myalpine:pull""#;
         assert_eq!(schemes(&[hub]), [hub]);
-        assert_eq!(schemes(&[r#"Basic realm="Registry Realm""#]), [r#"Basic realm="Registry Realm""#]);
+        assert_eq!(
+            schemes(&[r#"Basic realm="Registry Realm""#]),
+            [r#"Basic realm="Registry Realm""#]
+        );
         let spaced = r#"bearer   Realm = "https://a/b" , error=invalid_token ,"#;
-        assert_eq!(schemes(&[spaced]), [r#"bearer realm="https://a/b",error="invalid_token""#]);
+        assert_eq!(
+            schemes(&[spaced]),
+            [r#"bearer realm="https://a/b",error="invalid_token""#]
+        );
         assert_eq!(schemes(&[""]), [""; 0]);
     }
 
@@ -217,7 +245,13 @@ mod tests {
         let two = r#"Negotiate, Digest dG9rZW4=, Basic realm=r"#;
         assert_eq!(
             schemes(&[one, two]),
-            [r#"Bearer realm="a,b",service="s""#, r#"Basic realm="r""#, "Negotiate", "Digest", r#"Basic realm="r""#]
+            [
+                r#"Bearer realm="a,b",service="s""#,
+                r#"Basic realm="r""#,
+                "Negotiate",
+                "Digest",
+                r#"Basic realm="r""#
+            ]
         );
     }
 
@@ -230,13 +264,22 @@ mod tests {
     #[test]
     fn what_is_no_challenge_says_where() {
         let wrong = |field: &str| Challenge::parse_all([field]).unwrap_err().to_string();
-        assert_eq!(wrong(r#"="x""#), r#"WWW-Authenticate cannot be read at byte 0: ="x""#);
+        assert_eq!(
+            wrong(r#"="x""#),
+            r#"WWW-Authenticate cannot be read at byte 0: ="x""#
+        );
         assert_eq!(
             wrong(r#"Bearer realm="x" "y""#),
             r#"WWW-Authenticate cannot be read at byte 17: Bearer realm="x" "y""#
         );
-        assert_eq!(wrong(r#"Bearer realm="x"#), r#"WWW-Authenticate has a quote that never closes: Bearer realm="x"#);
-        assert_eq!(wrong("Basic a=b,realm="), "WWW-Authenticate cannot be read at byte 16: Basic a=b,realm=");
+        assert_eq!(
+            wrong(r#"Bearer realm="x"#),
+            r#"WWW-Authenticate has a quote that never closes: Bearer realm="x"#
+        );
+        assert_eq!(
+            wrong("Basic a=b,realm="),
+            "WWW-Authenticate cannot be read at byte 16: Basic a=b,realm="
+        );
         assert!(wrong(&"x".repeat(LONGEST + 1)).contains("16385 bytes"));
     }
 

@@ -14,7 +14,9 @@ pub(crate) fn go(unix_seconds: u64) -> String {
 }
 
 fn written(unix_seconds: u64, between: char, zone: &str) -> String {
-    let time = i64::try_from(unix_seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
+    let time = i64::try_from(unix_seconds)
+        .ok()
+        .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
     let Some(time) = time.map(|time| time.to_datetime()) else {
         return format!("{unix_seconds} seconds after 1970"); // Beyond the year 9999.
     };

@@ -5,10 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Access, Entropy, EntropyError};
 
-/// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication Implementation").
+/// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication
+/// Implementation").
 ///
-/// Times are seconds since the Unix epoch. Every member is always written: registry 2 reads `aud` only as a plain
-/// string, and `access` only when it is there.
+/// Times are seconds since the Unix epoch. Every member is always written: registry 2 reads `aud`
+/// only as a plain string, and `access` only when it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// Who issues.
@@ -46,8 +47,8 @@ pub fn jti(entropy: &dyn Entropy) -> Result<String, EntropyError> {
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
-/// The claims of a token that came in: everyone's tokens, so every claim may be missing and `aud` may be a list
-/// (RFC 7519 §4.1.3).
+/// The claims of a token that came in: everyone's tokens, so every claim may be missing and `aud`
+/// may be a list (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ReceivedClaims {
@@ -100,7 +101,11 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
     Ok(match NumericDate::deserialize(from)? {
         NumericDate::Whole(seconds) => seconds,
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
         NumericDate::Fraction(seconds) => seconds as u64,
     })
 }

@@ -1,7 +1,7 @@
 //! Writing the few lines of DER that key ids are made of.
 //!
-//! A key id is a hash over a SubjectPublicKeyInfo, so the bytes must be the same wherever a key comes from: they are
-//! written here from the key's numbers, never taken over.
+//! A key id is a hash over a SubjectPublicKeyInfo, so the bytes must be the same wherever a key
+//! comes from: they are written here from the key's numbers, never taken over.
 
 use crate::public::{Curve, Material};
 
@@ -17,8 +17,9 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 
 /// rsaEncryption with its NULL parameters, as RFC 3279 §2.3.1 wants them.
-const RSA_IDENTIFIER: &[u8] =
-    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+const RSA_IDENTIFIER: &[u8] = &[
+    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+];
 const EC_OID: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const ED25519_IDENTIFIER: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
@@ -35,7 +36,11 @@ pub(crate) fn curve_oid(curve: Curve) -> &'static str {
 pub(crate) fn spki(key: &Material) -> Vec<u8> {
     match key {
         Material::Rsa { modulus, exponent } => {
-            let numbers = [tagged(INTEGER, &positive(modulus)), tagged(INTEGER, &positive(exponent))].concat();
+            let numbers = [
+                tagged(INTEGER, &positive(modulus)),
+                tagged(INTEGER, &positive(exponent)),
+            ]
+            .concat();
             rsa_spki_of_pkcs1(&tagged(SEQUENCE, &numbers))
         }
         Material::Ec { curve, x, y } => {

@@ -27,7 +27,10 @@ pub struct EntropyError;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for the time"
+    )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -38,14 +41,20 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for randomness")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for randomness"
+    )]
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         aws_lc_rs::rand::fill(bytes).map_err(|_| EntropyError)
     }
 }
 
-/// Whole seconds since the Unix epoch, as a token's claims count them (RFC 7519 §2, NumericDate); 0 before it.
+/// Whole seconds since the Unix epoch, as a token's claims count them (RFC 7519 §2, NumericDate); 0
+/// before it.
 #[must_use]
 pub fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
 }

@@ -1,14 +1,15 @@
 //! Making certificates.
 //!
-//! Certificates serve a registry twice: its TLS, where clients look at the names, and `rootcertbundle`, where only the
-//! key counts, or, for `x5c`, the path to a trusted one. Those made here do for both.
+//! Certificates serve a registry twice: its TLS, where clients look at the names, and
+//! `rootcertbundle`, where only the key counts, or, for `x5c`, the path to a trusted one. Those
+//! made here do for both.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
 use crate::{Certificate, Entropy, EntropyError, KeyKind, PrivateKey, SignError};
@@ -35,7 +36,11 @@ impl CertificateRequest {
     ///
     /// # Errors
     /// When a name cannot be written into one.
-    pub fn self_signed(&self, key: &PrivateKey, entropy: &dyn Entropy) -> Result<Certificate, IssueError> {
+    pub fn self_signed(
+        &self,
+        key: &PrivateKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Certificate, IssueError> {
         let parameters = self.parameters(key.public().kind(), entropy)?;
         finished(parameters.self_signed(&signing_key(key)?))
     }
@@ -52,30 +57,46 @@ impl CertificateRequest {
         entropy: &dyn Entropy,
     ) -> Result<Certificate, IssueError> {
         if !issuer.holds(issuer_key.public()) {
-            return Err(IssueError::OtherKey { subject: issuer.subject().to_owned() });
+            return Err(IssueError::OtherKey {
+                subject: issuer.subject().to_owned(),
+            });
         }
         if !issuer.is_authority() {
-            return Err(IssueError::NoAuthority { subject: issuer.subject().to_owned() });
+            return Err(IssueError::NoAuthority {
+                subject: issuer.subject().to_owned(),
+            });
         }
         let mut parameters = self.parameters(key.public().kind(), entropy)?;
         parameters.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::from_ca_cert_der(&issuer.der().into(), signing_key(issuer_key)?).map_err(rejected)?;
+        let issuer = Issuer::from_ca_cert_der(&issuer.der().into(), signing_key(issuer_key)?)
+            .map_err(rejected)?;
         let public = SubjectPublicKeyInfo::from_der(key.public().spki()).map_err(rejected)?;
         finished(parameters.signed_by(&public, &issuer))
     }
 
-    fn parameters(&self, kind: KeyKind, entropy: &dyn Entropy) -> Result<CertificateParams, IssueError> {
+    fn parameters(
+        &self,
+        kind: KeyKind,
+        entropy: &dyn Entropy,
+    ) -> Result<CertificateParams, IssueError> {
         let mut parameters = CertificateParams::default();
         parameters.not_before = self.not_before.into();
         parameters.not_after = self.not_after.into();
         parameters.serial_number = Some(serial(entropy)?);
         parameters.distinguished_name = DistinguishedName::new();
-        parameters.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, self.common_name.as_str());
         for host in &self.hosts {
-            let name = host.as_str().try_into().map_err(|_| IssueError::Host(host.clone()))?;
+            let name = host
+                .as_str()
+                .try_into()
+                .map_err(|_| IssueError::Host(host.clone()))?;
             parameters.subject_alt_names.push(SanType::DnsName(name));
         }
-        parameters.subject_alt_names.extend(self.addresses.iter().copied().map(SanType::IpAddress));
+        parameters
+            .subject_alt_names
+            .extend(self.addresses.iter().copied().map(SanType::IpAddress));
         if self.authority {
             parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -118,7 +139,8 @@ pub enum IssueError {
 }
 
 fn finished(made: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, IssueError> {
-    Certificate::from_der(made.map_err(rejected)?.der()).map_err(|error| IssueError::Rejected(error.to_string()))
+    Certificate::from_der(made.map_err(rejected)?.der())
+        .map_err(|error| IssueError::Rejected(error.to_string()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
@@ -130,8 +152,8 @@ fn signing_key(key: &PrivateKey) -> Result<KeyPair, IssueError> {
     KeyPair::try_from(&key.to_pkcs8()?[..]).map_err(rejected)
 }
 
-/// 16 unpredictable bytes: positive, and a different one each time, so that a reissued certificate is told from the
-/// one before (RFC 5280 §4.1.2.2).
+/// 16 unpredictable bytes: positive, and a different one each time, so that a reissued certificate
+/// is told from the one before (RFC 5280 §4.1.2.2).
 fn serial(entropy: &dyn Entropy) -> Result<SerialNumber, EntropyError> {
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes)?;
@@ -142,7 +164,10 @@ fn serial(entropy: &dyn Entropy) -> Result<SerialNumber, EntropyError> {
 /// TLS 1.2 still lets a client encrypt to an RSA key; other keys only sign.
 fn leaf_usages(kind: KeyKind) -> Vec<KeyUsagePurpose> {
     match kind {
-        KeyKind::Rsa { .. } => vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment],
+        KeyKind::Rsa { .. } => vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ],
         _ => vec![KeyUsagePurpose::DigitalSignature],
     }
 }

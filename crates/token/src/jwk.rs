@@ -28,7 +28,9 @@ impl Jwk {
     /// # Errors
     /// When it is no JSON object, not a kind of key that signs tokens, or damaged.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
-        serde_json::from_str::<Members>(text).map_err(|e| JwkError::Json(e.to_string()))?.try_into()
+        serde_json::from_str::<Members>(text)
+            .map_err(|e| JwkError::Json(e.to_string()))?
+            .try_into()
     }
 
     /// This key under an id, as a member of a token's header has it.
@@ -49,7 +51,13 @@ impl Jwk {
 
 impl From<PublicKey> for Jwk {
     fn from(key: PublicKey) -> Self {
-        Self { key, key_id: None, algorithm: None, usage: None, chain: Vec::new() }
+        Self {
+            key,
+            key_id: None,
+            algorithm: None,
+            usage: None,
+            chain: Vec::new(),
+        }
     }
 }
 
@@ -66,7 +74,8 @@ impl PublicKey {
 pub struct JwkSet {
     /// The keys that sign tokens.
     pub keys: Vec<Jwk>,
-    /// The others: place in the set, counted from 1, and what is wrong. RFC 7517 §5 has them ignored.
+    /// The others: place in the set, counted from 1, and what is wrong. RFC 7517 §5 has them
+    /// ignored.
     #[serde(skip)]
     pub ignored: Vec<(usize, JwkError)>,
 }
@@ -77,7 +86,8 @@ impl JwkSet {
     /// # Errors
     /// When it is none.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
-        let json: serde_json::Value = serde_json::from_str(text).map_err(|e| JwkError::Json(e.to_string()))?;
+        let json: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| JwkError::Json(e.to_string()))?;
         let members = match json.get("keys") {
             Some(serde_json::Value::Array(keys)) => keys.clone(),
             Some(_) => return Err(JwkError::Json("\"keys\" is not a list".to_owned())),
@@ -85,7 +95,8 @@ impl JwkSet {
         };
         let mut set = Self::default();
         for (index, key) in members.into_iter().enumerate() {
-            let key = serde_json::from_value::<Members>(key).map_err(|e| JwkError::Json(e.to_string()));
+            let key =
+                serde_json::from_value::<Members>(key).map_err(|e| JwkError::Json(e.to_string()));
             match key.and_then(Jwk::try_from) {
                 Ok(key) => set.keys.push(key),
                 Err(error) => set.ignored.push((index + 1, error)),
@@ -97,7 +108,10 @@ impl JwkSet {
 
 impl FromIterator<Jwk> for JwkSet {
     fn from_iter<I: IntoIterator<Item = Jwk>>(keys: I) -> Self {
-        Self { keys: keys.into_iter().collect(), ignored: Vec::new() }
+        Self {
+            keys: keys.into_iter().collect(),
+            ignored: Vec::new(),
+        }
     }
 }
 
@@ -155,7 +169,11 @@ impl From<Jwk> for Members {
             alg: jwk.algorithm,
             kid: jwk.key_id,
             usage: jwk.usage,
-            x5c: jwk.chain.iter().map(|certificate| BASE64.encode(certificate.der())).collect(),
+            x5c: jwk
+                .chain
+                .iter()
+                .map(|certificate| BASE64.encode(certificate.der()))
+                .collect(),
             ..Self::default()
         };
         match jwk.key.material() {
@@ -192,22 +210,41 @@ impl TryFrom<Members> for Jwk {
             ("OKP", Some("Ed25519")) => PublicKey::ed25519(&bytes("x", members.x)?)?,
             ("EC" | "OKP", None) => return Err(JwkError::Missing("crv")),
             (kind, curve) => {
-                return Err(JwkError::Unsupported([kind, curve.unwrap_or_default()].join(" ").trim().to_owned()));
+                return Err(JwkError::Unsupported(
+                    [kind, curve.unwrap_or_default()]
+                        .join(" ")
+                        .trim()
+                        .to_owned(),
+                ));
             }
         };
-        let chain = members.x5c.iter().map(|text| certificate(text)).collect::<Result<_, _>>()?;
-        Ok(Self { key, key_id: members.kid, algorithm: members.alg, usage: members.usage, chain })
+        let chain = members
+            .x5c
+            .iter()
+            .map(|text| certificate(text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            key,
+            key_id: members.kid,
+            algorithm: members.alg,
+            usage: members.usage,
+            chain,
+        })
     }
 }
 
 fn bytes(name: &'static str, member: Option<String>) -> Result<Vec<u8>, JwkError> {
     let text = member.ok_or(JwkError::Missing(name))?;
     // RFC 7515 §2 has no padding, but some tools write it.
-    BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes()).map_err(|_| JwkError::Base64(name))
+    BASE64URL_NOPAD
+        .decode(text.trim_end_matches('=').as_bytes())
+        .map_err(|_| JwkError::Base64(name))
 }
 
 fn certificate(text: &str) -> Result<Certificate, JwkError> {
     // RFC 7517 §4.7: base64, not base64url.
-    let der = BASE64.decode(text.as_bytes()).map_err(|_| JwkError::Chain)?;
+    let der = BASE64
+        .decode(text.as_bytes())
+        .map_err(|_| JwkError::Chain)?;
     Certificate::from_der(&der).map_err(|_| JwkError::Chain)
 }

@@ -1,8 +1,8 @@
 //! The names that registries know a key by.
 //!
-//! Registry 2 and docker_auth use *libtrust ids*; registry 3 means RFC 7638's *thumbprints*, but computes other ones
-//! for some keys. Which id a registry expects where is the whole difficulty of joining token servers and registries,
-//! so all of them are here.
+//! Registry 2 and docker_auth use *libtrust ids*; registry 3 means RFC 7638's *thumbprints*, but
+//! computes other ones for some keys. Which id a registry expects where is the whole difficulty of
+//! joining token servers and registries, so all of them are here.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
@@ -33,7 +33,8 @@ pub struct KeyIds {
 }
 
 impl PublicKey {
-    /// libtrust's id: SHA-256 over the SubjectPublicKeyInfo, its first 30 bytes in base 32, in groups of four.
+    /// libtrust's id: SHA-256 over the SubjectPublicKeyInfo, its first 30 bytes in base 32, in
+    /// groups of four.
     #[must_use]
     pub fn libtrust_id(&self) -> String {
         let base32 = BASE32_NOPAD.encode(&digest(&SHA256, self.spki()).as_ref()[..30]);
@@ -73,8 +74,8 @@ impl PublicKey {
         }
     }
 
-    /// Registry 3.0 hashes the curve's generator in place of the key's point: every key of a curve has one id there.
-    /// It gives Ed25519 keys none.
+    /// Registry 3.0 hashes the curve's generator in place of the key's point: every key of a curve
+    /// has one id there. It gives Ed25519 keys none.
     fn registry_3_0_id(&self) -> Option<String> {
         match self.material() {
             Material::Rsa { .. } => Some(self.thumbprint()),
@@ -86,7 +87,11 @@ impl PublicKey {
     /// Registry 3.1 drops the zeros in front of a coordinate, which RFC 7518 §6.2.1.2 keeps.
     fn registry_3_1_id(&self) -> String {
         hashed(&canonical_jwk(self.material(), |coordinate| {
-            coordinate.iter().copied().skip_while(|byte| *byte == 0).collect()
+            coordinate
+                .iter()
+                .copied()
+                .skip_while(|byte| *byte == 0)
+                .collect()
         }))
     }
 }
@@ -96,13 +101,22 @@ fn canonical_jwk(key: &Material, coordinate: impl Fn(&[u8]) -> Vec<u8>) -> Strin
     let base64 = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     match key {
         Material::Rsa { modulus, exponent } => {
-            format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64(exponent), base64(modulus))
+            format!(
+                r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
+                base64(exponent),
+                base64(modulus)
+            )
         }
         Material::Ec { curve, x, y } => {
             let (x, y) = (base64(&coordinate(x)), base64(&coordinate(y)));
-            format!(r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#, curve.name())
+            format!(
+                r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#,
+                curve.name()
+            )
         }
-        Material::Ed25519(bytes) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64(bytes)),
+        Material::Ed25519(bytes) => {
+            format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64(bytes))
+        }
     }
 }
 
@@ -133,8 +147,15 @@ mod tests {
         for key in keys {
             let jwk = Jwk::from_json(&key["jwk"].to_string()).unwrap();
             let expected = |name: &str| key[name].as_str().map(str::to_owned);
-            for (computed, name) in [(jwk.key.libtrust_id(), "libtrust"), (jwk.key.thumbprint(), "thumbprint")] {
-                assert_eq!(computed, expected(name).unwrap_or_else(|| computed.clone()), "{name} of {jwk:?}");
+            for (computed, name) in [
+                (jwk.key.libtrust_id(), "libtrust"),
+                (jwk.key.thumbprint(), "thumbprint"),
+            ] {
+                assert_eq!(
+                    computed,
+                    expected(name).unwrap_or_else(|| computed.clone()),
+                    "{name} of {jwk:?}"
+                );
             }
             assert!(key["libtrust"].is_string() || key["thumbprint"].is_string());
         }
@@ -152,7 +173,10 @@ mod tests {
         assert_eq!(first.registry_3_1, first.thumbprint);
 
         let ed25519 = Jwk::from_json(&vector(3)).unwrap().key.ids();
-        assert_eq!((ed25519.registry_3_0, ed25519.registry_3_1), (None, ed25519.thumbprint));
+        assert_eq!(
+            (ed25519.registry_3_0, ed25519.registry_3_1),
+            (None, ed25519.thumbprint)
+        );
     }
 
     #[test]

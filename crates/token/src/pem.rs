@@ -1,5 +1,5 @@
-//! PEM (RFC 7468), read as the tools of the field write it: any number of blocks, text between them, the old headers of
-//! encrypted keys.
+//! PEM (RFC 7468), read as the tools of the field write it: any number of blocks, text between
+//! them, the old headers of encrypted keys.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
@@ -16,7 +16,9 @@ pub(crate) struct Block {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     /// No end line.
-    #[error("line {line}: the PEM block {label:?} has no \"-----END {label}-----\"; was the file cut off?")]
+    #[error(
+        "line {line}: the PEM block {label:?} has no \"-----END {label}-----\"; was the file cut off?"
+    )]
     Unfinished {
         /// What the block says it is.
         label: String,
@@ -48,7 +50,9 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
 /// `bytes` as a block, in lines of 64 characters.
 pub(crate) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
     let base64 = Zeroizing::new(BASE64.encode(bytes));
-    let mut text = Zeroizing::new(String::with_capacity(base64.len() * 66 / 64 + 2 * label.len() + 64));
+    let mut text = Zeroizing::new(String::with_capacity(
+        base64.len() * 66 / 64 + 2 * label.len() + 64,
+    ));
     text.push_str(&format!("-----BEGIN {label}-----\n"));
     let mut rest = base64.as_str();
     while !rest.is_empty() {
@@ -61,14 +65,25 @@ pub(crate) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-fn block<'a>(label: &str, line: usize, lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Result<Block, PemError> {
+fn block<'a>(
+    label: &str,
+    line: usize,
+    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+) -> Result<Block, PemError> {
     let mut base64 = Zeroizing::new(String::new());
     let mut encrypted = false;
     for (_, text) in lines {
         if between(text, "-----END ") == Some(label) {
             let der = BASE64.decode(base64.as_bytes());
-            let der = der.map_err(|_| PemError::Base64 { label: label.to_owned(), line })?;
-            return Ok(Block { label: label.to_owned(), encrypted, der: Zeroizing::new(der) });
+            let der = der.map_err(|_| PemError::Base64 {
+                label: label.to_owned(),
+                line,
+            })?;
+            return Ok(Block {
+                label: label.to_owned(),
+                encrypted,
+                der: Zeroizing::new(der),
+            });
         }
         if text.starts_with("-----BEGIN ") {
             break;
@@ -79,7 +94,10 @@ fn block<'a>(label: &str, line: usize, lines: &mut impl Iterator<Item = (usize, 
             None => base64.push_str(text),
         }
     }
-    Err(PemError::Unfinished { label: label.to_owned(), line })
+    Err(PemError::Unfinished {
+        label: label.to_owned(),
+        line,
+    })
 }
 
 fn between<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {
@@ -95,20 +113,42 @@ mod tests {
     #[test]
     fn says_where_a_block_is_broken() {
         let unfinished = |text| blocks(text).err();
-        let cut = PemError::Unfinished { label: "CERTIFICATE".into(), line: 2 };
-        assert_eq!(unfinished("subject=x\n-----BEGIN CERTIFICATE-----\nAAAA\n"), Some(cut.clone()));
+        let cut = PemError::Unfinished {
+            label: "CERTIFICATE".into(),
+            line: 2,
+        };
+        assert_eq!(
+            unfinished("subject=x\n-----BEGIN CERTIFICATE-----\nAAAA\n"),
+            Some(cut.clone())
+        );
         let next = "\n-----BEGIN CERTIFICATE-----\nAAAA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
         assert_eq!(unfinished(next), Some(cut));
-        let base64 = PemError::Base64 { label: "X".into(), line: 1 };
-        assert_eq!(unfinished("-----BEGIN X-----\nA*AA\n-----END X-----"), Some(base64));
+        let base64 = PemError::Base64 {
+            label: "X".into(),
+            line: 1,
+        };
+        assert_eq!(
+            unfinished("-----BEGIN X-----\nA*AA\n-----END X-----"),
+            Some(base64)
+        );
     }
 
     #[test]
     fn skips_text_between_and_notices_encryption() {
         let text = "Bag Attributes\r\n-----BEGIN A B-----\r\nAAA=\r\n-----END A B-----\r\nkey:\n-----BEGIN C-----\n\
                     Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAQID\n-----END C-----\n";
-        let found: Vec<_> = blocks(text).unwrap().into_iter().map(|b| (b.label, b.encrypted, b.der.to_vec())).collect();
-        assert_eq!(found, [("A B".into(), false, vec![0, 0]), ("C".into(), true, vec![1, 2, 3])]);
+        let found: Vec<_> = blocks(text)
+            .unwrap()
+            .into_iter()
+            .map(|b| (b.label, b.encrypted, b.der.to_vec()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("A B".into(), false, vec![0, 0]),
+                ("C".into(), true, vec![1, 2, 3])
+            ]
+        );
     }
 
     proptest! {

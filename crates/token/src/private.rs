@@ -7,7 +7,8 @@ use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair, RsaPublicKeyComponents,
+    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair,
+    RsaPublicKeyComponents,
 };
 use x509_parser::asn1_rs::{FromDer, Integer, Sequence};
 use x509_parser::x509::AlgorithmIdentifier;
@@ -33,8 +34,8 @@ enum Pair {
 }
 
 impl PrivateKey {
-    /// Reads the first private key of a PEM text: PKCS#8, PKCS#1 or SEC 1, with whatever else (certificates, curve
-    /// parameters, remarks) beside it.
+    /// Reads the first private key of a PEM text: PKCS#8, PKCS#1 or SEC 1, with whatever else
+    /// (certificates, curve parameters, remarks) beside it.
     ///
     /// # Errors
     /// When there is none, it is encrypted, or it is not one that tokens are signed with.
@@ -64,10 +65,18 @@ impl PrivateKey {
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
         let failed = |_| KeyError::Generation;
         let pair = match kind {
-            KeyKind::Rsa { bits } => Pair::Rsa(RsaKeyPair::generate(rsa_size(bits)?).map_err(failed)?),
-            KeyKind::P256 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P256)).map_err(failed)?),
-            KeyKind::P384 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P384)).map_err(failed)?),
-            KeyKind::P521 => Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P521)).map_err(failed)?),
+            KeyKind::Rsa { bits } => {
+                Pair::Rsa(RsaKeyPair::generate(rsa_size(bits)?).map_err(failed)?)
+            }
+            KeyKind::P256 => {
+                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P256)).map_err(failed)?)
+            }
+            KeyKind::P384 => {
+                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P384)).map_err(failed)?)
+            }
+            KeyKind::P521 => {
+                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P521)).map_err(failed)?)
+            }
             KeyKind::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
         };
         Self::of_pair(pair)
@@ -90,20 +99,32 @@ impl PrivateKey {
     /// # Errors
     /// When the cryptographic library fails, which it has no reason to.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.signature(message).map(|signature| signature.as_ref().to_vec())
+        self.signature(message)
+            .map(|signature| signature.as_ref().to_vec())
     }
 
     pub(crate) fn signature(&self, message: &[u8]) -> Result<Signature, SignError> {
         let random = SystemRandom::new();
-        let mut signature = Signature { bytes: [0; LONGEST_SIGNATURE], length: 0 };
+        let mut signature = Signature {
+            bytes: [0; LONGEST_SIGNATURE],
+            length: 0,
+        };
         match &self.pair {
             Pair::Rsa(pair) => {
                 signature.length = pair.public_modulus_len();
-                let bytes = signature.bytes.get_mut(..signature.length).ok_or(SignError)?;
-                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, bytes).map_err(|_| SignError)?;
+                let bytes = signature
+                    .bytes
+                    .get_mut(..signature.length)
+                    .ok_or(SignError)?;
+                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, bytes)
+                    .map_err(|_| SignError)?;
             }
-            Pair::Ecdsa(pair) => signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref()),
-            Pair::Ed25519(pair) => signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref()),
+            Pair::Ecdsa(pair) => {
+                signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref())
+            }
+            Pair::Ed25519(pair) => {
+                signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref())
+            }
         }
         Ok(signature)
     }
@@ -129,12 +150,17 @@ impl PrivateKey {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        match pkcs8_algorithm(der).ok_or(KeyError::Malformed("private key"))?.as_str() {
+        match pkcs8_algorithm(der)
+            .ok_or(KeyError::Malformed("private key"))?
+            .as_str()
+        {
             der::RSA => Self::rsa(RsaKeyPair::from_pkcs8(der)),
             der::EC => Self::ecdsa(der),
             der::ED25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der);
-                Self::of_pair(Pair::Ed25519(pair.map_err(|_| KeyError::Malformed("Ed25519 private key"))?))
+                Self::of_pair(Pair::Ed25519(
+                    pair.map_err(|_| KeyError::Malformed("Ed25519 private key"))?,
+                ))
             }
             other => Err(KeyError::Unsupported(other.to_owned())),
         }
@@ -148,10 +174,12 @@ impl PrivateKey {
         Self::of_pair(Pair::Rsa(pair))
     }
 
-    /// Reads SEC 1 and PKCS#8 alike. The curve is found by trying: a key of another curve is refused.
+    /// Reads SEC 1 and PKCS#8 alike. The curve is found by trying: a key of another curve is
+    /// refused.
     fn ecdsa(der: &[u8]) -> Result<Self, KeyError> {
         let mut curves = Curve::ALL.into_iter();
-        let pair = curves.find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
+        let pair =
+            curves.find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
         Self::of_pair(Pair::Ecdsa(pair.ok_or(KeyError::EcPrivate)?))
     }
 
@@ -163,12 +191,18 @@ impl PrivateKey {
             }
             Pair::Ecdsa(pair) => {
                 let point = pair.public_key().as_ref();
-                let curve = Curve::ALL.into_iter().find(|curve| point.len() == 1 + 2 * curve.size());
+                let curve = Curve::ALL
+                    .into_iter()
+                    .find(|curve| point.len() == 1 + 2 * curve.size());
                 PublicKey::ec_point(curve.ok_or(KeyError::EcPrivate)?, point)?
             }
             Pair::Ed25519(pair) => PublicKey::ed25519(pair.public_key().as_ref())?,
         };
-        Ok(Self { algorithm: Algorithm::of(public.kind()), public, pair })
+        Ok(Self {
+            algorithm: Algorithm::of(public.kind()),
+            public,
+            pair,
+        })
     }
 }
 
@@ -221,7 +255,9 @@ pub enum KeyError {
     #[error("the elliptic curve ({0}) is not P-256, P-384 or P-521 by name")]
     Curve(String),
     /// An elliptic private key that could not be read.
-    #[error("the elliptic curve key cannot be read: damaged, or not on P-256, P-384 or P-521 by name")]
+    #[error(
+        "the elliptic curve key cannot be read: damaged, or not on P-256, P-384 or P-521 by name"
+    )]
     EcPrivate,
     /// An RSA modulus out of range.
     #[error("the RSA key has {0} bits; 2048 to 8192 are accepted")]

@@ -40,25 +40,34 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// A public key that was found to be one: its numbers lie in range, its point on its curve. Cheap to clone.
+/// A public key that was found to be one: its numbers lie in range, its point on its curve. Cheap
+/// to clone.
 #[derive(Clone)]
 pub struct PublicKey(Arc<Inner>);
 
 struct Inner {
     material: Material,
     kind: KeyKind,
-    /// The SubjectPublicKeyInfo in the one form that DER has for it, whatever form the key came in: key ids are made
-    /// of it.
+    /// The SubjectPublicKeyInfo in the one form that DER has for it, whatever form the key came in:
+    /// key ids are made of it.
     spki: Vec<u8>,
     /// For the algorithm that keys of this kind commonly sign with.
     parsed: ParsedPublicKey,
 }
 
-/// The numbers of a key, as JWKs carry them: big-endian; RSA's without leading zeros, coordinates of full length.
+/// The numbers of a key, as JWKs carry them: big-endian; RSA's without leading zeros, coordinates
+/// of full length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Material {
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
-    Ec { curve: Curve, x: Vec<u8>, y: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    Ec {
+        curve: Curve,
+        x: Vec<u8>,
+        y: Vec<u8>,
+    },
     Ed25519([u8; 32]),
 }
 
@@ -105,7 +114,8 @@ impl PublicKey {
     /// # Errors
     /// When it is no key, or not one that tokens are signed with.
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
-        let (rest, spki) = SubjectPublicKeyInfo::from_der(der).map_err(|_| KeyError::Malformed("public key"))?;
+        let (rest, spki) =
+            SubjectPublicKeyInfo::from_der(der).map_err(|_| KeyError::Malformed("public key"))?;
         if !rest.is_empty() {
             return Err(KeyError::Malformed("public key"));
         }
@@ -125,23 +135,35 @@ impl PublicKey {
                 _ => {}
             }
         }
-        Err(KeyError::Missing { wanted: "public key", found: blocks.into_iter().map(|b| b.label).collect() })
+        Err(KeyError::Missing {
+            wanted: "public key",
+            found: blocks.into_iter().map(|b| b.label).collect(),
+        })
     }
 
     pub(crate) fn from_parsed_spki(spki: &SubjectPublicKeyInfo<'_>) -> Result<Self, KeyError> {
         let algorithm = &spki.algorithm;
-        let curve = algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok()).map(|oid| oid.to_id_string());
+        let curve = algorithm
+            .parameters
+            .as_ref()
+            .and_then(|p| p.as_oid().ok())
+            .map(|oid| oid.to_id_string());
         let bits = &spki.subject_public_key.data;
-        match (algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
+        match (
+            algorithm.algorithm.to_id_string().as_str(),
+            curve.as_deref(),
+        ) {
             (der::RSA, _) => match spki.parsed() {
                 Ok(ParsedKey::RSA(rsa)) => Self::rsa(rsa.modulus, rsa.exponent),
                 _ => Err(KeyError::Malformed("RSA public key")),
             },
             (der::ED25519, _) => Self::ed25519(bits),
-            (der::EC, Some(curve)) => match Curve::ALL.into_iter().find(|c| der::curve_oid(*c) == curve) {
-                Some(curve) => Self::ec_point(curve, bits),
-                None => Err(KeyError::Curve(curve.to_owned())),
-            },
+            (der::EC, Some(curve)) => {
+                match Curve::ALL.into_iter().find(|c| der::curve_oid(*c) == curve) {
+                    Some(curve) => Self::ec_point(curve, bits),
+                    None => Err(KeyError::Curve(curve.to_owned())),
+                }
+            }
             (der::EC, None) => Err(KeyError::Curve("explicit parameters".to_owned())),
             (other, _) => Err(KeyError::Unsupported(other.to_owned())),
         }
@@ -149,11 +171,16 @@ impl PublicKey {
 
     pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let (modulus, exponent) = (trimmed(modulus), trimmed(exponent));
-        let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
+        let bits = modulus.first().map_or(0, |first| {
+            modulus.len() * 8 - first.leading_zeros() as usize
+        });
         if !(2048..=8192).contains(&bits) {
             return Err(KeyError::RsaSize(bits));
         }
-        let material = Material::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() };
+        let material = Material::Rsa {
+            modulus: modulus.to_vec(),
+            exponent: exponent.to_vec(),
+        };
         Self::checked(material, KeyKind::Rsa { bits })
     }
 
@@ -162,19 +189,30 @@ impl PublicKey {
         if x.len() != curve.size() || y.len() != curve.size() {
             return Err(KeyError::Malformed("elliptic curve point"));
         }
-        Self::checked(Material::Ec { curve, x: x.to_vec(), y: y.to_vec() }, curve.kind())
+        Self::checked(
+            Material::Ec {
+                curve,
+                x: x.to_vec(),
+                y: y.to_vec(),
+            },
+            curve.kind(),
+        )
     }
 
     /// A key of an uncompressed point (SEC 1 §2.3.3).
     pub(crate) fn ec_point(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
         match point.split_first() {
-            Some((4, xy)) if xy.len() == 2 * curve.size() => Self::ec(curve, &xy[..curve.size()], &xy[curve.size()..]),
+            Some((4, xy)) if xy.len() == 2 * curve.size() => {
+                Self::ec(curve, &xy[..curve.size()], &xy[curve.size()..])
+            }
             _ => Err(KeyError::Malformed("elliptic curve point")),
         }
     }
 
     pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
-        let bytes = bytes.try_into().map_err(|_| KeyError::Malformed("Ed25519 public key"))?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| KeyError::Malformed("Ed25519 public key"))?;
         Self::checked(Material::Ed25519(bytes), KeyKind::Ed25519)
     }
 
@@ -198,9 +236,17 @@ impl PublicKey {
     ///
     /// # Errors
     /// When the algorithm is not one of this kind of key, or the signature is not its.
-    pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+    pub fn verify(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
         if !algorithm.fits(self.kind()) {
-            return Err(SignatureError::Algorithm { algorithm, kind: self.kind() });
+            return Err(SignatureError::Algorithm {
+                algorithm,
+                kind: self.kind(),
+            });
         }
         let outcome = if algorithm == Algorithm::of(self.kind()) {
             self.0.parsed.verify_sig(message, signature)
@@ -214,7 +260,12 @@ impl PublicKey {
         let spki = der::spki(&material);
         let parsed = ParsedPublicKey::new(Algorithm::of(kind).verification(), &spki);
         let parsed = parsed.map_err(|_| KeyError::Malformed("public key"))?;
-        Ok(Self(Arc::new(Inner { material, kind, spki, parsed })))
+        Ok(Self(Arc::new(Inner {
+            material,
+            kind,
+            spki,
+            parsed,
+        })))
     }
 }
 

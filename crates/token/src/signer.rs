@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::{Algorithm, Certificate, Claims, Jwk, KeyIdKind, PrivateKey, SignError};
 
-/// A member of a token's header that tells the registry which key signed it. No single one serves every registry:
-/// a registry reads the first that it finds of `x5c`, `jwk`, `kid`, and no other.
+/// A member of a token's header that tells the registry which key signed it. No single one serves
+/// every registry: a registry reads the first that it finds of `x5c`, `jwk`, `kid`, and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeaderMember {
     /// The key's id.
@@ -49,7 +49,9 @@ impl Signer {
         if has(HeaderMember::X5c) {
             let leaf = options.chain.first().ok_or(HeaderError::NoCertificate)?;
             if !leaf.holds(key.public()) {
-                return Err(HeaderError::OtherKey { subject: leaf.subject().to_owned() });
+                return Err(HeaderError::OtherKey {
+                    subject: leaf.subject().to_owned(),
+                });
             }
         }
         let kid = key.public().id(options.key_id);
@@ -58,7 +60,13 @@ impl Signer {
             alg: key.algorithm(),
             kid: has(HeaderMember::Kid).then(|| kid.clone()),
             jwk: has(HeaderMember::Jwk).then(|| key.public().jwk().with_id(options.key_id)),
-            x5c: has(HeaderMember::X5c).then(|| options.chain.iter().map(|c| BASE64.encode(c.der())).collect()),
+            x5c: has(HeaderMember::X5c).then(|| {
+                options
+                    .chain
+                    .iter()
+                    .map(|c| BASE64.encode(c.der()))
+                    .collect()
+            }),
         };
         let json = serde_json::to_vec(&header).map_err(|_| HeaderError::Encoding)?;
         let mut header = BASE64URL_NOPAD.encode(&json);
@@ -71,11 +79,12 @@ impl Signer {
     /// # Errors
     /// When the cryptographic library fails, which it has no reason to.
     pub fn sign(&self, claims: &Claims) -> Result<String, SignError> {
-        // Two allocations a token, the claims' and its own: a signature on P-256 takes so little time that more would
-        // be seen.
+        // Two allocations a token, the claims' and its own: a signature on P-256 takes so little
+        // time that more would be seen.
         let mut json = Vec::with_capacity(512);
         serde_json::to_writer(&mut json, claims).map_err(|_| SignError)?;
-        let mut token = String::with_capacity(self.header.len() + BASE64URL_NOPAD.encode_len(json.len()) + 768);
+        let mut token =
+            String::with_capacity(self.header.len() + BASE64URL_NOPAD.encode_len(json.len()) + 768);
         token.push_str(&self.header);
         BASE64URL_NOPAD.encode_append(&json, &mut token);
         let signature = self.key.signature(token.as_bytes())?;
@@ -128,7 +137,10 @@ struct Header {
     x5c: Option<Vec<String>>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
 fn name<S: serde::Serializer>(algorithm: &Algorithm, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(algorithm.name())
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::{Certificate, Jwk, JwkError, ReceivedClaims};
 
-/// The longest token that is looked at, in bytes. Every server that has to carry one in a header field stops earlier.
+/// The longest token that is looked at, in bytes. Every server that has to carry one in a header
+/// field stops earlier.
 pub const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// A token of which nothing is proved yet.
@@ -34,7 +35,8 @@ pub struct Header {
     /// `x5c`, not yet read as certificates.
     #[serde(default)]
     pub x5c: Option<Vec<String>>,
-    /// `crit`: what a reader has to understand to read the token at all. Nothing here is understood.
+    /// `crit`: what a reader has to understand to read the token at all. Nothing here is
+    /// understood.
     #[serde(rename = "crit", default)]
     pub critical: Option<Value>,
 }
@@ -45,7 +47,9 @@ impl Header {
     /// # Errors
     /// When it is none that signs tokens.
     pub fn jwk(&self) -> Option<Result<Jwk, JwkError>> {
-        self.jwk.as_ref().map(|jwk| Jwk::from_json(&jwk.to_string()))
+        self.jwk
+            .as_ref()
+            .map(|jwk| Jwk::from_json(&jwk.to_string()))
     }
 
     /// `x5c` as certificates, the key's own first; empty when there is none.
@@ -57,7 +61,9 @@ impl Header {
         texts
             .map(|text| {
                 // RFC 7515 §4.1.6: base64, not base64url.
-                let der = BASE64.decode(text.as_bytes()).map_err(|_| TokenError::Chain)?;
+                let der = BASE64
+                    .decode(text.as_bytes())
+                    .map_err(|_| TokenError::Chain)?;
                 Certificate::from_der(&der).map_err(|_| TokenError::Chain)
             })
             .collect()
@@ -74,10 +80,13 @@ impl UnverifiedToken {
             return Err(TokenError::TooLong { length: text.len() });
         }
         let parts: Vec<&str> = text.split('.').collect();
-        let [header, claims, signature] = parts[..] else { return Err(TokenError::Parts(parts.len())) };
+        let [header, claims, signature] = parts[..] else {
+            return Err(TokenError::Parts(parts.len()));
+        };
         let header_json = json("header", header)?;
         Ok(Self {
-            header: serde_json::from_str(&header_json).map_err(|e| TokenError::Header(e.to_string()))?,
+            header: serde_json::from_str(&header_json)
+                .map_err(|e| TokenError::Header(e.to_string()))?,
             header_json,
             claims_json: json("claims", claims)?,
             signing_input: text[..header.len() + 1 + claims.len()].to_owned(),
@@ -134,7 +143,9 @@ pub enum TokenError {
         length: usize,
     },
     /// Not three parts.
-    #[error("it has {0} part(s) between dots, not the three of a signed token: header.claims.signature")]
+    #[error(
+        "it has {0} part(s) between dots, not the three of a signed token: header.claims.signature"
+    )]
     Parts(usize),
     /// A part is not base64url.
     #[error("its {0} is not base64url")]
@@ -158,9 +169,15 @@ pub enum TokenError {
 
 fn json(part: &'static str, text: &str) -> Result<String, TokenError> {
     let json = String::from_utf8(decoded(part, text)?).map_err(|_| TokenError::Utf8(part))?;
-    if json.trim_start().starts_with('{') { Ok(json) } else { Err(TokenError::Object(part)) }
+    if json.trim_start().starts_with('{') {
+        Ok(json)
+    } else {
+        Err(TokenError::Object(part))
+    }
 }
 
 fn decoded(part: &'static str, text: &str) -> Result<Vec<u8>, TokenError> {
-    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenError::Base64(part))
+    BASE64URL_NOPAD
+        .decode(text.as_bytes())
+        .map_err(|_| TokenError::Base64(part))
 }

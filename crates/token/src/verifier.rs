@@ -1,18 +1,21 @@
 //! Believing a token.
 //!
-//! A [`Verifier`] knows whom it trusts; what it lets through is a [`VerifiedToken`], which nothing else can make.
+//! A [`Verifier`] knows whom it trusts; what it lets through is a [`VerifiedToken`], which nothing
+//! else can make.
 
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Access, Algorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError, TokenError,
-    UnknownAlgorithm, UnverifiedToken, chain, unix_seconds,
+    Access, Algorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError,
+    TokenError, UnknownAlgorithm, UnverifiedToken, chain, unix_seconds,
 };
 
-/// How far the clocks of token server and registry may be apart, as Distribution's registries have it.
+/// How far the clocks of token server and registry may be apart, as Distribution's registries have
+/// it.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// A registry's view of token servers: the keys, issuers and name by which it tells a token for it from any other.
+/// A registry's view of token servers: the keys, issuers and name by which it tells a token for it
+/// from any other.
 #[derive(Clone, Debug, Default)]
 pub struct Verifier {
     /// Keys by the ids that a `kid` may name them with.
@@ -27,15 +30,23 @@ impl Verifier {
     /// A verifier for tokens to `service` from one of `issuers`, that trusts no key yet.
     #[must_use]
     pub fn new(service: impl Into<String>, issuers: impl IntoIterator<Item = String>) -> Self {
-        Self { service: service.into(), issuers: issuers.into_iter().collect(), leeway: LEEWAY, ..Self::default() }
+        Self {
+            service: service.into(),
+            issuers: issuers.into_iter().collect(),
+            leeway: LEEWAY,
+            ..Self::default()
+        }
     }
 
-    /// Trusts the keys of these certificates, under any id that a registry knows them by, and whom these certificates
-    /// certify. A key stays trusted when its certificate expires, but a token that carries an expired certificate is not
-    /// believed: both as in Distribution, 2.8 and 3.1.
+    /// Trusts the keys of these certificates, under any id that a registry knows them by, and whom
+    /// these certificates certify. A key stays trusted when its certificate expires, but a token
+    /// that carries an expired certificate is not believed: both as in Distribution, 2.8 and 3.1.
     #[must_use]
     pub fn trusting_certificates(mut self, bundle: &[Certificate]) -> Self {
-        for key in bundle.iter().filter_map(|certificate| certificate.public_key().ok()) {
+        for key in bundle
+            .iter()
+            .filter_map(|certificate| certificate.public_key().ok())
+        {
             self.keys.push((ids(key), key.clone()));
         }
         self.roots.extend_from_slice(bundle);
@@ -71,14 +82,15 @@ impl Verifier {
             return Err(VerifyError::Critical);
         }
         let algorithm: Algorithm = header.algorithm.parse()?;
-        self.key_of(&token, now)?.verify(algorithm, token.signing_input(), token.signature())?;
+        self.key_of(&token, now)?
+            .verify(algorithm, token.signing_input(), token.signature())?;
         let claims = token.claims()?;
         self.check_claims(&claims, now)?;
         Ok(VerifiedToken { claims })
     }
 
-    /// The trusted key that the header leads to. Whatever the header carries only finds the key: it is trusted because
-    /// it was given to this verifier, or certified by a certificate that was.
+    /// The trusted key that the header leads to. Whatever the header carries only finds the key: it
+    /// is trusted because it was given to this verifier, or certified by a certificate that was.
     fn key_of(&self, token: &UnverifiedToken, now: SystemTime) -> Result<PublicKey, VerifyError> {
         let header = token.header();
         let presented = header.chain()?;
@@ -92,11 +104,19 @@ impl Verifier {
         }
         if let Some(jwk) = header.jwk() {
             let key = jwk.map_err(|_| VerifyError::UntrustedKey)?.key;
-            return if self.trusts(&key) { Ok(key) } else { Err(VerifyError::UntrustedKey) };
+            return if self.trusts(&key) {
+                Ok(key)
+            } else {
+                Err(VerifyError::UntrustedKey)
+            };
         }
-        let Some(kid) = &header.key_id else { return Err(VerifyError::NoKey) };
+        let Some(kid) = &header.key_id else {
+            return Err(VerifyError::NoKey);
+        };
         let known = self.keys.iter().find(|(ids, _)| ids.contains(kid));
-        known.map(|(_, key)| key.clone()).ok_or_else(|| VerifyError::UnknownKeyId(kid.clone()))
+        known
+            .map(|(_, key)| key.clone())
+            .ok_or_else(|| VerifyError::UnknownKeyId(kid.clone()))
     }
 
     fn trusts(&self, key: &PublicKey) -> bool {
@@ -112,16 +132,21 @@ impl Verifier {
             return Err(VerifyError::Audience(claims.audience.clone()));
         }
         if now > claims.expires_at.saturating_add(leeway) {
-            return Err(VerifyError::Expired { at: claims.expires_at });
+            return Err(VerifyError::Expired {
+                at: claims.expires_at,
+            });
         }
         if now.saturating_add(leeway) < claims.not_before {
-            return Err(VerifyError::NotYetValid { from: claims.not_before });
+            return Err(VerifyError::NotYetValid {
+                from: claims.not_before,
+            });
         }
         Ok(())
     }
 }
 
-/// Proof that a token was signed by someone trusted, for this service, for now. Only a [`Verifier`] makes one.
+/// Proof that a token was signed by someone trusted, for this service, for now. Only a [`Verifier`]
+/// makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
     claims: ReceivedClaims,
@@ -146,7 +171,10 @@ impl VerifiedToken {
         self.access().iter().any(|access| {
             access.resource_type == resource_type
                 && access.name == name
-                && access.actions.iter().any(|granted| granted == "*" || granted == action)
+                && access
+                    .actions
+                    .iter()
+                    .any(|granted| granted == "*" || granted == action)
         })
     }
 

@@ -1,12 +1,16 @@
 //! What moving images costs the client: `cargo bench -p wharfinger --bench client`.
 //!
-//! Registry 3 is pinned to the first core and the clients, ours and three others, to the second. The figure is
-//! CPU-seconds of the *client*, user and system time together, so that neither the registry nor the disk decides; of
-//! several runs in turn it is the best. Beside them stands how long aws-lc-rs hashes the same bytes, which no client that
-//! proves what it moves can do without; crane hashes nothing of what it pushes. Machines differ and are noisy: the ratios
-//! are what to look at.
+//! Registry 3 is pinned to the first core and the clients, ours and three others, to the second.
+//! The figure is CPU-seconds of the *client*, user and system time together, so that neither the
+//! registry nor the disk decides; of several runs in turn it is the best. Beside them stands how
+//! long aws-lc-rs hashes the same bytes, which no client that proves what it moves can do without;
+//! crane hashes nothing of what it pushes. Machines differ and are noisy: the ratios are what to
+//! look at.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark has nobody to hand an error to")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +30,8 @@ const MANY: usize = 200;
 /// How often each client moves the large image, and the small ones.
 const RUNS: [usize; 2] = [5, 2];
 
-/// A client, and the shell's words for a pull and a push of `$HOST/$NAME:1`, to and from the layout `$DIR`.
+/// A client, and the shell's words for a pull and a push of `$HOST/$NAME:1`, to and from the layout
+/// `$DIR`.
 struct Client {
     name: &'static str,
     program: PathBuf,
@@ -71,22 +76,52 @@ fn main() {
     let bench = Bench::new();
     let clients = clients();
     print!("| CPU-seconds of the client |");
-    clients.iter().for_each(|client| print!(" {} |", client.name));
-    println!(" ours / crane's | SHA-256 alone |\n|---|{}---|---|", "---|".repeat(clients.len()));
+    clients
+        .iter()
+        .for_each(|client| print!(" {} |", client.name));
+    println!(
+        " ours / crane's | SHA-256 alone |\n|---|{}---|---|",
+        "---|".repeat(clients.len())
+    );
     let limit = sha256(&vec![7; 4 * LARGE]);
-    let large = [("pull of 240 MB in four layers", false), ("push of 240 MB in four layers", true)];
+    let large = [
+        ("pull of 240 MB in four layers", false),
+        ("push of 240 MB in four layers", true),
+    ];
     for (case, push) in large {
-        row(case, &bench.all(&clients, RUNS[0], |client, number| bench.once(client, push, number, 1)), Some(limit));
+        row(
+            case,
+            &bench.all(&clients, RUNS[0], |client, number| {
+                bench.once(client, push, number, 1)
+            }),
+            Some(limit),
+        );
     }
-    for (case, push) in [("pull of 200 small images", false), ("push of 200 small images", true)] {
-        row(case, &bench.all(&clients, RUNS[1], |client, number| bench.once(client, push, number, MANY)), None);
+    for (case, push) in [
+        ("pull of 200 small images", false),
+        ("push of 200 small images", true),
+    ] {
+        row(
+            case,
+            &bench.all(&clients, RUNS[1], |client, number| {
+                bench.once(client, push, number, MANY)
+            }),
+            None,
+        );
     }
 }
 
 fn row(case: &str, seconds: &[f64], limit: Option<f64>) {
-    let all: Vec<String> = seconds.iter().map(|seconds| format!("{seconds:.3}")).collect();
+    let all: Vec<String> = seconds
+        .iter()
+        .map(|seconds| format!("{seconds:.3}"))
+        .collect();
     let limit = limit.map_or_else(|| "-".to_owned(), |limit| format!("{limit:.3}"));
-    println!("| {case} | {} | {:.2} | {limit} |", all.join(" | "), seconds[0] / seconds[1]);
+    println!(
+        "| {case} | {} | {:.2} | {limit} |",
+        all.join(" | "),
+        seconds[0] / seconds[1]
+    );
 }
 
 /// A registry with all images, and layouts with each of them.
@@ -97,15 +132,26 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap(), registry: pinned() };
+        let bench = Self {
+            folder: tempfile::tempdir().unwrap(),
+            registry: pinned(),
+        };
         layout(&bench.layout("large"), 4, LARGE, 0);
         for number in 0..MANY {
-            layout(&bench.layout(&format!("small{number}")), 1, SMALL, number as u64 + 1);
+            layout(
+                &bench.layout(&format!("small{number}")),
+                1,
+                SMALL,
+                number as u64 + 1,
+            );
         }
         // What is pulled has been pushed by a program that is not measured here.
         let all = "for LAYOUT in $FOLDER/*; do $IT push $LAYOUT $HOST/$(basename $LAYOUT):1 || exit; done";
         let mut command = Command::new("bash");
-        command.args(["-c", all]).env("IT", program("crane")).env("FOLDER", bench.folder.path());
+        command
+            .args(["-c", all])
+            .env("IT", program("crane"))
+            .env("FOLDER", bench.folder.path());
         run(command.env("HOST", bench.registry.host_port())).succeeded();
         bench
     }
@@ -115,7 +161,12 @@ impl Bench {
     }
 
     /// The best of several runs of each, in turn.
-    fn all(&self, clients: &[Client], runs: usize, once: impl Fn(&Client, usize) -> f64) -> Vec<f64> {
+    fn all(
+        &self,
+        clients: &[Client],
+        runs: usize,
+        once: impl Fn(&Client, usize) -> f64,
+    ) -> Vec<f64> {
         let mut best = vec![f64::INFINITY; clients.len()];
         for number in 0..runs {
             for (best, client) in best.iter_mut().zip(clients) {
@@ -125,16 +176,22 @@ impl Bench {
         best
     }
 
-    /// Moves the large image (`many` is one) or all the small ones; CPU-seconds of all processes together.
+    /// Moves the large image (`many` is one) or all the small ones; CPU-seconds of all processes
+    /// together.
     fn once(&self, client: &Client, push: bool, number: usize, many: usize) -> f64 {
         let scratch = tempfile::tempdir().unwrap();
-        // Each push goes to a registry that has nothing yet: some clients remember where a blob was, and mount it.
+        // Each push goes to a registry that has nothing yet: some clients remember where a blob
+        // was, and mount it.
         let fresh = push.then(pinned);
         let registry = fresh.as_ref().unwrap_or(&self.registry);
         let script = match (push, many) {
             (false, 1) => format!("NAME=large DIR=$SCRATCH/large; {}", client.pull),
             (false, _) => {
-                format!("for I in $(seq 0 {}); do NAME=small$I DIR=$SCRATCH/$I; {}; done", many - 1, client.pull)
+                format!(
+                    "for I in $(seq 0 {}); do NAME=small$I DIR=$SCRATCH/$I; {}; done",
+                    many - 1,
+                    client.pull
+                )
             }
             (true, 1) => format!("NAME=$TO/large DIR=$FOLDER/large; {}", client.push),
             (true, _) => {
@@ -145,40 +202,73 @@ impl Bench {
                 )
             }
         };
-        let timed = format!("set -e; TIMEFORMAT='%3U %3S'; time {{ {script}; }} > $SCRATCH/out 2> $SCRATCH/errors");
+        let timed = format!(
+            "set -e; TIMEFORMAT='%3U %3S'; time {{ {script}; }} > $SCRATCH/out 2> $SCRATCH/errors"
+        );
         let mut command = Command::new("taskset");
-        command.args(["-c", "1", "bash", "-c", &timed]).env("IT", &client.program).env("HOME", scratch.path());
-        command.env("HOST", registry.host_port()).env("TO", format!("{}{number}", client.name));
-        command.env("FOLDER", self.folder.path()).env("SCRATCH", scratch.path());
+        command
+            .args(["-c", "1", "bash", "-c", &timed])
+            .env("IT", &client.program)
+            .env("HOME", scratch.path());
+        command
+            .env("HOST", registry.host_port())
+            .env("TO", format!("{}{number}", client.name));
+        command
+            .env("FOLDER", self.folder.path())
+            .env("SCRATCH", scratch.path());
         let output = command.stdin(Stdio::null()).output().unwrap();
         let times = String::from_utf8(output.stderr).unwrap();
         let errors = fs::read_to_string(scratch.path().join("errors")).unwrap();
         assert!(output.status.success(), "{}: {times}{errors}", client.name);
-        times.split_whitespace().map(|seconds| seconds.parse::<f64>().unwrap()).sum()
+        times
+            .split_whitespace()
+            .map(|seconds| seconds.parse::<f64>().unwrap())
+            .sum()
     }
 }
 
 /// Registry 3 on the first core.
 fn pinned() -> Registry {
     let registry = registry3(&RegistryConfig::default());
-    run(Command::new("taskset").args(["-a", "-p", "-c", "0", &registry.id().to_string()])).succeeded();
+    run(Command::new("taskset").args(["-a", "-p", "-c", "0", &registry.id().to_string()]))
+        .succeeded();
     registry
 }
 
-/// Writes a layout with one image, whose layers pass for compressed: nobody tries to make them smaller.
+/// Writes a layout with one image, whose layers pass for compressed: nobody tries to make them
+/// smaller.
 fn layout(directory: &Path, layers: usize, size: usize, seed: u64) {
     fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
     let layers: Vec<Value> = (0..layers as u64)
-        .map(|layer| blob(directory, "application/vnd.oci.image.layer.v1.tar+gzip", &noise(size, seed * 8 + layer)))
+        .map(|layer| {
+            blob(
+                directory,
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                &noise(size, seed * 8 + layer),
+            )
+        })
         .collect();
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| &l["digest"]).collect::<Vec<_>>()}});
-    let config = blob(directory, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let config = blob(
+        directory,
+        "application/vnd.oci.image.config.v1+json",
+        config.to_string().as_bytes(),
+    );
     let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
+    let manifest =
+        json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
     let mut manifest = blob(directory, media_type, manifest.to_string().as_bytes());
     manifest["annotations"] = json!({"org.opencontainers.image.ref.name": "1"});
-    fs::write(directory.join("index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string()).unwrap();
-    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(
+        directory.join("index.json"),
+        json!({"schemaVersion": 2, "manifests": [manifest]}).to_string(),
+    )
+    .unwrap();
+    fs::write(
+        directory.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
 }
 
 fn blob(directory: &Path, media_type: &str, content: &[u8]) -> Value {
@@ -206,7 +296,9 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
 fn sha256(content: &[u8]) -> f64 {
     let once = || {
         let (began, mut context) = (own_seconds(), Context::new(&SHA256));
-        content.chunks(256 * 1024).for_each(|piece| context.update(piece));
+        content
+            .chunks(256 * 1024)
+            .for_each(|piece| context.update(piece));
         let _ = context.finish();
         own_seconds() - began
     };
@@ -216,5 +308,10 @@ fn sha256(content: &[u8]) -> f64 {
 /// What this thread took until now (Linux, sched-stats: the first field, in nanoseconds).
 fn own_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+    stat.split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<f64>()
+        .unwrap()
+        / 1e9
 }

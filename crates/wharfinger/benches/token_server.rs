@@ -1,9 +1,10 @@
 //! What a token costs: `cargo bench -p wharfinger --bench token_server`.
 //!
-//! The server is pinned to one core and the load generator (`wrk`, Debian's package) to the other. The figure is requests
-//! per CPU-second of the *server*, user and system time together, so a slow generator does not hide a fast server. Each
-//! case is told beside its limit, measured in the same run: the rate at which aws-lc-rs signs on one core. Machines
-//! differ and are noisy: the ratios are what to look at.
+//! The server is pinned to one core and the load generator (`wrk`, Debian's package) to the other.
+//! The figure is requests per CPU-second of the *server*, user and system time together, so a slow
+//! generator does not hide a fast server. Each case is told beside its limit, measured in the same
+//! run: the rate at which aws-lc-rs signs on one core. Machines differ and are noisy: the ratios
+//! are what to look at.
 
 #![expect(
     clippy::disallowed_methods,
@@ -43,7 +44,8 @@ login: {per_address: 1000000/s, per_account: 1000000/s}
 "#;
 
 const ANONYMOUS: &str = "/auth?service=registry.example.com&scope=repository:library/ubuntu:pull";
-const LOGIN: &str = "/auth?account=alice&service=registry.example.com&scope=repository:alice/app:pull,push";
+const LOGIN: &str =
+    "/auth?account=alice&service=registry.example.com&scope=repository:alice/app:pull,push";
 
 fn main() {
     // `cargo test --benches` runs this, too, and asks for nothing to be measured.
@@ -53,22 +55,36 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let rsa = Certificate::new(KeyKind::Rsa, folder.path(), "rsa");
     let p256 = Certificate::new(KeyKind::P256, folder.path(), "p256");
-    println!("{:<44} {:>10} {:>10} {:>7}", "case, one core, per CPU-second of the server", "ours", "limit", "ratio");
+    println!(
+        "{:<44} {:>10} {:>10} {:>7}",
+        "case, one core, per CPU-second of the server", "ours", "limit", "ratio"
+    );
     for (name, pair) in [("RS256 (2048)", &rsa), ("ES256", &p256)] {
         let limit = signatures_per_second(&pair.key);
         let server = Server::start(folder.path(), pair);
-        row(&format!("token, {name}, anonymous"), server.rate(ANONYMOUS, None), limit);
+        row(
+            &format!("token, {name}, anonymous"),
+            server.rate(ANONYMOUS, None),
+            limit,
+        );
     }
     let server = Server::start(folder.path(), &p256);
     let limit = signatures_per_second(&p256.key);
-    row("login again, bcrypt cost 10, ES256", server.rate(LOGIN, Some("alice:secret")), limit);
+    row(
+        "login again, bcrypt cost 10, ES256",
+        server.rate(LOGIN, Some("alice:secret")),
+        limit,
+    );
     drop(server);
     start_and_memory(folder.path(), &p256);
     wrong_passwords(folder.path(), &p256);
 }
 
 fn row(case: &str, ours: f64, limit: f64) {
-    println!("{case:<44} {ours:>10.0} {limit:>10.0} {:>6.0}%", 100.0 * ours / limit);
+    println!(
+        "{case:<44} {ours:>10.0} {limit:>10.0} {:>6.0}%",
+        100.0 * ours / limit
+    );
 }
 
 /// A server of ours.
@@ -89,32 +105,62 @@ impl Server {
         let path = folder.join("bench.yml");
         std::fs::write(&path, config).unwrap();
         let mut command = pinned(cores, env!("CARGO_BIN_EXE_wharfinger"));
-        Self(Process::start(command.arg("serve").arg(&path), &address, "/healthz"))
+        Self(Process::start(
+            command.arg("serve").arg(&path),
+            &address,
+            "/healthz",
+        ))
     }
 
     /// Answered requests per CPU-second of the server.
     fn rate(&self, url: &str, credentials: Option<&str>) -> f64 {
-        self.load(url, credentials, Duration::from_secs(1), CONNECTIONS, "1").wait().unwrap();
+        self.load(url, credentials, Duration::from_secs(1), CONNECTIONS, "1")
+            .wait()
+            .unwrap();
         let before = self.0.cpu_seconds();
         let mut load = self.load(url, credentials, LOAD, CONNECTIONS, "1");
         let mut report = String::new();
-        load.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+        load.stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut report)
+            .unwrap();
         load.wait().unwrap();
         let cpu = self.0.cpu_seconds() - before;
         assert!(!report.contains("Non-2xx"), "{report}");
-        let requests = report.lines().find_map(|line| line.trim().split_once(" requests in")).unwrap().0;
+        let requests = report
+            .lines()
+            .find_map(|line| line.trim().split_once(" requests in"))
+            .unwrap()
+            .0;
         requests.parse::<f64>().unwrap() / cpu
     }
 
-    fn load(&self, url: &str, credentials: Option<&str>, time: Duration, connections: usize, core: &str) -> Child {
+    fn load(
+        &self,
+        url: &str,
+        credentials: Option<&str>,
+        time: Duration,
+        connections: usize,
+        core: &str,
+    ) -> Child {
         let mut command = pinned(core, "wrk");
-        command.args(["-t1", "-c", &connections.to_string(), "-d", &format!("{}s", time.as_secs())]);
+        command.args([
+            "-t1",
+            "-c",
+            &connections.to_string(),
+            "-d",
+            &format!("{}s", time.as_secs()),
+        ]);
         if let Some(credentials) = credentials {
             let encoded = data_encoding::BASE64.encode(credentials.as_bytes());
             command.args(["-H", &format!("Authorization: Basic {encoded}")]);
         }
         command.arg(format!("http://{}{url}", self.0.address));
-        command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("wrk (apt-get install wrk): {error}"))
+        command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("wrk (apt-get install wrk): {error}"))
     }
 }
 
@@ -140,18 +186,34 @@ fn hash() -> String {
 
 fn start_and_memory(folder: &Path, pair: &Certificate) {
     let servers = (0..10).map(|_| Server::start(folder, pair));
-    let (starts, memory): (Vec<Duration>, Vec<f64>) =
-        servers.map(|Server(process)| (process.ready_after, process.megabytes("VmRSS:"))).unzip();
-    println!("ready after start, median of 10: {:.1} ms", median(starts).as_secs_f64() * 1000.0);
+    let (starts, memory): (Vec<Duration>, Vec<f64>) = servers
+        .map(|Server(process)| (process.ready_after, process.megabytes("VmRSS:")))
+        .unzip();
+    println!(
+        "ready after start, median of 10: {:.1} ms",
+        median(starts).as_secs_f64() * 1000.0
+    );
     println!("resident when idle: {:.1} MB", memory[9]);
 }
 
-/// How long an anonymous token takes while 64 clients send wrong passwords, which nothing but the bound on
-/// verifications slows down (the limits on failures are off). The server has both cores, as a small machine would.
+/// How long an anonymous token takes while 64 clients send wrong passwords, which nothing but the
+/// bound on verifications slows down (the limits on failures are off). The server has both cores,
+/// as a small machine would.
 fn wrong_passwords(folder: &Path, pair: &Certificate) {
     let server = Server::start_on(folder, pair, "0,1");
-    for (case, attacked) in [("in peace", false), ("while 64 clients send wrong passwords", true)] {
-        let attack = attacked.then(|| server.load(LOGIN, Some("alice:wrong"), Duration::from_secs(8), 64, "0,1"));
+    for (case, attacked) in [
+        ("in peace", false),
+        ("while 64 clients send wrong passwords", true),
+    ] {
+        let attack = attacked.then(|| {
+            server.load(
+                LOGIN,
+                Some("alice:wrong"),
+                Duration::from_secs(8),
+                64,
+                "0,1",
+            )
+        });
         std::thread::sleep(Duration::from_secs(1));
         let mut times: Vec<Duration> = Vec::new();
         let began = Instant::now();
@@ -162,8 +224,14 @@ fn wrong_passwords(folder: &Path, pair: &Certificate) {
             std::thread::sleep(Duration::from_millis(2));
         }
         times.sort();
-        let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
-        println!("anonymous token {case}: median {:.1} ms, p99 {:.1} ms ({} requests)", at(0.5), at(0.99), times.len());
+        let at =
+            |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
+        println!(
+            "anonymous token {case}: median {:.1} ms, p99 {:.1} ms ({} requests)",
+            at(0.5),
+            at(0.99),
+            times.len()
+        );
         if let Some(mut attack) = attack {
             attack.wait().unwrap();
         }

@@ -1,8 +1,8 @@
 //! The command line: which words lead to which command.
 //!
-//! Three dialects come in before ours: `docker_auth`'s (`wharfinger FILE` with glog's flags), the token generator's
-//! (`-key`, `-issuer`, … with one dash) and Distribution's (`registry serve FILE`). All are turned into ours here, and
-//! nothing behind this file hears of them.
+//! Three dialects come in before ours: `docker_auth`'s (`wharfinger FILE` with glog's flags), the
+//! token generator's (`-key`, `-issuer`, … with one dash) and Distribution's (`registry serve
+//! FILE`). All are turned into ours here, and nothing behind this file hears of them.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,13 +10,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor, explain, hash, inspect,
-    keys, login, logout, manifest, pull, push, referrers, registry, serve, sessions, tag, tags, token, up,
+    attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
+    explain, hash, inspect, keys, login, logout, manifest, pull, push, referrers, registry, serve,
+    sessions, tag, tags, token, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, registry_program, token_generator};
 
-/// A private container registry with token authentication: token server, key tools and more in one program.
+/// A private container registry with token authentication: token server, key tools and more in one
+/// program.
 #[derive(Debug, Parser)]
 #[command(name = "wharfinger", version, max_term_width = 100)]
 struct Cli {
@@ -62,7 +64,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     if token_generator::is_called(&arguments) {
         return token_generator::run(arguments);
     }
-    let arguments = docker_auth::translated(registry_program::translated(token_generator::translated(arguments))?);
+    let arguments = docker_auth::translated(registry_program::translated(
+        token_generator::translated(arguments),
+    )?);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.

@@ -1,24 +1,33 @@
 //! `docker_auth`'s command line: a configuration file alone, with glog's flags before or behind it.
 //!
-//! `auth_server -v=2 --alsologtostderr /config/auth_config.yml` becomes `wharfinger serve …` here. Go's flags have one
-//! dash or two, and boolean ones take a value only behind `=`.
+//! `auth_server -v=2 --alsologtostderr /config/auth_config.yml` becomes `wharfinger serve …` here.
+//! Go's flags have one dash or two, and boolean ones take a value only behind `=`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Glog's flags, and whether each takes a value.
-const FLAGS: [(&str, bool); 5] =
-    [("v", true), ("logtostderr", false), ("alsologtostderr", false), ("log_dir", true), ("stderrthreshold", true)];
+const FLAGS: [(&str, bool); 5] = [
+    ("v", true),
+    ("logtostderr", false),
+    ("alsologtostderr", false),
+    ("log_dir", true),
+    ("stderrthreshold", true),
+];
 
 /// `arguments` in our words, where they are in `docker_auth`'s: nothing but its flags and one file.
 pub(crate) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
-    let Some((program, rest)) = arguments.split_first() else { return arguments };
+    let Some((program, rest)) = arguments.split_first() else {
+        return arguments;
+    };
     let is_serve = rest.first().is_some_and(|first| first == "serve");
     let given = if is_serve { &rest[1..] } else { rest };
     match read(given) {
-        Some((flags, file)) if is_serve || is_file(&file) => {
-            [program.clone(), "serve".into()].into_iter().chain(flags).chain([file]).collect()
-        }
+        Some((flags, file)) if is_serve || is_file(&file) => [program.clone(), "serve".into()]
+            .into_iter()
+            .chain(flags)
+            .chain([file])
+            .collect(),
         _ => arguments,
     }
 }
@@ -33,7 +42,9 @@ fn read(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
             None => return None,
             Some(flag) => {
                 let flag = flag.strip_prefix('-').unwrap_or(flag);
-                let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+                let (name, value) = flag
+                    .split_once('=')
+                    .map_or((flag, None), |(name, value)| (name, Some(value)));
                 let (_, takes_value) = FLAGS.iter().find(|(known, _)| *known == name)?;
                 flags.push(format!("--{flag}").into());
                 if *takes_value && value.is_none() {
@@ -57,33 +68,52 @@ mod tests {
 
     fn translate(line: &str) -> String {
         let arguments = line.split(' ').map(OsString::from).collect();
-        translated(arguments).join(OsStr::new(" ")).into_string().unwrap()
+        translated(arguments)
+            .join(OsStr::new(" "))
+            .into_string()
+            .unwrap()
     }
 
     #[test]
     fn a_file_alone_is_served() {
         assert_eq!(translate("w auth.yml"), "w serve auth.yml");
-        assert_eq!(translate("w /config/auth_config"), "w serve /config/auth_config");
+        assert_eq!(
+            translate("w /config/auth_config"),
+            "w serve /config/auth_config"
+        );
     }
 
     #[test]
     fn flags_have_one_dash_or_two() {
         let ours = "w serve --v=2 --alsologtostderr /c/a.yml";
         assert_eq!(translate("w -v=2 --alsologtostderr /c/a.yml"), ours);
-        assert_eq!(translate("w --v 2 /c/a.yml -logtostderr"), "w serve --v 2 --logtostderr /c/a.yml");
+        assert_eq!(
+            translate("w --v 2 /c/a.yml -logtostderr"),
+            "w serve --v 2 --logtostderr /c/a.yml"
+        );
         assert_eq!(
             translate("w -log_dir /logs -stderrthreshold=INFO a.yml"),
             "w serve --log_dir /logs --stderrthreshold=INFO a.yml"
         );
-        assert_eq!(translate("w -alsologtostderr=true a.yml"), "w serve --alsologtostderr=true a.yml");
+        assert_eq!(
+            translate("w -alsologtostderr=true a.yml"),
+            "w serve --alsologtostderr=true a.yml"
+        );
         assert_eq!(translate("w serve a.yml -v=2"), "w serve --v=2 a.yml");
     }
 
     #[test]
     fn everything_else_is_left_alone() {
-        for line in
-            ["w", "w check a.yml", "w chek", "w --help", "w -v", "w serve", "w a.yml b.yml", "w serve --help a.yml"]
-        {
+        for line in [
+            "w",
+            "w check a.yml",
+            "w chek",
+            "w --help",
+            "w -v",
+            "w serve",
+            "w a.yml b.yml",
+            "w serve --help a.yml",
+        ] {
             assert_eq!(translate(line), line);
         }
     }

@@ -1,8 +1,8 @@
 //! Lengths of time and sizes, as people write them in the configuration and on the command line.
 //!
-//! A length is a number of seconds (`300`) or numbers with units (`5m`, `1h30m`, `1.5h`, `30d`). Go's notation is a
-//! part of it, because `docker_auth`'s files carry it; `d` (24 hours) and `w` (7 days) are ours.
-//! A size is a number of bytes (`65536`) or a number with a unit (`64KiB`, `10MB`).
+//! A length is a number of seconds (`300`) or numbers with units (`5m`, `1h30m`, `1.5h`, `30d`).
+//! Go's notation is a part of it, because `docker_auth`'s files carry it; `d` (24 hours) and `w` (7
+//! days) are ours. A size is a number of bytes (`65536`) or a number with a unit (`64KiB`, `10MB`).
 
 use std::time::Duration;
 
@@ -73,11 +73,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut total: u128 = 0;
     while !rest.is_empty() {
         let (number, after) = split_number(rest);
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
         let nanoseconds = match TIME_UNITS.iter().find(|(name, _)| *name == unit) {
             Some((_, nanoseconds)) => *nanoseconds,
-            // A bare number counts seconds, but only alone: in `1h30` the reader may have meant minutes.
+            // A bare number counts seconds, but only alone: in `1h30` the reader may have meant
+            // minutes.
             None if unit.is_empty() && number.len() == text.len() => 1_000_000_000,
             None if number.is_empty() => return Err(DurationError::Number(text.to_owned())),
             None => return Err(DurationError::Unit(unit.to_owned())),
@@ -88,17 +91,24 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         }
         let worth = digits(whole).and_then(|n| n.checked_mul(nanoseconds));
         let worth = worth.and_then(|n| n.checked_add(part_of(fraction, nanoseconds)));
-        total = worth.and_then(|n| total.checked_add(n)).ok_or_else(too_long)?;
+        total = worth
+            .and_then(|n| total.checked_add(n))
+            .ok_or_else(too_long)?;
         rest = after;
     }
     let seconds = u64::try_from(total / 1_000_000_000).map_err(|_| too_long())?;
     // The remainder of a division by a billion fits 32 bits.
-    Ok(Duration::new(seconds, u32::try_from(total % 1_000_000_000).unwrap_or_default()))
+    Ok(Duration::new(
+        seconds,
+        u32::try_from(total % 1_000_000_000).unwrap_or_default(),
+    ))
 }
 
 /// Reads a size in bytes: `65536`, `64KiB`, `10 MB`.
 pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.is_empty() {
         return Err(SizeError::Number(text.to_owned()));
@@ -108,7 +118,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
         return Err(SizeError::Unit(unit.to_owned()));
     };
     let number = number.parse::<u64>().ok();
-    number.and_then(|n| n.checked_mul(*bytes)).ok_or_else(|| SizeError::TooLarge(text.to_owned()))
+    number
+        .and_then(|n| n.checked_mul(*bytes))
+        .ok_or_else(|| SizeError::TooLarge(text.to_owned()))
 }
 
 /// `duration` as [`parse_duration`] reads it back: `1h30m`, `30d`, `0s`.
@@ -116,13 +128,22 @@ pub(crate) fn print_duration(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();
     // Weeks are left out: nobody reads `4w2d` faster than `30d`.
-    for (name, nanoseconds) in TIME_UNITS.iter().rev().skip(1).filter(|(name, _)| *name != "µs") {
+    for (name, nanoseconds) in TIME_UNITS
+        .iter()
+        .rev()
+        .skip(1)
+        .filter(|(name, _)| *name != "µs")
+    {
         if rest >= *nanoseconds {
             text.push_str(&format!("{}{name}", rest / nanoseconds));
             rest %= nanoseconds;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 /// `bytes` as [`parse_size`] reads it back, in the largest binary unit that divides it.
@@ -138,13 +159,19 @@ pub(crate) fn print_size(bytes: u64) -> String {
 /// Splits `text` behind its leading digits and at most one point.
 fn split_number(text: &str) -> (&str, &str) {
     let mut point = false;
-    let end = text.find(|c: char| !c.is_ascii_digit() && (c != '.' || std::mem::replace(&mut point, true)));
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && (c != '.' || std::mem::replace(&mut point, true)));
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// The number that `text`, all digits, writes; none when it is too long. Nothing is zero, as in `.5h`.
+/// The number that `text`, all digits, writes; none when it is too long. Nothing is zero, as in
+/// `.5h`.
 fn digits(text: &str) -> Option<u128> {
-    if text.is_empty() { Some(0) } else { text.parse().ok() }
+    if text.is_empty() {
+        Some(0)
+    } else {
+        text.parse().ok()
+    }
 }
 
 /// What the digits after the point are worth, down to the nanosecond.
@@ -200,7 +227,10 @@ mod tests {
             ("soon", number("soon")),
             (".h", number(".h")),
             ("1.2.3s", unit("")),
-            ("99999999999999999999w", Err(DurationError::TooLong("99999999999999999999w".to_owned()))),
+            (
+                "99999999999999999999w",
+                Err(DurationError::TooLong("99999999999999999999w".to_owned())),
+            ),
         ] {
             assert_eq!(parse_duration(text), expected, "{text}");
         }
@@ -214,13 +244,19 @@ mod tests {
         assert_eq!(parse_size("1B"), Ok(1));
         assert_eq!(parse_size("64K"), Err(SizeError::Unit("K".to_owned())));
         assert_eq!(parse_size("KiB"), Err(SizeError::Number("KiB".to_owned())));
-        assert_eq!(parse_size("99999999TiB"), Err(SizeError::TooLarge("99999999TiB".to_owned())));
+        assert_eq!(
+            parse_size("99999999TiB"),
+            Err(SizeError::TooLarge("99999999TiB".to_owned()))
+        );
     }
 
     #[test]
     fn prints_what_it_reads() {
         for text in ["0s", "5m", "1h30m", "30d", "1d1s", "1s500ms", "2us3ns"] {
-            assert_eq!(parse_duration(text).map(print_duration).as_deref(), Ok(text));
+            assert_eq!(
+                parse_duration(text).map(print_duration).as_deref(),
+                Ok(text)
+            );
         }
         for text in ["0", "1000", "64KiB", "3MiB", "1025"] {
             assert_eq!(parse_size(text).map(print_size).as_deref(), Ok(text));

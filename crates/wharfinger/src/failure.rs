@@ -1,4 +1,5 @@
-//! How a command fails: one `error:` line, what caused it, a `hint:`, and an exit code that scripts can rely on.
+//! How a command fails: one `error:` line, what caused it, a `hint:`, and an exit code that scripts
+//! can rely on.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +8,8 @@ use std::process::ExitCode;
 /// Who is at fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What was asked for was looked at and is not so: a check that found errors, a token that does not verify. Exit 1.
+    /// What was asked for was looked at and is not so: a check that found errors, a token that does
+    /// not verify. Exit 1.
     Negative,
     /// The command line or a file it names is wrong. Exit 2.
     Usage,
@@ -67,7 +69,10 @@ impl Failure {
 
     /// The same, for a command whose other exit codes mean something else.
     pub(crate) fn into_usage(self) -> Self {
-        Self { kind: Kind::Usage, ..self }
+        Self {
+            kind: Kind::Usage,
+            ..self
+        }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -85,7 +90,12 @@ impl Failure {
     }
 
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+        }
     }
 }
 
@@ -96,7 +106,9 @@ impl fmt::Display for Failure {
             write!(f, ": {cause}")?;
         }
         writeln!(f)?;
-        self.hint.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
+        self.hint
+            .iter()
+            .try_for_each(|hint| writeln!(f, "hint: {hint}"))
     }
 }
 
@@ -107,8 +119,13 @@ mod tests {
     #[test]
     fn prints_cause_and_hint_once_each() {
         let cause = std::io::Error::other("disk on fire");
-        let failure = Failure::trouble("cannot write key.pem").caused_by(&cause).hint("put it out");
-        assert_eq!(failure.to_string(), "error: cannot write key.pem: disk on fire\nhint: put it out\n");
+        let failure = Failure::trouble("cannot write key.pem")
+            .caused_by(&cause)
+            .hint("put it out");
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot write key.pem: disk on fire\nhint: put it out\n"
+        );
         assert_eq!(Failure::negative("no").to_string(), "error: no\n");
     }
 }

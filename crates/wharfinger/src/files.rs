@@ -1,4 +1,5 @@
-//! Files that commands read and write: read within bounds, written whole or not at all, never over another.
+//! Files that commands read and write: read within bounds, written whole or not at all, never over
+//! another.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read, Write};
@@ -21,7 +22,8 @@ pub(crate) enum Readers {
     Everybody,
 }
 
-/// The text of a file. Bytes that are no text are replaced: a PEM file may hold remarks in any encoding.
+/// The text of a file. Bytes that are no text are replaced: a PEM file may hold remarks in any
+/// encoding.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let file = std::fs::File::open(path);
     let text = file.and_then(bounded);
@@ -37,7 +39,8 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
 
 /// The text of standard input.
 pub(crate) fn read_standard_input() -> Result<Zeroizing<String>, Failure> {
-    bounded(io::stdin().lock()).map_err(|error| Failure::trouble("cannot read standard input").caused_by(&error))
+    bounded(io::stdin().lock())
+        .map_err(|error| Failure::trouble("cannot read standard input").caused_by(&error))
 }
 
 /// Writes a new file. It appears under its name with its whole content, or not at all.
@@ -46,8 +49,13 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result
         Readers::Owner => 0o600,
         Readers::Everybody => 0o644,
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let written = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder);
     let written = written.and_then(|mut file| {
         file.write_all(content)?;
         file.as_file().sync_all()?;
@@ -66,19 +74,29 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result
 
 /// Fails when `path` is there already: said before the work that would be lost.
 pub(crate) fn must_be_new(path: &Path) -> Result<(), Failure> {
-    if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
+    if path.symlink_metadata().is_ok() {
+        Err(exists(path))
+    } else {
+        Ok(())
+    }
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::usage(format!("{} exists already and is not overwritten", path.display()))
-        .hint("choose another name, or move the old file away first")
+    Failure::usage(format!(
+        "{} exists already and is not overwritten",
+        path.display()
+    ))
+    .hint("choose another name, or move the old file away first")
 }
 
 fn bounded(from: impl Read) -> io::Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new(Vec::new());
     from.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {LARGEST} bytes")));
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it is longer than {LARGEST} bytes"),
+        ));
     }
     Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -94,11 +112,20 @@ mod tests {
         must_be_new(&path).unwrap();
         write_new(&path, b"one", Readers::Owner).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let error = write_new(&path, b"two", Readers::Owner).unwrap_err().to_string();
-        assert!(error.contains("exists already and is not overwritten"), "{error}");
+        let error = write_new(&path, b"two", Readers::Owner)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("exists already and is not overwritten"),
+            "{error}"
+        );
         assert!(must_be_new(&path).is_err());
         assert_eq!(read(&path).unwrap().as_str(), "one");
-        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "no temporary file stays behind");
+        assert_eq!(
+            folder.path().read_dir().unwrap().count(),
+            1,
+            "no temporary file stays behind"
+        );
     }
 
     #[test]

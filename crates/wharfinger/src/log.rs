@@ -1,7 +1,8 @@
 //! Where the log goes and in what form.
 //!
-//! Lines are written by a thread of their own: a slow disk or a stopped pipe must not hold up an answer. What cannot be
-//! written for too long is dropped, and the next line that can be says how much.
+//! Lines are written by a thread of their own: a slow disk or a stopped pipe must not hold up an
+//! answer. What cannot be written for too long is dropped, and the next line that can be says how
+//! much.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -19,8 +20,8 @@ use crate::failure::Failure;
 /// How many bytes of lines may wait to be written.
 const MAX_WAITING: usize = 8 << 20;
 
-/// How long the writer rests after it has written: under load it then writes hundreds of lines at once, and who logs
-/// need not wake it for each.
+/// How long the writer rests after it has written: under load it then writes hundreds of lines at
+/// once, and who logs need not wake it for each.
 const REST: Duration = Duration::from_millis(5);
 
 /// How long the writer may take to write what waits when the program ends.
@@ -56,17 +57,24 @@ pub(crate) struct Log {
 impl Log {
     /// Starts the log and makes it the one that every crate of the program writes to.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
-        let mut sinks = Sinks { stderr: settings.stderr, file: None, format: settings.format };
+        let mut sinks = Sinks {
+            stderr: settings.stderr,
+            file: None,
+            format: settings.format,
+        };
         if let Some(folder) = &settings.folder {
             let path = folder.join("wharfinger.log");
             let file = OpenOptions::new().create(true).append(true).open(&path);
             let file = file.map_err(|error| {
-                Failure::usage(format!("cannot open the log file {}", path.display())).caused_by(&error)
+                Failure::usage(format!("cannot open the log file {}", path.display()))
+                    .caused_by(&error)
             })?;
             sinks.file = Some(file);
         }
         let queue = Arc::new(Queue::default());
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(Arc::clone(&queue)));
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(Lines(Arc::clone(&queue)));
         let layer = match settings.format {
             Format::Text => layer.boxed(),
             Format::Json => layer.json().flatten_event(true).boxed(),
@@ -77,9 +85,12 @@ impl Log {
             .map_err(|error| Failure::trouble("cannot start the log").caused_by(&error))?;
         let writer = {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(&mut sinks))
+            std::thread::Builder::new()
+                .name("log".to_owned())
+                .spawn(move || queue.write_to(&mut sinks))
         };
-        let writer = writer.map_err(|error| Failure::trouble("cannot start the log's thread").caused_by(&error))?;
+        let writer = writer
+            .map_err(|error| Failure::trouble("cannot start the log's thread").caused_by(&error))?;
         Ok(Self { queue, writer })
     }
 }
@@ -131,7 +142,10 @@ impl Queue {
     }
 
     fn close(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
         self.arrived.notify_one();
         self.closing.notify_one();
     }
@@ -144,7 +158,10 @@ impl Queue {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.writer_sleeps = true;
                 while waiting.lines.is_empty() && waiting.dropped == 0 && !waiting.closed {
-                    waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting = self
+                        .arrived
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 waiting.writer_sleeps = false;
                 std::mem::swap(&mut lines, &mut waiting.lines);
@@ -160,7 +177,9 @@ impl Queue {
             lines.clear();
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             // Only the end wakes it early.
-            let _ = self.closing.wait_timeout_while(waiting, REST, |waiting| !waiting.closed);
+            let _ = self
+                .closing
+                .wait_timeout_while(waiting, REST, |waiting| !waiting.closed);
         }
     }
 }
@@ -230,11 +249,18 @@ mod tests {
         }
         queue.close();
         let path = std::env::temp_dir().join(format!("wharfinger-log-{}", std::process::id()));
-        let mut sinks = Sinks { stderr: false, file: Some(File::create(&path).unwrap()), format: Format::Text };
+        let mut sinks = Sinks {
+            stderr: false,
+            file: Some(File::create(&path).unwrap()),
+            format: Format::Text,
+        };
         queue.write_to(&mut sinks);
         let written = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(path).unwrap();
-        assert_eq!(written.len(), MAX_WAITING + "the log could not keep up: 2 lines are lost\n".len());
+        assert_eq!(
+            written.len(),
+            MAX_WAITING + "the log could not keep up: 2 lines are lost\n".len()
+        );
         assert!(written.ends_with("2 lines are lost\n"));
     }
 }

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use crate::failure::Failure;
 
-/// Writes `text` to standard output, as it is. Who reads it through a pipe may have seen enough (`| head`): that is no
-/// failure; a full disk is.
+/// Writes `text` to standard output, as it is. Who reads it through a pipe may have seen enough (`|
+/// head`): that is no failure; a full disk is.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     print_bytes(text.as_bytes())
 }
@@ -22,14 +22,29 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// [`print`], one thing a line.
-pub(crate) fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
-    print(&lines.into_iter().map(|line| format!("{line}\n")).collect::<String>())
+pub(crate) fn print_lines<T: std::fmt::Display>(
+    lines: impl IntoIterator<Item = T>,
+) -> Result<(), Failure> {
+    print(
+        &lines
+            .into_iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    )
 }
 
 /// [`print_lines`] of what strangers named: what a terminal would obey is written out (`\u{1b}`).
-pub(crate) fn print_names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Result<(), Failure> {
+pub(crate) fn print_names<T: AsRef<str>>(
+    names: impl IntoIterator<Item = T>,
+) -> Result<(), Failure> {
     print_lines(names.into_iter().map(|name| {
-        let shown = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+        let shown = |c: char| {
+            if c.is_control() {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            }
+        };
         name.as_ref().chars().map(shown).collect::<String>()
     }))
 }
@@ -39,7 +54,8 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
 }
 
-/// Writes `line` to standard error. It is for people: where it cannot be written, nobody is there to miss it.
+/// Writes `line` to standard error. It is for people: where it cannot be written, nobody is there
+/// to miss it.
 pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,7 +1,9 @@
-//! Distribution's command line: under the name `registry`, this program takes the words of the program it replaces.
+//! Distribution's command line: under the name `registry`, this program takes the words of the
+//! program it replaces.
 //!
-//! `registry serve /etc/docker/registry/config.yml`, as the images' entry point has it, becomes `wharfinger serve …`;
-//! `registry garbage-collect` becomes `wharfinger registry gc`. What is no word of Distribution's is left as ours.
+//! `registry serve /etc/docker/registry/config.yml`, as the images' entry point has it, becomes
+//! `wharfinger serve …`; `registry garbage-collect` becomes `wharfinger registry gc`. What is no
+//! word of Distribution's is left as ours.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -19,11 +21,17 @@ const FILE_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
 /// # Errors
 /// Something is asked for that is done in another way here.
 pub(crate) fn translated(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
-    if is_called(&arguments) { read(&arguments, std::env::var_os(FILE_VARIABLE)) } else { Ok(arguments) }
+    if is_called(&arguments) {
+        read(&arguments, std::env::var_os(FILE_VARIABLE))
+    } else {
+        Ok(arguments)
+    }
 }
 
 fn is_called(arguments: &[OsString]) -> bool {
-    let name = arguments.first().and_then(|program| Path::new(program).file_name());
+    let name = arguments
+        .first()
+        .and_then(|program| Path::new(program).file_name());
     name.is_some_and(|name| NAMES.iter().any(|known| name == *known))
 }
 
@@ -32,7 +40,10 @@ fn read(arguments: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString>
     let words: Vec<OsString> = match rest.split_first().map(|(word, rest)| (word.to_str(), rest)) {
         Some((Some("serve"), rest)) => chain(&["serve"], with_file(rest, usual)?),
         Some((Some("garbage-collect"), rest)) => {
-            let words = rest.iter().filter_map(|word| collect_word(word).transpose()).collect::<Result<Vec<_>, _>>()?;
+            let words = rest
+                .iter()
+                .filter_map(|word| collect_word(word).transpose())
+                .collect::<Result<Vec<_>, _>>()?;
             chain(&["registry", "gc"], with_file(&words, usual)?)
         }
         Some((Some("-v"), [])) => chain(&["--version"], Vec::new()),
@@ -48,8 +59,9 @@ fn with_file(words: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString
         return Ok(words.to_vec());
     }
     let file = usual.filter(|file| !file.is_empty()).ok_or_else(|| {
-        Failure::usage("no configuration is named")
-            .hint(format!("name its file, or set {FILE_VARIABLE}: registry serve /etc/docker/registry/config.yml"))
+        Failure::usage("no configuration is named").hint(format!(
+            "name its file, or set {FILE_VARIABLE}: registry serve /etc/docker/registry/config.yml"
+        ))
     })?;
     Ok(words.iter().cloned().chain([file]).collect())
 }
@@ -63,7 +75,10 @@ fn collect_word(word: &OsStr) -> Result<Option<OsString>, Failure> {
         Some("-m" | "--delete-untagged" | "--delete-untagged=true") => {
             let hint = "write `wharfinger: {registry: {gc: {untagged: 30d}}}` into the file: manifests without a tag go \
                         then when they are older than that";
-            Err(Failure::usage("which manifests without a tag are collected is a setting here").hint(hint))
+            Err(
+                Failure::usage("which manifests without a tag are collected is a setting here")
+                    .hint(hint),
+            )
         }
         _ => Ok(Some(word.to_owned())),
     }
@@ -83,16 +98,29 @@ mod tests {
 
     fn translate(line: &str, usual: Option<&str>) -> Result<String, String> {
         let read = read(&words(line), usual.map(OsString::from));
-        read.map(|words| words.join(OsStr::new(" ")).into_string().unwrap()).map_err(|failure| failure.to_string())
+        read.map(|words| words.join(OsStr::new(" ")).into_string().unwrap())
+            .map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn its_words_are_ours() {
         for (line, ours) in [
-            ("registry serve /etc/docker/registry/config.yml", "registry serve /etc/docker/registry/config.yml"),
-            ("registry garbage-collect c.yml", "registry registry gc c.yml"),
-            ("registry garbage-collect --dry-run -q c.yml", "registry registry gc --dry-run c.yml"),
-            ("registry garbage-collect c.yml -d", "registry registry gc c.yml --dry-run"),
+            (
+                "registry serve /etc/docker/registry/config.yml",
+                "registry serve /etc/docker/registry/config.yml",
+            ),
+            (
+                "registry garbage-collect c.yml",
+                "registry registry gc c.yml",
+            ),
+            (
+                "registry garbage-collect --dry-run -q c.yml",
+                "registry registry gc --dry-run c.yml",
+            ),
+            (
+                "registry garbage-collect c.yml -d",
+                "registry registry gc c.yml --dry-run",
+            ),
             ("registry -v", "registry --version"),
             ("registry --version", "registry --version"),
             ("registry serve --help", "registry serve --help"),
@@ -105,29 +133,44 @@ mod tests {
 
     #[test]
     fn the_file_may_come_from_the_environment() {
-        assert_eq!(translate("registry serve", Some("/c.yml")).as_deref(), Ok("registry serve /c.yml"));
+        assert_eq!(
+            translate("registry serve", Some("/c.yml")).as_deref(),
+            Ok("registry serve /c.yml")
+        );
         assert_eq!(
             translate("registry garbage-collect -d", Some("/c.yml")).as_deref(),
             Ok("registry registry gc --dry-run /c.yml")
         );
-        assert_eq!(translate("registry serve a.yml", Some("/c.yml")).as_deref(), Ok("registry serve a.yml"));
+        assert_eq!(
+            translate("registry serve a.yml", Some("/c.yml")).as_deref(),
+            Ok("registry serve a.yml")
+        );
         for usual in [None, Some("")] {
             let refused = translate("registry serve", usual).unwrap_err();
-            assert!(refused.starts_with("error: no configuration is named\nhint: name its file"), "{refused}");
+            assert!(
+                refused.starts_with("error: no configuration is named\nhint: name its file"),
+                "{refused}"
+            );
         }
     }
 
     #[test]
     fn what_is_a_setting_here_is_said_so() {
         let refused = translate("registry garbage-collect -m c.yml", None).unwrap_err();
-        assert!(refused.contains("wharfinger: {registry: {gc: {untagged: 30d}}}"), "{refused}");
+        assert!(
+            refused.contains("wharfinger: {registry: {gc: {untagged: 30d}}}"),
+            "{refused}"
+        );
     }
 
     #[test]
     fn the_name_decides() {
-        for (program, expected) in
-            [("/bin/registry", true), ("docker-registry", true), ("wharfinger", false), ("registry/wharfinger", false)]
-        {
+        for (program, expected) in [
+            ("/bin/registry", true),
+            ("docker-registry", true),
+            ("wharfinger", false),
+            ("registry/wharfinger", false),
+        ] {
             assert_eq!(is_called(&words(program)), expected, "{program}");
         }
         assert!(!is_called(&[]));

@@ -20,7 +20,9 @@ impl When {
     /// Reads `now`, `now-10s`, `now+1h`, `2026-01-31` or `2026-01-31T12:00:00Z`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix("now") else {
-            return parse_date(text).map(Self::At).map_err(|error| format!("{error}, or now-10s, or now+1h"));
+            return parse_date(text)
+                .map(Self::At)
+                .map_err(|error| format!("{error}, or now-10s, or now+1h"));
         };
         let length = |text| parse_duration(text).map_err(|error| error.to_string());
         match (rest, rest.strip_prefix('-'), rest.strip_prefix('+')) {
@@ -52,8 +54,17 @@ pub(crate) fn relative(seconds: u64, now: u64) -> String {
 
 /// A length in its two largest units; a year is 365 days.
 fn roughly(mut seconds: u64) -> String {
-    let units = [("y", 365 * 86_400), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
-    let first = units.iter().position(|(_, length)| seconds >= *length).unwrap_or(units.len() - 1);
+    let units = [
+        ("y", 365 * 86_400),
+        ("d", 86_400),
+        ("h", 3600),
+        ("m", 60),
+        ("s", 1),
+    ];
+    let first = units
+        .iter()
+        .position(|(_, length)| seconds >= *length)
+        .unwrap_or(units.len() - 1);
     let mut parts = Vec::new();
     for (name, length) in units.iter().skip(first).take(2) {
         if seconds >= *length || parts.is_empty() {
@@ -74,7 +85,13 @@ mod tests {
     fn points_in_time() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         let at = |text| {
-            When::parse(text).map(|when| when.resolve(now).unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs())
+            When::parse(text).map(|when| {
+                when.resolve(now)
+                    .unwrap()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_secs()
+            })
         };
         assert_eq!(at("now"), Ok(1_000));
         assert_eq!(at("now-10s"), Ok(990));

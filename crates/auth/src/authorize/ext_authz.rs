@@ -4,8 +4,8 @@ use identity::process::{ProcessError, Program};
 use policy::{Labels, Query};
 use serde::Serialize;
 
-/// The program of `ext_authz`: it reads one JSON object on standard input and answers with its exit code, 0 for all
-/// that was asked and 1 for nothing of it.
+/// The program of `ext_authz`: it reads one JSON object on standard input and answers with its exit
+/// code, 0 for all that was asked and 1 for nothing of it.
 pub struct ExtAuthz {
     program: Program,
 }
@@ -51,17 +51,24 @@ impl ExtAuthz {
     }
 
     pub(super) async fn decide(&self, query: &Query<'_>) -> Result<Vec<String>, ExtAuthzError> {
-        let finished = self.program.run(question(query).as_bytes()).await.map_err(ExtAuthzError::Process)?;
+        let finished = self
+            .program
+            .run(question(query).as_bytes())
+            .await
+            .map_err(ExtAuthzError::Process)?;
         match finished.code {
             0 => Ok(query.actions.to_vec()),
             1 => Ok(Vec::new()),
-            code => Err(ExtAuthzError::Code { code, complaint: finished.complaint }),
+            code => Err(ExtAuthzError::Code {
+                code,
+                complaint: finished.complaint,
+            }),
         }
     }
 }
 
-/// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the two line separators
-/// escaped, which outside of strings cannot occur.
+/// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the
+/// two line separators escaped, which outside of strings cannot occur.
 fn question(query: &Query<'_>) -> String {
     let question = Question {
         account: query.account,
@@ -72,12 +79,17 @@ fn question(query: &Query<'_>) -> String {
         actions: query.actions,
         labels: (!query.labels.is_empty()).then_some(query.labels),
     };
-    #[expect(clippy::expect_used, reason = "strings and maps with string keys always have a JSON form")]
+    #[expect(
+        clippy::expect_used,
+        reason = "strings and maps with string keys always have a JSON form"
+    )]
     let json = serde_json::to_string(&question).expect("a question is plain data");
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             _ => escaped.push(c),
         }
     }
@@ -107,7 +119,10 @@ mod tests {
 
     #[test]
     fn the_question_is_escaped_as_go_escapes() {
-        let labels = Labels::from([("group".to_owned(), vec!["<&>".to_owned(), "é\u{2028}".to_owned()])]);
+        let labels = Labels::from([(
+            "group".to_owned(),
+            vec!["<&>".to_owned(), "é\u{2028}".to_owned()],
+        )]);
         let query = Query {
             account: "a\"b\\\u{1}\n",
             labels: &labels,

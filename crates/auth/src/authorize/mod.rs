@@ -1,7 +1,7 @@
 //! What may they do: the chain of policies.
 //!
-//! The first policy that knows the answer decides; a policy that fails ends the request with an error, for an answer
-//! from the next one might grant what the first would have refused.
+//! The first policy that knows the answer decides; a policy that fails ends the request with an
+//! error, for an answer from the next one might grant what the first would have refused.
 
 mod ext_authz;
 
@@ -43,7 +43,8 @@ pub(crate) enum DecidedBy {
 /// A policy that could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// The program of `ext_authz` could not be run, took too long, or ended with a code that means nothing.
+    /// The program of `ext_authz` could not be run, took too long, or ended with a code that means
+    /// nothing.
     #[error("ext_authz gave no answer")]
     ExtAuthz(#[source] ExtAuthzError),
     /// Too many wait for the program of `ext_authz` already.
@@ -61,19 +62,31 @@ impl From<ExtAuthzError> for AuthorizeError {
 }
 
 /// Asks each of `chain` in turn.
-pub(crate) async fn decide(chain: &[Authorizer], query: &Query<'_>) -> Result<Decision, AuthorizeError> {
+pub(crate) async fn decide(
+    chain: &[Authorizer],
+    query: &Query<'_>,
+) -> Result<Decision, AuthorizeError> {
     for authorizer in chain {
         match authorizer {
             Authorizer::Acl(acl) => {
                 if let Some(decision) = acl.decide(query) {
-                    return Ok(Decision { granted: decision.granted, by: DecidedBy::Rule(decision.rule) });
+                    return Ok(Decision {
+                        granted: decision.granted,
+                        by: DecidedBy::Rule(decision.rule),
+                    });
                 }
             }
             Authorizer::ExtAuthz(program) => {
                 let granted = program.decide(query).await?;
-                return Ok(Decision { granted, by: DecidedBy::ExtAuthz });
+                return Ok(Decision {
+                    granted,
+                    by: DecidedBy::ExtAuthz,
+                });
             }
         }
     }
-    Ok(Decision { granted: Vec::new(), by: DecidedBy::Default })
+    Ok(Decision {
+        granted: Vec::new(),
+        by: DecidedBy::Default,
+    })
 }

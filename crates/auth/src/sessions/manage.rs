@@ -34,7 +34,11 @@ impl Sessions {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn list(&self, selection: Selection, now: SystemTime) -> Result<Vec<Session>, SessionsError> {
+    pub async fn list(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> Result<Vec<Session>, SessionsError> {
         let policy = self.policy;
         let read = move |connection: &Connection| {
             let (condition, value) = selection.condition();
@@ -44,22 +48,34 @@ impl Sessions {
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let sessions = statement.query_map([value], |row| session(row, &policy))?;
-            let live = |session: &Result<Session, _>| session.as_ref().map_or(true, |session| session.expires_at > now);
+            let live = |session: &Result<Session, _>| {
+                session
+                    .as_ref()
+                    .map_or(true, |session| session.expires_at > now)
+            };
             Ok(sessions.filter(live).collect::<Result<_, _>>()?)
         };
         self.database.read(read).await
     }
 
-    /// Ends the sessions of `selection` and says how many there were. Every server that uses this database refuses their
-    /// tokens from their next use on.
+    /// Ends the sessions of `selection` and says how many there were. Every server that uses this
+    /// database refuses their tokens from their next use on.
     ///
     /// # Errors
     /// When the database cannot be written to; then none of them has ended.
-    pub async fn revoke(&self, selection: Selection, now: SystemTime) -> Result<usize, SessionsError> {
+    pub async fn revoke(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> Result<usize, SessionsError> {
         let write = move |connection: &Connection| {
             let (condition, value) = selection.condition();
-            let sql = format!("UPDATE refresh_tokens SET revoked_at = ?2 WHERE {condition} AND revoked_at IS NULL");
-            Ok(connection.prepare_cached(&sql)?.execute((value, seconds(now)))?)
+            let sql = format!(
+                "UPDATE refresh_tokens SET revoked_at = ?2 WHERE {condition} AND revoked_at IS NULL"
+            );
+            Ok(connection
+                .prepare_cached(&sql)?
+                .execute((value, seconds(now)))?)
         };
         self.database.write(write).await
     }

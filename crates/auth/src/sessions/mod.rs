@@ -1,17 +1,19 @@
 //! Refresh tokens: a login that lasts.
 //!
-//! Docker's `login` asks for one (`offline_token=true`) and then keeps it instead of the password. Behind each is a
-//! *session*: whose it is, for which service, and which credential opened it. A token is *reused*, never rotated:
-//! clients store it once and send it from several processes at the same time (moby#39718). So a session ends by
+//! Docker's `login` asks for one (`offline_token=true`) and then keeps it instead of the password.
+//! Behind each is a *session*: whose it is, for which service, and which credential opened it. A
+//! token is *reused*, never rotated: clients store it once and send it from several processes at
+//! the same time (moby#39718). So a session ends by
 //! - its *idle* time, counted from the last use, or its *absolute* time, counted from the login;
 //! - [`revoke`](Sessions::revoke), at its next use, by whatever process;
 //! - the cap per account, which takes the least recently used;
-//! - its user: [`redeem`](Sessions::redeem) says that the token is good, not that its account still is. Whoever redeems
-//!   asks identity again, and answers to it with [`confirm`](Sessions::confirm) or, where identity cannot say,
-//!   [`recently_confirmed`](Sessions::recently_confirmed).
+//! - its user: [`redeem`](Sessions::redeem) says that the token is good, not that its account still
+//!   is. Whoever redeems asks identity again, and answers to it with [`confirm`](Sessions::confirm)
+//!   or, where identity cannot say, [`recently_confirmed`](Sessions::recently_confirmed).
 //!
-//! Nothing is remembered outside the database. A use costs one read; it is written down at most once a minute per
-//! session, because a write waits for the disk. Sessions that are over are removed as new ones are opened.
+//! Nothing is remembered outside the database. A use costs one read; it is written down at most
+//! once a minute per session, because a write waits for the disk. Sessions that are over are
+//! removed as new ones are opened.
 
 mod manage;
 mod redeem;
@@ -40,19 +42,25 @@ pub struct SessionPolicy {
     pub absolute: Duration,
     /// The sessions one account may have; a further login ends the least recently used.
     pub per_user: u32,
-    /// How long the last confirmation counts while the backend cannot say whether the user is still good.
+    /// How long the last confirmation counts while the backend cannot say whether the user is still
+    /// good.
     pub recheck_max_age: Duration,
 }
 
 impl Default for SessionPolicy {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
-        Self { idle: 30 * DAY, absolute: 365 * DAY, per_user: 100, recheck_max_age: DAY / 2 }
+        Self {
+            idle: 30 * DAY,
+            absolute: 365 * DAY,
+            per_user: 100,
+            recheck_max_age: DAY / 2,
+        }
     }
 }
 
-/// The sessions of one installation, under a policy that counts for those that are open already, too. Clones share the
-/// database.
+/// The sessions of one installation, under a policy that counts for those that are open already,
+/// too. Clones share the database.
 #[derive(Clone)]
 pub struct Sessions {
     database: Database,
@@ -64,7 +72,11 @@ impl Sessions {
     /// The sessions that `database` holds.
     #[must_use]
     pub fn new(database: Database, policy: SessionPolicy, entropy: Arc<dyn Entropy>) -> Self {
-        Self { database, policy, entropy }
+        Self {
+            database,
+            policy,
+            entropy,
+        }
     }
 }
 

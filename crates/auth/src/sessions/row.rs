@@ -11,11 +11,13 @@ use super::token::Fingerprint;
 use super::{NewSession, Session, SessionPolicy, SessionsError};
 
 /// The columns that [`session`] reads.
-pub(super) const COLUMNS: &str =
-    "id, account, labels, stamp, service, client_id, address, created_at, last_used_at, confirmed_at, expires_at";
+pub(super) const COLUMNS: &str = "id, account, labels, stamp, service, client_id, address, created_at, last_used_at, confirmed_at, expires_at";
 
 /// The session in a row of [`COLUMNS`], as `policy` sees it.
-pub(super) fn session(row: &rusqlite::Row<'_>, policy: &SessionPolicy) -> rusqlite::Result<Session> {
+pub(super) fn session(
+    row: &rusqlite::Row<'_>,
+    policy: &SessionPolicy,
+) -> rusqlite::Result<Session> {
     let created_at: i64 = row.get("created_at")?;
     let last_used_at: i64 = row.get("last_used_at")?;
     let absolute = created_at.saturating_add(whole_seconds(policy.absolute));
@@ -24,7 +26,9 @@ pub(super) fn session(row: &rusqlite::Row<'_>, policy: &SessionPolicy) -> rusqli
         id: row.get("id")?,
         account: row.get("account")?,
         labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(not_json)?,
-        stamp: row.get::<_, Option<[u8; 32]>>("stamp")?.map(Stamp::from_bytes),
+        stamp: row
+            .get::<_, Option<[u8; 32]>>("stamp")?
+            .map(Stamp::from_bytes),
         service: row.get("service")?,
         client_id: row.get("client_id")?,
         address: row.get("address")?,
@@ -50,7 +54,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(new: &NewSession<'_>, fingerprint: Fingerprint, now: SystemTime, policy: &SessionPolicy) -> Self {
+    pub(super) fn new(
+        new: &NewSession<'_>,
+        fingerprint: Fingerprint,
+        now: SystemTime,
+        policy: &SessionPolicy,
+    ) -> Self {
         let now = seconds(now);
         Self {
             fingerprint,

@@ -25,26 +25,44 @@ struct Bench {
 impl Bench {
     fn new(policy: SessionPolicy) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
-        Self { sessions: Sessions::new(database, policy, Arc::new(SystemEntropy)), directory }
+        let database =
+            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+        Self {
+            sessions: Sessions::new(database, policy, Arc::new(SystemEntropy)),
+            directory,
+        }
     }
 
     async fn open(&self, account: &str, now: SystemTime) -> Opened {
-        self.sessions.open(new(&subject(account, "dev")), now).await.unwrap()
+        self.sessions
+            .open(new(&subject(account, "dev")), now)
+            .await
+            .unwrap()
     }
 
     async fn redeem(&self, opened: &Opened, now: SystemTime) -> Result<Session, Refused> {
-        self.sessions.redeem(&opened.token, "registry", now).await.unwrap()
+        self.sessions
+            .redeem(&opened.token, "registry", now)
+            .await
+            .unwrap()
     }
 
     async fn ids(&self, selection: Selection, now: SystemTime) -> Vec<String> {
-        self.sessions.list(selection, now).await.unwrap().into_iter().map(|session| session.id).collect()
+        self.sessions
+            .list(selection, now)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|session| session.id)
+            .collect()
     }
 
     async fn rows(&self) -> i64 {
-        let count = |connection: &rusqlite::Connection| -> Result<i64, SessionsError> {
-            Ok(connection.query_row("SELECT count(*) FROM refresh_tokens", (), |row| row.get(0))?)
-        };
+        let count =
+            |connection: &rusqlite::Connection| -> Result<i64, SessionsError> {
+                Ok(connection
+                    .query_row("SELECT count(*) FROM refresh_tokens", (), |row| row.get(0))?)
+            };
         self.sessions.database.read(count).await.unwrap()
     }
 
@@ -62,12 +80,21 @@ impl Bench {
 }
 
 fn subject(account: &str, group: &str) -> Subject {
-    Subject { account: account.into(), labels: Labels::from([("group".into(), vec![group.into()])]) }
+    Subject {
+        account: account.into(),
+        labels: Labels::from([("group".into(), vec![group.into()])]),
+    }
 }
 
 fn new(subject: &Subject) -> NewSession<'_> {
     let stamp = Some(Stamp::of("$2y$05$x"));
-    NewSession { subject, stamp, service: "registry", client_id: "docker", address: "192.0.2.7" }
+    NewSession {
+        subject,
+        stamp,
+        service: "registry",
+        client_id: "docker",
+        address: "192.0.2.7",
+    }
 }
 
 #[tokio::test]
@@ -90,14 +117,27 @@ async fn a_token_stands_for_its_session() {
     };
     assert_eq!(session, expected);
     // And once more: it is reused, not rotated.
-    assert_eq!(bench.redeem(&opened, start() + MINUTE / 2).await, Ok(expected));
+    assert_eq!(
+        bench.redeem(&opened, start() + MINUTE / 2).await,
+        Ok(expected)
+    );
 }
 
 #[tokio::test]
 async fn a_credential_without_a_stamp_is_kept_as_such() {
     let bench = Bench::new(SessionPolicy::default());
     let ann = subject("ann", "dev");
-    let opened = bench.sessions.open(NewSession { stamp: None, ..new(&ann) }, start()).await.unwrap();
+    let opened = bench
+        .sessions
+        .open(
+            NewSession {
+                stamp: None,
+                ..new(&ann)
+            },
+            start(),
+        )
+        .await
+        .unwrap();
     assert_eq!(bench.redeem(&opened, start()).await.unwrap().stamp, None);
 }
 
@@ -118,7 +158,11 @@ async fn the_token_is_nowhere_in_the_files_nor_in_debug() {
     for entry in fs::read_dir(bench.directory.path()).unwrap() {
         let content = fs::read(entry.unwrap().path()).unwrap();
         searched += content.len();
-        assert!(!content.windows(16).any(|window| window == &token.as_bytes()[4..20]));
+        assert!(
+            !content
+                .windows(16)
+                .any(|window| window == &token.as_bytes()[4..20])
+        );
     }
     assert!(searched > 4096);
     assert!(!format!("{opened:?}").contains(&token[4..]));
@@ -129,40 +173,83 @@ async fn what_is_not_good_is_refused_for_a_reason() {
     let bench = Bench::new(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     let redeem = async |text: &str, service: &str, now| {
-        bench.sessions.redeem(&Secret::from(text), service, now).await.unwrap().map(|session| session.account)
+        bench
+            .sessions
+            .redeem(&Secret::from(text), service, now)
+            .await
+            .unwrap()
+            .map(|session| session.account)
     };
     let token = opened.token.expose();
     assert_eq!(redeem(token, "registry", start()).await, Ok("ann".into()));
-    assert_eq!(redeem(token, "Registry", start()).await, Err(Refused::WrongService));
+    assert_eq!(
+        redeem(token, "Registry", start()).await,
+        Err(Refused::WrongService)
+    );
     assert_eq!(redeem(token, "", start()).await, Err(Refused::WrongService));
     assert_eq!(redeem("", "registry", start()).await, Err(Refused::Unknown));
-    assert_eq!(redeem(&token[..51], "registry", start()).await, Err(Refused::Unknown));
+    assert_eq!(
+        redeem(&token[..51], "registry", start()).await,
+        Err(Refused::Unknown)
+    );
     // Well made, by somebody else.
     let (foreign, _) = super::token::generate(&SystemEntropy).unwrap();
-    assert_eq!(redeem(foreign.expose(), "registry", start()).await, Err(Refused::Unknown));
-    assert_eq!(redeem(token, "registry", start() + 30 * DAY).await, Err(Refused::Expired));
-    bench.sessions.revoke(Selection::All, start()).await.unwrap();
-    assert_eq!(redeem(token, "registry", start()).await, Err(Refused::Revoked));
+    assert_eq!(
+        redeem(foreign.expose(), "registry", start()).await,
+        Err(Refused::Unknown)
+    );
+    assert_eq!(
+        redeem(token, "registry", start() + 30 * DAY).await,
+        Err(Refused::Expired)
+    );
+    bench
+        .sessions
+        .revoke(Selection::All, start())
+        .await
+        .unwrap();
+    assert_eq!(
+        redeem(token, "registry", start()).await,
+        Err(Refused::Revoked)
+    );
 }
 
 #[tokio::test]
 async fn idle_time_counts_from_the_last_use() {
-    let bench = Bench::new(SessionPolicy { idle: 10 * DAY, ..SessionPolicy::default() });
-    let (used, unused) = (bench.open("ann", start()).await, bench.open("ann", start()).await);
+    let bench = Bench::new(SessionPolicy {
+        idle: 10 * DAY,
+        ..SessionPolicy::default()
+    });
+    let (used, unused) = (
+        bench.open("ann", start()).await,
+        bench.open("ann", start()).await,
+    );
     let almost = 10 * DAY - Duration::from_secs(1);
     assert!(bench.redeem(&used, start() + almost).await.is_ok());
     assert!(bench.redeem(&used, start() + almost + almost).await.is_ok());
-    assert_eq!(bench.redeem(&unused, start() + 10 * DAY).await, Err(Refused::Expired));
+    assert_eq!(
+        bench.redeem(&unused, start() + 10 * DAY).await,
+        Err(Refused::Expired)
+    );
 }
 
 #[tokio::test]
 async fn absolute_time_counts_from_the_login() {
-    let bench = Bench::new(SessionPolicy { idle: 10 * DAY, absolute: 25 * DAY, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        idle: 10 * DAY,
+        absolute: 25 * DAY,
+        ..SessionPolicy::default()
+    });
     let opened = bench.open("ann", start()).await;
     for day in [8, 16, 24] {
-        assert!(bench.redeem(&opened, start() + day * DAY).await.is_ok(), "{day}");
+        assert!(
+            bench.redeem(&opened, start() + day * DAY).await.is_ok(),
+            "{day}"
+        );
     }
-    assert_eq!(bench.redeem(&opened, start() + 25 * DAY).await, Err(Refused::Expired));
+    assert_eq!(
+        bench.redeem(&opened, start() + 25 * DAY).await,
+        Err(Refused::Expired)
+    );
 }
 
 #[tokio::test]
@@ -170,11 +257,23 @@ async fn a_new_policy_counts_for_old_sessions() {
     let bench = Bench::new(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     for policy in [
-        SessionPolicy { idle: DAY, ..SessionPolicy::default() },
-        SessionPolicy { absolute: DAY, ..SessionPolicy::default() },
+        SessionPolicy {
+            idle: DAY,
+            ..SessionPolicy::default()
+        },
+        SessionPolicy {
+            absolute: DAY,
+            ..SessionPolicy::default()
+        },
     ] {
-        let sessions = Sessions { policy, ..bench.sessions.clone() };
-        let redeemed = sessions.redeem(&opened.token, "registry", start() + DAY).await.unwrap();
+        let sessions = Sessions {
+            policy,
+            ..bench.sessions.clone()
+        };
+        let redeemed = sessions
+            .redeem(&opened.token, "registry", start() + DAY)
+            .await
+            .unwrap();
         assert_eq!(redeemed, Err(Refused::Expired), "{policy:?}");
     }
     assert!(bench.redeem(&opened, start() + DAY).await.is_ok());
@@ -183,7 +282,12 @@ async fn a_new_policy_counts_for_old_sessions() {
 #[tokio::test]
 async fn no_policy_is_too_long_to_be_counted() {
     let forever = Duration::from_secs(u64::MAX);
-    let policy = SessionPolicy { idle: forever, absolute: forever, recheck_max_age: forever, per_user: u32::MAX };
+    let policy = SessionPolicy {
+        idle: forever,
+        absolute: forever,
+        recheck_max_age: forever,
+        per_user: u32::MAX,
+    };
     let bench = Bench::new(policy);
     let opened = bench.open("ann", start()).await;
     assert!(bench.redeem(&opened, start() + 100_000 * DAY).await.is_ok());
@@ -194,8 +298,18 @@ async fn a_clock_that_goes_back_ends_nothing() {
     let bench = Bench::new(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     let session = bench.redeem(&opened, start() - DAY).await.unwrap();
-    assert_eq!(bench.sessions.recently_confirmed(&session, start() - DAY), Some(subject("ann", "dev")));
-    assert_eq!(bench.redeem(&opened, UNIX_EPOCH).await.unwrap().last_used_at, start());
+    assert_eq!(
+        bench.sessions.recently_confirmed(&session, start() - DAY),
+        Some(subject("ann", "dev"))
+    );
+    assert_eq!(
+        bench
+            .redeem(&opened, UNIX_EPOCH)
+            .await
+            .unwrap()
+            .last_used_at,
+        start()
+    );
 }
 
 #[tokio::test]
@@ -204,19 +318,34 @@ async fn a_use_is_written_down_once_a_minute() {
     let opened = bench.open("ann", start()).await;
     let before = bench.writes();
     for second in 0..=180 {
-        bench.redeem(&opened, start() + Duration::from_secs(second)).await.unwrap();
+        bench
+            .redeem(&opened, start() + Duration::from_secs(second))
+            .await
+            .unwrap();
     }
     assert_eq!(bench.writes() - before, 3);
     let session = bench.redeem(&opened, start() + 3 * MINUTE).await.unwrap();
-    assert_eq!((session.last_used_at, session.expires_at), (start() + 3 * MINUTE, start() + 3 * MINUTE + 30 * DAY));
+    assert_eq!(
+        (session.last_used_at, session.expires_at),
+        (start() + 3 * MINUTE, start() + 3 * MINUTE + 30 * DAY)
+    );
 }
 
 #[tokio::test]
 async fn a_short_idle_time_is_measured_closely() {
-    let bench = Bench::new(SessionPolicy { idle: MINUTE, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        idle: MINUTE,
+        ..SessionPolicy::default()
+    });
     let opened = bench.open("ann", start()).await;
     for uses in 1..=6 {
-        assert!(bench.redeem(&opened, start() + uses * Duration::from_secs(50)).await.is_ok(), "{uses}");
+        assert!(
+            bench
+                .redeem(&opened, start() + uses * Duration::from_secs(50))
+                .await
+                .is_ok(),
+            "{uses}"
+        );
     }
 }
 
@@ -226,33 +355,57 @@ async fn a_confirmation_brings_labels_and_time() {
     let opened = bench.open("ann", start()).await;
     let session = bench.redeem(&opened, start()).await.unwrap();
     let before = bench.writes();
-    bench.sessions.confirm(&session, &subject("ann", "dev"), start() + MINUTE / 2).await;
+    bench
+        .sessions
+        .confirm(&session, &subject("ann", "dev"), start() + MINUTE / 2)
+        .await;
     assert_eq!(bench.writes(), before);
     // New labels do not wait.
-    bench.sessions.confirm(&session, &subject("ann", "ops"), start() + MINUTE / 2).await;
+    bench
+        .sessions
+        .confirm(&session, &subject("ann", "ops"), start() + MINUTE / 2)
+        .await;
     let session = bench.redeem(&opened, start() + MINUTE / 2).await.unwrap();
-    assert_eq!((session.confirmed_at, session.labels), (start() + MINUTE / 2, subject("ann", "ops").labels));
+    assert_eq!(
+        (session.confirmed_at, session.labels),
+        (start() + MINUTE / 2, subject("ann", "ops").labels)
+    );
 }
 
 #[tokio::test]
 async fn the_last_confirmation_counts_for_a_while() {
-    let bench = Bench::new(SessionPolicy { recheck_max_age: DAY, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        recheck_max_age: DAY,
+        ..SessionPolicy::default()
+    });
     let opened = bench.open("ann", start()).await;
     let session = bench.redeem(&opened, start()).await.unwrap();
     let recently = |session: &Session, now| bench.sessions.recently_confirmed(session, now);
-    assert_eq!(recently(&session, start() + DAY), Some(subject("ann", "dev")));
+    assert_eq!(
+        recently(&session, start() + DAY),
+        Some(subject("ann", "dev"))
+    );
     assert_eq!(recently(&session, start() + DAY + MINUTE), None);
     // Being used is not being confirmed.
     let session = bench.redeem(&opened, start() + DAY + MINUTE).await.unwrap();
     assert_eq!(recently(&session, start() + DAY + MINUTE), None);
-    bench.sessions.confirm(&session, &subject("ann", "dev"), start() + DAY + MINUTE).await;
+    bench
+        .sessions
+        .confirm(&session, &subject("ann", "dev"), start() + DAY + MINUTE)
+        .await;
     let session = bench.redeem(&opened, start() + DAY + MINUTE).await.unwrap();
-    assert_eq!(recently(&session, start() + 2 * DAY), Some(subject("ann", "dev")));
+    assert_eq!(
+        recently(&session, start() + 2 * DAY),
+        Some(subject("ann", "dev"))
+    );
 }
 
 #[tokio::test]
 async fn the_least_recently_used_makes_room() {
-    let bench = Bench::new(SessionPolicy { per_user: 3, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        per_user: 3,
+        ..SessionPolicy::default()
+    });
     let first = bench.open("ann", start()).await;
     let second = bench.open("ann", start() + MINUTE).await;
     let third = bench.open("ann", start() + 2 * MINUTE).await;
@@ -268,7 +421,10 @@ async fn the_least_recently_used_makes_room() {
 
 #[tokio::test]
 async fn a_new_session_never_makes_room_for_old_ones() {
-    let bench = Bench::new(SessionPolicy { per_user: 1, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        per_user: 1,
+        ..SessionPolicy::default()
+    });
     bench.open("ann", start()).await;
     // Its clock is behind.
     let newest = bench.open("ann", start() - DAY).await;
@@ -277,13 +433,23 @@ async fn a_new_session_never_makes_room_for_old_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_logins_keeps_to_the_cap() {
-    let bench = Bench::new(SessionPolicy { per_user: 10, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        per_user: 10,
+        ..SessionPolicy::default()
+    });
     let mut logins = JoinSet::new();
     for _ in 0..64 {
         let sessions = bench.sessions.clone();
         logins.spawn(async move {
-            let opened = sessions.open(new(&subject("ann", "dev")), start()).await.unwrap();
-            sessions.redeem(&opened.token, "registry", start()).await.unwrap().ok();
+            let opened = sessions
+                .open(new(&subject("ann", "dev")), start())
+                .await
+                .unwrap();
+            sessions
+                .redeem(&opened.token, "registry", start())
+                .await
+                .unwrap()
+                .ok();
             opened.id
         });
     }
@@ -296,12 +462,20 @@ async fn a_storm_of_logins_keeps_to_the_cap() {
 
 #[tokio::test]
 async fn what_is_over_is_removed() {
-    let bench = Bench::new(SessionPolicy { idle: 10 * DAY, absolute: 20 * DAY, ..SessionPolicy::default() });
+    let bench = Bench::new(SessionPolicy {
+        idle: 10 * DAY,
+        absolute: 20 * DAY,
+        ..SessionPolicy::default()
+    });
     for account in 0..150 {
         bench.open(&format!("user{account}"), start()).await;
     }
     let lasting = bench.open("ann", start()).await;
-    bench.sessions.revoke(Selection::Account("user7".into()), start()).await.unwrap();
+    bench
+        .sessions
+        .revoke(Selection::Account("user7".into()), start())
+        .await
+        .unwrap();
     bench.redeem(&lasting, start() + 9 * DAY).await.unwrap();
     bench.open("bob", start() + 10 * DAY).await;
     // A hundred at a time, so that no login pays for all.
@@ -321,22 +495,48 @@ async fn lists_by_account_and_last_use() {
     for (account, minute) in [("bob", 0), ("ann", 0), ("Ann", 1), ("ann", 1)] {
         ids.push(bench.open(account, start() + minute * MINUTE).await.id);
     }
-    let [bobs, older, other, newer] = &ids[..] else { unreachable!() };
+    let [bobs, older, other, newer] = &ids[..] else {
+        unreachable!()
+    };
     // Names compare as bytes.
-    assert_eq!(bench.ids(Selection::All, start()).await, [other, newer, older, bobs].map(Clone::clone));
-    assert_eq!(bench.ids(Selection::Account("ann".into()), start()).await, [newer, older].map(Clone::clone));
-    assert_eq!(bench.ids(Selection::Id(other.clone()), start()).await, [other].map(Clone::clone));
-    for nothing in [Selection::Account("ANN".into()), Selection::Account(String::new()), Selection::Id("%".into())] {
+    assert_eq!(
+        bench.ids(Selection::All, start()).await,
+        [other, newer, older, bobs].map(Clone::clone)
+    );
+    assert_eq!(
+        bench.ids(Selection::Account("ann".into()), start()).await,
+        [newer, older].map(Clone::clone)
+    );
+    assert_eq!(
+        bench.ids(Selection::Id(other.clone()), start()).await,
+        [other].map(Clone::clone)
+    );
+    for nothing in [
+        Selection::Account("ANN".into()),
+        Selection::Account(String::new()),
+        Selection::Id("%".into()),
+    ] {
         assert!(bench.ids(nothing, start()).await.is_empty());
     }
-    assert!(bench.ids(Selection::All, start() + 31 * DAY).await.is_empty());
+    assert!(
+        bench
+            .ids(Selection::All, start() + 31 * DAY)
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn revokes_what_was_meant() {
     let bench = Bench::new(SessionPolicy::default());
-    let (first, second) = (bench.open("ann", start()).await, bench.open("ann", start()).await);
-    let (bobs, ottos) = (bench.open("bob", start()).await, bench.open("otto", start()).await);
+    let (first, second) = (
+        bench.open("ann", start()).await,
+        bench.open("ann", start()).await,
+    );
+    let (bobs, ottos) = (
+        bench.open("bob", start()).await,
+        bench.open("otto", start()).await,
+    );
     let revoke = async |selection| bench.sessions.revoke(selection, start()).await.unwrap();
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 1);
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 0);
@@ -358,7 +558,13 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
     assert!(bench.redeem(&opened, start()).await.is_ok());
     let beside = Database::open(&Location::at(bench.sessions.database.path())).unwrap();
     let beside = Sessions::new(beside, SessionPolicy::default(), Arc::new(SystemEntropy));
-    assert_eq!(beside.revoke(Selection::Account("ann".into()), start()).await.unwrap(), 1);
+    assert_eq!(
+        beside
+            .revoke(Selection::Account("ann".into()), start())
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(bench.redeem(&opened, start()).await, Err(Refused::Revoked));
 }
 
@@ -370,9 +576,19 @@ async fn a_full_disk_keeps_nobody_out() {
     // What is left of the last page is soon used up.
     let mut failed = None;
     while failed.is_none() {
-        failed = bench.sessions.open(new(&subject("ann", "dev")), start()).await.err();
+        failed = bench
+            .sessions
+            .open(new(&subject("ann", "dev")), start())
+            .await
+            .err();
     }
-    assert!(matches!(failed, Some(SessionsError::Database(database::Error::Full(_)))), "{failed:?}");
+    assert!(
+        matches!(
+            failed,
+            Some(SessionsError::Database(database::Error::Full(_)))
+        ),
+        "{failed:?}"
+    );
     assert!(bench.redeem(&opened, start()).await.is_ok());
     bench.pragma("max_page_count = 100000").await;
     bench.open("ann", start()).await;
@@ -383,10 +599,25 @@ async fn a_use_that_cannot_be_written_down_is_still_a_use() {
     let bench = Bench::new(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     bench.pragma("query_only = 1").await;
-    let failed = bench.sessions.open(new(&subject("ann", "dev")), start()).await;
-    assert!(matches!(failed, Err(SessionsError::Database(database::Error::ReadOnly(_)))), "{failed:?}");
+    let failed = bench
+        .sessions
+        .open(new(&subject("ann", "dev")), start())
+        .await;
+    assert!(
+        matches!(
+            failed,
+            Err(SessionsError::Database(database::Error::ReadOnly(_)))
+        ),
+        "{failed:?}"
+    );
     let session = bench.redeem(&opened, start() + DAY).await.unwrap();
-    bench.sessions.confirm(&session, &subject("ann", "dev"), start() + DAY).await;
+    bench
+        .sessions
+        .confirm(&session, &subject("ann", "dev"), start() + DAY)
+        .await;
     let session = bench.redeem(&opened, start() + DAY).await.unwrap();
-    assert_eq!((session.last_used_at, session.confirmed_at), (start(), start()));
+    assert_eq!(
+        (session.last_used_at, session.confirmed_at),
+        (start(), start())
+    );
 }

@@ -1,9 +1,10 @@
-//! The text of a refresh token: `whr_` and 48 characters of base64url, which are 32 random bytes and a checksum of 4.
+//! The text of a refresh token: `whr_` and 48 characters of base64url, which are 32 random bytes
+//! and a checksum of 4.
 //!
-//! The prefix lets people and secret scanners recognise it (`whr_[A-Za-z0-9_-]{48}`). The checksum tells what was
-//! mistyped, cut short or made by somebody else without asking the database. What is stored is the SHA-256 of the whole
-//! text, so `printf %s whr_… | sha256sum` finds the session of a token that turned up somewhere: its id is how the sum
-//! begins.
+//! The prefix lets people and secret scanners recognise it (`whr_[A-Za-z0-9_-]{48}`). The checksum
+//! tells what was mistyped, cut short or made by somebody else without asking the database. What is
+//! stored is the SHA-256 of the whole text, so `printf %s whr_… | sha256sum` finds the session of a
+//! token that turned up somewhere: its id is how the sum begins.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -71,7 +72,9 @@ mod tests {
 
     impl Entropy for Counting {
         fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-            (self.0..).zip(bytes).for_each(|(value, byte)| *byte = value);
+            (self.0..)
+                .zip(bytes)
+                .for_each(|(value, byte)| *byte = value);
             Ok(())
         }
     }
@@ -79,10 +82,16 @@ mod tests {
     #[test]
     fn a_token_is_recognised() {
         let (token, fingerprint) = generate(&Counting(1)).unwrap();
-        assert_eq!(token.expose(), "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu");
+        assert_eq!(
+            token.expose(),
+            "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu"
+        );
         assert_eq!(Fingerprint::of(&token), Some(fingerprint));
         // printf %s whr_AQID… | sha256sum
-        assert_eq!(HEXLOWER.encode(&fingerprint.0), "0c1fe95f4c57c2db6a398625e4ddc56383f2a748ca8ed426d71bc31789cb845e");
+        assert_eq!(
+            HEXLOWER.encode(&fingerprint.0),
+            "0c1fe95f4c57c2db6a398625e4ddc56383f2a748ca8ed426d71bc31789cb845e"
+        );
         assert_eq!(fingerprint.id(), "0c1fe95f4c57c2db");
         assert_ne!(generate(&Counting(2)).unwrap().1, fingerprint);
     }
@@ -94,7 +103,11 @@ mod tests {
             let mut wrong = token.expose().to_owned().into_bytes();
             wrong[index] = if wrong[index] == b'x' { b'y' } else { b'x' };
             let wrong = String::from_utf8(wrong).unwrap();
-            assert_eq!(Fingerprint::of(&Secret::from(wrong.clone())), None, "{wrong}");
+            assert_eq!(
+                Fingerprint::of(&Secret::from(wrong.clone())),
+                None,
+                "{wrong}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! What `docker save` writes: configurations and layers without a manifest that a registry would take, so one is made.
+//! What `docker save` writes: configurations and layers without a manifest that a registry would
+//! take, so one is made.
 
 use oci::{Algorithm, Digest, media_type};
 use serde::Deserialize;
@@ -24,7 +25,8 @@ pub(super) struct Saved {
     pub(super) blobs: Vec<(Digest, Extent)>,
 }
 
-/// An entry of `manifest.json` (Docker Image Specification v1.2, "Combined Image JSON + Filesystem Changeset Format").
+/// An entry of `manifest.json` (Docker Image Specification v1.2, "Combined Image JSON + Filesystem
+/// Changeset Format").
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Item {
@@ -35,18 +37,26 @@ struct Item {
     layers: Vec<String>,
 }
 
-/// Reads all images. Every layer is hashed once, for nothing in the archive says its digest for sure.
+/// Reads all images. Every layer is hashed once, for nothing in the archive says its digest for
+/// sure.
 pub(super) fn read(entries: &Entries, list: &[u8]) -> Result<Vec<Saved>, Error> {
-    let wrong = |what: String| Error::Layout { path: entries.path.clone(), what, missing: false };
-    let items: Vec<Item> =
-        serde_json::from_slice(list).map_err(|error| wrong(format!("its manifest.json cannot be read: {error}")))?;
+    let wrong = |what: String| Error::Layout {
+        path: entries.path.clone(),
+        what,
+        missing: false,
+    };
+    let items: Vec<Item> = serde_json::from_slice(list)
+        .map_err(|error| wrong(format!("its manifest.json cannot be read: {error}")))?;
     items.into_iter().map(|item| item.read(entries)).collect()
 }
 
 impl Item {
     fn read(self, entries: &Entries) -> Result<Saved, Error> {
         let config = named(entries, &self.config)?;
-        let mut blobs = vec![(Hasher::digest(Algorithm::Sha256, &entries.bytes(config, LARGEST)?), config)];
+        let mut blobs = vec![(
+            Hasher::digest(Algorithm::Sha256, &entries.bytes(config, LARGEST)?),
+            config,
+        )];
         let mut layers = Vec::new();
         for name in &self.layers {
             let extent = named(entries, name)?;
@@ -65,7 +75,11 @@ impl Item {
             "layers": layers,
         });
         let names = self.repo_tags.unwrap_or_default();
-        Ok(Saved { names, manifest: manifest.to_string().into_bytes(), blobs })
+        Ok(Saved {
+            names,
+            manifest: manifest.to_string().into_bytes(),
+            blobs,
+        })
     }
 }
 
@@ -83,7 +97,9 @@ fn layer(entries: &Entries, extent: Extent) -> Result<(Digest, &'static str), Er
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
     while hasher.length() < extent.size {
-        let left = usize::try_from(extent.size - hasher.length()).unwrap_or(usize::MAX).min(PIECE);
+        let left = usize::try_from(extent.size - hasher.length())
+            .unwrap_or(usize::MAX)
+            .min(PIECE);
         entries.read_at(&mut buffer[..left], extent.begin + hasher.length())?;
         if hasher.length() == 0 {
             compression = compression_of(&buffer[..left]);

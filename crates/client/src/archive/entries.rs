@@ -39,32 +39,60 @@ impl Entries {
     /// Looks through the whole file once, without reading what is in its files.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::file(path))?;
-        let wrong = |what: String| Error::Layout { path: path.to_owned(), what, missing: false };
+        let wrong = |what: String| Error::Layout {
+            path: path.to_owned(),
+            what,
+            missing: false,
+        };
         if let Some(compression) = compression(&file).map_err(Error::file(path))? {
-            return Err(wrong(format!("is compressed with {compression}: decompress it first")));
+            return Err(wrong(format!(
+                "is compressed with {compression}: decompress it first"
+            )));
         }
         let mut entries = HashMap::new();
-        let mut archive = tar::Archive::new(BufReader::new(file.try_clone().map_err(Error::file(path))?));
+        let mut archive =
+            tar::Archive::new(BufReader::new(file.try_clone().map_err(Error::file(path))?));
         let listed = archive.entries_with_seek().map_err(Error::file(path))?;
         for entry in listed {
             let entry = entry.map_err(|error| wrong(format!("is no tar file: {error}")))?;
             if entries.len() == MOST {
                 return Err(wrong(format!("has more than {MOST} files")));
             }
-            let Some(name) = entry.path().ok().and_then(|path| plain(Path::new(""), &path)) else { continue };
-            let target = |base: &Path| entry.link_name().ok().flatten().and_then(|target| plain(base, &target));
+            let Some(name) = entry
+                .path()
+                .ok()
+                .and_then(|path| plain(Path::new(""), &path))
+            else {
+                continue;
+            };
+            let target = |base: &Path| {
+                entry
+                    .link_name()
+                    .ok()
+                    .flatten()
+                    .and_then(|target| plain(base, &target))
+            };
             let kept = match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    Some(Entry::File(Extent { begin: entry.raw_file_position(), size: entry.size() }))
+                    Some(Entry::File(Extent {
+                        begin: entry.raw_file_position(),
+                        size: entry.size(),
+                    }))
                 }
                 // A hard link is named from the top, a symbolic one from where it lies.
                 EntryType::Link => target(Path::new("")).map(Entry::Link),
-                EntryType::Symlink => target(Path::new(&name).parent().unwrap_or(Path::new(""))).map(Entry::Link),
+                EntryType::Symlink => {
+                    target(Path::new(&name).parent().unwrap_or(Path::new(""))).map(Entry::Link)
+                }
                 _ => None,
             };
             entries.extend(kept.map(|kept| (name, kept)));
         }
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), entries })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            entries,
+        })
     }
 
     /// Where the file called `name` lies.
@@ -81,14 +109,23 @@ impl Entries {
 
     /// Reads a stretch from `offset` in it on.
     pub(super) fn reader(&self, extent: Extent, offset: u64) -> FileReader {
-        FileReader::new(&self.path, self.file.clone(), extent.begin + offset, extent.begin + extent.size)
+        FileReader::new(
+            &self.path,
+            self.file.clone(),
+            extent.begin + offset,
+            extent.begin + extent.size,
+        )
     }
 
     /// Reads a stretch whole, when it is no longer than `limit`.
     pub(super) fn bytes(&self, extent: Extent, limit: u64) -> Result<Vec<u8>, Error> {
         if extent.size > limit {
             let what = format!("holds a manifest of {} bytes", extent.size);
-            return Err(Error::Layout { path: self.path.clone(), what, missing: false });
+            return Err(Error::Layout {
+                path: self.path.clone(),
+                what,
+                missing: false,
+            });
         }
         let mut bytes = vec![0; usize::try_from(extent.size).unwrap_or(usize::MAX)];
         self.read_at(&mut bytes, extent.begin).map(|()| bytes)
@@ -96,11 +133,15 @@ impl Entries {
 
     /// Fills `buffer` from `position` on.
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<(), Error> {
-        std::os::unix::fs::FileExt::read_exact_at(&*self.file, buffer, position).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                Error::Layout { path: self.path.clone(), what: "ends too early".to_owned(), missing: false }
+        std::os::unix::fs::FileExt::read_exact_at(&*self.file, buffer, position).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => Error::Layout {
+                    path: self.path.clone(),
+                    what: "ends too early".to_owned(),
+                    missing: false,
+                },
+                _ => Error::file(&self.path)(error),
             }
-            _ => Error::file(&self.path)(error),
         })
     }
 }
@@ -129,9 +170,16 @@ fn compression(file: &File) -> io::Result<Option<&'static str>> {
 }
 
 pub(super) fn compression_of(bytes: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 4] =
-        [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
-    known.into_iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, name)| name)
+    let known: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+    ];
+    known
+        .into_iter()
+        .find(|(magic, _)| bytes.starts_with(magic))
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -140,7 +188,10 @@ mod tests {
 
     #[test]
     fn paths_stay_inside() {
-        assert_eq!(plain(Path::new("a/b"), Path::new("../c/./d")).as_deref(), Some("a/c/d"));
+        assert_eq!(
+            plain(Path::new("a/b"), Path::new("../c/./d")).as_deref(),
+            Some("a/c/d")
+        );
         assert_eq!(plain(Path::new("a"), Path::new("../../c")), None);
         assert_eq!(plain(Path::new(""), Path::new("/etc/passwd")), None);
     }
@@ -150,7 +201,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.tar");
         let mut builder = tar::Builder::new(File::create(&path).unwrap());
-        let add = |builder: &mut tar::Builder<File>, name: &str, kind: EntryType, link: &str, data: &[u8]| {
+        let add = |builder: &mut tar::Builder<File>,
+                   name: &str,
+                   kind: EntryType,
+                   link: &str,
+                   data: &[u8]| {
             let mut header = tar::Header::new_gnu();
             header.set_entry_type(kind);
             header.set_size(data.len() as u64);
@@ -160,8 +215,20 @@ mod tests {
                 builder.append_link(&mut header, name, link).unwrap();
             }
         };
-        add(&mut builder, "./one/layer.tar", EntryType::Regular, "", b"layer");
-        add(&mut builder, "two/layer.tar", EntryType::Symlink, "../one/layer.tar", b"");
+        add(
+            &mut builder,
+            "./one/layer.tar",
+            EntryType::Regular,
+            "",
+            b"layer",
+        );
+        add(
+            &mut builder,
+            "two/layer.tar",
+            EntryType::Symlink,
+            "../one/layer.tar",
+            b"",
+        );
         add(&mut builder, "three", EntryType::Link, "two/layer.tar", b"");
         add(&mut builder, "loop", EntryType::Symlink, "loop", b"");
         builder.finish().unwrap();
@@ -181,7 +248,9 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             Entries::read(&path).err().unwrap().to_string()
         };
-        assert!(wrong(b"\x1f\x8b\x08rest").ends_with("is compressed with gzip: decompress it first"));
+        assert!(
+            wrong(b"\x1f\x8b\x08rest").ends_with("is compressed with gzip: decompress it first")
+        );
         assert!(wrong(&[b'x'; 2000]).contains("is no tar file"));
     }
 }

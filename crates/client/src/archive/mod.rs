@@ -1,4 +1,5 @@
-//! Archives: one tar file that holds an OCI layout, or what `docker save` writes. Read in place, written in one go.
+//! Archives: one tar file that holds an OCI layout, or what `docker save` writes. Read in place,
+//! written in one go.
 
 mod docker_save;
 mod entries;

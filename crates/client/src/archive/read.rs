@@ -16,7 +16,8 @@ use crate::{Error, FetchedManifest, Referrer};
 pub struct Archive {
     entries: Entries,
     index: Index,
-    /// Manifests and blobs that the archive has under other names than a layout would, or does not have at all.
+    /// Manifests and blobs that the archive has under other names than a layout would, or does not
+    /// have at all.
     made: HashMap<Digest, Made>,
 }
 
@@ -26,45 +27,76 @@ enum Made {
 }
 
 impl Archive {
-    /// Opens an archive and reads what is in it. What `docker save` wrote is hashed whole, which takes a while.
+    /// Opens an archive and reads what is in it. What `docker save` wrote is hashed whole, which
+    /// takes a while.
     ///
     /// # Errors
     /// When it is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let entries = Entries::read(path)?;
-        let wrong = |what: String| Error::Layout { path: path.to_owned(), what, missing: false };
+        let wrong = |what: String| Error::Layout {
+            path: path.to_owned(),
+            what,
+            missing: false,
+        };
         if let Some(extent) = entries.find("index.json") {
             let index = Index::parse(&entries.bytes(extent, LARGEST)?)
                 .map_err(|error| wrong(format!("its index.json cannot be read: {error}")))?;
-            return Ok(Self { entries, index, made: HashMap::new() });
+            return Ok(Self {
+                entries,
+                index,
+                made: HashMap::new(),
+            });
         }
         let Some(extent) = entries.find("manifest.json") else {
             if entries.find("repositories").is_some() {
                 return Err(wrong(
-                    "was saved by a docker before 1.10: load it into a newer one and save it again".to_owned(),
+                    "was saved by a docker before 1.10: load it into a newer one and save it again"
+                        .to_owned(),
                 ));
             }
-            return Err(wrong("holds neither an OCI layout (index.json) nor a saved image (manifest.json)".to_owned()));
+            return Err(wrong(
+                "holds neither an OCI layout (index.json) nor a saved image (manifest.json)"
+                    .to_owned(),
+            ));
         };
         let images = docker_save::read(&entries, &entries.bytes(extent, LARGEST)?)?;
-        let mut archive = Self { entries, index: Index::default(), made: HashMap::new() };
-        images.into_iter().try_for_each(|image| archive.take(image))?;
+        let mut archive = Self {
+            entries,
+            index: Index::default(),
+            made: HashMap::new(),
+        };
+        images
+            .into_iter()
+            .try_for_each(|image| archive.take(image))?;
         Ok(archive)
     }
 
     /// The manifest under this tag or digest; without either the only one, or `latest`.
     pub(crate) fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
-        let missing = |what| Error::Layout { path: self.entries.path.clone(), what, missing: true };
+        let missing = |what| Error::Layout {
+            path: self.entries.path.clone(),
+            what,
+            missing: true,
+        };
         self.described(&choose(&self.index, reference).map_err(missing)?)
     }
 
     pub(crate) fn described(&self, descriptor: &Descriptor) -> Result<FetchedManifest, Error> {
         let bytes = match self.made.get(&descriptor.digest) {
             Some(Made::Manifest(bytes)) => bytes.clone(),
-            _ => Bytes::from(self.entries.bytes(self.find(&descriptor.digest)?, LARGEST)?),
+            _ => Bytes::from(
+                self.entries
+                    .bytes(self.find(&descriptor.digest)?, LARGEST)?,
+            ),
         };
         let what = self.entries.path.display().to_string();
-        FetchedManifest::new(descriptor.media_type.clone(), bytes, Some(descriptor.digest), &what)
+        FetchedManifest::new(
+            descriptor.media_type.clone(),
+            bytes,
+            Some(descriptor.digest),
+            &what,
+        )
     }
 
     pub(crate) fn tags(&self) -> Vec<Tag> {
@@ -75,7 +107,9 @@ impl Archive {
         let mut referrers = Vec::new();
         for descriptor in &self.index.manifests {
             let parsed = self.described(descriptor)?.parsed();
-            if parsed.is_ok_and(|parsed| parsed.subject.is_some_and(|known| known.digest == *subject)) {
+            if parsed
+                .is_ok_and(|parsed| parsed.subject.is_some_and(|known| known.digest == *subject))
+            {
                 referrers.push(descriptor.clone());
             }
         }
@@ -86,7 +120,11 @@ impl Archive {
         let extent = self.find(&blob.digest)?;
         if extent.size != blob.size {
             let what = format!("{}: {}", self.entries.path.display(), blob.digest);
-            return Err(Error::Size { what, expected: blob.size, found: extent.size });
+            return Err(Error::Size {
+                what,
+                expected: blob.size,
+                found: extent.size,
+            });
         }
         Ok(BlobReader::File(self.entries.reader(extent, offset)))
     }
@@ -94,15 +132,25 @@ impl Archive {
     fn take(&mut self, image: Saved) -> Result<(), Error> {
         let bytes = Bytes::from(image.manifest);
         let manifest = FetchedManifest::new(media_type::OCI_MANIFEST.to_owned(), bytes, None, "")?;
-        let tags: Vec<Tag> = image.names.iter().filter_map(|name| name.rsplit_once(':')?.1.parse().ok()).collect();
+        let tags: Vec<Tag> = image
+            .names
+            .iter()
+            .filter_map(|name| name.rsplit_once(':')?.1.parse().ok())
+            .collect();
         for tag in &tags {
             self.index.enter(&manifest, Some(tag));
         }
         if tags.is_empty() {
             self.index.enter(&manifest, None);
         }
-        self.made.insert(manifest.digest, Made::Manifest(manifest.bytes));
-        self.made.extend(image.blobs.into_iter().map(|(digest, extent)| (digest, Made::At(extent))));
+        self.made
+            .insert(manifest.digest, Made::Manifest(manifest.bytes));
+        self.made.extend(
+            image
+                .blobs
+                .into_iter()
+                .map(|(digest, extent)| (digest, Made::At(extent))),
+        );
         Ok(())
     }
 
@@ -111,7 +159,11 @@ impl Archive {
             return Ok(*extent);
         }
         let name = format!("blobs/{}/{}", digest.algorithm(), digest.encoded());
-        let missing = || Error::Layout { path: self.path(), what: format!("has no {digest}"), missing: true };
+        let missing = || Error::Layout {
+            path: self.path(),
+            what: format!("has no {digest}"),
+            missing: true,
+        };
         self.entries.find(&name).ok_or_else(missing)
     }
 

@@ -1,7 +1,8 @@
-//! Writing an archive that both kinds of readers take: an OCI layout with `manifest.json` beside it.
+//! Writing an archive that both kinds of readers take: an OCI layout with `manifest.json` beside
+//! it.
 //!
-//! All sizes are known before the first byte, so every file's place is, too; blobs then arrive in any order, several at a
-//! time, each at its place. The file gets its name when it is whole.
+//! All sizes are known before the first byte, so every file's place is, too; blobs then arrive in
+//! any order, several at a time, each at its place. The file gets its name when it is whole.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -36,23 +37,57 @@ impl ArchiveWriter {
         let path = path.into();
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(".unfinished");
-        Self { path, unfinished: unfinished.into(), name, places: Mutex::default() }
+        Self {
+            path,
+            unfinished: unfinished.into(),
+            name,
+            places: Mutex::default(),
+        }
     }
 
     /// Lays the archive out and writes all of it but the blobs.
     pub(crate) fn prepare(&self, cargo: &Cargo, tag: Option<&Tag>) -> Result<(), Error> {
-        let options = OpenOptions::new().write(true).create(true).truncate(true).open(&self.unfinished);
+        let options = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&self.unfinished);
         let file = options.map_err(Error::file(&self.unfinished))?;
         let mut tar = Layouter { file, end: 0 };
-        self.lay_out(&mut tar, cargo, tag).map_err(Error::file(&self.unfinished))
+        self.lay_out(&mut tar, cargo, tag)
+            .map_err(Error::file(&self.unfinished))
     }
 
-    pub(crate) async fn put_blob(&self, blob: &Descriptor, writer: Writer<'_>) -> Result<Uploaded, Error> {
-        let begin = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&blob.digest).copied();
-        let begin = begin.ok_or_else(|| Error::Unsuitable(format!("{} has no place in the archive", blob.digest)))?;
-        let options = OpenOptions::new().read(true).write(true).open(&self.unfinished);
+    pub(crate) async fn put_blob(
+        &self,
+        blob: &Descriptor,
+        writer: Writer<'_>,
+    ) -> Result<Uploaded, Error> {
+        let begin = self
+            .places
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&blob.digest)
+            .copied();
+        let begin = begin.ok_or_else(|| {
+            Error::Unsuitable(format!("{} has no place in the archive", blob.digest))
+        })?;
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.unfinished);
         let file = options.map_err(Error::file(&self.unfinished))?;
-        writer.write(blob, Spot { path: self.unfinished.clone(), file, begin, present: 0 }).await?;
+        writer
+            .write(
+                blob,
+                Spot {
+                    path: self.unfinished.clone(),
+                    file,
+                    begin,
+                    present: 0,
+                },
+            )
+            .await?;
         Ok(Uploaded::Sent)
     }
 
@@ -81,8 +116,18 @@ impl ArchiveWriter {
 
     /// `manifest.json`, for one image; an index has no words in Docker's.
     fn docker_list(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Option<String> {
-        let Manifest { content: Content::Image { config, layers }, .. } = root.parsed().ok()? else { return None };
-        let names = self.name.iter().zip(tag).map(|(name, tag)| format!("{name}:{tag}"));
+        let Manifest {
+            content: Content::Image { config, layers },
+            ..
+        } = root.parsed().ok()?
+        else {
+            return None;
+        };
+        let names = self
+            .name
+            .iter()
+            .zip(tag)
+            .map(|(name, tag)| format!("{name}:{tag}"));
         let layers: Vec<_> = layers.iter().map(|layer| name_of(&layer.digest)).collect();
         let item = json!({
             "Config": name_of(&config.digest),
@@ -128,7 +173,8 @@ impl Layouter {
     }
 }
 
-/// A file's header; more than one block where the name is long. The same content makes the same archive: no times.
+/// A file's header; more than one block where the name is long. The same content makes the same
+/// archive: no times.
 fn header(name: &str, size: u64) -> std::io::Result<Vec<u8>> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
@@ -137,7 +183,11 @@ fn header(name: &str, size: u64) -> std::io::Result<Vec<u8>> {
     builder.append_data(&mut header, Path::new(name), std::io::empty())?;
     let mut bytes = builder.into_inner()?;
     // The builder ends with the two blocks that end a tar file.
-    bytes.truncate(bytes.len().saturating_sub(usize::try_from(2 * BLOCK).unwrap_or_default()));
+    bytes.truncate(
+        bytes
+            .len()
+            .saturating_sub(usize::try_from(2 * BLOCK).unwrap_or_default()),
+    );
     Ok(bytes)
 }
 

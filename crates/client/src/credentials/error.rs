@@ -31,6 +31,8 @@ pub enum CredentialsError {
         what: String,
     },
     /// There is no home directory and no variable that says where else to look.
-    #[error("there is nowhere to keep credentials: neither HOME nor DOCKER_CONFIG nor REGISTRY_AUTH_FILE is set")]
+    #[error(
+        "there is nowhere to keep credentials: neither HOME nor DOCKER_CONFIG nor REGISTRY_AUTH_FILE is set"
+    )]
     Nowhere,
 }

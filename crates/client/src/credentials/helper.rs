@@ -1,7 +1,7 @@
 //! Credential helpers: programs called `docker-credential-NAME` that keep secrets in a keychain.
 //!
-//! The protocol is Docker's (`docker-credential-helpers`): a verb as the only argument, one thing on standard input, one
-//! on standard output.
+//! The protocol is Docker's (`docker-credential-helpers`): a verb as the only argument, one thing
+//! on standard input, one on standard output.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,7 +32,10 @@ impl Helper {
     pub(super) fn new(name: &str) -> Result<Self, CredentialsError> {
         let program = format!("docker-credential-{name}");
         if name.is_empty() || name.contains(['/', '\\', '\0']) {
-            return Err(CredentialsError::Helper { program, what: "has a name that no program can have".to_owned() });
+            return Err(CredentialsError::Helper {
+                program,
+                what: "has a name that no program can have".to_owned(),
+            });
         }
         Ok(Self { program })
     }
@@ -54,24 +57,41 @@ impl Helper {
         let (success, output) = self.run("get", key).await?;
         if !success {
             // docker-credential-helpers, `credentials.NewErrCredentialsNotFound`.
-            let none = output.contains("credentials not found") || output.contains("no credentials");
-            return if none { Ok(None) } else { Err(self.failed(&output)) };
+            let none =
+                output.contains("credentials not found") || output.contains("no credentials");
+            return if none {
+                Ok(None)
+            } else {
+                Err(self.failed(&output))
+            };
         }
-        let Kept { username, secret } =
-            serde_json::from_str(&output).map_err(|_| self.error("answers with something else than credentials"))?;
+        let Kept { username, secret } = serde_json::from_str(&output)
+            .map_err(|_| self.error("answers with something else than credentials"))?;
         Ok(match (username.as_str(), secret.is_empty()) {
             (_, true) => None,
-            (TOKEN_USER, _) => Some(Credentials::RefreshToken { user: None, token: secret.into() }),
-            _ => Some(Credentials::Password { user: username, password: secret.into() }),
+            (TOKEN_USER, _) => Some(Credentials::RefreshToken {
+                user: None,
+                token: secret.into(),
+            }),
+            _ => Some(Credentials::Password {
+                user: username,
+                password: secret.into(),
+            }),
         })
     }
 
     /// Has it keep credentials under `key`.
-    pub(super) async fn store(&self, key: &str, credentials: &Credentials) -> Result<(), CredentialsError> {
+    pub(super) async fn store(
+        &self,
+        key: &str,
+        credentials: &Credentials,
+    ) -> Result<(), CredentialsError> {
         let (user, secret): (&str, &Secret) = match credentials {
             Credentials::Anonymous => return Ok(()),
             Credentials::Password { user, password } => (user, password),
-            Credentials::RefreshToken { token, .. } | Credentials::AccessToken(token) => (TOKEN_USER, token),
+            Credentials::RefreshToken { token, .. } | Credentials::AccessToken(token) => {
+                (TOKEN_USER, token)
+            }
         };
         let entry = json!({ "ServerURL": key, "Username": user, "Secret": secret.expose() });
         match self.run("store", &entry.to_string()).await? {
@@ -114,17 +134,29 @@ impl Helper {
             Ok::<_, std::io::Error>((child.wait().await?.success(), output))
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
-            Ok(Ok((success, output))) => Ok((success, String::from_utf8_lossy(&output).into_owned())),
+            Ok(Ok((success, output))) => {
+                Ok((success, String::from_utf8_lossy(&output).into_owned()))
+            }
             Ok(Err(error)) => Err(self.error(&format!("broke off: {error}"))),
             Err(_) => Err(self.error("did not answer within a minute")),
         }
     }
 
     fn failed(&self, output: &str) -> CredentialsError {
-        self.error(&format!("failed: {}", output.lines().next().unwrap_or("it does not say why").trim()))
+        self.error(&format!(
+            "failed: {}",
+            output
+                .lines()
+                .next()
+                .unwrap_or("it does not say why")
+                .trim()
+        ))
     }
 
     fn error(&self, what: &str) -> CredentialsError {
-        CredentialsError::Helper { program: self.program.clone(), what: what.to_owned() }
+        CredentialsError::Helper {
+            program: self.program.clone(),
+            what: what.to_owned(),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Who we say we are, and where that is kept.
 //!
-//! Nobody wants to log in twice: what docker, podman and their helpers have stored is used, and what is stored here is
-//! stored where they look. A *place* is a file or a helper that may hold credentials for a host.
+//! Nobody wants to log in twice: what docker, podman and their helpers have stored is used, and
+//! what is stored here is stored where they look. A *place* is a file or a helper that may hold
+//! credentials for a host.
 
 mod error;
 mod file;

@@ -24,8 +24,8 @@ pub struct Found {
 }
 
 impl Places {
-    /// The places that this environment leads to: `REGISTRY_AUTH_FILE`, then docker's `config.json` (`DOCKER_CONFIG`, else
-    /// in the home directory), then podman's `auth.json`.
+    /// The places that this environment leads to: `REGISTRY_AUTH_FILE`, then docker's `config.json`
+    /// (`DOCKER_CONFIG`, else in the home directory), then podman's `auth.json`.
     ///
     /// ```
     /// let places = client::Places::new(|name| (name == "HOME").then(|| "/home/ann".into()));
@@ -33,10 +33,16 @@ impl Places {
     /// ```
     #[must_use]
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            variable(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let home = path("HOME");
-        let docker = path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
-        let config = path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+        let docker =
+            path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
+        let config =
+            path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
         let podman = |directory: PathBuf| directory.join("containers/auth.json");
         let files = [
             path("REGISTRY_AUTH_FILE"),
@@ -44,7 +50,9 @@ impl Places {
             path("XDG_RUNTIME_DIR").map(podman),
             config.map(podman),
         ];
-        Self { files: files.into_iter().flatten().collect() }
+        Self {
+            files: files.into_iter().flatten().collect(),
+        }
     }
 
     /// The files, in the order in which they are asked.
@@ -66,7 +74,8 @@ impl Places {
         Ok(None)
     }
 
-    /// All that is known for `host` in every place, the one that counts first; what fails is handed back beside.
+    /// All that is known for `host` in every place, the one that counts first; what fails is handed
+    /// back beside.
     pub async fn find_all(&self, host: &Host, path: &str) -> Vec<Result<Found, CredentialsError>> {
         let mut all = Vec::new();
         for file in &self.files {
@@ -78,11 +87,16 @@ impl Places {
         all
     }
 
-    /// Keeps credentials in the first place, or in the helper that it names, and says where that is.
+    /// Keeps credentials in the first place, or in the helper that it names, and says where that
+    /// is.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn store(&self, host: &Host, credentials: &Credentials) -> Result<String, CredentialsError> {
+    pub async fn store(
+        &self,
+        host: &Host,
+        credentials: &Credentials,
+    ) -> Result<String, CredentialsError> {
         let path = self.files.first().ok_or(CredentialsError::Nowhere)?;
         let mut file = AuthFile::read(path)?;
         match file.helper(host) {
@@ -123,16 +137,26 @@ impl Places {
 }
 
 /// What a file and the helper that it names know: the helper's word counts before the file's.
-async fn find_in(path: &Path, host: &Host, repository: &str) -> Result<Vec<Found>, CredentialsError> {
+async fn find_in(
+    path: &Path,
+    host: &Host,
+    repository: &str,
+) -> Result<Vec<Found>, CredentialsError> {
     let file = AuthFile::read(path)?;
     let mut found = Vec::new();
     if let Some(name) = file.helper(host) {
         let helper = Helper::new(name)?;
         let credentials = helper.find(&AuthFile::key(host)).await?;
-        found.extend(credentials.map(|credentials| Found { credentials, place: helped(&helper, path) }));
+        found.extend(credentials.map(|credentials| Found {
+            credentials,
+            place: helped(&helper, path),
+        }));
     }
     let credentials = file.credentials(host, repository)?;
-    found.extend(credentials.map(|credentials| Found { credentials, place: path.display().to_string() }));
+    found.extend(credentials.map(|credentials| Found {
+        credentials,
+        place: path.display().to_string(),
+    }));
     Ok(found)
 }
 
@@ -147,21 +171,48 @@ mod tests {
     use super::*;
 
     fn places(directory: &Path) -> Places {
-        Places { files: vec![directory.join("docker/config.json"), directory.join("podman/auth.json")] }
+        Places {
+            files: vec![
+                directory.join("docker/config.json"),
+                directory.join("podman/auth.json"),
+            ],
+        }
     }
 
     fn login(user: &str) -> Credentials {
-        Credentials::Password { user: user.to_owned(), password: "p".into() }
+        Credentials::Password {
+            user: user.to_owned(),
+            password: "p".into(),
+        }
     }
 
     #[test]
     fn the_environment_leads_to_files() {
-        let variables =
-            [("HOME", "/h"), ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "/r.json"), ("XDG_RUNTIME_DIR", "")];
-        let places =
-            Places::new(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()));
-        let files: Vec<_> = places.files().iter().map(|path| path.display().to_string()).collect();
-        assert_eq!(files, ["/r.json", "/d/config.json", "/h/.config/containers/auth.json"]);
+        let variables = [
+            ("HOME", "/h"),
+            ("DOCKER_CONFIG", "/d"),
+            ("REGISTRY_AUTH_FILE", "/r.json"),
+            ("XDG_RUNTIME_DIR", ""),
+        ];
+        let places = Places::new(|name| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.into())
+        });
+        let files: Vec<_> = places
+            .files()
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "/r.json",
+                "/d/config.json",
+                "/h/.config/containers/auth.json"
+            ]
+        );
         assert!(Places::new(|_| None).files().is_empty());
     }
 
@@ -170,12 +221,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (places, host) = (places(directory.path()), "r.example".parse().unwrap());
         assert!(places.find(&host, "").await.unwrap().is_none());
-        let podman = Places { files: vec![places.files()[1].clone()] };
+        let podman = Places {
+            files: vec![places.files()[1].clone()],
+        };
         podman.store(&host, &login("podman")).await.unwrap();
-        assert_eq!(places.find(&host, "").await.unwrap().unwrap().credentials.user(), Some("podman"));
+        assert_eq!(
+            places
+                .find(&host, "")
+                .await
+                .unwrap()
+                .unwrap()
+                .credentials
+                .user(),
+            Some("podman")
+        );
         places.store(&host, &login("docker")).await.unwrap();
         let all = places.find_all(&host, "").await;
-        let users: Vec<_> = all.iter().map(|found| found.as_ref().unwrap().credentials.user().unwrap()).collect();
+        let users: Vec<_> = all
+            .iter()
+            .map(|found| found.as_ref().unwrap().credentials.user().unwrap())
+            .collect();
         assert_eq!(users, ["docker", "podman"]);
         assert_eq!(places.erase(&host).await.unwrap().len(), 2);
         assert!(places.erase(&host).await.unwrap().is_empty());
@@ -183,7 +248,10 @@ mod tests {
 
     #[tokio::test]
     async fn nowhere_to_keep_them_is_said() {
-        let error = Places::default().store(&"r.example".parse().unwrap(), &login("a")).await.unwrap_err();
+        let error = Places::default()
+            .store(&"r.example".parse().unwrap(), &login("a"))
+            .await
+            .unwrap_err();
         assert!(matches!(error, CredentialsError::Nowhere));
     }
 
@@ -193,10 +261,25 @@ mod tests {
         fs::create_dir(directory.path().join("docker")).unwrap();
         let places = places(directory.path());
         fs::write(&places.files()[0], r#"{"credsStore":"of-nobody"}"#).unwrap();
-        let error = places.find(&"r.example".parse().unwrap(), "").await.unwrap_err().to_string();
-        assert!(error.starts_with("the credential helper docker-credential-of-nobody cannot be started"), "{error}");
+        let error = places
+            .find(&"r.example".parse().unwrap(), "")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error
+                .starts_with("the credential helper docker-credential-of-nobody cannot be started"),
+            "{error}"
+        );
         fs::write(&places.files()[0], r#"{"credsStore":"../x"}"#).unwrap();
-        let error = places.find(&"r.example".parse().unwrap(), "").await.unwrap_err().to_string();
-        assert!(error.ends_with("has a name that no program can have"), "{error}");
+        let error = places
+            .find(&"r.example".parse().unwrap(), "")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("has a name that no program can have"),
+            "{error}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Whether anybody is there, and in which language: the registry, and the realm that it sends its callers to.
+//! Whether anybody is there, and in which language: the registry, and the realm that it sends its
+//! callers to.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -18,7 +19,9 @@ const HOPS: usize = 10;
 impl Examination<'_> {
     /// `registry-reachable`, `registry-scheme`.
     pub(super) async fn reach_registry(&mut self) {
-        let (Ok(https), Ok(http)) = (self.address("https"), self.address("http")) else { return };
+        let (Ok(https), Ok(http)) = (self.address("https"), self.address("http")) else {
+            return;
+        };
         if self.transport.options().plain_http {
             return self.reach_in_clear(&http, &https).await;
         }
@@ -49,7 +52,9 @@ impl Examination<'_> {
             Ok(answer) if is_tls_behind(&answer) => self.needs_tls(https),
             Ok(answer) => self.reached_plain(http.clone(), &answer),
             // Others answer plain HTTP on a TLS port in TLS, or not at all.
-            Err(Trouble::NotHttp | Trouble::Broken) if self.lenient.send(&Call::get(https.clone())).await.is_ok() => {
+            Err(Trouble::NotHttp | Trouble::Broken)
+                if self.lenient.send(&Call::get(https.clone())).await.is_ok() =>
+            {
                 self.needs_tls(https);
             }
             Err(trouble) => self.out_of_reach(http, &trouble),
@@ -59,17 +64,29 @@ impl Examination<'_> {
     fn needs_tls(&mut self, https: &Url) {
         self.ok("registry-reachable", format!("{} answers", origin(https)));
         let evidence = format!("{} speaks TLS, and was asked in plain http", host(https));
-        self.fail("registry-scheme", evidence, "leave --plain-http out, and insecure-registries, too");
+        self.fail(
+            "registry-scheme",
+            evidence,
+            "leave --plain-http out, and insecure-registries, too",
+        );
     }
 
     /// `registry-redirects`.
     pub(super) async fn redirects(&mut self) {
-        let Some(base) = self.base.clone() else { return };
+        let Some(base) = self.base.clone() else {
+            return;
+        };
         let (mut url, mut hops) = (base.clone(), vec![base.to_string()]);
         while hops.len() <= HOPS {
-            let Ok(answer) = self.looking().send(&Call::get(url.clone())).await else { break };
-            let next = answer.header(LOCATION.as_str()).filter(|_| answer.status().is_redirection());
-            let Some(next) = next.and_then(|location| url.join(location).ok()) else { break };
+            let Ok(answer) = self.looking().send(&Call::get(url.clone())).await else {
+                break;
+            };
+            let next = answer
+                .header(LOCATION.as_str())
+                .filter(|_| answer.status().is_redirection());
+            let Some(next) = next.and_then(|location| url.join(location).ok()) else {
+                break;
+            };
             hops.push(next.to_string());
             if url.scheme() == "https" && next.scheme() == "http" {
                 return self.fail(
@@ -97,7 +114,9 @@ impl Examination<'_> {
 
     /// `realm-address`, `realm-scheme`, `realm-reachable`.
     pub(super) async fn realm(&mut self) {
-        let (Some(server), Some(base)) = (&self.server, &self.base) else { return };
+        let (Some(server), Some(base)) = (&self.server, &self.base) else {
+            return;
+        };
         let (realm, base) = (server.realm.clone(), base.clone());
         self.realm_address(&realm, &base);
         match (base.scheme(), realm.scheme()) {
@@ -112,8 +131,12 @@ impl Examination<'_> {
         let call = Call::get(realm.clone()).step(Step::Token);
         let (trouble, source) = match self.transport.send(&call).await {
             Ok(answer) => return self.realm_reached(&realm, &answer, true),
-            Err(Error::Connection { trouble, source, .. }) => (trouble, source),
-            Err(error) => return self.fail("realm-reachable", told(&error), "look at the token server"),
+            Err(Error::Connection {
+                trouble, source, ..
+            }) => (trouble, source),
+            Err(error) => {
+                return self.fail("realm-reachable", told(&error), "look at the token server");
+            }
         };
         // Whose certificate it is comes later, here, too.
         if trouble.is_of_certificate()
@@ -138,19 +161,28 @@ impl Examination<'_> {
 
     /// A realm on this machine, or in a private network, that the registry is not in.
     fn realm_address(&mut self, realm: &Url, base: &Url) {
-        let (name, own) = (realm.host_str().unwrap_or_default(), base.host_str().unwrap_or_default());
-        let remedy = "write the address by which clients reach the token server into auth.token.realm";
+        let (name, own) = (
+            realm.host_str().unwrap_or_default(),
+            base.host_str().unwrap_or_default(),
+        );
+        let remedy =
+            "write the address by which clients reach the token server into auth.token.realm";
         if name == own {
-            return self.ok("realm-address", format!("the realm {realm} is on the registry's host"));
+            return self.ok(
+                "realm-address",
+                format!("the realm {realm} is on the registry's host"),
+            );
         }
-        let is_here = |name: &str| is_loopback(name) || addresses(name).iter().any(IpAddr::is_loopback);
+        let is_here =
+            |name: &str| is_loopback(name) || addresses(name).iter().any(IpAddr::is_loopback);
         if is_here(name) && !is_here(own) {
             let evidence = format!("the realm {realm} is each client's own machine");
             return self.fail("realm-address", evidence, remedy);
         }
         let is_private = |name: &str| is_here(name) || addresses(name).iter().any(is_private);
         if is_private(name) && !is_private(own) {
-            let evidence = format!("the realm {realm} is in a private network, the registry is not");
+            let evidence =
+                format!("the realm {realm} is in a private network, the registry is not");
             return self.warn("realm-address", evidence, remedy);
         }
         self.ok("realm-address", format!("the realm is {realm}"));
@@ -200,7 +232,10 @@ impl Examination<'_> {
         self.trusted = self.transport.options().plain_http || self.patient.host.is_loopback();
         self.base = Some(url);
         if self.trusted {
-            return self.ok("registry-scheme", "it speaks plain http, as every client allows its own machine");
+            return self.ok(
+                "registry-scheme",
+                "it speaks plain http, as every client allows its own machine",
+            );
         }
         self.fail(
             "registry-scheme",
@@ -213,18 +248,28 @@ impl Examination<'_> {
     }
 
     fn out_of_reach(&mut self, url: &Url, trouble: &Trouble) {
-        let remedy = trouble.hint(&origin(url)).unwrap_or_else(|| "look at the registry's log".to_owned());
+        let remedy = trouble
+            .hint(&origin(url))
+            .unwrap_or_else(|| "look at the registry's log".to_owned());
         let remedy = match trouble {
             // What listens there was tried both ways.
             Trouble::NotHttp => format!("it speaks no TLS either: {remedy}"),
             _ => remedy,
         };
-        self.fail("registry-reachable", format!("{} {trouble}", host(url)), remedy);
+        self.fail(
+            "registry-reachable",
+            format!("{} {trouble}", host(url)),
+            remedy,
+        );
     }
 
     /// What the lenient way was needed for; see [`Self::looking`].
     pub(super) fn realm_transport(&self) -> &Transport {
-        if self.realm_trusted { &self.transport } else { &self.lenient }
+        if self.realm_trusted {
+            &self.transport
+        } else {
+            &self.lenient
+        }
     }
 }
 
@@ -235,7 +280,10 @@ fn is_tls_behind(answer: &Answer) -> bool {
 
 fn addresses(name: &str) -> Vec<IpAddr> {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    (bare, 443).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|address| address.ip()).collect())
+    (bare, 443).to_socket_addrs().map_or_else(
+        |_| Vec::new(),
+        |found| found.map(|address| address.ip()).collect(),
+    )
 }
 
 /// RFC 1918, RFC 4193, and link-local addresses.
@@ -252,7 +300,14 @@ mod tests {
 
     #[test]
     fn private_addresses() {
-        for address in ["10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.1.1", "fd00::1", "fe80::1"] {
+        for address in [
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+        ] {
             assert!(is_private(&address.parse().unwrap()), "{address}");
         }
         for address in ["8.8.8.8", "172.32.0.1", "2001:db8::1"] {

@@ -16,33 +16,49 @@ const SOON: Duration = Duration::from_secs(14 * 86_400);
 impl Examination<'_> {
     /// `registry-certificate`.
     pub(super) async fn registry_certificate(&mut self) {
-        let Some(base) = self.base.clone() else { return };
+        let Some(base) = self.base.clone() else {
+            return;
+        };
         if base.scheme() == "http" {
             return self.not_tested("registry-certificate", "the registry speaks plain http");
         }
-        self.trusted = self.certificate("registry-certificate", &base, Step::Ask).await;
+        self.trusted = self
+            .certificate("registry-certificate", &base, Step::Ask)
+            .await;
     }
 
     /// `realm-certificate`.
     pub(super) async fn realm_certificate(&mut self) {
-        let Some(realm) = self.server.as_ref().map(|server| server.realm.clone()) else { return };
+        let Some(realm) = self.server.as_ref().map(|server| server.realm.clone()) else {
+            return;
+        };
         if realm.scheme() == "http" {
             return self.not_tested("realm-certificate", "the realm speaks plain http");
         }
         if self.has_failed("realm-reachable") {
             return self.not_tested("realm-certificate", "the realm does not answer");
         }
-        self.realm_trusted = self.certificate("realm-certificate", &realm, Step::Token).await;
+        self.realm_trusted = self
+            .certificate("realm-certificate", &realm, Step::Token)
+            .await;
     }
 
     /// Whether a client believes it; what is wrong with it, or about to be, is found.
     async fn certificate(&mut self, id: &'static str, url: &Url, step: Step) -> bool {
         let shown = self.transport.certificate_of(url).await;
-        let trouble = match self.transport.send(&Call::get(url.clone()).step(step)).await {
-            Err(Error::Connection { trouble, source, .. }) => Some((trouble, source)),
+        let trouble = match self
+            .transport
+            .send(&Call::get(url.clone()).step(step))
+            .await
+        {
+            Err(Error::Connection {
+                trouble, source, ..
+            }) => Some((trouble, source)),
             _ => None,
         };
-        let names = shown.as_ref().map_or_else(|| "no certificate could be read".to_owned(), described);
+        let names = shown
+            .as_ref()
+            .map_or_else(|| "no certificate could be read".to_owned(), described);
         match (trouble, shown.as_ref().and_then(|certificate| self.flaw(certificate, url))) {
             (None, _) => self.believed(id, shown.as_ref(), names),
             // What has to be made anew need not be trusted first.
@@ -87,14 +103,20 @@ impl Examination<'_> {
     /// For the token server, too, clients look at what lies under the registry's name.
     fn put_authority(&self) -> String {
         let registry = self.patient.host.server();
-        format!("put the authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on each client")
+        format!(
+            "put the authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on each client"
+        )
     }
 
     fn believed(&mut self, id: &'static str, shown: Option<&Certificate>, names: String) {
         let now = self.transport.options().clock.now();
         match shown {
             Some(certificate) if certificate.not_after() < now + SOON => {
-                self.warn(id, format!("the certificate ends soon: {names}"), "renew it");
+                self.warn(
+                    id,
+                    format!("the certificate ends soon: {names}"),
+                    "renew it",
+                );
             }
             _ => self.ok(id, names),
         }
@@ -115,16 +137,23 @@ impl Flaw {
         let alternative = alternative(bare(url));
         match self {
             Self::Nameless => (
-                format!("the certificate has no subjectAltName, and its common name counts for nobody: {names}"),
-                format!("make one with it: openssl req -x509 … -addext subjectAltName={alternative}"),
+                format!(
+                    "the certificate has no subjectAltName, and its common name counts for nobody: {names}"
+                ),
+                format!(
+                    "make one with it: openssl req -x509 … -addext subjectAltName={alternative}"
+                ),
             ),
             Self::OtherName => (
                 format!("the certificate is not for {}: {names}", bare(url)),
-                format!("make one that has {alternative} as subjectAltName, or use one of its names"),
+                format!(
+                    "make one that has {alternative} as subjectAltName, or use one of its names"
+                ),
             ),
             Self::OutsideItsTime => (
                 format!("the certificate is outside its time: {names}"),
-                "renew it and restart the server; if it is new, set the clock of this machine".to_owned(),
+                "renew it and restart the server; if it is new, set the clock of this machine"
+                    .to_owned(),
             ),
         }
     }
@@ -132,13 +161,20 @@ impl Flaw {
 
 /// A URL's host without the brackets of an IPv6 address.
 fn bare(url: &Url) -> &str {
-    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    url.host_str()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
 }
 
 /// Whether a certificate's `name`, which may be `*.example.com`, is that of `host` (RFC 9525 §6.3).
 fn is_for(name: &str, host: &str) -> bool {
-    let rest = name.strip_prefix("*.").zip(host.split_once('.')).map(|(parent, (_, rest))| (parent, rest));
-    name.eq_ignore_ascii_case(host) || rest.is_some_and(|(parent, rest)| parent.eq_ignore_ascii_case(rest))
+    let rest = name
+        .strip_prefix("*.")
+        .zip(host.split_once('.'))
+        .map(|(parent, (_, rest))| (parent, rest));
+    name.eq_ignore_ascii_case(host)
+        || rest.is_some_and(|(parent, rest)| parent.eq_ignore_ascii_case(rest))
 }
 
 fn described(certificate: &Certificate) -> String {
@@ -156,7 +192,11 @@ fn described(certificate: &Certificate) -> String {
 
 /// A name as OpenSSL's `subjectAltName` has it.
 fn alternative(name: &str) -> String {
-    let kind = if name.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+    let kind = if name.parse::<std::net::IpAddr>().is_ok() {
+        "IP"
+    } else {
+        "DNS"
+    };
     format!("{kind}:{name}")
 }
 
@@ -166,9 +206,20 @@ mod tests {
 
     #[test]
     fn names_of_hosts() {
-        assert!(is_for("r.example", "R.example") && is_for("*.example", "r.example") && is_for("10.0.0.1", "10.0.0.1"));
-        assert!(!is_for("*.example", "a.r.example") && !is_for("*.example", "example") && !is_for("r", "r.example"));
+        assert!(
+            is_for("r.example", "R.example")
+                && is_for("*.example", "r.example")
+                && is_for("10.0.0.1", "10.0.0.1")
+        );
+        assert!(
+            !is_for("*.example", "a.r.example")
+                && !is_for("*.example", "example")
+                && !is_for("r", "r.example")
+        );
         assert_eq!(bare(&"https://[::1]:5000/v2/".parse().unwrap()), "::1");
-        assert_eq!((alternative("::1"), alternative("r.example")), ("IP:::1".to_owned(), "DNS:r.example".to_owned()));
+        assert_eq!(
+            (alternative("::1"), alternative("r.example")),
+            ("IP:::1".to_owned(), "DNS:r.example".to_owned())
+        );
     }
 }

@@ -14,8 +14,12 @@ const ID: &str = "registry-challenge";
 impl Examination<'_> {
     /// `registry-challenge`.
     pub(super) async fn challenge(&mut self) {
-        let Some(base) = self.base.clone() else { return };
-        let Ok(answer) = self.looking().send(&Call::get(base.clone())).await else { return };
+        let Some(base) = self.base.clone() else {
+            return;
+        };
+        let Ok(answer) = self.looking().send(&Call::get(base.clone())).await else {
+            return;
+        };
         match answer.status() {
             StatusCode::UNAUTHORIZED => {}
             StatusCode::OK if is_page(&answer) => {
@@ -24,17 +28,28 @@ impl Examination<'_> {
             }
             StatusCode::OK => return self.ok(ID, "the registry asks nobody who he is"),
             // Where that leads is another probe's to say.
-            status if status.is_redirection() => return self.not_tested(ID, "/v2/ redirects: see registry-redirects"),
+            status if status.is_redirection() => {
+                return self.not_tested(ID, "/v2/ redirects: see registry-redirects");
+            }
             status => return self.no_registry(status, &by(&answer)),
         }
         let challenges = match read(&answer) {
             Ok(challenges) => challenges,
-            Err(what) => return self.fail(ID, what, "write auth.token so that the realm is a plain URL"),
+            Err(what) => {
+                return self.fail(
+                    ID,
+                    what,
+                    "write auth.token so that the realm is a plain URL",
+                );
+            }
         };
         if !self.is_single(&challenges) {
             return;
         }
-        let Some(bearer) = challenges.into_iter().find(|challenge| challenge.is("Bearer")) else {
+        let Some(bearer) = challenges
+            .into_iter()
+            .find(|challenge| challenge.is("Bearer"))
+        else {
             return self.basic();
         };
         self.server = self.token_server(&bearer);
@@ -54,13 +69,19 @@ impl Examination<'_> {
                 "the registry behind it is down, or is not where the proxy looks",
                 "start the registry, and compare its http.addr with the proxy's proxy_pass",
             ),
-            _ => ("this is no registry, or a proxy that does not pass /v2/ on", PASS_ON),
+            _ => (
+                "this is no registry, or a proxy that does not pass /v2/ on",
+                PASS_ON,
+            ),
         };
         self.fail(ID, format!("/v2/ answers {status}{by}: {what}"), remedy);
     }
 
     fn is_single(&mut self, challenges: &[Challenge]) -> bool {
-        let schemes: Vec<_> = challenges.iter().map(|challenge| challenge.scheme.as_str()).collect();
+        let schemes: Vec<_> = challenges
+            .iter()
+            .map(|challenge| challenge.scheme.as_str())
+            .collect();
         match challenges {
             [] => self.fail(
                 ID,
@@ -84,7 +105,8 @@ impl Examination<'_> {
 
     /// A registry with passwords of its own; or not, when its file says otherwise.
     fn basic(&mut self) {
-        let expects_tokens = self.patient.sides.service.is_some() || self.patient.sides.issuer.is_some();
+        let expects_tokens =
+            self.patient.sides.service.is_some() || self.patient.sides.issuer.is_some();
         if expects_tokens {
             return self.fail(
                 ID,
@@ -97,7 +119,10 @@ impl Examination<'_> {
 
     fn token_server(&mut self, challenge: &Challenge) -> Option<TokenServer> {
         let realm = challenge.parameter("realm").unwrap_or_default();
-        let parsed = realm.parse::<Url>().ok().filter(|realm| realm.host().is_some());
+        let parsed = realm
+            .parse::<Url>()
+            .ok()
+            .filter(|realm| realm.host().is_some());
         let Some(url) = parsed.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             self.fail(
                 ID,
@@ -106,34 +131,63 @@ impl Examination<'_> {
             );
             return None;
         };
-        if challenge.parameters.iter().any(|(_, value)| value.is_empty()) {
-            let empty: Vec<_> =
-                challenge.parameters.iter().filter(|(_, v)| v.is_empty()).map(|(n, _)| n.as_str()).collect();
+        if challenge
+            .parameters
+            .iter()
+            .any(|(_, value)| value.is_empty())
+        {
+            let empty: Vec<_> = challenge
+                .parameters
+                .iter()
+                .filter(|(_, v)| v.is_empty())
+                .map(|(n, _)| n.as_str())
+                .collect();
             let evidence = format!("empty in the challenge: {}", empty.join(", "));
-            self.fail(ID, evidence, "write auth.token.service, which no client can do without");
+            self.fail(
+                ID,
+                evidence,
+                "write auth.token.service, which no client can do without",
+            );
             return None;
         }
         let service = challenge.parameter("service").map(str::to_owned);
-        Some(TokenServer { realm: url, service })
+        Some(TokenServer {
+            realm: url,
+            service,
+        })
     }
 
     /// A client that is not told that its token is bad keeps it.
     async fn false_papers(&mut self, base: &Url, bearer: &Challenge) {
-        for (what, papers) in [("a false token", "false".to_owned()), ("an expired token", expired())] {
+        for (what, papers) in [
+            ("a false token", "false".to_owned()),
+            ("an expired token", expired()),
+        ] {
             let header = HeaderValue::from_str(&format!("Bearer {papers}")).ok();
             let call = Call::get(base.clone()).authorization(header.as_ref());
-            let Ok(answer) = self.looking().send(&call).await else { continue };
+            let Ok(answer) = self.looking().send(&call).await else {
+                continue;
+            };
             let challenges = read(&answer).unwrap_or_default();
             if answer.status() != StatusCode::UNAUTHORIZED || challenges.len() != 1 {
-                let evidence = format!("to {what}: {} with {} challenges", answer.status(), challenges.len());
+                let evidence = format!(
+                    "to {what}: {} with {} challenges",
+                    answer.status(),
+                    challenges.len()
+                );
                 let remedy = "the registry must answer 401 with its challenge to every bad token: look at the proxy's \
                               error pages and headers";
                 return self.fail(ID, evidence, remedy);
             }
             if challenges[0].parameter("error").is_none() {
-                let evidence =
-                    format!("to {what} the challenge names no error: containerd goes on with the token it has");
-                return self.warn(ID, evidence, "registry 2.7 and newer name it: update the registry");
+                let evidence = format!(
+                    "to {what} the challenge names no error: containerd goes on with the token it has"
+                );
+                return self.warn(
+                    ID,
+                    evidence,
+                    "registry 2.7 and newer name it: update the registry",
+                );
             }
         }
         self.ok(ID, format!("one challenge: {bearer}"));
@@ -145,18 +199,24 @@ const PASS_ON: &str = "is the host right? If a proxy stands there, have it pass 
 
 /// A page for people, and not a word of an API.
 fn is_page(answer: &Answer) -> bool {
-    let is_html = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    let is_html = answer
+        .header("content-type")
+        .is_some_and(|kind| kind.starts_with("text/html"));
     is_html && answer.header("docker-distribution-api-version").is_none()
 }
 
 /// Who says that he answers.
 pub(super) fn by(answer: &Answer) -> String {
-    answer.header(SERVER.as_str()).map_or_else(String::new, |server| format!(" (Server: {server})"))
+    answer
+        .header(SERVER.as_str())
+        .map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
 fn read(answer: &Answer) -> Result<Vec<Challenge>, String> {
     let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
-    let fields: Vec<_> = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned()).collect();
+    let fields: Vec<_> = fields
+        .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())
+        .collect();
     Challenge::parse_all(fields.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
 
@@ -164,5 +224,10 @@ fn read(answer: &Answer) -> Result<Vec<Challenge>, String> {
 fn expired() -> String {
     let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
     let claims = r#"{"iss":"doctor","sub":"","aud":"doctor","exp":1,"nbf":0,"iat":0,"jti":"doctor","access":[]}"#;
-    format!("{}.{}.{}", part(r#"{"typ":"JWT","alg":"RS256","kid":"doctor"}"#), part(claims), part("no signature"))
+    format!(
+        "{}.{}.{}",
+        part(r#"{"typ":"JWT","alg":"RS256","kid":"doctor"}"#),
+        part(claims),
+        part("no signature")
+    )
 }

@@ -28,19 +28,35 @@ impl Examination<'_> {
         let named = named(token);
         let sides = &self.patient.sides;
         if sides.bundle.is_empty() && sides.jwks.is_none() {
-            let why = format!("the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it");
+            let why = format!(
+                "the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it"
+            );
             return self.not_tested(ID, why);
         }
         // Issuer, service and times are another probe's.
-        let trust = Trust { bundle: &sides.bundle, jwks: sides.jwks.as_ref(), issuer: None, service: None };
-        let now = token.claims().map_or(0, |claims| claims.issued_at.max(claims.not_before));
+        let trust = Trust {
+            bundle: &sides.bundle,
+            jwks: sides.jwks.as_ref(),
+            issuer: None,
+            service: None,
+        };
+        let now = token
+            .claims()
+            .map_or(0, |claims| claims.issued_at.max(claims.not_before));
         let now = UNIX_EPOCH + Duration::from_secs(now);
-        let foretold = Registry::ALL.map(|registry| (registry, verdict(registry, text, trust, now)));
-        let accepts: Vec<_> = foretold.iter().filter(|(_, v)| *v == Foretold::Accepted).map(|(r, _)| *r).collect();
+        let foretold =
+            Registry::ALL.map(|registry| (registry, verdict(registry, text, trust, now)));
+        let accepts: Vec<_> = foretold
+            .iter()
+            .filter(|(_, v)| *v == Foretold::Accepted)
+            .map(|(r, _)| *r)
+            .collect();
         let refuses: Vec<_> = foretold
             .iter()
             .filter_map(|(registry, verdict)| match verdict {
-                Foretold::Refused(refusal) | Foretold::DoesNotStart(refusal) => Some((*registry, refusal.clone())),
+                Foretold::Refused(refusal) | Foretold::DoesNotStart(refusal) => {
+                    Some((*registry, refusal.clone()))
+                }
                 Foretold::Accepted | Foretold::NotApplicable | Foretold::Undecided(_) => None,
             })
             .collect();
@@ -69,18 +85,26 @@ impl Examination<'_> {
                     logged(refuses)
                 );
                 let advice = advice.unwrap_or_default();
-                self.found(ID, Verdict::Ok, evidence, Some(format!("for those that do not: {advice}")));
+                self.found(
+                    ID,
+                    Verdict::Ok,
+                    evidence,
+                    Some(format!("for those that do not: {advice}")),
+                );
                 self.belief = Belief::Some(advice);
             }
         }
     }
 
-    /// What the registry itself made of the token says which of its versions it is, and whether it has these keys at all.
+    /// What the registry itself made of the token says which of its versions it is, and whether it
+    /// has these keys at all.
     pub(super) fn reconsider_key(&mut self, accepted: bool) {
         let (verdict, remark, remedy) = match (&self.belief, accepted) {
-            (Belief::Some(advice), false) => {
-                (Verdict::Failure, "this registry refuses the token, so it is of the latter", advice.clone())
-            }
+            (Belief::Some(advice), false) => (
+                Verdict::Failure,
+                "this registry refuses the token, so it is of the latter",
+                advice.clone(),
+            ),
             (Belief::None, true) => (
                 Verdict::Warning,
                 "yet this registry accepts it: it has other keys than the file, or asks less of them",
@@ -98,14 +122,25 @@ impl Examination<'_> {
     /// Each key of bundle and JWKS by every name it has.
     fn known_keys(&self) -> String {
         let sides = &self.patient.sides;
-        let of_bundle = sides.bundle.iter().filter_map(|certificate| certificate.public_key().ok());
+        let of_bundle = sides
+            .bundle
+            .iter()
+            .filter_map(|certificate| certificate.public_key().ok());
         let of_bundle = of_bundle.map(|key| format!("the bundle has {}", ids(key)));
-        let of_jwks = sides.jwks.iter().flat_map(|set| &set.keys).map(|key| match &key.key_id {
-            Some(id) => format!("the JWKS has {id}"),
-            None => format!("the JWKS has {} without a name", key.key.thumbprint()),
-        });
+        let of_jwks = sides
+            .jwks
+            .iter()
+            .flat_map(|set| &set.keys)
+            .map(|key| match &key.key_id {
+                Some(id) => format!("the JWKS has {id}"),
+                None => format!("the JWKS has {} without a name", key.key.thumbprint()),
+            });
         let known: Vec<_> = of_bundle.chain(of_jwks).collect();
-        if known.is_empty() { "the files hold no key of a kind that is read here".to_owned() } else { known.join(", ") }
+        if known.is_empty() {
+            "the files hold no key of a kind that is read here".to_owned()
+        } else {
+            known.join(", ")
+        }
     }
 }
 
@@ -116,8 +151,18 @@ fn named(token: &UnverifiedToken) -> String {
         (Some(chain), ..) => {
             let certificates = token.header().chain().unwrap_or_default();
             let leaf = certificates.first();
-            let of = leaf.and_then(|leaf| Some(format!(": {:?}, {}", leaf.subject(), ids(leaf.public_key().ok()?))));
-            format!("x5c of {} certificates{}", chain.len(), of.unwrap_or_default())
+            let of = leaf.and_then(|leaf| {
+                Some(format!(
+                    ": {:?}, {}",
+                    leaf.subject(),
+                    ids(leaf.public_key().ok()?)
+                ))
+            });
+            format!(
+                "x5c of {} certificates{}",
+                chain.len(),
+                of.unwrap_or_default()
+            )
         }
         (None, Some(_), _) => match header.jwk() {
             Some(Ok(jwk)) => format!("jwk: {}", ids(&jwk.key)),
@@ -130,27 +175,43 @@ fn named(token: &UnverifiedToken) -> String {
 
 fn ids(key: &PublicKey) -> String {
     let ids = key.ids();
-    let known = format!("{} (libtrust), {} (thumbprint)", ids.libtrust, ids.thumbprint);
-    if ids.thumbprint == ids.registry_3_1 { known } else { format!("{known}, {} (to registry 3.1)", ids.registry_3_1) }
+    let known = format!(
+        "{} (libtrust), {} (thumbprint)",
+        ids.libtrust, ids.thumbprint
+    );
+    if ids.thumbprint == ids.registry_3_1 {
+        known
+    } else {
+        format!("{known}, {} (to registry 3.1)", ids.registry_3_1)
+    }
 }
 
 /// What each registry writes to its log.
 fn logged(refuses: &[(Registry, Refusal)]) -> String {
-    let groups = grouped(refuses.iter().map(|(registry, refusal)| (*registry, refusal.logged.as_str())));
+    let groups = grouped(
+        refuses
+            .iter()
+            .map(|(registry, refusal)| (*registry, refusal.logged.as_str())),
+    );
     let verb = |registries: &[Registry]| if registries.len() == 1 { "logs" } else { "log" };
-    let said = groups.iter().map(|(text, all)| format!("registry {} {}: {text}", versions(all), verb(all)));
+    let said = groups
+        .iter()
+        .map(|(text, all)| format!("registry {} {}: {text}", versions(all), verb(all)));
     said.collect::<Vec<_>>().join("; ")
 }
 
 /// What to change for each registry; none where that is not known.
 fn advised(refuses: &[(Registry, Refusal)]) -> Option<String> {
-    let advice = refuses.iter().filter_map(|(registry, refusal)| Some((*registry, refusal.advice.as_deref()?)));
+    let advice = refuses
+        .iter()
+        .filter_map(|(registry, refusal)| Some((*registry, refusal.advice.as_deref()?)));
     match &grouped(advice)[..] {
         [] => None,
         [(text, _)] => Some((*text).to_owned()),
         groups => {
-            let each =
-                groups.iter().map(|(text, registries)| format!("with registry {}: {text}", versions(registries)));
+            let each = groups.iter().map(|(text, registries)| {
+                format!("with registry {}: {text}", versions(registries))
+            });
             Some(each.collect::<Vec<_>>().join("; "))
         }
     }
@@ -170,5 +231,9 @@ fn grouped<'a>(said: impl Iterator<Item = (Registry, &'a str)>) -> Vec<(&'a str,
 
 /// `2.8 and 3.1`
 fn versions(registries: &[Registry]) -> String {
-    registries.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    registries
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }

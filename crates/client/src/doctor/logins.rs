@@ -14,12 +14,19 @@ impl Examination<'_> {
             self.login = login.clone();
             return self.not_tested("stored-logins", "a login was given");
         }
-        let path = self.patient.repository.as_ref().map_or("", |name| name.as_str());
+        let path = self
+            .patient
+            .repository
+            .as_ref()
+            .map_or("", |name| name.as_str());
         let all = self.patient.places.find_all(&self.patient.host, path).await;
         let found: Vec<&Found> = all.iter().filter_map(|found| found.as_ref().ok()).collect();
         let broken = all.iter().find_map(|found| found.as_ref().err());
         let told_of = |found: &&Found| {
-            let user = found.credentials.user().map_or_else(String::new, |user| format!(" of {user:?}"));
+            let user = found
+                .credentials
+                .user()
+                .map_or_else(String::new, |user| format!(" of {user:?}"));
             format!("{}{user} in {}", found.credentials.kind(), found.place)
         };
         let list: Vec<_> = found.iter().map(told_of).collect();
@@ -58,7 +65,9 @@ impl Examination<'_> {
         match self.server.clone() {
             Some(server) => {
                 let scopes = Scopes::default();
-                let outcome = server.ask(&self.transport, &self.login, &scopes, false).await;
+                let outcome = server
+                    .ask(&self.transport, &self.login, &scopes, false)
+                    .await;
                 self.judged(outcome.map(|_| format!("{} believes it", server.realm)));
             }
             None => self.log_in_basic().await,
@@ -66,16 +75,27 @@ impl Examination<'_> {
     }
 
     async fn log_in_basic(&mut self) {
-        let session = Session::begin(self.transport.clone(), self.patient.host.clone(), self.login.clone()).await;
+        let session = Session::begin(
+            self.transport.clone(),
+            self.patient.host.clone(),
+            self.login.clone(),
+        )
+        .await;
         let outcome = match session {
-            Ok(session) => session.log_in().await.map(|_| "the registry believes it".to_owned()),
+            Ok(session) => session
+                .log_in()
+                .await
+                .map(|_| "the registry believes it".to_owned()),
             Err(error) => Err(error),
         };
         self.judged(outcome);
     }
 
     fn judged(&mut self, outcome: Result<String, Error>) {
-        let user = self.login.user().map_or_else(String::new, |user| format!(" of {user:?}"));
+        let user = self
+            .login
+            .user()
+            .map_or_else(String::new, |user| format!(" of {user:?}"));
         let kind = self.login.kind();
         let stored = self.patient.login.is_none();
         match outcome {
@@ -93,26 +113,45 @@ impl Examination<'_> {
                 self.fail("login", format!("{kind}{user}: {}", told(&error)), remedy);
             }
             Err(error) => {
-                let remedy = error.hint().unwrap_or_else(|| "look at the token server's log".to_owned());
+                let remedy = error
+                    .hint()
+                    .unwrap_or_else(|| "look at the token server's log".to_owned());
                 self.fail("login", told(&error), remedy);
             }
         }
     }
 
     /// Whether the registry opens `/v2/` to a token.
-    pub(super) async fn opens(&self, papers: Option<&reqwest::header::HeaderValue>) -> Option<(StatusCode, String)> {
+    pub(super) async fn opens(
+        &self,
+        papers: Option<&reqwest::header::HeaderValue>,
+    ) -> Option<(StatusCode, String)> {
         let base = self.base.clone()?;
-        let answer = self.looking().send(&Call::get(base).authorization(papers)).await.ok()?;
+        let answer = self
+            .looking()
+            .send(&Call::get(base).authorization(papers))
+            .await
+            .ok()?;
         let status = answer.status();
-        Some((status, answer.header("www-authenticate").unwrap_or_default().to_owned()))
+        Some((
+            status,
+            answer
+                .header("www-authenticate")
+                .unwrap_or_default()
+                .to_owned(),
+        ))
     }
 }
 
 fn is_same(one: &Found, other: &Found) -> bool {
     match (&one.credentials, &other.credentials) {
-        (Credentials::Password { user, password }, Credentials::Password { user: u, password: p }) => {
-            user == u && password.expose() == p.expose()
-        }
+        (
+            Credentials::Password { user, password },
+            Credentials::Password {
+                user: u,
+                password: p,
+            },
+        ) => user == u && password.expose() == p.expose(),
         (Credentials::RefreshToken { token, .. }, Credentials::RefreshToken { token: t, .. }) => {
             token.expose() == t.expose()
         }

@@ -1,9 +1,10 @@
 //! The doctor: why a registry does not let anybody in, found out from outside.
 //!
-//! Each *probe* looks at one thing that goes wrong with registry authentication in the field, and finds it well, doubtful
-//! or broken, or could not look. What it saw is its *evidence*; what to change, in the words of the file where it is to
-//! be changed, its *remedy*. Probes are named by stable ids ([`PROBES`]), which scripts may rely on. A doctor changes
-//! nothing: an upload that is tried is cancelled.
+//! Each *probe* looks at one thing that goes wrong with registry authentication in the field, and
+//! finds it well, doubtful or broken, or could not look. What it saw is its *evidence*; what to
+//! change, in the words of the file where it is to be changed, its *remedy*. Probes are named by
+//! stable ids ([`PROBES`]), which scripts may rely on. A doctor changes nothing: an upload that is
+//! tried is cancelled.
 
 mod address;
 mod certificates;
@@ -49,7 +50,8 @@ pub const PROBES: [&str; 20] = [
     "push-body",
 ];
 
-/// The probes behind which, when they find something, there may be nothing more to look at; the first counts.
+/// The probes behind which, when they find something, there may be nothing more to look at; the
+/// first counts.
 const ENDS: [&str; 6] = [
     "registry-reachable",
     "registry-redirects",
@@ -130,10 +132,13 @@ pub struct Sides {
 /// Examines a registry, probe by probe; every one of [`PROBES`] is in what comes back.
 ///
 /// # Errors
-/// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is none.
+/// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is
+/// none.
 pub async fn examine(patient: &Patient, options: Options) -> Result<Vec<Finding>, Error> {
     let mut examination = Examination::new(patient, options);
-    examination.transport.prepare(&examination.address("https")?)?;
+    examination
+        .transport
+        .prepare(&examination.address("https")?)?;
     examination.run().await;
     Ok(examination.findings)
 }
@@ -143,7 +148,8 @@ struct Examination<'a> {
     patient: &'a Patient,
     /// The way that a client would take.
     transport: Transport,
-    /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that way.
+    /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that
+    /// way.
     lenient: Transport,
     findings: Vec<Finding>,
     /// `/v2/` of the registry, once it answered.
@@ -164,7 +170,11 @@ struct Examination<'a> {
 impl<'a> Examination<'a> {
     fn new(patient: &'a Patient, options: Options) -> Self {
         let server = patient.host.server();
-        let lenient = Transport::new(Options { insecure: true, ..options.clone() }).on_behalf_of(server);
+        let lenient = Transport::new(Options {
+            insecure: true,
+            ..options.clone()
+        })
+        .on_behalf_of(server);
         Self {
             patient,
             transport: Transport::new(options).on_behalf_of(server),
@@ -194,19 +204,24 @@ impl<'a> Examination<'a> {
         self.token().await;
         self.pull().await;
         self.push().await;
-        let missing = PROBES.iter().filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
+        let missing = PROBES
+            .iter()
+            .filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
         let missing: Vec<_> = missing.copied().collect();
         let why = self.why_no_further();
         for id in missing {
             self.not_tested(id, why.clone());
         }
-        self.findings.sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
+        self.findings
+            .sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
     }
 
     /// Why probes were never come to: something ended the way to them.
     fn why_no_further(&self) -> String {
-        let ends =
-            |id: &&&str| self.finding(id).is_some_and(|f| matches!(f.verdict, Verdict::Failure | Verdict::Warning));
+        let ends = |id: &&&str| {
+            self.finding(id)
+                .is_some_and(|f| matches!(f.verdict, Verdict::Failure | Verdict::Warning))
+        };
         match ENDS.iter().find(ends) {
             Some(id) => format!("see {id} first"),
             None => "there is nothing to look at: the registry wants no token".to_owned(),
@@ -216,12 +231,17 @@ impl<'a> Examination<'a> {
     /// `/v2/` of the registry.
     fn address(&self, scheme: &str) -> Result<Url, Error> {
         let url = format!("{scheme}://{}/v2/", self.patient.host.server());
-        url.parse().map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
+        url.parse()
+            .map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
     }
 
     /// The way to look on: trusted or not.
     fn looking(&self) -> &Transport {
-        if self.trusted { &self.transport } else { &self.lenient }
+        if self.trusted {
+            &self.transport
+        } else {
+            &self.lenient
+        }
     }
 
     fn ok(&mut self, id: &'static str, evidence: impl Into<String>) {
@@ -240,39 +260,70 @@ impl<'a> Examination<'a> {
         self.found(id, Verdict::NotTested, why, None);
     }
 
-    fn found(&mut self, id: &'static str, verdict: Verdict, evidence: impl Into<String>, remedy: Option<String>) {
-        self.findings.push(Finding { id, verdict, evidence: evidence.into(), remedy });
+    fn found(
+        &mut self,
+        id: &'static str,
+        verdict: Verdict,
+        evidence: impl Into<String>,
+        remedy: Option<String>,
+    ) {
+        self.findings.push(Finding {
+            id,
+            verdict,
+            evidence: evidence.into(),
+            remedy,
+        });
     }
 
     /// The failure that makes every attempt to pull or push fail, too.
     fn in_the_way(&self) -> Option<&'static str> {
-        let ids =
-            ["registry-reachable", "registry-redirects", "registry-challenge", "realm-reachable", "token-accepted"];
+        let ids = [
+            "registry-reachable",
+            "registry-redirects",
+            "registry-challenge",
+            "realm-reachable",
+            "token-accepted",
+        ];
         ids.into_iter().find(|id| self.has_failed(id))
     }
 
     fn has_failed(&self, id: &str) -> bool {
-        self.finding(id).is_some_and(|finding| finding.verdict == Verdict::Failure)
+        self.finding(id)
+            .is_some_and(|finding| finding.verdict == Verdict::Failure)
     }
 
     fn finding(&self, id: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == id)
     }
 
-    /// Whether a password or refresh token may be sent: the way to the registry, and to its realm, is a client's own.
+    /// Whether a password or refresh token may be sent: the way to the registry, and to its realm,
+    /// is a client's own.
     fn is_private(&self) -> bool {
         self.trusted && (self.server.is_none() || self.realm_trusted)
     }
 
     /// The login, where it may be sent.
     fn sendable_login(&self) -> Credentials {
-        if self.is_private() { self.login.clone() } else { Credentials::Anonymous }
+        if self.is_private() {
+            self.login.clone()
+        } else {
+            Credentials::Anonymous
+        }
     }
 
-    /// Why the login was kept back: what is asked for without it says nothing of what the login may do.
+    /// Why the login was kept back: what is asked for without it says nothing of what the login may
+    /// do.
     fn withheld(&self) -> Option<String> {
-        let ids = ["registry-scheme", "registry-certificate", "realm-scheme", "realm-certificate"];
-        let cause = ids.into_iter().find(|id| self.has_failed(id)).unwrap_or("realm-reachable");
+        let ids = [
+            "registry-scheme",
+            "registry-certificate",
+            "realm-scheme",
+            "realm-certificate",
+        ];
+        let cause = ids
+            .into_iter()
+            .find(|id| self.has_failed(id))
+            .unwrap_or("realm-reachable");
         let held = !self.login.is_anonymous() && !self.is_private();
         held.then(|| format!("the way there cannot be trusted with a password: see {cause} first"))
     }

@@ -1,4 +1,5 @@
-//! A push that is begun and cancelled: sessions that last, addresses that are right, bodies of a layer's size.
+//! A push that is begun and cancelled: sessions that last, addresses that are right, bodies of a
+//! layer's size.
 
 use bytes::Bytes;
 use oci::RepositoryName;
@@ -26,19 +27,30 @@ impl Examination<'_> {
             (_, true) => return self.skip_push("see registry-reachable first"),
             (_, false) => return self.skip_push("--push tries an upload, which is cancelled"),
         };
-        let first = self.in_the_way().or(Some("token-access").filter(|id| self.has_failed(id)));
-        if let Some(why) = first.map(|first| format!("see {first} first")).or_else(|| self.withheld()) {
+        let first = self
+            .in_the_way()
+            .or(Some("token-access").filter(|id| self.has_failed(id)));
+        if let Some(why) = first
+            .map(|first| format!("see {first} first"))
+            .or_else(|| self.withheld())
+        {
             return self.skip_push(&why);
         }
-        let Some(session) = self.session().await else { return self.skip_push("no session came about") };
+        let Some(session) = self.session().await else {
+            return self.skip_push("no session came about");
+        };
         let begun = match begin(&session, &name).await {
             Ok(begun) => begun,
             Err(error) => {
-                let remedy = error.hint().unwrap_or_else(|| "look at the registry's log".to_owned());
+                let remedy = error
+                    .hint()
+                    .unwrap_or_else(|| "look at the registry's log".to_owned());
                 return self.fail("push-session", told(&error), remedy);
             }
         };
-        let Some(mut location) = self.location(&begun) else { return };
+        let Some(mut location) = self.location(&begun) else {
+            return;
+        };
         if self.lasts(&session, &name, &location).await {
             self.bodies(&session, &name, &mut location).await;
         }
@@ -55,12 +67,19 @@ impl Examination<'_> {
     /// Where the upload goes on: an address that this client can use, whatever the registry says.
     fn location(&mut self, begun: &Answer) -> Option<Url> {
         let Some(text) = begun.header(LOCATION.as_str()) else {
-            self.fail("push-location", "the upload began without a Location", "a proxy strips it");
+            self.fail(
+                "push-location",
+                "the upload began without a Location",
+                "a proxy strips it",
+            );
             return None;
         };
         let url = begun.url.join(text).ok()?;
         if origin(&url) == origin(&begun.url) {
-            self.ok("push-location", format!("uploads go on at {}", origin(&url)));
+            self.ok(
+                "push-location",
+                format!("uploads go on at {}", origin(&url)),
+            );
             return Some(url);
         }
         self.fail(
@@ -89,7 +108,10 @@ impl Examination<'_> {
             );
             return false;
         }
-        self.ok("push-session", format!("an upload was begun and known {ASKED} times"));
+        self.ok(
+            "push-session",
+            format!("an upload was begun and known {ASKED} times"),
+        );
         true
     }
 
@@ -102,19 +124,33 @@ impl Examination<'_> {
                 Ok(answer) => return self.refused_body(size, answer).await,
                 Err(error) => return self.stalled(size, &error),
             };
-            if let Some(next) = answer.header(LOCATION.as_str()).and_then(|next| location.join(next).ok()) {
+            if let Some(next) = answer
+                .header(LOCATION.as_str())
+                .and_then(|next| location.join(next).ok())
+            {
                 *location = here(location, &next);
             }
         }
-        self.ok("push-body", "bodies of 2 and 110 MB arrive, in pieces and without a length");
+        self.ok(
+            "push-body",
+            "bodies of 2 and 110 MB arrive, in pieces and without a length",
+        );
     }
 
     async fn refused_body(&mut self, size: u64, answer: Answer) {
         let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
-        let server = answer.header(SERVER.as_str()).unwrap_or("whoever stands in front").to_owned();
-        let evidence = format!("a body of {megabytes} MB: {} (Server: {server})", answer.refusal().await);
+        let server = answer
+            .header(SERVER.as_str())
+            .unwrap_or("whoever stands in front")
+            .to_owned();
+        let evidence = format!(
+            "a body of {megabytes} MB: {} (Server: {server})",
+            answer.refusal().await
+        );
         let remedy = match status {
-            411 => "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;",
+            411 => {
+                "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;"
+            }
             408 | 500.. => SLOW,
             _ => LIMIT,
         };
@@ -122,13 +158,24 @@ impl Examination<'_> {
     }
 
     fn stalled(&mut self, size: u64, error: &Error) {
-        let evidence = format!("a body of {} MB in pieces: {}", size / 1_000_000, told(error));
-        let in_time = !matches!(error, Error::Connection { trouble: Trouble::Timeout, .. });
+        let evidence = format!(
+            "a body of {} MB in pieces: {}",
+            size / 1_000_000,
+            told(error)
+        );
+        let in_time = !matches!(
+            error,
+            Error::Connection {
+                trouble: Trouble::Timeout,
+                ..
+            }
+        );
         self.fail("push-body", evidence, if in_time { LIMIT } else { SLOW });
     }
 }
 
-const LIMIT: &str = "raise the proxy's limit: nginx client_max_body_size 0; and proxy_request_buffering off;";
+const LIMIT: &str =
+    "raise the proxy's limit: nginx client_max_body_size 0; and proxy_request_buffering off;";
 const SLOW: &str = "the proxy, or the registry behind it, does not take the body: proxy_http_version 1.1; \
                     proxy_request_buffering off; proxy_send_timeout 900s; proxy_read_timeout 900s; and look at the \
                     registry's log and disk";
@@ -136,13 +183,23 @@ const SLOW: &str = "the proxy, or the registry behind it, does not take the body
 async fn begin(session: &Session, name: &RepositoryName) -> Result<Answer, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;
     let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
-    session.send(&Scopes::push(name), call).await?.success().await
+    session
+        .send(&Scopes::push(name), call)
+        .await?
+        .success()
+        .await
 }
 
 /// Sends zeros, without saying how many.
-async fn send(session: &Session, name: &RepositoryName, location: &Url, size: u64) -> Result<Answer, Error> {
+async fn send(
+    session: &Session,
+    name: &RepositoryName,
+    location: &Url,
+    size: u64,
+) -> Result<Answer, Error> {
     let (pieces, body) = StreamedBody::of_unknown_length();
-    let call = Call::new(Method::PATCH, location.clone()).header(CONTENT_TYPE, "application/octet-stream");
+    let call =
+        Call::new(Method::PATCH, location.clone()).header(CONTENT_TYPE, "application/octet-stream");
     let scopes = Scopes::push(name);
     let feed = async move {
         let piece = Bytes::from(vec![0; PIECE]);

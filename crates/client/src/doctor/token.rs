@@ -11,16 +11,23 @@ use crate::transport::Call;
 impl Examination<'_> {
     /// `token-claims`, `token-key`, `token-access`, `token-accepted`.
     pub(super) async fn token(&mut self) {
-        let Some(server) = self.server.clone() else { return };
+        let Some(server) = self.server.clone() else {
+            return;
+        };
         if self.has_failed("realm-reachable") {
             return;
         }
         let scopes = self.wanted();
         // A password goes only where the way is trusted; anybody may ask without.
         let login = self.sendable_login();
-        let granted = match server.ask(self.realm_transport(), &login, &scopes, false).await {
+        let granted = match server
+            .ask(self.realm_transport(), &login, &scopes, false)
+            .await
+        {
             Ok(granted) => granted,
-            Err(Error::Denied { logged_in: false, .. }) if self.withheld().is_none() => {
+            Err(Error::Denied {
+                logged_in: false, ..
+            }) if self.withheld().is_none() => {
                 return self.nothing_for_nobody();
             }
             Err(error) => {
@@ -50,8 +57,16 @@ impl Examination<'_> {
 
     /// A token server may give tokens only to those whom it knows.
     fn nothing_for_nobody(&mut self) {
-        for id in ["token-claims", "token-key", "token-access", "token-accepted"] {
-            self.not_tested(id, "the token server gives nothing to anonymous callers; --user NAME looks on");
+        for id in [
+            "token-claims",
+            "token-key",
+            "token-access",
+            "token-accepted",
+        ] {
+            self.not_tested(
+                id,
+                "the token server gives nothing to anonymous callers; --user NAME looks on",
+            );
         }
     }
 
@@ -69,10 +84,19 @@ impl Examination<'_> {
         let claims = match token.claims() {
             Ok(claims) => claims,
             Err(error) => {
-                return self.fail(id, error.to_string(), "no registry reads such a token: mend the token server");
+                return self.fail(
+                    id,
+                    error.to_string(),
+                    "no registry reads such a token: mend the token server",
+                );
             }
         };
-        let wanted = self.patient.sides.service.clone().or_else(|| service.map(str::to_owned));
+        let wanted = self
+            .patient
+            .sides
+            .service
+            .clone()
+            .or_else(|| service.map(str::to_owned));
         if let Some(service) = wanted.filter(|service| !claims.audience.contains(service)) {
             return self.fail(
                 id,
@@ -80,7 +104,13 @@ impl Examination<'_> {
                 "auth.token.service of the registry and the service that the token server writes must be the same, to the letter",
             );
         }
-        if let Some(issuer) = self.patient.sides.issuer.clone().filter(|issuer| *issuer != claims.issuer) {
+        if let Some(issuer) = self
+            .patient
+            .sides
+            .issuer
+            .clone()
+            .filter(|issuer| *issuer != claims.issuer)
+        {
             return self.fail(
                 id,
                 format!("token from untrusted issuer: iss is {:?}, the registry wants {issuer:?}", claims.issuer),
@@ -101,22 +131,33 @@ impl Examination<'_> {
         // By the registry's clock, for that is what decides.
         let now = self.transport.options().clock.now();
         let registry = self.dates.iter().find(|(whose, ..)| *whose == "registry");
-        let now = registry.map_or(now, |&(_, there, here)| there + now.duration_since(here).unwrap_or_default());
+        let now = registry.map_or(now, |&(_, there, here)| {
+            there + now.duration_since(here).unwrap_or_default()
+        });
         let (now, leeway) = (unix_seconds(now), ::token::LEEWAY.as_secs());
         let clock = "set the clocks of registry and token server by NTP";
         let at = |seconds| rfc3339(seconds);
         if claims.not_before > now + leeway {
-            let evidence =
-                format!("not to be used before {}, and the registry's clock says {}", at(claims.not_before), at(now));
+            let evidence = format!(
+                "not to be used before {}, and the registry's clock says {}",
+                at(claims.not_before),
+                at(now)
+            );
             return self.fail(id, evidence, clock);
         }
         if claims.expires_at + leeway < now {
-            let evidence =
-                format!("not to be used after {}, and the registry's clock says {}", at(claims.expires_at), at(now));
+            let evidence = format!(
+                "not to be used after {}, and the registry's clock says {}",
+                at(claims.expires_at),
+                at(now)
+            );
             return self.fail(id, evidence, clock);
         }
         let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
-        let evidence = format!("iss {:?}, aud {:?}, good for {lifetime} s", claims.issuer, claims.audience);
+        let evidence = format!(
+            "iss {:?}, aud {:?}, good for {lifetime} s",
+            claims.issuer, claims.audience
+        );
         if lifetime < 60 {
             return self.warn(
                 id,
@@ -130,28 +171,47 @@ impl Examination<'_> {
     /// What the registry says it needs to show the repository's tags.
     async fn needed(&self) -> Scopes {
         let url = self.base.as_ref().zip(self.patient.repository.as_ref());
-        let Some(url) = url.and_then(|(base, name)| base.join(&format!("{name}/tags/list")).ok()) else {
+        let Some(url) = url.and_then(|(base, name)| base.join(&format!("{name}/tags/list")).ok())
+        else {
             return Scopes::default();
         };
         let answer = self.looking().send(&Call::get(url)).await;
-        answer.ok().and_then(|answer| challenge_scopes(&answer).ok()).unwrap_or_default()
+        answer
+            .ok()
+            .and_then(|answer| challenge_scopes(&answer).ok())
+            .unwrap_or_default()
     }
 
     fn access(&mut self, token: &UnverifiedToken, asked: &Scopes, needed: &Scopes) {
         let id = "token-access";
         let Some(name) = &self.patient.repository else {
-            return self.not_tested(id, "name a repository to see what its token grants: HOST/NAME");
+            return self.not_tested(
+                id,
+                "name a repository to see what its token grants: HOST/NAME",
+            );
         };
         if let Some(why) = self.withheld() {
             return self.not_tested(id, why);
         }
-        let granted = token.claims().map(|claims| claims.access).unwrap_or_default();
-        let shown: Vec<_> =
-            granted.iter().map(|a| format!("{}:{}:{}", a.resource_type, a.name, a.actions.join(","))).collect();
-        let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(" ") };
+        let granted = token
+            .claims()
+            .map(|claims| claims.access)
+            .unwrap_or_default();
+        let shown: Vec<_> = granted
+            .iter()
+            .map(|a| format!("{}:{}:{}", a.resource_type, a.name, a.actions.join(",")))
+            .collect();
+        let shown = if shown.is_empty() {
+            "nothing".to_owned()
+        } else {
+            shown.join(" ")
+        };
         let evidence = format!("asked for {}; granted {shown}", asked.texts().join(" "));
         if !asked.cover(needed) {
-            let evidence = format!("{evidence}; the registry needs {}", needed.texts().join(" "));
+            let evidence = format!(
+                "{evidence}; the registry needs {}",
+                needed.texts().join(" ")
+            );
             let remedy = "a proxy changes the repository's name on the way: have it pass /v2/ on with the path unchanged, so \
                           that clients, token server and registry call the repository the same";
             return self.fail(id, evidence, remedy);
@@ -161,7 +221,11 @@ impl Examination<'_> {
             return self.ok(id, evidence);
         }
         let entry = |account: &str| {
-            let actions = if self.patient.push { "pull, push" } else { "pull" };
+            let actions = if self.patient.push {
+                "pull, push"
+            } else {
+                "pull"
+            };
             format!(
                 "an entry in the token server's acl (a push needs pull, too): - {{match: {{account: {account:?}, name: \
                  {:?}}}, actions: [{actions}]}}",
@@ -171,18 +235,30 @@ impl Examination<'_> {
         let remedy = match self.login.user() {
             Some(user) => entry(user),
             None if self.login.is_anonymous() => {
-                format!("log in (wharfinger login {}), or let anonymous callers do it: {}", self.host(), entry(""))
+                format!(
+                    "log in (wharfinger login {}), or let anonymous callers do it: {}",
+                    self.host(),
+                    entry("")
+                )
             }
             None => entry("NAME"),
         };
-        self.fail(id, format!("{evidence}; needed and missing: {}", lacking.join(" ")), remedy);
+        self.fail(
+            id,
+            format!("{evidence}; needed and missing: {}", lacking.join(" ")),
+            remedy,
+        );
     }
 
     async fn accepted(&mut self, token: &str) {
         let id = "token-accepted";
         let papers = authorization("Bearer", token);
-        let Some((status, challenge)) = self.opens(papers.as_ref()).await else { return };
-        let explained = ["token-claims", "clocks"].into_iter().find(|id| self.has_failed(id));
+        let Some((status, challenge)) = self.opens(papers.as_ref()).await else {
+            return;
+        };
+        let explained = ["token-claims", "clocks"]
+            .into_iter()
+            .find(|id| self.has_failed(id));
         if status.is_success() || explained.is_none() {
             self.reconsider_key(status.is_success());
         }
@@ -203,6 +279,10 @@ impl Examination<'_> {
                     .to_owned()
             }
         };
-        self.fail(id, format!("the registry answers {status} to its own token server's token: {challenge}"), remedy);
+        self.fail(
+            id,
+            format!("the registry answers {status} to its own token server's token: {challenge}"),
+            remedy,
+        );
     }
 }

@@ -25,7 +25,10 @@ impl Index {
             manifests: Vec<Descriptor>,
         }
         let members: Members = serde_json::from_slice(bytes)?;
-        Ok(Self { json: serde_json::from_slice(bytes)?, manifests: members.manifests })
+        Ok(Self {
+            json: serde_json::from_slice(bytes)?,
+            manifests: members.manifests,
+        })
     }
 
     /// The tags, in their order.
@@ -36,11 +39,22 @@ impl Index {
     /// Enters a manifest. Whatever had its tag loses it, and an entry that says nothing else goes.
     pub(crate) fn enter(&mut self, manifest: &FetchedManifest, tag: Option<&Tag>) {
         let mut descriptor = manifest.descriptor();
-        descriptor.annotations.extend(tag.map(|tag| (NAME.to_owned(), tag.to_string())));
+        descriptor
+            .annotations
+            .extend(tag.map(|tag| (NAME.to_owned(), tag.to_string())));
         let same_tag = |known: &Descriptor| tag.is_some() && tag_of(known).as_ref() == tag;
-        let same_entry = |known: &Descriptor| known.digest == descriptor.digest && tag_of(known).is_none();
-        let keep: Vec<bool> = self.manifests.iter().map(|known| !(same_tag(known) || same_entry(known))).collect();
-        let already = tag.is_none() && self.manifests.iter().any(|known| known.digest == descriptor.digest);
+        let same_entry =
+            |known: &Descriptor| known.digest == descriptor.digest && tag_of(known).is_none();
+        let keep: Vec<bool> = self
+            .manifests
+            .iter()
+            .map(|known| !(same_tag(known) || same_entry(known)))
+            .collect();
+        let already = tag.is_none()
+            && self
+                .manifests
+                .iter()
+                .any(|known| known.digest == descriptor.digest);
         if already {
             return;
         }
@@ -57,7 +71,10 @@ impl Index {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { json: json!({ "schemaVersion": 2, "manifests": [] }), manifests: Vec::new() }
+        Self {
+            json: json!({ "schemaVersion": 2, "manifests": [] }),
+            manifests: Vec::new(),
+        }
     }
 }
 
@@ -69,31 +86,45 @@ impl fmt::Display for Index {
 
 /// The entry that is meant, or why there is none.
 pub(crate) fn choose(index: &Index, reference: Option<&Reference>) -> Result<Descriptor, String> {
-    let find = |wanted: &dyn Fn(&&Descriptor) -> bool| index.manifests.iter().rfind(wanted).cloned();
+    let find =
+        |wanted: &dyn Fn(&&Descriptor) -> bool| index.manifests.iter().rfind(wanted).cloned();
     match (reference, index.manifests.as_slice()) {
-        (Some(Reference::Digest(digest)), _) => {
-            find(&|known| known.digest == *digest).ok_or_else(|| format!("has no manifest {digest}"))
-        }
+        (Some(Reference::Digest(digest)), _) => find(&|known| known.digest == *digest)
+            .ok_or_else(|| format!("has no manifest {digest}")),
         (Some(Reference::Tag(tag)), _) => find(&|known| tag_of(known).as_ref() == Some(tag))
             .ok_or_else(|| format!("has no {tag}, {}", offered(index))),
         (None, []) => Err("has no image".to_owned()),
         (None, [only]) => Ok(only.clone()),
         (None, _) => find(&|known| tag_of(known).is_some_and(|tag| tag.as_str() == "latest"))
-            .ok_or_else(|| format!("has several images: name one, {}", offered(index).trim_start_matches("but: "))),
+            .ok_or_else(|| {
+                format!(
+                    "has several images: name one, {}",
+                    offered(index).trim_start_matches("but: ")
+                )
+            }),
     }
 }
 
 fn offered(index: &Index) -> String {
     match index.tags().as_slice() {
         [] => "and none has a tag".to_owned(),
-        tags => format!("but: {}", tags.iter().map(Tag::to_string).collect::<Vec<_>>().join(", ")),
+        tags => format!(
+            "but: {}",
+            tags.iter()
+                .map(Tag::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
-/// The tag of an entry. containerd writes a whole name there; what follows its last colon is the tag.
+/// The tag of an entry. containerd writes a whole name there; what follows its last colon is the
+/// tag.
 fn tag_of(descriptor: &Descriptor) -> Option<Tag> {
     let name = descriptor.annotations.get(NAME)?;
-    name.parse().ok().or_else(|| name.rsplit_once(':')?.1.parse().ok())
+    name.parse()
+        .ok()
+        .or_else(|| name.rsplit_once(':')?.1.parse().ok())
 }
 
 fn retain<T>(list: &mut Vec<T>, keep: &[bool]) {
@@ -128,7 +159,10 @@ mod tests {
         assert_eq!(chosen("a"), Ok(two.digest));
         assert_eq!(chosen("b"), Ok(one.digest));
         assert_eq!(chosen("c").unwrap_err(), "has no c, but: b, a");
-        assert_eq!(choose(&index, None).unwrap_err(), "has several images: name one, b, a");
+        assert_eq!(
+            choose(&index, None).unwrap_err(),
+            "has several images: name one, b, a"
+        );
     }
 
     #[test]
@@ -141,7 +175,10 @@ mod tests {
         assert_eq!(index.tags(), [tag("v1")]);
         index.enter(&manifest("2"), Some(&tag("v2")));
         let after = index.to_string();
-        assert!(after.contains(r#""x":1"#) && after.contains(r#""platform":{"os":"linux"}"#), "{after}");
+        assert!(
+            after.contains(r#""x":1"#) && after.contains(r#""platform":{"os":"linux"}"#),
+            "{after}"
+        );
         assert_eq!(Index::parse(after.as_bytes()).unwrap().tags().len(), 2);
     }
 
@@ -151,6 +188,9 @@ mod tests {
         let mut index = Index::default();
         index.enter(&manifest("1"), None);
         assert_eq!(choose(&index, None).unwrap().digest, manifest("1").digest);
-        assert_eq!(choose(&index, Some(&"a".parse().unwrap())).unwrap_err(), "has no a, and none has a tag");
+        assert_eq!(
+            choose(&index, Some(&"a".parse().unwrap())).unwrap_err(),
+            "has no a, and none has a tag"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! OCI layouts: a directory that holds images, each blob in a file called by its digest (OCI image-spec,
-//! image-layout.md).
+//! OCI layouts: a directory that holds images, each blob in a file called by its digest (OCI
+//! image-spec, image-layout.md).
 //!
-//! What is on its way lies in a directory of its own, `.wharfinger`, until it is proved: whatever lies under `blobs` is
-//! whole, and a transfer that was broken off goes on where it ended.
+//! What is on its way lies in a directory of its own, `.wharfinger`, until it is proved: whatever
+//! lies under `blobs` is whole, and a transfer that was broken off goes on where it ended.
 
 mod index;
 mod unfinished;
@@ -36,7 +36,9 @@ impl Layout {
     /// The layout in `directory`, which need not exist yet.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self {
+            directory: directory.into(),
+        }
     }
 
     /// Where it is.
@@ -45,7 +47,8 @@ impl Layout {
         &self.directory
     }
 
-    /// The manifest that `index.json` has under this tag or digest; without either the only one, or `latest`.
+    /// The manifest that `index.json` has under this tag or digest; without either the only one, or
+    /// `latest`.
     ///
     /// # Errors
     /// When there is none.
@@ -55,8 +58,14 @@ impl Layout {
             Ok(descriptor) => self.described(&descriptor),
             // What an index refers to is there by its digest, though `index.json` does not name it.
             Err(what) => match reference {
-                Some(Reference::Digest(digest)) if self.blob_path(digest).exists() => self.unlisted(digest),
-                _ => Err(Error::Layout { path: self.directory.clone(), what, missing: true }),
+                Some(Reference::Digest(digest)) if self.blob_path(digest).exists() => {
+                    self.unlisted(digest)
+                }
+                _ => Err(Error::Layout {
+                    path: self.directory.clone(),
+                    what,
+                    missing: true,
+                }),
             },
         }
     }
@@ -65,7 +74,12 @@ impl Layout {
     pub(crate) fn described(&self, descriptor: &Descriptor) -> Result<FetchedManifest, Error> {
         let (path, bytes) = self.small_blob(&descriptor.digest)?;
         let what = path.display().to_string();
-        FetchedManifest::new(descriptor.media_type.clone(), bytes, Some(descriptor.digest), &what)
+        FetchedManifest::new(
+            descriptor.media_type.clone(),
+            bytes,
+            Some(descriptor.digest),
+            &what,
+        )
     }
 
     /// The tags of `index.json`.
@@ -78,7 +92,9 @@ impl Layout {
         let mut referrers = Vec::new();
         for descriptor in self.index()?.manifests {
             let parsed = self.described(&descriptor)?.parsed();
-            if parsed.is_ok_and(|parsed| parsed.subject.is_some_and(|known| known.digest == *subject)) {
+            if parsed
+                .is_ok_and(|parsed| parsed.subject.is_some_and(|known| known.digest == *subject))
+            {
                 referrers.push(descriptor);
             }
         }
@@ -91,9 +107,18 @@ impl Layout {
         let file = File::open(&path).map_err(Error::file(&path))?;
         let found = file.metadata().map_err(Error::file(&path))?.len();
         if found != blob.size {
-            return Err(Error::Size { what: path.display().to_string(), expected: blob.size, found });
+            return Err(Error::Size {
+                what: path.display().to_string(),
+                expected: blob.size,
+                found,
+            });
         }
-        Ok(BlobReader::File(FileReader::new(path, Arc::new(file), offset, blob.size)))
+        Ok(BlobReader::File(FileReader::new(
+            path,
+            Arc::new(file),
+            offset,
+            blob.size,
+        )))
     }
 
     /// Makes the directories and files of an empty layout, where they are not there.
@@ -101,15 +126,25 @@ impl Layout {
         let blobs = self.directory.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(Error::file(&blobs))?;
         let marker = self.directory.join("oci-layout");
-        match OpenOptions::new().write(true).create_new(true).open(&marker) {
-            Ok(mut file) => io::Write::write_all(&mut file, VERSION.as_bytes()).map_err(Error::file(&marker)),
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&marker)
+        {
+            Ok(mut file) => {
+                io::Write::write_all(&mut file, VERSION.as_bytes()).map_err(Error::file(&marker))
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(Error::file(&marker)(error)),
         }
     }
 
     /// Sees to it that a blob is there.
-    pub(crate) async fn put_blob(&self, blob: &Descriptor, writer: Writer<'_>) -> Result<Uploaded, Error> {
+    pub(crate) async fn put_blob(
+        &self,
+        blob: &Descriptor,
+        writer: Writer<'_>,
+    ) -> Result<Uploaded, Error> {
         let path = self.blob_path(&blob.digest);
         if is_there(&path, blob) {
             return Ok(Uploaded::Present);
@@ -121,7 +156,12 @@ impl Layout {
         outcome
     }
 
-    async fn bring(&self, blob: &Descriptor, path: &Path, writer: Writer<'_>) -> Result<Uploaded, Error> {
+    async fn bring(
+        &self,
+        blob: &Descriptor,
+        path: &Path,
+        writer: Writer<'_>,
+    ) -> Result<Uploaded, Error> {
         let (unfinished, name) = (self.unfinished(), name_of(&blob.digest));
         let (file, place) = (unfinished.open(&name).await?, unfinished.path(&name));
         let failed = |error| Error::file(&place)(error);
@@ -135,9 +175,22 @@ impl Layout {
             file.set_len(0).map_err(failed)?;
             present = 0;
         }
-        match writer.write(blob, Spot { path: place.clone(), file, begin: 0, present }).await {
+        match writer
+            .write(
+                blob,
+                Spot {
+                    path: place.clone(),
+                    file,
+                    begin: 0,
+                    present,
+                },
+            )
+            .await
+        {
             // The file stays open, and so locked, until it has its name.
-            Ok(_file) => fs::rename(&place, path).map(|()| Uploaded::Sent).map_err(Error::file(path)),
+            Ok(_file) => fs::rename(&place, path)
+                .map(|()| Uploaded::Sent)
+                .map_err(Error::file(path)),
             Err(error @ (Error::Digest { .. } | Error::Size { .. })) => {
                 let _ = fs::remove_file(&place);
                 Err(error)
@@ -177,23 +230,34 @@ impl Layout {
 
     fn index(&self) -> Result<Index, Error> {
         let path = self.directory.join("index.json");
-        let wrong = |what: String, missing| Error::Layout { path: self.directory.clone(), what, missing };
+        let wrong = |what: String, missing| Error::Layout {
+            path: self.directory.clone(),
+            what,
+            missing,
+        };
         let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(wrong("is no OCI layout: it has no index.json".to_owned(), true));
+                return Err(wrong(
+                    "is no OCI layout: it has no index.json".to_owned(),
+                    true,
+                ));
             }
             Err(error) => return Err(error),
         };
-        Index::parse(&bytes).map_err(|error| wrong(format!("its index.json cannot be read: {error}"), false))
+        Index::parse(&bytes)
+            .map_err(|error| wrong(format!("its index.json cannot be read: {error}"), false))
     }
 
     fn unlisted(&self, digest: &Digest) -> Result<FetchedManifest, Error> {
         let (path, bytes) = self.small_blob(digest)?;
         let what = path.display().to_string();
         let media_type = crate::media_type_of(&bytes);
-        let media_type =
-            media_type.ok_or_else(|| Error::Layout { path, what: "is no manifest".into(), missing: false })?;
+        let media_type = media_type.ok_or_else(|| Error::Layout {
+            path,
+            what: "is no manifest".into(),
+            missing: false,
+        })?;
         FetchedManifest::new(media_type, bytes, Some(*digest), &what)
     }
 
@@ -204,7 +268,10 @@ impl Layout {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join("blobs").join(digest.algorithm().as_str()).join(digest.encoded())
+        self.directory
+            .join("blobs")
+            .join(digest.algorithm().as_str())
+            .join(digest.encoded())
     }
 
     fn unfinished(&self) -> Unfinished {
@@ -225,11 +292,17 @@ fn read_small(path: &Path) -> Result<Bytes, Error> {
     let length = fs::metadata(path).map_err(Error::file(path))?.len();
     if length > LARGEST {
         let what = format!("has {length} bytes, more than a manifest can have");
-        return Err(Error::Layout { path: path.to_owned(), what, missing: false });
+        return Err(Error::Layout {
+            path: path.to_owned(),
+            what,
+            missing: false,
+        });
     }
     fs::read(path).map(Bytes::from).map_err(Error::file(path))
 }
 
 fn create_parent(path: &Path) -> Result<(), Error> {
-    path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(Error::file(parent)))
+    path.parent().map_or(Ok(()), |parent| {
+        fs::create_dir_all(parent).map_err(Error::file(parent))
+    })
 }

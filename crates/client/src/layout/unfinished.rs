@@ -1,5 +1,5 @@
-//! What is on its way into a layout: files that no other transfer writes to at the same time, in a directory that goes when
-//! it is empty.
+//! What is on its way into a layout: files that no other transfer writes to at the same time, in a
+//! directory that goes when it is empty.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,7 +10,8 @@ use crate::Error;
 
 /// The directory's name.
 const NAME: &str = ".wharfinger";
-/// How often a file is opened anew because another transfer took it, or the directory, away meanwhile.
+/// How often a file is opened anew because another transfer took it, or the directory, away
+/// meanwhile.
 const ATTEMPTS: usize = 1000;
 
 /// The directory of a layout.
@@ -27,19 +28,29 @@ impl Unfinished {
         self.0.join(name)
     }
 
-    /// The file called `name`, made when it is not there, for this transfer alone; another that has it is waited for.
+    /// The file called `name`, made when it is not there, for this transfer alone; another that has
+    /// it is waited for.
     pub(super) async fn open(&self, name: &str) -> Result<File, Error> {
         let path = self.path(name);
         for _ in 0..ATTEMPTS {
-            let file =
-                self.within(|| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path));
+            let file = self.within(|| {
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(&path)
+            });
             let file = lock(file.map_err(Error::file(&path))?, &path).await?;
-            // Whoever had it before has given it its final name or thrown it away: then it is not ours to write to.
+            // Whoever had it before has given it its final name or thrown it away: then it is not
+            // ours to write to.
             if is_at(&file, &path).map_err(Error::file(&path))? {
                 return Ok(file);
             }
         }
-        Err(Error::file(&path)(io::Error::other("other transfers do not leave it alone")))
+        Err(Error::file(&path)(io::Error::other(
+            "other transfers do not leave it alone",
+        )))
     }
 
     /// Writes `path` so that it is there whole or not at all.
@@ -47,7 +58,9 @@ impl Unfinished {
         // Two processes at once must not write into one file.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = self.path(&format!("{name}.{}", std::process::id()));
-        let written = self.within(|| fs::write(&unfinished, bytes)).and_then(|()| fs::rename(&unfinished, path));
+        let written = self
+            .within(|| fs::write(&unfinished, bytes))
+            .and_then(|()| fs::rename(&unfinished, path));
         written.map_err(|error| {
             let _ = fs::remove_file(&unfinished);
             Error::file(path)(error)
@@ -71,7 +84,8 @@ impl Unfinished {
     }
 }
 
-/// Makes a directory, unless it is there, or was a moment ago: somebody made it and tidied it away, and the next attempt sees.
+/// Makes a directory, unless it is there, or was a moment ago: somebody made it and tidied it away,
+/// and the next attempt sees.
 fn make(path: &Path) -> io::Result<()> {
     match fs::create_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -97,7 +111,9 @@ async fn lock(file: File, path: &Path) -> Result<File, Error> {
         Err(fs::TryLockError::Error(error)) => return Err(Error::file(path)(error)),
     }
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-    locked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Error::file(path))
+    locked
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(Error::file(path))
 }
 
 #[cfg(test)]
@@ -114,7 +130,15 @@ mod tests {
         first.write_all(b"half").unwrap();
         let waiting = tokio::spawn({
             let unfinished = unfinished.clone();
-            async move { unfinished.open("a").await.unwrap().metadata().unwrap().len() }
+            async move {
+                unfinished
+                    .open("a")
+                    .await
+                    .unwrap()
+                    .metadata()
+                    .unwrap()
+                    .len()
+            }
         });
         tokio::task::yield_now().await;
         fs::rename(unfinished.path("a"), directory.path().join("whole")).unwrap();
@@ -130,7 +154,10 @@ mod tests {
         let unfinished = Unfinished::of(directory.path());
         let threads: Vec<_> = (0..4)
             .map(|number| {
-                let (unfinished, path) = (unfinished.clone(), directory.path().join(format!("{number}")));
+                let (unfinished, path) = (
+                    unfinished.clone(),
+                    directory.path().join(format!("{number}")),
+                );
                 std::thread::spawn(move || {
                     for _ in 0..200 {
                         unfinished.write_whole(&path, b"whole").unwrap();
@@ -139,7 +166,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
         assert_eq!(fs::read(directory.path().join("3")).unwrap(), b"whole");
     }
 }

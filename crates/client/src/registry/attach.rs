@@ -1,5 +1,5 @@
-//! Attaching: files that say something about an image, put beside it (OCI image-spec, manifest.md, "Guidelines for
-//! Artifact Usage").
+//! Attaching: files that say something about an image, put beside it (OCI image-spec, manifest.md,
+//! "Guidelines for Artifact Usage").
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,11 @@ impl Repository {
     ///
     /// # Errors
     /// When the registry does not take it.
-    pub async fn attach(&self, artifact: &Artifact, subject: &Descriptor) -> Result<FetchedManifest, Error> {
+    pub async fn attach(
+        &self,
+        artifact: &Artifact,
+        subject: &Descriptor,
+    ) -> Result<FetchedManifest, Error> {
         let empty = Attachment {
             media_type: EMPTY_TYPE.to_owned(),
             title: None,
@@ -72,7 +76,9 @@ impl Repository {
         }
         let bytes = Bytes::from(manifest.to_string());
         let manifest = FetchedManifest::new(media_type::OCI_MANIFEST.to_owned(), bytes, None, "")?;
-        let known = self.put_manifest(&manifest, &manifest.digest.into()).await?;
+        let known = self
+            .put_manifest(&manifest, &manifest.digest.into())
+            .await?;
         if !known {
             self.enter_referrer(&manifest, &manifest.parsed()?).await?;
         }
@@ -85,9 +91,19 @@ impl Repository {
             digest: Hasher::digest(Algorithm::Sha256, &file.content),
             size: file.content.len() as u64,
             artifact_type: None,
-            annotations: file.title.iter().map(|title| (TITLE.to_owned(), title.clone())).collect(),
+            annotations: file
+                .title
+                .iter()
+                .map(|title| (TITLE.to_owned(), title.clone()))
+                .collect(),
         };
-        self.upload(&blob, None, &BlobSource::Memory(file.content.clone()), &Silent).await?;
+        self.upload(
+            &blob,
+            None,
+            &BlobSource::Memory(file.content.clone()),
+            &Silent,
+        )
+        .await?;
         Ok(blob)
     }
 }

@@ -25,7 +25,8 @@ impl Repository {
         }
     }
 
-    /// Begins to download a blob at `offset`. What comes is not proved yet: whoever takes it hashes it.
+    /// Begins to download a blob at `offset`. What comes is not proved yet: whoever takes it hashes
+    /// it.
     #[must_use]
     pub fn download(&self, blob: &Descriptor, offset: u64) -> Download {
         Download {
@@ -45,7 +46,16 @@ impl Repository {
     pub fn download_unsized(&self, digest: Digest) -> Download {
         let (size, position, skip, attempts) = (None, 0, 0, Attempts::default());
         let proof = Hasher::new(digest.algorithm());
-        Download { repository: self.clone(), digest, size, position, answer: None, skip, attempts, proof }
+        Download {
+            repository: self.clone(),
+            digest,
+            size,
+            position,
+            answer: None,
+            skip,
+            attempts,
+            proof,
+        }
     }
 
     /// Deletes a blob.
@@ -67,15 +77,16 @@ pub struct Download {
     /// How many of the blob's bytes have been handed out.
     position: u64,
     answer: Option<Answer>,
-    /// How many bytes of the present answer were handed out before: a server that knows no ranges begins at the start.
+    /// How many bytes of the present answer were handed out before: a server that knows no ranges
+    /// begins at the start.
     skip: u64,
     attempts: Attempts,
     proof: Hasher,
 }
 
 impl Download {
-    /// The next piece; none at the end. A connection that breaks is made anew, from where it broke, as long as anything comes
-    /// of it.
+    /// The next piece; none at the end. A connection that breaks is made anew, from where it broke,
+    /// as long as anything comes of it.
     ///
     /// # Errors
     /// When the blob is not there, is longer or shorter than its size, or nothing more comes.
@@ -99,8 +110,8 @@ impl Download {
         }
     }
 
-    /// [`chunk`](Self::chunk), and at the end an error when all that came is not what the digest says. Only for a download
-    /// from the start.
+    /// [`chunk`](Self::chunk), and at the end an error when all that came is not what the digest
+    /// says. Only for a download from the start.
     ///
     /// # Errors
     /// As [`chunk`](Self::chunk), and [`Error::Digest`].
@@ -112,7 +123,15 @@ impl Download {
             }
             None => {
                 let (expected, found) = (self.digest.into(), Box::new(self.proof.clone().finish()));
-                if expected == found { Ok(None) } else { Err(Error::Digest { what: self.place(), expected, found }) }
+                if expected == found {
+                    Ok(None)
+                } else {
+                    Err(Error::Digest {
+                        what: self.place(),
+                        expected,
+                        found,
+                    })
+                }
             }
         }
     }
@@ -121,9 +140,15 @@ impl Download {
         if self.answer.is_none() {
             self.answer = Some(self.begin().await?);
         }
-        let Some(answer) = &mut self.answer else { return Ok(None) };
-        let Some(mut chunk) = answer.chunk().await? else { return Ok(None) };
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
+        let Some(answer) = &mut self.answer else {
+            return Ok(None);
+        };
+        let Some(mut chunk) = answer.chunk().await? else {
+            return Ok(None);
+        };
+        let skipped = usize::try_from(self.skip)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
         chunk.advance(skipped);
         self.skip -= skipped as u64;
         Ok(Some(chunk))
@@ -136,7 +161,13 @@ impl Download {
             call = call.header(RANGE, &format!("bytes={}-", self.position));
         }
         let scopes = Scopes::pull(&self.repository.name);
-        let answer = self.repository.session.send(&scopes, call).await?.success().await?;
+        let answer = self
+            .repository
+            .session
+            .send(&scopes, call)
+            .await?
+            .success()
+            .await?;
         self.skip = match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let begin = answer.header(CONTENT_RANGE.as_str()).and_then(first_byte);
@@ -168,18 +199,33 @@ impl Download {
     }
 
     fn within_size(&self) -> Result<(), Error> {
-        if self.size.is_some_and(|size| self.position > size) { Err(self.wrong_size()) } else { Ok(()) }
+        if self.size.is_some_and(|size| self.position > size) {
+            Err(self.wrong_size())
+        } else {
+            Ok(())
+        }
     }
 
     fn wrong_size(&self) -> Error {
         let what = self.place();
-        Error::Size { what, expected: self.size.unwrap_or_default(), found: self.position }
+        Error::Size {
+            what,
+            expected: self.size.unwrap_or_default(),
+            found: self.position,
+        }
     }
 }
 
 /// `bytes 5-9/10` as 5.
 fn first_byte(range: &str) -> Option<u64> {
-    range.trim().strip_prefix("bytes")?.trim_start().split_once('-')?.0.parse().ok()
+    range
+        .trim()
+        .strip_prefix("bytes")?
+        .trim_start()
+        .split_once('-')?
+        .0
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

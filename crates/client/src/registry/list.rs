@@ -12,7 +12,8 @@ use crate::{Error, Session};
 
 /// The longest page that is read, in bytes.
 const LONGEST_PAGE: usize = 16 * 1024 * 1024;
-/// How many names are taken before a list counts as endless. The largest registries have some million repositories.
+/// How many names are taken before a list counts as endless. The largest registries have some
+/// million repositories.
 const MOST_NAMES: usize = 20_000_000;
 /// How many pages.
 const MOST_PAGES: usize = 1_000_000;
@@ -34,13 +35,19 @@ enum Member {
 }
 
 impl Registry {
-    /// The names of all repositories that the caller may see (Docker Registry HTTP API V2, "Catalog").
+    /// The names of all repositories that the caller may see (Docker Registry HTTP API V2,
+    /// "Catalog").
     ///
     /// # Errors
     /// When there is no such address.
     pub fn catalog(&self, page: Option<usize>) -> Result<Pages, Error> {
         let next = Some(paged(self.session.url("_catalog")?, page));
-        Ok(Pages { session: self.session.clone(), scopes: Scopes::catalog(), next, member: Member::Repositories })
+        Ok(Pages {
+            session: self.session.clone(),
+            scopes: Scopes::catalog(),
+            next,
+            member: Member::Repositories,
+        })
     }
 }
 
@@ -51,7 +58,12 @@ impl Repository {
     /// When there is no such address.
     pub fn tags(&self, page: Option<usize>) -> Result<Pages, Error> {
         let next = Some(paged(self.url("tags/list")?, page));
-        Ok(Pages { session: self.session.clone(), scopes: Scopes::pull(&self.name), next, member: Member::Tags })
+        Ok(Pages {
+            session: self.session.clone(),
+            scopes: Scopes::pull(&self.name),
+            next,
+            member: Member::Tags,
+        })
     }
 
     /// All of the repository's tags, sorted.
@@ -75,8 +87,13 @@ impl Pages {
             tags: Option<Vec<String>>,
             repositories: Option<Vec<String>>,
         }
-        let Some(url) = self.next.take() else { return Ok(None) };
-        let answer = self.session.send(&self.scopes, Call::get(url.clone())).await?;
+        let Some(url) = self.next.take() else {
+            return Ok(None);
+        };
+        let answer = self
+            .session
+            .send(&self.scopes, Call::get(url.clone()))
+            .await?;
         let mut answer = answer.success().await?;
         self.next = next_page(&answer)?;
         if self.next.as_ref() == Some(&url) {
@@ -103,8 +120,11 @@ impl Pages {
             all.extend(page);
             pages += 1;
             if pages > MOST_PAGES || all.len() > MOST_NAMES {
-                let what =
-                    format!("the list of {} has no end: {} names on {pages} pages", self.session.host(), all.len());
+                let what = format!(
+                    "the list of {} has no end: {} names on {pages} pages",
+                    self.session.host(),
+                    all.len()
+                );
                 return Err(Error::Unsuitable(what));
             }
         }
@@ -123,9 +143,16 @@ fn paged(mut url: Url, page: Option<usize>) -> Url {
 
 /// RFC 8288: `</v2/a/tags/list?n=2&last=b>; rel="next"`, on the same host.
 pub(super) fn next_page(answer: &Answer) -> Result<Option<Url>, Error> {
-    let Some(link) = answer.header(LINK.as_str()) else { return Ok(None) };
-    let Some(target) = next_link(link) else { return Ok(None) };
-    let next = answer.url.join(target).map_err(|_| answer.malformed(format!("its Link {link:?} is no URL")))?;
+    let Some(link) = answer.header(LINK.as_str()) else {
+        return Ok(None);
+    };
+    let Some(target) = next_link(link) else {
+        return Ok(None);
+    };
+    let next = answer
+        .url
+        .join(target)
+        .map_err(|_| answer.malformed(format!("its Link {link:?} is no URL")))?;
     if next.host() != answer.url.host() || next.scheme() != answer.url.scheme() {
         return Err(answer.malformed(format!("its Link leads to another host: {link}")));
     }
@@ -139,7 +166,8 @@ fn next_link(link: &str) -> Option<&str> {
         let (parameters, others) = parameters.split_once(",<").unwrap_or((parameters, ""));
         let is_next = |parameter: &str| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
         };
         if parameters.split(';').any(is_next) {
             return Some(target);
@@ -155,7 +183,10 @@ mod tests {
 
     #[test]
     fn the_next_page_is_found() {
-        assert_eq!(next_link(r#"</v2/a/tags/list?last=b&n=2>; rel="next""#), Some("/v2/a/tags/list?last=b&n=2"));
+        assert_eq!(
+            next_link(r#"</v2/a/tags/list?last=b&n=2>; rel="next""#),
+            Some("/v2/a/tags/list?last=b&n=2")
+        );
         assert_eq!(next_link("<x>; title=\"a;b\";REL=next"), Some("x"));
         assert_eq!(next_link(r#"<x>; rel="prev""#), None);
         assert_eq!(next_link("nothing"), None);

@@ -28,14 +28,25 @@ pub struct FetchedManifest {
 
 impl FetchedManifest {
     /// `bytes` under the name that they have, or must have.
-    pub(crate) fn new(media_type: String, bytes: Bytes, name: Option<Digest>, what: &str) -> Result<Self, Error> {
+    pub(crate) fn new(
+        media_type: String,
+        bytes: Bytes,
+        name: Option<Digest>,
+        what: &str,
+    ) -> Result<Self, Error> {
         let algorithm = name.map_or(Algorithm::Sha256, |name| name.algorithm());
         let digest = Hasher::digest(algorithm, &bytes);
         match name {
-            Some(expected) if expected != digest => {
-                Err(Error::Digest { what: what.to_owned(), expected: expected.into(), found: digest.into() })
-            }
-            _ => Ok(Self { media_type, digest, bytes }),
+            Some(expected) if expected != digest => Err(Error::Digest {
+                what: what.to_owned(),
+                expected: expected.into(),
+                found: digest.into(),
+            }),
+            _ => Ok(Self {
+                media_type,
+                digest,
+                bytes,
+            }),
         }
     }
 
@@ -44,8 +55,10 @@ impl FetchedManifest {
     /// # Errors
     /// When it is of a kind that cannot be handled.
     pub fn parsed(&self) -> Result<Manifest, Error> {
-        Manifest::parse(Some(&self.media_type), &self.bytes)
-            .map_err(|source| Error::Manifest { what: self.digest.to_string(), source })
+        Manifest::parse(Some(&self.media_type), &self.bytes).map_err(|source| Error::Manifest {
+            what: self.digest.to_string(),
+            source,
+        })
     }
 
     /// What others call it by.
@@ -67,7 +80,8 @@ impl Repository {
     /// # Errors
     /// When it is not there, or is not what its name says.
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
-        let call = Call::get(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
+        let call =
+            Call::get(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
         let mut answer = answer.success().await?;
         let bytes = answer.bytes(LARGEST).await?;
@@ -76,14 +90,21 @@ impl Repository {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => said,
         };
-        let media_type = match answer.header(CONTENT_TYPE.as_str()).map(media_type::essence) {
+        let media_type = match answer
+            .header(CONTENT_TYPE.as_str())
+            .map(media_type::essence)
+        {
             // What a plain file server says counts for nothing.
             Some(essence)
-                if !matches!(essence, "" | "application/json" | "text/plain" | "application/octet-stream") =>
+                if !matches!(
+                    essence,
+                    "" | "application/json" | "text/plain" | "application/octet-stream"
+                ) =>
             {
                 essence.to_owned()
             }
-            _ => media_type_of(&bytes).ok_or_else(|| answer.malformed("does not say what kind of manifest it is"))?,
+            _ => media_type_of(&bytes)
+                .ok_or_else(|| answer.malformed("does not say what kind of manifest it is"))?,
         };
         FetchedManifest::new(media_type, bytes, name, &self.place(reference))
     }
@@ -92,8 +113,14 @@ impl Repository {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn image(&self, reference: &Reference, platform: Option<&Platform>) -> Result<FetchedManifest, Error> {
-        Source::Repository(self.clone()).image(Some(reference), platform).await
+    pub async fn image(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+    ) -> Result<FetchedManifest, Error> {
+        Source::Repository(self.clone())
+            .image(Some(reference), platform)
+            .await
     }
 
     /// The configuration of an image.
@@ -102,10 +129,16 @@ impl Repository {
     /// When it has none, or the registry does not.
     pub async fn config(&self, image: &FetchedManifest) -> Result<Bytes, Error> {
         let Content::Image { config, .. } = image.parsed()?.content else {
-            return Err(Error::Unsuitable(format!("{} is an index: its images have configurations", image.digest)));
+            return Err(Error::Unsuitable(format!(
+                "{} is an index: its images have configurations",
+                image.digest
+            )));
         };
         if config.size > LARGEST as u64 {
-            return Err(Error::Unsuitable(format!("a configuration of {} bytes is not read", config.size)));
+            return Err(Error::Unsuitable(format!(
+                "a configuration of {} bytes is not read",
+                config.size
+            )));
         }
         let mut download = self.download(&config, 0);
         let mut bytes = BytesMut::new();
@@ -120,9 +153,15 @@ impl Repository {
     /// # Errors
     /// When it is not there.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let call = Call::head(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
+        let call =
+            Call::head(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
-        let found = answer.status().is_success().then(|| digest_header(&answer)).transpose()?.flatten();
+        let found = answer
+            .status()
+            .is_success()
+            .then(|| digest_header(&answer))
+            .transpose()?
+            .flatten();
         match found {
             Some(digest) => Ok(digest),
             // A HEAD has no body to say why; a GET has.
@@ -135,7 +174,8 @@ impl Repository {
     /// # Errors
     /// When the registry does not say.
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let call = Call::head(self.url(&format!("manifests/{digest}"))?).header(ACCEPT, &accepted());
+        let call =
+            Call::head(self.url(&format!("manifests/{digest}"))?).header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::push(&self.name), call).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
@@ -143,19 +183,26 @@ impl Repository {
         }
     }
 
-    /// Puts a manifest under a tag or its digest. True when the registry says that it knows what the manifest speaks about
-    /// (`OCI-Subject`), so that nobody else has to keep the list of referrers.
+    /// Puts a manifest under a tag or its digest. True when the registry says that it knows what
+    /// the manifest speaks about (`OCI-Subject`), so that nobody else has to keep the list of
+    /// referrers.
     ///
     /// # Errors
     /// When the registry does not take it, or calls it by another name.
-    pub async fn put_manifest(&self, manifest: &FetchedManifest, reference: &Reference) -> Result<bool, Error> {
+    pub async fn put_manifest(
+        &self,
+        manifest: &FetchedManifest,
+        reference: &Reference,
+    ) -> Result<bool, Error> {
         let call = Call::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
         let answer = self.session.send(&Scopes::push(&self.name), call).await?;
         let answer = answer.success().await?;
         match digest_header(&answer)? {
-            Some(found) if found.algorithm() == manifest.digest.algorithm() && found != manifest.digest => {
+            Some(found)
+                if found.algorithm() == manifest.digest.algorithm() && found != manifest.digest =>
+            {
                 Err(Error::Digest {
                     what: self.place(reference),
                     expected: manifest.digest.into(),
@@ -173,12 +220,18 @@ impl Repository {
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let call = Call::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
         let answer = self.session.send(&Scopes::delete(&self.name), call).await?;
-        let Err(refused) = answer.success().await else { return Ok(()) };
+        let Err(refused) = answer.success().await else {
+            return Ok(());
+        };
         // Registry 2 deletes no tags, and says so in several ways.
         match (&refused, reference) {
-            (Error::Refused { step: Step::Ask | Step::Authorized, source }, Reference::Tag(tag))
-                if source.has("UNSUPPORTED") || source.has("DIGEST_INVALID") =>
-            {
+            (
+                Error::Refused {
+                    step: Step::Ask | Step::Authorized,
+                    source,
+                },
+                Reference::Tag(tag),
+            ) if source.has("UNSUPPORTED") || source.has("DIGEST_INVALID") => {
                 Err(Error::Unsuitable(format!(
                     "{} deletes no tags: delete {}/{}@DIGEST, with which all its tags go, not {tag} alone",
                     self.session.host(),
@@ -191,7 +244,8 @@ impl Repository {
     }
 }
 
-/// Every kind of manifest there is, the best-loved first. Schema 1 comes last: it can be looked at, and nothing else.
+/// Every kind of manifest there is, the best-loved first. Schema 1 comes last: it can be looked at,
+/// and nothing else.
 fn accepted() -> String {
     [
         media_type::OCI_MANIFEST,
@@ -205,8 +259,12 @@ fn accepted() -> String {
 }
 
 fn digest_header(answer: &Answer) -> Result<Option<Digest>, Error> {
-    let Some(text) = answer.header("docker-content-digest") else { return Ok(None) };
-    text.parse().map(Some).map_err(|error| answer.malformed(format!("its Docker-Content-Digest is none: {error}")))
+    let Some(text) = answer.header("docker-content-digest") else {
+        return Ok(None);
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|error| answer.malformed(format!("its Docker-Content-Digest is none: {error}")))
 }
 
 /// What a manifest itself says that it is.
@@ -233,7 +291,9 @@ pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
         2 if said.config.is_object() => Some(media_type::OCI_MANIFEST),
         _ => None,
     };
-    said.media_type.filter(|said| !said.is_empty()).or(guessed.map(str::to_owned))
+    said.media_type
+        .filter(|said| !said.is_empty())
+        .or(guessed.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -243,11 +303,26 @@ mod tests {
     #[test]
     fn a_manifest_says_what_it_is() {
         let said = |text: &str| media_type_of(text.as_bytes());
-        assert_eq!(said(r#"{"schemaVersion":2,"mediaType":"a/b"}"#).as_deref(), Some("a/b"));
-        assert_eq!(said(r#"{"schemaVersion":2,"manifests":[]}"#).as_deref(), Some(media_type::OCI_INDEX));
-        assert_eq!(said(r#"{"schemaVersion":2,"config":{}}"#).as_deref(), Some(media_type::OCI_MANIFEST));
-        assert_eq!(said(r#"{"schemaVersion":1,"signatures":[]}"#).as_deref(), Some(media_type::DOCKER_SCHEMA_1[0]));
-        assert_eq!(said(r#"{"schemaVersion":1}"#).as_deref(), Some(media_type::DOCKER_SCHEMA_1[1]));
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"mediaType":"a/b"}"#).as_deref(),
+            Some("a/b")
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"manifests":[]}"#).as_deref(),
+            Some(media_type::OCI_INDEX)
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"config":{}}"#).as_deref(),
+            Some(media_type::OCI_MANIFEST)
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":1,"signatures":[]}"#).as_deref(),
+            Some(media_type::DOCKER_SCHEMA_1[0])
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":1}"#).as_deref(),
+            Some(media_type::DOCKER_SCHEMA_1[1])
+        );
         assert_eq!(said("{}"), None);
         assert_eq!(said("<html>"), None);
     }
@@ -255,9 +330,21 @@ mod tests {
     #[test]
     fn a_name_must_be_the_content_s() {
         let wrong = Digest::new(Algorithm::Sha256, &[0; 32]);
-        let error = FetchedManifest::new("a/b".into(), Bytes::from_static(b"{}"), wrong, "r.example/a@1").unwrap_err();
-        assert!(error.to_string().starts_with("r.example/a@1: its digest should be sha256:0000"), "{error}");
-        let right = FetchedManifest::new("a/b".into(), Bytes::from_static(b"{}"), None, "").unwrap();
+        let error = FetchedManifest::new(
+            "a/b".into(),
+            Bytes::from_static(b"{}"),
+            wrong,
+            "r.example/a@1",
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("r.example/a@1: its digest should be sha256:0000"),
+            "{error}"
+        );
+        let right =
+            FetchedManifest::new("a/b".into(), Bytes::from_static(b"{}"), None, "").unwrap();
         assert!(right.digest.to_string().starts_with("sha256:44136fa3"));
         assert_eq!(right.descriptor().size, 2);
     }

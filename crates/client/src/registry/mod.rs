@@ -1,4 +1,5 @@
-//! What a registry can be asked for: the distribution API, from the caller's side (OCI distribution-spec).
+//! What a registry can be asked for: the distribution API, from the caller's side (OCI
+//! distribution-spec).
 
 mod attach;
 mod blobs;
@@ -35,7 +36,10 @@ impl Registry {
     /// One of its repositories, whether it exists or not.
     #[must_use]
     pub fn repository(&self, name: RepositoryName) -> Repository {
-        Repository { session: self.session.clone(), name }
+        Repository {
+            session: self.session.clone(),
+            name,
+        }
     }
 }
 

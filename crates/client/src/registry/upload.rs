@@ -1,5 +1,5 @@
-//! Uploads: begun, sent in one piece, and taken up again where the connection broke (OCI distribution-spec, "Pushing
-//! blobs").
+//! Uploads: begun, sent in one piece, and taken up again where the connection broke (OCI
+//! distribution-spec, "Pushing blobs").
 
 use std::io;
 
@@ -36,8 +36,9 @@ struct Opened {
 }
 
 impl Repository {
-    /// Sees to it that the blob is there: mounts it from another repository of the registry if it can be, else sends what
-    /// `source` has. The content's digest is proved before the last piece of it leaves.
+    /// Sees to it that the blob is there: mounts it from another repository of the registry if it
+    /// can be, else sends what `source` has. The content's digest is proved before the last piece
+    /// of it leaves.
     ///
     /// # Errors
     /// When the registry does not take it, or `source` does not have it.
@@ -51,21 +52,29 @@ impl Repository {
         if self.has_blob(&blob.digest).await? {
             return Ok(Uploaded::Present);
         }
-        let Some(mut session) = self.begin_upload(blob, from).await? else { return Ok(Uploaded::Mounted) };
+        let Some(mut session) = self.begin_upload(blob, from).await? else {
+            return Ok(Uploaded::Mounted);
+        };
         let mut proof = Hasher::new(blob.digest.algorithm());
         let (mut attempts, mut renewed) = (Attempts::default(), false);
         loop {
-            let Err(error) = self.continue_upload(blob, &session, source, &mut proof, meter).await else {
+            let Err(error) = self
+                .continue_upload(blob, &session, source, &mut proof, meter)
+                .await
+            else {
                 return Ok(Uploaded::Sent);
             };
             let transport = self.session.transport();
             let lost = matches!(&error, Error::NotFound { source, .. } if source.has("BLOB_UPLOAD_UNKNOWN"));
-            // The token may have ended since the upload began; asking how far that has come gets another one.
+            // The token may have ended since the upload began; asking how far that has come gets
+            // another one.
             let stale = !std::mem::replace(&mut renewed, true) && is_unauthorized(&error);
             if !(error.may_pass() || lost || stale) {
                 return Err(error);
             }
-            let Some(pause) = attempts.pause(None, &*transport.options().entropy) else { return Err(error) };
+            let Some(pause) = attempts.pause(None, &*transport.options().entropy) else {
+                return Err(error);
+            };
             transport.pause(pause, &error.to_string()).await;
             let before = session.offset;
             session = match self.upload_status(&session).await {
@@ -82,11 +91,17 @@ impl Repository {
     }
 
     /// Opens an upload; none when the blob was mounted instead.
-    async fn begin_upload(&self, blob: &Descriptor, from: Option<&RepositoryName>) -> Result<Option<Opened>, Error> {
+    async fn begin_upload(
+        &self,
+        blob: &Descriptor,
+        from: Option<&RepositoryName>,
+    ) -> Result<Option<Opened>, Error> {
         let mut url = self.url("blobs/uploads/")?;
         let mut scopes = Scopes::push(&self.name);
         if let Some(from) = from {
-            url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
+            url.query_pairs_mut()
+                .append_pair("mount", &blob.digest.to_string())
+                .append_pair("from", from.as_str());
             scopes = scopes.and(&Scopes::pull(from));
         }
         let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
@@ -94,17 +109,37 @@ impl Repository {
         if answer.status() == StatusCode::CREATED {
             return Ok(None);
         }
-        Ok(Some(Opened { location: self.location(&answer)?, offset: 0 }))
+        Ok(Some(Opened {
+            location: self.location(&answer)?,
+            offset: 0,
+        }))
     }
 
-    /// How far an upload has come; none when nobody knows. Registry 2 says `0-0` of nothing and of one byte alike, so that
-    /// is as good as nobody's knowing.
+    /// How far an upload has come; none when nobody knows. Registry 2 says `0-0` of nothing and of
+    /// one byte alike, so that is as good as nobody's knowing.
     async fn upload_status(&self, session: &Opened) -> Option<Opened> {
         let call = Call::get(session.location.clone());
-        let answer = self.session.send(&Scopes::push(&self.name), call).await.ok()?.success().await.ok()?;
-        let last: u64 = answer.header(RANGE.as_str())?.rsplit_once('-')?.1.parse().ok()?;
-        let location = self.location(&answer).unwrap_or_else(|_| session.location.clone());
-        (last > 0).then_some(Opened { location, offset: last + 1 })
+        let answer = self
+            .session
+            .send(&Scopes::push(&self.name), call)
+            .await
+            .ok()?
+            .success()
+            .await
+            .ok()?;
+        let last: u64 = answer
+            .header(RANGE.as_str())?
+            .rsplit_once('-')?
+            .1
+            .parse()
+            .ok()?;
+        let location = self
+            .location(&answer)
+            .unwrap_or_else(|_| session.location.clone());
+        (last > 0).then_some(Opened {
+            location,
+            offset: last + 1,
+        })
     }
 
     /// Sends what the registry does not have, and closes the upload.
@@ -118,22 +153,37 @@ impl Repository {
     ) -> Result<(), Error> {
         let close = |location: &Url| {
             let mut url = location.clone();
-            url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+            url.query_pairs_mut()
+                .append_pair("digest", &blob.digest.to_string());
             self.upload_call(Method::PUT, url)
         };
         let left = blob.size.saturating_sub(session.offset);
         if session.offset == 0 {
             let call = close(&session.location);
-            return self.send_rest(blob, 0, call, source, proof, meter).await.map(|_| ());
+            return self
+                .send_rest(blob, 0, call, source, proof, meter)
+                .await
+                .map(|_| ());
         }
         let mut location = session.location.clone();
         if left > 0 {
             let range = format!("{}-{}", session.offset, blob.size - 1);
-            let call = self.upload_call(Method::PATCH, location).header(CONTENT_RANGE, &range);
-            location = self.location(&self.send_rest(blob, session.offset, call, source, proof, meter).await?)?;
+            let call = self
+                .upload_call(Method::PATCH, location)
+                .header(CONTENT_RANGE, &range);
+            location = self.location(
+                &self
+                    .send_rest(blob, session.offset, call, source, proof, meter)
+                    .await?,
+            )?;
         }
         let call = close(&location).header(CONTENT_LENGTH, "0");
-        self.session.send(&Scopes::push(&self.name), call).await?.success().await.map(|_| ())
+        self.session
+            .send(&Scopes::push(&self.name), call)
+            .await?
+            .success()
+            .await
+            .map(|_| ())
     }
 
     async fn send_rest(
@@ -155,7 +205,12 @@ impl Repository {
         sent?.success().await
     }
 
-    async fn send_upload(&self, scopes: &Scopes, call: Call, body: StreamedBody) -> Result<Answer, Error> {
+    async fn send_upload(
+        &self,
+        scopes: &Scopes,
+        call: Call,
+        body: StreamedBody,
+    ) -> Result<Answer, Error> {
         if call.step == Step::Elsewhere {
             self.session.transport().send_streamed(&call, body).await
         } else {
@@ -167,15 +222,28 @@ impl Repository {
     fn upload_call(&self, method: Method, location: Url) -> Call {
         let elsewhere = origin(&location) != origin(self.session.base());
         let call = Call::new(method, location).header(CONTENT_TYPE, "application/octet-stream");
-        if elsewhere { call.step(Step::Elsewhere) } else { call }
+        if elsewhere {
+            call.step(Step::Elsewhere)
+        } else {
+            call
+        }
     }
 
     /// Where an answer says that the upload goes on. It may be relative.
     fn location(&self, answer: &Answer) -> Result<Url, Error> {
-        let text = answer.header(LOCATION.as_str()).ok_or_else(|| answer.malformed("does not say where (Location)"))?;
-        let wrong =
-            |why| Error::Redirect { step: answer.step, from: Box::new(answer.url.clone()), to: text.to_owned(), why };
-        let url = answer.url.join(text).map_err(|_| wrong("which is no URL"))?;
+        let text = answer
+            .header(LOCATION.as_str())
+            .ok_or_else(|| answer.malformed("does not say where (Location)"))?;
+        let wrong = |why| Error::Redirect {
+            step: answer.step,
+            from: Box::new(answer.url.clone()),
+            to: text.to_owned(),
+            why,
+        };
+        let url = answer
+            .url
+            .join(text)
+            .map_err(|_| wrong("which is no URL"))?;
         let in_clear = url.scheme() == "http" && answer.url.scheme() == "https";
         if in_clear && !self.session.transport().options().insecure {
             return Err(wrong("from https to plain http"));
@@ -189,7 +257,8 @@ fn is_unauthorized(error: &Error) -> bool {
     matches!(error, Error::Denied { source, .. } if source.status == StatusCode::UNAUTHORIZED)
 }
 
-/// Reads, hashes and hands on. One piece is always kept back: the last leaves only when the digest is proved.
+/// Reads, hashes and hands on. One piece is always kept back: the last leaves only when the digest
+/// is proved.
 async fn pump(
     blob: &Descriptor,
     offset: u64,
@@ -223,7 +292,11 @@ async fn pump(
     }
     let found = proof.clone().finish();
     if found != blob.digest {
-        let error = Error::Digest { what: reader.place(), expected: blob.digest.into(), found: found.into() };
+        let error = Error::Digest {
+            what: reader.place(),
+            expected: blob.digest.into(),
+            found: found.into(),
+        };
         return Err(broken(error, pieces));
     }
     if let Some(last) = kept {

@@ -1,7 +1,7 @@
 //! A session with one registry: the six steps, so that whoever has one only asks for what he wants.
 //!
-//! The first request goes out bare. What the registry demands then, tokens or a password, is remembered for the rest of
-//! the session, and so is each token for what it was asked for.
+//! The first request goes out bare. What the registry demands then, tokens or a password, is
+//! remembered for the rest of the session, and so is each token for what it was asked for.
 
 mod scopes;
 mod token_request;
@@ -52,21 +52,32 @@ enum Demand {
 }
 
 impl Session {
-    /// Begins a session with `host`: finds out whether it speaks TLS. It does, unless it is this machine or plain HTTP was
-    /// asked for.
+    /// Begins a session with `host`: finds out whether it speaks TLS. It does, unless it is this
+    /// machine or plain HTTP was asked for.
     ///
     /// # Errors
     /// When this machine answers neither way.
-    pub async fn begin(transport: Transport, host: Host, credentials: Credentials) -> Result<Self, Error> {
+    pub async fn begin(
+        transport: Transport,
+        host: Host,
+        credentials: Credentials,
+    ) -> Result<Self, Error> {
         let transport = transport.on_behalf_of(host.server());
         let base = |scheme: &str| {
             let url = format!("{scheme}://{}/v2/", host.server());
-            url.parse::<Url>().map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
+            url.parse::<Url>()
+                .map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
         };
         let plain = transport.options().plain_http
             || host.is_loopback() && speaks_plain_http(&transport, base("https")?).await?;
         let base = base(if plain { "http" } else { "https" })?;
-        Ok(Self { transport, host, base, credentials: Arc::new(credentials), memory: Arc::default() })
+        Ok(Self {
+            transport,
+            host,
+            base,
+            credentials: Arc::new(credentials),
+            memory: Arc::default(),
+        })
     }
 
     /// The registry.
@@ -87,22 +98,30 @@ impl Session {
 
     /// The URL of `path` (without a slash in front) below `/v2/`.
     pub(crate) fn url(&self, path: &str) -> Result<Url, Error> {
-        self.base.join(path).map_err(|error| Error::Unsuitable(format!("{path:?} leads to no URL: {error}")))
+        self.base
+            .join(path)
+            .map_err(|error| Error::Unsuitable(format!("{path:?} leads to no URL: {error}")))
     }
 
-    /// Asks, with whatever papers it takes. What `scopes` say is what a token is asked for, besides what the registry itself
-    /// demands. The answer may be a refusal still; one for want of a login or rights is an error.
+    /// Asks, with whatever papers it takes. What `scopes` say is what a token is asked for, besides
+    /// what the registry itself demands. The answer may be a refusal still; one for want of a login
+    /// or rights is an error.
     pub(crate) async fn send(&self, scopes: &Scopes, call: Call) -> Result<Answer, Error> {
         let mut call = call.authorization(self.known(scopes).await?.as_ref());
-        // Twice at most: once because nothing was known, once because what was known was not believed any more.
+        // Twice at most: once because nothing was known, once because what was known was not
+        // believed any more.
         let mut fresh = None;
         for _ in 0..2 {
             let answer = self.transport.fetch(&call).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED || host(&answer.url) != host(&self.base) {
+            if answer.status() != StatusCode::UNAUTHORIZED || host(&answer.url) != host(&self.base)
+            {
                 return self.settled(answer).await;
             }
             let wanted = challenge_scopes(&answer)?.and(scopes);
-            if fresh.as_ref().is_some_and(|fresh: &Scopes| fresh.cover(&wanted)) {
+            if fresh
+                .as_ref()
+                .is_some_and(|fresh: &Scopes| fresh.cover(&wanted))
+            {
                 return self.settled(answer).await;
             }
             match self.papers(&wanted, &call, &answer).await? {
@@ -115,8 +134,14 @@ impl Session {
         self.settled(answer).await
     }
 
-    /// Sends a body that is made meanwhile, once, with the papers that are at hand: an upload has begun before.
-    pub(crate) async fn send_streamed(&self, scopes: &Scopes, call: Call, body: StreamedBody) -> Result<Answer, Error> {
+    /// Sends a body that is made meanwhile, once, with the papers that are at hand: an upload has
+    /// begun before.
+    pub(crate) async fn send_streamed(
+        &self,
+        scopes: &Scopes,
+        call: Call,
+        body: StreamedBody,
+    ) -> Result<Answer, Error> {
         let call = call.authorization(self.known(scopes).await?.as_ref());
         let answer = self.transport.send_streamed(&call, body).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
@@ -127,8 +152,8 @@ impl Session {
         self.settled(answer).await
     }
 
-    /// Tries the credentials: asks `/v2/`, and for a token where one is wanted. Hands back what the token server gave,
-    /// a refresh token included when it gives any.
+    /// Tries the credentials: asks `/v2/`, and for a token where one is wanted. Hands back what the
+    /// token server gave, a refresh token included when it gives any.
     ///
     /// # Errors
     /// When the credentials are refused, or there is no registry.
@@ -144,14 +169,30 @@ impl Session {
         let (papers, granted) = match &demand {
             Demand::Basic => (basic(&self.credentials), None),
             Demand::Bearer(server) => {
-                let granted = server.ask(&self.transport, &self.credentials, &Scopes::default(), true).await?;
-                (authorization("Bearer", granted.token.expose()), Some(granted))
+                let granted = server
+                    .ask(&self.transport, &self.credentials, &Scopes::default(), true)
+                    .await?;
+                (
+                    authorization("Bearer", granted.token.expose()),
+                    Some(granted),
+                )
             }
         };
-        let answer = self.transport.fetch(&call.authorization(papers.as_ref())).await?;
-        if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && granted.is_none() {
+        let answer = self
+            .transport
+            .fetch(&call.authorization(papers.as_ref()))
+            .await?;
+        if matches!(
+            answer.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) && granted.is_none()
+        {
             let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginRefused { step, account, source: Box::new(answer.refusal().await) });
+            return Err(Error::LoginRefused {
+                step,
+                account,
+                source: Box::new(answer.refusal().await),
+            });
         }
         self.settled(answer).await?.success().await?;
         Ok(granted)
@@ -166,12 +207,20 @@ impl Session {
         match memory.demand.clone() {
             None => Ok(None),
             Some(Demand::Basic) => Ok(basic(&self.credentials)),
-            Some(Demand::Bearer(server)) => self.token(&mut memory, &server, scopes.clone()).await.map(Some),
+            Some(Demand::Bearer(server)) => self
+                .token(&mut memory, &server, scopes.clone())
+                .await
+                .map(Some),
         }
     }
 
     /// New papers for a call that was answered with 401; none when there are none that could help.
-    async fn papers(&self, wanted: &Scopes, call: &Call, answer: &Answer) -> Result<Option<HeaderValue>, Error> {
+    async fn papers(
+        &self,
+        wanted: &Scopes,
+        call: &Call,
+        answer: &Answer,
+    ) -> Result<Option<HeaderValue>, Error> {
         if matches!(*self.credentials, Credentials::AccessToken(_)) {
             return Ok(None);
         }
@@ -185,23 +234,38 @@ impl Session {
                 if let Some(presented) = call.headers.get(AUTHORIZATION) {
                     memory.tokens.forget(presented);
                 }
-                self.token(&mut memory, &server, wanted.clone()).await.map(Some)
+                self.token(&mut memory, &server, wanted.clone())
+                    .await
+                    .map(Some)
             }
         }
     }
 
     /// A token for `scopes`, a remembered one when there is one.
-    async fn token(&self, memory: &mut Memory, server: &TokenServer, scopes: Scopes) -> Result<HeaderValue, Error> {
+    async fn token(
+        &self,
+        memory: &mut Memory,
+        server: &TokenServer,
+        scopes: Scopes,
+    ) -> Result<HeaderValue, Error> {
         let clock = &self.transport.options().clock;
         if let Some(papers) = memory.tokens.find(&scopes, clock.now()) {
             return Ok(papers.clone());
         }
-        let granted = server.ask(&self.transport, &self.credentials, &scopes, false).await?;
-        let papers = authorization("Bearer", granted.token.expose()).ok_or_else(|| Error::Challenge {
-            host: self.host.to_string(),
-            why: format!("the token that {} gives cannot stand in a header", server.realm),
-        })?;
-        memory.tokens.keep(scopes, papers.clone(), granted.lifetime, clock.now());
+        let granted = server
+            .ask(&self.transport, &self.credentials, &scopes, false)
+            .await?;
+        let papers =
+            authorization("Bearer", granted.token.expose()).ok_or_else(|| Error::Challenge {
+                host: self.host.to_string(),
+                why: format!(
+                    "the token that {} gives cannot stand in a header",
+                    server.realm
+                ),
+            })?;
+        memory
+            .tokens
+            .keep(scopes, papers.clone(), granted.lifetime, clock.now());
         Ok(papers)
     }
 
@@ -225,52 +289,87 @@ impl Session {
     }
 
     fn token_server(&self, challenge: &Challenge) -> Result<TokenServer, Error> {
-        let wrong = |why: String| Error::Challenge { host: self.host.to_string(), why };
-        let text = challenge.parameter("realm").filter(|realm| !realm.is_empty());
+        let wrong = |why: String| Error::Challenge {
+            host: self.host.to_string(),
+            why,
+        };
+        let text = challenge
+            .parameter("realm")
+            .filter(|realm| !realm.is_empty());
         let text = text.ok_or_else(|| wrong("does not say where (realm)".to_owned()))?;
-        let realm: Url = text.parse().map_err(|_| wrong(format!("its realm {text:?} is no absolute URL")))?;
+        let realm: Url = text
+            .parse()
+            .map_err(|_| wrong(format!("its realm {text:?} is no absolute URL")))?;
         if !matches!(realm.scheme(), "http" | "https") || realm.host().is_none() {
             return Err(wrong(format!("its realm {text:?} is no web address")));
         }
         let in_clear = realm.scheme() == "http" && self.base.scheme() == "https";
         let local = realm.host_str().is_some_and(is_loopback);
-        if in_clear && !local && !self.credentials.is_anonymous() && !self.transport.options().insecure {
+        if in_clear
+            && !local
+            && !self.credentials.is_anonymous()
+            && !self.transport.options().insecure
+        {
             return Err(wrong(format!(
                 "its realm {} speaks plain http, and a password is not sent there in clear (--insecure does)",
                 origin(&realm)
             )));
         }
-        let service = challenge.parameter("service").filter(|service| !service.is_empty()).map(str::to_owned);
+        let service = challenge
+            .parameter("service")
+            .filter(|service| !service.is_empty())
+            .map(str::to_owned);
         Ok(TokenServer { realm, service })
     }
 
     /// An answer that is none for want of rights is handed on; the others are errors.
     async fn settled(&self, answer: Answer) -> Result<Answer, Error> {
-        if !matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        if !matches!(
+            answer.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
             return Ok(answer);
         }
         let basic = matches!(self.memory.lock().await.demand, Some(Demand::Basic));
         let own = host(&answer.url) == host(&self.base);
         // With Basic nobody but the registry itself says that a password is wrong.
-        if own && basic && answer.status() == StatusCode::UNAUTHORIZED && !self.credentials.is_anonymous() {
+        if own
+            && basic
+            && answer.status() == StatusCode::UNAUTHORIZED
+            && !self.credentials.is_anonymous()
+        {
             let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginRefused { step, account, source: Box::new(answer.refusal().await) });
+            return Err(Error::LoginRefused {
+                step,
+                account,
+                source: Box::new(answer.refusal().await),
+            });
         }
-        let account = if self.credentials.is_anonymous() { None } else { Some(self.credentials.user().unwrap_or("")) };
+        let account = if self.credentials.is_anonymous() {
+            None
+        } else {
+            Some(self.credentials.user().unwrap_or(""))
+        };
         Err(answer.failure(account).await)
     }
 }
 
 fn challenges(answer: &Answer) -> Result<Vec<Challenge>, Error> {
     let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
-    let fields: Vec<String> = fields.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-    Challenge::parse_all(fields.iter().map(String::as_str)).map_err(|error| answer.malformed(error.to_string()))
+    let fields: Vec<String> = fields
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect();
+    Challenge::parse_all(fields.iter().map(String::as_str))
+        .map_err(|error| answer.malformed(error.to_string()))
 }
 
 /// The scopes that an answer's challenge asks for.
 pub(crate) fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
     let challenges = challenges(answer)?;
-    let scope = challenges.iter().find(|challenge| challenge.is("Bearer")).and_then(|c| c.parameter("scope"));
+    let scope = challenges
+        .iter()
+        .find(|challenge| challenge.is("Bearer"))
+        .and_then(|c| c.parameter("scope"));
     Ok(scope.map(Scopes::of_challenge).unwrap_or_default())
 }
 

@@ -33,11 +33,14 @@ impl Scopes {
         Self::default().with("registry", "catalog", &["*"])
     }
 
-    /// A challenge's `scope`: some separated by spaces. What cannot be read is left out, for the token server will only say
-    /// what is missing.
+    /// A challenge's `scope`: some separated by spaces. What cannot be read is left out, for the
+    /// token server will only say what is missing.
     pub(crate) fn of_challenge(scope: &str) -> Self {
         let mut scopes = Self::default();
-        scope.split(' ').filter_map(|scope| scope.parse().ok()).for_each(|scope| scopes.add(scope));
+        scope
+            .split(' ')
+            .filter_map(|scope| scope.parse().ok())
+            .for_each(|scope| scopes.add(scope));
         scopes
     }
 
@@ -50,20 +53,42 @@ impl Scopes {
     /// Whether all of `wanted` is among these.
     pub(crate) fn cover(&self, wanted: &Self) -> bool {
         wanted.0.iter().all(|wanted| {
-            let same = |own: &&Scope| own.resource_type == wanted.resource_type && own.name == wanted.name;
+            let same =
+                |own: &&Scope| own.resource_type == wanted.resource_type && own.name == wanted.name;
             let own = self.0.iter().find(same);
-            own.is_some_and(|own| wanted.actions.iter().all(|action| own.actions.contains(action)))
+            own.is_some_and(|own| {
+                wanted
+                    .actions
+                    .iter()
+                    .all(|action| own.actions.contains(action))
+            })
         })
     }
 
     /// What of these is not in a token's access.
     pub(crate) fn lacking(&self, access: &[Access]) -> Vec<String> {
         let lacking = self.0.iter().filter_map(|wanted| {
-            let same = |entry: &&Access| entry.resource_type == wanted.resource_type && entry.name == wanted.name;
-            let granted: Vec<&String> = access.iter().filter(same).flat_map(|entry| &entry.actions).collect();
-            let lacks = |action: &&String| !granted.iter().any(|granted| granted == action || *granted == "*");
+            let same = |entry: &&Access| {
+                entry.resource_type == wanted.resource_type && entry.name == wanted.name
+            };
+            let granted: Vec<&String> = access
+                .iter()
+                .filter(same)
+                .flat_map(|entry| &entry.actions)
+                .collect();
+            let lacks = |action: &&String| {
+                !granted
+                    .iter()
+                    .any(|granted| granted == action || *granted == "*")
+            };
             let actions: Vec<String> = wanted.actions.iter().filter(lacks).cloned().collect();
-            (!actions.is_empty()).then(|| Scope { actions, ..wanted.clone() }.to_string())
+            (!actions.is_empty()).then(|| {
+                Scope {
+                    actions,
+                    ..wanted.clone()
+                }
+                .to_string()
+            })
         });
         lacking.collect()
     }
@@ -75,12 +100,17 @@ impl Scopes {
 
     fn with(mut self, resource_type: &str, name: &str, actions: &[&str]) -> Self {
         let actions = actions.iter().map(ToString::to_string).collect();
-        self.add(Scope { resource_type: resource_type.to_owned(), name: name.to_owned(), actions });
+        self.add(Scope {
+            resource_type: resource_type.to_owned(),
+            name: name.to_owned(),
+            actions,
+        });
         self
     }
 
     fn add(&mut self, scope: Scope) {
-        let same = |own: &&mut Scope| own.resource_type == scope.resource_type && own.name == scope.name;
+        let same =
+            |own: &&mut Scope| own.resource_type == scope.resource_type && own.name == scope.name;
         match self.0.iter_mut().find(same) {
             Some(own) => {
                 own.actions.extend(scope.actions);
@@ -99,13 +129,26 @@ mod tests {
     #[test]
     fn one_scope_for_each_resource() {
         let name: RepositoryName = "a/b".parse().unwrap();
-        let both = Scopes::pull(&name).and(&Scopes::push(&name)).and(&Scopes::catalog());
-        assert_eq!(both.texts(), ["repository:a/b:pull,push", "registry:catalog:*"]);
+        let both = Scopes::pull(&name)
+            .and(&Scopes::push(&name))
+            .and(&Scopes::catalog());
+        assert_eq!(
+            both.texts(),
+            ["repository:a/b:pull,push", "registry:catalog:*"]
+        );
         assert!(both.cover(&Scopes::pull(&name)) && !both.cover(&Scopes::delete(&name)));
         assert!(both.cover(&Scopes::default()) && !Scopes::default().cover(&both));
-        let granted = Access { resource_type: "repository".into(), name: "a/b".into(), actions: vec!["pull".into()] };
-        assert_eq!(both.lacking(&[granted]), ["repository:a/b:push", "registry:catalog:*"]);
-        let challenged = Scopes::of_challenge("repository:a:push,pull nonsense repository:a:delete ");
+        let granted = Access {
+            resource_type: "repository".into(),
+            name: "a/b".into(),
+            actions: vec!["pull".into()],
+        };
+        assert_eq!(
+            both.lacking(&[granted]),
+            ["repository:a/b:push", "registry:catalog:*"]
+        );
+        let challenged =
+            Scopes::of_challenge("repository:a:push,pull nonsense repository:a:delete ");
         assert_eq!(challenged.texts(), ["repository:a:delete,pull,push"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Steps 3 and 4: asking a token server.
 //!
-//! Servers differ in what they take (Distribution, "Token Authentication Specification" and "OAuth2 Token
-//! Authentication"): all take GET, with a password as Basic; a refresh token goes by POST and nowhere else; some take a
-//! password only by POST.
+//! Servers differ in what they take (Distribution, "Token Authentication Specification" and "OAuth2
+//! Token Authentication"): all take GET, with a password as Basic; a refresh token goes by POST and
+//! nowhere else; some take a password only by POST.
 
 use std::time::Duration;
 
@@ -52,16 +52,30 @@ impl TokenServer {
         offline: bool,
     ) -> Result<Granted, Error> {
         let call = match credentials {
-            Credentials::RefreshToken { token, .. } => {
-                self.post(scopes, offline, &[("grant_type", "refresh_token"), ("refresh_token", token.expose())])
-            }
+            Credentials::RefreshToken { token, .. } => self.post(
+                scopes,
+                offline,
+                &[
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", token.expose()),
+                ],
+            ),
             credentials => self.get(credentials, scopes, offline),
         };
         let mut answer = transport.fetch(&call).await?;
-        let takes_no_get = matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+        let takes_no_get = matches!(
+            answer.status(),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        );
         if let (Credentials::Password { user, password }, true) = (credentials, takes_no_get) {
-            let fields = [("grant_type", "password"), ("username", user), ("password", password.expose())];
-            answer = transport.fetch(&self.post(scopes, offline, &fields)).await?;
+            let fields = [
+                ("grant_type", "password"),
+                ("username", user),
+                ("password", password.expose()),
+            ];
+            answer = transport
+                .fetch(&self.post(scopes, offline, &fields))
+                .await?;
         }
         read(transport, credentials, scopes, answer).await
     }
@@ -95,13 +109,17 @@ impl TokenServer {
         fields.extend(self.service.as_deref().map(|service| ("service", service)));
         // An empty scope is none (RFC 6749 §3.3 has no empty list).
         fields.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
-        Call::new(Method::POST, self.realm.clone()).form(&fields).step(Step::Token)
+        Call::new(Method::POST, self.realm.clone())
+            .form(&fields)
+            .step(Step::Token)
     }
 }
 
 /// `Basic …` for a password.
 pub(crate) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
-    let Credentials::Password { user, password } = credentials else { return None };
+    let Credentials::Password { user, password } = credentials else {
+        return None;
+    };
     let pair = Secret::from(format!("{user}:{}", password.expose()));
     authorization("Basic", &BASE64.encode(pair.expose().as_bytes()))
 }
@@ -130,11 +148,23 @@ async fn read(
         return Err(refused(credentials, answer).await);
     }
     let body: Body = answer.json(LONGEST).await?;
-    let given = [body.token, body.access_token].into_iter().flatten().find(|token| !token.is_empty());
-    let Some(token) = given else { return Err(answer.malformed("its JSON has neither `token` nor `access_token`")) };
+    let given = [body.token, body.access_token]
+        .into_iter()
+        .flatten()
+        .find(|token| !token.is_empty());
+    let Some(token) = given else {
+        return Err(answer.malformed("its JSON has neither `token` nor `access_token`"));
+    };
     let granted = Granted {
-        lifetime: Duration::from_secs(body.expires_in.filter(|&s| s > 0).unwrap_or(DEFAULT_LIFETIME)),
-        refresh_token: body.refresh_token.filter(|token| !token.is_empty()).map(Secret::from),
+        lifetime: Duration::from_secs(
+            body.expires_in
+                .filter(|&s| s > 0)
+                .unwrap_or(DEFAULT_LIFETIME),
+        ),
+        refresh_token: body
+            .refresh_token
+            .filter(|token| !token.is_empty())
+            .map(Secret::from),
         token: Secret::from(token),
     };
     transport.observe(&Event::Granted {
@@ -151,18 +181,31 @@ async fn refused(credentials: &Credentials, answer: Answer) -> Error {
     let refusal = Box::new(answer.refusal().await);
     let login = refusal.status == StatusCode::UNAUTHORIZED || refusal.has("invalid_grant");
     match credentials {
-        Credentials::Anonymous if login => Error::Denied { step: Step::Token, logged_in: false, source: refusal },
+        Credentials::Anonymous if login => Error::Denied {
+            step: Step::Token,
+            logged_in: false,
+            source: refusal,
+        },
         _ if login => {
             let account = match credentials {
                 Credentials::Password { user, .. } => Some(user.clone()),
                 _ => None,
             };
-            Error::LoginRefused { step: Step::Token, account, source: refusal }
+            Error::LoginRefused {
+                step: Step::Token,
+                account,
+                source: refusal,
+            }
         }
-        _ if refusal.status == StatusCode::FORBIDDEN => {
-            Error::Denied { step: Step::Token, logged_in: !credentials.is_anonymous(), source: refusal }
-        }
-        _ => Error::Refused { step: Step::Token, source: refusal },
+        _ if refusal.status == StatusCode::FORBIDDEN => Error::Denied {
+            step: Step::Token,
+            logged_in: !credentials.is_anonymous(),
+            source: refusal,
+        },
+        _ => Error::Refused {
+            step: Step::Token,
+            source: refusal,
+        },
     }
 }
 

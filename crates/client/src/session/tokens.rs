@@ -6,7 +6,8 @@ use reqwest::header::HeaderValue;
 
 use super::scopes::Scopes;
 
-/// How long before its end a token is not used any more: the request has to arrive, and clocks differ.
+/// How long before its end a token is not used any more: the request has to arrive, and clocks
+/// differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// Tokens by what they were asked for.
@@ -22,15 +23,29 @@ struct Kept {
 impl Tokens {
     /// The header for a request that wants `scopes`.
     pub(super) fn find(&self, scopes: &Scopes, now: SystemTime) -> Option<&HeaderValue> {
-        self.0.iter().find(|kept| kept.until > now && kept.scopes.cover(scopes)).map(|kept| &kept.authorization)
+        self.0
+            .iter()
+            .find(|kept| kept.until > now && kept.scopes.cover(scopes))
+            .map(|kept| &kept.authorization)
     }
 
-    /// Keeps one that lives for `lifetime` from `now`. The local clock counts, and only how long, not until when: whose
-    /// clock is right does not matter then.
-    pub(super) fn keep(&mut self, scopes: Scopes, authorization: HeaderValue, lifetime: Duration, now: SystemTime) {
-        self.0.retain(|kept| kept.until > now && !scopes.cover(&kept.scopes));
+    /// Keeps one that lives for `lifetime` from `now`. The local clock counts, and only how long,
+    /// not until when: whose clock is right does not matter then.
+    pub(super) fn keep(
+        &mut self,
+        scopes: Scopes,
+        authorization: HeaderValue,
+        lifetime: Duration,
+        now: SystemTime,
+    ) {
+        self.0
+            .retain(|kept| kept.until > now && !scopes.cover(&kept.scopes));
         let until = now + lifetime.saturating_sub(MARGIN.min(lifetime / 2));
-        self.0.push(Kept { scopes, authorization, until });
+        self.0.push(Kept {
+            scopes,
+            authorization,
+            until,
+        });
     }
 
     /// Forgets one that the registry does not believe.
@@ -51,13 +66,35 @@ mod tests {
         let (pull, push) = (Scopes::pull(&name), Scopes::push(&name));
         let mut tokens = Tokens::default();
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        tokens.keep(pull.clone(), HeaderValue::from_static("one"), Duration::from_secs(60), at(0));
+        tokens.keep(
+            pull.clone(),
+            HeaderValue::from_static("one"),
+            Duration::from_secs(60),
+            at(0),
+        );
         assert_eq!(tokens.find(&pull, at(49)).unwrap(), "one");
         assert!(tokens.find(&pull, at(50)).is_none() && tokens.find(&push, at(0)).is_none());
-        tokens.keep(push.clone(), HeaderValue::from_static("two"), Duration::from_secs(4), at(1));
-        assert_eq!(tokens.find(&pull, at(2)).unwrap(), "two", "the wider one replaces the other");
-        assert!(tokens.find(&pull, at(3)).is_none(), "half of a short life is used");
-        tokens.keep(push, HeaderValue::from_static("three"), Duration::from_secs(60), at(1));
+        tokens.keep(
+            push.clone(),
+            HeaderValue::from_static("two"),
+            Duration::from_secs(4),
+            at(1),
+        );
+        assert_eq!(
+            tokens.find(&pull, at(2)).unwrap(),
+            "two",
+            "the wider one replaces the other"
+        );
+        assert!(
+            tokens.find(&pull, at(3)).is_none(),
+            "half of a short life is used"
+        );
+        tokens.keep(
+            push,
+            HeaderValue::from_static("three"),
+            Duration::from_secs(60),
+            at(1),
+        );
         tokens.forget(&HeaderValue::from_static("three"));
         assert!(tokens.find(&pull, at(2)).is_none());
     }

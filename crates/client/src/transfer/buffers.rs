@@ -1,5 +1,5 @@
-//! Buffers that come back. A fresh one for each piece would be memory that the kernel has to clear and map, again and
-//! again, for as much as is moved.
+//! Buffers that come back. A fresh one for each piece would be memory that the kernel has to clear
+//! and map, again and again, for as much as is moved.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,14 +13,22 @@ pub(crate) const PIECE: usize = 256 * 1024;
 pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Buffers {
-    /// A piece of `length` bytes, at most [`PIECE`], that `fill` has written; an error of `fill` is handed on. Its buffer
-    /// is used again when nobody has the piece any more.
-    pub(crate) fn piece<E>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Bytes, E> {
+    /// A piece of `length` bytes, at most [`PIECE`], that `fill` has written; an error of `fill` is
+    /// handed on. Its buffer is used again when nobody has the piece any more.
+    pub(crate) fn piece<E>(
+        &self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
         let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = spare.unwrap_or_else(|| vec![0; PIECE]);
         let length = length.min(PIECE);
         fill(&mut buffer[..length])?;
-        Ok(Bytes::from_owner(Lent { buffer, length, owner: self.clone() }))
+        Ok(Bytes::from_owner(Lent {
+            buffer,
+            length,
+            owner: self.clone(),
+        }))
     }
 }
 
@@ -40,7 +48,11 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.owner.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        self.owner
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(buffer);
     }
 }
 

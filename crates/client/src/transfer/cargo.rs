@@ -10,14 +10,16 @@ use crate::{Error, FetchedManifest, Platform};
 
 /// How deep indexes may lie in each other.
 const DEEPEST: usize = 8;
-/// How many bytes all manifests of an image may have together: they are held until its blobs have moved.
+/// How many bytes all manifests of an image may have together: they are held until its blobs have
+/// moved.
 const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Manifests and blobs, each once.
 pub(crate) struct Cargo {
     /// The manifest that was asked for.
     pub(crate) root: FetchedManifest,
-    /// All manifests, children before their parents, the root among them; referrers after what they refer to.
+    /// All manifests, children before their parents, the root among them; referrers after what they
+    /// refer to.
     pub(crate) manifests: Vec<FetchedManifest>,
     /// All blobs that they cannot be without.
     pub(crate) blobs: Vec<Descriptor>,
@@ -25,10 +27,22 @@ pub(crate) struct Cargo {
 
 impl Cargo {
     /// Finds out what `root` leads to; `referrers` takes what is attached along.
-    pub(crate) async fn load(source: &Source, root: FetchedManifest, referrers: bool) -> Result<Self, Error> {
-        let mut loader = Loader { source, referrers, ..Loader::new(source) };
+    pub(crate) async fn load(
+        source: &Source,
+        root: FetchedManifest,
+        referrers: bool,
+    ) -> Result<Self, Error> {
+        let mut loader = Loader {
+            source,
+            referrers,
+            ..Loader::new(source)
+        };
         loader.load(root.clone(), 0).await?;
-        Ok(Self { root, manifests: loader.manifests, blobs: loader.blobs })
+        Ok(Self {
+            root,
+            manifests: loader.manifests,
+            blobs: loader.blobs,
+        })
     }
 }
 
@@ -43,19 +57,31 @@ struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn new(source: &'a Source) -> Self {
-        Self { source, referrers: false, seen: HashSet::new(), bytes: 0, manifests: Vec::new(), blobs: Vec::new() }
+        Self {
+            source,
+            referrers: false,
+            seen: HashSet::new(),
+            bytes: 0,
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+        }
     }
 
     async fn load(&mut self, manifest: FetchedManifest, depth: usize) -> Result<(), Error> {
         if depth > DEEPEST {
-            return Err(Error::Unsuitable(format!("{} lies under more than {DEEPEST} indexes", manifest.digest)));
+            return Err(Error::Unsuitable(format!(
+                "{} lies under more than {DEEPEST} indexes",
+                manifest.digest
+            )));
         }
         if !self.seen.insert(manifest.digest) {
             return Ok(());
         }
         self.bytes += manifest.bytes.len();
         if self.bytes > LARGEST {
-            return Err(Error::Unsuitable(format!("the manifests of the image have more than {LARGEST} bytes")));
+            return Err(Error::Unsuitable(format!(
+                "the manifests of the image have more than {LARGEST} bytes"
+            )));
         }
         let parsed = manifest.parsed()?;
         for child in parsed.children() {
@@ -95,12 +121,23 @@ pub(super) async fn pick(
             return Ok(picked);
         }
         let members = members(&picked.bytes);
-        let offers = |offered: &Option<Platform>| offered.as_ref().is_some_and(|offered| platform.accepts(offered));
+        let offers = |offered: &Option<Platform>| {
+            offered
+                .as_ref()
+                .is_some_and(|offered| platform.accepts(offered))
+        };
         let Some((descriptor, _)) = members.iter().find(|(_, offered)| offers(offered)) else {
-            let offered: Vec<_> = members.iter().filter_map(|(_, p)| p.as_ref().map(Platform::to_string)).collect();
+            let offered: Vec<_> = members
+                .iter()
+                .filter_map(|(_, p)| p.as_ref().map(Platform::to_string))
+                .collect();
             return Err(Error::Unsuitable(format!(
                 "there is no image for {platform}, only for: {}",
-                if offered.is_empty() { "no platform by name".to_owned() } else { offered.join(", ") }
+                if offered.is_empty() {
+                    "no platform by name".to_owned()
+                } else {
+                    offered.join(", ")
+                }
             )));
         };
         picked = source.described(descriptor).await?;

@@ -26,7 +26,12 @@ pub struct Copy {
 
 impl Default for Copy {
     fn default() -> Self {
-        Self { platform: None, referrers: false, parallel: PARALLEL, progress: Arc::new(Silent) }
+        Self {
+            platform: None,
+            referrers: false,
+            parallel: PARALLEL,
+            progress: Arc::new(Silent),
+        }
     }
 }
 
@@ -52,7 +57,8 @@ pub struct Report {
 /// Moves the image `reference` of `source` to `target`, and gives it `tag` there.
 ///
 /// # Errors
-/// When it cannot be moved whole. What has arrived by then is kept, and is nothing that looks like an image.
+/// When it cannot be moved whole. What has arrived by then is kept, and is nothing that looks like
+/// an image.
 pub async fn copy(
     source: &Source,
     reference: Option<&Reference>,
@@ -69,18 +75,25 @@ pub async fn copy(
         ..Report::default()
     };
     target.prepare(&cargo, tag).await?;
-    // A registry that has the manifest has its blobs, too; only the tag may be missing, or what is attached.
+    // A registry that has the manifest has its blobs, too; only the tag may be missing, or what is
+    // attached.
     if how.referrers || !target.has(&cargo.root.digest).await? {
         move_blobs(&cargo.blobs, source, target, how, &mut report).await?;
-        for manifest in cargo.manifests.iter().filter(|manifest| manifest.digest != cargo.root.digest) {
+        for manifest in cargo
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.digest != cargo.root.digest)
+        {
             target.put_manifest(manifest).await?;
-            how.progress.manifest(&manifest.digest, &manifest.media_type);
+            how.progress
+                .manifest(&manifest.digest, &manifest.media_type);
         }
     } else {
         report.present = cargo.blobs.len();
     }
     report.digest = Some(target.finish(&cargo.root, tag).await?);
-    how.progress.manifest(&cargo.root.digest, &cargo.root.media_type);
+    how.progress
+        .manifest(&cargo.root.digest, &cargo.root.media_type);
     Ok(report)
 }
 
@@ -105,9 +118,11 @@ async fn move_blobs(
                 how.progress.clone(),
             ));
         }
-        let Some(finished) = moving.join_next().await else { return Ok(()) };
-        let (size, outcome) =
-            finished.map_err(|error| Error::Unsuitable(format!("a transfer broke off: {error}")))??;
+        let Some(finished) = moving.join_next().await else {
+            return Ok(());
+        };
+        let (size, outcome) = finished
+            .map_err(|error| Error::Unsuitable(format!("a transfer broke off: {error}")))??;
         match outcome {
             Uploaded::Present => report.present += 1,
             Uploaded::Mounted => report.mounted += 1,

@@ -38,7 +38,9 @@ impl BlobSource {
         match self {
             Self::Source(source) => source.open(blob, offset).await,
             Self::Memory(content) => {
-                let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+                let offset = usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(content.len());
                 Ok(BlobReader::Memory(content.slice(offset..)))
             }
         }
@@ -53,7 +55,9 @@ impl Source {
     pub async fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
         match (self, reference) {
             (Self::Repository(repository), Some(reference)) => repository.manifest(reference).await,
-            (Self::Repository(_), None) => Err(Error::Unsuitable("a registry has to be asked for an image".to_owned())),
+            (Self::Repository(_), None) => Err(Error::Unsuitable(
+                "a registry has to be asked for an image".to_owned(),
+            )),
             (Self::Layout(layout), reference) => layout.manifest(reference),
             (Self::Archive(archive), reference) => archive.manifest(reference),
         }
@@ -76,9 +80,16 @@ impl Source {
     }
 
     /// The manifest that a descriptor speaks of.
-    pub(crate) async fn described(&self, descriptor: &Descriptor) -> Result<FetchedManifest, Error> {
+    pub(crate) async fn described(
+        &self,
+        descriptor: &Descriptor,
+    ) -> Result<FetchedManifest, Error> {
         match self {
-            Self::Repository(repository) => repository.manifest(&Reference::Digest(descriptor.digest)).await,
+            Self::Repository(repository) => {
+                repository
+                    .manifest(&Reference::Digest(descriptor.digest))
+                    .await
+            }
             Self::Layout(layout) => layout.described(descriptor),
             Self::Archive(archive) => archive.described(descriptor),
         }
@@ -108,7 +119,9 @@ impl Source {
     /// Begins to read a blob at `offset`.
     async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
         match self {
-            Self::Repository(repository) => Ok(BlobReader::Download(Box::new(repository.download(blob, offset)))),
+            Self::Repository(repository) => Ok(BlobReader::Download(Box::new(
+                repository.download(blob, offset),
+            ))),
             Self::Layout(layout) => layout.open(blob, offset),
             Self::Archive(archive) => archive.open_blob(blob, offset),
         }
@@ -129,7 +142,9 @@ impl BlobReader {
         match self {
             Self::Download(download) => download.chunk().await,
             Self::File(reader) => reader.chunk(),
-            Self::Memory(content) => Ok(Some(std::mem::take(content)).filter(|content| !content.is_empty())),
+            Self::Memory(content) => {
+                Ok(Some(std::mem::take(content)).filter(|content| !content.is_empty()))
+            }
         }
     }
 
@@ -155,17 +170,26 @@ pub(crate) struct FileReader {
 impl FileReader {
     /// Reads `file` (called `path` in messages) from `begin` up to `end`.
     pub(crate) fn new(path: impl Into<PathBuf>, file: Arc<File>, begin: u64, end: u64) -> Self {
-        Self { path: path.into(), file, position: begin, end, buffers: Buffers::default() }
+        Self {
+            path: path.into(),
+            file,
+            position: begin,
+            end,
+            buffers: Buffers::default(),
+        }
     }
 
-    /// Read where it is needed, not on a thread of its own: what is pushed was mostly written a moment ago.
+    /// Read where it is needed, not on a thread of its own: what is pushed was mostly written a
+    /// moment ago.
     fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let left = self.end.saturating_sub(self.position);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if length == 0 {
             return Ok(None);
         }
-        let read = self.buffers.piece(length, |buffer| self.file.read_exact_at(buffer, self.position));
+        let read = self.buffers.piece(length, |buffer| {
+            self.file.read_exact_at(buffer, self.position)
+        });
         let piece = read.map_err(Error::file(&self.path))?;
         self.position += piece.len() as u64;
         Ok(Some(piece))

@@ -33,7 +33,8 @@ impl Target {
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool, Error> {
         match self {
             Self::Repository(repository) => repository.has_manifest(digest).await,
-            // Of a layout only the index says what is whole, and the blobs are looked at one by one anyway.
+            // Of a layout only the index says what is whole, and the blobs are looked at one by one
+            // anyway.
             Self::Layout(_) | Self::Archive(_) => Ok(false),
         }
     }
@@ -41,7 +42,9 @@ impl Target {
     /// The repository of the same registry that blobs can be mounted from.
     fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
         match (self, source) {
-            (Self::Repository(target), BlobSource::Source(Source::Repository(source))) if target.is_beside(source) => {
+            (Self::Repository(target), BlobSource::Source(Source::Repository(source)))
+                if target.is_beside(source) =>
+            {
                 Some(source.name().clone())
             }
             _ => None,
@@ -58,7 +61,9 @@ impl Target {
         let writer = Writer { source, meter };
         match self {
             Self::Repository(repository) => {
-                repository.upload(blob, self.mountable(source).as_ref(), source, meter).await
+                repository
+                    .upload(blob, self.mountable(source).as_ref(), source, meter)
+                    .await
             }
             Self::Layout(layout) => layout.put_blob(blob, writer).await,
             Self::Archive(archive) => archive.put_blob(blob, writer).await,
@@ -69,7 +74,9 @@ impl Target {
     pub(crate) async fn put_manifest(&self, manifest: &FetchedManifest) -> Result<(), Error> {
         match self {
             Self::Repository(repository) => {
-                let known = repository.put_manifest(manifest, &Reference::Digest(manifest.digest)).await?;
+                let known = repository
+                    .put_manifest(manifest, &Reference::Digest(manifest.digest))
+                    .await?;
                 repository.settle_subject(manifest, known).await
             }
             Self::Layout(layout) => layout.put_manifest(manifest),
@@ -77,14 +84,23 @@ impl Target {
         }
     }
 
-    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target. Hands back the digest by
-    /// which it is known there.
-    pub(crate) async fn finish(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Result<Digest, Error> {
+    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target.
+    /// Hands back the digest by which it is known there.
+    pub(crate) async fn finish(
+        &self,
+        root: &FetchedManifest,
+        tag: Option<&Tag>,
+    ) -> Result<Digest, Error> {
         match (self, tag) {
             (Self::Repository(repository), Some(tag)) => {
                 let digest = repository.name_by_digest(root).await?;
-                let known = repository.put_manifest(root, &Reference::Tag(tag.clone())).await?;
-                repository.settle_subject(root, known).await.map(|()| digest)
+                let known = repository
+                    .put_manifest(root, &Reference::Tag(tag.clone()))
+                    .await?;
+                repository
+                    .settle_subject(root, known)
+                    .await
+                    .map(|()| digest)
             }
             (Self::Repository(_), None) => self.put_manifest(root).await.map(|()| root.digest),
             (Self::Layout(layout), tag) => {
@@ -97,13 +113,16 @@ impl Target {
 }
 
 impl Repository {
-    /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone gets a SHA-256, whatever it
-    /// is called elsewhere, and some registries know no other.
+    /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone
+    /// gets a SHA-256, whatever it is called elsewhere, and some registries know no other.
     async fn name_by_digest(&self, manifest: &FetchedManifest) -> Result<Digest, Error> {
         if manifest.digest.algorithm() == Algorithm::Sha256 {
             return Ok(manifest.digest);
         }
-        match self.put_manifest(manifest, &Reference::Digest(manifest.digest)).await {
+        match self
+            .put_manifest(manifest, &Reference::Digest(manifest.digest))
+            .await
+        {
             Ok(_) => Ok(manifest.digest),
             Err(Error::Refused { source, .. }) if source.status.is_client_error() => {
                 Ok(Hasher::digest(Algorithm::Sha256, &manifest.bytes))
@@ -115,6 +134,10 @@ impl Repository {
     /// Keeps the list of referrers where the registry does not (`known`: it does).
     async fn settle_subject(&self, manifest: &FetchedManifest, known: bool) -> Result<(), Error> {
         let parsed = manifest.parsed()?;
-        if known || parsed.subject.is_none() { Ok(()) } else { self.enter_referrer(manifest, &parsed).await }
+        if known || parsed.subject.is_none() {
+            Ok(())
+        } else {
+            self.enter_referrer(manifest, &parsed).await
+        }
     }
 }

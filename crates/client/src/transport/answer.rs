@@ -51,12 +51,19 @@ impl Answer {
 
     /// The next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let failed =
-            |trouble, source| Error::Connection { step: self.step, origin: origin(&self.url), trouble, source };
+        let failed = |trouble, source| Error::Connection {
+            step: self.step,
+            origin: origin(&self.url),
+            trouble,
+            source,
+        };
         match tokio::time::timeout(SILENCE, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(failed(Trouble::Broken, Cause::of(&error))),
-            Err(_) => Err(failed(Trouble::Timeout, Cause::saying("silence in the middle of an answer"))),
+            Err(_) => Err(failed(
+                Trouble::Timeout,
+                Cause::saying("silence in the middle of an answer"),
+            )),
         }
     }
 
@@ -65,8 +72,16 @@ impl Answer {
         match tokio::time::timeout(WHOLE, self.collect(limit)).await {
             Ok(body) => body,
             Err(_) => {
-                let (origin, source) = (origin(&self.url), Cause::saying("a small answer that does not end"));
-                Err(Error::Connection { step: self.step, origin, trouble: Trouble::Timeout, source })
+                let (origin, source) = (
+                    origin(&self.url),
+                    Cause::saying("a small answer that does not end"),
+                );
+                Err(Error::Connection {
+                    step: self.step,
+                    origin,
+                    trouble: Trouble::Timeout,
+                    source,
+                })
             }
         }
     }
@@ -91,18 +106,25 @@ impl Answer {
 
     /// This answer when it is a success, else the error that it is.
     pub(crate) async fn success(self) -> Result<Self, Error> {
-        if self.status().is_success() { Ok(self) } else { Err(self.failure(None).await) }
+        if self.status().is_success() {
+            Ok(self)
+        } else {
+            Err(self.failure(None).await)
+        }
     }
 
-    /// The error that an answer without success is. `account` is who asks, where a login stood behind it.
+    /// The error that an answer without success is. `account` is who asks, where a login stood
+    /// behind it.
     pub(crate) async fn failure(self, account: Option<&str>) -> Error {
         let step = self.step;
         let source = Box::new(self.refusal().await);
         let login_matters = step != Step::Elsewhere;
         match source.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if login_matters => {
-                Error::Denied { step, logged_in: account.is_some(), source }
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if login_matters => Error::Denied {
+                step,
+                logged_in: account.is_some(),
+                source,
+            },
             StatusCode::NOT_FOUND => Error::NotFound { step, source },
             _ => Error::Refused { step, source },
         }
@@ -121,7 +143,11 @@ impl Answer {
         let _ = tokio::time::timeout(SILENCE, reading).await;
         let (errors, text) = Refusal::errors_of(&body);
         Refusal {
-            server: self.headers().get(SERVER).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            server: self
+                .headers()
+                .get(SERVER)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
             retry_after: self.retry_after(),
             status: self.status(),
             method: self.method,

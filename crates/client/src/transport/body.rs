@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// How many pieces may wait to be sent: enough to keep both sides busy, little enough to stay small.
+/// How many pieces may wait to be sent: enough to keep both sides busy, little enough to stay
+/// small.
 const WAITING: usize = 4;
 
 /// The receiving end of a body: hyper takes from it what the other end gives.
@@ -25,13 +26,27 @@ impl StreamedBody {
     /// A body of `length` bytes, and where to put them. An error breaks the request off.
     pub(crate) fn new(length: u64) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, pieces) = mpsc::channel(WAITING);
-        (sender, Self { pieces, left: Some(length), taken: Arc::default() })
+        (
+            sender,
+            Self {
+                pieces,
+                left: Some(length),
+                taken: Arc::default(),
+            },
+        )
     }
 
     /// A body that goes out in chunks (RFC 9112 §7.1), for nobody says how long it is.
     pub(crate) fn of_unknown_length() -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, pieces) = mpsc::channel(WAITING);
-        (sender, Self { pieces, left: None, taken: Arc::default() })
+        (
+            sender,
+            Self {
+                pieces,
+                left: None,
+                taken: Arc::default(),
+            },
+        )
     }
 
     /// Counts the bytes that went out.
@@ -44,7 +59,10 @@ impl Body for StreamedBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.pieces.poll_recv(context).map(|piece| {
             let piece = match piece? {
                 Ok(piece) => piece,
@@ -62,6 +80,7 @@ impl Body for StreamedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -24,7 +24,14 @@ const SECRET_FIELDS: [&str; 2] = ["password", "refresh_token"];
 
 impl Call {
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { step: Step::Ask, method, url, headers: HeaderMap::new(), body: None, form: Vec::new() }
+        Self {
+            step: Step::Ask,
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            form: Vec::new(),
+        }
     }
 
     pub(crate) fn get(url: Url) -> Self {
@@ -40,7 +47,8 @@ impl Call {
         self
     }
 
-    /// Sets a header. A value that cannot be one is left out, and the server will say that it misses it.
+    /// Sets a header. A value that cannot be one is left out, and the server will say that it
+    /// misses it.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -71,13 +79,26 @@ impl Call {
 
     /// A form as its body.
     pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let encoded = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
         let shown = |&(name, value): &(&str, &str)| {
             let secret = SECRET_FIELDS.contains(&name);
-            (name.to_owned(), if secret { shortened(value) } else { value.to_owned() })
+            (
+                name.to_owned(),
+                if secret {
+                    shortened(value)
+                } else {
+                    value.to_owned()
+                },
+            )
         };
         self.form = fields.iter().map(shown).collect();
-        self.header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(encoded)
+        self.header(
+            reqwest::header::CONTENT_TYPE,
+            "application/x-www-form-urlencoded",
+        )
+        .body(encoded)
     }
 
     /// Its headers, fit to be seen.
@@ -94,7 +115,10 @@ mod tests {
     fn a_form_is_encoded_and_its_secrets_are_not_shown() {
         let call = Call::new(Method::POST, Url::parse("https://a.example/token").unwrap())
             .form(&[("service", "Docker registry"), ("password", "a&b")]);
-        assert_eq!(call.body.as_deref(), Some(&b"service=Docker+registry&password=a%26b"[..]));
+        assert_eq!(
+            call.body.as_deref(),
+            Some(&b"service=Docker+registry&password=a%26b"[..])
+        );
         assert_eq!(call.form[0].1, "Docker registry");
         assert_eq!(call.form[1].1, "… (3 characters)");
     }

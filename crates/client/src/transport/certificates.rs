@@ -1,7 +1,8 @@
-//! Which authorities a host is believed by, and what this client shows it: the files of other people's clients.
+//! Which authorities a host is believed by, and what this client shows it: the files of other
+//! people's clients.
 //!
-//! Docker, containerd and podman all read a directory named after host and port: every `*.crt` is an authority, every
-//! `*.cert` with its `*.key` a certificate of the client.
+//! Docker, containerd and podman all read a directory named after host and port: every `*.crt` is
+//! an authority, every `*.cert` with its `*.key` a certificate of the client.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,18 @@ use crate::Error;
 /// Where those directories lie, in the order in which they are read.
 #[must_use]
 pub fn certificate_directories(home: Option<&Path>) -> Vec<PathBuf> {
-    let system = ["/etc/docker/certs.d", "/etc/containerd/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
+    let system = [
+        "/etc/docker/certs.d",
+        "/etc/containerd/certs.d",
+        "/etc/containers/certs.d",
+    ]
+    .map(PathBuf::from);
     let own = home.into_iter().flat_map(|home| {
-        [home.join(".docker/certs.d"), home.join(".config/docker/certs.d"), home.join(".config/containers/certs.d")]
+        [
+            home.join(".docker/certs.d"),
+            home.join(".config/docker/certs.d"),
+            home.join(".config/containers/certs.d"),
+        ]
     });
     system.into_iter().chain(own).collect()
 }
@@ -39,7 +49,10 @@ impl Certificates {
     /// Reads what `directories` hold for `host` (with its port).
     pub(crate) fn read(directories: &[PathBuf], host: &str) -> Result<Self, Error> {
         let mut found = Self::default();
-        for directory in directories.iter().flat_map(|directory| host_directories(directory, host)) {
+        for directory in directories
+            .iter()
+            .flat_map(|directory| host_directories(directory, host))
+        {
             let mut files: Vec<PathBuf> = match fs::read_dir(&directory) {
                 Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -50,7 +63,8 @@ impl Certificates {
                 match file.extension().and_then(|extension| extension.to_str()) {
                     Some("crt") => found.authorities.extend(read_certificates(&file)?),
                     Some("cert") if found.client.is_none() => {
-                        found.client = Some(ClientCertificate::read(&file, &file.with_extension("key"))?);
+                        found.client =
+                            Some(ClientCertificate::read(&file, &file.with_extension("key"))?);
                     }
                     _ => {}
                 }
@@ -63,19 +77,33 @@ impl Certificates {
 impl ClientCertificate {
     pub(crate) fn read(chain: &Path, key: &Path) -> Result<Self, Error> {
         let pem = fs::read(key).map_err(Error::file(key))?;
-        let wrong = |what: String| Error::Layout { path: key.to_owned(), what, missing: false };
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| wrong(format!("no private key: {error}")))?;
-        Ok(Self { chain: read_certificates(chain)?, key })
+        let wrong = |what: String| Error::Layout {
+            path: key.to_owned(),
+            what,
+            missing: false,
+        };
+        let key = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|error| wrong(format!("no private key: {error}")))?;
+        Ok(Self {
+            chain: read_certificates(chain)?,
+            key,
+        })
     }
 }
 
 /// The certificates of a PEM file.
 pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let pem = fs::read(path).map_err(Error::file(path))?;
-    let wrong = |what: &str| Error::Layout { path: path.to_owned(), what: what.to_owned(), missing: false };
+    let wrong = |what: &str| Error::Layout {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        missing: false,
+    };
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(wrong("holds no certificate (-----BEGIN CERTIFICATE-----)")),
+        Ok(certificates) if certificates.is_empty() => {
+            Err(wrong("holds no certificate (-----BEGIN CERTIFICATE-----)"))
+        }
         Ok(certificates) => Ok(certificates),
         Err(_) => Err(wrong("is no PEM file of certificates")),
     }
@@ -98,8 +126,8 @@ mod tests {
     fn every_client_s_directory_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let pair = peers::Certificate::new(peers::KeyKind::P256, directory.path(), "pair");
-        let [docker, containerd] =
-            ["docker/r.example:5000", "containerd/r.example_5000_"].map(|d| directory.path().join(d));
+        let [docker, containerd] = ["docker/r.example:5000", "containerd/r.example_5000_"]
+            .map(|d| directory.path().join(d));
         for directory in [&docker, &containerd] {
             fs::create_dir_all(directory).unwrap();
         }
@@ -107,10 +135,16 @@ mod tests {
         fs::copy(&pair.certificate, containerd.join("other.crt")).unwrap();
         fs::copy(&pair.certificate, docker.join("client.cert")).unwrap();
         fs::copy(&pair.key, docker.join("client.key")).unwrap();
-        let directories = [directory.path().join("docker"), directory.path().join("containerd")];
+        let directories = [
+            directory.path().join("docker"),
+            directory.path().join("containerd"),
+        ];
 
         let found = Certificates::read(&directories, "r.example:5000").unwrap();
-        assert_eq!((found.authorities.len(), found.client.unwrap().chain.len()), (2, 1));
+        assert_eq!(
+            (found.authorities.len(), found.client.unwrap().chain.len()),
+            (2, 1)
+        );
         let none = Certificates::read(&directories, "r.example").unwrap();
         assert!(none.authorities.is_empty() && none.client.is_none());
 
@@ -119,6 +153,11 @@ mod tests {
         assert!(error.to_string().ends_with("client.key"), "{error}");
         fs::write(docker.join("ca.crt"), "nothing").unwrap();
         let error = Certificates::read(&directories, "r.example:5000").unwrap_err();
-        assert!(error.to_string().ends_with("ca.crt: holds no certificate (-----BEGIN CERTIFICATE-----)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("ca.crt: holds no certificate (-----BEGIN CERTIFICATE-----)"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Requests out, answers in: one HTTP client for each host, with the certificates that count there, bounds on
-//! everything, and an eye on each exchange.
+//! Requests out, answers in: one HTTP client for each host, with the certificates that count there,
+//! bounds on everything, and an eye on each exchange.
 
 mod answer;
 mod body;
@@ -51,8 +51,8 @@ pub struct Options {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Where directories called `HOST:PORT` hold certificates.
     pub certificate_directories: Vec<PathBuf>,
-    /// How long a server may think before it answers, and take nothing of what it is sent. Long as a rule: some put a
-    /// whole layer into another store first.
+    /// How long a server may think before it answers, and take nothing of what it is sent. Long as
+    /// a rule: some put a whole layer into another store first.
     pub patience: Duration,
     /// Who looks on.
     pub observer: Option<Arc<dyn Observer>>,
@@ -91,13 +91,22 @@ impl Transport {
     /// A transport without connections yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options: Arc::new(options), clients: Arc::default(), registry: None }
+        Self {
+            options: Arc::new(options),
+            clients: Arc::default(),
+            registry: None,
+        }
     }
 
-    /// A transport that goes out for the registry `host` (with its port). Whom that host's `certs.d` vouches for is believed
-    /// at its token server and its storage, too: docker, podman and containerd look nowhere else for those.
+    /// A transport that goes out for the registry `host` (with its port). Whom that host's
+    /// `certs.d` vouches for is believed at its token server and its storage, too: docker, podman
+    /// and containerd look nowhere else for those.
     pub(crate) fn on_behalf_of(&self, host: &str) -> Self {
-        Self { options: self.options.clone(), clients: Arc::default(), registry: Some(host.into()) }
+        Self {
+            options: self.options.clone(),
+            clients: Arc::default(),
+            registry: Some(host.into()),
+        }
     }
 
     /// Reads all that is needed to speak to the host of `url`, which is sent nothing.
@@ -116,9 +125,11 @@ impl Transport {
         self.send_by(&self.client(&call.url)?, call).await
     }
 
-    /// Sends once to whoever answers, for a question that holds nothing and an answer that is not believed.
+    /// Sends once to whoever answers, for a question that holds nothing and an answer that is not
+    /// believed.
     pub(crate) async fn send_unproved(&self, call: &Call) -> Result<Answer, Error> {
-        let client = unproved(&call.url).ok_or_else(|| Error::Unsuitable("no HTTP client can be made".to_owned()))?;
+        let client = unproved(&call.url)
+            .ok_or_else(|| Error::Unsuitable("no HTTP client can be made".to_owned()))?;
         self.send_by(&client, call).await
     }
 
@@ -133,7 +144,11 @@ impl Transport {
     }
 
     /// Sends once, with a body that is made meanwhile.
-    pub(crate) async fn send_streamed(&self, call: &Call, body: StreamedBody) -> Result<Answer, Error> {
+    pub(crate) async fn send_streamed(
+        &self,
+        call: &Call,
+        body: StreamedBody,
+    ) -> Result<Answer, Error> {
         let mut request = self.begin(call);
         let taken = body.taken();
         *request.body_mut() = Some(reqwest::Body::wrap(body));
@@ -147,7 +162,11 @@ impl Transport {
                 Ok(outcome) => return self.arrived(call, outcome),
                 Err(_) => {
                     let now = taken.load(Ordering::Relaxed);
-                    quiet = if now == before { quiet + look } else { Duration::ZERO };
+                    quiet = if now == before {
+                        quiet + look
+                    } else {
+                        Duration::ZERO
+                    };
                     before = now;
                 }
             }
@@ -164,7 +183,9 @@ impl Transport {
         loop {
             let outcome = self.send(call).await;
             let (wanted, reason) = match &outcome {
-                Ok(answer) if is_passing(answer) => (answer.retry_after(), answer.status().to_string()),
+                Ok(answer) if is_passing(answer) => {
+                    (answer.retry_after(), answer.status().to_string())
+                }
                 Err(error) if error.may_pass() => (None, error.to_string()),
                 _ => return outcome,
             };
@@ -175,7 +196,8 @@ impl Transport {
         }
     }
 
-    /// Sends repeatedly and follows redirects; papers go along only to the same host (RFC 9110 §15.4).
+    /// Sends repeatedly and follows redirects; papers go along only to the same host (RFC 9110
+    /// §15.4).
     pub(crate) async fn fetch(&self, call: &Call) -> Result<Answer, Error> {
         let mut call = call.clone();
         for _ in 0..HOPS {
@@ -190,8 +212,16 @@ impl Transport {
             if origin(&next) != origin(&call.url) {
                 // A form may hold a password, and nobody knows the other host.
                 if call.body.is_some() {
-                    let (from, why) = (Box::new(call.url.clone()), "another host, which must not see what was sent");
-                    return Err(Error::Redirect { step: call.step, from, to, why });
+                    let (from, why) = (
+                        Box::new(call.url.clone()),
+                        "another host, which must not see what was sent",
+                    );
+                    return Err(Error::Redirect {
+                        step: call.step,
+                        from,
+                        to,
+                        why,
+                    });
                 }
                 call.headers.remove(AUTHORIZATION);
                 call.step = Step::Elsewhere;
@@ -207,14 +237,22 @@ impl Transport {
 
     /// The certificate that a host shows, whoever believes it.
     pub(crate) async fn certificate_of(&self, url: &Url) -> Option<token::Certificate> {
-        let answer = unproved(url)?.head(url.clone()).timeout(self.options.patience).send().await.ok()?;
+        let answer = unproved(url)?
+            .head(url.clone())
+            .timeout(self.options.patience)
+            .send()
+            .await
+            .ok()?;
         let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
         token::Certificate::from_der(info.peer_certificate()?).ok()
     }
 
     /// Waits, and says so.
     pub(crate) async fn pause(&self, pause: Duration, reason: &str) {
-        self.observe(&Event::Retry { after: pause, reason });
+        self.observe(&Event::Retry {
+            after: pause,
+            reason,
+        });
         tokio::time::sleep(pause).await;
     }
 
@@ -225,7 +263,12 @@ impl Transport {
     }
 
     fn redirected(&self, call: &Call, to: &str) -> Result<Url, Error> {
-        let wrong = |why| Error::Redirect { step: call.step, from: Box::new(call.url.clone()), to: to.to_owned(), why };
+        let wrong = |why| Error::Redirect {
+            step: call.step,
+            from: Box::new(call.url.clone()),
+            to: to.to_owned(),
+            why,
+        };
         let next = call.url.join(to).map_err(|_| wrong("which is no URL"))?;
         match next.scheme() {
             "https" => Ok(next),
@@ -239,30 +282,58 @@ impl Transport {
         if self.options.observer.is_some() {
             let (headers, form) = (call.seen_headers(), &call.form);
             let (step, method, url) = (call.step, &call.method, seen_url(call.step, &call.url));
-            self.observe(&Event::Request { step, method, url: &url, headers: &headers, form });
+            self.observe(&Event::Request {
+                step,
+                method,
+                url: &url,
+                headers: &headers,
+                form,
+            });
         }
         let mut request = Request::new(call.method.clone(), call.url.clone());
         *request.headers_mut() = call.headers.clone();
         request
     }
 
-    fn arrived(&self, call: &Call, outcome: reqwest::Result<reqwest::Response>) -> Result<Answer, Error> {
+    fn arrived(
+        &self,
+        call: &Call,
+        outcome: reqwest::Result<reqwest::Response>,
+    ) -> Result<Answer, Error> {
         let failed = |trouble, source| {
-            let error = Error::Connection { step: call.step, origin: origin(&call.url), trouble, source };
+            let error = Error::Connection {
+                step: call.step,
+                origin: origin(&call.url),
+                trouble,
+                source,
+            };
             self.observe(&Event::Failed(&error));
             error
         };
         let response = outcome.map_err(|error| failed(Trouble::of(&error), Cause::of(&error)))?;
         // Nobody but a proxy says this (RFC 9110 §15.5.8).
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(failed(Trouble::Proxy, Cause::saying("it wants another login, or one at all")));
+            return Err(failed(
+                Trouble::Proxy,
+                Cause::saying("it wants another login, or one at all"),
+            ));
         }
         if self.options.observer.is_some() {
             let headers = seen(response.headers());
-            self.observe(&Event::Answer { step: call.step, status: response.status(), headers: &headers });
+            self.observe(&Event::Answer {
+                step: call.step,
+                status: response.status(),
+                headers: &headers,
+            });
         }
         let at = self.options.clock.now();
-        Ok(Answer { step: call.step, method: call.method.clone(), url: call.url.clone(), response, at })
+        Ok(Answer {
+            step: call.step,
+            method: call.method.clone(),
+            url: call.url.clone(),
+            response,
+            at,
+        })
     }
 
     /// The HTTP client for a URL's host.
@@ -278,25 +349,43 @@ impl Transport {
     }
 
     fn new_client(&self, url: &Url) -> Result<Client, Error> {
-        // Without a proxy nothing of plain HTTP ever meets TLS, and the system's many authorities need not be read.
+        // Without a proxy nothing of plain HTTP ever meets TLS, and the system's many authorities
+        // need not be read.
         let needs_tls = url.scheme() == "https" || !url.host_str().is_some_and(is_loopback);
-        let found = if needs_tls { self.certificates(&host(url))? } else { Default::default() };
-        let tls = tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
-            Error::Unsuitable(format!("the certificates for {} cannot be used: {error}", host(url)))
-        })?;
+        let found = if needs_tls {
+            self.certificates(&host(url))?
+        } else {
+            Default::default()
+        };
+        let tls =
+            tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
+                Error::Unsuitable(format!(
+                    "the certificates for {} cannot be used: {error}",
+                    host(url)
+                ))
+            })?;
         let built = builder(url).tls_backend_preconfigured(tls).build();
-        built.map_err(|error| Error::Unsuitable(format!("no HTTP client can be made: {}", Cause::of(&error))))
+        built.map_err(|error| {
+            Error::Unsuitable(format!("no HTTP client can be made: {}", Cause::of(&error)))
+        })
     }
 
     fn certificates(&self, host: &str) -> Result<certificates::Certificates, Error> {
         let options = &self.options;
         let mut found = certificates::Certificates::read(&options.certificate_directories, host)?;
-        if let Some(registry) = self.registry.as_deref().filter(|registry| *registry != host) {
-            let registrys = certificates::Certificates::read(&options.certificate_directories, registry)?;
+        if let Some(registry) = self
+            .registry
+            .as_deref()
+            .filter(|registry| *registry != host)
+        {
+            let registrys =
+                certificates::Certificates::read(&options.certificate_directories, registry)?;
             found.authorities.extend(registrys.authorities);
         }
         for path in &options.authorities {
-            found.authorities.extend(certificates::read_certificates(path)?);
+            found
+                .authorities
+                .extend(certificates::read_certificates(path)?);
         }
         if let Some((chain, key)) = &options.client_certificate {
             found.client = Some(certificates::ClientCertificate::read(chain, key)?);
@@ -308,7 +397,11 @@ impl Transport {
 /// A client that believes every certificate, and so need not read the system's many authorities.
 fn unproved(url: &Url) -> Option<Client> {
     let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
-    builder(url).tls_info(true).tls_backend_preconfigured(tls).build().ok()
+    builder(url)
+        .tls_info(true)
+        .tls_backend_preconfigured(tls)
+        .build()
+        .ok()
 }
 
 /// What all clients have in common.
@@ -319,18 +412,35 @@ fn builder(url: &Url) -> reqwest::ClientBuilder {
         .connect_timeout(CONNECT)
         .referer(false);
     // As Go's clients do: no proxy stands between this machine and itself.
-    if url.host_str().is_some_and(is_loopback) { builder.no_proxy() } else { builder }
+    if url.host_str().is_some_and(is_loopback) {
+        builder.no_proxy()
+    } else {
+        builder
+    }
 }
 
 fn is_passing(answer: &Answer) -> bool {
-    matches!(answer.status().as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    matches!(
+        answer.status().as_u16(),
+        408 | 425 | 429 | 500 | 502 | 503 | 504
+    )
 }
 
 fn timeout(call: &Call, what: &str) -> Error {
     let (trouble, source) = (Trouble::Timeout, Cause::saying(what));
-    Error::Connection { step: call.step, origin: origin(&call.url), trouble, source }
+    Error::Connection {
+        step: call.step,
+        origin: origin(&call.url),
+        trouble,
+        source,
+    }
 }
 
 fn redirect(call: &Call, why: &'static str) -> Error {
-    Error::Redirect { step: call.step, from: Box::new(call.url.clone()), to: "yet another place".to_owned(), why }
+    Error::Redirect {
+        step: call.step,
+        from: Box::new(call.url.clone()),
+        to: "yet another place".to_owned(),
+        why,
+    }
 }

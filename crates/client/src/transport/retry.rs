@@ -11,10 +11,12 @@ const ATTEMPTS: u32 = 5;
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest pause of our own choice.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The longest pause that a server may ask for. Who wants us to wait longer had better say so to a person.
+/// The longest pause that a server may ask for. Who wants us to wait longer had better say so to a
+/// person.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many bytes make up for a failure: a line that breaks after so much is taken up again at once.
+/// How many bytes make up for a failure: a line that breaks after so much is taken up again at
+/// once.
 const PLENTY: u64 = 1024 * 1024;
 
 /// The tries of one undertaking.
@@ -26,8 +28,13 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// How long to wait before the next try, when there is one. `wanted` is what the server asked for.
-    pub(crate) fn pause(&mut self, wanted: Option<Duration>, entropy: &dyn Entropy) -> Option<Duration> {
+    /// How long to wait before the next try, when there is one. `wanted` is what the server asked
+    /// for.
+    pub(crate) fn pause(
+        &mut self,
+        wanted: Option<Duration>,
+        entropy: &dyn Entropy,
+    ) -> Option<Duration> {
         if std::mem::take(&mut self.gained) >= PLENTY && wanted.is_none() {
             return Some(Duration::ZERO);
         }
@@ -54,7 +61,12 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
+        Err(_) => Some(
+            httpdate::parse_http_date(value)
+                .ok()?
+                .duration_since(now)
+                .unwrap_or_default(),
+        ),
     }
 }
 
@@ -78,12 +90,17 @@ mod tests {
     #[test]
     fn pauses_grow_and_end() {
         let mut attempts = Attempts::default();
-        let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most)).map(|p| p.as_millis()).collect();
+        let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most))
+            .map(|p| p.as_millis())
+            .collect();
         assert_eq!(pauses, [250, 500, 1000, 2000]);
         attempts.progress(1);
         assert_eq!(attempts.pause(None, &Most), Some(FIRST));
         attempts.progress(PLENTY);
-        assert_eq!([attempts.pause(None, &Most), attempts.pause(None, &Most)], [Some(Duration::ZERO), Some(FIRST)]);
+        assert_eq!(
+            [attempts.pause(None, &Most), attempts.pause(None, &Most)],
+            [Some(Duration::ZERO), Some(FIRST)]
+        );
     }
 
     #[test]
@@ -96,11 +113,17 @@ mod tests {
     #[test]
     fn a_wish_is_seconds_or_a_date() {
         let wish = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, reqwest::header::HeaderValue::from_static(value))]);
+            let headers = HeaderMap::from_iter([(
+                RETRY_AFTER,
+                reqwest::header::HeaderValue::from_static(value),
+            )]);
             retry_after(&headers, UNIX_EPOCH + Duration::from_secs(784_111_777 - 7))
         };
         assert_eq!(wish("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wish("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wish("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::from_secs(7))
+        );
         assert_eq!(wish("Sun, 06 Nov 1994 08:40:37 GMT"), Some(Duration::ZERO));
         assert_eq!(wish("soon"), None);
     }

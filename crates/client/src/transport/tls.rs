@@ -1,4 +1,5 @@
-//! TLS as registries need it: the system's authorities, a host's own, and self-signed certificates named by hand.
+//! TLS as registries need it: the system's authorities, a host's own, and self-signed certificates
+//! named by hand.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -6,20 +7,33 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
+    verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
 use super::certificates::Certificates;
 
 /// The configuration for one host. `insecure` believes every certificate.
-pub(crate) fn configuration(mut found: Certificates, insecure: bool) -> Result<ClientConfig, Error> {
+pub(crate) fn configuration(
+    mut found: Certificates,
+    insecure: bool,
+) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let own = std::mem::take(&mut found.authorities);
-    let belief = if insecure { Belief::Anything } else { Belief::Vouched(Trust::new(own, &provider)?) };
-    let verifier = Arc::new(Verifier { belief, provider: provider.clone() });
+    let belief = if insecure {
+        Belief::Anything
+    } else {
+        Belief::Vouched(Trust::new(own, &provider)?)
+    };
+    let verifier = Arc::new(Verifier {
+        belief,
+        provider: provider.clone(),
+    });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -57,9 +71,9 @@ enum Belief {
     Vouched(Trust),
 }
 
-/// The system's authorities and those of the host. A certificate that is itself among the latter is believed, too, even
-/// when it says that it is an authority's: that is what `openssl req -x509` makes and what Go's clients accept, while
-/// RFC 5280 would have it sign others only.
+/// The system's authorities and those of the host. A certificate that is itself among the latter is
+/// believed, too, even when it says that it is an authority's: that is what `openssl req -x509`
+/// makes and what Go's clients accept, while RFC 5280 would have it sign others only.
 #[derive(Debug)]
 struct Trust {
     web_pki: Option<Arc<WebPkiServerVerifier>>,
@@ -67,7 +81,10 @@ struct Trust {
 }
 
 impl Trust {
-    fn new(own: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+    fn new(
+        own: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         // What of the system's store cannot be read is left out, as everywhere.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -75,8 +92,13 @@ impl Trust {
         let web_pki = if roots.is_empty() {
             None
         } else {
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+            Some(
+                builder
+                    .build()
+                    .map_err(|error| Error::General(error.to_string()))?,
+            )
         };
         Ok(Self { web_pki, own })
     }
@@ -93,12 +115,17 @@ impl Trust {
             return verify_known(leaf, name, now);
         }
         let outcome = match &self.web_pki {
-            Some(web_pki) => web_pki.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ()),
+            Some(web_pki) => web_pki
+                .verify_server_cert(leaf, intermediates, name, ocsp, now)
+                .map(|_| ()),
             None => Err(CertificateError::UnknownIssuer.into()),
         };
-        // Of a self-signed authority webpki says only that it must not be a server's; nobody trusts it is the truth.
+        // Of a self-signed authority webpki says only that it must not be a server's; nobody trusts
+        // it is the truth.
         outcome.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::Other(_)) => CertificateError::UnknownIssuer.into(),
+            Error::InvalidCertificate(CertificateError::Other(_)) => {
+                CertificateError::UnknownIssuer.into()
+            }
             error => error,
         })
     }
@@ -138,17 +165,28 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 /// Whether `leaf`, which is known byte for byte, is for this name and this time.
-fn verify_known(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+fn verify_known(
+    leaf: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), Error> {
     verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-    let certificate = token::Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+    let certificate =
+        token::Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
     let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
     if now < certificate.not_before() {
         return Err(CertificateError::NotValidYet.into());
     }
-    if certificate.valid_at(now) { Ok(()) } else { Err(CertificateError::Expired.into()) }
+    if certificate.valid_at(now) {
+        Ok(())
+    } else {
+        Err(CertificateError::Expired.into())
+    }
 }

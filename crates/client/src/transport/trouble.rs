@@ -41,7 +41,8 @@ pub enum Trouble {
 impl Trouble {
     /// Looks through an error and all that it came from.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        // What rustls says comes first: errors around it repeat its words, names of strangers' certificates among them.
+        // What rustls says comes first: errors around it repeat its words, names of strangers'
+        // certificates among them.
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return of_tls(tls);
         }
@@ -73,7 +74,10 @@ impl Trouble {
 
     /// Whether the other end speaks TLS, and only its certificate may be what we do not agree with.
     pub(crate) fn is_of_certificate(&self) -> bool {
-        matches!(self, Self::UnknownAuthority | Self::WrongName(_) | Self::Expired | Self::Tls)
+        matches!(
+            self,
+            Self::UnknownAuthority | Self::WrongName(_) | Self::Expired | Self::Tls
+        )
     }
 
     /// Whether a server that speaks plain HTTP may be behind it.
@@ -123,9 +127,19 @@ impl fmt::Display for Trouble {
             Self::Broken => "broke the connection off",
             Self::PlainHttp => "speaks plain http where https was expected",
             Self::NotHttp => "speaks no HTTP",
-            Self::UnknownAuthority => "shows a certificate signed by an authority that is not trusted here",
-            Self::WrongName(names) if names.is_empty() => "shows a certificate without any subjectAltName",
-            Self::WrongName(names) => return write!(f, "shows a certificate for other names: {}", names.join(", ")),
+            Self::UnknownAuthority => {
+                "shows a certificate signed by an authority that is not trusted here"
+            }
+            Self::WrongName(names) if names.is_empty() => {
+                "shows a certificate without any subjectAltName"
+            }
+            Self::WrongName(names) => {
+                return write!(
+                    f,
+                    "shows a certificate for other names: {}",
+                    names.join(", ")
+                );
+            }
             Self::Expired => "shows a certificate outside its time",
             Self::ClientCertificate => "wants a certificate of the client",
             Self::Tls => "cannot agree with us on TLS",
@@ -134,8 +148,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The variable of the environment that names a proxy for this origin. Whether `NO_PROXY` makes an exception of it is not
-/// looked at: it is a hint.
+/// The variable of the environment that names a proxy for this origin. Whether `NO_PROXY` makes an
+/// exception of it is not looked at: it is a hint.
 fn proxy_variable(origin: &str) -> Option<&'static str> {
     let (scheme, host) = origin.split_once("://")?;
     let names = match scheme {
@@ -144,7 +158,11 @@ fn proxy_variable(origin: &str) -> Option<&'static str> {
     };
     let local = host.parse().is_ok_and(|host: Host| host.is_loopback());
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if local { None } else { names.into_iter().find(is_set) }
+    if local {
+        None
+    } else {
+        names.into_iter().find(is_set)
+    }
 }
 
 /// The innermost of an error's causes, which is the one that says something.
@@ -154,7 +172,11 @@ pub struct Cause(String);
 
 impl Cause {
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
-        Self(causes(error).last().map_or_else(String::new, ToString::to_string))
+        Self(
+            causes(error)
+                .last()
+                .map_or_else(String::new, ToString::to_string),
+        )
     }
 
     pub(crate) fn saying(text: impl Into<String>) -> Self {
@@ -162,22 +184,32 @@ impl Cause {
     }
 }
 
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
         // An I/O error hides the error that it is made of one step deeper than others do.
-        let inner = error.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
-        inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source())
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(|io| io.get_ref());
+        inner
+            .map(|inner| inner as &(dyn StdError + 'static))
+            .or_else(|| error.source())
     })
 }
 
 fn of_io(error: &io::Error) -> Option<Trouble> {
     use io::ErrorKind as Kind;
     Some(match error.kind() {
-        Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable => {
-            Trouble::Unreachable
-        }
+        Kind::ConnectionRefused
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::AddrNotAvailable => Trouble::Unreachable,
         Kind::TimedOut => Trouble::Timeout,
-        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::UnexpectedEof => Trouble::Broken,
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::UnexpectedEof => Trouble::Broken,
         _ => return None,
     })
 }
@@ -198,16 +230,19 @@ fn of_tls(error: &rustls::Error) -> Trouble {
             }
             _ => Trouble::Tls,
         },
-        rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
-            Trouble::ClientCertificate
-        }
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA,
+        ) => Trouble::ClientCertificate,
         _ => Trouble::Tls,
     }
 }
 
 /// `DnsName("a.example")` as `a.example`.
 fn plain_name(name: &str) -> String {
-    name.split_once('(').map_or(name, |(_, inner)| inner.trim_end_matches(')')).trim_matches('"').to_owned()
+    name.split_once('(')
+        .map_or(name, |(_, inner)| inner.trim_end_matches(')'))
+        .trim_matches('"')
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -218,7 +253,10 @@ mod tests {
     fn the_innermost_cause_is_what_is_shown() {
         let inner = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         let outer = io::Error::other(inner);
-        assert_eq!(Cause::of(&outer).to_string(), rustls::Error::DecryptError.to_string());
+        assert_eq!(
+            Cause::of(&outer).to_string(),
+            rustls::Error::DecryptError.to_string()
+        );
     }
 
     #[test]

@@ -14,18 +14,33 @@ fn tag(text: &str) -> Tag {
 }
 
 async fn write(layout: &Path, archive: &Path, name: Option<&str>) -> client::Report {
-    let target = Target::Archive(Arc::new(ArchiveWriter::new(archive, name.map(str::to_owned))));
+    let target = Target::Archive(Arc::new(ArchiveWriter::new(
+        archive,
+        name.map(str::to_owned),
+    )));
     let source = Source::Layout(Layout::new(layout));
-    copy(&source, None, &target, Some(&tag("1")), &Copy::default()).await.unwrap()
+    copy(&source, None, &target, Some(&tag("1")), &Copy::default())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn skopeo_and_tar_read_what_is_written() {
     let (image, directory) = (Image::saying("archived"), tempfile::tempdir().unwrap());
     let archive = directory.path().join("a.tar");
-    assert_eq!(write(&image.layout(), &archive, Some("r.example/app")).await.sent, 2);
+    assert_eq!(
+        write(&image.layout(), &archive, Some("r.example/app"))
+            .await
+            .sent,
+        2
+    );
     let oci = format!("oci-archive:{}:1", archive.display());
-    assert_eq!(skopeo().run(&["inspect", "--format", "{{.Digest}}", &oci]).succeeded(), image.digest());
+    assert_eq!(
+        skopeo()
+            .run(&["inspect", "--format", "{{.Digest}}", &oci])
+            .succeeded(),
+        image.digest()
+    );
     let docker = format!("docker-archive:{}", archive.display());
     skopeo().run(&["inspect", "--config", &docker]).succeeded();
     let listed = peers::run(std::process::Command::new("tar").arg("-tf").arg(&archive));
@@ -33,7 +48,10 @@ async fn skopeo_and_tar_read_what_is_written() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     let again = directory.path().join("b.tar");
     write(&image.layout(), &again, Some("r.example/app")).await;
-    assert!(std::fs::read(archive).unwrap() == std::fs::read(again).unwrap(), "the same image is the same archive");
+    assert!(
+        std::fs::read(archive).unwrap() == std::fs::read(again).unwrap(),
+        "the same image is the same archive"
+    );
 }
 
 #[tokio::test]
@@ -45,14 +63,35 @@ async fn archives_of_others_are_pushed() {
     // An OCI archive keeps its digest.
     let source = Source::Archive(Arc::new(Archive::open(&image.archive()).unwrap()));
     let latest: Reference = "latest".parse().unwrap();
-    copy(&source, Some(&latest), &target, Some(&tag("oci")), &Copy::default()).await.unwrap();
+    copy(
+        &source,
+        Some(&latest),
+        &target,
+        Some(&tag("oci")),
+        &Copy::default(),
+    )
+    .await
+    .unwrap();
     let name = |tag: &str| format!("{}/app:{tag}", registry.host_port());
-    assert_eq!(crane().run(&["digest", &name("oci")]).succeeded(), image.digest());
+    assert_eq!(
+        crane().run(&["digest", &name("oci")]).succeeded(),
+        image.digest()
+    );
     // crane writes compressed layers and no layout.
     let saved = directory.path().join("crane.tar");
-    crane().run(&["pull", &name("oci"), &saved.display().to_string()]).succeeded();
+    crane()
+        .run(&["pull", &name("oci"), &saved.display().to_string()])
+        .succeeded();
     let archive = Archive::open(&saved).unwrap();
-    copy(&Source::Archive(Arc::new(archive)), None, &target, Some(&tag("crane")), &Copy::default()).await.unwrap();
+    copy(
+        &Source::Archive(Arc::new(archive)),
+        None,
+        &target,
+        Some(&tag("crane")),
+        &Copy::default(),
+    )
+    .await
+    .unwrap();
     is_whole(&name("crane"));
     assert_eq!(
         crane().run(&["config", &name("crane")]).succeeded(),
@@ -62,18 +101,33 @@ async fn archives_of_others_are_pushed() {
 
 #[tokio::test]
 async fn docker_loads_what_we_write_and_we_push_what_docker_saves() {
-    let (docker, image, directory) = (Docker::start(), Image::saying("docker"), tempfile::tempdir().unwrap());
+    let (docker, image, directory) = (
+        Docker::start(),
+        Image::saying("docker"),
+        tempfile::tempdir().unwrap(),
+    );
     let archive = directory.path().join("a.tar");
     write(&image.layout(), &archive, Some("r.example/app")).await;
     let client = docker.client();
-    client.run(&["load", "--input", &archive.display().to_string()]).succeeded();
+    client
+        .run(&["load", "--input", &archive.display().to_string()])
+        .succeeded();
     let saved = directory.path().join("saved.tar");
-    client.run(&["save", "--output", &saved.display().to_string(), "r.example/app:1"]).succeeded();
+    client
+        .run(&[
+            "save",
+            "--output",
+            &saved.display().to_string(),
+            "r.example/app:1",
+        ])
+        .succeeded();
     let registry = registry3(&RegistryConfig::default());
     let target = Target::Repository(repository(&registry, "saved").await);
     let source = Source::Archive(Arc::new(Archive::open(&saved).unwrap()));
     assert_eq!(source.tags().await.unwrap(), [tag("1")]);
-    copy(&source, None, &target, Some(&tag("1")), &Copy::default()).await.unwrap();
+    copy(&source, None, &target, Some(&tag("1")), &Copy::default())
+        .await
+        .unwrap();
     let name = format!("{}/saved:1", registry.host_port());
     is_whole(&name);
     client.run(&["pull", &name]).succeeded();
@@ -87,10 +141,26 @@ fn what_cannot_be_read_says_why() {
     let leading_out = br#"[{"Config":"../../etc/passwd","Layers":["l"]}]"#;
     let layer = &[0; 10_000][..];
     for (files, length, expected) in [
-        (&[("repositories", &b"{}"[..])][..], None, "was saved by a docker before 1.10"),
-        (&[("manifest.json", &b"{"[..])], None, "its manifest.json cannot be read"),
-        (&[("manifest.json", leading_out), ("l", layer)], None, "names ../../etc/passwd, which is not in it"),
-        (&[("manifest.json", saved), ("c", b"{}"), ("l", layer)], Some(5000), "ends too early"),
+        (
+            &[("repositories", &b"{}"[..])][..],
+            None,
+            "was saved by a docker before 1.10",
+        ),
+        (
+            &[("manifest.json", &b"{"[..])],
+            None,
+            "its manifest.json cannot be read",
+        ),
+        (
+            &[("manifest.json", leading_out), ("l", layer)],
+            None,
+            "names ../../etc/passwd, which is not in it",
+        ),
+        (
+            &[("manifest.json", saved), ("c", b"{}"), ("l", layer)],
+            Some(5000),
+            "ends too early",
+        ),
         (&[("other", b"")], None, "holds neither an OCI layout"),
     ] {
         let mut builder = tar::Builder::new(Vec::new());
@@ -115,7 +185,9 @@ async fn an_index_fits_too() {
     let back = tempfile::tempdir().unwrap();
     let source = Source::Archive(Arc::new(Archive::open(&archive).unwrap()));
     let target = Target::Layout(Layout::new(back.path()));
-    let report = copy(&source, None, &target, None, &Copy::default()).await.unwrap();
+    let report = copy(&source, None, &target, None, &Copy::default())
+        .await
+        .unwrap();
     assert_eq!((report.manifests, report.sent), (3, 4));
 }
 
@@ -123,5 +195,13 @@ async fn an_index_fits_too() {
 fn is_whole(name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let to = format!("dir:{}", directory.path().display());
-    skopeo().run(&["copy", "-q", "--src-tls-verify=false", &format!("docker://{name}"), &to]).succeeded();
+    skopeo()
+        .run(&[
+            "copy",
+            "-q",
+            "--src-tls-verify=false",
+            &format!("docker://{name}"),
+            &to,
+        ])
+        .succeeded();
 }

@@ -9,23 +9,35 @@ use crate::redirects::{blob, fetch};
 use crate::stub::{Reply, Request, Stub};
 
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|i| u8::try_from(i % 251).unwrap() ^ u8::try_from(i / 251 % 251).unwrap()).collect()
+    (0..length)
+        .map(|i| u8::try_from(i % 251).unwrap() ^ u8::try_from(i / 251 % 251).unwrap())
+        .collect()
 }
 
 /// Hands out `content` by ranges and breaks off after `piece` bytes each time.
 fn fragile(content: Vec<u8>, piece: usize) -> impl Fn(&Request) -> Reply {
     move |request| {
-        let begin = request
-            .header("range")
-            .map_or(0, |range| range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().unwrap());
+        let begin = request.header("range").map_or(0, |range| {
+            range
+                .trim_start_matches("bytes=")
+                .trim_end_matches('-')
+                .parse::<usize>()
+                .unwrap()
+        });
         let reply = match begin {
             0 => Reply::new(200),
-            _ => Reply::new(206)
-                .header("Content-Range", &format!("bytes {begin}-{}/{}", content.len() - 1, content.len())),
+            _ => Reply::new(206).header(
+                "Content-Range",
+                &format!("bytes {begin}-{}/{}", content.len() - 1, content.len()),
+            ),
         };
         let rest = &content[begin..];
         let reply = reply.body(rest);
-        if rest.len() > piece { reply.breaking_after(piece) } else { reply }
+        if rest.len() > piece {
+            reply.breaking_after(piece)
+        } else {
+            reply
+        }
     }
 }
 
@@ -36,8 +48,19 @@ async fn a_connection_that_breaks_is_taken_up_where_it_broke() {
     let stub = Stub::start(move |request| answer(request));
     let repository = stub.repository("a", Credentials::Anonymous).await;
     assert!(fetch(&repository, &blob(&whole)).await.unwrap() == whole);
-    let ranges: Vec<_> = stub.seen().iter().map(|r| r.header("range").map(str::to_owned)).collect();
-    assert_eq!(ranges[..3], [None, Some("bytes=150000-".into()), Some("bytes=300000-".into())]);
+    let ranges: Vec<_> = stub
+        .seen()
+        .iter()
+        .map(|r| r.header("range").map(str::to_owned))
+        .collect();
+    assert_eq!(
+        ranges[..3],
+        [
+            None,
+            Some("bytes=150000-".into()),
+            Some("bytes=300000-".into())
+        ]
+    );
     assert_eq!(ranges.len(), 7);
 }
 
@@ -57,15 +80,30 @@ async fn a_server_without_ranges_begins_again_and_nothing_comes_twice() {
 async fn wrong_ranges_and_lengths_are_errors() {
     let stub = Stub::start(|request| match request.header("range") {
         None => Reply::new(200).body("abcdefgh").breaking_after(4),
-        Some(_) => Reply::new(206).header("Content-Range", "bytes 0-7/8").body("abcdefgh"),
+        Some(_) => Reply::new(206)
+            .header("Content-Range", "bytes 0-7/8")
+            .body("abcdefgh"),
     });
-    let error = fetch(&stub.repository("a", Credentials::Anonymous).await, &blob(b"abcdefgh")).await.unwrap_err();
-    assert!(error.to_string().contains("with another range than asked for"), "{error}");
+    let error = fetch(
+        &stub.repository("a", Credentials::Anonymous).await,
+        &blob(b"abcdefgh"),
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("with another range than asked for"),
+        "{error}"
+    );
     let stub = Stub::start(|_| Reply::new(200).body("abc"));
     let repository = stub.repository("a", Credentials::Anonymous).await;
     for (wanted, found) in [(&b"abcdefgh"[..], 3), (b"ab", 3)] {
         let error = fetch(&repository, &blob(wanted)).await.unwrap_err();
-        assert!(matches!(error, Error::Size { found: f, .. } if f == found), "{error}");
+        assert!(
+            matches!(error, Error::Size { found: f, .. } if f == found),
+            "{error}"
+        );
     }
 }
 
@@ -77,15 +115,29 @@ async fn nothing_that_looks_whole_is_left_of_a_wrong_layer() {
         manifest.clone(),
         vec![
             (blob(&config).digest.to_string(), config),
-            (blob(&layer).digest.to_string(), content(50_000).into_iter().rev().collect()),
+            (
+                blob(&layer).digest.to_string(),
+                content(50_000).into_iter().rev().collect(),
+            ),
         ],
     );
     let directory = tempfile::tempdir().unwrap();
     let error = pull(&stub, directory.path()).await.unwrap_err();
-    assert!(matches!(&error, Error::Digest { expected, .. } if **expected == blob(&layer).digest), "{error}");
+    assert!(
+        matches!(&error, Error::Digest { expected, .. } if **expected == blob(&layer).digest),
+        "{error}"
+    );
     assert!(!directory.path().join("index.json").exists());
-    let names: Vec<_> = fs::read_dir(directory.path().join("blobs/sha256")).unwrap().flatten().collect();
-    assert!(names.iter().all(|name| !blob(&layer).digest.to_string().ends_with(name.file_name().to_str().unwrap())));
+    let names: Vec<_> = fs::read_dir(directory.path().join("blobs/sha256"))
+        .unwrap()
+        .flatten()
+        .collect();
+    assert!(names.iter().all(|name| {
+        !blob(&layer)
+            .digest
+            .to_string()
+            .ends_with(name.file_name().to_str().unwrap())
+    }));
     // A wrong beginning is of no use; that of another blob would be.
     let layer = format!("sha256-{}", blob(&layer).digest.encoded());
     assert!(!directory.path().join(".wharfinger").join(layer).exists());
@@ -95,24 +147,35 @@ async fn nothing_that_looks_whole_is_left_of_a_wrong_layer() {
 async fn a_pull_that_was_broken_off_goes_on() {
     let (layer, config) = (content(500_000), b"{}".to_vec());
     let manifest = image(&config, &layer);
-    let digests = (blob(&layer).digest.to_string(), blob(&config).digest.to_string());
+    let digests = (
+        blob(&layer).digest.to_string(),
+        blob(&config).digest.to_string(),
+    );
     let broken = AtomicUsize::new(0);
     let (served, layer_digest) = (layer.clone(), digests.0.clone());
-    let stub = Stub::start(move |request| match request.path.rsplit('/').next().unwrap() {
-        digest if digest == layer_digest => match (request.header("range"), broken.fetch_add(1, Ordering::Relaxed)) {
-            (_, 0) => Reply::new(200).body(&served).breaking_after(200_000),
-            // Until the pull gives up.
-            (_, 1) => Reply::new(404),
-            (Some("bytes=200000-"), _) => {
-                Reply::new(206).header("Content-Range", "bytes 200000-499999/500000").body(&served[200_000..])
-            }
-            _ => Reply::new(500),
+    let stub = Stub::start(
+        move |request| match request.path.rsplit('/').next().unwrap() {
+            digest if digest == layer_digest => match (
+                request.header("range"),
+                broken.fetch_add(1, Ordering::Relaxed),
+            ) {
+                (_, 0) => Reply::new(200).body(&served).breaking_after(200_000),
+                // Until the pull gives up.
+                (_, 1) => Reply::new(404),
+                (Some("bytes=200000-"), _) => Reply::new(206)
+                    .header("Content-Range", "bytes 200000-499999/500000")
+                    .body(&served[200_000..]),
+                _ => Reply::new(500),
+            },
+            digest if digest == digests.1 => Reply::new(200).body("{}"),
+            _ => manifest_reply(&manifest),
         },
-        digest if digest == digests.1 => Reply::new(200).body("{}"),
-        _ => manifest_reply(&manifest),
-    });
+    );
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(pull(&stub, directory.path()).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        pull(&stub, directory.path()).await,
+        Err(Error::NotFound { .. })
+    ));
     assert_eq!(unfinished(directory.path()), 1);
     pull(&stub, directory.path()).await.unwrap();
     assert!(!directory.path().join(".wharfinger").exists());
@@ -128,8 +191,16 @@ async fn a_manifest_that_is_not_its_name_is_refused() {
     let error = repository.manifest(&digest.into()).await.unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
     let long = Stub::start(|_| manifest_reply(&"x".repeat(9 * 1024 * 1024)));
-    let error = long.repository("a", Credentials::Anonymous).await.manifest(&digest.into()).await.unwrap_err();
-    assert!(error.to_string().contains("with more than 8388608 bytes"), "{error}");
+    let error = long
+        .repository("a", Credentials::Anonymous)
+        .await
+        .manifest(&digest.into())
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("with more than 8388608 bytes"),
+        "{error}"
+    );
 }
 
 fn image(config: &[u8], layer: &[u8]) -> String {
@@ -144,7 +215,9 @@ fn image(config: &[u8], layer: &[u8]) -> String {
 }
 
 fn manifest_reply(manifest: &str) -> Reply {
-    Reply::new(200).header("Content-Type", oci::media_type::OCI_MANIFEST).body(manifest)
+    Reply::new(200)
+        .header("Content-Type", oci::media_type::OCI_MANIFEST)
+        .body(manifest)
 }
 
 fn serving(manifest: String, blobs: Vec<(String, Vec<u8>)>) -> Stub {
@@ -160,7 +233,14 @@ fn serving(manifest: String, blobs: Vec<(String, Vec<u8>)>) -> Stub {
 async fn pull(stub: &Stub, directory: &std::path::Path) -> Result<client::Report, Error> {
     let source = Source::Repository(stub.repository("a", Credentials::Anonymous).await);
     let target = Target::Layout(Layout::new(directory));
-    copy(&source, Some(&"latest".parse().unwrap()), &target, None, &Copy::default()).await
+    copy(
+        &source,
+        Some(&"latest".parse().unwrap()),
+        &target,
+        None,
+        &Copy::default(),
+    )
+    .await
 }
 
 fn unfinished(directory: &std::path::Path) -> usize {

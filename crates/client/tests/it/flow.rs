@@ -6,24 +6,36 @@ use client::{Credentials, Error, Kind};
 
 use crate::stub::{Reply, Request, Stub, password};
 
-/// A registry that wants a token for everything, and a token server beside it that gives `token-1`, `token-2`, …
+/// A registry that wants a token for everything, and a token server beside it that gives `token-1`,
+/// `token-2`, …
 fn registry(token_server: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Stub {
-    Stub::start(move |request| match request.path.split('?').next().unwrap_or_default() {
-        "/token" => token_server(request),
-        path => {
-            let scope = scope_of(path);
-            let challenge = format!(r#"Bearer realm="http://@self@/token",service="Acme registry"{scope}"#);
-            match request.header("authorization") {
-                Some(given) if given.starts_with("Bearer token-") => Reply::json(200, r#"{"tags":["b","a"]}"#),
-                Some(_) => Reply::new(401).header("WWW-Authenticate", &format!(r#"{challenge},error="invalid_token""#)),
-                None => Reply::new(401).header("WWW-Authenticate", &challenge),
+    Stub::start(
+        move |request| match request.path.split('?').next().unwrap_or_default() {
+            "/token" => token_server(request),
+            path => {
+                let scope = scope_of(path);
+                let challenge =
+                    format!(r#"Bearer realm="http://@self@/token",service="Acme registry"{scope}"#);
+                match request.header("authorization") {
+                    Some(given) if given.starts_with("Bearer token-") => {
+                        Reply::json(200, r#"{"tags":["b","a"]}"#)
+                    }
+                    Some(_) => Reply::new(401).header(
+                        "WWW-Authenticate",
+                        &format!(r#"{challenge},error="invalid_token""#),
+                    ),
+                    None => Reply::new(401).header("WWW-Authenticate", &challenge),
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn scope_of(path: &str) -> String {
-    match path.strip_prefix("/v2/").and_then(|path| path.strip_suffix("/tags/list")) {
+    match path
+        .strip_prefix("/v2/")
+        .and_then(|path| path.strip_suffix("/tags/list"))
+    {
         Some(name) => format!(r#",scope="repository:{name}:pull""#),
         None => String::new(),
     }
@@ -33,7 +45,10 @@ fn counting() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let count = AtomicUsize::new(0);
     move |_| {
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-        Reply::json(200, &format!(r#"{{"token":"token-{number}","expires_in":300}}"#))
+        Reply::json(
+            200,
+            &format!(r#"{{"token":"token-{number}","expires_in":300}}"#),
+        )
     }
 }
 
@@ -42,14 +57,33 @@ async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
     let stub = registry(counting());
     let repository = stub.repository("team/app", password("ann", "sesame")).await;
     for _ in 0..3 {
-        assert_eq!(repository.tags(None).unwrap().all().await.unwrap(), ["a", "b"]);
+        assert_eq!(
+            repository.tags(None).unwrap().all().await.unwrap(),
+            ["a", "b"]
+        );
     }
     let token = "/token?account=ann&client_id=wharfinger&service=Acme+registry&scope=repository%3Ateam%2Fapp%3Apull";
     let tags = "GET /v2/team/app/tags/list";
-    assert_eq!(stub.lines(), [tags, &format!("GET {token}"), tags, tags, tags]);
-    let papers: Vec<_> = stub.seen().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
+    assert_eq!(
+        stub.lines(),
+        [tags, &format!("GET {token}"), tags, tags, tags]
+    );
+    let papers: Vec<_> = stub
+        .seen()
+        .iter()
+        .map(|request| request.header("authorization").map(str::to_owned))
+        .collect();
     let bearer = Some("Bearer token-1".to_owned());
-    assert_eq!(papers, [None, Some("Basic YW5uOnNlc2FtZQ==".into()), bearer.clone(), bearer.clone(), bearer]);
+    assert_eq!(
+        papers,
+        [
+            None,
+            Some("Basic YW5uOnNlc2FtZQ==".into()),
+            bearer.clone(),
+            bearer.clone(),
+            bearer
+        ]
+    );
 }
 
 #[tokio::test]
@@ -58,12 +92,25 @@ async fn each_scope_has_its_token() {
     let session = stub.session(Credentials::Anonymous).await;
     let registry = client::Registry::new(session);
     for name in ["one", "two", "one"] {
-        registry.repository(name.parse().unwrap()).all_tags().await.unwrap();
+        registry
+            .repository(name.parse().unwrap())
+            .all_tags()
+            .await
+            .unwrap();
     }
-    let tokens = stub.lines().iter().filter(|line| line.contains("/token")).count();
-    // The second is asked for before the registry demands it: where tokens are to be had is known by then.
+    let tokens = stub
+        .lines()
+        .iter()
+        .filter(|line| line.contains("/token"))
+        .count();
+    // The second is asked for before the registry demands it: where tokens are to be had is known
+    // by then.
     assert_eq!((tokens, stub.lines().len()), (2, 6));
-    assert!(stub.seen().iter().all(|request| !request.path.contains("account=")));
+    assert!(
+        stub.seen()
+            .iter()
+            .all(|request| !request.path.contains("account="))
+    );
 }
 
 #[tokio::test]
@@ -71,7 +118,10 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
     let believed = AtomicUsize::new(0);
     let stub = Stub::start(move |request| {
         let challenge = r#"Bearer realm="http://@self@/token",scope="repository:a:pull""#;
-        match (request.path.starts_with("/token"), request.header("authorization")) {
+        match (
+            request.path.starts_with("/token"),
+            request.header("authorization"),
+        ) {
             (true, _) => {
                 let number = believed.fetch_add(1, Ordering::Relaxed);
                 Reply::json(200, &format!(r#"{{"access_token":"t{number}"}}"#))
@@ -82,7 +132,10 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
     });
     let repository = stub.repository("a", Credentials::Anonymous).await;
     // The first token is fresh and refused: another one would be, too.
-    assert_eq!(repository.all_tags().await.unwrap_err().kind(), Kind::Denied);
+    assert_eq!(
+        repository.all_tags().await.unwrap_err().kind(),
+        Kind::Denied
+    );
     // Now it is an old one, and another is asked for.
     assert!(repository.all_tags().await.unwrap().is_empty());
 }
@@ -91,12 +144,25 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
 async fn a_refresh_token_goes_by_post() {
     let stub = registry(|request| {
         assert_eq!(request.method, "POST");
-        Reply::json(200, r#"{"access_token":"token-1","token":"","expires_in":300,"scope":"x"}"#)
+        Reply::json(
+            200,
+            r#"{"access_token":"token-1","token":"","expires_in":300,"scope":"x"}"#,
+        )
     });
-    let login = Credentials::RefreshToken { user: None, token: "r&r".into() };
+    let login = Credentials::RefreshToken {
+        user: None,
+        token: "r&r".into(),
+    };
     stub.repository("a", login).await.all_tags().await.unwrap();
-    let posted = stub.seen().into_iter().find(|request| request.path == "/token").unwrap();
-    assert_eq!(posted.header("content-type"), Some("application/x-www-form-urlencoded"));
+    let posted = stub
+        .seen()
+        .into_iter()
+        .find(|request| request.path == "/token")
+        .unwrap();
+    assert_eq!(
+        posted.header("content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
     assert_eq!(posted.header("authorization"), None);
     assert_eq!(
         posted.text(),
@@ -111,24 +177,65 @@ async fn where_get_is_not_taken_a_password_goes_by_post() {
         "GET" => Reply::new(405),
         _ => Reply::json(200, r#"{"access_token":"token-1"}"#),
     });
-    stub.repository("a", password("ann", "sesame")).await.all_tags().await.unwrap();
-    let posted = stub.seen().into_iter().find(|request| request.method == "POST").unwrap();
-    assert!(posted.text().starts_with("grant_type=password&username=ann&password=sesame&"), "{}", posted.text());
+    stub.repository("a", password("ann", "sesame"))
+        .await
+        .all_tags()
+        .await
+        .unwrap();
+    let posted = stub
+        .seen()
+        .into_iter()
+        .find(|request| request.method == "POST")
+        .unwrap();
+    assert!(
+        posted
+            .text()
+            .starts_with("grant_type=password&username=ann&password=sesame&"),
+        "{}",
+        posted.text()
+    );
 }
 
 #[tokio::test]
 async fn basic_needs_no_token_server() {
     let stub = Stub::start(|request| match request.header("authorization") {
         Some("Basic YW5uOnNlc2FtZQ==") => Reply::json(200, r#"{"tags":["x"]}"#),
-        _ => Reply::json(401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#)
-            .header("WWW-Authenticate", "Basic realm=\"tests\""),
+        _ => Reply::json(
+            401,
+            r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#,
+        )
+        .header("WWW-Authenticate", "Basic realm=\"tests\""),
     });
-    let tags = stub.repository("a", password("ann", "sesame")).await.all_tags().await.unwrap();
+    let tags = stub
+        .repository("a", password("ann", "sesame"))
+        .await
+        .all_tags()
+        .await
+        .unwrap();
     assert_eq!(tags.len(), 1);
-    let wrong = stub.repository("a", password("ann", "wrong")).await.all_tags().await.unwrap_err();
-    assert!(matches!(&wrong, Error::LoginRefused { account: Some(ann), .. } if ann == "ann"), "{wrong}");
-    let nobody = stub.repository("a", Credentials::Anonymous).await.all_tags().await.unwrap_err();
-    assert!(nobody.hint().unwrap().starts_with("nobody is logged in: wharfinger login 127.0.0.1:"), "{nobody}");
+    let wrong = stub
+        .repository("a", password("ann", "wrong"))
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&wrong, Error::LoginRefused { account: Some(ann), .. } if ann == "ann"),
+        "{wrong}"
+    );
+    let nobody = stub
+        .repository("a", Credentials::Anonymous)
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
+    assert!(
+        nobody
+            .hint()
+            .unwrap()
+            .starts_with("nobody is logged in: wharfinger login 127.0.0.1:"),
+        "{nobody}"
+    );
 }
 
 #[tokio::test]
@@ -142,20 +249,46 @@ async fn a_finished_token_is_sent_as_it_is() {
 #[tokio::test]
 async fn a_wrong_password_is_told_from_missing_rights() {
     let refuses = |status: u16, body: &'static str| registry(move |_| Reply::json(status, body));
-    let refused = refuses(401, r#"{"details":"incorrect username or password","error":"unauthorized"}"#);
-    let error = refused.repository("a", password("ann", "x")).await.all_tags().await.unwrap_err();
+    let refused = refuses(
+        401,
+        r#"{"details":"incorrect username or password","error":"unauthorized"}"#,
+    );
+    let error = refused
+        .repository("a", password("ann", "x"))
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Login);
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(
-        source.ends_with("/token answered 401 Unauthorized: unauthorized: incorrect username or password"),
+        source.ends_with(
+            "/token answered 401 Unauthorized: unauthorized: incorrect username or password"
+        ),
         "{source}"
     );
     let gone = refuses(400, r#"{"error":"invalid_grant"}"#);
-    let login = Credentials::RefreshToken { user: None, token: "r".into() };
-    let error = gone.repository("a", login).await.all_tags().await.unwrap_err();
-    assert_eq!((error.kind(), error.hint().unwrap().contains("log in again")), (Kind::Login, true));
+    let login = Credentials::RefreshToken {
+        user: None,
+        token: "r".into(),
+    };
+    let error = gone
+        .repository("a", login)
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.hint().unwrap().contains("log in again")),
+        (Kind::Login, true)
+    );
     let forbidden = refuses(403, "no");
-    let error = forbidden.repository("a", password("ann", "x")).await.all_tags().await.unwrap_err();
+    let error = forbidden
+        .repository("a", password("ann", "x"))
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Denied);
 }
 
@@ -164,8 +297,14 @@ async fn what_is_no_challenge_is_said() {
     for (header, expected) in [
         ("", "has no WWW-Authenticate header"),
         ("Negotiate", "wants Negotiate, which is not spoken here"),
-        ("Bearer service=\"a\"", "asks for a token, but does not say where (realm)"),
-        ("Bearer realm=\"/token\"", "its realm \"/token\" is no absolute URL"),
+        (
+            "Bearer service=\"a\"",
+            "asks for a token, but does not say where (realm)",
+        ),
+        (
+            "Bearer realm=\"/token\"",
+            "its realm \"/token\" is no absolute URL",
+        ),
         ("Bearer realm=\"ftp://a/\"", "is no web address"),
         ("Bearer realm=\"http://", "a quote that never closes"),
     ] {
@@ -173,7 +312,13 @@ async fn what_is_no_challenge_is_said() {
             "" => Reply::new(401),
             header => Reply::new(401).header("WWW-Authenticate", header),
         });
-        let error = stub.repository("a", Credentials::Anonymous).await.all_tags().await.unwrap_err().to_string();
+        let error = stub
+            .repository("a", Credentials::Anonymous)
+            .await
+            .all_tags()
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{header}: {error}");
     }
 }
@@ -188,9 +333,13 @@ async fn a_server_that_is_busy_is_asked_again() {
         3 => Reply::new(503),
         _ => Reply::json(200, r#"{"tags":["x"]}"#),
     });
-    // A body that breaks off is an error where the whole answer is small; everything before it is tried again.
+    // A body that breaks off is an error where the whole answer is small; everything before it is
+    // tried again.
     let repository = stub.repository("a", Credentials::Anonymous).await;
-    assert_eq!(repository.all_tags().await.unwrap_err().kind(), Kind::Unreachable);
+    assert_eq!(
+        repository.all_tags().await.unwrap_err().kind(),
+        Kind::Unreachable
+    );
     assert_eq!(repository.all_tags().await.unwrap().len(), 1);
     assert_eq!(stub.lines().len(), 5);
 }
@@ -198,11 +347,22 @@ async fn a_server_that_is_busy_is_asked_again() {
 #[tokio::test]
 async fn an_impatient_server_s_wish_is_passed_on() {
     let stub = Stub::start(|_| {
-        Reply::json(429, r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#)
-            .header("Retry-After", "3600")
+        Reply::json(
+            429,
+            r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#,
+        )
+        .header("Retry-After", "3600")
     });
-    let error = stub.repository("a", Credentials::Anonymous).await.all_tags().await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { source, .. } if source.has("TOOMANYREQUESTS")), "{error}");
+    let error = stub
+        .repository("a", Credentials::Anonymous)
+        .await
+        .all_tags()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Refused { source, .. } if source.has("TOOMANYREQUESTS")),
+        "{error}"
+    );
     assert_eq!(stub.lines().len(), 1);
 }
 
@@ -210,7 +370,10 @@ async fn an_impatient_server_s_wish_is_passed_on() {
 async fn a_list_without_an_end_is_given_up() {
     let count = AtomicUsize::new(0);
     let stub = Stub::start(move |_| {
-        let link = format!("<?page={}>; rel=\"next\"", count.fetch_add(1, Ordering::Relaxed));
+        let link = format!(
+            "<?page={}>; rel=\"next\"",
+            count.fetch_add(1, Ordering::Relaxed)
+        );
         Reply::json(200, r#"{"manifests":[]}"#).header("Link", &link)
     });
     let repository = stub.repository("a", Credentials::Anonymous).await;
@@ -222,16 +385,35 @@ async fn a_list_without_an_end_is_given_up() {
 #[tokio::test]
 async fn pages_are_followed_and_loops_are_not() {
     let stub = Stub::start(|request| match request.path.as_str() {
-        "/v2/a/tags/list?n=2" => {
-            Reply::json(200, r#"{"tags":["b","c"]}"#).header("Link", r#"</v2/a/tags/list?last=c&n=2>; rel="next""#)
-        }
+        "/v2/a/tags/list?n=2" => Reply::json(200, r#"{"tags":["b","c"]}"#)
+            .header("Link", r#"</v2/a/tags/list?last=c&n=2>; rel="next""#),
         "/v2/a/tags/list?last=c&n=2" => Reply::json(200, r#"{"tags":["a"]}"#),
-        "/v2/b/tags/list" => Reply::json(200, "{}").header("Link", r#"</v2/b/tags/list>; rel="next""#),
+        "/v2/b/tags/list" => {
+            Reply::json(200, "{}").header("Link", r#"</v2/b/tags/list>; rel="next""#)
+        }
         _ => Reply::json(200, "{}").header("Link", r#"<http://elsewhere.example/>; rel="next""#),
     });
     let registry = client::Registry::new(stub.session(Credentials::Anonymous).await);
-    let tags = |name: &str, n| registry.repository(name.parse().unwrap()).tags(n).unwrap().all();
+    let tags = |name: &str, n| {
+        registry
+            .repository(name.parse().unwrap())
+            .tags(n)
+            .unwrap()
+            .all()
+    };
     assert_eq!(tags("a", Some(2)).await.unwrap(), ["a", "b", "c"]);
-    assert!(tags("b", None).await.unwrap_err().to_string().contains("names itself as the page that follows"));
-    assert!(tags("c", None).await.unwrap_err().to_string().contains("leads to another host"));
+    assert!(
+        tags("b", None)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("names itself as the page that follows")
+    );
+    assert!(
+        tags("c", None)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("leads to another host")
+    );
 }

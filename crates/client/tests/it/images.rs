@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use client::{
-    Copy, Credentials, Error, Layout, Platform, Registry as Client, Report, Repository, Source, Target, copy,
+    Copy, Credentials, Error, Layout, Platform, Registry as Client, Report, Repository, Source,
+    Target, copy,
 };
 use oci::{Reference, Tag};
 use peers::{Image, Registry, RegistryConfig, crane, registry2, registry3, skopeo};
@@ -18,7 +19,10 @@ pub(crate) async fn repository(registry: &Registry, name: &str) -> Repository {
 }
 
 fn both() -> [Registry; 2] {
-    [registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default())]
+    [
+        registry2(&RegistryConfig::default()),
+        registry3(&RegistryConfig::default()),
+    ]
 }
 
 fn reference(text: &str) -> Reference {
@@ -31,13 +35,28 @@ fn tag(text: &str) -> Tag {
 
 async fn push(layout: &Path, repository: &Repository, name: &str) -> Report {
     let source = Source::Layout(Layout::new(layout));
-    copy(&source, None, &Target::Repository(repository.clone()), Some(&tag(name)), &Copy::default()).await.unwrap()
+    copy(
+        &source,
+        None,
+        &Target::Repository(repository.clone()),
+        Some(&tag(name)),
+        &Copy::default(),
+    )
+    .await
+    .unwrap()
 }
 
 /// Names and contents of a layout's blobs.
 fn blobs(layout: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(layout.join("blobs/sha256")).unwrap().flatten();
-    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+    files
+        .map(|file| {
+            (
+                file.file_name().into_string().unwrap(),
+                fs::read(file.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -46,9 +65,18 @@ async fn a_layout_goes_and_comes_back_byte_for_byte() {
     for registry in both() {
         let repository = repository(&registry, "team/app").await;
         let report = push(&image.layout(), &repository, "1").await;
-        assert_eq!((report.sent, report.present, report.manifests), (2, 0, 1), "{}", registry.log());
+        assert_eq!(
+            (report.sent, report.present, report.manifests),
+            (2, 0, 1),
+            "{}",
+            registry.log()
+        );
         assert_eq!(report.digest.unwrap().to_string(), image.digest());
-        assert_eq!(push(&image.layout(), &repository, "2").await.sent, 0, "what is there is not sent again");
+        assert_eq!(
+            push(&image.layout(), &repository, "2").await.sent,
+            0,
+            "what is there is not sent again"
+        );
 
         // Others find what was put, and put what is found.
         let name = format!("{}/team/app:2", registry.host_port());
@@ -67,11 +95,23 @@ async fn a_layout_goes_and_comes_back_byte_for_byte() {
             .succeeded();
         let target = Target::Layout(Layout::new(ours.path()));
         let source = Source::Repository(repository);
-        copy(&source, Some(&reference("2")), &target, Some(&tag("2")), &Copy::default()).await.unwrap();
+        copy(
+            &source,
+            Some(&reference("2")),
+            &target,
+            Some(&tag("2")),
+            &Copy::default(),
+        )
+        .await
+        .unwrap();
         assert!(blobs(ours.path()) == blobs(theirs.path()));
         assert!(blobs(ours.path()) == blobs(&image.layout()));
-        let inspected =
-            skopeo().run(&["inspect", "--format", "{{.Digest}}", &format!("oci:{}:2", ours.path().display())]);
+        let inspected = skopeo().run(&[
+            "inspect",
+            "--format",
+            "{{.Digest}}",
+            &format!("oci:{}:2", ours.path().display()),
+        ]);
         assert_eq!(inspected.succeeded(), image.digest());
     }
 }
@@ -84,13 +124,32 @@ async fn between_registries_and_repositories() {
     push(&image.layout(), &source, "1").await;
     let source = Source::Repository(source);
     let other = Target::Repository(repository(&three, "mirror/app").await);
-    let moved = copy(&source, Some(&reference("1")), &other, Some(&tag("1")), &Copy::default()).await.unwrap();
+    let moved = copy(
+        &source,
+        Some(&reference("1")),
+        &other,
+        Some(&tag("1")),
+        &Copy::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!((moved.sent, moved.mounted), (2, 0));
     // Beside each other they are mounted.
     let beside = Target::Repository(repository(&two, "team/copy").await);
-    let mounted = copy(&source, Some(&reference("1")), &beside, Some(&tag("1")), &Copy::default()).await.unwrap();
+    let mounted = copy(
+        &source,
+        Some(&reference("1")),
+        &beside,
+        Some(&tag("1")),
+        &Copy::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!((mounted.sent, mounted.mounted), (0, 2), "{}", two.log());
-    for name in [format!("{}/mirror/app:1", three.host_port()), format!("{}/team/copy:1", two.host_port())] {
+    for name in [
+        format!("{}/mirror/app:1", three.host_port()),
+        format!("{}/team/copy:1", two.host_port()),
+    ] {
         assert_eq!(crane().run(&["digest", &name]).succeeded(), image.digest());
     }
 }
@@ -101,19 +160,55 @@ async fn an_index_whole_or_one_image_of_it() {
     for registry in both() {
         let repository = repository(&registry, "multi").await;
         let report = push(layout.path(), &repository, "all").await;
-        assert_eq!((report.manifests, report.media_type.as_str()), (3, oci::media_type::OCI_INDEX));
+        assert_eq!(
+            (report.manifests, report.media_type.as_str()),
+            (3, oci::media_type::OCI_INDEX)
+        );
         let platform: Platform = "linux/arm64".parse().unwrap();
         let pulled = tempfile::tempdir().unwrap();
-        let (source, target) = (Source::Repository(repository), Target::Layout(Layout::new(pulled.path())));
-        let how = Copy { platform: Some(platform), ..Copy::default() };
-        let one = copy(&source, Some(&reference("all")), &target, Some(&tag("arm")), &how).await.unwrap();
-        assert_eq!((one.digest.unwrap().to_string(), one.manifests), (digests[1].clone(), 1));
-        let how = Copy { platform: Some("linux/s390x".parse().unwrap()), ..Copy::default() };
-        let error = copy(&source, Some(&reference("all")), &target, None, &how).await.unwrap_err();
-        assert_eq!(error.to_string(), "there is no image for linux/s390x, only for: linux/amd64, linux/arm64");
+        let (source, target) = (
+            Source::Repository(repository),
+            Target::Layout(Layout::new(pulled.path())),
+        );
+        let how = Copy {
+            platform: Some(platform),
+            ..Copy::default()
+        };
+        let one = copy(
+            &source,
+            Some(&reference("all")),
+            &target,
+            Some(&tag("arm")),
+            &how,
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (one.digest.unwrap().to_string(), one.manifests),
+            (digests[1].clone(), 1)
+        );
+        let how = Copy {
+            platform: Some("linux/s390x".parse().unwrap()),
+            ..Copy::default()
+        };
+        let error = copy(&source, Some(&reference("all")), &target, None, &how)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no image for linux/s390x, only for: linux/amd64, linux/arm64"
+        );
         let whole = tempfile::tempdir().unwrap();
         let target = Target::Layout(Layout::new(whole.path()));
-        copy(&source, Some(&reference("all")), &target, Some(&tag("all")), &Copy::default()).await.unwrap();
+        copy(
+            &source,
+            Some(&reference("all")),
+            &target,
+            Some(&tag("all")),
+            &Copy::default(),
+        )
+        .await
+        .unwrap();
         let oci = format!("oci:{}:all", whole.path().display());
         skopeo().run(&["inspect", "--raw", &oci]).succeeded();
         assert_eq!(blobs(whole.path()).len(), 7);
@@ -132,16 +227,49 @@ async fn what_is_attached_goes_along() {
         let manifest = repository_from.manifest(&reference("1")).await.unwrap();
         let attached = attach(&repository_from, &manifest).await;
         let listed = repository_from.referrers(&subject, None).await.unwrap();
-        assert_eq!(listed.iter().map(|r| r.digest).collect::<Vec<_>>(), [attached]);
-        assert!(repository_from.referrers(&subject, Some("other/type")).await.unwrap().is_empty());
-        assert_eq!(repository_from.referrers(&subject, Some("test/note")).await.unwrap().len(), 1);
+        assert_eq!(
+            listed.iter().map(|r| r.digest).collect::<Vec<_>>(),
+            [attached]
+        );
+        assert!(
+            repository_from
+                .referrers(&subject, Some("other/type"))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            repository_from
+                .referrers(&subject, Some("test/note"))
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
 
         let repository_to = repository(to, "copied").await;
-        let how = Copy { referrers: true, ..Copy::default() };
-        let (source, target) = (Source::Repository(repository_from), Target::Repository(repository_to.clone()));
-        let report = copy(&source, Some(&reference("1")), &target, Some(&tag("1")), &how).await.unwrap();
+        let how = Copy {
+            referrers: true,
+            ..Copy::default()
+        };
+        let (source, target) = (
+            Source::Repository(repository_from),
+            Target::Repository(repository_to.clone()),
+        );
+        let report = copy(
+            &source,
+            Some(&reference("1")),
+            &target,
+            Some(&tag("1")),
+            &how,
+        )
+        .await
+        .unwrap();
         assert_eq!(report.manifests, 2);
-        assert_eq!(repository_to.referrers(&subject, None).await.unwrap()[0].digest, attached);
+        assert_eq!(
+            repository_to.referrers(&subject, None).await.unwrap()[0].digest,
+            attached
+        );
     }
 }
 
@@ -156,13 +284,21 @@ async fn tags_and_images_are_deleted() {
         let untagged = repository.delete_manifest(&reference("2")).await;
         match untagged {
             Ok(()) => assert!(deletes_tags),
-            Err(Error::Unsuitable(what)) => assert!(!deletes_tags && what.contains("deletes no tags"), "{what}"),
+            Err(Error::Unsuitable(what)) => {
+                assert!(!deletes_tags && what.contains("deletes no tags"), "{what}")
+            }
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }
-        repository.delete_manifest(&reference(image.digest())).await.unwrap();
+        repository
+            .delete_manifest(&reference(image.digest()))
+            .await
+            .unwrap();
         let gone = repository.manifest(&reference("1")).await.unwrap_err();
         assert_eq!(gone.kind(), client::Kind::NotFound);
-        let gone = repository.delete_manifest(&reference(image.digest())).await.unwrap_err();
+        let gone = repository
+            .delete_manifest(&reference(image.digest()))
+            .await
+            .unwrap_err();
         assert_eq!(gone.kind(), client::Kind::NotFound);
     }
 }
@@ -175,20 +311,39 @@ async fn lists_are_paged() {
         for name in ["c", "a", "b"] {
             push(&image.layout(), &repository, name).await;
         }
-        assert_eq!(repository.tags(Some(2)).unwrap().all().await.unwrap(), ["a", "b", "c"]);
-        let catalog = Client::new(repository.session().clone()).catalog(Some(1)).unwrap();
+        assert_eq!(
+            repository.tags(Some(2)).unwrap().all().await.unwrap(),
+            ["a", "b", "c"]
+        );
+        let catalog = Client::new(repository.session().clone())
+            .catalog(Some(1))
+            .unwrap();
         assert_eq!(catalog.all().await.unwrap(), ["listed"]);
     }
 }
 
 /// A note, attached as an artifact.
 async fn attach(repository: &Repository, subject: &client::FetchedManifest) -> oci::Digest {
-    let files =
-        [client::Attachment { media_type: "text/plain".into(), title: Some("note.txt".into()), content: "hi".into() }];
-    let artifact =
-        client::Artifact { artifact_type: "test/note".into(), files: files.to_vec(), annotations: BTreeMap::new() };
-    let manifest = repository.attach(&artifact, &subject.descriptor()).await.unwrap();
-    assert!(repository.has_blob(&manifest.parsed().unwrap().blobs().nth(1).unwrap().digest).await.unwrap());
+    let files = [client::Attachment {
+        media_type: "text/plain".into(),
+        title: Some("note.txt".into()),
+        content: "hi".into(),
+    }];
+    let artifact = client::Artifact {
+        artifact_type: "test/note".into(),
+        files: files.to_vec(),
+        annotations: BTreeMap::new(),
+    };
+    let manifest = repository
+        .attach(&artifact, &subject.descriptor())
+        .await
+        .unwrap();
+    assert!(
+        repository
+            .has_blob(&manifest.parsed().unwrap().blobs().nth(1).unwrap().digest)
+            .await
+            .unwrap()
+    );
     manifest.digest
 }
 
@@ -211,8 +366,7 @@ pub(crate) fn index_of(platforms: &[(&str, &str)]) -> (tempfile::TempDir, Vec<St
         }));
         digests.push(image.digest().to_owned());
     }
-    let index =
-        serde_json::json!({ "schemaVersion": 2, "mediaType": oci::media_type::OCI_INDEX, "manifests": members });
+    let index = serde_json::json!({ "schemaVersion": 2, "mediaType": oci::media_type::OCI_INDEX, "manifests": members });
     let index = index.to_string();
     let descriptor = crate::redirects::blob(index.as_bytes());
     let hex = descriptor.digest.encoded();
@@ -221,6 +375,10 @@ pub(crate) fn index_of(platforms: &[(&str, &str)]) -> (tempfile::TempDir, Vec<St
         "mediaType": oci::media_type::OCI_INDEX, "digest": descriptor.digest, "size": index.len(),
     }]});
     fs::write(directory.path().join("index.json"), top.to_string()).unwrap();
-    fs::write(directory.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(
+        directory.path().join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
     (directory, digests)
 }

@@ -11,46 +11,101 @@ async fn htpasswd_on_both_registries() {
     let file = directory.path().join("htpasswd");
     // bcrypt of "sesame".
     std::fs::write(&file, format!("ann:{}\n", hash("sesame"))).unwrap();
-    let config = RegistryConfig { auth: Auth::Htpasswd(file), ..RegistryConfig::default() };
+    let config = RegistryConfig {
+        auth: Auth::Htpasswd(file),
+        ..RegistryConfig::default()
+    };
     for registry in [registry2(&config), registry3(&config)] {
         let host = registry.host_port();
-        assert!(plain_session(&host, password("ann", "sesame")).await.log_in().await.unwrap().is_none());
-        let error = plain_session(&host, password("ann", "wrong")).await.log_in().await.unwrap_err();
+        assert!(
+            plain_session(&host, password("ann", "sesame"))
+                .await
+                .log_in()
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let error = plain_session(&host, password("ann", "wrong"))
+            .await
+            .log_in()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::Login, "{error}");
         let session = plain_session(&host, password("ann", "sesame")).await;
-        assert!(Client::new(session).catalog(None).unwrap().all().await.unwrap().is_empty());
+        assert!(
+            Client::new(session)
+                .catalog(None)
+                .unwrap()
+                .all()
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_login_asks_for_a_refresh_token() {
-    let stub = Stub::start(|request| match (request.path.starts_with("/token"), request.header("authorization")) {
-        (true, _) => Reply::json(200, r#"{"token":"t","refresh_token":"r"}"#),
-        (false, Some("Bearer t")) => Reply::new(200),
-        _ => Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token",service="s""#),
+    let stub = Stub::start(|request| {
+        match (
+            request.path.starts_with("/token"),
+            request.header("authorization"),
+        ) {
+            (true, _) => Reply::json(200, r#"{"token":"t","refresh_token":"r"}"#),
+            (false, Some("Bearer t")) => Reply::new(200),
+            _ => Reply::new(401).header(
+                "WWW-Authenticate",
+                r#"Bearer realm="http://@self@/token",service="s""#,
+            ),
+        }
     });
-    let granted = stub.session(password("ann", "sesame")).await.log_in().await.unwrap().unwrap();
+    let granted = stub
+        .session(password("ann", "sesame"))
+        .await
+        .log_in()
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(granted.refresh_token.unwrap().expose(), "r");
     let lines = stub.lines();
-    assert_eq!(lines[1], "GET /token?account=ann&client_id=wharfinger&offline_token=true&service=s");
+    assert_eq!(
+        lines[1],
+        "GET /token?account=ann&client_id=wharfinger&offline_token=true&service=s"
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_registry_is_no_login() {
     let stub = Stub::start(|_| Reply::new(404).body("<html>nothing here</html>"));
-    let error = stub.session(Credentials::Anonymous).await.log_in().await.unwrap_err();
-    assert!(matches!(&error, Error::NotFound { source, .. } if source.text == "<html>nothing here</html>"));
+    let error = stub
+        .session(Credentials::Anonymous)
+        .await
+        .log_in()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::NotFound { source, .. } if source.text == "<html>nothing here</html>")
+    );
     // The token server is content, the registry is not.
     let stub = Stub::start(|request| match request.path.starts_with("/token") {
         true => Reply::json(200, r#"{"token":"t"}"#),
-        false => Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#),
+        false => {
+            Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#)
+        }
     });
-    let error = stub.session(password("ann", "sesame")).await.log_in().await.unwrap_err();
+    let error = stub
+        .session(password("ann", "sesame"))
+        .await
+        .log_in()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Denied);
 }
 
 fn hash(password: &str) -> String {
     let mut command = std::process::Command::new("python3");
     let script = "import crypt,sys;print(crypt.crypt(sys.argv[1],crypt.mksalt(crypt.METHOD_BLOWFISH,rounds=16)))";
-    peers::run(command.args(["-c", script, password])).succeeded().to_owned()
+    peers::run(command.args(["-c", script, password]))
+        .succeeded()
+        .to_owned()
 }

@@ -46,13 +46,19 @@ async fn a_store_elsewhere_gets_no_papers() {
 
 #[tokio::test]
 async fn on_the_same_host_they_go_along() {
-    let stub = Stub::start(|request| match (request.path.as_str(), request.header("authorization")) {
-        ("/moved", Some(_)) => Reply::new(200).body("a layer"),
-        (_, Some(_)) => Reply::new(301).header("Location", "/moved"),
-        _ => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
-    });
+    let stub =
+        Stub::start(
+            |request| match (request.path.as_str(), request.header("authorization")) {
+                ("/moved", Some(_)) => Reply::new(200).body("a layer"),
+                (_, Some(_)) => Reply::new(301).header("Location", "/moved"),
+                _ => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
+            },
+        );
     let repository = stub.repository("a", password("ann", "sesame")).await;
-    assert_eq!(fetch(&repository, &blob(b"a layer")).await.unwrap(), b"a layer");
+    assert_eq!(
+        fetch(&repository, &blob(b"a layer")).await.unwrap(),
+        b"a layer"
+    );
 }
 
 #[tokio::test]
@@ -64,12 +70,23 @@ async fn loops_and_nonsense_end() {
     ] {
         let stub = Stub::start(move |_| Reply::new(302).header("Location", location));
         let repository = stub.repository("a", Credentials::Anonymous).await;
-        let error = fetch(&repository, &blob(b"x")).await.unwrap_err().to_string();
+        let error = fetch(&repository, &blob(b"x"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
     let silent = Stub::start(|_| Reply::new(302));
-    let error = fetch(&silent.repository("a", Credentials::Anonymous).await, &blob(b"x")).await.unwrap_err();
-    assert!(error.to_string().contains("does not say where to"), "{error}");
+    let error = fetch(
+        &silent.repository("a", Credentials::Anonymous).await,
+        &blob(b"x"),
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("does not say where to"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -80,9 +97,19 @@ async fn a_refresh_token_goes_to_no_other_host() {
         "/token" => Reply::new(307).header("Location", &to),
         _ => Reply::new(401).header("WWW-Authenticate", "Bearer realm=\"http://@self@/token\""),
     });
-    let login = Credentials::RefreshToken { user: None, token: "secret".into() };
-    let error = fetch(&stub.repository("a", login).await, &blob(b"x")).await.unwrap_err();
-    assert!(error.to_string().contains("another host, which must not see what was sent"), "{error}");
+    let login = Credentials::RefreshToken {
+        user: None,
+        token: "secret".into(),
+    };
+    let error = fetch(&stub.repository("a", login).await, &blob(b"x"))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("another host, which must not see what was sent"),
+        "{error}"
+    );
     assert!(thief.seen().is_empty());
 }
 
@@ -93,5 +120,10 @@ async fn a_challenge_of_another_host_is_not_answered() {
     let stub = Stub::start(move |_| Reply::new(307).header("Location", &to));
     let repository = stub.repository("a", password("ann", "sesame")).await;
     assert!(fetch(&repository, &blob(b"x")).await.is_err());
-    assert!(thief.seen().iter().all(|request| request.header("authorization").is_none()));
+    assert!(
+        thief
+            .seen()
+            .iter()
+            .all(|request| request.header("authorization").is_none())
+    );
 }

@@ -1,5 +1,5 @@
-//! The walk of a page of 2016 that shows Docker Hub's answers to a Go program, replayed with the page's own headers and
-//! bodies.
+//! The walk of a page of 2016 that shows Docker Hub's answers to a Go program, replayed with the
+//! page's own headers and bodies.
 
 use client::{Credentials, Event, Observer, Options, Registry, Session, Step, Transport};
 use std::sync::{Arc, Mutex};
@@ -16,14 +16,30 @@ struct Notes(Mutex<Vec<String>>);
 impl Observer for Notes {
     fn observe(&self, event: &Event<'_>) {
         let note = match event {
-            Event::Request { step, method, url, .. } => {
+            Event::Request {
+                step, method, url, ..
+            } => {
                 format!("{} {method} {}", step.numbers().unwrap().0, url.path())
             }
-            Event::Answer { step, status, .. } => format!("{} {}", step.numbers().unwrap().1, status.as_u16()),
-            Event::Challenged(challenge) => format!("challenge {}", challenge.parameter("scope").unwrap()),
-            Event::Granted { asked, token, lifetime, .. } => {
+            Event::Answer { step, status, .. } => {
+                format!("{} {}", step.numbers().unwrap().1, status.as_u16())
+            }
+            Event::Challenged(challenge) => {
+                format!("challenge {}", challenge.parameter("scope").unwrap())
+            }
+            Event::Granted {
+                asked,
+                token,
+                lifetime,
+                ..
+            } => {
                 let claims = token.unwrap().claims().unwrap();
-                format!("granted {asked} to {} of {} for {} s", claims.audience[0], claims.issuer, lifetime.as_secs())
+                format!(
+                    "granted {asked} to {} of {} for {} s",
+                    claims.audience[0],
+                    claims.issuer,
+                    lifetime.as_secs()
+                )
             }
             other => format!("{other:?}"),
         };
@@ -36,12 +52,23 @@ async fn the_page_s_walk() {
     let stub = hub();
     let notes = Arc::new(Notes::default());
     let observer: Arc<dyn Observer> = notes.clone();
-    let options = Options { plain_http: true, observer: Some(observer), ..Options::default() };
-    let session = Session::begin(Transport::new(options), stub.host().parse().unwrap(), password("odewahn", "secret"))
+    let options = Options {
+        plain_http: true,
+        observer: Some(observer),
+        ..Options::default()
+    };
+    let session = Session::begin(
+        Transport::new(options),
+        stub.host().parse().unwrap(),
+        password("odewahn", "secret"),
+    )
+    .await
+    .unwrap();
+    let repository = Registry::new(session).repository("odewahn/myalpine".parse().unwrap());
+    let manifest = repository
+        .manifest(&"latest".parse().unwrap())
         .await
         .unwrap();
-    let repository = Registry::new(session).repository("odewahn/myalpine".parse().unwrap());
-    let manifest = repository.manifest(&"latest".parse().unwrap()).await.unwrap();
 
     assert_eq!(manifest.media_type, oci::media_type::DOCKER_SCHEMA_1[0]);
     assert_eq!(manifest.bytes, MANIFEST);
@@ -63,19 +90,35 @@ async fn the_page_s_walk() {
     );
     assert_eq!(Step::Ask.numbers(), Some((1, 2)));
     let asked = &stub.lines()[1];
-    assert!(asked.ends_with("service=registry.docker.io&scope=repository%3Aodewahn%2Fmyalpine%3Apull"), "{asked}");
-    assert_eq!(stub.seen()[1].header("authorization"), Some("Basic b2Rld2FobjpzZWNyZXQ="));
+    assert!(
+        asked.ends_with("service=registry.docker.io&scope=repository%3Aodewahn%2Fmyalpine%3Apull"),
+        "{asked}"
+    );
+    assert_eq!(
+        stub.seen()[1].header("authorization"),
+        Some("Basic b2Rld2FobjpzZWNyZXQ=")
+    );
 }
 
 #[tokio::test]
 async fn without_a_login_the_page_ends_at_the_first_answer() {
     let stub = Stub::start(|_| challenge().body(CHALLENGED));
-    let repository = stub.repository("odewahn/myalpine", Credentials::Anonymous).await;
-    assert!(repository.manifest(&"latest".parse().unwrap()).await.is_err());
+    let repository = stub
+        .repository("odewahn/myalpine", Credentials::Anonymous)
+        .await;
+    assert!(
+        repository
+            .manifest(&"latest".parse().unwrap())
+            .await
+            .is_err()
+    );
 }
 
 fn hub() -> Stub {
-    let bearer = serde_json::from_str::<serde_json::Value>(TOKEN).unwrap()["token"].as_str().unwrap().to_owned();
+    let bearer = serde_json::from_str::<serde_json::Value>(TOKEN).unwrap()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     Stub::start(move |request| {
         if request.path.starts_with("/token") {
             return Reply::json(200, TOKEN).header("Strict-Transport-Security", "max-age=31536000");
@@ -84,7 +127,10 @@ fn hub() -> Stub {
             return challenge().body(CHALLENGED);
         }
         Reply::new(200)
-            .header("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+            .header(
+                "Content-Type",
+                "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            )
             .header("Docker-Distribution-Api-Version", "registry/2.0")
             .body(MANIFEST)
     })

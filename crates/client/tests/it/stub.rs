@@ -20,7 +20,10 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn text(&self) -> String {
@@ -42,11 +45,16 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: u16) -> Self {
-        Self { status, ..Self::default() }
+        Self {
+            status,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn json(status: u16, body: &str) -> Self {
-        Self::new(status).header("Content-Type", "application/json").body(body)
+        Self::new(status)
+            .header("Content-Type", "application/json")
+            .body(body)
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -80,7 +88,12 @@ impl Reply {
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        if self.status != 204 && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        if self.status != 204
+            && !self
+                .headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        {
             head += &format!("Content-Length: {}\r\n", self.body.len());
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
@@ -100,7 +113,8 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Answers every request as `answer` says; `@self@` in headers and bodies stands for its `HOST:PORT`.
+    /// Answers every request as `answer` says; `@self@` in headers and bodies stands for its
+    /// `HOST:PORT`.
     pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -126,7 +140,10 @@ impl Stub {
 
     /// Method and path of all that came.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.seen().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+        self.seen()
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.path))
+            .collect()
     }
 
     /// A session with it, over plain HTTP.
@@ -142,15 +159,28 @@ impl Stub {
 
 /// A session over plain HTTP.
 pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> Session {
-    let transport = Transport::new(Options { plain_http: true, ..Options::default() });
-    Session::begin(transport, host.parse().unwrap(), credentials).await.unwrap()
+    let transport = Transport::new(Options {
+        plain_http: true,
+        ..Options::default()
+    });
+    Session::begin(transport, host.parse().unwrap(), credentials)
+        .await
+        .unwrap()
 }
 
 pub(crate) fn password(user: &str, password: &str) -> Credentials {
-    Credentials::Password { user: user.to_owned(), password: password.into() }
+    Credentials::Password {
+        user: user.to_owned(),
+        password: password.into(),
+    }
 }
 
-fn serve(mut stream: TcpStream, own: &str, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
+fn serve(
+    mut stream: TcpStream,
+    own: &str,
+    seen: &Mutex<Vec<Request>>,
+    answer: &dyn Fn(&Request) -> Reply,
+) {
     // Heads and bodies go out apart, and nobody shall wait for the one to be acknowledged.
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -171,22 +201,35 @@ fn serve(mut stream: TcpStream, own: &str, seen: &Mutex<Vec<Request>>, answer: &
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|&length| length > 0)?;
+    reader
+        .read_line(&mut line)
+        .ok()
+        .filter(|&length| length > 0)?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { method, path, headers, body: Vec::new() };
+    let mut request = Request {
+        method,
+        path,
+        headers,
+        body: Vec::new(),
+    };
     if request.header("transfer-encoding") == Some("chunked") {
         request.body = chunks(reader)?;
         return Some(request);
     }
-    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = request
+        .header("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     request.body = vec![0; length];
     // A client that breaks off is part of the story.
     reader.read_exact(&mut request.body).ok()?;

@@ -8,10 +8,24 @@ use peers::Image;
 
 use crate::stub::{Reply, Stub, password};
 
-async fn push(stub: &Stub, layout: &std::path::Path, login: client::Credentials) -> Result<client::Report, Error> {
+async fn push(
+    stub: &Stub,
+    layout: &std::path::Path,
+    login: client::Credentials,
+) -> Result<client::Report, Error> {
     let source = Source::Layout(Layout::new(layout));
     let target = Target::Repository(stub.repository("a", login).await);
-    copy(&source, None, &target, Some(&"1".parse().unwrap()), &Copy { parallel: 1, ..Copy::default() }).await
+    copy(
+        &source,
+        None,
+        &target,
+        Some(&"1".parse().unwrap()),
+        &Copy {
+            parallel: 1,
+            ..Copy::default()
+        },
+    )
+    .await
 }
 
 #[tokio::test]
@@ -26,14 +40,25 @@ async fn an_upload_that_breaks_goes_on_where_the_registry_says() {
             // The first is taken to pieces on its way.
             "PUT" if upload && puts.fetch_add(1, Ordering::Relaxed) == 0 => Reply::new(503),
             "PATCH" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1?_state=y"),
-            "GET" => Reply::new(204).header("Location", "/v2/a/blobs/uploads/1?_state=z").header("Range", "0-99"),
+            "GET" => Reply::new(204)
+                .header("Location", "/v2/a/blobs/uploads/1?_state=z")
+                .header("Range", "0-99"),
             _ => Reply::new(201),
         }
     });
-    push(&stub, &image.layout(), Credentials::Anonymous).await.unwrap();
-    let upload: Vec<_> = stub.seen().into_iter().filter(|r| r.path.contains("/uploads/")).take(5).collect();
-    let lines: Vec<_> =
-        upload.iter().map(|r| format!("{} {}", r.method, r.path.split("&digest").next().unwrap())).collect();
+    push(&stub, &image.layout(), Credentials::Anonymous)
+        .await
+        .unwrap();
+    let upload: Vec<_> = stub
+        .seen()
+        .into_iter()
+        .filter(|r| r.path.contains("/uploads/"))
+        .take(5)
+        .collect();
+    let lines: Vec<_> = upload
+        .iter()
+        .map(|r| format!("{} {}", r.method, r.path.split("&digest").next().unwrap()))
+        .collect();
     assert_eq!(
         lines,
         [
@@ -46,7 +71,10 @@ async fn an_upload_that_breaks_goes_on_where_the_registry_says() {
     );
     let whole = &upload[1].body;
     assert_eq!(upload[3].body, whole[100..]);
-    assert_eq!(upload[3].header("content-range"), Some(format!("100-{}", whole.len() - 1).as_str()));
+    assert_eq!(
+        upload[3].header("content-range"),
+        Some(format!("100-{}", whole.len() - 1).as_str())
+    );
     assert!(upload[4].body.is_empty());
 }
 
@@ -61,27 +89,40 @@ async fn a_token_that_ends_during_an_upload_is_replaced() {
                 let number = tokens.fetch_add(1, Ordering::Relaxed) + 1;
                 Reply::json(200, &format!(r#"{{"token":"token-{number}"}}"#))
             }
-            (None, _) => Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#),
+            (None, _) => {
+                Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#)
+            }
             (Some("Bearer token-1"), _) if ended => {
                 let challenge = r#"Bearer realm="http://@self@/token",error="invalid_token""#;
                 Reply::new(401).header("WWW-Authenticate", challenge)
             }
             (_, "HEAD") => Reply::new(404),
             (_, "POST") => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
-            (_, "GET") => Reply::new(204).header("Location", "/v2/a/blobs/uploads/1").header("Range", "0-99"),
+            (_, "GET") => Reply::new(204)
+                .header("Location", "/v2/a/blobs/uploads/1")
+                .header("Range", "0-99"),
             (_, "PATCH") => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
             _ => Reply::new(201),
         }
     });
-    push(&stub, &image.layout(), password("ann", "sesame")).await.unwrap();
-    let patched = stub.seen().into_iter().find(|request| request.method == "PATCH").unwrap();
+    push(&stub, &image.layout(), password("ann", "sesame"))
+        .await
+        .unwrap();
+    let patched = stub
+        .seen()
+        .into_iter()
+        .find(|request| request.method == "PATCH")
+        .unwrap();
     assert_eq!(patched.header("authorization"), Some("Bearer token-2"));
 }
 
 #[tokio::test]
 async fn content_that_is_not_its_name_never_leaves_whole() {
     let image = Image::saying("spoilt");
-    for entry in fs::read_dir(image.layout().join("blobs/sha256")).unwrap().flatten() {
+    for entry in fs::read_dir(image.layout().join("blobs/sha256"))
+        .unwrap()
+        .flatten()
+    {
         // The layer is the only tar file.
         if entry.metadata().unwrap().len() > 5000 {
             let mut content = fs::read(entry.path()).unwrap();
@@ -94,10 +135,19 @@ async fn content_that_is_not_its_name_never_leaves_whole() {
         "POST" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
         _ => Reply::new(201),
     });
-    let error = push(&stub, &image.layout(), Credentials::Anonymous).await.unwrap_err();
+    let error = push(&stub, &image.layout(), Credentials::Anonymous)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
-    assert!(stub.seen().iter().all(|request| !request.path.contains("/manifests/") || request.method == "HEAD"));
-    assert!(stub.seen().iter().all(|request| request.body.len() < 5000), "the body broke off");
+    assert!(
+        stub.seen()
+            .iter()
+            .all(|request| !request.path.contains("/manifests/") || request.method == "HEAD")
+    );
+    assert!(
+        stub.seen().iter().all(|request| request.body.len() < 5000),
+        "the body broke off"
+    );
 }
 
 #[tokio::test]
@@ -105,15 +155,24 @@ async fn an_upload_elsewhere_gets_no_papers() {
     let image = Image::saying("elsewhere");
     let store = Stub::start(|_| Reply::new(201));
     let location = format!("http://{}/upload", store.host());
-    let stub = Stub::start(move |request| match (request.header("authorization"), request.method.as_str()) {
-        (None, _) => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
-        (_, "HEAD") => Reply::new(404),
-        (_, "POST") => Reply::new(202).header("Location", &location),
-        _ => Reply::new(201),
+    let stub = Stub::start(move |request| {
+        match (request.header("authorization"), request.method.as_str()) {
+            (None, _) => Reply::new(401).header("WWW-Authenticate", "Basic realm=x"),
+            (_, "HEAD") => Reply::new(404),
+            (_, "POST") => Reply::new(202).header("Location", &location),
+            _ => Reply::new(201),
+        }
     });
-    push(&stub, &image.layout(), password("ann", "sesame")).await.unwrap();
+    push(&stub, &image.layout(), password("ann", "sesame"))
+        .await
+        .unwrap();
     assert_eq!(store.seen().len(), 2);
-    assert!(store.seen().iter().all(|request| request.header("authorization").is_none()));
+    assert!(
+        store
+            .seen()
+            .iter()
+            .all(|request| request.header("authorization").is_none())
+    );
     assert!(store.lines()[0].starts_with("PUT /upload?digest=sha256"));
 }
 
@@ -123,11 +182,17 @@ async fn a_refusal_in_the_middle_says_why() {
     let stub = Stub::start(|request| match request.method.as_str() {
         "HEAD" => Reply::new(404),
         "POST" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
-        _ => Reply::new(413).header("Server", "nginx/1.22.1").body("<h1>413 Request Entity Too Large</h1>"),
+        _ => Reply::new(413)
+            .header("Server", "nginx/1.22.1")
+            .body("<h1>413 Request Entity Too Large</h1>"),
     });
-    let error = push(&stub, &image.layout(), Credentials::Anonymous).await.unwrap_err();
+    let error = push(&stub, &image.layout(), Credentials::Anonymous)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.hint().as_deref(),
-        Some("nginx/1.22.1 takes no body of this size: raise the limit of the proxy (nginx: client_max_body_size 0;)")
+        Some(
+            "nginx/1.22.1 takes no body of this size: raise the limit of the proxy (nginx: client_max_body_size 0;)"
+        )
     );
 }

@@ -25,8 +25,16 @@ impl Bench {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open_exclusive(&location(&directory)).unwrap();
-        database.write(execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY, filler BLOB)")).await.unwrap();
-        Self { database, directory }
+        database
+            .write(execute(
+                "CREATE TABLE numbers (n INTEGER PRIMARY KEY, filler BLOB)",
+            ))
+            .await
+            .unwrap();
+        Self {
+            database,
+            directory,
+        }
     }
 
     fn location(&self) -> Location {
@@ -45,7 +53,9 @@ fn location(directory: &TempDir) -> Location {
 }
 
 /// The write that executes `sql`.
-fn execute(sql: impl Into<String>) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'static {
+fn execute(
+    sql: impl Into<String>,
+) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'static {
     let sql = sql.into();
     move |connection| Ok(connection.execute_batch(&sql)?)
 }
@@ -74,7 +84,8 @@ async fn together(bench: &Bench, writes: Vec<Work>) -> Vec<Result<(), Error>> {
     };
     let gate = tokio::spawn(async move { database.write(gate).await });
     is_held.recv().await.unwrap();
-    // This runtime has one thread: tasks begin in the order of their spawning and run until they have to wait.
+    // This runtime has one thread: tasks begin in the order of their spawning and run until they
+    // have to wait.
     let spawn = |write| {
         let database = bench.database.clone();
         tokio::spawn(async move { database.write(write).await })

@@ -18,7 +18,12 @@ async fn is_made_for_its_owner_alone() {
     let database = Database::open_exclusive(&Location::at(&path)).unwrap();
     database.write(execute("CREATE TABLE t (n)")).await.unwrap();
     assert_eq!(mode(path.parent().unwrap()), 0o700);
-    for name in ["wharfinger.db", "wharfinger.db-wal", "wharfinger.db-shm", "wharfinger.db.lock"] {
+    for name in [
+        "wharfinger.db",
+        "wharfinger.db-wal",
+        "wharfinger.db-shm",
+        "wharfinger.db.lock",
+    ] {
         assert_eq!(mode(&path.with_file_name(name)), 0o600, "{name}");
     }
 }
@@ -27,10 +32,13 @@ async fn is_made_for_its_owner_alone() {
 async fn commits_wait_for_the_disk() {
     let bench = Bench::new().await;
     let pragma = |name: &'static str| {
-        bench.database.write(move |connection: &Connection| -> Result<String, Error> {
-            let value: rusqlite::types::Value = connection.pragma_query_value(None, name, |row| row.get(0))?;
-            Ok(format!("{value:?}"))
-        })
+        bench
+            .database
+            .write(move |connection: &Connection| -> Result<String, Error> {
+                let value: rusqlite::types::Value =
+                    connection.pragma_query_value(None, name, |row| row.get(0))?;
+                Ok(format!("{value:?}"))
+            })
     };
     assert_eq!(pragma("journal_mode").await.unwrap(), r#"Text("wal")"#);
     // 2 is FULL (sqlite.org/pragma.html#pragma_synchronous).
@@ -42,7 +50,13 @@ async fn commits_wait_for_the_disk() {
 async fn keeps_what_it_had() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
-    let (location, Bench { database, directory: _directory }) = (bench.location(), bench);
+    let (
+        location,
+        Bench {
+            database,
+            directory: _directory,
+        },
+    ) = (bench.location(), bench);
     drop(database);
     let again = Database::open_exclusive(&location).unwrap();
     assert_eq!(crate::count(&again).await, 1);
@@ -52,7 +66,10 @@ async fn keeps_what_it_had() {
 async fn an_empty_file_is_an_interrupted_first_start() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(location(&directory).path(), "").unwrap();
-    assert!(matches!(Database::open(&location(&directory)), Err(OpenError::Older(_))));
+    assert!(matches!(
+        Database::open(&location(&directory)),
+        Err(OpenError::Older(_))
+    ));
     Database::open_exclusive(&location(&directory)).unwrap();
     Database::open(&location(&directory)).unwrap();
 }
@@ -65,10 +82,18 @@ async fn one_server_at_a_time_by_whatever_path() {
     for location in [bench.location(), Location::at(&link)] {
         let error = Database::open_exclusive(&location).unwrap_err();
         assert!(matches!(error, OpenError::InUse(_)), "{error:?}");
-        assert!(error.to_string().starts_with("another server has the database /"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("another server has the database /"),
+            "{error}"
+        );
     }
     let location = bench.location();
-    let Bench { database, directory: _directory } = bench;
+    let Bench {
+        database,
+        directory: _directory,
+    } = bench;
     drop(database);
     Database::open_exclusive(&location).unwrap();
 }
@@ -87,7 +112,12 @@ fn a_command_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let error = Database::open(&location(&directory)).unwrap_err();
     assert!(matches!(error, OpenError::Missing(_)), "{error:?}");
-    assert!(error.to_string().ends_with("wharfinger.db: a server makes it when it first starts"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("wharfinger.db: a server makes it when it first starts"),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
@@ -95,20 +125,40 @@ fn a_command_makes_nothing() {
 fn a_newer_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(Database::open_exclusive(&location(&directory)).unwrap());
-    Connection::open(location(&directory).path()).unwrap().pragma_update(None, "user_version", 4711).unwrap();
-    for opened in [Database::open_exclusive(&location(&directory)), Database::open(&location(&directory))] {
+    Connection::open(location(&directory).path())
+        .unwrap()
+        .pragma_update(None, "user_version", 4711)
+        .unwrap();
+    for opened in [
+        Database::open_exclusive(&location(&directory)),
+        Database::open(&location(&directory)),
+    ] {
         let error = opened.unwrap_err();
-        assert!(matches!(error, OpenError::Newer { found: 4711, .. }), "{error:?}");
-        assert!(error.to_string().contains("was last opened by a newer wharfinger (its version is 4711"), "{error}");
+        assert!(
+            matches!(error, OpenError::Newer { found: 4711, .. }),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("was last opened by a newer wharfinger (its version is 4711"),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn another_programs_database_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    Connection::open(location(&directory).path()).unwrap().execute_batch("CREATE TABLE grafana (n)").unwrap();
+    Connection::open(location(&directory).path())
+        .unwrap()
+        .execute_batch("CREATE TABLE grafana (n)")
+        .unwrap();
     let before = fs::read(location(&directory).path()).unwrap();
-    for opened in [Database::open_exclusive(&location(&directory)), Database::open(&location(&directory))] {
+    for opened in [
+        Database::open_exclusive(&location(&directory)),
+        Database::open(&location(&directory)),
+    ] {
         assert!(matches!(opened, Err(OpenError::Foreign(_))), "{opened:?}");
     }
     assert_eq!(fs::read(location(&directory).path()).unwrap(), before);
@@ -117,10 +167,26 @@ fn another_programs_database_is_left_alone() {
 #[test]
 fn what_is_no_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(location(&directory).path(), "server:\n  addr: :5001\n".repeat(100)).unwrap();
-    for opened in [Database::open_exclusive(&location(&directory)), Database::open(&location(&directory))] {
+    fs::write(
+        location(&directory).path(),
+        "server:\n  addr: :5001\n".repeat(100),
+    )
+    .unwrap();
+    for opened in [
+        Database::open_exclusive(&location(&directory)),
+        Database::open(&location(&directory)),
+    ] {
         let error = opened.unwrap_err();
-        assert!(matches!(error, OpenError::Database { source: Error::Corrupt(_), .. }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                OpenError::Database {
+                    source: Error::Corrupt(_),
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
     }
 }
 
@@ -132,10 +198,21 @@ fn a_place_that_cannot_be_is_refused() {
     for (location, opened) in [
         ("below a file", Database::open_exclusive(&below_a_file)),
         ("below a file", Database::open(&below_a_file)),
-        ("a directory", Database::open_exclusive(&Location::at(directory.path()))),
+        (
+            "a directory",
+            Database::open_exclusive(&Location::at(directory.path())),
+        ),
     ] {
         let error = opened.unwrap_err();
-        assert!(matches!(error, OpenError::Place { .. }), "{location}: {error:?}");
-        assert!(error.to_string().starts_with("there can be no database at /"), "{location}: {error}");
+        assert!(
+            matches!(error, OpenError::Place { .. }),
+            "{location}: {error:?}"
+        );
+        assert!(
+            error
+                .to_string()
+                .starts_with("there can be no database at /"),
+            "{location}: {error}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Several processes at one file. The others are this test program again, asked for one test that is a child's part.
+//! Several processes at one file. The others are this test program again, asked for one test that
+//! is a child's part.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -14,7 +15,12 @@ const WRITES: i64 = 200;
 
 fn child(part: &str, path: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args([&format!("processes::{part}"), "--exact", "--ignored", "--nocapture"])
+        .args([
+            &format!("processes::{part}"),
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(PATH, path)
         .stdout(Stdio::piped())
         .spawn()
@@ -28,8 +34,13 @@ fn parents_database() -> Option<Location> {
 #[tokio::test]
 #[ignore = "a child's part"]
 async fn child_writes_beside() {
-    let Some(location) = parents_database() else { return };
-    assert!(matches!(Database::open_exclusive(&location), Err(OpenError::InUse(_))));
+    let Some(location) = parents_database() else {
+        return;
+    };
+    assert!(matches!(
+        Database::open_exclusive(&location),
+        Err(OpenError::InUse(_))
+    ));
     let database = Database::open(&location).unwrap();
     for n in 0..WRITES {
         database.write(insert(-1 - n)).await.unwrap();
@@ -39,7 +50,9 @@ async fn child_writes_beside() {
 #[tokio::test]
 #[ignore = "a child's part"]
 async fn child_writes_until_it_is_killed() {
-    let Some(location) = parents_database() else { return };
+    let Some(location) = parents_database() else {
+        return;
+    };
     let database = Database::open_exclusive(&location).unwrap();
     for n in 0.. {
         database.write(insert(n)).await.unwrap();
@@ -61,7 +74,13 @@ async fn two_processes_write_at_once() {
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     let bench = Bench::new().await;
-    let (location, Bench { database, directory: _directory }) = (bench.location(), bench);
+    let (
+        location,
+        Bench {
+            database,
+            directory: _directory,
+        },
+    ) = (bench.location(), bench);
     drop(database);
     let mut child = child("child_writes_until_it_is_killed", location.path());
     let mut acknowledged = Vec::new();

@@ -27,7 +27,9 @@ async fn a_read_is_of_one_moment() {
         };
         database.read(read).await
     });
-    tokio::task::spawn_blocking(move || wait_for_look.recv().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || wait_for_look.recv().unwrap())
+        .await
+        .unwrap();
     bench.database.write(insert(1)).await.unwrap();
     written.send(()).unwrap();
     assert_eq!(read.await.unwrap().unwrap(), (0, 0));
@@ -58,7 +60,11 @@ async fn so_many_and_no_more() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut reads = JoinSet::new();
     for _ in 0..64 {
-        let (database, running, most) = (bench.database.clone(), Arc::clone(&running), Arc::clone(&most));
+        let (database, running, most) = (
+            bench.database.clone(),
+            Arc::clone(&running),
+            Arc::clone(&most),
+        );
         reads.spawn(async move {
             let read = move |connection: &Connection| {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -76,7 +82,11 @@ async fn so_many_and_no_more() {
 #[tokio::test]
 async fn a_read_cannot_write() {
     let bench = Bench::new().await;
-    let error = bench.database.read(|connection: &Connection| insert(1)(connection)).await.unwrap_err();
+    let error = bench
+        .database
+        .read(|connection: &Connection| insert(1)(connection))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::ReadOnly(_)), "{error:?}");
     assert_eq!(bench.count().await, 0);
 }
@@ -86,7 +96,11 @@ async fn a_panic_costs_one_connection() {
     let bench = Bench::new().await;
     for _ in 0..10 {
         let database = bench.database.clone();
-        let read = async move { database.read(|_: &Connection| -> Result<(), Error> { panic!("on purpose") }).await };
+        let read = async move {
+            database
+                .read(|_: &Connection| -> Result<(), Error> { panic!("on purpose") })
+                .await
+        };
         assert!(tokio::spawn(read).await.unwrap_err().is_panic());
     }
     assert_eq!(bench.count().await, 0);
@@ -97,7 +111,8 @@ async fn a_page_is_planned_once_whatever_its_bounds() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
     let read = |connection: &Connection| {
-        let mut page = connection.prepare("SELECT n FROM numbers WHERE n > ?1 ORDER BY n LIMIT ?2")?;
+        let mut page =
+            connection.prepare("SELECT n FROM numbers WHERE n > ?1 ORDER BY n LIMIT ?2")?;
         for limit in 1..5 {
             page.query((0, limit))?.next()?;
         }

@@ -8,18 +8,31 @@ use crate::{Bench, execute, insert, together};
 
 /// The write that adds `n` with a megabyte of filler.
 fn heavy(n: i64) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'static {
-    execute(format!("INSERT INTO numbers (n, filler) VALUES ({n}, zeroblob(1 << 20))"))
+    execute(format!(
+        "INSERT INTO numbers (n, filler) VALUES ({n}, zeroblob(1 << 20))"
+    ))
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_from_other_trouble_and_passes() {
     let bench = Bench::new().await;
-    bench.database.write(execute("PRAGMA max_page_count = 64")).await.unwrap();
+    bench
+        .database
+        .write(execute("PRAGMA max_page_count = 64"))
+        .await
+        .unwrap();
     let error = bench.database.write(heavy(1)).await.unwrap_err();
     assert!(matches!(error, Error::Full(_)), "{error:?}");
-    assert_eq!(error.to_string(), "the disk that holds the database is full");
+    assert_eq!(
+        error.to_string(),
+        "the disk that holds the database is full"
+    );
     assert_eq!(bench.count().await, 0);
-    bench.database.write(execute("PRAGMA max_page_count = 100000")).await.unwrap();
+    bench
+        .database
+        .write(execute("PRAGMA max_page_count = 100000"))
+        .await
+        .unwrap();
     bench.database.write(heavy(1)).await.unwrap();
     assert_eq!(bench.count().await, 1);
 }
@@ -27,25 +40,52 @@ async fn a_full_disk_is_told_from_other_trouble_and_passes() {
 #[tokio::test]
 async fn what_does_not_fit_does_not_take_its_neighbours_along() {
     let bench = Bench::new().await;
-    bench.database.write(execute("PRAGMA max_page_count = 64")).await.unwrap();
+    bench
+        .database
+        .write(execute("PRAGMA max_page_count = 64"))
+        .await
+        .unwrap();
     let before = bench.database.activity();
     // SQLite gives up the whole transaction that runs out of room.
-    let results = together(&bench, vec![Box::new(insert(1)), Box::new(heavy(2)), Box::new(insert(3))]).await;
-    assert!(matches!(results[..], [Ok(()), Err(Error::Full(_)), Ok(())]), "{results:?}");
+    let results = together(
+        &bench,
+        vec![Box::new(insert(1)), Box::new(heavy(2)), Box::new(insert(3))],
+    )
+    .await;
+    assert!(
+        matches!(results[..], [Ok(()), Err(Error::Full(_)), Ok(())]),
+        "{results:?}"
+    );
     assert_eq!(bench.count().await, 2);
     // Two and the gate; each in a commit of its own at the second try.
     let after = bench.database.activity();
-    assert_eq!((after.writes - before.writes, after.commits - before.commits), (3, 3));
+    assert_eq!(
+        (after.writes - before.writes, after.commits - before.commits),
+        (3, 3)
+    );
 }
 
 #[tokio::test]
 async fn a_database_held_by_another_is_busy_and_passes() {
     let bench = Bench::new().await;
-    bench.database.write(execute("PRAGMA busy_timeout = 1")).await.unwrap();
+    bench
+        .database
+        .write(execute("PRAGMA busy_timeout = 1"))
+        .await
+        .unwrap();
     let other = Connection::open(bench.location().path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (first, second) = tokio::join!(bench.database.write(insert(1)), bench.database.write(insert(2)));
-    assert!(matches!((&first, &second), (Err(Error::Busy(_)), Err(Error::Busy(_)))), "{first:?} {second:?}");
+    let (first, second) = tokio::join!(
+        bench.database.write(insert(1)),
+        bench.database.write(insert(2))
+    );
+    assert!(
+        matches!(
+            (&first, &second),
+            (Err(Error::Busy(_)), Err(Error::Busy(_)))
+        ),
+        "{first:?} {second:?}"
+    );
     assert_eq!(bench.count().await, 0);
     other.execute_batch("COMMIT").unwrap();
     bench.database.write(insert(3)).await.unwrap();
@@ -59,12 +99,23 @@ async fn damage_is_called_damage() {
     }
     let first = bench.database.read(|connection| -> Result<u64, Error> {
         let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'numbers'";
-        Ok(connection.query_row(root, (), |row| row.get::<_, u32>(0))?.into())
+        Ok(connection
+            .query_row(root, (), |row| row.get::<_, u32>(0))?
+            .into())
     });
     let first = first.await.unwrap();
-    let (location, Bench { database, directory: _directory }) = (bench.location(), bench);
+    let (
+        location,
+        Bench {
+            database,
+            directory: _directory,
+        },
+    ) = (bench.location(), bench);
     drop(database);
-    let file = OpenOptions::new().write(true).open(location.path()).unwrap();
+    let file = OpenOptions::new()
+        .write(true)
+        .open(location.path())
+        .unwrap();
     let length = file.metadata().unwrap().len();
     // From the table's first page on; before it are the header and the list of tables.
     for offset in ((first - 1) * 4096..length).step_by(4096) {
@@ -76,7 +127,10 @@ async fn damage_is_called_damage() {
     };
     let error = database.read(sum).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
-    assert!(matches!(database.write(insert(9)).await, Err(Error::Corrupt(_))));
+    assert!(matches!(
+        database.write(insert(9)).await,
+        Err(Error::Corrupt(_))
+    ));
 }
 
 #[tokio::test]
@@ -86,9 +140,15 @@ async fn a_file_that_was_removed_or_replaced_takes_no_writes() {
     bench.database.write(insert(1)).await.unwrap();
     let aside = path.with_extension("aside");
     std::fs::rename(&path, &aside).unwrap();
-    assert!(matches!(bench.database.write(insert(2)).await, Err(Error::Moved)));
+    assert!(matches!(
+        bench.database.write(insert(2)).await,
+        Err(Error::Moved)
+    ));
     std::fs::copy(&aside, &path).unwrap();
-    assert!(matches!(bench.database.write(insert(3)).await, Err(Error::Moved)), "it is another file");
+    assert!(
+        matches!(bench.database.write(insert(3)).await, Err(Error::Moved)),
+        "it is another file"
+    );
     std::fs::rename(&aside, &path).unwrap();
     bench.database.write(insert(4)).await.unwrap();
     assert_eq!(bench.count().await, 2);

@@ -17,7 +17,12 @@ async fn what_is_acknowledged_is_there_for_others() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
     let other = Connection::open(bench.location().path()).unwrap();
-    assert_eq!(other.query_row("SELECT n FROM numbers", (), |row| row.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(
+        other
+            .query_row("SELECT n FROM numbers", (), |row| row.get::<_, i64>(0))
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -48,7 +53,10 @@ async fn sixteen_writers_need_few_commits() {
     assert_eq!(bench.count().await, 1600);
     let (writes, commits) = since(&bench, before);
     assert_eq!(writes, 1600);
-    assert!(commits <= writes / 4, "{commits} commits for {writes} writes");
+    assert!(
+        commits <= writes / 4,
+        "{commits} commits for {writes} writes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,7 +70,8 @@ async fn sixty_four_tasks_add_up() {
             for _ in 0..10 {
                 // Reads what it changes: no update may be lost.
                 let add = |connection: &Connection| -> Result<(), Error> {
-                    let n: i64 = connection.query_row("SELECT n FROM numbers", (), |row| row.get(0))?;
+                    let n: i64 =
+                        connection.query_row("SELECT n FROM numbers", (), |row| row.get(0))?;
                     connection.execute("UPDATE numbers SET n = ?1", [n + 1])?;
                     Ok(())
                 };
@@ -71,9 +80,11 @@ async fn sixty_four_tasks_add_up() {
         });
     }
     tasks.join_all().await;
-    let sum = bench.database.read(|connection: &Connection| -> Result<i64, Error> {
-        Ok(connection.query_row("SELECT n FROM numbers", (), |row| row.get(0))?)
-    });
+    let sum = bench
+        .database
+        .read(|connection: &Connection| -> Result<i64, Error> {
+            Ok(connection.query_row("SELECT n FROM numbers", (), |row| row.get(0))?)
+        });
     assert_eq!(sum.await.unwrap(), 640);
 }
 
@@ -84,12 +95,19 @@ async fn a_failed_write_undoes_itself_and_nobody_else() {
     let write = |n: i64| {
         let insert = format!("INSERT INTO numbers (n) VALUES ({n})");
         // Every second one stumbles over its own second statement.
-        execute(if n % 2 == 0 { format!("{insert}; {insert}") } else { insert })
+        execute(if n % 2 == 0 {
+            format!("{insert}; {insert}")
+        } else {
+            insert
+        })
     };
     let results = together(&bench, (0..10).map(|n| Box::new(write(n)) as _).collect()).await;
     for (n, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), n % 2 == 1, "{n}");
-        assert!(matches!(result, Ok(()) | Err(Error::Statement(_))), "{result:?}");
+        assert!(
+            matches!(result, Ok(()) | Err(Error::Statement(_))),
+            "{result:?}"
+        );
     }
     assert_eq!(bench.count().await, 5);
     assert_eq!(since(&bench, before), (6, 2));
@@ -106,7 +124,9 @@ async fn a_write_fails_as_its_author_says() {
     }
     let bench = Bench::new().await;
     let write = |connection: &Connection| {
-        connection.execute("INSERT INTO numbers (n) VALUES (1)", ()).unwrap();
+        connection
+            .execute("INSERT INTO numbers (n) VALUES (1)", ())
+            .unwrap();
         Err::<(), _>(Taken)
     };
     assert_eq!(bench.database.write(write).await, Err(Taken));
@@ -137,15 +157,28 @@ async fn a_write_cannot_commit_on_its_own() {
         let error = bench.database.write(execute(sql)).await.unwrap_err();
         assert!(matches!(error, Error::Unfinished), "{sql}: {error:?}");
     }
-    let results = together(&bench, vec![Box::new(insert(1)), Box::new(execute("ROLLBACK")), Box::new(insert(2))]).await;
-    assert!(matches!(results[..], [Ok(()), Err(Error::Unfinished), Ok(())]), "{results:?}");
+    let results = together(
+        &bench,
+        vec![
+            Box::new(insert(1)),
+            Box::new(execute("ROLLBACK")),
+            Box::new(insert(2)),
+        ],
+    )
+    .await;
+    assert!(
+        matches!(results[..], [Ok(()), Err(Error::Unfinished), Ok(())]),
+        "{results:?}"
+    );
     assert_eq!(bench.count().await, 2);
 }
 
 /// Begins a write and stops waiting for it.
 async fn abandon(write: impl Future<Output = Result<(), Error>>) {
     let mut write = std::pin::pin!(write);
-    let pending = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context).is_pending())).await;
+    let pending =
+        std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context).is_pending()))
+            .await;
     assert!(pending);
 }
 
@@ -153,7 +186,10 @@ async fn abandon(write: impl Future<Output = Result<(), Error>>) {
 async fn going_away_waits_for_what_was_begun() {
     let bench = Bench::new().await;
     let location = bench.location();
-    let Bench { database, directory: _directory } = bench;
+    let Bench {
+        database,
+        directory: _directory,
+    } = bench;
     let (release, hold) = mpsc::channel::<()>();
     let wait = move |connection: &Connection| {
         let _ = hold.recv();
@@ -163,12 +199,18 @@ async fn going_away_waits_for_what_was_begun() {
     abandon(database.write(insert(2))).await;
     drop(release);
     drop(database);
-    assert_eq!(crate::count(&Database::open_exclusive(&location).unwrap()).await, 2);
+    assert_eq!(
+        crate::count(&Database::open_exclusive(&location).unwrap()).await,
+        2
+    );
 }
 
 #[tokio::test]
 async fn the_last_clone_may_go_inside_a_write() {
-    let Bench { database, directory: _directory } = Bench::new().await;
+    let Bench {
+        database,
+        directory: _directory,
+    } = Bench::new().await;
     let (release, hold) = mpsc::channel::<()>();
     let (done, wait) = mpsc::channel();
     let mut last = Some(database.clone());
@@ -181,5 +223,7 @@ async fn the_last_clone_may_go_inside_a_write() {
     abandon(database.write(write)).await;
     drop(database);
     drop(release);
-    tokio::task::spawn_blocking(move || wait.recv().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || wait.recv().unwrap())
+        .await
+        .unwrap();
 }

@@ -12,11 +12,15 @@ pub(super) fn labels(output: &[u8]) -> Result<Labels, ResponseError> {
     if output.is_empty() {
         return Ok(Labels::new());
     }
-    // Go replaces what is not UTF-8 inside strings, and refuses it elsewhere; so does JSON with the replacement in it.
+    // Go replaces what is not UTF-8 inside strings, and refuses it elsewhere; so does JSON with the
+    // replacement in it.
     let text = String::from_utf8_lossy(output);
     match serde_json::from_str::<Option<Response>>(&text) {
         Ok(response) => Ok(response.map(|response| response.0).unwrap_or_default()),
-        Err(error) => Err(ResponseError { line: error.line(), column: error.column() }),
+        Err(error) => Err(ResponseError {
+            line: error.line(),
+            column: error.column(),
+        }),
     }
 }
 
@@ -62,7 +66,14 @@ impl<'de> Visitor<'de> for Members {
             match members.next_value::<Option<BTreeMap<String, Values>>>()? {
                 None => labels.clear(),
                 Some(more) => labels.extend(more.into_iter().map(|(label, values)| {
-                    (label, values.unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect())
+                    (
+                        label,
+                        values
+                            .unwrap_or_default()
+                            .into_iter()
+                            .map(Option::unwrap_or_default)
+                            .collect(),
+                    )
                 })),
             }
         }
@@ -70,7 +81,8 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Whether `name` is `labels` in whatever case. Unicode has one more letter that folds to an s: the long one.
+/// Whether `name` is `labels` in whatever case. Unicode has one more letter that folds to an s: the
+/// long one.
 fn is_labels(name: &str) -> bool {
     name.replace('ſ', "s").eq_ignore_ascii_case("labels")
 }
@@ -80,18 +92,30 @@ mod tests {
     use super::*;
 
     fn read(output: &str) -> Option<Vec<(String, Vec<String>)>> {
-        labels(output.as_bytes()).ok().map(|labels| labels.into_iter().collect())
+        labels(output.as_bytes())
+            .ok()
+            .map(|labels| labels.into_iter().collect())
     }
 
     fn row(name: &str, values: &[&str]) -> (String, Vec<String>) {
-        (name.to_owned(), values.iter().map(ToString::to_string).collect())
+        (
+            name.to_owned(),
+            values.iter().map(ToString::to_string).collect(),
+        )
     }
 
     #[test]
     fn nothing_is_fine_in_many_ways() {
-        for output in
-            ["", "null", " null\n", "{}", "{}\n", r#"{"labels":null}"#, r#"{"labels":{}}"#, r#"{"other":[1]}"#]
-        {
+        for output in [
+            "",
+            "null",
+            " null\n",
+            "{}",
+            "{}\n",
+            r#"{"labels":null}"#,
+            r#"{"labels":{}}"#,
+            r#"{"other":[1]}"#,
+        ] {
             assert_eq!(read(output), Some(vec![]), "{output}");
         }
     }
@@ -103,16 +127,26 @@ mod tests {
             Some(vec![row("team", &["a", "b"]), row("vip", &[])])
         );
         for name in ["Labels", "LABELS", "lAbElS", "label\u{17f}", r"label\u017F"] {
-            assert_eq!(read(&format!(r#"{{"{name}":{{"g":["x"]}}}}"#)), Some(vec![row("g", &["x"])]), "{name}");
+            assert_eq!(
+                read(&format!(r#"{{"{name}":{{"g":["x"]}}}}"#)),
+                Some(vec![row("g", &["x"])]),
+                "{name}"
+            );
         }
-        assert_eq!(read(r#"{"labels":{"g":null,"h":[null,"x"]}}"#), Some(vec![row("g", &[]), row("h", &["", "x"])]));
+        assert_eq!(
+            read(r#"{"labels":{"g":null,"h":[null,"x"]}}"#),
+            Some(vec![row("g", &[]), row("h", &["", "x"])])
+        );
     }
 
     #[test]
     fn a_member_that_comes_twice_adds_up() {
         let twice = r#"{"labels":{"a":["1"],"b":["2"]},"Labels":{"b":["3"],"b":["4"]}}"#;
         assert_eq!(read(twice), Some(vec![row("a", &["1"]), row("b", &["4"])]));
-        assert_eq!(read(r#"{"labels":{"a":["1"]},"labels":null}"#), Some(vec![]));
+        assert_eq!(
+            read(r#"{"labels":{"a":["1"]},"labels":null}"#),
+            Some(vec![])
+        );
     }
 
     #[test]
@@ -146,7 +180,12 @@ mod tests {
 
     #[test]
     fn an_error_shows_where_and_not_what() {
-        let error = labels(b"{\"labels\":{\"g\":\"SECRET\"}}").unwrap_err().to_string();
-        assert!(error.starts_with("line 1, column ") && !error.contains("SECRET"), "{error}");
+        let error = labels(b"{\"labels\":{\"g\":\"SECRET\"}}")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("line 1, column ") && !error.contains("SECRET"),
+            "{error}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! How much of its rate each key has used up.
 //!
-//! A bucket is one moment: when all that was taken will have been given back (the "generic cell rate algorithm"). A
-//! place moves it on by the rate's interval, and no place may move it further than a period ahead of now. A bucket whose
-//! moment has passed is as good as none.
+//! A bucket is one moment: when all that was taken will have been given back (the "generic cell
+//! rate algorithm"). A place moves it on by the rate's interval, and no place may move it further
+//! than a period ahead of now. A bucket whose moment has passed is as good as none.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +18,9 @@ const CAPACITY: usize = 1 << 16;
 
 /// Buckets by key, bounded in number.
 ///
-/// When there are too many, those that owe least go first. So whoever wants his own forgotten must fill as many others
-/// as there is room for, each of them as full as his, which takes longer than waiting.
+/// When there are too many, those that owe least go first. So whoever wants his own forgotten must
+/// fill as many others as there is room for, each of them as full as his, which takes longer than
+/// waiting.
 #[derive(Default)]
 pub(super) struct Buckets(HashMap<Fingerprint, Bucket>);
 
@@ -57,8 +58,11 @@ impl Buckets {
         let mut later = Duration::ZERO;
         let mut after = None;
         for claim in claims.iter().flatten() {
-            let Some(bucket) = self.0.get(&claim.key) else { continue };
-            let wait = (bucket.clear(now, claim) + claim.interval).saturating_sub(now + claim.period);
+            let Some(bucket) = self.0.get(&claim.key) else {
+                continue;
+            };
+            let wait =
+                (bucket.clear(now, claim) + claim.interval).saturating_sub(now + claim.period);
             match bucket.under_way {
                 _ if wait.is_zero() => {}
                 0 => later = later.max(wait),
@@ -83,7 +87,9 @@ impl Buckets {
     /// Decides an attempt: a failure's places stay taken, a success's are given back.
     pub(super) fn settle(&mut self, now: Duration, claims: &[Option<Claim>], failed: bool) {
         for claim in claims.iter().flatten() {
-            let Some(bucket) = self.0.get_mut(&claim.key) else { continue };
+            let Some(bucket) = self.0.get_mut(&claim.key) else {
+                continue;
+            };
             bucket.under_way = bucket.under_way.saturating_sub(1);
             if !failed {
                 bucket.clear = bucket.clear.saturating_sub(claim.interval);
@@ -97,7 +103,8 @@ impl Buckets {
         }
     }
 
-    /// Drops what owes nothing, and if that is too little, the eighth that owes least; never what is under way.
+    /// Drops what owes nothing, and if that is too little, the eighth that owes least; never what
+    /// is under way.
     fn make_room(&mut self, now: Duration) {
         if self.0.len() < CAPACITY {
             return;
@@ -108,12 +115,14 @@ impl Buckets {
         }
         let mut moments: Vec<Duration> = self.0.values().map(|bucket| bucket.clear).collect();
         let (_, &mut least, _) = moments.select_nth_unstable(CAPACITY / 8);
-        self.0.retain(|_, bucket| bucket.under_way > 0 || bucket.clear > least);
+        self.0
+            .retain(|_, bucket| bucket.under_way > 0 || bucket.clear > least);
     }
 }
 
 impl Bucket {
-    /// The bucket's moment, at least `now`; and at most a period ahead, lest a clock that was set back shut out for long.
+    /// The bucket's moment, at least `now`; and at most a period ahead, lest a clock that was set
+    /// back shut out for long.
     fn clear(&self, now: Duration, claim: &Claim) -> Duration {
         self.clear.clamp(now, now + claim.period)
     }
@@ -136,7 +145,11 @@ mod tests {
     fn claim(n: u64) -> [Option<Claim>; 1] {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&n.to_be_bytes());
-        [Some(Claim { key, period: PERIOD, interval: INTERVAL })]
+        [Some(Claim {
+            key,
+            period: PERIOD,
+            interval: INTERVAL,
+        })]
     }
 
     fn fail(buckets: &mut Buckets, now: Duration, n: u64) -> bool {
@@ -177,12 +190,15 @@ mod tests {
         while fail(&mut buckets, NOW, 1) {}
         let [one] = claim(1);
         let [two] = claim(2);
-        assert!(matches!(buckets.reserve(NOW, &[two, one]), Reservation::Later(wait) if wait == INTERVAL));
+        assert!(
+            matches!(buckets.reserve(NOW, &[two, one]), Reservation::Later(wait) if wait == INTERVAL)
+        );
         assert_eq!(buckets.0.len(), 1);
     }
 
     proptest! {
-        /// Whatever the times: in no period are there more failures than ten, and the ten that refill.
+        /// Whatever the times: in no period are there more failures than ten, and the ten that
+        /// refill.
         #[test]
         fn never_more_than_the_rate(steps in proptest::collection::vec(0_u64..20_000, 1..200)) {
             let mut buckets = Buckets::default();

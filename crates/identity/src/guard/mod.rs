@@ -1,13 +1,14 @@
 //! Failures, limited, so that passwords cannot be guessed by trying.
 //!
-//! Two things are counted: failures from one origin on *one account* (`login.per_account`), and failures from one origin
-//! on *all accounts* (`login.per_address`). An origin is an address, or the first 64 bits of an IPv6 one. The account is
-//! counted by origin as well, so that whoever guesses at somebody's password shuts out nobody but himself. Only where
-//! the address is unknown, behind a proxy that is not trusted, does the account count alone.
+//! Two things are counted: failures from one origin on *one account* (`login.per_account`), and
+//! failures from one origin on *all accounts* (`login.per_address`). An origin is an address, or
+//! the first 64 bits of an IPv6 one. The account is counted by origin as well, so that whoever
+//! guesses at somebody's password shuts out nobody but himself. Only where the address is unknown,
+//! behind a proxy that is not trusted, does the account count alone.
 //!
-//! An attempt takes its place *before* its password is looked at and gets it back when it succeeds: of a hundred
-//! guesses sent at once, no more are tried than of a hundred sent in turn. Attempts that would fit if those under way
-//! succeeded wait for them, for a success must never be limited.
+//! An attempt takes its place *before* its password is looked at and gets it back when it succeeds:
+//! of a hundred guesses sent at once, no more are tried than of a hundred sent in turn. Attempts
+//! that would fit if those under way succeeded wait for them, for a success must never be limited.
 
 mod buckets;
 
@@ -29,8 +30,8 @@ pub struct Guard {
     buckets: Mutex<Buckets>,
 }
 
-/// A place taken for one attempt. Dropped without a word, as when the client leaves in the middle, it counts as a
-/// failure: else whoever hangs up early would guess for free.
+/// A place taken for one attempt. Dropped without a word, as when the client leaves in the middle,
+/// it counts as a failure: else whoever hangs up early would guess for free.
 #[must_use]
 pub struct Admission<'a> {
     guard: &'a Guard,
@@ -49,16 +50,24 @@ impl Guard {
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, EntropyError> {
-        Ok(Self { per_address, per_account, clock, keyed: Keyed::new(entropy)?, buckets: Mutex::default() })
+        Ok(Self {
+            per_address,
+            per_account,
+            clock,
+            keyed: Keyed::new(entropy)?,
+            buckets: Mutex::default(),
+        })
     }
 
-    /// Whether this guard counts at these rates, and so may go on when the configuration is read again.
+    /// Whether this guard counts at these rates, and so may go on when the configuration is read
+    /// again.
     #[must_use]
     pub fn has_rates(&self, per_address: Rate, per_account: Rate) -> bool {
         self.per_address == per_address && self.per_account == per_account
     }
 
-    /// Takes a place for an attempt on `account` from `origin`, waiting for attempts under way where they decide.
+    /// Takes a place for an attempt on `account` from `origin`, waiting for attempts under way
+    /// where they decide.
     ///
     /// # Errors
     /// When there were too many failures: how long until the next attempt is heard.
@@ -67,7 +76,13 @@ impl Guard {
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
             match reservation {
-                Reservation::Made => return Ok(Admission { guard: self, claims, failed: true }),
+                Reservation::Made => {
+                    return Ok(Admission {
+                        guard: self,
+                        claims,
+                        failed: true,
+                    });
+                }
                 Reservation::After(others) => others.await,
                 Reservation::Later(wait) => return Err(wait),
             }
@@ -82,16 +97,25 @@ impl Guard {
         let from = address.as_deref().unwrap_or_default().as_bytes();
         let claim = |rate: Rate, parts: &[&[u8]]| {
             let (period, interval) = rate.period_and_interval()?;
-            Some(Claim { key: self.keyed.fingerprint(parts), period, interval })
+            Some(Claim {
+                key: self.keyed.fingerprint(parts),
+                period,
+                interval,
+            })
         };
         [
-            address.as_ref().and_then(|_| claim(self.per_address, &[b"address", from])),
+            address
+                .as_ref()
+                .and_then(|_| claim(self.per_address, &[b"address", from])),
             claim(self.per_account, &[b"account", from, account.as_bytes()]),
         ]
     }
 
     fn now(&self) -> Duration {
-        self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        self.clock
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
     }
 
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
@@ -114,7 +138,9 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.guard.buckets().settle(self.guard.now(), &self.claims, self.failed);
+        self.guard
+            .buckets()
+            .settle(self.guard.now(), &self.claims, self.failed);
     }
 }
 
@@ -127,7 +153,13 @@ mod tests {
 
     fn guard() -> (Arc<Guard>, Arc<HeldClock>) {
         let clock = Arc::new(HeldClock::default());
-        let guard = Guard::new(Rate::per_minute(20), Rate::per_minute(10), clock.clone(), &SystemEntropy).unwrap();
+        let guard = Guard::new(
+            Rate::per_minute(20),
+            Rate::per_minute(10),
+            clock.clone(),
+            &SystemEntropy,
+        )
+        .unwrap();
         (Arc::new(guard), clock)
     }
 
@@ -161,20 +193,44 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_shut_out_by_another() {
         let (guard, _) = guard();
-        assert_eq!(failures(&guard, |_| "ann".into(), &from("2001:db8::1")).await, 10);
-        assert_eq!(failures(&guard, |_| "ann".into(), &from("2001:db8::2")).await, 0, "the same client, near enough");
-        guard.admit("ann", &from("192.0.2.2")).await.unwrap().give_back();
-        guard.admit("ann", &from("2001:db8:0:1::1")).await.unwrap().give_back();
-        guard.admit("bob", &from("2001:db8::1")).await.unwrap().give_back();
+        assert_eq!(
+            failures(&guard, |_| "ann".into(), &from("2001:db8::1")).await,
+            10
+        );
+        assert_eq!(
+            failures(&guard, |_| "ann".into(), &from("2001:db8::2")).await,
+            0,
+            "the same client, near enough"
+        );
+        guard
+            .admit("ann", &from("192.0.2.2"))
+            .await
+            .unwrap()
+            .give_back();
+        guard
+            .admit("ann", &from("2001:db8:0:1::1"))
+            .await
+            .unwrap()
+            .give_back();
+        guard
+            .admit("bob", &from("2001:db8::1"))
+            .await
+            .unwrap()
+            .give_back();
     }
 
     #[tokio::test]
     async fn without_an_address_the_account_counts_alone() {
         let (guard, _) = guard();
-        assert_eq!(failures(&guard, |_| "ann".into(), &Origin::new(None, "ann")).await, 10);
+        assert_eq!(
+            failures(&guard, |_| "ann".into(), &Origin::new(None, "ann")).await,
+            10
+        );
         for n in 0..100 {
             let name = n.to_string();
-            fail(&guard, &name, &Origin::new(None, &name)).await.unwrap();
+            fail(&guard, &name, &Origin::new(None, &name))
+                .await
+                .unwrap();
         }
     }
 
@@ -183,12 +239,21 @@ mod tests {
         let (guard, clock) = guard();
         let origin = from("192.0.2.1");
         assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
-        assert_eq!(fail(&guard, "ann", &origin).await, Err(Duration::from_secs(6)));
+        assert_eq!(
+            fail(&guard, "ann", &origin).await,
+            Err(Duration::from_secs(6))
+        );
         clock.pass(Duration::from_secs(4));
-        assert_eq!(fail(&guard, "ann", &origin).await, Err(Duration::from_secs(2)));
+        assert_eq!(
+            fail(&guard, "ann", &origin).await,
+            Err(Duration::from_secs(2))
+        );
         clock.pass(Duration::from_secs(2));
         assert_eq!(fail(&guard, "ann", &origin).await, Ok(()));
-        assert_eq!(fail(&guard, "ann", &origin).await, Err(Duration::from_secs(6)));
+        assert_eq!(
+            fail(&guard, "ann", &origin).await,
+            Err(Duration::from_secs(6))
+        );
         clock.pass(Duration::from_secs(60));
         assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
     }
@@ -199,7 +264,10 @@ mod tests {
         let origin = from("192.0.2.1");
         assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
         clock.set_back(Duration::from_secs(3600));
-        assert_eq!(fail(&guard, "ann", &origin).await, Err(Duration::from_secs(6)));
+        assert_eq!(
+            fail(&guard, "ann", &origin).await,
+            Err(Duration::from_secs(6))
+        );
     }
 
     #[tokio::test]
@@ -230,7 +298,11 @@ mod tests {
         assert!(waiting.iter().all(|attempt| !attempt.is_finished()));
         // Two of the ten were right: two of those that wait may try.
         for (n, admission) in under_way.into_iter().enumerate() {
-            if n % 5 == 0 { admission.give_back() } else { admission.failed() }
+            if n % 5 == 0 {
+                admission.give_back()
+            } else {
+                admission.failed()
+            }
         }
         let mut heard = 0;
         for attempt in waiting {
@@ -251,10 +323,19 @@ mod tests {
 
     #[tokio::test]
     async fn off_is_off() {
-        let guard = Guard::new(Rate::OFF, Rate::OFF, Arc::new(HeldClock::default()), &SystemEntropy).unwrap();
+        let guard = Guard::new(
+            Rate::OFF,
+            Rate::OFF,
+            Arc::new(HeldClock::default()),
+            &SystemEntropy,
+        )
+        .unwrap();
         for _ in 0..100 {
             fail(&guard, "ann", &from("192.0.2.1")).await.unwrap();
         }
-        assert!(guard.has_rates(Rate::OFF, Rate::OFF) && !guard.has_rates(Rate::OFF, Rate::per_minute(1)));
+        assert!(
+            guard.has_rates(Rate::OFF, Rate::OFF)
+                && !guard.has_rates(Rate::OFF, Rate::per_minute(1))
+        );
     }
 }

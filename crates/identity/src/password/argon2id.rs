@@ -8,7 +8,8 @@ use data_encoding::BASE64_NOPAD;
 
 use super::Work;
 
-/// The most memory that one verification may take, in KiB: 1 GiB. As many may run at once as `login.parallel` says.
+/// The most memory that one verification may take, in KiB: 1 GiB. As many may run at once as
+/// `login.parallel` says.
 pub(super) const MOST_MEMORY: u32 = 1 << 20;
 
 /// The most memory times passes, in KiB: 8 GiB, which takes some ten seconds.
@@ -30,11 +31,17 @@ pub struct Argon2id {
 }
 
 impl Argon2id {
-    /// Hashes `password` with `salt`, which must be random, over `memory` KiB in so many `passes`, on one lane.
+    /// Hashes `password` with `salt`, which must be random, over `memory` KiB in so many `passes`,
+    /// on one lane.
     ///
     /// # Errors
     /// When `memory` or `passes` are out of the bounds that are accepted when such a hash is read.
-    pub fn hash(password: &[u8], salt: &[u8; 16], memory: u32, passes: u32) -> Result<String, Argon2idError> {
+    pub fn hash(
+        password: &[u8],
+        salt: &[u8; 16],
+        memory: u32,
+        passes: u32,
+    ) -> Result<String, Argon2idError> {
         let mut made = Self {
             version: Version::V0x13,
             params: bounded(memory, passes, 1)?,
@@ -50,11 +57,14 @@ impl Argon2id {
     }
 
     pub(super) fn verify(&self, password: &[u8]) -> bool {
-        self.compute(password).is_some_and(|hash| verify_slices_are_equal(&hash, &self.hash).is_ok())
+        self.compute(password)
+            .is_some_and(|hash| verify_slices_are_equal(&hash, &self.hash).is_ok())
     }
 
     pub(super) fn work(&self) -> Work {
-        Work::rounds((u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())).div_ceil(64))
+        Work::rounds(
+            (u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())).div_ceil(64),
+        )
     }
 
     fn compute(&self, password: &[u8]) -> Option<Vec<u8>> {
@@ -71,11 +81,15 @@ impl FromStr for Argon2id {
 
     fn from_str(text: &str) -> Result<Self, Argon2idError> {
         let parts: Vec<&str> = text.split('$').collect();
-        let ["", "argon2id", parts @ ..] = &parts[..] else { return Err(Argon2idError::Parts) };
+        let ["", "argon2id", parts @ ..] = &parts[..] else {
+            return Err(Argon2idError::Parts);
+        };
         let (version, parameters, salt, hash) = match parts {
             [version, parameters, salt, hash] => (*version, parameters, salt, hash),
             // The first edition of the format had no version, and meant 16.
-            [parameters, salt, hash] if !parameters.starts_with("v=") => ("v=16", parameters, salt, hash),
+            [parameters, salt, hash] if !parameters.starts_with("v=") => {
+                ("v=16", parameters, salt, hash)
+            }
             _ => return Err(Argon2idError::Parts),
         };
         let version = match version {
@@ -103,7 +117,9 @@ pub enum Argon2idError {
     #[error("its version must be v=19 (or v=16)")]
     Version,
     /// The parameters cannot be read.
-    #[error("its parameters must read m=<KiB>,t=<passes>,p=<lanes>, in this order and nothing else")]
+    #[error(
+        "its parameters must read m=<KiB>,t=<passes>,p=<lanes>, in this order and nothing else"
+    )]
     Parameters,
     /// The parameters ask for too little or too much memory.
     #[error("its memory (m) must lie between 8 KiB for each lane and 1048576 KiB (1 GiB)")]
@@ -147,7 +163,10 @@ fn numbers(parameters: &str) -> Option<[u32; 3]> {
 }
 
 fn decode(text: &str, lengths: &std::ops::RangeInclusive<usize>) -> Option<Vec<u8>> {
-    BASE64_NOPAD.decode(text.as_bytes()).ok().filter(|bytes| lengths.contains(&bytes.len()))
+    BASE64_NOPAD
+        .decode(text.as_bytes())
+        .ok()
+        .filter(|bytes| lengths.contains(&bytes.len()))
 }
 
 #[cfg(test)]
@@ -158,8 +177,8 @@ mod tests {
         text.parse::<Argon2id>().map(|_| ()).unwrap_err()
     }
 
-    /// Made by the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -m 8 -p 1 …`, and its own
-    /// test vectors (test.c).
+    /// Made by the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -m 8 -p 1
+    /// …`, and its own test vectors (test.c).
     #[test]
     fn known_answers() {
         for text in [
@@ -176,15 +195,28 @@ mod tests {
     #[test]
     fn what_is_made_is_read() {
         let text = Argon2id::hash(b"sesame", &[9; 16], 32, 3).unwrap();
-        assert!(text.starts_with("$argon2id$v=19$m=32,t=3,p=1$CQkJCQ"), "{text}");
+        assert!(
+            text.starts_with("$argon2id$v=19$m=32,t=3,p=1$CQkJCQ"),
+            "{text}"
+        );
         assert!(text.parse::<Argon2id>().unwrap().verify(b"sesame"));
-        assert_eq!(Argon2id::hash(b"x", &[9; 16], 7, 1), Err(Argon2idError::Memory));
-        assert_eq!(Argon2id::hash(b"x", &[9; 16], MOST_MEMORY, 9), Err(Argon2idError::Passes));
+        assert_eq!(
+            Argon2id::hash(b"x", &[9; 16], 7, 1),
+            Err(Argon2idError::Memory)
+        );
+        assert_eq!(
+            Argon2id::hash(b"x", &[9; 16], MOST_MEMORY, 9),
+            Err(Argon2idError::Passes)
+        );
     }
 
     #[test]
     fn says_what_is_wrong() {
-        let with = |parameters: &str| wrong(&format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"));
+        let with = |parameters: &str| {
+            wrong(&format!(
+                "$argon2id$v=19${parameters}$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"
+            ))
+        };
         assert_eq!(with("m=8,t=1"), Argon2idError::Parameters);
         assert_eq!(with("t=1,m=8,p=1"), Argon2idError::Parameters);
         assert_eq!(with("m=8,t=1,p=1,keyid=x"), Argon2idError::Parameters);
@@ -196,11 +228,27 @@ mod tests {
         assert_eq!(with("m=1048576,t=9,p=1"), Argon2idError::Passes);
         assert_eq!(with("m=8,t=1,p=0"), Argon2idError::Lanes);
         assert_eq!(with("m=8192,t=1,p=256"), Argon2idError::Lanes);
-        assert_eq!(wrong("$argon2id$v=18$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"), Argon2idError::Version);
-        assert_eq!(wrong("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAA"), Argon2idError::Salt);
-        assert_eq!(wrong("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA"), Argon2idError::Hash);
-        assert_eq!(wrong("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ"), Argon2idError::Parts);
+        assert_eq!(
+            wrong("$argon2id$v=18$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"),
+            Argon2idError::Version
+        );
+        assert_eq!(
+            wrong("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAA"),
+            Argon2idError::Salt
+        );
+        assert_eq!(
+            wrong("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA"),
+            Argon2idError::Hash
+        );
+        assert_eq!(
+            wrong("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ"),
+            Argon2idError::Parts
+        );
         assert_eq!(wrong("$argon2id$"), Argon2idError::Parts);
-        assert!("$argon2id$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA".parse::<Argon2id>().is_ok());
+        assert!(
+            "$argon2id$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"
+                .parse::<Argon2id>()
+                .is_ok()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! bcrypt: `$2b$10$`, 22 characters of salt, 31 of hash.
 //!
-//! Read as Go's `golang.org/x/crypto/bcrypt` reads it, because `docker_auth` does: whatever letter follows the 2, or
-//! none, the algorithm is the same, and of a password the first 72 bytes count.
+//! Read as Go's `golang.org/x/crypto/bcrypt` reads it, because `docker_auth` does: whatever letter
+//! follows the 2, or none, the algorithm is the same, and of a password the first 72 bytes count.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -36,7 +36,9 @@ impl Bcrypt {
     /// When `cost` is not between 4 and 31, or `password` is longer than the 72 bytes that count.
     pub fn hash(password: &[u8], salt: [u8; 16], cost: u32) -> Result<String, BcryptError> {
         if password.len() > COUNTED {
-            return Err(BcryptError::TooLong { length: password.len() });
+            return Err(BcryptError::TooLong {
+                length: password.len(),
+            });
         }
         bcrypt::hash_with_salt(password, cost, salt)
             .map(|parts| parts.format_for_version(bcrypt::Version::TwoB))
@@ -65,20 +67,29 @@ impl FromStr for Bcrypt {
         }
         let (cost, rest) = rest.split_once('$').ok_or(BcryptError::Cost)?;
         let cost = match cost.as_bytes() {
-            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => u32::from(tens - b'0') * 10 + u32::from(ones - b'0'),
+            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
+                u32::from(tens - b'0') * 10 + u32::from(ones - b'0')
+            }
             _ => return Err(BcryptError::Cost),
         };
         if !COSTS.contains(&cost) {
             return Err(BcryptError::Cost);
         }
         if rest.len() != 22 + 31 {
-            return Err(BcryptError::Length { length: rest.chars().count() });
+            return Err(BcryptError::Length {
+                length: rest.chars().count(),
+            });
         }
         let (salt, hash) = rest.as_bytes().split_at(22);
         let salt = salt_bytes(salt).ok_or(BcryptError::Alphabet)?;
         let hash: [u8; 31] = hash.try_into().map_err(|_| BcryptError::Alphabet)?;
-        let last = hash.iter().map(|&byte| value(byte)).try_fold(0, |_, value| value).ok_or(BcryptError::Alphabet)?;
-        // 31 characters hold 186 bits, the hash has 184. Go compares characters, so such a hash would never match.
+        let last = hash
+            .iter()
+            .map(|&byte| value(byte))
+            .try_fold(0, |_, value| value)
+            .ok_or(BcryptError::Alphabet)?;
+        // 31 characters hold 186 bits, the hash has 184. Go compares characters, so such a hash
+        // would never match.
         if last & 3 != 0 {
             return Err(BcryptError::Damaged);
         }
@@ -96,7 +107,9 @@ pub enum BcryptError {
     #[error("the cost must be two digits between 04 and 31")]
     Cost,
     /// Too short or too long.
-    #[error("after the cost come 53 characters, not {length}; was it cut off, or its `$` eaten by a shell?")]
+    #[error(
+        "after the cost come 53 characters, not {length}; was it cut off, or its `$` eaten by a shell?"
+    )]
     Length {
         /// How many characters come after the cost.
         length: usize,
@@ -120,18 +133,28 @@ pub(super) fn waste(cost: u32, password: &[u8]) {
     let mut key = [0; COUNTED];
     let counted = password.len().min(COUNTED);
     key[..counted].copy_from_slice(&password[..counted]);
-    black_box(bcrypt::bcrypt(cost, black_box([0; 16]), &key[..(counted + 1).min(COUNTED)]));
+    black_box(bcrypt::bcrypt(
+        cost,
+        black_box([0; 16]),
+        &key[..(counted + 1).min(COUNTED)],
+    ));
 }
 
-/// 22 characters are 132 bits; the salt is the first 128, and what the last four say does not matter.
+/// 22 characters are 132 bits; the salt is the first 128, and what the last four say does not
+/// matter.
 fn salt_bytes(characters: &[u8]) -> Option<[u8; 16]> {
     let (last, others) = characters.split_last()?;
-    let bits = others.iter().try_fold(0, |bits, &byte| Some(bits << 6 | u128::from(value(byte)?)))?;
+    let bits = others
+        .iter()
+        .try_fold(0, |bits, &byte| Some(bits << 6 | u128::from(value(byte)?)))?;
     Some((bits << 2 | u128::from(value(*last)? >> 4)).to_be_bytes())
 }
 
 fn value(character: u8) -> Option<u8> {
-    ALPHABET.iter().position(|&letter| letter == character).and_then(|position| u8::try_from(position).ok())
+    ALPHABET
+        .iter()
+        .position(|&letter| letter == character)
+        .and_then(|position| u8::try_from(position).ok())
 }
 
 #[cfg(test)]
@@ -163,14 +186,33 @@ mod tests {
         assert_eq!(wrong(&format!("$2!$05${REST}")), BcryptError::Prefix);
         assert_eq!(wrong("$2b"), BcryptError::Prefix);
         for cost in ["03", "32", "5", "005", "+5", "", "xx"] {
-            assert_eq!(wrong(&format!("$2b${cost}${REST}")), BcryptError::Cost, "{cost}");
+            assert_eq!(
+                wrong(&format!("$2b${cost}${REST}")),
+                BcryptError::Cost,
+                "{cost}"
+            );
         }
         assert_eq!(wrong("$2b$05$"), BcryptError::Length { length: 0 });
-        assert_eq!(wrong(&format!("$2b$05${REST}x")), BcryptError::Length { length: 54 });
-        assert_eq!(wrong(&format!("$2b$05${}", &REST[1..])), BcryptError::Length { length: 52 });
-        assert_eq!(wrong(&format!("$2b$05$-{}", &REST[1..])), BcryptError::Alphabet);
-        assert_eq!(wrong(&format!("$2b$05${}é", &REST[..51])), BcryptError::Alphabet);
-        assert_eq!(wrong(&format!("$2b$05${}D", &REST[..52])), BcryptError::Damaged);
+        assert_eq!(
+            wrong(&format!("$2b$05${REST}x")),
+            BcryptError::Length { length: 54 }
+        );
+        assert_eq!(
+            wrong(&format!("$2b$05${}", &REST[1..])),
+            BcryptError::Length { length: 52 }
+        );
+        assert_eq!(
+            wrong(&format!("$2b$05$-{}", &REST[1..])),
+            BcryptError::Alphabet
+        );
+        assert_eq!(
+            wrong(&format!("$2b$05${}é", &REST[..51])),
+            BcryptError::Alphabet
+        );
+        assert_eq!(
+            wrong(&format!("$2b$05${}D", &REST[..52])),
+            BcryptError::Damaged
+        );
     }
 
     #[test]
@@ -192,7 +234,10 @@ mod tests {
         assert!(hash.verify(&long[..72]));
         assert!(hash.verify(&long));
         assert!(!hash.verify(&long[..71]));
-        assert_eq!(Bcrypt::hash(&long[..73], [1; 16], 4), Err(BcryptError::TooLong { length: 73 }));
+        assert_eq!(
+            Bcrypt::hash(&long[..73], [1; 16], 4),
+            Err(BcryptError::TooLong { length: 73 })
+        );
         assert_eq!(Bcrypt::hash(b"x", [1; 16], 3), Err(BcryptError::Cost));
         assert_eq!(Bcrypt::hash(b"x", [1; 16], 32), Err(BcryptError::Cost));
     }
@@ -201,9 +246,18 @@ mod tests {
     #[test]
     fn known_answers() {
         for (password, hash) in [
-            ("", "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s."),
-            ("a", "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe"),
-            ("abc", "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i"),
+            (
+                "",
+                "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.",
+            ),
+            (
+                "a",
+                "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe",
+            ),
+            (
+                "abc",
+                "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i",
+            ),
         ] {
             assert!(parse(hash).unwrap().verify(password.as_bytes()), "{hash}");
             assert!(!parse(hash).unwrap().verify(b"other"), "{hash}");

@@ -1,7 +1,8 @@
 //! Hashes of passwords: read strictly, verified in constant time, and weighed.
 //!
-//! Two kinds are taken. *bcrypt* as `htpasswd -B` and `docker_auth` know it, and *argon2id* (RFC 9106) as a PHC string.
-//! What else a file may hold (Apache's `$apr1$`, `{SHA}`, crypt's `$6$`, …) is refused by its name.
+//! Two kinds are taken. *bcrypt* as `htpasswd -B` and `docker_auth` know it, and *argon2id* (RFC
+//! 9106) as a PHC string. What else a file may hold (Apache's `$apr1$`, `{SHA}`, crypt's `$6$`, …)
+//! is refused by its name.
 
 mod argon2id;
 mod bcrypt;
@@ -30,7 +31,8 @@ enum Kind {
 }
 
 impl PasswordHash {
-    /// Whether `password` is the one this hash was made of. Slow by design: [`work`](Self::work) says how slow.
+    /// Whether `password` is the one this hash was made of. Slow by design: [`work`](Self::work)
+    /// says how slow.
     #[must_use]
     pub fn verify(&self, password: &str) -> bool {
         match &self.kind {
@@ -67,7 +69,10 @@ impl FromStr for PasswordHash {
             _ if text.starts_with("$argon2id$") => Kind::Argon2id(text.parse()?),
             _ => return Err(HashError::Kind(refused::name(text))),
         };
-        Ok(Self { kind, stamp: Stamp::of(text) })
+        Ok(Self {
+            kind,
+            stamp: Stamp::of(text),
+        })
     }
 }
 
@@ -103,7 +108,9 @@ mod tests {
 
     #[test]
     fn takes_two_kinds() {
-        let bcrypt: PasswordHash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n".parse().unwrap();
+        let bcrypt: PasswordHash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n"
+            .parse()
+            .unwrap();
         assert!(bcrypt.verify("badmin"));
         assert!(!bcrypt.verify("Badmin"));
         assert_eq!(format!("{bcrypt:?}"), "PasswordHash(bcrypt …)");
@@ -122,21 +129,41 @@ mod tests {
             other => panic!("{text}: {other:?}"),
         };
         assert_eq!(kind("$apr1$1234$abcd"), "an Apache MD5 hash ($apr1$)");
-        assert_eq!(kind("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), "an unsalted SHA-1 hash ({SHA})");
+        assert_eq!(
+            kind("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
+            "an unsalted SHA-1 hash ({SHA})"
+        );
         assert_eq!(kind("$6$salt$hash"), "a SHA-512 crypt hash ($6$)");
-        assert_eq!(kind("$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"), "an argon2i hash");
-        assert_eq!(kind("rqXexS6ZhobKA"), "a traditional crypt hash (DES), or a plain password");
-        assert_eq!(kind("hunter2"), "a plain password, or an unknown kind of hash");
+        assert_eq!(
+            kind("$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"),
+            "an argon2i hash"
+        );
+        assert_eq!(
+            kind("rqXexS6ZhobKA"),
+            "a traditional crypt hash (DES), or a plain password"
+        );
+        assert_eq!(
+            kind("hunter2"),
+            "a plain password, or an unknown kind of hash"
+        );
         assert_eq!("".parse::<PasswordHash>().unwrap_err(), HashError::Empty);
         assert_eq!(" \n".parse::<PasswordHash>().unwrap_err(), HashError::Empty);
     }
 
     #[test]
     fn never_shows_the_hash() {
-        for text in ["hunter2hunter2", "$2y$99$SECRETSECRET", "$argon2id$v=19$SECRET", "$6$SECRET"] {
+        for text in [
+            "hunter2hunter2",
+            "$2y$99$SECRETSECRET",
+            "$argon2id$v=19$SECRET",
+            "$6$SECRET",
+        ] {
             let error = text.parse::<PasswordHash>().unwrap_err();
             let shown = format!("{error} {error:?}");
-            assert!(!shown.contains("SECRET") && !shown.contains("hunter2"), "{shown}");
+            assert!(
+                !shown.contains("SECRET") && !shown.contains("hunter2"),
+                "{shown}"
+            );
         }
     }
 }

@@ -22,7 +22,11 @@ pub(super) fn name(text: &str) -> &'static str {
     if let Some((_, name)) = KINDS.iter().find(|(prefix, _)| text.starts_with(prefix)) {
         return name;
     }
-    if text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte)) {
+    if text.len() == 13
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte))
+    {
         return "a traditional crypt hash (DES), or a plain password";
     }
     "a plain password, or an unknown kind of hash"

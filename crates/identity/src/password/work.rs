@@ -4,10 +4,12 @@ use std::iter::Sum;
 
 use super::bcrypt;
 
-/// An amount of computing, counted in rounds of bcrypt's key schedule (one takes some 70 µs on a server of 2020).
+/// An amount of computing, counted in rounds of bcrypt's key schedule (one takes some 70 µs on a
+/// server of 2020).
 ///
-/// bcrypt of cost *c* is 2^c rounds. argon2id over *m* KiB in *t* passes is taken as *m·t* / 64: what the two take on
-/// the same machine to within a tenth; below 8 MiB argon2id is up to twice as fast, for then it fits the cache.
+/// bcrypt of cost *c* is 2^c rounds. argon2id over *m* KiB in *t* passes is taken as *m·t* / 64:
+/// what the two take on the same machine to within a tenth; below 8 MiB argon2id is up to twice as
+/// fast, for then it fits the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Work(u64);
 
@@ -35,8 +37,8 @@ impl Work {
 
     /// Does this much work for nothing, with `password` as if it mattered.
     ///
-    /// Any number of rounds is a sum of powers of two, and bcrypt does any power of two: what is missing between a hash
-    /// of cost 5 and one of cost 10 is costs 5, 6, 7, 8 and 9, once each.
+    /// Any number of rounds is a sum of powers of two, and bcrypt does any power of two: what is
+    /// missing between a hash of cost 5 and one of cost 10 is costs 5, 6, 7, 8 and 9, once each.
     pub fn waste(self, password: &[u8]) {
         for cost in 0..bcrypt::COSTS.end + 1 {
             if self.0 >> cost & 1 == 1 {
@@ -60,7 +62,10 @@ mod tests {
     fn adds_up_and_falls_short() {
         let sum: Work = [Work::rounds(32), Work::rounds(1024)].into_iter().sum();
         assert_eq!(sum, Work::rounds(1056));
-        assert_eq!(Work::rounds(32).short_of(Work::rounds(1024)), Work::rounds(992));
+        assert_eq!(
+            Work::rounds(32).short_of(Work::rounds(1024)),
+            Work::rounds(992)
+        );
         assert_eq!(Work::rounds(32).short_of(Work::rounds(16)), Work::NONE);
         Work::rounds(21).waste(b"any");
     }

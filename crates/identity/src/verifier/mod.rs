@@ -1,10 +1,11 @@
 //! Verifying passwords without letting strangers choose the price.
 //!
-//! A verification is slow by design. So it runs on threads of its own ([`Workers`]), never more than a few at once; and
-//! every refusal costs the same, whoever was named: as much as it takes to refuse the *costliest account*, which is the
-//! one whose passwords' hashes add up to the most work. An account nobody knows is refused by verifying against the
-//! costliest account's hashes and forgetting the result; a wrong password for a cheaper account is topped up to the same
-//! work. Nothing can then be learned from how long a refusal took.
+//! A verification is slow by design. So it runs on threads of its own ([`Workers`]), never more
+//! than a few at once; and every refusal costs the same, whoever was named: as much as it takes to
+//! refuse the *costliest account*, which is the one whose passwords' hashes add up to the most
+//! work. An account nobody knows is refused by verifying against the costliest account's hashes and
+//! forgetting the result; a wrong password for a cheaper account is topped up to the same work.
+//! Nothing can then be learned from how long a refusal took.
 
 mod turns;
 mod workers;
@@ -25,7 +26,8 @@ pub struct PasswordVerifier {
     tally: Arc<Tally>,
 }
 
-/// Proof that a refusal was paid for. Only a [`PasswordVerifier`] makes one, so no backend can refuse for less.
+/// Proof that a refusal was paid for. Only a [`PasswordVerifier`] makes one, so no backend can
+/// refuse for less.
 #[derive(Debug)]
 pub struct Refusal(());
 
@@ -45,11 +47,21 @@ struct Tally {
 }
 
 impl PasswordVerifier {
-    /// A verifier for these accounts: all there are, in whatever backend, for the costliest sets the price.
+    /// A verifier for these accounts: all there are, in whatever backend, for the costliest sets
+    /// the price.
     #[must_use]
     pub fn new<'a>(workers: Arc<Workers>, accounts: impl IntoIterator<Item = &'a Account>) -> Self {
-        let costliest = accounts.into_iter().max_by_key(|account| account.work()).cloned().unwrap_or_default();
-        Self { workers, highest: costliest.work(), costliest: Arc::new(costliest), tally: Arc::default() }
+        let costliest = accounts
+            .into_iter()
+            .max_by_key(|account| account.work())
+            .cloned()
+            .unwrap_or_default();
+        Self {
+            workers,
+            highest: costliest.work(),
+            costliest: Arc::new(costliest),
+            tally: Arc::default(),
+        }
     }
 
     /// Whether `password` is one of `account`'s.
@@ -62,23 +74,45 @@ impl PasswordVerifier {
         password: &Secret,
         origin: &Origin,
     ) -> Result<Verdict, NoAnswer> {
-        let (account, password, tally, highest) = (account.clone(), password.clone(), self.tally.clone(), self.highest);
-        let found =
-            self.workers.run(origin, move || tally.count(|| check(&account, password.expose(), highest))).await?;
+        let (account, password, tally, highest) = (
+            account.clone(),
+            password.clone(),
+            self.tally.clone(),
+            self.highest,
+        );
+        let found = self
+            .workers
+            .run(origin, move || {
+                tally.count(|| check(&account, password.expose(), highest))
+            })
+            .await?;
         Ok(found.map_or(Verdict::Wrong(Refusal(())), Verdict::Right))
     }
 
-    /// Refuses `credentials` that no password was verified for, at the price of every other refusal.
+    /// Refuses `credentials` that no password was verified for, at the price of every other
+    /// refusal.
     ///
-    /// The anonymous account's refusal is free: there is nothing to hide about it, and a request that shows no
-    /// credentials must not cost anything.
+    /// The anonymous account's refusal is free: there is nothing to hide about it, and a request
+    /// that shows no credentials must not cost anything.
     ///
     /// # Errors
     /// [`NoAnswer::Busy`] when too many verifications are waiting.
-    pub async fn refuse(&self, credentials: &Credentials, origin: &Origin) -> Result<Refusal, NoAnswer> {
+    pub async fn refuse(
+        &self,
+        credentials: &Credentials,
+        origin: &Origin,
+    ) -> Result<Refusal, NoAnswer> {
         if self.highest > Work::NONE && !credentials.is_anonymous() {
-            let (account, password, tally) = (self.costliest.clone(), credentials.password.clone(), self.tally.clone());
-            self.workers.run(origin, move || tally.count(|| pretend(&account, password.expose()))).await?;
+            let (account, password, tally) = (
+                self.costliest.clone(),
+                credentials.password.clone(),
+                self.tally.clone(),
+            );
+            self.workers
+                .run(origin, move || {
+                    tally.count(|| pretend(&account, password.expose()))
+                })
+                .await?;
         }
         Ok(Refusal(()))
     }
@@ -89,7 +123,8 @@ impl PasswordVerifier {
         self.highest
     }
 
-    /// How many verifications were performed so far: one for every password that was looked at and for every refusal.
+    /// How many verifications were performed so far: one for every password that was looked at and
+    /// for every refusal.
     #[must_use]
     pub fn performed(&self) -> u64 {
         self.tally.performed.load(Ordering::Relaxed)
@@ -111,7 +146,8 @@ impl Tally {
     }
 }
 
-/// The credential that `password` is, and the work it took to find out: when it is none, exactly `highest`.
+/// The credential that `password` is, and the work it took to find out: when it is none, exactly
+/// `highest`.
 fn check(account: &Account, password: &str, highest: Work) -> (Option<Stamp>, Work) {
     let mut spent = Work::NONE;
     for hash in &account.passwords {
@@ -141,11 +177,17 @@ mod tests {
     use crate::password::{Argon2id, Bcrypt, PasswordHash};
 
     fn bcrypt(password: &str, cost: u32) -> PasswordHash {
-        Bcrypt::hash(password.as_bytes(), [3; 16], cost).unwrap().parse().unwrap()
+        Bcrypt::hash(password.as_bytes(), [3; 16], cost)
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     fn account(passwords: Vec<PasswordHash>) -> Arc<Account> {
-        Arc::new(Account { passwords, ..Account::default() })
+        Arc::new(Account {
+            passwords,
+            ..Account::default()
+        })
     }
 
     fn verifier(accounts: &[Arc<Account>]) -> PasswordVerifier {
@@ -155,7 +197,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_refusal_costs_the_same() {
-        let argon = Argon2id::hash(b"argon", &[1; 16], 64, 3).unwrap().parse().unwrap();
+        let argon = Argon2id::hash(b"argon", &[1; 16], 64, 3)
+            .unwrap()
+            .parse()
+            .unwrap();
         let accounts = [
             account(vec![bcrypt("cheap", 4)]),
             account(vec![bcrypt("dear", 7)]),
@@ -166,14 +211,26 @@ mod tests {
         assert_eq!(verifier.highest(), Work::rounds(32 + 64 + 64));
         let mut refusals = 0;
         for account in &accounts {
-            let verdict = verifier.verify(account, &"wrong".into(), &Origin::new(None, "a")).await.unwrap();
+            let verdict = verifier
+                .verify(account, &"wrong".into(), &Origin::new(None, "a"))
+                .await
+                .unwrap();
             assert!(matches!(verdict, Verdict::Wrong(_)));
             refusals += 1;
             assert_eq!(verifier.spent(), Work::rounds(160 * refusals));
         }
-        let unknown = Credentials { account: "nobody".into(), password: "x".into() };
-        verifier.refuse(&unknown, &Origin::new(None, "nobody")).await.unwrap();
-        assert_eq!((verifier.performed(), verifier.spent()), (5, Work::rounds(160 * 5)));
+        let unknown = Credentials {
+            account: "nobody".into(),
+            password: "x".into(),
+        };
+        verifier
+            .refuse(&unknown, &Origin::new(None, "nobody"))
+            .await
+            .unwrap();
+        assert_eq!(
+            (verifier.performed(), verifier.spent()),
+            (5, Work::rounds(160 * 5))
+        );
     }
 
     #[tokio::test]
@@ -181,19 +238,38 @@ mod tests {
         let both = account(vec![bcrypt("one", 4), bcrypt("two", 4)]);
         let verifier = verifier(std::slice::from_ref(&both));
         for (password, index) in [("one", 0), ("two", 1)] {
-            let verdict = verifier.verify(&both, &password.into(), &Origin::new(None, "a")).await.unwrap();
-            assert!(matches!(verdict, Verdict::Right(stamp) if stamp == both.passwords[index].stamp()));
+            let verdict = verifier
+                .verify(&both, &password.into(), &Origin::new(None, "a"))
+                .await
+                .unwrap();
+            assert!(
+                matches!(verdict, Verdict::Right(stamp) if stamp == both.passwords[index].stamp())
+            );
         }
-        assert_eq!((verifier.performed(), verifier.spent()), (2, Work::rounds(16 + 32)));
+        assert_eq!(
+            (verifier.performed(), verifier.spent()),
+            (2, Work::rounds(16 + 32))
+        );
     }
 
     #[tokio::test]
     async fn the_anonymous_and_the_passwordless_cost_nothing() {
         let origin = Origin::new(None, "");
         let guarded = verifier(&[account(vec![bcrypt("p", 4)])]);
-        guarded.refuse(&Credentials::anonymous(), &origin).await.unwrap();
+        guarded
+            .refuse(&Credentials::anonymous(), &origin)
+            .await
+            .unwrap();
         let bare = verifier(&[]);
-        bare.refuse(&Credentials { account: "a".into(), password: "b".into() }, &origin).await.unwrap();
+        bare.refuse(
+            &Credentials {
+                account: "a".into(),
+                password: "b".into(),
+            },
+            &origin,
+        )
+        .await
+        .unwrap();
         assert_eq!((guarded.performed(), bare.performed()), (0, 0));
     }
 }

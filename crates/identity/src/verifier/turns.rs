@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::Origin;
 
-/// Items wait by origin, and origins take turns: whoever comes alone waits for one item of each other origin, however
-/// many those have sent.
+/// Items wait by origin, and origins take turns: whoever comes alone waits for one item of each
+/// other origin, however many those have sent.
 pub(super) struct Turns<T> {
     waiting: HashMap<Origin, VecDeque<T>>,
     /// Every origin that has an item waiting, once, the next first.
@@ -15,7 +15,11 @@ pub(super) struct Turns<T> {
 
 impl<T> Turns<T> {
     pub(super) fn new() -> Self {
-        Self { waiting: HashMap::new(), order: VecDeque::new(), length: 0 }
+        Self {
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            length: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,7 +67,10 @@ mod tests {
             turns.push(&origin(1), (1, n));
         }
         turns.push(&origin(2), (2, 0));
-        assert_eq!([turns.pop(), turns.pop(), turns.pop()], [Some((1, 0)), Some((2, 0)), Some((1, 1))]);
+        assert_eq!(
+            [turns.pop(), turns.pop(), turns.pop()],
+            [Some((1, 0)), Some((2, 0)), Some((1, 1))]
+        );
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! The threads that do slow computing.
 //!
-//! They are not the runtime's: a verification neither holds up a request being served nor fills the pool that file and
-//! database access share. On Linux they also run at a lower priority, so that a core which is busy refusing passwords
-//! still answers everybody else at once.
+//! They are not the runtime's: a verification neither holds up a request being served nor fills the
+//! pool that file and database access share. On Linux they also run at a lower priority, so that a
+//! core which is busy refusing passwords still answers everybody else at once.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,8 +31,8 @@ const NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A fixed number of threads, started when first needed, and a bounded queue before them in which origins take turns.
-/// They end when this is dropped.
+/// A fixed number of threads, started when first needed, and a bounded queue before them in which
+/// origins take turns. They end when this is dropped.
 pub struct Workers {
     shared: Arc<Shared>,
     patience: Duration,
@@ -55,9 +55,21 @@ impl Workers {
     /// Workers for so many jobs at once.
     #[must_use]
     pub fn new(parallel: NonZeroUsize) -> Self {
-        let queue = Queue { turns: Turns::new(), threads: 0, idle: 0, closed: false };
-        let shared = Shared { parallel: parallel.get(), queue: Mutex::new(queue), changed: Condvar::new() };
-        Self { shared: Arc::new(shared), patience: PATIENCE }
+        let queue = Queue {
+            turns: Turns::new(),
+            threads: 0,
+            idle: 0,
+            closed: false,
+        };
+        let shared = Shared {
+            parallel: parallel.get(),
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            patience: PATIENCE,
+        }
     }
 
     /// How many jobs run at once.
@@ -66,7 +78,8 @@ impl Workers {
         self.shared.parallel
     }
 
-    /// Runs `work` when it is `origin`'s turn. When the caller gives up before that, it is never run.
+    /// Runs `work` when it is `origin`'s turn. When the caller gives up before that, it is never
+    /// run.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         origin: &Origin,
@@ -99,7 +112,9 @@ impl Workers {
         queue.turns.push(origin, job);
         if queue.turns.len() > queue.idle && queue.threads < self.shared.parallel {
             let shared = self.shared.clone();
-            let spawned = thread::Builder::new().name("password".into()).spawn(move || shared.work());
+            let spawned = thread::Builder::new()
+                .name("password".into())
+                .spawn(move || shared.work());
             match spawned {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
@@ -143,14 +158,18 @@ impl Shared {
                 return;
             } else {
                 queue.idle += 1;
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
                 queue.idle -= 1;
             }
         }
     }
 }
 
-/// Lowers this thread's priority. Only Linux has priorities by thread; elsewhere this would slow the whole process.
+/// Lowers this thread's priority. Only Linux has priorities by thread; elsewhere this would slow
+/// the whole process.
 fn be_nice() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
@@ -186,7 +205,10 @@ mod tests {
                 tokio::spawn(async move {
                     let work = move || {
                         assert_ne!(thread::current().id(), here);
-                        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        most.fetch_max(
+                            running.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
                         thread::yield_now();
                         running.fetch_sub(1, Ordering::SeqCst);
                         n
@@ -231,7 +253,10 @@ mod tests {
         while workers.shared.lock().turns.len() < WAITING {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(workers.run(&origin(&"late"), || ()).await, Err(NoAnswer::Busy(_))));
+        assert!(matches!(
+            workers.run(&origin(&"late"), || ()).await,
+            Err(NoAnswer::Busy(_))
+        ));
         drop(release);
         for one in waiting {
             one.await.unwrap().unwrap();
@@ -244,7 +269,10 @@ mod tests {
         impatient.patience = Duration::from_millis(250);
         let workers = Arc::new(impatient);
         let (release, begun) = occupy(&workers).await;
-        assert!(matches!(workers.run(&origin(&"waits"), || ()).await, Err(NoAnswer::Busy(_))));
+        assert!(matches!(
+            workers.run(&origin(&"waits"), || ()).await,
+            Err(NoAnswer::Busy(_))
+        ));
         // The one that has begun is past its patience, too, and is seen to its end.
         drop(release);
         begun.await.unwrap();
@@ -258,7 +286,10 @@ mod tests {
         let ran = Arc::new(AtomicBool::new(false));
         let flag = ran.clone();
         let (left, gone) = (workers.clone(), origin(&"gone"));
-        let gave_up = tokio::spawn(async move { left.run(&gone, move || flag.store(true, Ordering::SeqCst)).await });
+        let gave_up = tokio::spawn(async move {
+            left.run(&gone, move || flag.store(true, Ordering::SeqCst))
+                .await
+        });
         while workers.shared.lock().turns.len() == 0 {
             tokio::task::yield_now().await;
         }
@@ -272,7 +303,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_one_callers_trouble() {
         let workers = workers(1);
-        assert!(matches!(workers.run(&origin(&"a"), || panic!("on purpose")).await, Err(NoAnswer::Busy(_))));
+        assert!(matches!(
+            workers.run(&origin(&"a"), || panic!("on purpose")).await,
+            Err(NoAnswer::Busy(_))
+        ));
         assert_eq!(workers.run(&origin(&"b"), || 7).await.unwrap(), 7);
     }
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use identity::password::Argon2id;
 use identity::{
-    Account, Answer, Authenticator, ExtAuth, Glance, Origin, PasswordVerifier, Recheck, StaticUsers, htpasswd,
+    Account, Answer, Authenticator, ExtAuth, Glance, Origin, PasswordVerifier, Recheck,
+    StaticUsers, htpasswd,
 };
 use policy::Labels;
 
 use crate::support::{account, accounts, credentials, script, verifier};
 
-/// What a backend under test must know: `ann` with the password `sesame`, and `bob` with another. It must not know
-/// `nobody`.
+/// What a backend under test must know: `ann` with the password `sesame`, and `bob` with another.
+/// It must not know `nobody`.
 struct Subject<'a> {
     backend: &'a dyn Authenticator,
     verifier: &'a PasswordVerifier,
@@ -23,7 +24,10 @@ struct Subject<'a> {
 impl Subject<'_> {
     async fn ask(&self, account: &str, password: &str) -> Answer {
         let origin = Origin::new(None, account);
-        self.backend.authenticate(&credentials(account, password), &origin).await.unwrap()
+        self.backend
+            .authenticate(&credentials(account, password), &origin)
+            .await
+            .unwrap()
     }
 
     async fn conforms(&self) {
@@ -35,8 +39,13 @@ impl Subject<'_> {
 
     async fn knows_its_own(&self) {
         assert_eq!(self.backend.glance("ann"), Glance::Ask);
-        let Answer::Accepted(accepted) = self.ask("ann", "sesame").await else { panic!("ann is not accepted") };
-        assert_eq!((accepted.subject.account.as_str(), &accepted.subject.labels), ("ann", &self.labels));
+        let Answer::Accepted(accepted) = self.ask("ann", "sesame").await else {
+            panic!("ann is not accepted")
+        };
+        assert_eq!(
+            (accepted.subject.account.as_str(), &accepted.subject.labels),
+            ("ann", &self.labels)
+        );
         match (self.backend.recheck("ann").await.unwrap(), accepted.stamp) {
             (Recheck::Valid { subject, stamps }, Some(stamp)) => {
                 assert_eq!(subject, accepted.subject);
@@ -50,19 +59,39 @@ impl Subject<'_> {
     async fn passes_on_the_others(&self) {
         for name in ["nobody", "Ann", "an", "annn", "*", ""] {
             for password in ["sesame", "", "nobody"] {
-                assert!(matches!(self.ask(name, password).await, Answer::NoMatch), "{name:?} {password:?}");
+                assert!(
+                    matches!(self.ask(name, password).await, Answer::NoMatch),
+                    "{name:?} {password:?}"
+                );
             }
-            assert!(matches!(self.backend.glance(name), Glance::NoMatch | Glance::Ask), "{name:?}");
-            assert!(matches!(self.backend.recheck(name).await.unwrap(), Recheck::NoMatch | Recheck::CannotSay));
+            assert!(
+                matches!(self.backend.glance(name), Glance::NoMatch | Glance::Ask),
+                "{name:?}"
+            );
+            assert!(matches!(
+                self.backend.recheck(name).await.unwrap(),
+                Recheck::NoMatch | Recheck::CannotSay
+            ));
         }
     }
 
     async fn refuses_at_full_price(&self) {
-        for (account, password) in [("ann", "Sesame"), ("ann", ""), ("ann", "sesame "), ("bob", "sesame")] {
+        for (account, password) in [
+            ("ann", "Sesame"),
+            ("ann", ""),
+            ("ann", "sesame "),
+            ("bob", "sesame"),
+        ] {
             let (performed, spent) = (self.verifier.performed(), self.verifier.spent());
-            assert!(matches!(self.ask(account, password).await, Answer::Refused(_)), "{account} {password:?}");
+            assert!(
+                matches!(self.ask(account, password).await, Answer::Refused(_)),
+                "{account} {password:?}"
+            );
             assert_eq!(self.verifier.performed(), performed + 1);
-            assert_eq!(self.verifier.spent(), [spent, self.verifier.highest()].into_iter().sum());
+            assert_eq!(
+                self.verifier.spent(),
+                [spent, self.verifier.highest()].into_iter().sum()
+            );
         }
     }
 
@@ -74,7 +103,10 @@ impl Subject<'_> {
             let nothing = std::future::ready(());
             tokio::select! { biased; () = nothing => {}, _ = answer => {} }
         }
-        assert!(matches!(self.ask("ann", "sesame").await, Answer::Accepted(_)));
+        assert!(matches!(
+            self.ask("ann", "sesame").await,
+            Answer::Accepted(_)
+        ));
     }
 }
 
@@ -84,14 +116,24 @@ fn labels() -> Labels {
 
 #[tokio::test]
 async fn static_users() {
-    let ann = Account { labels: labels(), ..account(&[("first", 5), ("sesame", 4)]) };
+    let ann = Account {
+        labels: labels(),
+        ..account(&[("first", 5), ("sesame", 4)])
+    };
     let accounts = accounts(&[("ann", ann), ("bob", account(&[("other", 6)]))]);
     let verifier = verifier(&accounts);
     let backend = StaticUsers::new(accounts, verifier.clone());
-    let subject = Subject { backend: &backend, verifier: &verifier, labels: labels() };
+    let subject = Subject {
+        backend: &backend,
+        verifier: &verifier,
+        labels: labels(),
+    };
     subject.conforms().await;
     for name in ["ann ", " ann", "ann\0", "ann\n"] {
-        assert!(matches!(subject.ask(name, "sesame").await, Answer::NoMatch), "{name:?}");
+        assert!(
+            matches!(subject.ask(name, "sesame").await, Answer::NoMatch),
+            "{name:?}"
+        );
     }
 }
 
@@ -102,7 +144,13 @@ async fn htpasswd_file() {
     let accounts = htpasswd::parse(&format!("ann:{argon}\nbob:{bcrypt}\n")).unwrap();
     let verifier = verifier(&accounts);
     let backend = StaticUsers::new(accounts, verifier.clone());
-    Subject { backend: &backend, verifier: &verifier, labels: Labels::new() }.conforms().await;
+    Subject {
+        backend: &backend,
+        verifier: &verifier,
+        labels: Labels::new(),
+    }
+    .conforms()
+    .await;
 }
 
 #[tokio::test]
@@ -118,5 +166,11 @@ async fn ext_auth() {
     let program = script(directory.path(), program, Duration::from_secs(60));
     let verifier: Arc<PasswordVerifier> = verifier(&accounts(&[("other", account(&[("x", 5)]))]));
     let backend = ExtAuth::new(program, verifier.clone());
-    Subject { backend: &backend, verifier: &verifier, labels: labels() }.conforms().await;
+    Subject {
+        backend: &backend,
+        verifier: &verifier,
+        labels: labels(),
+    }
+    .conforms()
+    .await;
 }

@@ -14,13 +14,21 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn door(directory: &Path, text: &str) -> Door {
     let ann = ("ann", account(&[("sesame", 4)]));
-    Door::with(&[ann], Settings::default(), Some(script(directory, text, LONG)))
+    Door::with(
+        &[ann],
+        Settings::default(),
+        Some(script(directory, text, LONG)),
+    )
 }
 
 /// The labels an accepting script gave, or what went wrong with it, causes and all.
 async fn ask(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let directory = tempfile::tempdir().unwrap();
-    match door(directory.path(), text).login.login(&credentials("eve", "pass word"), None).await {
+    match door(directory.path(), text)
+        .login
+        .login(&credentials("eve", "pass word"), None)
+        .await
+    {
         Ok(Outcome::Accepted(accepted)) => Ok(accepted.subject.labels.into_iter().collect()),
         Ok(other) => panic!("{other:?}"),
         Err(error) => {
@@ -39,9 +47,16 @@ async fn hands_over_name_and_password() {
     let directory = tempfile::tempdir().unwrap();
     let seen = directory.path().join("seen");
     let door = door(directory.path(), &format!("cat > {}", seen.display()));
-    for (account, password, bytes) in [("eve", "pass word", "eve pass word"), ("", "", " "), ("a b", "ü\n", "a b ü\n")]
-    {
-        let outcome = door.login.login(&credentials(account, password), None).await.unwrap();
+    for (account, password, bytes) in [
+        ("eve", "pass word", "eve pass word"),
+        ("", "", " "),
+        ("a b", "ü\n", "a b ü\n"),
+    ] {
+        let outcome = door
+            .login
+            .login(&credentials(account, password), None)
+            .await
+            .unwrap();
         assert!(matches!(outcome, Outcome::Accepted(_)));
         assert_eq!(std::fs::read_to_string(&seen).unwrap(), bytes);
     }
@@ -51,12 +66,18 @@ async fn hands_over_name_and_password() {
 async fn exit_codes() {
     for (text, outcome) in [("exit 1", Outcome::Refused), ("exit 2", Outcome::Refused)] {
         let directory = tempfile::tempdir().unwrap();
-        let answer = door(directory.path(), text).login.login(&credentials("eve", "x"), None).await.unwrap();
+        let answer = door(directory.path(), text)
+            .login
+            .login(&credentials("eve", "x"), None)
+            .await
+            .unwrap();
         assert_eq!(answer, outcome, "{text}");
     }
     assert_eq!(ask("exit 0").await, Ok(vec![]));
     assert_eq!(
-        ask("echo no jq for pass word >&2; exit 3").await.unwrap_err(),
+        ask("echo no jq for pass word >&2; exit 3")
+            .await
+            .unwrap_err(),
         "ext_auth could not answer: its program ended with exit code 3, which is none of 0, 1 and 2; it said: \
          \"no jq for …\""
     );
@@ -68,12 +89,20 @@ async fn exit_codes() {
 
 #[tokio::test]
 async fn labels() {
-    let labels = ask(r#"echo '{"Labels": {"group": ["a", "b"]}}'"#).await.unwrap();
-    assert_eq!(labels, [("group".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+    let labels = ask(r#"echo '{"Labels": {"group": ["a", "b"]}}'"#)
+        .await
+        .unwrap();
+    assert_eq!(
+        labels,
+        [("group".to_owned(), vec!["a".to_owned(), "b".to_owned()])]
+    );
     assert_eq!(ask("printf null").await, Ok(vec![]));
     for text in ["echo", "echo ok", r#"echo '{"labels": {"group": "a"}}'"#] {
         let error = ask(text).await.unwrap_err();
-        assert!(error.starts_with("ext_auth could not answer: its program accepted, but did not print"), "{error}");
+        assert!(
+            error.starts_with("ext_auth could not answer: its program accepted, but did not print"),
+            "{error}"
+        );
     }
 }
 
@@ -82,7 +111,11 @@ async fn users_come_first_and_a_wrong_password_never_asks_the_program() {
     let directory = tempfile::tempdir().unwrap();
     let ran = directory.path().join("ran");
     let door = door(directory.path(), &format!("touch {}", ran.display()));
-    let wrong = door.login.login(&credentials("ann", "wrong"), None).await.unwrap();
+    let wrong = door
+        .login
+        .login(&credentials("ann", "wrong"), None)
+        .await
+        .unwrap();
     assert_eq!(wrong, Outcome::Refused);
     assert!(!ran.exists());
 }
@@ -91,16 +124,34 @@ async fn users_come_first_and_a_wrong_password_never_asks_the_program() {
 async fn an_acceptance_is_remembered_and_a_refusal_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let text = format!("echo run >> {}; case $(cat) in 'eve right') exit 0;; esac; exit 1", log.display());
+    let text = format!(
+        "echo run >> {}; case $(cat) in 'eve right') exit 0;; esac; exit 1",
+        log.display()
+    );
     let door = door(directory.path(), &text);
-    let runs = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let runs = || {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
     for _ in 0..5 {
-        let outcome = door.login.login(&credentials("eve", "right"), None).await.unwrap();
+        let outcome = door
+            .login
+            .login(&credentials("eve", "right"), None)
+            .await
+            .unwrap();
         assert!(matches!(outcome, Outcome::Accepted(_)));
     }
     assert_eq!(runs(), 1);
     for _ in 0..3 {
-        assert_eq!(door.login.login(&credentials("eve", "wrong"), None).await.unwrap(), Outcome::Refused);
+        assert_eq!(
+            door.login
+                .login(&credentials("eve", "wrong"), None)
+                .await
+                .unwrap(),
+            Outcome::Refused
+        );
     }
     assert_eq!(runs(), 4);
 }
@@ -110,12 +161,26 @@ async fn a_broken_program_counts_against_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let broken = directory.path().join("broken");
     std::fs::write(&broken, "").unwrap();
-    let door = door(directory.path(), &format!("test -e {} && exit 9; exit 0", broken.display()));
+    let door = door(
+        directory.path(),
+        &format!("test -e {} && exit 9; exit 0", broken.display()),
+    );
     for _ in 0..30 {
-        assert!(door.login.login(&credentials("eve", "x"), None).await.is_err());
+        assert!(
+            door.login
+                .login(&credentials("eve", "x"), None)
+                .await
+                .is_err()
+        );
     }
     std::fs::remove_file(&broken).unwrap();
-    assert!(matches!(door.login.login(&credentials("eve", "x"), None).await.unwrap(), Outcome::Accepted(_)));
+    assert!(matches!(
+        door.login
+            .login(&credentials("eve", "x"), None)
+            .await
+            .unwrap(),
+        Outcome::Accepted(_)
+    ));
 }
 
 #[tokio::test]
@@ -123,7 +188,11 @@ async fn a_slow_program_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let program = script(directory.path(), "sleep 1000", Duration::from_millis(100));
     let door = Door::with(&[], Settings::default(), Some(program));
-    let error = door.login.login(&credentials("eve", "x"), None).await.unwrap_err();
+    let error = door
+        .login
+        .login(&credentials("eve", "x"), None)
+        .await
+        .unwrap_err();
     let cause = error.source().and_then(Error::source).unwrap().to_string();
     assert_eq!(cause, "it took longer than 100ms and was killed");
 }
@@ -132,7 +201,11 @@ async fn a_slow_program_is_an_error() {
 async fn a_program_that_is_not_there_is_an_error() {
     let program = Program::new("/nonexistent/auth", ["--flag"], LONG, NonZeroUsize::MIN);
     let door = Door::with(&[], Settings::default(), Some(program));
-    let error = door.login.login(&credentials("eve", "x"), None).await.unwrap_err();
+    let error = door
+        .login
+        .login(&credentials("eve", "x"), None)
+        .await
+        .unwrap_err();
     let cause = error.source().and_then(Error::source).unwrap().to_string();
     assert_eq!(cause, "/nonexistent/auth cannot be started");
 }

@@ -13,7 +13,10 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 async fn knock(login: &Login, account: &str, password: &str, from: &str) -> Outcome {
-    login.login(&credentials(account, password), ip(from)).await.unwrap()
+    login
+        .login(&credentials(account, password), ip(from))
+        .await
+        .unwrap()
 }
 
 fn name(outcome: &Outcome) -> Option<&str> {
@@ -24,12 +27,20 @@ fn name(outcome: &Outcome) -> Option<&str> {
 }
 
 /// So many at once, and how many of them came to each outcome: accepted, refused, too many.
-async fn all_at_once(login: &Arc<Login>, attempts: Vec<(String, String, Option<IpAddr>)>) -> (usize, usize, usize) {
+async fn all_at_once(
+    login: &Arc<Login>,
+    attempts: Vec<(String, String, Option<IpAddr>)>,
+) -> (usize, usize, usize) {
     let knocks: Vec<_> = attempts
         .into_iter()
         .map(|(account, password, address)| {
             let login = login.clone();
-            tokio::spawn(async move { login.login(&credentials(&account, &password), address).await.unwrap() })
+            tokio::spawn(async move {
+                login
+                    .login(&credentials(&account, &password), address)
+                    .await
+                    .unwrap()
+            })
         })
         .collect();
     let mut outcomes = (0, 0, 0);
@@ -45,7 +56,11 @@ async fn all_at_once(login: &Arc<Login>, attempts: Vec<(String, String, Option<I
 }
 
 fn users() -> Vec<(&'static str, Account)> {
-    vec![("ann", account(&[("sesame", 4)])), ("bob", account(&[("one", 5), ("two", 4)])), ("guest", account(&[]))]
+    vec![
+        ("ann", account(&[("sesame", 4)])),
+        ("bob", account(&[("one", 5), ("two", 4)])),
+        ("guest", account(&[])),
+    ]
 }
 
 fn users_and_anonymous() -> Vec<(&'static str, Account)> {
@@ -56,14 +71,26 @@ fn users_and_anonymous() -> Vec<(&'static str, Account)> {
 async fn a_success_is_verified_once_and_then_remembered() {
     let door = Door::new(&users());
     for _ in 0..100 {
-        assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+        assert_eq!(
+            name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await),
+            Some("ann")
+        );
     }
     assert_eq!(door.verifier.performed(), 1);
-    assert_eq!(knock(&door.login, "ann", "Sesame", "192.0.2.1").await, Outcome::Refused);
-    assert_eq!(knock(&door.login, "bob", "sesame", "192.0.2.1").await, Outcome::Refused);
+    assert_eq!(
+        knock(&door.login, "ann", "Sesame", "192.0.2.1").await,
+        Outcome::Refused
+    );
+    assert_eq!(
+        knock(&door.login, "bob", "sesame", "192.0.2.1").await,
+        Outcome::Refused
+    );
     assert_eq!(door.verifier.performed(), 3);
     door.clock.pass(Duration::from_secs(60));
-    assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    assert_eq!(
+        name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await),
+        Some("ann")
+    );
     assert_eq!(door.verifier.performed(), 4);
 }
 
@@ -71,16 +98,25 @@ async fn a_success_is_verified_once_and_then_remembered() {
 async fn a_reload_forgets() {
     let door = Door::new(&users());
     knock(&door.login, "ann", "sesame", "192.0.2.1").await;
-    assert_eq!(name(&knock(&door.reloaded(), "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    assert_eq!(
+        name(&knock(&door.reloaded(), "ann", "sesame", "192.0.2.1").await),
+        Some("ann")
+    );
     assert_eq!(door.verifier.performed(), 2);
 }
 
 #[tokio::test]
 async fn remembering_can_be_off() {
-    let settings = Settings { remember: Duration::ZERO, ..Settings::default() };
+    let settings = Settings {
+        remember: Duration::ZERO,
+        ..Settings::default()
+    };
     let door = Door::with(&users(), settings, None);
     for _ in 0..5 {
-        assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+        assert_eq!(
+            name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await),
+            Some("ann")
+        );
     }
     assert_eq!(door.verifier.performed(), 5);
 }
@@ -93,10 +129,24 @@ async fn every_refusal_costs_one_verification_at_the_highest_cost() {
     let door = Door::with(&users(), Settings::default(), Some(program));
     let highest = door.verifier.highest().as_rounds();
     assert_eq!(highest, 32 + 16, "bob's two hashes");
-    let attempts = [("ann", "no"), ("bob", "no"), ("ext", "no"), ("nobody", "no"), ("nobody", ""), ("", "no")];
+    let attempts = [
+        ("ann", "no"),
+        ("bob", "no"),
+        ("ext", "no"),
+        ("nobody", "no"),
+        ("nobody", ""),
+        ("", "no"),
+    ];
     for (n, (account, password)) in (1..).zip(attempts) {
-        assert_eq!(knock(&door.login, account, password, "192.0.2.1").await, Outcome::Refused);
-        assert_eq!((door.verifier.performed(), door.verifier.spent().as_rounds()), (n, n * highest), "{account:?}");
+        assert_eq!(
+            knock(&door.login, account, password, "192.0.2.1").await,
+            Outcome::Refused
+        );
+        assert_eq!(
+            (door.verifier.performed(), door.verifier.spent().as_rounds()),
+            (n, n * highest),
+            "{account:?}"
+        );
     }
 }
 
@@ -104,7 +154,11 @@ async fn every_refusal_costs_one_verification_at_the_highest_cost() {
 async fn an_anonymous_request_that_is_not_allowed_costs_nothing_and_is_never_limited() {
     let door = Door::new(&users());
     for _ in 0..100 {
-        let outcome = door.login.login(&Credentials::anonymous(), ip("192.0.2.1")).await.unwrap();
+        let outcome = door
+            .login
+            .login(&Credentials::anonymous(), ip("192.0.2.1"))
+            .await
+            .unwrap();
         assert_eq!(outcome, Outcome::Refused);
     }
     assert_eq!(door.verifier.performed(), 0);
@@ -113,12 +167,18 @@ async fn an_anonymous_request_that_is_not_allowed_costs_nothing_and_is_never_lim
 #[tokio::test]
 async fn guesses_at_once_are_limited_like_guesses_in_turn() {
     let door = Door::new(&users());
-    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), ip("192.0.2.1"))).collect();
+    let guesses = (0..64)
+        .map(|n| ("ann".into(), format!("guess {n}"), ip("192.0.2.1")))
+        .collect();
     assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
     assert_eq!(door.verifier.performed(), 10);
-    let names = (0..64).map(|n| (format!("user {n}"), "guess".into(), ip("192.0.2.2"))).collect();
+    let names = (0..64)
+        .map(|n| (format!("user {n}"), "guess".into(), ip("192.0.2.2")))
+        .collect();
     assert_eq!(all_at_once(&door.login, names).await, (0, 20, 44));
-    let same = (0..64).map(|_| ("bob".into(), "guess".into(), ip("192.0.2.3"))).collect();
+    let same = (0..64)
+        .map(|_| ("bob".into(), "guess".into(), ip("192.0.2.3")))
+        .collect();
     assert_eq!(all_at_once(&door.login, same).await, (0, 10, 54));
     assert_eq!(door.verifier.performed(), 40);
 }
@@ -127,41 +187,72 @@ async fn guesses_at_once_are_limited_like_guesses_in_turn() {
 async fn nobody_else_is_held_up_by_who_guesses() {
     let door = Door::new(&users_and_anonymous());
     let attacker = "192.0.2.66";
-    assert_eq!(name(&knock(&door.login, "bob", "one", attacker).await), Some("bob"));
-    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), ip(attacker))).collect();
+    assert_eq!(
+        name(&knock(&door.login, "bob", "one", attacker).await),
+        Some("bob")
+    );
+    let guesses = (0..64)
+        .map(|n| ("ann".into(), format!("guess {n}"), ip(attacker)))
+        .collect();
     assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
-    let others = (0..64).map(|n| (format!("user {n}"), "guess".into(), ip(attacker))).collect();
+    let others = (0..64)
+        .map(|n| (format!("user {n}"), "guess".into(), ip(attacker)))
+        .collect();
     assert_eq!(all_at_once(&door.login, others).await, (0, 10, 54));
     let performed = door.verifier.performed();
     // At the attacker's own address: anonymous, accounts without a password, and who is remembered.
     assert_eq!(name(&knock(&door.login, "", "", attacker).await), Some(""));
-    assert_eq!(name(&knock(&door.login, "guest", "whatever", attacker).await), Some("guest"));
-    assert_eq!(name(&knock(&door.login, "bob", "one", attacker).await), Some("bob"));
+    assert_eq!(
+        name(&knock(&door.login, "guest", "whatever", attacker).await),
+        Some("guest")
+    );
+    assert_eq!(
+        name(&knock(&door.login, "bob", "one", attacker).await),
+        Some("bob")
+    );
     assert_eq!(door.verifier.performed(), performed);
     // From elsewhere: the real user.
-    assert_eq!(name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await), Some("ann"));
+    assert_eq!(
+        name(&knock(&door.login, "ann", "sesame", "192.0.2.1").await),
+        Some("ann")
+    );
     // The attacker, now even with the right password, has to wait; and only as long as it is told.
-    let Outcome::TooMany(wait) = knock(&door.login, "bob", "two", attacker).await else { panic!("heard too soon") };
+    let Outcome::TooMany(wait) = knock(&door.login, "bob", "two", attacker).await else {
+        panic!("heard too soon")
+    };
     assert_eq!(wait, Duration::from_secs(3));
     door.clock.pass(wait);
-    assert_eq!(name(&knock(&door.login, "bob", "two", attacker).await), Some("bob"));
+    assert_eq!(
+        name(&knock(&door.login, "bob", "two", attacker).await),
+        Some("bob")
+    );
 }
 
 #[tokio::test]
 async fn behind_a_proxy_that_is_not_trusted_the_account_counts() {
     let door = Door::new(&users());
-    let guesses = (0..64).map(|n| ("ann".into(), format!("guess {n}"), None)).collect();
+    let guesses = (0..64)
+        .map(|n| ("ann".into(), format!("guess {n}"), None))
+        .collect();
     assert_eq!(all_at_once(&door.login, guesses).await, (0, 10, 54));
-    let bob = door.login.login(&credentials("bob", "two"), None).await.unwrap();
+    let bob = door
+        .login
+        .login(&credentials("bob", "two"), None)
+        .await
+        .unwrap();
     assert_eq!(name(&bob), Some("bob"));
-    let names = (0..64).map(|n| (format!("user {n}"), "guess".into(), None)).collect();
+    let names = (0..64)
+        .map(|n| (format!("user {n}"), "guess".into(), None))
+        .collect();
     assert_eq!(all_at_once(&door.login, names).await, (0, 64, 0));
 }
 
 #[tokio::test]
 async fn a_fleet_with_one_password_costs_one_verification() {
     let door = Door::new(&users());
-    let fleet = (0..64).map(|n| ("ann".into(), "sesame".into(), ip(&format!("192.0.2.{n}")))).collect();
+    let fleet = (0..64)
+        .map(|n| ("ann".into(), "sesame".into(), ip(&format!("192.0.2.{n}"))))
+        .collect();
     assert_eq!(all_at_once(&door.login, fleet).await, (64, 0, 0));
     assert_eq!(door.verifier.performed(), 1);
 }
@@ -169,10 +260,19 @@ async fn a_fleet_with_one_password_costs_one_verification() {
 #[tokio::test]
 async fn successes_at_once_are_never_limited() {
     let names: Vec<String> = (0..64).map(|n| format!("user {n}")).collect();
-    let users: Vec<(&str, Account)> = names.iter().map(|name| (name.as_str(), account(&[("sesame", 4)]))).collect();
-    let settings = Settings { per_address: Rate::per_minute(3), ..Settings::default() };
+    let users: Vec<(&str, Account)> = names
+        .iter()
+        .map(|name| (name.as_str(), account(&[("sesame", 4)])))
+        .collect();
+    let settings = Settings {
+        per_address: Rate::per_minute(3),
+        ..Settings::default()
+    };
     let door = Door::with(&users, settings, None);
-    let all = names.iter().map(|name| (name.clone(), "sesame".into(), ip("192.0.2.1"))).collect();
+    let all = names
+        .iter()
+        .map(|name| (name.clone(), "sesame".into(), ip("192.0.2.1")))
+        .collect();
     assert_eq!(all_at_once(&door.login, all).await, (64, 0, 0));
 }
 
@@ -180,8 +280,14 @@ async fn successes_at_once_are_never_limited() {
 async fn an_account_without_a_password_takes_any_and_is_never_verified() {
     let door = Door::new(&users_and_anonymous());
     for n in 0..100 {
-        assert_eq!(name(&knock(&door.login, "guest", &n.to_string(), "192.0.2.1").await), Some("guest"));
-        assert_eq!(name(&knock(&door.login, "", &n.to_string(), "192.0.2.1").await), Some(""));
+        assert_eq!(
+            name(&knock(&door.login, "guest", &n.to_string(), "192.0.2.1").await),
+            Some("guest")
+        );
+        assert_eq!(
+            name(&knock(&door.login, "", &n.to_string(), "192.0.2.1").await),
+            Some("")
+        );
     }
     assert_eq!(door.verifier.performed(), 0);
 }

@@ -1,6 +1,11 @@
-//! The crate from outside: backends against one suite, and the front door with everything behind it.
+//! The crate from outside: backends against one suite, and the front door with everything behind
+//! it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, and a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
 
 mod conformance;
 mod ext_auth;

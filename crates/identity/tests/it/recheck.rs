@@ -7,14 +7,24 @@ use identity::{Account, Outcome, Settings, Stamp, Standing};
 use crate::support::{Door, account, credentials, script};
 
 async fn stamp(door: &Door, account: &str, password: &str) -> Option<Stamp> {
-    match door.login.login(&credentials(account, password), None).await.unwrap() {
+    match door
+        .login
+        .login(&credentials(account, password), None)
+        .await
+        .unwrap()
+    {
         Outcome::Accepted(accepted) => accepted.stamp,
         other => panic!("{account} is not let in: {other:?}"),
     }
 }
 
 async fn standing(users: &[(&str, Account)], account: &str, stamp: Option<&Stamp>) -> &'static str {
-    match Door::new(users).login.recheck(account, stamp).await.unwrap() {
+    match Door::new(users)
+        .login
+        .recheck(account, stamp)
+        .await
+        .unwrap()
+    {
         Standing::Good(_) => "good",
         Standing::Gone => "gone",
         Standing::CannotSay => "cannot say",
@@ -38,7 +48,10 @@ async fn a_session_lives_as_long_as_its_password() {
     assert_eq!(standing(&both, "guest", with_one).await, "gone");
     assert_eq!(standing(&both, "ann", None).await, "gone");
 
-    let rotated = [("ann", account(&[two, ("three", 4)])), ("guest", account(&[one]))];
+    let rotated = [
+        ("ann", account(&[two, ("three", 4)])),
+        ("guest", account(&[one])),
+    ];
     assert_eq!(standing(&rotated, "ann", with_one).await, "gone");
     assert_eq!(standing(&rotated, "ann", with_two).await, "good");
     assert_eq!(standing(&rotated, "guest", guest).await, "gone");
@@ -50,8 +63,16 @@ async fn a_recheck_tells_the_labels_of_today() {
     let door = Door::new(&[("ann", account(&[("one", 4)]))]);
     let stamp = stamp(&door, "ann", "one").await;
     let labels = [("team".to_owned(), vec!["red".to_owned()])].into();
-    let today = Door::new(&[("ann", Account { labels, ..account(&[("one", 4)]) })]);
-    let Standing::Good(subject) = today.login.recheck("ann", stamp.as_ref()).await.unwrap() else { panic!("gone") };
+    let today = Door::new(&[(
+        "ann",
+        Account {
+            labels,
+            ..account(&[("one", 4)])
+        },
+    )]);
+    let Standing::Good(subject) = today.login.recheck("ann", stamp.as_ref()).await.unwrap() else {
+        panic!("gone")
+    };
     assert_eq!(subject.labels["team"], ["red"]);
 }
 
@@ -59,23 +80,47 @@ async fn a_recheck_tells_the_labels_of_today() {
 async fn a_program_cannot_say_but_does_not_cover_for_who_left() {
     let directory = tempfile::tempdir().unwrap();
     let program = script(directory.path(), "exit 0", Duration::from_secs(60));
-    let door = Door::with(&[("ann", account(&[("one", 4)]))], Settings::default(), Some(program));
+    let door = Door::with(
+        &[("ann", account(&[("one", 4)]))],
+        Settings::default(),
+        Some(program),
+    );
     let ann = stamp(&door, "ann", "one").await;
     assert_eq!(stamp(&door, "ext", "any").await, None);
-    assert_eq!(door.login.recheck("ext", None).await.unwrap(), Standing::CannotSay);
-    // Somebody else's name, once in `users`: the program behind it does not vouch for a password it never saw.
-    assert_eq!(door.login.recheck("left", ann.as_ref()).await.unwrap(), Standing::Gone);
+    assert_eq!(
+        door.login.recheck("ext", None).await.unwrap(),
+        Standing::CannotSay
+    );
+    // Somebody else's name, once in `users`: the program behind it does not vouch for a password it
+    // never saw.
+    assert_eq!(
+        door.login.recheck("left", ann.as_ref()).await.unwrap(),
+        Standing::Gone
+    );
 }
 
 #[tokio::test]
 async fn an_account_is_looked_up_by_name_alone() {
     let directory = tempfile::tempdir().unwrap();
     let labels = [("team".to_owned(), vec!["red".to_owned()])].into();
-    let accounts = [("ann", Account { labels, ..account(&[("one", 4)]) })];
+    let accounts = [(
+        "ann",
+        Account {
+            labels,
+            ..account(&[("one", 4)])
+        },
+    )];
     let door = Door::new(&accounts);
-    assert_eq!(door.login.look_up("ann").await.unwrap().unwrap().labels["team"], ["red"]);
+    assert_eq!(
+        door.login.look_up("ann").await.unwrap().unwrap().labels["team"],
+        ["red"]
+    );
     assert_eq!(door.login.look_up("bob").await.unwrap(), None);
     let program = script(directory.path(), "exit 0", Duration::from_secs(60));
     let door = Door::with(&accounts, Settings::default(), Some(program));
-    assert_eq!(door.login.look_up("bob").await.unwrap(), None, "only who has a password could tell");
+    assert_eq!(
+        door.login.look_up("bob").await.unwrap(),
+        None,
+        "only who has a password could tell"
+    );
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use identity::password::Bcrypt;
 use identity::process::Program;
 use identity::{
-    Account, Accounts, Authenticator, Chain, Credentials, ExtAuth, Guard, Login, PasswordVerifier, Remembered,
-    Settings, StaticUsers, Workers,
+    Account, Accounts, Authenticator, Chain, Credentials, ExtAuth, Guard, Login, PasswordVerifier,
+    Remembered, Settings, StaticUsers, Workers,
 };
 use token::{Clock, SystemEntropy};
 
@@ -18,7 +18,9 @@ pub(crate) struct HeldClock(Mutex<SystemTime>);
 
 impl HeldClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000))))
+        Arc::new(Self(Mutex::new(
+            UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        )))
     }
 
     pub(crate) fn pass(&self, time: Duration) {
@@ -36,9 +38,17 @@ impl Clock for HeldClock {
 pub(crate) fn account(passwords: &[(&str, u32)]) -> Account {
     let passwords = passwords
         .iter()
-        .map(|(password, cost)| Bcrypt::hash(password.as_bytes(), [5; 16], *cost).unwrap().parse().unwrap())
+        .map(|(password, cost)| {
+            Bcrypt::hash(password.as_bytes(), [5; 16], *cost)
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
         .collect();
-    Account { passwords, ..Account::default() }
+    Account {
+        passwords,
+        ..Account::default()
+    }
 }
 
 pub(crate) fn accounts(all: &[(&str, Account)]) -> Accounts {
@@ -51,15 +61,22 @@ pub(crate) fn accounts(all: &[(&str, Account)]) -> Accounts {
 
 pub(crate) fn verifier(accounts: &Accounts) -> Arc<PasswordVerifier> {
     let workers = Arc::new(Workers::new(NonZeroUsize::new(2).unwrap()));
-    Arc::new(PasswordVerifier::new(workers, accounts.iter().map(|(_, account)| account)))
+    Arc::new(PasswordVerifier::new(
+        workers,
+        accounts.iter().map(|(_, account)| account),
+    ))
 }
 
 pub(crate) fn credentials(account: &str, password: &str) -> Credentials {
-    Credentials { account: account.into(), password: password.into() }
+    Credentials {
+        account: account.into(),
+        password: password.into(),
+    }
 }
 
-/// A shell script in `directory` that is an `ext_auth` program. It is started through `sh`, for a file just written may
-/// still be open in a child that another test is starting, and such a file cannot be executed.
+/// A shell script in `directory` that is an `ext_auth` program. It is started through `sh`, for a
+/// file just written may still be open in a child that another test is starting, and such a file
+/// cannot be executed.
 pub(crate) fn script(directory: &Path, text: &str, limit: Duration) -> Program {
     let path = directory.join("auth.sh");
     std::fs::write(&path, text).unwrap();
@@ -81,18 +98,42 @@ impl Door {
         Self::with(all, Settings::default(), None)
     }
 
-    pub(crate) fn with(all: &[(&str, Account)], settings: Settings, program: Option<Program>) -> Self {
+    pub(crate) fn with(
+        all: &[(&str, Account)],
+        settings: Settings,
+        program: Option<Program>,
+    ) -> Self {
         let (accounts, clock) = (accounts(all), HeldClock::new());
         let verifier = verifier(&accounts);
-        let guard = Guard::new(settings.per_address, settings.per_account, clock.clone(), &SystemEntropy).unwrap();
+        let guard = Guard::new(
+            settings.per_address,
+            settings.per_account,
+            clock.clone(),
+            &SystemEntropy,
+        )
+        .unwrap();
         let guard = Arc::new(guard);
         let login = login(&accounts, &settings, &clock, &guard, &verifier, program);
-        Self { login, verifier, clock, guard, accounts, settings }
+        Self {
+            login,
+            verifier,
+            clock,
+            guard,
+            accounts,
+            settings,
+        }
     }
 
     /// What a reload of the same configuration makes: a new memory behind the same guard.
     pub(crate) fn reloaded(&self) -> Arc<Login> {
-        login(&self.accounts, &self.settings, &self.clock, &self.guard, &self.verifier, None)
+        login(
+            &self.accounts,
+            &self.settings,
+            &self.clock,
+            &self.guard,
+            &self.verifier,
+            None,
+        )
     }
 }
 
@@ -104,11 +145,18 @@ fn login(
     verifier: &Arc<PasswordVerifier>,
     program: Option<Program>,
 ) -> Arc<Login> {
-    let mut backends: Vec<Box<dyn Authenticator>> =
-        vec![Box::new(StaticUsers::new(accounts.clone(), verifier.clone()))];
+    let mut backends: Vec<Box<dyn Authenticator>> = vec![Box::new(StaticUsers::new(
+        accounts.clone(),
+        verifier.clone(),
+    ))];
     if let Some(program) = program {
         backends.push(Box::new(ExtAuth::new(program, verifier.clone())));
     }
     let remembered = Remembered::new(settings.remember, clock.clone(), &SystemEntropy).unwrap();
-    Arc::new(Login::new(Chain::new(backends), remembered, guard.clone(), verifier.clone()))
+    Arc::new(Login::new(
+        Chain::new(backends),
+        remembered,
+        guard.clone(),
+        verifier.clone(),
+    ))
 }

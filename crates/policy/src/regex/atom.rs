@@ -2,7 +2,8 @@
 
 use super::RegexError;
 
-/// How deep expressions may nest. Go allows 1000; nobody writes that by hand, and every level costs stack.
+/// How deep expressions may nest. Go allows 1000; nobody writes that by hand, and every level costs
+/// stack.
 pub(super) const MAX_HEIGHT: u32 = 250;
 
 /// How often anything may be repeated in all (Go's `repeatIsValid`).
@@ -37,13 +38,21 @@ pub(super) struct Repetition {
 impl Atom {
     /// Something that matches at one place, or one character.
     pub(super) fn single(text: impl Into<String>) -> Self {
-        Self { text: text.into(), height: 1, groups: 0, size: 1, repeats: 1 }
+        Self {
+            text: text.into(),
+            height: 1,
+            groups: 0,
+            size: 1,
+            repeats: 1,
+        }
     }
 
     /// The character with the code point `code`, in either case where `fold` says so.
     pub(super) fn literal(code: u32, fold: bool) -> Self {
         match char::from_u32(code) {
-            Some(character) => Self::single(regex::escape(character.encode_utf8(&mut [0; 4]))).fold(fold),
+            Some(character) => {
+                Self::single(regex::escape(character.encode_utf8(&mut [0; 4]))).fold(fold)
+            }
             // A surrogate is no character: Go takes it, and it never matches.
             None => Self::single(NOTHING),
         }
@@ -78,7 +87,10 @@ impl Atom {
             text: texts.join(separator),
             height: 1 + atoms.iter().map(|atom| atom.height).max().unwrap_or(0),
             groups: atoms.iter().map(|atom| atom.groups).sum(),
-            size: atoms.iter().map(|atom| atom.size).fold(0, u64::saturating_add),
+            size: atoms
+                .iter()
+                .map(|atom| atom.size)
+                .fold(0, u64::saturating_add),
             repeats: atoms.iter().map(|atom| atom.repeats).max().unwrap_or(1),
         }
     }
@@ -99,14 +111,21 @@ impl Atom {
         let Repetition { min, max } = repetition;
         let copies = max.unwrap_or(min);
         // Go looks at what a count of 0 leaves out no more, and at stars and pluses never.
-        let repeats = if max == Some(0) { 1 } else { self.repeats.saturating_mul(u64::from(copies.max(1))) };
+        let repeats = if max == Some(0) {
+            1
+        } else {
+            self.repeats.saturating_mul(u64::from(copies.max(1)))
+        };
         if copies >= 2 && repeats > MAX_REPEATS {
             return None;
         }
-        let size =
-            self.size.saturating_mul(u64::from(copies.max(1))).saturating_add(2 + u64::from(copies - min.min(copies)));
+        let size = self
+            .size
+            .saturating_mul(u64::from(copies.max(1)))
+            .saturating_add(2 + u64::from(copies - min.min(copies)));
         let text = match max {
-            // The regex crate does not count the groups of what is repeated no times: they stay where nothing gets.
+            // The regex crate does not count the groups of what is repeated no times: they stay
+            // where nothing gets.
             Some(0) => format!("(?:{NOTHING}{}|)", "()".repeat(self.groups)),
             _ => {
                 let max = max.map(|max| max.to_string()).unwrap_or_default();
@@ -114,7 +133,13 @@ impl Atom {
                 format!("(?:{}){{{min},{max}}}{lazy}", self.text)
             }
         };
-        Some(Self { text, height: self.height + 1, size, repeats, ..self })
+        Some(Self {
+            text,
+            height: self.height + 1,
+            size,
+            repeats,
+            ..self
+        })
     }
 
     /// This, unless it is more than Go or we allow.

@@ -17,12 +17,16 @@ pub(super) fn bracketed(rest: &str, fold: bool) -> Result<(Atom, &str), RegexErr
         members.push_str(&member);
         unread = after;
         if let Some(after) = unread.strip_prefix(']') {
-            return Ok((Atom::single(format!("[{negation}{members}]")).fold(fold), after));
+            return Ok((
+                Atom::single(format!("[{negation}{members}]")).fold(fold),
+                after,
+            ));
         }
     }
 }
 
-/// The class that `rest`, which begins with a backslash, begins with, and what follows it; none where it is not one.
+/// The class that `rest`, which begins with a backslash, begins with, and what follows it; none
+/// where it is not one.
 pub(super) fn escaped(rest: &str, fold: bool) -> Result<Option<(Atom, &str)>, RegexError> {
     let class = match unicode(rest)? {
         Some(class) => Some(class),
@@ -44,12 +48,17 @@ fn member(rest: &str) -> Result<(String, &str), RegexError> {
     }
     let (low, after) = character(rest)?;
     // `[a-]` is an `a` or a `-`.
-    let Some(upper) = after.strip_prefix('-').filter(|upper| !upper.is_empty() && !upper.starts_with(']')) else {
+    let Some(upper) = after
+        .strip_prefix('-')
+        .filter(|upper| !upper.is_empty() && !upper.starts_with(']'))
+    else {
         return Ok((range(low, low), after));
     };
     let (high, after) = character(upper)?;
     if high < low {
-        return Err(RegexError::ClassRange(rest[..rest.len() - after.len()].to_owned()));
+        return Err(RegexError::ClassRange(
+            rest[..rest.len() - after.len()].to_owned(),
+        ));
     }
     Ok((range(low, high), after))
 }
@@ -64,8 +73,16 @@ fn character(rest: &str) -> Result<(u32, &str), RegexError> {
 
 /// The characters from `low` to `high`; what is no character (a surrogate) is left out.
 fn range(low: u32, high: u32) -> String {
-    let low = if (0xD800..0xE000).contains(&low) { 0xE000 } else { low };
-    let high = if (0xD800..0xE000).contains(&high) { 0xD7FF } else { high };
+    let low = if (0xD800..0xE000).contains(&low) {
+        0xE000
+    } else {
+        low
+    };
+    let high = if (0xD800..0xE000).contains(&high) {
+        0xD7FF
+    } else {
+        high
+    };
     match low.cmp(&high) {
         std::cmp::Ordering::Greater => NOTHING.to_owned(),
         std::cmp::Ordering::Equal => format!("\\x{{{low:X}}}"),
@@ -87,12 +104,18 @@ fn perl(rest: &str) -> Option<(String, &str)> {
         'w' => WORD,
         _ => return None,
     };
-    Some((nested(members, letter.is_ascii_uppercase()), characters.as_str()))
+    Some((
+        nested(members, letter.is_ascii_uppercase()),
+        characters.as_str(),
+    ))
 }
 
 /// `[:alpha:]`, `[:^alpha:]`, …; a `[:` without a `:]` is two characters.
 fn posix(rest: &str) -> Result<Option<(String, &str)>, RegexError> {
-    let Some((inner, after)) = rest.strip_prefix("[:").and_then(|inner| inner.split_once(":]")) else {
+    let Some((inner, after)) = rest
+        .strip_prefix("[:")
+        .and_then(|inner| inner.split_once(":]"))
+    else {
         return Ok(None);
     };
     let name = inner.strip_prefix('^').unwrap_or(inner);
@@ -119,7 +142,9 @@ fn posix(rest: &str) -> Result<Option<(String, &str)>, RegexError> {
 /// `\pL`, `\p{Greek}`, `\P{Greek}`, `\p{^Greek}`.
 fn unicode(rest: &str) -> Result<Option<(String, &str)>, RegexError> {
     let negated = rest.starts_with(r"\P");
-    let Some(inner) = rest.strip_prefix(if negated { r"\P" } else { r"\p" }) else { return Ok(None) };
+    let Some(inner) = rest.strip_prefix(if negated { r"\P" } else { r"\p" }) else {
+        return Ok(None);
+    };
     let first = inner.chars().next().map_or(0, char::len_utf8);
     let unknown = |end: usize| RegexError::ClassName(rest[..end].to_owned());
     let (name, after) = match inner.strip_prefix('{') {
@@ -144,5 +169,9 @@ fn unicode(rest: &str) -> Result<Option<(String, &str)>, RegexError> {
 
 /// `members` or all but them, as one member.
 fn nested(members: &str, negated: bool) -> String {
-    if negated { format!("[^{members}]") } else { members.to_owned() }
+    if negated {
+        format!("[^{members}]")
+    } else {
+        members.to_owned()
+    }
 }

@@ -4,9 +4,9 @@ use super::RegexError;
 
 /// The code point that `rest`, which begins with a backslash, begins with, and what follows it.
 ///
-/// Any ASCII character but letters and digits stands for itself; then there are C's escapes, octal ones of up to three
-/// digits and hexadecimal ones, `\x7f` and `\x{10ffff}`. A digit that is no octal escape would be a back-reference,
-/// which RE2 does not have.
+/// Any ASCII character but letters and digits stands for itself; then there are C's escapes, octal
+/// ones of up to three digits and hexadecimal ones, `\x7f` and `\x{10ffff}`. A digit that is no
+/// octal escape would be a back-reference, which RE2 does not have.
 pub(super) fn escape(rest: &str) -> Result<(u32, &str), RegexError> {
     let mut characters = rest.chars();
     characters.next();
@@ -27,7 +27,9 @@ pub(super) fn escape(rest: &str) -> Result<(u32, &str), RegexError> {
         'x' => hexadecimal(after).ok_or_else(refused),
         '0' => Ok(octal(&rest[1..])),
         '1'..='7' if after.starts_with(is_octal) => Ok(octal(&rest[1..])),
-        punctuation if punctuation.is_ascii() && !punctuation.is_ascii_alphanumeric() => plain(punctuation),
+        punctuation if punctuation.is_ascii() && !punctuation.is_ascii_alphanumeric() => {
+            plain(punctuation)
+        }
         _ => Err(refused()),
     }
 }
@@ -38,9 +40,18 @@ fn is_octal(digit: char) -> bool {
 
 /// Up to three octal digits.
 fn octal(rest: &str) -> (u32, &str) {
-    let len = rest.bytes().take(3).take_while(|digit| is_octal(char::from(*digit))).count();
+    let len = rest
+        .bytes()
+        .take(3)
+        .take_while(|digit| is_octal(char::from(*digit)))
+        .count();
     let (digits, after) = rest.split_at(len);
-    (digits.bytes().fold(0, |code, digit| code * 8 + u32::from(digit - b'0')), after)
+    (
+        digits
+            .bytes()
+            .fold(0, |code, digit| code * 8 + u32::from(digit - b'0')),
+        after,
+    )
 }
 
 /// Two hexadecimal digits, or any number of them in braces.
@@ -54,7 +65,11 @@ fn hexadecimal(rest: &str) -> Option<(u32, &str)> {
     }
     // Leading zeros do not count.
     let significant = digits.trim_start_matches('0');
-    let code = if significant.is_empty() { 0 } else { u32::from_str_radix(significant, 16).ok()? };
+    let code = if significant.is_empty() {
+        0
+    } else {
+        u32::from_str_radix(significant, 16).ok()?
+    };
     (code <= u32::from(char::MAX)).then_some((code, after))
 }
 
@@ -75,7 +90,19 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for text in [r"\1", r"\8", r"\18", r"\x4", r"\x", r"\x{}", r"\x{41", r"\x{110000}", r"\x{+41}", r"\é", r"\q"] {
+        for text in [
+            r"\1",
+            r"\8",
+            r"\18",
+            r"\x4",
+            r"\x",
+            r"\x{}",
+            r"\x{41",
+            r"\x{110000}",
+            r"\x{+41}",
+            r"\é",
+            r"\q",
+        ] {
             assert!(escape(text).is_err(), "{text}");
         }
         assert_eq!(escape("\\"), Err(RegexError::TrailingBackslash));

@@ -1,10 +1,11 @@
 //! Go's regular expressions on the `regex` crate.
 //!
-//! Both descend from RE2 and match in the same way, but they do not read the same text: what is a plain character to
-//! one is an operator to the other (`[a&&b]`, `[[a]`, `\<`, `{`), Go's `\w \d \s \b` know ASCII only, and each refuses
-//! what the other takes (`x*+`, `(?x)`, `\u` here; `\Q…\E`, octal escapes, groups that share a name there). So a pattern
-//! is read by a parser for Go's syntax, which writes it out again in a form that means one thing only: no flag but a
-//! scoped `i`, every class in code points, every repetition around a group.
+//! Both descend from RE2 and match in the same way, but they do not read the same text: what is a
+//! plain character to one is an operator to the other (`[a&&b]`, `[[a]`, `\<`, `{`), Go's `\w \d \s
+//! \b` know ASCII only, and each refuses what the other takes (`x*+`, `(?x)`, `\u` here; `\Q…\E`,
+//! octal escapes, groups that share a name there). So a pattern is read by a parser for Go's
+//! syntax, which writes it out again in a form that means one thing only: no flag but a scoped `i`,
+//! every class in code points, every repetition around a group.
 //!
 //! - [`parser`] reads a pattern and keeps its groups;
 //! - [`class`] reads what stands for one character out of many, with the names in [`unicode`];
@@ -43,22 +44,30 @@ pub enum RegexError {
     #[error("`{0}` repeats a repetition: put what comes before it into a group, `(?:…)`")]
     StackedRepetition(String),
     /// A repetition counts too far or backwards.
-    #[error("`{0}` is no count: at most 1000, repetitions within repetitions multiplied, the smaller number first")]
+    #[error(
+        "`{0}` is no count: at most 1000, repetitions within repetitions multiplied, the smaller number first"
+    )]
     RepetitionCount(String),
     /// A backslash before a letter or digit that it gives no meaning to.
-    #[error("`{0}` means nothing in Go's regular expressions: leave out the backslash, or double it")]
+    #[error(
+        "`{0}` means nothing in Go's regular expressions: leave out the backslash, or double it"
+    )]
     Escape(String),
     /// Nothing comes after the last backslash.
     #[error("it ends with a lone backslash: write `\\\\` for the character itself")]
     TrailingBackslash,
     /// A range whose last character comes before its first.
-    #[error("`{0}` in a class is a range that ends before it begins: put a `-` that is none first or last")]
+    #[error(
+        "`{0}` in a class is a range that ends before it begins: put a `-` that is none first or last"
+    )]
     ClassRange(String),
     /// A class with a name that is none.
     #[error("`{0}` names no class that Go knows: see https://pkg.go.dev/regexp/syntax")]
     ClassName(String),
     /// An extension of groups that RE2 does not have, or unknown flags.
-    #[error("`{0}` begins no group of Go's: the flags are i, m, s and U, and there is no look-around")]
+    #[error(
+        "`{0}` begins no group of Go's: the flags are i, m, s and U, and there is no look-around"
+    )]
     Group(String),
     /// A group's name has more than letters, digits and `_`.
     #[error("`{0}` names no group: a name is letters, digits and `_`, between `<` and `>`")]
@@ -71,8 +80,8 @@ pub enum RegexError {
     TooLarge,
 }
 
-/// Compiles `pattern`, in Go's syntax, into at most about `size_limit` bytes. Its groups are numbered as Go numbers
-/// them; none has a name.
+/// Compiles `pattern`, in Go's syntax, into at most about `size_limit` bytes. Its groups are
+/// numbered as Go numbers them; none has a name.
 pub(crate) fn compile(pattern: &str, size_limit: usize) -> Result<Regex, RegexError> {
     let translated = parser::translate(pattern)?;
     RegexBuilder::new(&translated)
@@ -84,8 +93,8 @@ pub(crate) fn compile(pattern: &str, size_limit: usize) -> Result<Regex, RegexEr
         .map_err(|_| RegexError::TooLarge)
 }
 
-/// How deep the `regex` crate may nest: one level of ours is up to four of its own (a repetition around a group around
-/// an alternation around a concatenation).
+/// How deep the `regex` crate may nest: one level of ours is up to four of its own (a repetition
+/// around a group around an alternation around a concatenation).
 const NEST_LIMIT: u32 = 4 * atom::MAX_HEIGHT + 8;
 
 #[cfg(test)]
@@ -106,9 +115,18 @@ mod tests {
     fn letters_and_digits_are_ascii() {
         assert!(matches(r"^\w\d\s\b", "a1 b") && !matches(r"\w", "é") && !matches(r"\d", "٣"));
         assert!(!matches(r"\s", "\u{b}") && matches(r"[[:space:]]", "\u{b}"));
-        assert!(matches(r"é\bx", "éx"), "between a letter that is not ASCII and one that is, a word begins");
-        assert!(matches("(?i)STRASSE|straẞe", "straße"), "but case folding is Unicode's");
-        assert!(matches(r"(?i)^\w$", "\u{212a}"), "even of \\w: the Kelvin sign is a k");
+        assert!(
+            matches(r"é\bx", "éx"),
+            "between a letter that is not ASCII and one that is, a word begins"
+        );
+        assert!(
+            matches("(?i)STRASSE|straẞe", "straße"),
+            "but case folding is Unicode's"
+        );
+        assert!(
+            matches(r"(?i)^\w$", "\u{212a}"),
+            "even of \\w: the Kelvin sign is a k"
+        );
         assert!(matches(r"(?i)^[[:^word:]]$", "é") && !matches(r"(?i)^\W$", "\u{17f}"));
     }
 
@@ -116,7 +134,9 @@ mod tests {
     fn plain_characters_of_go_s_are_plain() {
         assert!(matches(r"^\Q.*\E+$", ".***") && matches(r"^\Qa{", "a{"));
         assert!(matches("^{,2}a{,2}$", "{,2}a{,2}") && matches("^a{$", "a{"));
-        assert!(matches("^[[a]+$", "[a") && matches("^[a&&b]+$", "&ab") && matches("^[a~~b]+$", "~"));
+        assert!(
+            matches("^[[a]+$", "[a") && matches("^[a&&b]+$", "&ab") && matches("^[a~~b]+$", "~")
+        );
         assert!(matches(r"^[\d-z]+$", "3-z") && !matches(r"^[\d-z]+$", "a"));
         assert!(matches(r"^\<b\>$", "<b>") && matches(r"^\101\x{62}\x63$", "Abc"));
         assert!(matches("^[]a]+$", "]") && matches("^[^]a]+$", "b") && matches("^[a-]+$", "-"));
@@ -126,7 +146,10 @@ mod tests {
     #[test]
     fn groups_may_share_a_name_and_begin_with_a_digit() {
         let compiled = compile(r"^(?P<n>a)(?<n>b)(?P<1a>c)$", 1 << 20).unwrap();
-        assert_eq!(compiled.captures("abc").unwrap().get(3).unwrap().as_str(), "c");
+        assert_eq!(
+            compiled.captures("abc").unwrap().get(3).unwrap().as_str(),
+            "c"
+        );
     }
 
     #[test]
@@ -142,23 +165,53 @@ mod tests {
     fn unicode_classes_are_known_by_go_s_names() {
         assert!(matches(r"^\pL\p{Greek}\P{Lu}\p{^Lu}$", "éλab"));
         assert!(matches(r"^\p{letter}[\pN]$", "a1"));
-        assert_eq!(refused(r"\p{Grek}"), RegexError::ClassName(r"\p{Grek}".to_owned()));
-        assert_eq!(refused(r"\p{Alphabetic}"), RegexError::ClassName(r"\p{Alphabetic}".to_owned()));
-        assert_eq!(refused(r"[[:letter:]]"), RegexError::ClassName("[:letter:]".to_owned()));
+        assert_eq!(
+            refused(r"\p{Grek}"),
+            RegexError::ClassName(r"\p{Grek}".to_owned())
+        );
+        assert_eq!(
+            refused(r"\p{Alphabetic}"),
+            RegexError::ClassName(r"\p{Alphabetic}".to_owned())
+        );
+        assert_eq!(
+            refused(r"[[:letter:]]"),
+            RegexError::ClassName("[:letter:]".to_owned())
+        );
     }
 
     #[test]
     fn what_go_refuses_is_refused_and_said() {
-        assert_eq!(refused("a**"), RegexError::StackedRepetition("*".to_owned()));
-        assert_eq!(refused("x*+"), RegexError::StackedRepetition("+".to_owned()));
-        assert_eq!(refused("a{2}{3}"), RegexError::StackedRepetition("{3}".to_owned()));
+        assert_eq!(
+            refused("a**"),
+            RegexError::StackedRepetition("*".to_owned())
+        );
+        assert_eq!(
+            refused("x*+"),
+            RegexError::StackedRepetition("+".to_owned())
+        );
+        assert_eq!(
+            refused("a{2}{3}"),
+            RegexError::StackedRepetition("{3}".to_owned())
+        );
         assert_eq!(refused("a|*"), RegexError::NothingToRepeat("*".to_owned()));
-        assert_eq!(refused("a{1001}"), RegexError::RepetitionCount("{1001}".to_owned()));
-        assert_eq!(refused("(?:a{32}){32}"), RegexError::RepetitionCount("{32}".to_owned()));
-        assert_eq!(refused("a{3,2}"), RegexError::RepetitionCount("{3,2}".to_owned()));
+        assert_eq!(
+            refused("a{1001}"),
+            RegexError::RepetitionCount("{1001}".to_owned())
+        );
+        assert_eq!(
+            refused("(?:a{32}){32}"),
+            RegexError::RepetitionCount("{32}".to_owned())
+        );
+        assert_eq!(
+            refused("a{3,2}"),
+            RegexError::RepetitionCount("{3,2}".to_owned())
+        );
         assert_eq!(refused("(?x)a"), RegexError::Group("(?x".to_owned()));
         assert_eq!(refused("(?=a)"), RegexError::Group("(?=".to_owned()));
-        assert_eq!(refused("(?P<a b>c)"), RegexError::GroupName("(?P<a b>".to_owned()));
+        assert_eq!(
+            refused("(?P<a b>c)"),
+            RegexError::GroupName("(?P<a b>".to_owned())
+        );
         assert_eq!(refused(r"\u0041"), RegexError::Escape(r"\u".to_owned()));
         assert_eq!(refused(r"a\Z"), RegexError::Escape(r"\Z".to_owned()));
         assert_eq!(refused(r"\C"), RegexError::Escape(r"\C".to_owned()));
@@ -173,12 +226,28 @@ mod tests {
     fn size_and_depth_have_bounds() {
         assert_eq!(refused(r"(?:\pL{30}){30}"), RegexError::TooLarge);
         assert_eq!(refused(&"(".repeat(10_000)), RegexError::TooDeep);
-        assert_eq!(refused(&format!("a{}", "*(?i)".repeat(10_000))), RegexError::TooDeep);
+        assert_eq!(
+            refused(&format!("a{}", "*(?i)".repeat(10_000))),
+            RegexError::TooDeep
+        );
         // As deep as may be, on the stack of a test's thread.
         let levels = atom::MAX_HEIGHT as usize - 1;
-        assert!(matches(&format!("{}a{}", "(".repeat(levels), ")".repeat(levels)), "a"));
-        assert!(matches(&format!("{}a{}", "(?:".repeat(levels), ")+".repeat(levels)), "a"));
-        assert!(matches(&format!("{}a{}", "(b*|".repeat(levels / 4), "x?)+".repeat(levels / 4)), "a"));
+        assert!(matches(
+            &format!("{}a{}", "(".repeat(levels), ")".repeat(levels)),
+            "a"
+        ));
+        assert!(matches(
+            &format!("{}a{}", "(?:".repeat(levels), ")+".repeat(levels)),
+            "a"
+        ));
+        assert!(matches(
+            &format!(
+                "{}a{}",
+                "(b*|".repeat(levels / 4),
+                "x?)+".repeat(levels / 4)
+            ),
+            "a"
+        ));
         assert!(compile(r"^\pL{1000}$", crate::pattern::SIZE_LIMIT).is_ok());
     }
 }

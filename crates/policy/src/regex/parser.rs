@@ -59,13 +59,16 @@ struct Group {
 impl Group {
     fn end_alternative(&mut self) -> Result<(), RegexError> {
         let sequence = mem::take(&mut self.sequence);
-        self.alternatives.push(Atom::sequence(sequence).within_limits()?);
+        self.alternatives
+            .push(Atom::sequence(sequence).within_limits()?);
         Ok(())
     }
 
     fn close(mut self) -> Result<Atom, RegexError> {
         self.end_alternative()?;
-        Atom::alternatives(self.alternatives).group(self.capturing).within_limits()
+        Atom::alternatives(self.alternatives)
+            .group(self.capturing)
+            .within_limits()
     }
 }
 
@@ -75,7 +78,9 @@ impl<'a> Parser<'a> {
         let repeated = mem::take(&mut self.repeated);
         let rest = self.rest;
         let mut characters = rest.chars();
-        let Some(first) = characters.next() else { return Ok(()) };
+        let Some(first) = characters.next() else {
+            return Ok(());
+        };
         let after = characters.as_str();
         match first {
             '(' => self.open()?,
@@ -93,9 +98,30 @@ impl<'a> Parser<'a> {
                 self.push(class, after);
             }
             '\\' => self.backslash()?,
-            '^' => self.push(Atom::single(if self.flags.multi_line { "(?m:^)" } else { r"\A" }), after),
-            '$' => self.push(Atom::single(if self.flags.multi_line { "(?m:$)" } else { r"\z" }), after),
-            '.' => self.push(Atom::single(if self.flags.dot_newline { "(?s:.)" } else { r"[^\n]" }), after),
+            '^' => self.push(
+                Atom::single(if self.flags.multi_line {
+                    "(?m:^)"
+                } else {
+                    r"\A"
+                }),
+                after,
+            ),
+            '$' => self.push(
+                Atom::single(if self.flags.multi_line {
+                    "(?m:$)"
+                } else {
+                    r"\z"
+                }),
+                after,
+            ),
+            '.' => self.push(
+                Atom::single(if self.flags.dot_newline {
+                    "(?s:.)"
+                } else {
+                    r"[^\n]"
+                }),
+                after,
+            ),
             _ => self.push(Atom::literal(u32::from(first), self.flags.fold), after),
         }
         Ok(())
@@ -113,10 +139,21 @@ impl<'a> Parser<'a> {
             self.rest = &rest[1..];
             return self.nest(true);
         };
-        if let Some(named) = extended.strip_prefix("P<").or_else(|| extended.strip_prefix('<')) {
-            let (name, after) = named.split_once('>').ok_or_else(|| RegexError::GroupName(rest.to_owned()))?;
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(RegexError::GroupName(rest[..rest.len() - after.len()].to_owned()));
+        if let Some(named) = extended
+            .strip_prefix("P<")
+            .or_else(|| extended.strip_prefix('<'))
+        {
+            let (name, after) = named
+                .split_once('>')
+                .ok_or_else(|| RegexError::GroupName(rest.to_owned()))?;
+            if name.is_empty()
+                || !name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            {
+                return Err(RegexError::GroupName(
+                    rest[..rest.len() - after.len()].to_owned(),
+                ));
             }
             self.rest = after;
             return self.nest(true);
@@ -147,7 +184,12 @@ impl<'a> Parser<'a> {
                     self.rest = &text[index + 1..];
                     return Ok(letter == ':');
                 }
-                _ => return Err(RegexError::Group(format!("(?{}", &text[..index + letter.len_utf8()]))),
+                _ => {
+                    return Err(RegexError::Group(format!(
+                        "(?{}",
+                        &text[..index + letter.len_utf8()]
+                    )));
+                }
             };
             (*flag, any) = (on, true);
         }
@@ -158,7 +200,11 @@ impl<'a> Parser<'a> {
         if self.outer.len() >= MAX_HEIGHT as usize {
             return Err(RegexError::TooDeep);
         }
-        let group = Group { capturing, flags: self.flags, ..Group::default() };
+        let group = Group {
+            capturing,
+            flags: self.flags,
+            ..Group::default()
+        };
         self.outer.push(mem::replace(&mut self.current, group));
         Ok(())
     }
@@ -171,15 +217,27 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Repeats what comes before. A switch of flags between two repetitions keeps them apart: `a*(?i)*` is legal.
-    fn repeat(&mut self, repetition: Repetition, after: &'a str, repeated: bool) -> Result<(), RegexError> {
+    /// Repeats what comes before. A switch of flags between two repetitions keeps them apart:
+    /// `a*(?i)*` is legal.
+    fn repeat(
+        &mut self,
+        repetition: Repetition,
+        after: &'a str,
+        repeated: bool,
+    ) -> Result<(), RegexError> {
         let operator = || self.rest[..self.rest.len() - after.len()].to_owned();
-        let (lazy, after) = after.strip_prefix('?').map_or((self.flags.lazy, after), |after| (!self.flags.lazy, after));
+        let (lazy, after) = after
+            .strip_prefix('?')
+            .map_or((self.flags.lazy, after), |after| (!self.flags.lazy, after));
         if repeated {
             return Err(RegexError::StackedRepetition(operator()));
         }
-        let Some(atom) = self.current.sequence.pop() else { return Err(RegexError::NothingToRepeat(operator())) };
-        let atom = atom.repeat(repetition, !lazy).ok_or_else(|| RegexError::RepetitionCount(operator()))?;
+        let Some(atom) = self.current.sequence.pop() else {
+            return Err(RegexError::NothingToRepeat(operator()));
+        };
+        let atom = atom
+            .repeat(repetition, !lazy)
+            .ok_or_else(|| RegexError::RepetitionCount(operator()))?;
         self.push(atom.within_limits()?, after);
         self.repeated = true;
         Ok(())
@@ -194,7 +252,11 @@ impl<'a> Parser<'a> {
             Some(b'B') => r"(?-u:\B)",
             Some(b'Q') => {
                 let (quoted, after) = rest[2..].split_once(r"\E").unwrap_or((&rest[2..], ""));
-                self.current.sequence.extend(quoted.chars().map(|plain| Atom::literal(u32::from(plain), fold)));
+                self.current.sequence.extend(
+                    quoted
+                        .chars()
+                        .map(|plain| Atom::literal(u32::from(plain), fold)),
+                );
                 self.rest = after;
                 return Ok(());
             }
@@ -212,7 +274,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The repetition that `rest` begins with, and what follows it; none where its `{` is a plain character.
+/// The repetition that `rest` begins with, and what follows it; none where its `{` is a plain
+/// character.
 fn repetition(rest: &str) -> Result<Option<(Repetition, &str)>, RegexError> {
     let once = |min, max| Ok(Some((Repetition { min, max }, &rest[1..])));
     match rest.as_bytes().first() {
@@ -221,13 +284,27 @@ fn repetition(rest: &str) -> Result<Option<(Repetition, &str)>, RegexError> {
         Some(b'?') => return once(0, Some(1)),
         _ => {}
     }
-    let Some((counts, after)) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) else { return Ok(None) };
+    let Some((counts, after)) = rest
+        .strip_prefix('{')
+        .and_then(|inner| inner.split_once('}'))
+    else {
+        return Ok(None);
+    };
     let (min, max) = counts.split_once(',').unwrap_or((counts, counts));
-    let (Some(min), Some(max)) = (count(min), if max.is_empty() { Some(None) } else { count(max).map(Some) }) else {
+    let (Some(min), Some(max)) = (
+        count(min),
+        if max.is_empty() {
+            Some(None)
+        } else {
+            count(max).map(Some)
+        },
+    ) else {
         return Ok(None);
     };
     if min > MAX_COUNT || max.is_some_and(|max| max > MAX_COUNT || max < min) {
-        return Err(RegexError::RepetitionCount(rest[..rest.len() - after.len()].to_owned()));
+        return Err(RegexError::RepetitionCount(
+            rest[..rest.len() - after.len()].to_owned(),
+        ));
     }
     Ok(Some((Repetition { min, max }, after)))
 }

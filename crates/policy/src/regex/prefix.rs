@@ -1,15 +1,23 @@
 //! A cheap no, before a regular expression is compiled.
 
-/// Whether `pattern`, in Go's syntax, begins with text that `text` does not begin with, so that it cannot match.
+/// Whether `pattern`, in Go's syntax, begins with text that `text` does not begin with, so that it
+/// cannot match.
 ///
-/// Compiling costs a hundred times what this does, and a rule such as `/^${account}\/.+$/` is expanded and compiled for
-/// every query that gets to it. So whatever is not plain is left to the compiler.
+/// Compiling costs a hundred times what this does, and a rule such as `/^${account}\/.+$/` is
+/// expanded and compiled for every query that gets to it. So whatever is not plain is left to the
+/// compiler.
 pub(crate) fn rules_out(pattern: &str, text: &str) -> bool {
-    let Some(mut pattern) = pattern.strip_prefix('^').filter(|pattern| !pattern.contains('|')) else { return false };
+    let Some(mut pattern) = pattern
+        .strip_prefix('^')
+        .filter(|pattern| !pattern.contains('|'))
+    else {
+        return false;
+    };
     let mut text = text.chars();
     while let Some((literal, after)) = literal(pattern) {
         // What follows may make it optional; flags between the two do not keep them apart.
-        if after.starts_with(['*', '?', '{']) || after.starts_with("(?") || after.starts_with(r"\Q") {
+        if after.starts_with(['*', '?', '{']) || after.starts_with("(?") || after.starts_with(r"\Q")
+        {
             return false;
         }
         if text.next() != Some(literal) {
@@ -38,15 +46,33 @@ mod tests {
 
     #[test]
     fn plain_beginnings_are_compared() {
-        assert!(rules_out(r"^alice\/.+$", "bob/app") && rules_out(r"^a\.b\/", "axb/") && rules_out("^ab", "a"));
-        assert!(!rules_out(r"^alice\/.+$", "alice/app") && !rules_out(r"^a+b", "ab") && rules_out("^a+b", "b"));
+        assert!(
+            rules_out(r"^alice\/.+$", "bob/app")
+                && rules_out(r"^a\.b\/", "axb/")
+                && rules_out("^ab", "a")
+        );
+        assert!(
+            !rules_out(r"^alice\/.+$", "alice/app")
+                && !rules_out(r"^a+b", "ab")
+                && rules_out("^a+b", "b")
+        );
     }
 
     #[test]
     fn what_may_be_optional_rules_nothing_out() {
-        for pattern in
-            ["^*a", "^a*b", "^a?b", "^a{0}b", "^a(?i)*b", r"^a\Q\E*b", "^a|b", "a", "(?i)^A", "^(?i)b", r"^\x62"]
-        {
+        for pattern in [
+            "^*a",
+            "^a*b",
+            "^a?b",
+            "^a{0}b",
+            "^a(?i)*b",
+            r"^a\Q\E*b",
+            "^a|b",
+            "a",
+            "(?i)^A",
+            "^(?i)b",
+            r"^\x62",
+        ] {
             assert!(!rules_out(pattern, "b"), "{pattern}");
         }
     }

@@ -4,14 +4,15 @@ use serde_json::Value;
 
 use super::{RegexError, compile, rules_out};
 
-/// Patterns that Go 1.26 refuses and we take: since it looks classes up without underscores, it no longer finds the
-/// scripts that have one in their name. Earlier versions do, and will again.
+/// Patterns that Go 1.26 refuses and we take: since it looks classes up without underscores, it no
+/// longer finds the scripts that have one in their name. Earlier versions do, and will again.
 const TAKEN: [&str; 2] = [r"\p{Old_Italic}", r"\p{OldItalic}"];
 
 #[test]
 fn regular_expressions_match_as_go_s_do() {
-    let mut lines =
-        include_str!("../../tests/vectors/regexp.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut lines = include_str!("../../tests/vectors/regexp.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
     let texts: Vec<String> = serde_json::from_value(lines.next().unwrap()).unwrap();
     let (mut taken, mut refused, mut differences) = (0, 0, Vec::new());
     for line in lines {
@@ -23,16 +24,27 @@ fn regular_expressions_match_as_go_s_do() {
             (Ok(regex), Some(mask)) => {
                 taken += 1;
                 let matched: Vec<bool> = texts.iter().map(|text| regex.is_match(text)).collect();
-                let ruled_out = texts.iter().zip(&matched).any(|(text, matched)| *matched && rules_out(pattern, text));
-                if ruled_out || matched != bits(mask, texts.len()) || !groups_agree(&regex, &texts, &line[2]) {
+                let ruled_out = texts
+                    .iter()
+                    .zip(&matched)
+                    .any(|(text, matched)| *matched && rules_out(pattern, text));
+                if ruled_out
+                    || matched != bits(mask, texts.len())
+                    || !groups_agree(&regex, &texts, &line[2])
+                {
                     differences.push(format!("{pattern:?}"));
                 }
             }
-            (ours, go) => differences.push(format!("{pattern:?}: {go:?} in Go, {:?} here", ours.err())),
+            (ours, go) => {
+                differences.push(format!("{pattern:?}: {go:?} in Go, {:?} here", ours.err()))
+            }
         }
     }
     assert_eq!(differences, Vec::<String>::new());
-    assert!(taken > 6000 && refused > 1000, "the recording is there: {taken} taken, {refused} refused");
+    assert!(
+        taken > 6000 && refused > 1000,
+        "the recording is there: {taken} taken, {refused} refused"
+    );
 }
 
 /// Whether the first match of each text recorded captures what it did in Go.
@@ -42,7 +54,11 @@ fn groups_agree(regex: &regex::Regex, texts: &[String], recorded: &Value) -> boo
         let (index, groups) = of_text.as_array().unwrap().split_first().unwrap();
         let text = &texts[usize::try_from(index.as_u64().unwrap()).unwrap()];
         let captured = regex.captures(text).unwrap();
-        let ours: Vec<Value> = captured.iter().skip(1).map(|group| group.map(|group| group.as_str()).into()).collect();
+        let ours: Vec<Value> = captured
+            .iter()
+            .skip(1)
+            .map(|group| group.map(|group| group.as_str()).into())
+            .collect();
         ours == groups
     })
 }
@@ -50,12 +66,22 @@ fn groups_agree(regex: &regex::Regex, texts: &[String], recorded: &Value) -> boo
 /// `mask`, hexadecimal digits of four bits, the highest first.
 fn bits(mask: &str, count: usize) -> Vec<bool> {
     let digits = mask.chars().map(|digit| digit.to_digit(16).unwrap());
-    digits.flat_map(|digit| (0..4).rev().map(move |bit| digit >> bit & 1 == 1)).take(count).collect()
+    digits
+        .flat_map(|digit| (0..4).rev().map(move |bit| digit >> bit & 1 == 1))
+        .take(count)
+        .collect()
 }
 
 #[test]
 fn what_is_beyond_our_own_limits_is_refused_as_that() {
     let deep = format!("{}a{}", "(".repeat(300), ")".repeat(300));
-    assert_eq!(compile(&deep, 1 << 20).unwrap_err(), RegexError::TooDeep, "Go takes up to 1000");
-    assert_eq!(compile(r"\pL{500}", 1 << 20).unwrap_err(), RegexError::TooLarge);
+    assert_eq!(
+        compile(&deep, 1 << 20).unwrap_err(),
+        RegexError::TooDeep,
+        "Go takes up to 1000"
+    );
+    assert_eq!(
+        compile(r"\pL{500}", 1 << 20).unwrap_err(),
+        RegexError::TooLarge
+    );
 }

@@ -1,7 +1,7 @@
 //! The names of Unicode classes that Go knows.
 //!
-//! The `regex` crate knows more, and would take a pattern that Go refuses. Where both know a name they mean the same
-//! property, of Unicode 15 there and of Unicode 16 here.
+//! The `regex` crate knows more, and would take a pattern that Go refuses. Where both know a name
+//! they mean the same property, of Unicode 15 there and of Unicode 16 here.
 
 /// Which property a name is a value of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +14,24 @@ impl Property {
     /// The property that `name`, as [`canonical`] gives it, is a value of.
     pub(super) fn of(name: &str) -> Option<Self> {
         let listed = |names: &str| names.split_ascii_whitespace().any(|listed| listed == name);
-        if listed(CATEGORIES) { Some(Self::Category) } else { listed(SCRIPTS).then_some(Self::Script) }
+        if listed(CATEGORIES) {
+            Some(Self::Category)
+        } else {
+            listed(SCRIPTS).then_some(Self::Script)
+        }
     }
 }
 
 /// `name` as it is compared: without case, spaces, hyphens and underscores.
 pub(super) fn canonical(name: &str) -> String {
-    name.chars().filter(|character| !matches!(character, ' ' | '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars()
+        .filter(|character| !matches!(character, ' ' | '-' | '_'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
-/// General categories and their other names (Go's `unicode.Categories` and `unicode.CategoryAliases`).
+/// General categories and their other names (Go's `unicode.Categories` and
+/// `unicode.CategoryAliases`).
 const CATEGORIES: &str = "
     c casedletter cc cf closepunctuation cn cntrl co combiningmark connectorpunctuation control cs currencysymbol
     dashpunctuation decimalnumber digit enclosingmark finalpunctuation format initialpunctuation l lc letter
@@ -57,9 +65,19 @@ mod tests {
 
     #[test]
     fn every_name_is_one_here_too() {
-        for name in CATEGORIES.split_ascii_whitespace().chain(SCRIPTS.split_ascii_whitespace()) {
-            for pattern in [format!(r"\p{{{name}}}"), format!(r"[^a\P{{{name}}}]"), format!(r"(?i)\P{{{name}}}")] {
-                assert!(super::super::compile(&pattern, 1 << 20).is_ok(), "{pattern}");
+        for name in CATEGORIES
+            .split_ascii_whitespace()
+            .chain(SCRIPTS.split_ascii_whitespace())
+        {
+            for pattern in [
+                format!(r"\p{{{name}}}"),
+                format!(r"[^a\P{{{name}}}]"),
+                format!(r"(?i)\P{{{name}}}"),
+            ] {
+                assert!(
+                    super::super::compile(&pattern, 1 << 20).is_ok(),
+                    "{pattern}"
+                );
             }
         }
     }

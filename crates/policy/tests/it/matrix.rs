@@ -1,4 +1,5 @@
-//! Who may do what under rules like those that are in use: to be reviewed as a difference when it changes.
+//! Who may do what under rules like those that are in use: to be reviewed as a difference when it
+//! changes.
 
 use std::fmt::Write as _;
 
@@ -12,19 +13,45 @@ fn rules() -> Vec<Entry> {
         rule(&[("account", "admin")], &["*"]),
         rule(&[("account", "test"), ("name", "test-*")], &["*"]),
         rule(&[("account", "test")], &[]),
-        rule(&[("account", "/^(.+)@example\\.com$/"), ("name", "${account:1}/*")], &["*"]),
-        rule(&[("account", "/.+/"), ("type", "registry"), ("name", "catalog")], &["*"]),
+        rule(
+            &[
+                ("account", "/^(.+)@example\\.com$/"),
+                ("name", "${account:1}/*"),
+            ],
+            &["*"],
+        ),
+        rule(
+            &[
+                ("account", "/.+/"),
+                ("type", "registry"),
+                ("name", "catalog"),
+            ],
+            &["*"],
+        ),
         rule(&[("account", "/.+/"), ("name", "${account}/*")], &["*"]),
-        rule(&[("name", "${labels:project}-${labels:tier}/*")], &["pull", "push"]),
-        rule(&[("name", "/^${labels:group}-shared\\/.+$/")], &["pull", "push"]),
-        rule(&[("group", "/^(ops|release)$/"), ("service", "registry*")], &["delete", "pull"]),
+        rule(
+            &[("name", "${labels:project}-${labels:tier}/*")],
+            &["pull", "push"],
+        ),
+        rule(
+            &[("name", "/^${labels:group}-shared\\/.+$/")],
+            &["pull", "push"],
+        ),
+        rule(
+            &[("group", "/^(ops|release)$/"), ("service", "registry*")],
+            &["delete", "pull"],
+        ),
         rule(&[("account", "/.+/"), ("type", "repository")], &["pull"]),
         rule(&[("account", ""), ("name", "hello-world")], &["pull"]),
     ]
 }
 
 /// An account, its labels, and where it comes from.
-type Account = (&'static str, &'static [(&'static str, &'static [&'static str])], &'static str);
+type Account = (
+    &'static str,
+    &'static [(&'static str, &'static [&'static str])],
+    &'static str,
+);
 
 const ACCOUNTS: [Account; 8] = [
     ("", &[], "192.0.2.1"),
@@ -32,9 +59,25 @@ const ACCOUNTS: [Account; 8] = [
     ("admin", &[], "192.0.2.1"),
     ("test", &[("group", &["ops"])], "192.0.2.1"),
     ("alice", &[("group", &["dev", "qa"])], "192.0.2.1"),
-    ("bob", &[("group", &["ops"]), ("project", &["apollo", "gemini"]), ("tier", &["prod", "stage"])], "2001:db8::1"),
-    ("carol@example.com", &[("project", &["apollo"])], "192.0.2.1"),
-    ("mallory.*", &[("group", &["*"]), ("project", &["*"]), ("tier", &["*"])], "192.0.2.1"),
+    (
+        "bob",
+        &[
+            ("group", &["ops"]),
+            ("project", &["apollo", "gemini"]),
+            ("tier", &["prod", "stage"]),
+        ],
+        "2001:db8::1",
+    ),
+    (
+        "carol@example.com",
+        &[("project", &["apollo"])],
+        "192.0.2.1",
+    ),
+    (
+        "mallory.*",
+        &[("group", &["*"]), ("project", &["*"]), ("tier", &["*"])],
+        "192.0.2.1",
+    ),
 ];
 
 const RESOURCES: [(&str, &str); 11] = [
@@ -61,15 +104,24 @@ fn matrix(options: Options) -> String {
         }
         matrix.push('\n');
         for (resource_type, name) in RESOURCES {
-            let mut request =
-                Request::pull(account, name).with(labels).from(address).asking(&["*", "delete", "pull", "push"]);
+            let mut request = Request::pull(account, name)
+                .with(labels)
+                .from(address)
+                .asking(&["*", "delete", "pull", "push"]);
             request.resource_type = resource_type.to_owned();
             let decision = acl.decide(&request.query());
             let (rule, granted) = match &decision {
-                Some(decision) => (format!("rule {}", decision.rule), decision.granted.join(",")),
+                Some(decision) => (
+                    format!("rule {}", decision.rule),
+                    decision.granted.join(","),
+                ),
                 None => ("no rule".to_owned(), String::new()),
             };
-            let granted = if granted.is_empty() { "-".to_owned() } else { granted };
+            let granted = if granted.is_empty() {
+                "-".to_owned()
+            } else {
+                granted
+            };
             let resource = format!("{resource_type}:{name}");
             writeln!(matrix, "    {resource:<34}{granted:<20}{rule}").unwrap();
         }

@@ -45,33 +45,62 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    let texts = (option::of(pattern()), option::of(pattern()), option::of(pattern()), option::weighted(0.2, pattern()));
-    let ip = option::weighted(0.2, prop::sample::select(&["10.0.0.0/8", "::1", "0.0.0.0/0"][..]));
+    let texts = (
+        option::of(pattern()),
+        option::of(pattern()),
+        option::of(pattern()),
+        option::weighted(0.2, pattern()),
+    );
+    let ip = option::weighted(
+        0.2,
+        prop::sample::select(&["10.0.0.0/8", "::1", "0.0.0.0/0"][..]),
+    );
     let labels = btree_map("[gh]", pattern(), 0..2);
     let actions = vec(prop::sample::select(&["*", "pull", "push", ""][..]), 0..3);
-    (texts, ip, labels, actions).prop_map(|((account, name, service, resource_type), ip, labels, actions)| Entry {
-        conditions: Conditions { account, resource_type, name, service, ip: ip.map(str::to_owned), labels },
-        actions: strings(&actions),
-        comment: None,
-    })
+    (texts, ip, labels, actions).prop_map(
+        |((account, name, service, resource_type), ip, labels, actions)| Entry {
+            conditions: Conditions {
+                account,
+                resource_type,
+                name,
+                service,
+                ip: ip.map(str::to_owned),
+                labels,
+            },
+            actions: strings(&actions),
+            comment: None,
+        },
+    )
 }
 
 fn request() -> impl Strategy<Value = Request> {
     let text = || "[ab/(*|]{0,4}";
     let labels = btree_map("[gh]", vec("[ab/*()|\\\\]{0,3}", 0..4), 0..3);
-    let actions = vec(prop::sample::select(&["*", "delete", "pull", "push", ""][..]), 0..4);
+    let actions = vec(
+        prop::sample::select(&["*", "delete", "pull", "push", ""][..]),
+        0..4,
+    );
     let ip = prop::sample::select(&["10.1.2.3", "::1", "192.0.2.1", ""][..]);
-    (text(), text(), text(), labels, actions, ip).prop_map(|(account, name, service, labels, mut actions, ip)| {
-        actions.sort_unstable();
-        let mut request = Request { labels, service, ..Request::pull(&account, &name) };
-        request.actions = strings(&actions);
-        request.from(ip)
-    })
+    (text(), text(), text(), labels, actions, ip).prop_map(
+        |(account, name, service, labels, mut actions, ip)| {
+            actions.sort_unstable();
+            let mut request = Request {
+                labels,
+                service,
+                ..Request::pull(&account, &name)
+            };
+            request.actions = strings(&actions);
+            request.from(ip)
+        },
+    )
 }
 
 /// Those of `entries` that can be compiled.
 fn well_formed(entries: Vec<Entry>) -> Vec<Entry> {
-    entries.into_iter().filter(|entry| Acl::compile(vec![entry.clone()], Options::default()).is_ok()).collect()
+    entries
+        .into_iter()
+        .filter(|entry| Acl::compile(vec![entry.clone()], Options::default()).is_ok())
+        .collect()
 }
 
 proptest! {
@@ -123,7 +152,8 @@ proptest! {
 
     #[test]
     fn an_account_stands_for_itself(account in "\\PC{0,8}", other in "\\PC{0,8}") {
-        // A glob that begins and ends with a slash is a regular expression, and the account's slashes count.
+        // A glob that begins and ends with a slash is a regular expression, and the account's
+        // slashes count.
         prop_assume!(!account.starts_with('/'));
         for pattern in ["${account}", "/^${account}$/"] {
             let acl = pull_if(&[("name", pattern)]);

@@ -6,8 +6,15 @@ use crate::support::rule;
 
 /// What is said about a rule with these conditions, a condition a line.
 fn refused(conditions: &[(&str, &str)]) -> String {
-    let errors = Acl::compile(vec![rule(&[], &[]), rule(conditions, &["*"])], Options::default()).unwrap_err();
-    let lines: Vec<String> = errors.iter().map(|error| format!("{error}: {}", error.problem)).collect();
+    let errors = Acl::compile(
+        vec![rule(&[], &[]), rule(conditions, &["*"])],
+        Options::default(),
+    )
+    .unwrap_err();
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{error}: {}", error.problem))
+        .collect();
     lines.join("\n")
 }
 

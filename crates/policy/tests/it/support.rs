@@ -4,7 +4,10 @@ use policy::{Acl, Conditions, Entry, Labels, Options, Query};
 
 /// A rule; a key that is none of a rule's own is a label.
 pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> Entry {
-    let mut entry = Entry { actions: strings(actions), ..Entry::default() };
+    let mut entry = Entry {
+        actions: strings(actions),
+        ..Entry::default()
+    };
     let written = &mut entry.conditions;
     for (key, pattern) in conditions {
         let pattern = (*pattern).to_owned();
@@ -34,7 +37,9 @@ pub(crate) fn strings(list: &[&str]) -> Vec<String> {
 }
 
 pub(crate) fn labels(list: &[(&str, &[&str])]) -> Labels {
-    list.iter().map(|(name, values)| ((*name).to_owned(), strings(values))).collect()
+    list.iter()
+        .map(|(name, values)| ((*name).to_owned(), strings(values)))
+        .collect()
 }
 
 /// What a query is about, owned.
@@ -93,13 +98,25 @@ impl Request {
     /// Whether a rule of `acl` matches; and whether its explanation says the same.
     pub(crate) fn is_decided_by(&self, acl: &Acl) -> bool {
         let decision = acl.decide(&self.query());
-        assert_eq!(acl.explain(&self.query()).decided.map(|decided| decided.decision), decision);
+        assert_eq!(
+            acl.explain(&self.query())
+                .decided
+                .map(|decided| decided.decision),
+            decision
+        );
         decision.is_some()
     }
 }
 
 /// Conditions with nothing but a pattern for the name.
 pub(crate) fn on_name(pattern: &str) -> Entry {
-    let conditions = Conditions { name: Some(pattern.to_owned()), ..Conditions::default() };
-    Entry { conditions, actions: strings(&["pull"]), comment: None }
+    let conditions = Conditions {
+        name: Some(pattern.to_owned()),
+        ..Conditions::default()
+    };
+    Entry {
+        conditions,
+        actions: strings(&["pull"]),
+        comment: None,
+    }
 }

@@ -1,11 +1,15 @@
-//! Who may do what, and what everybody else hears: a golden table of every route against every kind of token.
+//! Who may do what, and what everybody else hears: a golden table of every route against every kind
+//! of token.
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::{Account, Accounts, Chain, Guard, Login, PasswordVerifier, Rate, Remembered, StaticUsers, Workers};
+use identity::{
+    Account, Accounts, Chain, Guard, Login, PasswordVerifier, Rate, Remembered, StaticUsers,
+    Workers,
+};
 use registry::{Auth, Settings};
 use token::SystemEntropy;
 
@@ -54,18 +58,48 @@ fn brought(issuer: &Issuer) -> Vec<(&'static str, Option<String>)> {
         ("nothing", None),
         ("basic", Some("Basic YWxpY2U6c2VjcmV0".into())),
         ("junk", bearer("junk".into())),
-        ("expired", bearer(issuer.sign(&token::Claims { expires_at: NOW - 61, ..claims(all) }))),
-        ("early", bearer(issuer.sign(&token::Claims { not_before: NOW + 61, ..claims(all) }))),
-        ("service", bearer(issuer.sign(&token::Claims { audience: "other".into(), ..claims(all) }))),
-        ("issuer", bearer(issuer.sign(&token::Claims { issuer: "Other".into(), ..claims(all) }))),
+        (
+            "expired",
+            bearer(issuer.sign(&token::Claims {
+                expires_at: NOW - 61,
+                ..claims(all)
+            })),
+        ),
+        (
+            "early",
+            bearer(issuer.sign(&token::Claims {
+                not_before: NOW + 61,
+                ..claims(all)
+            })),
+        ),
+        (
+            "service",
+            bearer(issuer.sign(&token::Claims {
+                audience: "other".into(),
+                ..claims(all)
+            })),
+        ),
+        (
+            "issuer",
+            bearer(issuer.sign(&token::Claims {
+                issuer: "Other".into(),
+                ..claims(all)
+            })),
+        ),
         ("key", bearer(Issuer::new().token(all))),
         ("changed", bearer(with_changed_claim(&issuer.token(all)))),
         ("unsigned", bearer(unsigned(&issuer.token(all)))),
         ("empty", granting(&[])),
-        ("other", granting(&["repository:b:*", "repository:a/b:*", "registry:a:*"])),
+        (
+            "other",
+            granting(&["repository:b:*", "repository:a/b:*", "registry:a:*"]),
+        ),
         ("pull", granting(&["repository:a:pull"])),
         ("push", granting(&["repository:a:push"])),
-        ("both", granting(&["repository:a:pull", "repository:a:push"])),
+        (
+            "both",
+            granting(&["repository:a:pull", "repository:a:push"]),
+        ),
         ("delete", granting(&["repository:a:delete"])),
         ("catalog", granting(&["registry:catalog:*"])),
         ("star", granting(&["repository:a:*"])),
@@ -73,12 +107,16 @@ fn brought(issuer: &Issuer) -> Vec<(&'static str, Option<String>)> {
 }
 
 fn challenge(seen: &Seen) -> String {
-    seen.header("www-authenticate").unwrap_or_default().to_owned()
+    seen.header("www-authenticate")
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A parameter of a challenge.
 fn parameter<'a>(challenge: &'a str, name: &str) -> &'a str {
-    let start = challenge.find(&format!("{name}=\"")).map(|at| at + name.len() + 2);
+    let start = challenge
+        .find(&format!("{name}=\""))
+        .map(|at| at + name.len() + 2);
     start.map_or("-", |start| challenge[start..].split('"').next().unwrap())
 }
 
@@ -90,17 +128,35 @@ async fn table() -> String {
     let mut table = String::new();
     for (method, path) in ROUTES {
         let filled = super::script::fill(path, &world.names, "");
-        let scope = parameter(&challenge(&world.send(method, &filled, &[], b"").await), "scope").to_owned();
+        let scope = parameter(
+            &challenge(&world.send(method, &filled, &[], b"").await),
+            "scope",
+        )
+        .to_owned();
         writeln!(table, "{method} {path}\n  scope {scope}").unwrap();
         let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
         for (name, header) in brought(&issuer) {
-            let headers: Vec<_> = header.iter().map(|header| ("authorization", header.as_str())).collect();
+            let headers: Vec<_> = header
+                .iter()
+                .map(|header| ("authorization", header.as_str()))
+                .collect();
             let seen = world.send(method, &filled, &headers, b"").await;
             let challenge = challenge(&seen);
-            assert_eq!(seen.status == 401, !challenge.is_empty(), "{method} {path} {name}");
-            assert!(challenge.is_empty() || parameter(&challenge, "scope") == scope, "{method} {path} {name}");
+            assert_eq!(
+                seen.status == 401,
+                !challenge.is_empty(),
+                "{method} {path} {name}"
+            );
+            assert!(
+                challenge.is_empty() || parameter(&challenge, "scope") == scope,
+                "{method} {path} {name}"
+            );
             let error = parameter(&challenge, "error");
-            let outcome = if seen.status == 401 { format!("401 {error}") } else { seen.status.to_string() };
+            let outcome = if seen.status == 401 {
+                format!("401 {error}")
+            } else {
+                seen.status.to_string()
+            };
             match groups.iter_mut().find(|(known, _)| *known == outcome) {
                 Some((_, names)) => names.push(name),
                 None => groups.push((outcome, vec![name])),
@@ -122,14 +178,19 @@ async fn every_route_opens_to_those_who_may_and_nobody_else() {
 #[tokio::test]
 async fn a_challenge_is_what_every_client_needs() {
     let world = World::with(settings(Issuer::new().auth())).await;
-    let seen = world.get("/v2/odewahn/myalpine/manifests/latest", &[]).await;
+    let seen = world
+        .get("/v2/odewahn/myalpine/manifests/latest", &[])
+        .await;
     assert_eq!(seen.status, 401);
     assert_eq!(seen.headers.get_all("www-authenticate").iter().count(), 1);
     assert_eq!(
         challenge(&seen),
         r#"Bearer realm="https://auth.test/token",service="registry.test",scope="repository:odewahn/myalpine:pull""#
     );
-    assert_eq!(seen.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(
+        seen.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
     assert_eq!(
         seen.text(),
         concat!(
@@ -138,7 +199,10 @@ async fn a_challenge_is_what_every_client_needs() {
         )
     );
     let version = world.get("/v2/", &[]).await;
-    assert_eq!(challenge(&version), r#"Bearer realm="https://auth.test/token",service="registry.test""#);
+    assert_eq!(
+        challenge(&version),
+        r#"Bearer realm="https://auth.test/token",service="registry.test""#
+    );
 }
 
 #[tokio::test]
@@ -146,17 +210,43 @@ async fn nothing_tells_whether_a_repository_exists() {
     let issuer = Issuer::new();
     let mut world = World::with(settings(issuer.auth())).await;
     world.names.insert("upload".into(), UPLOAD.into());
-    let tokens = [None, Some(issuer.bearer(&[])), Some(issuer.bearer(&["repository:b:*"])), Some("Bearer x".into())];
-    for (method, path) in ROUTES.iter().filter(|(method, path)| path.contains("/a/") && *method != "OPTIONS") {
+    let tokens = [
+        None,
+        Some(issuer.bearer(&[])),
+        Some(issuer.bearer(&["repository:b:*"])),
+        Some("Bearer x".into()),
+    ];
+    for (method, path) in ROUTES
+        .iter()
+        .filter(|(method, path)| path.contains("/a/") && *method != "OPTIONS")
+    {
         for token in &tokens {
-            let headers: Vec<_> = token.iter().map(|token| ("authorization", token.as_str())).collect();
+            let headers: Vec<_> = token
+                .iter()
+                .map(|token| ("authorization", token.as_str()))
+                .collect();
             let path = super::script::fill(path, &world.names, "");
             let there = world.send(method, &path, &headers, b"").await;
-            let nowhere = world.send(method, &path.replace("/a/", "/z/"), &headers, b"").await;
+            let nowhere = world
+                .send(method, &path.replace("/a/", "/z/"), &headers, b"")
+                .await;
             assert_eq!(there.status, 401, "{method} {path}");
-            assert_eq!(there.text().replace("\"a\"", "\"z\""), nowhere.text(), "{method} {path}");
-            assert_eq!(challenge(&there).replace(":a:", ":z:"), challenge(&nowhere), "{method} {path}");
-            let names = |seen: &Seen| seen.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(
+                there.text().replace("\"a\"", "\"z\""),
+                nowhere.text(),
+                "{method} {path}"
+            );
+            assert_eq!(
+                challenge(&there).replace(":a:", ":z:"),
+                challenge(&nowhere),
+                "{method} {path}"
+            );
+            let names = |seen: &Seen| {
+                seen.headers
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(names(&there), names(&nowhere), "{method} {path}");
         }
     }
@@ -167,25 +257,59 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
     let issuer = Issuer::new();
     let world = World::with(settings(issuer.auth())).await;
     let mount = async |scopes: &[&str], query: &str| {
-        let path = super::script::fill(&format!("/v2/new/blobs/uploads/?{query}"), &world.names, "");
-        let seen = world.send("POST", &path, &[("authorization", &issuer.bearer(scopes))], b"").await;
-        (seen.status, seen.header("docker-upload-uuid").is_some(), seen.text())
+        let path =
+            super::script::fill(&format!("/v2/new/blobs/uploads/?{query}"), &world.names, "");
+        let seen = world
+            .send(
+                "POST",
+                &path,
+                &[("authorization", &issuer.bearer(scopes))],
+                b"",
+            )
+            .await;
+        (
+            seen.status,
+            seen.header("docker-upload-uuid").is_some(),
+            seen.text(),
+        )
     };
-    let (target, begun, mounted) =
-        ("repository:new:pull,push", (202, true, String::new()), (201, false, String::new()));
+    let (target, begun, mounted) = (
+        "repository:new:pull,push",
+        (202, true, String::new()),
+        (201, false, String::new()),
+    );
     // There and forbidden, not there, no such repository: all the same.
     assert_eq!(mount(&[target], "mount={other}&from=b").await, begun);
     assert_eq!(mount(&[target], "mount={none}&from=b").await, begun);
     assert_eq!(mount(&[target], "mount={other}&from=never").await, begun);
     assert_eq!(mount(&[target], "mount={other}").await, begun);
-    assert_eq!(mount(&[target, "repository:b:push"], "mount={other}&from=b").await, begun);
-    assert_eq!(mount(&[target, "repository:b:pull"], "mount={other}&from=b").await, mounted);
-    assert_eq!(mount(&[target, "repository:b:pull"], "mount={config}").await, mounted);
-    assert_eq!(mount(&[target, "repository:a:*"], "mount={layer}&from=a").await, mounted);
+    assert_eq!(
+        mount(&[target, "repository:b:push"], "mount={other}&from=b").await,
+        begun
+    );
+    assert_eq!(
+        mount(&[target, "repository:b:pull"], "mount={other}&from=b").await,
+        mounted
+    );
+    assert_eq!(
+        mount(&[target, "repository:b:pull"], "mount={config}").await,
+        mounted
+    );
+    assert_eq!(
+        mount(&[target, "repository:a:*"], "mount={layer}&from=a").await,
+        mounted
+    );
     // The challenge asks for both at once.
-    let path = super::script::fill("/v2/new/blobs/uploads/?mount={other}&from=b", &world.names, "");
+    let path = super::script::fill(
+        "/v2/new/blobs/uploads/?mount={other}&from=b",
+        &world.names,
+        "",
+    );
     let seen = world.send("POST", &path, &[], b"").await;
-    assert!(challenge(&seen).ends_with(r#"scope="repository:new:pull,push repository:b:pull""#), "{seen:?}");
+    assert!(
+        challenge(&seen).ends_with(r#"scope="repository:new:pull,push repository:b:pull""#),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]
@@ -193,46 +317,110 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
     let issuer = Issuer::new();
     let auth = issuer.bearer(&["repository:a:*"]);
     let headers = [("authorization", auth.as_str())];
-    let off = Settings { delete: false, ..settings(issuer.auth()) };
+    let off = Settings {
+        delete: false,
+        ..settings(issuer.auth())
+    };
     let world = World::with(off).await;
     for path in ["manifests/one", "manifests/{image}", "blobs/{layer}"] {
         let path = super::script::fill(&format!("/v2/a/{path}"), &world.names, "");
         let seen = world.send("DELETE", &path, &headers, b"").await;
-        assert_eq!((seen.status, seen.code().as_str()), (405, "UNSUPPORTED"), "{path}");
-        assert_eq!(world.send("DELETE", &path, &[], b"").await.status, 401, "{path}");
+        assert_eq!(
+            (seen.status, seen.code().as_str()),
+            (405, "UNSUPPORTED"),
+            "{path}"
+        );
+        assert_eq!(
+            world.send("DELETE", &path, &[], b"").await.status,
+            401,
+            "{path}"
+        );
         assert_eq!(world.get(&path, &headers).await.status, 200, "{path}");
     }
-    assert_eq!(world.send("POST", "/v2/a/blobs/uploads/", &headers, b"").await.status, 202, "a push is no delete");
-    let world = world.again(Settings { read_only: true, ..settings(issuer.auth()) });
-    for (method, path) in [("POST", "blobs/uploads/"), ("PUT", "manifests/one"), ("DELETE", "manifests/one")] {
-        let seen = world.send(method, &format!("/v2/a/{path}"), &headers, b"").await;
-        assert_eq!((seen.status, seen.code().as_str()), (405, "UNSUPPORTED"), "{method} {path}");
+    assert_eq!(
+        world
+            .send("POST", "/v2/a/blobs/uploads/", &headers, b"")
+            .await
+            .status,
+        202,
+        "a push is no delete"
+    );
+    let world = world.again(Settings {
+        read_only: true,
+        ..settings(issuer.auth())
+    });
+    for (method, path) in [
+        ("POST", "blobs/uploads/"),
+        ("PUT", "manifests/one"),
+        ("DELETE", "manifests/one"),
+    ] {
+        let seen = world
+            .send(method, &format!("/v2/a/{path}"), &headers, b"")
+            .await;
+        assert_eq!(
+            (seen.status, seen.code().as_str()),
+            (405, "UNSUPPORTED"),
+            "{method} {path}"
+        );
         assert!(seen.text().contains("maintenance"));
     }
     for method in ["GET", "HEAD"] {
-        assert_eq!(world.send(method, "/v2/a/manifests/one", &headers, b"").await.status, 200);
+        assert_eq!(
+            world
+                .send(method, "/v2/a/manifests/one", &headers, b"")
+                .await
+                .status,
+            200
+        );
     }
 }
 
 fn htpasswd() -> Auth {
     let mut accounts = Accounts::default();
-    let secret = "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay".parse().unwrap();
-    accounts.add("alice".into(), Account { passwords: vec![secret], ..Account::default() }).unwrap();
+    let secret = "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay"
+        .parse()
+        .unwrap();
+    accounts
+        .add(
+            "alice".into(),
+            Account {
+                passwords: vec![secret],
+                ..Account::default()
+            },
+        )
+        .unwrap();
     let (clock, workers) = (Arc::new(Still), Arc::new(Workers::new(NonZeroUsize::MIN)));
-    let verifier = Arc::new(PasswordVerifier::new(workers, accounts.iter().map(|(_, account)| account)));
-    let guard = Guard::new(Rate::per_minute(3), Rate::per_minute(3), clock.clone(), &SystemEntropy).unwrap();
+    let verifier = Arc::new(PasswordVerifier::new(
+        workers,
+        accounts.iter().map(|(_, account)| account),
+    ));
+    let guard = Guard::new(
+        Rate::per_minute(3),
+        Rate::per_minute(3),
+        clock.clone(),
+        &SystemEntropy,
+    )
+    .unwrap();
     let remembered = Remembered::new(Duration::from_secs(60), clock, &SystemEntropy).unwrap();
-    let chain = Chain::new(vec![Box::new(StaticUsers::new(accounts, Arc::clone(&verifier)))]);
+    let chain = Chain::new(vec![Box::new(StaticUsers::new(
+        accounts,
+        Arc::clone(&verifier),
+    ))]);
     let login = Box::new(Login::new(chain, remembered, Arc::new(guard), verifier));
-    Auth::Htpasswd { realm: "Registry Realm".into(), login }
+    Auth::Htpasswd {
+        realm: "Registry Realm".into(),
+        login,
+    }
 }
 
 #[tokio::test]
 async fn a_password_opens_everything() {
     let world = World::with(settings(htpasswd())).await;
     let with = async |method: &str, path: &str, value: &str| {
-        let headers: Vec<_> =
-            Some(("authorization", value)).into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let headers: Vec<_> = Some(("authorization", value))
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         world.send(method, path, &headers, b"").await
     };
     let right = "Basic YWxpY2U6c2VjcmV0";
@@ -243,30 +431,62 @@ async fn a_password_opens_everything() {
         ("POST", "/v2/a/blobs/uploads/", 202),
         ("DELETE", "/v2/a/manifests/two", 202),
     ] {
-        assert_eq!(with(method, path, right).await.status, status, "{method} {path}");
+        assert_eq!(
+            with(method, path, right).await.status,
+            status,
+            "{method} {path}"
+        );
         let without = with(method, path, "").await;
-        assert_eq!((without.status, challenge(&without).as_str()), (401, r#"Basic realm="Registry Realm""#));
+        assert_eq!(
+            (without.status, challenge(&without).as_str()),
+            (401, r#"Basic realm="Registry Realm""#)
+        );
     }
-    for wrong in ["Bearer x", "Basic", "Basic !", "Basic YWxpY2U=", "Basic OnNlY3JldA=="] {
+    for wrong in [
+        "Bearer x",
+        "Basic",
+        "Basic !",
+        "Basic YWxpY2U=",
+        "Basic OnNlY3JldA==",
+    ] {
         assert_eq!(with("GET", "/v2/", wrong).await.status, 401, "{wrong}");
     }
     // Wrong ones are counted, and after the third nobody looks any more.
     for _ in 0..3 {
-        assert_eq!(with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await.status, 401);
+        assert_eq!(
+            with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await.status,
+            401
+        );
     }
     let limited = with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await;
-    assert_eq!((limited.status, limited.code().as_str()), (429, "TOOMANYREQUESTS"));
+    assert_eq!(
+        (limited.status, limited.code().as_str()),
+        (429, "TOOMANYREQUESTS")
+    );
     assert!(limited.header("retry-after").is_some());
 }
 
 #[tokio::test]
 async fn a_realm_can_be_the_origin_that_was_asked() {
-    let Auth::Token(auth) = Issuer::new().auth() else { panic!() };
-    let auth = registry::TokenAuth { realm: registry::Realm::Path("/token".into()), ..auth };
+    let Auth::Token(auth) = Issuer::new().auth() else {
+        panic!()
+    };
+    let auth = registry::TokenAuth {
+        realm: registry::Realm::Path("/token".into()),
+        ..auth
+    };
     let world = World::with(settings(Auth::Token(auth))).await;
-    let realm =
-        async |headers: &[(&str, &str)]| parameter(&challenge(&world.get("/v2/", headers).await), "realm").to_owned();
-    assert_eq!(realm(&[("host", "127.0.0.1:5000")]).await, "http://127.0.0.1:5000/token");
-    let proxied = [("host", "backend"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "hub.test")];
+    let realm = async |headers: &[(&str, &str)]| {
+        parameter(&challenge(&world.get("/v2/", headers).await), "realm").to_owned()
+    };
+    assert_eq!(
+        realm(&[("host", "127.0.0.1:5000")]).await,
+        "http://127.0.0.1:5000/token"
+    );
+    let proxied = [
+        ("host", "backend"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "hub.test"),
+    ];
     assert_eq!(realm(&proxied).await, "https://hub.test/token");
 }

@@ -5,7 +5,8 @@ use super::world::World;
 
 const TABLE: &str = include_str!("../vectors/bad_input.txt");
 
-/// The specification's fourteen codes (OCI distribution-spec, "Error Codes"), and Docker's own that are used besides.
+/// The specification's fourteen codes (OCI distribution-spec, "Error Codes"), and Docker's own that
+/// are used besides.
 const CODES: [&str; 16] = [
     "BLOB_UNKNOWN",
     "BLOB_UPLOAD_INVALID",
@@ -29,7 +30,10 @@ const CODES: [&str; 16] = [
 async fn every_wrong_request_hears_what_is_wrong() {
     let (world, mut location) = (World::open().await, String::new());
     let mut wrong = 0;
-    for line in TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with("//")) {
+    for line in TABLE
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+    {
         let mut here = location.clone();
         let seen = Step::parse(line).run(&world, &mut here).await;
         if seen.status < 300 {
@@ -39,14 +43,23 @@ async fn every_wrong_request_hears_what_is_wrong() {
         wrong += 1;
         assert!((400..500).contains(&seen.status), "{line}");
         for error in seen.json()["errors"].as_array().unwrap() {
-            assert!(CODES.contains(&error["code"].as_str().unwrap()), "{line}: {error}");
-            assert!(!error["message"].as_str().unwrap().is_empty(), "{line}: {error}");
+            assert!(
+                CODES.contains(&error["code"].as_str().unwrap()),
+                "{line}: {error}"
+            );
+            assert!(
+                !error["message"].as_str().unwrap().is_empty(),
+                "{line}: {error}"
+            );
         }
     }
     assert!(wrong >= 80, "{wrong}");
     // Nothing of all that has left a trace.
     for (path, body) in [
-        ("/v2/a/tags/list", r#"{"name":"a","tags":["all","one","two"]}"#),
+        (
+            "/v2/a/tags/list",
+            r#"{"name":"a","tags":["all","one","two"]}"#,
+        ),
         ("/v2/_catalog", r#"{"repositories":["a","b"]}"#),
     ] {
         assert_eq!(world.get(path, &[]).await.text(), body);

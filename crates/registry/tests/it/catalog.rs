@@ -7,7 +7,8 @@ use registry::{Sight, SightFuture, Viewer, Visibility};
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
 
-const INDEX: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+const INDEX: &str =
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
 /// Lets each account see what begins with its name; `root` sees everything, anonymous nothing.
 struct OwnOnly;
@@ -28,31 +29,53 @@ impl Visibility for OwnOnly {
 
 /// A registry with a filter, and these repositories.
 async fn world(issuer: &Issuer, names: impl IntoIterator<Item = String>) -> Arc<World> {
-    let settings = registry::Settings { catalog: catalog(Some(Arc::new(OwnOnly))), ..settings(issuer.auth()) };
+    let settings = registry::Settings {
+        catalog: catalog(Some(Arc::new(OwnOnly))),
+        ..settings(issuer.auth())
+    };
     let world = Arc::new(World::bare(settings, storage::Settings::default()).await);
     let mut pushes = tokio::task::JoinSet::new();
     for name in names {
         let world = Arc::clone(&world);
-        pushes.spawn(async move { world.manifest(&name, oci::media_type::OCI_INDEX, INDEX, &["x"]).await });
+        pushes.spawn(async move {
+            world
+                .manifest(&name, oci::media_type::OCI_INDEX, INDEX, &["x"])
+                .await
+        });
     }
     pushes.join_all().await;
     world
 }
 
 fn bearer(issuer: &Issuer, account: &str) -> String {
-    let claims = token::Claims { subject: account.into(), ..claims(&[]) };
+    let claims = token::Claims {
+        subject: account.into(),
+        ..claims(&[])
+    };
     format!("Bearer {}", issuer.sign(&claims))
 }
 
 /// Every page from `path` on: the names on each, and the address of the next.
-async fn pages(world: &World, path: &str, authorization: &str) -> Vec<(Vec<String>, Option<String>)> {
+async fn pages(
+    world: &World,
+    path: &str,
+    authorization: &str,
+) -> Vec<(Vec<String>, Option<String>)> {
     let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = next {
         let seen = world.get(&path, &[("authorization", authorization)]).await;
         assert_eq!(seen.status, 200, "{path}: {}", seen.text());
-        let link = seen.header("link").map(|link| link.strip_suffix(">; rel=\"next\"").unwrap()[1..].to_owned());
+        let link = seen
+            .header("link")
+            .map(|link| link.strip_suffix(">; rel=\"next\"").unwrap()[1..].to_owned());
         let names = seen.json()["repositories"].as_array().unwrap().clone();
-        pages.push((names.iter().map(|name| name.as_str().unwrap().to_owned()).collect(), link.clone()));
+        pages.push((
+            names
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect(),
+            link.clone(),
+        ));
         next = link;
     }
     pages
@@ -63,15 +86,30 @@ async fn who_may_see_all_sees_all_page_by_page() {
     let issuer = Issuer::new();
     let world = world(&issuer, (0..250).map(|number| format!("r{number:03}"))).await;
     let all = issuer.bearer(&["registry:catalog:*"]);
-    let sizes =
-        async |path: &str| pages(&world, path, &all).await.iter().map(|(names, _)| names.len()).collect::<Vec<_>>();
-    assert_eq!(sizes("/v2/_catalog").await, [100, 100, 50], "100 are Docker's default");
+    let sizes = async |path: &str| {
+        pages(&world, path, &all)
+            .await
+            .iter()
+            .map(|(names, _)| names.len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        sizes("/v2/_catalog").await,
+        [100, 100, 50],
+        "100 are Docker's default"
+    );
     assert_eq!(sizes("/v2/_catalog?n=1000").await, [250]);
     assert_eq!(sizes("/v2/_catalog?n=125").await, [125, 125]);
     assert_eq!(sizes("/v2/_catalog?n=0").await, [0]);
     assert_eq!(sizes("/v2/_catalog?last=r199").await, [50]);
     let two = &pages(&world, "/v2/_catalog?n=2", &all).await[0];
-    assert_eq!(two, &(vec!["r000".into(), "r001".into()], Some("/v2/_catalog?n=2&last=r001".into())));
+    assert_eq!(
+        two,
+        &(
+            vec!["r000".into(), "r001".into()],
+            Some("/v2/_catalog?n=2&last=r001".into())
+        )
+    );
 }
 
 #[tokio::test]
@@ -79,18 +117,33 @@ async fn who_may_not_sees_what_it_may_pull() {
     let issuer = Issuer::new();
     let names = ["alice/a", "alice/b", "alice/c", "bob/a", "secret"].map(str::to_owned);
     let world = world(&issuer, names).await;
-    let seen = async |account: &str, path: &str| pages(&world, path, &bearer(&issuer, account)).await;
+    let seen =
+        async |account: &str, path: &str| pages(&world, path, &bearer(&issuer, account)).await;
     let names = |page: &(Vec<String>, Option<String>)| page.0.join(" ");
-    assert_eq!(names(&seen("alice", "/v2/_catalog").await[0]), "alice/a alice/b alice/c");
+    assert_eq!(
+        names(&seen("alice", "/v2/_catalog").await[0]),
+        "alice/a alice/b alice/c"
+    );
     assert_eq!(names(&seen("bob", "/v2/_catalog").await[0]), "bob/a");
     assert_eq!(names(&seen("", "/v2/_catalog").await[0]), "");
-    assert_eq!(names(&seen("root", "/v2/_catalog").await[0]), "alice/a alice/b alice/c bob/a secret");
+    assert_eq!(
+        names(&seen("root", "/v2/_catalog").await[0]),
+        "alice/a alice/b alice/c bob/a secret"
+    );
     let paged = seen("alice", "/v2/_catalog?n=2").await;
-    assert_eq!(paged[0].1.as_deref(), Some("/v2/_catalog?n=2&last=alice%2Fb"));
+    assert_eq!(
+        paged[0].1.as_deref(),
+        Some("/v2/_catalog?n=2&last=alice%2Fb")
+    );
     assert_eq!(names(&paged[1]), "alice/c");
     // Nobody at all is still told to bring a token, and what cannot be told is no empty list.
     assert_eq!(world.get("/v2/_catalog", &[]).await.status, 401);
-    let broken = world.get("/v2/_catalog", &[("authorization", &bearer(&issuer, "broken"))]).await;
+    let broken = world
+        .get(
+            "/v2/_catalog",
+            &[("authorization", &bearer(&issuer, "broken"))],
+        )
+        .await;
     assert_eq!(broken.status, 500);
     assert!(!broken.text().contains("rules"), "{}", broken.text());
 }
@@ -101,11 +154,25 @@ async fn a_page_looks_at_no_more_than_it_may_and_tells_no_name() {
     let hidden = (0..5200).map(|number| format!("hidden/{number:04}"));
     let world = world(&issuer, hidden.chain(["alice/x".into(), "zoe/x".into()])).await;
     let alice = pages(&world, "/v2/_catalog", &bearer(&issuer, "alice")).await;
-    assert_eq!(alice.iter().map(|(names, _)| names.len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(
+        alice
+            .iter()
+            .map(|(names, _)| names.len())
+            .collect::<Vec<_>>(),
+        [1, 0]
+    );
     let next = alice[0].1.as_deref().unwrap();
-    assert!(next.starts_with("/v2/_catalog?n=100&next=") && !next.contains("hidden"), "{next}");
+    assert!(
+        next.starts_with("/v2/_catalog?n=100&next=") && !next.contains("hidden"),
+        "{next}"
+    );
     let zoe = pages(&world, "/v2/_catalog", &bearer(&issuer, "zoe")).await;
     assert_eq!(zoe.last().unwrap().0, ["zoe/x"]);
-    let stolen = world.get(next, &[("authorization", &bearer(&issuer, "zoe"))]).await;
-    assert_eq!((stolen.status, stolen.code().as_str()), (400, "PAGINATION_NUMBER_INVALID"));
+    let stolen = world
+        .get(next, &[("authorization", &bearer(&issuer, "zoe"))])
+        .await;
+    assert_eq!(
+        (stolen.status, stolen.code().as_str()),
+        (400, "PAGINATION_NUMBER_INVALID")
+    );
 }

@@ -8,8 +8,15 @@ use super::world::{World, settings, sha256};
 
 #[tokio::test]
 async fn a_client_has_so_many_uploads_and_no_more() {
-    let limits = Limits { uploads_per_client: 3, blob: Some(4), ..Limits::default() };
-    let terms = storage::Settings { limits, ..storage::Settings::default() };
+    let limits = Limits {
+        uploads_per_client: 3,
+        blob: Some(4),
+        ..Limits::default()
+    };
+    let terms = storage::Settings {
+        limits,
+        ..storage::Settings::default()
+    };
     let world = World::bare(settings(Auth::Open), terms).await;
     let mut begun = String::new();
     for _ in 0..3 {
@@ -20,7 +27,10 @@ async fn a_client_has_so_many_uploads_and_no_more() {
     let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"cargo"));
     for path in ["/v2/a/blobs/uploads/", &path] {
         let refused = world.send("POST", path, &[], b"").await;
-        assert_eq!((refused.status, refused.code().as_str()), (429, "TOOMANYREQUESTS"));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (429, "TOOMANYREQUESTS")
+        );
         assert!(refused.header("retry-after").is_some());
     }
     assert_eq!(world.send("DELETE", &begun, &[], b"").await.status, 204);
@@ -30,10 +40,19 @@ async fn a_client_has_so_many_uploads_and_no_more() {
 
 #[tokio::test]
 async fn a_smaller_limit_for_manifests_is_kept() {
-    let world = World::with(Settings { manifest_limit: 100, ..settings(Auth::Open) }).await;
+    let world = World::with(Settings {
+        manifest_limit: 100,
+        ..settings(Auth::Open)
+    })
+    .await;
     let headers = [("content-type", oci::media_type::OCI_MANIFEST)];
-    let seen = world.send("PUT", "/v2/a/manifests/x", &headers, &[b'x'; 101]).await;
-    assert_eq!((seen.status, seen.code().as_str()), (413, "MANIFEST_INVALID"));
+    let seen = world
+        .send("PUT", "/v2/a/manifests/x", &headers, &[b'x'; 101])
+        .await;
+    assert_eq!(
+        (seen.status, seen.code().as_str()),
+        (413, "MANIFEST_INVALID")
+    );
 }
 
 #[tokio::test]
@@ -57,6 +76,14 @@ async fn a_blob_whose_file_is_gone_is_our_fault_and_says_no_more() {
     let seen = world.get(&path, &[]).await;
     assert_eq!((seen.status, seen.code().as_str()), (500, "UNKNOWN"));
     let id = seen.header("x-request-id").unwrap();
-    assert!(seen.text().contains(id) && !seen.text().contains("file"), "{}", seen.text());
-    assert_eq!(world.send("HEAD", &path, &[], b"").await.status, 200, "what needs no file goes on");
+    assert!(
+        seen.text().contains(id) && !seen.text().contains("file"),
+        "{}",
+        seen.text()
+    );
+    assert_eq!(
+        world.send("HEAD", &path, &[], b"").await.status,
+        200,
+        "what needs no file goes on"
+    );
 }

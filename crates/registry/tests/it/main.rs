@@ -1,5 +1,9 @@
 //! The registry as its clients see it, request by request, without a network between.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test on the spot"
+)]
 
 mod access;
 mod bad_input;

@@ -4,9 +4,10 @@
 //! METHOD PATH < header: value < body: text => STATUS > header: value > body: text
 //! ```
 //!
-//! What is expected of a header is its value, `*` (it is there), `-` (it is not) or `~text` (it holds that). `body~`
-//! expects a part of the body, `code` the first error's. `{image}` is the digest of some cargo, `{image.bytes}` the cargo
-//! itself, `{location}` the path of the last `Location`, `{N*text}` a text N times.
+//! What is expected of a header is its value, `*` (it is there), `-` (it is not) or `~text` (it
+//! holds that). `body~` expects a part of the body, `code` the first error's. `{image}` is the
+//! digest of some cargo, `{image.bytes}` the cargo itself, `{location}` the path of the last
+//! `Location`, `{N*text}` a text N times.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,14 @@ pub(crate) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(crate) fn parse(line: &'a str) -> Self {
-        let (request, expected) = line.split_once(" => ").unwrap_or_else(|| panic!("no => in: {line}"));
-        Self { line, request, expected }
+        let (request, expected) = line
+            .split_once(" => ")
+            .unwrap_or_else(|| panic!("no => in: {line}"));
+        Self {
+            line,
+            request,
+            expected,
+        }
     }
 
     /// Sends the request and holds the answer against what is expected.
@@ -38,12 +45,25 @@ impl<'a> Step<'a> {
                 name => headers.push((name.to_owned(), fill(value.trim()))),
             }
         }
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let seen = world.send(method, &fill(path.trim()), &headers, body.as_bytes()).await;
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let seen = world
+            .send(method, &fill(path.trim()), &headers, body.as_bytes())
+            .await;
         self.check(&seen, &fill);
-        assert_eq!(seen.header("docker-distribution-api-version"), Some("registry/2.0"), "{}", self.line);
+        assert_eq!(
+            seen.header("docker-distribution-api-version"),
+            Some("registry/2.0"),
+            "{}",
+            self.line
+        );
         if let Some(next) = seen.header("location") {
-            *location = next.strip_prefix("http://registry.test").unwrap_or(next).to_owned();
+            *location = next
+                .strip_prefix("http://registry.test")
+                .unwrap_or(next)
+                .to_owned();
         }
         seen
     }
@@ -51,11 +71,20 @@ impl<'a> Step<'a> {
     fn check(&self, seen: &Seen, fill: &dyn Fn(&str) -> String) {
         let line = self.line;
         let mut parts = self.expected.split(" > ");
-        let status: u16 = parts.next().unwrap().trim().parse().unwrap_or_else(|_| panic!("no status in: {line}"));
+        let status: u16 = parts
+            .next()
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("no status in: {line}"));
         assert_eq!(seen.status, status, "{line}\n{}", seen.text());
         for part in parts {
             if let Some(text) = part.strip_prefix("body~ ") {
-                assert!(seen.text().contains(&fill(text.trim())), "{line}\n{}", seen.text());
+                assert!(
+                    seen.text().contains(&fill(text.trim())),
+                    "{line}\n{}",
+                    seen.text()
+                );
                 continue;
             }
             let (name, value) = part.split_once(':').unwrap();
@@ -66,7 +95,11 @@ impl<'a> Step<'a> {
                 (name, "*") => assert!(seen.header(name).is_some(), "{line}: {name}"),
                 (name, "-") => assert_eq!(seen.header(name), None, "{line}: {name}"),
                 (name, value) => match value.strip_prefix('~') {
-                    Some(part) => assert!(seen.all(name).contains(part), "{line}: {name}: {}", seen.all(name)),
+                    Some(part) => assert!(
+                        seen.all(name).contains(part),
+                        "{line}: {name}: {}",
+                        seen.all(name)
+                    ),
                     None => assert_eq!(seen.all(name), value, "{line}: {name}"),
                 },
             }
@@ -79,7 +112,9 @@ pub(crate) fn fill(text: &str, names: &BTreeMap<String, String>, location: &str)
     let mut filled = String::new();
     let mut rest = text;
     while let Some(start) = rest.find('{') {
-        let Some(end) = rest[start..].find('}').map(|end| start + end) else { break };
+        let Some(end) = rest[start..].find('}').map(|end| start + end) else {
+            break;
+        };
         filled.push_str(&rest[..start]);
         let name = &rest[start + 1..end];
         match (name, names.get(name), name.split_once('*')) {

@@ -1,4 +1,5 @@
-//! Every MUST and SHOULD of the OCI distribution-spec has a row: requests that show it, or whose duty it is instead.
+//! Every MUST and SHOULD of the OCI distribution-spec has a row: requests that show it, or whose
+//! duty it is instead.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use super::world::World;
 
 const TABLE: &str = include_str!("../vectors/specification.txt");
 
-/// How many sentences with MUST or SHOULD each section of the specification has (its development head of July 2026).
+/// How many sentences with MUST or SHOULD each section of the specification has (its development
+/// head of July 2026).
 const SENTENCES: [(&str, usize); 31] = [
     ("Legacy Docker support HTTP headers", 1),
     ("Legacy Docker support error codes", 1),
@@ -53,12 +55,24 @@ struct Row<'a> {
 
 fn rows() -> Vec<Row<'static>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
-    for line in TABLE.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//")) {
+    for line in TABLE
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with("//"))
+    {
         if let Some(heading) = line.strip_prefix("## ") {
-            let (name, words) = heading.split_once(": ").unwrap_or_else(|| panic!("no words in: {line}"));
-            let (section, number) = name.split_once(" #").unwrap_or_else(|| panic!("no number in: {line}"));
+            let (name, words) = heading
+                .split_once(": ")
+                .unwrap_or_else(|| panic!("no words in: {line}"));
+            let (section, number) = name
+                .split_once(" #")
+                .unwrap_or_else(|| panic!("no number in: {line}"));
             let reason = words.strip_prefix("- ");
-            rows.push(Row { section, number: number.parse().unwrap(), reason, steps: Vec::new() });
+            rows.push(Row {
+                section,
+                number: number.parse().unwrap(),
+                reason,
+                steps: Vec::new(),
+            });
         } else {
             rows.last_mut().unwrap().steps.push(Step::parse(line));
         }
@@ -72,13 +86,20 @@ fn every_must_and_should_has_a_row() {
     for row in rows() {
         found.entry(row.section).or_default().push(row.number);
         let (section, number) = (row.section, row.number);
-        assert_ne!(row.steps.is_empty(), row.reason.is_none(), "{section} #{number}: requests, or a reason for none");
+        assert_ne!(
+            row.steps.is_empty(),
+            row.reason.is_none(),
+            "{section} #{number}: requests, or a reason for none"
+        );
     }
     for (section, count) in SENTENCES {
         let numbers = found.remove(section).unwrap_or_default();
         assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "{section}");
     }
-    assert!(found.is_empty(), "sections that the specification does not have: {found:?}");
+    assert!(
+        found.is_empty(),
+        "sections that the specification does not have: {found:?}"
+    );
 }
 
 #[tokio::test]

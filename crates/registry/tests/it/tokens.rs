@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use registry::{Auth, Realm, TokenAuth, Trust};
 use serde_json::json;
-use token::{Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier};
+use token::{
+    Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
+    Verifier,
+};
 
 use super::world::NOW;
 
@@ -20,8 +23,15 @@ pub(crate) struct Issuer {
 impl Issuer {
     pub(crate) fn new() -> Self {
         let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());
-        let header = HeaderOptions { members: &[HeaderMember::Kid], key_id: KeyIdKind::Thumbprint, chain: &[] };
-        Self { signer: Signer::new(Arc::clone(&key), header).unwrap(), key }
+        let header = HeaderOptions {
+            members: &[HeaderMember::Kid],
+            key_id: KeyIdKind::Thumbprint,
+            chain: &[],
+        };
+        Self {
+            signer: Signer::new(Arc::clone(&key), header).unwrap(),
+            key,
+        }
     }
 
     /// A registry's settings that believe this issuer.
@@ -29,7 +39,11 @@ impl Issuer {
         let keys: JwkSet = [self.key.public().jwk()].into_iter().collect();
         let verifier = Verifier::new(SERVICE, ["Acme".to_owned()]).trusting_keys(&keys);
         let trust = Arc::new(Trust::new(vec![verifier]));
-        Auth::Token(TokenAuth { realm: Realm::Url(REALM.into()), service: SERVICE.into(), trust })
+        Auth::Token(TokenAuth {
+            realm: Realm::Url(REALM.into()),
+            service: SERVICE.into(),
+            trust,
+        })
     }
 
     pub(crate) fn sign(&self, claims: &Claims) -> String {
@@ -50,7 +64,11 @@ impl Issuer {
 pub(crate) fn claims(scopes: &[&str]) -> Claims {
     let access = scopes.iter().map(|scope| {
         let scope: token::Scope = scope.parse().unwrap();
-        Access { resource_type: scope.resource_type, name: scope.name, actions: scope.actions }
+        Access {
+            resource_type: scope.resource_type,
+            name: scope.name,
+            actions: scope.actions,
+        }
     });
     Claims {
         issuer: "Acme".into(),
@@ -67,8 +85,12 @@ pub(crate) fn claims(scopes: &[&str]) -> Claims {
 /// `token` with another subject under the old signature.
 pub(crate) fn with_changed_claim(token: &str) -> String {
     let parts: Vec<&str> = token.split('.').collect();
-    let mut claims: serde_json::Value =
-        serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(parts[1].as_bytes()).unwrap()).unwrap();
+    let mut claims: serde_json::Value = serde_json::from_slice(
+        &data_encoding::BASE64URL_NOPAD
+            .decode(parts[1].as_bytes())
+            .unwrap(),
+    )
+    .unwrap();
     claims["sub"] = json!("root");
     let claims = data_encoding::BASE64URL_NOPAD.encode(claims.to_string().as_bytes());
     [parts[0], &claims, parts[2]].join(".")

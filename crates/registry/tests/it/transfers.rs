@@ -30,7 +30,10 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = &'static str;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
         match (self.pieces.pop(), self.end) {
             (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             (None, End::Well) => Poll::Ready(None),
@@ -41,25 +44,55 @@ impl Body for Pieces {
 }
 
 fn pieces(pieces: &[&'static [u8]], end: End) -> Pieces {
-    Pieces { pieces: pieces.iter().rev().map(|piece| Bytes::from_static(piece)).collect(), end }
+    Pieces {
+        pieces: pieces
+            .iter()
+            .rev()
+            .map(|piece| Bytes::from_static(piece))
+            .collect(),
+        end,
+    }
 }
 
 async fn begin(world: &World) -> String {
-    world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await.header("location").unwrap().to_owned()
+    world
+        .send("POST", "/v2/a/blobs/uploads/", &[], b"")
+        .await
+        .header("location")
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
 async fn a_body_of_unknown_length_is_a_blob_like_any_other() {
     let world = World::open().await;
     let location = begin(&world).await;
-    let seen = world.send_body("PATCH", &location, &[], pieces(&[b"car", b"", b"go"], End::Well)).await;
+    let seen = world
+        .send_body(
+            "PATCH",
+            &location,
+            &[],
+            pieces(&[b"car", b"", b"go"], End::Well),
+        )
+        .await;
     assert_eq!((seen.status, seen.header("range")), (202, Some("0-4")));
     let path = fill(&format!("{location}?digest={{cargo}}"), &world.names, "");
     assert_eq!(world.send("PUT", &path, &[], b"").await.status, 201);
     let short = begin(&world).await;
-    let seen = world.send_body("PATCH", &short, &[("content-range", "0-9")], pieces(&[b"car"], End::Well)).await;
+    let seen = world
+        .send_body(
+            "PATCH",
+            &short,
+            &[("content-range", "0-9")],
+            pieces(&[b"car"], End::Well),
+        )
+        .await;
     assert_eq!((seen.status, seen.code().as_str()), (400, "SIZE_INVALID"));
-    assert_eq!(world.get(&short, &[]).await.header("range"), Some("0-0"), "nothing was kept");
+    assert_eq!(
+        world.get(&short, &[]).await.header("range"),
+        Some("0-0"),
+        "nothing was kept"
+    );
 }
 
 #[tokio::test]
@@ -67,35 +100,70 @@ async fn what_came_of_a_broken_or_stalled_upload_is_kept() {
     let world = World::open().await;
     for (end, status) in [(End::Broken, 400), (End::Never, 408)] {
         let location = begin(&world).await;
-        let seen = world.send_body("PATCH", &location, &[], pieces(&[b"car"], end)).await;
+        let seen = world
+            .send_body("PATCH", &location, &[], pieces(&[b"car"], end))
+            .await;
         assert_eq!(seen.status, status);
         assert_eq!(world.get(&location, &[]).await.header("range"), Some("0-2"));
-        let on = world.send("PATCH", &location, &[("content-range", "3-4")], b"go").await;
+        let on = world
+            .send("PATCH", &location, &[("content-range", "3-4")], b"go")
+            .await;
         assert_eq!(on.status, 202);
         let path = fill(&format!("{location}?digest={{cargo}}"), &world.names, "");
         assert_eq!(world.send("PUT", &path, &[], b"").await.status, 201);
     }
     // A blob in one go has nothing to go on with.
     let path = fill("/v2/a/blobs/uploads/?digest={none}", &world.names, "");
-    assert_eq!(world.send_body("POST", &path, &[], pieces(&[b"no"], End::Broken)).await.status, 400);
-    assert_eq!(world.send_body("PUT", "/v2/a/manifests/x", &[], pieces(&[b"{"], End::Never)).await.status, 408);
+    assert_eq!(
+        world
+            .send_body("POST", &path, &[], pieces(&[b"no"], End::Broken))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        world
+            .send_body("PUT", "/v2/a/manifests/x", &[], pieces(&[b"{"], End::Never))
+            .await
+            .status,
+        408
+    );
 }
 
 #[tokio::test]
 async fn a_large_blob_goes_in_and_out_as_it_is() {
     const PIECE: usize = 1 << 20;
     let world = World::open().await;
-    let content: Vec<Bytes> = (0..64u8).map(|number| Bytes::from(vec![number; PIECE])).collect();
+    let content: Vec<Bytes> = (0..64u8)
+        .map(|number| Bytes::from(vec![number; PIECE]))
+        .collect();
     let mut hasher = Hasher::new(Algorithm::Sha256);
     content.iter().for_each(|piece| hasher.update(piece));
     let digest = hasher.finish();
     let location = begin(&world).await;
-    let body = Pieces { pieces: content.iter().rev().cloned().collect(), end: End::Well };
-    assert_eq!(world.send_body("PUT", &format!("{location}?digest={digest}"), &[], body).await.status, 201);
+    let body = Pieces {
+        pieces: content.iter().rev().cloned().collect(),
+        end: End::Well,
+    };
+    assert_eq!(
+        world
+            .send_body("PUT", &format!("{location}?digest={digest}"), &[], body)
+            .await
+            .status,
+        201
+    );
     let path = format!("/v2/a/blobs/{digest}");
     let seen = world.get(&path, &[("accept-encoding", "gzip")]).await;
-    assert_eq!((seen.header("content-encoding"), sha256(&seen.body)), (None, digest));
-    let across = world.get(&path, &[("range", &format!("bytes={}-{}", PIECE - 2, PIECE + 1))]).await;
+    assert_eq!(
+        (seen.header("content-encoding"), sha256(&seen.body)),
+        (None, digest)
+    );
+    let across = world
+        .get(
+            &path,
+            &[("range", &format!("bytes={}-{}", PIECE - 2, PIECE + 1))],
+        )
+        .await;
     assert_eq!((across.status, &across.body[..]), (206, &[0, 0, 1, 1][..]));
 }
 
@@ -111,7 +179,13 @@ async fn the_same_blob_and_tag_from_many_sides_at_once() {
             let blob = world.send("PUT", &blob, &[], b"cargo").await.status;
             let manifest = world.names["image.bytes"].clone();
             let headers = [("content-type", oci::media_type::OCI_MANIFEST)];
-            (blob, world.send("PUT", "/v2/a/manifests/same", &headers, manifest.as_bytes()).await.status)
+            (
+                blob,
+                world
+                    .send("PUT", "/v2/a/manifests/same", &headers, manifest.as_bytes())
+                    .await
+                    .status,
+            )
         });
     }
     assert_eq!(pushers.join_all().await, vec![(201, 201); 16]);
@@ -124,7 +198,10 @@ impl Body for Untouched {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         panic!("nobody was told to send this");
     }
 }
@@ -133,9 +210,18 @@ impl Body for Untouched {
 async fn who_waits_for_permission_to_send_hears_no_at_once() {
     let world = World::open().await;
     let expecting = [("expect", "100-continue")];
-    let seen = world.send_body("PATCH", "/v2/a/blobs/uploads/junk", &expecting, Untouched).await;
+    let seen = world
+        .send_body("PATCH", "/v2/a/blobs/uploads/junk", &expecting, Untouched)
+        .await;
     assert_eq!(seen.status, 404);
     // Who sends without asking is read to its end before it hears.
-    let seen = world.send_body("PATCH", "/v2/a/blobs/uploads/junk", &[], pieces(&[b"x", b"y"], End::Well)).await;
+    let seen = world
+        .send_body(
+            "PATCH",
+            "/v2/a/blobs/uploads/junk",
+            &[],
+            pieces(&[b"x", b"y"], End::Well),
+        )
+        .await;
     assert_eq!(seen.status, 404);
 }

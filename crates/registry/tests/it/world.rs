@@ -43,7 +43,12 @@ impl Seen {
 
     /// Every line of a header, joined as a list.
     pub(crate) fn all(&self, name: &str) -> String {
-        let lines: Vec<_> = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        let lines: Vec<_> = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
         lines.join(", ")
     }
 
@@ -52,13 +57,17 @@ impl Seen {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The code of the first error.
     pub(crate) fn code(&self) -> String {
         let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        json["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
+        json["errors"][0]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -87,7 +96,11 @@ pub(crate) fn settings(auth: Auth) -> Settings {
 }
 
 pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> Catalog {
-    Catalog { max: 1000, visibility, cursors: Arc::new(CursorKey::new(&SystemEntropy).unwrap()) }
+    Catalog {
+        max: 1000,
+        visibility,
+        cursors: Arc::new(CursorKey::new(&SystemEntropy).unwrap()),
+    }
 }
 
 impl World {
@@ -106,28 +119,61 @@ impl World {
     /// With nothing in it.
     pub(crate) async fn bare(settings: Settings, terms: storage::Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+        let database =
+            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
         let clock: storage::Clock = Arc::new(|| Still.now());
-        let storage = Storage::open(database, directory.path().join("cargo"), terms, clock).await.unwrap();
+        let storage = Storage::open(database, directory.path().join("cargo"), terms, clock)
+            .await
+            .unwrap();
         let registry = Registry::new(settings, storage.clone());
-        let peer = Peer { address: Some([127, 0, 0, 1].into()), tls: false };
-        Self { registry, storage, directory, names: BTreeMap::new(), peer }
+        let peer = Peer {
+            address: Some([127, 0, 0, 1].into()),
+            tls: false,
+        };
+        Self {
+            registry,
+            storage,
+            directory,
+            names: BTreeMap::new(),
+            peer,
+        }
     }
 
     /// Another registry over the same storage.
     pub(crate) fn again(self, settings: Settings) -> Self {
-        Self { registry: Registry::new(settings, self.storage.clone()), ..self }
+        Self {
+            registry: Registry::new(settings, self.storage.clone()),
+            ..self
+        }
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Seen {
-        self.send_body(method, path, headers, Full::new(Bytes::copy_from_slice(body))).await
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Seen {
+        self.send_body(
+            method,
+            path,
+            headers,
+            Full::new(Bytes::copy_from_slice(body)),
+        )
+        .await
     }
 
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Seen {
         self.send("GET", path, headers, b"").await
     }
 
-    pub(crate) async fn send_body<B>(&self, method: &str, path: &str, headers: &[(&str, &str)], body: B) -> Seen
+    pub(crate) async fn send_body<B>(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: B,
+    ) -> Seen
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -139,36 +185,73 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self.registry.respond(&self.peer, request.body(body).unwrap()).await;
+        let answer = self
+            .registry
+            .respond(&self.peer, request.body(body).unwrap())
+            .await;
         let (head, body) = answer.into_parts();
         let promised = body.size_hint().exact().unwrap();
         let body = body.collect().await.unwrap().to_bytes();
-        assert_eq!(promised, body.len() as u64, "a body has the length that it promised");
-        Seen { status: head.status.as_u16(), headers: head.headers, body }
+        assert_eq!(
+            promised,
+            body.len() as u64,
+            "a body has the length that it promised"
+        );
+        Seen {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
     }
 
     /// A blob of this repository, by its name.
     pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Digest {
         let repository: RepositoryName = repository.parse().unwrap();
         let id = UploadId::from_random([7; 16]);
-        let new = NewUpload { id, repository, client: "test".into(), algorithm: Algorithm::Sha256 };
+        let new = NewUpload {
+            id,
+            repository,
+            client: "test".into(),
+            algorithm: Algorithm::Sha256,
+        };
         let mut upload = self.storage.put(new).await.unwrap();
         upload.write(Bytes::copy_from_slice(content)).await.unwrap();
         upload.finish(sha256(content)).await.unwrap().digest
     }
 
     /// A manifest of this repository.
-    pub(crate) async fn manifest(&self, repository: &str, media_type: &str, bytes: &str, tags: &[&str]) -> Digest {
-        let manifest = NewManifest::parse(Some(media_type), Bytes::copy_from_slice(bytes.as_bytes()), None).unwrap();
-        let (digest, tags) = (manifest.digest(), tags.iter().map(|tag| tag.parse().unwrap()).collect());
-        self.storage.manifests().push(&repository.parse().unwrap(), manifest, tags).await.unwrap();
+    pub(crate) async fn manifest(
+        &self,
+        repository: &str,
+        media_type: &str,
+        bytes: &str,
+        tags: &[&str],
+    ) -> Digest {
+        let manifest = NewManifest::parse(
+            Some(media_type),
+            Bytes::copy_from_slice(bytes.as_bytes()),
+            None,
+        )
+        .unwrap();
+        let (digest, tags) = (
+            manifest.digest(),
+            tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+        );
+        self.storage
+            .manifests()
+            .push(&repository.parse().unwrap(), manifest, tags)
+            .await
+            .unwrap();
         digest
     }
 
-    /// Repository `a`: an image, an index of it and three manifests about it. Repository `b`: a blob of its own, and an
-    /// image without layers.
+    /// Repository `a`: an image, an index of it and three manifests about it. Repository `b`: a
+    /// blob of its own, and an image without layers.
     async fn load(&mut self) {
-        let (config, layer) = (self.blob("a", b"{}").await, self.blob("a", b"0123456789").await);
+        let (config, layer) = (
+            self.blob("a", b"{}").await,
+            self.blob("a", b"0123456789").await,
+        );
         self.blob("b", b"{}").await;
         let other = self.blob("b", b"only b has this").await;
         let image = image(None, None, 10);
@@ -189,10 +272,19 @@ impl World {
             ("none".to_owned(), sha256(b"none").to_string()),
             ("nothing".to_owned(), sha256(b"").to_string()),
             ("cargo".to_owned(), sha256(b"cargo").to_string()),
-            ("cargo512".to_owned(), hash::digest(Algorithm::Sha512, b"cargo").to_string()),
+            (
+                "cargo512".to_owned(),
+                hash::digest(Algorithm::Sha512, b"cargo").to_string(),
+            ),
         ]);
         let manifests = [
-            ("image", "a", media_type::OCI_MANIFEST, image, &["one", "two"][..]),
+            (
+                "image",
+                "a",
+                media_type::OCI_MANIFEST,
+                image,
+                &["one", "two"][..],
+            ),
             ("index", "a", media_type::OCI_INDEX, index, &["all"]),
             ("sbom", "a", media_type::OCI_MANIFEST, sbom, &[]),
             ("signature", "a", media_type::OCI_MANIFEST, signature, &[]),
@@ -203,7 +295,8 @@ impl World {
             let bytes = manifest.to_string();
             let digest = self.manifest(repository, media_type, &bytes, tags).await;
             self.names.insert(name.to_owned(), digest.to_string());
-            self.names.insert(format!("{name}.size"), bytes.len().to_string());
+            self.names
+                .insert(format!("{name}.size"), bytes.len().to_string());
             self.names.insert(format!("{name}.bytes"), bytes);
         }
     }
@@ -225,8 +318,15 @@ pub(crate) fn descriptor(media_type: &str, content: &str) -> serde_json::Value {
 }
 
 /// An image of the configuration `{}` and a layer of that many digits, if any.
-fn image(subject: Option<&serde_json::Value>, artifact_type: Option<&str>, layer: usize) -> serde_json::Value {
-    let layers = ["0123456789"].iter().filter(|_| layer > 0).map(|layer| descriptor("application/x.layer", layer));
+fn image(
+    subject: Option<&serde_json::Value>,
+    artifact_type: Option<&str>,
+    layer: usize,
+) -> serde_json::Value {
+    let layers = ["0123456789"]
+        .iter()
+        .filter(|_| layer > 0)
+        .map(|layer| descriptor("application/x.layer", layer));
     let mut image = json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,

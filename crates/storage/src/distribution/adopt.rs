@@ -13,7 +13,8 @@ use crate::{Error, Page, Stage, Storage};
 /// Repositories that are read at once: their rows share commits.
 const AT_ONCE: usize = 8;
 
-/// The place of a data directory that lies in the very folder of our own content. It moves with that folder.
+/// The place of a data directory that lies in the very folder of our own content. It moves with
+/// that folder.
 const HERE: &str = ".";
 
 /// What is compared with its digest while it is adopted.
@@ -49,8 +50,8 @@ pub enum Discovery {
     Nothing,
     /// A data directory that is to be read.
     Unread(Arc<Reading>),
-    /// A data directory that was never adopted, while there are images of our own: whether they belong together is for
-    /// somebody else to say.
+    /// A data directory that was never adopted, while there are images of our own: whether they
+    /// belong together is for somebody else to say.
     Stranger,
 }
 
@@ -78,8 +79,8 @@ pub enum AdoptError {
 }
 
 impl Storage {
-    /// Reads the data directory at `path` into rows: [`begin_adoption`](Self::begin_adoption) and then
-    /// [`read_through`](Self::read_through).
+    /// Reads the data directory at `path` into rows: [`begin_adoption`](Self::begin_adoption) and
+    /// then [`read_through`](Self::read_through).
     ///
     /// # Errors
     /// [`AdoptError`]. What is wrong with single files is not fatal: it is in the report.
@@ -93,9 +94,9 @@ impl Storage {
         self.read_through(&reading, report).await
     }
 
-    /// What a server that starts finds at `root`, where its own content is to lie. A data directory is adopted when the
-    /// server starts for the first time, that is, when it has no image yet; and an adoption that was interrupted goes
-    /// on.
+    /// What a server that starts finds at `root`, where its own content is to lie. A data directory
+    /// is adopted when the server starts for the first time, that is, when it has no image yet; and
+    /// an adoption that was interrupted goes on.
     ///
     /// # Errors
     /// [`AdoptError`].
@@ -109,17 +110,23 @@ impl Storage {
             Stage::Unknown if self.has_images().await? => return Ok(Discovery::Stranger),
             Stage::Unknown | Stage::Reading => {}
         }
-        self.begin_adoption(&root, Check::Manifests).await.map(Discovery::Unread)
+        self.begin_adoption(&root, Check::Manifests)
+            .await
+            .map(Discovery::Unread)
     }
 
-    /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From now on
-    /// [`catch_up`](Self::catch_up) reads of it what somebody asks for; [`read_through`](Self::read_through) reads the
-    /// rest. Nothing in it is moved or changed, now or by collection, until
-    /// [`finish_adoption`](Self::finish_adoption).
+    /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From
+    /// now on [`catch_up`](Self::catch_up) reads of it what somebody asks for;
+    /// [`read_through`](Self::read_through) reads the rest. Nothing in it is moved or changed, now
+    /// or by collection, until [`finish_adoption`](Self::finish_adoption).
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn begin_adoption(&self, path: &Path, check: Check) -> Result<Arc<Reading>, AdoptError> {
+    pub async fn begin_adoption(
+        &self,
+        path: &Path,
+        check: Check,
+    ) -> Result<Arc<Reading>, AdoptError> {
         let root = open(path)?;
         let rows = &self.shared.parts.adoption;
         let (store, done) = rows.begin(self.place(&root)?).await?;
@@ -132,8 +139,8 @@ impl Storage {
         Ok(reading)
     }
 
-    /// Reads every repository that was not read yet, and ends the adoption. `report` hears of the progress after each
-    /// repository.
+    /// Reads every repository that was not read yet, and ends the adoption. `report` hears of the
+    /// progress after each repository.
     ///
     /// # Errors
     /// [`AdoptError`]; called again, it goes on where it was.
@@ -150,19 +157,23 @@ impl Storage {
                 let reading = Arc::clone(reading);
                 tasks.spawn(async move { reading.catch_up(&name).await });
             }
-            let Some(read) = tasks.join_next().await else { break };
+            let Some(read) = tasks.join_next().await else {
+                break;
+            };
             read.unwrap_or_else(Error::ended)?;
             let mut found = reading.found();
             found.repositories += 1;
             report(&found);
         }
         self.shared.parts.adoption.end(reading.store).await?;
-        self.shared.readings().retain(|other| !Arc::ptr_eq(other, reading));
+        self.shared
+            .readings()
+            .retain(|other| !Arc::ptr_eq(other, reading));
         Ok(std::mem::take(&mut reading.found()))
     }
 
-    /// Makes sure that all of a repository is in rows, should an adoption be under way that has not come to it. Whoever
-    /// is about to ask for something in a repository calls this first.
+    /// Makes sure that all of a repository is in rows, should an adoption be under way that has not
+    /// come to it. Whoever is about to ask for something in a repository calls this first.
     ///
     /// # Errors
     /// When the disk or the database fails.
@@ -174,25 +185,41 @@ impl Storage {
         Ok(())
     }
 
-    /// Declares the adoption of `path` final, if it has come to its end: what lies there is ours from now on, and
-    /// collection may remove it. Answers the stage that it is in then.
+    /// Declares the adoption of `path` final, if it has come to its end: what lies there is ours
+    /// from now on, and collection may remove it. Answers the stage that it is in then.
     ///
     /// # Errors
     /// [`AdoptError`].
     pub async fn finish_adoption(&self, path: &Path) -> Result<Stage, AdoptError> {
         let root = open(path)?;
-        Ok(self.shared.parts.adoption.finish(self.place(&root)?).await?)
+        Ok(self
+            .shared
+            .parts
+            .adoption
+            .finish(self.place(&root)?)
+            .await?)
     }
 
-    /// A data directory whose adoption is not at its end: what was not read yet is missing in everything that is made
-    /// of rows. None where the directory is gone, of which nothing more can be read.
+    /// A data directory whose adoption is not at its end: what was not read yet is missing in
+    /// everything that is made of rows. None where the directory is gone, of which nothing more can
+    /// be read.
     pub(crate) async fn half_read(&self) -> Result<Option<PathBuf>, Error> {
         let places = self.shared.parts.adoption.unfinished().await?;
-        Ok(places.iter().find_map(|place| open(&self.shared.resolve(place.as_ref())).ok()))
+        Ok(places
+            .iter()
+            .find_map(|place| open(&self.shared.resolve(place.as_ref())).ok()))
     }
 
     async fn has_images(&self) -> Result<bool, Error> {
-        Ok(!self.manifests().repositories(Page { after: None, limit: 1 }).await?.entries.is_empty())
+        Ok(!self
+            .manifests()
+            .repositories(Page {
+                after: None,
+                limit: 1,
+            })
+            .await?
+            .entries
+            .is_empty())
     }
 
     /// What a data directory is called in rows.
@@ -200,19 +227,26 @@ impl Storage {
         if self.shared.home.as_deref() == Some(root) {
             return Ok(HERE);
         }
-        root.to_str().ok_or_else(|| AdoptError::Path(root.to_owned()))
+        root.to_str()
+            .ok_or_else(|| AdoptError::Path(root.to_owned()))
     }
 }
 
 /// The path without symbolic links, if it is that of a data directory.
 fn open(path: &Path) -> Result<PathBuf, AdoptError> {
-    let read = |source| AdoptError::Read { path: path.to_owned(), source };
+    let read = |source| AdoptError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let root = path.canonicalize().map_err(read)?;
     match root.join(BASE).read_dir() {
         Ok(_) => Ok(root),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(AdoptError::NoDataDirectory(root))
         }
-        Err(source) => Err(AdoptError::Read { path: root.join(BASE), source }),
+        Err(source) => Err(AdoptError::Read {
+            path: root.join(BASE),
+            source,
+        }),
     }
 }

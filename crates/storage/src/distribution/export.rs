@@ -47,9 +47,10 @@ pub enum ExportError {
 }
 
 impl Storage {
-    /// Writes everything that can be pulled to the data directory `target`, which may hold another registry's data
-    /// already: what is there is kept, tags are pointed where they point here. Blobs are hard links to our own files
-    /// where that is possible, and copies where it is not. `report` hears of the progress after each repository.
+    /// Writes everything that can be pulled to the data directory `target`, which may hold another
+    /// registry's data already: what is there is kept, tags are pointed where they point here.
+    /// Blobs are hard links to our own files where that is possible, and copies where it is not.
+    /// `report` hears of the progress after each repository.
     ///
     /// The caller [holds](Self::hold) collection.
     ///
@@ -64,7 +65,10 @@ impl Storage {
             return Err(ExportError::HalfRead(directory));
         }
         let mut exported = Exported::default();
-        let mut page = Page { after: None, limit: ROWS };
+        let mut page = Page {
+            after: None,
+            limit: ROWS,
+        };
         loop {
             let names = self.manifests().repositories(page.clone()).await?;
             page.after = names.entries.last().cloned();
@@ -90,7 +94,10 @@ impl Storage {
         exported: &mut Exported,
     ) -> Result<(), ExportError> {
         let inventory = &self.shared.parts.inventory;
-        let writer = Writer { target: target.to_owned(), home: home(target, name) };
+        let writer = Writer {
+            target: target.to_owned(),
+            home: home(target, name),
+        };
         let mut after = 0;
         loop {
             let blobs = inventory.linked(name, after, ROWS).await?;
@@ -104,7 +111,10 @@ impl Storage {
             }
             writer.each(blobs, Writer::blob).await?;
         }
-        let mut page = Page { after: None, limit: ROWS };
+        let mut page = Page {
+            after: None,
+            limit: ROWS,
+        };
         loop {
             let manifests = inventory.manifests(name, page.clone()).await?;
             page.after = manifests.entries.last().map(|manifest| manifest.digest);
@@ -114,7 +124,10 @@ impl Storage {
                 break;
             }
         }
-        let mut page = Page { after: None, limit: ROWS };
+        let mut page = Page {
+            after: None,
+            limit: ROWS,
+        };
         loop {
             let tags = inventory.tags(name, page.clone()).await?;
             page.after = tags.entries.last().map(|(tag, _)| tag.to_string());
@@ -146,8 +159,10 @@ impl Writer {
         write: impl Fn(&Self, &T) -> Result<(), ExportError> + Send + 'static,
     ) -> Result<(), ExportError> {
         let writer = self.clone();
-        let task = spawn_blocking(move || entries.iter().try_for_each(|entry| write(&writer, entry)));
-        task.await.unwrap_or_else(|error| Error::ended(error).map_err(Into::into))
+        let task =
+            spawn_blocking(move || entries.iter().try_for_each(|entry| write(&writer, entry)));
+        task.await
+            .unwrap_or_else(|error| Error::ended(error).map_err(Into::into))
     }
 
     fn blob(&self, blob: &Blob) -> Result<(), ExportError> {
@@ -157,16 +172,25 @@ impl Writer {
     fn manifest(&self, manifest: &Stored) -> Result<(), ExportError> {
         let to = self.target.join(blob_key(&manifest.digest));
         write(to, &manifest.bytes)?;
-        self.link(&format!("_manifests/revisions/{}", place(&manifest.digest)), &manifest.digest)
+        self.link(
+            &format!("_manifests/revisions/{}", place(&manifest.digest)),
+            &manifest.digest,
+        )
     }
 
     fn tag(&self, (tag, digest): &(Tag, Digest)) -> Result<(), ExportError> {
-        self.link(&format!("_manifests/tags/{tag}/index/{}", place(digest)), digest)?;
+        self.link(
+            &format!("_manifests/tags/{tag}/index/{}", place(digest)),
+            digest,
+        )?;
         self.link(&format!("_manifests/tags/{tag}/current"), digest)
     }
 
     fn link(&self, place: &str, digest: &Digest) -> Result<(), ExportError> {
-        write(self.home.join(place).join("link"), digest.to_string().as_bytes())
+        write(
+            self.home.join(place).join("link"),
+            digest.to_string().as_bytes(),
+        )
     }
 }
 
@@ -181,5 +205,7 @@ fn write(path: PathBuf, bytes: &[u8]) -> Result<(), ExportError> {
     }
     let made = path.parent().map_or(Ok(()), make_directory);
     let written = made.and_then(|()| replace(&path, |temporary| fs::write(temporary, bytes)));
-    written.map_err(Error::io("write a file")).map_err(|source| ExportError::Write { path, source })
+    written
+        .map_err(Error::io("write a file"))
+        .map_err(|source| ExportError::Write { path, source })
 }

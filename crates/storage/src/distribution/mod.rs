@@ -1,7 +1,8 @@
 //! The way from Distribution's registry (2.x and 3.x) to this one, and back.
 //!
-//! *Adoption* reads a data directory of that registry into rows and leaves every file where it is. *Export* writes such
-//! a directory, with links to our files where the file system has them. The layout, under `docker/registry/v2`:
+//! *Adoption* reads a data directory of that registry into rows and leaves every file where it is.
+//! *Export* writes such a directory, with links to our files where the file system has them. The
+//! layout, under `docker/registry/v2`:
 //!
 //! ```text
 //! blobs/sha256/ab/abcdef…/data                                   a blob, or a manifest
@@ -94,5 +95,9 @@ pub enum ProblemKind {
 
 fn blob_key(digest: &Digest) -> String {
     let encoded = digest.encoded();
-    format!("{BASE}/blobs/{}/{}/{encoded}/data", digest.algorithm(), &encoded[..2])
+    format!(
+        "{BASE}/blobs/{}/{}/{encoded}/data",
+        digest.algorithm(),
+        &encoded[..2]
+    )
 }

@@ -1,4 +1,5 @@
-//! Reading a data directory, a repository at a time. Whatever is wrong with a file is told and passed over.
+//! Reading a data directory, a repository at a time. Whatever is wrong with a file is told and
+//! passed over.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -29,7 +30,11 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a Path, check: Check) -> Self {
-        Self { root, check, problems: Vec::new() }
+        Self {
+            root,
+            check,
+            problems: Vec::new(),
+        }
     }
 
     /// Every repository, by name.
@@ -49,7 +54,11 @@ impl<'a> Reader<'a> {
                     entry if PARTS.contains(&entry) => is_repository = true,
                     other if other.starts_with('_') => {}
                     other if directory.join(other).is_dir() => {
-                        let below = if name.is_empty() { other.to_owned() } else { format!("{name}/{other}") };
+                        let below = if name.is_empty() {
+                            other.to_owned()
+                        } else {
+                            format!("{name}/{other}")
+                        };
                         open.push((directory.join(other), below));
                     }
                     _ => {}
@@ -69,24 +78,42 @@ impl<'a> Reader<'a> {
     /// Whether there is a repository of this name.
     pub(super) fn has(&self, repository: &RepositoryName) -> io::Result<bool> {
         let home = self.home(repository);
-        PARTS.iter().try_fold(false, |has, part| Ok(has || is_there(&home.join(part))?))
+        PARTS
+            .iter()
+            .try_fold(false, |has, part| Ok(has || is_there(&home.join(part))?))
     }
 
     /// Everything of a repository.
     pub(super) fn repository(&mut self, repository: RepositoryName) -> Adopted {
         let home = self.home(&repository);
         let revisions = self.links(&home.join("_manifests/revisions"));
-        let manifests: Vec<_> = revisions.iter().filter_map(|digest| self.manifest(digest)).collect();
-        let blobs = self.links(&home.join("_layers")).iter().filter_map(|digest| self.blob(digest)).collect();
+        let manifests: Vec<_> = revisions
+            .iter()
+            .filter_map(|digest| self.manifest(digest))
+            .collect();
+        let blobs = self
+            .links(&home.join("_layers"))
+            .iter()
+            .filter_map(|digest| self.blob(digest))
+            .collect();
         let tags = self.tags(&home.join("_manifests/tags"), &manifests);
         for upload in self.names(&home.join("_uploads")) {
             self.problem(&home.join("_uploads").join(upload), ProblemKind::Upload);
         }
-        Adopted { repository, blobs, manifests, tags, is_last: true }
+        Adopted {
+            repository,
+            blobs,
+            manifests,
+            tags,
+            is_last: true,
+        }
     }
 
     fn home(&self, repository: &RepositoryName) -> PathBuf {
-        self.root.join(BASE).join("repositories").join(repository.as_str())
+        self.root
+            .join(BASE)
+            .join("repositories")
+            .join(repository.as_str())
     }
 
     /// The names in a directory, sorted; nothing where there is none.
@@ -104,8 +131,12 @@ impl<'a> Reader<'a> {
             let directory = directory.join(algorithm.as_str());
             for hash in self.names(&directory) {
                 let path = directory.join(&hash).join("link");
-                let Some(link) = self.link(&path) else { continue };
-                match link.filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash) {
+                let Some(link) = self.link(&path) else {
+                    continue;
+                };
+                match link
+                    .filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash)
+                {
                     Some(digest) => digests.push(digest),
                     None => self.problem(&path, ProblemKind::NoLink),
                 }
@@ -117,7 +148,11 @@ impl<'a> Reader<'a> {
     /// What a link says; none within where that is no digest, none at all where there is no link.
     fn link(&mut self, path: &Path) -> Option<Option<Digest>> {
         match read(path, LINK) {
-            Ok(bytes) => Some(str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok())),
+            Ok(bytes) => Some(
+                str::from_utf8(&bytes)
+                    .ok()
+                    .and_then(|text| text.trim().parse().ok()),
+            ),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 self.problem(path, ProblemKind::Unreadable(error.to_string()));
@@ -134,7 +169,13 @@ impl<'a> Reader<'a> {
             Check::Everything => hash::read(digest.algorithm(), file),
         });
         match looked {
-            Ok((size, computed)) if computed == *digest => return Some(AdoptedBlob { digest: *digest, size, key }),
+            Ok((size, computed)) if computed == *digest => {
+                return Some(AdoptedBlob {
+                    digest: *digest,
+                    size,
+                    key,
+                });
+            }
             Ok((_, computed)) => self.problem(&path, ProblemKind::Changed(computed)),
             Err(error) => self.unreadable(&path, digest, &error),
         }
@@ -165,7 +206,9 @@ impl<'a> Reader<'a> {
         let mut tags = Vec::new();
         for name in self.names(directory) {
             let path = directory.join(&name).join("current/link");
-            let Some(link) = self.link(&path) else { continue };
+            let Some(link) = self.link(&path) else {
+                continue;
+            };
             match (name.parse(), link) {
                 (Err(_), _) => self.problem(&path, ProblemKind::Name),
                 (_, None) => self.problem(&path, ProblemKind::NoLink),
@@ -185,14 +228,20 @@ impl<'a> Reader<'a> {
     }
 
     fn problem(&mut self, path: &Path, kind: ProblemKind) {
-        let path = path.strip_prefix(self.root).unwrap_or(path).display().to_string();
+        let path = path
+            .strip_prefix(self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string();
         self.problems.push(Problem { path, kind });
     }
 }
 
 /// What a manifest is that does not say so itself: Distribution looks whether it lists manifests.
 fn guess(bytes: &[u8]) -> Option<&'static str> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else { return None };
+    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else {
+        return None;
+    };
     match body.get("mediaType").and_then(Value::as_str) {
         Some(said) if !said.is_empty() => None,
         _ if body.get("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
@@ -205,7 +254,9 @@ fn is_there(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => Ok(false),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
+                Ok(false)
+            }
             _ => Err(error),
         },
     }
@@ -225,7 +276,10 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if File::open(path)?.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than anything of its kind"));
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "larger than anything of its kind",
+        ));
     }
     Ok(bytes)
 }

@@ -1,5 +1,6 @@
-//! A data directory that is being read into rows, a repository at a time: in turn, and out of turn when somebody asks
-//! for one that was not read yet. So everything that lies there can be pulled from the first moment on.
+//! A data directory that is being read into rows, a repository at a time: in turn, and out of turn
+//! when somebody asks for one that was not read yet. So everything that lies there can be pulled
+//! from the first moment on.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,14 +17,16 @@ use crate::{Adoption, Error, StoreId};
 /// Rows in one transaction.
 const ROWS: usize = 500;
 
-/// An adoption under way in this process: what [`Storage::begin_adoption`](crate::Storage::begin_adoption) begins.
+/// An adoption under way in this process: what
+/// [`Storage::begin_adoption`](crate::Storage::begin_adoption) begins.
 #[derive(Debug)]
 pub struct Reading {
     pub(super) store: StoreId,
     root: PathBuf,
     check: Check,
     rows: Arc<dyn Adoption>,
-    /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile waits.
+    /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile
+    /// waits.
     repositories: Mutex<HashMap<RepositoryName, Arc<OnceCell<()>>>>,
     found: Mutex<Report>,
 }
@@ -37,9 +40,18 @@ impl Reading {
         check: Check,
         done: Vec<RepositoryName>,
     ) -> Self {
-        let done = done.into_iter().map(|name| (name, Arc::new(OnceCell::new_with(Some(())))));
+        let done = done
+            .into_iter()
+            .map(|name| (name, Arc::new(OnceCell::new_with(Some(())))));
         let repositories = Mutex::new(done.collect());
-        Self { store, root, check, rows, repositories, found: Mutex::default() }
+        Self {
+            store,
+            root,
+            check,
+            rows,
+            repositories,
+            found: Mutex::default(),
+        }
     }
 
     /// Every repository that there is, by name.
@@ -50,7 +62,10 @@ impl Reading {
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::ended, Ok)?;
-        let (names, problems) = listed.map_err(|source| AdoptError::Read { path: self.root.clone(), source })?;
+        let (names, problems) = listed.map_err(|source| AdoptError::Read {
+            path: self.root.clone(),
+            source,
+        })?;
         self.found().problems.extend(problems);
         Ok(names)
     }
@@ -61,7 +76,9 @@ impl Reading {
         let cell = match known {
             Some(cell) => cell,
             // Only names that there are take memory: a stranger may ask for any.
-            None if self.has(name).await? => Arc::clone(lock(&self.repositories).entry(name.clone()).or_default()),
+            None if self.has(name).await? => {
+                Arc::clone(lock(&self.repositories).entry(name.clone()).or_default())
+            }
             None => return Ok(()),
         };
         cell.get_or_try_init(|| self.read(name)).await.copied()
@@ -70,9 +87,9 @@ impl Reading {
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
         let (reading, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || Reader::new(&reading.root, Check::Manifests).has(&name));
-        task.await
-            .map_or_else(Error::ended, Ok)?
-            .map_err(Error::io("look for a repository in an adopted data directory"))
+        task.await.map_or_else(Error::ended, Ok)?.map_err(Error::io(
+            "look for a repository in an adopted data directory",
+        ))
     }
 
     async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
@@ -82,7 +99,11 @@ impl Reading {
             (reader.repository(name), reader.problems)
         });
         let (found, problems) = task.await.map_or_else(Error::ended, Ok)?;
-        let counts = (found.manifests.len() as u64, found.tags.len() as u64, found.blobs.len() as u64);
+        let counts = (
+            found.manifests.len() as u64,
+            found.tags.len() as u64,
+            found.blobs.len() as u64,
+        );
         for part in parts(found) {
             self.rows.adopt(self.store, part).await?;
         }
@@ -111,10 +132,16 @@ impl Report {
     }
 }
 
-/// A repository in parts of so many rows that nobody else has to wait for long: blobs first, then manifests, then the
-/// tags that point at them.
+/// A repository in parts of so many rows that nobody else has to wait for long: blobs first, then
+/// manifests, then the tags that point at them.
 fn parts(found: Adopted) -> Vec<Adopted> {
-    let Adopted { repository, blobs, manifests, tags, .. } = found;
+    let Adopted {
+        repository,
+        blobs,
+        manifests,
+        tags,
+        ..
+    } = found;
     let empty = || Adopted {
         repository: repository.clone(),
         blobs: Vec::new(),
@@ -159,7 +186,11 @@ mod tests {
 
     fn blob(number: usize) -> AdoptedBlob {
         let digest = hash::digest(oci::Algorithm::Sha256, &number.to_be_bytes());
-        AdoptedBlob { digest, size: 8, key: String::new() }
+        AdoptedBlob {
+            digest,
+            size: 8,
+            key: String::new(),
+        }
     }
 
     #[test]
@@ -167,11 +198,29 @@ mod tests {
         for (blobs, expected) in [(0, 1), (1, 1), (ROWS, 1), (ROWS + 1, 2), (3 * ROWS, 3)] {
             let blobs: Vec<_> = (0..blobs).map(blob).collect();
             let repository = "a".parse().unwrap();
-            let whole = Adopted { repository, blobs: blobs.clone(), manifests: vec![], tags: vec![], is_last: true };
+            let whole = Adopted {
+                repository,
+                blobs: blobs.clone(),
+                manifests: vec![],
+                tags: vec![],
+                is_last: true,
+            };
             let parts = parts(whole);
             assert_eq!(parts.len(), expected);
-            assert!(parts.iter().rev().enumerate().all(|(back, part)| part.is_last == (back == 0)));
-            assert_eq!(parts.into_iter().flat_map(|part| part.blobs).collect::<Vec<_>>(), blobs);
+            assert!(
+                parts
+                    .iter()
+                    .rev()
+                    .enumerate()
+                    .all(|(back, part)| part.is_last == (back == 0))
+            );
+            assert_eq!(
+                parts
+                    .into_iter()
+                    .flat_map(|part| part.blobs)
+                    .collect::<Vec<_>>(),
+                blobs
+            );
         }
     }
 }

@@ -1,15 +1,16 @@
 //! Buffers that are used again.
 //!
-//! A fresh buffer must be zeroed before safe code may read into it, and the kernel must find pages for it. Both cost
-//! about as much as the copy out of the page cache itself. So a few are kept and go round.
+//! A fresh buffer must be zeroed before safe code may read into it, and the kernel must find pages
+//! for it. Both cost about as much as the copy out of the page cache itself. So a few are kept and
+//! go round.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// The length of a buffer that is kept, in bytes: long enough that the way to the socket and back costs little beside
-/// the copy, short enough to stay in a processor's second-level cache.
+/// The length of a buffer that is kept, in bytes: long enough that the way to the socket and back
+/// costs little beside the copy, short enough to stay in a processor's second-level cache.
 pub(super) const LENGTH: usize = 1 << 18;
 
 /// Buffers that are kept when nobody reads: 2 MiB.
@@ -21,14 +22,27 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// A buffer of [`LENGTH`], or one of just `length` where that is much less. What is in it is old.
+    /// A buffer of [`LENGTH`], or one of just `length` where that is much less. What is in it is
+    /// old.
     pub(super) fn take(self: &Arc<Self>, length: usize) -> Buffer {
         if length <= LENGTH / 8 {
-            return Buffer { bytes: vec![0; length].into(), filled: 0, home: None };
+            return Buffer {
+                bytes: vec![0; length].into(),
+                filled: 0,
+                home: None,
+            };
         }
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let bytes = idle.unwrap_or_else(|| vec![0; LENGTH].into());
-        Buffer { bytes, filled: 0, home: Some(Arc::clone(self)) }
+        Buffer {
+            bytes,
+            filled: 0,
+            home: Some(Arc::clone(self)),
+        }
     }
 
     fn give_back(&self, bytes: Box<[u8]>) {

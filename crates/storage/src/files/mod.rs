@@ -5,8 +5,9 @@
 //! ROOT/blobs/sha256/ab/abcdef….17           a blob: its digest and the number of its row
 //! ```
 //!
-//! A blob is one file, written once: it is complete and synced before it gets its name, and its directory is synced
-//! before anybody hears of it. Blobs of an adopted data directory lie under a root of their own.
+//! A blob is one file, written once: it is complete and synced before it gets its name, and its
+//! directory is synced before anybody hears of it. Blobs of an adopted data directory lie under a
+//! root of their own.
 
 mod buffers;
 mod sink;
@@ -32,7 +33,8 @@ use buffers::Buffers;
 use sink::FileSink;
 use source::FileSource;
 
-/// Content in files under one root, and under the roots of adopted data directories, which are only read.
+/// Content in files under one root, and under the roots of adopted data directories, which are only
+/// read.
 #[derive(Debug)]
 pub struct Files {
     root: PathBuf,
@@ -42,7 +44,8 @@ pub struct Files {
     _lock: Option<File>,
 }
 
-/// Why a place for content could not be opened. Each sentence is for the operator and names the directory.
+/// Why a place for content could not be opened. Each sentence is for the operator and names the
+/// directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -70,20 +73,29 @@ struct Root {
 }
 
 impl Files {
-    /// Content under `root` for the one server that may have it: it is made where it is missing, readable by its owner
-    /// alone.
+    /// Content under `root` for the one server that may have it: it is made where it is missing,
+    /// readable by its owner alone.
     ///
     /// # Errors
     /// [`OpenError::InUse`], or what the operating system said.
     pub fn open_exclusive(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let root = root.into();
-        let place = |source| OpenError::Place { path: root.clone(), source };
+        let place = |source| OpenError::Place {
+            path: root.clone(),
+            source,
+        };
         for directory in [root.clone(), root.join("uploads"), root.join("blobs")] {
             make_directory(&directory).map_err(place)?;
         }
         // The lock is the kernel's, and ends with the process however it ends.
         let path = root.join("lock");
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(place)?;
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(place)?;
         let lock = File::open(&path).map_err(place)?;
         match lock.try_lock() {
             Ok(()) => Self::with(root, Some(lock)),
@@ -101,10 +113,21 @@ impl Files {
     }
 
     fn with(root: PathBuf, lock: Option<File>) -> Result<Self, OpenError> {
-        let directory = File::open(&root).map_err(|source| OpenError::Place { path: root.clone(), source })?;
-        let own = Root { path: root.clone(), directory: Arc::new(directory) };
+        let directory = File::open(&root).map_err(|source| OpenError::Place {
+            path: root.clone(),
+            source,
+        })?;
+        let own = Root {
+            path: root.clone(),
+            directory: Arc::new(directory),
+        };
         let roots = RwLock::new(HashMap::from([(StoreId::OWN, own)]));
-        Ok(Self { root, roots, buffers: Arc::default(), _lock: lock })
+        Ok(Self {
+            root,
+            roots,
+            buffers: Arc::default(),
+            _lock: lock,
+        })
     }
 
     /// Where it lies.
@@ -113,7 +136,11 @@ impl Files {
     }
 
     fn root(&self, store: StoreId) -> Option<Root> {
-        self.roots.read().unwrap_or_else(PoisonError::into_inner).get(&store).cloned()
+        self.roots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&store)
+            .cloned()
     }
 
     fn temporary(&self, upload: UploadId) -> PathBuf {
@@ -124,15 +151,24 @@ impl Files {
 impl BlobStore for Files {
     fn add(&self, store: StoreId, path: &Path) -> Result<(), Error> {
         let directory = File::open(path).map_err(Error::io("open an adopted data directory"))?;
-        let root = Root { path: path.to_owned(), directory: Arc::new(directory) };
-        self.roots.write().unwrap_or_else(PoisonError::into_inner).insert(store, root);
+        let root = Root {
+            path: path.to_owned(),
+            directory: Arc::new(directory),
+        };
+        self.roots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(store, root);
         Ok(())
     }
 
     fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
         Box::pin(async move {
-            let root = self.root(blob.store).ok_or(Error::Damaged { digest: blob.digest })?;
-            let source = FileSource::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
+            let root = self.root(blob.store).ok_or(Error::Damaged {
+                digest: blob.digest,
+            })?;
+            let source =
+                FileSource::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
             Ok(Box::new(source) as _)
         })
     }
@@ -143,26 +179,37 @@ impl BlobStore for Files {
 
     fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
         let path = self.temporary(upload);
-        Box::pin(blocking("read an upload again", move || hash_file(&path, length, algorithm)))
+        Box::pin(blocking("read an upload again", move || {
+            hash_file(&path, length, algorithm)
+        }))
     }
 
     fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
         let (from, to) = (self.temporary(upload), self.root.join(key));
-        Box::pin(blocking("give a blob its name", move || publish(&from, &to)))
+        Box::pin(blocking("give a blob its name", move || {
+            publish(&from, &to)
+        }))
     }
 
     fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()> {
         let (from, to) = (self.root.join(key), self.temporary(upload));
-        Box::pin(blocking("take a blob's name back", move || match fs::rename(&from, &to) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => [&from, &to].into_iter().try_for_each(|path| sync_parent(path)),
-        }))
+        Box::pin(blocking(
+            "take a blob's name back",
+            move || match fs::rename(&from, &to) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => [&from, &to]
+                    .into_iter()
+                    .try_for_each(|path| sync_parent(path)),
+            },
+        ))
     }
 
     fn discard(&self, upload: UploadId) -> Answer<'_, ()> {
         let path = self.temporary(upload);
-        Box::pin(blocking("remove an upload", move || unless_missing(fs::remove_file(&path))))
+        Box::pin(blocking("remove an upload", move || {
+            unless_missing(fs::remove_file(&path))
+        }))
     }
 
     fn uploads(&self) -> Answer<'_, Vec<UploadId>> {
@@ -171,14 +218,23 @@ impl BlobStore for Files {
             let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
             let names: io::Result<Vec<_>> = names.collect();
             // What is not named as an upload is not ours.
-            Ok(names?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+            Ok(names?
+                .iter()
+                .filter_map(|name| name.to_str()?.parse().ok())
+                .collect())
         }))
     }
 
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> Answer<'a, ()> {
-        let (from, to, size) = (self.root(blob.store).map(|root| root.path.join(&blob.key)), to.to_owned(), blob.size);
+        let (from, to, size) = (
+            self.root(blob.store).map(|root| root.path.join(&blob.key)),
+            to.to_owned(),
+            blob.size,
+        );
         Box::pin(async move {
-            let from = from.ok_or(Error::Damaged { digest: blob.digest })?;
+            let from = from.ok_or(Error::Damaged {
+                digest: blob.digest,
+            })?;
             blocking("copy a blob", move || copy(&from, &to, size, shared)).await
         })
     }
@@ -198,7 +254,8 @@ async fn blocking<T: Send + 'static>(
     join(tokio::task::spawn_blocking(work).await).map_err(Error::io(action))
 }
 
-/// The outcome of work on another thread: its panic goes on here, and a runtime that is ending is an error.
+/// The outcome of work on another thread: its panic goes on here, and a runtime that is ending is
+/// an error.
 fn join<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
     outcome.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -215,7 +272,8 @@ fn publish(from: &Path, to: &Path) -> io::Result<()> {
         }
         renamed => renamed?,
     }
-    // The other directory need not be synced: should the upload's name come back, the next start removes it.
+    // The other directory need not be synced: should the upload's name come back, the next start
+    // removes it.
     sync_parent(to)
 }
 
@@ -238,7 +296,11 @@ fn copy(from: &Path, to: &Path, size: u64, shared: bool) -> io::Result<()> {
         return Ok(());
     }
     to.parent().map_or(Ok(()), make_directory)?;
-    match if shared { fs::hard_link(from, to) } else { Err(ErrorKind::Unsupported.into()) } {
+    match if shared {
+        fs::hard_link(from, to)
+    } else {
+        Err(ErrorKind::Unsupported.into())
+    } {
         Ok(()) => sync_parent(to),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(error),
         // Another file system, or one without links. (Those that can, share the blocks of a copy.)
@@ -270,7 +332,9 @@ fn remove_files(paths: &[PathBuf]) -> io::Result<()> {
         directories.extend(path.parent());
     }
     // Before the rows go: a file that came back would belong to nobody.
-    directories.into_iter().try_for_each(|directory| unless_missing(File::open(directory).and_then(|it| it.sync_all())))
+    directories.into_iter().try_for_each(|directory| {
+        unless_missing(File::open(directory).and_then(|it| it.sync_all()))
+    })
 }
 
 fn unless_missing(result: io::Result<()>) -> io::Result<()> {
@@ -282,5 +346,9 @@ fn unless_missing(result: io::Result<()>) -> io::Result<()> {
 
 fn hash_file(path: &Path, length: u64, algorithm: Algorithm) -> io::Result<Digest> {
     let (read, digest) = hash::read(algorithm, File::open(path)?.take(length))?;
-    if read == length { Ok(digest) } else { Err(ErrorKind::UnexpectedEof.into()) }
+    if read == length {
+        Ok(digest)
+    } else {
+        Err(ErrorKind::UnexpectedEof.into())
+    }
 }

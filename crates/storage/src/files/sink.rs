@@ -1,6 +1,7 @@
 //! Writing an upload's file.
 //!
-//! Hashing and writing are done together on a thread that may wait, one batch while the next one arrives.
+//! Hashing and writing are done together on a thread that may wait, one batch while the next one
+//! arrives.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -35,11 +36,18 @@ struct Writer {
 
 impl FileSink {
     pub(super) fn new(path: PathBuf, at: u64, hasher: Option<Hasher>) -> Self {
-        Self { state: State::Ready(Writer { path, file: None, length: at, hasher }) }
+        Self {
+            state: State::Ready(Writer {
+                path,
+                file: None,
+                length: at,
+                hasher,
+            }),
+        }
     }
 
-    /// The writer, once it is done with the batch before. What is awaited stays in place until it is there, so that
-    /// nothing is lost when the caller stops waiting.
+    /// The writer, once it is done with the batch before. What is awaited stays in place until it
+    /// is there, so that nothing is lost when the caller stops waiting.
     async fn writer(&mut self) -> Result<Writer, Error> {
         if let State::Writing(task) = &mut self.state {
             let done = join(task.await);
@@ -48,9 +56,9 @@ impl FileSink {
         }
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Ready(writer) => Ok(writer),
-            State::Writing(_) | State::Failed => {
-                Err(Error::io("write an upload")(io::Error::other("an earlier write has failed")))
-            }
+            State::Writing(_) | State::Failed => Err(Error::io("write an upload")(
+                io::Error::other("an earlier write has failed"),
+            )),
         }
     }
 }
@@ -94,13 +102,21 @@ impl Writer {
         if let Some(file) = &self.file {
             file.sync_all()?;
         }
-        Ok(Written { length: self.length, hasher: self.hasher })
+        Ok(Written {
+            length: self.length,
+            hasher: self.hasher,
+        })
     }
 }
 
 /// Opens the file to go on at `at`, without what may lie beyond.
 fn open(path: &Path, at: u64) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(at == 0).truncate(false).write(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(at == 0)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     let length = file.metadata()?.len();
     if length < at {
         return Err(io::Error::new(

@@ -1,9 +1,9 @@
 //! Reading a blob's file.
 //!
-//! What the kernel has in memory is read at once, on the thread that sends it (preadv2(2) with `RWF_NOWAIT`): a warm
-//! blob costs one copy and no change of threads. Only where the kernel says that it would have to wait for the disk is
-//! the read given to a thread that may wait. Files are never mapped: a file that shrinks, or a disk that fails, would
-//! kill the process.
+//! What the kernel has in memory is read at once, on the thread that sends it (preadv2(2) with
+//! `RWF_NOWAIT`): a warm blob costs one copy and no change of threads. Only where the kernel says
+//! that it would have to wait for the disk is the read given to a thread that may wait. Files are
+//! never mapped: a file that shrinks, or a disk that fails, would kill the process.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -43,7 +43,9 @@ impl FileSource {
         range: Range<u64>,
         buffers: Arc<Buffers>,
     ) -> Result<Self, Error> {
-        let damaged = Error::Damaged { digest: blob.digest };
+        let damaged = Error::Damaged {
+            digest: blob.digest,
+        };
         let file = match open_at_once(&root, &blob.key) {
             Some(opened) => opened,
             None => {
@@ -58,7 +60,14 @@ impl FileSource {
         if file.metadata().map_err(Error::io("look at a blob"))?.len() < blob.size {
             return Err(damaged);
         }
-        Ok(Self { file: Arc::new(file), digest: blob.digest, range, buffers, waiting: None, nowait: true })
+        Ok(Self {
+            file: Arc::new(file),
+            digest: blob.digest,
+            range,
+            buffers,
+            waiting: None,
+            nowait: true,
+        })
     }
 
     /// Reads what is in memory; none where the disk is needed.
@@ -68,7 +77,12 @@ impl FileSource {
         }
         let (mut buffer, length) = self.buffer();
         let mut space = [IoSliceMut::new(buffer.space(length))];
-        match rustix::io::preadv2(&*self.file, &mut space, self.range.start, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(
+            &*self.file,
+            &mut space,
+            self.range.start,
+            ReadWriteFlags::NOWAIT,
+        ) {
             Ok(read) => Some(Ok(buffer.into_bytes(read))),
             Err(Errno::AGAIN | Errno::INTR) => None,
             // An old kernel, or a file system that always waits.
@@ -98,7 +112,9 @@ impl FileSource {
     fn take(&mut self, read: io::Result<Bytes>) -> Result<Bytes, Error> {
         let bytes = read.map_err(Error::io("read a blob"))?;
         if bytes.is_empty() {
-            return Err(Error::Damaged { digest: self.digest });
+            return Err(Error::Damaged {
+                digest: self.digest,
+            });
         }
         self.range.start += bytes.len() as u64;
         Ok(bytes)
@@ -116,20 +132,24 @@ impl Source for FileSource {
             }
             self.waiting = Some(self.read_and_wait());
         }
-        let Some(waiting) = &mut self.waiting else { return Poll::Ready(None) };
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(None);
+        };
         let read = ready!(Pin::new(waiting).poll(context));
         self.waiting = None;
         Poll::Ready(Some(self.take(join(read))))
     }
 }
 
-/// Opens a file whose path the kernel has in memory; none where it would have to look at the disk, or cannot say.
+/// Opens a file whose path the kernel has in memory; none where it would have to look at the disk,
+/// or cannot say.
 fn open_at_once(root: &File, key: &str) -> Option<io::Result<File>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     match rustix::fs::openat2(root, key, flags, Mode::empty(), ResolveFlags::CACHED) {
         Ok(file) => Some(Ok(file.into())),
         Err(Errno::NOENT) => Some(Err(ErrorKind::NotFound.into())),
-        // Of an old kernel or a sandbox that knows no openat2, and everything else, the ordinary way says more.
+        // Of an old kernel or a sandbox that knows no openat2, and everything else, the ordinary
+        // way says more.
         Err(_) => None,
     }
 }

@@ -17,17 +17,25 @@ impl Adoption for Sqlite {
 
     fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)> {
         let place = place.to_owned();
-        Box::pin(self.write(move |connection| begin(connection, &place), |_| Stale::Nothing))
+        Box::pin(self.write(
+            move |connection| begin(connection, &place),
+            |_| Stale::Nothing,
+        ))
     }
 
     fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()> {
         let now = self.now();
-        Box::pin(self.write(move |connection| adopt(connection, store, &part, now), |()| Stale::Nothing))
+        Box::pin(self.write(
+            move |connection| adopt(connection, store, &part, now),
+            |()| Stale::Nothing,
+        ))
     }
 
     fn end(&self, store: StoreId) -> Answer<'_, ()> {
         let work = move |connection: &Connection| {
-            connection.prepare_cached("UPDATE stores SET complete = 1 WHERE id = ?1")?.execute([store.0])?;
+            connection
+                .prepare_cached("UPDATE stores SET complete = 1 WHERE id = ?1")?
+                .execute([store.0])?;
             forget_read(connection, store)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
@@ -45,15 +53,21 @@ impl Adoption for Sqlite {
 
     fn unfinished(&self) -> Answer<'_, Vec<String>> {
         Box::pin(self.read(|connection| {
-            let mut list = connection.prepare_cached("SELECT path FROM stores WHERE complete = 0 ORDER BY id")?;
-            Ok(list.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?)
+            let mut list = connection
+                .prepare_cached("SELECT path FROM stores WHERE complete = 0 ORDER BY id")?;
+            Ok(list
+                .query_map((), |row| row.get(0))?
+                .collect::<Result<_, _>>()?)
         }))
     }
 }
 
 fn stage(connection: &Connection, place: &str) -> Result<Stage, Error> {
-    let mut find = connection.prepare_cached("SELECT complete, final FROM stores WHERE path = ?1")?;
-    let row = find.query_row([place], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let mut find =
+        connection.prepare_cached("SELECT complete, final FROM stores WHERE path = ?1")?;
+    let row = find
+        .query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
     Ok(match row {
         None => Stage::Unknown,
         Some((false, _)) => Stage::Reading,
@@ -63,27 +77,39 @@ fn stage(connection: &Connection, place: &str) -> Result<Stage, Error> {
 }
 
 fn begin(connection: &Connection, place: &str) -> Result<(StoreId, Vec<RepositoryName>), Error> {
-    connection.prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?.execute([place])?;
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?
+        .execute([place])?;
     let mut find = connection.prepare_cached("SELECT id, complete FROM stores WHERE path = ?1")?;
-    let (store, is_anew) = find.query_row([place], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?;
+    let (store, is_anew) =
+        find.query_row([place], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?;
     if is_anew {
         let sql = "UPDATE stores SET complete = 0, final = 0 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([store.0])?;
         forget_read(connection, store)?;
     }
-    let mut list = connection.prepare_cached("SELECT name FROM adopted_repositories WHERE store = ?1")?;
-    let read = list.query_map([store.0], |row| name(row, 0))?.collect::<Result<_, _>>()?;
+    let mut list =
+        connection.prepare_cached("SELECT name FROM adopted_repositories WHERE store = ?1")?;
+    let read = list
+        .query_map([store.0], |row| name(row, 0))?
+        .collect::<Result<_, _>>()?;
     Ok((store, read))
 }
 
 fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
-    connection.prepare_cached("DELETE FROM adopted_repositories WHERE store = ?1")?.execute([store.0])?;
+    connection
+        .prepare_cached("DELETE FROM adopted_repositories WHERE store = ?1")?
+        .execute([store.0])?;
     Ok(())
 }
 
-/// Whether a repository was read. Somebody else may be reading the same directory, and what was changed in a repository
-/// since it was read stays changed.
-fn is_read(connection: &Connection, store: StoreId, repository: &RepositoryName) -> Result<bool, Error> {
+/// Whether a repository was read. Somebody else may be reading the same directory, and what was
+/// changed in a repository since it was read stays changed.
+fn is_read(
+    connection: &Connection,
+    store: StoreId,
+    repository: &RepositoryName,
+) -> Result<bool, Error> {
     let mut find = connection.prepare_cached(
         "SELECT 1 FROM stores s WHERE id = ?1 AND (complete = 1
          OR EXISTS (SELECT 1 FROM adopted_repositories a WHERE a.store = s.id AND a.name = ?2))",
@@ -127,12 +153,15 @@ fn adopt(connection: &Connection, store: StoreId, part: &Adopted, now: i64) -> R
     }
     if part.is_last {
         let sql = "INSERT OR IGNORE INTO adopted_repositories VALUES (?1, ?2)";
-        connection.prepare_cached(sql)?.execute((store.0, part.repository.as_str()))?;
+        connection
+            .prepare_cached(sql)?
+            .execute((store.0, part.repository.as_str()))?;
     }
     manifests::count_change(connection, repository)
 }
 
 fn current(connection: &Connection, digest: Packed) -> Result<Option<i64>, Error> {
-    let mut find = connection.prepare_cached("SELECT generation FROM blobs WHERE digest = ?1 AND state IN (1, 2)")?;
+    let mut find = connection
+        .prepare_cached("SELECT generation FROM blobs WHERE digest = ?1 AND state IN (1, 2)")?;
     Ok(find.query_row([digest], |row| row.get(0)).optional()?)
 }

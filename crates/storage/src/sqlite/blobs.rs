@@ -19,7 +19,10 @@ impl Blobs for Sqlite {
         Box::pin(async move {
             let (now, renewal) = (self.now(), self.shared.terms.renewal());
             let known = self.known(name, digest).await?;
-            if known.leased_at.is_some_and(|leased_at| leased_at >= now - renewal) {
+            if known
+                .leased_at
+                .is_some_and(|leased_at| leased_at >= now - renewal)
+            {
                 return Ok(known.blob);
             }
             let (of, digest) = (name.clone(), *digest);
@@ -33,19 +36,32 @@ impl Blobs for Sqlite {
         })
     }
 
-    fn mount<'a>(&'a self, digest: &'a Digest, from: &'a RepositoryName, to: &'a RepositoryName) -> Answer<'a, Blob> {
+    fn mount<'a>(
+        &'a self,
+        digest: &'a Digest,
+        from: &'a RepositoryName,
+        to: &'a RepositoryName,
+    ) -> Answer<'a, Blob> {
         let (digest, from, to, now) = (*digest, from.clone(), to.clone(), self.now());
         let stale = Stale::Blob(to.clone(), digest);
         let work = move |connection: &Connection| {
             let blob = read(connection, &from, digest)?.blob;
             revive(connection, blob.generation, now)?;
-            link(connection, make_repository(connection, &to)?, blob.generation)?;
+            link(
+                connection,
+                make_repository(connection, &to)?,
+                blob.generation,
+            )?;
             Ok(blob)
         };
         Box::pin(self.write(work, |_| stale))
     }
 
-    fn holders<'a>(&'a self, digest: &'a Digest, page: Page<String>) -> Answer<'a, Listing<RepositoryName>> {
+    fn holders<'a>(
+        &'a self,
+        digest: &'a Digest,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<RepositoryName>> {
         let digest = *digest;
         Box::pin(self.read(move |connection| pages::holders(connection, &digest, &page)))
     }
@@ -53,7 +69,9 @@ impl Blobs for Sqlite {
     fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached("SELECT id, path FROM stores ORDER BY id")?;
-            let rows = list.query_map((), |row| Ok((StoreId(row.get(0)?), row.get::<_, String>(1)?.into())))?;
+            let rows = list.query_map((), |row| {
+                Ok((StoreId(row.get(0)?), row.get::<_, String>(1)?.into()))
+            })?;
             Ok(rows.collect::<Result<_, _>>()?)
         }))
     }
@@ -63,9 +81,10 @@ impl Blobs for Sqlite {
         let stale = Stale::Blob(name.clone(), digest);
         let work = move |connection: &Connection| {
             let blob = read(connection, &of, digest)?.blob;
-            let sql =
-                "DELETE FROM links WHERE blob = ?1 AND repository = (SELECT id FROM repositories WHERE name = ?2)";
-            connection.prepare_cached(sql)?.execute((blob.generation, of.as_str()))?;
+            let sql = "DELETE FROM links WHERE blob = ?1 AND repository = (SELECT id FROM repositories WHERE name = ?2)";
+            connection
+                .prepare_cached(sql)?
+                .execute((blob.generation, of.as_str()))?;
             Ok(())
         };
         Box::pin(self.write(work, |()| stale))
@@ -79,7 +98,9 @@ impl Sqlite {
             Err(stamp) => stamp,
         };
         let (of, wanted) = (name.clone(), *digest);
-        let known = self.read(move |connection| read(connection, &of, wanted)).await?;
+        let known = self
+            .read(move |connection| read(connection, &of, wanted))
+            .await?;
         self.shared.cache.remember_blob(name, known.clone(), stamp);
         Ok(known)
     }
@@ -94,7 +115,10 @@ fn read(connection: &Connection, name: &RepositoryName, digest: Digest) -> Resul
     ))?;
     let known = find.query_row((name.as_str(), Packed(digest)), |row| {
         let live = row.get::<_, i64>(5)? == state::LIVE;
-        Ok(Known { blob: blob(row)?, leased_at: if live { Some(row.get(6)?) } else { None } })
+        Ok(Known {
+            blob: blob(row)?,
+            leased_at: if live { Some(row.get(6)?) } else { None },
+        })
     });
     known.optional()?.ok_or(Error::BlobUnknown)
 }

@@ -1,8 +1,9 @@
 //! What is asked for most, remembered: manifests by tag and digest, and where blobs lie.
 //!
-//! An entry is *stamped* before it is read from the database, and it counts only while the stamp of its key is the same.
-//! A write moves the stamps of what it changed on after its commit and before it is acknowledged. So nobody who was
-//! told of a change sees what was before, and a read that was overtaken by a write leaves nothing behind that counts.
+//! An entry is *stamped* before it is read from the database, and it counts only while the stamp of
+//! its key is the same. A write moves the stamps of what it changed on after its commit and before
+//! it is acknowledged. So nobody who was told of a change sees what was before, and a read that was
+//! overtaken by a write leaves nothing behind that counts.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -72,32 +73,58 @@ impl Cache {
     }
 
     /// The manifest, or else the stamp under which it may be remembered after it was read.
-    pub(super) fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Arc<Stored>, Stamp> {
+    pub(super) fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Arc<Stored>, Stamp> {
         let stamp = self.stamp(repository, reference);
         let found = self.manifests.get(&Pair(repository, reference));
-        found.filter(|found| found.stamp == stamp).map(|found| found.value).ok_or(stamp)
+        found
+            .filter(|found| found.stamp == stamp)
+            .map(|found| found.value)
+            .ok_or(stamp)
     }
 
-    pub(super) fn remember_manifest(&self, of: &RepositoryName, by: &Reference, value: Arc<Stored>, stamp: Stamp) {
-        self.manifests.insert((of.clone(), by.clone()), Stamped { stamp, value });
+    pub(super) fn remember_manifest(
+        &self,
+        of: &RepositoryName,
+        by: &Reference,
+        value: Arc<Stored>,
+        stamp: Stamp,
+    ) {
+        self.manifests
+            .insert((of.clone(), by.clone()), Stamped { stamp, value });
     }
 
     /// The blob, or else the stamp under which it may be remembered after it was read.
-    pub(super) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Known, Stamp> {
+    pub(super) fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Known, Stamp> {
         let stamp = self.stamp(repository, digest);
         let found = self.blobs.get(&Pair(repository, digest));
-        found.filter(|found| found.stamp == stamp).map(|found| found.value).ok_or(stamp)
+        found
+            .filter(|found| found.stamp == stamp)
+            .map(|found| found.value)
+            .ok_or(stamp)
     }
 
     pub(super) fn remember_blob(&self, repository: &RepositoryName, value: Known, stamp: Stamp) {
-        self.blobs.insert((repository.clone(), value.blob.digest), Stamped { stamp, value });
+        self.blobs.insert(
+            (repository.clone(), value.blob.digest),
+            Stamped { stamp, value },
+        );
     }
 
     pub(super) fn forget(&self, stale: Stale) {
         match stale {
             Stale::Nothing => {}
             Stale::Manifests(repository, references) => {
-                references.iter().for_each(|reference| self.move_on(&repository, reference));
+                references
+                    .iter()
+                    .for_each(|reference| self.move_on(&repository, reference));
             }
             Stale::Blob(repository, digest) => self.move_on(&repository, &digest),
             Stale::Everything => {
@@ -108,7 +135,10 @@ impl Cache {
 
     fn stamp(&self, repository: &RepositoryName, key: &impl Hash) -> Stamp {
         let key = self.place(repository, key).load(Ordering::SeqCst);
-        Stamp { key, everything: self.everything.load(Ordering::SeqCst) }
+        Stamp {
+            key,
+            everything: self.everything.load(Ordering::SeqCst),
+        }
     }
 
     fn move_on(&self, repository: &RepositoryName, key: &impl Hash) {
@@ -147,8 +177,17 @@ mod tests {
     use crate::{StoreId, hash};
 
     fn known(digest: Digest) -> Known {
-        let blob = Blob { digest, size: 0, generation: 1, store: StoreId::OWN, key: String::new() };
-        Known { blob, leased_at: Some(0) }
+        let blob = Blob {
+            digest,
+            size: 0,
+            generation: 1,
+            store: StoreId::OWN,
+            key: String::new(),
+        };
+        Known {
+            blob,
+            leased_at: Some(0),
+        }
     }
 
     #[test]
@@ -183,6 +222,10 @@ mod tests {
         cache.remember_manifest(&one, &tag, Arc::new(stored), stamp);
         assert!(cache.manifest(&one, &tag).is_ok());
         assert!(cache.manifest(&two, &tag).is_err());
-        assert!(cache.manifest(&one, &Reference::Tag("other".parse().unwrap())).is_err());
+        assert!(
+            cache
+                .manifest(&one, &Reference::Tag("other".parse().unwrap()))
+                .is_err()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Collection's queries. What is to be done is looked for on a snapshot, which holds nobody up, and done in short
-//! transactions that ask again whether it still is to be done.
+//! Collection's queries. What is to be done is looked for on a snapshot, which holds nobody up, and
+//! done in short transactions that ask again whether it still is to be done.
 
 use std::collections::HashSet;
 
@@ -17,14 +17,16 @@ use crate::{Answer, Collection, Error, StoreId, UploadId};
 const REPOSITORIES: i64 = 64;
 /// Rows in one transaction.
 const ROWS: i64 = 500;
-/// For how long a pending row is certainly still being worked on, in seconds, however short the grace time is.
+/// For how long a pending row is certainly still being worked on, in seconds, however short the
+/// grace time is.
 const LANDING: i64 = 3600;
 
-// Where a condition seems said twice (`state <> 1`), the second is that of the partial index, which SQLite must find
-// word for word.
+// Where a condition seems said twice (`state <> 1`), the second is that of the partial index, which
+// SQLite must find word for word.
 
 /// Whether a blob `b` may be collected: nothing refers to it, and its file is ours to remove.
-const UNREFERRED: &str = "NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)
+const UNREFERRED: &str =
+    "NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)
     AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1))";
 
 /// Blobs of repository ?1 that only others refer to any more, with leases older than ?2.
@@ -43,11 +45,15 @@ impl Collection for Sqlite {
     fn sweep<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (Garbage, Option<i64>)> {
         let cutoffs = self.cutoffs(sweep);
         Box::pin(async move {
-            let repositories = self.read(move |connection| repositories(connection, after)).await?;
+            let repositories = self
+                .read(move |connection| repositories(connection, after))
+                .await?;
             let mut garbage = Garbage::default();
             for (id, name) in &repositories {
                 let gone = self.sweep_repository(*id, cutoffs).await?;
-                garbage.manifests.extend(gone.into_iter().map(|digest| (name.clone(), digest)));
+                garbage
+                    .manifests
+                    .extend(gone.into_iter().map(|digest| (name.clone(), digest)));
             }
             Ok((garbage, repositories.last().map(|(id, _)| *id)))
         })
@@ -56,7 +62,9 @@ impl Collection for Sqlite {
     fn condemn<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (u64, Option<i64>)> {
         let (Cutoffs { grace, .. }, now) = (self.cutoffs(sweep), self.now());
         Box::pin(async move {
-            let (idle, last) = self.read(move |connection| idle_blobs(connection, grace, after)).await?;
+            let (idle, last) = self
+                .read(move |connection| idle_blobs(connection, grace, after))
+                .await?;
             if idle.is_empty() {
                 return Ok((0, last));
             }
@@ -65,8 +73,9 @@ impl Collection for Sqlite {
                     "UPDATE blobs AS b SET state = 2, since = ?2
                      WHERE generation = ?1 AND state = 1 AND leased_at < ?3 AND {UNREFERRED}"
                 ))?;
-                idle.iter()
-                    .try_fold(0, |count, generation| Ok(count + condemn.execute([*generation, now, grace])? as u64))
+                idle.iter().try_fold(0, |count, generation| {
+                    Ok(count + condemn.execute([*generation, now, grace])? as u64)
+                })
             };
             Ok((self.write(work, |_| Stale::Everything).await?, last))
         })
@@ -105,8 +114,11 @@ impl Collection for Sqlite {
 
     fn bury<'a>(&'a self, doomed: Vec<Doomed>) -> Answer<'a, ()> {
         let work = move |connection: &Connection| {
-            let mut bury = connection.prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 3")?;
-            doomed.iter().try_for_each(|blob| Ok(bury.execute([blob.generation]).map(drop)?))
+            let mut bury = connection
+                .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 3")?;
+            doomed
+                .iter()
+                .try_for_each(|blob| Ok(bury.execute([blob.generation]).map(drop)?))
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
@@ -114,7 +126,8 @@ impl Collection for Sqlite {
     fn hold(&self, hold: Hold) -> Answer<'_, ()> {
         let until = self.now().saturating_add(seconds(hold.lasting));
         let work = move |connection: &Connection| {
-            let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO collection_holds VALUES (?1, ?2)")?;
+            let mut insert = connection
+                .prepare_cached("INSERT OR REPLACE INTO collection_holds VALUES (?1, ?2)")?;
             Ok(insert.execute((hold.id, until)).map(drop)?)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
@@ -122,7 +135,8 @@ impl Collection for Sqlite {
 
     fn release(&self, hold: Hold) -> Answer<'_, ()> {
         let work = move |connection: &Connection| {
-            let mut delete = connection.prepare_cached("DELETE FROM collection_holds WHERE id = ?1")?;
+            let mut delete =
+                connection.prepare_cached("DELETE FROM collection_holds WHERE id = ?1")?;
             Ok(delete.execute([hold.id]).map(drop)?)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
@@ -145,16 +159,27 @@ impl Sqlite {
         let before = |age| self.now().saturating_sub(seconds(age));
         let grace = before(sweep.grace);
         // A manifest that was asked for by somebody who pushes has the grace time, too.
-        Cutoffs { grace, wait: before(sweep.wait), untagged: sweep.untagged.map(|age| before(age.max(sweep.grace))) }
+        Cutoffs {
+            grace,
+            wait: before(sweep.wait),
+            untagged: sweep.untagged.map(|age| before(age.max(sweep.grace))),
+        }
     }
 
-    /// Removes what a repository does not need. One that changes in between is left to the next pass.
+    /// Removes what a repository does not need. One that changes in between is left to the next
+    /// pass.
     async fn sweep_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
         let found = self.read(move |connection| {
             let empty = is_empty(connection, id)?;
             let links = any_unused_link(connection, id, cutoffs.grace)?;
-            let unneeded = cutoffs.untagged.map(|before| unneeded(connection, id, before)).transpose()?;
-            Ok((empty || links, unneeded.filter(|unneeded| !unneeded.manifests.is_empty())))
+            let unneeded = cutoffs
+                .untagged
+                .map(|before| unneeded(connection, id, before))
+                .transpose()?;
+            Ok((
+                empty || links,
+                unneeded.filter(|unneeded| !unneeded.manifests.is_empty()),
+            ))
         });
         let (tidy, unneeded) = found.await?;
         if !tidy && unneeded.is_none() {
@@ -162,7 +187,9 @@ impl Sqlite {
         }
         let work = move |connection: &Connection| {
             let gone = match &unneeded {
-                Some(unneeded) if version(connection, id)? == Some(unneeded.version) => remove(connection, unneeded)?,
+                Some(unneeded) if version(connection, id)? == Some(unneeded.version) => {
+                    remove(connection, unneeded)?
+                }
                 _ => Vec::new(),
             };
             unlink_unused(connection, id, cutoffs.grace)?;
@@ -174,8 +201,11 @@ impl Sqlite {
 }
 
 fn repositories(connection: &Connection, after: i64) -> Result<Vec<(i64, RepositoryName)>, Error> {
-    let mut list = connection.prepare_cached("SELECT id, name FROM repositories WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let rows = list.query_map([after, REPOSITORIES], |row| Ok((row.get(0)?, name(row, 1)?)))?;
+    let mut list = connection
+        .prepare_cached("SELECT id, name FROM repositories WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let rows = list.query_map([after, REPOSITORIES], |row| {
+        Ok((row.get(0)?, name(row, 1)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -189,16 +219,24 @@ fn remove(connection: &Connection, unneeded: &Unneeded) -> Result<Vec<Digest>, E
     for (id, _) in &unneeded.manifests {
         delete.execute([id])?;
     }
-    Ok(unneeded.manifests.iter().map(|(_, digest)| *digest).collect())
+    Ok(unneeded
+        .manifests
+        .iter()
+        .map(|(_, digest)| *digest)
+        .collect())
 }
 
 fn any_unused_link(connection: &Connection, repository: i64, before: i64) -> Result<bool, Error> {
-    Ok(connection.prepare_cached(&format!("{UNUSED_LINKS} LIMIT 1"))?.exists([repository, before])?)
+    Ok(connection
+        .prepare_cached(&format!("{UNUSED_LINKS} LIMIT 1"))?
+        .exists([repository, before])?)
 }
 
 fn unlink_unused(connection: &Connection, repository: i64, before: i64) -> Result<(), Error> {
     let sql = format!("DELETE FROM links WHERE repository = ?1 AND blob IN ({UNUSED_LINKS})");
-    connection.prepare_cached(&sql)?.execute([repository, before])?;
+    connection
+        .prepare_cached(&sql)?
+        .execute([repository, before])?;
     Ok(())
 }
 
@@ -215,8 +253,13 @@ fn remove_empty(connection: &Connection, repository: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Blobs without a lease to which nothing refers, among the first after `after`, and the last that was looked at.
-fn idle_blobs(connection: &Connection, before: i64, after: i64) -> Result<(Vec<i64>, Option<i64>), Error> {
+/// Blobs without a lease to which nothing refers, among the first after `after`, and the last that
+/// was looked at.
+fn idle_blobs(
+    connection: &Connection,
+    before: i64,
+    after: i64,
+) -> Result<(Vec<i64>, Option<i64>), Error> {
     let mut list = connection.prepare_cached(&format!(
         "SELECT generation, state = 1 AND leased_at < ?1 AND {UNREFERRED}
          FROM blobs b WHERE generation > ?2 ORDER BY generation LIMIT ?3"
@@ -241,11 +284,14 @@ fn sentence(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Res
         "SELECT generation, state = 0 OR {UNREFERRED} FROM blobs b
          WHERE state <> 1 AND ((state = 2 AND since <= ?1) OR (state = 0 AND since < ?2)) LIMIT ?3"
     ))?;
-    let rows = list.query_map([wait, abandoned, ROWS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = list.query_map([wait, abandoned, ROWS], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let rows = rows.collect::<Result<Vec<(i64, bool)>, _>>()?;
     let mut unlink = connection.prepare_cached("DELETE FROM links WHERE blob = ?1")?;
-    let mut set =
-        connection.prepare_cached("UPDATE blobs SET state = ?2, since = ?3, upload = NULL WHERE generation = ?1")?;
+    let mut set = connection.prepare_cached(
+        "UPDATE blobs SET state = ?2, since = ?3, upload = NULL WHERE generation = ?1",
+    )?;
     for (generation, goes) in &rows {
         if *goes {
             unlink.execute([generation])?;
@@ -256,7 +302,9 @@ fn sentence(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Res
 }
 
 fn is_held(connection: &Connection, now: i64) -> Result<bool, Error> {
-    Ok(connection.prepare_cached("SELECT 1 FROM collection_holds WHERE until > ?1")?.exists([now])?)
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM collection_holds WHERE until > ?1")?
+        .exists([now])?)
 }
 
 fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Result<Garbage, Error> {
@@ -268,7 +316,9 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
         let Some((last, _)) = some.last() else { break };
         after = *last;
         for (id, name) in &some {
-            let Some(before) = cutoffs.untagged else { continue };
+            let Some(before) = cutoffs.untagged else {
+                continue;
+            };
             for (manifest, digest) in unneeded(connection, *id, before)?.manifests {
                 gone.insert(manifest);
                 garbage.manifests.push((name.clone(), digest));
@@ -276,26 +326,34 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
         }
     }
     garbage.blobs = idle_without(connection, cutoffs.grace, &gone)?;
-    let mut list = connection.prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at")?;
+    let mut list = connection
+        .prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at")?;
     let uploads = list.query_map([expired_before], |row| row.get(0).map(UploadId::from_bytes))?;
     garbage.uploads = uploads.collect::<Result<_, _>>()?;
     Ok(garbage)
 }
 
-/// Blobs that would have no lease and nothing that refers to them, were the manifests `gone` not there.
-fn idle_without(connection: &Connection, before: i64, gone: &HashSet<i64>) -> Result<Vec<(Digest, u64)>, Error> {
+/// Blobs that would have no lease and nothing that refers to them, were the manifests `gone` not
+/// there.
+fn idle_without(
+    connection: &Connection,
+    before: i64,
+    gone: &HashSet<i64>,
+) -> Result<Vec<(Digest, u64)>, Error> {
     let mut blobs = connection.prepare_cached(
         "SELECT digest, size FROM blobs b WHERE state IN (1, 2) AND leased_at < ?1
          AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1)) ORDER BY generation",
     )?;
-    let mut referring = connection.prepare_cached("SELECT manifest FROM manifest_references WHERE digest = ?1")?;
+    let mut referring =
+        connection.prepare_cached("SELECT manifest FROM manifest_references WHERE digest = ?1")?;
     let mut idle = Vec::new();
     let mut rows = blobs.query([before])?;
     while let Some(row) = rows.next()? {
         let digest: Packed = row.get(0)?;
         let mut manifests = referring.query_map([digest], |row| row.get::<_, i64>(0))?;
-        let needed =
-            manifests.try_fold(false, |needed, manifest| Ok::<_, Error>(needed || !gone.contains(&manifest?)))?;
+        let needed = manifests.try_fold(false, |needed, manifest| {
+            Ok::<_, Error>(needed || !gone.contains(&manifest?))
+        })?;
         if !needed {
             idle.push((digest.0, row.get(1)?));
         }

@@ -27,7 +27,10 @@ impl ToSql for Packed {
 
 impl FromSql for Packed {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let digest = value.as_blob()?.split_first().and_then(|(number, hash)| Digest::new(algorithm(*number)?, hash));
+        let digest = value
+            .as_blob()?
+            .split_first()
+            .and_then(|(number, hash)| Digest::new(algorithm(*number)?, hash));
         digest.map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
@@ -44,7 +47,10 @@ impl ToSql for PackedAlgorithm {
 impl FromSql for PackedAlgorithm {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = u8::try_from(value.as_i64()?).ok();
-        number.and_then(algorithm).map(Self).ok_or(FromSqlError::InvalidType)
+        number
+            .and_then(algorithm)
+            .map(Self)
+            .ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -56,7 +62,9 @@ fn algorithm_number(algorithm: Algorithm) -> u8 {
 }
 
 fn algorithm(number: u8) -> Option<Algorithm> {
-    Algorithm::ALL.into_iter().find(|algorithm| algorithm_number(*algorithm) == number)
+    Algorithm::ALL
+        .into_iter()
+        .find(|algorithm| algorithm_number(*algorithm) == number)
 }
 
 /// The columns that [`blob`] reads, of a table called `b`.
@@ -78,27 +86,41 @@ pub(super) fn upload_id(row: &Row<'_>) -> rusqlite::Result<UploadId> {
 
 /// A name as it was when it was stored.
 pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<RepositoryName> {
-    row.get::<_, String>(column)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)
+    row.get::<_, String>(column)?
+        .parse()
+        .map_err(|_| rusqlite::Error::InvalidQuery)
 }
 
 /// The number of a repository.
-pub(super) fn repository(connection: &Connection, name: &RepositoryName) -> Result<Option<i64>, Error> {
+pub(super) fn repository(
+    connection: &Connection,
+    name: &RepositoryName,
+) -> Result<Option<i64>, Error> {
     let mut statement = connection.prepare_cached("SELECT id FROM repositories WHERE name = ?1")?;
-    Ok(statement.query_row([name.as_str()], |row| row.get(0)).optional()?)
+    Ok(statement
+        .query_row([name.as_str()], |row| row.get(0))
+        .optional()?)
 }
 
 /// The number of a repository that is made where there is none.
-pub(super) fn make_repository(connection: &Connection, name: &RepositoryName) -> Result<i64, Error> {
+pub(super) fn make_repository(
+    connection: &Connection,
+    name: &RepositoryName,
+) -> Result<i64, Error> {
     if let Some(id) = repository(connection, name)? {
         return Ok(id);
     }
-    connection.prepare_cached("INSERT INTO repositories (name) VALUES (?1)")?.execute([name.as_str()])?;
+    connection
+        .prepare_cached("INSERT INTO repositories (name) VALUES (?1)")?
+        .execute([name.as_str()])?;
     Ok(connection.last_insert_rowid())
 }
 
 /// Gives a repository a blob that it may have already.
 pub(super) fn link(connection: &Connection, repository: i64, generation: i64) -> Result<(), Error> {
-    connection.prepare_cached("INSERT OR IGNORE INTO links VALUES (?1, ?2)")?.execute([repository, generation])?;
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO links VALUES (?1, ?2)")?
+        .execute([repository, generation])?;
     Ok(())
 }
 
@@ -124,18 +146,25 @@ mod tests {
             .flat_map(|bytes| Algorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes)))
             .collect();
         for digest in &digests {
-            connection.execute("INSERT INTO t VALUES (?1)", [Packed(*digest)]).unwrap();
+            connection
+                .execute("INSERT INTO t VALUES (?1)", [Packed(*digest)])
+                .unwrap();
         }
         digests.sort();
         let mut statement = connection.prepare("SELECT d FROM t ORDER BY d").unwrap();
-        let rows = statement.query_map((), |row| Ok(row.get::<_, Packed>(0)?.0)).unwrap();
+        let rows = statement
+            .query_map((), |row| Ok(row.get::<_, Packed>(0)?.0))
+            .unwrap();
         assert_eq!(rows.collect::<Result<Vec<_>, _>>().unwrap(), digests);
     }
 
     #[test]
     fn what_is_no_digest_is_refused() {
         for bytes in [&[][..], &[1], &[3; 33], &[1; 65], &[2; 33]] {
-            assert!(Packed::column_result(ValueRef::Blob(bytes)).is_err(), "{bytes:?}");
+            assert!(
+                Packed::column_result(ValueRef::Blob(bytes)).is_err(),
+                "{bytes:?}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Which manifests nothing needs.
 //!
-//! A manifest stays while it has a tag or is younger than the age, and so does everything that it needs or that speaks
-//! of it: what an index lists, the subject of a referrer, and the referrers of a subject. What is left over goes.
+//! A manifest stays while it has a tag or is younger than the age, and so does everything that it
+//! needs or that speaks of it: what an index lists, the subject of a referrer, and the referrers of
+//! a subject. What is left over goes.
 
 use std::collections::HashMap;
 
@@ -24,13 +25,21 @@ struct Node {
     needed: bool,
 }
 
-/// The untagged manifests of a repository that were last leased before `before` and that nothing needs.
-pub(super) fn unneeded(connection: &Connection, repository: i64, before: i64) -> Result<Unneeded, Error> {
+/// The untagged manifests of a repository that were last leased before `before` and that nothing
+/// needs.
+pub(super) fn unneeded(
+    connection: &Connection,
+    repository: i64,
+    before: i64,
+) -> Result<Unneeded, Error> {
     let mut find = connection.prepare_cached("SELECT version FROM repositories WHERE id = ?1")?;
     let version = find.query_row([repository], |row| row.get(0))?;
     let mut nodes = nodes(connection, repository, before)?;
     if nodes.iter().all(|node| node.needed) {
-        return Ok(Unneeded { version, manifests: Vec::new() });
+        return Ok(Unneeded {
+            version,
+            manifests: Vec::new(),
+        });
     }
     let neighbours = neighbours(connection, repository, &nodes)?;
     let mut reached: Vec<usize> = (0..nodes.len()).filter(|at| nodes[*at].needed).collect();
@@ -42,7 +51,11 @@ pub(super) fn unneeded(connection: &Connection, repository: i64, before: i64) ->
             }
         }
     }
-    let manifests = nodes.iter().filter(|node| !node.needed).map(|node| (node.id, node.digest)).collect();
+    let manifests = nodes
+        .iter()
+        .filter(|node| !node.needed)
+        .map(|node| (node.id, node.digest))
+        .collect();
     Ok(Unneeded { version, manifests })
 }
 
@@ -53,17 +66,37 @@ fn nodes(connection: &Connection, repository: i64, before: i64) -> Result<Vec<No
     )?;
     let nodes = list.query_map([repository, before], |row| {
         let subject = row.get::<_, Option<Packed>>(2)?.map(|subject| subject.0);
-        Ok(Node { id: row.get(0)?, digest: row.get::<_, Packed>(1)?.0, subject, needed: row.get(3)? })
+        Ok(Node {
+            id: row.get(0)?,
+            digest: row.get::<_, Packed>(1)?.0,
+            subject,
+            needed: row.get(3)?,
+        })
     })?;
     Ok(nodes.collect::<Result<_, _>>()?)
 }
 
-/// Where need goes on from each: from an index to what it lists, between a subject and its referrers both ways.
-fn neighbours(connection: &Connection, repository: i64, nodes: &[Node]) -> Result<HashMap<usize, Vec<usize>>, Error> {
-    let by_digest: HashMap<Digest, usize> = nodes.iter().enumerate().map(|(at, node)| (node.digest, at)).collect();
-    let by_id: HashMap<i64, usize> = nodes.iter().enumerate().map(|(at, node)| (node.id, at)).collect();
+/// Where need goes on from each: from an index to what it lists, between a subject and its
+/// referrers both ways.
+fn neighbours(
+    connection: &Connection,
+    repository: i64,
+    nodes: &[Node],
+) -> Result<HashMap<usize, Vec<usize>>, Error> {
+    let by_digest: HashMap<Digest, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| (node.digest, at))
+        .collect();
+    let by_id: HashMap<i64, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| (node.id, at))
+        .collect();
     let mut neighbours: HashMap<usize, Vec<usize>> = HashMap::new();
-    let subjects = nodes.iter().map(|node| node.subject.and_then(|subject| by_digest.get(&subject)));
+    let subjects = nodes
+        .iter()
+        .map(|node| node.subject.and_then(|subject| by_digest.get(&subject)));
     for (referrer, subject) in subjects.enumerate() {
         if let Some(&subject) = subject {
             neighbours.entry(referrer).or_default().push(subject);

@@ -22,35 +22,67 @@ impl Inventory for Sqlite {
         }))
     }
 
-    fn manifests<'a>(&'a self, name: &'a RepositoryName, page: Page<Digest>) -> Answer<'a, Listing<Stored>> {
+    fn manifests<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        page: Page<Digest>,
+    ) -> Answer<'a, Listing<Stored>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
             let after = pages::after(page.after);
             let sql = "SELECT digest, media_type, bytes FROM manifests
                 WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
-            pages::list(connection, sql, &[&id, &after, &pages::wanted(&page)], page.limit, |row| {
-                let bytes = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
-                Ok(Stored { digest: row.get::<_, Packed>(0)?.0, media_type: row.get(1)?, bytes })
-            })
+            pages::list(
+                connection,
+                sql,
+                &[&id, &after, &pages::wanted(&page)],
+                page.limit,
+                |row| {
+                    let bytes = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
+                    Ok(Stored {
+                        digest: row.get::<_, Packed>(0)?.0,
+                        media_type: row.get(1)?,
+                        bytes,
+                    })
+                },
+            )
         }))
     }
 
-    fn tags<'a>(&'a self, name: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<(Tag, Digest)>> {
+    fn tags<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<(Tag, Digest)>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
             let after = page.after.as_deref().unwrap_or_default();
             let sql = "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest
                 WHERE t.repository = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3";
-            pages::list(connection, sql, &[&id, &after, &pages::wanted(&page)], page.limit, |row| {
-                let tag = row.get::<_, String>(0)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?;
-                Ok((tag, row.get::<_, Packed>(1)?.0))
-            })
+            pages::list(
+                connection,
+                sql,
+                &[&id, &after, &pages::wanted(&page)],
+                page.limit,
+                |row| {
+                    let tag = row
+                        .get::<_, String>(0)?
+                        .parse()
+                        .map_err(|_| rusqlite::Error::InvalidQuery)?;
+                    Ok((tag, row.get::<_, Packed>(1)?.0))
+                },
+            )
         }))
     }
 
-    fn linked<'a>(&'a self, name: &'a RepositoryName, after: i64, limit: u32) -> Answer<'a, Vec<Blob>> {
+    fn linked<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        after: i64,
+        limit: u32,
+    ) -> Answer<'a, Vec<Blob>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
@@ -72,10 +104,14 @@ impl Inventory for Sqlite {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<Vec<(Blob, String)>, Error> {
-    let path = to.to_str().ok_or_else(|| Error::io("copy the database")(std::io::ErrorKind::InvalidFilename.into()))?;
-    // Made first, so that it is nobody else's to read from its first byte on. SQLite writes into an empty file.
+    let path = to.to_str().ok_or_else(|| {
+        Error::io("copy the database")(std::io::ErrorKind::InvalidFilename.into())
+    })?;
+    // Made first, so that it is nobody else's to read from its first byte on. SQLite writes into an
+    // empty file.
     let file = File::create_new(to).map_err(Error::io("copy the database"))?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(Error::io("copy the database"))?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(Error::io("copy the database"))?;
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     source.busy_timeout(database::BUSY_TIMEOUT)?;
     source.execute("VACUUM INTO ?1", [path])?;
@@ -94,8 +130,10 @@ fn make_whole(copy: &mut Connection) -> Result<Vec<(Blob, String)>, Error> {
          DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
     )?;
     let blobs = {
-        let mut list = transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;
-        let mut own = transaction.prepare("UPDATE blobs SET store = 0, key = ?2 WHERE generation = ?1")?;
+        let mut list =
+            transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;
+        let mut own =
+            transaction.prepare("UPDATE blobs SET store = 0, key = ?2 WHERE generation = ?1")?;
         let rows = list.query_map((), blob)?.collect::<Result<Vec<_>, _>>()?;
         let mut blobs = Vec::with_capacity(rows.len());
         for blob in rows {

@@ -12,24 +12,40 @@ use super::{Sqlite, pages, push};
 use crate::{Answer, Error, Listing, Manifests, NewManifest, Page, Referrer, Stored};
 
 impl Manifests for Sqlite {
-    fn find<'a>(&'a self, name: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>> {
+    fn find<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Arc<Stored>> {
         Box::pin(async move {
             let stamp = match self.cache().manifest(name, reference) {
                 Ok(found) => return Ok(found),
                 Err(stamp) => stamp,
             };
             let (of, by) = (name.clone(), reference.clone());
-            let found = Arc::new(self.read(move |connection| read(connection, &of, &by)).await?.stored);
-            self.shared.cache.remember_manifest(name, reference, Arc::clone(&found), stamp);
+            let found = Arc::new(
+                self.read(move |connection| read(connection, &of, &by))
+                    .await?
+                    .stored,
+            );
+            self.shared
+                .cache
+                .remember_manifest(name, reference, Arc::clone(&found), stamp);
             Ok(found)
         })
     }
 
-    fn lease<'a>(&'a self, name: &'a RepositoryName, reference: &'a Reference) -> Answer<'a, Arc<Stored>> {
+    fn lease<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Arc<Stored>> {
         let (of, by, now) = (name.clone(), reference.clone(), self.now());
         let renewal = self.shared.terms.renewal();
         Box::pin(async move {
-            let row = self.read(move |connection| read(connection, &of, &by)).await?;
+            let row = self
+                .read(move |connection| read(connection, &of, &by))
+                .await?;
             if row.leased_at >= now - renewal {
                 return Ok(Arc::new(row.stored));
             }
@@ -37,7 +53,9 @@ impl Manifests for Sqlite {
             let work = move |connection: &Connection| {
                 let row = read(connection, &of, &by)?;
                 connection
-                    .prepare_cached("UPDATE manifests SET leased_at = max(leased_at, ?2) WHERE id = ?1")?
+                    .prepare_cached(
+                        "UPDATE manifests SET leased_at = max(leased_at, ?2) WHERE id = ?1",
+                    )?
                     .execute([row.id, now])?;
                 count_change(connection, row.repository)?;
                 Ok(Arc::new(row.stored))
@@ -46,11 +64,19 @@ impl Manifests for Sqlite {
         })
     }
 
-    fn push<'a>(&'a self, name: &'a RepositoryName, manifest: NewManifest, tags: Vec<Tag>) -> Answer<'a, ()> {
+    fn push<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        manifest: NewManifest,
+        tags: Vec<Tag>,
+    ) -> Answer<'a, ()> {
         let references = tags.iter().cloned().map(Reference::Tag).collect();
         let stale = Stale::Manifests(name.clone(), references);
         let (name, now) = (name.clone(), self.now());
-        Box::pin(self.write(move |connection| push::push(connection, &name, &manifest, &tags, now), |()| stale))
+        Box::pin(self.write(
+            move |connection| push::push(connection, &name, &manifest, &tags, now),
+            |()| stale,
+        ))
     }
 
     fn remove<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()> {
@@ -58,7 +84,11 @@ impl Manifests for Sqlite {
         let of = name.clone();
         Box::pin(async move {
             let work = move |connection: &Connection| remove(connection, &name, digest);
-            self.write(work, move |references| Stale::Manifests(of, references.clone())).await.map(drop)
+            self.write(work, move |references| {
+                Stale::Manifests(of, references.clone())
+            })
+            .await
+            .map(drop)
         })
     }
 
@@ -68,7 +98,11 @@ impl Manifests for Sqlite {
         Box::pin(self.write(move |connection| untag(connection, &name, &tag), |()| stale))
     }
 
-    fn tags<'a>(&'a self, name: &'a RepositoryName, page: Page<String>) -> Answer<'a, Listing<String>> {
+    fn tags<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        page: Page<String>,
+    ) -> Answer<'a, Listing<String>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| pages::tags(connection, &name, &page)))
     }
@@ -80,10 +114,11 @@ impl Manifests for Sqlite {
         artifact_type: Option<&'a str>,
         page: Page<Digest>,
     ) -> Answer<'a, Listing<Referrer>> {
-        let (name, subject, artifact_type) = (name.clone(), *subject, artifact_type.map(str::to_owned));
-        Box::pin(
-            self.read(move |connection| pages::referrers(connection, &name, &subject, artifact_type.as_deref(), &page)),
-        )
+        let (name, subject, artifact_type) =
+            (name.clone(), *subject, artifact_type.map(str::to_owned));
+        Box::pin(self.read(move |connection| {
+            pages::referrers(connection, &name, &subject, artifact_type.as_deref(), &page)
+        }))
     }
 
     fn repositories(&self, page: Page<String>) -> Answer<'_, Listing<String>> {
@@ -106,11 +141,22 @@ fn manifest_row(row: &Row<'_>) -> rusqlite::Result<ManifestRow> {
         media_type: row.get(4)?,
         bytes: Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?),
     };
-    Ok(ManifestRow { id: row.get(0)?, repository: row.get(1)?, leased_at: row.get(2)?, stored })
+    Ok(ManifestRow {
+        id: row.get(0)?,
+        repository: row.get(1)?,
+        leased_at: row.get(2)?,
+        stored,
+    })
 }
 
-fn read(connection: &Connection, name: &RepositoryName, reference: &Reference) -> Result<ManifestRow, Error> {
-    let Some(id) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+fn read(
+    connection: &Connection,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<ManifestRow, Error> {
+    let Some(id) = repository(connection, name)? else {
+        return Err(Error::RepositoryUnknown);
+    };
     let found = match reference {
         Reference::Tag(tag) => connection
             .prepare_cached(&format!(
@@ -125,8 +171,14 @@ fn read(connection: &Connection, name: &RepositoryName, reference: &Reference) -
 }
 
 /// Removes a manifest and says by what it was known.
-fn remove(connection: &Connection, name: &RepositoryName, digest: Digest) -> Result<Vec<Reference>, Error> {
-    let Some(repository) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+fn remove(
+    connection: &Connection,
+    name: &RepositoryName,
+    digest: Digest,
+) -> Result<Vec<Reference>, Error> {
+    let Some(repository) = repository(connection, name)? else {
+        return Err(Error::RepositoryUnknown);
+    };
     let mut tags = connection.prepare_cached(
         "SELECT t.name FROM manifests m JOIN tags t ON t.manifest = m.id WHERE m.repository = ?1 AND m.digest = ?2",
     )?;
@@ -147,7 +199,9 @@ fn remove(connection: &Connection, name: &RepositoryName, digest: Digest) -> Res
 }
 
 fn untag(connection: &Connection, name: &RepositoryName, tag: &Tag) -> Result<(), Error> {
-    let Some(repository) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    let Some(repository) = repository(connection, name)? else {
+        return Err(Error::RepositoryUnknown);
+    };
     let removed = connection
         .prepare_cached("DELETE FROM tags WHERE repository = ?1 AND name = ?2")?
         .execute((repository, tag.as_str()))?;
@@ -159,6 +213,8 @@ fn untag(connection: &Connection, name: &RepositoryName, tag: &Tag) -> Result<()
 
 /// What collection planned before this, it must plan again.
 pub(super) fn count_change(connection: &Connection, repository: i64) -> Result<(), Error> {
-    connection.prepare_cached("UPDATE repositories SET version = version + 1 WHERE id = ?1")?.execute([repository])?;
+    connection
+        .prepare_cached("UPDATE repositories SET version = version + 1 WHERE id = ?1")?
+        .execute([repository])?;
     Ok(())
 }

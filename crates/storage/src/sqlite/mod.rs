@@ -1,8 +1,9 @@
 //! Metadata in SQLite.
 //!
-//! Every method of the seams is one transaction of the [`database`]: reads on a snapshot, writes gathered into one
-//! commit with whatever else is being written. One writer at a time means that a row that was read in a write cannot
-//! change before its end, so nothing here needs a lock; an implementation with many writers does (`FOR UPDATE`).
+//! Every method of the seams is one transaction of the [`database`]: reads on a snapshot, writes
+//! gathered into one commit with whatever else is being written. One writer at a time means that a
+//! row that was read in a write cannot change before its end, so nothing here needs a lock; an
+//! implementation with many writers does (`FOR UPDATE`).
 
 mod adoption;
 mod blobs;
@@ -39,7 +40,10 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(24 * 3600), upload_expiry: Duration::from_secs(7 * 24 * 3600) }
+        Self {
+            grace: Duration::from_secs(24 * 3600),
+            upload_expiry: Duration::from_secs(7 * 24 * 3600),
+        }
     }
 }
 
@@ -85,7 +89,16 @@ impl Sqlite {
 
     fn with(database: Database, terms: Terms, clock: Clock, beside: bool) -> Result<Self, Error> {
         let watch = Watch::new(database.path())?;
-        Ok(Self { shared: Arc::new(Shared { database, terms, clock, cache: Cache::new(), watch, beside }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                terms,
+                clock,
+                cache: Cache::new(),
+                watch,
+                beside,
+            }),
+        })
     }
 
     /// Reads on a snapshot.
@@ -97,8 +110,8 @@ impl Sqlite {
         self.shared.database.read(work).await
     }
 
-    /// Changes something, and forgets what `stale` says of the answer is no longer so. It goes on to the end when nobody
-    /// waits for it: what is remembered must not outlive what is changed.
+    /// Changes something, and forgets what `stale` says of the answer is no longer so. It goes on
+    /// to the end when nobody waits for it: what is remembered must not outlive what is changed.
     async fn write<T, F, S>(&self, work: F, stale: S) -> Result<T, Error>
     where
         F: Fn(&Connection) -> Result<T, Error> + Send + 'static,
@@ -128,19 +141,27 @@ impl Sqlite {
 
     /// The present moment, in seconds since the Unix epoch.
     fn now(&self) -> i64 {
-        seconds((self.shared.clock)().duration_since(UNIX_EPOCH).unwrap_or_default())
+        seconds(
+            (self.shared.clock)()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        )
     }
 
     fn cache(&self) -> &Cache {
         let cache = &self.shared.cache;
-        self.shared.watch.if_changed(|| cache.forget(Stale::Everything));
+        self.shared
+            .watch
+            .if_changed(|| cache.forget(Stale::Everything));
         cache
     }
 }
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("database", &self.shared.database.path()).finish_non_exhaustive()
+        f.debug_struct("Sqlite")
+            .field("database", &self.shared.database.path())
+            .finish_non_exhaustive()
     }
 }
 

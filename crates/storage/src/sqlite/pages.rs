@@ -12,17 +12,35 @@ pub(super) fn tags(
     name: &RepositoryName,
     page: &Page<String>,
 ) -> Result<Listing<String>, Error> {
-    let Some(id) = repository(connection, name)? else { return Err(Error::RepositoryUnknown) };
+    let Some(id) = repository(connection, name)? else {
+        return Err(Error::RepositoryUnknown);
+    };
     // Nothing sorts before the empty text, and no tag is empty.
     let after = page.after.as_deref().unwrap_or_default();
     let sql = "SELECT name FROM tags WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
-    list(connection, sql, &[&id, &after, &wanted(page)], page.limit, |row| row.get(0))
+    list(
+        connection,
+        sql,
+        &[&id, &after, &wanted(page)],
+        page.limit,
+        |row| row.get(0),
+    )
 }
 
-pub(super) fn repositories(connection: &Connection, page: &Page<String>) -> Result<Listing<String>, Error> {
+pub(super) fn repositories(
+    connection: &Connection,
+    page: &Page<String>,
+) -> Result<Listing<String>, Error> {
     let after = page.after.as_deref().unwrap_or_default();
-    let sql = "SELECT name FROM repositories WHERE name > ?1 AND manifests > 0 ORDER BY name LIMIT ?2";
-    list(connection, sql, &[&after, &wanted(page)], page.limit, |row| row.get(0))
+    let sql =
+        "SELECT name FROM repositories WHERE name > ?1 AND manifests > 0 ORDER BY name LIMIT ?2";
+    list(
+        connection,
+        sql,
+        &[&after, &wanted(page)],
+        page.limit,
+        |row| row.get(0),
+    )
 }
 
 pub(super) fn referrers(
@@ -32,7 +50,12 @@ pub(super) fn referrers(
     artifact_type: Option<&str>,
     page: &Page<Digest>,
 ) -> Result<Listing<Referrer>, Error> {
-    let Some(id) = repository(connection, name)? else { return Ok(Listing { entries: Vec::new(), more: false }) };
+    let Some(id) = repository(connection, name)? else {
+        return Ok(Listing {
+            entries: Vec::new(),
+            more: false,
+        });
+    };
     let subject = Packed(*subject);
     let after = after(page.after);
     let columns = "SELECT digest, media_type, size, artifact_type, annotations FROM referrers";
@@ -40,7 +63,13 @@ pub(super) fn referrers(
     match artifact_type {
         None => {
             let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND {order}");
-            list(connection, &sql, &[&id, &subject, &after, &wanted(page)], page.limit, referrer)
+            list(
+                connection,
+                &sql,
+                &[&id, &subject, &after, &wanted(page)],
+                page.limit,
+                referrer,
+            )
         }
         Some(kind) => {
             // By itself SQLite would walk through those of all other types.
@@ -48,7 +77,13 @@ pub(super) fn referrers(
                 "{columns} INDEXED BY referrers_by_type
                  WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}"
             );
-            list(connection, &sql, &[&id, &subject, &after, &wanted(page), &kind], page.limit, referrer)
+            list(
+                connection,
+                &sql,
+                &[&id, &subject, &after, &wanted(page), &kind],
+                page.limit,
+                referrer,
+            )
         }
     }
 }
@@ -62,7 +97,13 @@ pub(super) fn holders(
     let sql =
         "SELECT r.name FROM blobs b JOIN links l ON l.blob = b.generation JOIN repositories r ON r.id = l.repository
                WHERE b.digest = ?1 AND b.state IN (1, 2) AND r.name > ?2 ORDER BY r.name LIMIT ?3";
-    list(connection, sql, &[&Packed(*digest), &after, &wanted(page)], page.limit, |row| super::columns::name(row, 0))
+    list(
+        connection,
+        sql,
+        &[&Packed(*digest), &after, &wanted(page)],
+        page.limit,
+        |row| super::columns::name(row, 0),
+    )
 }
 
 /// What a list by digest begins behind. Nothing sorts before no bytes at all.

@@ -4,14 +4,21 @@ use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
-use super::columns::{BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id};
+use super::columns::{
+    BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id,
+};
 use super::{Sqlite, seconds};
-use crate::{Answer, Blob, Error, Landing, NewUpload, Reserved, StoreId, UploadId, UploadRow, Uploads};
+use crate::{
+    Answer, Blob, Error, Landing, NewUpload, Reserved, StoreId, UploadId, UploadRow, Uploads,
+};
 
 impl Uploads for Sqlite {
     fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()> {
         let now = self.now();
-        Box::pin(self.write(move |connection| begin(connection, &upload, limit, now), |()| Stale::Nothing))
+        Box::pin(self.write(
+            move |connection| begin(connection, &upload, limit, now),
+            |()| Stale::Nothing,
+        ))
     }
 
     fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32> {
@@ -28,11 +35,18 @@ impl Uploads for Sqlite {
         let (of, now) = (repository.clone(), self.now());
         let recent = now.saturating_sub(seconds(self.shared.terms.upload_expiry) / 8);
         Box::pin(async move {
-            let (row, moved_at) = self.read(move |connection| find(connection, &of, id)).await?;
+            let (row, moved_at) = self
+                .read(move |connection| find(connection, &of, id))
+                .await?;
             if moved_at < recent {
                 let work = move |connection: &Connection| {
-                    let mut lease = connection.prepare_cached("UPDATE uploads SET moved_at = ?2 WHERE id = ?1")?;
-                    if lease.execute((id.as_bytes(), now))? > 0 { Ok(()) } else { Err(Error::UploadUnknown) }
+                    let mut lease = connection
+                        .prepare_cached("UPDATE uploads SET moved_at = ?2 WHERE id = ?1")?;
+                    if lease.execute((id.as_bytes(), now))? > 0 {
+                        Ok(())
+                    } else {
+                        Err(Error::UploadUnknown)
+                    }
                 };
                 self.write(work, |()| Stale::Nothing).await?;
             }
@@ -43,8 +57,8 @@ impl Uploads for Sqlite {
     fn record(&self, id: UploadId, received: u64) -> Answer<'_, ()> {
         let now = self.now();
         let work = move |connection: &Connection| {
-            let mut record =
-                connection.prepare_cached("UPDATE uploads SET received = ?2, moved_at = ?3 WHERE id = ?1")?;
+            let mut record = connection
+                .prepare_cached("UPDATE uploads SET received = ?2, moved_at = ?3 WHERE id = ?1")?;
             match record.execute((id.as_bytes(), received, now))? {
                 0 => Err(Error::UploadUnknown),
                 _ => Ok(()),
@@ -58,13 +72,25 @@ impl Uploads for Sqlite {
     }
 
     fn reserve<'a>(&'a self, landing: Landing) -> Answer<'a, Reserved> {
-        let (now, stale) = (self.now(), Stale::Blob(landing.repository.clone(), landing.digest));
-        Box::pin(self.write(move |connection| reserve(connection, &landing, now), |_| stale))
+        let (now, stale) = (
+            self.now(),
+            Stale::Blob(landing.repository.clone(), landing.digest),
+        );
+        Box::pin(self.write(
+            move |connection| reserve(connection, &landing, now),
+            |_| stale,
+        ))
     }
 
     fn settle<'a>(&'a self, landing: Landing, blob: Blob) -> Answer<'a, Blob> {
-        let (now, stale) = (self.now(), Stale::Blob(landing.repository.clone(), landing.digest));
-        Box::pin(self.write(move |connection| settle(connection, &landing, &blob, now), |_| stale))
+        let (now, stale) = (
+            self.now(),
+            Stale::Blob(landing.repository.clone(), landing.digest),
+        );
+        Box::pin(self.write(
+            move |connection| settle(connection, &landing, &blob, now),
+            |_| stale,
+        ))
     }
 
     fn abandon(&self, blob: Blob) -> Answer<'_, ()> {
@@ -91,16 +117,20 @@ impl Uploads for Sqlite {
     fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>> {
         let before = self.upload_expiry();
         Box::pin(self.read(move |connection| {
-            let mut list =
-                connection.prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at LIMIT ?2")?;
-            Ok(list.query_map((before, limit), upload_id)?.collect::<Result<_, _>>()?)
+            let mut list = connection.prepare_cached(
+                "SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at LIMIT ?2",
+            )?;
+            Ok(list
+                .query_map((before, limit), upload_id)?
+                .collect::<Result<_, _>>()?)
         }))
     }
 
     fn expire(&self, id: UploadId) -> Answer<'_, bool> {
         let before = self.upload_expiry();
         let work = move |connection: &Connection| {
-            let mut delete = connection.prepare_cached("DELETE FROM uploads WHERE id = ?1 AND moved_at < ?2")?;
+            let mut delete =
+                connection.prepare_cached("DELETE FROM uploads WHERE id = ?1 AND moved_at < ?2")?;
             Ok(delete.execute((id.as_bytes(), before))? > 0)
         };
         Box::pin(self.write(work, |_| Stale::Nothing))
@@ -117,17 +147,28 @@ impl Uploads for Sqlite {
 impl Sqlite {
     /// An upload that has not moved since before this has expired, in seconds since the Unix epoch.
     pub(super) fn upload_expiry(&self) -> i64 {
-        self.now().saturating_sub(seconds(self.shared.terms.upload_expiry))
+        self.now()
+            .saturating_sub(seconds(self.shared.terms.upload_expiry))
     }
 }
 
 /// An upload, and when it last moved.
-fn find(connection: &Connection, repository: &RepositoryName, id: UploadId) -> Result<(UploadRow, i64), Error> {
+fn find(
+    connection: &Connection,
+    repository: &RepositoryName,
+    id: UploadId,
+) -> Result<(UploadRow, i64), Error> {
     let sql = "SELECT algorithm, received, moved_at FROM uploads WHERE id = ?1 AND repository = ?2";
-    let row = connection.prepare_cached(sql)?.query_row((id.as_bytes(), repository.as_str()), |row| {
-        let upload = UploadRow { algorithm: row.get::<_, PackedAlgorithm>(0)?.0, received: row.get(1)? };
-        Ok((upload, row.get(2)?))
-    });
+    let row =
+        connection
+            .prepare_cached(sql)?
+            .query_row((id.as_bytes(), repository.as_str()), |row| {
+                let upload = UploadRow {
+                    algorithm: row.get::<_, PackedAlgorithm>(0)?.0,
+                    received: row.get(1)?,
+                };
+                Ok((upload, row.get(2)?))
+            });
     row.optional()?.ok_or(Error::UploadUnknown)
 }
 
@@ -135,13 +176,15 @@ fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> R
     if open(connection, &upload.client)? >= limit {
         return Err(Error::TooManyUploads { limit });
     }
-    connection.prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?.execute((
-        upload.id.as_bytes(),
-        upload.repository.as_str(),
-        &upload.client,
-        PackedAlgorithm(upload.algorithm),
-        now,
-    ))?;
+    connection
+        .prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?
+        .execute((
+            upload.id.as_bytes(),
+            upload.repository.as_str(),
+            &upload.client,
+            PackedAlgorithm(upload.algorithm),
+            now,
+        ))?;
     Ok(())
 }
 
@@ -151,7 +194,9 @@ fn open(connection: &Connection, client: &str) -> Result<u32, Error> {
 }
 
 fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
-    connection.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([id.as_bytes()])?;
+    connection
+        .prepare_cached("DELETE FROM uploads WHERE id = ?1")?
+        .execute([id.as_bytes()])?;
     Ok(())
 }
 
@@ -165,25 +210,49 @@ fn reserve(connection: &Connection, landing: &Landing, now: i64) -> Result<Reser
             "INSERT INTO blobs (digest, size, store, key, state, since, leased_at, upload)
              VALUES (?1, ?2, ?3, '', 0, ?4, ?4, ?5)",
         )?
-        .execute((Packed(landing.digest), landing.size, StoreId::OWN.0, now, landing.upload.as_bytes()))?;
+        .execute((
+            Packed(landing.digest),
+            landing.size,
+            StoreId::OWN.0,
+            now,
+            landing.upload.as_bytes(),
+        ))?;
     let generation = connection.last_insert_rowid();
     let key = Blob::new_key(&landing.digest, generation);
-    connection.prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?.execute((generation, &key))?;
+    connection
+        .prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?
+        .execute((generation, &key))?;
     let (digest, size) = (landing.digest, landing.size);
-    Ok(Reserved::Pending(Blob { digest, size, generation, store: StoreId::OWN, key }))
+    Ok(Reserved::Pending(Blob {
+        digest,
+        size,
+        generation,
+        store: StoreId::OWN,
+        key,
+    }))
 }
 
-fn settle(connection: &Connection, landing: &Landing, pending: &Blob, now: i64) -> Result<Blob, Error> {
+fn settle(
+    connection: &Connection,
+    landing: &Landing,
+    pending: &Blob,
+    now: i64,
+) -> Result<Blob, Error> {
     if let Some(there) = current(connection, landing)? {
         // Somebody was faster. Our file has a key that nobody will ask for.
         let sql = "UPDATE blobs SET state = 3, since = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
-        connection.prepare_cached(sql)?.execute([pending.generation, now])?;
+        connection
+            .prepare_cached(sql)?
+            .execute([pending.generation, now])?;
         land(connection, landing, there.generation, now)?;
         return Ok(there);
     }
-    let sql =
-        "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
-    if connection.prepare_cached(sql)?.execute([pending.generation, now])? == 0 {
+    let sql = "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
+    if connection
+        .prepare_cached(sql)?
+        .execute([pending.generation, now])?
+        == 0
+    {
         // Collection took it for what a crash had left behind.
         return Err(Error::UploadUnknown);
     }
@@ -194,12 +263,24 @@ fn settle(connection: &Connection, landing: &Landing, pending: &Blob, now: i64) 
 /// The row that leads to this content now.
 fn current(connection: &Connection, landing: &Landing) -> Result<Option<Blob>, Error> {
     let sql = format!("SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2)");
-    Ok(connection.prepare_cached(&sql)?.query_row([Packed(landing.digest)], blob).optional()?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([Packed(landing.digest)], blob)
+        .optional()?)
 }
 
 /// Gives the repository its blob, and ends the upload.
-fn land(connection: &Connection, landing: &Landing, generation: i64, now: i64) -> Result<(), Error> {
+fn land(
+    connection: &Connection,
+    landing: &Landing,
+    generation: i64,
+    now: i64,
+) -> Result<(), Error> {
     revive(connection, generation, now)?;
-    link(connection, make_repository(connection, &landing.repository)?, generation)?;
+    link(
+        connection,
+        make_repository(connection, &landing.repository)?,
+        generation,
+    )?;
     end(connection, landing.upload)
 }

@@ -1,11 +1,13 @@
 //! Noticing what others change.
 //!
-//! A server forgets what its own writes change. What a command beside it changes, it learns here: `PRAGMA data_version`
-//! tells, at the cost of a look into shared memory, whether anybody at all has committed anything since the last look,
-//! and only then is the counter read that every write of a command moves on.
+//! A server forgets what its own writes change. What a command beside it changes, it learns here:
+//! `PRAGMA data_version` tells, at the cost of a look into shared memory, whether anybody at all
+//! has committed anything since the last look, and only then is the counter read that every write
+//! of a command moves on.
 //!
-//! That look costs more than everything else about a remembered manifest, so it counts for a moment, the [`LEASE`]. It
-//! is no less true for that: a command says that something is changed only when every look from before has run out.
+//! That look costs more than everything else about a remembered manifest, so it counts for a
+//! moment, the [`LEASE`]. It is no less true for that: a command says that something is changed
+//! only when every look from before has run out.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +18,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 
-/// For how long a look counts. Who changes something behind the server's back waits as long before it says so.
+/// For how long a look counts. Who changes something behind the server's back waits as long before
+/// it says so.
 pub(super) const LEASE: Duration = Duration::from_millis(1);
 
 pub(super) struct Watch {
@@ -39,11 +42,19 @@ impl Watch {
         connection.busy_timeout(database::BUSY_TIMEOUT)?;
         let looked_at = Instant::now();
         let (version, foreign) = (version(&connection)?, foreign(&connection)?);
-        Ok(Self { seen: Mutex::new(Seen { connection, version, foreign, looked_at }) })
+        Ok(Self {
+            seen: Mutex::new(Seen {
+                connection,
+                version,
+                foreign,
+                looked_at,
+            }),
+        })
     }
 
-    /// Does `forget` if somebody else has changed something since this was last asked, and has said so. Nobody else hears
-    /// that nothing is changed before that is done. A database that cannot be read has changed, for all that is known.
+    /// Does `forget` if somebody else has changed something since this was last asked, and has said
+    /// so. Nobody else hears that nothing is changed before that is done. A database that cannot be
+    /// read has changed, for all that is known.
     pub(super) fn if_changed(&self, forget: impl FnOnce()) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.look().unwrap_or(true) {
@@ -72,14 +83,20 @@ impl Seen {
 
 /// Tells the server that something is changed behind its back, in the transaction that changes it.
 pub(super) fn tell(connection: &Connection) -> Result<(), Error> {
-    connection.prepare_cached("UPDATE foreign_changes SET count = count + 1")?.execute(())?;
+    connection
+        .prepare_cached("UPDATE foreign_changes SET count = count + 1")?
+        .execute(())?;
     Ok(())
 }
 
 fn version(connection: &Connection) -> Result<i64, Error> {
-    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?)
+    Ok(connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row((), |row| row.get(0))?)
 }
 
 fn foreign(connection: &Connection) -> Result<i64, Error> {
-    Ok(connection.prepare_cached("SELECT count FROM foreign_changes")?.query_row((), |row| row.get(0))?)
+    Ok(connection
+        .prepare_cached("SELECT count FROM foreign_changes")?
+        .query_row((), |row| row.get(0))?)
 }

@@ -22,21 +22,48 @@ async fn findings(world: &World) -> Vec<Finding> {
 async fn what_was_changed_or_lost_is_found() {
     let world = World::new().await;
     world.image("a", "layer", &["x"]).await;
-    let (changed, lost) = (world.blob("a", b"changed").await, world.blob("a", b"lost").await);
-    assert!(findings(&world).await.iter().all(|finding| finding.health == Health::Sound));
+    let (changed, lost) = (
+        world.blob("a", b"changed").await,
+        world.blob("a", b"lost").await,
+    );
+    assert!(
+        findings(&world)
+            .await
+            .iter()
+            .all(|finding| finding.health == Health::Sound)
+    );
     assert_eq!(findings(&world).await.len(), 5);
     std::fs::write(world.root().join(&changed.key), "CHANGED").unwrap();
     std::fs::remove_file(world.root().join(&lost.key)).unwrap();
-    let unsound: Vec<_> = findings(&world).await.into_iter().filter(|it| it.health != Health::Sound).collect();
+    let unsound: Vec<_> = findings(&world)
+        .await
+        .into_iter()
+        .filter(|it| it.health != Health::Sound)
+        .collect();
     let computed = sha256(b"CHANGED");
     assert_eq!(
         unsound,
         [
-            Finding { digest: changed.digest, size: 7, place: changed.key, health: Health::Changed { computed } },
-            Finding { digest: lost.digest, size: 4, place: lost.key.clone(), health: Health::Missing },
+            Finding {
+                digest: changed.digest,
+                size: 7,
+                place: changed.key,
+                health: Health::Changed { computed }
+            },
+            Finding {
+                digest: lost.digest,
+                size: 4,
+                place: lost.key.clone(),
+                health: Health::Missing
+            },
         ]
     );
-    let lost = world.storage.blobs().find(&name("a"), &lost.digest).await.unwrap();
+    let lost = world
+        .storage
+        .blobs()
+        .find(&name("a"), &lost.digest)
+        .await
+        .unwrap();
     let read = world.storage.read(&name("a"), &lost, 0..4).await;
     assert!(matches!(read.err(), Some(Error::Damaged { digest }) if digest == lost.digest));
 }
@@ -57,13 +84,22 @@ async fn a_check_can_be_ended() {
 /// A server on a backup.
 async fn restored(world: &World, backup: &tempfile::TempDir) -> Storage {
     let database = open_database(backup.path());
-    Storage::open(database, backup.path().join("data"), Settings::default(), world.clock()).await.unwrap()
+    Storage::open(
+        database,
+        backup.path().join("data"),
+        Settings::default(),
+        world.clock(),
+    )
+    .await
+    .unwrap()
 }
 
 async fn back_up(storage: &Storage, backup: &tempfile::TempDir) -> Result<usize, BackupError> {
     let mut last = (0, 0);
     let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
-    storage.backup(&database, &root, [9; 16], |done, all| last = (done, all)).await?;
+    storage
+        .backup(&database, &root, [9; 16], |done, all| last = (done, all))
+        .await?;
     assert_eq!(last.0, last.1);
     Ok(last.1)
 }
@@ -76,17 +112,39 @@ async fn a_backup_is_a_registry_of_its_own() {
     assert_eq!(back_up(&world.beside().await, &backup).await.unwrap(), 2);
     let second = back_up(&world.storage, &backup).await;
     assert!(matches!(second, Err(BackupError::Exists(_))));
-    world.storage.manifests().remove(&name("a"), &digest).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .remove(&name("a"), &digest)
+        .await
+        .unwrap();
 
     let storage = restored(&world, &backup).await;
-    let found = storage.manifests().find(&name("a"), &"x".parse().unwrap()).await.unwrap();
+    let found = storage
+        .manifests()
+        .find(&name("a"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     assert_eq!(found.digest, digest);
-    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
-    assert!(matches!(storage.received(&name("a"), unfinished).await, Err(Error::UploadUnknown)));
+    assert_eq!(
+        content(&storage, "a", sha256(b"layer")).await.unwrap(),
+        b"layer"
+    );
+    assert!(matches!(
+        storage.received(&name("a"), unfinished).await,
+        Err(Error::UploadUnknown)
+    ));
     // It does not share files: what happens to one does not happen to the other.
-    let blob = storage.blobs().find(&name("a"), &sha256(b"layer")).await.unwrap();
+    let blob = storage
+        .blobs()
+        .find(&name("a"), &sha256(b"layer"))
+        .await
+        .unwrap();
     std::fs::write(world.root().join(&blob.key), "LAYER").unwrap();
-    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
+    assert_eq!(
+        content(&storage, "a", sha256(b"layer")).await.unwrap(),
+        b"layer"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -100,8 +158,15 @@ async fn a_backup_during_pushes_and_collections_is_whole() {
             let mut number = 0;
             while !stop.load(Ordering::SeqCst) || number < 20 {
                 number += 1;
-                let digest = world.image("a", &format!("layer {number}"), &["latest"]).await;
-                world.storage.manifests().remove(&name("a"), &digest).await.unwrap();
+                let digest = world
+                    .image("a", &format!("layer {number}"), &["latest"])
+                    .await;
+                world
+                    .storage
+                    .manifests()
+                    .remove(&name("a"), &digest)
+                    .await
+                    .unwrap();
                 world.pass(super::world::GRACE / 4);
                 world.storage.collect(SWEEP).await.unwrap();
             }
@@ -121,5 +186,8 @@ async fn a_backup_during_pushes_and_collections_is_whole() {
     };
     storage.verify(report).await.unwrap();
     assert_eq!(unsound, []);
-    assert_eq!(content(&storage, "a", sha256(b"before")).await.unwrap(), b"before");
+    assert_eq!(
+        content(&storage, "a", sha256(b"before")).await.unwrap(),
+        b"before"
+    );
 }

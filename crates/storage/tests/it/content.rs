@@ -1,4 +1,5 @@
-//! What anything that keeps content must be able to do. Every implementation of [`BlobStore`] passes this.
+//! What anything that keeps content must be able to do. Every implementation of [`BlobStore`]
+//! passes this.
 
 use std::sync::Arc;
 
@@ -21,8 +22,14 @@ fn places() -> [Place; 2] {
     let directory = tempfile::tempdir().unwrap();
     let files = Arc::new(Files::open_exclusive(directory.path().join("root")).unwrap());
     [
-        Place { store: files, _directory: Some(directory) },
-        Place { store: Arc::new(Memory::default()), _directory: None },
+        Place {
+            store: files,
+            _directory: Some(directory),
+        },
+        Place {
+            store: Arc::new(Memory::default()),
+            _directory: None,
+        },
     ]
 }
 
@@ -35,12 +42,20 @@ fn upload() -> UploadId {
 fn blob(content: &[u8], generation: i64) -> Blob {
     let digest = sha256(content);
     let key = Blob::new_key(&digest, generation);
-    Blob { digest, size: content.len() as u64, generation, store: StoreId::OWN, key }
+    Blob {
+        digest,
+        size: content.len() as u64,
+        generation,
+        store: StoreId::OWN,
+        key,
+    }
 }
 
 async fn store(place: &Place, content: &'static [u8], generation: i64) -> Blob {
     let sink = place.store.append(upload(), 0, None);
-    sink.finish(vec![Bytes::from_static(content)]).await.unwrap();
+    sink.finish(vec![Bytes::from_static(content)])
+        .await
+        .unwrap();
     let blob = blob(content, generation);
     place.store.publish(upload(), &blob.key).await.unwrap();
     blob
@@ -62,9 +77,14 @@ async fn rest(mut source: Box<dyn Source>) -> Result<Vec<u8>, Error> {
 async fn stretches_of_a_blob() {
     for place in places() {
         let blob = store(&place, b"0123456789", 1).await;
-        for (range, expected) in
-            [(0..10, &b"0123456789"[..]), (0..1, b"0"), (9..10, b"9"), (3..7, b"3456"), (0..0, b""), (10..10, b"")]
-        {
+        for (range, expected) in [
+            (0..10, &b"0123456789"[..]),
+            (0..1, b"0"),
+            (9..10, b"9"),
+            (3..7, b"3456"),
+            (0..0, b""),
+            (10..10, b""),
+        ] {
             assert_eq!(read(&place, &blob, range).await.unwrap(), expected);
         }
     }
@@ -81,13 +101,45 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         let written = sink.finish(vec!["tail".into()]).await.unwrap();
         assert_eq!(written.length, 13);
         assert_eq!(written.hasher.unwrap().finish(), sha256(b"abcabcabctail"));
-        let written = place.store.append(upload(), 6, None).finish(vec!["!".into()]).await.unwrap();
+        let written = place
+            .store
+            .append(upload(), 6, None)
+            .finish(vec!["!".into()])
+            .await
+            .unwrap();
         assert_eq!((written.length, written.hasher.is_none()), (7, true));
-        assert_eq!(place.store.digest(upload(), 7, Algorithm::Sha256).await.unwrap(), sha256(b"abcabc!"));
-        assert_eq!(place.store.digest(upload(), 3, Algorithm::Sha256).await.unwrap(), sha256(b"abc"));
-        assert!(place.store.digest(upload(), 8, Algorithm::Sha256).await.is_err());
+        assert_eq!(
+            place
+                .store
+                .digest(upload(), 7, Algorithm::Sha256)
+                .await
+                .unwrap(),
+            sha256(b"abcabc!")
+        );
+        assert_eq!(
+            place
+                .store
+                .digest(upload(), 3, Algorithm::Sha256)
+                .await
+                .unwrap(),
+            sha256(b"abc")
+        );
+        assert!(
+            place
+                .store
+                .digest(upload(), 8, Algorithm::Sha256)
+                .await
+                .is_err()
+        );
         // What was never there is not made up.
-        assert!(place.store.append(upload(), 100, None).finish(vec!["x".into()]).await.is_err());
+        assert!(
+            place
+                .store
+                .append(upload(), 100, None)
+                .finish(vec!["x".into()])
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -99,9 +151,19 @@ async fn publishing_can_be_undone_whether_it_happened_or_not() {
         for _ in 0..2 {
             place.store.withdraw(&blob.key, upload()).await.unwrap();
             assert_eq!(place.store.uploads().await.unwrap(), [upload()]);
-            assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+            assert!(matches!(
+                read(&place, &blob, 0..5).await,
+                Err(Error::Damaged { .. })
+            ));
         }
-        assert_eq!(place.store.digest(upload(), 5, Algorithm::Sha256).await.unwrap(), sha256(b"cargo"));
+        assert_eq!(
+            place
+                .store
+                .digest(upload(), 5, Algorithm::Sha256)
+                .await
+                .unwrap(),
+            sha256(b"cargo")
+        );
         place.store.discard(upload()).await.unwrap();
         place.store.discard(upload()).await.unwrap();
         assert!(place.store.uploads().await.unwrap().is_empty());
@@ -112,15 +174,37 @@ async fn publishing_can_be_undone_whether_it_happened_or_not() {
 #[tokio::test]
 async fn removed_is_gone_and_can_be_removed_again() {
     for place in places() {
-        let (one, two) = (store(&place, b"cargo", 1).await, store(&place, b"cargo", 2).await);
-        let Blob { digest, size, generation, store, key } = one.clone();
-        let doomed = [Doomed { generation, digest, size, store, key }];
+        let (one, two) = (
+            store(&place, b"cargo", 1).await,
+            store(&place, b"cargo", 2).await,
+        );
+        let Blob {
+            digest,
+            size,
+            generation,
+            store,
+            key,
+        } = one.clone();
+        let doomed = [Doomed {
+            generation,
+            digest,
+            size,
+            store,
+            key,
+        }];
         let open = place.store.open(&one, 0..5).await.unwrap();
         for _ in 0..2 {
             place.store.remove(&doomed).await.unwrap();
-            assert!(matches!(read(&place, &one, 0..5).await, Err(Error::Damaged { .. })));
+            assert!(matches!(
+                read(&place, &one, 0..5).await,
+                Err(Error::Damaged { .. })
+            ));
         }
-        assert_eq!(rest(open).await.unwrap(), b"cargo", "who reads it, reads on");
+        assert_eq!(
+            rest(open).await.unwrap(),
+            b"cargo",
+            "who reads it, reads on"
+        );
         assert_eq!(read(&place, &two, 0..5).await.unwrap(), b"cargo");
     }
 }
@@ -130,9 +214,14 @@ async fn less_than_the_row_says_is_damage() {
     for place in places() {
         let mut blob = store(&place, b"cargo", 1).await;
         blob.size = 6;
-        assert!(matches!(read(&place, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest));
+        assert!(
+            matches!(read(&place, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest)
+        );
         blob.store = StoreId::new(77);
-        assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
+        assert!(matches!(
+            read(&place, &blob, 0..5).await,
+            Err(Error::Damaged { .. })
+        ));
     }
 }
 
@@ -143,16 +232,45 @@ async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_li
         std::fs::write(old.path().join("data"), b"cargo").unwrap();
         let adopted = StoreId::new(1);
         place.store.add(adopted, old.path()).unwrap();
-        let blob = Blob { store: adopted, key: "data".to_owned(), ..blob(b"cargo", 1) };
+        let blob = Blob {
+            store: adopted,
+            key: "data".to_owned(),
+            ..blob(b"cargo", 1)
+        };
         assert_eq!(read(&place, &blob, 1..4).await.unwrap(), b"arg");
         let copy = to.path().join("a/b");
         for _ in 0..2 {
             place.store.copy(&blob, &copy, false).await.unwrap();
             assert_eq!(std::fs::read(&copy).unwrap(), b"cargo");
         }
-        let Blob { digest, size, generation, store, key } = blob.clone();
-        place.store.remove(&[Doomed { generation, digest, size, store, key }]).await.unwrap();
-        assert!(matches!(read(&place, &blob, 0..5).await, Err(Error::Damaged { .. })));
-        assert!(place.store.copy(&blob, &to.path().join("c"), false).await.is_err());
+        let Blob {
+            digest,
+            size,
+            generation,
+            store,
+            key,
+        } = blob.clone();
+        place
+            .store
+            .remove(&[Doomed {
+                generation,
+                digest,
+                size,
+                store,
+                key,
+            }])
+            .await
+            .unwrap();
+        assert!(matches!(
+            read(&place, &blob, 0..5).await,
+            Err(Error::Damaged { .. })
+        ));
+        assert!(
+            place
+                .store
+                .copy(&blob, &to.path().join("c"), false)
+                .await
+                .is_err()
+        );
     }
 }

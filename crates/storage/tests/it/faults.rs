@@ -1,4 +1,5 @@
-//! Disks that are full or cannot be written to: small file systems, mounted for the test (which only root may do).
+//! Disks that are full or cannot be written to: small file systems, mounted for the test (which
+//! only root may do).
 
 use std::path::Path;
 use std::process::Command;
@@ -17,9 +18,15 @@ impl SmallDisk {
     fn new(megabytes: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = format!("size={megabytes}m");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(directory.path()).output().unwrap();
-        assert!(mounted.status.success(), "only root may mount, and the tests must: {mounted:?}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "none"])
+            .arg(directory.path())
+            .output()
+            .unwrap();
+        assert!(
+            mounted.status.success(),
+            "only root may mount, and the tests must: {mounted:?}"
+        );
         Self(directory)
     }
 
@@ -29,21 +36,33 @@ impl SmallDisk {
 
     fn remount(&self, option: &str) {
         let options = format!("remount,{option}");
-        assert!(Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap().success());
+        assert!(
+            Command::new("mount")
+                .args(["-o", &options])
+                .arg(self.path())
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // What is still open must not keep the directory from going.
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .status();
     }
 }
 
 async fn open(database: &Path, root: &Path) -> Storage {
     let database = Database::open_exclusive(&Location::at(database.join("w.db"))).unwrap();
     let clock = clock(&Arc::new(AtomicU64::new(1_800_000_000)));
-    Storage::open(database, root.join("data"), Settings::default(), clock).await.unwrap()
+    Storage::open(database, root.join("data"), Settings::default(), clock)
+        .await
+        .unwrap()
 }
 
 async fn upload(storage: &Storage, number: u128, bytes: &[u8]) -> Result<(), Error> {
@@ -63,8 +82,14 @@ async fn no_room_for_content() {
     let database = tempfile::tempdir().unwrap();
     let storage = open(database.path(), disk.path()).await;
     let large = vec![1; 6 << 20];
-    assert!(matches!(upload(&storage, 1, &large).await, Err(Error::Full)));
-    assert!(matches!(storage.blobs().find(&name("a"), &sha256(&large)).await, Err(Error::BlobUnknown)));
+    assert!(matches!(
+        upload(&storage, 1, &large).await,
+        Err(Error::Full)
+    ));
+    assert!(matches!(
+        storage.blobs().find(&name("a"), &sha256(&large)).await,
+        Err(Error::BlobUnknown)
+    ));
     // The room it took is given back, the upload is where it was, and the server goes on.
     let id = new_upload("a", 1).id;
     drop(storage.upload(&name("a"), id, Some(0)).await.unwrap());
@@ -84,7 +109,14 @@ async fn no_room_for_rows() {
     let manifest = super::world::image(&[b"layer"], None);
     let mut full = 0;
     for number in 0..2000 {
-        match push(&storage, "a", manifest.clone(), &[&format!("tag-{number:0100}")]).await {
+        match push(
+            &storage,
+            "a",
+            manifest.clone(),
+            &[&format!("tag-{number:0100}")],
+        )
+        .await
+        {
             Ok(_) => {}
             Err(Error::Full) => full += 1,
             Err(error) => panic!("{error}"),
@@ -95,7 +127,10 @@ async fn no_room_for_rows() {
     }
     assert!(full > 3);
     // Reads go on.
-    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
+    assert_eq!(
+        content(&storage, "a", sha256(b"layer")).await.unwrap(),
+        b"layer"
+    );
     std::fs::remove_file(&filler).unwrap();
     push(&storage, "a", manifest, &["room"]).await.unwrap();
     upload(&storage, 3, b"more").await.unwrap();
@@ -108,8 +143,14 @@ async fn a_disk_that_may_only_be_read() {
     let storage = open(database.path(), disk.path()).await;
     upload(&storage, 1, b"cargo").await.unwrap();
     disk.remount("ro");
-    assert!(matches!(upload(&storage, 2, b"more").await, Err(Error::ReadOnly)));
-    assert_eq!(content(&storage, "a", sha256(b"cargo")).await.unwrap(), b"cargo");
+    assert!(matches!(
+        upload(&storage, 2, b"more").await,
+        Err(Error::ReadOnly)
+    ));
+    assert_eq!(
+        content(&storage, "a", sha256(b"cargo")).await.unwrap(),
+        b"cargo"
+    );
     disk.remount("rw");
     upload(&storage, 3, b"more").await.unwrap();
 }

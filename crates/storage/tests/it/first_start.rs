@@ -1,4 +1,5 @@
-//! A server that starts where another registry has left its data: it serves them from the first request on.
+//! A server that starts where another registry has left its data: it serves them from the first
+//! request on.
 
 use std::time::Duration;
 
@@ -41,8 +42,20 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     world.storage.catch_up(&name("b/c")).await.unwrap();
     assert!(world.has_manifest("b/c", "x").await && world.has_manifest("b/c", &digest()).await);
     assert_eq!(world.content("b/c", sha256(b"layer")).await, b"layer");
-    let page = storage::Page { after: None, limit: 9 };
-    assert_eq!(world.storage.manifests().tags(&name("b/c"), page).await.unwrap().entries, ["x", "y"]);
+    let page = storage::Page {
+        after: None,
+        limit: 9,
+    };
+    assert_eq!(
+        world
+            .storage
+            .manifests()
+            .tags(&name("b/c"), page)
+            .await
+            .unwrap()
+            .entries,
+        ["x", "y"]
+    );
     assert!(!world.has_manifest("d", "x").await);
     for unknown in ["b", "never", "b/c/d"] {
         world.storage.catch_up(&name(unknown)).await.unwrap();
@@ -50,9 +63,20 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     }
 
     let report = world.storage.read_through(&reading, |_| {}).await.unwrap();
-    assert_eq!((report.repositories, report.of, report.manifests, report.tags), (3, 3, 3, 6));
+    assert_eq!(
+        (
+            report.repositories,
+            report.of,
+            report.manifests,
+            report.tags
+        ),
+        (3, 3, 3, 6)
+    );
     assert!(world.has_manifest("d", "x").await);
-    assert!(matches!(world.storage.discover(&world.root()).await.unwrap(), Discovery::Nothing));
+    assert!(matches!(
+        world.storage.discover(&world.root()).await.unwrap(),
+        Discovery::Nothing
+    ));
 }
 
 fn digest() -> String {
@@ -67,31 +91,63 @@ async fn what_changes_meanwhile_stays_changed() {
     for repository in ["a", "b", "c"] {
         world.storage.catch_up(&name(repository)).await.unwrap();
     }
-    world.storage.manifests().untag(&name("a"), &"x".parse().unwrap()).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .untag(&name("a"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     let moved = world.image("b", "newer", &["x"]).await;
-    world.storage.manifests().remove(&name("c"), &digest().parse().unwrap()).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .remove(&name("c"), &digest().parse().unwrap())
+        .await
+        .unwrap();
     world.storage.read_through(&reading, |_| {}).await.unwrap();
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("a", "y").await);
-    let found = world.storage.manifests().find(&name("b"), &"x".parse().unwrap()).await.unwrap();
+    let found = world
+        .storage
+        .manifests()
+        .find(&name("b"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     assert_eq!(found.digest, moved);
     assert!(!world.has_manifest("c", &digest()).await);
 }
 
-/// A command reads the same directory: neither takes a change back that was made after the other had read.
+/// A command reads the same directory: neither takes a change back that was made after the other
+/// had read.
 #[tokio::test]
 async fn two_who_read_the_same_do_it_once() {
     let old = with_images(&["a", "b", "c"]);
     let world = world_in(&old).await;
     let (ours, command) = (unread(&world).await, world.beside().await);
-    let theirs = command.begin_adoption(&world.root(), Check::Manifests).await.unwrap();
+    let theirs = command
+        .begin_adoption(&world.root(), Check::Manifests)
+        .await
+        .unwrap();
     world.storage.catch_up(&name("a")).await.unwrap();
-    world.storage.manifests().untag(&name("a"), &"x".parse().unwrap()).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .untag(&name("a"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     command.read_through(&theirs, |_| {}).await.unwrap();
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("b", "x").await);
-    world.storage.manifests().untag(&name("b"), &"x".parse().unwrap()).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .untag(&name("b"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     world.storage.read_through(&ours, |_| {}).await.unwrap();
     assert!(!world.has_manifest("a", "x").await && !world.has_manifest("b", "x").await);
-    assert_eq!(world.storage.finish_adoption(&world.root()).await.unwrap(), Stage::Final);
+    assert_eq!(
+        world.storage.finish_adoption(&world.root()).await.unwrap(),
+        Stage::Final
+    );
 }
 
 #[tokio::test]
@@ -100,7 +156,12 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
     let world = world_in(&old).await;
     drop(unread(&world).await);
     world.storage.catch_up(&name("a")).await.unwrap();
-    world.storage.manifests().untag(&name("a"), &"x".parse().unwrap()).await.unwrap();
+    world
+        .storage
+        .manifests()
+        .untag(&name("a"), &"x".parse().unwrap())
+        .await
+        .unwrap();
     // There are images now, and it is not the first start any more.
     let world = world.restarted().await;
     let reading = unread(&world).await;
@@ -111,7 +172,10 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("c", "x").await);
     drop(reading);
     let world = world.restarted().await;
-    assert!(matches!(world.storage.discover(&world.root()).await.unwrap(), Discovery::Nothing));
+    assert!(matches!(
+        world.storage.discover(&world.root()).await.unwrap(),
+        Discovery::Nothing
+    ));
     assert_eq!(world.content("c", sha256(b"layer")).await, b"layer");
 }
 
@@ -119,14 +183,22 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
 async fn a_registry_with_images_of_its_own_asks() {
     let old = Old::new();
     let world = world_in(&old).await;
-    let Discovery::Unread(reading) = world.storage.discover(&world.root()).await.unwrap() else { panic!() };
+    let Discovery::Unread(reading) = world.storage.discover(&world.root()).await.unwrap() else {
+        panic!()
+    };
     world.storage.read_through(&reading, |_| {}).await.unwrap();
     let world = World::new().await;
-    assert!(matches!(world.storage.discover(&world.root()).await.unwrap(), Discovery::Nothing));
+    assert!(matches!(
+        world.storage.discover(&world.root()).await.unwrap(),
+        Discovery::Nothing
+    ));
     world.image("a", "own", &["x"]).await;
     // As an export to the very folder leaves it.
     world.storage.export(&world.root(), |_| {}).await.unwrap();
-    assert!(matches!(world.storage.discover(&world.root()).await.unwrap(), Discovery::Stranger));
+    assert!(matches!(
+        world.storage.discover(&world.root()).await.unwrap(),
+        Discovery::Stranger
+    ));
 }
 
 #[tokio::test]
@@ -137,34 +209,59 @@ async fn collection_leaves_it_alone() {
     let world = world_in(&old).await;
     let reading = unread(&world).await;
     world.storage.catch_up(&name("a")).await.unwrap();
-    let sweep = Sweep { untagged: Some(Duration::ZERO), ..SWEEP };
+    let sweep = Sweep {
+        untagged: Some(Duration::ZERO),
+        ..SWEEP
+    };
     for _ in 0..2 {
         world.pass(GRACE * 2);
         assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
-        assert_eq!(world.storage.finish_adoption(&world.root()).await.unwrap(), Stage::Reading);
+        assert_eq!(
+            world.storage.finish_adoption(&world.root()).await.unwrap(),
+            Stage::Reading
+        );
     }
     world.storage.read_through(&reading, |_| {}).await.unwrap();
     world.pass(GRACE * 2);
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
     assert!(old.everything().len() >= before);
-    assert_eq!(world.storage.finish_adoption(&world.root()).await.unwrap(), Stage::Final);
+    assert_eq!(
+        world.storage.finish_adoption(&world.root()).await.unwrap(),
+        Stage::Final
+    );
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 1);
     assert_eq!(world.content("b", sha256(b"layer")).await, b"layer");
 }
 
-/// Between its blobs and its manifests nothing refers to a blob that was there before: it must have a lease.
+/// Between its blobs and its manifests nothing refers to a blob that was there before: it must have
+/// a lease.
 #[tokio::test]
 async fn a_blob_that_was_condemned_is_brought_back() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
     let own = world.blob("z", b"layer").await;
     world.pass(GRACE * 2);
-    let waiting = Sweep { wait: Duration::from_secs(600), ..SWEEP };
+    let waiting = Sweep {
+        wait: Duration::from_secs(600),
+        ..SWEEP
+    };
     assert_eq!(world.storage.collect(waiting).await.unwrap().condemned, 1);
-    world.storage.adopt(&world.root(), Check::Manifests, |_| {}).await.unwrap();
+    world
+        .storage
+        .adopt(&world.root(), Check::Manifests, |_| {})
+        .await
+        .unwrap();
     world.pass(Duration::from_secs(601));
     world.storage.collect(waiting).await.unwrap();
-    assert_eq!(world.storage.blobs().find(&name("a"), &own.digest).await.unwrap(), own);
+    assert_eq!(
+        world
+            .storage
+            .blobs()
+            .find(&name("a"), &own.digest)
+            .await
+            .unwrap(),
+        own
+    );
     assert_eq!(world.content("a", own.digest).await, b"layer");
 }
 
@@ -172,15 +269,32 @@ async fn a_blob_that_was_condemned_is_brought_back() {
 async fn the_folder_can_be_moved() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
-    world.storage.adopt(&world.root(), Check::Manifests, |_| {}).await.unwrap();
+    world
+        .storage
+        .adopt(&world.root(), Check::Manifests, |_| {})
+        .await
+        .unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("moved");
     let (directory, clock) = (world.directory.clone(), world.clock());
     drop(world);
     std::fs::rename(old.path(), &moved).unwrap();
-    let storage = Storage::open(open_database(directory.path()), &moved, Settings::default(), clock).await.unwrap();
-    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
-    assert!(matches!(storage.discover(&moved).await.unwrap(), Discovery::Nothing));
+    let storage = Storage::open(
+        open_database(directory.path()),
+        &moved,
+        Settings::default(),
+        clock,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        content(&storage, "a", sha256(b"layer")).await.unwrap(),
+        b"layer"
+    );
+    assert!(matches!(
+        storage.discover(&moved).await.unwrap(),
+        Discovery::Nothing
+    ));
 }
 
 #[tokio::test]
@@ -190,16 +304,42 @@ async fn nothing_is_copied_that_is_half_read() {
     let reading = unread(&world).await;
     let to = tempfile::tempdir().unwrap();
     let (database, root) = (to.path().join("w.db"), to.path().join("data"));
-    let refused = world.storage.backup(&database, &root, [1; 16], |_, _| {}).await;
-    assert!(matches!(refused, Err(BackupError::HalfRead(path)) if path == old.path().canonicalize().unwrap()));
-    assert!(world.storage.export(&to.path().join("out"), |_| {}).await.is_err());
+    let refused = world
+        .storage
+        .backup(&database, &root, [1; 16], |_, _| {})
+        .await;
+    assert!(
+        matches!(refused, Err(BackupError::HalfRead(path)) if path == old.path().canonicalize().unwrap())
+    );
+    assert!(
+        world
+            .storage
+            .export(&to.path().join("out"), |_| {})
+            .await
+            .is_err()
+    );
     world.storage.read_through(&reading, |_| {}).await.unwrap();
-    world.storage.backup(&database, &root, [1; 16], |_, _| {}).await.unwrap();
-    let storage = Storage::open(open_database(to.path()), root, Settings::default(), world.clock()).await.unwrap();
-    assert_eq!(content(&storage, "a", sha256(b"layer")).await.unwrap(), b"layer");
+    world
+        .storage
+        .backup(&database, &root, [1; 16], |_, _| {})
+        .await
+        .unwrap();
+    let storage = Storage::open(
+        open_database(to.path()),
+        root,
+        Settings::default(),
+        world.clock(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        content(&storage, "a", sha256(b"layer")).await.unwrap(),
+        b"layer"
+    );
 }
 
-/// Whoever asks first has it read, and everybody else waits for that: while many are read, none is missing.
+/// Whoever asks first has it read, and everybody else waits for that: while many are read, none is
+/// missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_pull_while_they_are_read() {
     let old = Old::new();
@@ -210,14 +350,19 @@ async fn many_pull_while_they_are_read() {
     let world = std::sync::Arc::new(world_in(&old).await);
     let reading = unread(&world).await;
     let reader = std::sync::Arc::clone(&world);
-    let task = tokio::spawn(async move { reader.storage.read_through(&reading, |_| {}).await.unwrap() });
+    let task =
+        tokio::spawn(async move { reader.storage.read_through(&reading, |_| {}).await.unwrap() });
     let pullers = (0..4).map(|puller: usize| {
         let world = std::sync::Arc::clone(&world);
         tokio::spawn(async move {
             for number in (puller..300).rev().step_by(7) {
                 let repository = name(&format!("r{number}"));
                 world.storage.catch_up(&repository).await.unwrap();
-                let found = world.storage.manifests().find(&repository, &"x".parse().unwrap()).await;
+                let found = world
+                    .storage
+                    .manifests()
+                    .find(&repository, &"x".parse().unwrap())
+                    .await;
                 match found {
                     Ok(found) => assert_eq!(found.digest, digest),
                     Err(error @ Error::RepositoryUnknown) => panic!("{repository}: {error}"),
@@ -230,5 +375,8 @@ async fn many_pull_while_they_are_read() {
         puller.await.unwrap();
     }
     let report = task.await.unwrap();
-    assert_eq!((report.repositories, report.manifests, report.tags), (300, 300, 300));
+    assert_eq!(
+        (report.repositories, report.manifests, report.tags),
+        (300, 300, 300)
+    );
 }

@@ -1,5 +1,5 @@
-//! The moments at which a push and collection meet, each brought about on purpose: collection is walked step by step,
-//! and something happens in between.
+//! The moments at which a push and collection meet, each brought about on purpose: collection is
+//! walked step by step, and something happens in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,10 +35,18 @@ async fn head_then_collection_then_manifest() {
     world.pass(later());
     // The pusher asks, and is told that it need not upload.
     for content in [&b"{}"[..], b"layer"] {
-        world.storage.blobs().lease(&name("a"), &sha256(content)).await.unwrap();
+        world
+            .storage
+            .blobs()
+            .lease(&name("a"), &sha256(content))
+            .await
+            .unwrap();
     }
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().condemned, 0);
-    world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap();
+    world
+        .push("a", image(&[b"layer"], None), &["x"])
+        .await
+        .unwrap();
     world.pass(later());
     world.storage.collect(SWEEP).await.unwrap();
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
@@ -53,7 +61,10 @@ async fn condemned_then_manifest_then_sentence() {
     world.pass(later());
     let collection = steps(&world);
     assert_eq!(collection.condemn(SWEEP, 0).await.unwrap().0, 2);
-    world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap();
+    world
+        .push("a", image(&[b"layer"], None), &["x"])
+        .await
+        .unwrap();
     assert_eq!(collection.sentence(SWEEP).await.unwrap(), 0);
     assert!(collection.doomed(10).await.unwrap().is_empty());
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
@@ -64,12 +75,20 @@ async fn sentence_then_manifest() {
     let world = World::new().await;
     for content in [&b"{}"[..], b"layer"] {
         world.blob("a", content).await;
-        assert!(world.has_blob("a", sha256(content)).await, "and the server remembers it");
+        assert!(
+            world.has_blob("a", sha256(content)).await,
+            "and the server remembers it"
+        );
     }
     world.pass(later());
     assert_eq!(doom(&steps(&world)).await.len(), 2);
-    let error = world.push("a", image(&[b"layer"], None), &["x"]).await.unwrap_err();
-    let Error::ReferencesUnknown(missing) = error else { panic!("{error}") };
+    let error = world
+        .push("a", image(&[b"layer"], None), &["x"])
+        .await
+        .unwrap_err();
+    let Error::ReferencesUnknown(missing) = error else {
+        panic!("{error}")
+    };
     assert_eq!(missing.len(), 2);
     // So the pusher uploads again, and everything is well.
     world.image("a", "layer", &["x"]).await;
@@ -88,7 +107,11 @@ async fn mount_during_collection() {
         if sentenced {
             collection.sentence(SWEEP).await.unwrap();
         }
-        let mounted = world.storage.blobs().mount(&blob.digest, &name("a"), &name("b")).await;
+        let mounted = world
+            .storage
+            .blobs()
+            .mount(&blob.digest, &name("a"), &name("b"))
+            .await;
         world.storage.collect(SWEEP).await.unwrap();
         if sentenced {
             assert!(matches!(mounted, Err(Error::BlobUnknown)));
@@ -150,7 +173,10 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
             std::fs::remove_file(world.root().join(&idle.key)).unwrap();
         }
         if state > 3 {
-            collection.bury(collection.doomed(10).await.unwrap()).await.unwrap();
+            collection
+                .bury(collection.doomed(10).await.unwrap())
+                .await
+                .unwrap();
         }
         drop(collection);
         let world = world.restarted().await;
@@ -166,7 +192,10 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
 async fn pushes_deletes_and_collections_at_once() {
     let world = Arc::new(World::new().await);
     let stop = Arc::new(AtomicBool::new(false));
-    let sweep = Sweep { untagged: Some(Duration::ZERO), ..SWEEP };
+    let sweep = Sweep {
+        untagged: Some(Duration::ZERO),
+        ..SWEEP
+    };
     let collectors = [world.storage.clone(), world.beside().await].map(|storage| {
         let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
         tokio::spawn(async move {
@@ -190,9 +219,18 @@ async fn pushes_deletes_and_collections_at_once() {
     for pusher in 0..4 {
         let repository = format!("r{pusher}");
         for kept in 0..5 {
-            assert!(world.has_manifest(&repository, &format!("kept-{kept}")).await);
+            assert!(
+                world
+                    .has_manifest(&repository, &format!("kept-{kept}"))
+                    .await
+            );
             let layer = format!("layer {kept}");
-            assert_eq!(content(&world.storage, &repository, sha256(layer.as_bytes())).await.unwrap(), layer.as_bytes());
+            assert_eq!(
+                content(&world.storage, &repository, sha256(layer.as_bytes()))
+                    .await
+                    .unwrap(),
+                layer.as_bytes()
+            );
         }
     }
     world.pass(later());
@@ -208,21 +246,38 @@ async fn push_and_delete(world: &World, pusher: u32) {
         let kept = round % 5;
         let layer = format!("layer {kept}");
         let fleeting = format!("fleeting {pusher} {round}");
-        for (layer, tag) in [(&layer, format!("kept-{kept}")), (&fleeting, "fleeting".to_owned())] {
+        for (layer, tag) in [
+            (&layer, format!("kept-{kept}")),
+            (&fleeting, "fleeting".to_owned()),
+        ] {
             loop {
                 for content in ["{}", layer] {
-                    if world.storage.blobs().lease(&name(&repository), &sha256(content.as_bytes())).await.is_err() {
+                    if world
+                        .storage
+                        .blobs()
+                        .lease(&name(&repository), &sha256(content.as_bytes()))
+                        .await
+                        .is_err()
+                    {
                         upload(world, &repository, content.as_bytes()).await;
                     }
                 }
-                match world.push(&repository, image(&[layer.as_bytes()], None), &[&tag]).await {
+                match world
+                    .push(&repository, image(&[layer.as_bytes()], None), &[&tag])
+                    .await
+                {
                     Ok(_) => break,
                     Err(Error::ReferencesUnknown(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
         }
-        world.storage.manifests().untag(&name(&repository), &"fleeting".parse().unwrap()).await.unwrap();
+        world
+            .storage
+            .manifests()
+            .untag(&name(&repository), &"fleeting".parse().unwrap())
+            .await
+            .unwrap();
     }
 }
 
@@ -230,7 +285,11 @@ async fn upload(world: &World, repository: &str, content: &[u8]) {
     let new = world.upload(repository);
     let id: UploadId = new.id;
     world.storage.begin(new).await.unwrap();
-    let mut upload = world.storage.upload(&name(repository), id, None).await.unwrap();
+    let mut upload = world
+        .storage
+        .upload(&name(repository), id, None)
+        .await
+        .unwrap();
     upload.write(content.to_vec().into()).await.unwrap();
     upload.finish(sha256(content)).await.unwrap();
 }

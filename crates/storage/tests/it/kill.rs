@@ -1,7 +1,7 @@
 //! Killed at any moment, a server has kept what it acknowledged, and nothing in part.
 //!
-//! The test starts itself again as a child that pushes and deletes as fast as it can and says what was acknowledged; it
-//! kills the child, opens what it left behind, and compares.
+//! The test starts itself again as a child that pushes and deletes as fast as it can and says what
+//! was acknowledged; it kills the child, opens what it left behind, and compares.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,9 @@ use database::Database;
 use storage::collection::Sweep;
 use storage::{Error, Page, Settings, Storage, UploadId};
 
-use super::world::{SWEEP, clock, content, image, name, new_upload, open_database, push, root, sha256};
+use super::world::{
+    SWEEP, clock, content, image, name, new_upload, open_database, push, root, sha256,
+};
 
 const DIRECTORY: &str = "WHARFINGER_TEST_DIRECTORY";
 const ROUND: &str = "WHARFINGER_TEST_ROUND";
@@ -27,7 +29,17 @@ async fn open(directory: &std::path::Path, round: u64) -> (Storage, Database) {
     let database = open_database(directory);
     // Each round a day later, so that collection finds something.
     let clock = clock(&Arc::new(AtomicU64::new(BEGINNING + round * 90_000)));
-    (Storage::open(database.clone(), root(directory), Settings::default(), clock).await.unwrap(), database)
+    (
+        Storage::open(
+            database.clone(),
+            root(directory),
+            Settings::default(),
+            clock,
+        )
+        .await
+        .unwrap(),
+        database,
+    )
 }
 
 fn layer(pusher: u64, number: u64) -> Vec<u8> {
@@ -36,23 +48,31 @@ fn layer(pusher: u64, number: u64) -> Vec<u8> {
 
 /// Says that something was acknowledged, in one write so that lines do not mix.
 fn say(line: &str) {
-    std::io::stdout().write_all(format!("\n@ {line}\n").as_bytes()).unwrap();
+    std::io::stdout()
+        .write_all(format!("\n@ {line}\n").as_bytes())
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "the child of another test"]
 async fn child() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
     let round: u64 = std::env::var(ROUND).unwrap().parse().unwrap();
     let (storage, _database) = open(directory.as_ref(), round).await;
-    let sweep = Sweep { untagged: Some(Duration::ZERO), ..SWEEP };
+    let sweep = Sweep {
+        untagged: Some(Duration::ZERO),
+        ..SWEEP
+    };
     let collector = storage.clone();
     tokio::spawn(async move {
         loop {
             collector.collect(sweep).await.unwrap();
         }
     });
-    let pushers = (0..PUSHERS).map(|pusher| tokio::spawn(push_for_ever(storage.clone(), pusher, round * 10_000)));
+    let pushers = (0..PUSHERS)
+        .map(|pusher| tokio::spawn(push_for_ever(storage.clone(), pusher, round * 10_000)));
     for pusher in pushers.collect::<Vec<_>>() {
         pusher.await.unwrap();
     }
@@ -63,18 +83,37 @@ async fn push_for_ever(storage: Storage, pusher: u64, first: u64) {
     for number in first.. {
         let layer = layer(pusher, number);
         for content in [&b"{}"[..], &layer] {
-            let id = u128::from(pusher) << 64 | u128::from(number) << 1 | u128::from(content.len() > 2);
+            let id =
+                u128::from(pusher) << 64 | u128::from(number) << 1 | u128::from(content.len() > 2);
             upload(&storage, &repository, id, content).await;
         }
         say(&format!("blob {pusher} {number}"));
-        let subject = push(&storage, &repository, image(&[&layer], None), &[&format!("t{number}")]).await.unwrap();
+        let subject = push(
+            &storage,
+            &repository,
+            image(&[&layer], None),
+            &[&format!("t{number}")],
+        )
+        .await
+        .unwrap();
         say(&format!("image {pusher} {number}"));
-        push(&storage, &repository, image(&[&layer, b"{}"], Some(subject)), &[]).await.unwrap();
+        push(
+            &storage,
+            &repository,
+            image(&[&layer, b"{}"], Some(subject)),
+            &[],
+        )
+        .await
+        .unwrap();
         say(&format!("referrer {pusher} {number}"));
         if number % 3 == 2 && number > first {
             let tag = format!("t{}", number - 1).parse().unwrap();
             say(&format!("untagging {pusher} {}", number - 1));
-            storage.manifests().untag(&name(&repository), &tag).await.unwrap();
+            storage
+                .manifests()
+                .untag(&name(&repository), &tag)
+                .await
+                .unwrap();
             say(&format!("untagged {pusher} {}", number - 1));
         }
     }
@@ -85,11 +124,17 @@ async fn upload(storage: &Storage, repository: &str, id: u128, content: &[u8]) {
     let id = new.id;
     storage.begin(new).await.unwrap();
     let half = content.len() / 2;
-    let mut upload = storage.upload(&name(repository), id, Some(0)).await.unwrap();
+    let mut upload = storage
+        .upload(&name(repository), id, Some(0))
+        .await
+        .unwrap();
     upload.write(content[..half].to_vec().into()).await.unwrap();
     let received = upload.save().await.unwrap();
     say(&format!("saved {repository} {id} {received}"));
-    let mut upload = storage.upload(&name(repository), id, Some(received)).await.unwrap();
+    let mut upload = storage
+        .upload(&name(repository), id, Some(received))
+        .await
+        .unwrap();
     upload.write(content[half..].to_vec().into()).await.unwrap();
     say(&format!("finishing {repository} {id}"));
     upload.finish(sha256(content)).await.unwrap();
@@ -119,11 +164,15 @@ impl Acknowledged {
         let words: Vec<_> = line.split(' ').collect();
         let progress = match words[0] {
             "saved" => {
-                self.uploads.insert((words[1].to_owned(), words[2].to_owned()), words[3].parse().unwrap());
+                self.uploads.insert(
+                    (words[1].to_owned(), words[2].to_owned()),
+                    words[3].parse().unwrap(),
+                );
                 return;
             }
             "finishing" => {
-                self.uploads.remove(&(words[1].to_owned(), words[2].to_owned()));
+                self.uploads
+                    .remove(&(words[1].to_owned(), words[2].to_owned()));
                 return;
             }
             "blob" => Progress::Blob,
@@ -133,7 +182,10 @@ impl Acknowledged {
             "untagged" => Progress::Untagged,
             other => panic!("{other}"),
         };
-        self.images.insert((words[1].parse().unwrap(), words[2].parse().unwrap()), progress);
+        self.images.insert(
+            (words[1].parse().unwrap(), words[2].parse().unwrap()),
+            progress,
+        );
     }
 }
 
@@ -152,7 +204,9 @@ fn run_and_kill(directory: &std::path::Path, round: u64, acknowledged: &mut Ackn
     let mut heard = 0;
     for line in lines {
         let Ok(line) = line else { break };
-        let Some(line) = line.strip_prefix("@ ") else { continue };
+        let Some(line) = line.strip_prefix("@ ") else {
+            continue;
+        };
         acknowledged.hear(line);
         heard += 1;
         if heard == enough {
@@ -160,7 +214,10 @@ fn run_and_kill(directory: &std::path::Path, round: u64, acknowledged: &mut Ackn
         }
     }
     child.wait().unwrap();
-    assert!(heard >= enough, "the child ended by itself after {heard} lines");
+    assert!(
+        heard >= enough,
+        "the child ended by itself after {heard} lines"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,13 +230,23 @@ async fn killed_again_and_again_nothing_acknowledged_is_lost() {
         run_and_kill(directory.path(), round, &mut acknowledged);
         let (storage, _database) = open(directory.path(), round).await;
         for ((pusher, number), progress) in &acknowledged.images {
-            check(&storage, *pusher, *number, *progress, *number / 10_000 == round).await;
+            check(
+                &storage,
+                *pusher,
+                *number,
+                *progress,
+                *number / 10_000 == round,
+            )
+            .await;
         }
         for ((repository, id), received) in &acknowledged.uploads {
             let id: UploadId = id.parse().unwrap();
             let found = storage.received(&name(repository), id).await.unwrap();
             assert!(found >= *received, "{found} of {received}");
-            let resumed = storage.upload(&name(repository), id, Some(found)).await.unwrap();
+            let resumed = storage
+                .upload(&name(repository), id, Some(found))
+                .await
+                .unwrap();
             resumed.finish(sha256(b"")).await.unwrap_err();
         }
         everything_pulls(&storage).await;
@@ -188,7 +255,11 @@ async fn killed_again_and_again_nothing_acknowledged_is_lost() {
 
 async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, fresh: bool) {
     let (repository, layer) = (format!("r{pusher}"), layer(pusher, number));
-    let has_tag = match storage.manifests().find(&name(&repository), &format!("t{number}").parse().unwrap()).await {
+    let has_tag = match storage
+        .manifests()
+        .find(&name(&repository), &format!("t{number}").parse().unwrap())
+        .await
+    {
         Ok(_) => true,
         Err(Error::ManifestUnknown | Error::RepositoryUnknown) => false,
         Err(error) => panic!("{error}"),
@@ -200,22 +271,51 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, 
     }
     // What has neither tag nor lease may have been collected.
     if fresh || has_tag {
-        assert_eq!(content(storage, &repository, sha256(&layer)).await.unwrap(), layer);
+        assert_eq!(
+            content(storage, &repository, sha256(&layer)).await.unwrap(),
+            layer
+        );
     }
     if progress == Progress::Referrer {
         let subject = image(&[&layer], None).digest();
-        let page = Page { after: None, limit: 10 };
-        let list = storage.manifests().referrers(&name(&repository), &subject, None, page).await.unwrap();
+        let page = Page {
+            after: None,
+            limit: 10,
+        };
+        let list = storage
+            .manifests()
+            .referrers(&name(&repository), &subject, None, page)
+            .await
+            .unwrap();
         assert_eq!(list.entries.len(), 1, "{pusher} {number}");
     }
 }
 
 /// Whatever is visible is whole.
 async fn everything_pulls(storage: &Storage) {
-    let all = Page { after: None, limit: 1_000_000 };
-    for repository in storage.manifests().repositories(all.clone()).await.unwrap().entries {
-        for tag in storage.manifests().tags(&name(&repository), all.clone()).await.unwrap().entries {
-            let stored = storage.manifests().find(&name(&repository), &tag.parse().unwrap()).await.unwrap();
+    let all = Page {
+        after: None,
+        limit: 1_000_000,
+    };
+    for repository in storage
+        .manifests()
+        .repositories(all.clone())
+        .await
+        .unwrap()
+        .entries
+    {
+        for tag in storage
+            .manifests()
+            .tags(&name(&repository), all.clone())
+            .await
+            .unwrap()
+            .entries
+        {
+            let stored = storage
+                .manifests()
+                .find(&name(&repository), &tag.parse().unwrap())
+                .await
+                .unwrap();
             let manifest = oci::Manifest::parse(Some(&stored.media_type), &stored.bytes).unwrap();
             for blob in manifest.blobs() {
                 let bytes = content(storage, &repository, blob.digest).await.unwrap();

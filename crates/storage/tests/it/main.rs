@@ -1,8 +1,13 @@
-//! Storage as a registry meets it: one suite for whatever implements a seam, and the ways to break it.
+//! Storage as a registry meets it: one suite for whatever implements a seam, and the ways to break
+//! it.
 //!
 //! [`world`] alone knows which implementations are tried.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, and a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
 
 mod backup;
 mod blobs;

@@ -1,5 +1,5 @@
-//! Content in memory: the second implementation of [`BlobStore`], as simple as one can be, so that the suite is about the
-//! seam and not about files.
+//! Content in memory: the second implementation of [`BlobStore`], as simple as one can be, so that
+//! the suite is about the seam and not about files.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -36,7 +36,11 @@ impl Content {
     fn blob(&self, blob: &Blob) -> Option<Bytes> {
         let found = match self.adopted.get(&blob.store) {
             Some(root) => std::fs::read(root.join(&blob.key)).ok().map(Bytes::from),
-            None => self.blobs.get(&blob.key).filter(|_| blob.store == StoreId::OWN).cloned(),
+            None => self
+                .blobs
+                .get(&blob.key)
+                .filter(|_| blob.store == StoreId::OWN)
+                .cloned(),
         };
         found.filter(|content| content.len() as u64 >= blob.size)
     }
@@ -47,7 +51,10 @@ fn answer<'a, T: Send + 'a>(done: Result<T, Error>) -> Answer<'a, T> {
 }
 
 fn failed<T>(what: &'static str) -> Result<T, Error> {
-    Err(Error::Io { action: what, source: Arc::new(io::ErrorKind::NotFound.into()) })
+    Err(Error::Io {
+        action: what,
+        source: Arc::new(io::ErrorKind::NotFound.into()),
+    })
 }
 
 impl BlobStore for Memory {
@@ -57,25 +64,44 @@ impl BlobStore for Memory {
     }
 
     fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
-        let found = self.content().blob(blob).ok_or(Error::Damaged { digest: blob.digest });
+        let found = self.content().blob(blob).ok_or(Error::Damaged {
+            digest: blob.digest,
+        });
         let stretch = range.start as usize..range.end as usize;
         answer(found.map(|content| Box::new(Rest(content.slice(stretch))) as _))
     }
 
     fn append(&self, upload: UploadId, at: u64, hasher: Option<hash::Hasher>) -> Box<dyn Sink> {
-        Box::new(Arriving { memory: self.clone(), upload, length: at, hasher, failed: false })
+        Box::new(Arriving {
+            memory: self.clone(),
+            upload,
+            length: at,
+            hasher,
+            failed: false,
+        })
     }
 
     fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
         let content = self.content();
-        let bytes = content.uploads.get(&upload).and_then(|bytes| bytes.get(..length as usize));
-        answer(bytes.map_or_else(|| failed("read an upload"), |bytes| Ok(hash::digest(algorithm, bytes))))
+        let bytes = content
+            .uploads
+            .get(&upload)
+            .and_then(|bytes| bytes.get(..length as usize));
+        answer(bytes.map_or_else(
+            || failed("read an upload"),
+            |bytes| Ok(hash::digest(algorithm, bytes)),
+        ))
     }
 
     fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
         let mut content = self.content();
-        let Some(bytes) = content.uploads.remove(&upload) else { return answer(failed("publish an upload")) };
-        assert!(content.blobs.insert(key.to_owned(), bytes.into()).is_none(), "{key} was used before");
+        let Some(bytes) = content.uploads.remove(&upload) else {
+            return answer(failed("publish an upload"));
+        };
+        assert!(
+            content.blobs.insert(key.to_owned(), bytes.into()).is_none(),
+            "{key} was used before"
+        );
         answer(Ok(()))
     }
 
@@ -97,7 +123,9 @@ impl BlobStore for Memory {
     }
 
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, _shared: bool) -> Answer<'a, ()> {
-        let found = self.content().blob(blob).ok_or(Error::Damaged { digest: blob.digest });
+        let found = self.content().blob(blob).ok_or(Error::Damaged {
+            digest: blob.digest,
+        });
         answer(found.map(|content| {
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();
             std::fs::write(to, content).unwrap();
@@ -168,6 +196,9 @@ impl Sink for Arriving {
 
     fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> Answer<'static, Written> {
         let done = self.take(&rest);
-        answer(done.map(|()| Written { length: self.length, hasher: self.hasher }))
+        answer(done.map(|()| Written {
+            length: self.length,
+            hasher: self.hasher,
+        }))
     }
 }

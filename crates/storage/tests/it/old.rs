@@ -38,11 +38,19 @@ impl Old {
 
     pub(crate) fn layer(&self, repository: &str, content: &[u8]) {
         let digest = self.content(content);
-        let link = format!("repositories/{repository}/_layers/sha256/{}/link", digest.encoded());
+        let link = format!(
+            "repositories/{repository}/_layers/sha256/{}/link",
+            digest.encoded()
+        );
         self.write(&link, digest.to_string().as_bytes());
     }
 
-    pub(crate) fn manifest(&self, repository: &str, manifest: &NewManifest, tags: &[&str]) -> Digest {
+    pub(crate) fn manifest(
+        &self,
+        repository: &str,
+        manifest: &NewManifest,
+        tags: &[&str],
+    ) -> Digest {
         self.raw_manifest(repository, manifest.bytes(), tags)
     }
 
@@ -62,7 +70,10 @@ impl Old {
     }
 
     fn revision(&self, repository: &str, digest: &Digest) {
-        let link = format!("repositories/{repository}/_manifests/revisions/sha256/{}/link", digest.encoded());
+        let link = format!(
+            "repositories/{repository}/_manifests/revisions/sha256/{}/link",
+            digest.encoded()
+        );
         self.write(&link, digest.to_string().as_bytes());
     }
 
@@ -75,8 +86,15 @@ impl Old {
     pub(crate) fn everything(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
         let (mut files, mut open) = (Vec::new(), vec![self.path().to_owned()]);
         while let Some(directory) = open.pop() {
-            for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
-                if entry.is_dir() { open.push(entry) } else { files.push((entry.clone(), fs::read(entry).unwrap())) }
+            for entry in fs::read_dir(directory)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
+                if entry.is_dir() {
+                    open.push(entry)
+                } else {
+                    files.push((entry.clone(), fs::read(entry).unwrap()))
+                }
             }
         }
         files.sort();

@@ -38,13 +38,21 @@ async fn walk(steps: Vec<Step>) {
         let at = kept.len() as u64;
         match step {
             Step::Save(bytes) => {
-                let mut upload = world.storage.upload(&name("a"), id, Some(at)).await.unwrap();
+                let mut upload = world
+                    .storage
+                    .upload(&name("a"), id, Some(at))
+                    .await
+                    .unwrap();
                 upload.write(bytes.clone().into()).await.unwrap();
                 kept.extend(bytes);
                 assert_eq!(upload.save().await.unwrap(), kept.len() as u64);
             }
             Step::Break(bytes) => {
-                let mut upload = world.storage.upload(&name("a"), id, Some(at)).await.unwrap();
+                let mut upload = world
+                    .storage
+                    .upload(&name("a"), id, Some(at))
+                    .await
+                    .unwrap();
                 upload.write(bytes.into()).await.unwrap();
             }
             Step::Misplace(by) => {
@@ -65,12 +73,17 @@ async fn tag_and_untag(steps: Vec<(u8, u8, u8)>, limit: u32) {
     let manifests = [index(&[]), index(&[sha256(b"1")]), index(&[sha256(b"2")])];
     let mut model: BTreeMap<String, usize> = BTreeMap::new();
     let rows = world.storage.manifests();
-    rows.push(&name("a"), manifests[0].clone(), vec![]).await.unwrap();
+    rows.push(&name("a"), manifests[0].clone(), vec![])
+        .await
+        .unwrap();
     for (action, tag, which) in steps {
         let (tag, which) = (format!("t{}", tag % 6), usize::from(which % 3));
         match action % 4 {
             0 | 1 => {
-                world.push("a", manifests[which].clone(), &[&tag]).await.unwrap();
+                world
+                    .push("a", manifests[which].clone(), &[&tag])
+                    .await
+                    .unwrap();
                 model.insert(tag, which);
             }
             2 => {
@@ -83,13 +96,23 @@ async fn tag_and_untag(steps: Vec<(u8, u8, u8)>, limit: u32) {
             }
         }
         for tag in (0..6).map(|tag| format!("t{tag}")) {
-            let found = rows.find(&name("a"), &tag.parse().unwrap()).await.ok().map(|stored| stored.digest);
-            assert_eq!(found, model.get(&tag).map(|which| manifests[*which].digest()));
+            let found = rows
+                .find(&name("a"), &tag.parse().unwrap())
+                .await
+                .ok()
+                .map(|stored| stored.digest);
+            assert_eq!(
+                found,
+                model.get(&tag).map(|which| manifests[*which].digest())
+            );
         }
     }
     let (mut walked, mut more) = (Vec::<String>::new(), true);
     while more {
-        let page = Page { after: walked.last().cloned(), limit };
+        let page = Page {
+            after: walked.last().cloned(),
+            limit,
+        };
         let part = rows.tags(&name("a"), page).await.unwrap();
         walked.extend(part.entries);
         more = part.more;
@@ -98,7 +121,11 @@ async fn tag_and_untag(steps: Vec<(u8, u8, u8)>, limit: u32) {
 }
 
 fn run(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future);
 }
 
 proptest! {

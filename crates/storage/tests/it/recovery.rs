@@ -20,7 +20,12 @@ async fn saved(world: &World, content: &'static str) -> Landing {
     let mut upload = world.storage.upload(&name("a"), id, None).await.unwrap();
     upload.write(content.into()).await.unwrap();
     upload.save().await.unwrap();
-    Landing { upload: id, repository: name("a"), digest: sha256(content.as_bytes()), size: content.len() as u64 }
+    Landing {
+        upload: id,
+        repository: name("a"),
+        digest: sha256(content.as_bytes()),
+        size: content.len() as u64,
+    }
 }
 
 #[tokio::test]
@@ -28,14 +33,36 @@ async fn an_upload_goes_on_after_a_restart() {
     let world = World::new().await;
     let landing = saved(&world, "cargo ").await;
     // What was on its way and never acknowledged.
-    let path = world.root().join("uploads").join(landing.upload.to_string());
-    std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(&[0; 1 << 20]).unwrap();
+    let path = world
+        .root()
+        .join("uploads")
+        .join(landing.upload.to_string());
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(&[0; 1 << 20])
+        .unwrap();
     let world = world.restarted().await;
-    assert_eq!(world.storage.received(&name("a"), landing.upload).await.unwrap(), 6);
-    let mut upload = world.storage.upload(&name("a"), landing.upload, Some(6)).await.unwrap();
+    assert_eq!(
+        world
+            .storage
+            .received(&name("a"), landing.upload)
+            .await
+            .unwrap(),
+        6
+    );
+    let mut upload = world
+        .storage
+        .upload(&name("a"), landing.upload, Some(6))
+        .await
+        .unwrap();
     upload.write("for all".into()).await.unwrap();
     upload.finish(sha256(b"cargo for all")).await.unwrap();
-    assert_eq!(world.content("a", sha256(b"cargo for all")).await, b"cargo for all");
+    assert_eq!(
+        world.content("a", sha256(b"cargo for all")).await,
+        b"cargo for all"
+    );
 }
 
 #[tokio::test]
@@ -45,16 +72,31 @@ async fn stopped_anywhere_on_the_way_to_a_blob_it_is_an_upload_again() {
         let landing = saved(&world, "cargo").await;
         let (rows, files) = parts(&world).await;
         let reserved = rows.reserve(landing.clone()).await.unwrap();
-        let Reserved::Pending(blob) = reserved else { panic!() };
+        let Reserved::Pending(blob) = reserved else {
+            panic!()
+        };
         if published {
-            storage::BlobStore::publish(files.as_ref(), landing.upload, &blob.key).await.unwrap();
+            storage::BlobStore::publish(files.as_ref(), landing.upload, &blob.key)
+                .await
+                .unwrap();
         }
-        assert!(!world.has_blob("a", landing.digest).await, "not there before the end");
+        assert!(
+            !world.has_blob("a", landing.digest).await,
+            "not there before the end"
+        );
         drop((rows, files));
         let world = world.restarted().await;
         assert!(!world.has_blob("a", landing.digest).await);
-        assert_eq!((world.files(), world.temporaries()), (0, 1), "published: {published}");
-        let upload = world.storage.upload(&name("a"), landing.upload, Some(5)).await.unwrap();
+        assert_eq!(
+            (world.files(), world.temporaries()),
+            (0, 1),
+            "published: {published}"
+        );
+        let upload = world
+            .storage
+            .upload(&name("a"), landing.upload, Some(5))
+            .await
+            .unwrap();
         upload.finish(landing.digest).await.unwrap();
         assert_eq!(world.content("a", landing.digest).await, b"cargo");
     }
@@ -71,7 +113,14 @@ async fn content_without_an_upload_is_removed() {
     let world = world.restarted().await;
     assert_eq!(world.temporaries(), 2);
     assert!(foreign.exists());
-    assert_eq!(world.storage.received(&name("a"), landing.upload).await.unwrap(), 4);
+    assert_eq!(
+        world
+            .storage
+            .received(&name("a"), landing.upload)
+            .await
+            .unwrap(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -79,8 +128,12 @@ async fn who_was_slower_with_the_same_content_gets_the_blob_of_who_was_faster() 
     let world = World::new().await;
     let slow = saved(&world, "cargo").await;
     let (rows, files) = parts(&world).await;
-    let Reserved::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else { panic!() };
-    storage::BlobStore::publish(files.as_ref(), slow.upload, &pending.key).await.unwrap();
+    let Reserved::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
+        panic!()
+    };
+    storage::BlobStore::publish(files.as_ref(), slow.upload, &pending.key)
+        .await
+        .unwrap();
     let fast = world.blob("b", b"cargo").await;
     assert_eq!(rows.settle(slow.clone(), pending).await.unwrap(), fast);
     assert_eq!(world.content("a", fast.digest).await, b"cargo");
@@ -94,9 +147,17 @@ async fn who_was_slower_with_the_same_content_gets_the_blob_of_who_was_faster() 
 async fn a_second_server_is_refused_and_a_command_is_not() {
     let world = World::new().await;
     let error = Files::open_exclusive(world.root()).unwrap_err();
-    assert!(error.to_string().contains("another server has the storage directory"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("another server has the storage directory"),
+        "{error}"
+    );
     let command = world.beside().await;
-    assert!(matches!(command.received(&name("a"), world.upload("a").id).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        command.received(&name("a"), world.upload("a").id).await,
+        Err(Error::UploadUnknown)
+    ));
     let missing = Files::open(world.root().join("nothing")).unwrap_err();
     assert!(missing.to_string().contains("nothing"), "{missing}");
 }
@@ -107,7 +168,10 @@ async fn storage_can_stand_on_other_parts() {
     let world = World::new().await;
     let rows = Arc::new(Sqlite::new(world.database.clone(), terms(), world.clock()).unwrap());
     let on_memory = |memory: &Memory| {
-        Storage::new(Parts::new(Arc::clone(&rows), Arc::new(memory.clone())), storage::Limits::default())
+        Storage::new(
+            Parts::new(Arc::clone(&rows), Arc::new(memory.clone())),
+            storage::Limits::default(),
+        )
     };
     let memory = Memory::default();
     let storage = on_memory(&memory);
@@ -123,10 +187,23 @@ async fn storage_can_stand_on_other_parts() {
     let mut upload = storage.upload(&name("a"), id, Some(3)).await.unwrap();
     upload.write("go".into()).await.unwrap();
     let blob = upload.finish(sha256(b"cargo")).await.unwrap();
-    assert_eq!(super::world::content(&storage, "a", blob.digest).await.unwrap(), b"cargo");
-    storage.blobs().unlink(&name("a"), &blob.digest).await.unwrap();
+    assert_eq!(
+        super::world::content(&storage, "a", blob.digest)
+            .await
+            .unwrap(),
+        b"cargo"
+    );
+    storage
+        .blobs()
+        .unlink(&name("a"), &blob.digest)
+        .await
+        .unwrap();
     world.pass(super::world::GRACE * 2);
     assert_eq!(storage.collect(super::world::SWEEP).await.unwrap().blobs, 1);
-    assert!(storage::BlobStore::open(&memory, &blob, 0..5).await.is_err());
+    assert!(
+        storage::BlobStore::open(&memory, &blob, 0..5)
+            .await
+            .is_err()
+    );
     assert_eq!((world.files(), world.temporaries()), (0, 0));
 }

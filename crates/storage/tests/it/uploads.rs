@@ -14,7 +14,11 @@ async fn a_blob_in_pieces() {
     let id = world.begin("a").await;
     let mut at = 0;
     for piece in ["one ", "two ", "three"] {
-        let mut upload = world.storage.upload(&name("a"), id, Some(at)).await.unwrap();
+        let mut upload = world
+            .storage
+            .upload(&name("a"), id, Some(at))
+            .await
+            .unwrap();
         upload.write(piece.into()).await.unwrap();
         at = upload.save().await.unwrap();
         assert_eq!(world.storage.received(&name("a"), id).await.unwrap(), at);
@@ -22,8 +26,14 @@ async fn a_blob_in_pieces() {
     let upload = world.storage.upload(&name("a"), id, None).await.unwrap();
     let blob = upload.finish(sha256(b"one two three")).await.unwrap();
     assert_eq!(world.content("a", blob.digest).await, b"one two three");
-    assert!(matches!(world.storage.received(&name("a"), id).await, Err(Error::UploadUnknown)));
-    assert!(matches!(world.storage.upload(&name("a"), id, None).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.received(&name("a"), id).await,
+        Err(Error::UploadUnknown)
+    ));
+    assert!(matches!(
+        world.storage.upload(&name("a"), id, None).await,
+        Err(Error::UploadUnknown)
+    ));
     assert_eq!(world.temporaries(), 0);
 }
 
@@ -47,14 +57,30 @@ async fn a_piece_out_of_order_is_refused_and_the_upload_lives_on() {
 async fn an_upload_belongs_to_its_repository() {
     let world = World::new().await;
     let id = world.begin("a").await;
-    assert!(matches!(world.storage.received(&name("b"), id).await, Err(Error::UploadUnknown)));
-    assert!(matches!(world.storage.upload(&name("b"), id, None).await, Err(Error::UploadUnknown)));
-    assert!(matches!(world.storage.cancel(&name("b"), id).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.received(&name("b"), id).await,
+        Err(Error::UploadUnknown)
+    ));
+    assert!(matches!(
+        world.storage.upload(&name("b"), id, None).await,
+        Err(Error::UploadUnknown)
+    ));
+    assert!(matches!(
+        world.storage.cancel(&name("b"), id).await,
+        Err(Error::UploadUnknown)
+    ));
     world.storage.cancel(&name("a"), id).await.unwrap();
-    assert!(matches!(world.storage.cancel(&name("a"), id).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.cancel(&name("a"), id).await,
+        Err(Error::UploadUnknown)
+    ));
     // An upload alone makes no repository.
     assert!(matches!(
-        world.storage.manifests().find(&name("a"), &"x".parse().unwrap()).await,
+        world
+            .storage
+            .manifests()
+            .find(&name("a"), &"x".parse().unwrap())
+            .await,
         Err(Error::RepositoryUnknown)
     ));
 }
@@ -66,11 +92,22 @@ async fn the_wrong_digest_stores_nothing() {
     let mut upload = world.storage.upload(&name("a"), id, None).await.unwrap();
     upload.write("cargo".into()).await.unwrap();
     let error = upload.finish(sha256(b"contraband")).await.unwrap_err();
-    let Error::DigestMismatch(mismatch) = error else { panic!("{error}") };
-    assert_eq!((mismatch.claimed, mismatch.computed), (sha256(b"contraband"), sha256(b"cargo")));
-    assert!(!world.has_blob("a", sha256(b"cargo")).await && !world.has_blob("a", sha256(b"contraband")).await);
+    let Error::DigestMismatch(mismatch) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (mismatch.claimed, mismatch.computed),
+        (sha256(b"contraband"), sha256(b"cargo"))
+    );
+    assert!(
+        !world.has_blob("a", sha256(b"cargo")).await
+            && !world.has_blob("a", sha256(b"contraband")).await
+    );
     assert_eq!((world.files(), world.temporaries()), (0, 0));
-    assert!(matches!(world.storage.received(&name("a"), id).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.received(&name("a"), id).await,
+        Err(Error::UploadUnknown)
+    ));
 }
 
 #[tokio::test]
@@ -84,7 +121,11 @@ async fn sha512_named_first_or_last() {
         }
         let id = new.id;
         world.storage.begin(new).await.unwrap();
-        let mut upload = world.storage.upload(&name(repository), id, None).await.unwrap();
+        let mut upload = world
+            .storage
+            .upload(&name(repository), id, None)
+            .await
+            .unwrap();
         upload.write("cargo".into()).await.unwrap();
         upload.finish(digest).await.unwrap();
         assert_eq!(world.content(repository, digest).await, b"cargo");
@@ -127,11 +168,21 @@ async fn what_a_broken_request_wrote_is_given_up() {
 
 #[tokio::test]
 async fn one_request_at_a_time() {
-    let limits = Limits { patience: Duration::from_millis(1), ..Limits::default() };
-    let world = World::with(Settings { limits, ..Settings::default() }).await;
+    let limits = Limits {
+        patience: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let world = World::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
     let id = world.begin("a").await;
     let upload = world.storage.upload(&name("a"), id, None).await.unwrap();
-    assert!(matches!(world.storage.upload(&name("a"), id, None).await, Err(Error::UploadBusy)));
+    assert!(matches!(
+        world.storage.upload(&name("a"), id, None).await,
+        Err(Error::UploadBusy)
+    ));
     drop(upload);
     assert!(world.storage.upload(&name("a"), id, None).await.is_ok());
 }
@@ -145,7 +196,10 @@ async fn in_one_go_nothing_but_the_end_counts() {
     assert_eq!(world.content("a", sha256(b"cargo")).await, b"cargo");
     let mut wrong = world.storage.put(world.upload("a")).await.unwrap();
     wrong.write("x".into()).await.unwrap();
-    assert!(matches!(wrong.finish(sha256(b"y")).await, Err(Error::DigestMismatch(_))));
+    assert!(matches!(
+        wrong.finish(sha256(b"y")).await,
+        Err(Error::DigestMismatch(_))
+    ));
     let mut saved = world.storage.put(world.upload("a")).await.unwrap();
     saved.write("x".into()).await.unwrap();
     assert!(matches!(saved.save().await, Err(Error::UploadUnknown)));
@@ -154,8 +208,16 @@ async fn in_one_go_nothing_but_the_end_counts() {
 
 #[tokio::test]
 async fn limits() {
-    let limits = Limits { uploads_per_client: 2, blob: Some(10), ..Limits::default() };
-    let world = World::with(Settings { limits, ..Settings::default() }).await;
+    let limits = Limits {
+        uploads_per_client: 2,
+        blob: Some(10),
+        ..Limits::default()
+    };
+    let world = World::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
     let (first, _) = (world.begin("a").await, world.begin("b").await);
     let refused = world.storage.begin(world.upload("c")).await;
     assert!(matches!(refused, Err(Error::TooManyUploads { limit: 2 })));
@@ -164,7 +226,10 @@ async fn limits() {
     world.storage.begin(other).await.unwrap();
     let mut upload = world.storage.upload(&name("a"), first, None).await.unwrap();
     upload.write("0123456789".into()).await.unwrap();
-    assert!(matches!(upload.write("!".into()).await, Err(Error::TooLarge { limit: 10 })));
+    assert!(matches!(
+        upload.write("!".into()).await,
+        Err(Error::TooLarge { limit: 10 })
+    ));
     drop(upload);
     assert_eq!(world.storage.received(&name("a"), first).await.unwrap(), 0);
     world.storage.cancel(&name("a"), first).await.unwrap();
@@ -173,11 +238,24 @@ async fn limits() {
 
 #[tokio::test]
 async fn blobs_in_one_go_count_while_they_are_on_their_way() {
-    let limits = Limits { uploads_per_client: 2, ..Limits::default() };
-    let world = World::with(Settings { limits, ..Settings::default() }).await;
-    let is_refused = |result: Result<(), Error>| matches!(result, Err(Error::TooManyUploads { limit: 2 }));
-    let (begun, mut passing) = (world.begin("a").await, world.storage.put(world.upload("a")).await.unwrap());
-    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
+    let limits = Limits {
+        uploads_per_client: 2,
+        ..Limits::default()
+    };
+    let world = World::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
+    let is_refused =
+        |result: Result<(), Error>| matches!(result, Err(Error::TooManyUploads { limit: 2 }));
+    let (begun, mut passing) = (
+        world.begin("a").await,
+        world.storage.put(world.upload("a")).await.unwrap(),
+    );
+    assert!(is_refused(
+        world.storage.put(world.upload("a")).await.map(drop)
+    ));
     assert!(is_refused(world.storage.begin(world.upload("a")).await));
     let mut other = world.upload("a");
     other.client = "somebody else".to_owned();
@@ -186,13 +264,21 @@ async fn blobs_in_one_go_count_while_they_are_on_their_way() {
     passing.finish(sha256(b"cargo")).await.unwrap();
     drop(world.storage.put(world.upload("a")).await.unwrap());
     let second = world.begin("a").await;
-    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)), "those that were begun count, too");
+    assert!(
+        is_refused(world.storage.put(world.upload("a")).await.map(drop)),
+        "those that were begun count, too"
+    );
     for id in [begun, second] {
         world.storage.cancel(&name("a"), id).await.unwrap();
     }
-    let both = [world.storage.put(world.upload("a")).await, world.storage.put(world.upload("a")).await];
+    let both = [
+        world.storage.put(world.upload("a")).await,
+        world.storage.put(world.upload("a")).await,
+    ];
     assert!(both.iter().all(Result::is_ok));
-    assert!(is_refused(world.storage.put(world.upload("a")).await.map(drop)));
+    assert!(is_refused(
+        world.storage.put(world.upload("a")).await.map(drop)
+    ));
 }
 
 #[tokio::test]
@@ -203,13 +289,20 @@ async fn an_upload_that_does_not_move_expires() {
     upload.write("forgotten".into()).await.unwrap();
     upload.save().await.unwrap();
     world.pass(Duration::from_secs(6 * 24 * 3600));
-    let mut upload = world.storage.upload(&name("a"), moving, None).await.unwrap();
+    let mut upload = world
+        .storage
+        .upload(&name("a"), moving, None)
+        .await
+        .unwrap();
     upload.write("cargo".into()).await.unwrap();
     upload.save().await.unwrap();
     world.pass(Duration::from_secs(2 * 24 * 3600));
     let collected = world.storage.collect(super::world::SWEEP).await.unwrap();
     assert_eq!(collected.uploads, 1);
-    assert!(matches!(world.storage.upload(&name("a"), idle, None).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.upload(&name("a"), idle, None).await,
+        Err(Error::UploadUnknown)
+    ));
     assert_eq!(world.storage.received(&name("a"), moving).await.unwrap(), 5);
     assert_eq!(world.temporaries(), 1);
 }
@@ -229,12 +322,25 @@ async fn a_command_does_not_end_what_the_server_goes_on_with() {
     let (resumed, idle) = (saved(&world, "car").await, saved(&world, "left").await);
     let command = world.beside().await;
     world.pass(Duration::from_secs(8 * 24 * 3600));
-    let mut upload = world.storage.upload(&name("a"), resumed, Some(3)).await.unwrap();
+    let mut upload = world
+        .storage
+        .upload(&name("a"), resumed, Some(3))
+        .await
+        .unwrap();
     upload.write("go".into()).await.unwrap();
-    assert_eq!(command.plan(super::world::SWEEP).await.unwrap().uploads, [idle]);
-    assert_eq!(command.collect(super::world::SWEEP).await.unwrap().uploads, 1);
+    assert_eq!(
+        command.plan(super::world::SWEEP).await.unwrap().uploads,
+        [idle]
+    );
+    assert_eq!(
+        command.collect(super::world::SWEEP).await.unwrap().uploads,
+        1
+    );
     upload.finish(sha256(b"cargo")).await.unwrap();
-    assert!(matches!(world.storage.upload(&name("a"), idle, Some(4)).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.upload(&name("a"), idle, Some(4)).await,
+        Err(Error::UploadUnknown)
+    ));
 }
 
 #[tokio::test]
@@ -243,18 +349,28 @@ async fn an_upload_that_a_command_has_ended_is_unknown_and_no_failure() {
     let command = world.beside().await;
     let at_rest = saved(&world, "car").await;
     command.cancel(&name("a"), at_rest).await.unwrap();
-    assert!(matches!(world.storage.upload(&name("a"), at_rest, Some(3)).await, Err(Error::UploadUnknown)));
+    assert!(matches!(
+        world.storage.upload(&name("a"), at_rest, Some(3)).await,
+        Err(Error::UploadUnknown)
+    ));
     for length in [2, 3 << 20] {
         for finishes in [false, true] {
             let in_hand = saved(&world, "car").await;
-            let mut upload = world.storage.upload(&name("a"), in_hand, Some(3)).await.unwrap();
+            let mut upload = world
+                .storage
+                .upload(&name("a"), in_hand, Some(3))
+                .await
+                .unwrap();
             command.cancel(&name("a"), in_hand).await.unwrap();
             let done = match upload.write(vec![b'x'; length].into()).await {
                 Ok(()) if finishes => upload.finish(sha256(b"whatever")).await.map(drop),
                 Ok(()) => upload.save().await.map(drop),
                 Err(error) => Err(error),
             };
-            assert!(matches!(done, Err(Error::UploadUnknown)), "{length} {finishes}: {done:?}");
+            assert!(
+                matches!(done, Err(Error::UploadUnknown)),
+                "{length} {finishes}: {done:?}"
+            );
         }
     }
     assert_eq!(world.temporaries(), 0);
@@ -268,7 +384,12 @@ async fn sixteen_pushers_share_their_commits() {
         let world = std::sync::Arc::clone(&world);
         tokio::spawn(async move {
             for round in 0..20 {
-                world.blob(&format!("r{pusher}"), format!("{pusher} {round}").as_bytes()).await;
+                world
+                    .blob(
+                        &format!("r{pusher}"),
+                        format!("{pusher} {round}").as_bytes(),
+                    )
+                    .await;
             }
         })
     });
@@ -278,5 +399,8 @@ async fn sixteen_pushers_share_their_commits() {
     let after = world.database.activity();
     let (writes, commits) = (after.writes - before.writes, after.commits - before.commits);
     assert!(writes >= 16 * 20 * 3, "{writes}");
-    assert!(commits * 4 <= writes, "{commits} commits for {writes} writes");
+    assert!(
+        commits * 4 <= writes,
+        "{commits} commits for {writes} writes"
+    );
 }

@@ -1,4 +1,5 @@
-//! A registry to try things on: storage in a temporary directory, with a clock that stands still until it is moved.
+//! A registry to try things on: storage in a temporary directory, with a clock that stands still
+//! until it is moved.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +10,17 @@ use bytes::Bytes;
 use database::{Database, Location};
 use oci::{Algorithm, Digest, RepositoryName, Tag, media_type};
 use storage::collection::Sweep;
-use storage::{Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash};
+use storage::{
+    Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash,
+};
 use tempfile::TempDir;
 
 pub(crate) const GRACE: Duration = Duration::from_secs(24 * 3600);
-pub(crate) const SWEEP: Sweep = Sweep { grace: GRACE, wait: Duration::ZERO, untagged: None };
+pub(crate) const SWEEP: Sweep = Sweep {
+    grace: GRACE,
+    wait: Duration::ZERO,
+    untagged: None,
+};
 
 /// When everything begins, in seconds since the Unix epoch.
 const BEGINNING: u64 = 1_800_000_000;
@@ -28,7 +35,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::at(Arc::new(tempfile::tempdir().unwrap()), Settings::default(), BEGINNING).await
+        Self::at(
+            Arc::new(tempfile::tempdir().unwrap()),
+            Settings::default(),
+            BEGINNING,
+        )
+        .await
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -45,13 +57,32 @@ impl World {
     async fn at(directory: Arc<TempDir>, settings: Settings, now: u64) -> Self {
         let database = open_database(directory.path());
         let now = Arc::new(AtomicU64::new(now));
-        let storage = Storage::open(database.clone(), root(directory.path()), settings, clock(&now)).await.unwrap();
-        Self { storage, database, directory, now, next_id: AtomicU64::new(0) }
+        let storage = Storage::open(
+            database.clone(),
+            root(directory.path()),
+            settings,
+            clock(&now),
+        )
+        .await
+        .unwrap();
+        Self {
+            storage,
+            database,
+            directory,
+            now,
+            next_id: AtomicU64::new(0),
+        }
     }
 
     /// The server ends and starts again.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { storage, database, directory, now, next_id } = self;
+        let Self {
+            storage,
+            database,
+            directory,
+            now,
+            next_id,
+        } = self;
         drop((storage, database));
         // A request that broke off may still be clearing up.
         let location = Location::at(directory.path().join("w.db"));
@@ -70,7 +101,9 @@ impl World {
         let location = Location::at(self.directory.path().join("w.db"));
         let database = Database::open(&location).unwrap();
         let root = root(self.directory.path());
-        Storage::beside(database, root, Settings::default(), clock(&self.now)).await.unwrap()
+        Storage::beside(database, root, Settings::default(), clock(&self.now))
+            .await
+            .unwrap()
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -101,7 +134,11 @@ impl World {
     /// Uploads a blob in one go.
     pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Blob {
         let id = self.begin(repository).await;
-        let mut upload = self.storage.upload(&name(repository), id, None).await.unwrap();
+        let mut upload = self
+            .storage
+            .upload(&name(repository), id, None)
+            .await
+            .unwrap();
         upload.write(Bytes::copy_from_slice(content)).await.unwrap();
         upload.finish(sha256(content)).await.unwrap()
     }
@@ -111,10 +148,17 @@ impl World {
         let layer = content.as_bytes();
         self.blob(repository, b"{}").await;
         self.blob(repository, layer).await;
-        self.push(repository, image(&[layer], None), tags).await.unwrap()
+        self.push(repository, image(&[layer], None), tags)
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn push(&self, repository: &str, manifest: NewManifest, tags: &[&str]) -> Result<Digest, Error> {
+    pub(crate) async fn push(
+        &self,
+        repository: &str,
+        manifest: NewManifest,
+        tags: &[&str],
+    ) -> Result<Digest, Error> {
         push(&self.storage, repository, manifest, tags).await
     }
 
@@ -127,7 +171,12 @@ impl World {
     }
 
     pub(crate) async fn has_manifest(&self, repository: &str, reference: &str) -> bool {
-        match self.storage.manifests().find(&name(repository), &reference.parse().unwrap()).await {
+        match self
+            .storage
+            .manifests()
+            .find(&name(repository), &reference.parse().unwrap())
+            .await
+        {
             Ok(_) => true,
             Err(Error::ManifestUnknown | Error::RepositoryUnknown) => false,
             Err(error) => panic!("{error}"),
@@ -162,7 +211,10 @@ pub(crate) fn clock(now: &Arc<AtomicU64>) -> Clock {
 }
 
 pub(crate) fn terms() -> Terms {
-    Terms { grace: GRACE, ..Terms::default() }
+    Terms {
+        grace: GRACE,
+        ..Terms::default()
+    }
 }
 
 pub(crate) fn name(text: &str) -> RepositoryName {
@@ -179,7 +231,12 @@ pub(crate) fn sha256(content: &[u8]) -> Digest {
 
 pub(crate) fn new_upload(repository: &str, number: u128) -> NewUpload {
     let id = UploadId::from_random(number.to_be_bytes());
-    NewUpload { id, repository: name(repository), client: "somebody".to_owned(), algorithm: Algorithm::Sha256 }
+    NewUpload {
+        id,
+        repository: name(repository),
+        client: "somebody".to_owned(),
+        algorithm: Algorithm::Sha256,
+    }
 }
 
 pub(crate) async fn push(
@@ -190,10 +247,18 @@ pub(crate) async fn push(
 ) -> Result<Digest, Error> {
     let digest = manifest.digest();
     let tags = tags.iter().map(|text| tag(text)).collect();
-    storage.manifests().push(&name(repository), manifest, tags).await.map(|()| digest)
+    storage
+        .manifests()
+        .push(&name(repository), manifest, tags)
+        .await
+        .map(|()| digest)
 }
 
-pub(crate) async fn content(storage: &Storage, repository: &str, digest: Digest) -> Result<Vec<u8>, Error> {
+pub(crate) async fn content(
+    storage: &Storage,
+    repository: &str,
+    digest: Digest,
+) -> Result<Vec<u8>, Error> {
     let blob = storage.blobs().find(&name(repository), &digest).await?;
     let mut source = storage.read(&name(repository), &blob, 0..blob.size).await?;
     let mut content = Vec::new();
@@ -212,19 +277,40 @@ pub(crate) fn image(layers: &[&[u8]], subject: Option<Digest>) -> NewManifest {
     let config = descriptor("application/vnd.oci.image.config.v1+json", sha256(b"{}"), 2);
     let layers: Vec<_> = layers
         .iter()
-        .map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", sha256(layer), layer.len()))
+        .map(|layer| {
+            descriptor(
+                "application/vnd.oci.image.layer.v1.tar",
+                sha256(layer),
+                layer.len(),
+            )
+        })
         .collect();
-    let subject = subject.map(|subject| format!(r#","subject":{}"#, descriptor(media_type::OCI_MANIFEST, subject, 7)));
+    let subject = subject.map(|subject| {
+        format!(
+            r#","subject":{}"#,
+            descriptor(media_type::OCI_MANIFEST, subject, 7)
+        )
+    });
     manifest(
         media_type::OCI_MANIFEST,
-        &format!(r#""config":{config},"layers":[{}]{}"#, layers.join(","), subject.unwrap_or_default()),
+        &format!(
+            r#""config":{config},"layers":[{}]{}"#,
+            layers.join(","),
+            subject.unwrap_or_default()
+        ),
     )
 }
 
 /// An index of these manifests.
 pub(crate) fn index(manifests: &[Digest]) -> NewManifest {
-    let manifests: Vec<_> = manifests.iter().map(|digest| descriptor(media_type::OCI_MANIFEST, *digest, 7)).collect();
-    manifest(media_type::OCI_INDEX, &format!(r#""manifests":[{}]"#, manifests.join(",")))
+    let manifests: Vec<_> = manifests
+        .iter()
+        .map(|digest| descriptor(media_type::OCI_MANIFEST, *digest, 7))
+        .collect();
+    manifest(
+        media_type::OCI_INDEX,
+        &format!(r#""manifests":[{}]"#, manifests.join(",")),
+    )
 }
 
 /// A manifest with these members.
@@ -234,6 +320,11 @@ pub(crate) fn manifest(media_type: &str, members: &str) -> NewManifest {
 }
 
 fn count_files(directory: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { count_files(&path) } else { 1 }).sum()
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| if path.is_dir() { count_files(&path) } else { 1 })
+        .sum()
 }

@@ -24,7 +24,9 @@ pub(super) fn service(wanted: &str, found: &[String]) -> String {
 }
 
 pub(super) fn expired(ago: u64) -> String {
-    format!("it ended {ago} s ago: get a new token; if it is new, compare the clocks of token server and registry")
+    format!(
+        "it ended {ago} s ago: get a new token; if it is new, compare the clocks of token server and registry"
+    )
 }
 
 pub(super) fn not_yet(wait: u64) -> String {
@@ -42,22 +44,38 @@ pub(super) fn signature(known: bool) -> String {
 }
 
 pub(super) fn no_key(case: Case<'_>) -> String {
-    format!("the header needs one of kid, jwk and x5c: {}", header_for(case))
+    format!(
+        "the header needs one of kid, jwk and x5c: {}",
+        header_for(case)
+    )
 }
 
 pub(super) fn unknown_key(case: Case<'_>) -> String {
-    let place = if case.trust.bundle.is_empty() { "jwks" } else { "rootcertbundle" };
-    format!("the registry does not know the signing key: put its certificate or key into {place} and restart")
+    let place = if case.trust.bundle.is_empty() {
+        "jwks"
+    } else {
+        "rootcertbundle"
+    };
+    format!(
+        "the registry does not know the signing key: put its certificate or key into {place} and restart"
+    )
 }
 
 /// A `jwk` whose `kid` is not what libtrust computes.
 pub(super) fn jwk_with_other_id(libtrust: &str) -> String {
-    format!("in a jwk registry 2.8 accepts only the libtrust id, {libtrust}: {}", key_id_setting(KeyIdKind::Libtrust))
+    format!(
+        "in a jwk registry 2.8 accepts only the libtrust id, {libtrust}: {}",
+        key_id_setting(KeyIdKind::Libtrust)
+    )
 }
 
 /// An id that the registry knows no key by: perhaps it knows the key by another.
 pub(super) fn unknown_kid(case: Case<'_>, kid: &str) -> String {
-    let in_bundle = case.trust.bundle.iter().filter_map(|certificate| certificate.public_key().ok());
+    let in_bundle = case
+        .trust
+        .bundle
+        .iter()
+        .filter_map(|certificate| certificate.public_key().ok());
     if let Some(key) = in_bundle.into_iter().find(|key| is_called(key, kid)) {
         return known_otherwise(case, key);
     }
@@ -74,7 +92,12 @@ pub(super) fn unknown_kid(case: Case<'_>, kid: &str) -> String {
 /// A certificate that does not lead to the bundle.
 pub(super) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainError) -> String {
     let leaf_key = presented.first().and_then(|leaf| leaf.public_key().ok());
-    let has_key = leaf_key.is_some_and(|key| case.trust.bundle.iter().any(|certificate| certificate.holds(key)));
+    let has_key = leaf_key.is_some_and(|key| {
+        case.trust
+            .bundle
+            .iter()
+            .any(|certificate| certificate.holds(key))
+    });
     match error {
         ChainError::Expired { .. } => {
             "renew the token server's certificate and put the new one into rootcertbundle; a header with kid does not \
@@ -99,7 +122,9 @@ pub(super) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainErro
 
 fn is_called(key: &PublicKey, kid: &str) -> bool {
     let ids = key.ids();
-    [&ids.libtrust, &ids.thumbprint, &ids.registry_3_1].into_iter().any(|id| id == kid)
+    [&ids.libtrust, &ids.thumbprint, &ids.registry_3_1]
+        .into_iter()
+        .any(|id| id == kid)
 }
 
 /// The key is in the bundle, but the registry looks for it under another id.
@@ -107,10 +132,17 @@ fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
     let id = bundle_id(case.registry, key);
     match id {
         Some(id) if id == key.libtrust_id() => {
-            format!("registry 2.8 knows this key as {id}: {}", key_id_setting(KeyIdKind::Libtrust))
+            format!(
+                "registry 2.8 knows this key as {id}: {}",
+                key_id_setting(KeyIdKind::Libtrust)
+            )
         }
         Some(id) if id == key.thumbprint() => {
-            format!("registry {} knows this key as {id}: {}", case.registry, key_id_setting(KeyIdKind::Thumbprint))
+            format!(
+                "registry {} knows this key as {id}: {}",
+                case.registry,
+                key_id_setting(KeyIdKind::Thumbprint)
+            )
         }
         // Neither of the two ids that a token server can be told to write.
         _ => format!(

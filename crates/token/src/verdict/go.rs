@@ -20,7 +20,9 @@ impl Claims {
     /// Go's message, as far as it is known.
     pub(super) fn read(json: &str, registry: Registry) -> Result<Self, String> {
         let is_2 = registry == Registry::V2_8;
-        let Ok(Value::Object(members)) = serde_json::from_str(json) else { return Err("…".to_owned()) };
+        let Ok(Value::Object(members)) = serde_json::from_str(json) else {
+            return Err("…".to_owned());
+        };
         for (name, value) in &members {
             let wanted = match name.as_str() {
                 "iss" | "sub" | "jti" => "string",
@@ -29,8 +31,14 @@ impl Claims {
                 _ => continue,
             };
             if let Some(found) = mismatch(value, wanted) {
-                let place = if is_2 { format!("struct field ClaimSet.{name}") } else { "value".to_owned() };
-                return Err(format!("json: cannot unmarshal {found} into Go {place} of type {wanted}"));
+                let place = if is_2 {
+                    format!("struct field ClaimSet.{name}")
+                } else {
+                    "value".to_owned()
+                };
+                return Err(format!(
+                    "json: cannot unmarshal {found} into Go {place} of type {wanted}"
+                ));
             }
         }
         let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -38,7 +46,11 @@ impl Claims {
         Ok(Self {
             issuer: text("iss").unwrap_or_default(),
             audience: match members.get("aud") {
-                Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                Some(Value::Array(several)) => several
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
                 _ => text("aud").into_iter().collect(),
             },
             expires_at: seconds("exp"),

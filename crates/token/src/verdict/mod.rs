@@ -1,8 +1,9 @@
 //! What a registry will answer to a token, and why.
 //!
-//! When a registry refuses a token its user sees "unauthorized", and its log one line that few can read. A [`Verdict`]
-//! is that answer foretold: accepted, or the line that the registry logs and what to change. The rules are those of the
-//! programs themselves, version by version, not of a specification; the tests ask the programs.
+//! When a registry refuses a token its user sees "unauthorized", and its log one line that few can
+//! read. A [`Verdict`] is that answer foretold: accepted, or the line that the registry logs and
+//! what to change. The rules are those of the programs themselves, version by version, not of a
+//! specification; the tests ask the programs.
 
 mod advice;
 mod go;
@@ -64,7 +65,8 @@ pub enum Verdict {
     DoesNotStart(Refusal),
     /// It cannot be set up this way at all: registry 2.8 reads no JWKS.
     NotApplicable,
-    /// A key is of a kind that this program cannot compute with, though the registry may: an RSA key of 1024 bits.
+    /// A key is of a kind that this program cannot compute with, though the registry may: an RSA
+    /// key of 1024 bits.
     Undecided(String),
 }
 
@@ -79,7 +81,10 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(logged: impl Into<String>) -> Self {
-        Self { logged: logged.into(), advice: None }
+        Self {
+            logged: logged.into(),
+            advice: None,
+        }
     }
 
     fn advising(mut self, advice: impl Into<String>) -> Self {
@@ -91,7 +96,12 @@ impl Refusal {
 /// What `registry`, set up like `trust`, answers to `token` at `now`.
 #[must_use]
 pub fn verdict(registry: Registry, token: &str, trust: Trust<'_>, now: SystemTime) -> Verdict {
-    let case = Case { registry, token, trust, now };
+    let case = Case {
+        registry,
+        token,
+        trust,
+        now,
+    };
     let outcome = match registry {
         Registry::V2_8 => registry2::check(case),
         Registry::V3_0 | Registry::V3_1 => registry3::check(case),
@@ -121,9 +131,15 @@ impl Case<'_> {
             let logged = format!("token from untrusted issuer: {:?}", claims.issuer);
             return Err(Refusal::new(logged).advising(advice::issuer(issuer, &claims.issuer)));
         }
-        if let Some(service) = self.trust.service.filter(|service| !claims.audience.iter().any(|a| a == service)) {
+        if let Some(service) = self
+            .trust
+            .service
+            .filter(|service| !claims.audience.iter().any(|a| a == service))
+        {
             let audience = match self.registry {
-                Registry::V2_8 => format!("{:?}", claims.audience.first().map_or("", String::as_str)),
+                Registry::V2_8 => {
+                    format!("{:?}", claims.audience.first().map_or("", String::as_str))
+                }
                 Registry::V3_0 | Registry::V3_1 => format!("[{}]", claims.audience.join(" ")),
             };
             let logged = format!("token intended for another audience: {audience}");
@@ -137,12 +153,18 @@ impl Case<'_> {
         let now = unix_seconds(self.now);
         let end = claims.expires_at.saturating_add(leeway);
         if now > end {
-            let logged = format!("token not to be used after {} - currently …", crate::civil::go(end));
+            let logged = format!(
+                "token not to be used after {} - currently …",
+                crate::civil::go(end)
+            );
             return Err(Refusal::new(logged).advising(advice::expired(now - claims.expires_at)));
         }
         let begin = claims.not_before.saturating_sub(leeway);
         if now < begin {
-            let logged = format!("token not to be used before {} - currently …", crate::civil::go(begin));
+            let logged = format!(
+                "token not to be used before {} - currently …",
+                crate::civil::go(begin)
+            );
             return Err(Refusal::new(logged).advising(advice::not_yet(claims.not_before - now)));
         }
         Ok(())

@@ -3,8 +3,8 @@
 use crate::verdict::go::Claims;
 use crate::verdict::{Case, Refusal, Verdict, advice};
 use crate::{
-    Algorithm, Certificate, Header, Jwk, JwkError, KeyError, KeyKind, PublicKey, SignatureError, TokenError,
-    UnverifiedToken, chain,
+    Algorithm, Certificate, Header, Jwk, JwkError, KeyError, KeyKind, PublicKey, SignatureError,
+    TokenError, UnverifiedToken, chain,
 };
 
 pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
@@ -16,7 +16,8 @@ pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
     }
     let token = UnverifiedToken::parse(case.token).map_err(|error| unreadable(&error))?;
     let claims = Claims::read(token.claims_json(), case.registry);
-    let claims = claims.map_err(|why| Refusal::new(format!("error while unmarshalling raw token: {why}")))?;
+    let claims = claims
+        .map_err(|why| Refusal::new(format!("error while unmarshalling raw token: {why}")))?;
     case.check_claims(&claims)?;
     if token.signature().is_empty() {
         return Err(Refusal::new("token has no signature").into());
@@ -46,9 +47,9 @@ fn unreadable(error: &TokenError) -> Refusal {
     match error {
         // The one case in which it keeps silent about why.
         TokenError::Parts(_) => Refusal::new("error authorizing context: malformed token"),
-        TokenError::Base64(part) => {
-            Refusal::new(format!("error while unmarshalling raw token: unable to decode {part}: …"))
-        }
+        TokenError::Base64(part) => Refusal::new(format!(
+            "error while unmarshalling raw token: unable to decode {part}: …"
+        )),
         _ => Refusal::new("error while unmarshalling raw token: …"),
     }
     .advising(advice::not_a_token(error))
@@ -56,23 +57,33 @@ fn unreadable(error: &TokenError) -> Refusal {
 
 fn key_of(case: Case<'_>, header: &Header) -> Result<PublicKey, Verdict> {
     if header.x5c.as_ref().is_some_and(|x5c| !x5c.is_empty()) {
-        let chain = header.chain().map_err(|_| Refusal::new("unable to parse leaf certificate: …"))?;
+        let chain = header
+            .chain()
+            .map_err(|_| Refusal::new("unable to parse leaf certificate: …"))?;
         return key_of_chain(case, &chain, "");
     }
     if let Some(jwk) = header.jwk() {
         return key_of_jwk(case, header, jwk);
     }
     let Some(kid) = header.key_id.as_ref().filter(|kid| !kid.is_empty()) else {
-        return Err(Refusal::new("unable to get token signing key").advising(advice::no_key(case)).into());
+        return Err(Refusal::new("unable to get token signing key")
+            .advising(advice::no_key(case))
+            .into());
     };
     let found = trusted(case).find(|key| key.libtrust_id() == *kid);
     found.cloned().ok_or_else(|| {
         let logged = format!("token signed by untrusted key with ID: {kid:?}");
-        Refusal::new(logged).advising(advice::unknown_kid(case, kid)).into()
+        Refusal::new(logged)
+            .advising(advice::unknown_kid(case, kid))
+            .into()
     })
 }
 
-fn key_of_chain(case: Case<'_>, presented: &[Certificate], before: &str) -> Result<PublicKey, Verdict> {
+fn key_of_chain(
+    case: Case<'_>,
+    presented: &[Certificate],
+    before: &str,
+) -> Result<PublicKey, Verdict> {
     chain::verify(presented, case.trust.bundle, case.now).map_err(|error| {
         let logged = format!("{before}unable to verify certificate chain: {error}");
         Refusal::new(logged).advising(advice::chain(case, presented, &error))
@@ -81,7 +92,9 @@ fn key_of_chain(case: Case<'_>, presented: &[Certificate], before: &str) -> Resu
 }
 
 fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Verdict> {
-    let Some(leaf) = presented.first() else { return Err(Refusal::new("empty x509 certificate chain").into()) };
+    let Some(leaf) = presented.first() else {
+        return Err(Refusal::new("empty x509 certificate chain").into());
+    };
     match leaf.public_key() {
         Ok(key) if key.kind() == KeyKind::Ed25519 => Err(Refusal::new(
             "unable to make libtrust public key from leaf certificate: public key type ed25519.PublicKey is not \
@@ -93,32 +106,53 @@ fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Verdict> {
     }
 }
 
-fn key_of_jwk(case: Case<'_>, header: &Header, jwk: Result<Jwk, JwkError>) -> Result<PublicKey, Verdict> {
+fn key_of_jwk(
+    case: Case<'_>,
+    header: &Header,
+    jwk: Result<Jwk, JwkError>,
+) -> Result<PublicKey, Verdict> {
     let refused = |why: String| Refusal::new(format!("unable to decode raw JWK value: {why}"));
     let jwk = match jwk {
         Ok(jwk) if jwk.key.kind() == KeyKind::Ed25519 => {
             let why = refused("JWK Public Key type not supported: \"OKP\"".to_owned());
-            return Err(why.advising("registry 2.8 knows RSA and ECDSA keys only: sign with another key").into());
+            return Err(why
+                .advising("registry 2.8 knows RSA and ECDSA keys only: sign with another key")
+                .into());
         }
         Ok(jwk) => jwk,
         Err(JwkError::Key(KeyError::RsaSize(bits))) => {
-            return Err(Verdict::Undecided(format!("the token's jwk is an RSA key of {bits} bits")));
+            return Err(Verdict::Undecided(format!(
+                "the token's jwk is an RSA key of {bits} bits"
+            )));
         }
         Err(error) => return Err(refused("…".to_owned()).advising(error.to_string()).into()),
     };
-    let family = if matches!(jwk.key.kind(), KeyKind::Rsa { .. }) { "RSA" } else { "EC" };
+    let family = if matches!(jwk.key.kind(), KeyKind::Rsa { .. }) {
+        "RSA"
+    } else {
+        "EC"
+    };
     let id = jwk.key.libtrust_id();
     if let Some(kid) = jwk.key_id.filter(|kid| *kid != id) {
         let why = refused(format!("JWK {family} Public Key ID does not match: {kid}"));
         return Err(why.advising(advice::jwk_with_other_id(&id)).into());
     }
-    if family == "RSA" && header.jwk.as_ref().is_some_and(|jwk| jwk.get("d").is_some()) {
-        return Err(refused("JWK RSA Public Key cannot contain private exponent".to_owned()).into());
+    if family == "RSA"
+        && header
+            .jwk
+            .as_ref()
+            .is_some_and(|jwk| jwk.get("d").is_some())
+    {
+        return Err(
+            refused("JWK RSA Public Key cannot contain private exponent".to_owned()).into(),
+        );
     }
     if !jwk.chain.is_empty() {
         let key = key_of_chain(case, &jwk.chain, "could not verify JWK certificate chain: ")?;
         if key != jwk.key {
-            return Err(Refusal::new("leaf certificate public key ID does not match JWK key ID").into());
+            return Err(
+                Refusal::new("leaf certificate public key ID does not match JWK key ID").into(),
+            );
         }
     } else if !trusted(case).any(|key| *key == jwk.key) {
         let refusal = Refusal::new("untrusted JWK with no certificate chain");
@@ -129,30 +163,39 @@ fn key_of_jwk(case: Case<'_>, header: &Header, jwk: Result<Jwk, JwkError>) -> Re
 
 fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Refusal> {
     let name = &token.header().algorithm;
-    let known = name.parse::<Algorithm>().ok().filter(|algorithm| !algorithm.name().starts_with("PS"));
-    let outcome = known.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
+    let known = name
+        .parse::<Algorithm>()
+        .ok()
+        .filter(|algorithm| !algorithm.name().starts_with("PS"));
+    let outcome =
+        known.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
     let why = match (outcome, key.kind()) {
         (Some(Ok(())), _) => return Ok(()),
         (Some(Err(SignatureError::Wrong)), KeyKind::Rsa { .. }) => {
             format!("invalid {name} signature: crypto/rsa: verification error")
         }
-        (Some(Err(SignatureError::Wrong)), kind) => {
-            wrong_length(kind, token.signature().len()).unwrap_or_else(|| "invalid signature".to_owned())
-        }
+        (Some(Err(SignatureError::Wrong)), kind) => wrong_length(kind, token.signature().len())
+            .unwrap_or_else(|| "invalid signature".to_owned()),
         (_, KeyKind::Rsa { .. }) => {
-            format!("unable to verify Signature: RSA Digital Signature Algorithm {name:?} not supported")
+            format!(
+                "unable to verify Signature: RSA Digital Signature Algorithm {name:?} not supported"
+            )
         }
         (_, kind) => format!(
             "unable to verify signature: EC Public Key with curve {:?} does not support signature algorithm {name:?}",
             curve(kind).0
         ),
     };
-    Err(Refusal::new(format!("unable to verify token signature: {why}")).advising(advice::signature(known.is_some())))
+    Err(
+        Refusal::new(format!("unable to verify token signature: {why}"))
+            .advising(advice::signature(known.is_some())),
+    )
 }
 
 fn wrong_length(kind: KeyKind, length: usize) -> Option<String> {
     let expected = 2 * curve(kind).1;
-    (length != expected).then(|| format!("signature length is {length} octets long, should be {expected}"))
+    (length != expected)
+        .then(|| format!("signature length is {length} octets long, should be {expected}"))
 }
 
 /// Name and coordinate length.
@@ -165,5 +208,8 @@ fn curve(kind: KeyKind) -> (&'static str, usize) {
 }
 
 fn trusted(case: Case<'_>) -> impl Iterator<Item = &PublicKey> {
-    case.trust.bundle.iter().filter_map(|certificate| certificate.public_key().ok())
+    case.trust
+        .bundle
+        .iter()
+        .filter_map(|certificate| certificate.public_key().ok())
 }

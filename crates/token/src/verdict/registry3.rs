@@ -2,24 +2,31 @@
 
 use crate::verdict::go::Claims;
 use crate::verdict::{Case, Refusal, Registry, Verdict, advice};
-use crate::{Algorithm, Certificate, Header, Jwk, JwkError, KeyError, PublicKey, TokenError, UnverifiedToken, chain};
+use crate::{
+    Algorithm, Certificate, Header, Jwk, JwkError, KeyError, PublicKey, TokenError,
+    UnverifiedToken, chain,
+};
 
 /// What it says when a token cannot be taken apart, a key in its header included.
 const MALFORMED: &str = "error authorizing context: malformed token";
 
 pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
     check_startable(case)?;
-    let malformed = |error: &TokenError| Refusal::new(MALFORMED).advising(advice::not_a_token(error));
+    let malformed =
+        |error: &TokenError| Refusal::new(MALFORMED).advising(advice::not_a_token(error));
     let token = UnverifiedToken::parse(case.token).map_err(|error| malformed(&error))?;
     let header = token.header();
     let presented = header.chain().map_err(|error| malformed(&error))?;
     let jwk = header.jwk().map(|jwk| readable(header, jwk)).transpose()?;
     let algorithm = known_algorithm(&header.algorithm)?;
     let key = key_of(case, header, &presented, jwk)?;
-    let valid = algorithm.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
+    let valid =
+        algorithm.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
     if header.critical.is_some() || !matches!(valid, Some(Ok(()))) {
         let logged = "error authorizing context: go-jose/go-jose: error in cryptographic primitive";
-        return Err(Refusal::new(logged).advising(advice::signature(algorithm.is_some())).into());
+        return Err(Refusal::new(logged)
+            .advising(advice::signature(algorithm.is_some()))
+            .into());
     }
     let claims = Claims::read(token.claims_json(), case.registry);
     let claims = claims.map_err(|why| Refusal::new(format!("error authorizing context: {why}")))?;
@@ -28,17 +35,26 @@ pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
 
 /// A set with one key that it cannot read keeps it from starting.
 fn check_startable(case: Case<'_>) -> Result<(), Verdict> {
-    let keys = case.trust.jwks.map_or(0, |set| set.keys.len() + set.ignored.len());
+    let keys = case
+        .trust
+        .jwks
+        .map_or(0, |set| set.keys.len() + set.ignored.len());
     if case.trust.bundle.is_empty() && keys == 0 {
         let refusal = Refusal::new("token auth requires at least one token signing key");
-        return Err(Verdict::DoesNotStart(refusal.advising("give it rootcertbundle or jwks, with a key in it")));
+        return Err(Verdict::DoesNotStart(
+            refusal.advising("give it rootcertbundle or jwks, with a key in it"),
+        ));
     }
     for (place, error) in case.trust.jwks.iter().flat_map(|set| &set.ignored) {
         let advice = format!("key {place} of the JWKS: {error}; take it out");
         match error {
             JwkError::Key(KeyError::RsaSize(_)) => return Err(Verdict::Undecided(advice)),
             JwkError::Unsupported(kind) if kind == "oct" => {}
-            _ => return Err(Verdict::DoesNotStart(Refusal::new("failed to parse jwks: …").advising(advice))),
+            _ => {
+                return Err(Verdict::DoesNotStart(
+                    Refusal::new("failed to parse jwks: …").advising(advice),
+                ));
+            }
         }
     }
     Ok(())
@@ -50,17 +66,26 @@ fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Verdict>
     let jwk = match jwk {
         Ok(jwk) => jwk,
         Err(JwkError::Key(KeyError::RsaSize(bits))) => {
-            return Err(Verdict::Undecided(format!("the token's jwk is an RSA key of {bits} bits")));
+            return Err(Verdict::Undecided(format!(
+                "the token's jwk is an RSA key of {bits} bits"
+            )));
         }
         Err(error) => return Err(malformed(format!("the token's jwk: {error}"))),
     };
-    if header.jwk.as_ref().is_some_and(|jwk| jwk.get("d").is_some()) {
+    if header
+        .jwk
+        .as_ref()
+        .is_some_and(|jwk| jwk.get("d").is_some())
+    {
         return Err(malformed(
-            "the token's jwk is a private key: replace the key, it is known to others now".to_owned(),
+            "the token's jwk is a private key: replace the key, it is known to others now"
+                .to_owned(),
         ));
     }
     if jwk.chain.first().is_some_and(|leaf| !leaf.holds(&jwk.key)) {
-        return Err(malformed("the certificate in the token's jwk is another key's".to_owned()));
+        return Err(malformed(
+            "the certificate in the token's jwk is another key's".to_owned(),
+        ));
     }
     Ok(jwk)
 }
@@ -74,7 +99,12 @@ fn known_algorithm(name: &str) -> Result<Option<Algorithm>, Refusal> {
     }
 }
 
-fn key_of(case: Case<'_>, header: &Header, presented: &[Certificate], jwk: Option<Jwk>) -> Result<PublicKey, Verdict> {
+fn key_of(
+    case: Case<'_>,
+    header: &Header,
+    presented: &[Certificate],
+    jwk: Option<Jwk>,
+) -> Result<PublicKey, Verdict> {
     if !presented.is_empty() {
         return key_of_chain(case, presented);
     }
@@ -84,7 +114,8 @@ fn key_of(case: Case<'_>, header: &Header, presented: &[Certificate], jwk: Optio
         }
         let kid = jwk.key_id.as_deref().unwrap_or_default();
         return trusted(case, kid).ok_or_else(|| {
-            let refusal = Refusal::new("failed to verify token: untrusted JWK with no certificate chain");
+            let refusal =
+                Refusal::new("failed to verify token: untrusted JWK with no certificate chain");
             refusal.advising(advice::unknown_kid(case, kid)).into()
         });
     }
@@ -93,8 +124,11 @@ fn key_of(case: Case<'_>, header: &Header, presented: &[Certificate], jwk: Optio
         return Err(refusal.advising(advice::no_key(case)).into());
     };
     trusted(case, kid).ok_or_else(|| {
-        let logged = format!("failed to verify token: token signed by untrusted key with ID: {kid:?}");
-        Refusal::new(logged).advising(advice::unknown_kid(case, kid)).into()
+        let logged =
+            format!("failed to verify token: token signed by untrusted key with ID: {kid:?}");
+        Refusal::new(logged)
+            .advising(advice::unknown_kid(case, kid))
+            .into()
     })
 }
 
@@ -104,14 +138,28 @@ fn key_of_chain(case: Case<'_>, presented: &[Certificate]) -> Result<PublicKey, 
         refusal.advising(advice::chain(case, presented, &error))
     })?;
     let key = presented.first().map(Certificate::public_key);
-    key.and_then(Result::ok).cloned().ok_or_else(|| Verdict::Undecided("the key of the token's certificate".to_owned()))
+    key.and_then(Result::ok)
+        .cloned()
+        .ok_or_else(|| Verdict::Undecided("the key of the token's certificate".to_owned()))
 }
 
-/// The key under this id. When several have it the last one counts, and those of the JWKS come after the bundle's.
+/// The key under this id. When several have it the last one counts, and those of the JWKS come
+/// after the bundle's.
 fn trusted(case: Case<'_>, id: &str) -> Option<PublicKey> {
-    let jwks = case.trust.jwks.into_iter().flat_map(|set| set.keys.iter().rev());
-    let mut jwks = jwks.filter(|jwk| jwk.key_id.as_deref().unwrap_or_default() == id).map(|jwk| &jwk.key);
-    let bundle = case.trust.bundle.iter().rev().filter_map(|certificate| certificate.public_key().ok());
+    let jwks = case
+        .trust
+        .jwks
+        .into_iter()
+        .flat_map(|set| set.keys.iter().rev());
+    let mut jwks = jwks
+        .filter(|jwk| jwk.key_id.as_deref().unwrap_or_default() == id)
+        .map(|jwk| &jwk.key);
+    let bundle = case
+        .trust
+        .bundle
+        .iter()
+        .rev()
+        .filter_map(|certificate| certificate.public_key().ok());
     let mut bundle = bundle.filter(|key| bundle_id(case.registry, key).as_deref() == Some(id));
     jwks.next().or_else(|| bundle.next()).cloned()
 }

@@ -1,5 +1,9 @@
 //! What the crate does, seen from outside.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test on the spot"
+)]
 
 mod certificates;
 mod keys;

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use token::{
-    Access, Algorithm, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind, PrivateKey,
-    Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
+    Access, Algorithm, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind,
+    KeyKind, PrivateKey, Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
 };
 
 use crate::{DAY, NOW, at, certified};
 
-const KINDS: [KeyKind; 5] =
-    [KeyKind::Rsa { bits: 2048 }, KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519];
+const KINDS: [KeyKind; 5] = [
+    KeyKind::Rsa { bits: 2048 },
+    KeyKind::P256,
+    KeyKind::P384,
+    KeyKind::P521,
+    KeyKind::Ed25519,
+];
 
 fn claims() -> Claims {
     Claims {
@@ -36,7 +41,11 @@ fn verifier() -> Verifier {
 }
 
 fn signer(key: &Arc<PrivateKey>, member: HeaderMember, chain: &[token::Certificate]) -> Signer {
-    let options = HeaderOptions { members: &[member], key_id: KeyIdKind::Thumbprint, chain };
+    let options = HeaderOptions {
+        members: &[member],
+        key_id: KeyIdKind::Thumbprint,
+        chain,
+    };
     Signer::new(Arc::clone(key), options).unwrap()
 }
 
@@ -47,7 +56,9 @@ fn every_kind_of_key_and_header_is_believed() {
         let key = Arc::new(key);
         let verifier = verifier().trusting_certificates(std::slice::from_ref(&certificate));
         for member in [HeaderMember::Kid, HeaderMember::Jwk, HeaderMember::X5c] {
-            let token = signer(&key, member, std::slice::from_ref(&certificate)).sign(&claims()).unwrap();
+            let token = signer(&key, member, std::slice::from_ref(&certificate))
+                .sign(&claims())
+                .unwrap();
             let verified = verifier.verify(&token, at(NOW)).unwrap();
             assert_eq!(verified.subject(), "jürgen");
             assert_eq!(verified.access(), claims().access);
@@ -58,8 +69,8 @@ fn every_kind_of_key_and_header_is_believed() {
     }
 }
 
-/// As registry 2.8.2 and 3.1.2 do: they look at a certificate's dates where a token carries it, and not where it names a key
-/// of the bundle.
+/// As registry 2.8.2 and 3.1.2 do: they look at a certificate's dates where a token carries it, and
+/// not where it names a key of the bundle.
 #[test]
 fn an_expired_certificate_in_the_bundle_still_names_its_key() {
     let (key, certificate) = certified(KeyKind::P256, "server");
@@ -67,29 +78,56 @@ fn an_expired_certificate_in_the_bundle_still_names_its_key() {
     let bundle = std::slice::from_ref(&certificate);
     let verifier = verifier().trusting_certificates(bundle);
     let later = NOW + 2 * DAY;
-    let claims = Claims { expires_at: later + 300, not_before: later, ..claims() };
-    let verdict = |member| verifier.verify(&signer(&key, member, bundle).sign(&claims).unwrap(), at(later));
+    let claims = Claims {
+        expires_at: later + 300,
+        not_before: later,
+        ..claims()
+    };
+    let verdict = |member| {
+        verifier.verify(
+            &signer(&key, member, bundle).sign(&claims).unwrap(),
+            at(later),
+        )
+    };
     assert!(verdict(HeaderMember::Kid).is_ok() && verdict(HeaderMember::Jwk).is_ok());
-    assert!(matches!(verdict(HeaderMember::X5c), Err(VerifyError::Chain(_))));
+    assert!(matches!(
+        verdict(HeaderMember::X5c),
+        Err(VerifyError::Chain(_))
+    ));
 }
 
 #[test]
 fn a_token_is_written_as_registries_read_it() {
     let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());
-    let options =
-        HeaderOptions { members: &[HeaderMember::Kid, HeaderMember::Jwk], key_id: KeyIdKind::Libtrust, chain: &[] };
+    let options = HeaderOptions {
+        members: &[HeaderMember::Kid, HeaderMember::Jwk],
+        key_id: KeyIdKind::Libtrust,
+        chain: &[],
+    };
     let signer = Signer::new(Arc::clone(&key), options).unwrap();
     assert_eq!(signer.kid(), key.public().libtrust_id());
-    let anonymous = Claims { subject: String::new(), access: Vec::new(), ..claims() };
+    let anonymous = Claims {
+        subject: String::new(),
+        access: Vec::new(),
+        ..claims()
+    };
     let token = signer.sign(&anonymous).unwrap();
     let token = UnverifiedToken::parse(&token).unwrap();
     let expected = r#"{"iss":"Acme \"auth\"","sub":"","aud":"registry.example.com","exp":2000000300,"nbf":1999999990,"iat":2000000000,"jti":"id","access":[]}"#;
     assert_eq!(token.claims_json(), expected);
     let header: Value = serde_json::from_str(token.header_json()).unwrap();
-    assert_eq!((&header["typ"], &header["alg"]), (&json!("JWT"), &json!("ES256")));
+    assert_eq!(
+        (&header["typ"], &header["alg"]),
+        (&json!("JWT"), &json!("ES256"))
+    );
     assert_eq!(header["kid"], signer.kid());
     assert_eq!(header["jwk"]["kid"], signer.kid());
-    assert!(token.header_json().starts_with(r#"{"typ":"JWT","alg":"ES256","kid":"#), "the order is that of the seeds");
+    assert!(
+        token
+            .header_json()
+            .starts_with(r#"{"typ":"JWT","alg":"ES256","kid":"#),
+        "the order is that of the seeds"
+    );
 }
 
 #[test]
@@ -100,19 +138,32 @@ fn tokens_of_2016_verify() {
     for vector in tokens {
         let text = vector["token"].as_str().unwrap();
         let token = UnverifiedToken::parse(text).unwrap();
-        assert_eq!(serde_json::from_str::<Value>(token.claims_json()).unwrap(), vector["claims"]);
+        assert_eq!(
+            serde_json::from_str::<Value>(token.claims_json()).unwrap(),
+            vector["claims"]
+        );
         let key = match token.header().jwk() {
             Some(jwk) => jwk.unwrap().key,
-            None => token.header().chain().unwrap()[0].public_key().unwrap().clone(),
+            None => token.header().chain().unwrap()[0]
+                .public_key()
+                .unwrap()
+                .clone(),
         };
         assert_eq!(key.libtrust_id(), vector["libtrust_kid"]);
 
         let claims = token.claims().unwrap();
         let trusting: JwkSet = [key.jwk()].into_iter().collect();
-        let verifier = Verifier::new(claims.audience[0].clone(), [claims.issuer]).trusting_keys(&trusting);
+        let verifier =
+            Verifier::new(claims.audience[0].clone(), [claims.issuer]).trusting_keys(&trusting);
         let time = vector["verify_at"].as_u64().unwrap();
-        assert_eq!(verifier.verify(text, at(time)).unwrap().subject(), claims.subject);
-        assert!(matches!(verifier.verify(text, at(time + DAY)), Err(VerifyError::Expired { .. })));
+        assert_eq!(
+            verifier.verify(text, at(time)).unwrap().subject(),
+            claims.subject
+        );
+        assert!(matches!(
+            verifier.verify(text, at(time + DAY)),
+            Err(VerifyError::Expired { .. })
+        ));
     }
 }
 
@@ -127,15 +178,34 @@ fn nothing_is_believed_that_should_not_be() {
 
     let token = good.sign(&claims()).unwrap();
     verifier.verify(&token, at(NOW)).unwrap();
-    let strange =
-        |member| signer(&stranger, member, std::slice::from_ref(&strange_certificate)).sign(&claims()).unwrap();
-    assert!(matches!(verify(&strange(HeaderMember::Kid)), VerifyError::UnknownKeyId(_)));
-    assert_eq!(verify(&strange(HeaderMember::Jwk)), VerifyError::UntrustedKey);
-    assert!(matches!(verify(&strange(HeaderMember::X5c)), VerifyError::Chain(_)));
+    let strange = |member| {
+        signer(
+            &stranger,
+            member,
+            std::slice::from_ref(&strange_certificate),
+        )
+        .sign(&claims())
+        .unwrap()
+    };
+    assert!(matches!(
+        verify(&strange(HeaderMember::Kid)),
+        VerifyError::UnknownKeyId(_)
+    ));
+    assert_eq!(
+        verify(&strange(HeaderMember::Jwk)),
+        VerifyError::UntrustedKey
+    );
+    assert!(matches!(
+        verify(&strange(HeaderMember::X5c)),
+        VerifyError::Chain(_)
+    ));
 
     // The header of one, the signature of the other.
     let (head, _) = token.rsplit_once('.').unwrap();
-    let forged = format!("{head}.{}", strange(HeaderMember::Kid).rsplit_once('.').unwrap().1);
+    let forged = format!(
+        "{head}.{}",
+        strange(HeaderMember::Kid).rsplit_once('.').unwrap().1
+    );
     assert!(matches!(verify(&forged), VerifyError::Signature(_)));
 
     let sign = |change: fn(&mut Claims)| {
@@ -143,12 +213,28 @@ fn nothing_is_believed_that_should_not_be() {
         change(&mut claims);
         good.sign(&claims).unwrap()
     };
-    assert_eq!(verify(&sign(|c| c.issuer = "other".into())), VerifyError::Issuer("other".into()));
-    assert_eq!(verify(&sign(|c| c.audience = "other".into())), VerifyError::Audience(vec!["other".into()]));
-    assert_eq!(verify(&sign(|c| c.expires_at = NOW - 61)), VerifyError::Expired { at: NOW - 61 });
-    assert_eq!(verify(&sign(|c| c.not_before = NOW + 61)), VerifyError::NotYetValid { from: NOW + 61 });
-    verifier.verify(&sign(|c| c.expires_at = NOW - 60), at(NOW)).unwrap();
-    verifier.verify(&sign(|c| c.not_before = NOW + 60), at(NOW)).unwrap();
+    assert_eq!(
+        verify(&sign(|c| c.issuer = "other".into())),
+        VerifyError::Issuer("other".into())
+    );
+    assert_eq!(
+        verify(&sign(|c| c.audience = "other".into())),
+        VerifyError::Audience(vec!["other".into()])
+    );
+    assert_eq!(
+        verify(&sign(|c| c.expires_at = NOW - 61)),
+        VerifyError::Expired { at: NOW - 61 }
+    );
+    assert_eq!(
+        verify(&sign(|c| c.not_before = NOW + 61)),
+        VerifyError::NotYetValid { from: NOW + 61 }
+    );
+    verifier
+        .verify(&sign(|c| c.expires_at = NOW - 60), at(NOW))
+        .unwrap();
+    verifier
+        .verify(&sign(|c| c.not_before = NOW + 60), at(NOW))
+        .unwrap();
 }
 
 #[test]
@@ -158,25 +244,45 @@ fn unsigned_and_hmac_tokens_are_not_looked_at() {
     let kid = key.public().libtrust_id();
     for (algorithm, signature) in [("none", ""), ("HS256", "AAAA")] {
         let header = encoded(&json!({"typ": "JWT", "alg": algorithm, "kid": kid}));
-        let token = format!("{header}.{}.{signature}", encoded(&serde_json::to_value(claims()).unwrap()));
-        assert!(matches!(verifier.verify(&token, at(NOW)), Err(VerifyError::Algorithm(_))));
+        let token = format!(
+            "{header}.{}.{signature}",
+            encoded(&serde_json::to_value(claims()).unwrap())
+        );
+        assert!(matches!(
+            verifier.verify(&token, at(NOW)),
+            Err(VerifyError::Algorithm(_))
+        ));
     }
     let header = encoded(&json!({"alg": "RS256", "kid": kid, "crit": ["b64"], "b64": false}));
-    assert_eq!(verifier.verify(&format!("{header}.e30."), at(NOW)), Err(VerifyError::Critical));
+    assert_eq!(
+        verifier.verify(&format!("{header}.e30."), at(NOW)),
+        Err(VerifyError::Critical)
+    );
     let header = encoded(&json!({"alg": "RS256"}));
-    assert_eq!(verifier.verify(&format!("{header}.e30."), at(NOW)), Err(VerifyError::NoKey));
+    assert_eq!(
+        verifier.verify(&format!("{header}.e30."), at(NOW)),
+        Err(VerifyError::NoKey)
+    );
 }
 
 #[test]
 fn a_key_set_is_trusted_under_its_own_names() {
     let key = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
-    let jwk = Jwk { key_id: Some("2033-05".to_owned()), ..key.public().jwk() };
+    let jwk = Jwk {
+        key_id: Some("2033-05".to_owned()),
+        ..key.public().jwk()
+    };
     let verifier = verifier().trusting_keys(&[jwk].into_iter().collect());
     for kid in ["2033-05".to_owned(), key.public().thumbprint()] {
         let head = encoded(&json!({"alg": "EdDSA", "kid": kid}));
-        let head = format!("{head}.{}", encoded(&serde_json::to_value(claims()).unwrap()));
+        let head = format!(
+            "{head}.{}",
+            encoded(&serde_json::to_value(claims()).unwrap())
+        );
         let signature = data_encoding::BASE64URL_NOPAD.encode(&key.sign(head.as_bytes()).unwrap());
-        verifier.verify(&format!("{head}.{signature}"), at(NOW)).unwrap();
+        verifier
+            .verify(&format!("{head}.{signature}"), at(NOW))
+            .unwrap();
     }
 }
 
@@ -185,9 +291,16 @@ fn claims_of_other_issuers_are_read() {
     let header = encoded(&json!({"alg": "x"}));
     let parse = |claims: &Value| UnverifiedToken::parse(&format!("{header}.{}.", encoded(claims)));
     let claims = |json: &Value| parse(json).unwrap().claims();
-    let read = claims(&json!({"aud": ["a", "b"], "exp": 1.5e9, "access": null, "custom": {}})).unwrap();
-    assert_eq!((read.audience, read.expires_at, read.access), (vec!["a".into(), "b".into()], 1_500_000_000, vec![]));
-    assert!(matches!(claims(&json!({"exp": "tomorrow"})), Err(TokenError::Claims(_))));
+    let read =
+        claims(&json!({"aud": ["a", "b"], "exp": 1.5e9, "access": null, "custom": {}})).unwrap();
+    assert_eq!(
+        (read.audience, read.expires_at, read.access),
+        (vec!["a".into(), "b".into()], 1_500_000_000, vec![])
+    );
+    assert!(matches!(
+        claims(&json!({"exp": "tomorrow"})),
+        Err(TokenError::Claims(_))
+    ));
     assert_eq!(parse(&json!([])).unwrap_err(), TokenError::Object("claims"));
 }
 
@@ -197,10 +310,16 @@ fn what_is_no_token_says_why() {
     assert_eq!(parse(""), TokenError::Parts(1));
     assert_eq!(parse("a.b.c.d"), TokenError::Parts(4));
     assert_eq!(parse("e30=.e30."), TokenError::Base64("header"));
-    assert_eq!(parse(&format!("{}.!.", encoded(&json!({"alg": "x"})))), TokenError::Base64("claims"));
+    assert_eq!(
+        parse(&format!("{}.!.", encoded(&json!({"alg": "x"})))),
+        TokenError::Base64("claims")
+    );
     assert!(matches!(parse("e30.e30."), TokenError::Header(_)));
     assert_eq!(parse("_w.e30."), TokenError::Utf8("header"));
-    assert_eq!(parse(&"a".repeat(70_000)), TokenError::TooLong { length: 70_000 });
+    assert_eq!(
+        parse(&"a".repeat(70_000)),
+        TokenError::TooLong { length: 70_000 }
+    );
 }
 
 #[test]
@@ -208,11 +327,20 @@ fn a_header_needs_the_certificate_that_it_is_to_carry() {
     let (_, certificate) = certified(KeyKind::P256, "server");
     let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());
     let with = |chain: &[_]| {
-        let options = HeaderOptions { members: &[HeaderMember::X5c], key_id: KeyIdKind::Libtrust, chain };
+        let options = HeaderOptions {
+            members: &[HeaderMember::X5c],
+            key_id: KeyIdKind::Libtrust,
+            chain,
+        };
         Signer::new(Arc::clone(&key), options).unwrap_err()
     };
     assert_eq!(with(&[]), HeaderError::NoCertificate);
-    assert_eq!(with(&[certificate]), HeaderError::OtherKey { subject: "CN=server".to_owned() });
+    assert_eq!(
+        with(&[certificate]),
+        HeaderError::OtherKey {
+            subject: "CN=server".to_owned()
+        }
+    );
 }
 
 #[test]
@@ -225,7 +353,10 @@ fn ids_are_fresh() {
         }
     }
     assert_eq!(token::jti(&Counting).unwrap(), "-_v7-_v7-_v7-_v7-_v7-w");
-    assert_ne!(token::jti(&token::SystemEntropy).unwrap(), token::jti(&token::SystemEntropy).unwrap());
+    assert_ne!(
+        token::jti(&token::SystemEntropy).unwrap(),
+        token::jti(&token::SystemEntropy).unwrap()
+    );
 }
 
 fn encoded(json: &Value) -> String {
@@ -275,6 +406,14 @@ fn a_key_does_not_verify_what_its_kind_cannot_sign() {
     assert!(key.public().verify(Algorithm::RS256, b"", b"").is_err());
     let rsa = PrivateKey::generate(KeyKind::Rsa { bits: 2048 }).unwrap();
     let signature = rsa.sign(b"message").unwrap();
-    assert!(rsa.public().verify(Algorithm::PS256, b"message", &signature).is_err());
-    assert!(rsa.public().verify(Algorithm::RS512, b"message", &signature).is_err());
+    assert!(
+        rsa.public()
+            .verify(Algorithm::PS256, b"message", &signature)
+            .is_err()
+    );
+    assert!(
+        rsa.public()
+            .verify(Algorithm::RS512, b"message", &signature)
+            .is_err()
+    );
 }

@@ -18,7 +18,11 @@ pub(crate) fn pinned(cores: &str, program: impl AsRef<OsStr>) -> Command {
 
 /// A loopback address whose port was free a moment ago.
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 /// A server, ended when it is dropped.
@@ -33,11 +37,23 @@ impl Process {
     /// Starts `command`, which is to listen on `address`, and waits until it answers at `path`.
     pub(crate) fn start(command: &mut Command, address: &str, path: &str) -> Self {
         let began = Instant::now();
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = quiet.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut process = Self { child, address: address.to_owned(), ready_after: Duration::ZERO };
+        let quiet = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = quiet
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut process = Self {
+            child,
+            address: address.to_owned(),
+            ready_after: Duration::ZERO,
+        };
         while process.get(path, "").is_none() {
-            assert!(began.elapsed() < Duration::from_secs(10), "{command:?} does not start");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{command:?} does not start"
+            );
             std::thread::sleep(Duration::from_micros(200));
         }
         process.ready_after = began.elapsed();
@@ -47,7 +63,11 @@ impl Process {
     /// The status of one GET over a connection of its own.
     pub(crate) fn get(&self, url: &str, header: &str) -> Option<u16> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
-        write!(stream, "GET {url} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n{header}\r\n").ok()?;
+        write!(
+            stream,
+            "GET {url} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n{header}\r\n"
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.split(' ').nth(1)?.parse().ok()
@@ -57,11 +77,21 @@ impl Process {
         cpu_seconds(&format!("/proc/{}/stat", self.child.id()))
     }
 
-    /// A field of its status, in MB: `VmRSS:` is what it has in memory, `VmHWM:` the most that it ever had.
+    /// A field of its status, in MB: `VmRSS:` is what it has in memory, `VmHWM:` the most that it
+    /// ever had.
     pub(crate) fn megabytes(&self, field: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .unwrap();
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+            * 1024.0
+            / 1e6
     }
 }
 
@@ -72,11 +102,21 @@ impl Drop for Process {
     }
 }
 
-/// User and system time of a process or thread, from its `stat` file (proc(5): fields 14 and 15, in hundredths).
+/// User and system time of a process or thread, from its `stat` file (proc(5): fields 14 and 15, in
+/// hundredths).
 pub(crate) fn cpu_seconds(stat: &str) -> f64 {
     let stat = std::fs::read_to_string(stat).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<f64>().unwrap())
+        .sum::<f64>()
+        / 100.0
 }
 
 /// How often `work` can be done in a second of one core, measured for three.

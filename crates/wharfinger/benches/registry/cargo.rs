@@ -11,7 +11,8 @@ pub(crate) const SMALL: usize = 1 << 10;
 pub(crate) const MEDIUM: usize = 1 << 20;
 pub(crate) const LARGE: usize = 100 << 20;
 
-/// Content that differs from all other of its length in its last eight bytes only, so that its digest is soon known.
+/// Content that differs from all other of its length in its last eight bytes only, so that its
+/// digest is soon known.
 pub(crate) struct Content {
     common: Vec<u8>,
     hashed: Hasher,
@@ -46,20 +47,46 @@ impl Content {
     }
 
     /// Pushes it as one PUT.
-    pub(crate) fn put(&self, to: &mut Connection, repository: &str, headers: &str, number: u64) -> u64 {
+    pub(crate) fn put(
+        &self,
+        to: &mut Connection,
+        repository: &str,
+        headers: &str,
+        number: u64,
+    ) -> u64 {
         let location = begin(to, repository, headers);
         let path = with_digest(&location, &self.digest(number));
-        let answer = to.send("PUT", &path, headers, &[&self.common, &number.to_le_bytes()]);
+        let answer = to.send(
+            "PUT",
+            &path,
+            headers,
+            &[&self.common, &number.to_le_bytes()],
+        );
         assert_eq!(answer.status, 201);
         self.length()
     }
 
     /// Pushes it as a PATCH and a PUT.
-    pub(crate) fn patch(&self, to: &mut Connection, repository: &str, headers: &str, number: u64) -> u64 {
+    pub(crate) fn patch(
+        &self,
+        to: &mut Connection,
+        repository: &str,
+        headers: &str,
+        number: u64,
+    ) -> u64 {
         let location = begin(to, repository, headers);
-        let answer = to.send("PATCH", &location, headers, &[&self.common, &number.to_le_bytes()]);
+        let answer = to.send(
+            "PATCH",
+            &location,
+            headers,
+            &[&self.common, &number.to_le_bytes()],
+        );
         assert_eq!(answer.status, 202);
-        let answer = to.ask("PUT", &with_digest(&answer.location, &self.digest(number)), headers);
+        let answer = to.ask(
+            "PUT",
+            &with_digest(&answer.location, &self.digest(number)),
+            headers,
+        );
         assert_eq!(answer.status, 201);
         self.length()
     }
@@ -81,14 +108,22 @@ fn with_digest(location: &str, digest: &Digest) -> String {
 }
 
 /// The manifest of an image with these blobs, each named with its length.
-pub(crate) fn image(config: (Digest, usize), layers: &[(Digest, usize)], subject: Option<(Digest, usize)>) -> Vec<u8> {
+pub(crate) fn image(
+    config: (Digest, usize),
+    layers: &[(Digest, usize)],
+    subject: Option<(Digest, usize)>,
+) -> Vec<u8> {
     let descriptor = |kind: &str, (digest, size): (Digest, usize)| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "size": size, "digest": digest.to_string()});
-    let layers: Vec<_> = layers.iter().map(|layer| descriptor("layer.v1.tar+gzip", *layer)).collect();
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|layer| descriptor("layer.v1.tar+gzip", *layer))
+        .collect();
     let mut manifest = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": descriptor("config.v1+json", config)});
     manifest["layers"] = layers.into();
     if let Some(subject) = subject {
         manifest["subject"] = descriptor("manifest.v1+json", subject);
-        manifest["annotations"] = json!({"org.example.kind": "signature", "org.example.signer": "bench"});
+        manifest["annotations"] =
+            json!({"org.example.kind": "signature", "org.example.signer": "bench"});
     }
     serde_json::to_vec_pretty(&manifest).unwrap()
 }
@@ -97,9 +132,20 @@ pub(crate) fn image(config: (Digest, usize), layers: &[(Digest, usize)], subject
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Pushes a manifest.
-pub(crate) fn put_manifest(to: &mut Connection, repository: &str, reference: &str, headers: &str, manifest: &[u8]) {
+pub(crate) fn put_manifest(
+    to: &mut Connection,
+    repository: &str,
+    reference: &str,
+    headers: &str,
+    manifest: &[u8],
+) {
     let headers = format!("{headers}Content-Type: {IMAGE}\r\n");
-    let answer = to.send("PUT", &format!("/v2/{repository}/manifests/{reference}"), &headers, &[manifest]);
+    let answer = to.send(
+        "PUT",
+        &format!("/v2/{repository}/manifests/{reference}"),
+        &headers,
+        &[manifest],
+    );
     assert_eq!(answer.status, 201);
 }
 

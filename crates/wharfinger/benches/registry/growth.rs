@@ -31,8 +31,13 @@ pub(crate) fn costs() -> [[f64; 5]; 3] {
     let full = SIZES.map(|repositories| {
         let directory = directory();
         seed::ours(directory.path(), &image, repositories);
-        // A token names its repositories; where everybody may do everything, any of them can be asked for.
-        (Server::start(Kind::OursOpen, directory.path()), directory, repositories)
+        // A token names its repositories; where everybody may do everything, any of them can be
+        // asked for.
+        (
+            Server::start(Kind::OursOpen, directory.path()),
+            directory,
+            repositories,
+        )
     });
     let mut best = [[f64::INFINITY; 5]; 3];
     for _ in 0..ROUNDS {
@@ -61,7 +66,10 @@ fn uncached(server: &Process, repositories: usize) -> f64 {
     let figure = warm_load(server, LOAD, |connection, number| {
         // Far apart, and soon every one of them (Knuth, 6.4: the golden ratio).
         let any = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        let url = format!("/v2/{}/manifests/latest", repository(any as usize % repositories));
+        let url = format!(
+            "/v2/{}/manifests/latest",
+            repository(any as usize % repositories)
+        );
         assert_eq!(connection.ask("HEAD", &url, "").status, 200, "{url}");
         0
     });

@@ -1,4 +1,5 @@
-//! A client that costs little: one connection, one request at a time, bodies thrown away as they come.
+//! A client that costs little: one connection, one request at a time, bodies thrown away as they
+//! come.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -27,7 +28,11 @@ impl Connection {
     pub(crate) fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; BUFFER], waiting: 0..0 }
+        Self {
+            stream,
+            buffer: vec![0; BUFFER],
+            waiting: 0..0,
+        }
     }
 
     /// Sends a request that has no body.
@@ -36,9 +41,19 @@ impl Connection {
     }
 
     /// Sends a request whose body is all of `parts`.
-    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str, parts: &[&[u8]]) -> Answer {
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        parts: &[&[u8]],
+    ) -> Answer {
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        let length = if method == "GET" { String::new() } else { format!("Content-Length: {length}\r\n") };
+        let length = if method == "GET" {
+            String::new()
+        } else {
+            format!("Content-Length: {length}\r\n")
+        };
         let head = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{headers}{length}\r\n");
         let mut slices: Vec<IoSlice<'_>> = vec![IoSlice::new(head.as_bytes())];
         slices.extend(parts.iter().map(|part| IoSlice::new(part)));
@@ -62,8 +77,13 @@ impl Connection {
         self.waiting.start = end + 4;
         let status = head[9..12].parse().unwrap();
         let header = |name: &str| {
-            let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-            lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+            let mut lines = head
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split_once(": "));
+            lines
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
         };
         let location = header("location").map(path).unwrap_or_default().to_owned();
         let length = match header("content-length") {
@@ -71,14 +91,21 @@ impl Connection {
             Some(length) => self.skip(length.parse().unwrap()),
             None => self.skip_chunks(),
         };
-        Answer { status, location, length }
+        Answer {
+            status,
+            location,
+            length,
+        }
     }
 
     /// Reads more behind what waits.
     fn read(&mut self) {
         self.buffer.copy_within(self.waiting.clone(), 0);
         self.waiting = 0..self.waiting.len();
-        let read = self.stream.read(&mut self.buffer[self.waiting.end..]).unwrap();
+        let read = self
+            .stream
+            .read(&mut self.buffer[self.waiting.end..])
+            .unwrap();
         assert!(read > 0, "the server closed the connection");
         self.waiting.end += read;
     }
@@ -86,7 +113,10 @@ impl Connection {
     fn skip(&mut self, length: u64) -> u64 {
         let mut left = length;
         loop {
-            let now = self.waiting.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let now = self
+                .waiting
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             self.waiting.start += now;
             left -= now as u64;
             if left == 0 {
@@ -117,5 +147,7 @@ impl Connection {
 
 /// The path of a URL that may be a path already.
 fn path(url: &str) -> &str {
-    url.split_once("://").map_or(url, |(_, rest)| rest.find('/').map_or("/", |slash| &rest[slash..]))
+    url.split_once("://").map_or(url, |(_, rest)| {
+        rest.find('/').map_or("/", |slash| &rest[slash..])
+    })
 }

@@ -21,8 +21,8 @@ pub(crate) fn sha256() -> f64 {
     }) * 1.048_576
 }
 
-/// How many files of 1 KiB a second are created, synced, named and synced with their directory: one after the other, and
-/// as many at once as there are connections.
+/// How many files of 1 KiB a second are created, synced, named and synced with their directory: one
+/// after the other, and as many at once as there are connections.
 pub(crate) fn disk() -> (f64, f64) {
     (files(1), files(CONNECTIONS))
 }

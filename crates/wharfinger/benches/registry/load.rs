@@ -39,14 +39,23 @@ impl Figure {
 }
 
 /// [`load`] after a warm-up.
-pub(crate) fn warm_load(server: &Process, time: Duration, work: impl Fn(&mut Connection, u64) -> u64 + Sync) -> Figure {
+pub(crate) fn warm_load(
+    server: &Process,
+    time: Duration,
+    work: impl Fn(&mut Connection, u64) -> u64 + Sync,
+) -> Figure {
     load(server, WARM, &work);
     load(server, time, &work)
 }
 
-/// Has every connection `work` again and again until `time` is over; what is under way then is finished. `work` gets a
-/// number that no other gets, and answers how many bytes of cargo went one way or the other.
-pub(crate) fn load(server: &Process, time: Duration, work: impl Fn(&mut Connection, u64) -> u64 + Sync) -> Figure {
+/// Has every connection `work` again and again until `time` is over; what is under way then is
+/// finished. `work` gets a number that no other gets, and answers how many bytes of cargo went one
+/// way or the other.
+pub(crate) fn load(
+    server: &Process,
+    time: Duration,
+    work: impl Fn(&mut Connection, u64) -> u64 + Sync,
+) -> Figure {
     let (operations, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
     let (cpu, began) = (server.cpu_seconds(), Instant::now());
     std::thread::scope(|scope| {

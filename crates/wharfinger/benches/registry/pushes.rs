@@ -84,7 +84,8 @@ pub(crate) const PUSHES: [Push; 5] = [
 ];
 
 impl Push {
-    /// What a new server of this kind takes in: MB per CPU-second, or operations per second of the clock.
+    /// What a new server of this kind takes in: MB per CPU-second, or operations per second of the
+    /// clock.
     pub(crate) fn figure(&self, kind: Kind) -> f64 {
         let directory = directory();
         let server = Server::start(kind, directory.path());
@@ -98,18 +99,29 @@ impl Push {
     fn load(&self, server: &Server) -> Figure {
         let content = Content::new(self.size);
         let bearer = server.bearer("repository", REPOSITORY, "pull,push");
-        load(&server.process, self.time, |connection, number| match self.how {
-            How::Put => content.put(connection, REPOSITORY, &bearer, number),
-            How::Patch => content.patch(connection, REPOSITORY, &bearer, number),
-            How::Image => {
-                // The numbers of two blobs, which nobody else has.
-                let (config, layer) = (number << 1, number << 1 | 1);
-                content.put(connection, REPOSITORY, &bearer, config);
-                content.put(connection, REPOSITORY, &bearer, layer);
-                let [config, layer] = [config, layer].map(|number| (content.digest(number), self.size));
-                put_manifest(connection, REPOSITORY, &format!("t{number}"), &bearer, &image(config, &[layer], None));
-                2 * self.size as u64
-            }
-        })
+        load(
+            &server.process,
+            self.time,
+            |connection, number| match self.how {
+                How::Put => content.put(connection, REPOSITORY, &bearer, number),
+                How::Patch => content.patch(connection, REPOSITORY, &bearer, number),
+                How::Image => {
+                    // The numbers of two blobs, which nobody else has.
+                    let (config, layer) = (number << 1, number << 1 | 1);
+                    content.put(connection, REPOSITORY, &bearer, config);
+                    content.put(connection, REPOSITORY, &bearer, layer);
+                    let [config, layer] =
+                        [config, layer].map(|number| (content.digest(number), self.size));
+                    put_manifest(
+                        connection,
+                        REPOSITORY,
+                        &format!("t{number}"),
+                        &bearer,
+                        &image(config, &[layer], None),
+                    );
+                    2 * self.size as u64
+                }
+            },
+        )
     }
 }

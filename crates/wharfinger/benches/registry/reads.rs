@@ -110,11 +110,20 @@ impl Read {
             return None;
         }
         let (resource, name, actions) = self.scope;
-        Some(self.rate(get(&server.process, &(self.url)(image), &server.bearer(resource, name, actions), LOAD)))
+        Some(self.rate(get(
+            &server.process,
+            &(self.url)(image),
+            &server.bearer(resource, name, actions),
+            LOAD,
+        )))
     }
 
     pub(crate) fn rate(&self, figure: Figure) -> f64 {
-        if self.megabytes { figure.megabytes_per_cpu_second() } else { figure.operations_per_cpu_second() }
+        if self.megabytes {
+            figure.megabytes_per_cpu_second()
+        } else {
+            figure.operations_per_cpu_second()
+        }
     }
 }
 

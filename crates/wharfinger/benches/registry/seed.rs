@@ -1,7 +1,7 @@
 //! What lies in a registry before it is measured.
 //!
-//! Ours is filled through the storage that it stands on, the others by pushes and then, where thousands of the same are
-//! wanted, with the files that as many pushes would have left.
+//! Ours is filled through the storage that it stands on, the others by pushes and then, where
+//! thousands of the same are wanted, with the files that as many pushes would have left.
 
 use std::fs;
 use std::path::Path;
@@ -47,9 +47,15 @@ impl Image {
     /// An image with a blob of each of these sizes, in bytes.
     pub(crate) fn new(sizes: &[usize]) -> Self {
         let blobs: Vec<Content> = sizes.iter().map(|size| Content::new(*size)).collect();
-        let layers: Vec<(Digest, usize)> =
-            blobs.iter().zip(sizes).map(|(blob, size)| (blob.digest(0), *size)).collect();
-        Self { manifest: cargo::image(layers[0], &layers, None), blobs }
+        let layers: Vec<(Digest, usize)> = blobs
+            .iter()
+            .zip(sizes)
+            .map(|(blob, size)| (blob.digest(0), *size))
+            .collect();
+        Self {
+            manifest: cargo::image(layers[0], &layers, None),
+            blobs,
+        }
     }
 
     pub(crate) fn with_large() -> Self {
@@ -63,13 +69,18 @@ impl Image {
 
 /// Fills ours.
 pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let root = ours_root(directory);
         fs::create_dir_all(&root).unwrap();
         let database = Database::open_exclusive(&Location::at(root.join("wharfinger.db"))).unwrap();
         let clock: Clock = Arc::new(std::time::SystemTime::now);
-        let storage = Storage::open(database, root, Settings::default(), clock).await.unwrap();
+        let storage = Storage::open(database, root, Settings::default(), clock)
+            .await
+            .unwrap();
         let app = name(APP);
         for blob in &image.blobs {
             let mut id = [0; 16];
@@ -88,14 +99,23 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
         for number in 0..REFERRERS {
             let referrer = referrer(image, number);
             let manifest = NewManifest::parse(Some(IMAGE), referrer.into(), None).unwrap();
-            storage.manifests().push(&app, manifest, Vec::new()).await.unwrap();
+            storage
+                .manifests()
+                .push(&app, manifest, Vec::new())
+                .await
+                .unwrap();
         }
         push(&storage, image, TAGGED, (0..TAGS).map(tag).collect()).await;
         let mut tasks = JoinSet::new();
-        let shared = Arc::new(Image { manifest: image.manifest.clone(), blobs: Vec::new() });
-        let digests: Arc<Vec<Digest>> = Arc::new(image.blobs.iter().map(|blob| blob.digest(0)).collect());
+        let shared = Arc::new(Image {
+            manifest: image.manifest.clone(),
+            blobs: Vec::new(),
+        });
+        let digests: Arc<Vec<Digest>> =
+            Arc::new(image.blobs.iter().map(|blob| blob.digest(0)).collect());
         for number in 0..repositories {
-            let (storage, image, digests) = (storage.clone(), Arc::clone(&shared), Arc::clone(&digests));
+            let (storage, image, digests) =
+                (storage.clone(), Arc::clone(&shared), Arc::clone(&digests));
             tasks.spawn(async move {
                 let to = repository(number);
                 mount(&storage, &digests, &to).await;
@@ -119,14 +139,22 @@ async fn push(storage: &Storage, image: &Image, to: &str, tags: Vec<String>) {
 
 async fn mount(storage: &Storage, digests: &[Digest], to: &str) {
     for digest in digests {
-        storage.blobs().mount(digest, &name(APP), &name(to)).await.unwrap();
+        storage
+            .blobs()
+            .mount(digest, &name(APP), &name(to))
+            .await
+            .unwrap();
     }
 }
 
 async fn take_in(storage: &Storage, image: &Image, to: &str, tags: Vec<String>) {
     let manifest = NewManifest::parse(Some(IMAGE), image.manifest.clone().into(), None).unwrap();
     let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-    storage.manifests().push(&name(to), manifest, tags).await.unwrap();
+    storage
+        .manifests()
+        .push(&name(to), manifest, tags)
+        .await
+        .unwrap();
 }
 
 /// A manifest that is about the image.

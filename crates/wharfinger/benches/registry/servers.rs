@@ -47,18 +47,31 @@ impl Server {
             Kind::Registry2 => (program("docker-registry"), "/v2/"),
         };
         let mut command = pinned(CORE, program);
-        command.arg("serve").arg(&file).env("OTEL_TRACES_EXPORTER", "none");
-        Self { kind, process: Process::start(&mut command, &address, ready) }
+        command
+            .arg("serve")
+            .arg(&file)
+            .env("OTEL_TRACES_EXPORTER", "none");
+        Self {
+            kind,
+            process: Process::start(&mut command, &address, ready),
+        }
     }
 
-    /// The header that lets somebody do `actions` with `name`; nothing where everybody may do everything.
+    /// The header that lets somebody do `actions` with `name`; nothing where everybody may do
+    /// everything.
     pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
         if self.kind != Kind::Ours {
             return String::new();
         }
-        let url = format!("http://{}/auth?service=wharfinger&scope={resource}:{name}:{actions}", self.process.address);
+        let url = format!(
+            "http://{}/auth?service=wharfinger&scope={resource}:{name}:{actions}",
+            self.process.address
+        );
         let answer = peers::http::get(&url);
-        format!("Authorization: Bearer {}\r\n", answer.json_string("token").unwrap())
+        format!(
+            "Authorization: Bearer {}\r\n",
+            answer.json_string("token").unwrap()
+        )
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -81,14 +94,23 @@ pub(crate) fn nginx(directory: &Path) -> Process {
     let file = directory.join("nginx.conf");
     std::fs::write(&file, config).unwrap();
     let mut command = pinned(CORE, program("nginx"));
-    command.args(["-e", "stderr", "-p"]).arg(directory).arg("-c").arg(&file);
+    command
+        .args(["-e", "stderr", "-p"])
+        .arg(directory)
+        .arg("-c")
+        .arg(&file);
     Process::start(&mut command, &address, "/")
 }
 
 fn ours(directory: &Path, address: &str, tokens: bool) -> String {
-    let storage = format!("storage: {{filesystem: {{root: \"{}\"}}}}", ours_root(directory).display());
+    let storage = format!(
+        "storage: {{filesystem: {{root: \"{}\"}}}}",
+        ours_root(directory).display()
+    );
     if !tokens {
-        return format!("server: {{addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n");
+        return format!(
+            "server: {{addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n"
+        );
     }
     let pair = Certificate::new(KeyKind::P256, directory, "token");
     format!(

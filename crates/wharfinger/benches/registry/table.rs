@@ -19,11 +19,20 @@ pub(crate) fn heading() {
 
 impl Line {
     pub(crate) fn print(&self) {
-        let Self { case, goal, ours, third, second, limit } = *self;
+        let Self {
+            case,
+            goal,
+            ours,
+            third,
+            second,
+            limit,
+        } = *self;
         let best = crate::better(third, second);
         let ratio = |to: Option<f64>| to.map_or("-".to_owned(), |to| format!("{:.2}", ours / to));
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), number);
-        let named = limit.map_or("-".to_owned(), |(name, value)| format!("{name} {}", number(value)));
+        let named = limit.map_or("-".to_owned(), |(name, value)| {
+            format!("{name} {}", number(value))
+        });
         println!(
             "| {case} | {} | {} | {} | {named} | {} | {} | {goal} |",
             number(ours),
@@ -41,7 +50,11 @@ fn number(value: f64) -> String {
         return format!("{value:.1}");
     }
     let digits = format!("{value:.0}");
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap())
+        .collect();
     groups.join(",")
 }

@@ -17,8 +17,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Attach files to an image, as an artifact that refers to it
 ///
-/// Prints the artifact's digest. Where the registry does not list what is attached, the list is kept under a tag, as the
-/// specification has it.
+/// Prints the artifact's digest. Where the registry does not list what is attached, the list is
+/// kept under a tag, as the specification has it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
@@ -43,11 +43,23 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let artifact = Artifact {
         artifact_type: arguments.artifact_type.clone(),
-        files: arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?,
-        annotations: arguments.annotation.iter().map(|text| annotation(text)).collect::<Result<BTreeMap<_, _>, _>>()?,
+        files: arguments
+            .files
+            .iter()
+            .map(|file| read(file))
+            .collect::<Result<_, _>>()?,
+        annotations: arguments
+            .annotation
+            .iter()
+            .map(|text| annotation(text))
+            .collect::<Result<BTreeMap<_, _>, _>>()?,
     };
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
         let subject = repository.manifest(&arguments.name.reference()).await?;
         let attached = repository.attach(&artifact, &subject.descriptor()).await?;
         if arguments.json {
@@ -59,17 +71,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn read(text: &str) -> Result<Attachment, Failure> {
     // A media type has a slash behind its colon, which no file of that name is likely to have.
-    let typed = text.rsplit_once(':').filter(|(path, kind)| !path.is_empty() && kind.split('/').count() == 2);
+    let typed = text
+        .rsplit_once(':')
+        .filter(|(path, kind)| !path.is_empty() && kind.split('/').count() == 2);
     let (path, media_type) = typed.unwrap_or((text, "application/octet-stream"));
     let failed = |error| Failure::usage(format!("cannot read {path}")).caused_by(&error);
     let path = PathBuf::from(path);
     let length = std::fs::metadata(&path).map_err(failed)?.len();
     if length > LARGEST {
-        return Err(Failure::usage(format!("{} has {length} bytes, more than {LARGEST}", path.display())));
+        return Err(Failure::usage(format!(
+            "{} has {length} bytes, more than {LARGEST}",
+            path.display()
+        )));
     }
     let content = std::fs::read(&path).map_err(failed)?;
-    let title = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(Attachment { media_type: media_type.to_owned(), title, content: content.into() })
+    let title = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    Ok(Attachment {
+        media_type: media_type.to_owned(),
+        title,
+        content: content.into(),
+    })
 }
 
 fn annotation(text: &str) -> Result<(String, String), Failure> {

@@ -13,8 +13,8 @@ use crate::remote::{Connection, run as run_async};
 
 /// Print a blob, or put it into a file
 ///
-/// The exit code is 8 when what came is not what the digest says: what was printed until then must not be used. A file is
-/// made only of what is right.
+/// The exit code is 8 when what came is not what the digest says: what was printed until then must
+/// not be used. A file is made only of what is right.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The blob: HOST/NAME@DIGEST.
@@ -29,10 +29,16 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Some(digest) = arguments.name.digest else {
-        return Err(Failure::usage("a blob is named by its digest").hint("write HOST/NAME@sha256:…"));
+        return Err(
+            Failure::usage("a blob is named by its digest").hint("write HOST/NAME@sha256:…")
+        );
     };
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
         match &arguments.output {
             None => fetch(&repository, digest, &mut io::stdout()).await,
             Some(path) => fetch_into(&repository, digest, path).await,
@@ -40,7 +46,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn fetch(repository: &Repository, digest: Digest, output: &mut impl Write) -> Result<(), Failure> {
+async fn fetch(
+    repository: &Repository,
+    digest: Digest,
+    output: &mut impl Write,
+) -> Result<(), Failure> {
     let mut download = repository.download_unsized(digest);
     while let Some(piece) = download.proved_chunk().await? {
         match output.write_all(&piece) {
@@ -50,13 +60,23 @@ async fn fetch(repository: &Repository, digest: Digest, output: &mut impl Write)
             Err(error) => return Err(Failure::trouble("cannot write").caused_by(&error)),
         }
     }
-    output.flush().map_err(|error| Failure::trouble("cannot write").caused_by(&error))
+    output
+        .flush()
+        .map_err(|error| Failure::trouble("cannot write").caused_by(&error))
 }
 
 async fn fetch_into(repository: &Repository, digest: Digest, path: &Path) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error);
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(directory).map_err(failed)?;
+    let failed = |error: io::Error| {
+        Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error)
+    };
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(mode())
+        .tempfile_in(directory)
+        .map_err(failed)?;
     fetch(repository, digest, file.as_file_mut()).await?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())

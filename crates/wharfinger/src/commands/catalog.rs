@@ -26,8 +26,15 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let session = arguments.connection.open().session(&arguments.host, "").await?;
-        let repositories = Registry::new(session).catalog(arguments.pages.page)?.all().await?;
+        let session = arguments
+            .connection
+            .open()
+            .session(&arguments.host, "")
+            .await?;
+        let repositories = Registry::new(session)
+            .catalog(arguments.pages.page)?
+            .all()
+            .await?;
         if arguments.json {
             return print_json(&json!({ "repositories": repositories }));
         }

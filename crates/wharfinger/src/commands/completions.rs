@@ -26,14 +26,23 @@ pub(crate) struct Man {
 
 pub(crate) fn completions<C: CommandFactory>(arguments: &Completions) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut C::command(), "wharfinger", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut C::command(),
+        "wharfinger",
+        &mut script,
+    );
     print_bytes(&script).map(|()| ExitCode::SUCCESS)
 }
 
 pub(crate) fn man<C: CommandFactory>(arguments: &Man) -> Result<ExitCode, Failure> {
     let directory = &arguments.directory;
     let failed = |error: io::Error| {
-        Failure::trouble(format!("cannot write manual pages into {}", directory.display())).caused_by(&error)
+        Failure::trouble(format!(
+            "cannot write manual pages into {}",
+            directory.display()
+        ))
+        .caused_by(&error)
     };
     std::fs::create_dir_all(directory).map_err(failed)?;
     clap_mangen::generate_to(C::command(), directory).map_err(failed)?;

@@ -11,7 +11,8 @@ use crate::remote::{Connection, run as run_async};
 
 /// Delete a tag, or an image by its digest with all its tags
 ///
-/// Registry 2 deletes by digest only. What the image held is freed when the registry collects its garbage.
+/// Registry 2 deletes by digest only. What the image held is freed when the registry collects its
+/// garbage.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// What to delete: HOST/NAME:TAG or HOST/NAME@DIGEST.
@@ -24,8 +25,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let name = &arguments.name;
     if name.tag.is_none() && name.digest.is_none() {
-        return Err(Failure::usage(format!("{name} names no image: nothing is deleted by guess"))
-            .hint("write HOST/NAME:TAG or HOST/NAME@DIGEST"));
+        return Err(Failure::usage(format!(
+            "{name} names no image: nothing is deleted by guess"
+        ))
+        .hint("write HOST/NAME:TAG or HOST/NAME@DIGEST"));
     }
     run_async(async {
         let repository = arguments.connection.open().repository(name).await?;

@@ -27,11 +27,20 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
         let reference = arguments.name.reference();
         let digest = match &arguments.part.platform {
             None => repository.digest(&reference).await?,
-            platform => repository.image(&reference, platform.as_ref()).await?.digest,
+            platform => {
+                repository
+                    .image(&reference, platform.as_ref())
+                    .await?
+                    .digest
+            }
         };
         if arguments.json {
             return print_json(&json!({ "digest": digest.to_string() }));

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use client::{Credentials, Finding, Host, HostError, ImageName, Options, Patient, Places, Sides, Verdict, examine};
+use client::{
+    Credentials, Finding, Host, HostError, ImageName, Options, Patient, Places, Sides, Verdict,
+    examine,
+};
 use oci::{Reference, RepositoryName};
 use serde_json::json;
 use token::JwkSet;
@@ -19,9 +22,9 @@ use crate::remote::{Connection, password, places};
 
 /// Find out why a registry with token authentication does not let people in, and what to change
 ///
-/// Looks at the registry, the token server that it names, their certificates, clocks and keys, at the stored login and at
-/// what a token grants. Nothing is changed; secrets are not shown. The exit code is 0 when nothing failed, 1 when
-/// something did, 2 when nothing could be examined.
+/// Looks at the registry, the token server that it names, their certificates, clocks and keys, at
+/// the stored login and at what a token grants. Nothing is changed; secrets are not shown. The exit
+/// code is 0 when nothing failed, 1 when something did, 2 when nothing could be examined.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Whom to examine: HOST[:PORT], or HOST[:PORT]/NAME[:TAG] to try a pull, too.
@@ -36,7 +39,8 @@ pub(crate) struct Arguments {
     /// Try an upload of 110 MB, which is cancelled.
     #[arg(long)]
     push: bool,
-    /// The registry's configuration, or the token server's (docker_auth's, too), to compare; may be repeated.
+    /// The registry's configuration, or the token server's (docker_auth's, too), to compare; may be
+    /// repeated.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// The registry's rootcertbundle, to compare.
@@ -67,34 +71,54 @@ impl std::str::FromStr for Whom {
         let bare = text.trim_end_matches('/');
         if !bare.contains('/') {
             let host = bare.parse().map_err(|error: HostError| error.to_string())?;
-            return Ok(Self { host, repository: None, reference: None });
+            return Ok(Self {
+                host,
+                repository: None,
+                reference: None,
+            });
         }
-        let name: ImageName = bare.parse().map_err(|error: client::ImageNameError| error.to_string())?;
+        let name: ImageName = bare
+            .parse()
+            .map_err(|error: client::ImageNameError| error.to_string())?;
         let named = name.tag.is_some() || name.digest.is_some();
         let reference = named.then(|| name.reference());
-        Ok(Self { host: name.host, repository: Some(name.repository), reference })
+        Ok(Self {
+            host: name.host,
+            repository: Some(name.repository),
+            reference,
+        })
     }
 }
 
-/// How long one answer is waited for. Who has to wait longer for a token has an answer of another kind.
+/// How long one answer is waited for. Who has to wait longer for a token has an answer of another
+/// kind.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let findings = findings(arguments).map_err(Failure::into_usage)?;
-    let healthy = findings.iter().all(|finding| finding.verdict != Verdict::Failure);
+    let healthy = findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Failure);
     if arguments.json {
         print_json(&json(&findings, healthy))?;
     } else {
         print(&report(&arguments.patient.host, &findings))?;
     }
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
     let login = match &arguments.user {
         Some(user) => {
             let password = password(arguments.password_stdin, "Password: ")?;
-            Some(Credentials::Password { user: user.clone(), password })
+            Some(Credentials::Password {
+                user: user.clone(),
+                password,
+            })
         }
         None => None,
     };
@@ -104,13 +128,24 @@ fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
         repository: whom.repository.clone(),
         reference: whom.reference.clone(),
         login,
-        places: if arguments.connection.anonymous { Places::default() } else { places() },
+        places: if arguments.connection.anonymous {
+            Places::default()
+        } else {
+            places()
+        },
         push: arguments.push,
         sides: sides(arguments)?,
     };
-    let options = Options { patience: PATIENCE, ..arguments.connection.options() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::usage("cannot start the runtime").caused_by(&error))?;
+    let options = Options {
+        patience: PATIENCE,
+        ..arguments.connection.options()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| Failure::usage("cannot start the runtime").caused_by(&error))?;
     let findings = runtime.block_on(examine(&patient, options));
     runtime.shutdown_background();
     Ok(findings?)
@@ -120,20 +155,29 @@ fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
 fn sides(arguments: &Arguments) -> Result<Sides, Failure> {
     let mut read = Files::default();
     for path in &arguments.config {
-        let file = Files::read(path).map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
+        let file = Files::read(path)
+            .map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
         read = read.or(file);
     }
-    let bundle = arguments.rootcertbundle.clone().or_else(|| here(read.bundle, "--rootcertbundle"));
+    let bundle = arguments
+        .rootcertbundle
+        .clone()
+        .or_else(|| here(read.bundle, "--rootcertbundle"));
     let keys = arguments.jwks.clone().or_else(|| here(read.jwks, "--jwks"));
     Ok(Sides {
-        bundle: bundle.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default(),
+        bundle: bundle
+            .as_deref()
+            .map(key_file::certificates)
+            .transpose()?
+            .unwrap_or_default(),
         jwks: keys.as_deref().map(jwks).transpose()?,
         issuer: read.issuer,
         service: read.service,
     })
 }
 
-/// A file that a configuration names, when it is on this machine: a registry in a container has paths of its own.
+/// A file that a configuration names, when it is on this machine: a registry in a container has
+/// paths of its own.
 fn here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
     let path = path?;
     if path.exists() {
@@ -148,7 +192,8 @@ fn here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
 
 fn jwks(path: &Path) -> Result<JwkSet, Failure> {
     let text = files::read(path)?;
-    JwkSet::from_json(&text).map_err(|error| Failure::usage(format!("{} is no JWKS", path.display())).caused_by(&error))
+    JwkSet::from_json(&text)
+        .map_err(|error| Failure::usage(format!("{} is no JWKS", path.display())).caused_by(&error))
 }
 
 fn json(findings: &[Finding], healthy: bool) -> serde_json::Value {
@@ -163,9 +208,14 @@ fn json(findings: &[Finding], healthy: bool) -> serde_json::Value {
     json!({ "healthy": healthy, "probes": probes.collect::<Vec<_>>() })
 }
 
-/// For people: what is wrong comes first, then what is doubtful, what is well, and last what was not looked at.
+/// For people: what is wrong comes first, then what is doubtful, what is well, and last what was
+/// not looked at.
 fn report(host: &Host, findings: &[Finding]) -> String {
-    let with = |verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
+    let with = |verdict| {
+        findings
+            .iter()
+            .filter(move |finding| finding.verdict == verdict)
+    };
     let failed: Vec<_> = with(Verdict::Failure).map(|finding| finding.id).collect();
     let mut text = String::new();
     if failed.is_empty() {
@@ -186,8 +236,15 @@ fn report(host: &Host, findings: &[Finding]) -> String {
 
 fn line(finding: &Finding) -> String {
     let (verdict, evidence) = (finding.verdict.to_string(), visible(&finding.evidence));
-    let remedy = finding.remedy.iter().map(|remedy| format!("{:34}-> {}\n", "", visible(remedy)));
-    format!("{verdict:10}  {:20}  {evidence}\n{}", finding.id, remedy.collect::<String>())
+    let remedy = finding
+        .remedy
+        .iter()
+        .map(|remedy| format!("{:34}-> {}\n", "", visible(remedy)));
+    format!(
+        "{verdict:10}  {:20}  {evidence}\n{}",
+        finding.id,
+        remedy.collect::<String>()
+    )
 }
 
 /// One line for each reason.
@@ -199,12 +256,17 @@ fn not_tested<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
             None => reasons.push((&finding.evidence, vec![finding.id])),
         }
     }
-    reasons.iter().map(|(why, ids)| format!("not-tested  {}: {}\n", ids.join(", "), visible(why))).collect()
+    reasons
+        .iter()
+        .map(|(why, ids)| format!("not-tested  {}: {}\n", ids.join(", "), visible(why)))
+        .collect()
 }
 
 /// What strangers wrote, fit for a terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -214,10 +276,18 @@ mod tests {
     #[test]
     fn whom_to_examine() {
         let whom = |text: &str| {
-            text.parse::<Whom>()
-                .map(|whom| (whom.host.to_string(), whom.repository.is_some(), whom.reference.is_some()))
+            text.parse::<Whom>().map(|whom| {
+                (
+                    whom.host.to_string(),
+                    whom.repository.is_some(),
+                    whom.reference.is_some(),
+                )
+            })
         };
-        assert_eq!(whom("r.example:5000"), Ok(("r.example:5000".into(), false, false)));
+        assert_eq!(
+            whom("r.example:5000"),
+            Ok(("r.example:5000".into(), false, false))
+        );
         assert_eq!(whom("localhost/"), Ok(("localhost".into(), false, false)));
         assert_eq!(whom("r.example/a/b"), Ok(("r.example".into(), true, false)));
         assert_eq!(whom("r.example/a:1"), Ok(("r.example".into(), true, true)));
@@ -248,7 +318,8 @@ not-tested  pull, push-body: see clocks first
 failed at r.example: clocks
 ";
         assert_eq!(report(&host, &findings), expected);
-        let healthy = "nothing failed at r.example\n\nok          registry-scheme       it speaks https\n";
+        let healthy =
+            "nothing failed at r.example\n\nok          registry-scheme       it speaks https\n";
         assert_eq!(report(&host, &findings[..1]), healthy);
         assert_eq!(json(&findings, false)["probes"][1]["verdict"], "failure");
     }

@@ -16,8 +16,8 @@ use crate::output;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
-/// Of every rule before the one that decided, the condition that did not hold is shown. Nothing is asked of ext_auth or
-/// ext_authz.
+/// Of every rule before the one that decided, the condition that did not hold is shown. Nothing is
+/// asked of ext_auth or ext_authz.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
@@ -65,8 +65,12 @@ struct PassedBy<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let scopes: Vec<Scope> =
-        arguments.scopes.iter().flat_map(|text| text.split(' ')).map(parse).collect::<Result<_, _>>()?;
+    let scopes: Vec<Scope> = arguments
+        .scopes
+        .iter()
+        .flat_map(|text| text.split(' '))
+        .map(parse)
+        .collect::<Result<_, _>>()?;
     let config = load(arguments)?;
     let labels = labels(arguments, &config);
     let mut report = String::new();
@@ -83,10 +87,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             actions: &scope.actions,
         };
         let explanation = config.acl.as_ref().map(|rules| rules.acl.explain(&query));
-        let explanation = explanation.unwrap_or(Explanation { passed: Vec::new(), decided: None });
+        let explanation = explanation.unwrap_or(Explanation {
+            passed: Vec::new(),
+            decided: None,
+        });
         let answer = answer(&scope, &explanation, &config);
         if arguments.json {
-            answers.push(serde_json::to_value(&answer).map_err(|error| Failure::trouble("no JSON").caused_by(&error))?);
+            answers.push(
+                serde_json::to_value(&answer)
+                    .map_err(|error| Failure::trouble("no JSON").caused_by(&error))?,
+            );
         } else {
             write_text(&mut report, &answer, &arguments.account);
         }
@@ -108,21 +118,27 @@ fn parse(text: &str) -> Result<Scope, Failure> {
 
 fn load(arguments: &Arguments) -> Result<Config, Failure> {
     let loaded = config::load(&arguments.file).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint("correct it, then ask again")
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
+            .hint("correct it, then ask again")
     })?;
     Ok(loaded.config)
 }
 
 /// The labels that the configuration gives the account, and those of the command line.
 fn labels(arguments: &Arguments, config: &Config) -> Labels {
-    let account = config.users.as_ref().and_then(|users| users.find(&arguments.account));
+    let account = config
+        .users
+        .as_ref()
+        .and_then(|users| users.find(&arguments.account));
     if account.is_none() && config.ext_auth.is_none() && config.htpasswd.is_none() {
         output::note(format_args!(
             "note: no user of the configuration is called {:?}: it could not log in",
             arguments.account
         ));
     }
-    let mut labels = account.map(|account| account.labels.clone()).unwrap_or_default();
+    let mut labels = account
+        .map(|account| account.labels.clone())
+        .unwrap_or_default();
     for (name, value) in &arguments.labels {
         labels.entry(name.clone()).or_default().push(value.clone());
     }
@@ -134,16 +150,29 @@ fn note_odd_name(scope: &Scope) {
     if scope.resource_type == "repository"
         && let Err(error) = scope.name.parse::<RepositoryName>()
     {
-        output::note(format_args!("note: no registry has a repository {:?}: {error}", scope.name));
+        output::note(format_args!(
+            "note: no registry has a repository {:?}: {error}",
+            scope.name
+        ));
     }
 }
 
 fn answer<'a>(scope: &'a Scope, explanation: &'a Explanation, config: &Config) -> Answer<'a> {
     let place = |rule: usize| {
-        let location = config.acl.as_ref().and_then(|rules| rules.locations.get(rule));
+        let location = config
+            .acl
+            .as_ref()
+            .and_then(|rules| rules.locations.get(rule));
         location.map_or_else(|| format!("acl[{rule}]"), Location::to_string)
     };
-    let passed = explanation.passed.iter().map(|why| PassedBy { rule: place(why.rule), why }).collect();
+    let passed = explanation
+        .passed
+        .iter()
+        .map(|why| PassedBy {
+            rule: place(why.rule),
+            why,
+        })
+        .collect();
     let decided = explanation.decided.as_ref();
     Answer {
         scope: scope.to_string(),
@@ -157,18 +186,35 @@ fn answer<'a>(scope: &'a Scope, explanation: &'a Explanation, config: &Config) -
 }
 
 fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
-    let who = if account.is_empty() { "the anonymous" } else { account };
-    let list = |actions: &[String]| if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") };
+    let who = if account.is_empty() {
+        "the anonymous"
+    } else {
+        account
+    };
+    let list = |actions: &[String]| {
+        if actions.is_empty() {
+            "nothing".to_owned()
+        } else {
+            actions.join(", ")
+        }
+    };
     let mut lines = vec![format!("{} for {who}", answer.scope)];
     lines.push(format!("  granted: {}", list(answer.granted)));
     lines.push(format!("  refused: {}", list(answer.refused)));
     lines.push(match (&answer.rule, answer.comment) {
         (Some(rule), Some(comment)) => format!("  decided by {rule}: {comment}"),
         (Some(rule), None) => format!("  decided by {rule}"),
-        (None, _) if answer.ext_authz => "  no rule matches: the program of ext_authz would be asked".to_owned(),
+        (None, _) if answer.ext_authz => {
+            "  no rule matches: the program of ext_authz would be asked".to_owned()
+        }
         (None, _) => "  no rule matches: access is denied by default".to_owned(),
     });
-    lines.extend(answer.passed.iter().map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.why))));
+    lines.extend(
+        answer
+            .passed
+            .iter()
+            .map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.why))),
+    );
     // Writing to a String cannot fail.
     let _ = writeln!(report, "{}", lines.join("\n"));
 }
@@ -176,12 +222,24 @@ fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
 /// `name: ${account}/* (bob/*) and library/ubuntu: it does not match`.
 fn reason(passed: &Passed) -> String {
     let mut text = format!("{}: {:?}", passed.field, passed.pattern);
-    if passed.expanded.iter().any(|expanded| *expanded != passed.pattern) {
-        let expanded: Vec<String> = passed.expanded.iter().map(|expanded| format!("{expanded:?}")).collect();
+    if passed
+        .expanded
+        .iter()
+        .any(|expanded| *expanded != passed.pattern)
+    {
+        let expanded: Vec<String> = passed
+            .expanded
+            .iter()
+            .map(|expanded| format!("{expanded:?}"))
+            .collect();
         let _ = write!(text, " (here {})", expanded.join(", "));
     }
     if !passed.values.is_empty() {
-        let values: Vec<String> = passed.values.iter().map(|value| format!("{value:?}")).collect();
+        let values: Vec<String> = passed
+            .values
+            .iter()
+            .map(|value| format!("{value:?}"))
+            .collect();
         let _ = write!(text, " against {}", values.join(", "));
     }
     format!("{text}: {}", passed.reason)

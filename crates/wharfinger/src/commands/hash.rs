@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
     /// What to hash with
     #[arg(long, value_enum, value_name = "NAME", default_value = "bcrypt")]
     algorithm: Algorithm,
-    /// How slow: for bcrypt the power of two of its rounds, 4 to 31 (default 10); for argon2id its passes (default 2)
+    /// How slow: for bcrypt the power of two of its rounds, 4 to 31 (default 10); for argon2id its
+    /// passes (default 2)
     #[arg(long, value_name = "N")]
     cost: Option<u32>,
     /// How much memory argon2id takes, in KiB (default 19456)
@@ -37,7 +38,8 @@ enum Algorithm {
     Argon2id,
 }
 
-/// bcrypt's rounds by default, as a power of two: what OWASP's password storage cheat sheet calls the least.
+/// bcrypt's rounds by default, as a power of two: what OWASP's password storage cheat sheet calls
+/// the least.
 const COST: u32 = 10;
 
 /// argon2id's passes and memory by default, from the same source.
@@ -50,7 +52,11 @@ const LONGEST: u64 = 4096;
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // What is wrong with the command line is said before anybody types a password.
     let name = arguments.user.as_deref().map(htpasswd_name).transpose()?;
-    let password = if io::stdin().is_terminal() { prompted()? } else { piped(io::stdin().lock())? };
+    let password = if io::stdin().is_terminal() {
+        prompted()?
+    } else {
+        piped(io::stdin().lock())?
+    };
     let hash = hash(arguments, &password, &SystemEntropy)?;
     let line = name.map_or_else(|| hash.clone(), |name| format!("{name}:{hash}"));
     output::print(&format!("{line}\n"))?;
@@ -63,11 +69,15 @@ fn htpasswd_name(name: &str) -> Result<&str, Failure> {
         "" => "it is empty",
         _ if name.contains(':') => "it holds a colon, which ends the name in an htpasswd file",
         _ if name.chars().any(char::is_control) => "it holds a control character",
-        _ if name.starts_with('#') => "it begins with #, which begins a comment in an htpasswd file",
+        _ if name.starts_with('#') => {
+            "it begins with #, which begins a comment in an htpasswd file"
+        }
         _ if name.trim() != name => "it begins or ends with white space",
         _ => return Ok(name),
     };
-    Err(Failure::usage(format!("{name:?} cannot be a user's name: {wrong}")))
+    Err(Failure::usage(format!(
+        "{name:?} cannot be a user's name: {wrong}"
+    )))
 }
 
 /// The password, typed twice.
@@ -75,7 +85,9 @@ fn prompted() -> Result<Secret, Failure> {
     let ask = |prompt: &str| {
         rpassword::prompt_password(prompt)
             .map(Secret::from)
-            .map_err(|error| Failure::trouble("the password cannot be read from the terminal").caused_by(&error))
+            .map_err(|error| {
+                Failure::trouble("the password cannot be read from the terminal").caused_by(&error)
+            })
     };
     let password = not_empty(ask("Password: ")?)?;
     let again = ask("Again: ")?;
@@ -93,39 +105,53 @@ fn piped(input: impl Read) -> Result<Secret, Failure> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::trouble("standard input cannot be read").caused_by(&error))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(Failure::usage(format!("the password on standard input is longer than {LONGEST} bytes")));
+        return Err(Failure::usage(format!(
+            "the password on standard input is longer than {LONGEST} bytes"
+        )));
     }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::usage("the password on standard input is not UTF-8, which is what clients send"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::usage("the password on standard input is not UTF-8, which is what clients send")
+    })?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.contains(['\n', '\r']) {
-        return Err(Failure::usage("there is more than one line on standard input")
-            .hint("a password is one line; hash several one by one"));
+        return Err(
+            Failure::usage("there is more than one line on standard input")
+                .hint("a password is one line; hash several one by one"),
+        );
     }
     not_empty(Secret::from(line))
 }
 
 fn not_empty(password: Secret) -> Result<Secret, Failure> {
     if password.is_empty() {
-        return Err(Failure::usage("the password is empty")
-            .hint("to let anybody in without a password, leave `password` out in the configuration"));
+        return Err(Failure::usage("the password is empty").hint(
+            "to let anybody in without a password, leave `password` out in the configuration",
+        ));
     }
     Ok(password)
 }
 
-fn hash(arguments: &Arguments, password: &Secret, entropy: &dyn Entropy) -> Result<String, Failure> {
+fn hash(
+    arguments: &Arguments,
+    password: &Secret,
+    entropy: &dyn Entropy,
+) -> Result<String, Failure> {
     let mut salt = [0; 16];
-    entropy.fill(&mut salt).map_err(|error| Failure::trouble("no salt can be made").caused_by(&error))?;
+    entropy
+        .fill(&mut salt)
+        .map_err(|error| Failure::trouble("no salt can be made").caused_by(&error))?;
     let password = password.expose().as_bytes();
     match (arguments.algorithm, arguments.memory) {
-        (Algorithm::Bcrypt, Some(_)) => Err(Failure::usage("--memory is for --algorithm argon2id; bcrypt has none")),
-        (Algorithm::Bcrypt, None) => {
-            Bcrypt::hash(password, salt, arguments.cost.unwrap_or(COST)).map_err(|error| bcrypt_failure(&error))
-        }
+        (Algorithm::Bcrypt, Some(_)) => Err(Failure::usage(
+            "--memory is for --algorithm argon2id; bcrypt has none",
+        )),
+        (Algorithm::Bcrypt, None) => Bcrypt::hash(password, salt, arguments.cost.unwrap_or(COST))
+            .map_err(|error| bcrypt_failure(&error)),
         (Algorithm::Argon2id, memory) => {
             let passes = arguments.cost.unwrap_or(PASSES);
-            Argon2id::hash(password, &salt, memory.unwrap_or(MEMORY), passes).map_err(|error| argon2id_failure(&error))
+            Argon2id::hash(password, &salt, memory.unwrap_or(MEMORY), passes)
+                .map_err(|error| argon2id_failure(&error))
         }
     }
 }
@@ -167,11 +193,14 @@ mod tests {
     }
 
     fn made(line: &str, password: &str) -> Result<String, String> {
-        hash(&arguments(line), &password.into(), &SystemEntropy).map_err(|failure| failure.to_string())
+        hash(&arguments(line), &password.into(), &SystemEntropy)
+            .map_err(|failure| failure.to_string())
     }
 
     fn read(input: &[u8]) -> Result<String, String> {
-        piped(input).map(|secret| secret.expose().to_owned()).map_err(|failure| failure.to_string())
+        piped(input)
+            .map(|secret| secret.expose().to_owned())
+            .map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -179,25 +208,40 @@ mod tests {
         for (line, start) in [
             ("--cost 4", "$2b$04$"),
             ("--algorithm bcrypt --cost 5", "$2b$05$"),
-            ("--algorithm argon2id --memory 64 --cost 1", "$argon2id$v=19$m=64,t=1,p=1$"),
+            (
+                "--algorithm argon2id --memory 64 --cost 1",
+                "$argon2id$v=19$m=64,t=1,p=1$",
+            ),
         ] {
             let (one, two) = (made(line, "sesame").unwrap(), made(line, "sesame").unwrap());
             assert!(one.starts_with(start), "{one}");
             assert_ne!(one, two, "the salt is another each time");
             assert!(one.parse::<PasswordHash>().unwrap().verify("sesame"));
-            assert!(htpasswd::parse(&format!("ann:{one}")).unwrap().find("ann").is_some());
+            assert!(
+                htpasswd::parse(&format!("ann:{one}"))
+                    .unwrap()
+                    .find("ann")
+                    .is_some()
+            );
         }
     }
 
     #[test]
     fn has_careful_defaults() {
         assert!(made("", "sesame").unwrap().starts_with("$2b$10$"));
-        assert!(made("--algorithm argon2id", "sesame").unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(
+            made("--algorithm argon2id", "sesame")
+                .unwrap()
+                .starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+        );
     }
 
     #[test]
     fn says_what_is_out_of_bounds() {
-        assert_eq!(made("--cost 3", "x").unwrap_err(), "error: --cost must lie between 4 and 31 for bcrypt\n");
+        assert_eq!(
+            made("--cost 3", "x").unwrap_err(),
+            "error: --cost must lie between 4 and 31 for bcrypt\n"
+        );
         assert_eq!(
             made("--memory 64", "x").unwrap_err(),
             "error: --memory is for --algorithm argon2id; bcrypt has none\n"
@@ -209,8 +253,16 @@ mod tests {
              72\nhint: use --algorithm argon2id, or a shorter password\n"
         );
         assert!(made("--algorithm argon2id --memory 64 --cost 1", &"p".repeat(73)).is_ok());
-        assert!(made("--algorithm argon2id --memory 7", "x").unwrap_err().starts_with("error: --memory is out of"));
-        assert!(made("--algorithm argon2id --cost 0", "x").unwrap_err().starts_with("error: --cost is out of bounds"));
+        assert!(
+            made("--algorithm argon2id --memory 7", "x")
+                .unwrap_err()
+                .starts_with("error: --memory is out of")
+        );
+        assert!(
+            made("--algorithm argon2id --cost 0", "x")
+                .unwrap_err()
+                .starts_with("error: --cost is out of bounds")
+        );
     }
 
     #[test]
@@ -222,10 +274,22 @@ mod tests {
         for (input, error) in [
             (&b""[..], "error: the password is empty\n"),
             (b"\n", "error: the password is empty\n"),
-            (b"one\ntwo\n", "error: there is more than one line on standard input\n"),
-            (b"sesame\n\n", "error: there is more than one line on standard input\n"),
-            (b"\xff\n", "error: the password on standard input is not UTF-8, which is what clients send\n"),
-            (&[b'x'; 5000], "error: the password on standard input is longer than 4096 bytes\n"),
+            (
+                b"one\ntwo\n",
+                "error: there is more than one line on standard input\n",
+            ),
+            (
+                b"sesame\n\n",
+                "error: there is more than one line on standard input\n",
+            ),
+            (
+                b"\xff\n",
+                "error: the password on standard input is not UTF-8, which is what clients send\n",
+            ),
+            (
+                &[b'x'; 5000],
+                "error: the password on standard input is longer than 4096 bytes\n",
+            ),
         ] {
             assert!(read(input).unwrap_err().starts_with(error), "{input:?}");
         }

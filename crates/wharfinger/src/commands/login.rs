@@ -12,9 +12,9 @@ use crate::remote::{Connection, password, places, run as run_async};
 
 /// Log in to a registry, and keep the login where docker and podman find it
 ///
-/// The login is tried before it is kept. Where the token server hands out a refresh token, that is kept and the password
-/// is not. It goes to the file that REGISTRY_AUTH_FILE names, else to docker's config.json (DOCKER_CONFIG), or to the
-/// credential helper that the file names.
+/// The login is tried before it is kept. Where the token server hands out a refresh token, that is
+/// kept and the password is not. It goes to the file that REGISTRY_AUTH_FILE names, else to
+/// docker's config.json (DOCKER_CONFIG), or to the credential helper that the file names.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
@@ -46,23 +46,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let password = password(arguments.password_stdin, "Password: ")?;
     run_async(async {
         let host = &arguments.host;
-        let login = Credentials::Password { user: user.clone(), password };
-        let session = arguments.connection.open().session_as(host, login.clone()).await?;
+        let login = Credentials::Password {
+            user: user.clone(),
+            password,
+        };
+        let session = arguments
+            .connection
+            .open()
+            .session_as(host, login.clone())
+            .await?;
         let granted = session.log_in().await?;
         let kept = match granted.and_then(|granted| granted.refresh_token) {
-            Some(token) => Credentials::RefreshToken { user: Some(user.clone()), token },
+            Some(token) => Credentials::RefreshToken {
+                user: Some(user.clone()),
+                token,
+            },
             None => login,
         };
         let place = places().store(host, &kept).await.map_err(Error::from)?;
-        print_lines([format!("logged in to {host} as {user}: {} is kept in {place}", kept.kind())])
+        print_lines([format!(
+            "logged in to {host} as {user}: {} is kept in {place}",
+            kept.kind()
+        )])
     })
 }
 
 fn asked_for() -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("who logs in? There is no terminal to ask at").hint("name the user: --user NAME"));
+        return Err(
+            Failure::usage("who logs in? There is no terminal to ask at")
+                .hint("name the user: --user NAME"),
+        );
     }
-    let failed = |error| Failure::trouble("the user's name cannot be read from the terminal").caused_by(&error);
+    let failed = |error| {
+        Failure::trouble("the user's name cannot be read from the terminal").caused_by(&error)
+    };
     eprint!("User: ");
     io::stderr().flush().map_err(failed)?;
     let mut line = String::new();

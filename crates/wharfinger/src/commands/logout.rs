@@ -24,7 +24,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let erased = places().erase(host).await.map_err(Error::from)?;
         match erased.as_slice() {
             [] => print_lines([format!("there was no login to {host}")]),
-            places => print_lines(places.iter().map(|place| format!("the login to {host} is gone from {place}"))),
+            places => print_lines(
+                places
+                    .iter()
+                    .map(|place| format!("the login to {host} is gone from {place}")),
+            ),
         }
     })
 }

@@ -29,8 +29,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
-        let manifest = repository.image(&arguments.name.reference(), arguments.part.platform.as_ref()).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
+        let manifest = repository
+            .image(
+                &arguments.name.reference(),
+                arguments.part.platform.as_ref(),
+            )
+            .await?;
         if !arguments.json {
             return print_bytes(&manifest.bytes);
         }

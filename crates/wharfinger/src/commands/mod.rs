@@ -1,5 +1,5 @@
-//! One file per command. Each has its arguments (a `clap` struct, whose doc comments are its help) and
-//! `run(arguments) -> Result<ExitCode, Failure>`.
+//! One file per command. Each has its arguments (a `clap` struct, whose doc comments are its help)
+//! and `run(arguments) -> Result<ExitCode, Failure>`.
 
 pub(crate) mod attach;
 pub(crate) mod blob;

@@ -25,8 +25,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if matches!(arguments.target, Place::Registry(_)) {
-        return Err(Failure::usage(format!("{} is a registry's image, not a place for files", arguments.target))
-            .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
+        return Err(Failure::usage(format!(
+            "{} is a registry's image, not a place for files",
+            arguments.target
+        ))
+        .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
     }
     let from = Place::Registry(arguments.name.clone());
     run_async(arguments.transfer.run(&from, &arguments.target))

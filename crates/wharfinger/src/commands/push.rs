@@ -14,7 +14,8 @@ use crate::remote::run as run_async;
 /// Blobs that the registry has are not sent. Prints TARGET@DIGEST.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where from: oci:DIR[:TAG], an OCI layout, or FILE.tar[:TAG], an archive of one or what `docker save` wrote.
+    /// Where from: oci:DIR[:TAG], an OCI layout, or FILE.tar[:TAG], an archive of one or what
+    /// `docker save` wrote.
     source: Place,
     /// The image: HOST/NAME[:TAG].
     #[arg(value_name = "IMAGE")]
@@ -25,8 +26,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if matches!(arguments.source, Place::Registry(_)) {
-        return Err(Failure::usage(format!("{} is a registry's image, not files", arguments.source))
-            .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
+        return Err(Failure::usage(format!(
+            "{} is a registry's image, not files",
+            arguments.source
+        ))
+        .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
     }
     let to = Place::Registry(arguments.name.clone());
     run_async(arguments.transfer.run(&arguments.source, &to))

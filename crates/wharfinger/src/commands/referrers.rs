@@ -28,12 +28,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
         let subject = match arguments.name.digest {
             Some(digest) => digest,
             None => repository.digest(&arguments.name.reference()).await?,
         };
-        let mut referrers = repository.referrers(&subject, arguments.artifact_type.as_deref()).await?;
+        let mut referrers = repository
+            .referrers(&subject, arguments.artifact_type.as_deref())
+            .await?;
         referrers.sort_by(|a, b| (&a.artifact_type, a.digest).cmp(&(&b.artifact_type, b.digest)));
         if arguments.json {
             return print_json(&json!({ "subject": subject, "referrers": referrers }));
@@ -43,6 +49,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn line(referrer: &Referrer) -> String {
-    let artifact_type = referrer.artifact_type.as_deref().unwrap_or(&referrer.media_type);
-    format!("{}  {:>9}  {}", referrer.digest, bytes(referrer.size), artifact_type.escape_debug())
+    let artifact_type = referrer
+        .artifact_type
+        .as_deref()
+        .unwrap_or(&referrer.media_type);
+    format!(
+        "{}  {:>9}  {}",
+        referrer.digest,
+        bytes(referrer.size),
+        artifact_type.escape_debug()
+    )
 }

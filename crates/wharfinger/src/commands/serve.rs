@@ -10,8 +10,8 @@ use crate::serve;
 
 /// Run the servers that a configuration file describes
 ///
-/// A file of docker_auth is such a file. The configuration is read again on SIGHUP and when a file that it names
-/// changes; SIGTERM and SIGINT end the server after the requests under way.
+/// A file of docker_auth is such a file. The configuration is read again on SIGHUP and when a file
+/// that it names changes; SIGTERM and SIGINT end the server after the requests under way.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The configuration file.
@@ -45,7 +45,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let only_stderr = glog.to_stderr == Some(true);
     let folder = glog.folder.filter(|_| !only_stderr);
     let overrides = serve::LogOverrides {
-        level: glog.v.filter(|&level| level >= 2).map(|_| tracing::Level::DEBUG),
+        level: glog
+            .v
+            .filter(|&level| level >= 2)
+            .map(|_| tracing::Level::DEBUG),
         no_stderr: folder.is_some() && glog.also_to_stderr != Some(true),
         folder,
     };

@@ -36,13 +36,14 @@ struct List {
     /// Only this user's.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Print a JSON array: [{id, account, service, client_id, address, created_at, last_used_at, confirmed_at, expires_at}].
+    /// Print a JSON array: [{id, account, service, client_id, address, created_at, last_used_at,
+    /// confirmed_at, expires_at}].
     #[arg(long)]
     json: bool,
 }
 
-/// End sessions. A running server refuses their tokens from their next use on; access tokens that were made with them
-/// stay good until they expire, a few minutes later.
+/// End sessions. A running server refuses their tokens from their next use on; access tokens that
+/// were made with them stay good until they expire, a few minutes later.
 #[derive(Debug, Args)]
 struct Revoke {
     /// The server's configuration.
@@ -67,7 +68,8 @@ struct Which {
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let runtime =
+        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
     let report = runtime.block_on(async {
         let now = SystemClock.now();
         match arguments.command {
@@ -84,8 +86,13 @@ impl List {
         let sessions = open(&self.file)?;
         let selection = self.user.map_or(Selection::All, Selection::Account);
         let listed = sessions.list(selection, now).await;
-        let listed = listed.map_err(|error| Failure::trouble("cannot read the sessions").caused_by(&error))?;
-        Ok(if self.json { json(&listed) } else { table(&listed, now) })
+        let listed = listed
+            .map_err(|error| Failure::trouble("cannot read the sessions").caused_by(&error))?;
+        Ok(if self.json {
+            json(&listed)
+        } else {
+            table(&listed, now)
+        })
     }
 }
 
@@ -94,16 +101,22 @@ impl Revoke {
         let sessions = open(&self.file)?;
         let selection = match self.which {
             Which { id: Some(id), .. } => Selection::Id(id),
-            Which { user: Some(user), .. } => Selection::Account(user),
+            Which {
+                user: Some(user), ..
+            } => Selection::Account(user),
             Which { .. } => Selection::All,
         };
         let revoked = sessions.revoke(selection.clone(), now).await;
-        let revoked = revoked.map_err(|error| Failure::trouble("no session was revoked").caused_by(&error))?;
+        let revoked = revoked
+            .map_err(|error| Failure::trouble("no session was revoked").caused_by(&error))?;
         match (revoked, selection) {
-            (0, Selection::Id(id)) => {
-                Err(Failure::negative(format!("there is no session {id}, or it was revoked before"))
-                    .hint(format!("`wharfinger sessions list {}` shows the ids", self.file.display())))
-            }
+            (0, Selection::Id(id)) => Err(Failure::negative(format!(
+                "there is no session {id}, or it was revoked before"
+            ))
+            .hint(format!(
+                "`wharfinger sessions list {}` shows the ids",
+                self.file.display()
+            ))),
             (1, _) => Ok("1 session revoked\n".to_owned()),
             (count, _) => Ok(format!("{count} sessions revoked\n")),
         }
@@ -113,10 +126,13 @@ impl Revoke {
 /// The sessions that the configuration in `file` keeps.
 fn open(file: &Path) -> Result<Sessions, Failure> {
     let loaded = config::load(file).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
-            .hint(format!("`wharfinger check {}` says the same", file.display()))
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
+            "`wharfinger check {}` says the same",
+            file.display()
+        ))
     })?;
-    let (Some(policy), Some(location)) = (loaded.config.refresh_tokens, loaded.config.database) else {
+    let (Some(policy), Some(location)) = (loaded.config.refresh_tokens, loaded.config.database)
+    else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
         ));
@@ -141,27 +157,62 @@ fn unopened(error: &OpenError) -> Failure {
 /// A line for each session under the names of its columns.
 fn table(sessions: &[Session], now: SystemTime) -> String {
     let ago = |time| relative(unix_seconds(time), unix_seconds(now));
-    let head = ["ID", "USER", "SERVICE", "CLIENT", "ADDRESS", "OPENED", "LAST USED", "EXPIRES"].map(str::to_owned);
+    let head = [
+        "ID",
+        "USER",
+        "SERVICE",
+        "CLIENT",
+        "ADDRESS",
+        "OPENED",
+        "LAST USED",
+        "EXPIRES",
+    ]
+    .map(str::to_owned);
     let rows = sessions.iter().map(|session| {
-        let Session { id, account, service, client_id, address, .. } = session;
-        let (created, used, expires) = (session.created_at, session.last_used_at, session.expires_at);
+        let Session {
+            id,
+            account,
+            service,
+            client_id,
+            address,
+            ..
+        } = session;
+        let (created, used, expires) =
+            (session.created_at, session.last_used_at, session.expires_at);
         let texts = [id, account, service, client_id, address].map(|text| shown(text));
         let [id, account, service, client, address] = texts;
-        [id, account, service, client, address, ago(created), ago(used), ago(expires)]
+        [
+            id,
+            account,
+            service,
+            client,
+            address,
+            ago(created),
+            ago(used),
+            ago(expires),
+        ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let mut widths = [0; 8];
     for row in &rows {
-        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+        widths
+            .iter_mut()
+            .zip(row)
+            .for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
     }
     let line = |row: &[String; 8]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
 }
 
-/// What a stranger sent, fit for a terminal: quoted and escaped where it holds more than letters, digits and signs.
+/// What a stranger sent, fit for a terminal: quoted and escaped where it holds more than letters,
+/// digits and signs.
 fn shown(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic();
     match text {
@@ -231,7 +282,8 @@ ID                USER  SERVICE               CLIENT  ADDRESS    OPENED  LAST US
 
     #[test]
     fn programs_read_json() {
-        let listed: serde_json::Value = serde_json::from_str(&json(&[session("a b", "\u{1b}[2J")])).unwrap();
+        let listed: serde_json::Value =
+            serde_json::from_str(&json(&[session("a b", "\u{1b}[2J")])).unwrap();
         let expected = serde_json::json!([{
             "id": "0c1fe95f4c57c2db",
             "account": "a b",

@@ -25,12 +25,20 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.connection.open().repository(&arguments.name).await?;
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
         let manifest = repository.manifest(&arguments.name.reference()).await?;
         for tag in &arguments.tags {
             let reference = Reference::Tag(tag.clone());
             repository.put_manifest(&manifest, &reference).await?;
-            print_lines([format!("{}@{}", arguments.name.with(reference), manifest.digest)])?;
+            print_lines([format!(
+                "{}@{}",
+                arguments.name.with(reference),
+                manifest.digest
+            )])?;
         }
         Ok(())
     })

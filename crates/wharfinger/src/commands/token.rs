@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use auth::TokenAnswer;
 use clap::{Args, ValueEnum};
 use token::{
-    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy, unix_seconds,
+    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy,
+    unix_seconds,
 };
 
 use crate::commands::key_file;
@@ -45,7 +46,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
     not_before: When,
     /// What its header says of the key: kid, jwk, x5c; several with commas.
-    #[arg(long, value_name = "MEMBER", default_value = "jwk", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "MEMBER",
+        default_value = "jwk",
+        value_delimiter = ','
+    )]
     header: Vec<HeaderMember>,
     /// The key's id in a kid or jwk: libtrust (registry 2) or thumbprint (registry 3).
     #[arg(long, value_name = "KIND", default_value = "libtrust")]
@@ -78,10 +84,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let access = access(&arguments.scope)?;
     let claims = claims(arguments, access, now)?;
     let token = signer(arguments)?;
-    let token = token.sign(&claims).map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
-    let text = if arguments.json { answer(token, claims) } else { token };
+    let token = token
+        .sign(&claims)
+        .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
+    let text = if arguments.json {
+        answer(token, claims)
+    } else {
+        token
+    };
     // Scripts put a token between quotes of their own: nothing may follow it.
-    let end = if arguments.json || io::stdout().is_terminal() { "\n" } else { "" };
+    let end = if arguments.json || io::stdout().is_terminal() {
+        "\n"
+    } else {
+        ""
+    };
     output::print(&format!("{text}{end}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,10 +117,13 @@ fn access(texts: &[String]) -> Result<Vec<Access>, Failure> {
 
 fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result<Claims, Failure> {
     if arguments.expires.as_secs() == 0 {
-        return Err(Failure::usage("--expires is shorter than a second: such a token is never valid"));
+        return Err(Failure::usage(
+            "--expires is shorter than a second: such a token is never valid",
+        ));
     }
     let begin = arguments.not_before.resolve(now);
-    let begin = begin.ok_or_else(|| Failure::usage("--not-before is beyond what can be counted"))?;
+    let begin =
+        begin.ok_or_else(|| Failure::usage("--not-before is beyond what can be counted"))?;
     let end = begin.max(now).checked_add(arguments.expires);
     let end = end.ok_or_else(|| Failure::usage("--expires is beyond what can be counted"))?;
     Ok(Claims {
@@ -114,25 +133,47 @@ fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result
         expires_at: unix_seconds(end),
         not_before: unix_seconds(begin),
         issued_at: unix_seconds(now),
-        id: token::jti(&SystemEntropy).map_err(|error| Failure::trouble("no token was made").caused_by(&error))?,
+        id: token::jti(&SystemEntropy)
+            .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?,
         access,
     })
 }
 
 fn signer(arguments: &Arguments) -> Result<Signer, Failure> {
     let key: PrivateKey = key_file::private(&arguments.key)?;
-    let chain = arguments.certificate.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default();
-    let members: Vec<token::HeaderMember> = arguments.header.iter().copied().map(Into::into).collect();
-    let options = HeaderOptions { members: &members, key_id: arguments.key_id.into(), chain: &chain };
+    let chain = arguments
+        .certificate
+        .as_deref()
+        .map(key_file::certificates)
+        .transpose()?
+        .unwrap_or_default();
+    let members: Vec<token::HeaderMember> =
+        arguments.header.iter().copied().map(Into::into).collect();
+    let options = HeaderOptions {
+        members: &members,
+        key_id: arguments.key_id.into(),
+        chain: &chain,
+    };
     Signer::new(Arc::new(key), options).map_err(|error| {
-        Failure::usage("no token was made").caused_by(&error).hint("give the key's own certificate: --certificate FILE")
+        Failure::usage("no token was made")
+            .caused_by(&error)
+            .hint("give the key's own certificate: --certificate FILE")
     })
 }
 
 fn answer(token: String, claims: Claims) -> String {
     let scopes = claims.access.into_iter().map(|access| {
-        let Access { resource_type, name, actions } = access;
-        Scope { resource_type, name, actions }.to_string()
+        let Access {
+            resource_type,
+            name,
+            actions,
+        } = access;
+        Scope {
+            resource_type,
+            name,
+            actions,
+        }
+        .to_string()
     });
     let answer = TokenAnswer {
         token,

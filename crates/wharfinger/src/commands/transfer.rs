@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use client::{Archive, ArchiveWriter, Copy, Error, ImageName, Layout, Place, Report, Source, Target, copy};
+use client::{
+    Archive, ArchiveWriter, Copy, Error, ImageName, Layout, Place, Report, Source, Target, copy,
+};
 use oci::{Reference, Tag};
 use serde_json::{Value, json};
 
@@ -29,7 +31,8 @@ pub(crate) struct Transfer {
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
-    /// Print JSON: {images: [{source, target, digest, mediaType, manifests, blobs: {sent, mounted, present}, bytes}]}.
+    /// Print JSON: {images: [{source, target, digest, mediaType, manifests, blobs: {sent, mounted,
+    /// present}, bytes}]}.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,13 +55,21 @@ impl Transfer {
         for (reference, tag) in self.images(&source, from, to).await? {
             expect_digest(&source, reference.as_ref(), to, &how).await?;
             let report = copy(&source, reference.as_ref(), &target, tag.as_ref(), &how).await?;
-            let moved = Moved { from: named(from, reference.as_ref()), to: tagged(to, tag.as_ref()), report };
+            let moved = Moved {
+                from: named(from, reference.as_ref()),
+                to: tagged(to, tag.as_ref()),
+                report,
+            };
             if !self.json {
                 print_lines([moved.line()])?;
             }
             reports.push(moved.json());
         }
-        if self.json { print_json(&json!({ "images": reports })) } else { Ok(()) }
+        if self.json {
+            print_json(&json!({ "images": reports }))
+        } else {
+            Ok(())
+        }
     }
 
     /// What to move, and what it is called at the target.
@@ -70,15 +81,23 @@ impl Transfer {
     ) -> Result<Vec<(Option<Reference>, Option<Tag>)>, Failure> {
         if !self.all_tags {
             // What is pulled keeps its tag where no other is named.
-            let tag = to.tag().filter(|_| is_named(to)).or_else(|| from.tag().filter(|_| !has_digest(to)));
+            let tag = to
+                .tag()
+                .filter(|_| is_named(to))
+                .or_else(|| from.tag().filter(|_| !has_digest(to)));
             return Ok(vec![(from.reference(), tag.or_else(|| to.tag()))]);
         }
         if is_named(from) || is_named(to) || matches!(to, Place::Archive { .. }) {
-            return Err(Failure::usage("--all-tags moves every tag under its own name")
-                .hint("name a repository or a layout on both sides, without tag and digest"));
+            return Err(
+                Failure::usage("--all-tags moves every tag under its own name")
+                    .hint("name a repository or a layout on both sides, without tag and digest"),
+            );
         }
         let tags = source.tags().await?;
-        Ok(tags.into_iter().map(|tag| (Some(Reference::Tag(tag.clone())), Some(tag))).collect())
+        Ok(tags
+            .into_iter()
+            .map(|tag| (Some(Reference::Tag(tag.clone())), Some(tag)))
+            .collect())
     }
 }
 
@@ -91,7 +110,11 @@ struct Moved {
 
 impl Moved {
     fn line(&self) -> String {
-        let digest = self.report.digest.map(|digest| digest.to_string()).unwrap_or_default();
+        let digest = self
+            .report
+            .digest
+            .map(|digest| digest.to_string())
+            .unwrap_or_default();
         match self.to.contains('@') {
             true => self.to.clone(),
             false => format!("{}@{digest}", self.to),
@@ -123,7 +146,8 @@ async fn source(remote: &Remote, place: &Place) -> Result<Source, Failure> {
 /// An archive, read on a thread of its own: one that `docker save` wrote is hashed whole.
 async fn opened(path: PathBuf) -> Result<Archive, Failure> {
     let opening = tokio::task::spawn_blocking(move || Archive::open(&path)).await;
-    Ok(opening.map_err(|error| Failure::trouble("the archive cannot be read").caused_by(&error))??)
+    Ok(opening
+        .map_err(|error| Failure::trouble("the archive cannot be read").caused_by(&error))??)
 }
 
 async fn target(remote: &Remote, from: &Place, to: &Place) -> Result<Target, Failure> {
@@ -132,7 +156,9 @@ async fn target(remote: &Remote, from: &Place, to: &Place) -> Result<Target, Fai
         Place::Layout { directory, .. } => Target::Layout(Layout::new(directory)),
         Place::Archive { path, .. } => {
             let name = match from {
-                Place::Registry(ImageName { host, repository, .. }) => Some(format!("{host}/{repository}")),
+                Place::Registry(ImageName {
+                    host, repository, ..
+                }) => Some(format!("{host}/{repository}")),
                 Place::Layout { .. } | Place::Archive { .. } => None,
             };
             Target::Archive(Arc::new(ArchiveWriter::new(path, name)))
@@ -141,14 +167,26 @@ async fn target(remote: &Remote, from: &Place, to: &Place) -> Result<Target, Fai
 }
 
 /// A digest at the target is a promise: it must be the source's.
-async fn expect_digest(source: &Source, reference: Option<&Reference>, to: &Place, how: &Copy) -> Result<(), Failure> {
-    let Some(Reference::Digest(expected)) = to.reference() else { return Ok(()) };
+async fn expect_digest(
+    source: &Source,
+    reference: Option<&Reference>,
+    to: &Place,
+    how: &Copy,
+) -> Result<(), Failure> {
+    let Some(Reference::Digest(expected)) = to.reference() else {
+        return Ok(());
+    };
     let found = source.image(reference, how.platform.as_ref()).await?.digest;
     if found == expected {
         return Ok(());
     }
     let what = "what is to be sent".to_owned();
-    Err(Error::Digest { what, expected: expected.into(), found: found.into() }.into())
+    Err(Error::Digest {
+        what,
+        expected: expected.into(),
+        found: found.into(),
+    }
+    .into())
 }
 
 /// Whether a tag or a digest is written.
@@ -173,7 +211,9 @@ fn named(place: &Place, reference: Option<&Reference>) -> String {
 fn tagged(place: &Place, tag: Option<&Tag>) -> String {
     match (place, tag) {
         (Place::Registry(name), Some(tag)) => name.with(Reference::Tag(tag.clone())).to_string(),
-        (Place::Layout { directory, .. }, Some(tag)) => format!("oci:{}:{tag}", directory.display()),
+        (Place::Layout { directory, .. }, Some(tag)) => {
+            format!("oci:{}:{tag}", directory.display())
+        }
         _ => place.to_string(),
     }
 }

@@ -34,27 +34,50 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
     let errors = list.context.errors();
     let read: Vec<_> = rules.iter().map(|rule| rule.section(read_rule)).collect();
     // Rules are numbered by their place, so nothing is compiled while one of them is missing.
-    let (entries, places): (Vec<_>, Vec<_>) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    let locations = places.iter().map(|places: &Places| list.context.location(places.rule)).collect();
+    let (entries, places): (Vec<_>, Vec<_>) = read
+        .into_iter()
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let locations = places
+        .iter()
+        .map(|places: &Places| list.context.location(places.rule))
+        .collect();
     let acl = compile(&list, &places, entries.clone(), Options { quote_labels })?;
     // A rule that was misread is not what somebody hardly meant.
     if list.context.errors() == errors {
         warn(&list, &places, &acl);
     }
-    Some(Rules { acl, locations, entries, quote_labels })
+    Some(Rules {
+        acl,
+        locations,
+        entries,
+        quote_labels,
+    })
 }
 
-fn compile(list: &Setting<'_>, places: &[Places], entries: Vec<Entry>, options: Options) -> Option<Acl> {
+fn compile(
+    list: &Setting<'_>,
+    places: &[Places],
+    entries: Vec<Entry>,
+    options: Options,
+) -> Option<Acl> {
     let tell = |error: EntryError| {
         let message = format!("acl.match.{}: {}", error.field, error.problem);
-        list.context.error(place(list, places, error.rule, Some(&error.field)), message);
+        list.context
+            .error(place(list, places, error.rule, Some(&error.field)), message);
     };
-    Acl::compile(entries, options).map_err(|errors| errors.into_iter().for_each(tell)).ok()
+    Acl::compile(entries, options)
+        .map_err(|errors| errors.into_iter().for_each(tell))
+        .ok()
 }
 
 fn warn(list: &Setting<'_>, places: &[Places], acl: &Acl) {
     for warning in acl.warnings() {
-        let name = warning.field.as_ref().map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
+        let name = warning
+            .field
+            .as_ref()
+            .map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
         let message = match &warning.kind {
             WarningKind::Unreachable(by) => {
                 let line = place(list, places, *by, None).line;
@@ -64,13 +87,18 @@ fn warn(list: &Setting<'_>, places: &[Places], acl: &Acl) {
             }
             other => other.to_string(),
         };
-        list.context.warn(place(list, places, warning.rule, warning.field.as_ref()), format!("{name}: {message}"));
+        list.context.warn(
+            place(list, places, warning.rule, warning.field.as_ref()),
+            format!("{name}: {message}"),
+        );
     }
 }
 
 /// Where a rule's condition stands, or the rule itself.
 fn place(list: &Setting<'_>, places: &[Places], rule: usize, field: Option<&Field>) -> Position {
-    let Some(places) = places.get(rule) else { return list.position() };
+    let Some(places) = places.get(rule) else {
+        return list.position();
+    };
     let condition = field.and_then(|field| places.conditions.get(&field.to_string()));
     condition.copied().unwrap_or(places.rule)
 }
@@ -78,14 +106,29 @@ fn place(list: &Setting<'_>, places: &[Places], rule: usize, field: Option<&Fiel
 fn read_rule(rule: &mut Section<'_>) -> Option<(Entry, Places)> {
     rule.require("match", "match: {} is for everything");
     rule.require("actions", "actions: [\"*\"] allows, actions: [] denies");
-    let mut places = Places { rule: rule.position, conditions: BTreeMap::new() };
-    let conditions = rule.section("match", |section| Some(read_conditions(section, &mut places.conditions)));
+    let mut places = Places {
+        rule: rule.position,
+        conditions: BTreeMap::new(),
+    };
+    let conditions = rule.section("match", |section| {
+        Some(read_conditions(section, &mut places.conditions))
+    });
     let actions = rule.setting("actions").and_then(|actions| actions.texts());
     let comment = rule.text("comment");
-    Some((Entry { conditions: conditions?, actions: actions?, comment }, places))
+    Some((
+        Entry {
+            conditions: conditions?,
+            actions: actions?,
+            comment,
+        },
+        places,
+    ))
 }
 
-fn read_conditions(section: &mut Section<'_>, places: &mut BTreeMap<String, Position>) -> Conditions {
+fn read_conditions(
+    section: &mut Section<'_>,
+    places: &mut BTreeMap<String, Position>,
+) -> Conditions {
     let mut text = |key: &'static str| {
         let setting = section.setting(key)?;
         places.insert(key.to_owned(), setting.position());
@@ -93,11 +136,24 @@ fn read_conditions(section: &mut Section<'_>, places: &mut BTreeMap<String, Posi
     };
     let (account, resource_type) = (text("account"), text("type"));
     let (name, service, ip) = (text("name"), text("service"), text("ip"));
-    let labels = section.setting("labels").and_then(|labels| labels.entries()).unwrap_or_default();
+    let labels = section
+        .setting("labels")
+        .and_then(|labels| labels.entries())
+        .unwrap_or_default();
     let mut label = |(entry, pattern): &(&super::yaml::Entry, Setting<'_>)| {
-        places.insert(Field::Label(entry.key.clone()).to_string(), pattern.position());
+        places.insert(
+            Field::Label(entry.key.clone()).to_string(),
+            pattern.position(),
+        );
         Some((entry.key.clone(), pattern.text()?))
     };
     let labels = labels.iter().filter_map(&mut label).collect();
-    Conditions { account, resource_type, name, service, ip, labels }
+    Conditions {
+        account,
+        resource_type,
+        name,
+        service,
+        ip,
+        labels,
+    }
 }

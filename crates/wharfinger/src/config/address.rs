@@ -69,14 +69,22 @@ impl TcpAddress {
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(AddressError::Brackets(text.to_owned()));
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         if inner.is_none() && host.contains(':') {
             return Err(AddressError::Brackets(host.to_owned()));
         }
         // `u16` would take a sign.
         let digits = port.bytes().all(|b| b.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| digits).ok_or_else(|| AddressError::Port(port.to_owned()))?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|_| digits)
+            .ok_or_else(|| AddressError::Port(port.to_owned()))?;
         let host = inner.unwrap_or(host).to_owned();
         if host.parse::<IpAddr>().is_ok_and(|ip| !family.has(ip)) {
             return Err(AddressError::OtherFamily(host));
@@ -84,16 +92,22 @@ impl TcpAddress {
         Ok(Self { host, port, family })
     }
 
-    /// The socket addresses that this stands for, the best first. A name is looked up; IPv4 comes first then, as in Go.
+    /// The socket addresses that this stands for, the best first. A name is looked up; IPv4 comes
+    /// first then, as in Go.
     pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         if self.host.is_empty() {
             // An IPv6 socket takes IPv4 connections, too, where the machine has IPv6 at all.
-            let everywhere = [IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::UNSPECIFIED)];
+            let everywhere = [
+                IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            ];
             let addresses = everywhere.into_iter().filter(|ip| self.family.has(*ip));
             return Ok(addresses.map(|ip| SocketAddr::new(ip, self.port)).collect());
         }
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
-        let mut addresses: Vec<_> = found.filter(|address| self.family.has(address.ip())).collect();
+        let mut addresses: Vec<_> = found
+            .filter(|address| self.family.has(address.ip()))
+            .collect();
         addresses.sort_by_key(SocketAddr::is_ipv6);
         Ok(addresses)
     }
@@ -152,25 +166,52 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for text in [":5001", "127.0.0.1:5001", "[::1]:5001", "localhost:0", "registry.example.com:443"] {
+        for text in [
+            ":5001",
+            "127.0.0.1:5001",
+            "[::1]:5001",
+            "localhost:0",
+            "registry.example.com:443",
+        ] {
             assert_eq!(tcp(text, "tcp").as_deref(), Ok(text));
         }
-        assert_eq!(Listen::parse("/run/w.sock", None), Ok(Listen::Unix("/run/w.sock".into())));
-        assert_eq!(Listen::parse("w.sock", Some(Net::Unix)), Ok(Listen::Unix("w.sock".into())));
+        assert_eq!(
+            Listen::parse("/run/w.sock", None),
+            Ok(Listen::Unix("/run/w.sock".into()))
+        );
+        assert_eq!(
+            Listen::parse("w.sock", Some(Net::Unix)),
+            Ok(Listen::Unix("w.sock".into()))
+        );
     }
 
     #[test]
     fn what_is_no_address() {
         let port = |text: &str| Err(AddressError::Port(text.to_owned()));
-        assert_eq!(tcp("5001", "tcp"), Err(AddressError::NoPort("5001".to_owned())));
-        assert_eq!(tcp("localhost", "tcp"), Err(AddressError::NoPort("localhost".to_owned())));
+        assert_eq!(
+            tcp("5001", "tcp"),
+            Err(AddressError::NoPort("5001".to_owned()))
+        );
+        assert_eq!(
+            tcp("localhost", "tcp"),
+            Err(AddressError::NoPort("localhost".to_owned()))
+        );
         assert_eq!(tcp(":", "tcp"), port(""));
         assert_eq!(tcp(":65536", "tcp"), port("65536"));
         assert_eq!(tcp(":+80", "tcp"), port("+80"));
         assert_eq!(tcp("host:http", "tcp"), port("http"));
-        assert_eq!(tcp("::1", "tcp"), Err(AddressError::Brackets("::1".to_owned())));
-        assert_eq!(tcp("fe80::x:5001", "tcp"), Err(AddressError::Brackets("fe80::x".to_owned())));
-        assert_eq!(tcp("127.0.0.1:80", "tcp6"), Err(AddressError::OtherFamily("127.0.0.1".to_owned())));
+        assert_eq!(
+            tcp("::1", "tcp"),
+            Err(AddressError::Brackets("::1".to_owned()))
+        );
+        assert_eq!(
+            tcp("fe80::x:5001", "tcp"),
+            Err(AddressError::Brackets("fe80::x".to_owned()))
+        );
+        assert_eq!(
+            tcp("127.0.0.1:80", "tcp6"),
+            Err(AddressError::OtherFamily("127.0.0.1".to_owned()))
+        );
         assert_eq!(tcp("", "unix"), Err(AddressError::NoPath));
         assert!("udp".parse::<Net>().is_err());
     }
@@ -178,7 +219,13 @@ mod tests {
     #[tokio::test]
     async fn no_host_is_every_address() {
         let resolve = async |net: &str| match Listen::parse(":5", Some(net.parse().unwrap())) {
-            Ok(Listen::Tcp(address)) => address.resolve().await.unwrap().iter().map(ToString::to_string).collect(),
+            Ok(Listen::Tcp(address)) => address
+                .resolve()
+                .await
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             _ => Vec::new(),
         };
         assert_eq!(resolve("tcp").await, ["[::]:5", "0.0.0.0:5"]);

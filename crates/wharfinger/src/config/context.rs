@@ -28,9 +28,20 @@ pub(super) struct Context {
 
 impl Context {
     /// For the configuration at `file`, in which `${env:NAME}` is what `environment` says.
-    pub(super) fn new(file: &Path, environment: fn(&str) -> Option<String>, now: SystemTime) -> Self {
+    pub(super) fn new(
+        file: &Path,
+        environment: fn(&str) -> Option<String>,
+        now: SystemTime,
+    ) -> Self {
         let (found, files) = (RefCell::default(), RefCell::new(vec![file.to_owned()]));
-        Self { file: file.into(), environment, variables: Variables::new(), now, found, files }
+        Self {
+            file: file.into(),
+            environment,
+            variables: Variables::new(),
+            now,
+            found,
+            files,
+        }
     }
 
     /// The same, with variables that may be settings.
@@ -39,8 +50,13 @@ impl Context {
     }
 
     pub(super) fn location(&self, position: Position) -> Location {
-        let variable = position.variable().and_then(|index| self.variables.get(index));
-        let file = variable.map_or_else(|| Arc::clone(&self.file), |(name, _)| Path::new(name).into());
+        let variable = position
+            .variable()
+            .and_then(|index| self.variables.get(index));
+        let file = variable.map_or_else(
+            || Arc::clone(&self.file),
+            |(name, _)| Path::new(name).into(),
+        );
         Location { file, position }
     }
 
@@ -54,7 +70,10 @@ impl Context {
 
     /// An error in a file that the configuration names.
     pub(super) fn error_in(&self, file: &Path, line: usize, message: impl Into<String>) {
-        let location = Location { file: file.into(), position: Position { line, column: 1 } };
+        let location = Location {
+            file: file.into(),
+            position: Position { line, column: 1 },
+        };
         self.tell(Severity::Error, location, message.into());
     }
 
@@ -65,7 +84,11 @@ impl Context {
 
     /// How many errors were told so far.
     pub(super) fn errors(&self) -> usize {
-        self.found.borrow().iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.found
+            .borrow()
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .count()
     }
 
     /// What the file at `path` holds, which the setting `name` at `position` asks for.
@@ -74,7 +97,10 @@ impl Context {
         match read_bounded(path) {
             Ok(content) => Some(content),
             Err(error) => {
-                self.error(position, format!("{name}: cannot read {}: {error}", path.display()));
+                self.error(
+                    position,
+                    format!("{name}: cannot read {}: {error}", path.display()),
+                );
                 None
             }
         }
@@ -96,7 +122,9 @@ impl Context {
         let mut rest = text;
         while let Some((before, variable, after)) = next_variable(rest) {
             let Some(value) = (self.environment)(variable) else {
-                let message = format!("{name}: the environment has no variable {variable} (or its value is not UTF-8)");
+                let message = format!(
+                    "{name}: the environment has no variable {variable} (or its value is not UTF-8)"
+                );
                 self.error(position, message);
                 return None;
             };
@@ -120,16 +148,25 @@ impl Context {
     }
 
     fn tell(&self, severity: Severity, location: Location, message: String) {
-        self.found.borrow_mut().push(Diagnostic { severity, location, message });
+        self.found.borrow_mut().push(Diagnostic {
+            severity,
+            location,
+            message,
+        });
     }
 }
 
 /// Reads a file that must not be larger than [`MAX_FILE`].
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {MAX_FILE} bytes"),
+        ));
     }
     Ok(content)
 }
@@ -139,7 +176,8 @@ fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(start) = text[from..].find("${env:").map(|found| found + from) {
         let name_start = start + "${env:".len();
-        let name_end = name_start + text[name_start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+        let name_end = name_start
+            + text[name_start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
         let name = &text[name_start..name_end];
         if let Some(after) = text[name_end..].strip_prefix('}')
             && !name.is_empty()
@@ -166,23 +204,48 @@ mod tests {
     fn only_our_own_variables_are_replaced() {
         let context = context();
         let expand = |text| context.expand(text, "k", AT);
-        assert_eq!(expand("a ${env:NAME} b${env:NAME}").as_deref(), Some("a ${env:NAME}! b${env:NAME}!"));
-        for text in ["${account}/${labels:env}", "${env:}", "${env:a-b}", "${env:NAME", "$2y$05$x", "${env:é}"] {
+        assert_eq!(
+            expand("a ${env:NAME} b${env:NAME}").as_deref(),
+            Some("a ${env:NAME}! b${env:NAME}!")
+        );
+        for text in [
+            "${account}/${labels:env}",
+            "${env:}",
+            "${env:a-b}",
+            "${env:NAME",
+            "$2y$05$x",
+            "${env:é}",
+        ] {
             assert_eq!(expand(text).as_deref(), Some(text));
         }
         assert_eq!(expand("${env:OTHER}"), None);
-        let told: Vec<_> = context.into_parts().1.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["c.yml:2:3: error: k: the environment has no variable OTHER (or its value is not UTF-8)"]);
+        let told: Vec<_> = context
+            .into_parts()
+            .1
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "c.yml:2:3: error: k: the environment has no variable OTHER (or its value is not UTF-8)"
+            ]
+        );
     }
 
     #[test]
     fn files_are_remembered_even_when_they_cannot_be_read() {
         let context = context();
-        assert_eq!(context.read(Path::new("/no/such/file"), "token.key", AT), None);
+        assert_eq!(
+            context.read(Path::new("/no/such/file"), "token.key", AT),
+            None
+        );
         let (files, found) = context.into_parts();
         assert_eq!(files, [Path::new("c.yml"), Path::new("/no/such/file")]);
         assert!(
-            found[0].to_string().starts_with("c.yml:2:3: error: token.key: cannot read /no/such/file: No such file")
+            found[0].to_string().starts_with(
+                "c.yml:2:3: error: token.key: cannot read /no/such/file: No such file"
+            )
         );
     }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) fn parse_date(text: &str) -> Result<SystemTime, String> {
     let seconds = match text.split_once(['T', 't', ' ']) {
         None => day(text).map(|day| day * 86_400),
-        Some((date, time)) => day(date).zip(seconds_of_day(time)).map(|(day, seconds)| day * 86_400 + seconds),
+        Some((date, time)) => day(date)
+            .zip(seconds_of_day(time))
+            .map(|(day, seconds)| day * 86_400 + seconds),
     };
     let time = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     time.ok_or_else(|| format!("`{text}` is no date; write 2026-01-31 or 2026-01-31T12:00:00Z"))
@@ -41,7 +43,9 @@ fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> O
     let mut numbers = [0; N];
     let mut parts = text.split(separator);
     for (number, digits) in numbers.iter_mut().zip(digits) {
-        let part = parts.next().filter(|part| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()))?;
+        let part = parts
+            .next()
+            .filter(|part| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()))?;
         *number = part.parse().ok()?;
     }
     parts.next().is_none().then_some(numbers)
@@ -52,7 +56,9 @@ mod tests {
     use super::*;
 
     fn seconds(text: &str) -> Option<u64> {
-        parse_date(text).ok().map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        parse_date(text)
+            .ok()
+            .map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs())
     }
 
     #[test]

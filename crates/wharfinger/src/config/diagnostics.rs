@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, all of it at once.
 //!
-//! A diagnostic is one line that editors and people can follow: `auth.yml:12:5: error: …`. It never shows a value that
-//! may be a secret, only where it stands.
+//! A diagnostic is one line that editors and people can follow: `auth.yml:12:5: error: …`. It never
+//! shows a value that may be a secret, only where it stands.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,25 +31,37 @@ pub(crate) struct Diagnostic {
     pub(crate) message: String,
 }
 
-/// Why a configuration cannot be used: at least one error, with the warnings, in the order of the file.
+/// Why a configuration cannot be used: at least one error, with the warnings, in the order of the
+/// file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Diagnostics {
     found: Vec<Diagnostic>,
-    /// Every file that was looked at, those that are not there too: when one changes it is worth another try.
+    /// Every file that was looked at, those that are not there too: when one changes it is worth
+    /// another try.
     pub(crate) files: Vec<PathBuf>,
 }
 
 impl Diagnostics {
     /// Sorts what was found: as `Err` when there is an error in it, as the warnings otherwise.
-    pub(super) fn settle(mut found: Vec<Diagnostic>, file: &Path, files: &[PathBuf]) -> Result<Vec<Diagnostic>, Self> {
+    pub(super) fn settle(
+        mut found: Vec<Diagnostic>,
+        file: &Path,
+        files: &[PathBuf],
+    ) -> Result<Vec<Diagnostic>, Self> {
         // The configuration itself first, then the files that it names.
         found.sort_by(|a, b| {
             let other = |d: &Diagnostic| *d.location.file != *file;
             (other(a), &a.location, a.severity).cmp(&(other(b), &b.location, b.severity))
         });
         found.dedup();
-        if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            Err(Self { found, files: files.to_vec() })
+        if found
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        {
+            Err(Self {
+                found,
+                files: files.to_vec(),
+            })
         } else {
             Ok(found)
         }
@@ -86,7 +98,11 @@ impl fmt::Display for Diagnostic {
         let (location, position) = (&self.location, self.location.position);
         match position.variable() {
             Some(_) => write!(f, "{location}: {}: {}", self.severity, self.message),
-            None => write!(f, "{location}:{}: {}: {}", position.column, self.severity, self.message),
+            None => write!(
+                f,
+                "{location}:{}: {}: {}",
+                position.column, self.severity, self.message
+            ),
         }
     }
 }
@@ -116,15 +132,21 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     // What is written differently, but reads the same.
     let normal = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let word = normal(word);
-    let candidates = known.into_iter().map(|candidate| (distance(&word, &normal(candidate)), candidate));
+    let candidates = known
+        .into_iter()
+        .map(|candidate| (distance(&word, &normal(candidate)), candidate));
     let near = |(distance, candidate): &(usize, &str)| {
-        *distance <= candidate.len().max(3) / 3 || (word.len() > 3 && candidate.starts_with(word.as_str()))
+        *distance <= candidate.len().max(3) / 3
+            || (word.len() > 3 && candidate.starts_with(word.as_str()))
     };
-    candidates.filter(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+    candidates
+        .filter(near)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be changed, added, removed or swapped with their neighbour to make `b` of `a`
-/// (optimal string alignment).
+/// How many letters must be changed, added, removed or swapped with their neighbour to make `b` of
+/// `a` (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
@@ -163,14 +185,31 @@ mod tests {
         ] {
             assert_eq!(nearest(word, keys), expected, "{word}");
         }
-        assert_eq!(nearest("real-ip-header", ["real_ip_header"]), Some("real_ip_header"));
+        assert_eq!(
+            nearest("real-ip-header", ["real_ip_header"]),
+            Some("real_ip_header")
+        );
         assert_eq!(nearest("cert", ["certificate", "key"]), Some("certificate"));
     }
 
     #[test]
     fn distances() {
-        assert_eq!((distance("", "abc"), distance("abc", ""), distance("abc", "abc")), (3, 3, 0));
-        assert_eq!((distance("abcd", "abdc"), distance("abcd", "abd"), distance("kitten", "sitting")), (1, 1, 3));
+        assert_eq!(
+            (
+                distance("", "abc"),
+                distance("abc", ""),
+                distance("abc", "abc")
+            ),
+            (3, 3, 0)
+        );
+        assert_eq!(
+            (
+                distance("abcd", "abdc"),
+                distance("abcd", "abd"),
+                distance("kitten", "sitting")
+            ),
+            (1, 1, 3)
+        );
     }
 
     #[test]
@@ -178,14 +217,27 @@ mod tests {
         let file: Arc<Path> = Path::new("a.yml").into();
         let at = |severity, file: &Arc<Path>, line, message: &str| Diagnostic {
             severity,
-            location: Location { file: Arc::clone(file), position: Position { line, column: 1 } },
+            location: Location {
+                file: Arc::clone(file),
+                position: Position { line, column: 1 },
+            },
             message: message.to_owned(),
         };
         let other: Arc<Path> = Path::new("a.htpasswd").into();
         let warning = at(Severity::Warning, &file, 9, "w");
-        assert_eq!(Diagnostics::settle(vec![warning.clone()], &file, &[]), Ok(vec![warning.clone()]));
-        let found = vec![at(Severity::Error, &other, 1, "o"), warning, at(Severity::Error, &file, 3, "e")];
+        assert_eq!(
+            Diagnostics::settle(vec![warning.clone()], &file, &[]),
+            Ok(vec![warning.clone()])
+        );
+        let found = vec![
+            at(Severity::Error, &other, 1, "o"),
+            warning,
+            at(Severity::Error, &file, 3, "e"),
+        ];
         let told = Diagnostics::settle(found, &file, &[]).unwrap_err();
-        assert_eq!(told.to_string(), "a.yml:3:1: error: e\na.yml:9:1: warning: w\na.htpasswd:1:1: error: o");
+        assert_eq!(
+            told.to_string(),
+            "a.yml:3:1: error: e\na.yml:9:1: warning: w\na.htpasswd:1:1: error: o"
+        );
     }
 }

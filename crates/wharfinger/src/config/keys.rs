@@ -22,7 +22,10 @@ pub(crate) struct SigningKey {
 
 impl SigningKey {
     /// Reads both files; the certificate must be the key's.
-    pub(super) fn read(key: &PathSetting<'_>, certificate: Option<&PathSetting<'_>>) -> Option<Self> {
+    pub(super) fn read(
+        key: &PathSetting<'_>,
+        certificate: Option<&PathSetting<'_>>,
+    ) -> Option<Self> {
         let private = read_key(key);
         let chain = match certificate {
             None => Vec::new(),
@@ -32,14 +35,32 @@ impl SigningKey {
         if let Some((certificate, leaf)) = certificate.zip(chain.first())
             && !leaf.holds(private.public())
         {
-            let files = format!("{} does not belong to the key in {}", certificate.path.display(), key.path.display());
+            let files = format!(
+                "{} does not belong to the key in {}",
+                certificate.path.display(),
+                key.path.display()
+            );
             let elsewhere = chain.iter().any(|other| other.holds(private.public()));
-            let hint = if elsewhere { "; the key's own certificate must come first in the file" } else { "" };
-            certificate.setting.error(format_args!("the certificate in {files}{hint}"));
+            let hint = if elsewhere {
+                "; the key's own certificate must come first in the file"
+            } else {
+                ""
+            };
+            certificate
+                .setting
+                .error(format_args!("the certificate in {files}{hint}"));
             return None;
         }
-        let files = (key.path.clone(), certificate.map(|certificate| certificate.path.clone()));
-        Some(Self { key: Arc::new(private), chain, not_after: None, files })
+        let files = (
+            key.path.clone(),
+            certificate.map(|certificate| certificate.path.clone()),
+        );
+        Some(Self {
+            key: Arc::new(private),
+            chain,
+            not_after: None,
+            files,
+        })
     }
 
     /// Whether a registry that trusts the chain would take it at `now`.
@@ -50,18 +71,22 @@ impl SigningKey {
 
 fn read_key(key: &PathSetting<'_>) -> Option<PrivateKey> {
     let pem = text(key)?;
-    let private = PrivateKey::from_pem(&pem).map_err(|error| format!("{}: {error}", key.path.display()));
+    let private =
+        PrivateKey::from_pem(&pem).map_err(|error| format!("{}: {error}", key.path.display()));
     key.setting.checked(private)
 }
 
 fn read_chain(certificate: &PathSetting<'_>) -> Option<Vec<Certificate>> {
     let pem = text(certificate)?;
-    let chain = Certificate::bundle_from_pem(&pem).map_err(|error| format!("{}: {error}", certificate.path.display()));
+    let chain = Certificate::bundle_from_pem(&pem)
+        .map_err(|error| format!("{}: {error}", certificate.path.display()));
     certificate.setting.checked(chain)
 }
 
 /// PEM files may hold remarks in any encoding; only their blocks count, which are ASCII.
 fn text(file: &PathSetting<'_>) -> Option<zeroize::Zeroizing<String>> {
     let bytes = zeroize::Zeroizing::new(file.read()?);
-    Some(zeroize::Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+    Some(zeroize::Zeroizing::new(
+        String::from_utf8_lossy(&bytes).into_owned(),
+    ))
 }

@@ -35,16 +35,31 @@ pub(super) struct Later {
 /// Refuses every one of them that is there; one with nothing in it is absent.
 pub(super) fn refuse(root: &mut Section<'_>) -> Later {
     let authentication = AUTHENTICATION.map(|(key, what)| {
-        refuse_one(root, key, what, "use users, users_htpasswd, or a program that asks the same place under ext_auth")
+        refuse_one(
+            root,
+            key,
+            what,
+            "use users, users_htpasswd, or a program that asks the same place under ext_auth",
+        )
     });
     let authorization = AUTHORIZATION.map(|(key, what)| {
-        refuse_one(root, key, what, "write the rules under acl, or let a program under ext_authz decide")
+        refuse_one(
+            root,
+            key,
+            what,
+            "write the rules under acl, or let a program under ext_authz decide",
+        )
     });
-    Later { authentication: authentication.contains(&true), authorization: authorization.contains(&true) }
+    Later {
+        authentication: authentication.contains(&true),
+        authorization: authorization.contains(&true),
+    }
 }
 
 fn refuse_one(root: &mut Section<'_>, key: &'static str, what: &str, instead: &str) -> bool {
-    let Some(setting) = root.setting(key) else { return false };
+    let Some(setting) = root.setting(key) else {
+        return false;
+    };
     setting.error(format_args!("{what} are not supported yet; {instead}"));
     true
 }

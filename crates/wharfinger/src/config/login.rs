@@ -16,9 +16,17 @@ const MOST_PARALLEL: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 pub(super) fn read(login: &mut Section<'_>) -> Option<Settings> {
     let default = Settings::default();
     Some(Settings {
-        parallel: login.count("parallel", MOST_PARALLEL).unwrap_or(default.parallel),
-        remember: login.duration_within("remember", Duration::ZERO, LONGEST_MEMORY).unwrap_or(default.remember),
-        per_address: login.parse("per_address", str::parse).unwrap_or(default.per_address),
-        per_account: login.parse("per_account", str::parse).unwrap_or(default.per_account),
+        parallel: login
+            .count("parallel", MOST_PARALLEL)
+            .unwrap_or(default.parallel),
+        remember: login
+            .duration_within("remember", Duration::ZERO, LONGEST_MEMORY)
+            .unwrap_or(default.remember),
+        per_address: login
+            .parse("per_address", str::parse)
+            .unwrap_or(default.per_address),
+        per_account: login
+            .parse("per_account", str::parse)
+            .unwrap_or(default.per_account),
     })
 }

@@ -1,10 +1,12 @@
 //! The configuration: one file in YAML, read once, checked whole.
 //!
-//! The schema is docker_auth's with sections of ours; its keys mean what they mean there. What is wrong is told all at
-//! once, with file, line and column ([`Diagnostics`]); what comes out ([`Config`]) needs no second look: addresses,
-//! durations, patterns, hashes, keys and certificates are parsed, and every file that was read is known.
+//! The schema is docker_auth's with sections of ours; its keys mean what they mean there. What is
+//! wrong is told all at once, with file, line and column ([`Diagnostics`]); what comes out
+//! ([`Config`]) needs no second look: addresses, durations, patterns, hashes, keys and certificates
+//! are parsed, and every file that was read is known.
 //!
-//! - [`yaml`]: the file as a tree with places; [`section`] and [`setting`]: reading that tree key by key.
+//! - [`yaml`]: the file as a tree with places; [`section`] and [`setting`]: reading that tree key
+//!   by key.
 //! - One file for each section: [`server`], [`token`], [`users`], [`acl`], …
 //!
 //! Any text may be `${env:NAME}`, and most may come as `KEY_file: PATH` from a file of their own.
@@ -45,7 +47,9 @@ pub(crate) use self::address::{Listen, TcpAddress};
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::process::Process;
-pub(crate) use self::registry::{Auth as RegistryAuth, Collection, IssuerTrust, Registry, TokenIssuer};
+pub(crate) use self::registry::{
+    Auth as RegistryAuth, Collection, IssuerTrust, Registry, TokenIssuer,
+};
 pub(crate) use self::server::{Limits, Server};
 pub(crate) use self::token::{Token, TokenOptions};
 pub(crate) use self::users::Htpasswd;
@@ -82,7 +86,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// What is worth knowing about it.
     pub(crate) warnings: Vec<Diagnostic>,
-    /// Every file that was read for it: the configuration first, then certificates, keys, password files, …
+    /// Every file that was read for it: the configuration first, then certificates, keys, password
+    /// files, …
     pub(crate) files: Vec<PathBuf>,
 }
 
@@ -92,7 +97,10 @@ pub(crate) struct Loaded {
 /// Everything that is wrong with it, and with the files.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let context = Context::new(path, |name| std::env::var(name).ok(), SystemClock.now());
-    load_in(context.with_variables(distribution::environment::of_process()), path)
+    load_in(
+        context.with_variables(distribution::environment::of_process()),
+        path,
+    )
 }
 
 fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
@@ -110,14 +118,32 @@ fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
     if let Some(words) = spoken {
         words.translate(&mut found, told_before);
     }
-    if config.is_none() && !found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if config.is_none()
+        && !found
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
         // No reader gives up without a word; should one, nobody must take the file for good.
-        let location = Location { file: path.into(), position: Position { line: 1, column: 1 } };
-        let message = "the file cannot be used, and it is a defect of this program not to say why".to_owned();
-        found.push(Diagnostic { severity: Severity::Error, location, message });
+        let location = Location {
+            file: path.into(),
+            position: Position { line: 1, column: 1 },
+        };
+        let message =
+            "the file cannot be used, and it is a defect of this program not to say why".to_owned();
+        found.push(Diagnostic {
+            severity: Severity::Error,
+            location,
+            message,
+        });
     }
     let warnings = Diagnostics::settle(found, path, &files)?;
-    config.map(|config| Loaded { config, warnings, files }).ok_or_else(Diagnostics::default)
+    config
+        .map(|config| Loaded {
+            config,
+            warnings,
+            files,
+        })
+        .ok_or_else(Diagnostics::default)
 }
 
 /// The file's tree. Without one, why is told.
@@ -126,7 +152,11 @@ fn read_tree(context: &Context, path: &Path) -> Option<Node> {
     let text = match context::read_bounded(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(error)) => {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
             context.error(Position { line, column: 1 }, "this line is not UTF-8");
             return None;
         }
@@ -151,7 +181,10 @@ fn read_root(context: &Context, tree: &Node) -> Option<Config> {
         Value::Scalar(_) | Value::Sequence(_) => {
             context.error(
                 tree.position,
-                format!("a configuration is a mapping of sections, and this is {}", tree.describe()),
+                format!(
+                    "a configuration is a mapping of sections, and this is {}",
+                    tree.describe()
+                ),
             );
             None
         }
@@ -159,10 +192,16 @@ fn read_root(context: &Context, tree: &Node) -> Option<Config> {
 }
 
 fn read_sections(root: &mut Section<'_>) -> Option<Config> {
-    root.require("server", "it says where to listen, as server: {addr: \":5001\"}");
+    root.require(
+        "server",
+        "it says where to listen, as server: {addr: \":5001\"}",
+    );
     let (issues, keeps) = (root.has("token"), root.has("registry"));
     if !issues && !keeps {
-        root.require("token", "it says who issues tokens, for how long and with which key");
+        root.require(
+            "token",
+            "it says who issues tokens, for how long and with which key",
+        );
     }
     let mut pair = None;
     let server = root.section("server", |server| {
@@ -184,7 +223,8 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let login = root.section("login", login::read).unwrap_or_default();
     let database = root.section("database", sessions::read_location);
     let refresh_tokens = root.section("refresh_tokens", sessions::read_policy);
-    // Whoever has a database has them; a bare docker_auth file, which may run in several replicas, has none.
+    // Whoever has a database has them; a bare docker_auth file, which may run in several replicas,
+    // has none.
     let has_database = issues && (keeps || root.has("database"));
     let refresh_tokens = refresh_tokens.or_else(|| has_database.then(SessionPolicy::default));
     let registry = root.section("registry", |section| Registry::read(section, issues));
@@ -196,7 +236,8 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let usual = || match &registry {
         // Beside the cargo that it speaks of.
         Some(registry) => Some(database::Location::at(registry.root.join("wharfinger.db"))),
-        None => refresh_tokens.map(|_| database::Location::in_state_directory(state_folder().as_deref())),
+        None => refresh_tokens
+            .map(|_| database::Location::in_state_directory(state_folder().as_deref())),
     };
     let database = database.or_else(usual);
     Some(Config {
@@ -216,7 +257,14 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
 
 /// Without a token server nobody asks these, and whoever wrote them thinks otherwise.
 fn refuse_backends(root: &mut Section<'_>) {
-    for key in ["users", "users_htpasswd", "ext_auth", "acl", "ext_authz", "refresh_tokens"] {
+    for key in [
+        "users",
+        "users_htpasswd",
+        "ext_auth",
+        "acl",
+        "ext_authz",
+        "refresh_tokens",
+    ] {
         if let Some(setting) = root.setting(key) {
             setting.error(
                 "without the section token there is no token server to ask this; the registry asks registry.auth",
@@ -228,7 +276,9 @@ fn refuse_backends(root: &mut Section<'_>) {
 /// Without anybody to ask, nobody gets in or nobody may do anything: always a mistake.
 fn require_backends(root: &Section<'_>, later: &Later) {
     let start = Position { line: 1, column: 1 };
-    let authenticates = ["users", "users_htpasswd", "ext_auth"].iter().any(|key| root.has(key));
+    let authenticates = ["users", "users_htpasswd", "ext_auth"]
+        .iter()
+        .any(|key| root.has(key));
     if !authenticates && !later.authentication {
         let message = "nobody could log in: there must be users, users_htpasswd or ext_auth (users: {\"\": {}} lets \
                        everybody in without a name)";
@@ -236,6 +286,9 @@ fn require_backends(root: &Section<'_>, later: &Later) {
     }
     let authorizes = ["acl", "ext_authz"].iter().any(|key| root.has(key));
     if !authorizes && !later.authorization {
-        root.context.error(start, "nobody could do anything: there must be rules under acl, or ext_authz");
+        root.context.error(
+            start,
+            "nobody could do anything: there must be rules under acl, or ext_authz",
+        );
     }
 }

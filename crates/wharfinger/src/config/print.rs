@@ -1,4 +1,5 @@
-//! The configuration as it is in effect, defaults filled in and passwords left out: `wharfinger check --print`.
+//! The configuration as it is in effect, defaults filled in and passwords left out: `wharfinger
+//! check --print`.
 
 use std::fmt::{self, Display, Write};
 
@@ -7,14 +8,18 @@ use identity::Accounts;
 use policy::{Conditions, Entry};
 
 use super::{
-    Config, IssuerTrust, Listen, Process, Registry, RegistryAuth, Server, SigningKey, Token, TokenIssuer, TokenOptions,
+    Config, IssuerTrust, Listen, Process, Registry, RegistryAuth, Server, SigningKey, Token,
+    TokenIssuer, TokenOptions,
 };
 use crate::duration::{print_duration, print_size};
 use crate::log::Format;
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut yaml = Yaml { text: String::new(), indent: 0 };
+        let mut yaml = Yaml {
+            text: String::new(),
+            indent: 0,
+        };
         yaml.section("server", |yaml| server(yaml, &self.server));
         if let Some(token) = &self.token {
             yaml.section("token", |yaml| self::token(yaml, token));
@@ -22,7 +27,12 @@ impl Display for Config {
         if let Some(accounts) = &self.users {
             users(&mut yaml, accounts);
         }
-        yaml.maybe("users_htpasswd", self.htpasswd.as_ref().map(|file| quote(file.path.display())));
+        yaml.maybe(
+            "users_htpasswd",
+            self.htpasswd
+                .as_ref()
+                .map(|file| quote(file.path.display())),
+        );
         if let Some(rules) = &self.acl {
             acl(&mut yaml, &rules.entries);
             yaml.value("acl_quote_labels", rules.quote_labels);
@@ -66,7 +76,12 @@ struct Yaml {
 impl Yaml {
     fn value(&mut self, key: &str, value: impl Display) {
         // Writing to a String does not fail.
-        let _ = writeln!(self.text, "{:indent$}{key}: {value}", "", indent = self.indent);
+        let _ = writeln!(
+            self.text,
+            "{:indent$}{key}: {value}",
+            "",
+            indent = self.indent
+        );
     }
 
     fn maybe(&mut self, key: &str, value: Option<impl Display>) {
@@ -98,7 +113,11 @@ impl Yaml {
 
 fn server(yaml: &mut Yaml, server: &Server) {
     yaml.value("addr", list(server.listen.iter().map(quote)));
-    if server.listen.iter().all(|listen| matches!(listen, Listen::Unix(_))) {
+    if server
+        .listen
+        .iter()
+        .all(|listen| matches!(listen, Listen::Unix(_)))
+    {
         yaml.value("net", "unix");
     }
     if let Some(tls) = &server.tls {
@@ -116,15 +135,30 @@ fn server(yaml: &mut Yaml, server: &Server) {
         yaml.value("real_ip_pos", server.real_ip_pos);
     }
     let proxies = server.trusted_proxies.as_ref();
-    yaml.maybe("trusted_proxies", proxies.map(|networks| list(networks.iter().map(quote))));
-    yaml.maybe("hsts", server.hsts.as_ref().map(|hsts| hsts_mapping(hsts.to_str().unwrap_or_default())));
+    yaml.maybe(
+        "trusted_proxies",
+        proxies.map(|networks| list(networks.iter().map(quote))),
+    );
+    yaml.maybe(
+        "hsts",
+        server
+            .hsts
+            .as_ref()
+            .map(|hsts| hsts_mapping(hsts.to_str().unwrap_or_default())),
+    );
     yaml.maybe("public_url", server.public_url.as_ref().map(quote));
     yaml.section("limits", |yaml| {
         yaml.value("header", print_size(server.limits.header as u64));
         yaml.value("body", print_size(server.limits.body as u64));
-        yaml.value("request_timeout", print_duration(server.limits.request_timeout));
+        yaml.value(
+            "request_timeout",
+            print_duration(server.limits.request_timeout),
+        );
         yaml.value("idle_timeout", print_duration(server.limits.idle_timeout));
-        yaml.value("shutdown_timeout", print_duration(server.limits.shutdown_timeout));
+        yaml.value(
+            "shutdown_timeout",
+            print_duration(server.limits.shutdown_timeout),
+        );
         yaml.value("connections", server.limits.connections);
     });
     let format = match server.log.format {
@@ -140,8 +174,14 @@ fn server(yaml: &mut Yaml, server: &Server) {
 
 /// The header's value as the setting that makes it.
 fn hsts_mapping(value: &str) -> String {
-    let age = value.split(';').find_map(|part| part.trim().strip_prefix("max-age=")).unwrap_or_default();
-    let (subdomains, preload) = (value.contains("includeSubDomains"), value.contains("preload"));
+    let age = value
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("max-age="))
+        .unwrap_or_default();
+    let (subdomains, preload) = (
+        value.contains("includeSubDomains"),
+        value.contains("preload"),
+    );
     format!("{{max_age: {age}, include_subdomains: {subdomains}, preload: {preload}}}")
 }
 
@@ -165,10 +205,22 @@ fn token(yaml: &mut Yaml, token: &Token) {
 
 /// A key's files; its own secret stays in them.
 fn key(key: &SigningKey) -> String {
-    let certificate = key.files.1.as_ref().map(|path| format!(", certificate: {}", quote(path.display())));
-    let not_after = key.not_after.map(|time| format!(", not_after: {}", rfc3339(unix_seconds(time))));
-    let (certificate, not_after) = (certificate.unwrap_or_default(), not_after.unwrap_or_default());
-    format!("{{key: {}{certificate}{not_after}}}", quote(key.files.0.display()))
+    let certificate = key
+        .files
+        .1
+        .as_ref()
+        .map(|path| format!(", certificate: {}", quote(path.display())));
+    let not_after = key
+        .not_after
+        .map(|time| format!(", not_after: {}", rfc3339(unix_seconds(time))));
+    let (certificate, not_after) = (
+        certificate.unwrap_or_default(),
+        not_after.unwrap_or_default(),
+    );
+    format!(
+        "{{key: {}{certificate}{not_after}}}",
+        quote(key.files.0.display())
+    )
 }
 
 fn header(yaml: &mut Yaml, options: &TokenOptions) {
@@ -200,11 +252,13 @@ fn users(yaml: &mut Yaml, accounts: &Accounts) {
                 several => parts.push(format!("password: {}", list(vec!["(hidden)"; several]))),
             }
             if !account.labels.is_empty() {
-                let labels = account
-                    .labels
-                    .iter()
-                    .map(|(name, values)| format!("{}: {}", quote(name), list(values.iter().map(quote))));
-                parts.push(format!("labels: {{{}}}", labels.collect::<Vec<_>>().join(", ")));
+                let labels = account.labels.iter().map(|(name, values)| {
+                    format!("{}: {}", quote(name), list(values.iter().map(quote)))
+                });
+                parts.push(format!(
+                    "labels: {{{}}}",
+                    labels.collect::<Vec<_>>().join(", ")
+                ));
             }
             yaml.value(&quote(name), format_args!("{{{}}}", parts.join(", ")));
         }
@@ -215,9 +269,16 @@ fn acl(yaml: &mut Yaml, entries: &[Entry]) {
     yaml.items(
         "acl",
         entries.iter().map(|entry| {
-            let comment = entry.comment.as_ref().map(|comment| format!(", comment: {}", quote(comment)));
+            let comment = entry
+                .comment
+                .as_ref()
+                .map(|comment| format!(", comment: {}", quote(comment)));
             let actions = list(entry.actions.iter().map(quote));
-            format!("{{match: {}, actions: {actions}{}}}", conditions(&entry.conditions), comment.unwrap_or_default())
+            format!(
+                "{{match: {}, actions: {actions}{}}}",
+                conditions(&entry.conditions),
+                comment.unwrap_or_default()
+            )
         }),
     );
 }
@@ -230,11 +291,19 @@ fn conditions(on: &Conditions) -> String {
         ("service", &on.service),
         ("ip", &on.ip),
     ];
-    let texts = texts.into_iter().filter_map(|(key, pattern)| Some(format!("{key}: {}", quote(pattern.as_ref()?))));
+    let texts = texts
+        .into_iter()
+        .filter_map(|(key, pattern)| Some(format!("{key}: {}", quote(pattern.as_ref()?))));
     let mut parts: Vec<_> = texts.collect();
     if !on.labels.is_empty() {
-        let labels = on.labels.iter().map(|(name, pattern)| format!("{}: {}", quote(name), quote(pattern)));
-        parts.push(format!("labels: {{{}}}", labels.collect::<Vec<_>>().join(", ")));
+        let labels = on
+            .labels
+            .iter()
+            .map(|(name, pattern)| format!("{}: {}", quote(name), quote(pattern)));
+        parts.push(format!(
+            "labels: {{{}}}",
+            labels.collect::<Vec<_>>().join(", ")
+        ));
     }
     format!("{{{}}}", parts.join(", "))
 }
@@ -247,48 +316,112 @@ fn process(yaml: &mut Yaml, process: &Process) {
 }
 
 fn registry(yaml: &mut Yaml, registry: &Registry) {
-    yaml.value("addr", registry.listen.as_ref().map_or_else(|| "same".to_owned(), quote));
+    yaml.value(
+        "addr",
+        registry
+            .listen
+            .as_ref()
+            .map_or_else(|| "same".to_owned(), quote),
+    );
     yaml.section("storage", |yaml| {
-        yaml.section("filesystem", |yaml| yaml.value("root", quote(registry.root.display())));
+        yaml.section("filesystem", |yaml| {
+            yaml.value("root", quote(registry.root.display()))
+        });
         yaml.value("delete", registry.delete);
-        yaml.value("maintenance", format_args!("{{readonly: {}}}", registry.read_only));
+        yaml.value(
+            "maintenance",
+            format_args!("{{readonly: {}}}", registry.read_only),
+        );
     });
     yaml.section("auth", |yaml| match &registry.auth {
         RegistryAuth::Open => yaml.value("none", true),
         RegistryAuth::Htpasswd { realm, file } => {
-            yaml.value("htpasswd", format_args!("{{realm: {}, path: {}}}", quote(realm), quote(file.path.display())));
+            yaml.value(
+                "htpasswd",
+                format_args!(
+                    "{{realm: {}, path: {}}}",
+                    quote(realm),
+                    quote(file.path.display())
+                ),
+            );
         }
         RegistryAuth::Token(issuers) => yaml.items("token", issuers.iter().map(issuer)),
     });
-    yaml.value("catalog", format_args!("{{filter: {}, max: {}}}", registry.catalog.filter, registry.catalog.max));
-    yaml.value("uploads", format_args!("{{expire: {}}}", print_duration(registry.upload_expiry)));
+    yaml.value(
+        "catalog",
+        format_args!(
+            "{{filter: {}, max: {}}}",
+            registry.catalog.filter, registry.catalog.max
+        ),
+    );
+    yaml.value(
+        "uploads",
+        format_args!("{{expire: {}}}", print_duration(registry.upload_expiry)),
+    );
     yaml.section("gc", |yaml| {
         let gc = &registry.collection;
-        yaml.value("schedule", gc.every.map_or_else(|| "off".to_owned(), print_duration));
+        yaml.value(
+            "schedule",
+            gc.every.map_or_else(|| "off".to_owned(), print_duration),
+        );
         yaml.value("grace", print_duration(gc.grace));
-        yaml.value("untagged", gc.untagged.map_or_else(|| "keep".to_owned(), print_duration));
+        yaml.value(
+            "untagged",
+            gc.untagged
+                .map_or_else(|| "keep".to_owned(), print_duration),
+        );
     });
     yaml.section("limits", |yaml| {
         yaml.value("manifest", print_size(registry.limits.manifest as u64));
-        yaml.value("blob", registry.limits.blob.map_or_else(|| "none".to_owned(), print_size));
+        yaml.value(
+            "blob",
+            registry
+                .limits
+                .blob
+                .map_or_else(|| "none".to_owned(), print_size),
+        );
         yaml.value("uploads_per_client", registry.limits.uploads_per_client);
     });
     let headers = registry.headers.keys().map(|name| {
-        let values =
-            registry.headers.get_all(name).iter().map(|value| quote(String::from_utf8_lossy(value.as_bytes())));
+        let values = registry
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| quote(String::from_utf8_lossy(value.as_bytes())));
         format!("{}: {}", quote(name), list(values))
     });
-    yaml.value("headers", format_args!("{{{}}}", headers.collect::<Vec<_>>().join(", ")));
+    yaml.value(
+        "headers",
+        format_args!("{{{}}}", headers.collect::<Vec<_>>().join(", ")),
+    );
     yaml.value("relative_urls", registry.relative_urls);
 }
 
 fn issuer(issuer: &TokenIssuer) -> String {
     let mut parts = vec![format!("service: {}", quote(&issuer.service))];
-    parts.extend(issuer.realm.as_ref().map(|realm| format!("realm: {}", quote(realm))));
-    if let IssuerTrust::Other { issuer, url, paths, .. } = &issuer.trust {
+    parts.extend(
+        issuer
+            .realm
+            .as_ref()
+            .map(|realm| format!("realm: {}", quote(realm))),
+    );
+    if let IssuerTrust::Other {
+        issuer, url, paths, ..
+    } = &issuer.trust
+    {
         parts.push(format!("issuer: {}", quote(issuer)));
-        parts.extend(paths.0.as_ref().map(|path| format!("rootcertbundle: {}", quote(path.display()))));
-        parts.extend(paths.1.as_ref().map(|path| format!("jwks: {}", quote(path.display()))));
+        parts.extend(
+            paths
+                .0
+                .as_ref()
+                .map(|path| format!("rootcertbundle: {}", quote(path.display()))),
+        );
+        parts.extend(
+            paths
+                .1
+                .as_ref()
+                .map(|path| format!("jwks: {}", quote(path.display()))),
+        );
         parts.extend(url.as_ref().map(|url| format!("jwks: {}", quote(url))));
     }
     format!("{{{}}}", parts.join(", "))

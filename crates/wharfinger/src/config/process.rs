@@ -32,15 +32,20 @@ impl Process {
         let command = section.parse("command", |text| find(text, &path));
         let args = section.setting("args").map(|setting| setting.texts());
         Some(Self {
-            timeout: section.duration_within("timeout", SHORTEST, LONGEST).unwrap_or(DEFAULT_TIMEOUT),
-            concurrency: section.count("concurrency", MOST_CONCURRENCY).unwrap_or(DEFAULT_CONCURRENCY),
+            timeout: section
+                .duration_within("timeout", SHORTEST, LONGEST)
+                .unwrap_or(DEFAULT_TIMEOUT),
+            concurrency: section
+                .count("concurrency", MOST_CONCURRENCY)
+                .unwrap_or(DEFAULT_CONCURRENCY),
             command: command?,
             args: args.unwrap_or_default().unwrap_or_default(),
         })
     }
 }
 
-/// The program's file: itself when there is a slash in its name, otherwise the first of that name in `PATH`.
+/// The program's file: itself when there is a slash in its name, otherwise the first of that name
+/// in `PATH`.
 fn find(command: &str, path: &str) -> Result<PathBuf, String> {
     if command.is_empty() {
         return Err("it is empty; it is the program to run".to_owned());
@@ -48,12 +53,16 @@ fn find(command: &str, path: &str) -> Result<PathBuf, String> {
     if command.contains('/') {
         return match executable(Path::new(command)) {
             Ok(true) => Ok(command.into()),
-            Ok(false) => Err(format!("{command} is not a program that may be run (chmod +x?)")),
+            Ok(false) => Err(format!(
+                "{command} is not a program that may be run (chmod +x?)"
+            )),
             Err(error) => Err(format!("{command} cannot be run: {error}")),
         };
     }
     let folders = path.split(':').filter(|folder| !folder.is_empty());
-    let found = folders.map(|folder| Path::new(folder).join(command)).find(|file| executable(file).unwrap_or(false));
+    let found = folders
+        .map(|folder| Path::new(folder).join(command))
+        .find(|file| executable(file).unwrap_or(false));
     found.ok_or_else(|| format!("there is no program `{command}` in PATH; give its whole path"))
 }
 
@@ -72,9 +81,18 @@ mod tests {
         assert_eq!(find("sh", "/no/such/folder::/bin"), Ok("/bin/sh".into()));
         let refused = |command| find(command, "/bin").unwrap_err();
         assert_eq!(refused(""), "it is empty; it is the program to run");
-        assert_eq!(refused("no-such-program"), "there is no program `no-such-program` in PATH; give its whole path");
-        assert_eq!(refused("/etc/passwd"), "/etc/passwd is not a program that may be run (chmod +x?)");
-        assert_eq!(refused("/bin"), "/bin is not a program that may be run (chmod +x?)");
+        assert_eq!(
+            refused("no-such-program"),
+            "there is no program `no-such-program` in PATH; give its whole path"
+        );
+        assert_eq!(
+            refused("/etc/passwd"),
+            "/etc/passwd is not a program that may be run (chmod +x?)"
+        );
+        assert_eq!(
+            refused("/bin"),
+            "/bin is not a program that may be run (chmod +x?)"
+        );
         assert!(refused("/no/such").starts_with("/no/such cannot be run: No such file"));
     }
 }

@@ -1,7 +1,7 @@
 //! A mapping of settings, read key by key.
 //!
-//! The keys that a reader asks for are the keys that are known; what is left when it has finished is told as unknown,
-//! with the nearest known one. So no list of keys stands anywhere twice.
+//! The keys that a reader asks for are the keys that are known; what is left when it has finished
+//! is told as unknown, with the nearest known one. So no list of keys stands anywhere twice.
 //!
 //! ```ignore
 //! let token = root.section("token", |token| {
@@ -38,8 +38,19 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(context: &'a Context, name: &str, position: Position, entries: Vec<&'a Entry>) -> Self {
-        Self { context, name: name.to_owned(), position, entries, known: Vec::new() }
+    pub(super) fn new(
+        context: &'a Context,
+        name: &str,
+        position: Position,
+        entries: Vec<&'a Entry>,
+    ) -> Self {
+        Self {
+            context,
+            name: name.to_owned(),
+            position,
+            entries,
+            known: Vec::new(),
+        }
     }
 
     /// The value of `key`, unless it is missing or nothing.
@@ -50,12 +61,21 @@ impl<'a> Section<'a> {
     /// The value of `key`, even when it is nothing.
     pub(super) fn present(&mut self, key: impl Into<Cow<'static, str>>) -> Option<Setting<'a>> {
         let key = key.into();
-        let mut entries: Vec<_> = self.entries.iter().filter(|entry| entry.key == key).collect();
+        let mut entries: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.key == key)
+            .collect();
         let name = self.name_of(&key);
         self.known.push(key);
         let last = entries.pop()?;
-        // Merged settings complete each other, back to the last text or list that stands in the way.
-        let mappings = entries.iter().rev().map(|entry| &entry.value).take_while(|node| node.is_mapping());
+        // Merged settings complete each other, back to the last text or list that stands in the
+        // way.
+        let mappings = entries
+            .iter()
+            .rev()
+            .map(|entry| &entry.value)
+            .take_while(|node| node.is_mapping());
         let mut under: Vec<_> = mappings.collect();
         under.reverse();
         Some(Setting::of(self.context, name, last, under))
@@ -63,19 +83,27 @@ impl<'a> Section<'a> {
 
     /// Whether `key` is there and something.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key && entry.value.value != Value::Null)
+        self.entries
+            .iter()
+            .any(|entry| entry.key == key && entry.value.value != Value::Null)
     }
 
     /// Tells that `key` must be there, unless it is, as itself or as `KEY_file`.
     pub(super) fn require(&self, key: &str, hint: &str) {
         if !self.has(key) && !self.has(&format!("{key}_file")) {
-            self.context.error(self.position, format!("{} is missing: {hint}", self.name_of(key)));
+            self.context.error(
+                self.position,
+                format!("{} is missing: {hint}", self.name_of(key)),
+            );
         }
     }
 
-    /// A text, from here or from the file that `KEY_file` names (whose last line end is not a part of it).
+    /// A text, from here or from the file that `KEY_file` names (whose last line end is not a part
+    /// of it).
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parse(key, |text| Ok::<_, std::convert::Infallible>(text.to_owned()))
+        self.parse(key, |text| {
+            Ok::<_, std::convert::Infallible>(text.to_owned())
+        })
     }
 
     /// What `parse` makes of a text, from here or from the file that `KEY_file` names.
@@ -85,12 +113,17 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let here = self.setting(key);
-        let file = self.present(format!("{key}_file")).filter(|setting| !setting.is_null());
+        let file = self
+            .present(format!("{key}_file"))
+            .filter(|setting| !setting.is_null());
         match (here, file) {
             (Some(setting), None) => setting.parse(parse),
             (None, Some(file)) => file.checked(parse(&file.content()?)),
             (Some(_), Some(file)) => {
-                file.error(format_args!("{} is there, too; only one of them can count", self.name_of(key)));
+                file.error(format_args!(
+                    "{} is there, too; only one of them can count",
+                    self.name_of(key)
+                ));
                 None
             }
             (None, None) => None,
@@ -101,7 +134,10 @@ impl<'a> Section<'a> {
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathSetting<'a>> {
         let setting = self.setting(key)?;
         let path = setting.text()?;
-        (!path.is_empty()).then(|| PathSetting { path: path.into(), setting })
+        (!path.is_empty()).then(|| PathSetting {
+            path: path.into(),
+            setting,
+        })
     }
 
     pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
@@ -112,11 +148,21 @@ impl<'a> Section<'a> {
         self.setting(key)?.duration()
     }
 
-    pub(super) fn duration_within(&mut self, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
+    pub(super) fn duration_within(
+        &mut self,
+        key: &'static str,
+        least: Duration,
+        most: Duration,
+    ) -> Option<Duration> {
         self.setting(key)?.duration_within(least, most)
     }
 
-    pub(super) fn size_within(&mut self, key: &'static str, least: usize, most: usize) -> Option<usize> {
+    pub(super) fn size_within(
+        &mut self,
+        key: &'static str,
+        least: usize,
+        most: usize,
+    ) -> Option<usize> {
         self.setting(key)?.size_within(least, most)
     }
 
@@ -145,14 +191,25 @@ impl<'a> Section<'a> {
 
     /// Tells of each key that nobody asked for.
     pub(super) fn finish(self) {
-        let place = if self.name.is_empty() { String::new() } else { format!(" in `{}`", self.name) };
+        let place = if self.name.is_empty() {
+            String::new()
+        } else {
+            format!(" in `{}`", self.name)
+        };
         let mut unknown = self.entries.iter().filter(|entry| !self.knows(&entry.key));
         for entry in unknown.by_ref().take(MAX_UNKNOWN) {
-            let message = format!("unknown key `{}`{place}{}", entry.key, self.hint(&entry.key));
+            let message = format!(
+                "unknown key `{}`{place}{}",
+                entry.key,
+                self.hint(&entry.key)
+            );
             self.context.error(entry.position, message);
         }
         if let Some(entry) = unknown.next() {
-            let message = format!("{} more unknown keys{place} begin here", 1 + unknown.count());
+            let message = format!(
+                "{} more unknown keys{place} begin here",
+                1 + unknown.count()
+            );
             self.context.error(entry.position, message);
         }
     }
@@ -176,7 +233,11 @@ impl<'a> Section<'a> {
     }
 
     fn name_of(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        }
     }
 }
 
@@ -189,7 +250,9 @@ pub(super) struct PathSetting<'a> {
 impl PathSetting<'_> {
     /// What the file holds.
     pub(super) fn read(&self) -> Option<Vec<u8>> {
-        self.setting.context.read(&self.path, &self.setting.name, self.setting.position())
+        self.setting
+            .context
+            .read(&self.path, &self.setting.name, self.setting.position())
     }
 }
 
@@ -197,8 +260,11 @@ impl Setting<'_> {
     /// The text in the file that this setting names.
     fn content(&self) -> Option<String> {
         let path = self.text()?;
-        let content = self.context.read(Path::new(&path), &self.name, self.position())?;
-        let text = self.checked(String::from_utf8(content).map_err(|_| format!("{path} is not UTF-8")))?;
+        let content = self
+            .context
+            .read(Path::new(&path), &self.name, self.position())?;
+        let text =
+            self.checked(String::from_utf8(content).map_err(|_| format!("{path} is not UTF-8")))?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         Some(line.strip_suffix('\r').unwrap_or(line).to_owned())
     }

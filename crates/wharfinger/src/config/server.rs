@@ -1,4 +1,5 @@
-//! The section `server`: where to listen, how to find out who calls, and how much a caller may send.
+//! The section `server`: where to listen, how to find out who calls, and how much a caller may
+//! send.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Tls>,
     /// What stands before every path: nothing, or a path that begins with `/`.
     pub(crate) path_prefix: String,
-    /// The header that holds the client's address, and its place among several there; negative counts from the end.
+    /// The header that holds the client's address, and its place among several there; negative
+    /// counts from the end.
     pub(crate) real_ip_header: Option<HeaderName>,
     pub(crate) real_ip_pos: i32,
     /// Whose forwarded headers count; without a list, everybody's.
@@ -40,9 +42,11 @@ pub(crate) struct Limits {
     pub(crate) header: usize,
     /// A request's body, in bytes.
     pub(crate) body: usize,
-    /// For the body of a request to the token server, 64 KiB of one to the registry, and a TLS handshake.
+    /// For the body of a request to the token server, 64 KiB of one to the registry, and a TLS
+    /// handshake.
     pub(crate) request_timeout: Duration,
-    /// How long a connection may stay without a request, and a client away from an answer that it is sent.
+    /// How long a connection may stay without a request, and a client away from an answer that it
+    /// is sent.
     pub(crate) idle_timeout: Duration,
     /// How long requests under way may take to end after the server was told to.
     pub(crate) shutdown_timeout: Duration,
@@ -78,7 +82,10 @@ impl Default for Limits {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: Level::INFO, format: Format::Text }
+        Self {
+            level: Level::INFO,
+            format: Format::Text,
+        }
     }
 }
 
@@ -90,13 +97,20 @@ impl Server {
                  them fresh, and they are read again when they change), or a proxy that does TLS",
             );
         }
-        server.require("addr", "write addr: \":5001\" to listen on every address of this machine");
+        server.require(
+            "addr",
+            "write addr: \":5001\" to listen on every address of this machine",
+        );
         let net = server.parse("net", str::parse);
-        let listen = server.setting("addr").and_then(|setting| read_listen(&setting, net));
+        let listen = server
+            .setting("addr")
+            .and_then(|setting| read_listen(&setting, net));
         let tls = Tls::read(server);
         let real_ip_header = server.parse("real_ip_header", header_name).flatten();
         let real_ip_pos = server.setting("real_ip_pos");
-        let trusted_proxies = server.setting("trusted_proxies").and_then(|setting| read_networks(&setting));
+        let trusted_proxies = server
+            .setting("trusted_proxies")
+            .and_then(|setting| read_networks(&setting));
         if real_ip_header.is_some() && trusted_proxies.is_none() {
             warn_of_strangers(server);
         }
@@ -107,9 +121,13 @@ impl Server {
             tls,
             path_prefix: server.parse("path_prefix", path_prefix).unwrap_or_default(),
             real_ip_header,
-            real_ip_pos: real_ip_pos.and_then(|setting| setting.number(i32::MIN, i32::MAX)).unwrap_or(0),
+            real_ip_pos: real_ip_pos
+                .and_then(|setting| setting.number(i32::MIN, i32::MAX))
+                .unwrap_or(0),
             trusted_proxies,
-            hsts: server.setting("hsts").and_then(|setting| read_hsts(&setting)),
+            hsts: server
+                .setting("hsts")
+                .and_then(|setting| read_hsts(&setting)),
             public_url: server.parse("public_url", public_url),
             limits: server.section("limits", Limits::read).unwrap_or_default(),
             log: server.section("log", LogSettings::read).unwrap_or_default(),
@@ -122,14 +140,24 @@ impl Limits {
     fn read(limits: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         Some(Self {
-            header: limits.size_within("header", 8 * KIB, 1024 * KIB).unwrap_or(default.header),
-            body: limits.size_within("body", KIB, 1024 * KIB).unwrap_or(default.body),
-            request_timeout: limits.duration_within("request_timeout", SECOND, HOUR).unwrap_or(default.request_timeout),
-            idle_timeout: limits.duration_within("idle_timeout", SECOND, HOUR).unwrap_or(default.idle_timeout),
+            header: limits
+                .size_within("header", 8 * KIB, 1024 * KIB)
+                .unwrap_or(default.header),
+            body: limits
+                .size_within("body", KIB, 1024 * KIB)
+                .unwrap_or(default.body),
+            request_timeout: limits
+                .duration_within("request_timeout", SECOND, HOUR)
+                .unwrap_or(default.request_timeout),
+            idle_timeout: limits
+                .duration_within("idle_timeout", SECOND, HOUR)
+                .unwrap_or(default.idle_timeout),
             shutdown_timeout: limits
                 .duration_within("shutdown_timeout", Duration::ZERO, 24 * HOUR)
                 .unwrap_or(default.shutdown_timeout),
-            connections: limits.number("connections", 1, 1_000_000).unwrap_or(default.connections),
+            connections: limits
+                .number("connections", 1, 1_000_000)
+                .unwrap_or(default.connections),
         })
     }
 }
@@ -146,17 +174,26 @@ impl LogSettings {
             "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| ""),
             _ => Err("this must be error, warn, info, debug or trace"),
         });
-        Some(Self { level: level.unwrap_or(default.level), format: format.unwrap_or(default.format) })
+        Some(Self {
+            level: level.unwrap_or(default.level),
+            format: format.unwrap_or(default.format),
+        })
     }
 }
 
 /// One address, or a list of them.
 fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<Listen>> {
-    let items = if setting.is_sequence() { setting.items()? } else { vec![setting.clone()] };
+    let items = if setting.is_sequence() {
+        setting.items()?
+    } else {
+        vec![setting.clone()]
+    };
     let mut listen = Vec::new();
     for item in items {
         match item.parse(|text| Listen::parse(text, net)) {
-            Some(address) if listen.contains(&address) => item.error("this address is in the list already"),
+            Some(address) if listen.contains(&address) => {
+                item.error("this address is in the list already")
+            }
             Some(address) => listen.push(address),
             None => {}
         }
@@ -168,7 +205,13 @@ fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<Listen>> {
 }
 
 fn read_networks(setting: &Setting<'_>) -> Option<Vec<Network>> {
-    Some(setting.items()?.iter().filter_map(|item| item.parse(str::parse)).collect())
+    Some(
+        setting
+            .items()?
+            .iter()
+            .filter_map(|item| item.parse(str::parse))
+            .collect(),
+    )
 }
 
 fn warn_of_strangers(server: &mut Section<'_>) {
@@ -185,19 +228,31 @@ fn header_name(text: &str) -> Result<Option<HeaderName>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| format!("`{text}` cannot be the name of a header"))
+    text.parse()
+        .map(Some)
+        .map_err(|_| format!("`{text}` cannot be the name of a header"))
 }
 
 fn path_prefix(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() || text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /") }
+    if text.is_empty() || text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("a path begins with /")
+    }
 }
 
 fn public_url(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "this must be a URL without a query, as https://auth.example.com";
     let uri: Uri = text.parse().map_err(|_| WRONG)?;
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if scheme && host && uri.query().is_none() { Ok(text.trim_end_matches('/').to_owned()) } else { Err(WRONG) }
+    let host = uri
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    if scheme && host && uri.query().is_none() {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(WRONG)
+    }
 }
 
 /// `true`, or what the header is to say.
@@ -209,9 +264,12 @@ fn read_hsts(setting: &Setting<'_>) -> Option<HeaderValue> {
             let preload = hsts.flag("preload").unwrap_or(false);
             // https://hstspreload.org takes no other.
             if preload && (age < Duration::from_secs(31_536_000) || !subdomains) {
-                setting.warn("preload lists want include_subdomains and a max_age of a year or more");
+                setting
+                    .warn("preload lists want include_subdomains and a max_age of a year or more");
             }
-            hsts.flag("enabled").unwrap_or(true).then(|| hsts_value(age, subdomains, preload))
+            hsts.flag("enabled")
+                .unwrap_or(true)
+                .then(|| hsts_value(age, subdomains, preload))
         })
     } else {
         setting.flag()?.then(|| hsts_value(HSTS_AGE, true, false))
@@ -221,7 +279,11 @@ fn read_hsts(setting: &Setting<'_>) -> Option<HeaderValue> {
 
 /// RFC 6797 §6.1.
 fn hsts_value(age: Duration, subdomains: bool, preload: bool) -> String {
-    let subdomains = if subdomains { "; includeSubDomains" } else { "" };
+    let subdomains = if subdomains {
+        "; includeSubDomains"
+    } else {
+        ""
+    };
     let preload = if preload { "; preload" } else { "" };
     format!("max-age={}{subdomains}{preload}", age.as_secs())
 }

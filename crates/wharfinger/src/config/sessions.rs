@@ -1,4 +1,5 @@
-//! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are kept.
+//! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are
+//! kept.
 
 use std::time::Duration;
 
@@ -15,9 +16,16 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> Option<SessionPolicy> {
     let default = SessionPolicy::default();
     let idle = section.setting("idle");
     let policy = SessionPolicy {
-        idle: idle.as_ref().and_then(|idle| idle.duration_within(MINUTE, LONGEST)).unwrap_or(default.idle),
-        absolute: section.duration_within("absolute", MINUTE, LONGEST).unwrap_or(default.absolute),
-        per_user: section.number("per_user", 1, 1_000_000).unwrap_or(default.per_user),
+        idle: idle
+            .as_ref()
+            .and_then(|idle| idle.duration_within(MINUTE, LONGEST))
+            .unwrap_or(default.idle),
+        absolute: section
+            .duration_within("absolute", MINUTE, LONGEST)
+            .unwrap_or(default.absolute),
+        per_user: section
+            .number("per_user", 1, 1_000_000)
+            .unwrap_or(default.per_user),
         recheck_max_age: section
             .duration_within("recheck_max_age", Duration::ZERO, LONGEST)
             .unwrap_or(default.recheck_max_age),

@@ -1,4 +1,5 @@
-//! What a configuration of either server says about tokens: enough for the doctor to compare both sides.
+//! What a configuration of either server says about tokens: enough for the doctor to compare both
+//! sides.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,9 @@ impl Sides {
         }
         let root = root.ok_or("is empty")?;
         if let Some(token) = REGISTRY.iter().find_map(|keys| find(&root, keys)) {
-            let file = |key| find_text(token, key).map(|file| path.parent().unwrap_or(Path::new("")).join(file));
+            let file = |key| {
+                find_text(token, key).map(|file| path.parent().unwrap_or(Path::new("")).join(file))
+            };
             return Ok(Self {
                 issuer: find_text(token, "issuer"),
                 service: find_text(token, "service"),
@@ -65,7 +68,10 @@ impl Sides {
 
 fn find<'a>(node: &'a Node, keys: &[&str]) -> Option<&'a Node> {
     keys.iter().try_fold(node, |node, key| match &node.value {
-        Value::Mapping(entries) => entries.iter().rfind(|entry| entry.key == *key).map(|entry| &entry.value),
+        Value::Mapping(entries) => entries
+            .iter()
+            .rfind(|entry| entry.key == *key)
+            .map(|entry| &entry.value),
         _ => None,
     })
 }
@@ -85,32 +91,68 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yml");
         std::fs::write(&path, text).unwrap();
-        let plain =
-            |path: Option<PathBuf>| path.map(|path| path.strip_prefix(directory.path()).unwrap_or(&path).to_owned());
-        Sides::read(&path).map(|sides| Sides { bundle: plain(sides.bundle), jwks: plain(sides.jwks), ..sides })
+        let plain = |path: Option<PathBuf>| {
+            path.map(|path| {
+                path.strip_prefix(directory.path())
+                    .unwrap_or(&path)
+                    .to_owned()
+            })
+        };
+        Sides::read(&path).map(|sides| Sides {
+            bundle: plain(sides.bundle),
+            jwks: plain(sides.jwks),
+            ..sides
+        })
     }
 
     #[test]
     fn a_registry_s_file_and_a_token_server_s() {
-        let distribution =
-            "version: 0.1\nauth:\n  token: {realm: x, service: s, issuer: i, rootcertbundle: /a/b.pem}\n";
+        let distribution = "version: 0.1\nauth:\n  token: {realm: x, service: s, issuer: i, rootcertbundle: /a/b.pem}\n";
         let ours = "registry: {auth: {token: {service: s, issuer: i, jwks: keys.json}}}\ntoken: {issuer: other}\n";
-        let expected = Sides { issuer: Some("i".into()), service: Some("s".into()), ..Sides::default() };
-        assert_eq!(sides(distribution), Ok(Sides { bundle: Some("/a/b.pem".into()), ..expected.clone() }));
-        assert_eq!(sides(ours), Ok(Sides { jwks: Some("keys.json".into()), ..expected }));
-        assert_eq!(sides("token: {issuer: Acme}").unwrap().issuer.as_deref(), Some("Acme"));
+        let expected = Sides {
+            issuer: Some("i".into()),
+            service: Some("s".into()),
+            ..Sides::default()
+        };
+        assert_eq!(
+            sides(distribution),
+            Ok(Sides {
+                bundle: Some("/a/b.pem".into()),
+                ..expected.clone()
+            })
+        );
+        assert_eq!(
+            sides(ours),
+            Ok(Sides {
+                jwks: Some("keys.json".into()),
+                ..expected
+            })
+        );
+        assert_eq!(
+            sides("token: {issuer: Acme}").unwrap().issuer.as_deref(),
+            Some("Acme")
+        );
     }
 
     #[test]
     fn what_says_nothing_is_said_to() {
-        assert!(sides("users: {}").unwrap_err().starts_with("says nothing of tokens"));
+        assert!(
+            sides("users: {}")
+                .unwrap_err()
+                .starts_with("says nothing of tokens")
+        );
         assert!(sides("a: [").unwrap_err().starts_with("line "));
         assert!(sides("").is_err());
     }
 
     #[test]
     fn the_first_file_counts_more() {
-        let both = sides("token: {issuer: a}").unwrap().or(sides("auth: {token: {issuer: b, service: s}}").unwrap());
-        assert_eq!((both.issuer.as_deref(), both.service.as_deref()), (Some("a"), Some("s")));
+        let both = sides("token: {issuer: a}")
+            .unwrap()
+            .or(sides("auth: {token: {issuer: b, service: s}}").unwrap());
+        assert_eq!(
+            (both.issuer.as_deref(), both.service.as_deref()),
+            (Some("a"), Some("s"))
+        );
     }
 }

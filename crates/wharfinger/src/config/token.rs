@@ -37,32 +37,45 @@ pub(crate) struct TokenOptions {
 /// The files of a key and its certificate.
 type Pair<'a> = (PathSetting<'a>, PathSetting<'a>);
 
-/// Clients take a token for good for this long, whatever it says (Distribution, "Token Authentication Specification",
-/// `expires_in`).
+/// Clients take a token for good for this long, whatever it says (Distribution, "Token
+/// Authentication Specification", `expires_in`).
 const SHORTEST: Duration = Duration::from_secs(MIN_EXPIRATION_SECONDS);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const DEFAULT_SKEW: Duration = Duration::from_secs(10);
 const LONGEST_SKEW: Duration = Duration::from_secs(3600);
 
 impl Token {
-    /// Reads the section; without a key of its own, tokens are signed with the `server`'s key (and certificate).
+    /// Reads the section; without a key of its own, tokens are signed with the `server`'s key (and
+    /// certificate).
     pub(super) fn read(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Self> {
-        section.require("issuer", "it is what the registries have under auth.token.issuer");
+        section.require(
+            "issuer",
+            "it is what the registries have under auth.token.issuer",
+        );
         let issuer = section.parse("issuer", |text| match text {
             "" => Err("it is empty; it is what the registries have under auth.token.issuer"),
             issuer => Ok(issuer.to_owned()),
         });
-        section.require("expiration", "for how many seconds a token is valid, as 900");
-        let expiration = section.setting("expiration").and_then(|setting| read_expiration(&setting));
+        section.require(
+            "expiration",
+            "for how many seconds a token is valid, as 900",
+        );
+        let expiration = section
+            .setting("expiration")
+            .and_then(|setting| read_expiration(&setting));
         let keys = read_keys(section, server);
         let key_id = read_key_id(section);
-        let header = section.setting("header").and_then(|setting| read_header(&setting));
+        let header = section
+            .setting("header")
+            .and_then(|setting| read_header(&setting));
         let options = TokenOptions {
             header: header.unwrap_or_else(|| vec![HeaderMember::Kid]),
             key_id: key_id.unwrap_or(KeyIdKind::Libtrust),
             expiration: expiration.unwrap_or(SHORTEST),
         };
-        let services = section.setting("services").and_then(|setting| read_services(&setting, &options));
+        let services = section
+            .setting("services")
+            .and_then(|setting| read_services(&setting, &options));
         let skew = section.setting("not_before_skew");
         let skew = skew.and_then(|setting| setting.duration_within(Duration::ZERO, LONGEST_SKEW));
         expiration?;
@@ -81,10 +94,17 @@ impl Token {
     /// `x5c` needs the signing key's certificate, and a registry looks at its dates.
     fn check_certificate(&self, section: &Section<'_>) {
         let all = std::iter::once(&self.options).chain(self.services.values());
-        let wanted = all.into_iter().any(|options| options.header.contains(&HeaderMember::X5c));
-        let Some(first) = self.keys.first().filter(|_| wanted) else { return };
+        let wanted = all
+            .into_iter()
+            .any(|options| options.header.contains(&HeaderMember::X5c));
+        let Some(first) = self.keys.first().filter(|_| wanted) else {
+            return;
+        };
         if first.chain.is_empty() {
-            section.context.error(section.position, "token.header: x5c needs the certificate of the key that signs");
+            section.context.error(
+                section.position,
+                "token.header: x5c needs the certificate of the key that signs",
+            );
         } else if !first.certificate_is_valid(section.context.now) {
             let message = "token.header: registries refuse x5c with the certificate of the key that signs, which is not valid now";
             section.context.warn(section.position, message);
@@ -107,8 +127,8 @@ impl Token {
     }
 }
 
-/// docker_auth takes any positive number. A shorter life than clients count with makes them send tokens that have
-/// expired, so it is lengthened; the file still starts.
+/// docker_auth takes any positive number. A shorter life than clients count with makes them send
+/// tokens that have expired, so it is lengthened; the file still starts.
 fn read_expiration(setting: &Setting<'_>) -> Option<Duration> {
     let expiration = setting.duration()?;
     if expiration < Duration::from_secs(1) || expiration > LONGEST {
@@ -116,22 +136,35 @@ fn read_expiration(setting: &Setting<'_>) -> Option<Duration> {
         return None;
     }
     if expiration < SHORTEST {
-        setting.warn("clients use every token for 60 seconds at least, so tokens are made for 60 seconds");
+        setting.warn(
+            "clients use every token for 60 seconds at least, so tokens are made for 60 seconds",
+        );
     }
     Some(expiration.max(SHORTEST))
 }
 
 /// `certificate` and `key` first, then `keys`; without any, the server's.
 fn read_keys(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Vec<SigningKey>> {
-    let (key, certificate, list) = (section.path("key"), section.path("certificate"), section.setting("keys"));
+    let (key, certificate, list) = (
+        section.path("key"),
+        section.path("certificate"),
+        section.setting("keys"),
+    );
     let own = match (key, certificate) {
         (Some(key), certificate) => Some(SigningKey::read(&key, certificate.as_ref())),
-        (None, Some(certificate)) => Some(certificate.setting.checked(Err("the other half is missing: token.key"))),
+        (None, Some(certificate)) => Some(
+            certificate
+                .setting
+                .checked(Err("the other half is missing: token.key")),
+        ),
         (None, None) => None,
     };
     let items = list.map_or_else(|| Some(Vec::new()), |list| list.items())?;
     // All of them are read before one can be missing, so all that is wrong is told.
-    let listed: Vec<_> = items.iter().map(|item| item.section(read_listed_key)).collect();
+    let listed: Vec<_> = items
+        .iter()
+        .map(|item| item.section(read_listed_key))
+        .collect();
     let mut keys: Vec<_> = own.into_iter().chain(listed).collect::<Option<_>>()?;
     if let (true, Some((key, certificate))) = (keys.is_empty(), server) {
         keys.push(SigningKey::read(key, Some(certificate))?);
@@ -172,13 +205,19 @@ fn parse_key_id(text: &str) -> Result<KeyIdKind, &'static str> {
     match text {
         "libtrust" => Ok(KeyIdKind::Libtrust),
         "thumbprint" => Ok(KeyIdKind::Thumbprint),
-        _ => Err("this must be libtrust (registry 2 with a rootcertbundle) or thumbprint (registry 3)"),
+        _ => Err(
+            "this must be libtrust (registry 2 with a rootcertbundle) or thumbprint (registry 3)",
+        ),
     }
 }
 
 /// One header member, or a list of them.
 fn read_header(setting: &Setting<'_>) -> Option<Vec<HeaderMember>> {
-    let items = if setting.is_sequence() { setting.items()? } else { vec![setting.clone()] };
+    let items = if setting.is_sequence() {
+        setting.items()?
+    } else {
+        vec![setting.clone()]
+    };
     let mut header = Vec::new();
     for item in &items {
         match item.parse(parse_member) {
@@ -202,14 +241,23 @@ fn parse_member(text: &str) -> Result<HeaderMember, &'static str> {
     }
 }
 
-fn read_services(setting: &Setting<'_>, default: &TokenOptions) -> Option<BTreeMap<String, TokenOptions>> {
+fn read_services(
+    setting: &Setting<'_>,
+    default: &TokenOptions,
+) -> Option<BTreeMap<String, TokenOptions>> {
     let read = |(entry, service): &(&super::yaml::Entry, Setting<'_>)| {
         let options = service.section(|section| {
-            let header = section.setting("header").and_then(|setting| read_header(&setting));
-            let expiration = section.setting("expiration").and_then(|setting| read_expiration(&setting));
+            let header = section
+                .setting("header")
+                .and_then(|setting| read_header(&setting));
+            let expiration = section
+                .setting("expiration")
+                .and_then(|setting| read_expiration(&setting));
             Some(TokenOptions {
                 header: header.unwrap_or_else(|| default.header.clone()),
-                key_id: section.parse("key_id", parse_key_id).unwrap_or(default.key_id),
+                key_id: section
+                    .parse("key_id", parse_key_id)
+                    .unwrap_or(default.key_id),
                 expiration: expiration.unwrap_or(default.expiration),
             })
         })?;

@@ -28,9 +28,14 @@ pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
             setting.context.warn(entry.position, message);
             continue;
         }
-        let Some(account) = setting.section(read_account) else { continue };
+        let Some(account) = setting.section(read_account) else {
+            continue;
+        };
         if account.passwords.is_empty() && !entry.key.is_empty() {
-            let message = format!("users.{0}: anybody may log in as {0}, who has no password", entry.key);
+            let message = format!(
+                "users.{0}: anybody may log in as {0}, who has no password",
+                entry.key
+            );
             setting.context.warn(entry.position, message);
         }
         setting.checked(accounts.add(entry.key.clone(), account));
@@ -41,12 +46,18 @@ pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
 /// Reads an htpasswd file.
 pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<Htpasswd> {
     let file = root.path("users_htpasswd")?;
-    let text = String::from_utf8(file.read()?).map_err(|_| format!("{} is not UTF-8", file.path.display()));
+    let text = String::from_utf8(file.read()?)
+        .map_err(|_| format!("{} is not UTF-8", file.path.display()));
     match htpasswd::parse(&file.setting.checked(text)?) {
-        Ok(accounts) => Some(Htpasswd { accounts, path: file.path }),
+        Ok(accounts) => Some(Htpasswd {
+            accounts,
+            path: file.path,
+        }),
         Err(errors) => {
             for error in errors {
-                file.setting.context.error_in(&file.path, error.line, error.error.to_string());
+                file.setting
+                    .context
+                    .error_in(&file.path, error.line, error.error.to_string());
             }
             None
         }
@@ -60,11 +71,18 @@ fn read_account(user: &mut Section<'_>) -> Option<Account> {
             let password = user.parse("password", str::parse);
             // A password that cannot be read must not become none, which would let everybody in.
             let is_missing = !user.has("password") && !user.has("password_file");
-            if is_missing { Some(Vec::new()) } else { password.map(|hash| vec![hash]) }
+            if is_missing {
+                Some(Vec::new())
+            } else {
+                password.map(|hash| vec![hash])
+            }
         }
     };
     let labels = user.setting("labels").map(|labels| read_labels(&labels));
-    Some(Account { passwords: passwords?, labels: labels.unwrap_or_default() })
+    Some(Account {
+        passwords: passwords?,
+        labels: labels.unwrap_or_default(),
+    })
 }
 
 fn read_passwords(list: &Setting<'_>) -> Option<Vec<identity::PasswordHash>> {
@@ -81,7 +99,11 @@ fn read_passwords(list: &Setting<'_>) -> Option<Vec<identity::PasswordHash>> {
 fn read_labels(labels: &Setting<'_>) -> Labels {
     let entries = labels.entries().unwrap_or_default();
     let read = |(entry, values): &(&super::yaml::Entry, Setting<'_>)| {
-        let values = if values.is_null() { Some(Vec::new()) } else { values.texts() };
+        let values = if values.is_null() {
+            Some(Vec::new())
+        } else {
+            values.texts()
+        };
         Some((entry.key.clone(), values?))
     };
     entries.iter().filter_map(read).collect()

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use super::TIDY;
 use crate::failure::Failure;
 
-/// Ends with the number of the first signal that asks the program to end. From then on it does end: who hangs in a call
-/// that cannot be given up is cut off.
+/// Ends with the number of the first signal that asks the program to end. From then on it does end:
+/// who hangs in a call that cannot be given up is cut off.
 pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
     let failed = |error| Failure::trouble("cannot listen to signals").caused_by(&error);
     let [mut interrupt, mut terminate, mut hang_up] = [
@@ -23,7 +23,11 @@ pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
         let number = first(&mut interrupt, &mut terminate, &mut hang_up).await;
         let _ = sender.send(number);
         // The second one is meant seriously.
-        let _ = tokio::time::timeout(2 * TIDY, first(&mut interrupt, &mut terminate, &mut hang_up)).await;
+        let _ = tokio::time::timeout(
+            2 * TIDY,
+            first(&mut interrupt, &mut terminate, &mut hang_up),
+        )
+        .await;
         exit(128 + i32::from(number));
     });
     Ok(async {

@@ -1,4 +1,5 @@
-//! What the commands that speak to registries share: how they connect, who they say they are, what they show of it.
+//! What the commands that speak to registries share: how they connect, who they say they are, what
+//! they show of it.
 
 mod interruption;
 mod progress;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Platform, Registry, Repository,
-    Session, Transport, certificate_directories,
+    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Platform,
+    Registry, Repository, Session, Transport, certificate_directories,
 };
 
 pub(crate) use progress::{Bars, bytes};
@@ -28,7 +29,8 @@ use crate::output;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Show every step on standard error: requests, challenges, tokens and what is in them. Secrets are shortened.
+    /// Show every step on standard error: requests, challenges, tokens and what is in them. Secrets
+    /// are shortened.
     #[arg(long)]
     pub(crate) trace: bool,
     /// Speak plain http. Without it, that is done with this machine's own registries only.
@@ -37,8 +39,8 @@ pub(crate) struct Connection {
     /// Believe every certificate: whoever answers may read and change everything.
     #[arg(long)]
     insecure: bool,
-    /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of docker, containerd
-    /// and podman are trusted anyway.
+    /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of
+    /// docker, containerd and podman are trusted anyway.
     #[arg(long, value_name = "FILE")]
     ca_file: Vec<PathBuf>,
     /// Show this certificate (PEM) to servers that ask for one.
@@ -78,15 +80,22 @@ pub(crate) struct Remote {
 impl Connection {
     /// Opens the way.
     pub(crate) fn open(&self) -> Remote {
-        Remote { transport: Transport::new(self.options()), anonymous: self.anonymous }
+        Remote {
+            transport: Transport::new(self.options()),
+            anonymous: self.anonymous,
+        }
     }
 
     /// The way's options. What is dangerous about them is said.
     pub(crate) fn options(&self) -> Options {
         if self.insecure {
-            output::note("warning: --insecure: certificates are not checked, and nothing that comes can be trusted");
+            output::note(
+                "warning: --insecure: certificates are not checked, and nothing that comes can be trusted",
+            );
         }
-        let observer = self.trace.then(|| Arc::new(Trace::new()) as Arc<dyn Observer>);
+        let observer = self
+            .trace
+            .then(|| Arc::new(Trace::new()) as Arc<dyn Observer>);
         let home = std::env::var_os("HOME").map(PathBuf::from);
         Options {
             plain_http: self.plain_http,
@@ -103,12 +112,24 @@ impl Connection {
 impl Remote {
     /// A session with `host`, with the login that is stored for it or for `path` there.
     pub(crate) async fn session(&self, host: &Host, path: &str) -> Result<Session, Failure> {
-        let found = if self.anonymous { None } else { places().find(host, path).await.map_err(Error::from)? };
-        self.session_as(host, found.map_or(Credentials::Anonymous, |found| found.credentials)).await
+        let found = if self.anonymous {
+            None
+        } else {
+            places().find(host, path).await.map_err(Error::from)?
+        };
+        self.session_as(
+            host,
+            found.map_or(Credentials::Anonymous, |found| found.credentials),
+        )
+        .await
     }
 
     /// A session with `host` as somebody.
-    pub(crate) async fn session_as(&self, host: &Host, credentials: Credentials) -> Result<Session, Failure> {
+    pub(crate) async fn session_as(
+        &self,
+        host: &Host,
+        credentials: Credentials,
+    ) -> Result<Session, Failure> {
         Ok(Session::begin(self.transport.clone(), host.clone(), credentials).await?)
     }
 
@@ -124,16 +145,23 @@ pub(crate) fn places() -> Places {
     Places::new(|name| std::env::var_os(name))
 }
 
-/// How many threads move images. More would not make them faster: each blob keeps one busy, and few move at once.
+/// How many threads move images. More would not make them faster: each blob keeps one busy, and few
+/// move at once.
 const THREADS: usize = 4;
 /// How long what is under way may take to tidy up after itself, when somebody has had enough.
 const TIDY: Duration = Duration::from_secs(2);
 
 /// Runs a command that waits for others, until it is done or somebody has had enough.
 pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
     let outcome = runtime.block_on(async {
         let interrupted = interruption::signal()?;
         tokio::select! {

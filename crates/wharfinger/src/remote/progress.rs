@@ -22,7 +22,9 @@ impl Bars {
     pub(crate) fn fitting(quiet: bool, lines: bool) -> Arc<dyn Progress> {
         match (quiet, stderr().is_terminal() && !lines) {
             (true, _) => Arc::new(Silent),
-            (false, true) => Arc::new(Self { all: MultiProgress::new() }),
+            (false, true) => Arc::new(Self {
+                all: MultiProgress::new(),
+            }),
             (false, false) => Arc::new(Lines),
         }
     }
@@ -30,12 +32,21 @@ impl Bars {
 
 impl Progress for Bars {
     fn blob(&self, blob: &Descriptor) -> Arc<dyn Meter> {
-        let bar = self.all.add(ProgressBar::new(blob.size).with_message(short(&blob.digest)).with_style(style()));
-        Arc::new(Bar { all: self.all.clone(), bar, blob: blob.clone() })
+        let bar = self.all.add(
+            ProgressBar::new(blob.size)
+                .with_message(short(&blob.digest))
+                .with_style(style()),
+        );
+        Arc::new(Bar {
+            all: self.all.clone(),
+            bar,
+            blob: blob.clone(),
+        })
     }
 
     fn manifest(&self, digest: &Digest, _media_type: &str) {
-        self.all.suspend(|| note(format_args!("{}  manifest", short(digest))));
+        self.all
+            .suspend(|| note(format_args!("{}  manifest", short(digest))));
     }
 }
 
@@ -115,8 +126,7 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 fn style() -> ProgressStyle {
-    let template =
-        "{msg}  {decimal_bytes:>9} of {decimal_total_bytes:9} {wide_bar} {decimal_bytes_per_sec:>11} {eta:>4}";
+    let template = "{msg}  {decimal_bytes:>9} of {decimal_total_bytes:9} {wide_bar} {decimal_bytes_per_sec:>11} {eta:>4}";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

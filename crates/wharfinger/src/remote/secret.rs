@@ -16,13 +16,20 @@ pub(crate) fn password(from_stdin: bool, prompt: &str) -> Result<Secret, Failure
         piped(io::stdin().lock())?
     } else if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password(prompt);
-        typed
-            .map(Secret::from)
-            .map_err(|error| Failure::trouble("the password cannot be read from the terminal").caused_by(&error))?
+        typed.map(Secret::from).map_err(|error| {
+            Failure::trouble("the password cannot be read from the terminal").caused_by(&error)
+        })?
     } else {
-        return Err(Failure::usage("there is no terminal to type the password at").hint("pipe it in: --password-stdin"));
+        return Err(
+            Failure::usage("there is no terminal to type the password at")
+                .hint("pipe it in: --password-stdin"),
+        );
     };
-    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
+    if password.is_empty() {
+        Err(Failure::usage("the password is empty"))
+    } else {
+        Ok(password)
+    }
 }
 
 /// All of `input` but the end of its last line.
@@ -31,10 +38,12 @@ fn piped(input: impl Read) -> Result<Secret, Failure> {
     let read = input.take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::trouble("standard input cannot be read").caused_by(&error))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(Failure::usage(format!("the password on standard input is longer than {LONGEST} bytes")));
+        return Err(Failure::usage(format!(
+            "the password on standard input is longer than {LONGEST} bytes"
+        )));
     }
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_| Failure::usage("the password on standard input is not UTF-8"))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::usage("the password on standard input is not UTF-8"))?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(Secret::from(text.strip_suffix('\r').unwrap_or(text)))
 }
@@ -45,11 +54,23 @@ mod tests {
 
     #[test]
     fn one_line_s_end_is_not_part_of_it() {
-        let read = |input: &[u8]| piped(input).map(|secret| secret.expose().to_owned()).map_err(|f| f.to_string());
+        let read = |input: &[u8]| {
+            piped(input)
+                .map(|secret| secret.expose().to_owned())
+                .map_err(|f| f.to_string())
+        };
         assert_eq!(read(b"sesame\n").as_deref(), Ok("sesame"));
         assert_eq!(read(b"ses ame\r\n").as_deref(), Ok("ses ame"));
-        assert_eq!(read(b"two\nlines").as_deref(), Ok("two\nlines"), "a JSON key of a cloud has several");
+        assert_eq!(
+            read(b"two\nlines").as_deref(),
+            Ok("two\nlines"),
+            "a JSON key of a cloud has several"
+        );
         assert!(read(b"\xff").unwrap_err().contains("is not UTF-8"));
-        assert!(read(&vec![b'x'; 70_000]).unwrap_err().contains("longer than 65536 bytes"));
+        assert!(
+            read(&vec![b'x'; 70_000])
+                .unwrap_err()
+                .contains("longer than 65536 bytes")
+        );
     }
 }

@@ -18,7 +18,9 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new() -> Self {
-        Self { line: Mutex::new(()) }
+        Self {
+            line: Mutex::new(()),
+        }
     }
 }
 
@@ -35,28 +37,66 @@ impl Observer for Trace {
 fn shown(event: &Event<'_>, now: u64) -> String {
     let mut text = String::new();
     let written = match event {
-        Event::Request { step, method, url, headers, form } => writeln!(text, "{} > {method} {url}", number(*step, 0))
-            .and_then(|()| {
-                pairs(&mut text, headers, ": ")?;
-                pairs(&mut text, form, " = ")
-            }),
-        Event::Answer { step, status, headers } => {
-            writeln!(text, "{} < {status}", number(*step, 1)).and_then(|()| pairs(&mut text, headers, ": "))
-        }
-        Event::Failed(error) => writeln!(text, "  ! {error}"),
-        Event::Challenged(challenge) => writeln!(text, "    it wants {} with", challenge.scheme).and_then(|()| {
-            challenge.parameters.iter().try_for_each(|(name, value)| writeln!(text, "      {name:8} {value}"))
+        Event::Request {
+            step,
+            method,
+            url,
+            headers,
+            form,
+        } => writeln!(text, "{} > {method} {url}", number(*step, 0)).and_then(|()| {
+            pairs(&mut text, headers, ": ")?;
+            pairs(&mut text, form, " = ")
         }),
-        Event::Granted { asked, token, lifetime, refresh_token } => {
-            let refresh_token = if *refresh_token { ", and a refresh token" } else { "" };
-            writeln!(text, "    a token for {} s{refresh_token}", lifetime.as_secs()).and_then(|()| match token {
+        Event::Answer {
+            step,
+            status,
+            headers,
+        } => writeln!(text, "{} < {status}", number(*step, 1))
+            .and_then(|()| pairs(&mut text, headers, ": ")),
+        Event::Failed(error) => writeln!(text, "  ! {error}"),
+        Event::Challenged(challenge) => writeln!(text, "    it wants {} with", challenge.scheme)
+            .and_then(|()| {
+                challenge
+                    .parameters
+                    .iter()
+                    .try_for_each(|(name, value)| writeln!(text, "      {name:8} {value}"))
+            }),
+        Event::Granted {
+            asked,
+            token,
+            lifetime,
+            refresh_token,
+        } => {
+            let refresh_token = if *refresh_token {
+                ", and a refresh token"
+            } else {
+                ""
+            };
+            writeln!(
+                text,
+                "    a token for {} s{refresh_token}",
+                lifetime.as_secs()
+            )
+            .and_then(|()| match token {
                 Some(token) => granted(&mut text, asked, token, now),
-                None => writeln!(text, "      asked    {asked}\n      it is opaque: only the registry can read it"),
+                None => writeln!(
+                    text,
+                    "      asked    {asked}\n      it is opaque: only the registry can read it"
+                ),
             })
         }
-        Event::Retry { after, reason } => writeln!(text, "  ~ again in {} ms: {reason}", after.as_millis()),
-        Event::Redirected { to, with_authorization } => {
-            let papers = if *with_authorization { "with" } else { "without" };
+        Event::Retry { after, reason } => {
+            writeln!(text, "  ~ again in {} ms: {reason}", after.as_millis())
+        }
+        Event::Redirected {
+            to,
+            with_authorization,
+        } => {
+            let papers = if *with_authorization {
+                "with"
+            } else {
+                "without"
+            };
             writeln!(text, "    redirected to {to}, {papers} authorization")
         }
         _ => Ok(()),
@@ -72,7 +112,9 @@ fn number(step: Step, which: usize) -> String {
 }
 
 fn pairs(text: &mut String, pairs: &[(String, String)], between: &str) -> std::fmt::Result {
-    pairs.iter().try_for_each(|(name, value)| writeln!(text, "    {name}{between}{}", visible(value)))
+    pairs
+        .iter()
+        .try_for_each(|(name, value)| writeln!(text, "    {name}{between}{}", visible(value)))
 }
 
 /// What was asked for beside what was granted, and the claims.
@@ -81,7 +123,12 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
     let mut key = vec![header.algorithm.clone()];
     key.extend(header.key_id.iter().map(|id| format!("kid {id}")));
     key.extend(header.jwk.iter().map(|_| "jwk".to_owned()));
-    key.extend(header.x5c.iter().map(|chain| format!("x5c of {} certificate(s)", chain.len())));
+    key.extend(
+        header
+            .x5c
+            .iter()
+            .map(|chain| format!("x5c of {} certificate(s)", chain.len())),
+    );
     let Ok(claims) = token.claims() else {
         return writeln!(text, "      claims   {}", visible(token.claims_json()));
     };
@@ -89,9 +136,20 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
         0 => "not said".to_owned(),
         seconds => format!("{} ({})", rfc3339(seconds), relative(seconds, now)),
     };
-    let subject = if claims.subject.is_empty() { "anonymous" } else { &claims.subject };
+    let subject = if claims.subject.is_empty() {
+        "anonymous"
+    } else {
+        &claims.subject
+    };
     let rows = [
-        ("asked", if asked.is_empty() { "nothing".to_owned() } else { asked.to_owned() }),
+        (
+            "asked",
+            if asked.is_empty() {
+                "nothing".to_owned()
+            } else {
+                asked.to_owned()
+            },
+        ),
         ("granted", access(&claims.access)),
         ("missing", missing(asked, &claims.access)),
         ("header", key.join(", ")),
@@ -104,35 +162,63 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
         ("jti", claims.id.clone()),
     ];
     let told = rows.iter().filter(|(_, value)| !value.is_empty());
-    told.into_iter().try_for_each(|(name, value)| writeln!(text, "      {name:8} {}", visible(value)))
+    told.into_iter()
+        .try_for_each(|(name, value)| writeln!(text, "      {name:8} {}", visible(value)))
 }
 
 fn access(access: &[Access]) -> String {
-    let entries =
-        access.iter().map(|entry| format!("{}:{}:{}", entry.resource_type, entry.name, entry.actions.join(",")));
+    let entries = access.iter().map(|entry| {
+        format!(
+            "{}:{}:{}",
+            entry.resource_type,
+            entry.name,
+            entry.actions.join(",")
+        )
+    });
     let all: Vec<String> = entries.collect();
-    if all.is_empty() { "nothing".to_owned() } else { all.join(" ") }
+    if all.is_empty() {
+        "nothing".to_owned()
+    } else {
+        all.join(" ")
+    }
 }
 
 /// What was asked for and not granted.
 fn missing(asked: &str, access: &[Access]) -> String {
     let granted = |scope: &Scope| -> BTreeSet<&str> {
-        let same = |entry: &&Access| entry.resource_type == scope.resource_type && entry.name == scope.name;
-        access.iter().filter(same).flat_map(|entry| entry.actions.iter().map(String::as_str)).collect()
+        let same = |entry: &&Access| {
+            entry.resource_type == scope.resource_type && entry.name == scope.name
+        };
+        access
+            .iter()
+            .filter(same)
+            .flat_map(|entry| entry.actions.iter().map(String::as_str))
+            .collect()
     };
-    let scopes = asked.split(' ').filter_map(|scope| scope.parse::<Scope>().ok());
+    let scopes = asked
+        .split(' ')
+        .filter_map(|scope| scope.parse::<Scope>().ok());
     let lacking = scopes.filter_map(|scope| {
         let granted = granted(&scope);
         let lacks = |action: &&String| !granted.contains(action.as_str()) && !granted.contains("*");
         let actions: Vec<String> = scope.actions.iter().filter(lacks).cloned().collect();
-        (!actions.is_empty()).then(|| format!("{}:{}:{}", scope.resource_type, scope.name, actions.join(",")))
+        (!actions.is_empty()).then(|| {
+            format!(
+                "{}:{}:{}",
+                scope.resource_type,
+                scope.name,
+                actions.join(",")
+            )
+        })
     });
     lacking.collect::<Vec<_>>().join(" ")
 }
 
 /// What strangers wrote, fit for a terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -146,8 +232,12 @@ mod tests {
 
     fn token(claims: &str) -> UnverifiedToken {
         let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
-        let text =
-            format!("{}.{}.{}", part(r#"{"alg":"ES256","kid":"K","x5c":["x"]}"#), part(claims), part("signature"));
+        let text = format!(
+            "{}.{}.{}",
+            part(r#"{"alg":"ES256","kid":"K","x5c":["x"]}"#),
+            part(claims),
+            part("signature")
+        );
         UnverifiedToken::parse(&text).unwrap()
     }
 
@@ -181,15 +271,24 @@ mod tests {
 
     #[test]
     fn a_challenge_is_taken_apart() {
-        let challenge = &Challenge::parse_all([r#"Bearer realm="https://a/t",scope="repository:a:pull""#]).unwrap()[0];
+        let challenge =
+            &Challenge::parse_all([r#"Bearer realm="https://a/t",scope="repository:a:pull""#])
+                .unwrap()[0];
         let expected = "    it wants Bearer with\n      realm    https://a/t\n      scope    repository:a:pull\n";
         assert_eq!(shown(&Event::Challenged(challenge), 0), expected);
     }
 
     #[test]
     fn everything_is_missing_from_nothing() {
-        assert_eq!(missing("repository:a:pull registry:catalog:*", &[]), "repository:a:pull registry:catalog:*");
-        let all = Access { resource_type: "repository".into(), name: "a".into(), actions: vec!["*".into()] };
+        assert_eq!(
+            missing("repository:a:pull registry:catalog:*", &[]),
+            "repository:a:pull registry:catalog:*"
+        );
+        let all = Access {
+            resource_type: "repository".into(),
+            name: "a".into(),
+            actions: vec!["*".into()],
+        };
         assert_eq!(missing("repository:a:delete", &[all]), "");
         assert_eq!(visible("a\u{1b}[2J"), "a\u{fffd}[2J");
     }

@@ -1,4 +1,5 @@
-//! Taking registry:2's place: the data directory that a server finds on its first start is adopted while it serves.
+//! Taking registry:2's place: the data directory that a server finds on its first start is adopted
+//! while it serves.
 //!
 //! What somebody asks for is read first; the rest is read in turn. Here the log hears of it.
 
@@ -20,9 +21,16 @@ const AGAIN: Duration = Duration::from_secs(30);
 const TOLD: usize = 100;
 
 /// What lies under `root` already, if it is to be read.
-pub(super) async fn discover(storage: &Storage, root: &Path) -> Result<Option<Arc<Reading>>, Failure> {
+pub(super) async fn discover(
+    storage: &Storage,
+    root: &Path,
+) -> Result<Option<Arc<Reading>>, Failure> {
     let directory = root.display();
-    match storage.discover(root).await.map_err(|error| failure(&error))? {
+    match storage
+        .discover(root)
+        .await
+        .map_err(|error| failure(&error))?
+    {
         Discovery::Nothing => Ok(None),
         Discovery::Unread(reading) => {
             tracing::info!(
@@ -44,9 +52,15 @@ pub(super) async fn discover(storage: &Storage, root: &Path) -> Result<Option<Ar
 
 /// Reads it to its end, however often that has to be tried.
 pub(super) async fn read_through(storage: &Storage, reading: &Arc<Reading>) {
-    let mut log = Log { told: 0, next: SystemClock.now() + PAUSE };
+    let mut log = Log {
+        told: 0,
+        next: SystemClock.now() + PAUSE,
+    };
     loop {
-        match storage.read_through(reading, |report| log.hear(report)).await {
+        match storage
+            .read_through(reading, |report| log.hear(report))
+            .await
+        {
             Ok(report) => return log.end(&report),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -75,7 +89,11 @@ impl Log {
         let now = SystemClock.now();
         if now >= self.next {
             self.next = now + PAUSE;
-            tracing::info!(repositories = report.repositories, of = report.of, "adopting");
+            tracing::info!(
+                repositories = report.repositories,
+                of = report.of,
+                "adopting"
+            );
         }
     }
 
@@ -90,7 +108,10 @@ impl Log {
         self.tell(&report.problems);
         if report.problems.len() > TOLD {
             let untold = report.problems.len() - TOLD;
-            tracing::warn!(untold, "more was not adopted: `wharfinger registry adopt FILE DIR` lists all of it");
+            tracing::warn!(
+                untold,
+                "more was not adopted: `wharfinger registry adopt FILE DIR` lists all of it"
+            );
         }
         tracing::info!(
             repositories = report.of,
@@ -104,9 +125,12 @@ impl Log {
 }
 
 fn failure(error: &AdoptError) -> Failure {
-    let failure = Failure::trouble("another registry's data directory cannot be adopted").caused_by(error);
+    let failure =
+        Failure::trouble("another registry's data directory cannot be adopted").caused_by(error);
     match error {
-        AdoptError::Read { .. } => failure.hint("the user that this server runs as must be able to read all of it"),
+        AdoptError::Read { .. } => {
+            failure.hint("the user that this server runs as must be able to read all of it")
+        }
         _ => failure,
     }
 }

@@ -12,7 +12,8 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::streams::Handover;
 
-/// The most that is handed to an HTTP/2 stream at once, in bytes: by pieces of this size it shows whether the client reads.
+/// The most that is handed to an HTTP/2 stream at once, in bytes: by pieces of this size it shows
+/// whether the client reads.
 const PIECE: usize = 64 << 10;
 
 /// Either server's answer.
@@ -32,13 +33,21 @@ pub(super) struct Sent<K> {
 
 impl<K> Sent<K> {
     pub(super) fn new(body: AnyBody, handover: Option<Arc<Handover>>, kept: K) -> Self {
-        Self { body, handover, rest: Bytes::new(), _kept: kept }
+        Self {
+            body,
+            handover,
+            rest: Bytes::new(),
+            _kept: kept,
+        }
     }
 }
 
 impl<K: Unpin> Sent<K> {
     /// The next piece of a body that goes over HTTP/2.
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -61,7 +70,9 @@ impl<K: Unpin> Body for Sent<K> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(handover) = self.handover.clone() else { return Pin::new(&mut self.body).poll_frame(context) };
+        let Some(handover) = self.handover.clone() else {
+            return Pin::new(&mut self.body).poll_frame(context);
+        };
         handover.taken();
         let piece = ready!(self.poll_piece(context));
         if piece.is_some() {
@@ -76,16 +87,19 @@ impl<K: Unpin> Body for Sent<K> {
 
     fn size_hint(&self) -> SizeHint {
         let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        hint.exact().map_or(hint, |left| SizeHint::with_exact(left + rest))
+        hint.exact()
+            .map_or(hint, |left| SizeHint::with_exact(left + rest))
     }
 }
 
-/// The answer to `HEAD`: what `GET` would say, without its body (RFC 9110 §9.3.2). hyper leaves it out over HTTP/1.1, but not
-/// over HTTP/2, where it is a protocol error.
+/// The answer to `HEAD`: what `GET` would say, without its body (RFC 9110 §9.3.2). hyper leaves it
+/// out over HTTP/1.1, but not over HTTP/2, where it is a protocol error.
 pub(super) fn without_body(answer: Response<AnyBody>) -> Response<AnyBody> {
     let (mut head, body) = answer.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
-        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
     }
     Response::from_parts(head, Either::Left(Full::default()))
 }

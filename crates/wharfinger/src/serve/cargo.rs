@@ -1,5 +1,5 @@
-//! The registry beside the token server: its storage, which stays when the configuration changes, and what the
-//! configuration makes of it.
+//! The registry beside the token server: its storage, which stays when the configuration changes,
+//! and what the configuration makes of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use std::time::Duration;
 use auth::TokenServer;
 use database::Database;
 use identity::{Chain, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
-use registry::{Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth};
+use registry::{
+    Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth,
+};
 use registry::{Viewer, Visibility};
 use storage::collection::Sweep;
 use storage::distribution::Reading;
@@ -20,8 +22,8 @@ use super::live::{Lasting, no_entropy};
 use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
 
-/// How long a condemned blob waits to be brought back; in one process with one database nobody remembers it for longer
-/// than a request.
+/// How long a condemned blob waits to be brought back; in one process with one database nobody
+/// remembers it for longer than a request.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// What a registry keeps when the configuration changes.
@@ -44,20 +46,38 @@ impl Cargo {
             blob: config.limits.blob,
             ..Limits::default()
         };
-        let terms = Terms { grace: config.collection.grace, upload_expiry: config.upload_expiry };
+        let terms = Terms {
+            grace: config.collection.grace,
+            upload_expiry: config.upload_expiry,
+        };
         let clock: storage::Clock = Arc::new(|| token::Clock::now(&token::SystemClock));
-        let opened = Storage::open(database, &config.root, storage::Settings { limits, terms }, clock).await;
+        let opened = Storage::open(
+            database,
+            &config.root,
+            storage::Settings { limits, terms },
+            clock,
+        )
+        .await;
         let storage = opened.map_err(|error| {
             let hint = "registry.storage.filesystem.root says where cargo lies";
-            Failure::trouble("cannot open the registry's storage").caused_by(&error).hint(hint)
+            Failure::trouble("cannot open the registry's storage")
+                .caused_by(&error)
+                .hint(hint)
         })?;
         let unread = adoption::discover(&storage, &config.root).await?;
         let cursors = Arc::new(CursorKey::new(entropy).map_err(|error| no_entropy(&error))?);
-        Ok(Self { storage, cursors, unread })
+        Ok(Self {
+            storage,
+            cursors,
+            unread,
+        })
     }
 
     /// The work that goes on beside the requests.
-    pub(super) fn chores(&mut self, config: config::Collection) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn chores(
+        &mut self,
+        config: config::Collection,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());
         let read = async move {
             if let Some(reading) = unread {
@@ -73,7 +93,11 @@ impl Cargo {
     /// Collects what nobody needs any more, again and again.
     async fn collect(storage: Storage, config: config::Collection) {
         let Some(every) = config.every else { return };
-        let sweep = Sweep { grace: config.grace, wait: WAIT, untagged: config.untagged };
+        let sweep = Sweep {
+            grace: config.grace,
+            wait: WAIT,
+            untagged: config.untagged,
+        };
         loop {
             tokio::time::sleep(every).await;
             match storage.collect(sweep).await {
@@ -132,22 +156,38 @@ pub(super) struct Doors<'a> {
     pub(super) key_sets: &'a Arc<KeySets>,
 }
 
-fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &Doors<'_>) -> Result<Auth, Failure> {
+fn auth(
+    config: &Config,
+    section: &config::Registry,
+    lasting: &Lasting,
+    doors: &Doors<'_>,
+) -> Result<Auth, Failure> {
     match &section.auth {
         RegistryAuth::Open => Ok(Auth::Open),
         RegistryAuth::Htpasswd { realm, file } => {
             let accounts = &file.accounts;
-            let passwords = accounts.iter().map(|(_, account): (&str, &identity::Account)| account);
+            let passwords = accounts
+                .iter()
+                .map(|(_, account): (&str, &identity::Account)| account);
             let verifier = Arc::new(PasswordVerifier::new(Arc::clone(doors.workers), passwords));
             let clock = Arc::clone(&lasting.clock);
-            let remembered = Remembered::new(config.login.remember, clock, lasting.entropy.as_ref());
+            let remembered =
+                Remembered::new(config.login.remember, clock, lasting.entropy.as_ref());
             let remembered = remembered.map_err(|error| no_entropy(&error))?;
-            let chain = Chain::new(vec![Box::new(StaticUsers::new(accounts.clone(), Arc::clone(&verifier)))]);
+            let chain = Chain::new(vec![Box::new(StaticUsers::new(
+                accounts.clone(),
+                Arc::clone(&verifier),
+            ))]);
             let login = Login::new(chain, remembered, Arc::clone(doors.guard), verifier);
-            Ok(Auth::Htpasswd { realm: realm.clone(), login: Box::new(login) })
+            Ok(Auth::Htpasswd {
+                realm: realm.clone(),
+                login: Box::new(login),
+            })
         }
         RegistryAuth::Token(issuers) => {
-            let first = issuers.first().ok_or_else(|| Failure::usage("registry.auth.token names no issuer"))?;
+            let first = issuers
+                .first()
+                .ok_or_else(|| Failure::usage("registry.auth.token names no issuer"))?;
             let realm = match &first.realm {
                 Some(path) if path.starts_with('/') => Realm::Path(path.clone()),
                 Some(url) => Realm::Url(url.clone()),
@@ -158,7 +198,11 @@ fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &
                 believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
             }
             let trust = doors.key_sets.trust(believed);
-            Ok(Auth::Token(TokenAuth { realm, service: first.service.clone(), trust }))
+            Ok(Auth::Token(TokenAuth {
+                realm,
+                service: first.service.clone(),
+                trust,
+            }))
         }
     }
 }
@@ -166,14 +210,26 @@ fn auth(config: &Config, section: &config::Registry, lasting: &Lasting, doors: &
 /// Believes one issuer's tokens. Our own token server's keys are taken directly.
 fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
     match &issuer.trust {
-        IssuerTrust::Other { issuer: name, certificates, keys, .. } => {
+        IssuerTrust::Other {
+            issuer: name,
+            certificates,
+            keys,
+            ..
+        } => {
             let verifier = Verifier::new(&issuer.service, [name.clone()]);
-            verifier.trusting_certificates(certificates).trusting_keys(keys)
+            verifier
+                .trusting_certificates(certificates)
+                .trusting_keys(keys)
         }
         IssuerTrust::Own => {
             let token = config.token.as_ref();
-            let keys: JwkSet = token.iter().flat_map(|token| &token.keys).map(|key| key.key.public().jwk()).collect();
-            Verifier::new(&issuer.service, token.map(|token| token.issuer.clone())).trusting_keys(&keys)
+            let keys: JwkSet = token
+                .iter()
+                .flat_map(|token| &token.keys)
+                .map(|key| key.key.public().jwk())
+                .collect();
+            Verifier::new(&issuer.service, token.map(|token| token.issuer.clone()))
+                .trusting_keys(&keys)
         }
     }
 }
@@ -188,12 +244,21 @@ fn url(issuer: &TokenIssuer) -> Option<&str> {
 
 /// Our own rules as the registry's sight, where they are who grants.
 fn visibility(section: &config::Registry, doors: &Doors<'_>) -> Option<Arc<dyn Visibility>> {
-    let RegistryAuth::Token(issuers) = &section.auth else { return None };
-    let own = issuers.iter().find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
+    let RegistryAuth::Token(issuers) = &section.auth else {
+        return None;
+    };
+    let own = issuers
+        .iter()
+        .find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
     // Whoever else may issue tokens may mean somebody else by the same name.
     let is_alone = issuers.len() == 1;
-    let token_server = doors.token_server.filter(|_| section.catalog.filter && is_alone)?;
-    Some(Arc::new(OwnRules { token_server: Arc::clone(token_server), service: own.service.clone() }))
+    let token_server = doors
+        .token_server
+        .filter(|_| section.catalog.filter && is_alone)?;
+    Some(Arc::new(OwnRules {
+        token_server: Arc::clone(token_server),
+        service: own.service.clone(),
+    }))
 }
 
 /// The rules of the token server in this process.
@@ -205,7 +270,10 @@ struct OwnRules {
 impl Visibility for OwnRules {
     fn sight<'a>(&'a self, viewer: Viewer<'a>) -> SightFuture<'a> {
         Box::pin(async move {
-            let sight = self.token_server.sight(viewer.account, &self.service, viewer.address).await?;
+            let sight = self
+                .token_server
+                .sight(viewer.account, &self.service, viewer.address)
+                .await?;
             Ok(sight.map_or(Sight::Nothing, Sight::Some))
         })
     }

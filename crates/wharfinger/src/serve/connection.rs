@@ -29,7 +29,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What every connection shares.
 #[derive(Clone)]
 pub(super) struct Shared {
-    /// What is configured now; a request takes what is current when it arrives and keeps it to its end.
+    /// What is configured now; a request takes what is current when it arrives and keeps it to its
+    /// end.
     pub(super) live: Arc<arc_swap::ArcSwap<Live>>,
     /// Turns true when the server is to end.
     pub(super) ending: watch::Receiver<bool>,
@@ -50,8 +51,13 @@ pub(super) enum Serves {
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
     let live = shared.live.load_full();
     let stream = Patience::new(stream, live.limits.idle_timeout);
-    let other_end = Peer { address: peer, tls: live.tls.is_some() };
-    let Some(tls) = &live.tls else { return http(shared, TokioIo::new(stream), other_end).await };
+    let other_end = Peer {
+        address: peer,
+        tls: live.tls.is_some(),
+    };
+    let Some(tls) = &live.tls else {
+        return http(shared, TokioIo::new(stream), other_end).await;
+    };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     let shaken = tokio::select! {
         shaken = timeout(live.limits.request_timeout, handshake) => shaken,
@@ -66,14 +72,33 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Opt
 }
 
 /// The answer of whichever server has this address: the registry has `/v2` and what is under it.
-async fn respond(live: &Live, serves: Serves, peer: &Peer, request: Request<Incoming>) -> Response<AnyBody> {
+async fn respond(
+    live: &Live,
+    serves: Serves,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<AnyBody> {
     let path = request.uri().path();
-    let is_api = path.strip_prefix("/v2").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let token_server = live.token_server.as_ref().filter(|_| serves != Serves::Registry);
-    let registry = live.registry.as_ref().filter(|_| serves != Serves::TokenServer);
+    let is_api = path
+        .strip_prefix("/v2")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let token_server = live
+        .token_server
+        .as_ref()
+        .filter(|_| serves != Serves::Registry);
+    let registry = live
+        .registry
+        .as_ref()
+        .filter(|_| serves != Serves::TokenServer);
     match (token_server, registry) {
-        (Some(token_server), None) => token_server.respond(peer.address, request).await.map(Either::Left),
-        (Some(token_server), Some(_)) if !is_api => token_server.respond(peer.address, request).await.map(Either::Left),
+        (Some(token_server), None) => token_server
+            .respond(peer.address, request)
+            .await
+            .map(Either::Left),
+        (Some(token_server), Some(_)) if !is_api => token_server
+            .respond(peer.address, request)
+            .await
+            .map(Either::Left),
         (_, Some(registry)) => registry.respond(peer, request).await.map(Either::Right),
         // A new configuration took away what this address was for.
         (None, None) => {
@@ -97,23 +122,41 @@ where
             async move {
                 let is_head = request.method() == Method::HEAD;
                 let answer = respond(&live, serves, &peer, request).await;
-                let answer = if is_head { without_body(answer) } else { answer };
-                Ok::<_, std::convert::Infallible>(answer.map(|body| Sent::new(body, Handover::current(), busy)))
+                let answer = if is_head {
+                    without_body(answer)
+                } else {
+                    answer
+                };
+                Ok::<_, std::convert::Infallible>(
+                    answer.map(|body| Sent::new(body, Handover::current(), busy)),
+                )
             }
         })
     };
-    let mut builder = auto::Builder::new(Streams { limit: limits.idle_timeout });
-    // hyper counts this from the end of one request to the last header of the next, so it is the idle time, too.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
+    let mut builder = auto::Builder::new(Streams {
+        limit: limits.idle_timeout,
+    });
+    // hyper counts this from the end of one request to the last header of the next, so it is the
+    // idle time, too.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout);
     builder.http1().max_buf_size(limits.header);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
-    // With the usual 64 KiB an upload waits for the other side's permission to go on most of the time.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100);
+    // With the usual 64 KiB an upload waits for the other side's permission to go on most of the
+    // time.
     builder
         .http2()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .max_frame_size(256 << 10);
-    builder.http2().max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
+    builder
+        .http2()
+        .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
     let mut connection = pin!(builder.serve_connection(io, service));
     let result = loop {
         tokio::select! {
@@ -151,7 +194,11 @@ struct Activity {
 
 impl Activity {
     fn new() -> Self {
-        Self { began: Instant::now(), under_way: AtomicUsize::new(0), last_end: AtomicU64::new(0) }
+        Self {
+            began: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            last_end: AtomicU64::new(0),
+        }
     }
 
     /// Whether there has been nothing under way for `idle`.

@@ -1,7 +1,8 @@
 //! Whether a file has changed, asked by looking.
 //!
-//! A look a second at a handful of files costs nothing and sees what a notification misses: Kubernetes replaces a
-//! mounted file by moving a symbolic link two folders up, and network file systems notify nobody.
+//! A look a second at a handful of files costs nothing and sees what a notification misses:
+//! Kubernetes replaces a mounted file by moving a symbolic link two folders up, and network file
+//! systems notify nobody.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,13 +25,24 @@ struct Face {
 
 impl Look {
     pub(super) fn at<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
-        Self(paths.into_iter().map(|path| (path.clone(), face(path))).collect())
+        Self(
+            paths
+                .into_iter()
+                .map(|path| (path.clone(), face(path)))
+                .collect(),
+        )
     }
 
-    /// Exactly the files `paths`: those known already as they looked then, the others as they look now.
+    /// Exactly the files `paths`: those known already as they looked then, the others as they look
+    /// now.
     pub(super) fn narrowed(&self, paths: &[PathBuf]) -> Self {
         let look = |path: &PathBuf| self.0.get(path).copied().unwrap_or_else(|| face(path));
-        Self(paths.iter().map(|path| (path.clone(), look(path))).collect())
+        Self(
+            paths
+                .iter()
+                .map(|path| (path.clone(), look(path)))
+                .collect(),
+        )
     }
 
     /// These files, and `paths` as they look now where they are others.

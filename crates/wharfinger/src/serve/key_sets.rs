@@ -1,8 +1,10 @@
-//! Key sets of other people's token servers, fetched before they are needed and again while they are.
+//! Key sets of other people's token servers, fetched before they are needed and again while they
+//! are.
 //!
-//! A token server should publish a new key before it signs with it, so looking once a minute is soon enough; a token whose
-//! key is unknown nevertheless has them fetched at once, though not more often than strangers should be able to cause. Keys
-//! that cannot be fetched stay what they were: their tokens are good until somebody says otherwise.
+//! A token server should publish a new key before it signs with it, so looking once a minute is
+//! soon enough; a token whose key is unknown nevertheless has them fetched at once, though not more
+//! often than strangers should be able to cause. Keys that cannot be fetched stay what they were:
+//! their tokens are good until somebody says otherwise.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -40,21 +42,29 @@ struct State {
     trust: Option<Fetching>,
 }
 
-/// The newest registry's trust, and what it is made of: verifiers without the keys that are fetched for them.
+/// The newest registry's trust, and what it is made of: verifiers without the keys that are fetched
+/// for them.
 struct Fetching {
     trust: Weak<Trust>,
     believed: Vec<(Verifier, Option<String>)>,
 }
 
 impl KeySets {
-    /// The trust of a registry that believes these, each with the key set at its URL if it has one. From now on that
-    /// trust is kept fresh, and none before it.
+    /// The trust of a registry that believes these, each with the key set at its URL if it has one.
+    /// From now on that trust is kept fresh, and none before it.
     pub(super) fn trust(self: &Arc<Self>, believed: Vec<(Verifier, Option<String>)>) -> Arc<Trust> {
         let mut state = self.lock();
         let trust = Trust::new(verifiers(&believed, &state.fetched));
         let is_fetched = believed.iter().any(|(_, url)| url.is_some());
-        let trust = Arc::new(if is_fetched { trust.supplied_by(Arc::clone(self) as _) } else { trust });
-        state.trust = Some(Fetching { trust: Arc::downgrade(&trust), believed });
+        let trust = Arc::new(if is_fetched {
+            trust.supplied_by(Arc::clone(self) as _)
+        } else {
+            trust
+        });
+        state.trust = Some(Fetching {
+            trust: Arc::downgrade(&trust),
+            believed,
+        });
         self.wanted.notify_one();
         trust
     }
@@ -71,7 +81,11 @@ impl KeySets {
                 match fetched.await {
                     Ok(Ok(keys)) => self.put(url, keys),
                     Ok(Err(error)) => {
-                        tracing::error!(url, error, "cannot fetch a key set; the keys that were known stay");
+                        tracing::error!(
+                            url,
+                            error,
+                            "cannot fetch a key set; the keys that were known stay"
+                        );
                         next = RETRY;
                     }
                     Err(_) => return,
@@ -82,7 +96,8 @@ impl KeySets {
         }
     }
 
-    /// Whether the last look that an unknown key caused is long enough ago; if so, this is the next.
+    /// Whether the last look that an unknown key caused is long enough ago; if so, this is the
+    /// next.
     fn is_worth_a_look(&self) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth = asked.is_none_or(|at| at.elapsed() >= PAUSE);
@@ -94,8 +109,12 @@ impl KeySets {
 
     fn urls(&self) -> Vec<String> {
         let state = self.lock();
-        let mut urls: Vec<String> =
-            state.trust.iter().flat_map(|trust| &trust.believed).filter_map(|(_, url)| url.clone()).collect();
+        let mut urls: Vec<String> = state
+            .trust
+            .iter()
+            .flat_map(|trust| &trust.believed)
+            .filter_map(|(_, url)| url.clone())
+            .collect();
         urls.dedup();
         urls
     }
@@ -127,14 +146,21 @@ impl KeySupply for KeySets {
                 self.waited_for.send_replace(true);
                 self.wanted.notify_one();
             }
-            // However many wait, one look serves them all; where there is none to come, this is over at once.
+            // However many wait, one look serves them all; where there is none to come, this is
+            // over at once.
             let _ = timeout(WAIT, waited_for.wait_for(|waited_for| !waited_for)).await;
         })
     }
 }
 
-fn verifiers(believed: &[(Verifier, Option<String>)], fetched: &HashMap<String, JwkSet>) -> Vec<Verifier> {
-    let with_keys = |(verifier, url): &(Verifier, Option<String>)| match url.as_ref().and_then(|url| fetched.get(url)) {
+fn verifiers(
+    believed: &[(Verifier, Option<String>)],
+    fetched: &HashMap<String, JwkSet>,
+) -> Vec<Verifier> {
+    let with_keys = |(verifier, url): &(Verifier, Option<String>)| match url
+        .as_ref()
+        .and_then(|url| fetched.get(url))
+    {
         Some(keys) => verifier.clone().trusting_keys(keys),
         None => verifier.clone(),
     };
@@ -145,5 +171,9 @@ fn fetch(url: &str) -> Result<JwkSet, String> {
     let text = crate::fetch::get(url).map_err(|failure| failure.to_string())?;
     let keys = JwkSet::from_json(&text).map_err(|error| error.to_string())?;
     // An empty set would end everybody's work, and is an accident.
-    if keys.keys.is_empty() { Err("the key set has no keys".to_owned()) } else { Ok(keys) }
+    if keys.keys.is_empty() {
+        Err("the key set has no keys".to_owned())
+    } else {
+        Ok(keys)
+    }
 }

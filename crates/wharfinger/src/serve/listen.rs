@@ -31,11 +31,14 @@ impl Listener {
     pub(super) async fn bind(listen: &Listen) -> Result<Self, Failure> {
         match listen {
             Listen::Unix(path) => {
-                let listener = bind_unix(path).map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
+                let listener = bind_unix(path)
+                    .map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
                 Ok(Self::Unix(listener, SocketFile(path.clone())))
             }
             Listen::Tcp(tcp) => {
-                let listener = bind_tcp(tcp).await.map_err(|error| cannot_listen(&tcp.to_string(), &error))?;
+                let listener = bind_tcp(tcp)
+                    .await
+                    .map_err(|error| cannot_listen(&tcp.to_string(), &error))?;
                 Ok(Self::Tcp(listener))
             }
         }
@@ -59,7 +62,9 @@ impl Listener {
     /// The address that is listened on, with the port that the system chose for port 0.
     pub(super) fn address(&self) -> String {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_or_else(|error| error.to_string(), |a| a.to_string()),
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|error| error.to_string(), |a| a.to_string()),
             Self::Unix(_, file) => file.0.display().to_string(),
         }
     }
@@ -78,13 +83,14 @@ impl Drop for SocketFile {
 fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     let failure = Failure::trouble(format!("cannot listen on {address}")).caused_by(error);
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            failure.hint("another program has this address: stop it, or choose another in server.addr")
+        io::ErrorKind::AddrInUse => failure
+            .hint("another program has this address: stop it, or choose another in server.addr"),
+        io::ErrorKind::PermissionDenied => failure.hint(
+            "choose a port above 1023 in server.addr, or grant the program CAP_NET_BIND_SERVICE",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            failure.hint("server.addr names an address that this machine does not have")
         }
-        io::ErrorKind::PermissionDenied => {
-            failure.hint("choose a port above 1023 in server.addr, or grant the program CAP_NET_BIND_SERVICE")
-        }
-        io::ErrorKind::AddrNotAvailable => failure.hint("server.addr names an address that this machine does not have"),
         _ => failure,
     }
 }
@@ -97,11 +103,16 @@ async fn bind_tcp(tcp: &crate::config::TcpAddress) -> io::Result<TcpListener> {
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host name has no address")))
+    Err(last
+        .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host name has no address")))
 }
 
 fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     // A restart must not wait for the last connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -110,8 +121,12 @@ fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Binds `path`; a socket there that nobody listens on any more is removed first.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket && StdUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+    let is_socket =
+        fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket
+        && StdUnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
         fs::remove_file(path)?;
     }
     UnixListener::bind(path)

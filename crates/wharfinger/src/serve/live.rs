@@ -5,11 +5,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::sessions::Sessions;
-use auth::{AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer};
+use auth::{
+    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer,
+};
 use database::{Database, Location};
 use identity::process::Program;
 use identity::{
-    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers,
+    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered,
+    StaticUsers, Workers,
 };
 use registry::Registry;
 use rustls::ServerConfig;
@@ -61,23 +64,44 @@ impl Lasting {
         let database = config.database.as_ref().map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let cargo = match (&config.registry, &database) {
-            (Some(section), Some(database)) => Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?),
+            (Some(section), Some(database)) => {
+                Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?)
+            }
             _ => None,
         };
-        Ok(Self { clock: Arc::new(SystemClock), entropy, database, cargo, key_sets: Arc::default() })
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            entropy,
+            database,
+            cargo,
+            key_sets: Arc::default(),
+        })
     }
 }
 
 impl Live {
-    /// What `config` makes. Failed logins go on being counted where `before` counted them at the same rates; remembered
-    /// logins are forgotten.
-    pub(super) fn new(config: &Config, lasting: &Lasting, before: Option<&Self>) -> Result<Self, Failure> {
-        let tls = config.server.tls.as_ref().map(|tls| tls.server_config(&PROTOCOLS)).transpose();
-        let tls = tls.map_err(|error| Failure::usage("server.certificate cannot be used for TLS").caused_by(&error))?;
+    /// What `config` makes. Failed logins go on being counted where `before` counted them at the
+    /// same rates; remembered logins are forgotten.
+    pub(super) fn new(
+        config: &Config,
+        lasting: &Lasting,
+        before: Option<&Self>,
+    ) -> Result<Self, Failure> {
+        let tls = config
+            .server
+            .tls
+            .as_ref()
+            .map(|tls| tls.server_config(&PROTOCOLS))
+            .transpose();
+        let tls = tls.map_err(|error| {
+            Failure::usage("server.certificate cannot be used for TLS").caused_by(&error)
+        })?;
         let guard = guard(&config.login, lasting, before)?;
         let workers = workers(config.login.parallel, before);
         let token_server = match &config.token {
-            Some(token) => Some(Arc::new(token_server(config, token, lasting, &guard, &workers)?)),
+            Some(token) => Some(Arc::new(token_server(
+                config, token, lasting, &guard, &workers,
+            )?)),
             None => None,
         };
         let doors = Doors {
@@ -91,7 +115,14 @@ impl Live {
             _ => None,
         };
         let limits = config.server.limits.clone();
-        Ok(Self { token_server, registry, tls: tls.map(Arc::new), limits, guard, workers })
+        Ok(Self {
+            token_server,
+            registry,
+            tls: tls.map(Arc::new),
+            limits,
+            guard,
+            workers,
+        })
     }
 }
 
@@ -131,13 +162,22 @@ pub(super) fn no_entropy(error: &token::EntropyError) -> Failure {
     Failure::trouble("the server needs randomness").caused_by(error)
 }
 
-fn guard(rates: &identity::Settings, lasting: &Lasting, before: Option<&Live>) -> Result<Arc<Guard>, Failure> {
+fn guard(
+    rates: &identity::Settings,
+    lasting: &Lasting,
+    before: Option<&Live>,
+) -> Result<Arc<Guard>, Failure> {
     let (per_address, per_account) = (rates.per_address, rates.per_account);
     match before {
         Some(live) if live.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&live.guard)),
-        _ => Guard::new(per_address, per_account, Arc::clone(&lasting.clock), lasting.entropy.as_ref())
-            .map(Arc::new)
-            .map_err(|error| no_entropy(&error)),
+        _ => Guard::new(
+            per_address,
+            per_account,
+            Arc::clone(&lasting.clock),
+            lasting.entropy.as_ref(),
+        )
+        .map(Arc::new)
+        .map_err(|error| no_entropy(&error)),
     }
 }
 
@@ -148,37 +188,73 @@ fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<Workers> {
     }
 }
 
-fn login(config: &Config, lasting: &Lasting, guard: Arc<Guard>, workers: &Arc<Workers>) -> Result<Login, Failure> {
-    let tables = [config.users.as_ref(), config.htpasswd.as_ref().map(|file| &file.accounts)];
+fn login(
+    config: &Config,
+    lasting: &Lasting,
+    guard: Arc<Guard>,
+    workers: &Arc<Workers>,
+) -> Result<Login, Failure> {
+    let tables = [
+        config.users.as_ref(),
+        config.htpasswd.as_ref().map(|file| &file.accounts),
+    ];
     let tables = || tables.into_iter().flatten();
-    let accounts = tables().flat_map(|accounts| accounts.iter().map(|(_, account): (&str, &Account)| account));
+    let accounts = tables().flat_map(|accounts| {
+        accounts
+            .iter()
+            .map(|(_, account): (&str, &Account)| account)
+    });
     let verifier = Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts));
     let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
     for accounts in tables() {
-        chain.push(Box::new(StaticUsers::new(accounts.clone(), Arc::clone(&verifier))));
+        chain.push(Box::new(StaticUsers::new(
+            accounts.clone(),
+            Arc::clone(&verifier),
+        )));
     }
     if let Some(process) = &config.ext_auth {
-        chain.push(Box::new(ExtAuth::new(program(process), Arc::clone(&verifier))));
+        chain.push(Box::new(ExtAuth::new(
+            program(process),
+            Arc::clone(&verifier),
+        )));
     }
-    let remembered = Remembered::new(config.login.remember, Arc::clone(&lasting.clock), lasting.entropy.as_ref());
+    let remembered = Remembered::new(
+        config.login.remember,
+        Arc::clone(&lasting.clock),
+        lasting.entropy.as_ref(),
+    );
     let remembered = remembered.map_err(|error| no_entropy(&error))?;
     Ok(Login::new(Chain::new(chain), remembered, guard, verifier))
 }
 
 fn program(process: &Process) -> Program {
-    Program::new(&process.command, &process.args, process.timeout, process.concurrency)
+    Program::new(
+        &process.command,
+        &process.args,
+        process.timeout,
+        process.concurrency,
+    )
 }
 
 fn authorizers(config: &Config) -> Vec<Authorizer> {
-    let acl = config.acl.as_ref().map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
-    let ext_authz = config.ext_authz.as_ref().map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
+    let acl = config
+        .acl
+        .as_ref()
+        .map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
+    let ext_authz = config
+        .ext_authz
+        .as_ref()
+        .map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
     acl.into_iter().chain(ext_authz).collect()
 }
 
 /// Where each rule stands: `auth.yml:31`.
 fn rule_origins(rules: &Rules) -> Vec<String> {
     let origin = |location: &crate::config::Location| {
-        let file = location.file.file_name().unwrap_or(location.file.as_os_str());
+        let file = location
+            .file
+            .file_name()
+            .unwrap_or(location.file.as_os_str());
         format!("{}:{}", file.display(), location.position.line)
     };
     rules.locations.iter().map(origin).collect()
@@ -186,28 +262,48 @@ fn rule_origins(rules: &Rules) -> Vec<String> {
 
 fn sessions(config: &Config, lasting: &Lasting) -> Option<Sessions> {
     let database = lasting.database.clone()?;
-    Some(Sessions::new(database, config.refresh_tokens?, Arc::clone(&lasting.entropy)))
+    Some(Sessions::new(
+        database,
+        config.refresh_tokens?,
+        Arc::clone(&lasting.entropy),
+    ))
 }
 
 /// The first key signs.
 fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
-    let signing = token.keys.first().ok_or_else(|| Failure::usage("token has no key to sign with"))?;
-    let header = HeaderOptions { members: &options.header, key_id: options.key_id, chain: &signing.chain };
+    let signing = token
+        .keys
+        .first()
+        .ok_or_else(|| Failure::usage("token has no key to sign with"))?;
+    let header = HeaderOptions {
+        members: &options.header,
+        key_id: options.key_id,
+        chain: &signing.chain,
+    };
     let signer = Signer::new(Arc::clone(&signing.key), header)
         .map_err(|error| Failure::usage("token.header cannot be made").caused_by(&error))?;
-    Ok(ServiceSettings { signer: Arc::new(signer), expiration: options.expiration })
+    Ok(ServiceSettings {
+        signer: Arc::new(signer),
+        expiration: options.expiration,
+    })
 }
 
 fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> {
-    token.services.iter().map(|(name, options)| Ok((name.clone(), service(token, options)?))).collect()
+    token
+        .services
+        .iter()
+        .map(|(name, options)| Ok((name.clone(), service(token, options)?)))
+        .collect()
 }
 
 /// Every key under both of its ids, for a registry reads either.
 fn published(token: &Token) -> Vec<PublishedKey> {
     let both = |signing: &SigningKey| {
         let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
-        [KeyIdKind::Libtrust, KeyIdKind::Thumbprint]
-            .map(|kind| PublishedKey { jwk: jwk.clone().with_id(kind), not_after })
+        [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|kind| PublishedKey {
+            jwk: jwk.clone().with_id(kind),
+            not_after,
+        })
     };
     token.keys.iter().flat_map(both).collect()
 }

@@ -42,8 +42,13 @@ pub(crate) struct LogOverrides {
 /// Runs the servers that the file at `path` configures, until they are told to end.
 pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Failure> {
     let loaded = config::load(path).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong, nothing was started\n{diagnostics}"))
-            .hint(format!("`wharfinger check {}` says the same without starting", path.display()))
+        Failure::usage(format!(
+            "the configuration is wrong, nothing was started\n{diagnostics}"
+        ))
+        .hint(format!(
+            "`wharfinger check {}` says the same without starting",
+            path.display()
+        ))
     })?;
     let settings = log::Settings {
         level: overrides.level.unwrap_or(loaded.config.server.log.level),
@@ -66,20 +71,33 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
 }
 
 async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
-    let no_signals = |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
+    let no_signals =
+        |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
     let mut lasting = Lasting::open(&loaded.config).await?;
-    let live = Arc::new(ArcSwap::from_pointee(Live::new(&loaded.config, &lasting, None)?));
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(
+        &loaded.config,
+        &lasting,
+        None,
+    )?));
     let listeners = listeners(&loaded.config).await?;
     let (end, ending) = watch::channel(false);
     let permits = loaded.config.server.limits.connections;
     let connections = Arc::new(Semaphore::new(permits));
     let mut tasks = JoinSet::new();
-    let scheme = if live.load().tls.is_some() { "https" } else { "http" };
+    let scheme = if live.load().tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     for (listener, serves) in listeners {
         tracing::info!(address = listener.address(), scheme, "listening");
-        let shared = Shared { live: Arc::clone(&live), ending: ending.clone(), serves };
+        let shared = Shared {
+            live: Arc::clone(&live),
+            ending: ending.clone(),
+            serves,
+        };
         tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
     }
     if let (Some(cargo), Some(section)) = (&mut lasting.cargo, &loaded.config.registry) {
@@ -118,17 +136,24 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A socket for each address, and who answers there. A registry with an address of its own leaves the others to the
-/// token server, if there is one.
+/// A socket for each address, and who answers there. A registry with an address of its own leaves
+/// the others to the token server, if there is one.
 async fn listeners(config: &Config) -> Result<Vec<(Listener, Serves)>, Failure> {
-    let own = config.registry.as_ref().and_then(|registry| registry.listen.as_ref());
+    let own = config
+        .registry
+        .as_ref()
+        .and_then(|registry| registry.listen.as_ref());
     let common = match own {
         Some(_) if config.token.is_some() => Serves::TokenServer,
         _ => Serves::All,
     };
     let mut listeners = Vec::new();
-    for (listen, serves) in
-        config.server.listen.iter().map(|listen| (listen, common)).chain(own.map(|own| (own, Serves::Registry)))
+    for (listen, serves) in config
+        .server
+        .listen
+        .iter()
+        .map(|listen| (listen, common))
+        .chain(own.map(|own| (own, Serves::Registry)))
     {
         listeners.push((Listener::bind(listen).await?, serves));
     }
@@ -139,7 +164,9 @@ async fn listeners(config: &Config) -> Result<Vec<(Listener, Serves)>, Failure> 
 async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
     loop {
         // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let shared = shared.clone();
@@ -149,7 +176,8 @@ async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
                 });
             }
             Err(error) => {
-                // Most are the other side's; those of ours (no file descriptors left) need time to pass.
+                // Most are the other side's; those of ours (no file descriptors left) need time to
+                // pass.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -165,7 +193,10 @@ struct EndSignals {
 
 impl EndSignals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Returns at the next of them.

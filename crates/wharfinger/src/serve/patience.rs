@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream whose writes fail when nothing can be written for too long: a client that asks for a large blob and stops
-/// reading would otherwise keep its connection, and what was read for it, for ever. (Reads have their deadlines where it
-/// is known what is read; single streams of HTTP/2 have theirs in `streams`.)
+/// A stream whose writes fail when nothing can be written for too long: a client that asks for a
+/// large blob and stops reading would otherwise keep its connection, and what was read for it, for
+/// ever. (Reads have their deadlines where it is known what is read; single streams of HTTP/2 have
+/// theirs in `streams`.)
 pub(super) struct Patience<S> {
     stream: S,
     limit: Duration,
@@ -21,21 +22,32 @@ pub(super) struct Patience<S> {
 
 impl<S> Patience<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, deadline: None }
+        Self {
+            stream,
+            limit,
+            deadline: None,
+        }
     }
 
     /// `polled`, or an error where it has been pending for too long.
-    fn judge<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn judge<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.deadline = None;
             return polled;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(sleep(self.limit)));
         match deadline.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other side stopped reading")))
-            }
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the other side stopped reading",
+            ))),
         }
     }
 }
@@ -51,7 +63,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.judge(polled, context)
     }

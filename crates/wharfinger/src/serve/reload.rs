@@ -1,7 +1,7 @@
 //! A new configuration while the server runs.
 //!
-//! A good one replaces the old at once: requests under way end under the one they began with, connections stay. A bad
-//! one is told to the log, once, and the old one stays.
+//! A good one replaces the old at once: requests under way end under the one they began with,
+//! connections stay. A bad one is told to the log, once, and the old one stays.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,10 +28,28 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    pub(super) fn new(path: &Path, loaded: Loaded, live: Arc<ArcSwap<Live>>, lasting: Lasting) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        loaded: Loaded,
+        live: Arc<ArcSwap<Live>>,
+        lasting: Lasting,
+    ) -> Self {
         let look = Look::at(&loaded.files);
-        let Config { server, database, registry, .. } = loaded.config;
-        Self { path: path.to_owned(), look, live, lasting, listen: server.listen, database, registry }
+        let Config {
+            server,
+            database,
+            registry,
+            ..
+        } = loaded.config;
+        Self {
+            path: path.to_owned(),
+            look,
+            live,
+            lasting,
+            listen: server.listen,
+            database,
+            registry,
+        }
     }
 
     /// Returns when a file is not what it was, and has stopped changing.
@@ -55,7 +73,10 @@ impl Reloader {
         let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(diagnostics)) => {
-                tracing::error!(why, "the new configuration is wrong, the old one stays in force\n{diagnostics}");
+                tracing::error!(
+                    why,
+                    "the new configuration is wrong, the old one stays in force\n{diagnostics}"
+                );
                 self.look = self.look.widened(&diagnostics.files);
                 return;
             }
@@ -75,12 +96,16 @@ impl Reloader {
             tracing::warn!("{warning}");
         }
         if loaded.config.server.listen != self.listen {
-            tracing::warn!("server.addr has changed: new addresses are listened on after a restart");
+            tracing::warn!(
+                "server.addr has changed: new addresses are listened on after a restart"
+            );
         }
         if loaded.config.database != self.database {
             tracing::warn!("the database has changed: it is opened after a restart");
         }
-        if loaded.config.registry.as_ref().map(Registry::lasting) != self.registry.as_ref().map(Registry::lasting) {
+        if loaded.config.registry.as_ref().map(Registry::lasting)
+            != self.registry.as_ref().map(Registry::lasting)
+        {
             tracing::warn!(
                 "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"
             );

@@ -1,9 +1,10 @@
 //! The deadline of an answer on an HTTP/2 stream.
 //!
-//! A client that stops reading one stream goes on reading the others, so nothing shows on the connection; and hyper asks an
-//! answer's body for more only when there is room for it. So each stream is watched from without: its body notes in a
-//! [`Handover`] when it handed out a piece, and when nobody came for the next one in time, the stream's task is dropped,
-//! which resets the stream (RFC 9113 §5.4.2).
+//! A client that stops reading one stream goes on reading the others, so nothing shows on the
+//! connection; and hyper asks an answer's body for more only when there is room for it. So each
+//! stream is watched from without: its body notes in a [`Handover`] when it handed out a piece, and
+//! when nobody came for the next one in time, the stream's task is dropped, which resets the stream
+//! (RFC 9113 §5.4.2).
 
 use std::future::Future;
 use std::pin::pin;
@@ -45,13 +46,17 @@ where
 /// Where an answer's pieces change hands.
 pub(super) struct Handover {
     began: Instant,
-    /// When the last piece was handed out, in milliseconds after `began`, and one more; 0 while nobody has to take one.
+    /// When the last piece was handed out, in milliseconds after `began`, and one more; 0 while
+    /// nobody has to take one.
     waiting_since: AtomicU64,
 }
 
 impl Handover {
     fn new() -> Self {
-        Self { began: Instant::now(), waiting_since: AtomicU64::new(0) }
+        Self {
+            began: Instant::now(),
+            waiting_since: AtomicU64::new(0),
+        }
     }
 
     /// That of the stream whose request is being answered; none over HTTP/1.1.
@@ -62,7 +67,8 @@ impl Handover {
     /// A piece was handed out.
     pub(super) fn give(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.waiting_since.store(now.saturating_add(1), Ordering::Release);
+        self.waiting_since
+            .store(now.saturating_add(1), Ordering::Release);
     }
 
     /// Somebody came for the next one: there was room for all before it.
@@ -75,7 +81,10 @@ impl Handover {
         loop {
             let waited = match self.waiting_since.load(Ordering::Acquire) {
                 0 => Duration::ZERO,
-                since => self.began.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+                since => self
+                    .began
+                    .elapsed()
+                    .saturating_sub(Duration::from_millis(since - 1)),
             };
             match limit.checked_sub(waited) {
                 Some(left) if !left.is_zero() => sleep(left).await,
@@ -94,7 +103,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(200);
 
     /// What becomes of a stream that does `work` with its handover.
-    async fn run<F>(work: impl FnOnce(Arc<Handover>) -> F + Send + 'static) -> Result<(), oneshot::error::RecvError>
+    async fn run<F>(
+        work: impl FnOnce(Arc<Handover>) -> F + Send + 'static,
+    ) -> Result<(), oneshot::error::RecvError>
     where
         F: Future<Output = ()> + Send + 'static,
     {

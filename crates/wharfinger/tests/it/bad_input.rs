@@ -1,5 +1,5 @@
-//! What a stranger can send: a table of requests that no good client makes, the answer to each, and a server that
-//! answers the next one as if nothing had been.
+//! What a stranger can send: a table of requests that no good client makes, the answer to each, and
+//! a server that answers the next one as if nothing had been.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use peers::Server;
 
 use crate::wire::{Connection, get};
 
-/// Anonymous may come in; `alice` has the password `secret`. Limits are small where waiting for the real ones would
-/// take long.
+/// Anonymous may come in; `alice` has the password `secret`. Limits are small where waiting for the
+/// real ones would take long.
 const CONFIG: &str = r#"
 server:
   addr: "@addr@"
@@ -34,7 +34,12 @@ struct Row {
 }
 
 fn row(name: &'static str, request: impl Into<Vec<u8>>, status: u16, holds: &'static str) -> Row {
-    Row { name, request: request.into(), status, holds }
+    Row {
+        name,
+        request: request.into(),
+        status,
+        holds,
+    }
 }
 
 fn get_url(url: &str) -> String {
@@ -55,7 +60,9 @@ fn post(body: &str) -> String {
 
 fn post_as(content_type: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST /auth HTTP/1.1\r\nHost: t\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}")
+    format!(
+        "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 fn latin1(before: &str, after: &str) -> Vec<u8> {
@@ -63,84 +70,301 @@ fn latin1(before: &str, after: &str) -> Vec<u8> {
 }
 
 fn table() -> Vec<Row> {
-    let scopes = |count: usize| format!("/auth?scope={}", vec!["repository:a:pull"; count].join("%20"));
+    let scopes = |count: usize| {
+        format!(
+            "/auth?scope={}",
+            vec!["repository:a:pull"; count].join("%20")
+        )
+    };
     let mut table = vec![
         // Authorization (RFC 7617).
-        row("Basic without credentials", authorization("Basic"), 401, "no valid Basic"),
-        row("Basic with a space only", authorization("Basic "), 401, "no valid Basic"),
-        row("Basic, not base64", authorization("Basic !!!"), 401, "no valid Basic"),
-        row("Basic without padding", authorization("Basic YWxpY2U6c2VjcmV"), 401, "no valid Basic"),
-        row("Basic without colon", authorization("Basic YWxpY2U="), 401, "no valid Basic"),
-        row("Basic in base64url", authorization("Basic YTo_Pz8="), 401, "no valid Basic"),
-        row("Basic with two values", authorization("Basic YTpi, Basic YTpi"), 401, "no valid Basic"),
-        row("Basic, a user that is not UTF-8", authorization("Basic /zph"), 401, "no valid Basic"),
-        row("Basic, wrong password", authorization("Basic YWxpY2U6d3Jvbmc="), 401, "incorrect username or password"),
-        row("Basic, empty password", authorization("Basic YWxpY2U6"), 401, "incorrect username or password"),
-        row("Basic, unknown user", authorization("Basic bm9ib2R5OnNlY3JldA=="), 401, "incorrect username or password"),
-        row("Basic, a nul byte in the user", authorization("Basic YQBiOmM="), 401, "incorrect username"),
-        row("Basic, a nul byte in the password", authorization("Basic YWxpY2U6c2VjcmV0AA=="), 401, "incorrect"),
-        row("Basic, a newline in the user", authorization("Basic YQpiOmM="), 401, "incorrect username"),
-        row("Bearer is not for here", authorization("Bearer abc"), 200, "token"),
-        row("an unknown scheme", authorization("Negotiate abc"), 200, "token"),
+        row(
+            "Basic without credentials",
+            authorization("Basic"),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic with a space only",
+            authorization("Basic "),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic, not base64",
+            authorization("Basic !!!"),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic without padding",
+            authorization("Basic YWxpY2U6c2VjcmV"),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic without colon",
+            authorization("Basic YWxpY2U="),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic in base64url",
+            authorization("Basic YTo_Pz8="),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic with two values",
+            authorization("Basic YTpi, Basic YTpi"),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic, a user that is not UTF-8",
+            authorization("Basic /zph"),
+            401,
+            "no valid Basic",
+        ),
+        row(
+            "Basic, wrong password",
+            authorization("Basic YWxpY2U6d3Jvbmc="),
+            401,
+            "incorrect username or password",
+        ),
+        row(
+            "Basic, empty password",
+            authorization("Basic YWxpY2U6"),
+            401,
+            "incorrect username or password",
+        ),
+        row(
+            "Basic, unknown user",
+            authorization("Basic bm9ib2R5OnNlY3JldA=="),
+            401,
+            "incorrect username or password",
+        ),
+        row(
+            "Basic, a nul byte in the user",
+            authorization("Basic YQBiOmM="),
+            401,
+            "incorrect username",
+        ),
+        row(
+            "Basic, a nul byte in the password",
+            authorization("Basic YWxpY2U6c2VjcmV0AA=="),
+            401,
+            "incorrect",
+        ),
+        row(
+            "Basic, a newline in the user",
+            authorization("Basic YQpiOmM="),
+            401,
+            "incorrect username",
+        ),
+        row(
+            "Bearer is not for here",
+            authorization("Bearer abc"),
+            200,
+            "token",
+        ),
+        row(
+            "an unknown scheme",
+            authorization("Negotiate abc"),
+            200,
+            "token",
+        ),
         row(
             "a header that is not UTF-8",
-            latin1("GET /auth HTTP/1.1\r\nHost: t\r\nAuthorization: Basic ", "\r\n\r\n"),
+            latin1(
+                "GET /auth HTTP/1.1\r\nHost: t\r\nAuthorization: Basic ",
+                "\r\n\r\n",
+            ),
             401,
             "no valid Basic",
         ),
         row(
             "Basic and another account",
-            with("/auth?account=bob", "Authorization: Basic YWxpY2U6c2VjcmV0\r\n"),
+            with(
+                "/auth?account=bob",
+                "Authorization: Basic YWxpY2U6c2VjcmV0\r\n",
+            ),
             400,
             "not the same",
         ),
         // The query.
-        row("a lone percent", get_url("/auth?service=%"), 400, "hexadecimal"),
-        row("half an escape", get_url("/auth?service=%4"), 400, "hexadecimal"),
-        row("an escape of letters", get_url("/auth?service=%zz"), 400, "hexadecimal"),
-        row("an escape in a name", get_url("/auth?%zz=1"), 400, "hexadecimal"),
-        row("a nul byte in the service", get_url("/auth?service=a%00b"), 200, "token"),
-        row("a newline in the service", get_url("/auth?service=a%0d%0ab"), 200, "token"),
-        row("a service that is not UTF-8", get_url("/auth?service=%ff%fe"), 200, "token"),
-        row("the same parameter twice", get_url("/auth?service=a&service=b"), 200, "token"),
-        row("an account without password", get_url("/auth?account=alice"), 401, "incorrect"),
+        row(
+            "a lone percent",
+            get_url("/auth?service=%"),
+            400,
+            "hexadecimal",
+        ),
+        row(
+            "half an escape",
+            get_url("/auth?service=%4"),
+            400,
+            "hexadecimal",
+        ),
+        row(
+            "an escape of letters",
+            get_url("/auth?service=%zz"),
+            400,
+            "hexadecimal",
+        ),
+        row(
+            "an escape in a name",
+            get_url("/auth?%zz=1"),
+            400,
+            "hexadecimal",
+        ),
+        row(
+            "a nul byte in the service",
+            get_url("/auth?service=a%00b"),
+            200,
+            "token",
+        ),
+        row(
+            "a newline in the service",
+            get_url("/auth?service=a%0d%0ab"),
+            200,
+            "token",
+        ),
+        row(
+            "a service that is not UTF-8",
+            get_url("/auth?service=%ff%fe"),
+            200,
+            "token",
+        ),
+        row(
+            "the same parameter twice",
+            get_url("/auth?service=a&service=b"),
+            200,
+            "token",
+        ),
+        row(
+            "an account without password",
+            get_url("/auth?account=alice"),
+            401,
+            "incorrect",
+        ),
         row("only separators", get_url("/auth?&&&==&"), 200, "token"),
         // Scopes.
-        row("a scope of one part", get_url("/auth?scope=repository"), 400, "type:name:actions"),
-        row("a scope of two parts", get_url("/auth?scope=repository:a"), 400, "type:name:actions"),
-        row("a scope of five parts", get_url("/auth?scope=a:b:c:d:e"), 400, "type:name:actions"),
-        row("a scope without type", get_url("/auth?scope=:a:pull"), 400, "no resource type"),
-        row("a scope whose type is upper case", get_url("/auth?scope=REPO:a:pull"), 400, "no resource type"),
-        row("a trailing space", get_url("/auth?scope=repository:a:pull%20"), 400, "type:name:actions"),
-        row("a double space", get_url("/auth?scope=repository:a:pull++repository:b:pull"), 400, "type:name:actions"),
-        row("an empty second scope", get_url("/auth?scope=repository:a:pull&scope="), 400, "type:name:actions"),
+        row(
+            "a scope of one part",
+            get_url("/auth?scope=repository"),
+            400,
+            "type:name:actions",
+        ),
+        row(
+            "a scope of two parts",
+            get_url("/auth?scope=repository:a"),
+            400,
+            "type:name:actions",
+        ),
+        row(
+            "a scope of five parts",
+            get_url("/auth?scope=a:b:c:d:e"),
+            400,
+            "type:name:actions",
+        ),
+        row(
+            "a scope without type",
+            get_url("/auth?scope=:a:pull"),
+            400,
+            "no resource type",
+        ),
+        row(
+            "a scope whose type is upper case",
+            get_url("/auth?scope=REPO:a:pull"),
+            400,
+            "no resource type",
+        ),
+        row(
+            "a trailing space",
+            get_url("/auth?scope=repository:a:pull%20"),
+            400,
+            "type:name:actions",
+        ),
+        row(
+            "a double space",
+            get_url("/auth?scope=repository:a:pull++repository:b:pull"),
+            400,
+            "type:name:actions",
+        ),
+        row(
+            "an empty second scope",
+            get_url("/auth?scope=repository:a:pull&scope="),
+            400,
+            "type:name:actions",
+        ),
         row("a hundred scopes", get_url(&scopes(100)), 200, "token"),
-        row("a hundred and one scopes", get_url(&scopes(101)), 400, "at most 100"),
-        row("a scope without name", get_url("/auth?scope=repository::pull"), 200, "token"),
-        row("a scope without actions", get_url("/auth?scope=repository:a:"), 200, "token"),
-        row("a path for a name", get_url("/auth?scope=repository:../../etc/passwd:pull"), 200, "token"),
-        row("a nul byte in a name", get_url("/auth?scope=repository:a%00b:pull"), 200, "token"),
+        row(
+            "a hundred and one scopes",
+            get_url(&scopes(101)),
+            400,
+            "at most 100",
+        ),
+        row(
+            "a scope without name",
+            get_url("/auth?scope=repository::pull"),
+            200,
+            "token",
+        ),
+        row(
+            "a scope without actions",
+            get_url("/auth?scope=repository:a:"),
+            200,
+            "token",
+        ),
+        row(
+            "a path for a name",
+            get_url("/auth?scope=repository:../../etc/passwd:pull"),
+            200,
+            "token",
+        ),
+        row(
+            "a nul byte in a name",
+            get_url("/auth?scope=repository:a%00b:pull"),
+            200,
+            "token",
+        ),
         row(
             "a name of 20,000 letters",
-            get_url(&format!("/auth?scope=repository:{}:pull", "a".repeat(20_000))),
+            get_url(&format!(
+                "/auth?scope=repository:{}:pull",
+                "a".repeat(20_000)
+            )),
             200,
             "token",
         ),
         row(
             "ten thousand actions",
-            get_url(&format!("/auth?scope=repository:a:{}", "pull,".repeat(4_000))),
+            get_url(&format!(
+                "/auth?scope=repository:a:{}",
+                "pull,".repeat(4_000)
+            )),
             200,
             "token",
         ),
         // Forms (RFC 6749).
-        row("an unknown grant type", post("grant_type=authorization_code&code=x"), 400, "unsupported_grant_type"),
+        row(
+            "an unknown grant type",
+            post("grant_type=authorization_code&code=x"),
+            400,
+            "unsupported_grant_type",
+        ),
         row(
             "a grant type in capitals",
             post("grant_type=PASSWORD&username=alice&password=secret"),
             400,
             "unsupported_grant_type",
         ),
-        row("refresh without a token", post("grant_type=refresh_token&service=s"), 400, "invalid_request"),
+        row(
+            "refresh without a token",
+            post("grant_type=refresh_token&service=s"),
+            400,
+            "invalid_request",
+        ),
         row(
             "refresh with an invented token",
             post("grant_type=refresh_token&service=s&refresh_token=abc"),
@@ -159,40 +383,90 @@ fn table() -> Vec<Row> {
             401,
             "invalid_grant",
         ),
-        row("a wrong password", post("grant_type=password&username=alice&password=wrong"), 401, "invalid_grant"),
-        row("a password without user", post("grant_type=password&password=secret"), 200, "token"),
-        row("a user without password", post("grant_type=password&username=alice"), 200, "token"),
+        row(
+            "a wrong password",
+            post("grant_type=password&username=alice&password=wrong"),
+            401,
+            "invalid_grant",
+        ),
+        row(
+            "a password without user",
+            post("grant_type=password&password=secret"),
+            200,
+            "token",
+        ),
+        row(
+            "a user without password",
+            post("grant_type=password&username=alice"),
+            200,
+            "token",
+        ),
         row(
             "a password of 60,000 letters",
             post(&format!("username=alice&password={}", "x".repeat(60_000))),
             401,
             "incorrect",
         ),
-        row("a malformed escape in the body", post("username=alice&password=%zz"), 400, "hexadecimal"),
-        row("JSON", post_as("application/json", "{}"), 400, "application/x-www-form-urlencoded"),
-        row("multipart", post_as("multipart/form-data; boundary=x", "--x--"), 400, "application/x-www-form-urlencoded"),
+        row(
+            "a malformed escape in the body",
+            post("username=alice&password=%zz"),
+            400,
+            "hexadecimal",
+        ),
+        row(
+            "JSON",
+            post_as("application/json", "{}"),
+            400,
+            "application/x-www-form-urlencoded",
+        ),
+        row(
+            "multipart",
+            post_as("multipart/form-data; boundary=x", "--x--"),
+            400,
+            "application/x-www-form-urlencoded",
+        ),
         row(
             "no content type",
             "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\na=b",
             400,
             "application/x-www-form",
         ),
-        row("a body of 64 KiB", post(&"a".repeat(64 * 1024)), 200, "token"),
-        row("a body a byte larger", post(&"a".repeat(64 * 1024 + 1)), 413, "larger than 65536"),
+        row(
+            "a body of 64 KiB",
+            post(&"a".repeat(64 * 1024)),
+            200,
+            "token",
+        ),
+        row(
+            "a body a byte larger",
+            post(&"a".repeat(64 * 1024 + 1)),
+            413,
+            "larger than 65536",
+        ),
         row(
             "a GET with a body that is too large",
             "GET /auth HTTP/1.1\r\nHost: t\r\nContent-Length: 70000\r\n\r\n",
             413,
             "larger",
         ),
-        row("a chunk that is too large", chunked(&"a".repeat(70_000)), 413, "larger than 65536"),
+        row(
+            "a chunk that is too large",
+            chunked(&"a".repeat(70_000)),
+            413,
+            "larger than 65536",
+        ),
         row(
             "a chunk without length",
             "POST /auth HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             400,
             "",
         ),
-        row("a length that is no number", "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400, ""),
+        row(
+            "a length that is no number",
+            "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n",
+            400,
+            "",
+        ),
         row(
             "two lengths",
             "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -209,11 +483,31 @@ fn table() -> Vec<Row> {
         row("an unknown path", get_url("/nope"), 404, "nothing"),
         row("a slash too many", get_url("//auth"), 404, "nothing"),
         row("a slash behind", get_url("/auth/"), 404, "nothing"),
-        row("a climbing path", get_url("/../../etc/passwd"), 404, "nothing"),
-        row("an escaped climbing path", get_url("/%2e%2e/auth"), 404, "nothing"),
+        row(
+            "a climbing path",
+            get_url("/../../etc/passwd"),
+            404,
+            "nothing",
+        ),
+        row(
+            "an escaped climbing path",
+            get_url("/%2e%2e/auth"),
+            404,
+            "nothing",
+        ),
         row("a path that is not UTF-8", get_url("/%ff"), 404, "nothing"),
-        row("DELETE", "DELETE /auth HTTP/1.1\r\nHost: t\r\n\r\n", 405, "method"),
-        row("a method of one's own", "BREW /auth HTTP/1.1\r\nHost: t\r\n\r\n", 405, "method"),
+        row(
+            "DELETE",
+            "DELETE /auth HTTP/1.1\r\nHost: t\r\n\r\n",
+            405,
+            "method",
+        ),
+        row(
+            "a method of one's own",
+            "BREW /auth HTTP/1.1\r\nHost: t\r\n\r\n",
+            405,
+            "method",
+        ),
         row(
             "POST to the keys",
             "POST /.well-known/jwks.json HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
@@ -221,32 +515,78 @@ fn table() -> Vec<Row> {
             "method",
         ),
         // What is hardly HTTP at all.
-        row("a header of 1 MB", with("/auth", &format!("X: {}\r\n", "x".repeat(1 << 20))), 431, ""),
-        row("a URL of 1 MB", get_url(&format!("/auth?service={}", "s".repeat(1 << 20))), 431, ""),
-        row("a thousand headers", with("/auth", &"X: y\r\n".repeat(1000)), 431, ""),
-        row("a header without colon", with("/auth", "nonsense\r\n"), 400, ""),
-        row("a nul byte in a header", with("/auth", "X: a\0b\r\n"), 400, ""),
+        row(
+            "a header of 1 MB",
+            with("/auth", &format!("X: {}\r\n", "x".repeat(1 << 20))),
+            431,
+            "",
+        ),
+        row(
+            "a URL of 1 MB",
+            get_url(&format!("/auth?service={}", "s".repeat(1 << 20))),
+            431,
+            "",
+        ),
+        row(
+            "a thousand headers",
+            with("/auth", &"X: y\r\n".repeat(1000)),
+            431,
+            "",
+        ),
+        row(
+            "a header without colon",
+            with("/auth", "nonsense\r\n"),
+            400,
+            "",
+        ),
+        row(
+            "a nul byte in a header",
+            with("/auth", "X: a\0b\r\n"),
+            400,
+            "",
+        ),
         row("a URL with a space", get_url("/auth?a b"), 400, ""),
-        row("a TLS handshake", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), 400, ""),
+        row(
+            "a TLS handshake",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(),
+            400,
+            "",
+        ),
         row("nonsense", "\0\0\0\0\r\n\r\n", 400, ""),
     ];
     // The same Basic header again and again must not wear anything out.
-    table.extend((0..5).map(|_| row("again", authorization("Basic YWxpY2U6c2VjcmV0"), 200, "token")));
+    table.extend((0..5).map(|_| {
+        row(
+            "again",
+            authorization("Basic YWxpY2U6c2VjcmV0"),
+            200,
+            "token",
+        )
+    }));
     table
 }
 
 fn chunked(body: &str) -> String {
-    let head = "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    let head =
+        "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    format!(
+        "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
 }
 
 #[test]
 fn every_bad_request_has_its_answer() {
     let folder = tempfile::tempdir().unwrap();
     let key = peers::Certificate::new(peers::KeyKind::P256, folder.path(), "token");
-    let token =
-        format!("token: {{certificate: {}, key: {}, ", key.certificate.to_str().unwrap(), key.key.to_str().unwrap());
-    let config = CONFIG.replace("token: {", &token).replace("@folder@", folder.path().to_str().unwrap());
+    let token = format!(
+        "token: {{certificate: {}, key: {}, ",
+        key.certificate.to_str().unwrap(),
+        key.key.to_str().unwrap()
+    );
+    let config = CONFIG
+        .replace("token: {", &token)
+        .replace("@folder@", folder.path().to_str().unwrap());
     let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config);
     let table = table();
     assert!(table.len() >= 80);
@@ -260,7 +600,12 @@ fn every_bad_request_has_its_answer() {
             Ok(answer) => wrong.push(format!("{}: {} {}", row.name, answer.status, answer.body)),
             Err(error) => wrong.push(format!("{}: {error}", row.name)),
         }
-        assert_eq!(get(&server.host_port(), "/auth").status, 200, "after {:?}", row.name);
+        assert_eq!(
+            get(&server.host_port(), "/auth").status,
+            200,
+            "after {:?}",
+            row.name
+        );
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), server.log());
     let log = server.log();
@@ -285,6 +630,9 @@ fn a_silent_connection_is_closed() {
     let mut quiet = Connection::open(&server.host_port());
     assert_eq!(quiet.request("GET", "/auth", &[], None).status, 200);
     assert!(silent.is_ended(), "nothing was ever sent");
-    assert!(slow.answer(false).is_err() || slow.is_ended(), "a header that never ends");
+    assert!(
+        slow.answer(false).is_err() || slow.is_ended(),
+        "a header that never ends"
+    );
     assert!(quiet.is_ended(), "nothing more was asked");
 }

@@ -26,19 +26,29 @@ acl:
 fn setup() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
-    std::fs::write(folder.path().join("auth.yml"), CONFIG.replace("@addr@", "127.0.0.1:0")).unwrap();
+    std::fs::write(
+        folder.path().join("auth.yml"),
+        CONFIG.replace("@addr@", "127.0.0.1:0"),
+    )
+    .unwrap();
     folder
 }
 
 fn explain(folder: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
-    run(command.args(["explain", "auth.yml"]).args(arguments).current_dir(folder.path()))
+    run(command
+        .args(["explain", "auth.yml"])
+        .args(arguments)
+        .current_dir(folder.path()))
 }
 
 #[test]
 fn the_rule_that_decided_and_why_the_others_did_not() {
     let folder = setup();
-    let output = explain(&folder, &["--account", "bob", "repository:ops-shared/app:pull,push"]);
+    let output = explain(
+        &folder,
+        &["--account", "bob", "repository:ops-shared/app:pull,push"],
+    );
     assert_eq!(
         output.succeeded(),
         r#"repository:ops-shared/app:pull,push for bob
@@ -56,9 +66,20 @@ fn denied_by_default() {
     let folder = setup();
     let output = explain(&folder, &["--ip", "198.51.100.7", "registry:catalog:*"]);
     let text = output.succeeded();
-    assert!(text.starts_with("registry:catalog:* for the anonymous\n  granted: nothing\n  refused: *\n"), "{text}");
-    assert!(text.contains("no rule matches: access is denied by default"), "{text}");
-    assert!(text.contains(r#"ip: "192.0.2.0/24" against "198.51.100.7": it does not match"#), "{text}");
+    assert!(
+        text.starts_with(
+            "registry:catalog:* for the anonymous\n  granted: nothing\n  refused: *\n"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("no rule matches: access is denied by default"),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"ip: "192.0.2.0/24" against "198.51.100.7": it does not match"#),
+        "{text}"
+    );
     assert!(text.contains("the account has no such label"), "{text}");
 }
 
@@ -82,13 +103,35 @@ fn labels_addresses_and_json() {
     assert_eq!(answers.as_array().unwrap().len(), 2);
     assert_eq!(answers[0]["rule"], "auth.yml:8");
     assert_eq!(
-        (answers[0]["granted"].to_string(), answers[0]["refused"].to_string()),
+        (
+            answers[0]["granted"].to_string(),
+            answers[0]["refused"].to_string()
+        ),
         (r#"["delete"]"#.into(), r#"["pull"]"#.into())
     );
     assert_eq!(answers[0]["passed"][0]["field"], "account");
-    assert!(output.stderr.contains("no user of the configuration is called \"eve\""), "{}", output.stderr);
-    let denied = explain(&folder, &["--account", "eve", "--label", "group=qa", "repository:a:pull"]);
-    assert!(denied.succeeded().contains("decided by auth.yml:13"), "{}", denied.stdout);
+    assert!(
+        output
+            .stderr
+            .contains("no user of the configuration is called \"eve\""),
+        "{}",
+        output.stderr
+    );
+    let denied = explain(
+        &folder,
+        &[
+            "--account",
+            "eve",
+            "--label",
+            "group=qa",
+            "repository:a:pull",
+        ],
+    );
+    assert!(
+        denied.succeeded().contains("decided by auth.yml:13"),
+        "{}",
+        denied.stdout
+    );
 }
 
 #[test]
@@ -97,25 +140,57 @@ fn what_cannot_be_explained_says_why() {
     let scope = explain(&folder, &["repository:a"]);
     assert_eq!(scope.status.code(), Some(2));
     assert!(scope.stderr.contains("has 2 parts"), "{}", scope.stderr);
-    assert_eq!(explain(&folder, &["--label", "group", "repository:a:pull"]).status.code(), Some(2));
+    assert_eq!(
+        explain(&folder, &["--label", "group", "repository:a:pull"])
+            .status
+            .code(),
+        Some(2)
+    );
     assert_eq!(explain(&folder, &[]).status.code(), Some(2));
     let odd = explain(&folder, &["repository:Library/Ubuntu:pull"]);
-    assert!(odd.stderr.contains("no registry has a repository \"Library/Ubuntu\""), "{}", odd.stderr);
+    assert!(
+        odd.stderr
+            .contains("no registry has a repository \"Library/Ubuntu\""),
+        "{}",
+        odd.stderr
+    );
 }
 
 #[test]
 fn the_server_does_what_is_explained() {
     let folder = setup();
-    let config = CONFIG.replace("token.pem", folder.path().join("token.pem").to_str().unwrap());
-    let config = config.replace("token.key", folder.path().join("token.key").to_str().unwrap());
+    let config = CONFIG.replace(
+        "token.pem",
+        folder.path().join("token.pem").to_str().unwrap(),
+    );
+    let config = config.replace(
+        "token.key",
+        folder.path().join("token.key").to_str().unwrap(),
+    );
     let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config);
-    for scope in ["repository:bob/a:pull,push,delete", "repository:dev-shared/x:pull", "repository:x:pull"] {
+    for scope in [
+        "repository:bob/a:pull,push,delete",
+        "repository:dev-shared/x:pull",
+        "repository:x:pull",
+    ] {
         let basic = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
         let url = format!("/auth?scope={scope}");
-        let claims = Connection::open(&server.host_port()).request("GET", &url, &basic, None).claims();
-        let granted = claims["access"][0]["actions"].as_array().cloned().unwrap_or_default();
-        let explained = explain(&folder, &["--account", "bob", "--ip", "127.0.0.1", "--json", scope]);
+        let claims = Connection::open(&server.host_port())
+            .request("GET", &url, &basic, None)
+            .claims();
+        let granted = claims["access"][0]["actions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let explained = explain(
+            &folder,
+            &["--account", "bob", "--ip", "127.0.0.1", "--json", scope],
+        );
         let explained: serde_json::Value = serde_json::from_str(explained.succeeded()).unwrap();
-        assert_eq!(explained[0]["granted"].as_array().unwrap(), &granted, "{scope}");
+        assert_eq!(
+            explained[0]["granted"].as_array().unwrap(),
+            &granted,
+            "{scope}"
+        );
     }
 }

@@ -7,7 +7,12 @@ use identity::{PasswordHash, htpasswd};
 
 fn hash(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
-    command.arg("hash").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("hash")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command line that is wrong is refused before anything is read.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -16,17 +21,29 @@ fn hash(arguments: &[&str], input: &str) -> Output {
 
 fn printed(arguments: &[&str], input: &str) -> String {
     let output = hash(arguments, input);
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
 fn prints_a_hash_or_an_htpasswd_line() {
     let line = printed(&["--cost", "4"], "sesame\n");
-    assert!(line.ends_with('\n') && line.parse::<PasswordHash>().unwrap().verify("sesame"), "{line}");
-    let line = printed(&["--user", "ann", "--algorithm", "argon2id", "--memory", "64"], "sesame");
+    assert!(
+        line.ends_with('\n') && line.parse::<PasswordHash>().unwrap().verify("sesame"),
+        "{line}"
+    );
+    let line = printed(
+        &["--user", "ann", "--algorithm", "argon2id", "--memory", "64"],
+        "sesame",
+    );
     let accounts = htpasswd::parse(&line).unwrap();
-    assert!(accounts.find("ann").unwrap().passwords[0].verify("sesame"), "{line}");
+    assert!(
+        accounts.find("ann").unwrap().passwords[0].verify("sesame"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -41,8 +58,15 @@ fn a_mistake_is_an_error_and_shows_no_password() {
     ] {
         let output = hash(arguments, input);
         let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {error}");
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(2), 0),
+            "{arguments:?}: {error}"
+        );
         assert!(error.starts_with("error: "), "{error}");
-        assert!(!error.contains("sesame") || arguments.contains(&"sesame"), "{error}");
+        assert!(
+            !error.contains("sesame") || arguments.contains(&"sesame"),
+            "{error}"
+        );
     }
 }

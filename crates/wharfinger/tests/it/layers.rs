@@ -13,14 +13,31 @@ const FLOORS: [(&str, &[&str]); 11] = [
     ("database", &[]),
     ("auth", &["oci", "token", "policy", "identity", "database"]),
     ("storage", &["oci", "database"]),
-    ("registry", &["oci", "token", "policy", "identity", "storage"]),
+    (
+        "registry",
+        &["oci", "token", "policy", "identity", "storage"],
+    ),
     ("client", &["oci", "token"]),
     ("peers", &[]),
-    ("wharfinger", &["oci", "token", "policy", "identity", "database", "auth", "storage", "registry", "client"]),
+    (
+        "wharfinger",
+        &[
+            "oci", "token", "policy", "identity", "database", "auth", "storage", "registry",
+            "client",
+        ],
+    ),
 ];
 
 /// What the crates without I/O must not know: runtimes, HTTP, databases.
-const OUTSIDE: [&str; 7] = ["tokio", "hyper", "hyper-util", "http", "rusqlite", "rustls", "tracing"];
+const OUTSIDE: [&str; 7] = [
+    "tokio",
+    "hyper",
+    "hyper-util",
+    "http",
+    "rusqlite",
+    "rustls",
+    "tracing",
+];
 
 fn crates() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -29,20 +46,38 @@ fn crates() -> PathBuf {
 /// The names under `[dependencies]` of a crate's manifest.
 fn dependencies(name: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
-    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let lines = manifest
+        .lines()
+        .skip_while(|line| *line != "[dependencies]")
+        .skip(1);
     let section = lines.take_while(|line| !line.starts_with('['));
-    section.filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|n| !n.is_empty()).map(str::to_owned).collect()
+    section
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|n| !n.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn no_import_points_up() {
-    let names: BTreeSet<String> =
-        fs::read_dir(crates()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names, FLOORS.iter().map(|(name, _)| (*name).to_owned()).collect(), "each crate has its floor");
+    let names: BTreeSet<String> = fs::read_dir(crates())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        FLOORS.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        "each crate has its floor"
+    );
     for (name, below) in FLOORS {
-        let ours = dependencies(name).into_iter().filter(|dependency| names.contains(dependency));
+        let ours = dependencies(name)
+            .into_iter()
+            .filter(|dependency| names.contains(dependency));
         for dependency in ours {
-            assert!(below.contains(&dependency.as_str()), "{name} must not know {dependency}");
+            assert!(
+                below.contains(&dependency.as_str()),
+                "{name} must not know {dependency}"
+            );
         }
     }
 }
@@ -51,9 +86,15 @@ fn no_import_points_up() {
 fn the_ground_floor_does_no_io() {
     for name in ["oci", "token", "policy"] {
         let dependencies = dependencies(name);
-        assert!(!dependencies.is_empty(), "{name}: no dependencies were read");
+        assert!(
+            !dependencies.is_empty(),
+            "{name}: no dependencies were read"
+        );
         for outside in OUTSIDE {
-            assert!(!dependencies.contains(outside), "{name} must not know {outside}");
+            assert!(
+                !dependencies.contains(outside),
+                "{name} must not know {outside}"
+            );
         }
     }
 }

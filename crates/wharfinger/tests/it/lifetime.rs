@@ -14,7 +14,8 @@ use crate::wire::Connection;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 const BOB: [(&str, &str); 1] = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
 
-/// A configuration with an anonymous user, `limits`, and a program that lets everybody in once the file `go` is there.
+/// A configuration with an anonymous user, `limits`, and a program that lets everybody in once the
+/// file `go` is there.
 fn config(folder: &TempDir, limits: &str) -> String {
     let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
     let [script, go, began] = ["auth.sh", "go", "began"].map(|name| folder.path().join(name));
@@ -51,10 +52,15 @@ fn connections_wait_for_room() {
     }
     let (answered, answer) = mpsc::channel();
     let third = std::thread::spawn(move || {
-        let status = Connection::open(&address).request("GET", "/auth", &[], None).status;
+        let status = Connection::open(&address)
+            .request("GET", "/auth", &[], None)
+            .status;
         answered.send(status).unwrap();
     });
-    assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "there is no room for a third");
+    assert!(
+        answer.recv_timeout(Duration::from_millis(300)).is_err(),
+        "there is no room for a third"
+    );
     drop(inside);
     assert_eq!(answer.recv_timeout(Duration::from_secs(30)), Ok(200));
     third.join().unwrap();
@@ -67,15 +73,25 @@ fn the_end_waits_for_answers_under_way() {
     let address = server.host_port();
     let mut idle = Connection::open(&address);
     assert_eq!(idle.request("GET", "/auth", &[], None).status, 200);
-    let waiting = std::thread::spawn(move || Connection::open(&address).request("GET", "/auth", &BOB, None));
+    let waiting =
+        std::thread::spawn(move || Connection::open(&address).request("GET", "/auth", &BOB, None));
     wait_for(&folder.path().join("began"));
     server.signal_end();
     server.wait_for_log("ending");
-    assert!(idle.is_ended(), "a connection with nothing under way is closed at once");
-    assert!(std::net::TcpStream::connect(server.host_port()).is_err(), "nobody new is let in");
+    assert!(
+        idle.is_ended(),
+        "a connection with nothing under way is closed at once"
+    );
+    assert!(
+        std::net::TcpStream::connect(server.host_port()).is_err(),
+        "nobody new is let in"
+    );
     fs::write(folder.path().join("go"), "").unwrap();
     let answer = waiting.join().unwrap();
-    assert_eq!((answer.status, answer.claims()["sub"].as_str()), (200, Some("bob")));
+    assert_eq!(
+        (answer.status, answer.claims()["sub"].as_str()),
+        (200, Some("bob"))
+    );
     assert!(server.terminate().success(), "{}", server.log());
 }
 
@@ -86,7 +102,10 @@ fn a_second_signal_ends_at_once() {
     let address = server.host_port();
     let waiting = std::thread::spawn(move || {
         let mut connection = Connection::open(&address);
-        let request = format!("GET /auth HTTP/1.1\r\nHost: t\r\n{}: {}\r\n\r\n", BOB[0].0, BOB[0].1);
+        let request = format!(
+            "GET /auth HTTP/1.1\r\nHost: t\r\n{}: {}\r\n\r\n",
+            BOB[0].0, BOB[0].1
+        );
         connection.send(request.as_bytes()).unwrap();
         connection.answer(false).is_err()
     });
@@ -115,7 +134,11 @@ fn a_handshake_that_never_comes_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let text = config(&folder, "{}");
     let pair = Certificate::new(KeyKind::P256, folder.path(), "tls");
-    let tls = format!("server: {{certificate: {}, key: {}, ", pair.certificate.display(), pair.key.display());
+    let tls = format!(
+        "server: {{certificate: {}, key: {}, ",
+        pair.certificate.display(),
+        pair.key.display()
+    );
     let mut server = Server::start(Path::new(PROGRAM), &text.replace("server: {", &tls));
     let mut silent = Connection::open(&server.host_port());
     std::thread::sleep(Duration::from_millis(300));

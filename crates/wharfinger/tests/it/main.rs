@@ -1,5 +1,10 @@
-//! The program as its users run it: the built binary, and real registries, engines and clients around it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test on the spot")]
+//! The program as its users run it: the built binary, and real registries, engines and clients
+//! around it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test on the spot"
+)]
 
 mod bad_input;
 mod bounds;

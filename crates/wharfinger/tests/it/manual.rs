@@ -1,5 +1,5 @@
-//! The manual is held to the program: its configurations are configurations, every key that is read is explained and no
-//! other, links lead somewhere, and the tests that it names exist.
+//! The manual is held to the program: its configurations are configurations, every key that is read
+//! is explained and no other, links lead somewhere, and the tests that it names exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,10 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// What the manual writes where everybody has a hash of their own, and one that a start takes.
-const HASH: [&str; 2] = ["$2b$10$…", "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay"];
+const HASH: [&str; 2] = [
+    "$2b$10$…",
+    "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay",
+];
 
 /// How a reader of the configuration asks for a key.
 const ASKS: [&str; 13] = [
@@ -39,7 +42,11 @@ fn whole_configurations_are_fine() {
     for page in pages() {
         for config in configurations(&page) {
             let output = check(&folder, &config, &[]);
-            assert!(output.status.success(), "{}:\n{config}\n{output}", page.display());
+            assert!(
+                output.status.success(),
+                "{}:\n{config}\n{output}",
+                page.display()
+            );
             checked += 1;
         }
     }
@@ -49,11 +56,24 @@ fn whole_configurations_are_fine() {
 #[test]
 fn every_key_that_is_read_is_explained_and_no_other() {
     let read = keys_in_sources();
-    assert!(read.len() > 80, "only {} keys were found: {read:?}", read.len());
+    assert!(
+        read.len() > 80,
+        "only {} keys were found: {read:?}",
+        read.len()
+    );
     let explained = explained_keys();
-    let difference = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
-    assert_eq!(difference(&read, &explained), [""; 0], "keys that docs/configuration.md does not explain");
-    assert_eq!(difference(&explained, &read), [""; 0], "keys that docs/configuration.md explains and nothing reads");
+    let difference =
+        |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
+    assert_eq!(
+        difference(&read, &explained),
+        [""; 0],
+        "keys that docs/configuration.md does not explain"
+    );
+    assert_eq!(
+        difference(&explained, &read),
+        [""; 0],
+        "keys that docs/configuration.md explains and nothing reads"
+    );
 }
 
 #[test]
@@ -61,32 +81,54 @@ fn every_key_that_is_printed_is_explained() {
     let folder = folder();
     let explained = explained_keys();
     let all = configurations(&docs().join("configuration.md"));
-    let [everything] = &all[..] else { panic!("one file with everything, not {}", all.len()) };
+    let [everything] = &all[..] else {
+        panic!("one file with everything, not {}", all.len())
+    };
     let output = check(&folder, everything, &["--print"]);
     let printed = output.succeeded();
-    // Keys stand at the beginning of a line or behind `{` and `, `; names of users and services are in quotes.
-    let words = printed.split(['\n', ' ', '{']).filter_map(|word| word.strip_suffix(':'));
+    // Keys stand at the beginning of a line or behind `{` and `, `; names of users and services are
+    // in quotes.
+    let words = printed
+        .split(['\n', ' ', '{'])
+        .filter_map(|word| word.strip_suffix(':'));
     let keys: BTreeSet<&str> = words.filter(|word| !word.contains('"')).collect();
     assert!(keys.len() > 50, "{keys:?}");
     for key in keys {
-        assert!(explained.contains(key), "{key} is printed and not explained:\n{printed}");
+        assert!(
+            explained.contains(key),
+            "{key} is printed and not explained:\n{printed}"
+        );
     }
 }
 
 #[test]
 fn every_link_leads_somewhere() {
     let root = docs().join("..");
-    let above = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name));
+    let above = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ]
+    .map(|name| root.join(name));
     let (mut links, mut broken) = (0, Vec::new());
     for page in pages().into_iter().chain(above) {
         let text = fs::read_to_string(&page).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if link.contains("://") {
                 continue;
             }
             links += 1;
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
             if !target.exists() || (!heading.is_empty() && !headings(&target).contains(heading)) {
                 broken.push(format!("{}: {link}", page.display()));
             }
@@ -101,7 +143,10 @@ fn every_page_is_in_the_table_of_contents() {
     let contents = fs::read_to_string(docs().join("README.md")).unwrap();
     for page in pages() {
         let name = page.file_name().unwrap().to_str().unwrap();
-        assert!(name == "README.md" || contents.contains(&format!("]({name})")), "{name}");
+        assert!(
+            name == "README.md" || contents.contains(&format!("]({name})")),
+            "{name}"
+        );
     }
 }
 
@@ -110,16 +155,25 @@ fn every_limit_names_a_test_that_exists() {
     let sources = sources(&crates());
     let table = fs::read_to_string(docs().join("limits.md")).unwrap();
     let mut tests = 0;
-    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
+    for row in table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what"))
+    {
         let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for test in between(shown_by, '`') {
             let function = format!("fn {test}(");
-            assert!(sources.iter().any(|source| source.contains(&function)), "there is no test {test}: {row}");
+            assert!(
+                sources.iter().any(|source| source.contains(&function)),
+                "there is no test {test}: {row}"
+            );
             tests += 1;
         }
         for name in between(shown_by, '"') {
             let table = include_str!("bad_input.rs");
-            assert!(table.contains(&format!("\"{name}\",")), "bad_input has no row {name:?}");
+            assert!(
+                table.contains(&format!("\"{name}\",")),
+                "bad_input has no row {name:?}"
+            );
         }
     }
     assert!(tests >= 30, "only {tests} tests were found");
@@ -135,8 +189,12 @@ fn docs() -> PathBuf {
 
 /// The manual's pages.
 fn pages() -> Vec<PathBuf> {
-    let pages = fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().path());
-    let pages: Vec<_> = pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")).collect();
+    let pages = fs::read_dir(docs())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = pages
+        .filter(|page| page.extension().is_some_and(|extension| extension == "md"))
+        .collect();
     assert!(pages.len() >= 6, "{pages:?}");
     pages
 }
@@ -144,8 +202,15 @@ fn pages() -> Vec<PathBuf> {
 /// A page's blocks of YAML that are whole configurations.
 fn configurations(page: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
-    let blocks = text.split("\n```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    let whole = |block: &&str| ["server:", "token:"].iter().all(|key| block.lines().any(|line| line.starts_with(key)));
+    let blocks = text
+        .split("\n```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next());
+    let whole = |block: &&str| {
+        ["server:", "token:"]
+            .iter()
+            .all(|key| block.lines().any(|line| line.starts_with(key)))
+    };
     blocks.filter(whole).map(str::to_owned).collect()
 }
 
@@ -165,14 +230,23 @@ fn folder() -> TempDir {
 
 /// `wharfinger check` of a configuration, in the folder.
 fn check(folder: &TempDir, config: &str, options: &[&str]) -> Output {
-    fs::write(folder.path().join("wharfinger.yml"), config.replace(HASH[0], HASH[1])).unwrap();
-    run(Command::new(PROGRAM).args(["check", "wharfinger.yml"]).args(options).current_dir(folder.path()))
+    fs::write(
+        folder.path().join("wharfinger.yml"),
+        config.replace(HASH[0], HASH[1]),
+    )
+    .unwrap();
+    run(Command::new(PROGRAM)
+        .args(["check", "wharfinger.yml"])
+        .args(options)
+        .current_dir(folder.path()))
 }
 
 /// The first cells of the tables in `docs/configuration.md`.
 fn explained_keys() -> BTreeSet<String> {
     let text = fs::read_to_string(docs().join("configuration.md")).unwrap();
-    let cells = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let cells = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     cells.map(|(key, _)| key.to_owned()).collect()
 }
 
@@ -180,7 +254,10 @@ fn explained_keys() -> BTreeSet<String> {
 fn keys_in_sources() -> BTreeSet<String> {
     let folder = crates().join("wharfinger/src/config");
     let mut keys = BTreeSet::new();
-    for entry in [&folder, &folder.join("registry")].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+    for entry in [&folder, &folder.join("registry")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+    {
         let path = entry.unwrap().path();
         if path.is_dir() {
             continue;
@@ -188,33 +265,53 @@ fn keys_in_sources() -> BTreeSet<String> {
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         // Tables of words that come later begin each row with one.
-        let rows = code.split("\n    (\"").skip(1).filter(|_| path.ends_with("later.rs"));
+        let rows = code
+            .split("\n    (\"")
+            .skip(1)
+            .filter(|_| path.ends_with("later.rs"));
         let asks = ASKS.iter().flat_map(|ask| {
             let call = format!("{ask}(\"");
-            let found = code.match_indices(&call).map(|(at, _)| &code[at + call.len()..]).collect::<Vec<_>>();
-            // In the module's own documentation stands an example; in another word stands another function.
+            let found = code
+                .match_indices(&call)
+                .map(|(at, _)| &code[at + call.len()..])
+                .collect::<Vec<_>>();
+            // In the module's own documentation stands an example; in another word stands another
+            // function.
             found.into_iter().filter(|rest| is_key(rest))
         });
-        keys.extend(rows.chain(asks).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        keys.extend(
+            rows.chain(asks)
+                .filter_map(|rest| rest.split('"').next())
+                .map(str::to_owned),
+        );
     }
     keys
 }
 
 fn is_key(rest: &str) -> bool {
     rest.split('"').next().is_some_and(|key| {
-        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     })
 }
 
-/// What a page's headings are called in links: lower case, spaces as hyphens, the rest only letters, digits and `_`.
+/// What a page's headings are called in links: lower case, spaces as hyphens, the rest only
+/// letters, digits and `_`.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
-    let titles = text
-        .lines()
-        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
+    let titles = text.lines().filter_map(|line| {
+        line.trim_start_matches('#')
+            .strip_prefix(' ')
+            .filter(|_| line.starts_with('#'))
+    });
     let called = |title: &str| {
-        let kept =
-            title.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        let kept = title
+            .to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .collect::<String>();
         kept.replace(' ', "-")
     };
     titles.map(called).collect()

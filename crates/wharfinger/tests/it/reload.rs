@@ -13,7 +13,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// How often something is tried: `scripts/soak` does it in full.
 fn rounds(short: u32, full: u32) -> u32 {
-    if std::env::var_os("WHARFINGER_SOAK").is_some() { full } else { short }
+    if std::env::var_os("WHARFINGER_SOAK").is_some() {
+        full
+    } else {
+        short
+    }
 }
 
 /// A configuration with an anonymous user whose tokens live for `expiration` seconds.
@@ -27,7 +31,9 @@ fn config(pair: &Certificate, expiration: u32) -> String {
 }
 
 fn expires_in(server: &Server) -> u64 {
-    get(&server.host_port(), "/auth").json()["expires_in"].as_u64().unwrap()
+    get(&server.host_port(), "/auth").json()["expires_in"]
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
@@ -43,7 +49,8 @@ fn a_hundred_reloads_under_load() {
                 // One connection for all: it must survive every reload.
                 let mut connection = Connection::open(&address);
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = connection.request("GET", "/auth?scope=repository:a:pull", &[], None);
+                    let answer =
+                        connection.request("GET", "/auth?scope=repository:a:pull", &[], None);
                     assert_eq!(answer.status, 200, "{}", answer.body);
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
@@ -69,7 +76,11 @@ fn an_answer_under_way_completes_under_the_old_rules() {
     let folder = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
     // Says yes once the file `go` is there.
-    let (script, go, began) = (folder.path().join("auth.sh"), folder.path().join("go"), folder.path().join("began"));
+    let (script, go, began) = (
+        folder.path().join("auth.sh"),
+        folder.path().join("go"),
+        folder.path().join("began"),
+    );
     let text = format!(
         "#!/bin/sh\ncat > /dev/null\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\nexit 0\n",
         began.display(),
@@ -77,7 +88,8 @@ fn an_answer_under_way_completes_under_the_old_rules() {
     );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let with_program = config(&pair, 900) + &format!("ext_auth: {{command: {}}}\n", script.display());
+    let with_program =
+        config(&pair, 900) + &format!("ext_auth: {{command: {}}}\n", script.display());
     let mut server = Server::start(Path::new(PROGRAM), &with_program);
     let address = server.host_port();
     std::thread::scope(|scope| {
@@ -94,7 +106,12 @@ fn an_answer_under_way_completes_under_the_old_rules() {
         assert_eq!(expires_in(&server), 901);
         fs::write(&go, "").unwrap();
         let answer = waiting.join().unwrap();
-        assert_eq!((answer.status, answer.claims()["sub"].as_str()), (200, Some("bob")), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.claims()["sub"].as_str()),
+            (200, Some("bob")),
+            "{}",
+            answer.body
+        );
     });
 }
 
@@ -107,7 +124,11 @@ fn a_bad_file_keeps_the_old_configuration() {
     server.hang_up();
     server.wait_for_log("the old one stays in force");
     assert_eq!(expires_in(&server), 900);
-    assert!(server.log().contains("wharfinger.yml:4:"), "the log says where:\n{}", server.log());
+    assert!(
+        server.log().contains("wharfinger.yml:4:"),
+        "the log says where:\n{}",
+        server.log()
+    );
     // And without a signal the next good one is found by itself.
     server.rewrite(&config(&pair, 902));
     server.wait_for_log("the new configuration is in force");
@@ -126,7 +147,10 @@ fn a_key_that_is_replaced_signs_the_next_token() {
     fs::rename(&next.certificate, &pair.certificate).unwrap();
     fs::rename(&next.key, &pair.key).unwrap();
     server.wait_for_log("the new configuration is in force");
-    assert_ne!(get(&server.host_port(), "/.well-known/jwks.json").body, before);
+    assert_ne!(
+        get(&server.host_port(), "/.well-known/jwks.json").body,
+        before
+    );
 }
 
 #[test]
@@ -137,7 +161,11 @@ fn a_kubernetes_config_map_is_swapped() {
     for (version, expiration) in [("..1", 900), ("..2", 901)] {
         fs::create_dir(at(version)).unwrap();
         let port = "127.0.0.1:0";
-        fs::write(at(version).join("auth.yml"), config(&pair, expiration).replace("@addr@", port)).unwrap();
+        fs::write(
+            at(version).join("auth.yml"),
+            config(&pair, expiration).replace("@addr@", port),
+        )
+        .unwrap();
     }
     symlink("..1", at("..data")).unwrap();
     symlink("..data/auth.yml", at("auth.yml")).unwrap();
@@ -146,7 +174,11 @@ fn a_kubernetes_config_map_is_swapped() {
     let mounted = server.config();
     for version in ["..1", "..2"] {
         let text = fs::read_to_string(at(version).join("auth.yml")).unwrap();
-        fs::write(at(version).join("auth.yml"), text.replace("127.0.0.1:0", &server.host_port())).unwrap();
+        fs::write(
+            at(version).join("auth.yml"),
+            text.replace("127.0.0.1:0", &server.host_port()),
+        )
+        .unwrap();
     }
     fs::remove_file(&mounted).unwrap();
     symlink(at("auth.yml"), &mounted).unwrap();

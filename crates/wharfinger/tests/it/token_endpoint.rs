@@ -37,7 +37,10 @@ impl Setup {
     fn new(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
-        let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config(&folder, CONFIG, more));
+        let server = Server::start(
+            Path::new(env!("CARGO_BIN_EXE_wharfinger")),
+            &config(&folder, CONFIG, more),
+        );
         Self { server, folder }
     }
 
@@ -54,13 +57,16 @@ impl Setup {
     }
 
     fn refresh(&self, token: &str, more: &str) -> Answer {
-        self.post(&format!("grant_type=refresh_token&refresh_token={token}&{more}"))
+        self.post(&format!(
+            "grant_type=refresh_token&refresh_token={token}&{more}"
+        ))
     }
 
     fn reload(&mut self, base: &str, more: &str) {
         self.server.rewrite(&config(&self.folder, base, more));
         self.server.hang_up();
-        self.server.wait_for_log("the new configuration is in force");
+        self.server
+            .wait_for_log("the new configuration is in force");
     }
 
     fn sessions(&self, arguments: &[&str]) -> peers::Output {
@@ -77,16 +83,24 @@ fn config(folder: &TempDir, base: &str, more: &str) -> String {
 }
 
 fn refresh_token(answer: &Answer) -> String {
-    answer.json()["refresh_token"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
+    answer.json()["refresh_token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{}", answer.body))
+        .to_owned()
 }
 
 #[test]
 fn an_answer_has_what_every_client_reads() {
     let mut setup = Setup::new("");
-    let answer = setup.get("/auth?service=reg&scope=repository:a:pull,push&scope=repository:b:delete", &BOB);
+    let answer = setup.get(
+        "/auth?service=reg&scope=repository:a:pull,push&scope=repository:b:delete",
+        &BOB,
+    );
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    setup.server.wait_for_log(answer.header("x-request-id").unwrap());
+    setup
+        .server
+        .wait_for_log(answer.header("x-request-id").unwrap());
     let json = answer.json();
     assert_eq!(json["token"], json["access_token"]);
     assert_eq!(json["expires_in"], 900);
@@ -94,41 +108,82 @@ fn an_answer_has_what_every_client_reads() {
     assert!(json["issued_at"].as_str().unwrap().ends_with('Z'));
     assert!(json.get("refresh_token").is_none());
     let claims = answer.claims();
-    assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&"Acme".into(), &"bob".into(), &"reg".into()));
+    assert_eq!(
+        (&claims["iss"], &claims["sub"], &claims["aud"]),
+        (&"Acme".into(), &"bob".into(), &"reg".into())
+    );
     let seconds = |name: &str| claims[name].as_u64().unwrap();
     assert_eq!(seconds("exp") - seconds("iat"), 900);
     assert_eq!(seconds("iat") - seconds("nbf"), 10);
-    assert_eq!(claims["access"].to_string(), r#"[{"type":"repository","name":"a","actions":["pull"]}]"#);
+    assert_eq!(
+        claims["access"].to_string(),
+        r#"[{"type":"repository","name":"a","actions":["pull"]}]"#
+    );
     let login = setup.get("/auth?service=reg", &BOB).claims();
-    assert_eq!(login["access"].to_string(), "[]", "a login's token opens GET /v2/ all the same");
+    assert_eq!(
+        login["access"].to_string(),
+        "[]",
+        "a login's token opens GET /v2/ all the same"
+    );
     assert_ne!(login["jti"], claims["jti"]);
 }
 
 #[test]
 fn every_address_answers() {
     let setup = Setup::new("");
-    for url in ["/auth", "/auth/token", "/token", "/", "/healthz", "/.well-known/jwks.json"] {
+    for url in [
+        "/auth",
+        "/auth/token",
+        "/token",
+        "/",
+        "/healthz",
+        "/.well-known/jwks.json",
+    ] {
         let answer = setup.get(url, &[]);
         assert_eq!(answer.status, 200, "{url}");
         let head = setup.connect().request("HEAD", url, &[], None);
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{url}");
         let other = setup.connect().request("DELETE", url, &[], None);
         assert_eq!(other.status, 405, "{url}");
-        assert!(other.header("allow").is_some_and(|allow| allow.contains("GET")), "{url}");
+        assert!(
+            other
+                .header("allow")
+                .is_some_and(|allow| allow.contains("GET")),
+            "{url}"
+        );
     }
     let keys = setup.get("/.well-known/jwks.json", &[]).json();
-    let ids: Vec<&str> = keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = keys["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["kid"].as_str().unwrap())
+        .collect();
     assert_eq!(ids.len(), 2, "one key under two ids: {ids:?}");
-    assert!(ids.iter().any(|id| id.len() == 59 && id.matches(':').count() == 11), "a libtrust id: {ids:?}");
+    assert!(
+        ids.iter()
+            .any(|id| id.len() == 59 && id.matches(':').count() == 11),
+        "a libtrust id: {ids:?}"
+    );
     assert!(ids.iter().any(|id| id.len() == 43), "a thumbprint: {ids:?}");
 }
 
 #[test]
 fn a_path_prefix_moves_what_clients_ask_for() {
     let setup = Setup::new("");
-    let prefixed = config(&setup.folder, &CONFIG.replace("{addr:", "{path_prefix: /acme, addr:"), "");
+    let prefixed = config(
+        &setup.folder,
+        &CONFIG.replace("{addr:", "{path_prefix: /acme, addr:"),
+        "",
+    );
     let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &prefixed);
-    for (url, status) in [("/acme/auth", 200), ("/acme/token", 200), ("/acme/", 200), ("/auth", 404), ("/", 200)] {
+    for (url, status) in [
+        ("/acme/auth", 200),
+        ("/acme/token", 200),
+        ("/acme/", 200),
+        ("/auth", 404),
+        ("/", 200),
+    ] {
         assert_eq!(get(&server.host_port(), url).status, status, "{url}");
     }
 }
@@ -138,7 +193,10 @@ fn refresh_tokens_are_reused_and_bound() {
     let setup = Setup::new(REFRESH);
     let first = setup.get("/auth?service=reg&offline_token=true", &ALICE);
     let token = refresh_token(&first);
-    assert!(!setup.server.log().contains(&token), "a refresh token is in the log");
+    assert!(
+        !setup.server.log().contains(&token),
+        "a refresh token is in the log"
+    );
     for _ in 0..3 {
         let again = setup.refresh(&token, "service=reg&scope=repository:a:push");
         assert_eq!(again.status, 200, "{}", again.body);
@@ -147,10 +205,14 @@ fn refresh_tokens_are_reused_and_bound() {
         assert_eq!(again.json()["scope"], "repository:a:push");
     }
     let elsewhere = setup.refresh(&token, "service=other");
-    assert_eq!((elsewhere.status, elsewhere.json()["error"].as_str()), (401, Some("invalid_grant")));
+    assert_eq!(
+        (elsewhere.status, elsewhere.json()["error"].as_str()),
+        (401, Some("invalid_grant"))
+    );
     let altered = token.replace(&token[token.len() - 4..], "AAAA");
     assert_eq!(setup.refresh(&altered, "service=reg").status, 401);
-    let by_password = setup.post("grant_type=password&username=alice&password=secret&service=reg&access_type=offline");
+    let by_password = setup
+        .post("grant_type=password&username=alice&password=secret&service=reg&access_type=offline");
     assert_ne!(refresh_token(&by_password), token);
     // skopeo, podman and buildah send the grant chunked, without a length.
     let mut connection = setup.connect();
@@ -168,10 +230,16 @@ fn refresh_tokens_are_reused_and_bound() {
 fn the_anonymous_and_a_bare_docker_auth_file_have_no_refresh_tokens() {
     let setup = Setup::new(REFRESH);
     let anonymous = setup.get("/auth?service=reg&offline_token=true", &[]);
-    assert_eq!((anonymous.status, anonymous.json().get("refresh_token")), (200, None));
+    assert_eq!(
+        (anonymous.status, anonymous.json().get("refresh_token")),
+        (200, None)
+    );
     let bare = Setup::new("");
     let login = bare.get("/auth?service=reg&offline_token=true", &ALICE);
-    assert_eq!((login.status, login.json().get("refresh_token")), (200, None));
+    assert_eq!(
+        (login.status, login.json().get("refresh_token")),
+        (200, None)
+    );
     assert_eq!(bare.refresh("whatever", "service=reg").status, 401);
 }
 
@@ -179,22 +247,41 @@ fn the_anonymous_and_a_bare_docker_auth_file_have_no_refresh_tokens() {
 fn a_refresh_token_ends_with_its_user() {
     let mut setup = Setup::new(REFRESH);
     let tokens = |setup: &Setup| {
-        [&ALICE, &BOB].map(|who| refresh_token(&setup.get("/auth?service=reg&offline_token=true", who)))
+        [&ALICE, &BOB]
+            .map(|who| refresh_token(&setup.get("/auth?service=reg&offline_token=true", who)))
     };
     let [alice, bob] = tokens(&setup);
     // bob is gone, and alice may only pull now.
-    let without_bob: Vec<&str> = CONFIG.lines().filter(|line| !line.contains("bob")).collect();
-    let changed = without_bob.join("\n").replace(r#"alice}, actions: ["*"]"#, "alice}, actions: [pull]") + "\n";
+    let without_bob: Vec<&str> = CONFIG
+        .lines()
+        .filter(|line| !line.contains("bob"))
+        .collect();
+    let changed = without_bob
+        .join("\n")
+        .replace(r#"alice}, actions: ["*"]"#, "alice}, actions: [pull]")
+        + "\n";
     setup.reload(&changed, REFRESH);
     assert_eq!(setup.refresh(&bob, "service=reg").status, 401);
     let alice_now = setup.refresh(&alice, "service=reg&scope=repository:a:pull,push");
-    assert_eq!(alice_now.json()["scope"], "repository:a:pull", "policy is asked again");
+    assert_eq!(
+        alice_now.json()["scope"],
+        "repository:a:pull",
+        "policy is asked again"
+    );
     // A new password ends what the old one began.
     let hash = "$2b$04$.n2ZPLPDcGfU1NEY3VOznuyTfCnaHiETpQziMNhMlXj/blTZChlt6";
     let line = format!("  alice: {{password: \"{hash}\"}}");
-    let lines = CONFIG.lines().map(|old| if old.starts_with("  alice:") { line.as_str() } else { old });
+    let lines = CONFIG.lines().map(|old| {
+        if old.starts_with("  alice:") {
+            line.as_str()
+        } else {
+            old
+        }
+    });
     let repassworded = lines.collect::<Vec<_>>().join("\n") + "\n";
-    setup.server.rewrite(&config(&setup.folder, &repassworded, REFRESH));
+    setup
+        .server
+        .rewrite(&config(&setup.folder, &repassworded, REFRESH));
     setup.server.hang_up();
     while setup.get("/auth?service=reg", &ALICE).status == 200 {
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -205,39 +292,73 @@ fn a_refresh_token_ends_with_its_user() {
 #[test]
 fn sessions_survive_a_crash_and_end_when_they_are_revoked() {
     let mut setup = Setup::new(REFRESH);
-    let [first, second] =
-        [(); 2].map(|()| refresh_token(&setup.get("/auth?service=reg&offline_token=true&client_id=docker", &ALICE)));
+    let [first, second] = [(); 2].map(|()| {
+        refresh_token(&setup.get(
+            "/auth?service=reg&offline_token=true&client_id=docker",
+            &ALICE,
+        ))
+    });
     setup.server.kill();
     let text = std::fs::read_to_string(setup.server.config()).unwrap();
     let address = setup.server.host_port();
-    setup.server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &text.replace(&address, "@addr@"));
+    setup.server = Server::start(
+        Path::new(env!("CARGO_BIN_EXE_wharfinger")),
+        &text.replace(&address, "@addr@"),
+    );
     assert_eq!(setup.refresh(&first, "service=reg").status, 200);
     // The commands work beside the running server.
     let listed = setup.sessions(&["list", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(listed.succeeded()).unwrap();
     let listed = listed.as_array().unwrap().clone();
     assert_eq!(listed.len(), 2);
-    assert!(listed.iter().all(|session| session["account"] == "alice" && session["client_id"] == "docker"));
-    setup.sessions(&["revoke", "--id", listed[0]["id"].as_str().unwrap()]).succeeded();
+    assert!(
+        listed
+            .iter()
+            .all(|session| session["account"] == "alice" && session["client_id"] == "docker")
+    );
+    setup
+        .sessions(&["revoke", "--id", listed[0]["id"].as_str().unwrap()])
+        .succeeded();
     let statuses = [&first, &second].map(|token| setup.refresh(token, "service=reg").status);
-    assert!(statuses == [200, 401] || statuses == [401, 200], "{statuses:?}");
+    assert!(
+        statuses == [200, 401] || statuses == [401, 200],
+        "{statuses:?}"
+    );
     setup.sessions(&["revoke", "--user", "alice"]).succeeded();
-    assert_eq!([&first, &second].map(|token| setup.refresh(token, "service=reg").status), [401, 401]);
+    assert_eq!(
+        [&first, &second].map(|token| setup.refresh(token, "service=reg").status),
+        [401, 401]
+    );
 }
 
 #[test]
 fn wrong_passwords_are_held_up_and_nobody_else() {
     let setup = Setup::new("login: {per_account: 3/min, per_address: 5/min}\n");
     assert_eq!(setup.get("/auth?service=reg", &BOB).status, 200);
-    let statuses: Vec<u16> = (0..8).map(|_| setup.get("/auth?service=reg", &WRONG).status).collect();
+    let statuses: Vec<u16> = (0..8)
+        .map(|_| setup.get("/auth?service=reg", &WRONG).status)
+        .collect();
     assert!(statuses.starts_with(&[401, 401, 401]), "{statuses:?}");
     assert_eq!(*statuses.last().unwrap(), 429, "{statuses:?}");
     let refused = setup.get("/auth?service=reg", &WRONG);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
-    assert!(refused.json()["details"].as_str().unwrap().contains("too many failed logins"));
-    assert_eq!(setup.get("/auth?service=reg", &[]).status, 200, "the anonymous");
-    assert_eq!(setup.get("/auth?service=reg", &BOB).status, 200, "a remembered success");
+    assert!(
+        refused.json()["details"]
+            .as_str()
+            .unwrap()
+            .contains("too many failed logins")
+    );
+    assert_eq!(
+        setup.get("/auth?service=reg", &[]).status,
+        200,
+        "the anonymous"
+    );
+    assert_eq!(
+        setup.get("/auth?service=reg", &BOB).status,
+        200,
+        "a remembered success"
+    );
 }
 
 #[test]
@@ -252,16 +373,25 @@ fn one_server_signs_for_each_registry_as_it_wants() {
     let header = |service: &str| {
         let answer = get(&server.host_port(), &format!("/auth?service={service}"));
         let token = answer.json()["token"].as_str().unwrap().to_owned();
-        let header = data_encoding::BASE64URL_NOPAD.decode(token.split('.').next().unwrap().as_bytes()).unwrap();
+        let header = data_encoding::BASE64URL_NOPAD
+            .decode(token.split('.').next().unwrap().as_bytes())
+            .unwrap();
         let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
         (header, answer.json()["expires_in"].as_u64().unwrap())
     };
     assert_eq!(header("old").0["kid"].as_str().unwrap().len(), 59);
-    assert_eq!(header("elsewhere").0["kid"], header("old").0["kid"], "as docker_auth where nothing is said");
+    assert_eq!(
+        header("elsewhere").0["kid"],
+        header("old").0["kid"],
+        "as docker_auth where nothing is said"
+    );
     let (new, expires_in) = header("new");
     assert_eq!((new["kid"].as_str().unwrap().len(), expires_in), (43, 120));
     let jwk = header("jwks").0;
-    assert_eq!((jwk["jwk"]["kty"].as_str(), jwk.get("kid")), (Some("EC"), None));
+    assert_eq!(
+        (jwk["jwk"]["kty"].as_str(), jwk.get("kid")),
+        (Some("EC"), None)
+    );
     assert_eq!(header("chain").0["x5c"].as_array().unwrap().len(), 1);
 }
 
@@ -273,23 +403,44 @@ fn a_decision_is_one_line() {
     setup.get(url, &WRONG);
     setup.server.wait_for_log("status=401");
     let log = setup.server.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("wharfinger::decision")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("wharfinger::decision"))
+        .collect();
     assert_eq!(lines.len(), 2, "{log}");
-    for part in
-        ["account=\"bob\"", "repository:a:pull,push", "repository:a:pull", "client_id=\"test\"", "wharfinger.yml:10"]
-    {
+    for part in [
+        "account=\"bob\"",
+        "repository:a:pull,push",
+        "repository:a:pull",
+        "client_id=\"test\"",
+        "wharfinger.yml:10",
+    ] {
         assert!(lines[0].contains(part), "{part}: {}", lines[0]);
     }
-    assert!(lines[1].contains("account=\"alice\"") && lines[1].contains("incorrect"), "{}", lines[1]);
+    assert!(
+        lines[1].contains("account=\"alice\"") && lines[1].contains("incorrect"),
+        "{}",
+        lines[1]
+    );
 
-    let json = config(&setup.folder, &CONFIG.replace("{addr:", "{log: {format: json}, addr:"), "");
+    let json = config(
+        &setup.folder,
+        &CONFIG.replace("{addr:", "{log: {format: json}, addr:"),
+        "",
+    );
     let mut server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &json);
     get(&server.host_port(), url);
     server.wait_for_log("wharfinger::decision");
     let log = server.log();
-    let line = log.lines().find(|line| line.contains("wharfinger::decision")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("wharfinger::decision"))
+        .unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
-    assert_eq!((&line["grant"], &line["granted"]), (&"anonymous".into(), &"repository:a:pull".into()));
+    assert_eq!(
+        (&line["grant"], &line["granted"]),
+        (&"anonymous".into(), &"repository:a:pull".into())
+    );
     assert_eq!(line["address"], "127.0.0.1");
 }
 
@@ -297,10 +448,16 @@ fn a_decision_is_one_line() {
 fn no_name_breaks_out_of_its_line() {
     let mut setup = Setup::new("");
     // %0A is a newline, %1B begins what moves a terminal's cursor.
-    setup.get("/auth?service=reg&scope=repository:a%0Aforged=1%1B[2J:pull", &BOB);
+    setup.get(
+        "/auth?service=reg&scope=repository:a%0Aforged=1%1B[2J:pull",
+        &BOB,
+    );
     setup.server.wait_for_log("forged");
     let log = setup.server.log();
-    assert!(log.lines().all(|line| !line.starts_with("forged")) && !log.contains('\u{1b}'), "{log}");
+    assert!(
+        log.lines().all(|line| !line.starts_with("forged")) && !log.contains('\u{1b}'),
+        "{log}"
+    );
 }
 
 #[test]
@@ -312,12 +469,19 @@ fn a_unix_socket_needs_no_header() {
     let text = config(&folder, &CONFIG.replace("{addr: \"@addr@\"}", &listen), "");
     let file = folder.path().join("auth.yml");
     std::fs::write(&file, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wharfinger")).arg(&file).spawn().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wharfinger"))
+        .arg(&file)
+        .spawn()
+        .unwrap();
     while !socket.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let answer = peers::http::request(&["--unix-socket", socket.to_str().unwrap(), "http://x/auth?service=s"]);
+    let answer = peers::http::request(&[
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "http://x/auth?service=s",
+    ]);
     run(Command::new("kill").arg(child.id().to_string())).succeeded();
     assert!(child.wait().unwrap().success());
     assert_eq!(answer.status, 200);
@@ -327,10 +491,22 @@ fn a_unix_socket_needs_no_header() {
 #[test]
 fn a_second_server_on_the_same_address_says_so() {
     let setup = Setup::new("");
-    let second = run(Command::new(env!("CARGO_BIN_EXE_wharfinger")).arg("serve").arg(setup.server.config()));
+    let second = run(Command::new(env!("CARGO_BIN_EXE_wharfinger"))
+        .arg("serve")
+        .arg(setup.server.config()));
     assert_eq!(second.status.code(), Some(3));
-    assert!(second.stderr.contains("cannot listen on"), "{}", second.stderr);
-    assert!(second.stderr.contains("hint: another program has this address"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("cannot listen on"),
+        "{}",
+        second.stderr
+    );
+    assert!(
+        second
+            .stderr
+            .contains("hint: another program has this address"),
+        "{}",
+        second.stderr
+    );
 }
 
 #[test]
@@ -344,33 +520,63 @@ fn each_of_several_passwords_lets_in() {
         let line = format!("  alice: {{password: [{list}]}}");
         CONFIG
             .lines()
-            .map(|old| if old.starts_with("  alice:") { &line } else { old })
+            .map(|old| {
+                if old.starts_with("  alice:") {
+                    &line
+                } else {
+                    old
+                }
+            })
             .fold(String::new(), |all, line| all + line + "\n")
     };
     let mut setup = Setup::new(REFRESH);
     setup.reload(&alice(&format!("\"{secret}\", \"{other}\"")), REFRESH);
-    let tokens = ["Basic YWxpY2U6c2VjcmV0", "Basic YWxpY2U6b3RoZXI="]
-        .map(|basic| refresh_token(&setup.get("/auth?service=reg&offline_token=true", &[("Authorization", basic)])));
+    let tokens = ["Basic YWxpY2U6c2VjcmV0", "Basic YWxpY2U6b3RoZXI="].map(|basic| {
+        refresh_token(&setup.get(
+            "/auth?service=reg&offline_token=true",
+            &[("Authorization", basic)],
+        ))
+    });
     assert_eq!(setup.get("/auth?service=reg", &WRONG).status, 401);
-    setup.server.rewrite(&config(&setup.folder, &alice(&format!("\"{other}\"")), REFRESH));
+    setup.server.rewrite(&config(
+        &setup.folder,
+        &alice(&format!("\"{other}\"")),
+        REFRESH,
+    ));
     setup.server.hang_up();
     while setup.get("/auth?service=reg", &ALICE).status == 200 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert_eq!(tokens.map(|token| setup.refresh(&token, "service=reg").status), [401, 200]);
+    assert_eq!(
+        tokens.map(|token| setup.refresh(&token, "service=reg").status),
+        [401, 200]
+    );
 }
 
 #[test]
 fn a_user_without_a_password_is_named_at_start_and_by_check() {
-    let open = CONFIG
-        .replace("  bob: {password: \"$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay\"}", "  bob: {}");
+    let open = CONFIG.replace(
+        "  bob: {password: \"$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay\"}",
+        "  bob: {}",
+    );
     assert_ne!(open, CONFIG);
     let setup = Setup::new("");
-    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config(&setup.folder, &open, ""));
+    let server = Server::start(
+        Path::new(env!("CARGO_BIN_EXE_wharfinger")),
+        &config(&setup.folder, &open, ""),
+    );
     let warning = "users.bob: anybody may log in as bob, who has no password";
     assert!(server.log().contains(warning), "{}", server.log());
     assert!(!server.log().contains("users.alice"), "{}", server.log());
-    let check = run(Command::new(env!("CARGO_BIN_EXE_wharfinger")).arg("check").arg(server.config()));
-    assert!(check.succeeded().contains(warning) && check.succeeded().ends_with("fine, 1 warning"), "{check}");
-    assert_eq!(get(&server.host_port(), "/auth?service=reg&account=bob").claims()["sub"], "bob");
+    let check = run(Command::new(env!("CARGO_BIN_EXE_wharfinger"))
+        .arg("check")
+        .arg(server.config()));
+    assert!(
+        check.succeeded().contains(warning) && check.succeeded().ends_with("fine, 1 warning"),
+        "{check}"
+    );
+    assert_eq!(
+        get(&server.host_port(), "/auth?service=reg&account=bob").claims()["sub"],
+        "bob"
+    );
 }

@@ -1,4 +1,5 @@
-//! HTTP/1.1 written by hand: requests that no client would send, over connections that a test can watch.
+//! HTTP/1.1 written by hand: requests that no client would send, over connections that a test can
+//! watch.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -40,7 +41,9 @@ impl Connection {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             Box::new(stream)
         };
-        Self { stream: BufReader::new(stream) }
+        Self {
+            stream: BufReader::new(stream),
+        }
     }
 
     /// Sends `bytes` as they are.
@@ -49,7 +52,13 @@ impl Connection {
     }
 
     /// Sends a request with `headers` and, where there is one, a form body.
-    pub(crate) fn request(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
         let mut request = format!("{method} {url} HTTP/1.1\r\nHost: test\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -72,11 +81,20 @@ impl Connection {
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
-            let Some((name, value)) = line.split_once(':') else { break };
+            let Some((name, value)) = line.split_once(':') else {
+                break;
+            };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: String::new() };
-        let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut answer = Answer {
+            status,
+            headers,
+            body: String::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         if !is_head {
             let mut body = vec![0; length];
             self.stream.read_exact(&mut body)?;
@@ -101,7 +119,10 @@ impl Connection {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

@@ -41,12 +41,18 @@ impl Arguments {
         if let (Some(certificate), Some(key)) = (&self.ca_cert, &self.ca_key) {
             return read(certificate, key).map(Some);
         }
-        self.ca.as_deref().map(|name| found_or_made(name, not_before)).transpose()
+        self.ca
+            .as_deref()
+            .map(|name| found_or_made(name, not_before))
+            .transpose()
     }
 }
 
 /// The authority in NAME.pem and NAME.key, which is made when neither is there.
-pub(in crate::commands) fn found_or_made(name: &Path, not_before: SystemTime) -> Result<Authority, Failure> {
+pub(in crate::commands) fn found_or_made(
+    name: &Path,
+    not_before: SystemTime,
+) -> Result<Authority, Failure> {
     let (pem, key) = (with_extension(name, "pem"), with_extension(name, "key"));
     match (pem.exists(), key.exists()) {
         (true, true) => read(&pem, &key),
@@ -59,14 +65,24 @@ pub(in crate::commands) fn found_or_made(name: &Path, not_before: SystemTime) ->
 fn read(certificate: &Path, key: &Path) -> Result<Authority, Failure> {
     let mut certificates = key_file::certificates(certificate)?.into_iter();
     let key = key_file::private(key)?;
-    let certificate = certificates.find(|certificate| certificate.holds(key.public())).ok_or_else(|| {
-        Failure::usage(format!("{} holds no certificate of the authority's key", certificate.display()))
-    })?;
-    Ok(Authority { certificate, key, made: None })
+    let certificate = certificates
+        .find(|certificate| certificate.holds(key.public()))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "{} holds no certificate of the authority's key",
+                certificate.display()
+            ))
+        })?;
+    Ok(Authority {
+        certificate,
+        key,
+        made: None,
+    })
 }
 
 fn make(pem: &Path, key_path: &Path, not_before: SystemTime) -> Result<Authority, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::usage("no authority was made").caused_by(error);
+    let failed =
+        |error: &dyn std::error::Error| Failure::usage("no authority was made").caused_by(error);
     let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
     let request = CertificateRequest {
         // Two authorities of one name would be mistaken for each other.
@@ -77,13 +93,23 @@ fn make(pem: &Path, key_path: &Path, not_before: SystemTime) -> Result<Authority
         not_after: not_before + TEN_YEARS,
         authority: true,
     };
-    let certificate = request.self_signed(&key, &SystemEntropy).map_err(|error| failed(&error))?;
+    let certificate = request
+        .self_signed(&key, &SystemEntropy)
+        .map_err(|error| failed(&error))?;
     write_key(key_path, &key)?;
     files::write_new(pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
-    Ok(Authority { certificate, key, made: Some(pem.to_owned()) })
+    Ok(Authority {
+        certificate,
+        key,
+        made: Some(pem.to_owned()),
+    })
 }
 
 fn half(there: &Path, missing: &Path) -> Failure {
-    Failure::usage(format!("{} is there but {} is not", there.display(), missing.display()))
-        .hint("an authority is both; give the pair with --ca-cert and --ca-key, or choose another name")
+    Failure::usage(format!(
+        "{} is there but {} is not",
+        there.display(),
+        missing.display()
+    ))
+    .hint("an authority is both; give the pair with --ca-cert and --ca-key, or choose another name")
 }

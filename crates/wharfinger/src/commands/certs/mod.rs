@@ -33,10 +33,11 @@ enum Command {
     New(New),
 }
 
-/// Make a key and a certificate for it, self-signed or signed by an authority; nothing is overwritten
+/// Make a key and a certificate for it, self-signed or signed by an authority; nothing is
+/// overwritten
 ///
-/// The certificate serves a TLS server under the names given, and a registry that trusts the key's tokens
-/// (auth.token.rootcertbundle).
+/// The certificate serves a TLS server under the names given, and a registry that trusts the key's
+/// tokens (auth.token.rootcertbundle).
 #[derive(Debug, Args)]
 struct New {
     /// A host name that it is for; repeat for more.
@@ -63,7 +64,10 @@ struct New {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Command::New(arguments) = &arguments.command;
     let names = names::Names::new(&arguments.host, &arguments.ip)?;
-    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(names.file_name()));
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(names.file_name()));
     let (pem, key_path) = (with_extension(&out, "pem"), with_extension(&out, "key"));
     files::must_be_new(&pem)?;
     let key = match &arguments.key {
@@ -81,7 +85,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         write_key(&key_path, &key)?;
     }
     files::write_new(&pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
-    output::print(&report(arguments, &pem, &key_path, &certificate, authority.as_ref()))?;
+    output::print(&report(
+        arguments,
+        &pem,
+        &key_path,
+        &certificate,
+        authority.as_ref(),
+    ))?;
     if let Some(warning) = arguments.new_key.warning() {
         output::note(format_args!("warning: {warning}"));
     }
@@ -94,7 +104,9 @@ fn certify(
     authority: Option<&Authority>,
 ) -> Result<Certificate, Failure> {
     let made = match authority {
-        Some(authority) => request.signed_by(key, &authority.certificate, &authority.key, &SystemEntropy),
+        Some(authority) => {
+            request.signed_by(key, &authority.certificate, &authority.key, &SystemEntropy)
+        }
         None => request.self_signed(key, &SystemEntropy),
     };
     made.map_err(|error| Failure::usage("no certificate was made").caused_by(&error))
@@ -107,21 +119,33 @@ fn request(
 ) -> CertificateRequest {
     let common_name = names.common_name();
     let names::Names { hosts, addresses } = names;
-    CertificateRequest { common_name, hosts, addresses, not_before, not_after, authority }
+    CertificateRequest {
+        common_name,
+        hosts,
+        addresses,
+        not_before,
+        not_after,
+        authority,
+    }
 }
 
 fn validity(length: Duration) -> Result<(SystemTime, SystemTime), Failure> {
     // A certificate has no room for years beyond 9999 (RFC 5280 §4.1.2.5).
     const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
     if length.is_zero() || length > LONGEST {
-        return Err(Failure::usage("a certificate is valid for a second to a thousand years").hint("--valid 365d"));
+        return Err(
+            Failure::usage("a certificate is valid for a second to a thousand years")
+                .hint("--valid 365d"),
+        );
     }
     let now = SystemClock.now();
     Ok((now - HEADROOM, now + length))
 }
 
 fn write_key(path: &Path, key: &PrivateKey) -> Result<(), Failure> {
-    let pem = key.to_pkcs8_pem().map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
+    let pem = key
+        .to_pkcs8_pem()
+        .map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
     files::write_new(path, pem.as_bytes(), Readers::Owner)
 }
 
@@ -133,13 +157,23 @@ fn with_extension(name: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
-fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, authority: Option<&Authority>) -> String {
+fn report(
+    arguments: &New,
+    pem: &Path,
+    key: &Path,
+    certificate: &Certificate,
+    authority: Option<&Authority>,
+) -> String {
     let end = token::rfc3339(token::unix_seconds(certificate.not_after()));
     let mut lines = Vec::new();
     if arguments.key.is_none() {
         lines.push(format!("{}: the private key", key.display()));
     }
-    lines.push(format!("{}: the certificate for {}, valid until {end}", pem.display(), certificate.names().join(", ")));
+    lines.push(format!(
+        "{}: the certificate for {}, valid until {end}",
+        pem.display(),
+        certificate.names().join(", ")
+    ));
     match authority {
         None => {
             let own = "  signed by its own key; clients trust it as their CA, registries in rootcertbundle";
@@ -148,9 +182,13 @@ fn report(arguments: &New, pem: &Path, key: &Path, certificate: &Certificate, au
         Some(authority) => {
             lines.push(format!("  signed by {}", authority.certificate.subject()));
             if let Some(made) = &authority.made {
-                lines.push(format!("{}: the authority, which clients trust as their CA", made.display()));
+                lines.push(format!(
+                    "{}: the authority, which clients trust as their CA",
+                    made.display()
+                ));
             }
-            // The trap of bundles: a registry knows the keys of the certificates in it, not of those below them.
+            // The trap of bundles: a registry knows the keys of the certificates in it, not of
+            // those below them.
             lines.push(format!(
                 "  in rootcertbundle: {} for tokens with kid or jwk; the authority is enough for x5c",
                 pem.display()

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::failure::Failure;
 
-/// What a certificate is for: at least one host or address, for clients look nowhere else (RFC 9110 §4.3.4).
+/// What a certificate is for: at least one host or address, for clients look nowhere else (RFC 9110
+/// §4.3.4).
 #[derive(Clone, Debug)]
 pub(in crate::commands) struct Names {
     pub(in crate::commands) hosts: Vec<String>,
@@ -12,8 +13,14 @@ pub(in crate::commands) struct Names {
 }
 
 impl Names {
-    pub(in crate::commands) fn new(hosts: &[String], addresses: &[IpAddr]) -> Result<Self, Failure> {
-        let mut names = Self { hosts: Vec::new(), addresses: addresses.to_vec() };
+    pub(in crate::commands) fn new(
+        hosts: &[String],
+        addresses: &[IpAddr],
+    ) -> Result<Self, Failure> {
+        let mut names = Self {
+            hosts: Vec::new(),
+            addresses: addresses.to_vec(),
+        };
         for host in hosts {
             match host.parse() {
                 // An address among the host names would be looked at by nobody.
@@ -26,9 +33,8 @@ impl Names {
             }
         }
         if names.hosts.is_empty() && names.addresses.is_empty() {
-            return Err(
-                Failure::usage("a certificate needs a name").hint("--host registry.example.com or --ip 192.0.2.7")
-            );
+            return Err(Failure::usage("a certificate needs a name")
+                .hint("--host registry.example.com or --ip 192.0.2.7"));
         }
         Ok(names)
     }
@@ -36,12 +42,19 @@ impl Names {
     /// Adds the names by which a machine reaches itself.
     pub(in crate::commands) fn add_this_machine(&mut self) {
         self.hosts.push("localhost".to_owned());
-        self.addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]);
+        self.addresses.extend([
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        ]);
     }
 
     /// The first name: hosts before addresses.
     fn first(&self) -> String {
-        self.hosts.first().cloned().or_else(|| self.addresses.first().map(ToString::to_string)).unwrap_or_default()
+        self.hosts
+            .first()
+            .cloned()
+            .or_else(|| self.addresses.first().map(ToString::to_string))
+            .unwrap_or_default()
     }
 
     /// For the certificate's subject, which has room for 64 characters (RFC 5280 appendix A.1).
@@ -60,7 +73,9 @@ fn is_host(text: &str) -> bool {
     let text = text.strip_prefix("*.").unwrap_or(text);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

@@ -21,24 +21,37 @@ pub(super) fn text(report: &Report) -> String {
     line(&mut text, "", "signature", &signature(&report.signature));
     verdicts(&mut text, &report.verdicts);
     for option in &report.not_compared {
-        let _ = writeln!(text, "note: {} was not compared; give {option}", option.trim_start_matches("--"));
+        let _ = writeln!(
+            text,
+            "note: {} was not compared; give {option}",
+            option.trim_start_matches("--")
+        );
     }
     if report.verdicts.is_empty() {
-        text.push_str("note: what registries answer depends on their keys; give --certificate or --jwks\n");
+        text.push_str(
+            "note: what registries answer depends on their keys; give --certificate or --jwks\n",
+        );
     }
     text
 }
 
 /// The plain members of an object; dates are also told from now.
 fn members(text: &mut String, object: &Map<String, Value>, others: &[&str], report: &Report) {
-    for (name, value) in object.iter().filter(|(name, _)| !others.contains(&name.as_str())) {
+    for (name, value) in object
+        .iter()
+        .filter(|(name, _)| !others.contains(&name.as_str()))
+    {
         let value = match value {
             Value::String(word) if word.is_empty() && name == "sub" => "(anonymous)".to_owned(),
             Value::String(word) => word.clone(),
-            Value::Number(number) if ["exp", "nbf", "iat"].contains(&name.as_str()) => match number.as_u64() {
-                Some(seconds) => format!("{} ({})", rfc3339(seconds), relative(seconds, report.now)),
-                None => number.to_string(),
-            },
+            Value::Number(number) if ["exp", "nbf", "iat"].contains(&name.as_str()) => {
+                match number.as_u64() {
+                    Some(seconds) => {
+                        format!("{} ({})", rfc3339(seconds), relative(seconds, report.now))
+                    }
+                    None => number.to_string(),
+                }
+            }
             other => other.to_string(),
         };
         line(text, "  ", name, &value);
@@ -67,7 +80,12 @@ fn key(text: &mut String, carried: &Carried, now: u64) {
     if let Some(certificate) = &carried.certificate {
         line(text, "    ", "certificate", certificate.subject());
         let until = unix_seconds(certificate.not_after());
-        line(text, "    ", "valid until", &format!("{} ({})", rfc3339(until), relative(until, now)));
+        line(
+            text,
+            "    ",
+            "valid until",
+            &format!("{} ({})", rfc3339(until), relative(until, now)),
+        );
     }
 }
 
@@ -76,9 +94,23 @@ fn access(text: &mut String, report: &Report) {
         (_, None) => line(text, "  ", "access", "missing: registries grant nothing"),
         (Some(claims), _) if claims.access.is_empty() => line(text, "  ", "access", "none"),
         (Some(claims), _) => {
-            for Access { resource_type, name, actions } in &claims.access {
-                let actions = if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") };
-                line(text, "  ", "access", &format!("{resource_type} {name}: {actions}"));
+            for Access {
+                resource_type,
+                name,
+                actions,
+            } in &claims.access
+            {
+                let actions = if actions.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    actions.join(", ")
+                };
+                line(
+                    text,
+                    "  ",
+                    "access",
+                    &format!("{resource_type} {name}: {actions}"),
+                );
             }
         }
         (None, Some(raw)) => line(text, "  ", "access", &raw.to_string()),
@@ -87,9 +119,13 @@ fn access(text: &mut String, report: &Report) {
 
 fn signature(signature: &Signature) -> String {
     match signature {
-        Signature::Trusted { thumbprint } => format!("valid, made with the key {thumbprint} that you gave"),
+        Signature::Trusted { thumbprint } => {
+            format!("valid, made with the key {thumbprint} that you gave")
+        }
         Signature::Carried { thumbprint } => {
-            format!("valid, made with the key {thumbprint} that the token carries, for which nothing vouches")
+            format!(
+                "valid, made with the key {thumbprint} that the token carries, for which nothing vouches"
+            )
         }
         Signature::Unknown => "not made with any key at hand".to_owned(),
         Signature::NotChecked => "not checked: no key at hand".to_owned(),
@@ -99,15 +135,27 @@ fn signature(signature: &Signature) -> String {
 /// Registries of one mind, side by side, are told once.
 fn verdicts(text: &mut String, verdicts: &[(Registry, Verdict)]) {
     for group in verdicts.chunk_by(|one, other| one.1 == other.1) {
-        let names: Vec<_> = group.iter().map(|(registry, _)| registry.to_string()).collect();
-        let Some((_, verdict)) = group.first() else { continue };
+        let names: Vec<_> = group
+            .iter()
+            .map(|(registry, _)| registry.to_string())
+            .collect();
+        let Some((_, verdict)) = group.first() else {
+            continue;
+        };
         let name = format!("registry {}", names.join(", "));
         match verdict {
             Verdict::Accepted => line(text, "", &name, "accepted"),
             Verdict::Refused(refusal) => refused(text, &name, "refused", refusal),
-            Verdict::DoesNotStart(refusal) => refused(text, &name, "would not start with these keys", refusal),
+            Verdict::DoesNotStart(refusal) => {
+                refused(text, &name, "would not start with these keys", refusal)
+            }
             Verdict::NotApplicable => {
-                line(text, "", &name, "reads no JWKS: give its rootcertbundle with --certificate");
+                line(
+                    text,
+                    "",
+                    &name,
+                    "reads no JWKS: give its rootcertbundle with --certificate",
+                );
             }
             Verdict::Undecided(why) => line(text, "", &name, &format!("cannot be foretold: {why}")),
         }
@@ -122,15 +170,30 @@ fn refused(text: &mut String, name: &str, what: &str, refusal: &Refusal) {
     }
 }
 
-/// A name and a value that stand in columns. A token may be anybody's, so control characters are not let through to the
-/// terminal.
+/// A name and a value that stand in columns. A token may be anybody's, so control characters are
+/// not let through to the terminal.
 fn line(text: &mut String, indent: &str, name: &str, value: &str) {
-    let width = if indent.is_empty() { 0 } else { 16 - indent.len() };
+    let width = if indent.is_empty() {
+        0
+    } else {
+        16 - indent.len()
+    };
     let separator = if indent.is_empty() { ": " } else { " " };
-    let _ = writeln!(text, "{indent}{:<width$}{separator}{}", printable(name), printable(value));
+    let _ = writeln!(
+        text,
+        "{indent}{:<width$}{separator}{}",
+        printable(name),
+        printable(value)
+    );
 }
 
 fn printable(text: &str) -> String {
-    let escaped = text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+    let escaped = text.chars().map(|c| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    });
     escaped.collect()
 }

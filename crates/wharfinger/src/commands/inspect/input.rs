@@ -7,18 +7,29 @@ use crate::files;
 
 /// The bare token in `argument`, or on standard input when that is `-`.
 pub(super) fn token(argument: &str) -> Result<String, Failure> {
-    let text = if argument == "-" { files::read_standard_input()?.to_string() } else { argument.to_owned() };
+    let text = if argument == "-" {
+        files::read_standard_input()?.to_string()
+    } else {
+        argument.to_owned()
+    };
     let token = bare(&text).ok_or_else(|| {
-        Failure::negative("there is no token in this JSON").hint("a token endpoint answers {\"token\": \"…\"}")
+        Failure::negative("there is no token in this JSON")
+            .hint("a token endpoint answers {\"token\": \"…\"}")
     })?;
-    if token.is_empty() { Err(Failure::usage("there is no token: nothing was given")) } else { Ok(token) }
+    if token.is_empty() {
+        Err(Failure::usage("there is no token: nothing was given"))
+    } else {
+        Ok(token)
+    }
 }
 
 fn bare(text: &str) -> Option<String> {
     let text = text.trim();
     if text.starts_with('{') {
         let answer: Value = serde_json::from_str(text).ok()?;
-        let token = ["token", "access_token"].iter().find_map(|name| answer.get(name)?.as_str());
+        let token = ["token", "access_token"]
+            .iter()
+            .find_map(|name| answer.get(name)?.as_str());
         return token.map(str::to_owned);
     }
     let text = without_prefix(text, "authorization:");

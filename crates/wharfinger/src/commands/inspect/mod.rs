@@ -17,10 +17,11 @@ use crate::output;
 use crate::when::When;
 use report::Report;
 
-/// Take a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to it
+/// Take a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to
+/// it
 ///
-/// Nothing but the verdicts is proved: without --certificate or --jwks anybody may have written what is shown. Exit code
-/// 1 says that it is no token, or that none of the registries accepts it.
+/// Nothing but the verdicts is proved: without --certificate or --jwks anybody may have written
+/// what is shown. Exit code 1 says that it is no token, or that none of the registries accepts it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The token, also as `Bearer …` or as a token endpoint's JSON; - reads it from standard input.
@@ -61,18 +62,40 @@ enum Version {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let token = input::token(&arguments.token)?;
-    let bundle = arguments.certificate.as_deref().map(key_file::certificates).transpose()?.unwrap_or_default();
+    let bundle = arguments
+        .certificate
+        .as_deref()
+        .map(key_file::certificates)
+        .transpose()?
+        .unwrap_or_default();
     let jwks = arguments.jwks.as_deref().map(key_set).transpose()?;
     let now = arguments.at.resolve(SystemClock.now());
     let now = now.ok_or_else(|| Failure::usage("--at is beyond what can be counted"))?;
     let trust = trust(arguments, &bundle, jwks.as_ref());
     let report = Report::new(&token, trust, &registries(&arguments.registry), now)?;
-    output::print(&if arguments.json { format!("{:#}\n", report.to_json()) } else { human::text(&report) })?;
-    Ok(if report.is_refused_by_all() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    output::print(&if arguments.json {
+        format!("{:#}\n", report.to_json())
+    } else {
+        human::text(&report)
+    })?;
+    Ok(if report.is_refused_by_all() {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-fn trust<'a>(arguments: &'a Arguments, bundle: &'a [Certificate], jwks: Option<&'a JwkSet>) -> Trust<'a> {
-    Trust { bundle, jwks, issuer: arguments.issuer.as_deref(), service: arguments.service.as_deref() }
+fn trust<'a>(
+    arguments: &'a Arguments,
+    bundle: &'a [Certificate],
+    jwks: Option<&'a JwkSet>,
+) -> Trust<'a> {
+    Trust {
+        bundle,
+        jwks,
+        issuer: arguments.issuer.as_deref(),
+        service: arguments.service.as_deref(),
+    }
 }
 
 fn registries(chosen: &[Version]) -> Vec<Registry> {
@@ -82,12 +105,20 @@ fn registries(chosen: &[Version]) -> Vec<Registry> {
         Version::V3_1 => Registry::V3_1,
     });
     let chosen: Vec<_> = chosen.collect();
-    if chosen.is_empty() { Registry::ALL.to_vec() } else { chosen }
+    if chosen.is_empty() {
+        Registry::ALL.to_vec()
+    } else {
+        chosen
+    }
 }
 
 fn key_set(place: &str) -> Result<JwkSet, Failure> {
     let is_address = place.starts_with("http://") || place.starts_with("https://");
-    let text = if is_address { crate::fetch::get(place)? } else { files::read(Path::new(place))?.to_string() };
+    let text = if is_address {
+        crate::fetch::get(place)?
+    } else {
+        files::read(Path::new(place))?.to_string()
+    };
     JwkSet::from_json(&text).map_err(|error| {
         let failure = Failure::usage(format!("{place} is not a JWKS")).caused_by(&error);
         failure.hint("wharfinger keys jwks KEY makes one; token servers publish theirs at /.well-known/jwks.json")

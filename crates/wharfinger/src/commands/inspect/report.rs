@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 use token::{
-    Algorithm, Certificate, PublicKey, ReceivedClaims, Registry, Trust, UnverifiedToken, Verdict, rfc3339,
-    unix_seconds, verdict,
+    Algorithm, Certificate, PublicKey, ReceivedClaims, Registry, Trust, UnverifiedToken, Verdict,
+    rfc3339, unix_seconds, verdict,
 };
 
 use crate::failure::Failure;
@@ -49,7 +49,12 @@ pub(super) enum Signature {
 }
 
 impl Report {
-    pub(super) fn new(text: &str, trust: Trust<'_>, registries: &[Registry], now: SystemTime) -> Result<Self, Failure> {
+    pub(super) fn new(
+        text: &str,
+        trust: Trust<'_>,
+        registries: &[Registry],
+        now: SystemTime,
+    ) -> Result<Self, Failure> {
         let unreadable = |error: &dyn std::error::Error| {
             let failure = Failure::negative("this is not an access token").caused_by(error);
             failure.hint("a token has three parts between dots; refresh tokens and passwords are something else")
@@ -57,14 +62,22 @@ impl Report {
         let token = UnverifiedToken::parse(text).map_err(|error| unreadable(&error))?;
         let carried = carried(&token);
         let trusts = !trust.bundle.is_empty() || trust.jwks.is_some();
-        let verdicts = registries.iter().map(|registry| (*registry, verdict(*registry, text, trust, now)));
+        let verdicts = registries
+            .iter()
+            .map(|registry| (*registry, verdict(*registry, text, trust, now)));
         Ok(Self {
-            header: serde_json::from_str(token.header_json()).map_err(|error| unreadable(&error))?,
-            claims: serde_json::from_str(token.claims_json()).map_err(|error| unreadable(&error))?,
+            header: serde_json::from_str(token.header_json())
+                .map_err(|error| unreadable(&error))?,
+            claims: serde_json::from_str(token.claims_json())
+                .map_err(|error| unreadable(&error))?,
             read: token.claims().ok(),
             signature: signature(&token, &carried, trust),
             carried,
-            verdicts: if trusts { verdicts.collect() } else { Vec::new() },
+            verdicts: if trusts {
+                verdicts.collect()
+            } else {
+                Vec::new()
+            },
             now: unix_seconds(now),
             not_compared: not_compared(trust, trusts),
         })
@@ -72,14 +85,21 @@ impl Report {
 
     /// Whether registries were asked and none accepts.
     pub(super) fn is_refused_by_all(&self) -> bool {
-        !self.verdicts.is_empty() && self.verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Accepted)
+        !self.verdicts.is_empty()
+            && self
+                .verdicts
+                .iter()
+                .all(|(_, verdict)| *verdict != Verdict::Accepted)
     }
 
     pub(super) fn to_json(&self) -> Value {
         let times = ["exp", "nbf", "iat"].into_iter().filter_map(|name| {
             let seconds = self.claims.get(name)?.as_u64()?;
             let from_now = i128::from(seconds) - i128::from(self.now);
-            Some((name.to_owned(), json!({"at": rfc3339(seconds), "seconds_from_now": i64::try_from(from_now).ok()})))
+            Some((
+                name.to_owned(),
+                json!({"at": rfc3339(seconds), "seconds_from_now": i64::try_from(from_now).ok()}),
+            ))
         });
         json!({
             "header": self.header,
@@ -115,7 +135,9 @@ impl Carried {
                     "certificate": certificate,
                 })
             }
-            Err(error) => json!({"member": self.member, "error": error, "certificate": certificate}),
+            Err(error) => {
+                json!({"member": self.member, "error": error, "certificate": certificate})
+            }
         }
     }
 }
@@ -123,8 +145,12 @@ impl Carried {
 impl Signature {
     fn to_json(&self) -> Value {
         match self {
-            Self::Trusted { thumbprint } => json!({"valid": true, "trusted": true, "thumbprint": thumbprint}),
-            Self::Carried { thumbprint } => json!({"valid": true, "trusted": false, "thumbprint": thumbprint}),
+            Self::Trusted { thumbprint } => {
+                json!({"valid": true, "trusted": true, "thumbprint": thumbprint})
+            }
+            Self::Carried { thumbprint } => {
+                json!({"valid": true, "trusted": false, "thumbprint": thumbprint})
+            }
             Self::Unknown => json!({"valid": false}),
             Self::NotChecked => Value::Null,
         }
@@ -151,30 +177,61 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
     let mut carried = Vec::new();
     if let Some(jwk) = token.header().jwk() {
         let key = jwk.map(|jwk| jwk.key).map_err(|error| error.to_string());
-        carried.push(Carried { member: "jwk", key, certificate: None });
+        carried.push(Carried {
+            member: "jwk",
+            key,
+            certificate: None,
+        });
     }
     match token.header().chain() {
-        Ok(chain) => carried.extend(chain.into_iter().map(|certificate| Carried {
-            member: "x5c",
-            key: certificate.public_key().cloned().map_err(|error| error.to_string()),
-            certificate: Some(certificate),
+        Ok(chain) => carried.extend(chain.into_iter().map(|certificate| {
+            Carried {
+                member: "x5c",
+                key: certificate
+                    .public_key()
+                    .cloned()
+                    .map_err(|error| error.to_string()),
+                certificate: Some(certificate),
+            }
         })),
-        Err(error) => carried.push(Carried { member: "x5c", key: Err(error.to_string()), certificate: None }),
+        Err(error) => carried.push(Carried {
+            member: "x5c",
+            key: Err(error.to_string()),
+            certificate: None,
+        }),
     }
     carried
 }
 
 fn signature(token: &UnverifiedToken, carried: &[Carried], trust: Trust<'_>) -> Signature {
-    let in_bundle = trust.bundle.iter().filter_map(|certificate| certificate.public_key().ok());
-    let in_set = trust.jwks.iter().flat_map(|set| set.keys.iter().map(|jwk| &jwk.key));
+    let in_bundle = trust
+        .bundle
+        .iter()
+        .filter_map(|certificate| certificate.public_key().ok());
+    let in_set = trust
+        .jwks
+        .iter()
+        .flat_map(|set| set.keys.iter().map(|jwk| &jwk.key));
     let trusted: Vec<&PublicKey> = in_bundle.chain(in_set).collect();
-    let carried: Vec<&PublicKey> = carried.iter().filter_map(|carried| carried.key.as_ref().ok()).collect();
-    let Ok(algorithm) = token.header().algorithm.parse::<Algorithm>() else { return Signature::Unknown };
-    let made_it = |key: &&&PublicKey| key.verify(algorithm, token.signing_input(), token.signature()).is_ok();
+    let carried: Vec<&PublicKey> = carried
+        .iter()
+        .filter_map(|carried| carried.key.as_ref().ok())
+        .collect();
+    let Ok(algorithm) = token.header().algorithm.parse::<Algorithm>() else {
+        return Signature::Unknown;
+    };
+    let made_it = |key: &&&PublicKey| {
+        key.verify(algorithm, token.signing_input(), token.signature())
+            .is_ok()
+    };
     if let Some(key) = trusted.iter().find(made_it) {
-        Signature::Trusted { thumbprint: key.thumbprint() }
+        Signature::Trusted {
+            thumbprint: key.thumbprint(),
+        }
     } else if let Some(key) = carried.iter().find(made_it) {
-        Signature::Carried { thumbprint: key.thumbprint() }
+        Signature::Carried {
+            thumbprint: key.thumbprint(),
+        }
     } else if trusted.is_empty() && carried.is_empty() {
         Signature::NotChecked
     } else {
@@ -184,6 +241,8 @@ fn signature(token: &UnverifiedToken, carried: &[Carried], trust: Trust<'_>) -> 
 
 fn not_compared(trust: Trust<'_>, trusts: bool) -> Vec<&'static str> {
     let options = [("--issuer", trust.issuer), ("--service", trust.service)];
-    let missing = options.into_iter().filter(|(_, value)| trusts && value.is_none());
+    let missing = options
+        .into_iter()
+        .filter(|(_, value)| trusts && value.is_none());
     missing.map(|(option, _)| option).collect()
 }

@@ -10,7 +10,8 @@ use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::output;
 
-/// Print keys as the JWKS that registry 3 reads (auth.token.jwks). Of private keys only the public half is in it.
+/// Print keys as the JWKS that registry 3 reads (auth.token.jwks). Of private keys only the public
+/// half is in it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM (private or public keys, certificates) or JSON (JWK, JWKS).
@@ -43,17 +44,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let set: JwkSet = match &arguments.name {
         Some(name) => [named(&keys, name)?].into_iter().collect(),
-        None => keys.iter().flat_map(|key| with_ids(key, arguments.kid)).collect(),
+        None => keys
+            .iter()
+            .flat_map(|key| with_ids(key, arguments.kid))
+            .collect(),
     };
-    output::print(&format!("{:#}\n", serde_json::to_value(&set).unwrap_or_default()))?;
+    output::print(&format!(
+        "{:#}\n",
+        serde_json::to_value(&set).unwrap_or_default()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn named(keys: &[PublicKey], name: &str) -> Result<Jwk, Failure> {
     match keys {
-        [key] => Ok(Jwk { key_id: Some(name.to_owned()), ..key.jwk().published() }),
-        _ => Err(Failure::usage(format!("--name is for one key, and there are {}", keys.len()))
-            .hint("give one file with one key, or choose the ids with --kid")),
+        [key] => Ok(Jwk {
+            key_id: Some(name.to_owned()),
+            ..key.jwk().published()
+        }),
+        _ => Err(Failure::usage(format!(
+            "--name is for one key, and there are {}",
+            keys.len()
+        ))
+        .hint("give one file with one key, or choose the ids with --kid")),
     }
 }
 
@@ -63,5 +76,8 @@ fn with_ids(key: &PublicKey, kid: Kid) -> Vec<Jwk> {
         Kid::Thumbprint => &[KeyIdKind::Thumbprint],
         Kid::Both => &[KeyIdKind::Libtrust, KeyIdKind::Thumbprint],
     };
-    kinds.iter().map(|kind| key.jwk().published().with_id(*kind)).collect()
+    kinds
+        .iter()
+        .map(|kind| key.jwk().published().with_id(*kind))
+        .collect()
 }

@@ -65,13 +65,16 @@ impl NewKey {
             NewAlgorithm::Es256 => KeyKind::P256,
             NewAlgorithm::Es384 => KeyKind::P384,
             NewAlgorithm::Es512 => KeyKind::P521,
-            NewAlgorithm::Rs256 => KeyKind::Rsa { bits: self.bits.unwrap_or(2048) },
+            NewAlgorithm::Rs256 => KeyKind::Rsa {
+                bits: self.bits.unwrap_or(2048),
+            },
             NewAlgorithm::EdDsa => KeyKind::Ed25519,
         };
         if self.bits.is_some() && self.algorithm != NewAlgorithm::Rs256 {
             return Err(Failure::usage("--bits is for RSA keys only").hint("add --algorithm RS256"));
         }
-        PrivateKey::generate(kind).map_err(|error| Failure::usage("no key was made").caused_by(&error))
+        PrivateKey::generate(kind)
+            .map_err(|error| Failure::usage("no key was made").caused_by(&error))
     }
 
     /// What to know before using such a key, if anything.

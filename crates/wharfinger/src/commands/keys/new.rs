@@ -25,7 +25,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         files::must_be_new(&arguments.file)?;
     }
     let key = arguments.key.generate()?;
-    let pem = key.to_pkcs8_pem().map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
+    let pem = key
+        .to_pkcs8_pem()
+        .map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
     if prints {
         output::print(&pem)?;
     } else {

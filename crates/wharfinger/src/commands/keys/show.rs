@@ -12,7 +12,8 @@ use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
 use crate::output;
 
-/// Show the keys in a file (private or public key, certificates, JWK, JWKS): kind, size, ids, and the public key as JWK.
+/// Show the keys in a file (private or public key, certificates, JWK, JWKS): kind, size, ids, and
+/// the public key as JWK.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM or JSON.
@@ -41,8 +42,8 @@ fn text(found: &Found) -> String {
         let _ = writeln!(text, "  {name:<13} {value}");
     };
     if let Some(certificate) = &found.certificate {
-        let [from, to] =
-            [certificate.not_before(), certificate.not_after()].map(|time| token::rfc3339(unix_seconds(time)));
+        let [from, to] = [certificate.not_before(), certificate.not_after()]
+            .map(|time| token::rfc3339(unix_seconds(time)));
         line("subject", certificate.subject());
         line("names", &certificate.names().join(", "));
         line("valid", &format!("{from} to {to}"));
@@ -61,7 +62,10 @@ fn text(found: &Found) -> String {
     if ids.registry_3_1 != ids.thumbprint {
         line("registry 3.1", &ids.registry_3_1);
     }
-    line("JWK", &serde_json::to_string(&found.key.jwk()).unwrap_or_default());
+    line(
+        "JWK",
+        &serde_json::to_string(&found.key.jwk()).unwrap_or_default(),
+    );
     text
 }
 

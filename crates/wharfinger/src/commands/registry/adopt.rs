@@ -14,25 +14,26 @@ use crate::failure::Failure;
 
 /// Take over the data directory of a registry 2.x or 3.x, where it lies.
 ///
-/// Every image can be pulled from this registry then. Nothing in the directory is moved or changed, and collection
-/// leaves it alone until `--final`, so the other registry can go on with it meanwhile, or again. Interrupted, it goes on
-/// where it was. What cannot be taken over is listed, and does not stop the rest. A directory that was final before is
-/// so no more, until that is said again.
+/// Every image can be pulled from this registry then. Nothing in the directory is moved or changed,
+/// and collection leaves it alone until `--final`, so the other registry can go on with it
+/// meanwhile, or again. Interrupted, it goes on where it was. What cannot be taken over is listed,
+/// and does not stop the rest. A directory that was final before is so no more, until that is said
+/// again.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
     /// The other registry's data directory: the one with docker/registry/v2 in it.
     directory: PathBuf,
-    /// Declare an adoption final that has come to its end: there is no way back, and collection may remove files from the
-    /// directory.
+    /// Declare an adoption final that has come to its end: there is no way back, and collection may
+    /// remove files from the directory.
     #[arg(long, conflicts_with = "check_digests")]
     r#final: bool,
     /// Read every blob and compare it with its digest.
     #[arg(long)]
     check_digests: bool,
-    /// Print one JSON object: {directory, repositories, manifests, tags, blobs, problems: [{path, problem}]}, or with
-    /// --final {directory, final}.
+    /// Print one JSON object: {directory, repositories, manifests, tags, blobs, problems: [{path,
+    /// problem}]}, or with --final {directory, final}.
     #[arg(long)]
     json: bool,
 }
@@ -42,12 +43,19 @@ impl Arguments {
         if self.r#final {
             return self.finish().await;
         }
-        // The first thing that somebody does who comes from another registry: there may be no database yet.
+        // The first thing that somebody does who comes from another registry: there may be no
+        // database yet.
         let opened = open::or_made(&self.file).await?;
         let report = {
             let mut progress = Progress::new("adopting");
-            let told = |report: &Report| progress.of(report.repositories as u64, report.of as u64, "repositories");
-            let check = if self.check_digests { Check::Everything } else { Check::Manifests };
+            let told = |report: &Report| {
+                progress.of(report.repositories as u64, report.of as u64, "repositories")
+            };
+            let check = if self.check_digests {
+                Check::Everything
+            } else {
+                Check::Manifests
+            };
             let adopted = opened.storage.adopt(&self.directory, check, told).await;
             adopted.map_err(|error| failure(&error))?
         };
@@ -58,8 +66,15 @@ impl Arguments {
     async fn finish(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
         let directory = self.directory.display();
-        let stage = opened.storage.finish_adoption(&self.directory).await.map_err(|error| failure(&error))?;
-        let command = format!("wharfinger registry adopt {} {directory}", self.file.display());
+        let stage = opened
+            .storage
+            .finish_adoption(&self.directory)
+            .await
+            .map_err(|error| failure(&error))?;
+        let command = format!(
+            "wharfinger registry adopt {} {directory}",
+            self.file.display()
+        );
         match stage {
             Stage::Final => {}
             Stage::Unknown => {
@@ -73,9 +88,14 @@ impl Arguments {
                 return Err(Failure::negative(message).hint(format!("run this first: {command}")));
             }
         }
-        let human =
-            format!("{directory} belongs to this registry from now on, and collection may remove files from it\n");
-        print(self.json, &json!({"directory": directory.to_string(), "final": true}), &human)?;
+        let human = format!(
+            "{directory} belongs to this registry from now on, and collection may remove files from it\n"
+        );
+        print(
+            self.json,
+            &json!({"directory": directory.to_string(), "final": true}),
+            &human,
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -94,13 +114,19 @@ impl Arguments {
         );
         match report.problems.len() as u64 {
             0 => text + "\n",
-            problems => text + &format!("; {} above could not be taken over\n", count(problems, "thing")),
+            problems => {
+                text + &format!(
+                    "; {} above could not be taken over\n",
+                    count(problems, "thing")
+                )
+            }
         }
     }
 
     fn json_of(&self, report: &Report) -> Value {
         let problems = report.problems.iter();
-        let problems = problems.map(|problem| json!({"path": problem.path, "problem": problem.kind.to_string()}));
+        let problems = problems
+            .map(|problem| json!({"path": problem.path, "problem": problem.kind.to_string()}));
         json!({
             "directory": self.directory.display().to_string(),
             "repositories": report.of,

@@ -19,17 +19,17 @@ use configuration::Copied;
 
 /// Copy everything to a new directory, of one moment, while the server runs.
 ///
-/// The directory holds the database, the content, the configuration and every file that the configuration names, keys
-/// included: guard it as you guard the server. `wharfinger serve DIR/wharfinger.yml` or `wharfinger up --data DIR`
-/// starts a server from it.
+/// The directory holds the database, the content, the configuration and every file that the
+/// configuration names, keys included: guard it as you guard the server. `wharfinger serve
+/// DIR/wharfinger.yml` or `wharfinger up --data DIR` starts a server from it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
     /// The directory to make; it may be there when no backup is in it yet.
     directory: PathBuf,
-    /// Print one JSON object: {directory, configuration, database, content, blobs, unsettled}; unsettled are settings
-    /// of the copied configuration that still name the original's places.
+    /// Print one JSON object: {directory, configuration, database, content, blobs, unsettled};
+    /// unsettled are settings of the copied configuration that still name the original's places.
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,13 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn report(&self, to: &Layout, database: &Path, blobs: usize, copied: &Copied) -> Result<(), Failure> {
+    fn report(
+        &self,
+        to: &Layout,
+        database: &Path,
+        blobs: usize,
+        copied: &Copied,
+    ) -> Result<(), Failure> {
         let directory = self.directory.display();
         let json = json!({
             "directory": shown(to.directory()),
@@ -57,21 +63,33 @@ impl Arguments {
             "blobs": blobs,
             "unsettled": copied.unsettled,
         });
-        let mut human =
-            format!("copied to {directory}: {}, the database and the configuration\n", count(blobs as u64, "blob"));
+        let mut human = format!(
+            "copied to {directory}: {}, the database and the configuration\n",
+            count(blobs as u64, "blob")
+        );
         match copied.unsettled.as_slice() {
-            [] => human += &format!("start a server from it: wharfinger serve {}\n", shown(&to.configuration())),
+            [] => {
+                human += &format!(
+                    "start a server from it: wharfinger serve {}\n",
+                    shown(&to.configuration())
+                )
+            }
             unsettled => {
-                human += &format!("before a server starts from it, correct in {}:\n", shown(&to.configuration()));
-                unsettled.iter().for_each(|setting| human += &format!("  {setting}\n"));
+                human += &format!(
+                    "before a server starts from it, correct in {}:\n",
+                    shown(&to.configuration())
+                );
+                unsettled
+                    .iter()
+                    .for_each(|setting| human += &format!("  {setting}\n"));
             }
         }
         print(self.json, &json, &human)
     }
 }
 
-/// Where the copy's database goes: where the original's is within the content, which is where it is looked for when no
-/// setting says where it is, or else beside it.
+/// Where the copy's database goes: where the original's is within the content, which is where it is
+/// looked for when no setting says where it is, or else beside it.
 fn database(from: &Places, to: &Layout) -> PathBuf {
     match from.database.path().strip_prefix(&from.root) {
         Ok(within) => to.content().join(within),
@@ -79,14 +97,22 @@ fn database(from: &Places, to: &Layout) -> PathBuf {
     }
 }
 
-async fn copy(file: &Path, opened: &Opened, database: &Path, content: &Path) -> Result<usize, Failure> {
+async fn copy(
+    file: &Path,
+    opened: &Opened,
+    database: &Path,
+    content: &Path,
+) -> Result<usize, Failure> {
     let mut progress = Progress::new("copying");
     let mut blobs = 0;
     let told = |done: usize, of: usize| {
         blobs = of;
         progress.of(done as u64, of as u64, "blobs");
     };
-    let copied = opened.storage.backup(database, content, random_id()?, told).await;
+    let copied = opened
+        .storage
+        .backup(database, content, random_id()?, told)
+        .await;
     copied.map_err(|error| failure(&error, file))?;
     Ok(blobs)
 }

@@ -14,9 +14,9 @@ use crate::failure::Failure;
 
 /// Write everything that can be pulled as a data directory that registry 2.x and 3.x serve.
 ///
-/// Blobs are hard links to this registry's files where the directory lies on the same file system, and copies
-/// elsewhere. What the directory holds already is kept, except that tags point where they point here. Interrupted, it
-/// goes on where it was.
+/// Blobs are hard links to this registry's files where the directory lies on the same file system,
+/// and copies elsewhere. What the directory holds already is kept, except that tags point where
+/// they point here. Interrupted, it goes on where it was.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
@@ -34,12 +34,19 @@ impl Arguments {
         let exported = {
             let mut progress = Progress::new("exporting");
             let told = |exported: &Exported| progress.so_far(|| summary(exported));
-            while_held(&opened.storage, opened.storage.export(&self.directory, told)).await?
+            while_held(
+                &opened.storage,
+                opened.storage.export(&self.directory, told),
+            )
+            .await?
         };
         let exported = exported.map_err(|error| match &error {
-            ExportError::HalfRead(directory) => {
-                half_read(Failure::trouble("nothing was exported"), &self.file, directory).caused_by(&error)
-            }
+            ExportError::HalfRead(directory) => half_read(
+                Failure::trouble("nothing was exported"),
+                &self.file,
+                directory,
+            )
+            .caused_by(&error),
             _ => Failure::trouble("the export is not complete")
                 .caused_by(&error)
                 .hint("run it again: it goes on where it was"),
@@ -52,7 +59,11 @@ impl Arguments {
             "tags": exported.tags,
             "blobs": exported.blobs,
         });
-        print(self.json, &json, &format!("exported to {directory}: {}\n", summary(&exported)))?;
+        print(
+            self.json,
+            &json,
+            &format!("exported to {directory}: {}\n", summary(&exported)),
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }

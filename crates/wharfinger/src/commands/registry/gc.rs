@@ -11,11 +11,11 @@ use super::progress::Progress;
 use super::{count, open, print, size};
 use crate::failure::Failure;
 
-/// Remove what nothing refers to: blobs, uploads that never ended and, where `registry.gc.untagged` says so, manifests
-/// without a tag.
+/// Remove what nothing refers to: blobs, uploads that never ended and, where `registry.gc.untagged`
+/// says so, manifests without a tag.
 ///
-/// Nothing is touched that was used within `registry.gc.grace`. A running server goes on serving, and brings back to
-/// life what somebody pushes meanwhile.
+/// Nothing is touched that was used within `registry.gc.grace`. A running server goes on serving,
+/// and brings back to life what somebody pushes meanwhile.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
@@ -23,8 +23,8 @@ pub(super) struct Arguments {
     /// Only list what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run manifests, blobs and
-    /// uploads are lists, and nothing is waiting.
+    /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run
+    /// manifests, blobs and uploads are lists, and nothing is waiting.
     #[arg(long)]
     json: bool,
 }
@@ -32,13 +32,23 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
-        let failed = |error: storage::Error| Failure::trouble("the collection did not end").caused_by(&error);
+        let failed = |error: storage::Error| {
+            Failure::trouble("the collection did not end").caused_by(&error)
+        };
         if self.dry_run {
-            let garbage = opened.storage.plan(opened.places.sweep).await.map_err(failed)?;
+            let garbage = opened
+                .storage
+                .plan(opened.places.sweep)
+                .await
+                .map_err(failed)?;
             print(self.json, &planned_json(&garbage), &planned(&garbage))?;
         } else {
             let progress = Progress::new("collecting");
-            let collected = opened.storage.collect(opened.places.sweep).await.map_err(failed)?;
+            let collected = opened
+                .storage
+                .collect(opened.places.sweep)
+                .await
+                .map_err(failed)?;
             drop(progress);
             print(self.json, &done_json(&collected), &done(&collected))?;
         }
@@ -71,7 +81,10 @@ fn planned_json(garbage: &Garbage) -> Value {
     let manifests = garbage.manifests.iter();
     let manifests =
         manifests.map(|(repository, digest)| json!({"repository": repository.as_str(), "digest": digest.to_string()}));
-    let blobs = garbage.blobs.iter().map(|(digest, size)| json!({"digest": digest.to_string(), "size": size}));
+    let blobs = garbage
+        .blobs
+        .iter()
+        .map(|(digest, size)| json!({"digest": digest.to_string(), "size": size}));
     json!({
         "dry_run": true,
         "manifests": Value::from_iter(manifests),
@@ -88,7 +101,10 @@ fn bytes(garbage: &Garbage) -> u64 {
 fn done(collected: &Collected) -> String {
     let waiting = match waiting(collected) {
         0 => String::new(),
-        blobs => format!("{} found that nothing refers to; a later pass removes what stays so\n", count(blobs, "blob")),
+        blobs => format!(
+            "{} found that nothing refers to; a later pass removes what stays so\n",
+            count(blobs, "blob")
+        ),
     };
     format!(
         "removed {} ({}), {} without a tag and {}\n{waiting}",
@@ -110,7 +126,8 @@ fn done_json(collected: &Collected) -> Value {
     })
 }
 
-/// Blobs that were condemned and are still there: a backup holds them, or somebody has come back for them.
+/// Blobs that were condemned and are still there: a backup holds them, or somebody has come back
+/// for them.
 fn waiting(collected: &Collected) -> u64 {
     collected.condemned.saturating_sub(collected.blobs)
 }
@@ -121,7 +138,13 @@ mod tests {
 
     #[test]
     fn tells_what_it_did() {
-        let collected = Collected { manifests: 1, condemned: 3, blobs: 2, bytes: 2048, uploads: 0 };
+        let collected = Collected {
+            manifests: 1,
+            condemned: 3,
+            blobs: 2,
+            bytes: 2048,
+            uploads: 0,
+        };
         assert_eq!(
             done(&collected),
             "removed 2 blobs (2.0 KiB), 1 manifest without a tag and 0 unfinished uploads\n\
@@ -142,10 +165,13 @@ mod tests {
         assert_eq!(lines[0], format!("manifest team/app@{digest}"));
         assert_eq!(lines[1], format!("blob {digest} 1.0 KiB"));
         assert_eq!(lines[2], "upload 00000000-0000-4000-8000-000000000000");
-        assert!(
-            lines[3].starts_with("would remove 1 blob (1.0 KiB), 1 manifest without a tag and 1 unfinished upload;")
-        );
+        assert!(lines[3].starts_with(
+            "would remove 1 blob (1.0 KiB), 1 manifest without a tag and 1 unfinished upload;"
+        ));
         let json = planned_json(&garbage);
-        assert_eq!((&json["bytes"], &json["manifests"][0]["repository"]), (&json!(1024), &json!("team/app")));
+        assert_eq!(
+            (&json["bytes"], &json["manifests"][0]["repository"]),
+            (&json!(1024), &json!("team/app"))
+        );
     }
 }

@@ -14,8 +14,14 @@ const LASTING: Duration = Duration::from_secs(3600);
 const RENEWAL: Duration = Duration::from_secs(600);
 
 /// Does `work` while no file is removed.
-pub(super) async fn while_held<T>(storage: &Storage, work: impl Future<Output = T>) -> Result<T, Failure> {
-    let hold = Hold { id: random_id()?, lasting: LASTING };
+pub(super) async fn while_held<T>(
+    storage: &Storage,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let hold = Hold {
+        id: random_id()?,
+        lasting: LASTING,
+    };
     storage.hold(hold).await.map_err(|error| not_held(&error))?;
     let renew = async {
         loop {
@@ -29,14 +35,19 @@ pub(super) async fn while_held<T>(storage: &Storage, work: impl Future<Output = 
         done = work => Ok(done),
         error = renew => Err(not_held(&error)),
     };
-    storage.release(hold).await.map_err(|error| not_held(&error))?;
+    storage
+        .release(hold)
+        .await
+        .map_err(|error| not_held(&error))?;
     done
 }
 
 /// 16 bytes that nobody else has.
 pub(super) fn random_id() -> Result<[u8; 16], Failure> {
     let mut id = [0; 16];
-    SystemEntropy.fill(&mut id).map_err(|error| Failure::trouble("no name can be made").caused_by(&error))?;
+    SystemEntropy
+        .fill(&mut id)
+        .map_err(|error| Failure::trouble("no name can be made").caused_by(&error))?;
     Ok(id)
 }
 

@@ -1,7 +1,8 @@
-//! `wharfinger registry`: what is done to a registry's data as a whole, beside a running server or without one.
+//! `wharfinger registry`: what is done to a registry's data as a whole, beside a running server or
+//! without one.
 //!
-//! Each command names the server's configuration, which says where the data are. Results go to standard output, for
-//! people or (`--json`) as one JSON object; progress goes to standard error.
+//! Each command names the server's configuration, which says where the data are. Results go to
+//! standard output, for people or (`--json`) as one JSON object; progress goes to standard error.
 
 mod adopt;
 mod backup;
@@ -40,8 +41,11 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
     runtime.block_on(async {
         match &arguments.command {
             Command::Gc(arguments) => arguments.run().await,
@@ -64,7 +68,11 @@ fn half_read(failure: Failure, file: &Path, directory: &Path) -> Failure {
 
 /// Prints a report: whichever of both was asked for.
 fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
-    if as_json { output::print(&format!("{json:#}\n")) } else { output::print(human) }
+    if as_json {
+        output::print(&format!("{json:#}\n"))
+    } else {
+        output::print(human)
+    }
 }
 
 /// `1 blob`, `2 blobs`.

@@ -41,7 +41,8 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
     if !places.database.path().exists() || !places.root.exists() {
-        let database = Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
+        let database =
+            Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
         let made = Storage::open(database, &places.root, places.settings, clock()).await;
         // Closed again at once: a server may start while the command is at work.
         drop(made.map_err(|error| no_content(&error))?);
@@ -52,28 +53,51 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
 async fn beside(loaded: Loaded, places: Places) -> Result<Opened, Failure> {
     let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
     let storage = Storage::beside(database, &places.root, places.settings, clock()).await;
-    Ok(Opened { storage: storage.map_err(|error| no_content(&error))?, places, files: loaded.files })
+    Ok(Opened {
+        storage: storage.map_err(|error| no_content(&error))?,
+        places,
+        files: loaded.files,
+    })
 }
 
 impl Places {
     /// What `config`, read from `file`, says of its registry.
     fn of(config: &Config, file: &Path) -> Result<Self, Failure> {
         let (Some(registry), Some(database)) = (&config.registry, &config.database) else {
-            return Err(Failure::usage(format!("{} configures no registry", file.display()))
-                .hint("write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`"));
+            return Err(
+                Failure::usage(format!("{} configures no registry", file.display()))
+                    .hint("write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`"),
+            );
         };
-        let terms = Terms { grace: registry.collection.grace, upload_expiry: registry.upload_expiry };
+        let terms = Terms {
+            grace: registry.collection.grace,
+            upload_expiry: registry.upload_expiry,
+        };
         // One server, one database: nothing is remembered longer than it is so.
-        let sweep = Sweep { grace: terms.grace, wait: Duration::ZERO, untagged: registry.collection.untagged };
-        let settings = Settings { terms, ..Settings::default() };
-        Ok(Self { database: database.clone(), root: registry.root.clone(), sweep, settings })
+        let sweep = Sweep {
+            grace: terms.grace,
+            wait: Duration::ZERO,
+            untagged: registry.collection.untagged,
+        };
+        let settings = Settings {
+            terms,
+            ..Settings::default()
+        };
+        Ok(Self {
+            database: database.clone(),
+            root: registry.root.clone(),
+            sweep,
+            settings,
+        })
     }
 }
 
 fn load(file: &Path) -> Result<Loaded, Failure> {
     config::load(file).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
-            .hint(format!("`wharfinger check {}` says the same", file.display()))
+        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
+            "`wharfinger check {}` says the same",
+            file.display()
+        ))
     })
 }
 
@@ -95,9 +119,8 @@ fn no_database(error: &database::OpenError) -> Failure {
 fn no_content(error: &storage::OpenError) -> Failure {
     let failure = Failure::trouble("the registry's storage cannot be opened").caused_by(error);
     match error {
-        storage::OpenError::Place { .. } => {
-            failure.hint("run as the user that the server runs as, after the server was started once")
-        }
+        storage::OpenError::Place { .. } => failure
+            .hint("run as the user that the server runs as, after the server was started once"),
         _ => failure,
     }
 }

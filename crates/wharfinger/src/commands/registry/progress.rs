@@ -31,7 +31,9 @@ impl Progress {
             bar.set_message(what);
             Look::Bar(bar)
         } else {
-            Look::Lines { next: SystemClock.now() + PAUSE }
+            Look::Lines {
+                next: SystemClock.now() + PAUSE,
+            }
         };
         Self { what, look }
     }
@@ -105,7 +107,10 @@ mod tests {
 
     #[test]
     fn the_templates_are_good() {
-        for template in ["{msg} [{bar:40}] {pos}/{len}, {eta} left", "{spinner} {msg}"] {
+        for template in [
+            "{msg} [{bar:40}] {pos}/{len}, {eta} left",
+            "{spinner} {msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

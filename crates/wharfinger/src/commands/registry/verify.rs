@@ -20,8 +20,8 @@ use crate::output;
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
-    /// Print one JSON object: {checked, bytes, damaged: [{digest, size, place, health, computed}]}; health is changed,
-    /// missing or unreadable.
+    /// Print one JSON object: {checked, bytes, damaged: [{digest, size, place, health, computed}]};
+    /// health is changed, missing or unreadable.
     #[arg(long)]
     json: bool,
 }
@@ -38,14 +38,24 @@ impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
         let seen = self.look(&opened.storage).await?;
-        let read = format!("{} blobs and manifests read, {}", seen.checked, size(seen.bytes));
+        let read = format!(
+            "{} blobs and manifests read, {}",
+            seen.checked,
+            size(seen.bytes)
+        );
         let fine = format!("{read}: each is what it is called\n");
-        print(self.json, &json(&seen), if seen.damaged.is_empty() { &fine } else { "" })?;
+        print(
+            self.json,
+            &json(&seen),
+            if seen.damaged.is_empty() { &fine } else { "" },
+        )?;
         if seen.damaged.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        Err(Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len()))
-            .hint("put the files back from a backup; a pull of one of them fails until then"))
+        Err(
+            Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len()))
+                .hint("put the files back from a backup; a pull of one of them fails until then"),
+        )
     }
 
     async fn look(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
@@ -54,7 +64,8 @@ impl Arguments {
         let report = |finding: Finding| {
             seen.checked += 1;
             seen.bytes += finding.size;
-            progress.so_far(|| format!("{} blobs and manifests, {}", seen.checked, size(seen.bytes)));
+            progress
+                .so_far(|| format!("{} blobs and manifests, {}", seen.checked, size(seen.bytes)));
             if finding.health != Health::Sound {
                 if !self.json {
                     // At once: whoever reads terabytes wants to know before the end.
@@ -62,7 +73,11 @@ impl Arguments {
                 }
                 seen.damaged.push(finding);
             }
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if written.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         };
         let looked = storage.verify(report).await;
         looked.map_err(|error| Failure::trouble("the check did not end").caused_by(&error))?;

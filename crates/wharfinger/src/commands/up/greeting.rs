@@ -12,7 +12,11 @@ pub(super) fn first(layout: &Layout, reach: &Reach, made: &Made) -> String {
          The password of the user admin is shown here and never again; its hash is in {configuration}.\n\
          \n",
         directory = layout.directory().display(),
-        authority = if made.authority.is_some() { ", certificates" } else { "" },
+        authority = if made.authority.is_some() {
+            ", certificates"
+        } else {
+            ""
+        },
         configuration = layout.configuration().display(),
     );
     if let Some(authority) = &made.authority {
@@ -35,8 +39,8 @@ pub(super) fn again(layout: &Layout) -> String {
     format!("Starting what {} says.\n", layout.configuration().display())
 }
 
-/// What makes clients on other machines trust the authority. Docker: "Verify repository client with certificates";
-/// containerd: docs/hosts.md.
+/// What makes clients on other machines trust the authority. Docker: "Verify repository client with
+/// certificates"; containerd: docs/hosts.md.
 fn trust(registry: &str, authority: &str) -> String {
     let authority = authority.trim_end();
     format!(

@@ -1,4 +1,5 @@
-//! Where an installation that is all in one directory keeps what: `up` makes one, `registry backup` another.
+//! Where an installation that is all in one directory keeps what: `up` makes one, `registry backup`
+//! another.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,7 +14,11 @@ pub(crate) struct Layout(PathBuf);
 impl Layout {
     /// The directory `path`, made where it is missing, for nobody else to look into.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path).and_then(|()| path.canonicalize());
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .and_then(|()| path.canonicalize());
         let path = made.map_err(|error| {
             Failure::trouble(format!("there can be no directory {}", path.display()))
                 .caused_by(&error)
@@ -22,8 +27,10 @@ impl Layout {
         // What names a database (database::Location) and stands in YAML.
         match path.to_str() {
             Some(text) if !text.contains(['?', '#', '%', '\n']) => Ok(Self(path)),
-            _ => Err(Failure::usage(format!("{} cannot hold a database", path.display()))
-                .hint("choose a directory whose path is in UTF-8, without ?, # and %")),
+            _ => Err(
+                Failure::usage(format!("{} cannot hold a database", path.display()))
+                    .hint("choose a directory whose path is in UTF-8, without ?, # and %"),
+            ),
         }
     }
 
@@ -44,8 +51,12 @@ impl Layout {
         self.0.join("content")
     }
 
-    /// `NAME.key` and `NAME.pem`: what tokens are signed with (`token`), TLS (`tls`), and its authority (`ca`).
+    /// `NAME.key` and `NAME.pem`: what tokens are signed with (`token`), TLS (`tls`), and its
+    /// authority (`ca`).
     pub(super) fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
-        (self.0.join(format!("{name}.key")), self.0.join(format!("{name}.pem")))
+        (
+            self.0.join(format!("{name}.key")),
+            self.0.join(format!("{name}.pem")),
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! What an installation needs, made once.
 //!
-//! The configuration is written last, and whole: as long as it is missing nothing else counts, and what an interrupted
-//! run has left behind is taken as it is.
+//! The configuration is written last, and whole: as long as it is missing nothing else counts, and
+//! what an interrupted run has left behind is taken as it is.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,8 @@ use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 
-/// bcrypt's rounds, as a power of two; the password is random, and more would only slow logins down.
+/// bcrypt's rounds, as a power of two; the password is random, and more would only slow logins
+/// down.
 const COST: u32 = 10;
 /// How long before now a certificate begins, for machines whose clocks are behind.
 const HEADROOM: Duration = Duration::from_secs(3600);
@@ -36,14 +37,26 @@ pub(super) struct Made {
 pub(super) fn make(layout: &Layout, reach: &Reach) -> Result<Made, Failure> {
     let not_before = SystemClock.now() - HEADROOM;
     make_token_key(layout, not_before)?;
-    let authority = reach.names.as_ref().map(|names| make_tls(layout, names, not_before)).transpose()?;
+    let authority = reach
+        .names
+        .as_ref()
+        .map(|names| make_tls(layout, names, not_before))
+        .transpose()?;
     let password = random_password()?;
     let configuration = configuration(layout, reach, &hash(&password)?);
-    files::write_new(&layout.configuration(), configuration.as_bytes(), Readers::Owner)?;
-    Ok(Made { password, authority })
+    files::write_new(
+        &layout.configuration(),
+        configuration.as_bytes(),
+        Readers::Owner,
+    )?;
+    Ok(Made {
+        password,
+        authority,
+    })
 }
 
-/// The key that tokens are signed with, and a certificate of it for other registries' `rootcertbundle`.
+/// The key that tokens are signed with, and a certificate of it for other registries'
+/// `rootcertbundle`.
 fn make_token_key(layout: &Layout, not_before: SystemTime) -> Result<(), Failure> {
     let (key_path, certificate_path) = layout.pair("token");
     let key = key(&key_path)?;
@@ -58,8 +71,14 @@ fn make_token_key(layout: &Layout, not_before: SystemTime) -> Result<(), Failure
         not_after: not_before + TEN_YEARS,
         authority: false,
     };
-    let certificate = request.self_signed(&key, &SystemEntropy).map_err(|error| no_certificate(&error))?;
-    files::write_new(&certificate_path, certificate.to_pem().as_bytes(), Readers::Everybody)
+    let certificate = request
+        .self_signed(&key, &SystemEntropy)
+        .map_err(|error| no_certificate(&error))?;
+    files::write_new(
+        &certificate_path,
+        certificate.to_pem().as_bytes(),
+        Readers::Everybody,
+    )
 }
 
 /// An authority, and a certificate for `names` signed by it. Returns the authority's, in PEM.
@@ -85,7 +104,11 @@ fn make_tls(layout: &Layout, names: &Names, not_before: SystemTime) -> Result<St
         }
         _ => {}
     }
-    files::write_new(&certificate_path, certificate.to_pem().as_bytes(), Readers::Everybody)?;
+    files::write_new(
+        &certificate_path,
+        certificate.to_pem().as_bytes(),
+        Readers::Everybody,
+    )?;
     Ok(authority.certificate.to_pem())
 }
 
@@ -94,7 +117,8 @@ fn key(path: &Path) -> Result<PrivateKey, Failure> {
     if path.exists() {
         return key_file::private(path);
     }
-    let failed = |error: &dyn std::error::Error| Failure::trouble("no key was made").caused_by(error);
+    let failed =
+        |error: &dyn std::error::Error| Failure::trouble("no key was made").caused_by(error);
     let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
     let pem = key.to_pkcs8_pem().map_err(|error| failed(&error))?;
     files::write_new(path, pem.as_bytes(), Readers::Owner)?;
@@ -116,19 +140,26 @@ fn hash(password: &Secret) -> Result<String, Failure> {
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), Failure> {
-    SystemEntropy.fill(bytes).map_err(|error| Failure::trouble("no password can be made").caused_by(&error))
+    SystemEntropy
+        .fill(bytes)
+        .map_err(|error| Failure::trouble("no password can be made").caused_by(&error))
 }
 
 fn no_certificate(error: &token::IssueError) -> Failure {
     Failure::trouble("no certificate was made").caused_by(error)
 }
 
-/// The configuration's text. A path as Rust quotes it is what YAML reads: [`Layout`] lets nothing else through.
+/// The configuration's text. A path as Rust quotes it is what YAML reads: [`Layout`] lets nothing
+/// else through.
 fn configuration(layout: &Layout, reach: &Reach, password: &str) -> String {
     let tls = match &reach.names {
         Some(_) => {
             let (key, certificate) = layout.pair("tls");
-            format!("\n  certificate: {}\n  key: {}", quoted(&certificate), quoted(&key))
+            format!(
+                "\n  certificate: {}\n  key: {}",
+                quoted(&certificate),
+                quoted(&key)
+            )
         }
         None => String::new(),
     };
@@ -139,7 +170,13 @@ fn configuration(layout: &Layout, reach: &Reach, password: &str) -> String {
         .replace("@token certificate@", &quoted(&certificate))
         .replace("@token key@", &quoted(&key))
         .replace("@password@", password)
-        .replace("@database@", &quoted(Path::new(&format!("sqlite://{}", layout.database().display()))))
+        .replace(
+            "@database@",
+            &quoted(Path::new(&format!(
+                "sqlite://{}",
+                layout.database().display()
+            ))),
+        )
         .replace("@content@", &quoted(&layout.content()))
 }
 
@@ -181,18 +218,26 @@ mod tests {
         let (one, two) = (random_password().unwrap(), random_password().unwrap());
         assert_ne!(one.expose(), two.expose());
         assert_eq!(one.expose().len(), 24);
-        assert!(one.expose().bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+        assert!(
+            one.expose()
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        );
     }
 
     #[test]
     fn what_an_interrupted_run_left_is_taken_as_it_is() {
         let (_folder, layout, _) = made(&["a.example.com"]);
-        let files = ["token.key", "token.pem", "ca.pem", "ca.key", "tls.key"].map(|name| layout.directory().join(name));
+        let files = ["token.key", "token.pem", "ca.pem", "ca.key", "tls.key"]
+            .map(|name| layout.directory().join(name));
         let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
         std::fs::remove_file(layout.configuration()).unwrap();
         let reach = Reach::new(None, &["b.example.com".to_owned()], &[]).unwrap();
         make(&layout, &reach).unwrap();
-        assert_eq!(files.each_ref().map(|file| std::fs::read(file).unwrap()), before);
+        assert_eq!(
+            files.each_ref().map(|file| std::fs::read(file).unwrap()),
+            before
+        );
         let tls = key_file::certificates(&layout.pair("tls").1).unwrap();
         assert!(tls[0].names().contains(&"b.example.com".to_owned()));
     }

@@ -14,15 +14,19 @@ const PORT: u16 = 5000;
 pub(super) struct Reach {
     /// As `server.addr` has it.
     pub(super) listen: String,
-    /// What its certificate is for, when it must have one: it is reached from elsewhere, where plain HTTP would give
-    /// passwords away and no client takes it.
+    /// What its certificate is for, when it must have one: it is reached from elsewhere, where
+    /// plain HTTP would give passwords away and no client takes it.
     pub(super) names: Option<Names>,
     /// `HOST:PORT`, as it stands before the names of images.
     pub(super) registry: String,
 }
 
 impl Reach {
-    pub(super) fn new(listen: Option<&str>, hosts: &[String], addresses: &[IpAddr]) -> Result<Self, Failure> {
+    pub(super) fn new(
+        listen: Option<&str>,
+        hosts: &[String],
+        addresses: &[IpAddr],
+    ) -> Result<Self, Failure> {
         let is_named = !hosts.is_empty() || !addresses.is_empty();
         let (host, port) = match listen {
             Some(text) => split(text)?,
@@ -30,10 +34,15 @@ impl Reach {
             None => (Ipv4Addr::LOCALHOST.to_string(), PORT),
         };
         let address = host.parse::<IpAddr>().ok();
-        let is_loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+        let is_loopback =
+            host == "localhost" || address.is_some_and(|address| address.is_loopback());
         let listen = joined(&host, port);
         if is_loopback && !is_named {
-            return Ok(Self { registry: listen.clone(), listen, names: None });
+            return Ok(Self {
+                registry: listen.clone(),
+                listen,
+                names: None,
+            });
         }
         // Listening at one address or name alone, it is reached there, too.
         let own = address.filter(|address| !address.is_unspecified());
@@ -49,30 +58,49 @@ impl Reach {
             ));
         }
         let mut names = Names::new(&hosts, &addresses)?;
-        let first = names.hosts.iter().find(|host| !host.starts_with('*')).cloned();
+        let first = names
+            .hosts
+            .iter()
+            .find(|host| !host.starts_with('*'))
+            .cloned();
         let first = first.or_else(|| names.addresses.first().map(ToString::to_string));
         let registry = joined(first.as_deref().unwrap_or("localhost"), port);
         names.add_this_machine();
-        Ok(Self { listen, names: Some(names), registry })
+        Ok(Self {
+            listen,
+            names: Some(names),
+            registry,
+        })
     }
 
-    /// Fails when somebody listens there already: said before anything is made that would have to be made anew for
-    /// another address.
+    /// Fails when somebody listens there already: said before anything is made that would have to
+    /// be made anew for another address.
     pub(super) fn must_be_free(&self) -> Result<(), Failure> {
         let tried = match self.listen.strip_prefix(':') {
             Some(port) => {
                 let port = port.parse().unwrap_or(PORT);
-                let everywhere = [IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::UNSPECIFIED)];
-                TcpListener::bind(everywhere.map(|address| SocketAddr::new(address, port)).as_slice())
+                let everywhere = [
+                    IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                    IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                ];
+                TcpListener::bind(
+                    everywhere
+                        .map(|address| SocketAddr::new(address, port))
+                        .as_slice(),
+                )
             }
-            None => {
-                self.listen.to_socket_addrs().and_then(|addresses| TcpListener::bind(&*addresses.collect::<Vec<_>>()))
-            }
+            None => self
+                .listen
+                .to_socket_addrs()
+                .and_then(|addresses| TcpListener::bind(&*addresses.collect::<Vec<_>>())),
         };
         tried.map(drop).map_err(|error| {
-            let failure = Failure::trouble(format!("cannot listen on {}", self.listen)).caused_by(&error);
+            let failure =
+                Failure::trouble(format!("cannot listen on {}", self.listen)).caused_by(&error);
             match error.kind() {
-                ErrorKind::AddrInUse => failure.hint("choose another port: --listen 127.0.0.1:5001"),
+                ErrorKind::AddrInUse => {
+                    failure.hint("choose another port: --listen 127.0.0.1:5001")
+                }
                 _ => failure,
             }
         })
@@ -82,21 +110,33 @@ impl Reach {
 /// The host (without brackets) and the port of `HOST:PORT`.
 fn split(text: &str) -> Result<(String, u16), Failure> {
     let wrong = || {
-        Failure::usage(format!("{text:?} is no address to listen on")).hint("write 127.0.0.1:5000, [::1]:5000 or :5000")
+        Failure::usage(format!("{text:?} is no address to listen on"))
+            .hint("write 127.0.0.1:5000, [::1]:5000 or :5000")
     };
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let is_bracketed = bare.is_some_and(|bare| bare.parse::<Ipv6Addr>().is_ok());
     if (bare.is_some() && !is_bracketed) || (bare.is_none() && host.contains(':')) {
         return Err(wrong());
     }
-    // Port 0 would be another one at every start; nobody could log in to it. `u16` would take a sign.
-    let port = port.parse().ok().filter(|&number: &u16| number != 0 && !port.starts_with('+')).ok_or_else(wrong)?;
+    // Port 0 would be another one at every start; nobody could log in to it. `u16` would take a
+    // sign.
+    let port = port
+        .parse()
+        .ok()
+        .filter(|&number: &u16| number != 0 && !port.starts_with('+'))
+        .ok_or_else(wrong)?;
     Ok((bare.unwrap_or(host).to_owned(), port))
 }
 
 fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +145,10 @@ mod tests {
 
     fn reach(listen: Option<&str>, hosts: &[&str], addresses: &[&str]) -> Result<Reach, String> {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
         Reach::new(listen, &hosts, &addresses).map_err(|failure| failure.to_string())
     }
 
@@ -120,37 +163,93 @@ mod tests {
         ] {
             let reach = reach(listen, &[], &[]).unwrap();
             assert!(reach.names.is_none(), "{listen:?}");
-            assert_eq!((reach.listen.as_str(), reach.registry.as_str()), (expected, expected));
+            assert_eq!(
+                (reach.listen.as_str(), reach.registry.as_str()),
+                (expected, expected)
+            );
         }
     }
 
     #[test]
     fn others_reach_it_by_names_in_a_certificate() {
         for (listen, hosts, addresses, expected) in [
-            (None, &["r.example.com"][..], &[][..], (":5000", "r.example.com:5000")),
-            (Some(":443"), &["*.example.com", "r.example.com"], &["192.0.2.7"], (":443", "r.example.com:443")),
-            (Some("192.0.2.7:5000"), &[], &[], ("192.0.2.7:5000", "192.0.2.7:5000")),
-            (Some("0.0.0.0:5000"), &[], &["2001:db8::1"], ("0.0.0.0:5000", "[2001:db8::1]:5000")),
-            (Some("r.internal:5000"), &[], &[], ("r.internal:5000", "r.internal:5000")),
-            (Some("127.0.0.1:5000"), &["r.example.com"], &[], ("127.0.0.1:5000", "r.example.com:5000")),
+            (
+                None,
+                &["r.example.com"][..],
+                &[][..],
+                (":5000", "r.example.com:5000"),
+            ),
+            (
+                Some(":443"),
+                &["*.example.com", "r.example.com"],
+                &["192.0.2.7"],
+                (":443", "r.example.com:443"),
+            ),
+            (
+                Some("192.0.2.7:5000"),
+                &[],
+                &[],
+                ("192.0.2.7:5000", "192.0.2.7:5000"),
+            ),
+            (
+                Some("0.0.0.0:5000"),
+                &[],
+                &["2001:db8::1"],
+                ("0.0.0.0:5000", "[2001:db8::1]:5000"),
+            ),
+            (
+                Some("r.internal:5000"),
+                &[],
+                &[],
+                ("r.internal:5000", "r.internal:5000"),
+            ),
+            (
+                Some("127.0.0.1:5000"),
+                &["r.example.com"],
+                &[],
+                ("127.0.0.1:5000", "r.example.com:5000"),
+            ),
         ] {
             let reach = reach(listen, hosts, addresses).unwrap();
             assert_eq!((reach.listen.as_str(), reach.registry.as_str()), expected);
             let names = reach.names.unwrap();
             assert!(
-                names.hosts.contains(&"localhost".to_owned()) && names.addresses.contains(&Ipv4Addr::LOCALHOST.into())
+                names.hosts.contains(&"localhost".to_owned())
+                    && names.addresses.contains(&Ipv4Addr::LOCALHOST.into())
             );
         }
     }
 
     #[test]
     fn what_is_wrong_is_said_before_anything_is_made() {
-        for listen in ["5000", "127.0.0.1", "::1:5000", "127.0.0.1:0", "127.0.0.1:+80", "[x]:80", "a:65536"] {
-            assert!(reach(Some(listen), &[], &[]).unwrap_err().contains("is no address to listen on"), "{listen}");
+        for listen in [
+            "5000",
+            "127.0.0.1",
+            "::1:5000",
+            "127.0.0.1:0",
+            "127.0.0.1:+80",
+            "[x]:80",
+            "a:65536",
+        ] {
+            assert!(
+                reach(Some(listen), &[], &[])
+                    .unwrap_err()
+                    .contains("is no address to listen on"),
+                "{listen}"
+            );
         }
         for listen in [":5000", "0.0.0.0:5000", "[::]:5000"] {
-            assert!(reach(Some(listen), &[], &[]).unwrap_err().contains("add --host"), "{listen}");
+            assert!(
+                reach(Some(listen), &[], &[])
+                    .unwrap_err()
+                    .contains("add --host"),
+                "{listen}"
+            );
         }
-        assert!(reach(None, &["https://r.example.com"], &[]).unwrap_err().contains("is not a host name"));
+        assert!(
+            reach(None, &["https://r.example.com"], &[])
+                .unwrap_err()
+                .contains("is not a host name")
+        );
     }
 }

@@ -12,7 +12,10 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(context: &'a Context) -> Self {
-        Self { context, settings: Vec::new() }
+        Self {
+            context,
+            settings: Vec::new(),
+        }
     }
 
     /// Sets `path` (`server.log.level`) to a text.
@@ -59,10 +62,22 @@ fn grow(settings: Vec<(&str, Node)>) -> Vec<Entry> {
         }
     }
     let entry = |(key, mut group): (&str, Vec<(&str, Node)>)| {
-        let position = group.first().map_or_else(Position::default, |(_, node)| node.position);
-        let leaf = group.iter().rposition(|(rest, _)| rest.is_empty()).map(|index| group.remove(index).1);
-        let value = leaf.unwrap_or_else(|| Node { value: Value::Mapping(grow(group)), position });
-        Entry { key: key.to_owned(), position, value }
+        let position = group
+            .first()
+            .map_or_else(Position::default, |(_, node)| node.position);
+        let leaf = group
+            .iter()
+            .rposition(|(rest, _)| rest.is_empty())
+            .map(|index| group.remove(index).1);
+        let value = leaf.unwrap_or_else(|| Node {
+            value: Value::Mapping(grow(group)),
+            position,
+        });
+        Entry {
+            key: key.to_owned(),
+            position,
+            value,
+        }
     };
     groups.into_iter().map(entry).collect()
 }

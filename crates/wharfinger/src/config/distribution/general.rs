@@ -1,4 +1,5 @@
-//! What is left: the log, limits of lists, and sections that stand for things of Distribution's own.
+//! What is left: the log, limits of lists, and sections that stand for things of Distribution's
+//! own.
 
 use super::draft::Draft;
 use super::without_effect;
@@ -8,8 +9,14 @@ use crate::config::setting::Setting;
 const LOG_TUNING: [(&str, &str); 4] = [
     ("fields", "lines carry the program's own fields"),
     ("hooks", "lines are sent nowhere but to standard error"),
-    ("accesslog", "there is one log, and log.level says how much is in it"),
-    ("reportcaller", "lines name the part of the program that they come from"),
+    (
+        "accesslog",
+        "there is one log, and log.level says how much is in it",
+    ),
+    (
+        "reportcaller",
+        "lines name the part of the program that they come from",
+    ),
 ];
 
 const TUNING: [(&str, &str); 4] = [
@@ -45,7 +52,11 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
         let most = catalog.setting("maxentries")?;
         // Nothing and less than nothing stand for the default there.
         if let Some(number) = most.integer().filter(|number| *number > 0) {
-            draft.word("registry.catalog.max", &number.min(MOST_ENTRIES), most.position());
+            draft.word(
+                "registry.catalog.max",
+                &number.min(MOST_ENTRIES),
+                most.position(),
+            );
         }
         Some(())
     });
@@ -56,7 +67,11 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
 /// Lower case and nothing for the default, as Distribution has it.
 fn level_of(text: &str) -> Result<String, String> {
     let level = text.to_lowercase();
-    if LEVELS.contains(&level.as_str()) { Ok(level) } else { Err(format!("this must be one of {}", LEVELS.join(", "))) }
+    if LEVELS.contains(&level.as_str()) {
+        Ok(level)
+    } else {
+        Err(format!("this must be one of {}", LEVELS.join(", ")))
+    }
 }
 
 fn format(text: &str) -> Result<&'static str, &'static str> {
@@ -91,7 +106,9 @@ fn refuse(root: &mut Section<'_>) {
     root.section("middleware", |middleware| {
         for kind in ["registry", "repository", "storage"] {
             if let Some(list) = middleware.setting(kind).filter(has_active_item) {
-                list.error("middleware is code of Distribution's own and cannot run here; remove it");
+                list.error(
+                    "middleware is code of Distribution's own and cannot run here; remove it",
+                );
             }
         }
         Some(())
@@ -141,11 +158,17 @@ fn read_validation(validation: &mut Section<'_>) -> Option<()> {
 
 /// Whether any item of the list is in use; what cannot be read is.
 fn has_active_item(list: &Setting<'_>) -> bool {
-    let Some(items) = list.items() else { return true };
-    items.iter().any(|item| !item.is_mapping() || !is_disabled(item))
+    let Some(items) = list.items() else {
+        return true;
+    };
+    items
+        .iter()
+        .any(|item| !item.is_mapping() || !is_disabled(item))
 }
 
 fn is_disabled(item: &Setting<'_>) -> bool {
     let entries = item.entries().unwrap_or_default();
-    entries.iter().any(|(entry, setting)| entry.key == "disabled" && setting.flag() == Some(true))
+    entries
+        .iter()
+        .any(|(entry, setting)| entry.key == "disabled" && setting.flag() == Some(true))
 }

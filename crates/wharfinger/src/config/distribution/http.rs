@@ -8,18 +8,31 @@ use crate::config::section::Section;
 const DEFAULT_ADDRESS: &str = ":5000";
 
 const TUNING: [(&str, &str); 2] = [
-    ("secret", "what an upload must remember is kept in the database, not with the client"),
-    ("debug", "there is no second port; / and /healthz answer health checks"),
+    (
+        "secret",
+        "what an upload must remember is kept in the database, not with the client",
+    ),
+    (
+        "debug",
+        "there is no second port; / and /healthz answer health checks",
+    ),
 ];
 
-const VERSIONS: [(&str, &str); 4] =
-    [("tls1.0", "TLS10"), ("tls1.1", "TLS11"), ("tls1.2", "TLS12"), ("tls1.3", "TLS13")];
+const VERSIONS: [(&str, &str); 4] = [
+    ("tls1.0", "TLS10"),
+    ("tls1.1", "TLS11"),
+    ("tls1.2", "TLS12"),
+    ("tls1.3", "TLS13"),
+];
 
 pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
     let root_position = root.position;
     let has_address = root.section("http", |http| {
         let address = http.setting("addr");
-        if let Some((address, text)) = address.as_ref().and_then(|setting| Some((setting, setting.text()?))) {
+        if let Some((address, text)) = address
+            .as_ref()
+            .and_then(|setting| Some((setting, setting.text()?)))
+        {
             draft.text("server.addr", text, address.position());
         }
         read_section(http, draft);
@@ -33,9 +46,15 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
 fn read_section(http: &mut Section<'_>, draft: &mut Draft<'_>) {
     copy(http, "net", draft, "server.net");
     copy(http, "host", draft, "server.public_url");
-    if let Some((prefix, text)) = http.setting("prefix").and_then(|setting| setting.text().map(|text| (setting, text)))
+    if let Some((prefix, text)) = http
+        .setting("prefix")
+        .and_then(|setting| setting.text().map(|text| (setting, text)))
     {
-        draft.text("server.path_prefix", text.trim_end_matches('/'), prefix.position());
+        draft.text(
+            "server.path_prefix",
+            text.trim_end_matches('/'),
+            prefix.position(),
+        );
     }
     if let Some(relative) = http.setting("relativeurls")
         && let Some(flag) = relative.flag()
@@ -54,7 +73,12 @@ fn read_section(http: &mut Section<'_>, draft: &mut Draft<'_>) {
     });
     // Whoever begins with HTTP/2 on a plain connection is understood.
     http.section("h2c", |h2c| h2c.flag("enabled"));
-    copy(http, "draintimeout", draft, "server.limits.shutdown_timeout");
+    copy(
+        http,
+        "draintimeout",
+        draft,
+        "server.limits.shutdown_timeout",
+    );
     without_effect(http, &TUNING);
     http.section("tls", |tls| {
         read_tls(tls, draft);
@@ -77,15 +101,19 @@ fn read_tls(tls: &mut Section<'_>, draft: &mut Draft<'_>) {
             draft.whole("server.tls_cipher_suites", &suites);
         }
     }
-    if let Some(authorities) =
-        tls.setting("clientcas").filter(|list| list.items().is_none_or(|items| !items.is_empty()))
+    if let Some(authorities) = tls
+        .setting("clientcas")
+        .filter(|list| list.items().is_none_or(|items| !items.is_empty()))
     {
         authorities.error(
             "certificates of clients are not supported yet, and without them everybody could connect; let a proxy in \
              front of the registry ask for them, or remove the list and use auth",
         );
     }
-    without_effect(tls, &[("clientauth", "certificates of clients are not asked for")]);
+    without_effect(
+        tls,
+        &[("clientauth", "certificates of clients are not asked for")],
+    );
     tls.section("letsencrypt", |letsencrypt| {
         let used = ["cachefile", "email", "directoryurl"].map(|key| letsencrypt.text(key)).into_iter().flatten();
         let used = used.filter(|text| !text.is_empty()).count() > 0;
@@ -104,14 +132,26 @@ fn read_tls(tls: &mut Section<'_>, draft: &mut Draft<'_>) {
 }
 
 fn version(text: &str) -> Result<&'static str, &'static str> {
-    let known = VERSIONS.iter().find(|(known, _)| *known == text).map(|(_, version)| *version);
+    let known = VERSIONS
+        .iter()
+        .find(|(known, _)| *known == text)
+        .map(|(_, version)| *version);
     known.ok_or("this must be tls1.0, tls1.1, tls1.2 or tls1.3")
 }
 
 /// Takes a text over as it is; an empty one is none. Whether there was one.
-fn copy(section: &mut Section<'_>, key: &'static str, draft: &mut Draft<'_>, path: &'static str) -> bool {
-    let Some(setting) = section.setting(key) else { return false };
-    let Some(text) = setting.text().filter(|text| !text.is_empty()) else { return false };
+fn copy(
+    section: &mut Section<'_>,
+    key: &'static str,
+    draft: &mut Draft<'_>,
+    path: &'static str,
+) -> bool {
+    let Some(setting) = section.setting(key) else {
+        return false;
+    };
+    let Some(text) = setting.text().filter(|text| !text.is_empty()) else {
+        return false;
+    };
     draft.text(path, text, setting.position());
     true
 }

@@ -1,15 +1,18 @@
-//! Distribution's dialect: the files of `registry:2` and `registry:3`, and their `REGISTRY_*` variables.
+//! Distribution's dialect: the files of `registry:2` and `registry:3`, and their `REGISTRY_*`
+//! variables.
 //!
-//! A file with a `version` at its top is Distribution's; ours has none. It is read with the tools that read ours, and
-//! what comes out is a tree of our schema ([`translate`]) whose values keep their places in the file that was written.
-//! Nothing behind this module hears of it. What Distribution has no word for stands in a block `wharfinger`, in our
-//! schema, over what was translated.
+//! A file with a `version` at its top is Distribution's; ours has none. It is read with the tools
+//! that read ours, and what comes out is a tree of our schema ([`translate`]) whose values keep
+//! their places in the file that was written. Nothing behind this module hears of it. What
+//! Distribution has no word for stands in a block `wharfinger`, in our schema, over what was
+//! translated.
 //!
-//! Of what there is no equal for, what only tunes is accepted with a warning that it has no effect, and what
-//! matters is refused by name: a file that asks for a push to be announced must not be served by a registry that
-//! announces nothing.
+//! Of what there is no equal for, what only tunes is accepted with a warning that it has no effect,
+//! and what matters is refused by name: a file that asks for a push to be announced must not be
+//! served by a registry that announces nothing.
 //!
-//! - [`environment`], [`names`]: the variables; [`http`], [`storage`], [`auth`], [`general`]: the sections.
+//! - [`environment`], [`names`]: the variables; [`http`], [`storage`], [`auth`], [`general`]: the
+//!   sections.
 //! - [`draft`]: our tree while it grows; [`words`]: what is said of it, in Distribution's words.
 
 mod auth;
@@ -51,13 +54,22 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
         // What stands later counts more, and sections complete each other.
         Some(draft.finish().into_iter().chain(own).collect())
     })?;
-    Some(Node { value: Value::Mapping(entries), position })
+    Some(Node {
+        value: Value::Mapping(entries),
+        position,
+    })
 }
 
-/// `storage: filesystem` and `auth: token` are a driver and a provider without settings, which variables may bring.
+/// `storage: filesystem` and `auth: token` are a driver and a provider without settings, which
+/// variables may bring.
 fn choose(tree: &mut Node) {
-    let Value::Mapping(entries) = &mut tree.value else { return };
-    for entry in entries.iter_mut().filter(|entry| ["auth", "storage"].contains(&entry.key.as_str())) {
+    let Value::Mapping(entries) = &mut tree.value else {
+        return;
+    };
+    for entry in entries
+        .iter_mut()
+        .filter(|entry| ["auth", "storage"].contains(&entry.key.as_str()))
+    {
         environment::choose(&mut entry.value);
     }
 }
@@ -77,14 +89,23 @@ fn read(root: &mut Section<'_>, draft: &mut Draft<'_>, own: &[Entry]) {
 
 /// The sections of the block `wharfinger`.
 fn own(root: &mut Section<'_>) -> Vec<Entry> {
-    let entries = root.setting("wharfinger").and_then(|block| block.entries()).unwrap_or_default();
-    entries.into_iter().map(|(entry, _)| entry.clone()).collect()
+    let entries = root
+        .setting("wharfinger")
+        .and_then(|block| block.entries())
+        .unwrap_or_default();
+    entries
+        .into_iter()
+        .map(|(entry, _)| entry.clone())
+        .collect()
 }
 
 /// Whether sections of ours say who may come in.
 fn has_auth(own: &[Entry]) -> bool {
     let has = |entries: &[Entry], key: &str| entries.iter().any(|entry| entry.key == key);
-    let registry = own.iter().find(|entry| entry.key == "registry").map(|entry| &entry.value.value);
+    let registry = own
+        .iter()
+        .find(|entry| entry.key == "registry")
+        .map(|entry| &entry.value.value);
     has(own, "token") || matches!(registry, Some(Value::Mapping(entries)) if has(entries, "auth"))
 }
 

@@ -1,10 +1,12 @@
 //! The names of Distribution's settings, for the variables of the environment.
 //!
-//! A file's keys are known by being asked for. A variable has to be known before it touches anything: Kubernetes puts
-//! `REGISTRY_AUTH_PORT`, `REGISTRY_STORAGE_SERVICE_HOST` and the like into every container beside a service of such a
-//! name, and none of them may choose how somebody logs in or where content lies.
+//! A file's keys are known by being asked for. A variable has to be known before it touches
+//! anything: Kubernetes puts `REGISTRY_AUTH_PORT`, `REGISTRY_STORAGE_SERVICE_HOST` and the like
+//! into every container beside a service of such a name, and none of them may choose how somebody
+//! logs in or where content lies.
 
-/// Every setting of Distribution 2 and 3; `*` is any name and all below it, `#` the number of a list's item.
+/// Every setting of Distribution 2 and 3; `*` is any name and all below it, `#` the number of a
+/// list's item.
 const SETTINGS: &str = "
 version
 log.level log.formatter log.fields.* log.hooks.* log.accesslog.disabled log.reportcaller
@@ -110,9 +112,14 @@ mod tests {
 
     #[test]
     fn settings_sections_and_items_are() {
-        for name in
-            ["AUTH", "AUTH_TOKEN", "AUTH_TOKEN_REALM", "HTTP_TLS_CLIENTCAS_0", "LOG_FIELDS_X_Y", "HTTP_HEADERS_X-A"]
-        {
+        for name in [
+            "AUTH",
+            "AUTH_TOKEN",
+            "AUTH_TOKEN_REALM",
+            "HTTP_TLS_CLIENTCAS_0",
+            "LOG_FIELDS_X_Y",
+            "HTTP_HEADERS_X-A",
+        ] {
             assert!(is_known(&name.split('_').collect::<Vec<_>>()), "{name}");
         }
         assert!(variables().any(|name| name == "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"));

@@ -37,7 +37,8 @@ const WRITE: &str = "write storage: {filesystem: {rootdirectory: /var/lib/regist
 
 pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
     let Some(storage) = root.setting("storage") else {
-        root.context.error(root.position, format!("storage is missing: {WRITE}"));
+        root.context
+            .error(root.position, format!("storage is missing: {WRITE}"));
         return;
     };
     storage.section(|storage| {
@@ -50,7 +51,9 @@ fn read_section(storage: &mut Section<'_>, draft: &mut Draft<'_>) {
     let mut drivers = Vec::new();
     for (driver, place) in ELSEWHERE {
         if let Some(setting) = storage.present(driver) {
-            setting.error(format_args!("content cannot be kept in {place} yet; {WRITE}"));
+            setting.error(format_args!(
+                "content cannot be kept in {place} yet; {WRITE}"
+            ));
             drivers.push(driver);
         }
     }
@@ -59,16 +62,26 @@ fn read_section(storage: &mut Section<'_>, draft: &mut Draft<'_>) {
         read_filesystem(&filesystem, draft);
     }
     match drivers[..] {
-        [] => storage.context.error(storage.position, format!("storage: no driver is chosen; {WRITE}")),
+        [] => storage.context.error(
+            storage.position,
+            format!("storage: no driver is chosen; {WRITE}"),
+        ),
         [_] => {}
         _ => {
-            let message = format!("storage: there must be one driver, and here are {}", drivers.join(", "));
+            let message = format!(
+                "storage: there must be one driver, and here are {}",
+                drivers.join(", ")
+            );
             storage.context.error(storage.position, message);
         }
     }
     storage.section("delete", |delete| {
         let enabled = delete.setting("enabled")?;
-        draft.word("registry.storage.delete", &enabled.flag()?, enabled.position());
+        draft.word(
+            "registry.storage.delete",
+            &enabled.flag()?,
+            enabled.position(),
+        );
         Some(())
     });
     if !draft.has("registry.storage.delete") {
@@ -77,7 +90,11 @@ fn read_section(storage: &mut Section<'_>, draft: &mut Draft<'_>) {
     storage.section("maintenance", |maintenance| {
         maintenance.section("readonly", |readonly| {
             let enabled = readonly.setting("enabled")?;
-            draft.word("registry.storage.maintenance.readonly", &enabled.flag()?, enabled.position());
+            draft.word(
+                "registry.storage.maintenance.readonly",
+                &enabled.flag()?,
+                enabled.position(),
+            );
             Some(())
         });
         maintenance.section("uploadpurging", |purging| read_purging(purging, draft));
@@ -96,7 +113,13 @@ fn read_filesystem(filesystem: &Setting<'_>, draft: &mut Draft<'_>) {
             {
                 draft.text(ROOT, text, root.position());
             }
-            without_effect(section, &[("maxthreads", "as many threads are used as there is work for")]);
+            without_effect(
+                section,
+                &[(
+                    "maxthreads",
+                    "as many threads are used as there is work for",
+                )],
+            );
             Some(())
         });
     }
@@ -110,13 +133,20 @@ fn read_purging(purging: &mut Section<'_>, draft: &mut Draft<'_>) -> Option<()> 
     let age = purging.setting("age");
     let expire = age.as_ref().and_then(|setting| expiry(setting));
     let (enabled, dry) = (purging.setting("enabled"), purging.setting("dryrun"));
-    without_effect(purging, &[("interval", "an upload is purged as soon as it is too old")]);
+    without_effect(
+        purging,
+        &[("interval", "an upload is purged as soon as it is too old")],
+    );
     let is = |setting: &Option<Setting<'_>>| setting.as_ref().and_then(Setting::flag);
     let (off, only_said) = (is(&enabled) == Some(false), is(&dry) == Some(true));
     if let Some(setting) = dry.as_ref().filter(|_| only_said && !off) {
         setting.warn("nothing is said of uploads that would be purged, and none is purged");
     }
-    match (enabled.filter(|_| off).or(dry.filter(|_| only_said)), age, expire) {
+    match (
+        enabled.filter(|_| off).or(dry.filter(|_| only_said)),
+        age,
+        expire,
+    ) {
         (Some(kept), _, _) => draft.text(EXPIRE, NEVER, kept.position()),
         (None, Some(age), Some(expire)) => draft.text(EXPIRE, expire, age.position()),
         (None, _, _) => {}

@@ -14,7 +14,10 @@ const NAMES: [(&str, &str); 13] = [
     ("server.addr", "http.addr"),
     ("server.key", "http.tls.key"),
     ("server.net", "http.net"),
-    ("registry.storage.filesystem.root", "storage.filesystem.rootdirectory"),
+    (
+        "registry.storage.filesystem.root",
+        "storage.filesystem.rootdirectory",
+    ),
     ("registry.relative_urls", "http.relativeurls"),
     ("registry.headers", "http.headers"),
     ("registry.auth.", "auth."),
@@ -27,14 +30,20 @@ const OPEN: &str = "auth.none:";
 pub(in crate::config) struct Words(());
 
 impl Words {
-    /// Those of a file that has no settings of ours beside its own; of one that has, nobody could tell whose are meant.
+    /// Those of a file that has no settings of ours beside its own; of one that has, nobody could
+    /// tell whose are meant.
     pub(in crate::config) fn of(tree: &Node) -> Option<Self> {
-        let Value::Mapping(entries) = &tree.value else { return None };
-        entries.iter().all(|entry| entry.key != "wharfinger").then_some(Self(()))
+        let Value::Mapping(entries) = &tree.value else {
+            return None;
+        };
+        entries
+            .iter()
+            .all(|entry| entry.key != "wharfinger")
+            .then_some(Self(()))
     }
 
-    /// Puts what our reader said, behind the first `before` findings, into Distribution's words, and leaves out what is
-    /// told there already.
+    /// Puts what our reader said, behind the first `before` findings, into Distribution's words,
+    /// and leaves out what is told there already.
     pub(in crate::config) fn translate(self, found: &mut Vec<Diagnostic>, before: usize) {
         let ours = found.split_off(before.min(found.len()));
         for mut one in ours {
@@ -47,7 +56,11 @@ impl Words {
                 None if one.message.starts_with(OPEN) => Some("auth is missing".to_owned()),
                 None => None,
             };
-            let is_told = missing.is_some_and(|missing| found.iter().any(|known| known.message.starts_with(&missing)));
+            let is_told = missing.is_some_and(|missing| {
+                found
+                    .iter()
+                    .any(|known| known.message.starts_with(&missing))
+            });
             if !is_told {
                 found.push(one);
             }

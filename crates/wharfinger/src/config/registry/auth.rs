@@ -26,8 +26,8 @@ pub(crate) enum RegistryAuth {
 /// Whose tokens are believed.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenIssuer {
-    /// Where clients get a token, a URL or a path of the very host that they asked; none where our own token server
-    /// gives it.
+    /// Where clients get a token, a URL or a path of the very host that they asked; none where our
+    /// own token server gives it.
     pub(crate) realm: Option<String>,
     /// What a token must be for.
     pub(crate) service: String,
@@ -53,7 +53,8 @@ pub(crate) enum IssuerTrust {
 }
 
 impl RegistryAuth {
-    /// Reads `auth` out of `registry`. Without it, and with a token server in the same file, that is whom to ask.
+    /// Reads `auth` out of `registry`. Without it, and with a token server in the same file, that
+    /// is whom to ask.
     pub(super) fn read(registry: &mut Section<'_>, own: bool) -> Option<Self> {
         if !registry.has("auth") {
             if own {
@@ -65,9 +66,13 @@ impl RegistryAuth {
             return None;
         }
         registry.section("auth", |auth| {
-            let token = auth.setting("token").map(|setting| read_tokens(&setting, own));
+            let token = auth
+                .setting("token")
+                .map(|setting| read_tokens(&setting, own));
             let htpasswd = auth.section("htpasswd", |section| Some(read_htpasswd(section)));
-            let none = auth.setting("none").filter(|setting| setting.flag() == Some(true));
+            let none = auth
+                .setting("none")
+                .filter(|setting| setting.flag() == Some(true));
             if let Some(none) = &none {
                 none.warn("whoever reaches this registry may pull, push and delete everything");
             }
@@ -76,7 +81,10 @@ impl RegistryAuth {
                 (None, Some(htpasswd), None) => htpasswd,
                 (None, None, Some(_)) => Some(Self::Open),
                 (None, None, None) => {
-                    auth.context.error(auth.position, "registry.auth: there must be token, htpasswd, or none: true");
+                    auth.context.error(
+                        auth.position,
+                        "registry.auth: there must be token, htpasswd, or none: true",
+                    );
                     None
                 }
                 _ => {
@@ -91,23 +99,41 @@ impl RegistryAuth {
 
 impl TokenIssuer {
     fn own(service: Option<String>) -> Self {
-        Self { realm: None, service: service.unwrap_or_else(|| OWN_SERVICE.to_owned()), trust: IssuerTrust::Own }
+        Self {
+            realm: None,
+            service: service.unwrap_or_else(|| OWN_SERVICE.to_owned()),
+            trust: IssuerTrust::Own,
+        }
     }
 
     fn read(section: &mut Section<'_>, own: bool) -> Option<Self> {
-        let is_own = own && !["issuer", "rootcertbundle", "jwks"].iter().any(|key| section.has(key));
+        let is_own = own
+            && !["issuer", "rootcertbundle", "jwks"]
+                .iter()
+                .any(|key| section.has(key));
         let realm = section.parse("realm", url);
-        let service =
-            section.parse("service", |text| if text.is_empty() { Err("it is empty") } else { Ok(text.to_owned()) });
+        let service = section.parse("service", |text| {
+            if text.is_empty() {
+                Err("it is empty")
+            } else {
+                Ok(text.to_owned())
+            }
+        });
         if is_own {
-            return Some(Self { realm, ..Self::own(service) });
+            return Some(Self {
+                realm,
+                ..Self::own(service)
+            });
         }
         section.require("realm", "the URL at which clients get a token");
         section.require("service", "what the tokens must be for");
         section.require("issuer", "who issues the tokens, as it stands in them");
         let issuer = section.text("issuer");
         let (bundle, jwks) = (section.path("rootcertbundle"), section.path("jwks"));
-        let address = jwks.as_ref().and_then(|jwks| jwks.path.to_str()).and_then(|text| url(text).ok());
+        let address = jwks
+            .as_ref()
+            .and_then(|jwks| jwks.path.to_str())
+            .and_then(|text| url(text).ok());
         let jwks = jwks.filter(|_| address.is_none());
         if bundle.is_none() && jwks.is_none() && address.is_none() {
             let message = "registry.auth.token: there must be rootcertbundle (certificates in PEM) or jwks (a key set), or no token can be believed";
@@ -124,32 +150,54 @@ impl TokenIssuer {
             url: address,
             paths: (path(bundle), path(jwks)),
         };
-        Some(Self { realm: Some(realm?), service: service?, trust })
+        Some(Self {
+            realm: Some(realm?),
+            service: service?,
+            trust,
+        })
     }
 }
 
 /// One issuer, or a list of them.
 fn read_tokens(setting: &Setting<'_>, own: bool) -> Option<Vec<TokenIssuer>> {
-    let items = if setting.is_sequence() { setting.items()? } else { vec![setting.clone()] };
+    let items = if setting.is_sequence() {
+        setting.items()?
+    } else {
+        vec![setting.clone()]
+    };
     if items.is_empty() {
         setting.error("there must be an issuer in the list");
         return None;
     }
     // All of them are read before one can be missing, so all that is wrong is told.
-    let issuers: Vec<_> = items.iter().map(|item| item.section(|section| TokenIssuer::read(section, own))).collect();
+    let issuers: Vec<_> = items
+        .iter()
+        .map(|item| item.section(|section| TokenIssuer::read(section, own)))
+        .collect();
     issuers.into_iter().collect()
 }
 
 fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
-    let realm = section.text("realm").unwrap_or_else(|| "Registry Realm".to_owned());
+    let realm = section
+        .text("realm")
+        .unwrap_or_else(|| "Registry Realm".to_owned());
     section.require("path", "the file with names and password hashes");
     let file = section.path("path")?;
-    let text = String::from_utf8(file.read()?).map_err(|_| format!("{} is not UTF-8", file.path.display()));
+    let text = String::from_utf8(file.read()?)
+        .map_err(|_| format!("{} is not UTF-8", file.path.display()));
     match htpasswd::parse(&file.setting.checked(text)?) {
-        Ok(accounts) => Some(RegistryAuth::Htpasswd { realm, file: Htpasswd { accounts, path: file.path } }),
+        Ok(accounts) => Some(RegistryAuth::Htpasswd {
+            realm,
+            file: Htpasswd {
+                accounts,
+                path: file.path,
+            },
+        }),
         Err(errors) => {
             for error in errors {
-                file.setting.context.error_in(&file.path, error.line, error.error.to_string());
+                file.setting
+                    .context
+                    .error_in(&file.path, error.line, error.error.to_string());
             }
             None
         }
@@ -158,7 +206,8 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
 
 fn read_bundle(file: &PathSetting<'_>) -> Option<Vec<Certificate>> {
     let pem = String::from_utf8_lossy(&file.read()?).into_owned();
-    let bundle = Certificate::bundle_from_pem(&pem).map_err(|error| format!("{}: {error}", file.path.display()));
+    let bundle = Certificate::bundle_from_pem(&pem)
+        .map_err(|error| format!("{}: {error}", file.path.display()));
     file.setting.checked(bundle)
 }
 
@@ -171,8 +220,10 @@ fn read_key_set(file: &PathSetting<'_>) -> Option<JwkSet> {
 fn url(text: &str) -> Result<String, &'static str> {
     // A path is one of the host that the client asked: Distribution's `autoredirect`.
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let is_url =
-        text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).is_some_and(|rest| !rest.is_empty());
+    let is_url = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .is_some_and(|rest| !rest.is_empty());
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
     if (is_url || is_path) && is_plain {
         Ok(text.to_owned())

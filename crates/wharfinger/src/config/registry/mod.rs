@@ -75,30 +75,47 @@ const MIB: usize = 1024 * 1024;
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { filter: true, max: 1000 }
+        Self {
+            filter: true,
+            max: 1000,
+        }
     }
 }
 
 impl Default for Collection {
     fn default() -> Self {
-        Self { every: Some(DAY), grace: DAY, untagged: None }
+        Self {
+            every: Some(DAY),
+            grace: DAY,
+            untagged: None,
+        }
     }
 }
 
 impl Default for RegistryLimits {
     fn default() -> Self {
-        Self { manifest: 4 * MIB, blob: None, uploads_per_client: 64 }
+        Self {
+            manifest: 4 * MIB,
+            blob: None,
+            uploads_per_client: 64,
+        }
     }
 }
 
 impl Registry {
     /// Reads the section; `own` says whether there is a token server in the same file.
     pub(super) fn read(section: &mut Section<'_>, own: bool) -> Option<Self> {
-        let listen = section.setting("addr").filter(|setting| setting.text().as_deref() != Some("same"));
+        let listen = section
+            .setting("addr")
+            .filter(|setting| setting.text().as_deref() != Some("same"));
         let listen = listen.map(|setting| setting.parse(|text| Listen::parse(text, None)));
-        let storage = section.section("storage", Storage::read).unwrap_or_else(|| Storage::usual(section));
+        let storage = section
+            .section("storage", Storage::read)
+            .unwrap_or_else(|| Storage::usual(section));
         let auth = RegistryAuth::read(section, own);
-        let uploads = section.section("uploads", |uploads| Some(uploads.duration_within("expire", HOUR, LONGEST)));
+        let uploads = section.section("uploads", |uploads| {
+            Some(uploads.duration_within("expire", HOUR, LONGEST))
+        });
         if let (Some(Some(_)), Some(RegistryAuth::Token(issuers))) = (&listen, &auth)
             && issuers.first().is_some_and(|first| first.realm.is_none())
         {
@@ -111,11 +128,18 @@ impl Registry {
             root: storage.root,
             delete: storage.delete,
             read_only: storage.read_only,
-            catalog: section.section("catalog", Catalog::read).unwrap_or_default(),
+            catalog: section
+                .section("catalog", Catalog::read)
+                .unwrap_or_default(),
             upload_expiry: uploads.flatten().unwrap_or(7 * DAY),
             collection: section.section("gc", Collection::read).unwrap_or_default(),
-            limits: section.section("limits", RegistryLimits::read).unwrap_or_default(),
-            headers: section.setting("headers").and_then(|setting| read_headers(&setting)).unwrap_or_default(),
+            limits: section
+                .section("limits", RegistryLimits::read)
+                .unwrap_or_default(),
+            headers: section
+                .setting("headers")
+                .and_then(|setting| read_headers(&setting))
+                .unwrap_or_default(),
             relative_urls: section.flag("relative_urls").unwrap_or(false),
             listen: match listen {
                 Some(listen) => Some(listen?),
@@ -131,7 +155,13 @@ impl Registry {
     /// What cannot change while the server runs.
     pub(crate) fn lasting(&self) -> impl PartialEq {
         let limits = (self.limits.blob, self.limits.uploads_per_client);
-        (self.listen.clone(), self.root.clone(), self.upload_expiry, self.collection, limits)
+        (
+            self.listen.clone(),
+            self.root.clone(),
+            self.upload_expiry,
+            self.collection,
+            limits,
+        )
     }
 }
 
@@ -149,8 +179,12 @@ impl Storage {
                 setting.error("object stores are not supported yet; write filesystem: {root: DIR}");
             }
         }
-        let root = storage.section("filesystem", |files| Some(files.path("root").map(|root| root.path)));
-        let maintenance = storage.section("maintenance", |maintenance| Some(maintenance.flag("readonly")));
+        let root = storage.section("filesystem", |files| {
+            Some(files.path("root").map(|root| root.path))
+        });
+        let maintenance = storage.section("maintenance", |maintenance| {
+            Some(maintenance.flag("readonly"))
+        });
         let usual = Self::usual(storage);
         Some(Self {
             root: root.flatten().unwrap_or(usual.root),
@@ -159,12 +193,24 @@ impl Storage {
         })
     }
 
-    /// What it is where nothing is said: in the folder that systemd gives the service, or where that would be.
+    /// What it is where nothing is said: in the folder that systemd gives the service, or where
+    /// that would be.
     fn usual(section: &Section<'_>) -> Self {
-        let folder = section.context.variable("STATE_DIRECTORY").map(OsString::from);
+        let folder = section
+            .context
+            .variable("STATE_DIRECTORY")
+            .map(OsString::from);
         let database = database::Location::in_state_directory(folder.as_deref());
-        let root = database.path().parent().map(PathBuf::from).unwrap_or_default();
-        Self { root, delete: true, read_only: false }
+        let root = database
+            .path()
+            .parent()
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        Self {
+            root,
+            delete: true,
+            read_only: false,
+        }
     }
 }
 
@@ -188,16 +234,22 @@ impl Collection {
             "weekly" => Ok(Some(7 * DAY)),
             other => match parse_duration(other) {
                 Ok(every) if every >= MINUTE => Ok(Some(every)),
-                _ => Err("this must be hourly, daily, weekly, off, or a length of time from 1m, as 12h"),
+                _ => Err(
+                    "this must be hourly, daily, weekly, off, or a length of time from 1m, as 12h",
+                ),
             },
         });
         let untagged = gc.parse("untagged", |text| match text {
             "keep" => Ok(None),
-            other => parse_duration(other).map(Some).map_err(|_| "this must be keep, or an age such as 30d"),
+            other => parse_duration(other)
+                .map(Some)
+                .map_err(|_| "this must be keep, or an age such as 30d"),
         });
         Some(Self {
             every: every.unwrap_or(default.every),
-            grace: gc.duration_within("grace", MINUTE, LONGEST).unwrap_or(default.grace),
+            grace: gc
+                .duration_within("grace", MINUTE, LONGEST)
+                .unwrap_or(default.grace),
             untagged: untagged.unwrap_or(default.untagged),
         })
     }
@@ -214,9 +266,13 @@ impl RegistryLimits {
             },
         });
         Some(Self {
-            manifest: limits.size_within("manifest", 64 * 1024, 64 * MIB).unwrap_or(default.manifest),
+            manifest: limits
+                .size_within("manifest", 64 * 1024, 64 * MIB)
+                .unwrap_or(default.manifest),
             blob: blob.unwrap_or(default.blob),
-            uploads_per_client: limits.number("uploads_per_client", 1, 1_000_000).unwrap_or(default.uploads_per_client),
+            uploads_per_client: limits
+                .number("uploads_per_client", 1, 1_000_000)
+                .unwrap_or(default.uploads_per_client),
         })
     }
 }
@@ -225,10 +281,17 @@ impl RegistryLimits {
 fn read_headers(setting: &Setting<'_>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (entry, value) in setting.entries()? {
-        let name = value.checked(HeaderName::try_from(entry.key.as_str()).map_err(|_| "this is no name of a header"));
-        let values = if value.is_sequence() { value.items()? } else { vec![value] };
+        let name = value.checked(
+            HeaderName::try_from(entry.key.as_str()).map_err(|_| "this is no name of a header"),
+        );
+        let values = if value.is_sequence() {
+            value.items()?
+        } else {
+            vec![value]
+        };
         for value in values {
-            let value = value.parse(|text| HeaderValue::from_str(text).map_err(|_| "a header cannot hold this"));
+            let value = value
+                .parse(|text| HeaderValue::from_str(text).map_err(|_| "a header cannot hold this"));
             if let (Some(name), Some(value)) = (&name, value) {
                 headers.append(name, value);
             }

@@ -16,15 +16,22 @@ pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);
 /// The sections that a case may leave to one `@` line each.
 const SECTIONS: [(&str, &str); 4] = [
     ("@server", "server: {addr: \"127.0.0.1:5001\"}"),
-    ("@token", "token: {issuer: I, expiration: 900, key: \"{{dir}}/ec.key\", certificate: \"{{dir}}/ec.pem\"}"),
-    ("@users", "users: {ann: {password: \"$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\"}}"),
+    (
+        "@token",
+        "token: {issuer: I, expiration: 900, key: \"{{dir}}/ec.key\", certificate: \"{{dir}}/ec.pem\"}",
+    ),
+    (
+        "@users",
+        "users: {ann: {password: \"$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\"}}",
+    ),
     ("@acl", "acl: [{match: {account: ann}, actions: [\"*\"]}]"),
 ];
 
 pub(super) struct Fixture(tempfile::TempDir);
 
 impl Fixture {
-    /// A folder with `ec`, `rsa`, `ed` and `old`, each a `.key` and its `.pem`, and files that are wrong.
+    /// A folder with `ec`, `rsa`, `ed` and `old`, each a `.key` and its `.pem`, and files that are
+    /// wrong.
     pub(super) fn new() -> Self {
         let fixture = Self(tempfile::tempdir().unwrap());
         let year = Duration::from_secs(365 * 86_400);
@@ -49,11 +56,24 @@ impl Fixture {
             fixture.write(&format!("{name}.pem"), &certificate.to_pem());
         }
         fixture.write("issuer", "From a file\r\n");
-        fixture.write("hash", "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n");
-        fixture.write("htpasswd", "# comment\nbob:$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n");
-        fixture.write("bad.htpasswd", "bob\n\neve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n");
+        fixture.write(
+            "hash",
+            "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n",
+        );
+        fixture.write(
+            "htpasswd",
+            "# comment\nbob:$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n",
+        );
+        fixture.write(
+            "bad.htpasswd",
+            "bob\n\neve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
+        );
         fixture.write("program", "#!/bin/sh\n");
-        fs::set_permissions(fixture.path().join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(
+            fixture.path().join("program"),
+            fs::Permissions::from_mode(0o755),
+        )
+        .unwrap();
         fixture
     }
 
@@ -65,9 +85,17 @@ impl Fixture {
     pub(super) fn load(&self, text: &str) -> Result<Loaded, Diagnostics> {
         let mut lines = Vec::new();
         for line in text.split('\n') {
-            lines.push(SECTIONS.iter().find(|(short, _)| *short == line).map_or(line, |(_, section)| section));
+            lines.push(
+                SECTIONS
+                    .iter()
+                    .find(|(short, _)| *short == line)
+                    .map_or(line, |(_, section)| section),
+            );
         }
-        self.write("c.yml", &lines.join("\n").replace("{{dir}}", &self.folder()));
+        self.write(
+            "c.yml",
+            &lines.join("\n").replace("{{dir}}", &self.folder()),
+        );
         let path = self.path().join("c.yml");
         load_in(Context::new(&path, environment, UNIX_EPOCH + NOW), &path)
     }
@@ -75,14 +103,20 @@ impl Fixture {
     /// What is said about a configuration, the folder's own path left out.
     pub(super) fn findings(&self, text: &str) -> String {
         let found = match self.load(text) {
-            Ok(loaded) => loaded.warnings.iter().map(|warning| format!("{warning}\n")).collect(),
+            Ok(loaded) => loaded
+                .warnings
+                .iter()
+                .map(|warning| format!("{warning}\n"))
+                .collect(),
             Err(wrong) => format!("{wrong}\n"),
         };
-        found.replace(&format!("{}/", self.folder()), "").replace(&format!("{}/", self.path().display()), "")
+        found
+            .replace(&format!("{}/", self.folder()), "")
+            .replace(&format!("{}/", self.path().display()), "")
     }
 
-    /// The folder as configurations name it: with as many slashes behind it as make the name equally long wherever
-    /// temporary files go, since findings count columns.
+    /// The folder as configurations name it: with as many slashes behind it as make the name
+    /// equally long wherever temporary files go, since findings count columns.
     pub(super) fn folder(&self) -> String {
         format!("{:/<80}", self.path().display().to_string())
     }

@@ -1,4 +1,5 @@
-//! What comes out of a file that is right: docker_auth's YAML to the letter, defaults, files, variables.
+//! What comes out of a file that is right: docker_auth's YAML to the letter, defaults, files,
+//! variables.
 
 use std::time::Duration;
 
@@ -23,7 +24,11 @@ fn with_token(settings: &str) -> String {
 }
 
 fn granted(config: &Config, account: &str, name: &str) -> Vec<String> {
-    let labels = config.users.as_ref().and_then(|users| users.find(account)).map(|user| user.labels.clone());
+    let labels = config
+        .users
+        .as_ref()
+        .and_then(|users| users.find(account))
+        .map(|user| user.labels.clone());
     let query = Query {
         account,
         labels: &labels.unwrap_or_default(),
@@ -33,7 +38,14 @@ fn granted(config: &Config, account: &str, name: &str) -> Vec<String> {
         ip: None,
         actions: &["pull".to_owned(), "push".to_owned()],
     };
-    config.acl.as_ref().unwrap().acl.decide(&query).map(|decision| decision.granted).unwrap_or_default()
+    config
+        .acl
+        .as_ref()
+        .unwrap()
+        .acl
+        .decide(&query)
+        .map(|decision| decision.granted)
+        .unwrap_or_default()
 }
 
 #[test]
@@ -53,8 +65,15 @@ fn numbers_are_yaml_v2_s() {
         ("\"${env:EXPIRATION}\"", 600),
         ("${env:EXPIRATION}", 600),
     ] {
-        let config = config(&fixture, &with_token(&format!("  issuer: I\n  expiration: {written}\n")));
-        assert_eq!(config.token.as_ref().unwrap().options.expiration, Duration::from_secs(seconds), "{written}");
+        let config = config(
+            &fixture,
+            &with_token(&format!("  issuer: I\n  expiration: {written}\n")),
+        );
+        assert_eq!(
+            config.token.as_ref().unwrap().options.expiration,
+            Duration::from_secs(seconds),
+            "{written}"
+        );
     }
 }
 
@@ -73,10 +92,16 @@ fn texts_keep_their_letters() {
         ("${env:ISSUER}", "From the environment"),
         ("<${env:ISSUER}>", "<From the environment>"),
     ] {
-        let config = config(&fixture, &with_token(&format!("  expiration: 60\n  issuer: {written}\n")));
+        let config = config(
+            &fixture,
+            &with_token(&format!("  expiration: 60\n  issuer: {written}\n")),
+        );
         assert_eq!(config.token.as_ref().unwrap().issuer, text, "{written}");
     }
-    let from_file = config(&fixture, &with_token("  expiration: 60\n  issuer_file: \"{{dir}}/issuer\"\n"));
+    let from_file = config(
+        &fixture,
+        &with_token("  expiration: 60\n  issuer_file: \"{{dir}}/issuer\"\n"),
+    );
     assert_eq!(from_file.token.as_ref().unwrap().issuer, "From a file");
 }
 
@@ -89,8 +114,14 @@ fn booleans_are_yaml_1_1_s() {
         ("y", KeyIdKind::Thumbprint),
         ("No", KeyIdKind::Libtrust),
     ] {
-        let text = with_token(&format!("  expiration: 60\n  issuer: I\n  disable_legacy_key_id: {written}\n"));
-        assert_eq!(config(&fixture, &text).token.unwrap().options.key_id, kind, "{written}");
+        let text = with_token(&format!(
+            "  expiration: 60\n  issuer: I\n  disable_legacy_key_id: {written}\n"
+        ));
+        assert_eq!(
+            config(&fixture, &text).token.unwrap().options.key_id,
+            kind,
+            "{written}"
+        );
     }
 }
 
@@ -99,7 +130,13 @@ fn nothing_is_the_empty_text_in_lists_and_names() {
     let fixture = Fixture::new();
     let users = "users:\n  null: {labels: {g: [~, a], h: }}\n  123: {}\n  yes: {}\n";
     let config = config(&fixture, &format!("@server\n@token\n@acl\n{users}"));
-    let names: Vec<_> = config.users.as_ref().unwrap().iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = config
+        .users
+        .as_ref()
+        .unwrap()
+        .iter()
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(names, ["", "123", "yes"]);
     let anonymous = config.users.as_ref().unwrap().find("").unwrap();
     assert_eq!(anonymous.labels["g"], ["", "a"]);
@@ -125,16 +162,38 @@ fn merges_in_the_order_of_the_file() {
                  - {<<: *base, match: {name: before}}\n\
                  - {match: {name: after, service: \"\"}, <<: *base}\n";
     let merged = config(&fixture, &format!("@server\n@token\n@users\n{rules}"));
-    let conditions: Vec<_> =
-        merged.acl.as_ref().unwrap().entries.iter().map(|entry| entry.conditions.clone()).collect();
-    assert_eq!((conditions[1].name.as_deref(), conditions[1].account.as_deref()), (Some("before"), Some("ann")));
-    assert_eq!((conditions[2].name.as_deref(), conditions[2].service.as_deref()), (Some("base"), Some("")));
+    let conditions: Vec<_> = merged
+        .acl
+        .as_ref()
+        .unwrap()
+        .entries
+        .iter()
+        .map(|entry| entry.conditions.clone())
+        .collect();
+    assert_eq!(
+        (
+            conditions[1].name.as_deref(),
+            conditions[1].account.as_deref()
+        ),
+        (Some("before"), Some("ann"))
+    );
+    assert_eq!(
+        (
+            conditions[2].name.as_deref(),
+            conditions[2].service.as_deref()
+        ),
+        (Some("base"), Some(""))
+    );
     // Names are replaced whole: nobody gets the labels of the one who had the name before.
     let users = "x-base: &base\n  ann: {labels: {g: [a]}}\nusers:\n  <<: *base\n  ann: {}\n";
-    let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}")).users.unwrap();
+    let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}"))
+        .users
+        .unwrap();
     assert!(users.find("ann").unwrap().labels.is_empty());
     let users = "users:\n  ann: {labels: {g: [a]}}\n  <<: {ann: {labels: {h: [b]}}}\n";
-    let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}")).users.unwrap();
+    let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}"))
+        .users
+        .unwrap();
     let labels = &users.find("ann").unwrap().labels;
     assert_eq!(labels.keys().collect::<Vec<_>>(), ["h"]);
 }
@@ -142,20 +201,36 @@ fn merges_in_the_order_of_the_file() {
 #[test]
 fn byte_order_marks_and_carriage_returns_say_nothing() {
     let fixture = Fixture::new();
-    let text = with_token("  issuer: I\n  expiration: 60\n").replace("@server", "\u{feff}server: {addr: \":1\"}");
-    let text = text.replace("@acl", "acl: []").replace("@users", "users: {}").replace('\n', "\r\n");
+    let text = with_token("  issuer: I\n  expiration: 60\n")
+        .replace("@server", "\u{feff}server: {addr: \":1\"}");
+    let text = text
+        .replace("@acl", "acl: []")
+        .replace("@users", "users: {}")
+        .replace('\n', "\r\n");
     assert_eq!(config(&fixture, &text).server.listen.len(), 1);
 }
 
 #[test]
 fn defaults() {
     let fixture = Fixture::new();
-    let config = config(&fixture, "@server\n@token\n@users\n@acl\next_auth:\nlogin:\nldap_auth: ~\n");
+    let config = config(
+        &fixture,
+        "@server\n@token\n@users\n@acl\next_auth:\nlogin:\nldap_auth: ~\n",
+    );
     assert_eq!(config.server.limits.header, 32 * 1024);
-    assert_eq!(config.token.as_ref().unwrap().options.header, [HeaderMember::Kid]);
-    assert_eq!(config.token.as_ref().unwrap().not_before_skew, Duration::from_secs(10));
+    assert_eq!(
+        config.token.as_ref().unwrap().options.header,
+        [HeaderMember::Kid]
+    );
+    assert_eq!(
+        config.token.as_ref().unwrap().not_before_skew,
+        Duration::from_secs(10)
+    );
     assert_eq!(config.login, identity::Settings::default());
-    assert!(config.refresh_tokens.is_none() && config.database.is_none(), "a bare docker_auth file keeps nothing");
+    assert!(
+        config.refresh_tokens.is_none() && config.database.is_none(),
+        "a bare docker_auth file keeps nothing"
+    );
     assert!(config.ext_auth.is_none() && config.server.tls.is_none());
 }
 
@@ -164,11 +239,23 @@ fn either_word_turns_refresh_tokens_on() {
     let fixture = Fixture::new();
     let base = "@server\n@token\n@users\n@acl\n";
     let asked = config(&fixture, &format!("{base}refresh_tokens: {{idle: 2d}}\n"));
-    assert_eq!(asked.refresh_tokens.unwrap().idle, Duration::from_secs(2 * 86_400));
-    assert_eq!(asked.database.unwrap().path(), std::path::Path::new("/var/lib/here/wharfinger.db"));
-    let kept = config(&fixture, &format!("{base}database: {{url: \"sqlite:///data/w.db\"}}\n"));
+    assert_eq!(
+        asked.refresh_tokens.unwrap().idle,
+        Duration::from_secs(2 * 86_400)
+    );
+    assert_eq!(
+        asked.database.unwrap().path(),
+        std::path::Path::new("/var/lib/here/wharfinger.db")
+    );
+    let kept = config(
+        &fixture,
+        &format!("{base}database: {{url: \"sqlite:///data/w.db\"}}\n"),
+    );
     assert_eq!(kept.refresh_tokens.unwrap().per_user, 100);
-    assert_eq!(kept.database.unwrap().path(), std::path::Path::new("/data/w.db"));
+    assert_eq!(
+        kept.database.unwrap().path(),
+        std::path::Path::new("/data/w.db")
+    );
 }
 
 #[test]
@@ -178,19 +265,39 @@ fn without_keys_of_its_own_a_token_is_signed_with_the_server_s() {
                 token: {issuer: I, expiration: 60}\n";
     let loaded = fixture.load(text).unwrap();
     assert!(loaded.config.server.tls.is_some());
-    assert_eq!(loaded.config.token.as_ref().unwrap().keys[0].key.algorithm(), ::token::Algorithm::RS256);
-    let files: Vec<_> = loaded.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(files, ["c.yml", "rsa.pem", "rsa.key"], "each once, to be watched");
+    assert_eq!(
+        loaded.config.token.as_ref().unwrap().keys[0]
+            .key
+            .algorithm(),
+        ::token::Algorithm::RS256
+    );
+    let files: Vec<_> = loaded
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(
+        files,
+        ["c.yml", "rsa.pem", "rsa.key"],
+        "each once, to be watched"
+    );
 }
 
 #[test]
 fn the_pair_signs_and_all_keys_are_published() {
     let fixture = Fixture::new();
     let keys = "  keys:\n    - {key: \"{{dir}}/rsa.key\", not_after: 2030-01-01}\n    - {key: \"{{dir}}/ed.key\"}\n";
-    let services = "  services: {old: {key_id: libtrust, expiration: 2m}, new: {header: [kid, x5c]}}\n";
-    let text = with_token(&format!("  issuer: I\n  expiration: 60\n  key_id: thumbprint\n{keys}{services}"));
+    let services =
+        "  services: {old: {key_id: libtrust, expiration: 2m}, new: {header: [kid, x5c]}}\n";
+    let text = with_token(&format!(
+        "  issuer: I\n  expiration: 60\n  key_id: thumbprint\n{keys}{services}"
+    ));
     let token = config(&fixture, &text).token.unwrap();
-    let algorithms: Vec<_> = token.keys.iter().map(|key| key.key.algorithm().to_string()).collect();
+    let algorithms: Vec<_> = token
+        .keys
+        .iter()
+        .map(|key| key.key.algorithm().to_string())
+        .collect();
     assert_eq!(algorithms, ["ES256", "RS256", "EdDSA"]);
     assert_eq!(token.keys[1].not_after, Some(at(1_893_456_000)));
     let (old, new) = (&token.services["old"], &token.services["new"]);
@@ -198,7 +305,10 @@ fn the_pair_signs_and_all_keys_are_published() {
         (old.key_id, old.expiration.as_secs(), &old.header[..]),
         (KeyIdKind::Libtrust, 120, &[HeaderMember::Kid][..])
     );
-    assert_eq!((new.key_id, new.expiration.as_secs()), (KeyIdKind::Thumbprint, 60));
+    assert_eq!(
+        (new.key_id, new.expiration.as_secs()),
+        (KeyIdKind::Thumbprint, 60)
+    );
     assert_eq!(new.header, [HeaderMember::Kid, HeaderMember::X5c]);
 }
 
@@ -210,11 +320,21 @@ fn passwords_from_files_and_several() {
         "users:\n  ann: {{password_file: \"{{{{dir}}}}/hash\"}}\n  bob: {{password: [\"{hash}\", \"{hash}\"]}}\n\
          users_htpasswd: \"{{{{dir}}}}/htpasswd\"\n"
     );
-    let loaded = fixture.load(&format!("@server\n@token\n@acl\n{users}")).unwrap();
+    let loaded = fixture
+        .load(&format!("@server\n@token\n@acl\n{users}"))
+        .unwrap();
     let users = loaded.config.users.unwrap();
     assert!(users.find("ann").unwrap().passwords[0].verify("badmin"));
     assert_eq!(users.find("bob").unwrap().passwords.len(), 2);
-    assert!(loaded.config.htpasswd.unwrap().accounts.find("bob").is_some());
+    assert!(
+        loaded
+            .config
+            .htpasswd
+            .unwrap()
+            .accounts
+            .find("bob")
+            .is_some()
+    );
     assert!(loaded.files.iter().any(|file| file.ends_with("hash")));
 }
 
@@ -223,13 +343,26 @@ fn listening() {
     let fixture = Fixture::new();
     let listen = |server: &str| {
         let text = format!("server: {server}\n@token\n@users\n@acl\n");
-        config(&fixture, &text).server.listen.iter().map(ToString::to_string).collect::<Vec<_>>()
+        config(&fixture, &text)
+            .server
+            .listen
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
     };
     assert_eq!(listen("{addr: \":5001\"}"), [":5001"]);
-    assert_eq!(listen("{addr: [\":5001\", /run/w.sock, \"[::1]:5002\"]}"), [":5001", "/run/w.sock", "[::1]:5002"]);
+    assert_eq!(
+        listen("{addr: [\":5001\", /run/w.sock, \"[::1]:5002\"]}"),
+        [":5001", "/run/w.sock", "[::1]:5002"]
+    );
     assert_eq!(listen("{addr: w.sock, net: unix}"), ["w.sock"]);
-    let loaded = fixture.load("server: {addr: w.sock, net: unix}\n@token\n@users\n@acl\n").unwrap();
-    assert!(matches!(&loaded.config.server.listen[..], [Listen::Unix(_)]));
+    let loaded = fixture
+        .load("server: {addr: w.sock, net: unix}\n@token\n@users\n@acl\n")
+        .unwrap();
+    assert!(matches!(
+        &loaded.config.server.listen[..],
+        [Listen::Unix(_)]
+    ));
 }
 
 #[test]
@@ -237,11 +370,23 @@ fn hsts() {
     let fixture = Fixture::new();
     let hsts = |written: &str| {
         let text = format!("server: {{addr: \":1\", hsts: {written}}}\n@token\n@users\n@acl\n");
-        config(&fixture, &text).server.hsts.map(|value| value.to_str().unwrap().to_owned())
+        config(&fixture, &text)
+            .server
+            .hsts
+            .map(|value| value.to_str().unwrap().to_owned())
     };
-    assert_eq!(hsts("true").as_deref(), Some("max-age=63072000; includeSubDomains"));
+    assert_eq!(
+        hsts("true").as_deref(),
+        Some("max-age=63072000; includeSubDomains")
+    );
     assert_eq!(hsts("false"), None);
-    assert_eq!(hsts("{max_age: 1d, include_subdomains: false}").as_deref(), Some("max-age=86400"));
-    assert_eq!(hsts("{preload: true}").as_deref(), Some("max-age=63072000; includeSubDomains; preload"));
+    assert_eq!(
+        hsts("{max_age: 1d, include_subdomains: false}").as_deref(),
+        Some("max-age=86400")
+    );
+    assert_eq!(
+        hsts("{preload: true}").as_deref(),
+        Some("max-age=63072000; includeSubDomains; preload")
+    );
     assert_eq!(hsts("{enabled: false}"), None);
 }

@@ -1,4 +1,5 @@
-//! Whole configurations: what is said about them, what comes out of them, and that nothing makes a reader panic.
+//! Whole configurations: what is said about them, what comes out of them, and that nothing makes a
+//! reader panic.
 
 mod fixture;
 mod meaning;
@@ -12,8 +13,8 @@ use self::fixture::Fixture;
 /// Configurations and what is said about each.
 const FINDINGS: &str = include_str!("findings.txt");
 
-/// `findings.txt` holds cases: a line `== NAME`, the configuration, a line `--`, and every line that is said about it.
-/// `BLESS=1` writes what is said now; the difference is to be reviewed.
+/// `findings.txt` holds cases: a line `== NAME`, the configuration, a line `--`, and every line
+/// that is said about it. `BLESS=1` writes what is said now; the difference is to be reviewed.
 #[test]
 fn what_is_said_about_configurations() {
     let fixture = Fixture::new();
@@ -25,14 +26,20 @@ fn what_is_said_about_configurations() {
         // The line `--` may be the first, and a configuration may hold `---`.
         let rest = format!("\n{rest}\n");
         let (config, _) = rest.split_once("\n--\n").unwrap();
-        let config = config.strip_prefix('\n').map_or_else(String::new, |config| format!("{config}\n"));
+        let config = config
+            .strip_prefix('\n')
+            .map_or_else(String::new, |config| format!("{config}\n"));
         let found = fixture.findings(&config);
         write!(said, "\n== {name}\n{config}--\n{found}").unwrap();
         number += 1;
     }
     assert!(number >= 70, "only {number} cases were found");
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/tests/findings.txt"), &said).unwrap();
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/tests/findings.txt"),
+            &said,
+        )
+        .unwrap();
     }
     for (said, expected) in said.lines().zip(FINDINGS.lines()) {
         assert_eq!(said, expected);

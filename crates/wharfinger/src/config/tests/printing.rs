@@ -36,7 +36,11 @@ login: {parallel: 3, per_account: off}
 fn what_is_printed_means_the_same() {
     let fixture = Fixture::new();
     let printed = fixture.load(FULL).unwrap().config.to_string();
-    let again = fixture.load(&printed).unwrap_or_else(|wrong| panic!("{wrong}\n{printed}")).config.to_string();
+    let again = fixture
+        .load(&printed)
+        .unwrap_or_else(|wrong| panic!("{wrong}\n{printed}"))
+        .config
+        .to_string();
     assert_eq!(printed, again);
     let printed = printed.replace(&fixture.folder(), "DIR");
     insta::assert_snapshot!(printed);
@@ -61,8 +65,16 @@ registry:
 #[test]
 fn a_printed_registry_means_the_same() {
     let fixture = Fixture::new();
-    let printed = fixture.load(REGISTRY).unwrap_or_else(|wrong| panic!("{wrong}")).config.to_string();
-    let again = fixture.load(&printed).unwrap_or_else(|wrong| panic!("{wrong}\n{printed}")).config.to_string();
+    let printed = fixture
+        .load(REGISTRY)
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
+        .config
+        .to_string();
+    let again = fixture
+        .load(&printed)
+        .unwrap_or_else(|wrong| panic!("{wrong}\n{printed}"))
+        .config
+        .to_string();
     assert_eq!(printed, again);
     let printed = printed.replace(&fixture.folder(), "DIR");
     let start = printed.find("registry:").unwrap();
@@ -72,7 +84,14 @@ fn a_printed_registry_means_the_same() {
 #[test]
 fn passwords_are_not_printed() {
     let fixture = Fixture::new();
-    let printed = fixture.load("@server\n@token\n@users\n@acl\n").unwrap().config.to_string();
-    assert!(printed.contains("users:\n  \"ann\": {password: (hidden)}\n"), "{printed}");
+    let printed = fixture
+        .load("@server\n@token\n@users\n@acl\n")
+        .unwrap()
+        .config
+        .to_string();
+    assert!(
+        printed.contains("users:\n  \"ann\": {password: (hidden)}\n"),
+        "{printed}"
+    );
     assert!(!printed.contains("$2y$"));
 }

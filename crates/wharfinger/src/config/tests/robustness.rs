@@ -69,7 +69,8 @@ fn line() -> impl Strategy<Value = String> {
         "é",
         "\"\\/\"",
     ]);
-    ("( |  |    |- |  - )?", key, value).prop_map(|(indent, key, value)| format!("{indent}{key}: {value}\n"))
+    ("( |  |    |- |  - )?", key, value)
+        .prop_map(|(indent, key, value)| format!("{indent}{key}: {value}\n"))
 }
 
 proptest! {
@@ -97,10 +98,16 @@ fn another_kind_of_file_is_refused_in_few_words() {
     let keys: String = (0..100_000).map(|n| format!("k{n}: {n}\n")).collect();
     let found = Fixture::new().findings(&keys);
     assert_eq!(found.lines().count(), 25, "{found}");
-    assert!(found.ends_with("c.yml:21:1: error: 99980 more unknown keys begin here\n"), "{found}");
+    assert!(
+        found.ends_with("c.yml:21:1: error: 99980 more unknown keys begin here\n"),
+        "{found}"
+    );
     let found = Fixture::new().findings(&"a: b\n".repeat(100_000));
     assert_eq!(found.lines().count(), 21, "{found}");
-    assert!(found.ends_with("c.yml:22:1: error: and another: more than 20 keys are here twice\n"), "{found}");
+    assert!(
+        found.ends_with("c.yml:22:1: error: and another: more than 20 keys are here twice\n"),
+        "{found}"
+    );
 }
 
 thread_local! {

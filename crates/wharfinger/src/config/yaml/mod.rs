@@ -1,10 +1,11 @@
 //! YAML as the configuration needs it: a tree that knows where each value stands in its file.
 //!
-//! `docker_auth` reads its file with Go's yaml.v2, which is YAML 1.1 with a few habits of its own; a file that was
-//! written for it must mean the same here. So plain scalars keep their text until somebody asks for a number or a
-//! boolean ([`Scalar`]), `<<` merges in the order of the file, and what a merge repeats is settled by the reader, who
-//! knows whether a mapping is a set of settings (merged) or of names (replaced). Keys written twice are refused: there
-//! the last one won, or both were mixed.
+//! `docker_auth` reads its file with Go's yaml.v2, which is YAML 1.1 with a few habits of its own;
+//! a file that was written for it must mean the same here. So plain scalars keep their text until
+//! somebody asks for a number or a boolean ([`Scalar`]), `<<` merges in the order of the file, and
+//! what a merge repeats is settled by the reader, who knows whether a mapping is a set of settings
+//! (merged) or of names (replaced). Keys written twice are refused: there the last one won, or both
+//! were mixed.
 
 mod read;
 mod scalar;
@@ -22,12 +23,19 @@ pub(crate) struct Position {
 impl Position {
     /// The place of the `index`th variable of the environment, which has no lines.
     pub(super) fn in_environment(index: usize) -> Self {
-        Self { line: 0, column: index + 1 }
+        Self {
+            line: 0,
+            column: index + 1,
+        }
     }
 
     /// Which variable of the environment it is, unless it is in a file.
     pub(super) fn variable(self) -> Option<usize> {
-        if self.line == 0 { self.column.checked_sub(1) } else { None }
+        if self.line == 0 {
+            self.column.checked_sub(1)
+        } else {
+            None
+        }
     }
 }
 
@@ -45,8 +53,8 @@ pub(super) enum Value {
     Null,
     Scalar(Scalar),
     Sequence(Vec<Node>),
-    /// In the order of the file, merged entries at the place of their `<<`; of entries with the same key the later one
-    /// counts more.
+    /// In the order of the file, merged entries at the place of their `<<`; of entries with the
+    /// same key the later one counts more.
     Mapping(Vec<Entry>),
 }
 

@@ -9,7 +9,8 @@ use super::{Entry, Node, Position, Scalar, Value};
 /// The deepest nesting; the schema's is 6.
 const MAX_DEPTH: usize = 64;
 
-/// The most values, counting what aliases repeat: room for tens of thousands of rules, none for a "billion laughs".
+/// The most values, counting what aliases repeat: room for tens of thousands of rules, none for a
+/// "billion laughs".
 const MAX_NODES: usize = 1_000_000;
 
 /// The most keys that are told to be there twice: with more, it is another kind of file.
@@ -22,7 +23,8 @@ pub(in crate::config) struct Problem {
     pub(in crate::config) message: String,
 }
 
-/// Reads the first document of `text`. Without a tree there is at least one problem; with one there may be, too.
+/// Reads the first document of `text`. Without a tree there is at least one problem; with one there
+/// may be, too.
 pub(in crate::config) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(problem) = forbidden_character(text) {
@@ -58,7 +60,11 @@ struct Frame {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, seen: HashMap<String, Position>, key: Option<Key> },
+    Mapping {
+        entries: Vec<Entry>,
+        seen: HashMap<String, Position>,
+        key: Option<Key>,
+    },
 }
 
 enum Key {
@@ -77,7 +83,10 @@ impl<'a> Builder<'a> {
     fn new(text: &'a str) -> Self {
         Self {
             parser: Parser::new_from_str(text),
-            raw: Raw { rest: text.chars(), index: 0 },
+            raw: Raw {
+                rest: text.chars(),
+                index: 0,
+            },
             open: Vec::new(),
             anchors: HashMap::new(),
             nodes: 0,
@@ -98,7 +107,10 @@ impl<'a> Builder<'a> {
             }
             root = root.or(self.take(event, &span)?);
         }
-        Ok(root.unwrap_or(Node { value: Value::Null, position: Position { line: 1, column: 1 } }))
+        Ok(root.unwrap_or(Node {
+            value: Value::Null,
+            position: Position { line: 1, column: 1 },
+        }))
     }
 
     /// Takes one event; gives the root when it is complete.
@@ -122,39 +134,84 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(anchor, tag) => {
                 check_tag(tag.as_deref(), "map", span)?;
-                self.begin(Content::Mapping { entries: Vec::new(), seen: HashMap::new(), key: None }, anchor, span)
+                self.begin(
+                    Content::Mapping {
+                        entries: Vec::new(),
+                        seen: HashMap::new(),
+                        key: None,
+                    },
+                    anchor,
+                    span,
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(frame) = self.open.pop() else { return Ok(None) };
+                let Some(frame) = self.open.pop() else {
+                    return Ok(None);
+                };
                 let value = match frame.content {
                     Content::Sequence(items) => Value::Sequence(items),
                     Content::Mapping { entries, .. } => Value::Mapping(entries),
                 };
-                self.complete(Node { value, position: frame.position }, frame.anchor, false)
+                self.complete(
+                    Node {
+                        value,
+                        position: frame.position,
+                    },
+                    frame.anchor,
+                    false,
+                )
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
-                Ok(None)
-            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(None),
         }
     }
 
-    fn begin(&mut self, content: Content, anchor: usize, span: &Span) -> Result<Option<Node>, Problem> {
+    fn begin(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        span: &Span,
+    ) -> Result<Option<Node>, Problem> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(problem(&span.start, &format!("values are nested more than {MAX_DEPTH} deep")));
+            return Err(problem(
+                &span.start,
+                &format!("values are nested more than {MAX_DEPTH} deep"),
+            ));
         }
-        self.open.push(Frame { position: position(&span.start), anchor, content });
+        self.open.push(Frame {
+            position: position(&span.start),
+            anchor,
+            content,
+        });
         Ok(None)
     }
 
     /// Puts a complete value where it belongs.
-    fn complete(&mut self, node: Node, anchor: usize, merge: bool) -> Result<Option<Node>, Problem> {
+    fn complete(
+        &mut self,
+        node: Node,
+        anchor: usize,
+        merge: bool,
+    ) -> Result<Option<Node>, Problem> {
         self.spend(1, node.position)?;
         if anchor != 0 {
             let (nodes, height) = measure(&node);
             self.spend(nodes, node.position)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, height });
+            self.anchors.insert(
+                anchor,
+                Anchored {
+                    node: node.clone(),
+                    nodes,
+                    height,
+                },
+            );
         }
-        let Some(frame) = self.open.last_mut() else { return Ok(Some(node)) };
+        let Some(frame) = self.open.last_mut() else {
+            return Ok(Some(node));
+        };
         match &mut frame.content {
             Content::Sequence(items) => items.push(node),
             Content::Mapping { entries, seen, key } => match key.take() {
@@ -163,11 +220,15 @@ impl<'a> Builder<'a> {
                     let (name, position) = name(node)?;
                     if let Some(first) = seen.insert(name.clone(), position) {
                         if self.problems.len() >= MAX_PROBLEMS {
-                            let message = format!("and another: more than {MAX_PROBLEMS} keys are here twice");
+                            let message = format!(
+                                "and another: more than {MAX_PROBLEMS} keys are here twice"
+                            );
                             return Err(Problem { position, message });
                         }
-                        let message =
-                            format!("the key `{name}` is here a second time; the first is on line {}", first.line);
+                        let message = format!(
+                            "the key `{name}` is here a second time; the first is on line {}",
+                            first.line
+                        );
                         self.problems.push(Problem { position, message });
                     }
                     *key = Some(Key::Name(name, position));
@@ -175,8 +236,19 @@ impl<'a> Builder<'a> {
                 Some(Key::Merge(at)) => merge_into(entries, node, at)?,
                 Some(Key::Name(name, position)) => {
                     // A value that is not there has no place of its own.
-                    let place = if node.value == Value::Null { position } else { node.position };
-                    entries.push(Entry { key: name, position, value: Node { position: place, ..node } });
+                    let place = if node.value == Value::Null {
+                        position
+                    } else {
+                        node.position
+                    };
+                    entries.push(Entry {
+                        key: name,
+                        position,
+                        value: Node {
+                            position: place,
+                            ..node
+                        },
+                    });
                 }
             },
         }
@@ -185,8 +257,16 @@ impl<'a> Builder<'a> {
 
     /// What the alias at `span` stands for.
     fn expand(&mut self, anchor: usize, span: &Span) -> Result<Node, Problem> {
-        let Some(Anchored { node, nodes, height }) = self.anchors.get(&anchor) else {
-            return Err(problem(&span.start, "this alias is inside of what it stands for"));
+        let Some(Anchored {
+            node,
+            nodes,
+            height,
+        }) = self.anchors.get(&anchor)
+        else {
+            return Err(problem(
+                &span.start,
+                "this alias is inside of what it stands for",
+            ));
         };
         if self.open.len() + height > MAX_DEPTH {
             return Err(problem(
@@ -202,30 +282,41 @@ impl<'a> Builder<'a> {
     fn spend(&mut self, nodes: usize, position: Position) -> Result<(), Problem> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            let message = format!("there are more than {MAX_NODES} values up to here, counting what aliases repeat");
+            let message = format!(
+                "there are more than {MAX_NODES} values up to here, counting what aliases repeat"
+            );
             return Err(Problem { position, message });
         }
         Ok(())
     }
 
-    /// yaml.v2 reads one document and does not look at the others; here nothing is left unread without a word.
+    /// yaml.v2 reads one document and does not look at the others; here nothing is left unread
+    /// without a word.
     fn refuse_content_after(&mut self, start: &Span) -> Result<(), Problem> {
         match self.parser.next_event() {
             Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), _))) if text.is_empty() => Ok(()),
             None | Some(Ok((Event::StreamEnd | Event::DocumentEnd, _))) => Ok(()),
-            Some(Ok(_)) => Err(problem(&start.start, "a second document begins here; a configuration is one document")),
+            Some(Ok(_)) => Err(problem(
+                &start.start,
+                "a second document begins here; a configuration is one document",
+            )),
             Some(Err(error)) => Err(problem(error.marker(), error.info())),
         }
     }
 
     /// YAML 1.1 does not know `\/`, which came with 1.2.
     fn refuse_escaped_slash(&mut self, span: &Span) -> Result<(), Problem> {
-        let mut raw = self.raw.from(span.start.index()).skip_while(|c| *c != '"').skip(1);
+        let mut raw = self
+            .raw
+            .from(span.start.index())
+            .skip_while(|c| *c != '"')
+            .skip(1);
         while let Some(c) = raw.next() {
             match c {
                 '"' => break,
                 '\\' if raw.next() == Some('/') => {
-                    let message = r"`\/` in double quotes is no escape of YAML 1.1; write `/` alone";
+                    let message =
+                        r"`\/` in double quotes is no escape of YAML 1.1; write `/` alone";
                     return Err(problem(&span.start, message));
                 }
                 _ => {}
@@ -235,7 +326,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The file's text from some character on; places come in ascending order, so each character is passed once.
+/// The file's text from some character on; places come in ascending order, so each character is
+/// passed once.
 struct Raw<'a> {
     rest: std::str::Chars<'a>,
     index: usize,
@@ -250,7 +342,8 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A scalar's node. A tag of the core schema chooses how it is read; other tags have no meaning here.
+/// A scalar's node. A tag of the core schema chooses how it is read; other tags have no meaning
+/// here.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Node, Problem> {
     let plain = match tag {
         None => style == ScalarStyle::Plain,
@@ -264,19 +357,31 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Res
         Some(tag) => return Err(unknown_tag(tag, span)),
     };
     let null = plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
-    let value = if null { Value::Null } else { Value::Scalar(Scalar::new(text.to_owned(), plain)) };
-    Ok(Node { value, position: position(&span.start) })
+    let value = if null {
+        Value::Null
+    } else {
+        Value::Scalar(Scalar::new(text.to_owned(), plain))
+    };
+    Ok(Node {
+        value,
+        position: position(&span.start),
+    })
 }
 
 fn check_tag(tag: Option<&Tag>, expected: &str, span: &Span) -> Result<(), Problem> {
     match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == expected) => Err(unknown_tag(tag, span)),
+        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == expected) => {
+            Err(unknown_tag(tag, span))
+        }
         _ => Ok(()),
     }
 }
 
 fn unknown_tag(tag: &Tag, span: &Span) -> Problem {
-    problem(&span.start, &format!("the tag `{tag}` has no meaning here; leave it out"))
+    problem(
+        &span.start,
+        &format!("the tag `{tag}` has no meaning here; leave it out"),
+    )
 }
 
 /// A key's text.
@@ -286,7 +391,10 @@ fn name(node: Node) -> Result<(String, Position), Problem> {
         Value::Scalar(scalar) => Ok((scalar.text().to_owned(), node.position)),
         Value::Sequence(_) | Value::Mapping(_) => {
             let message = format!("a key must be a text, and this is {}", node.describe());
-            Err(Problem { position: node.position, message })
+            Err(Problem {
+                position: node.position,
+                message,
+            })
         }
     }
 }
@@ -298,10 +406,20 @@ fn merge_into(entries: &mut Vec<Entry>, node: Node, at: Position) -> Result<(), 
             entries.extend(merged);
             Ok(())
         }
-        Value::Sequence(items) if items.iter().all(|item| matches!(item.value, Value::Mapping(_))) => {
-            items.into_iter().rev().try_for_each(|item| merge_into(entries, item, at))
+        Value::Sequence(items)
+            if items
+                .iter()
+                .all(|item| matches!(item.value, Value::Mapping(_))) =>
+        {
+            items
+                .into_iter()
+                .rev()
+                .try_for_each(|item| merge_into(entries, item, at))
         }
-        _ => Err(Problem { position: at, message: "`<<` takes a mapping or a list of mappings".to_owned() }),
+        _ => Err(Problem {
+            position: at,
+            message: "`<<` takes a mapping or a list of mappings".to_owned(),
+        }),
     }
 }
 
@@ -312,26 +430,44 @@ fn measure(node: &Node) -> (usize, usize) {
         Value::Sequence(items) => Box::new(items.iter()),
         Value::Mapping(entries) => Box::new(entries.iter().map(|entry| &entry.value)),
     };
-    children.map(measure).fold((1, 1), |(nodes, height), (n, h)| (nodes + n, height.max(h + 1)))
+    children
+        .map(measure)
+        .fold((1, 1), |(nodes, height), (n, h)| {
+            (nodes + n, height.max(h + 1))
+        })
 }
 
 /// YAML has no control characters; the parser takes NUL for the end of the file.
 fn forbidden_character(text: &str) -> Option<Problem> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-    let (index, found) = text.char_indices().find(|(_, c)| c.is_control() && !allowed(*c))?;
+    let (index, found) = text
+        .char_indices()
+        .find(|(_, c)| c.is_control() && !allowed(*c))?;
     let before = &text[..index];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    let message = format!("the control character U+{:04X} has no place in a YAML file", u32::from(found));
-    Some(Problem { position: Position { line, column }, message })
+    let message = format!(
+        "the control character U+{:04X} has no place in a YAML file",
+        u32::from(found)
+    );
+    Some(Problem {
+        position: Position { line, column },
+        message,
+    })
 }
 
 fn position(marker: &Marker) -> Position {
-    Position { line: marker.line(), column: marker.col() + 1 }
+    Position {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
 }
 
 fn problem(marker: &Marker, message: &str) -> Problem {
-    Problem { position: position(marker), message: message.to_owned() }
+    Problem {
+        position: position(marker),
+        message: message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -344,9 +480,15 @@ mod tests {
             Value::Null => "~".to_owned(),
             Value::Scalar(scalar) if scalar.plain().is_some() => scalar.text().to_owned(),
             Value::Scalar(scalar) => format!("{:?}", scalar.text()),
-            Value::Sequence(items) => format!("[{}]", items.iter().map(print).collect::<Vec<_>>().join(", ")),
+            Value::Sequence(items) => format!(
+                "[{}]",
+                items.iter().map(print).collect::<Vec<_>>().join(", ")
+            ),
             Value::Mapping(entries) => {
-                let entries: Vec<_> = entries.iter().map(|e| format!("{}: {}", e.key, print(&e.value))).collect();
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|e| format!("{}: {}", e.key, print(&e.value)))
+                    .collect();
                 format!("{{{}}}", entries.join(", "))
             }
         }
@@ -361,15 +503,26 @@ mod tests {
     /// `line:column: message` of each problem.
     fn problems(text: &str) -> Vec<String> {
         let told = read(text).1;
-        told.iter().map(|p| format!("{}:{}: {}", p.position.line, p.position.column, p.message)).collect()
+        told.iter()
+            .map(|p| format!("{}:{}: {}", p.position.line, p.position.column, p.message))
+            .collect()
     }
 
     #[test]
     fn scalars_sequences_and_mappings() {
-        assert_eq!(tree("a: b\nc: 'd'\ne: [1, ~, {f: }]\n"), "{a: b, c: \"d\", e: [1, ~, {f: ~}]}");
-        assert_eq!(tree("a: |\n  1\nb: >-\n  2\n  3\n"), "{a: \"1\\n\", b: \"2 3\"}");
+        assert_eq!(
+            tree("a: b\nc: 'd'\ne: [1, ~, {f: }]\n"),
+            "{a: b, c: \"d\", e: [1, ~, {f: ~}]}"
+        );
+        assert_eq!(
+            tree("a: |\n  1\nb: >-\n  2\n  3\n"),
+            "{a: \"1\\n\", b: \"2 3\"}"
+        );
         assert_eq!(tree("{a: b, \"c\":d}"), "{a: b, c: d}");
-        assert_eq!(tree("acl:\n- match: {}\n  actions: ['*']\n"), "{acl: [{match: {}, actions: [\"*\"]}]}");
+        assert_eq!(
+            tree("acl:\n- match: {}\n  actions: ['*']\n"),
+            "{acl: [{match: {}, actions: [\"*\"]}]}"
+        );
         assert_eq!(tree("null: 1\n2: 3\nyes: x\n"), "{: 1, 2: 3, yes: x}");
         assert_eq!(tree(""), "~");
         assert_eq!(tree("# nothing\n"), "~");
@@ -389,20 +542,38 @@ mod tests {
     #[test]
     fn anchors_and_merges_in_the_order_of_the_file() {
         assert_eq!(tree("a: &x [1]\nb: *x\n"), "{a: [1], b: [1]}");
-        assert_eq!(tree("a: &x {k: 1}\nb: {<<: *x, k: 2}\n"), "{a: {k: 1}, b: {k: 1, k: 2}}");
-        assert_eq!(tree("a: &x {k: 1}\nb: {k: 2, <<: *x}\n"), "{a: {k: 1}, b: {k: 2, k: 1}}");
+        assert_eq!(
+            tree("a: &x {k: 1}\nb: {<<: *x, k: 2}\n"),
+            "{a: {k: 1}, b: {k: 1, k: 2}}"
+        );
+        assert_eq!(
+            tree("a: &x {k: 1}\nb: {k: 2, <<: *x}\n"),
+            "{a: {k: 1}, b: {k: 2, k: 1}}"
+        );
         let list = "a: &x {k: 1}\nb: &y {k: 2}\nc:\n  <<: [*x, *y]\n";
         assert_eq!(tree(list), "{a: {k: 1}, b: {k: 2}, c: {k: 2, k: 1}}");
         assert_eq!(tree("a: {'<<': b}"), "{a: {<<: b}}");
-        assert_eq!(problems("a: {<<: b}"), ["1:5: `<<` takes a mapping or a list of mappings"]);
-        assert_eq!(problems("a: &x [*x]"), ["1:8: this alias is inside of what it stands for"]);
+        assert_eq!(
+            problems("a: {<<: b}"),
+            ["1:5: `<<` takes a mapping or a list of mappings"]
+        );
+        assert_eq!(
+            problems("a: &x [*x]"),
+            ["1:8: this alias is inside of what it stands for"]
+        );
         assert!(problems("a: *x")[0].starts_with("1:4: "));
     }
 
     #[test]
     fn tags_of_the_core_schema_only() {
-        assert_eq!(tree("a: !!str 1\nb: !!int '2'\nc: ! 3\n"), "{a: \"1\", b: 2, c: \"3\"}");
-        assert_eq!(problems("a: !secret x\n"), ["1:4: the tag `!secret` has no meaning here; leave it out"]);
+        assert_eq!(
+            tree("a: !!str 1\nb: !!int '2'\nc: ! 3\n"),
+            "{a: \"1\", b: 2, c: \"3\"}"
+        );
+        assert_eq!(
+            problems("a: !secret x\n"),
+            ["1:4: the tag `!secret` has no meaning here; leave it out"]
+        );
     }
 
     #[test]
@@ -414,8 +585,14 @@ mod tests {
                 "3:1: the key `a` is here a second time; the first is on line 1",
             ]
         );
-        assert_eq!(problems("'': 1\nnull: 2\n"), ["2:1: the key `` is here a second time; the first is on line 1"]);
-        assert_eq!(problems("[a]: 1\n"), ["1:1: a key must be a text, and this is a list"]);
+        assert_eq!(
+            problems("'': 1\nnull: 2\n"),
+            ["2:1: the key `` is here a second time; the first is on line 1"]
+        );
+        assert_eq!(
+            problems("[a]: 1\n"),
+            ["1:1: a key must be a text, and this is a list"]
+        );
     }
 
     #[test]
@@ -430,35 +607,59 @@ mod tests {
     #[test]
     fn positions_point_at_what_they_mean() {
         let (root, _) = read("é: x\nserver:\n  addr: [a,\n    b]\n  net:\n");
-        let Value::Mapping(entries) = root.unwrap().value else { panic!() };
+        let Value::Mapping(entries) = root.unwrap().value else {
+            panic!()
+        };
         let at = |position: Position| (position.line, position.column);
         assert_eq!(at(entries[0].value.position), (1, 4));
-        assert_eq!((at(entries[1].position), at(entries[1].value.position)), ((2, 1), (3, 3)));
-        let Value::Mapping(server) = &entries[1].value.value else { panic!() };
-        let Value::Sequence(items) = &server[0].value.value else { panic!() };
+        assert_eq!(
+            (at(entries[1].position), at(entries[1].value.position)),
+            ((2, 1), (3, 3))
+        );
+        let Value::Mapping(server) = &entries[1].value.value else {
+            panic!()
+        };
+        let Value::Sequence(items) = &server[0].value.value else {
+            panic!()
+        };
         assert_eq!(at(items[1].position), (4, 5));
-        assert_eq!(at(server[1].value.position), (5, 3), "a missing value stands where its key stands");
+        assert_eq!(
+            at(server[1].value.position),
+            (5, 3),
+            "a missing value stands where its key stands"
+        );
     }
 
     #[test]
     fn what_would_grow_without_end_is_refused() {
-        assert_eq!(problems(&"[".repeat(100)), ["1:65: values are nested more than 64 deep"]);
+        assert_eq!(
+            problems(&"[".repeat(100)),
+            ["1:65: values are nested more than 64 deep"]
+        );
         assert_eq!(problems(&"[".repeat(100_000)).len(), 1);
         let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..20 {
-            laughs.push_str(&format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", ")));
+            laughs.push_str(&format!(
+                "a{n}: &a{n} [{}]\n",
+                vec![format!("*a{}", n - 1); 10].join(", ")
+            ));
         }
         assert!(problems(&laughs)[0].contains("more than 1000000 values up to here"));
         let mut ladder = "a0: &a0 [[[[[[[[x]]]]]]]]\n".to_owned();
         for n in 1..20 {
             ladder.push_str(&format!("a{n}: &a{n} [[[[[[[*a{}]]]]]]]\n", n - 1));
         }
-        assert!(problems(&ladder)[0].contains("with this alias, values are nested more than 64 deep"));
+        assert!(
+            problems(&ladder)[0].contains("with this alias, values are nested more than 64 deep")
+        );
     }
 
     #[test]
     fn control_characters_are_told() {
-        assert_eq!(problems("a: 1\nb: é\0c\n"), ["2:5: the control character U+0000 has no place in a YAML file"]);
+        assert_eq!(
+            problems("a: 1\nb: é\0c\n"),
+            ["2:5: the control character U+0000 has no place in a YAML file"]
+        );
     }
 
     proptest::proptest! {

@@ -22,7 +22,8 @@ impl Scalar {
         Self { text, plain }
     }
 
-    /// The text, which every scalar has: `yes`, `0x1F` and `2024-01-02` are texts where a text is asked for.
+    /// The text, which every scalar has: `yes`, `0x1F` and `2024-01-02` are texts where a text is
+    /// asked for.
     pub(in crate::config) fn text(&self) -> &str {
         &self.text
     }
@@ -36,7 +37,9 @@ impl Scalar {
 /// Without the text, which may be a password.
 impl std::fmt::Debug for Scalar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scalar").field("plain", &self.plain).finish_non_exhaustive()
+        f.debug_struct("Scalar")
+            .field("plain", &self.plain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,9 +47,14 @@ impl Plain {
     /// What a plain scalar of this text is.
     pub(in crate::config) fn of(text: &str) -> Self {
         match text {
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Self::Bool(true),
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Self::Bool(false),
-            _ if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => number(text),
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+                Self::Bool(true)
+            }
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
+            | "OFF" => Self::Bool(false),
+            _ if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+                number(text)
+            }
             _ => Self::Text,
         }
     }
@@ -58,7 +66,8 @@ fn number(text: &str) -> Plain {
     if let Some(integer) = integer(&digits) {
         return Plain::Integer(integer);
     }
-    // Rust's numbers know `inf` and `nan`, too; yaml.v2 writes those `.inf` and `.nan`, and no setting has a use for them.
+    // Rust's numbers know `inf` and `nan`, too; yaml.v2 writes those `.inf` and `.nan`, and no
+    // setting has a use for them.
     let numeric = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
     match digits.parse() {
         Ok(float) if digits.chars().all(numeric) => Plain::Float(float),

@@ -1,4 +1,5 @@
-//! Ctrl-C in the middle of a transfer: nothing that looks whole is left, and the same command again goes on.
+//! Ctrl-C in the middle of a transfer: nothing that looks whole is left, and the same command again
+//! goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,37 +39,76 @@ fn interrupt(user: &User, relay: &Relay, arguments: &[&str], ready: impl Fn() ->
 fn a_pull_goes_on_where_it_ended() {
     let (registry, image, user) = (registry3(&RegistryConfig::default()), image(), User::new());
     let host = registry.host_port();
-    user.run(&["push", "-q", &layout(&image), &format!("{host}/large:1")]).succeeded();
+    user.run(&["push", "-q", &layout(&image), &format!("{host}/large:1")])
+        .succeeded();
     let relay = Relay::stopping(&host, SILENT);
-    let pull = ["pull", "-q", &format!("{}/large:1", relay.host_port()), "oci:out:1"];
+    let pull = [
+        "pull",
+        "-q",
+        &format!("{}/large:1", relay.host_port()),
+        "oci:out:1",
+    ];
     // What is on the line when it falls silent has still to arrive.
     let unfinished = PathBuf::from(user.path("out/.wharfinger"));
-    let arrived =
-        || fs::read_dir(&unfinished).unwrap().flatten().map(|entry| entry.metadata().unwrap().len()).sum::<u64>();
+    let arrived = || {
+        fs::read_dir(&unfinished)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.metadata().unwrap().len())
+            .sum::<u64>()
+    };
     interrupt(&user, &relay, &pull, || arrived() > SILENT - 500_000);
     let blobs = user.path("out/blobs/sha256");
     assert!(whole(Path::new(&blobs)) < 3, "not all of it was there yet");
     assert_eq!(user.file("out/index.json"), "");
-    assert_eq!(code(&user.run(&["push", "-q", "oci:out:1", &format!("{host}/other:1")])), 6);
+    assert_eq!(
+        code(&user.run(&["push", "-q", "oci:out:1", &format!("{host}/other:1")])),
+        6
+    );
     relay.mend();
     user.run(&pull).succeeded();
-    assert!(relay.carried() < LARGE as u64 + 1_000_000, "what had come did not come again: {}", relay.carried());
+    assert!(
+        relay.carried() < LARGE as u64 + 1_000_000,
+        "what had come did not come again: {}",
+        relay.carried()
+    );
     assert_eq!(whole(Path::new(&blobs)), 3);
     assert!(!Path::new(&user.path("out/.wharfinger")).exists());
 
     let relay = Relay::stopping(&host, SILENT);
-    let pull = ["pull", "-q", &format!("{}/large:1", relay.host_port()), "archive.tar"];
+    let pull = [
+        "pull",
+        "-q",
+        &format!("{}/large:1", relay.host_port()),
+        "archive.tar",
+    ];
     interrupt(&user, &relay, &pull, || true);
-    let left: Vec<_> = fs::read_dir(user.path(".")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> = fs::read_dir(user.path("."))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
     assert_eq!(left, ["out"], "nothing is left of half an archive");
 }
 
 #[test]
 fn a_push_leaves_no_image_and_succeeds_the_next_time() {
-    for registry in [registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default())] {
-        let (image, user, relay) = (image(), User::new(), Relay::stopping(&registry.host_port(), SILENT));
+    for registry in [
+        registry2(&RegistryConfig::default()),
+        registry3(&RegistryConfig::default()),
+    ] {
+        let (image, user, relay) = (
+            image(),
+            User::new(),
+            Relay::stopping(&registry.host_port(), SILENT),
+        );
         let name = format!("{}/large:1", registry.host_port());
-        let push = ["push", "-q", &layout(&image), &format!("{}/large:1", relay.host_port())];
+        let push = [
+            "push",
+            "-q",
+            &layout(&image),
+            &format!("{}/large:1", relay.host_port()),
+        ];
         interrupt(&user, &relay, &push, || true);
         assert_eq!(code(&user.run(&["digest", &name])), 6);
         relay.mend();
@@ -79,11 +119,27 @@ fn a_push_leaves_no_image_and_succeeds_the_next_time() {
 
 #[test]
 fn a_copy_leaves_no_image_and_succeeds_the_next_time() {
-    let (from, to) = (registry2(&RegistryConfig::default()), registry3(&RegistryConfig::default()));
-    let (image, user, relay) = (image(), User::new(), Relay::stopping(&to.host_port(), SILENT));
-    let (source, target) = (format!("{}/large:1", from.host_port()), format!("{}/large:1", to.host_port()));
-    user.run(&["push", "-q", &layout(&image), &source]).succeeded();
-    let copy = ["copy", "-q", &source, &format!("{}/large:1", relay.host_port())];
+    let (from, to) = (
+        registry2(&RegistryConfig::default()),
+        registry3(&RegistryConfig::default()),
+    );
+    let (image, user, relay) = (
+        image(),
+        User::new(),
+        Relay::stopping(&to.host_port(), SILENT),
+    );
+    let (source, target) = (
+        format!("{}/large:1", from.host_port()),
+        format!("{}/large:1", to.host_port()),
+    );
+    user.run(&["push", "-q", &layout(&image), &source])
+        .succeeded();
+    let copy = [
+        "copy",
+        "-q",
+        &source,
+        &format!("{}/large:1", relay.host_port()),
+    ];
     interrupt(&user, &relay, &copy, || true);
     assert_eq!(code(&user.run(&["digest", &target])), 6);
     relay.mend();
@@ -93,10 +149,18 @@ fn a_copy_leaves_no_image_and_succeeds_the_next_time() {
 
 /// How many blobs there are, each of them what its name says.
 fn whole(blobs: &Path) -> usize {
-    let files: Vec<_> = fs::read_dir(blobs).unwrap().flatten().map(|entry| entry.path()).collect();
+    let files: Vec<_> = fs::read_dir(blobs)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     for file in &files {
         let sum = peers::run(std::process::Command::new("sha256sum").arg(file));
-        assert!(sum.succeeded().starts_with(file.file_name().unwrap().to_str().unwrap()), "{sum}");
+        assert!(
+            sum.succeeded()
+                .starts_with(file.file_name().unwrap().to_str().unwrap()),
+            "{sum}"
+        );
     }
     files.len()
 }

@@ -18,12 +18,23 @@ fn a_login_is_tried_and_kept_where_others_look() {
             let (host, user) = (registry.host_port(), User::new());
             let wrong = user.login((ADMIN.0, "wrong"), &host);
             assert_eq!(code(&wrong), 4, "{wrong}");
-            assert!(wrong.stderr.contains("the login of \"admin\" is refused"), "{wrong}");
-            assert_eq!(user.file(".docker/config.json"), "", "nothing is kept of a refused login");
+            assert!(
+                wrong.stderr.contains("the login of \"admin\" is refused"),
+                "{wrong}"
+            );
+            assert_eq!(
+                user.file(".docker/config.json"),
+                "",
+                "nothing is kept of a refused login"
+            );
 
             user.login(ADMIN, &host).succeeded();
             let kept = user.file(".docker/config.json");
-            assert_eq!(kept.contains("identitytoken"), memory == Memory::RefreshTokens, "{kept}");
+            assert_eq!(
+                kept.contains("identitytoken"),
+                memory == Memory::RefreshTokens,
+                "{kept}"
+            );
             assert!(!kept.contains(ADMIN.1), "{kept}");
             let name = format!("{host}/team/app:1");
             user.run(&["push", &layout, &name]).succeeded();
@@ -33,7 +44,12 @@ fn a_login_is_tried_and_kept_where_others_look() {
             user.run(&["logout", &host]).succeeded();
             let denied = user.run(&["digest", &name]);
             assert_eq!(code(&denied), 5, "{denied}");
-            assert!(denied.stderr.contains(&format!("hint: nobody is logged in: wharfinger login {host}")), "{denied}");
+            assert!(
+                denied.stderr.contains(&format!(
+                    "hint: nobody is logged in: wharfinger login {host}"
+                )),
+                "{denied}"
+            );
         }
     }
 }
@@ -43,14 +59,30 @@ fn others_use(user: &User, host: &str, name: &str, digest: &str) {
     let (crane, regctl, skopeo) = (crane(), regctl(), skopeo());
     for home in [crane.home(), regctl.home()] {
         fs::create_dir_all(home.join(".docker")).unwrap();
-        fs::write(home.join(".docker/config.json"), user.file(".docker/config.json")).unwrap();
+        fs::write(
+            home.join(".docker/config.json"),
+            user.file(".docker/config.json"),
+        )
+        .unwrap();
     }
     assert_eq!(crane.run(&["digest", name]).succeeded(), digest);
-    regctl.run(&["registry", "set", "--skip-check", "--tls", "disabled", host]).succeeded();
+    regctl
+        .run(&["registry", "set", "--skip-check", "--tls", "disabled", host])
+        .succeeded();
     assert_eq!(regctl.run(&["image", "digest", name]).succeeded(), digest);
-    fs::write(skopeo.home().join("auth.json"), user.file(".docker/config.json")).unwrap();
+    fs::write(
+        skopeo.home().join("auth.json"),
+        user.file(".docker/config.json"),
+    )
+    .unwrap();
     let docker = format!("docker://{name}");
-    let inspected = skopeo.run(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &docker]);
+    let inspected = skopeo.run(&[
+        "inspect",
+        "--tls-verify=false",
+        "--format",
+        "{{.Digest}}",
+        &docker,
+    ]);
     assert_eq!(inspected.succeeded(), digest);
 }
 
@@ -61,22 +93,42 @@ fn docker_and_podman_use_what_is_kept_and_we_what_they_keep() {
     let docker = Docker::start();
     for memory in [Memory::RefreshTokens, Memory::None] {
         let world = World::start(KeyKind::P256, memory);
-        for host in [ours.host(), world.registries[0].host_port(), world.registries[1].host_port()] {
+        for host in [
+            ours.host(),
+            world.registries[0].host_port(),
+            world.registries[1].host_port(),
+        ] {
             let (user, name) = (User::new(), format!("{host}/team/app:1"));
             user.login(ADMIN, &host).succeeded();
-            user.run(&["push", "-q", &format!("oci:{}", image.layout().display()), &name]).succeeded();
+            user.run(&[
+                "push",
+                "-q",
+                &format!("oci:{}", image.layout().display()),
+                &name,
+            ])
+            .succeeded();
             // The file alone, in another home; nobody types a password there.
             let (dockers, podmans) = (docker.client(), podman());
             dockers.run(&["pull", &name]).refused();
             fs::create_dir_all(dockers.home().join(".docker")).unwrap();
-            fs::write(dockers.home().join(".docker/config.json"), user.file(".docker/config.json")).unwrap();
+            fs::write(
+                dockers.home().join(".docker/config.json"),
+                user.file(".docker/config.json"),
+            )
+            .unwrap();
             dockers.run(&["pull", &name]).succeeded();
             dockers.run(&["rmi", &name]).succeeded();
             let auth = podmans.home().join("auth.json").display().to_string();
             let variables = [("REGISTRY_AUTH_FILE", auth.as_str())];
             let login = ["login", "--user", ADMIN.0, "--password-stdin", &host];
-            assert!(user.run_with(&login, ADMIN.1, &variables).succeeded().contains(&auth));
-            podmans.run(&["pull", "--tls-verify=false", &name]).succeeded();
+            assert!(
+                user.run_with(&login, ADMIN.1, &variables)
+                    .succeeded()
+                    .contains(&auth)
+            );
+            podmans
+                .run(&["pull", "--tls-verify=false", &name])
+                .succeeded();
 
             // And the other way round.
             let (dockers, ours) = (docker.client(), User::new());
@@ -97,14 +149,35 @@ fn what_others_keep_is_used() {
     let world = World::start(KeyKind::P256, Memory::RefreshTokens);
     let host = world.registries[0].host_port();
     let (podman, crane, ours) = (podman(), crane(), User::new());
-    let login = ["login", "--tls-verify=false", "--username", ADMIN.0, "--password-stdin", &host];
+    let login = [
+        "login",
+        "--tls-verify=false",
+        "--username",
+        ADMIN.0,
+        "--password-stdin",
+        &host,
+    ];
     podman.run_with_input(&login, ADMIN.1).succeeded();
     let auth = podman.home().join("auth.json").display().to_string();
-    let catalog = |variables: &[(&str, &str)]| ours.run_with(&["tags", &format!("{host}/team/none")], "", variables);
+    let catalog = |variables: &[(&str, &str)]| {
+        ours.run_with(&["tags", &format!("{host}/team/none")], "", variables)
+    };
     // Who may look sees that there is nothing; nobody else may look.
     assert_eq!(code(&catalog(&[("REGISTRY_AUTH_FILE", &auth)])), 6);
     assert_eq!(code(&catalog(&[])), 5);
-    crane.run_with_input(&["auth", "login", &host, "--username", READER.0, "--password-stdin"], READER.1).succeeded();
+    crane
+        .run_with_input(
+            &[
+                "auth",
+                "login",
+                &host,
+                "--username",
+                READER.0,
+                "--password-stdin",
+            ],
+            READER.1,
+        )
+        .succeeded();
     let docker = crane.home().join(".docker").display().to_string();
     assert_eq!(code(&catalog(&[("DOCKER_CONFIG", &docker)])), 6);
 }
@@ -118,13 +191,29 @@ fn a_credential_helper_keeps_the_secret() {
     let helper = user.path("bin/docker-credential-test");
     fs::write(&helper, HELPER).unwrap();
     peers::run(std::process::Command::new("chmod").arg("755").arg(&helper)).succeeded();
-    fs::write(user.path(".docker/config.json"), format!(r#"{{"credHelpers":{{"{host}":"test"}}}}"#)).unwrap();
+    fs::write(
+        user.path(".docker/config.json"),
+        format!(r#"{{"credHelpers":{{"{host}":"test"}}}}"#),
+    )
+    .unwrap();
     let path = format!("{}:{}", user.path("bin"), std::env::var("PATH").unwrap());
     let run = |arguments: &[&str], input: &str| user.run_with(arguments, input, &[("PATH", &path)]);
-    let login = run(&["login", "--user", ADMIN.0, "--password-stdin", &host], ADMIN.1);
-    assert!(login.succeeded().contains("is kept in docker-credential-test (named in "), "{login}");
+    let login = run(
+        &["login", "--user", ADMIN.0, "--password-stdin", &host],
+        ADMIN.1,
+    );
+    assert!(
+        login
+            .succeeded()
+            .contains("is kept in docker-credential-test (named in "),
+        "{login}"
+    );
     assert!(!user.file(".docker/config.json").contains("auths"));
-    assert!(user.file("kept").contains(r#""Username":"<token>""#), "{}", user.file("kept"));
+    assert!(
+        user.file("kept").contains(r#""Username":"<token>""#),
+        "{}",
+        user.file("kept")
+    );
     run(&["catalog", &host], "").succeeded();
     run(&["logout", &host], "").succeeded();
     assert_eq!(user.file("kept"), "");
@@ -141,8 +230,20 @@ esac
 
 #[test]
 fn passwords_are_no_arguments() {
-    let refused = User::new().run(&["login", "r.example", "--user", "ann", "--password", "sesame"]);
+    let refused = User::new().run(&[
+        "login",
+        "r.example",
+        "--user",
+        "ann",
+        "--password",
+        "sesame",
+    ]);
     assert_eq!(code(&refused), 2);
-    assert!(refused.stderr.contains("a password is not taken as an argument"), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("a password is not taken as an argument"),
+        "{refused}"
+    );
     assert!(refused.stderr.contains("--password-stdin"), "{refused}");
 }

@@ -1,5 +1,5 @@
-//! The client's commands, as people type them: against our own token server with the real registries behind it, beside
-//! the clients whose logins and layouts they share.
+//! The client's commands, as people type them: against our own token server with the real
+//! registries behind it, beside the clients whose logins and layouts they share.
 
 mod commands;
 mod disks;

@@ -9,24 +9,48 @@ const HOST: &str = "registry.invalid";
 
 #[test]
 fn plain_http_goes_by_way_of_a_proxy() {
-    let (registry, user, image) = (registry3(&RegistryConfig::default()), User::new(), Image::saying("by proxy"));
+    let (registry, user, image) = (
+        registry3(&RegistryConfig::default()),
+        User::new(),
+        Image::saying("by proxy"),
+    );
     let proxy = Proxy::start(&registry.host_port(), Some("ann:s@same"));
     let name = format!("{HOST}:5000/team/app:1");
-    let run = |arguments: &[&str], variables: &[(&str, &str)]| user.run_with(arguments, "", variables);
+    let run =
+        |arguments: &[&str], variables: &[(&str, &str)]| user.run_with(arguments, "", variables);
     let url = format!("http://ann:s%40same@{}", proxy.host_port());
     let layout = format!("oci:{}", image.layout().display());
-    run(&["push", "-q", "--plain-http", &layout, &name], &[("HTTP_PROXY", &url)]).succeeded();
+    run(
+        &["push", "-q", "--plain-http", &layout, &name],
+        &[("HTTP_PROXY", &url)],
+    )
+    .succeeded();
     let digest = run(&["digest", "--plain-http", &name], &[("http_proxy", &url)]);
     assert_eq!(digest.succeeded(), image.digest());
-    assert!(proxy.seen().contains(&format!("HEAD http://{HOST}:5000/v2/team/app/manifests/1")), "{:?}", proxy.seen());
+    assert!(
+        proxy
+            .seen()
+            .contains(&format!("HEAD http://{HOST}:5000/v2/team/app/manifests/1")),
+        "{:?}",
+        proxy.seen()
+    );
 
     let before = proxy.seen().len();
-    let around = run(&["digest", "--plain-http", &name], &[("HTTP_PROXY", &url), ("NO_PROXY", ".other,.invalid")]);
+    let around = run(
+        &["digest", "--plain-http", &name],
+        &[("HTTP_PROXY", &url), ("NO_PROXY", ".other,.invalid")],
+    );
     assert_eq!(code(&around), 7, "{around}");
-    assert!(around.stderr.contains("is a name without an address"), "{around}");
+    assert!(
+        around.stderr.contains("is a name without an address"),
+        "{around}"
+    );
     // This machine needs no proxy to speak to itself.
     let local = format!("{}/team/app:1", registry.host_port());
-    assert_eq!(run(&["digest", &local], &[("HTTP_PROXY", &url)]).succeeded(), image.digest());
+    assert_eq!(
+        run(&["digest", &local], &[("HTTP_PROXY", &url)]).succeeded(),
+        image.digest()
+    );
     assert_eq!(proxy.seen().len(), before);
 }
 
@@ -35,20 +59,40 @@ fn https_goes_through_a_tunnel() {
     let directory = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::P256, directory.path(), "registry");
     let tls = Some((pair.certificate.clone(), pair.key.clone()));
-    let registry = registry3(&RegistryConfig { tls, ..RegistryConfig::default() });
+    let registry = registry3(&RegistryConfig {
+        tls,
+        ..RegistryConfig::default()
+    });
     let (user, image) = (User::new(), Image::saying("by tunnel"));
     let proxy = Proxy::start(&registry.host_port(), Some("ann:sesame"));
-    let (url, name) = (format!("http://ann:sesame@{}", proxy.host_port()), format!("{HOST}/team/app:1"));
+    let (url, name) = (
+        format!("http://ann:sesame@{}", proxy.host_port()),
+        format!("{HOST}/team/app:1"),
+    );
     let run = |arguments: &[&str]| user.run_with(arguments, "", &[("HTTPS_PROXY", &url)]);
-    // Its certificate is for this machine, which is not what we called it by: the proxy does not end TLS.
+    // Its certificate is for this machine, which is not what we called it by: the proxy does not
+    // end TLS.
     let certificate = pair.certificate.display().to_string();
     let wrong = run(&["digest", "--ca-file", &certificate, &name]);
     assert_eq!(code(&wrong), 7, "{wrong}");
-    assert!(wrong.stderr.contains("shows a certificate for other names"), "{wrong}");
+    assert!(
+        wrong.stderr.contains("shows a certificate for other names"),
+        "{wrong}"
+    );
     let layout = format!("oci:{}", image.layout().display());
     run(&["push", "-q", "--insecure", &layout, &name]).succeeded();
-    assert_eq!(run(&["digest", "--insecure", &name]).succeeded(), image.digest());
-    assert!(proxy.seen().iter().all(|line| line == &format!("CONNECT {HOST}:443")), "{:?}", proxy.seen());
+    assert_eq!(
+        run(&["digest", "--insecure", &name]).succeeded(),
+        image.digest()
+    );
+    assert!(
+        proxy
+            .seen()
+            .iter()
+            .all(|line| line == &format!("CONNECT {HOST}:443")),
+        "{:?}",
+        proxy.seen()
+    );
 }
 
 #[test]
@@ -58,16 +102,42 @@ fn a_proxy_that_refuses_is_named() {
     let user = User::new();
     let nobody = "http://127.0.0.1:1".to_owned();
     for (variable, url, option) in [
-        ("HTTPS_PROXY", format!("http://{}", proxy.host_port()), "--anonymous"),
-        ("HTTPS_PROXY", format!("http://ann:wrong@{}", proxy.host_port()), "--anonymous"),
-        ("HTTP_PROXY", format!("http://ann:wrong@{}", proxy.host_port()), "--plain-http"),
+        (
+            "HTTPS_PROXY",
+            format!("http://{}", proxy.host_port()),
+            "--anonymous",
+        ),
+        (
+            "HTTPS_PROXY",
+            format!("http://ann:wrong@{}", proxy.host_port()),
+            "--anonymous",
+        ),
+        (
+            "HTTP_PROXY",
+            format!("http://ann:wrong@{}", proxy.host_port()),
+            "--plain-http",
+        ),
         ("HTTP_PROXY", nobody.clone(), "--plain-http"),
         ("HTTPS_PROXY", nobody, "--anonymous"),
     ] {
-        let refused = user.run_with(&["digest", option, &format!("{HOST}/team/app:1")], "", &[(variable, &url)]);
+        let refused = user.run_with(
+            &["digest", option, &format!("{HOST}/team/app:1")],
+            "",
+            &[(variable, &url)],
+        );
         assert_eq!(code(&refused), 7, "{refused}");
-        let hint = refused.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
-        assert!(hint.contains(variable) && hint.contains("NO_PROXY"), "{refused}");
-        assert!(!refused.stderr.contains("wrong"), "the proxy's password is not shown: {refused}");
+        let hint = refused
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("hint: "))
+            .unwrap_or_default();
+        assert!(
+            hint.contains(variable) && hint.contains("NO_PROXY"),
+            "{refused}"
+        );
+        assert!(
+            !refused.stderr.contains("wrong"),
+            "the proxy's password is not shown: {refused}"
+        );
     }
 }

@@ -13,7 +13,9 @@ pub(super) struct User {
 
 impl User {
     pub(super) fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
+        Self {
+            home: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// One whose files are those of another client.
@@ -25,24 +27,44 @@ impl User {
         self.run_with(arguments, "", &[])
     }
 
-    pub(super) fn run_with(&self, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+    pub(super) fn run_with(
+        &self,
+        arguments: &[&str],
+        input: &str,
+        variables: &[(&str, &str)],
+    ) -> Output {
         let mut command = self.command(env!("CARGO_BIN_EXE_wharfinger"));
-        run_with_input(command.args(arguments).envs(variables.iter().copied()), input)
+        run_with_input(
+            command.args(arguments).envs(variables.iter().copied()),
+            input,
+        )
     }
 
     /// Starts it, for somebody to look at while it runs; it says nothing.
     pub(super) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(env!("CARGO_BIN_EXE_wharfinger"));
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         Running(command.spawn().unwrap())
     }
 
     /// `program`, in this user's home and without anybody else's settings.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.home.path()).env("HOME", self.home.path());
-        let theirs =
-            ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "NO_PROXY", "no_proxy"];
+        command
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path());
+        let theirs = [
+            "DOCKER_CONFIG",
+            "REGISTRY_AUTH_FILE",
+            "XDG_RUNTIME_DIR",
+            "XDG_CONFIG_HOME",
+            "NO_PROXY",
+            "no_proxy",
+        ];
         theirs.into_iter().chain(PROXIES).for_each(|variable| {
             command.env_remove(variable);
         });
@@ -50,7 +72,11 @@ impl User {
     }
 
     pub(super) fn login(&self, (user, password): (&str, &str), host: &str) -> Output {
-        self.run_with(&["login", "--user", user, "--password-stdin", host], password, &[])
+        self.run_with(
+            &["login", "--user", user, "--password-stdin", host],
+            password,
+            &[],
+        )
     }
 
     pub(super) fn file(&self, name: &str) -> String {
@@ -59,7 +85,14 @@ impl User {
 }
 
 /// The variables that name proxies.
-const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const PROXIES: [&str; 6] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
 
 /// The program, running.
 pub(super) struct Running(Child);
@@ -83,7 +116,12 @@ impl Running {
     /// Its exit code, and what it wrote to standard error.
     pub(super) fn end(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         (self.0.wait().unwrap().code(), said)
     }
 }

@@ -1,4 +1,5 @@
-//! containerd, by its `ctr`: it never asks `/v2/` first, and posts a form before it falls back to `GET`.
+//! containerd, by its `ctr`: it never asks `/v2/` first, and posts a form before it falls back to
+//! `GET`.
 
 use peers::{Containerd, Image, KeyKind, Output};
 
@@ -24,19 +25,31 @@ fn containerd(kind: KeyKind, memory: Memory) {
     for registry in &world.registries {
         let host = registry.host_port();
         let push = ["images", "push", "--plain-http"];
-        let run =
-            |command: &[&str], options: &[&str], reference: &str| ctr.run(&[command, options, &[reference]].concat());
+        let run = |command: &[&str], options: &[&str], reference: &str| {
+            ctr.run(&[command, options, &[reference]].concat())
+        };
         for repository in ["team/app", "public/hello"] {
             let base = format!("{host}/{repository}");
             let reference = format!("{base}:latest");
-            ctr.run(&["images", "import", "--no-unpack", "--base-name", &base, &archive]).succeeded();
+            ctr.run(&[
+                "images",
+                "import",
+                "--no-unpack",
+                "--base-name",
+                &base,
+                &archive,
+            ])
+            .succeeded();
             for options in [&["--user", &wrong][..], &["--user", &reader], &[]] {
                 denied(&run(&push, options, &reference));
             }
             run(&push, &["--user", &admin], &reference).succeeded();
             ctr.run(&["images", "remove", &reference]).succeeded();
         }
-        let (private, public) = (format!("{host}/team/app:latest"), format!("{host}/public/hello:latest"));
+        let (private, public) = (
+            format!("{host}/team/app:latest"),
+            format!("{host}/public/hello:latest"),
+        );
         run(&pull, &["--user", &reader], &private).succeeded();
         run(&pull, &[], &public).succeeded();
         denied(&run(&pull, &[], &private));
@@ -46,6 +59,10 @@ fn containerd(kind: KeyKind, memory: Memory) {
 
 fn denied(output: &Output) {
     let said = output.refused();
-    let words = ["failed to authorize", "authorization failed", "insufficient_scope"];
+    let words = [
+        "failed to authorize",
+        "authorization failed",
+        "insufficient_scope",
+    ];
     assert!(words.iter().any(|word| said.contains(word)), "{said}");
 }

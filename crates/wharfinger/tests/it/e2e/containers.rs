@@ -36,21 +36,44 @@ fn skopeo_copies_lists_and_deletes(registry: &Registry, image: &Image) {
     let layout = format!("oci:{}:latest", image.layout().display());
     let remote = |repository: &str| format!("docker://{host}/{repository}");
     let (private, public) = (remote("team/app:1"), remote("public/hello:1"));
-    assert!(login(&skopeo(), &[PLAIN], (ADMIN.0, "wrong"), &host).refused().contains("invalid username/password"));
+    assert!(
+        login(&skopeo(), &[PLAIN], (ADMIN.0, "wrong"), &host)
+            .refused()
+            .contains("invalid username/password")
+    );
 
     let admin = logged_in(skopeo(), ADMIN, registry);
     for reference in [&private, &public] {
-        admin.run(&["copy", "--preserve-digests", "--dest-tls-verify=false", &layout, reference]).succeeded();
+        admin
+            .run(&[
+                "copy",
+                "--preserve-digests",
+                "--dest-tls-verify=false",
+                &layout,
+                reference,
+            ])
+            .succeeded();
     }
     let tags = admin.run(&["list-tags", PLAIN, &remote("team/app")]);
     assert!(tags.succeeded().contains(r#""1""#), "{tags}");
 
     let reader = logged_in(skopeo(), READER, registry);
     let copied = format!("oci:{}:latest", reader.home().join("copied").display());
-    reader.run(&["copy", "--preserve-digests", "--src-tls-verify=false", &private, &copied]).succeeded();
+    reader
+        .run(&[
+            "copy",
+            "--preserve-digests",
+            "--src-tls-verify=false",
+            &private,
+            &copied,
+        ])
+        .succeeded();
     let digest = reader.run(&["inspect", "--format", "{{.Digest}}", &copied]);
     assert_eq!(digest.succeeded(), image.digest());
-    refused(&reader, &["copy", "--dest-tls-verify=false", &layout, &private]);
+    refused(
+        &reader,
+        &["copy", "--dest-tls-verify=false", &layout, &private],
+    );
     refused(&reader, &["delete", PLAIN, &private]);
 
     skopeo().run(&["inspect", PLAIN, &public]).succeeded();
@@ -63,7 +86,10 @@ fn skopeo_copies_lists_and_deletes(registry: &Registry, image: &Image) {
 
 fn podman_pulls_and_pushes(registry: &Registry) {
     let host = registry.host_port();
-    let (pulled, pushed) = (format!("{host}/team/app:1"), format!("{host}/team/podman:1"));
+    let (pulled, pushed) = (
+        format!("{host}/team/app:1"),
+        format!("{host}/team/podman:1"),
+    );
     let admin = logged_in(podman(), ADMIN, registry);
     admin.run(&["pull", PLAIN, &pulled]).succeeded();
     admin.run(&["tag", &pulled, &pushed]).succeeded();
@@ -81,9 +107,22 @@ fn buildah_builds_and_pushes(registry: &Registry) {
     let admin = logged_in(buildah(), ADMIN, registry);
     let context = admin.home().join("context");
     fs::create_dir(&context).unwrap();
-    fs::write(context.join("Containerfile"), "FROM scratch\nCOPY text /text\n").unwrap();
+    fs::write(
+        context.join("Containerfile"),
+        "FROM scratch\nCOPY text /text\n",
+    )
+    .unwrap();
     fs::write(context.join("text"), "buildah").unwrap();
-    admin.run(&["bud", "--isolation", "chroot", "--tag", &reference, &context.display().to_string()]).succeeded();
+    admin
+        .run(&[
+            "bud",
+            "--isolation",
+            "chroot",
+            "--tag",
+            &reference,
+            &context.display().to_string(),
+        ])
+        .succeeded();
     admin.run(&["push", PLAIN, &reference]).succeeded();
     login(&admin, &[PLAIN], READER, &registry.host_port()).succeeded();
     refused(&admin, &["push", PLAIN, &reference]);
@@ -92,7 +131,10 @@ fn buildah_builds_and_pushes(registry: &Registry) {
 /// The words of containers/image, whatever the reason.
 fn refused(client: &Client, arguments: &[&str]) {
     let said = client.run(arguments).refused().to_lowercase();
-    assert!(said.contains("authentication required") || said.contains("denied"), "{said}");
+    assert!(
+        said.contains("authentication required") || said.contains("denied"),
+        "{said}"
+    );
 }
 
 const PLAIN: &str = "--tls-verify=false";

@@ -22,7 +22,10 @@ fn docker(kind: KeyKind, memory: Memory) {
     let image = Image::saying("docker");
     for registry in &world.registries {
         let host = registry.host_port();
-        let (private, public) = (format!("{host}/team/app:1"), format!("{host}/public/hello:1"));
+        let (private, public) = (
+            format!("{host}/team/app:1"),
+            format!("{host}/public/hello:1"),
+        );
         docker.import(&image, &private).succeeded();
         docker.import(&image, &public).succeeded();
 
@@ -53,13 +56,21 @@ fn docker(kind: KeyKind, memory: Memory) {
     }
 }
 
-/// docker stores a refresh token instead of the password, as `identitytoken`; the `auth` beside it has an empty
-/// password then.
+/// docker stores a refresh token instead of the password, as `identitytoken`; the `auth` beside it
+/// has an empty password then.
 fn keeps(client: &Client, memory: Memory) {
     let stored = client.file(CONFIG);
-    assert_eq!(stored.contains("identitytoken"), memory == Memory::RefreshTokens, "{stored}");
+    assert_eq!(
+        stored.contains("identitytoken"),
+        memory == Memory::RefreshTokens,
+        "{stored}"
+    );
     let with_password = data_encoding::BASE64.encode(format!("{}:{}", ADMIN.0, ADMIN.1).as_bytes());
-    assert_eq!(stored.contains(&with_password), memory == Memory::None, "{stored}");
+    assert_eq!(
+        stored.contains(&with_password),
+        memory == Memory::None,
+        "{stored}"
+    );
 }
 
 fn reader_may_only_pull(docker: &Docker, host: &str, reference: &str) {
@@ -76,22 +87,27 @@ fn anonymous_pulls_what_is_public(docker: &Docker, public: &str, private: &str) 
     assert!(refused.contains("pull access denied"), "{refused}");
 }
 
-/// What `docker login` stored serves other programs that read docker's file: containers/image posts it in chunks,
-/// with one `scope` field for each scope.
+/// What `docker login` stored serves other programs that read docker's file: containers/image posts
+/// it in chunks, with one `scope` field for each scope.
 fn others_use_what_docker_stored(admin: &Client, registry: &Registry) {
     let repository = format!("{}/team/app", registry.host_port());
     let file = admin.home().join(CONFIG).display().to_string();
     let copy = format!("docker://{repository}:copied");
     let source = format!("docker://{repository}:1");
     let tls = ["--src-tls-verify=false", "--dest-tls-verify=false"];
-    skopeo().run(&[&["copy", "--authfile", &file], &tls[..], &[&source, &copy]].concat()).succeeded();
+    skopeo()
+        .run(&[&["copy", "--authfile", &file], &tls[..], &[&source, &copy]].concat())
+        .succeeded();
 
     let crane = crane();
     fs::create_dir(crane.home().join(".docker")).unwrap();
     fs::copy(admin.home().join(CONFIG), crane.home().join(CONFIG)).unwrap();
     let tags = crane.run(&["ls", &repository]);
     // Registry 2.8 lists them in no order.
-    assert_eq!(tags.succeeded().lines().collect::<BTreeSet<_>>(), BTreeSet::from(["1", "copied"]));
+    assert_eq!(
+        tags.succeeded().lines().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["1", "copied"])
+    );
 }
 
 const CONFIG: &str = ".docker/config.json";

@@ -1,4 +1,5 @@
-//! An Ed25519 key: docker_auth refuses it, registry 3 takes it by its JWKS, its certificate or its id.
+//! An Ed25519 key: docker_auth refuses it, registry 3 takes it by its JWKS, its certificate or its
+//! id.
 
 use std::fs;
 use std::process::Command;
@@ -20,7 +21,16 @@ acl: [{match: {}, actions: ['*']}]
 fn registry_3_takes_tokens_of_an_ed25519_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut certs = Command::new(program());
-    certs.args(["certs", "new", "--host", "localhost", "--out", "token", "--algorithm", "EdDSA"]);
+    certs.args([
+        "certs",
+        "new",
+        "--host",
+        "localhost",
+        "--out",
+        "token",
+        "--algorithm",
+        "EdDSA",
+    ]);
     run(certs.current_dir(folder.path())).succeeded();
     let server = serve(&CONFIG.replace("@folder@", folder.path().to_str().unwrap()));
     let jwks = folder.path().join("jwks.json");
@@ -28,16 +38,36 @@ fn registry_3_takes_tokens_of_an_ed25519_key() {
     assert!(published.contains(r#""crv":"Ed25519""#), "{published}");
     fs::write(&jwks, published).unwrap();
     let bundle = Trust::Bundle(folder.path().join("token.pem"));
-    for (service, trust) in [("set", Trust::Jwks(jwks)), ("id", bundle.clone()), ("chain", bundle)] {
+    for (service, trust) in [
+        ("set", Trust::Jwks(jwks)),
+        ("id", bundle.clone()),
+        ("chain", bundle),
+    ] {
         let realm = server.realm("/auth");
-        let auth = Auth::Token { realm, service: service.to_owned(), issuer: "Acme".to_owned(), trust };
-        pushes_and_pulls(service, &registry3(&RegistryConfig { auth, ..RegistryConfig::default() }));
+        let auth = Auth::Token {
+            realm,
+            service: service.to_owned(),
+            issuer: "Acme".to_owned(),
+            trust,
+        };
+        pushes_and_pulls(
+            service,
+            &registry3(&RegistryConfig {
+                auth,
+                ..RegistryConfig::default()
+            }),
+        );
     }
 }
 
 fn pushes_and_pulls(service: &str, registry: &Registry) {
     let image = Image::saying(service);
     let (client, reference) = (crane(), format!("{}/team/app:1", registry.host_port()));
-    client.run(&["push", &image.layout().display().to_string(), &reference]).succeeded();
-    assert_eq!(client.run(&["digest", &reference]).succeeded(), image.digest());
+    client
+        .run(&["push", &image.layout().display().to_string(), &reference])
+        .succeeded();
+    assert_eq!(
+        client.run(&["digest", &reference]).succeeded(),
+        image.digest()
+    );
 }

@@ -1,7 +1,11 @@
-//! One origin: nginx speaks TLS and sends `/auth/` to our server and the rest to a registry, as many installations
-//! have it. Clients see one host; our server sees plain HTTP below a prefix, and their addresses in a header only.
+//! One origin: nginx speaks TLS and sends `/auth/` to our server and the rest to a registry, as
+//! many installations have it. Clients see one host; our server sees plain HTTP below a prefix, and
+//! their addresses in a header only.
 
-use peers::{Auth, Certificate, Docker, Image, KeyKind, Nginx, RegistryConfig, Trust, crane, http, registry2, skopeo};
+use peers::{
+    Auth, Certificate, Docker, Image, KeyKind, Nginx, RegistryConfig, Trust, crane, http,
+    registry2, skopeo,
+};
 
 use super::world::{DENIED, login, serve, with_pair};
 
@@ -20,7 +24,10 @@ fn one_origin_behind_nginx() {
         issuer: "Acme auth server".to_owned(),
         trust: Trust::Bundle(pair.certificate.clone()),
     };
-    let registry = registry2(&RegistryConfig { auth, ..RegistryConfig::default() });
+    let registry = registry2(&RegistryConfig {
+        auth,
+        ..RegistryConfig::default()
+    });
     let directives = include_str!("proxy.conf")
         .replace("@tokens@", &server.host_port())
         .replace("@registry@", &registry.host_port())
@@ -34,21 +41,60 @@ fn one_origin_behind_nginx() {
     assert!(client.run(&["push", &reference]).refused().contains(DENIED));
     login(&client, &[], ("user", "password"), &host).succeeded();
     let pushed = client.run(&["push", &reference]);
-    assert!(pushed.status.success(), "{pushed}\n{}\n{}", server.log(), nginx.log());
+    assert!(
+        pushed.status.success(),
+        "{pushed}\n{}\n{}",
+        server.log(),
+        nginx.log()
+    );
 
     let crane = crane();
     let layer = image.layer().display().to_string();
-    let options = ["auth", "login", "--username", "user", "--password-stdin", &host];
+    let options = [
+        "auth",
+        "login",
+        "--username",
+        "user",
+        "--password-stdin",
+        &host,
+    ];
     crane.run_with_input(&options, "password").succeeded();
     let tag = format!("{host}/team/crane:1");
-    crane.run(&["append", "--insecure", "--new_layer", &layer, "--new_tag", &tag]).succeeded();
+    crane
+        .run(&[
+            "append",
+            "--insecure",
+            "--new_layer",
+            &layer,
+            "--new_tag",
+            &tag,
+        ])
+        .succeeded();
 
     let skopeo = skopeo();
-    login(&skopeo, &["--tls-verify=false"], ("user", "password"), &host).succeeded();
-    let (from, to) = (format!("docker://{tag}"), format!("docker://{host}/team/skopeo:1"));
-    skopeo.run(&["copy", "--src-tls-verify=false", "--dest-tls-verify=false", &from, &to]).succeeded();
+    login(
+        &skopeo,
+        &["--tls-verify=false"],
+        ("user", "password"),
+        &host,
+    )
+    .succeeded();
+    let (from, to) = (
+        format!("docker://{tag}"),
+        format!("docker://{host}/team/skopeo:1"),
+    );
+    skopeo
+        .run(&[
+            "copy",
+            "--src-tls-verify=false",
+            "--dest-tls-verify=false",
+            &from,
+            &to,
+        ])
+        .succeeded();
 
     // Past nginx nobody says whose address it is, and the server does not guess.
-    let direct = server.url("/tokens/auth?service=Docker+registry&scope=repository:team/docker:pull");
+    let direct =
+        server.url("/tokens/auth?service=Docker+registry&scope=repository:team/docker:pull");
     assert_eq!(http::get(&direct).status, 400);
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::thread;
 
 use peers::{
-    Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2, registry3, run,
+    Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2,
+    registry3, run,
 };
 use tempfile::TempDir;
 
@@ -17,7 +18,8 @@ pub(crate) const READER: (&str, &str) = ("reader", "look-only");
 /// What `docker` prints when a registry refused an action for want of scope.
 pub(crate) const DENIED: &str = "denied: requested access to the resource is denied";
 
-/// One server, and registry 2.8 with a bundle, registry 3 with a bundle and registry 3 with a JWKS behind it.
+/// One server, and registry 2.8 with a bundle, registry 3 with a bundle and registry 3 with a JWKS
+/// behind it.
 pub(crate) struct World {
     server: Server,
     pub(crate) registries: [Registry; 3],
@@ -34,18 +36,23 @@ pub(crate) enum Memory {
 }
 
 impl World {
-    /// The three registries each read another header member, and no header serves them all: that the keys are of kind
-    /// `kind` decides which three are tried.
+    /// The three registries each read another header member, and no header serves them all: that
+    /// the keys are of kind `kind` decides which three are tried.
     pub(crate) fn start(kind: KeyKind, memory: Memory) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(kind, directory.path(), "token");
         let services = match kind {
             KeyKind::Rsa => r#""registry 3": {key_id: thumbprint}"#,
-            KeyKind::P256 => r#""registry 3": {header: [x5c]}, "registry 3 with JWKS": {key_id: thumbprint}"#,
+            KeyKind::P256 => {
+                r#""registry 3": {header: [x5c]}, "registry 3 with JWKS": {key_id: thumbprint}"#
+            }
         };
         let database = match memory {
             Memory::None => String::new(),
-            Memory::RefreshTokens => format!("database: {{url: \"sqlite://{}/db\"}}\n", directory.path().display()),
+            Memory::RefreshTokens => format!(
+                "database: {{url: \"sqlite://{}/db\"}}\n",
+                directory.path().display()
+            ),
         };
         let config = include_str!("world.yml").replace("@services@", services) + &database;
         let server = serve(&with_pair(&config, &pair));
@@ -56,27 +63,41 @@ impl World {
         let registries = [
             registry2(&config_of(&server, "registry 2", bundle())),
             registry3(&config_of(&server, "registry 3", bundle())),
-            registry3(&config_of(&server, "registry 3 with JWKS", Trust::Jwks(jwks))),
+            registry3(&config_of(
+                &server,
+                "registry 3 with JWKS",
+                Trust::Jwks(jwks),
+            )),
         ];
-        Self { server, registries, _directory: directory }
+        Self {
+            server,
+            registries,
+            _directory: directory,
+        }
     }
 
     /// `wharfinger sessions revoke`, beside the running server.
     pub(crate) fn revoke_sessions_of(&self, user: &str) {
         let mut revoke = Command::new(program());
-        run(revoke.args(["sessions", "revoke", "--user", user]).arg(self.server.config())).succeeded();
+        run(revoke
+            .args(["sessions", "revoke", "--user", user])
+            .arg(self.server.config()))
+        .succeeded();
     }
 }
 
 impl Drop for World {
-    /// What a client says of a refusal is rarely why, so a failure shows the server's log; and whatever a client did,
-    /// no password went into it.
+    /// What a client says of a refusal is rarely why, so a failure shows the server's log; and
+    /// whatever a client did, no password went into it.
     fn drop(&mut self) {
         let log = self.server.log();
         if thread::panicking() {
             eprintln!("the server's log:\n{log}");
         } else {
-            assert!(log.contains(ADMIN.0) && !log.contains(ADMIN.1) && !log.contains(READER.1), "{log}");
+            assert!(
+                log.contains(ADMIN.0) && !log.contains(ADMIN.1) && !log.contains(READER.1),
+                "{log}"
+            );
         }
     }
 }
@@ -99,8 +120,18 @@ pub(crate) fn with_pair(config: &str, pair: &Certificate) -> String {
 }
 
 /// Logs a client of the containers/image family, or docker, in.
-pub(crate) fn login(client: &Client, options: &[&str], (user, password): (&str, &str), host: &str) -> peers::Output {
-    let arguments = [&["login"], options, &["--username", user, "--password-stdin", host]].concat();
+pub(crate) fn login(
+    client: &Client,
+    options: &[&str],
+    (user, password): (&str, &str),
+    host: &str,
+) -> peers::Output {
+    let arguments = [
+        &["login"],
+        options,
+        &["--username", user, "--password-stdin", host],
+    ]
+    .concat();
     client.run_with_input(&arguments, password)
 }
 
@@ -111,5 +142,8 @@ fn config_of(server: &Server, service: &str, trust: Trust) -> RegistryConfig {
         issuer: "Acme auth server".to_owned(),
         trust,
     };
-    RegistryConfig { auth, ..RegistryConfig::default() }
+    RegistryConfig {
+        auth,
+        ..RegistryConfig::default()
+    }
 }

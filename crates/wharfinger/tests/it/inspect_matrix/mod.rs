@@ -1,8 +1,10 @@
-//! `wharfinger inspect` against the registries themselves: what it foretells is what they answer and log.
+//! `wharfinger inspect` against the registries themselves: what it foretells is what they answer
+//! and log.
 //!
-//! Every token of a long list is shown to registry 2.8 and to registry 3 (3.0 and 3.1 differ: the one that is installed),
-//! set up with certificates, with a JWKS, with certificates of keys whose tokens carry a reissued one, and with expired
-//! ones. One registry runs for each version and set of keys; all subjects of a set are in its one bundle.
+//! Every token of a long list is shown to registry 2.8 and to registry 3 (3.0 and 3.1 differ: the
+//! one that is installed), set up with certificates, with a JWKS, with certificates of keys whose
+//! tokens carry a reissued one, and with expired ones. One registry runs for each version and set
+//! of keys; all subjects of a set are in its one bundle.
 
 mod subject;
 mod tokens;
@@ -30,8 +32,11 @@ struct Set {
 
 impl Set {
     fn bundle(name: &'static str, subjects: &[Subject]) -> Self {
-        let text: String =
-            subjects.iter().flat_map(|subject| &subject.trusted).map(token::Certificate::to_pem).collect();
+        let text: String = subjects
+            .iter()
+            .flat_map(|subject| &subject.trusted)
+            .map(token::Certificate::to_pem)
+            .collect();
         Self::written(name, &text, "bundle.pem", Trust::Bundle)
     }
 
@@ -52,7 +57,11 @@ impl Set {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(file);
         std::fs::write(&path, text).unwrap();
-        Self { name, trust: trust(path), _folder: folder }
+        Self {
+            name,
+            trust: trust(path),
+            _folder: folder,
+        }
     }
 
     fn config(&self) -> RegistryConfig {
@@ -62,7 +71,10 @@ impl Set {
             issuer: ISSUER.to_owned(),
             trust: self.trust.clone(),
         };
-        RegistryConfig { auth, ..RegistryConfig::default() }
+        RegistryConfig {
+            auth,
+            ..RegistryConfig::default()
+        }
     }
 
     /// What `wharfinger inspect` foretells of `token` for registry `version`.
@@ -72,11 +84,26 @@ impl Set {
             Trust::Jwks(path) => ("--jwks", path),
         };
         let mut command = Command::new(PROGRAM);
-        command.args(["inspect", "--json", "--issuer", ISSUER, "--service", SERVICE, "--registry", version, option]);
+        command.args([
+            "inspect",
+            "--json",
+            "--issuer",
+            ISSUER,
+            "--service",
+            SERVICE,
+            "--registry",
+            version,
+            option,
+        ]);
         let output = peers::run(command.arg(file).args(["--", token]));
-        let report: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"));
+        let report: Value = serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {output}"));
         let verdict = report["registries"][0].clone();
-        assert_eq!(output.status.success(), verdict["verdict"] == "accepted", "{output}");
+        assert_eq!(
+            output.status.success(),
+            verdict["verdict"] == "accepted",
+            "{output}"
+        );
         verdict
     }
 
@@ -85,7 +112,10 @@ impl Set {
         let differences = tokens.iter().filter_map(|token| {
             let foretold = self.foretold(&token.text, version);
             let what = difference(registry, &token.text, &foretold)?;
-            Some(format!("registry {version}, {}, {}: {what}", self.name, token.name))
+            Some(format!(
+                "registry {version}, {}, {}: {what}",
+                self.name, token.name
+            ))
         });
         differences.collect()
     }
@@ -105,14 +135,21 @@ fn difference(registry: &Registry, token: &str, foretold: &Value) -> Option<Stri
             let found = (0..100).any(|_| holds(&said(), logged) || pause());
             (!found).then(|| format!("should have logged {logged:?}, but:\n{}", reasons(&said())))
         }
-        (verdict, status) => Some(format!("{status}, but foretold was {verdict} ({foretold}):\n{}", reasons(&said()))),
+        (verdict, status) => Some(format!(
+            "{status}, but foretold was {verdict} ({foretold}):\n{}",
+            reasons(&said())
+        )),
     }
 }
 
 /// The lines of a log that may hold a reason.
 fn reasons(log: &str) -> String {
-    let lines = log.lines().filter(|line| line.contains("level=info") || line.contains("level=warning"));
-    lines.map(|line| format!("  {}\n", line.split(" go.version=").next().unwrap_or(line))).collect()
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("level=info") || line.contains("level=warning"));
+    lines
+        .map(|line| format!("  {}\n", line.split(" go.version=").next().unwrap_or(line)))
+        .collect()
 }
 
 /// Whether a log, which writes messages between quotes, holds the message; `…` stands for anything.
@@ -121,7 +158,9 @@ fn holds(log: &str, message: &str) -> bool {
     log.lines().any(|line| {
         let mut rest = Some(line);
         for part in escaped.split('…') {
-            rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
+            rest = rest
+                .and_then(|rest| rest.split_once(part))
+                .map(|(_, rest)| rest);
         }
         rest.is_some()
     })
@@ -137,14 +176,25 @@ fn compare(set: &Set, tokens: &[Token]) {
     assert!(tokens.len() >= 15);
     let mut differences = Vec::new();
     match &set.trust {
-        Trust::Bundle(_) => differences.extend(set.differences(&registry2(&set.config()), "2.8", tokens)),
+        Trust::Bundle(_) => {
+            differences.extend(set.differences(&registry2(&set.config()), "2.8", tokens))
+        }
         Trust::Jwks(_) => {
             let foretold = set.foretold(&tokens[0].text, "2.8");
-            assert_eq!(foretold["verdict"], "not applicable", "registry 2.8 reads no JWKS");
+            assert_eq!(
+                foretold["verdict"], "not applicable",
+                "registry 2.8 reads no JWKS"
+            );
         }
     }
     differences.extend(set.differences(&registry3(&set.config()), registry3_version(), tokens));
-    assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), tokens.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} of {}:\n{}",
+        differences.len(),
+        tokens.len(),
+        differences.join("\n")
+    );
 }
 
 #[test]
@@ -168,19 +218,29 @@ fn a_key_set() {
 fn reissued_certificates() {
     let mut subjects: Vec<Subject> = Subject::all().into_iter().map(Subject::reissued).collect();
     subjects.push(Subject::reissued_by_itself());
-    compare(&Set::bundle("reissued", &subjects), &tokens::with_every_header(&subjects));
+    compare(
+        &Set::bundle("reissued", &subjects),
+        &tokens::with_every_header(&subjects),
+    );
 }
 
 #[test]
 fn expired_certificates() {
     let subjects: Vec<Subject> = Subject::all().into_iter().map(Subject::expired).collect();
-    compare(&Set::bundle("expired", &subjects), &tokens::with_every_header(&subjects));
+    compare(
+        &Set::bundle("expired", &subjects),
+        &tokens::with_every_header(&subjects),
+    );
 }
 
 /// Which registry 3 is installed: 3.0 answers otherwise than 3.1, and each is foretold.
 fn registry3_version() -> &'static str {
     let said = peers::run(Command::new(peers::program("registry")).arg("--version"));
-    if said.succeeded().contains(" v3.0.") { "3.0" } else { "3.1" }
+    if said.succeeded().contains(" v3.0.") {
+        "3.0"
+    } else {
+        "3.1"
+    }
 }
 
 /// What `program serve` says when it refuses to start.
@@ -198,7 +258,13 @@ fn refusal_to_start(program: &str, set: &Set) -> String {
     let file = folder.path().join("config.yml");
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(peers::program(program));
-    peers::run(command.arg("serve").arg(file).env("OTEL_TRACES_EXPORTER", "none")).refused()
+    peers::run(
+        command
+            .arg("serve")
+            .arg(file)
+            .env("OTEL_TRACES_EXPORTER", "none"),
+    )
+    .refused()
 }
 
 #[test]

@@ -1,9 +1,12 @@
-//! Token servers' keys, with the certificate that a registry was given and the one that tokens carry.
+//! Token servers' keys, with the certificate that a registry was given and the one that tokens
+//! carry.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use token::{Certificate, CertificateRequest, Clock, KeyKind, PrivateKey, SystemClock, SystemEntropy};
+use token::{
+    Certificate, CertificateRequest, Clock, KeyKind, PrivateKey, SystemClock, SystemEntropy,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -36,22 +39,37 @@ impl Subject {
     fn of(name: &'static str, key: PrivateKey) -> Self {
         let certificate = request(name).self_signed(&key, &SystemEntropy).unwrap();
         let certificates = vec![certificate];
-        Self { name, key: Arc::new(key), trusted: certificates.clone(), presented: certificates }
+        Self {
+            name,
+            key: Arc::new(key),
+            trusted: certificates.clone(),
+            presented: certificates,
+        }
     }
 
     /// Its certificate was made anew, and the registry has the old one.
     pub(super) fn reissued(mut self) -> Self {
-        self.presented = vec![request(self.name).self_signed(&self.key, &SystemEntropy).unwrap()];
+        self.presented = vec![
+            request(self.name)
+                .self_signed(&self.key, &SystemEntropy)
+                .unwrap(),
+        ];
         assert_ne!(self.trusted, self.presented);
         self
     }
 
-    /// Its certificate was made anew for another host, and the old one says that its key may sign certificates, as
-    /// openssl writes it: so the new one follows from the old.
+    /// Its certificate was made anew for another host, and the old one says that its key may sign
+    /// certificates, as openssl writes it: so the new one follows from the old.
     pub(super) fn reissued_by_itself() -> Self {
         let mut subject = Self::new("P-256 of an authority", KeyKind::P256);
-        let old = CertificateRequest { authority: true, ..request(subject.name) };
-        let new = CertificateRequest { hosts: vec!["other.example.com".to_owned()], ..request(subject.name) };
+        let old = CertificateRequest {
+            authority: true,
+            ..request(subject.name)
+        };
+        let new = CertificateRequest {
+            hosts: vec!["other.example.com".to_owned()],
+            ..request(subject.name)
+        };
         subject.trusted = vec![old.self_signed(&subject.key, &SystemEntropy).unwrap()];
         subject.presented = vec![new.self_signed(&subject.key, &SystemEntropy).unwrap()];
         subject
@@ -59,7 +77,11 @@ impl Subject {
 
     /// Its only certificate has expired.
     pub(super) fn expired(mut self) -> Self {
-        let request = CertificateRequest { not_before: now() - 2 * DAY, not_after: now() - DAY, ..request(self.name) };
+        let request = CertificateRequest {
+            not_before: now() - 2 * DAY,
+            not_after: now() - DAY,
+            ..request(self.name)
+        };
         self.trusted = vec![request.self_signed(&self.key, &SystemEntropy).unwrap()];
         self.presented.clone_from(&self.trusted);
         self
@@ -69,9 +91,16 @@ impl Subject {
     pub(super) fn below_an_authority() -> Self {
         let mut subject = Self::new("P-256 below an authority", KeyKind::P256);
         let authority_key = PrivateKey::generate(KeyKind::P256).unwrap();
-        let authority = CertificateRequest { authority: true, ..request("authority") };
-        let authority = authority.self_signed(&authority_key, &SystemEntropy).unwrap();
-        let leaf = request(subject.name).signed_by(&subject.key, &authority, &authority_key, &SystemEntropy).unwrap();
+        let authority = CertificateRequest {
+            authority: true,
+            ..request("authority")
+        };
+        let authority = authority
+            .self_signed(&authority_key, &SystemEntropy)
+            .unwrap();
+        let leaf = request(subject.name)
+            .signed_by(&subject.key, &authority, &authority_key, &SystemEntropy)
+            .unwrap();
         subject.presented = vec![leaf];
         subject.trusted = vec![authority];
         subject

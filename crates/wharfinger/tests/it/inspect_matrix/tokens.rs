@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
-use token::{Access, Claims, HeaderMember, HeaderOptions, Jwk, KeyIdKind, KeyKind, Signer, unix_seconds};
+use token::{
+    Access, Claims, HeaderMember, HeaderOptions, Jwk, KeyIdKind, KeyKind, Signer, unix_seconds,
+};
 
 use super::subject::{Subject, now};
 use super::{ISSUER, SERVICE};
@@ -25,9 +27,16 @@ pub(super) fn with_every_header(subjects: &[Subject]) -> Vec<Token> {
     ];
     let tokens = subjects.iter().flat_map(|subject| {
         headers.into_iter().map(move |(name, member, key_id)| {
-            let options = HeaderOptions { members: &[member], key_id, chain: &subject.presented };
+            let options = HeaderOptions {
+                members: &[member],
+                key_id,
+                chain: &subject.presented,
+            };
             let signer = Signer::new(Arc::clone(&subject.key), options).unwrap();
-            Token { name: format!("{} by {name}", subject.name), text: signer.sign(&claims()).unwrap() }
+            Token {
+                name: format!("{} by {name}", subject.name),
+                text: signer.sign(&claims()).unwrap(),
+            }
         })
     });
     tokens.collect()
@@ -43,8 +52,11 @@ pub(super) fn odd(subjects: &[Subject]) -> Vec<Token> {
             let name = |what: &str| format!("{} by {id:?}, {what}", subject.name);
             let kid = subject.key.public().id(id);
             let header = json!({"typ": "JWT", "alg": subject.key.algorithm().name(), "kid": kid});
-            tokens
-                .extend(wrong_claims().into_iter().map(|(what, claims)| signed(subject, name(what), &header, &claims)));
+            tokens.extend(
+                wrong_claims()
+                    .into_iter()
+                    .map(|(what, claims)| signed(subject, name(what), &header, &claims)),
+            );
             tokens.extend(
                 odd_headers(subject, &stranger, &header)
                     .into_iter()
@@ -53,10 +65,24 @@ pub(super) fn odd(subjects: &[Subject]) -> Vec<Token> {
             let good = signed(subject, String::new(), &header, &claims_json()).text;
             let (head, signature) = good.rsplit_once('.').unwrap();
             let reversed: String = signature.chars().rev().skip(2).collect();
-            tokens.push(Token { name: name("no signature"), text: format!("{head}.") });
-            tokens.push(Token { name: name("another signature"), text: format!("{head}.{reversed}Aw") });
-            tokens.push(Token { name: name("a short signature"), text: format!("{head}.AAAA") });
-            let forged = signed(&stranger, name("a stranger's signature"), &header, &claims_json());
+            tokens.push(Token {
+                name: name("no signature"),
+                text: format!("{head}."),
+            });
+            tokens.push(Token {
+                name: name("another signature"),
+                text: format!("{head}.{reversed}Aw"),
+            });
+            tokens.push(Token {
+                name: name("a short signature"),
+                text: format!("{head}.AAAA"),
+            });
+            let forged = signed(
+                &stranger,
+                name("a stranger's signature"),
+                &header,
+                &claims_json(),
+            );
             tokens.push(forged);
         }
     }
@@ -88,17 +114,36 @@ fn wrong_claims() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn odd_headers(subject: &Subject, stranger: &Subject, header: &Value) -> Vec<(&'static str, Value)> {
+fn odd_headers(
+    subject: &Subject,
+    stranger: &Subject,
+    header: &Value,
+) -> Vec<(&'static str, Value)> {
     let with = |name: &str, value: Value| {
         let mut header = header.clone();
         header[name] = value;
         header
     };
-    let chain = |subject: &Subject| subject.presented.iter().map(|c| BASE64.encode(c.der())).collect::<Value>();
+    let chain = |subject: &Subject| {
+        subject
+            .presented
+            .iter()
+            .map(|c| BASE64.encode(c.der()))
+            .collect::<Value>()
+    };
     let jwk = subject.key.public().jwk();
-    let certified = Jwk { chain: subject.presented.clone(), ..jwk.clone() };
-    let miscertified = Jwk { chain: stranger.presented.clone(), ..jwk.clone() };
-    let named = Jwk { key_id: Some("of my own".to_owned()), ..jwk.clone() };
+    let certified = Jwk {
+        chain: subject.presented.clone(),
+        ..jwk.clone()
+    };
+    let miscertified = Jwk {
+        chain: stranger.presented.clone(),
+        ..jwk.clone()
+    };
+    let named = Jwk {
+        key_id: Some("of my own".to_owned()),
+        ..jwk.clone()
+    };
     let mut private = serde_json::to_value(&jwk).unwrap();
     private["d"] = json!("AAAA");
     vec![
@@ -111,13 +156,34 @@ fn odd_headers(subject: &Subject, stranger: &Subject, header: &Value) -> Vec<(&'
         ("a stranger's x5c", with("x5c", chain(stranger))),
         ("an empty x5c", with("x5c", json!([]))),
         ("x5c besides", with("x5c", chain(subject))),
-        ("a stranger's jwk", with("jwk", serde_json::to_value(stranger.key.public().jwk()).unwrap())),
-        ("jwk besides, without kid", with("jwk", serde_json::to_value(&jwk).unwrap())),
-        ("jwk with a certificate", with("jwk", serde_json::to_value(certified).unwrap())),
-        ("jwk with a stranger's certificate", with("jwk", serde_json::to_value(miscertified).unwrap())),
-        ("jwk with another kid", with("jwk", serde_json::to_value(named).unwrap())),
+        (
+            "a stranger's jwk",
+            with(
+                "jwk",
+                serde_json::to_value(stranger.key.public().jwk()).unwrap(),
+            ),
+        ),
+        (
+            "jwk besides, without kid",
+            with("jwk", serde_json::to_value(&jwk).unwrap()),
+        ),
+        (
+            "jwk with a certificate",
+            with("jwk", serde_json::to_value(certified).unwrap()),
+        ),
+        (
+            "jwk with a stranger's certificate",
+            with("jwk", serde_json::to_value(miscertified).unwrap()),
+        ),
+        (
+            "jwk with another kid",
+            with("jwk", serde_json::to_value(named).unwrap()),
+        ),
         ("jwk with a private number", with("jwk", private)),
-        ("jwk of another kind", with("jwk", json!({"kty": "oct", "k": "AA"}))),
+        (
+            "jwk of another kind",
+            with("jwk", json!({"kty": "oct", "k": "AA"})),
+        ),
         ("no jwk", with("jwk", Value::Null)),
     ]
 }
@@ -126,7 +192,10 @@ fn signed(subject: &Subject, name: String, header: &Value, claims: &Value) -> To
     let encoded = |json: &Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     let head = format!("{}.{}", encoded(header), encoded(claims));
     let signature = BASE64URL_NOPAD.encode(&subject.key.sign(head.as_bytes()).unwrap());
-    Token { name, text: format!("{head}.{signature}") }
+    Token {
+        name,
+        text: format!("{head}.{signature}"),
+    }
 }
 
 fn claims_json() -> Value {
@@ -143,6 +212,10 @@ fn claims() -> Claims {
         not_before: now,
         issued_at: now,
         id: "id".to_owned(),
-        access: vec![Access { resource_type: "repository".to_owned(), name: "app".to_owned(), actions: Vec::new() }],
+        access: vec![Access {
+            resource_type: "repository".to_owned(),
+            name: "app".to_owned(),
+            actions: Vec::new(),
+        }],
     }
 }

@@ -16,7 +16,8 @@ use super::registry_2::Running;
 const SCHEMA_1: &[u8] =
     br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#;
 
-/// A data directory with one good image, `app:1`, and every kind of trouble; and what is to be said of that.
+/// A data directory with one good image, `app:1`, and every kind of trouble; and what is to be said
+/// of that.
 fn troubled() -> (Layout, Vec<(String, String)>) {
     let old = Layout::new();
     let config = old.layer("app", b"{}");
@@ -29,16 +30,29 @@ fn troubled() -> (Layout, Vec<(String, String)>) {
     old.remove(&lost);
     let never = hash::digest(Algorithm::Sha256, b"never pushed");
     old.tag("app", "dangling", &never);
-    old.write("repositories/app/_uploads/1f5e4a57-0a0c-4a05-9f5f-1ab8cb4a1a17/data", b"half");
+    old.write(
+        "repositories/app/_uploads/1f5e4a57-0a0c-4a05-9f5f-1ab8cb4a1a17/data",
+        b"half",
+    );
     old.write("repositories/app/_manifests/tags/empty/current/link", b"");
     old.write("repositories/Upper/_layers/x", b"");
 
     let at = |path: &str| format!("{BASE}/{path}");
-    let tag = |tag: &str| at(&format!("repositories/app/_manifests/tags/{tag}/current/link"));
+    let tag = |tag: &str| {
+        at(&format!(
+            "repositories/app/_manifests/tags/{tag}/current/link"
+        ))
+    };
     let missing = |digest: &Digest| format!("a link to {digest}, which is not there");
     let told = vec![
-        (at(&data(&schema_1)), "a manifest of schema 1, which is not served any more".to_owned()),
-        (at(&data(&nonsense)), "no manifest that is known here: ".to_owned()),
+        (
+            at(&data(&schema_1)),
+            "a manifest of schema 1, which is not served any more".to_owned(),
+        ),
+        (
+            at(&data(&nonsense)),
+            "no manifest that is known here: ".to_owned(),
+        ),
         (at(&data(&gone)), missing(&gone)),
         (at(&data(&lost)), missing(&lost)),
         (tag("old"), missing(&schema_1)),
@@ -50,7 +64,10 @@ fn troubled() -> (Layout, Vec<(String, String)>) {
             at("repositories/app/_uploads/1f5e4a57-0a0c-4a05-9f5f-1ab8cb4a1a17"),
             "an upload that was never finished".to_owned(),
         ),
-        (at("repositories/Upper"), "not the name of a repository or tag".to_owned()),
+        (
+            at("repositories/Upper"),
+            "not the name of a repository or tag".to_owned(),
+        ),
     ];
     (old, told)
 }
@@ -67,7 +84,10 @@ fn each_thing_that_is_wrong_is_named_and_the_rest_is_there() {
     let lines: BTreeSet<&str> = output.stdout.lines().collect();
     for (path, problem) in &told {
         let line = format!("{path}: {problem}");
-        assert!(lines.iter().any(|found| found.starts_with(&line)), "{line} is not in\n{output}");
+        assert!(
+            lines.iter().any(|found| found.starts_with(&line)),
+            "{line} is not in\n{output}"
+        );
     }
     let end = format!(
         "adopted {directory}: 1 repository, 1 tag, 1 manifest and 1 blob; 11 things above could not be taken over"
@@ -75,14 +95,26 @@ fn each_thing_that_is_wrong_is_named_and_the_rest_is_there() {
     assert!(lines.contains(end.as_str()), "{output}");
     assert_eq!(lines.len(), told.len() + 1, "{output}");
 
-    let report: Value = serde_json::from_str(world.run("adopt", &[&directory, "--json"]).succeeded()).unwrap();
-    let listed: BTreeSet<&str> =
-        report["problems"].as_array().unwrap().iter().map(|problem| problem["path"].as_str().unwrap()).collect();
+    let report: Value =
+        serde_json::from_str(world.run("adopt", &[&directory, "--json"]).succeeded()).unwrap();
+    let listed: BTreeSet<&str> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem["path"].as_str().unwrap())
+        .collect();
     assert_eq!(listed, told.iter().map(|(path, _)| path.as_str()).collect());
 
-    assert_eq!(http::get(&world.server().url("/v2/app/manifests/1")).status, 200);
+    assert_eq!(
+        http::get(&world.server().url("/v2/app/manifests/1")).status,
+        200
+    );
     for tag in ["old", "nonsense", "lost", "dangling", "empty"] {
-        assert_eq!(http::get(&world.server().url(&format!("/v2/app/manifests/{tag}"))).status, 404, "{tag}");
+        assert_eq!(
+            http::get(&world.server().url(&format!("/v2/app/manifests/{tag}"))).status,
+            404,
+            "{tag}"
+        );
     }
     // It came to its end all the same.
     assert_eq!(world.json("adopt", &[&directory, "--final"])["final"], true);
@@ -98,7 +130,10 @@ fn a_changed_blob_is_named_where_digests_are_checked() {
     world.serve();
     let directory = old.path().display().to_string();
     let checked = world.run("adopt", &[&directory, "--check-digests"]);
-    let told = format!("{BASE}/{}: its digest is {changed}: it was changed on the disk", data(&digest));
+    let told = format!(
+        "{BASE}/{}: its digest is {changed}: it was changed on the disk",
+        data(&digest)
+    );
     assert!(checked.succeeded().starts_with(&told), "{checked}");
 }
 
@@ -109,8 +144,13 @@ fn a_server_in_its_place_logs_the_same() {
     server.wait_for_log("problems=11");
     for (path, problem) in told {
         let log = server.log();
-        let line = log.lines().find(|line| line.contains(&format!("path=\"{path}\"")));
-        assert!(line.is_some_and(|line| line.contains(&problem)), "{path}: {problem} is not in\n{log}");
+        let line = log
+            .lines()
+            .find(|line| line.contains(&format!("path=\"{path}\"")));
+        assert!(
+            line.is_some_and(|line| line.contains(&problem)),
+            "{path}: {problem} is not in\n{log}"
+        );
     }
     assert_eq!(http::get(&server.url("/v2/app/manifests/1")).status, 200);
 }

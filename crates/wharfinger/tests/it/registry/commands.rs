@@ -27,7 +27,10 @@ pub(crate) struct World {
 impl World {
     /// Nothing is there yet.
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), server: None }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            server: None,
+        }
     }
 
     fn serving() -> Self {
@@ -76,7 +79,11 @@ impl World {
 
     #[track_caller]
     pub(crate) fn json(&self, command: &str, arguments: &[&str]) -> Value {
-        serde_json::from_str(self.run(command, &[arguments, &["--json"]].concat()).succeeded()).unwrap()
+        serde_json::from_str(
+            self.run(command, &[arguments, &["--json"]].concat())
+                .succeeded(),
+        )
+        .unwrap()
     }
 
     fn push(&self, image: &Image, name: &str) {
@@ -91,11 +98,15 @@ impl World {
     pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
         let location = Location::at(self.root().join("wharfinger.db"));
         let database = Database::open_exclusive(&location).unwrap();
-        let clock: storage::Clock = Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
-        Storage::open(database, self.root(), Settings::default(), clock).await.unwrap()
+        let clock: storage::Clock =
+            Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
+        Storage::open(database, self.root(), Settings::default(), clock)
+            .await
+            .unwrap()
     }
 
-    /// What a server of two days ago left: an image, a blob that nothing refers to, and an upload under way.
+    /// What a server of two days ago left: an image, a blob that nothing refers to, and an upload
+    /// under way.
     fn of_two_days_ago(&self) -> Past {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let storage = self.storage_of_two_days_ago().await;
@@ -140,7 +151,15 @@ async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
 pub(crate) fn push(image: &Image, registry: &str, name: &str) {
     let from = format!("oci-archive:{}", image.archive().display());
     let to = format!("docker://{registry}/{name}");
-    skopeo().run(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &to]).succeeded();
+    skopeo()
+        .run(&[
+            "copy",
+            "--preserve-digests",
+            "--dest-tls-verify=false",
+            &from,
+            &to,
+        ])
+        .succeeded();
 }
 
 /// Whether `name` can be pulled whole, and is `image`.
@@ -149,8 +168,16 @@ pub(crate) fn pulls(registry: &str, name: &str, image: &Image) {
     let from = format!("docker://{registry}/{name}");
     let to = tempfile::tempdir().unwrap();
     let to = format!("dir:{}", to.path().display());
-    skopeo().run(&["copy", "--src-tls-verify=false", &from, &to]).succeeded();
-    let inspected = skopeo().run(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &from]);
+    skopeo()
+        .run(&["copy", "--src-tls-verify=false", &from, &to])
+        .succeeded();
+    let inspected = skopeo().run(&[
+        "inspect",
+        "--tls-verify=false",
+        "--format",
+        "{{.Digest}}",
+        &from,
+    ]);
     assert_eq!(inspected.succeeded(), image.digest());
 }
 
@@ -163,15 +190,32 @@ fn garbage_goes_while_the_server_runs() {
     assert_eq!(world.status(&blob(past.garbage)), 200);
 
     let planned = world.json("gc", &["--dry-run"]);
-    assert_eq!(planned["blobs"], json!([{"digest": past.garbage.to_string(), "size": 7}]));
-    assert_eq!((&planned["dry_run"], &planned["bytes"]), (&json!(true), &json!(7)));
+    assert_eq!(
+        planned["blobs"],
+        json!([{"digest": past.garbage.to_string(), "size": 7}])
+    );
+    assert_eq!(
+        (&planned["dry_run"], &planned["bytes"]),
+        (&json!(true), &json!(7))
+    );
     let told = world.run("gc", &["--dry-run"]);
     let told = told.succeeded();
-    assert!(told.contains(&format!("blob {} 7 bytes", past.garbage)) && told.contains("nothing was changed"), "{told}");
-    assert_eq!(world.status(&blob(past.garbage)), 200, "nothing was changed");
+    assert!(
+        told.contains(&format!("blob {} 7 bytes", past.garbage))
+            && told.contains("nothing was changed"),
+        "{told}"
+    );
+    assert_eq!(
+        world.status(&blob(past.garbage)),
+        200,
+        "nothing was changed"
+    );
 
     let done = world.run("gc", &[]);
-    assert_eq!(done.succeeded(), "removed 1 blob (7 bytes), 0 manifests without a tag and 1 unfinished upload");
+    assert_eq!(
+        done.succeeded(),
+        "removed 1 blob (7 bytes), 0 manifests without a tag and 1 unfinished upload"
+    );
     assert_eq!(world.status(&blob(past.garbage)), 404);
     assert_eq!(world.status(&blob(past.config)), 200);
     assert_eq!(world.status("/v2/app/manifests/1"), 200);
@@ -184,7 +228,10 @@ fn a_changed_blob_is_found() {
     let image = Image::saying("verify");
     world.push(&image, "app:1");
     let sound = world.json("verify", &[]);
-    assert_eq!((&sound["checked"], &sound["damaged"]), (&json!(3), &json!([])));
+    assert_eq!(
+        (&sound["checked"], &sound["damaged"]),
+        (&json!(3), &json!([]))
+    );
 
     let layer = fs::read(image.layer()).unwrap();
     let digest = hash::digest(Algorithm::Sha256, &layer);
@@ -195,8 +242,18 @@ fn a_changed_blob_is_found() {
     let found = world.run("verify", &[]);
     assert_eq!(found.status.code(), Some(1), "{found}");
     let computed = hash::digest(Algorithm::Sha256, &changed);
-    assert!(found.stdout.contains(&format!("was changed: its digest is {computed} now")), "{found}");
-    assert!(found.stderr.contains("1 damaged or gone\nhint: put the files back from a backup"), "{found}");
+    assert!(
+        found
+            .stdout
+            .contains(&format!("was changed: its digest is {computed} now")),
+        "{found}"
+    );
+    assert!(
+        found
+            .stderr
+            .contains("1 damaged or gone\nhint: put the files back from a backup"),
+        "{found}"
+    );
 
     fs::remove_file(&file).unwrap();
     let found = world.run("verify", &["--json"]);
@@ -209,53 +266,98 @@ fn a_changed_blob_is_found() {
 /// The one file of this blob.
 fn blob_file(root: &Path, digest: &Digest) -> PathBuf {
     let folder = root.join("blobs/sha256").join(&digest.encoded()[..2]);
-    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.find(|file| file.display().to_string().contains(&digest.encoded())).unwrap()
+    let mut files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .find(|file| file.display().to_string().contains(&digest.encoded()))
+        .unwrap()
 }
 
 #[test]
 fn another_registry_is_adopted_and_goes_on_after_an_export() {
-    let (old_image, other_image) = (Image::saying("pushed to registry 2.8"), Image::saying("pushed to registry 3"));
+    let (old_image, other_image) = (
+        Image::saying("pushed to registry 2.8"),
+        Image::saying("pushed to registry 3"),
+    );
     let mut world = World::new();
     let old_data = world.directory.path().join("old");
     {
-        let old = registry2(&RegistryConfig { data: Some(old_data.clone()), ..RegistryConfig::default() });
+        let old = registry2(&RegistryConfig {
+            data: Some(old_data.clone()),
+            ..RegistryConfig::default()
+        });
         push(&old_image, &old.host_port(), "team/app:1");
         let data = Some(world.directory.path().join("other"));
-        let other = registry3(&RegistryConfig { data, ..RegistryConfig::default() });
+        let other = registry3(&RegistryConfig {
+            data,
+            ..RegistryConfig::default()
+        });
         push(&other_image, &other.host_port(), "other:1");
     }
-    fs::create_dir_all(old_data.join("docker/registry/v2/repositories/team/app/_uploads/half")).unwrap();
+    fs::create_dir_all(old_data.join("docker/registry/v2/repositories/team/app/_uploads/half"))
+        .unwrap();
 
     // Before any server has ever started.
     let adopted = world.run("adopt", &[&world.path("old"), "--check-digests"]);
     let told = adopted.succeeded();
     assert!(
-        told.contains("docker/registry/v2/repositories/team/app/_uploads/half: an upload that was never"),
+        told.contains(
+            "docker/registry/v2/repositories/team/app/_uploads/half: an upload that was never"
+        ),
         "{told}"
     );
-    assert!(told.contains("1 repository, 1 tag, 1 manifest and 2 blobs; 1 thing above"), "{told}");
+    assert!(
+        told.contains("1 repository, 1 tag, 1 manifest and 2 blobs; 1 thing above"),
+        "{told}"
+    );
     world.serve();
     pulls(&world.server().host_port(), "team/app:1", &old_image);
-    pulls(&world.server().host_port(), &format!("team/app@{}", old_image.digest()), &old_image);
+    pulls(
+        &world.server().host_port(),
+        &format!("team/app@{}", old_image.digest()),
+        &old_image,
+    );
 
     // Beside one: what it did not know a moment ago it serves.
     assert_eq!(world.status("/v2/other/manifests/1"), 404);
-    assert_eq!(world.json("adopt", &[&world.path("other")])["repositories"], 1);
+    assert_eq!(
+        world.json("adopt", &[&world.path("other")])["repositories"],
+        1
+    );
     pulls(&world.server().host_port(), "other:1", &other_image);
 
     // Once more, and for good.
     let again = world.json("adopt", &[&world.path("old")]);
-    assert_eq!((&again["repositories"], &again["problems"].as_array().unwrap().len()), (&json!(1), &1));
-    assert_eq!(world.json("adopt", &[&world.path("old"), "--final"])["final"], true);
+    assert_eq!(
+        (
+            &again["repositories"],
+            &again["problems"].as_array().unwrap().len()
+        ),
+        (&json!(1), &1)
+    );
+    assert_eq!(
+        world.json("adopt", &[&world.path("old"), "--final"])["final"],
+        true
+    );
 
     let new_image = Image::saying("pushed to us");
     world.push(&new_image, "team/new:2");
     let exported = world.json("export", &[&world.path("new")]);
-    assert_eq!((&exported["repositories"], &exported["tags"], &exported["blobs"]), (&json!(3), &json!(3), &json!(6)));
+    assert_eq!(
+        (
+            &exported["repositories"],
+            &exported["tags"],
+            &exported["blobs"]
+        ),
+        (&json!(3), &json!(3), &json!(6))
+    );
     let data = Some(PathBuf::from(world.path("new")));
     for registry in [registry2, registry3] {
-        let registry = registry(&RegistryConfig { data: data.clone(), ..RegistryConfig::default() });
+        let registry = registry(&RegistryConfig {
+            data: data.clone(),
+            ..RegistryConfig::default()
+        });
         pulls(&registry.host_port(), "team/app:1", &old_image);
         pulls(&registry.host_port(), "other:1", &other_image);
         pulls(&registry.host_port(), "team/new:2", &new_image);
@@ -268,19 +370,30 @@ fn a_backup_serves_what_was_there_when_it_was_made() {
     let image = Image::saying("before the backup");
     world.push(&image, "app:1");
     let made = world.json("backup", &[&world.path("copy")]);
-    assert_eq!((&made["blobs"], &made["unsettled"]), (&json!(2), &json!([])));
+    assert_eq!(
+        (&made["blobs"], &made["unsettled"]),
+        (&json!(2), &json!([]))
+    );
     let late = Image::saying("after the backup");
     world.push(&late, "app:2");
 
     let refused = world.run("backup", &[&world.path("copy")]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(refused.stderr.contains("exists already and is not overwritten"), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("exists already and is not overwritten"),
+        "{refused}"
+    );
 
     let address = world.server().host_port();
     assert!(world.server.take().unwrap().terminate().success());
     fs::remove_dir_all(world.root()).unwrap();
     let config = fs::read_to_string(made["configuration"].as_str().unwrap()).unwrap();
-    assert!(config.contains(&address) && !config.contains(&world.path("data")), "{config}");
+    assert!(
+        config.contains(&address) && !config.contains(&world.path("data")),
+        "{config}"
+    );
     let restored = Server::start(Path::new(PROGRAM), &config.replace(&address, "@addr@"));
     pulls(&restored.host_port(), "app:1", &image);
     assert_eq!(http::get(&restored.url("/v2/app/manifests/2")).status, 404);
@@ -309,7 +422,8 @@ fn a_backup_made_during_pushes_is_of_one_moment() {
     });
     let config = fs::read_to_string(copy["configuration"].as_str().unwrap()).unwrap();
     let restored = Server::start(Path::new(PROGRAM), &config.replace(&host, "@addr@"));
-    let list: Value = serde_json::from_str(&http::get(&restored.url("/v2/many/tags/list")).body).unwrap();
+    let list: Value =
+        serde_json::from_str(&http::get(&restored.url("/v2/many/tags/list")).body).unwrap();
     let tags = list["tags"].as_array().unwrap();
     // In the order in which they were pushed none is missing, and each is whole.
     assert!((3..=pushed.len()).contains(&tags.len()), "{tags:?}");
@@ -327,18 +441,31 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     };
     let (code, told) = refused(&world, "verify", &[]);
     assert!(
-        code == Some(3) && told.contains("there is no database at") && told.contains("hint: start the server"),
+        code == Some(3)
+            && told.contains("there is no database at")
+            && told.contains("hint: start the server"),
         "{told}"
     );
     let (code, told) = refused(&world, "adopt", &[&world.path("")]);
-    assert!(code == Some(2) && told.contains("no data directory of a registry") && told.contains("hint: "), "{told}");
+    assert!(
+        code == Some(2)
+            && told.contains("no data directory of a registry")
+            && told.contains("hint: "),
+        "{told}"
+    );
     world.serve();
     fs::create_dir_all(world.path("old/docker/registry/v2/repositories")).unwrap();
     let (code, told) = refused(&world, "adopt", &["--final", &world.path("old")]);
-    assert!(code == Some(1) && told.contains("was never adopted"), "{told}");
+    assert!(
+        code == Some(1) && told.contains("was never adopted"),
+        "{told}"
+    );
     fs::write(world.path("file"), "").unwrap();
     let (code, told) = refused(&world, "backup", &[&world.path("file")]);
-    assert!(code == Some(3) && told.contains("hint: name another one"), "{told}");
+    assert!(
+        code == Some(3) && told.contains("hint: name another one"),
+        "{told}"
+    );
 
     let token_server = world.path("token.yml");
     fs::write(&token_server, "server: {addr: ':1'}\n").unwrap();
@@ -346,7 +473,8 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     let output = peers::run(gc.args(["registry", "gc", &token_server]));
     assert_eq!(output.status.code(), Some(2), "{output}");
     assert!(
-        output.stderr.contains("the configuration is wrong") && output.stderr.contains("wharfinger check"),
+        output.stderr.contains("the configuration is wrong")
+            && output.stderr.contains("wharfinger check"),
         "{output}"
     );
 }

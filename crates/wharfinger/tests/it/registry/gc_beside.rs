@@ -24,7 +24,10 @@ fn serving_old_uploads(numbers: &[u8]) -> World {
         for &number in numbers {
             let new = upload(number);
             storage.begin(new.clone()).await.unwrap();
-            let mut upload = storage.upload(&new.repository, new.id, Some(0)).await.unwrap();
+            let mut upload = storage
+                .upload(&new.repository, new.id, Some(0))
+                .await
+                .unwrap();
             upload.write("car".into()).await.unwrap();
             upload.save().await.unwrap();
         }
@@ -42,12 +45,21 @@ fn ask(world: &World, request: &str) -> Answer {
 fn patch(world: &World, number: u8, at: u64, content: &str) -> Answer {
     let (path, end, length) = (path(number), at + content.len() as u64 - 1, content.len());
     let head = format!("PATCH {path} HTTP/1.1\r\nHost: test\r\nContent-Range: {at}-{end}\r\n");
-    ask(world, &format!("{head}Content-Length: {length}\r\n\r\n{content}"))
+    ask(
+        world,
+        &format!("{head}Content-Length: {length}\r\n\r\n{content}"),
+    )
 }
 
 fn put(world: &World, number: u8, content: &[u8]) -> Answer {
     let digest = hash::digest(Algorithm::Sha256, content);
-    ask(world, &format!("PUT {}?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n", path(number)))
+    ask(
+        world,
+        &format!(
+            "PUT {}?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n",
+            path(number)
+        ),
+    )
 }
 
 #[test]
@@ -56,7 +68,10 @@ fn what_the_server_goes_on_with_is_left_alone() {
     // One has had a chunk just now, one has one under way, and one has nothing but its age.
     assert_eq!(patch(&world, 1, 3, "go").status, 202);
     let mut under_way = Connection::open(&world.server().host_port());
-    let head = format!("PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Range: 3-4\r\nContent-Length: 2\r\n\r\n", path(2));
+    let head = format!(
+        "PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Range: 3-4\r\nContent-Length: 2\r\n\r\n",
+        path(2)
+    );
     under_way.send(format!("{head}g").as_bytes()).unwrap();
     // Its lease is there when it does not count as garbage any more.
     let mut planned = world.json("gc", &["--dry-run"]);
@@ -78,25 +93,46 @@ fn what_the_server_goes_on_with_is_left_alone() {
 fn what_was_ended_behind_the_servers_back_is_unknown() {
     let world = serving_old_uploads(&[1, 2, 3]);
     for number in [1, 2] {
-        assert_eq!(patch(&world, number, 3, "go").status, 202, "and the server remembers it");
+        assert_eq!(
+            patch(&world, number, 3, "go").status,
+            202,
+            "and the server remembers it"
+        );
     }
     let mut under_way = Connection::open(&world.server().host_port());
-    let head = format!("PATCH {} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path(3));
+    let head = format!(
+        "PATCH {} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        path(3)
+    );
     under_way.send(head.as_bytes()).unwrap();
     assert_eq!(under_way.answer(false).unwrap().status, 100);
     runtime().block_on(async {
         let database = Database::open(&Location::at(world.root().join("wharfinger.db"))).unwrap();
         let clock: storage::Clock = std::sync::Arc::new(|| SystemClock.now());
-        let command = Storage::beside(database, world.root(), Settings::default(), clock).await.unwrap();
+        let command = Storage::beside(database, world.root(), Settings::default(), clock)
+            .await
+            .unwrap();
         for number in [1, 2, 3] {
             let new = upload(number);
             command.cancel(&new.repository, new.id).await.unwrap();
         }
     });
     under_way.send(b"go").unwrap();
-    for answer in [patch(&world, 1, 5, "!"), put(&world, 2, b"cargo"), under_way.answer(false).unwrap()] {
+    for answer in [
+        patch(&world, 1, 5, "!"),
+        put(&world, 2, b"cargo"),
+        under_way.answer(false).unwrap(),
+    ] {
         assert_eq!(answer.status, 404, "{}", answer.body);
-        assert!(answer.body.contains("BLOB_UPLOAD_UNKNOWN"), "{}", answer.body);
+        assert!(
+            answer.body.contains("BLOB_UPLOAD_UNKNOWN"),
+            "{}",
+            answer.body
+        );
     }
-    assert!(!world.server().log().contains("internal"), "{}", world.server().log());
+    assert!(
+        !world.server().log().contains("internal"),
+        "{}",
+        world.server().log()
+    );
 }

@@ -29,7 +29,9 @@ fn token_of(issuer: &Server) -> String {
 
 /// What the registry says to this token.
 fn status(registry: &Server, bearer: &str) -> u16 {
-    Connection::open(&registry.host_port()).request("GET", "/v2/", &[("Authorization", bearer)], None).status
+    Connection::open(&registry.host_port())
+        .request("GET", "/v2/", &[("Authorization", bearer)], None)
+        .status
 }
 
 fn pair(folder: &TempDir, name: &str) -> Certificate {
@@ -65,8 +67,14 @@ fn a_new_key_counts_at_once_and_a_lost_issuer_changes_nothing() {
     tokens.kill();
     for _ in 0..200 {
         // Each is refused; in time one of them has the keys looked for again.
-        assert_eq!((status(&registry, &rotated), status(&registry, &stranger)), (200, 401));
-        if registry.log().contains("cannot fetch a key set; the keys that were known stay") {
+        assert_eq!(
+            (status(&registry, &rotated), status(&registry, &stranger)),
+            (200, 401)
+        );
+        if registry
+            .log()
+            .contains("cannot fetch a key set; the keys that were known stay")
+        {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -20,7 +20,11 @@ impl Layout {
     /// For files by the ten thousand, which are gone again soon: in memory where that can be.
     pub(crate) fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
-        if memory.is_dir() { Self(tempfile::tempdir_in(memory).unwrap()) } else { Self::new() }
+        if memory.is_dir() {
+            Self(tempfile::tempdir_in(memory).unwrap())
+        } else {
+            Self::new()
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -46,23 +50,38 @@ impl Layout {
 
     pub(crate) fn layer(&self, repository: &str, content: &[u8]) -> Digest {
         let digest = self.content(content);
-        self.link(repository, &format!("_layers/sha256/{}", digest.encoded()), &digest);
+        self.link(
+            repository,
+            &format!("_layers/sha256/{}", digest.encoded()),
+            &digest,
+        );
         digest
     }
 
     pub(crate) fn manifest(&self, repository: &str, manifest: &[u8], tag: &str) -> Digest {
         let digest = self.content(manifest);
-        self.link(repository, &format!("_manifests/revisions/sha256/{}", digest.encoded()), &digest);
+        self.link(
+            repository,
+            &format!("_manifests/revisions/sha256/{}", digest.encoded()),
+            &digest,
+        );
         self.tag(repository, tag, &digest);
         digest
     }
 
     pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
-        self.link(repository, &format!("_manifests/tags/{tag}/current"), digest);
+        self.link(
+            repository,
+            &format!("_manifests/tags/{tag}/current"),
+            digest,
+        );
     }
 
     fn link(&self, repository: &str, place: &str, digest: &Digest) {
-        self.write(&format!("repositories/{repository}/{place}/link"), digest.to_string().as_bytes());
+        self.write(
+            &format!("repositories/{repository}/{place}/link"),
+            digest.to_string().as_bytes(),
+        );
     }
 }
 
@@ -74,7 +93,10 @@ pub(crate) fn data(digest: &Digest) -> String {
 
 /// An image that is nothing but its configuration.
 pub(crate) fn image(config: &Digest, size: usize) -> String {
-    let (manifest, empty) = (media_type::OCI_MANIFEST, "application/vnd.oci.empty.v1+json");
+    let (manifest, empty) = (
+        media_type::OCI_MANIFEST,
+        "application/vnd.oci.empty.v1+json",
+    );
     format!(
         r#"{{"schemaVersion":2,"mediaType":"{manifest}","config":{{"mediaType":"{empty}","digest":"{config}","size":{size}}},"layers":[]}}"#
     )

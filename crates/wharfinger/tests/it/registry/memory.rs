@@ -24,13 +24,22 @@ fn a_large_blob_takes_little_over_either_http() {
         let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config);
         let before = resident(server.id());
         let (file, mut hasher) = (folder.path().join("blob"), Hasher::new(Algorithm::Sha256));
-        File::create(&file).unwrap().set_len((MOVED << 20) as u64).unwrap();
+        File::create(&file)
+            .unwrap()
+            .set_len((MOVED << 20) as u64)
+            .unwrap();
         (0..MOVED).for_each(|_| hasher.update(&[0; 1 << 20]));
         let digest = hasher.finish();
         let begun = peers::http::request(&["-X", "POST", &server.url("/v2/a/blobs/uploads/")]);
         let upload = format!("{}?digest={digest}", begun.header("location").unwrap());
-        assert_eq!(curl(&[version, "-T", file.to_str().unwrap(), &upload]), "201");
-        assert_eq!(curl(&[version, &server.url(&format!("/v2/a/blobs/{digest}"))]), "200");
+        assert_eq!(
+            curl(&[version, "-T", file.to_str().unwrap(), &upload]),
+            "201"
+        );
+        assert_eq!(
+            curl(&[version, &server.url(&format!("/v2/a/blobs/{digest}"))]),
+            "200"
+        );
         let grown = peak(server.id()).saturating_sub(before);
         assert!(grown < BOUND, "{version}: the server grew by {grown} KiB");
     }
@@ -39,7 +48,11 @@ fn a_large_blob_takes_little_over_either_http() {
 /// The status that curl gets; what comes with it is thrown away.
 fn curl(arguments: &[&str]) -> String {
     let options = ["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
-    let output = Command::new(program("curl")).args(options).args(arguments).output().unwrap();
+    let output = Command::new(program("curl"))
+        .args(options)
+        .args(arguments)
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -55,6 +68,9 @@ pub(crate) fn peak(id: u32) -> u64 {
 
 fn status(id: u32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }

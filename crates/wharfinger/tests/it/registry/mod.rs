@@ -1,4 +1,5 @@
-//! The registry as the program serves it and looks after it: alone, beside its commands, and in registry:2's place.
+//! The registry as the program serves it and looks after it: alone, beside its commands, and in
+//! registry:2's place.
 
 mod adopt;
 pub(crate) mod commands;

@@ -1,5 +1,5 @@
-//! `registry:2`'s place: the same file and the same variables start docker-registry and this program, and a client sees
-//! no difference.
+//! `registry:2`'s place: the same file and the same variables start docker-registry and this
+//! program, and a client sees no difference.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -37,7 +37,8 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is its folder.
+    /// Starts `program` under the name `registry` with the image's file and `variables`; `@dir@` is
+    /// its folder.
     pub(crate) fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
         let data = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "@dir@/data");
         Self::start_with(program, &[&[data], variables].concat())
@@ -45,8 +46,14 @@ impl Running {
 
     /// Starts `program` with the image's file and `data` as its data directory.
     pub(crate) fn start_on(program: &Path, data: &Path) -> Self {
-        let data = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data.to_str().unwrap());
-        Self::start_with(program, &[data, ("REGISTRY_STORAGE_DELETE_ENABLED", "true")])
+        let data = (
+            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+            data.to_str().unwrap(),
+        );
+        Self::start_with(
+            program,
+            &[data, ("REGISTRY_STORAGE_DELETE_ENABLED", "true")],
+        )
     }
 
     fn start_with(program: &Path, variables: &[(&str, &str)]) -> Self {
@@ -55,9 +62,15 @@ impl Running {
         std::fs::write(&file, IMAGE).unwrap();
         std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
         let _files = Certificate::new(KeyKind::P256, folder.path(), "tls");
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .to_string();
         let place = folder.path().display().to_string();
-        let filled = variables.iter().map(|(name, value)| (*name, value.replace("@dir@", &place)));
+        let filled = variables
+            .iter()
+            .map(|(name, value)| (*name, value.replace("@dir@", &place)));
         let child = Command::new(program)
             .arg0("registry")
             .arg("serve")
@@ -70,9 +83,19 @@ impl Running {
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let scheme =
-            if variables.iter().any(|(name, _)| name.starts_with("REGISTRY_HTTP_TLS")) { "https" } else { "http" };
-        let running = Self { child, base: format!("{scheme}://{address}"), folder };
+        let scheme = if variables
+            .iter()
+            .any(|(name, _)| name.starts_with("REGISTRY_HTTP_TLS"))
+        {
+            "https"
+        } else {
+            "http"
+        };
+        let running = Self {
+            child,
+            base: format!("{scheme}://{address}"),
+            folder,
+        };
         running.wait();
         running
     }
@@ -120,19 +143,40 @@ impl Running {
             ("GET", &["-u", "alice:wrong"], "/v2/"),
             ("GET", &[], "/v2/a/b/tags/list"),
             ("POST", &["-d", ""], "/v2/a/b/blobs/uploads/"),
-            ("DELETE", &["-u", "alice:secret"], &format!("/v2/a/b/manifests/{DIGEST}")),
+            (
+                "DELETE",
+                &["-u", "alice:secret"],
+                &format!("/v2/a/b/manifests/{DIGEST}"),
+            ),
             ("GET", &["-H", "Authorization: Bearer e30.e30.e30"], "/v2/"),
         ];
-        requests.iter().map(|(method, arguments, path)| self.answer(method, arguments, path)).collect()
+        requests
+            .iter()
+            .map(|(method, arguments, path)| self.answer(method, arguments, path))
+            .collect()
     }
 
     fn answer(&self, method: &str, arguments: &[&str], path: &str) -> String {
         let url = format!("{}{path}", self.base);
-        let arguments: Vec<&str> = ["-X", method].iter().chain(arguments).copied().chain([url.as_str()]).collect();
+        let arguments: Vec<&str> = ["-X", method]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .chain([url.as_str()])
+            .collect();
         let answer = http::request(&arguments);
-        let header = |name: &str| answer.header(name).unwrap_or("-").replace(&self.base, "BASE");
+        let header = |name: &str| {
+            answer
+                .header(name)
+                .unwrap_or("-")
+                .replace(&self.base, "BASE")
+        };
         // Where an upload goes on is each registry's own business behind its beginning.
-        let location = header("location").split("uploads/").next().unwrap().to_owned();
+        let location = header("location")
+            .split("uploads/")
+            .next()
+            .unwrap()
+            .to_owned();
         // Go's maps have no order.
         let challenge = header("www-authenticate").replace("push,pull", "pull,push");
         let sniff = header("x-content-type-options");
@@ -148,7 +192,10 @@ impl Running {
 const VARIABLES: [&[(&str, &str)]; 9] = [
     &[],
     &[("REGISTRY_STORAGE_DELETE_ENABLED", "true")],
-    &[("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{\"enabled\": true}")],
+    &[(
+        "REGISTRY_STORAGE_MAINTENANCE_READONLY",
+        "{\"enabled\": true}",
+    )],
     &[("REGISTRY_HTTP_RELATIVEURLS", "true")],
     &[("REGISTRY_HTTP_HOST", "https://outside.example")],
     &[("REGISTRY_HTTP_HEADERS", "{X-Content-Type-Options: [other]}")],
@@ -160,11 +207,17 @@ const VARIABLES: [&[(&str, &str)]; 9] = [
     &[
         ("REGISTRY_AUTH", "token"),
         ("REGISTRY_AUTH_TOKEN_ISSUER", "Acme auth server"),
-        ("REGISTRY_AUTH_TOKEN_REALM", "https://auth.example.com:5001/auth"),
+        (
+            "REGISTRY_AUTH_TOKEN_REALM",
+            "https://auth.example.com:5001/auth",
+        ),
         ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "@dir@/tls.pem"),
         ("REGISTRY_AUTH_TOKEN_SERVICE", "Docker registry"),
     ],
-    &[("REGISTRY_HTTP_TLS_CERTIFICATE", "@dir@/tls.pem"), ("REGISTRY_HTTP_TLS_KEY", "@dir@/tls.key")],
+    &[
+        ("REGISTRY_HTTP_TLS_CERTIFICATE", "@dir@/tls.pem"),
+        ("REGISTRY_HTTP_TLS_KEY", "@dir@/tls.key"),
+    ],
 ];
 
 #[test]
@@ -177,7 +230,10 @@ fn a_client_sees_no_difference() {
         assert_eq!(before, after, "{variables:?}");
         // TLS is seen in the URL alone, and everything else in what is compared.
         let is_seen = variables.iter().all(|(name, _)| !name.contains("_TLS_"));
-        assert!(!is_seen || variables.is_empty() || before != plain, "{variables:?} changes nothing\n{before:#?}");
+        assert!(
+            !is_seen || variables.is_empty() || before != plain,
+            "{variables:?} changes nothing\n{before:#?}"
+        );
     }
 }
 
@@ -187,7 +243,11 @@ fn the_program_takes_its_words() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yml");
     let data = folder.path().join("data");
-    std::fs::write(&file, IMAGE.replace("/var/lib/registry", &data.display().to_string())).unwrap();
+    std::fs::write(
+        &file,
+        IMAGE.replace("/var/lib/registry", &data.display().to_string()),
+    )
+    .unwrap();
     let run = |words: &[&str], usual: Option<&Path>| -> Output {
         let mut command = Command::new(PROGRAM);
         command.arg0("/usr/bin/registry").args(words);
@@ -204,5 +264,8 @@ fn the_program_takes_its_words() {
     let fine = run(&["check", file.to_str().unwrap()], None);
     assert!(fine.succeeded().contains("fine"), "{fine}");
     let refused = run(&["garbage-collect", "--dry-run"], Some(&file)).refused();
-    assert!(refused.contains("wharfinger.db"), "there is nothing to collect from yet: {refused}");
+    assert!(
+        refused.contains("wharfinger.db"),
+        "there is nothing to collect from yet: {refused}"
+    );
 }

@@ -1,5 +1,5 @@
-//! The registry over real connections: lengths, bodies without a length, permission to send, and what changes with the
-//! configuration.
+//! The registry over real connections: lengths, bodies without a length, permission to send, and
+//! what changes with the configuration.
 
 use std::path::Path;
 
@@ -23,7 +23,10 @@ fn config(folder: &TempDir, more: &str) -> String {
 impl Open {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config(&folder, ""));
+        let server = Server::start(
+            Path::new(env!("CARGO_BIN_EXE_wharfinger")),
+            &config(&folder, ""),
+        );
         Self { server, folder }
     }
 
@@ -41,8 +44,16 @@ impl Open {
     /// The path of a new upload.
     fn begin(&self) -> String {
         let answer = self.ask("POST", "/v2/a/blobs/uploads/", &[("Content-Length", "0")]);
-        assert_eq!((answer.status, answer.header("content-length")), (202, Some("0")));
-        answer.header("location").unwrap().strip_prefix("http://test").unwrap().to_owned()
+        assert_eq!(
+            (answer.status, answer.header("content-length")),
+            (202, Some("0"))
+        );
+        answer
+            .header("location")
+            .unwrap()
+            .strip_prefix("http://test")
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -53,14 +64,24 @@ fn push_cargo(open: &Open) -> String {
         "PATCH {location} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ncar\r\n2\r\ngo\r\n0\r\n\r\n"
     );
     let answer = open.raw(chunked.as_bytes());
-    assert_eq!((answer.status, answer.header("range")), (202, Some("0-4")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.header("range")),
+        (202, Some("0-4")),
+        "{}",
+        answer.body
+    );
     // The server says what the digest is when it is told a wrong one; that ends the upload.
-    let wrong = open.ask("PUT", &format!("{location}?digest=sha256:{}", "0".repeat(64)), &[("Content-Length", "0")]);
+    let wrong = open.ask(
+        "PUT",
+        &format!("{location}?digest=sha256:{}", "0".repeat(64)),
+        &[("Content-Length", "0")],
+    );
     assert_eq!(wrong.status, 400, "{}", wrong.body);
     let start = wrong.body.find("sha256:").unwrap();
     let digest = wrong.body[start..start + 71].to_owned();
-    let whole =
-        format!("POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\ncargo");
+    let whole = format!(
+        "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\ncargo"
+    );
     assert_eq!(open.raw(whole.as_bytes()).status, 201);
     format!("/v2/a/blobs/{digest}")
 }
@@ -70,18 +91,41 @@ fn lengths_are_those_of_what_is_sent() {
     let open = Open::start();
     let blob = push_cargo(&open);
     let head = open.ask("HEAD", &blob, &[]);
-    assert_eq!((head.status, head.header("content-length"), head.body.as_str()), (200, Some("5"), ""));
+    assert_eq!(
+        (
+            head.status,
+            head.header("content-length"),
+            head.body.as_str()
+        ),
+        (200, Some("5"), "")
+    );
     let part = open.ask("GET", &blob, &[("Range", "bytes=1-2")]);
-    assert_eq!((part.status, part.header("content-length"), part.body.as_str()), (206, Some("2"), "ar"));
+    assert_eq!(
+        (
+            part.status,
+            part.header("content-length"),
+            part.body.as_str()
+        ),
+        (206, Some("2"), "ar")
+    );
     let none = open.ask("GET", &blob, &[("Range", "bytes=9-")]);
     let own = none.body.len().to_string();
-    assert_eq!((none.status, none.header("content-length")), (416, Some(own.as_str())), "its own body's length");
+    assert_eq!(
+        (none.status, none.header("content-length")),
+        (416, Some(own.as_str())),
+        "its own body's length"
+    );
     let missing = open.ask("HEAD", "/v2/a/manifests/never", &[]);
     assert_eq!((missing.status, missing.body.as_str()), (404, ""));
     // One connection serves one request after another, refused ones included.
     let mut connection = Connection::open(&open.server.host_port());
     for _ in 0..3 {
-        assert_eq!(connection.request("GET", "/v2/a/manifests/never", &[], None).status, 404);
+        assert_eq!(
+            connection
+                .request("GET", "/v2/a/manifests/never", &[], None)
+                .status,
+            404
+        );
         assert_eq!(connection.request("GET", &blob, &[], None).body, "cargo");
     }
 }
@@ -93,7 +137,9 @@ fn who_asks_before_sending_is_told() {
     assert_eq!(open.raw(refused.as_bytes()).status, 404);
     let location = open.begin();
     let mut connection = Connection::open(&open.server.host_port());
-    let asked = format!("PATCH {location} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let asked = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    );
     connection.send(asked.as_bytes()).unwrap();
     assert_eq!(connection.answer(false).unwrap().status, 100);
     connection.send(b"cargo").unwrap();
@@ -103,7 +149,8 @@ fn who_asks_before_sending_is_told() {
 #[test]
 fn who_sends_everything_first_hears_no_all_the_same() {
     let open = Open::start();
-    let mut request = b"PUT /v2/a/manifests/x HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n".to_vec();
+    let mut request =
+        b"PUT /v2/a/manifests/x HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n".to_vec();
     request.resize(request.len() + (8 << 20), b'x');
     assert_eq!(open.raw(&request).status, 413);
 }
@@ -112,10 +159,16 @@ fn who_sends_everything_first_hears_no_all_the_same() {
 fn maintenance_begins_without_a_restart() {
     let mut open = Open::start();
     let blob = push_cargo(&open);
-    open.server.rewrite(&config(&open.folder, ", maintenance: {readonly: true}"));
+    open.server
+        .rewrite(&config(&open.folder, ", maintenance: {readonly: true}"));
     open.server.hang_up();
-    open.server.wait_for_log("the new configuration is in force");
-    assert_eq!(open.ask("POST", "/v2/a/blobs/uploads/", &[("Content-Length", "0")]).status, 405);
+    open.server
+        .wait_for_log("the new configuration is in force");
+    assert_eq!(
+        open.ask("POST", "/v2/a/blobs/uploads/", &[("Content-Length", "0")])
+            .status,
+        405
+    );
     assert_eq!(open.ask("GET", &blob, &[]).body, "cargo");
     // Another folder needs a restart, and that is said.
     let elsewhere = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! `wharfinger inspect`: what it prints and where it reads from. Whether its verdicts are true is the matrix's to say.
+//! `wharfinger inspect`: what it prints and where it reads from. Whether its verdicts are true is
+//! the matrix's to say.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -20,7 +21,10 @@ fn vector(index: usize) -> String {
 fn tokens_of_2016_are_told() {
     let folder = Folder::new();
     for index in [0, 1] {
-        let told = folder.said(&format!("inspect --at 2016-06-14T16:00:00Z {}", vector(index)));
+        let told = folder.said(&format!(
+            "inspect --at 2016-06-14T16:00:00Z {}",
+            vector(index)
+        ));
         insta::assert_snapshot!(format!("token_of_2016_{index}"), told);
     }
 }
@@ -29,15 +33,26 @@ fn tokens_of_2016_are_told() {
 fn a_registrys_keys_decide() {
     let folder = Folder::new();
     let token = vector(0);
-    let report: Value = serde_json::from_str(&folder.said(&format!("inspect --json {token}"))).unwrap();
-    assert_eq!((&report["signature"]["valid"], &report["signature"]["trusted"]), (&true.into(), &false.into()));
+    let report: Value =
+        serde_json::from_str(&folder.said(&format!("inspect --json {token}"))).unwrap();
+    assert_eq!(
+        (
+            &report["signature"]["valid"],
+            &report["signature"]["trusted"]
+        ),
+        (&true.into(), &false.into())
+    );
     assert!(report["registries"].as_array().unwrap().is_empty());
     folder.write("jwk.json", &report["header"]["jwk"].to_string());
     folder.write("jwks.json", &folder.said("keys jwks jwk.json"));
 
-    let at = "--at 2016-06-01T04:13:20Z --issuer distribution-token-server --service registry.docker.io";
+    let at =
+        "--at 2016-06-01T04:13:20Z --issuer distribution-token-server --service registry.docker.io";
     let told = folder.said(&format!("inspect --jwks jwks.json {at} {token}"));
-    assert!(told.contains("\nsignature: valid, made with the key "), "{told}");
+    assert!(
+        told.contains("\nsignature: valid, made with the key "),
+        "{told}"
+    );
     assert!(told.contains("\nregistry 2.8: reads no JWKS"), "{told}");
     assert!(told.ends_with("\nregistry 3.0, 3.1: accepted"), "{told}");
 
@@ -45,7 +60,11 @@ fn a_registrys_keys_decide() {
     assert_eq!(late.status.code(), Some(1), "{late}");
     let logged = "\nregistry 3.0, 3.1: refused\n  it logs        token not to be used after 2016-06-01 04:18:39 +0000 UTC - currently …\n";
     assert!(late.stdout.contains(logged), "{late}");
-    assert!(late.stdout.contains("\nnote: issuer was not compared; give --issuer\n"), "{late}");
+    assert!(
+        late.stdout
+            .contains("\nnote: issuer was not compared; give --issuer\n"),
+        "{late}"
+    );
     let only = folder.run(&format!("inspect --jwks jwks.json --registry 2.8 {token}"));
     assert_eq!(only.status.code(), Some(1), "{only}");
 }
@@ -56,12 +75,26 @@ fn a_token_is_taken_from_wherever_it_is() {
     folder.said("keys new a.key");
     let token = folder.said("token --key a.key --username alice");
     let answer = folder.said("token --json --key a.key --username alice");
-    for input in [token.clone(), format!("Authorization: Bearer {token}\n"), answer] {
+    for input in [
+        token.clone(),
+        format!("Authorization: Bearer {token}\n"),
+        answer,
+    ] {
         let told = folder.run_with_input("inspect -", &input);
-        assert!(told.succeeded().contains("\n  sub            alice\n"), "{told}");
+        assert!(
+            told.succeeded().contains("\n  sub            alice\n"),
+            "{told}"
+        );
     }
-    let told = peers::run(Command::new(PROGRAM).arg("inspect").arg(format!("Bearer {token}")));
-    assert!(told.succeeded().contains("\n  sub            alice\n"), "{told}");
+    let told = peers::run(
+        Command::new(PROGRAM)
+            .arg("inspect")
+            .arg(format!("Bearer {token}")),
+    );
+    assert!(
+        told.succeeded().contains("\n  sub            alice\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -75,7 +108,10 @@ fn what_is_no_token_says_so() {
     ] {
         let output = folder.run_with_input("inspect -", input);
         assert_eq!(output.status.code(), Some(code), "{output}");
-        assert!(output.stderr.starts_with("error: ") && output.stderr.contains(expected), "{output}");
+        assert!(
+            output.stderr.starts_with("error: ") && output.stderr.contains(expected),
+            "{output}"
+        );
     }
     folder.write("text", "hello");
     let token = vector(0);
@@ -84,7 +120,8 @@ fn what_is_no_token_says_so() {
     let (code, error) = folder.refused(&format!("inspect --jwks text {token}"));
     assert_eq!(code, 2);
     assert!(
-        error.starts_with("error: text is not a JWKS: ") && error.contains("hint: wharfinger keys jwks KEY"),
+        error.starts_with("error: text is not a JWKS: ")
+            && error.contains("hint: wharfinger keys jwks KEY"),
         "{error}"
     );
 }
@@ -94,10 +131,21 @@ fn a_strangers_token_does_not_write_to_the_terminal() {
     let folder = Folder::new();
     folder.said("keys new a.key");
     let mut command = Command::new(PROGRAM);
-    command.args(["token", "--key", "a.key", "--username", "\u{1b}[31mred\nline"]);
-    let token = peers::run(command.current_dir(folder.path(""))).succeeded().to_owned();
+    command.args([
+        "token",
+        "--key",
+        "a.key",
+        "--username",
+        "\u{1b}[31mred\nline",
+    ]);
+    let token = peers::run(command.current_dir(folder.path("")))
+        .succeeded()
+        .to_owned();
     let told = folder.said(&format!("inspect {token}"));
-    assert!(told.contains("\n  sub            \\u{1b}[31mred\\nline\n"), "{told}");
+    assert!(
+        told.contains("\n  sub            \\u{1b}[31mred\\nline\n"),
+        "{told}"
+    );
 }
 
 /// Answers one request with these bytes.
@@ -121,13 +169,19 @@ fn a_key_set_is_fetched_within_bounds() {
     let missing = answering(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let (code, error) = folder.refused(&format!("inspect --jwks {missing} {token}"));
     assert_eq!(code, 3);
-    assert!(error.contains("404") && error.contains("/.well-known/jwks.json"), "{error}");
+    assert!(
+        error.contains("404") && error.contains("/.well-known/jwks.json"),
+        "{error}"
+    );
     let endless = answering(b"HTTP/1.1 200 OK\r\n\r\n{");
     let (code, error) = folder.refused(&format!("inspect --jwks {endless} {token}"));
     assert_eq!(code, 3, "{error}");
     let (code, error) = folder.refused(&format!("inspect --jwks http://127.0.0.1:1/ {token}"));
     assert_eq!(code, 3);
-    assert!(error.starts_with("error: cannot fetch http://127.0.0.1:1/: "), "{error}");
+    assert!(
+        error.starts_with("error: cannot fetch http://127.0.0.1:1/: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -136,7 +190,8 @@ fn a_token_servers_own_key_set_is_fetched_over_tls() {
     folder.said("certs new --host localhost --ip 127.0.0.1 --out tls --ca ca");
     folder.said("certs new --host localhost --out token");
     let [certificate, key, token_certificate, token_key] =
-        ["tls.pem", "tls.key", "token.pem", "token.key"].map(|name| folder.path(name).display().to_string());
+        ["tls.pem", "tls.key", "token.pem", "token.key"]
+            .map(|name| folder.path(name).display().to_string());
     let server = Server::start(
         PROGRAM.as_ref(),
         &format!(
@@ -148,12 +203,25 @@ fn a_token_servers_own_key_set_is_fetched_over_tls() {
     let token = folder.said("token --key token.key --issuer I --header kid");
     let inspect = |trusted: &str| {
         let mut command = Command::new(PROGRAM);
-        command.args(["inspect", "--jwks", &server.url("/.well-known/jwks.json"), &token]);
+        command.args([
+            "inspect",
+            "--jwks",
+            &server.url("/.well-known/jwks.json"),
+            &token,
+        ]);
         peers::run(command.env("SSL_CERT_FILE", folder.path(trusted)))
     };
     let told = inspect("ca.pem");
-    assert!(told.succeeded().contains("\nregistry 3.0, 3.1: accepted\n"), "{told}");
+    assert!(
+        told.succeeded().contains("\nregistry 3.0, 3.1: accepted\n"),
+        "{told}"
+    );
     let stranger = inspect("token.pem");
     assert_eq!(stranger.status.code(), Some(3), "{stranger}");
-    assert!(stranger.stderr.contains("hint: SSL_CERT_FILE names a file with certificates to trust"), "{stranger}");
+    assert!(
+        stranger
+            .stderr
+            .contains("hint: SSL_CERT_FILE names a file with certificates to trust"),
+        "{stranger}"
+    );
 }

@@ -42,7 +42,10 @@ impl Folder {
 
     fn run_with_input(&self, words: &str, input: &str) -> Output {
         let mut command = Command::new(PROGRAM);
-        command.args(words.split(' ')).current_dir(self.0.path()).env_remove("COLUMNS");
+        command
+            .args(words.split(' '))
+            .current_dir(self.0.path())
+            .env_remove("COLUMNS");
         peers::run_with_input(&mut command, input)
     }
 
@@ -56,7 +59,10 @@ impl Folder {
     #[track_caller]
     fn refused(&self, words: &str) -> (i32, String) {
         let output = self.run(words);
-        assert!(!output.status.success() && output.stdout.is_empty(), "{output}");
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{output}"
+        );
         (output.status.code().unwrap(), output.stderr)
     }
 }

@@ -40,7 +40,8 @@ impl Bench {
         Self { folder, token }
     }
 
-    /// Runs `words` with `output` for its standard output: its exit code and what it said on standard error.
+    /// Runs `words` with `output` for its standard output: its exit code and what it said on
+    /// standard error.
     fn run(&self, words: &str, output: impl Into<Stdio>) -> (Option<i32>, String) {
         self.folder.write("password", "sesame\n");
         for made in ["made.key", "made.pem"] {
@@ -50,13 +51,21 @@ impl Bench {
         let child = Command::new(PROGRAM)
             .args(words.split(' '))
             .current_dir(self.folder.path("."))
-            .stdin(OpenOptions::new().read(true).open(self.folder.path("password")).unwrap())
+            .stdin(
+                OpenOptions::new()
+                    .read(true)
+                    .open(self.folder.path("password"))
+                    .unwrap(),
+            )
             .stdout(output)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let output = child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     }
 }
 
@@ -67,7 +76,10 @@ fn a_full_disk_is_told() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let (code, said) = bench.run(words, full);
         assert_eq!(code, Some(3), "{words}: {said}");
-        assert!(said.starts_with("error: cannot write to standard output: "), "{words}: {said}");
+        assert!(
+            said.starts_with("error: cannot write to standard output: "),
+            "{words}: {said}"
+        );
     }
 }
 
@@ -77,6 +89,10 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
     for words in PRINTING {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        assert_eq!(bench.run(words, writer), (Some(0), String::new()), "{words}");
+        assert_eq!(
+            bench.run(words, writer),
+            (Some(0), String::new()),
+            "{words}"
+        );
     }
 }

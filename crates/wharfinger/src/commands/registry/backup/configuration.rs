@@ -1,4 +1,5 @@
-//! The configuration's part of a backup: its file, the files that it names, and their new places in its text.
+//! The configuration's part of a backup: its file, the files that it names, and their new places in
+//! its text.
 //!
 //! The text is copied as it stands, comments and all; only the paths in it become the copy's own.
 
@@ -18,54 +19,87 @@ pub(super) struct Copied {
 }
 
 /// Copies `file` and what it names to `to`, whose database is at `database`.
-pub(super) fn copy(file: &Path, opened: &Opened, to: &Layout, database: &Path) -> Result<Copied, Failure> {
+pub(super) fn copy(
+    file: &Path,
+    opened: &Opened,
+    to: &Layout,
+    database: &Path,
+) -> Result<Copied, Failure> {
     let mut text = files::read(file)?.to_string();
     let mut taken = BTreeSet::from([to.configuration(), database.to_owned(), to.content()]);
     for named in opened.files.iter().skip(1) {
         let copy = free_name(named, to.directory(), &taken);
         let content = std::fs::read(named);
-        let content =
-            content.map_err(|error| Failure::trouble(format!("cannot read {}", shown(named))).caused_by(&error))?;
+        let content = content.map_err(|error| {
+            Failure::trouble(format!("cannot read {}", shown(named))).caused_by(&error)
+        })?;
         files::write_new(&copy, &content, Readers::Owner)?;
         text = replaced(&text, &shown(named), &shown(&copy));
         taken.insert(copy);
     }
     let places = &opened.places;
-    text = replaced(&text, &places.database.to_string(), &format!("sqlite://{}", shown(database)));
+    text = replaced(
+        &text,
+        &places.database.to_string(),
+        &format!("sqlite://{}", shown(database)),
+    );
     text = replaced(&text, &shown(&places.root), &shown(&to.content()));
     files::write_new(&to.configuration(), text.as_bytes(), Readers::Owner)?;
-    Ok(Copied { unsettled: unsettled(to, database) })
+    Ok(Copied {
+        unsettled: unsettled(to, database),
+    })
 }
 
-/// Where the copy still is not by itself: paths that came from the environment, or were not written as they are.
+/// Where the copy still is not by itself: paths that came from the environment, or were not written
+/// as they are.
 fn unsettled(to: &Layout, database: &Path) -> Vec<String> {
     let loaded = match config::load(&to.configuration()) {
         Ok(loaded) => loaded,
         Err(diagnostics) => return diagnostics.iter().map(ToString::to_string).collect(),
     };
     let mut unsettled = Vec::new();
-    if loaded.config.database.is_none_or(|named| named.path() != database) {
-        unsettled.push(format!("database: {{url: \"sqlite://{}\"}}", shown(database)));
+    if loaded
+        .config
+        .database
+        .is_none_or(|named| named.path() != database)
+    {
+        unsettled.push(format!(
+            "database: {{url: \"sqlite://{}\"}}",
+            shown(database)
+        ));
     }
     let root = loaded.config.registry.map(|registry| registry.root);
     if root.as_deref() != Some(&to.content()) {
-        unsettled.push(format!("registry.storage.filesystem.root: {:?}", shown(&to.content())));
+        unsettled.push(format!(
+            "registry.storage.filesystem.root: {:?}",
+            shown(&to.content())
+        ));
     }
-    let elsewhere = loaded.files.iter().filter(|file| !file.starts_with(to.directory()));
-    unsettled.extend(elsewhere.map(|file| format!("{} is named still; its copy is here, too", shown(file))));
+    let elsewhere = loaded
+        .files
+        .iter()
+        .filter(|file| !file.starts_with(to.directory()));
+    unsettled.extend(
+        elsewhere.map(|file| format!("{} is named still; its copy is here, too", shown(file))),
+    );
     unsettled
 }
 
 /// A name in `directory` that nothing has, like that of `file`.
 fn free_name(file: &Path, directory: &Path, taken: &BTreeSet<PathBuf>) -> PathBuf {
-    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-    let names = std::iter::once(name.to_string()).chain((2_u32..).map(|number| format!("{number}-{name}")));
+    let name = file
+        .file_name()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy();
+    let names =
+        std::iter::once(name.to_string()).chain((2_u32..).map(|number| format!("{number}-{name}")));
     let mut paths = names.map(|name| directory.join(name));
     // There are more names than files.
     paths.find(|path| !taken.contains(path)).unwrap_or_default()
 }
 
-/// `text` with each path `from` replaced by `to`. A longer path that begins or ends with it is another path.
+/// `text` with each path `from` replaced by `to`. A longer path that begins or ends with it is
+/// another path.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     let continues = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
     let mut result = String::with_capacity(text.len());
@@ -91,19 +125,31 @@ mod tests {
     #[test]
     fn only_whole_paths_are_replaced() {
         let text = "root: /var/lib/w, key: \"/var/lib/w/token.key\" # under /var/lib/w\nurl: sqlite:///var/lib/w";
-        let expected = "root: /b, key: \"/var/lib/w/token.key\" # under /b\nurl: sqlite:///var/lib/w";
+        let expected =
+            "root: /b, key: \"/var/lib/w/token.key\" # under /b\nurl: sqlite:///var/lib/w";
         assert_eq!(replaced(text, "/var/lib/w", "/b"), expected);
         assert_eq!(replaced("a.key", "a.key", "/b/a.key"), "/b/a.key");
-        assert_eq!(replaced("url: sqlite:///w.db", "sqlite:///w.db", "sqlite:///b/w.db"), "url: sqlite:///b/w.db");
+        assert_eq!(
+            replaced("url: sqlite:///w.db", "sqlite:///w.db", "sqlite:///b/w.db"),
+            "url: sqlite:///b/w.db"
+        );
         assert_eq!(replaced("x", "", "y"), "x");
     }
 
     #[test]
     fn no_two_files_get_the_same_name() {
         let directory = Path::new("/b");
-        let first = free_name(Path::new("/etc/token/cert.pem"), directory, &BTreeSet::new());
+        let first = free_name(
+            Path::new("/etc/token/cert.pem"),
+            directory,
+            &BTreeSet::new(),
+        );
         assert_eq!(first, Path::new("/b/cert.pem"));
-        let second = free_name(Path::new("tls/cert.pem"), directory, &BTreeSet::from([first]));
+        let second = free_name(
+            Path::new("tls/cert.pem"),
+            directory,
+            &BTreeSet::from([first]),
+        );
         assert_eq!(second, Path::new("/b/2-cert.pem"));
     }
 }

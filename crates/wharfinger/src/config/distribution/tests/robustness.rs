@@ -66,7 +66,8 @@ fn line() -> impl Strategy<Value = String> {
         "é",
         "${env:NONE}",
     ]);
-    ("( |  |    |- |  - )?", key, value).prop_map(|(indent, key, value)| format!("{indent}{key}: {value}\n"))
+    ("( |  |    |- |  - )?", key, value)
+        .prop_map(|(indent, key, value)| format!("{indent}{key}: {value}\n"))
 }
 
 fn variable() -> impl Strategy<Value = (String, String)> {
@@ -75,8 +76,11 @@ fn variable() -> impl Strategy<Value = (String, String)> {
         prop::sample::select(known),
         "REGISTRY_(AUTH|STORAGE|HTTP|LOG|HTTP_TLS_CLIENTCAS|MIDDLEWARE_STORAGE)(_[A-Z0-9]{0,3}){0,3}",
     ];
-    let value =
-        prop_oneof!["[a-z0-9{}\\[\\],:&*'\" ~/$-]{0,12}", Just("token".to_owned()), Just("filesystem".to_owned())];
+    let value = prop_oneof![
+        "[a-z0-9{}\\[\\],:&*'\" ~/$-]{0,12}",
+        Just("token".to_owned()),
+        Just("filesystem".to_owned())
+    ];
     (name, value)
 }
 

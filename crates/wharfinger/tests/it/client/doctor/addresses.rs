@@ -6,17 +6,20 @@ use super::certificates::Wanted;
 use super::{ALL, Made, Report, Stage, X5C, examine, token_server};
 use crate::e2e::world::{ADMIN, program as ours, with_pair};
 
-/// Addresses that other machines have: for documentation (RFC 5737), and in a private network (RFC 1918).
+/// Addresses that other machines have: for documentation (RFC 5737), and in a private network (RFC
+/// 1918).
 const PUBLIC: &str = "203.0.113.5";
 const PRIVATE: &str = "10.9.8.7";
 
-/// A registry on [`PUBLIC`]:5000, our token server on port 5001 of every address, and the doctor, in a network of their
-/// own.
+/// A registry on [`PUBLIC`]:5000, our token server on port 5001 of every address, and the doctor,
+/// in a network of their own.
 fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> Report {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let key = Certificate::new(KeyKind::P256, path, "token");
-    let shown = Wanted::for_this_machine().at(PUBLIC).write(path, "tls", None);
+    let shown = Wanted::for_this_machine()
+        .at(PUBLIC)
+        .write(path, "tls", None);
     let auth = realm.map(|realm| Auth::Token {
         realm: realm.to_owned(),
         service: "r".to_owned(),
@@ -63,7 +66,11 @@ fn plain_http_where_https_is_expected() {
     for made in ALL {
         let report = elsewhere(made, None, false, &[]);
         let evidence = "203.0.113.5:5000 speaks plain http where clients expect https";
-        report.fails(&["registry-scheme"], evidence, "\"insecure-registries\": [\"203.0.113.5:5000\"]");
+        report.fails(
+            &["registry-scheme"],
+            evidence,
+            "\"insecure-registries\": [\"203.0.113.5:5000\"]",
+        );
         elsewhere(made, None, false, &["--plain-http"]).is_healthy();
         elsewhere(made, None, true, &["--ca-file", "tls.pem"]).is_healthy();
     }
@@ -77,9 +84,23 @@ fn a_realm_that_only_the_registry_reaches() {
             let evidence = format!("the realm {realm} is each client's own machine");
             report.fails(&["realm-address"], &evidence, "auth.token.realm");
         }
-        let private = elsewhere(made, Some("http://10.9.8.7:5001/auth"), false, &["--plain-http"]);
-        private.warns("realm-address", "is in a private network, the registry is not", "auth.token.realm");
-        let own = elsewhere(made, Some("http://203.0.113.5:5001/auth"), false, &["--plain-http"]);
+        let private = elsewhere(
+            made,
+            Some("http://10.9.8.7:5001/auth"),
+            false,
+            &["--plain-http"],
+        );
+        private.warns(
+            "realm-address",
+            "is in a private network, the registry is not",
+            "auth.token.realm",
+        );
+        let own = elsewhere(
+            made,
+            Some("http://203.0.113.5:5001/auth"),
+            false,
+            &["--plain-http"],
+        );
         own.is_healthy();
     }
 }
@@ -88,11 +109,22 @@ fn a_realm_that_only_the_registry_reaches() {
 fn a_plain_http_realm_for_an_https_registry() {
     for made in ALL {
         let realm = Some("http://203.0.113.5:5001/auth");
-        let login = ["--ca-file", "tls.pem", "--user", ADMIN.0, "--password-stdin"];
+        let login = [
+            "--ca-file",
+            "tls.pem",
+            "--user",
+            ADMIN.0,
+            "--password-stdin",
+        ];
         let report = elsewhere(made, realm, true, &login);
-        let evidence = "the registry speaks https, its realm http://203.0.113.5:5001/auth plain http";
+        let evidence =
+            "the registry speaks https, its realm http://203.0.113.5:5001/auth plain http";
         report.fails(&["realm-scheme"], evidence, "crane and regctl refuse it");
-        report.says("login", "cannot be trusted with a password: see realm-scheme", "");
+        report.says(
+            "login",
+            "cannot be trusted with a password: see realm-scheme",
+            "",
+        );
     }
 }
 
@@ -106,7 +138,10 @@ fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> Report {
         issuer: "Acme".to_owned(),
         trust: Trust::Bundle(pair.certificate),
     };
-    let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
+    let registry = made.start(&RegistryConfig {
+        auth,
+        ..RegistryConfig::default()
+    });
     examine(&[arguments, &[&registry.host_port()]].concat(), "")
 }
 
@@ -121,14 +156,30 @@ fn realms_that_lead_nowhere() {
             "auth.token.realm must be an address",
         );
         let report = with_realm(made, "http://auth.invalid/auth", &[]);
-        report.fails(&["realm-reachable"], "http://auth.invalid is a name without an address", "auth.token.realm");
+        report.fails(
+            &["realm-reachable"],
+            "http://auth.invalid is a name without an address",
+            "auth.token.realm",
+        );
         let report = with_realm(made, &format!("https://{}/auth", server.host_port()), &[]);
-        report.fails(&["realm-reachable"], "speaks plain http", "write http:// in auth.token.realm");
+        report.fails(
+            &["realm-reachable"],
+            "speaks plain http",
+            "write http:// in auth.token.realm",
+        );
         let report = with_realm(made, &format!("http://{}/token", server.host_port()), &[]);
-        report.fails(&["realm-reachable"], "/token answers 404", "docker_auth's is /auth");
+        report.fails(
+            &["realm-reachable"],
+            "/token answers 404",
+            "docker_auth's is /auth",
+        );
         let gone = Nginx::start("listen @listen@; location / { proxy_pass http://127.0.0.1:1; }");
         let report = with_realm(made, &format!("http://{}/auth", gone.host_port()), &[]);
-        report.fails(&["realm-reachable"], "502 Bad Gateway", "start the token server");
+        report.fails(
+            &["realm-reachable"],
+            "502 Bad Gateway",
+            "start the token server",
+        );
     }
 }
 
@@ -138,11 +189,18 @@ fn tls_where_plain_http_was_asked_for() {
     let pair = Wanted::for_this_machine().write(directory.path(), "tls", None);
     for made in ALL {
         let tls = Some((pair.certificate.clone(), pair.key.clone()));
-        let registry = made.start(&RegistryConfig { tls, ..RegistryConfig::default() });
+        let registry = made.start(&RegistryConfig {
+            tls,
+            ..RegistryConfig::default()
+        });
         let proxy = super::tls_proxy(&registry, &pair, "");
         for host in [registry.host_port(), proxy.host_port()] {
             let report = examine(&["--plain-http", &host], "");
-            report.fails(&["registry-scheme"], "speaks TLS, and was asked in plain http", "leave --plain-http out");
+            report.fails(
+                &["registry-scheme"],
+                "speaks TLS, and was asked in plain http",
+                "leave --plain-http out",
+            );
         }
     }
     let stage = Stage::set(KeyKind::P256, Made::Registry2, &X5C);

@@ -1,4 +1,5 @@
-//! Certificates of registry and realm: unknown, for nobody, for others, of yesterday, without what is between.
+//! Certificates of registry and realm: unknown, for nobody, for others, of yesterday, without what
+//! is between.
 
 use std::fs;
 use std::path::Path;
@@ -55,16 +56,24 @@ impl Wanted {
     }
 
     /// Makes it, signed by itself or by an authority.
-    pub(super) fn write(&self, directory: &Path, name: &str, by: Option<&Certificate>) -> Certificate {
+    pub(super) fn write(
+        &self,
+        directory: &Path,
+        name: &str,
+        by: Option<&Certificate>,
+    ) -> Certificate {
         // Of 1 key in 128 registry 3.1 miscounts the thumbprint, which is another story.
         let keys = std::iter::repeat_with(|| PrivateKey::generate(token::KeyKind::P256).unwrap());
-        let counted = |key: &PrivateKey| key.public().ids().thumbprint == key.public().ids().registry_3_1;
+        let counted =
+            |key: &PrivateKey| key.public().ids().thumbprint == key.public().ids().registry_3_1;
         let key = keys.into_iter().find(counted).unwrap();
         let made = match by {
             None => self.0.self_signed(&key, &SystemEntropy),
             Some(authority) => {
                 let text = |path| fs::read_to_string(path).unwrap();
-                let issuer = token::Certificate::bundle_from_pem(&text(&authority.certificate)).unwrap().remove(0);
+                let issuer = token::Certificate::bundle_from_pem(&text(&authority.certificate))
+                    .unwrap()
+                    .remove(0);
                 let issuer_key = PrivateKey::from_pem(&text(&authority.key)).unwrap();
                 self.0.signed_by(&key, &issuer, &issuer_key, &SystemEntropy)
             }
@@ -126,7 +135,13 @@ fn faults(directory: &Path) -> Vec<Fault> {
             "is not for 127.0.0.1",
             "IP:127.0.0.1",
         ),
-        fault("old", &Wanted::expired(), true, "outside its time", "renew it"),
+        fault(
+            "old",
+            &Wanted::expired(),
+            true,
+            "outside its time",
+            "renew it",
+        ),
         fault(
             "early",
             &Wanted::for_this_machine().within(now + DAY, now + 2 * DAY),
@@ -158,7 +173,11 @@ fn certificates_of_the_registry() {
                 registry.host_port()
             };
             let trusted = fault.pair.certificate.display().to_string();
-            let trust: &[&str] = if fault.trusted { &["--ca-file", &trusted] } else { &[] };
+            let trust: &[&str] = if fault.trusted {
+                &["--ca-file", &trusted]
+            } else {
+                &[]
+            };
             let report = examine(&[trust, &[&host]].concat(), "");
             report.fails(&["registry-certificate"], fault.evidence, &fault.remedy);
         }
@@ -182,15 +201,27 @@ fn certificates_of_the_realm() {
                 issuer: "Acme".to_owned(),
                 trust: Trust::Bundle(key.certificate.clone()),
             };
-            let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
+            let registry = made.start(&RegistryConfig {
+                auth,
+                ..RegistryConfig::default()
+            });
             let trusted = fault.pair.certificate.display().to_string();
-            let trust: &[&str] = if fault.trusted { &["--ca-file", &trusted] } else { &[] };
+            let trust: &[&str] = if fault.trusted {
+                &["--ca-file", &trusted]
+            } else {
+                &[]
+            };
             let report = examine(&[trust, &[&registry.host_port()]].concat(), "");
             report.fails(&["realm-certificate"], fault.evidence, &fault.remedy);
             if !fault.trusted && fault.evidence.starts_with("nobody") {
-                // The file that the remedy names, which is what docker, podman and containerd look at.
+                // The file that the remedy names, which is what docker, podman and containerd look
+                // at.
                 let (user, host) = (User::new(), registry.host_port());
-                report.says("realm-certificate", "", &format!("/etc/docker/certs.d/{host}/ca.crt"));
+                report.says(
+                    "realm-certificate",
+                    "",
+                    &format!("/etc/docker/certs.d/{host}/ca.crt"),
+                );
                 let certs = user.path(&format!(".docker/certs.d/{host}"));
                 fs::create_dir_all(&certs).unwrap();
                 fs::copy(&fault.pair.certificate, format!("{certs}/ca.crt")).unwrap();
@@ -210,8 +241,20 @@ fn a_chain_with_a_gap() {
     let pair = Wanted::for_this_machine().write(directory.path(), "leaf", Some(&between));
     for made in ALL {
         let tls = Some((pair.certificate.clone(), pair.key.clone()));
-        let registry = made.start(&RegistryConfig { tls, ..RegistryConfig::default() });
-        let trusting = |path: &Path| examine(&["--ca-file", &path.display().to_string(), &registry.host_port()], "");
+        let registry = made.start(&RegistryConfig {
+            tls,
+            ..RegistryConfig::default()
+        });
+        let trusting = |path: &Path| {
+            examine(
+                &[
+                    "--ca-file",
+                    &path.display().to_string(),
+                    &registry.host_port(),
+                ],
+                "",
+            )
+        };
         let issuer = "issuer \"CN=Acme intermediate\"";
         let remedy = "a server with an intermediate certificate must send that, too";
         trusting(&root.certificate).fails(&["registry-certificate"], issuer, remedy);
@@ -224,20 +267,37 @@ fn certificates_as_openssl_makes_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     let openssl = |line: &str| {
-        peers::run(Command::new("openssl").args(line.split(' ')).current_dir(directory.path())).succeeded().to_owned()
+        peers::run(
+            Command::new("openssl")
+                .args(line.split(' '))
+                .current_dir(directory.path()),
+        )
+        .succeeded()
+        .to_owned()
     };
     // Of version 1, which has no extensions at all; and with a key that is too short for anybody.
     openssl("req -newkey rsa:2048 -nodes -keyout old.key -out old.csr -subj /CN=127.0.0.1");
     openssl("x509 -req -in old.csr -signkey old.key -days 30 -out old.pem");
-    let weak = "req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -days 30 -subj /CN=x";
+    let weak =
+        "req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -days 30 -subj /CN=x";
     openssl(&format!("{weak} -addext subjectAltName=IP:127.0.0.1"));
     let registry = Made::Registry2.open();
     for (name, evidence, remedy) in [
-        ("old", "has no subjectAltName", "subjectAltName=IP:127.0.0.1"),
-        ("weak", "cannot agree with us on TLS", "RSA of 2048 bits or more"),
+        (
+            "old",
+            "has no subjectAltName",
+            "subjectAltName=IP:127.0.0.1",
+        ),
+        (
+            "weak",
+            "cannot agree with us on TLS",
+            "RSA of 2048 bits or more",
+        ),
     ] {
-        let pair =
-            Certificate { certificate: path(&format!("{name}.pem")).into(), key: path(&format!("{name}.key")).into() };
+        let pair = Certificate {
+            certificate: path(&format!("{name}.pem")).into(),
+            key: path(&format!("{name}.key")).into(),
+        };
         let nginx = Nginx::start_with(
             "ssl_ciphers DEFAULT@SECLEVEL=0;",
             &format!(
@@ -246,10 +306,21 @@ fn certificates_as_openssl_makes_them() {
                 registry.host_port()
             ),
         );
-        let report = examine(&["--ca-file", &path(&format!("{name}.pem")), &nginx.host_port()], "");
+        let report = examine(
+            &[
+                "--ca-file",
+                &path(&format!("{name}.pem")),
+                &nginx.host_port(),
+            ],
+            "",
+        );
         report.fails(&["registry-certificate"], evidence, remedy);
         let report = examine(&[&nginx.host_port()], "");
-        report.fails(&["registry-certificate"], "nobody who is trusted here signed", "/etc/docker/certs.d");
+        report.fails(
+            &["registry-certificate"],
+            "nobody who is trusted here signed",
+            "/etc/docker/certs.d",
+        );
     }
 }
 
@@ -257,12 +328,21 @@ fn certificates_as_openssl_makes_them() {
 fn a_certificate_that_ends_soon() {
     let directory = tempfile::tempdir().unwrap();
     let now = SystemClock.now();
-    let pair = Wanted::for_this_machine().within(now - DAY, now + 5 * DAY).write(directory.path(), "soon", None);
+    let pair = Wanted::for_this_machine()
+        .within(now - DAY, now + 5 * DAY)
+        .write(directory.path(), "soon", None);
     for made in ALL {
         let tls = Some((pair.certificate.clone(), pair.key.clone()));
-        let registry = made.start(&RegistryConfig { tls, ..RegistryConfig::default() });
+        let registry = made.start(&RegistryConfig {
+            tls,
+            ..RegistryConfig::default()
+        });
         let trusted = pair.certificate.display().to_string();
         let report = examine(&["--ca-file", &trusted, &registry.host_port()], "");
-        report.warns("registry-certificate", "the certificate ends soon", "renew it");
+        report.warns(
+            "registry-certificate",
+            "the certificate ends soon",
+            "renew it",
+        );
     }
 }

@@ -19,9 +19,15 @@ fn with_a_bundle_and_with_a_jwks() {
         for registry in &world.registries {
             let (host, user) = (registry.host_port(), User::new());
             user.login(ADMIN, &host).succeeded();
-            let (layout, name) = (format!("oci:{}", image.layout().display()), format!("{host}/team/app:1"));
+            let (layout, name) = (
+                format!("oci:{}", image.layout().display()),
+                format!("{host}/team/app:1"),
+            );
             user.run(&["push", "-q", &layout, &name]).succeeded();
-            let report = examine(&["--user", ADMIN.0, "--password-stdin", "--push", &name], ADMIN.1);
+            let report = examine(
+                &["--user", ADMIN.0, "--password-stdin", "--push", &name],
+                ADMIN.1,
+            );
             report.is_healthy();
             report.says("push-body", "bodies of 2 and 110 MB arrive", "");
             report.says("token-access", "granted repository:team/app:pull,push", "");
@@ -47,35 +53,78 @@ fn open_to_everybody() {
 fn with_passwords_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let users = directory.path().join("htpasswd");
-    fs::write(&users, "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUtpZ1mWvjW3u\n").unwrap();
+    fs::write(
+        &users,
+        "alice:$2y$05$46GincwW0k5Lk.a4CjT2y.ebjWYrk14U9s2/fNwBCUtpZ1mWvjW3u\n",
+    )
+    .unwrap();
     for made in ALL {
         let auth = Auth::Htpasswd(users.clone());
-        let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
+        let registry = made.start(&RegistryConfig {
+            auth,
+            ..RegistryConfig::default()
+        });
         let name = format!("{}/team/app:1", registry.host_port());
         let user = User::new();
-        user.login(("alice", "secret"), &registry.host_port()).succeeded();
+        user.login(("alice", "secret"), &registry.host_port())
+            .succeeded();
         let image = Image::saying("passwords");
-        user.run(&["push", "-q", &format!("oci:{}", image.layout().display()), &name]).succeeded();
-        let report = examine(&["--user", "alice", "--password-stdin", "--push", &name], "secret");
+        user.run(&[
+            "push",
+            "-q",
+            &format!("oci:{}", image.layout().display()),
+            &name,
+        ])
+        .succeeded();
+        let report = examine(
+            &["--user", "alice", "--password-stdin", "--push", &name],
+            "secret",
+        );
         report.is_healthy();
         report.says("registry-challenge", "one challenge: Basic", "");
         report.says("login", "the registry believes it", "");
         report.says("pull", "its layers come from the registry", "");
         examine(&[&registry.host_port()], "").is_healthy();
-        let wrong = examine(&["--user", "alice", "--password-stdin", &registry.host_port()], "wrong-horse");
-        wrong.fails(&["login"], "the login of \"alice\" is refused", "the password is wrong");
+        let wrong = examine(
+            &["--user", "alice", "--password-stdin", &registry.host_port()],
+            "wrong-horse",
+        );
+        wrong.fails(
+            &["login"],
+            "the login of \"alice\" is refused",
+            "the password is wrong",
+        );
     }
 }
 
 #[test]
 fn ours_as_up_starts_it() {
-    let server = Server::start_with(program(), &["up", "--data", "@directory@/data", "--listen", "@addr@"]);
+    let server = Server::start_with(
+        program(),
+        &["up", "--data", "@directory@/data", "--listen", "@addr@"],
+    );
     let log = server.log();
-    let login = log.lines().map(str::trim).find(|line| line.starts_with("docker login")).unwrap();
+    let login = log
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("docker login"))
+        .unwrap();
     let password = login.rsplit(' ').next().unwrap();
     let name = format!("{}/team/app", server.host_port());
-    let config = server.directory().join("data/wharfinger.yml").display().to_string();
-    let arguments = ["--config", &config, "--user", "admin", "--password-stdin", "--push", &name];
+    let config = server
+        .directory()
+        .join("data/wharfinger.yml")
+        .display()
+        .to_string();
+    let arguments = [
+        "--config",
+        &config,
+        "--user",
+        "admin",
+        "--password-stdin",
+        "--push",
+        &name,
+    ];
     let report = examine(&arguments, password);
     report.is_healthy();
     report.says("realm-address", "is on the registry's host", "");
@@ -92,15 +141,37 @@ fn behind_nginx_with_tls() {
     let tokens = in_tls(&pair, &realm.server.host_port());
     for made in ALL {
         let auth = match realm.auth() {
-            Auth::Token { service, issuer, trust, .. } => {
-                Auth::Token { realm: format!("https://{}/auth", tokens.host_port()), service, issuer, trust }
-            }
+            Auth::Token {
+                service,
+                issuer,
+                trust,
+                ..
+            } => Auth::Token {
+                realm: format!("https://{}/auth", tokens.host_port()),
+                service,
+                issuer,
+                trust,
+            },
             auth => auth,
         };
-        let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
+        let registry = made.start(&RegistryConfig {
+            auth,
+            ..RegistryConfig::default()
+        });
         let proxy = in_tls(&pair, &registry.host_port());
         let name = format!("{}/team/app", proxy.host_port());
-        let report = examine(&["--ca-file", &trusted, "--user", ADMIN.0, "--password-stdin", "--push", &name], ADMIN.1);
+        let report = examine(
+            &[
+                "--ca-file",
+                &trusted,
+                "--user",
+                ADMIN.0,
+                "--password-stdin",
+                "--push",
+                &name,
+            ],
+            ADMIN.1,
+        );
         report.is_healthy();
     }
 }
@@ -121,12 +192,34 @@ fn ours_in_one_process_behind_nginx_with_tls() {
     let key = Certificate::new(KeyKind::P256, directory.path(), "token");
     let pair = Wanted::for_this_machine().write(directory.path(), "tls", None);
     let rules = include_str!("../../e2e/world.yml").replace("services: {@services@}", "");
-    let config = rules.replace("addr: \"@addr@\"", "addr: \"@addr@\"\n  trusted_proxies: [127.0.0.1]")
-        + &format!("registry: {{storage: {{filesystem: {{root: {}}}}}}}\n", directory.path().join("data").display());
-    let server = Server::start(Path::new(program()), &crate::e2e::world::with_pair(&config, &key));
+    let config = rules.replace(
+        "addr: \"@addr@\"",
+        "addr: \"@addr@\"\n  trusted_proxies: [127.0.0.1]",
+    ) + &format!(
+        "registry: {{storage: {{filesystem: {{root: {}}}}}}}\n",
+        directory.path().join("data").display()
+    );
+    let server = Server::start(
+        Path::new(program()),
+        &crate::e2e::world::with_pair(&config, &key),
+    );
     let proxy = in_tls(&pair, &server.host_port());
-    let (trusted, name) = (pair.certificate.display().to_string(), format!("{}/team/app", proxy.host_port()));
-    let report = examine(&["--ca-file", &trusted, "--user", ADMIN.0, "--password-stdin", "--push", &name], ADMIN.1);
+    let (trusted, name) = (
+        pair.certificate.display().to_string(),
+        format!("{}/team/app", proxy.host_port()),
+    );
+    let report = examine(
+        &[
+            "--ca-file",
+            &trusted,
+            "--user",
+            ADMIN.0,
+            "--password-stdin",
+            "--push",
+            &name,
+        ],
+        ADMIN.1,
+    );
     report.is_healthy();
     report.says("realm-scheme", "the realm speaks https", "");
 }
@@ -139,7 +232,15 @@ fn a_token_server_that_knows_no_strangers() {
         let registry = realm.registry(made);
         let nobody = examine(&[&registry.host_port()], "");
         nobody.is_healthy();
-        nobody.says("token-claims", "gives nothing to anonymous callers; --user NAME", "");
-        examine(&["--user", ADMIN.0, "--password-stdin", &registry.host_port()], ADMIN.1).is_healthy();
+        nobody.says(
+            "token-claims",
+            "gives nothing to anonymous callers; --user NAME",
+            "",
+        );
+        examine(
+            &["--user", ADMIN.0, "--password-stdin", &registry.host_port()],
+            ADMIN.1,
+        )
+        .is_healthy();
     }
 }

@@ -21,12 +21,29 @@ fn a_key_that_is_not_in_the_bundle() {
             let other = Certificate::new(kind, directory.path(), "other").certificate;
             let stage = Stage::with_bundle(kind, made, &[], Some(&other));
             // Without the bundle at hand it can only be said that the token is not believed.
-            stage.examine(&[]).fails(&["token-accepted"], "401", "--rootcertbundle FILE");
+            stage
+                .examine(&[])
+                .fails(&["token-accepted"], "401", "--rootcertbundle FILE");
             let seen = stage.examine_with(&other);
-            seen.fails(&UNTRUSTED, "registry 2.8 logs: token signed by untrusted key with ID", "into rootcertbundle");
+            seen.fails(
+                &UNTRUSTED,
+                "registry 2.8 logs: token signed by untrusted key with ID",
+                "into rootcertbundle",
+            );
             let (named, ids) = (key_ids(&stage.pair.certificate).0, key_ids(&other));
-            seen.says("token-key", &format!("the token names its key by kid {named}"), "");
-            seen.says("token-key", &format!("the bundle has {} (libtrust), {} (thumbprint)", ids.0, ids.1), "");
+            seen.says(
+                "token-key",
+                &format!("the token names its key by kid {named}"),
+                "",
+            );
+            seen.says(
+                "token-key",
+                &format!(
+                    "the bundle has {} (libtrust), {} (thumbprint)",
+                    ids.0, ids.1
+                ),
+                "",
+            );
             seen.says("token-accepted", "401", "see token-key");
         }
     }
@@ -42,7 +59,11 @@ fn a_key_named_by_jwk_or_x5c_that_is_not_in_the_bundle() {
             let seen = stage.examine_with(&other);
             seen.fails(&UNTRUSTED, "the bundle has", "rootcertbundle");
             let ids = key_ids(&stage.pair.certificate);
-            seen.says("token-key", &format!("{} (libtrust), {} (thumbprint)", ids.0, ids.1), "");
+            seen.says(
+                "token-key",
+                &format!("{} (libtrust), {} (thumbprint)", ids.0, ids.1),
+                "",
+            );
         }
     }
 }
@@ -53,7 +74,9 @@ fn a_key_that_is_not_in_the_jwks() {
         let directory = tempfile::tempdir().unwrap();
         let other = Certificate::new(KeyKind::P256, directory.path(), "other");
         let mut keys = Command::new(super::program());
-        let jwks = run(keys.args(["keys", "jwks"]).arg(&other.key)).succeeded().to_owned();
+        let jwks = run(keys.args(["keys", "jwks"]).arg(&other.key))
+            .succeeded()
+            .to_owned();
         let file = directory.path().join("jwks.json");
         fs::write(&file, &jwks).unwrap();
         let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
@@ -64,27 +87,47 @@ fn a_key_that_is_not_in_the_jwks() {
         for id in [key_ids(&other.certificate).0, key_ids(&other.certificate).1] {
             seen.says("token-key", &format!("the JWKS has {id}"), "");
         }
-        seen.says("token-key", &format!("kid {}", key_ids(&stage.pair.certificate).0), "");
+        seen.says(
+            "token-key",
+            &format!("kid {}", key_ids(&stage.pair.certificate).0),
+            "",
+        );
     }
 }
 
 #[test]
 fn a_key_id_of_the_other_version() {
     for (made, kind_of_id, accepts) in [
-        (Made::Registry2, "thumbprint", "believed by registry 3.0 and 3.1, not by 2.8"),
-        (Made::Registry3, "libtrust", "believed by registry 2.8, not by 3.0 and 3.1"),
+        (
+            Made::Registry2,
+            "thumbprint",
+            "believed by registry 3.0 and 3.1, not by 2.8",
+        ),
+        (
+            Made::Registry3,
+            "libtrust",
+            "believed by registry 2.8, not by 3.0 and 3.1",
+        ),
     ] {
         let stage = Stage::set(KeyKind::Rsa, made, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.fails(&UNTRUSTED, accepts, "token.key_id:");
-        report.says("token-key", "this registry refuses the token, so it is of the latter", "disable_legacy_key_id");
+        report.says(
+            "token-key",
+            "this registry refuses the token, so it is of the latter",
+            "disable_legacy_key_id",
+        );
     }
     // Ours takes either.
     for kind_of_id in ["thumbprint", "libtrust"] {
         let stage = Stage::set(KeyKind::Rsa, Made::Ours, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.is_healthy();
-        report.says("token-key", "believed by registry", "for those that do not: ");
+        report.says(
+            "token-key",
+            "believed by registry",
+            "for those that do not: ",
+        );
     }
 }
 
@@ -95,40 +138,81 @@ fn a_key_that_is_not_its_certificate_s() {
         let pair = Certificate::new(KeyKind::Rsa, directory.path(), "token");
         let other = Certificate::new(KeyKind::Rsa, directory.path(), "other");
         let ids = key_ids(&pair.certificate);
-        let kid = if made == Made::Registry3 { ids.1 } else { ids.0 };
+        let kid = if made == Made::Registry3 {
+            ids.1
+        } else {
+            ids.0
+        };
         let forged = signed_by_another(&token(&pair, &[]), &kid, &other.key);
         let trust = Trust::Bundle(pair.certificate.clone());
         let stage = Stage::handing_out(&forged, directory, pair, made, trust);
         let report = stage.examine_with(&stage.pair.certificate);
-        report.fails(&UNTRUSTED, &format!("kid {kid}"), "the key that the token names did not sign it");
+        report.fails(
+            &UNTRUSTED,
+            &format!("kid {kid}"),
+            "the key that the token names did not sign it",
+        );
     }
 }
 
 /// The claims of `token` with the name of its key, signed by another.
 fn signed_by_another(token: &str, kid: &str, key: &Path) -> String {
     let key = PrivateKey::from_pem(&fs::read_to_string(key).unwrap()).unwrap();
-    let header = BASE64URL_NOPAD.encode(format!(r#"{{"typ":"JWT","alg":"RS256","kid":"{kid}"}}"#).as_bytes());
+    let header = BASE64URL_NOPAD
+        .encode(format!(r#"{{"typ":"JWT","alg":"RS256","kid":"{kid}"}}"#).as_bytes());
     let signed = format!("{header}.{}", token.split('.').nth(1).unwrap());
-    format!("{signed}.{}", BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).unwrap()))
+    format!(
+        "{signed}.{}",
+        BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).unwrap())
+    )
 }
 
 #[test]
 fn a_certificate_that_was_made_anew() {
     for made in [Made::Registry2, Made::Registry3] {
-        // The token server has a new certificate for its old key; the registry still runs with the old one.
+        // The token server has a new certificate for its old key; the registry still runs with the
+        // old one.
         let directory = tempfile::tempdir().unwrap();
         let old = Certificate::new(KeyKind::Rsa, directory.path(), "old");
         let new = directory.path().join("new.pem");
         let mut command = Command::new("openssl");
-        command.args(["req", "-x509", "-new", "-days", "10", "-subj", "/CN=renewed", "-key"]).arg(&old.key);
+        command
+            .args([
+                "req",
+                "-x509",
+                "-new",
+                "-days",
+                "10",
+                "-subj",
+                "/CN=renewed",
+                "-key",
+            ])
+            .arg(&old.key);
         run(command.arg("-out").arg(&new)).succeeded();
-        let renewed = Certificate { certificate: new.clone(), key: old.key.clone() };
+        let renewed = Certificate {
+            certificate: new.clone(),
+            key: old.key.clone(),
+        };
         let token = token(&renewed, &X5C);
-        let stage = Stage::handing_out(&token, directory, renewed, made, Trust::Bundle(old.certificate.clone()));
+        let stage = Stage::handing_out(
+            &token,
+            directory,
+            renewed,
+            made,
+            Trust::Bundle(old.certificate.clone()),
+        );
         let behind = stage.examine_with(&old.certificate);
-        behind.fails(&UNTRUSTED, "x5c of 1 certificates: \"CN=renewed\"", "the same key in another certificate");
+        behind.fails(
+            &UNTRUSTED,
+            "x5c of 1 certificates: \"CN=renewed\"",
+            "the same key in another certificate",
+        );
         // Somebody put the new one into the bundle, and did not restart.
-        stage.examine_with(&new).fails(&["token-accepted"], "401", "restart the registry: it reads rootcertbundle");
+        stage.examine_with(&new).fails(
+            &["token-accepted"],
+            "401",
+            "restart the registry: it reads rootcertbundle",
+        );
     }
 }
 
@@ -137,9 +221,17 @@ fn another_bundle_than_the_registry_s_is_a_doubt() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
         let other = Certificate::new(KeyKind::Rsa, directory.path(), "other").certificate;
-        let options: &[&str] = if made == Made::Registry3 { &["--key-id", "thumbprint"] } else { &[] };
+        let options: &[&str] = if made == Made::Registry3 {
+            &["--key-id", "thumbprint"]
+        } else {
+            &[]
+        };
         let stage = Stage::set(KeyKind::Rsa, made, options);
-        stage.examine_with(&other).warns("token-key", "yet this registry accepts it", "restart the registry");
+        stage.examine_with(&other).warns(
+            "token-key",
+            "yet this registry accepts it",
+            "restart the registry",
+        );
     }
 }
 
@@ -152,12 +244,20 @@ fn a_certificate_whose_time_is_over() {
         let x5c = token(&pair, &X5C);
         let stage = Stage::handing_out(&x5c, directory, pair, made, Trust::Bundle(bundle.clone()));
         let report = stage.examine_with(&bundle);
-        report.fails(&UNTRUSTED, "certificate has expired", "renew the token server's certificate");
+        report.fails(
+            &UNTRUSTED,
+            "certificate has expired",
+            "renew the token server's certificate",
+        );
         // By its name the key is believed as before.
         let directory = tempfile::tempdir().unwrap();
         let pair = Wanted::expired().write(directory.path(), "token", None);
         let bundle = pair.certificate.clone();
-        let kind = if made == Made::Registry3 { "thumbprint" } else { "libtrust" };
+        let kind = if made == Made::Registry3 {
+            "thumbprint"
+        } else {
+            "libtrust"
+        };
         let kid = token(&pair, &["--key-id", kind]);
         Stage::handing_out(&kid, directory, pair, made, Trust::Bundle(bundle.clone()))
             .examine_with(&bundle)

@@ -11,9 +11,16 @@ fn a_wrong_password() {
     let realm = Realm::start();
     for made in ALL {
         let registry = realm.registry(made);
-        let report = examine(&["--user", ADMIN.0, "--password-stdin", &registry.host_port()], "wrong-horse");
+        let report = examine(
+            &["--user", ADMIN.0, "--password-stdin", &registry.host_port()],
+            "wrong-horse",
+        );
         let evidence = format!("GET {} answered 401", realm.server.url("/auth"));
-        report.fails(&["login"], &evidence, "the user's name or the password is wrong");
+        report.fails(
+            &["login"],
+            &evidence,
+            "the user's name or the password is wrong",
+        );
         report.says("login", "the login of \"admin\" is refused", "");
     }
 }
@@ -38,11 +45,18 @@ fn a_stored_login_that_is_old() {
     for made in ALL {
         let registry = realm.registry(made);
         let host = registry.host_port();
-        let user = with_file(".docker/config.json", &stored(&host, (ADMIN.0, "last-year")));
+        let user = with_file(
+            ".docker/config.json",
+            &stored(&host, (ADMIN.0, "last-year")),
+        );
         let report = examine_as(&user, &[&host], "");
         report.fails(&["login"], "\"admin\"", &format!("docker logout {host}"));
         report.says("stored-logins", "password of \"admin\" in ", "");
-        assert!(!report.made.contains("last-year") && !report.made.contains("YWRtaW46bGFzdC15ZWFy"), "{}", report.made);
+        assert!(
+            !report.made.contains("last-year") && !report.made.contains("YWRtaW46bGFzdC15ZWFy"),
+            "{}",
+            report.made
+        );
         let good = with_file(".docker/config.json", &stored(&host, ADMIN));
         let report = examine_as(&good, &[&host], "");
         report.is_healthy();
@@ -50,12 +64,25 @@ fn a_stored_login_that_is_old() {
 
         // What one client keeps another may not look at.
         fs::create_dir_all(good.path(".config/containers")).unwrap();
-        fs::write(good.path(".config/containers/auth.json"), stored(&host, READER)).unwrap();
+        fs::write(
+            good.path(".config/containers/auth.json"),
+            stored(&host, READER),
+        )
+        .unwrap();
         let several = examine_as(&good, &[&host], "");
-        several.warns("stored-logins", "\"reader\" in ", &format!("podman logout {host}"));
+        several.warns(
+            "stored-logins",
+            "\"reader\" in ",
+            &format!("podman logout {host}"),
+        );
         // A login that is given is the one that counts, and the files are not looked at.
         fs::write(good.path(".docker/config.json"), "{ is no JSON").unwrap();
-        examine_as(&good, &["--user", ADMIN.0, "--password-stdin", &host], ADMIN.1).is_healthy();
+        examine_as(
+            &good,
+            &["--user", ADMIN.0, "--password-stdin", &host],
+            ADMIN.1,
+        )
+        .is_healthy();
         examine_as(&good, &["--anonymous", &host], "").is_healthy();
         examine_as(&good, &[&host], "").fails(&["stored-logins"], "config.json", "repair the file");
     }
@@ -69,6 +96,10 @@ fn a_helper_that_is_not_there() {
         let host = registry.host_port();
         let text = format!(r#"{{"credHelpers":{{"{host}":"of-nobody"}}}}"#);
         let report = examine_as(&with_file(".docker/config.json", &text), &[&host], "");
-        report.fails(&["stored-logins"], "docker-credential-of-nobody cannot be started", "credHelpers");
+        report.fails(
+            &["stored-logins"],
+            "docker-credential-of-nobody cannot be started",
+            "credHelpers",
+        );
     }
 }

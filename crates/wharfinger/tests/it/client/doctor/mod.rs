@@ -1,6 +1,6 @@
-//! `wharfinger doctor` before real registries: healthy ones of each kind, and ones that were set up wrong in each way that
-//! people ask about. Every fault is staged with registry 2.8, registry 3 and our own, and what fails is said exactly: the
-//! fault, and what follows from it.
+//! `wharfinger doctor` before real registries: healthy ones of each kind, and ones that were set up
+//! wrong in each way that people ask about. Every fault is staged with registry 2.8, registry 3 and
+//! our own, and what fails is said exactly: the fault, and what follows from it.
 
 mod addresses;
 mod certificates;
@@ -17,8 +17,8 @@ use std::path::Path;
 use std::process::Command;
 
 use peers::{
-    Auth, Certificate, KeyKind, Nginx, Output, Registry, RegistryConfig, Server, Trust, registry_of, registry2,
-    registry3, run,
+    Auth, Certificate, KeyKind, Nginx, Output, Registry, RegistryConfig, Server, Trust,
+    registry_of, registry2, registry3, run,
 };
 use serde_json::Value;
 
@@ -67,51 +67,92 @@ fn examine_as(user: &User, arguments: &[&str], password: &str) -> Report {
 }
 
 impl Report {
-    /// Reads what the doctor printed, which keeps what is promised of it: the same members for the same probes each
-    /// time, a remedy for each finding, and no secret.
+    /// Reads what the doctor printed, which keeps what is promised of it: the same members for the
+    /// same probes each time, a remedy for each finding, and no secret.
     #[track_caller]
     fn of(output: &Output, password: &str) -> Self {
         let said = format!("{}{}", output.stdout, output.stderr);
         assert!(password.is_empty() || !said.contains(password), "{output}");
         // What every token's claims begin with.
         assert!(!said.contains(".eyJ"), "{output}");
-        let json: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output}"));
-        let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let json: Value =
+            serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output}"));
+        let members = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(members(&json), ["healthy", "probes"]);
-        let report =
-            Self { probes: json["probes"].as_array().unwrap().clone(), code: code(output), made: output.to_string() };
+        let report = Self {
+            probes: json["probes"].as_array().unwrap().clone(),
+            code: code(output),
+            made: output.to_string(),
+        };
         let text = |probe: &Value, member: &str| probe[member].as_str().map(str::to_owned);
-        let ids: Vec<_> = report.probes.iter().filter_map(|probe| text(probe, "id")).collect();
+        let ids: Vec<_> = report
+            .probes
+            .iter()
+            .filter_map(|probe| text(probe, "id"))
+            .collect();
         assert_eq!(ids, client::PROBES, "{output}");
         for probe in &report.probes {
             assert_eq!(members(probe), ["id", "verdict", "evidence", "remedy"]);
             let verdict = text(probe, "verdict").unwrap();
-            assert!(["ok", "warning", "failure", "not-tested"].contains(&verdict.as_str()), "{probe:#}");
-            assert!(text(probe, "evidence").is_some_and(|evidence| !evidence.is_empty()), "{probe:#}");
+            assert!(
+                ["ok", "warning", "failure", "not-tested"].contains(&verdict.as_str()),
+                "{probe:#}"
+            );
+            assert!(
+                text(probe, "evidence").is_some_and(|evidence| !evidence.is_empty()),
+                "{probe:#}"
+            );
             let has_remedy = text(probe, "remedy").is_some_and(|remedy| !remedy.is_empty());
-            assert!(has_remedy || !["warning", "failure"].contains(&verdict.as_str()), "{probe:#}");
+            assert!(
+                has_remedy || !["warning", "failure"].contains(&verdict.as_str()),
+                "{probe:#}"
+            );
         }
         assert_eq!(json["healthy"], report.with("failure").is_empty());
-        assert_eq!(report.code, i32::from(!report.with("failure").is_empty()), "{output}");
+        assert_eq!(
+            report.code,
+            i32::from(!report.with("failure").is_empty()),
+            "{output}"
+        );
         report
     }
 
     fn with(&self, verdict: &str) -> Vec<&str> {
-        let probes = self.probes.iter().filter(|probe| probe["verdict"] == verdict);
+        let probes = self
+            .probes
+            .iter()
+            .filter(|probe| probe["verdict"] == verdict);
         probes.map(|probe| probe["id"].as_str().unwrap()).collect()
     }
 
     /// Exactly these failed and nothing is doubtful; the first says these words.
     #[track_caller]
     fn fails(&self, ids: &[&str], evidence: &str, remedy: &str) {
-        assert_eq!((&self.with("failure")[..], self.with("warning")), (ids, vec![]), "{}", self.made);
+        assert_eq!(
+            (&self.with("failure")[..], self.with("warning")),
+            (ids, vec![]),
+            "{}",
+            self.made
+        );
         self.says(ids[0], evidence, remedy);
     }
 
     /// Nothing failed, and exactly this is doubtful.
     #[track_caller]
     fn warns(&self, id: &str, evidence: &str, remedy: &str) {
-        assert_eq!((self.with("failure"), self.with("warning")), (vec![], vec![id]), "{}", self.made);
+        assert_eq!(
+            (self.with("failure"), self.with("warning")),
+            (vec![], vec![id]),
+            "{}",
+            self.made
+        );
         self.says(id, evidence, remedy);
     }
 
@@ -119,12 +160,20 @@ impl Report {
     fn says(&self, id: &str, evidence: &str, remedy: &str) {
         let probe = self.probes.iter().find(|probe| probe["id"] == id).unwrap();
         let text = |member: &str| probe[member].as_str().unwrap_or_default().to_owned();
-        assert!(text("evidence").contains(evidence) && text("remedy").contains(remedy), "{probe:#}");
+        assert!(
+            text("evidence").contains(evidence) && text("remedy").contains(remedy),
+            "{probe:#}"
+        );
     }
 
     #[track_caller]
     fn is_healthy(&self) {
-        assert_eq!((self.with("failure"), self.with("warning")), (vec![], vec![]), "{}", self.made);
+        assert_eq!(
+            (self.with("failure"), self.with("warning")),
+            (vec![], vec![]),
+            "{}",
+            self.made
+        );
     }
 }
 
@@ -154,12 +203,31 @@ impl Stage {
         Self::handing_out(&token, directory, pair, made, trust)
     }
 
-    fn handing_out(token: &str, directory: tempfile::TempDir, pair: Certificate, made: Made, trust: Trust) -> Self {
+    fn handing_out(
+        token: &str,
+        directory: tempfile::TempDir,
+        pair: Certificate,
+        made: Made,
+        trust: Trust,
+    ) -> Self {
         let server = token_server(token);
         let realm = format!("http://{}/auth", server.host_port());
-        let auth = Auth::Token { realm, service: "r".to_owned(), issuer: "Acme".to_owned(), trust };
-        let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
-        Self { _token_server: server, registry, directory, pair }
+        let auth = Auth::Token {
+            realm,
+            service: "r".to_owned(),
+            issuer: "Acme".to_owned(),
+            trust,
+        };
+        let registry = made.start(&RegistryConfig {
+            auth,
+            ..RegistryConfig::default()
+        });
+        Self {
+            _token_server: server,
+            registry,
+            directory,
+            pair,
+        }
     }
 
     fn examine(&self, arguments: &[&str]) -> Report {
@@ -189,8 +257,13 @@ impl Realm {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
         // All registries believe a certificate in the header.
-        let config = change(include_str!("../../e2e/world.yml")).replace("@services@", "\"r\": {header: [x5c]}");
-        Self { server: serve(&with_pair(&config, &pair)), pair, _directory: directory }
+        let config = change(include_str!("../../e2e/world.yml"))
+            .replace("@services@", "\"r\": {header: [x5c]}");
+        Self {
+            server: serve(&with_pair(&config, &pair)),
+            pair,
+            _directory: directory,
+        }
     }
 
     /// What makes a registry believe its tokens.
@@ -204,19 +277,34 @@ impl Realm {
     }
 
     fn registry(&self, made: Made) -> Registry {
-        made.start(&RegistryConfig { auth: self.auth(), ..RegistryConfig::default() })
+        made.start(&RegistryConfig {
+            auth: self.auth(),
+            ..RegistryConfig::default()
+        })
     }
 }
 
 /// A token of `wharfinger token`; `@certificate@` stands for the pair's.
 fn token(pair: &Certificate, options: &[&str]) -> String {
     let mut command = Command::new(program());
-    command.args(["token", "--expires", "900", "--key"]).arg(&pair.key);
-    for (option, value) in [("--issuer", "Acme"), ("--service", "r"), ("--header", "kid")] {
-        command.args([option, value].iter().filter(|_| !options.contains(&option)));
+    command
+        .args(["token", "--expires", "900", "--key"])
+        .arg(&pair.key);
+    for (option, value) in [
+        ("--issuer", "Acme"),
+        ("--service", "r"),
+        ("--header", "kid"),
+    ] {
+        command.args(
+            [option, value]
+                .iter()
+                .filter(|_| !options.contains(&option)),
+        );
     }
     let certificate = pair.certificate.display().to_string();
-    let given = options.iter().map(|option| option.replace("@certificate@", &certificate));
+    let given = options
+        .iter()
+        .map(|option| option.replace("@certificate@", &certificate));
     run(command.args(given)).succeeded().to_owned()
 }
 
@@ -229,23 +317,33 @@ fn token_server(token: &str) -> Nginx {
 /// nginx before `registry`, with `directives` for everything and `more` beside that.
 fn proxy(registry: &Registry, directives: &str, more: &str) -> Nginx {
     let upstream = registry.host_port();
-    Nginx::start(&format!("listen @listen@; {more} location / {{ proxy_pass http://{upstream}; {directives} }}"))
+    Nginx::start(&format!(
+        "listen @listen@; {more} location / {{ proxy_pass http://{upstream}; {directives} }}"
+    ))
 }
 
 /// The same, speaking TLS with `pair`.
 fn tls_proxy(registry: &Registry, pair: &Certificate, directives: &str) -> Nginx {
     let (upstream, tls) = (registry.host_port(), tls(pair));
-    Nginx::start(&format!("listen @listen@ ssl; {tls} location / {{ proxy_pass http://{upstream}; {directives} }}"))
+    Nginx::start(&format!(
+        "listen @listen@ ssl; {tls} location / {{ proxy_pass http://{upstream}; {directives} }}"
+    ))
 }
 
 fn tls(pair: &Certificate) -> String {
-    format!("ssl_certificate {}; ssl_certificate_key {};", pair.certificate.display(), pair.key.display())
+    format!(
+        "ssl_certificate {}; ssl_certificate_key {};",
+        pair.certificate.display(),
+        pair.key.display()
+    )
 }
 
 /// libtrust id and thumbprint of a certificate's key.
 fn key_ids(certificate: &Path) -> (String, String) {
     let text = fs::read_to_string(certificate).unwrap();
-    let certificate = ::token::Certificate::bundle_from_pem(&text).unwrap().remove(0);
+    let certificate = ::token::Certificate::bundle_from_pem(&text)
+        .unwrap()
+        .remove(0);
     let key = certificate.public_key().unwrap();
     (key.libtrust_id(), key.thumbprint())
 }

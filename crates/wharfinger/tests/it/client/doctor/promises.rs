@@ -1,5 +1,5 @@
-//! What the doctor promises whomever it examines: exit codes, that it changes nothing, and answers that a person can use
-//! to hosts that are no registries at all.
+//! What the doctor promises whomever it examines: exit codes, that it changes nothing, and answers
+//! that a person can use to hosts that are no registries at all.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -21,18 +21,33 @@ fn what_cannot_be_examined_ends_with_2() {
         (&["a b"][..], "is no host"),
         (&["https://r.example"], "without a scheme"),
         (&["--config", "nowhere.yml", "127.0.0.1:1"], "nowhere.yml"),
-        (&["--config", &text, "127.0.0.1:1"], "says nothing of tokens"),
-        (&["--rootcertbundle", "nowhere.pem", "127.0.0.1:1"], "nowhere.pem"),
-        (&["--rootcertbundle", &text, "127.0.0.1:1"], "there is no certificate in it"),
+        (
+            &["--config", &text, "127.0.0.1:1"],
+            "says nothing of tokens",
+        ),
+        (
+            &["--rootcertbundle", "nowhere.pem", "127.0.0.1:1"],
+            "nowhere.pem",
+        ),
+        (
+            &["--rootcertbundle", &text, "127.0.0.1:1"],
+            "there is no certificate in it",
+        ),
         (&["--jwks", &text, "127.0.0.1:1"], "is no JWKS"),
         (&["--ca-file", "nowhere.pem", "127.0.0.1:1"], "nowhere.pem"),
         (&["--ca-file", &text, "127.0.0.1:1"], "holds no certificate"),
-        (&["--user", "ann", "--password-stdin", "127.0.0.1:1"], "the password is empty"),
+        (
+            &["--user", "ann", "--password-stdin", "127.0.0.1:1"],
+            "the password is empty",
+        ),
         (&["--user", "ann", "127.0.0.1:1"], "there is no terminal"),
     ] {
         let output = User::new().run(&[&["doctor"], arguments].concat());
         assert_eq!(code(&output), 2, "{output}");
-        assert!(output.stderr.contains(said) && output.stdout.is_empty(), "{output}");
+        assert!(
+            output.stderr.contains(said) && output.stdout.is_empty(),
+            "{output}"
+        );
     }
 }
 
@@ -40,10 +55,23 @@ fn what_cannot_be_examined_ends_with_2() {
 fn a_bundle_that_is_elsewhere_is_said_and_not_missed() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("registry.yml");
-    fs::write(&config, "auth: {token: {issuer: i, service: s, rootcertbundle: /certs/of/the/container.pem}}").unwrap();
-    let output = User::new().run(&["doctor", "--json", "--config", &config.display().to_string(), "127.0.0.1:1"]);
+    fs::write(
+        &config,
+        "auth: {token: {issuer: i, service: s, rootcertbundle: /certs/of/the/container.pem}}",
+    )
+    .unwrap();
+    let output = User::new().run(&[
+        "doctor",
+        "--json",
+        "--config",
+        &config.display().to_string(),
+        "127.0.0.1:1",
+    ]);
     assert_eq!(code(&output), 1, "{output}");
-    assert!(output.stderr.contains("note: /certs/of/the/container.pem") && output.stderr.contains("--rootcertbundle"));
+    assert!(
+        output.stderr.contains("note: /certs/of/the/container.pem")
+            && output.stderr.contains("--rootcertbundle")
+    );
 }
 
 /// Every file below a directory, by content.
@@ -68,14 +96,24 @@ fn nothing_is_changed() {
         user.login(ADMIN, &host).succeeded();
         let image = peers::Image::saying("stays");
         let name = format!("{host}/team/app:1");
-        user.run(&["push", "-q", &format!("oci:{}", image.layout().display()), &name]).succeeded();
+        user.run(&[
+            "push",
+            "-q",
+            &format!("oci:{}", image.layout().display()),
+            &name,
+        ])
+        .succeeded();
         let home = Path::new(&user.path("")).to_owned();
         let data = registry.directory().join("data");
         let content = |files: BTreeMap<String, Vec<u8>>| {
-            // Ours keeps its books in a database, whose pages move. Distribution's registries write the state of a hash
-            // once more when they have forgotten the upload, for their own purging.
+            // Ours keeps its books in a database, whose pages move. Distribution's registries write
+            // the state of a hash once more when they have forgotten the upload, for their own
+            // purging.
             let books = |path: &String| path.contains(".db") || path.contains("/hashstates/");
-            files.into_iter().filter(|(path, _)| !books(path)).collect::<BTreeMap<_, _>>()
+            files
+                .into_iter()
+                .filter(|(path, _)| !books(path))
+                .collect::<BTreeMap<_, _>>()
         };
         let before = (files(&home), content(files(&data)));
         assert!(before.1.len() > 2, "{:?}", before.1.keys());
@@ -84,7 +122,10 @@ fn nothing_is_changed() {
         report.says("push-body", "110 MB arrive", "");
         assert_eq!(before.0, files(&home));
         let after = content(files(&data));
-        assert_eq!(before.1.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+        assert_eq!(
+            before.1.keys().collect::<Vec<_>>(),
+            after.keys().collect::<Vec<_>>()
+        );
         assert!(before.1 == after, "a file has other content");
         let tags = user.run(&["tags", &format!("{host}/team/app")]);
         assert_eq!(tags.succeeded(), "1");
@@ -114,11 +155,18 @@ fn hosts_that_are_no_registries_are_told_apart() {
     let ssh = host(b"SSH-2.0-OpenSSH_9.2\r\n", true);
     let closes = host(b"", true);
     let silent = host(b"", false);
-    let page = host(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nServer: Apache\r\n\r\n<h1>It works!</h1>", true);
+    let page = host(
+        b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nServer: Apache\r\n\r\n<h1>It works!</h1>",
+        true,
+    );
     // Waiting takes its time, so the silent one is asked once.
     for (host, first, remedy) in [
         (&nobody, "cannot be reached", "is it running"),
-        (&"no-such-host.invalid:5000".to_owned(), "is a name without an address", "check the spelling"),
+        (
+            &"no-such-host.invalid:5000".to_owned(),
+            "is a name without an address",
+            "check the spelling",
+        ),
         (&ssh, "speaks no HTTP", "is the port right?"),
         (&closes, "broke the connection off", "the right one"),
         (&silent, "does not answer in time", "firewall"),
@@ -129,24 +177,48 @@ fn hosts_that_are_no_registries_are_told_apart() {
         // For people the first line is the answer, and the second what to do.
         let output = User::new().run(&["doctor", host]);
         let lines: Vec<_> = output.stdout.lines().collect();
-        assert_eq!(lines[0], format!("failure     registry-reachable    {host} {first}"), "{output}");
+        assert_eq!(
+            lines[0],
+            format!("failure     registry-reachable    {host} {first}"),
+            "{output}"
+        );
         assert!(lines[1].contains(remedy), "{output}");
-        assert_eq!(lines.last(), Some(&format!("failed at {host}: registry-reachable").as_str()), "{output}");
-        assert!(lines.len() < 12, "what was not looked at takes one line: {output}");
+        assert_eq!(
+            lines.last(),
+            Some(&format!("failed at {host}: registry-reachable").as_str()),
+            "{output}"
+        );
+        assert!(
+            lines.len() < 12,
+            "what was not looked at takes one line: {output}"
+        );
     }
-    examine(&[&page], "").fails(&["registry-challenge"], "is a web page (Server: Apache)", "is the host right?");
+    examine(&[&page], "").fails(
+        &["registry-challenge"],
+        "is a web page (Server: Apache)",
+        "is the host right?",
+    );
 }
 
 #[test]
 fn a_healthy_registry_in_words() {
     let registry = super::Made::Registry3.open();
     let output = User::new().run(&["doctor", &registry.host_port()]);
-    assert!(output.succeeded().starts_with(&format!("nothing failed at {}\n\n", registry.host_port())), "{output}");
+    assert!(
+        output
+            .succeeded()
+            .starts_with(&format!("nothing failed at {}\n\n", registry.host_port())),
+        "{output}"
+    );
 }
 
 #[test]
 fn every_probe_is_in_the_manual() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/doctor.md")).unwrap();
-    let explained: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/doctor.md")).unwrap();
+    let explained: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'))
+        .collect();
     assert_eq!(explained, client::PROBES);
 }

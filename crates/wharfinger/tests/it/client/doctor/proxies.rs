@@ -15,20 +15,50 @@ fn challenges_that_do_not_arrive_as_they_were() {
         let stage = Stage::set(KeyKind::P256, made, &X5C);
         let stripped = proxy(&stage.registry, "proxy_hide_header WWW-Authenticate;", "");
         let report = examine(&[&stripped.host_port()], "");
-        report.fails(&["registry-challenge"], "401 without a WWW-Authenticate header", "proxy_hide_header");
-        let two = proxy(&stage.registry, "add_header WWW-Authenticate 'Basic realm=\"nginx\"' always;", "");
+        report.fails(
+            &["registry-challenge"],
+            "401 without a WWW-Authenticate header",
+            "proxy_hide_header",
+        );
+        let two = proxy(
+            &stage.registry,
+            "add_header WWW-Authenticate 'Basic realm=\"nginx\"' always;",
+            "",
+        );
         let report = examine(&[&two.host_port()], "");
-        report.fails(&["registry-challenge"], "2 challenges at once (Bearer, Basic)", "let one place alone ask");
+        report.fails(
+            &["registry-challenge"],
+            "2 challenges at once (Bearer, Basic)",
+            "let one place alone ask",
+        );
 
         // nginx asks for a password of its own, where tokens are expected.
         let users = stage.directory.path().join("htpasswd");
         fs::write(&users, "ann:{PLAIN}sesame\n").unwrap();
-        let directives = format!("auth_basic private; auth_basic_user_file {};", users.display());
+        let directives = format!(
+            "auth_basic private; auth_basic_user_file {};",
+            users.display()
+        );
         let password = proxy(&stage.registry, &directives, "");
         let file = stage.directory.path().join("registry.yml");
-        fs::write(&file, "version: 0.1\nauth: {token: {issuer: Acme, service: r}}\n").unwrap();
-        let report = examine(&["--config", &file.display().to_string(), &password.host_port()], "");
-        report.fails(&["registry-challenge"], "asks for a password (Basic) where its", "remove auth_basic");
+        fs::write(
+            &file,
+            "version: 0.1\nauth: {token: {issuer: Acme, service: r}}\n",
+        )
+        .unwrap();
+        let report = examine(
+            &[
+                "--config",
+                &file.display().to_string(),
+                &password.host_port(),
+            ],
+            "",
+        );
+        report.fails(
+            &["registry-challenge"],
+            "asks for a password (Basic) where its",
+            "remove auth_basic",
+        );
     }
 }
 
@@ -36,22 +66,40 @@ fn challenges_that_do_not_arrive_as_they_were() {
 fn a_proxy_without_a_registry_behind_it() {
     let gone = Nginx::start("listen @listen@; location / { proxy_pass http://127.0.0.1:1; }");
     let report = examine(&[&gone.host_port()], "");
-    report.fails(&["registry-challenge"], "/v2/ answers 502 Bad Gateway (Server: nginx/", "proxy_pass");
+    report.fails(
+        &["registry-challenge"],
+        "/v2/ answers 502 Bad Gateway (Server: nginx/",
+        "proxy_pass",
+    );
     for made in ALL {
         let registry = made.open();
         let shut = proxy(&registry, "deny all;", "");
         let report = examine(&[&shut.host_port()], "");
-        report.fails(&["registry-challenge"], "/v2/ answers 403 Forbidden", "let the clients' addresses in");
+        report.fails(
+            &["registry-challenge"],
+            "/v2/ answers 403 Forbidden",
+            "let the clients' addresses in",
+        );
         let elsewhere = Nginx::start(&format!(
             "listen @listen@; location /registry/ {{ proxy_pass http://{}/; }}",
             registry.host_port()
         ));
         let report = examine(&[&elsewhere.host_port()], "");
-        report.fails(&["registry-challenge"], "/v2/ answers 404 Not Found", "everything below /v2/");
+        report.fails(
+            &["registry-challenge"],
+            "/v2/ answers 404 Not Found",
+            "everything below /v2/",
+        );
     }
-    let site = Nginx::start("listen @listen@; location / { default_type text/html; return 200 '<h1>Welcome</h1>'; }");
+    let site = Nginx::start(
+        "listen @listen@; location / { default_type text/html; return 200 '<h1>Welcome</h1>'; }",
+    );
     let report = examine(&[&site.host_port()], "");
-    report.fails(&["registry-challenge"], "/v2/ is a web page (Server: nginx/", "is the host right?");
+    report.fails(
+        &["registry-challenge"],
+        "/v2/ is a web page (Server: nginx/",
+        "is the host right?",
+    );
 }
 
 #[test]
@@ -59,7 +107,11 @@ fn bodies_that_are_not_let_through() {
     for made in ALL {
         let registry = made.open();
         let pushing = |directives: &str, more: &str| {
-            let proxy = proxy(&registry, &format!("proxy_set_header Host $http_host; {directives}"), more);
+            let proxy = proxy(
+                &registry,
+                &format!("proxy_set_header Host $http_host; {directives}"),
+                more,
+            );
             examine(&["--push", &format!("{}/a", proxy.host_port())], "")
         };
         let small = pushing("", "client_max_body_size 1m;");
@@ -69,8 +121,15 @@ fn bodies_that_are_not_let_through() {
         // As Cloudflare's, which takes 100 MB.
         let large = pushing("", "client_max_body_size 100m;");
         large.fails(&["push-body"], "a body of 110 MB", "client_max_body_size 0");
-        let length = pushing("if ($http_transfer_encoding) { return 411; }", "client_max_body_size 0;");
-        length.fails(&["push-body"], "411 Length Required", "the proxy wants a Content-Length");
+        let length = pushing(
+            "if ($http_transfer_encoding) { return 411; }",
+            "client_max_body_size 0;",
+        );
+        length.fails(
+            &["push-body"],
+            "411 Length Required",
+            "the proxy wants a Content-Length",
+        );
         // Somebody takes the body and never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stall = format!(
@@ -78,7 +137,11 @@ fn bodies_that_are_not_let_through() {
             silent.local_addr().unwrap()
         );
         let stalled = pushing(&stall, "client_max_body_size 0;");
-        stalled.fails(&["push-body"], "504 Gateway Time-out", "proxy_request_buffering off");
+        stalled.fails(
+            &["push-body"],
+            "504 Gateway Time-out",
+            "proxy_request_buffering off",
+        );
     }
 }
 
@@ -100,14 +163,28 @@ fn uploads_that_go_on_elsewhere() {
         );
         let name = format!("{}/a", in_clear.host_port());
         let clear = examine(&["--ca-file", &trusted, "--push", &name], "");
-        report.fails(&["push-location"], &format!("sends the upload to http://{upstream}"), "proxy_set_header Host");
-        let evidence =
-            format!("asked at https://{0}, the registry sends the upload to http://{0}", in_clear.host_port());
+        report.fails(
+            &["push-location"],
+            &format!("sends the upload to http://{upstream}"),
+            "proxy_set_header Host",
+        );
+        let evidence = format!(
+            "asked at https://{0}, the registry sends the upload to http://{0}",
+            in_clear.host_port()
+        );
         clear.fails(&["push-location"], &evidence, "X-Forwarded-Proto");
-        let right =
-            "client_max_body_size 0; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;";
+        let right = "client_max_body_size 0; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;";
         let right = tls_proxy(&registry, &pair, right);
-        examine(&["--ca-file", &trusted, "--push", &format!("{}/a", right.host_port())], "").is_healthy();
+        examine(
+            &[
+                "--ca-file",
+                &trusted,
+                "--push",
+                &format!("{}/a", right.host_port()),
+            ],
+            "",
+        )
+        .is_healthy();
     }
 }
 
@@ -116,11 +193,19 @@ fn replicas_that_share_nothing() {
     for made in ALL {
         let (one, two) = (made.open(), made.open());
         let pool = Nginx::start_with(
-            &format!("upstream pool {{ server {}; server {}; }}", one.host_port(), two.host_port()),
+            &format!(
+                "upstream pool {{ server {}; server {}; }}",
+                one.host_port(),
+                two.host_port()
+            ),
             "listen @listen@; location / { proxy_pass http://pool; proxy_set_header Host $http_host; }",
         );
         let report = examine(&["--push", &format!("{}/a", pool.host_port())], "");
-        report.fails(&["push-session"], "is not known when asked for the", "http.secret");
+        report.fails(
+            &["push-session"],
+            "is not known when asked for the",
+            "http.secret",
+        );
     }
 }
 
@@ -129,8 +214,9 @@ fn redirects_that_go_round() {
     let directory = tempfile::tempdir().unwrap();
     let pair = Wanted::for_this_machine().write(directory.path(), "tls", None);
     let trusted = pair.certificate.display().to_string();
-    let slash =
-        Nginx::start("listen @listen@; location = /v2/ { return 301 /v2; } location = /v2 { return 301 /v2/; }");
+    let slash = Nginx::start(
+        "listen @listen@; location = /v2/ { return 301 /v2; } location = /v2 { return 301 /v2/; }",
+    );
     examine(&[&slash.host_port()], "").fails(&["registry-redirects"], "a loop: http://", "slash");
     for made in ALL {
         let registry = made.open();
@@ -156,7 +242,11 @@ fn redirects_that_go_round() {
             registry.host_port()
         ));
         let report = examine(&["--ca-file", &trusted, &down.host_port()], "");
-        report.fails(&["registry-redirects"], "from https to plain http: https://", "X-Forwarded-Proto $scheme");
+        report.fails(
+            &["registry-redirects"],
+            "from https to plain http: https://",
+            "X-Forwarded-Proto $scheme",
+        );
     }
 }
 
@@ -166,7 +256,11 @@ fn clocks_that_a_proxy_changes() {
     for made in ALL {
         let registry_with = |date: SystemTime| {
             let more_http = format!("headers: {{Date: [{:?}]}}", http_date(date));
-            made.start(&RegistryConfig { auth: realm.auth(), more_http, ..RegistryConfig::default() })
+            made.start(&RegistryConfig {
+                auth: realm.auth(),
+                more_http,
+                ..RegistryConfig::default()
+            })
         };
         let now = SystemClock.now();
         // The proxy passes the registry's Date on, where nginx would write its own.
@@ -174,12 +268,20 @@ fn clocks_that_a_proxy_changes() {
             (registry_with(now - Duration::from_secs(300)), "registry -"),
             (registry_with(now + Duration::from_secs(300)), "registry +"),
         ] {
-            let through = proxy(&registry, "proxy_pass_header Date; proxy_set_header Host $http_host;", "");
+            let through = proxy(
+                &registry,
+                "proxy_pass_header Date; proxy_set_header Host $http_host;",
+                "",
+            );
             let report = examine(&[&through.host_port()], "");
             report.says("clocks", evidence, "timedatectl set-ntp true");
             let failed = report.with("failure");
             // Behind by so much, the registry would take a new token for one of the future.
-            let expected: &[&str] = if evidence.ends_with('-') { &["clocks", "token-claims"] } else { &["clocks"] };
+            let expected: &[&str] = if evidence.ends_with('-') {
+                &["clocks", "token-claims"]
+            } else {
+                &["clocks"]
+            };
             assert_eq!(failed, expected, "{}", report.made);
             examine(&[&proxy(&registry, "", "").host_port()], "").is_healthy();
         }
@@ -191,8 +293,9 @@ fn http_date(time: SystemTime) -> String {
     let text = token::rfc3339(unix_seconds(time));
     let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap();
     let parts: Vec<&str> = date.split('-').collect();
-    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        [parts[1].parse::<usize>().unwrap() - 1];
+    let month = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ][parts[1].parse::<usize>().unwrap() - 1];
     // The epoch was a Thursday.
     let days = time.duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
     let day = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(days % 7).unwrap()];

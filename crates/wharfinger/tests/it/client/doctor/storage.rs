@@ -6,15 +6,27 @@ use super::{ALL, Made, Realm, examine};
 use crate::client::runner::User;
 use crate::e2e::world::ADMIN;
 
-/// A registry that sends its callers to `storage` for layers: Distribution's own way, and a proxy before ours.
+/// A registry that sends its callers to `storage` for layers: Distribution's own way, and a proxy
+/// before ours.
 fn redirecting(made: Made, realm: &Realm, storage: &str) -> (Registry, Option<Nginx>) {
     let auth = realm.auth();
     if made != Made::Ours {
-        let more =
-            format!("middleware: {{storage: [{{name: redirect, options: {{baseurl: 'http://{storage}/'}}}}]}}\n");
-        return (made.start(&RegistryConfig { auth, more, ..RegistryConfig::default() }), None);
+        let more = format!(
+            "middleware: {{storage: [{{name: redirect, options: {{baseurl: 'http://{storage}/'}}}}]}}\n"
+        );
+        return (
+            made.start(&RegistryConfig {
+                auth,
+                more,
+                ..RegistryConfig::default()
+            }),
+            None,
+        );
     }
-    let registry = made.start(&RegistryConfig { auth, ..RegistryConfig::default() });
+    let registry = made.start(&RegistryConfig {
+        auth,
+        ..RegistryConfig::default()
+    });
     let proxy = Nginx::start(&format!(
         "listen @listen@; client_max_body_size 0;\n\
          location / {{ proxy_pass http://{}; proxy_set_header Host $http_host; }}\n\
@@ -30,11 +42,19 @@ fn redirecting(made: Made, realm: &Realm, storage: &str) -> (Registry, Option<Ng
 /// Pushes an image, and examines the pull of it.
 fn pull(made: Made, realm: &Realm, storage: &str) -> super::Report {
     let (registry, proxy) = redirecting(made, realm, storage);
-    let host = proxy.as_ref().map_or_else(|| registry.host_port(), Nginx::host_port);
+    let host = proxy
+        .as_ref()
+        .map_or_else(|| registry.host_port(), Nginx::host_port);
     let (user, name) = (User::new(), format!("{host}/team/app:1"));
     user.login(ADMIN, &host).succeeded();
     let image = Image::saying("elsewhere");
-    user.run(&["push", "-q", &format!("oci:{}", image.layout().display()), &name]).succeeded();
+    user.run(&[
+        "push",
+        "-q",
+        &format!("oci:{}", image.layout().display()),
+        &name,
+    ])
+    .succeeded();
     examine(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1)
 }
 
@@ -49,7 +69,11 @@ fn storage_that_takes_no_papers_of_the_registry_s() {
     let plain = Nginx::start("listen @listen@; location / { return 200 layer; }");
     for made in ALL {
         let report = pull(made, &realm, &bucket.host_port());
-        report.warns("pull", "refuses a request that brings the registry's token along", "Only one auth mechanism");
+        report.warns(
+            "pull",
+            "refuses a request that brings the registry's token along",
+            "Only one auth mechanism",
+        );
         let healthy = pull(made, &realm, &plain.host_port());
         healthy.is_healthy();
         healthy.says("pull", "and its layers come from 127.0.0.1", "");
@@ -61,6 +85,10 @@ fn storage_that_clients_do_not_reach() {
     let realm = Realm::start();
     for made in ALL {
         let report = pull(made, &realm, "127.0.0.1:1");
-        report.fails(&["pull"], "layers come from 127.0.0.1, which answers", "storage.redirect.disable: true");
+        report.fails(
+            &["pull"],
+            "layers come from 127.0.0.1, which answers",
+            "storage.redirect.disable: true",
+        );
     }
 }

@@ -14,12 +14,24 @@ const REFUSED: [&str; 2] = ["token-claims", "token-accepted"];
 #[test]
 fn tokens_for_somebody_else() {
     for made in ALL {
-        let audience = Stage::set(KeyKind::Rsa, made, &["--header", "jwk", "--service", "other"]);
+        let audience = Stage::set(
+            KeyKind::Rsa,
+            made,
+            &["--header", "jwk", "--service", "other"],
+        );
         let evidence = "intended for another audience: aud is [\"other\"], the registry is \"r\"";
-        audience.examine(&[]).fails(&REFUSED, evidence, "auth.token.service");
-        let issuer = Stage::set(KeyKind::Rsa, made, &[&X5C[..], &["--issuer", "Other"]].concat());
+        audience
+            .examine(&[])
+            .fails(&REFUSED, evidence, "auth.token.service");
+        let issuer = Stage::set(
+            KeyKind::Rsa,
+            made,
+            &[&X5C[..], &["--issuer", "Other"]].concat(),
+        );
         // The registry does not say whom it wants; its file does.
-        issuer.examine(&[]).fails(&["token-accepted"], "401", "untrusted issuer");
+        issuer
+            .examine(&[])
+            .fails(&["token-accepted"], "401", "untrusted issuer");
         for (name, text) in DIALECTS {
             let file = issuer.directory.path().join(name);
             fs::write(&file, text).unwrap();
@@ -37,8 +49,14 @@ const DIALECTS: [(&str, &str); 3] = [
         "registry.yml",
         "version: 0.1\nauth: {token: {realm: x, issuer: Acme, service: r, rootcertbundle: /certs/x.pem}}\n",
     ),
-    ("ours.yml", "registry: {auth: {token: {realm: x, issuer: Acme, service: r, jwks: keys.json}}}\n"),
-    ("docker_auth.yml", "server: {addr: ':5001'}\ntoken: {issuer: Acme, expiration: 900}\nusers: {}\n"),
+    (
+        "ours.yml",
+        "registry: {auth: {token: {realm: x, issuer: Acme, service: r, jwks: keys.json}}}\n",
+    ),
+    (
+        "docker_auth.yml",
+        "server: {addr: ':5001'}\ntoken: {issuer: Acme, expiration: 900}\nusers: {}\n",
+    ),
 ];
 
 #[test]
@@ -49,22 +67,39 @@ fn a_file_s_bundle_is_compared() {
         let stage = Stage::with_bundle(KeyKind::P256, made, &X5C, Some(&other));
         // A path as seen from the file.
         let file = directory.path().join("registry.yml");
-        fs::write(&file, "version: 0.1\nauth: {token: {issuer: Acme, service: r, rootcertbundle: other.pem}}\n")
-            .unwrap();
+        fs::write(
+            &file,
+            "version: 0.1\nauth: {token: {issuer: Acme, service: r, rootcertbundle: other.pem}}\n",
+        )
+        .unwrap();
         let report = stage.examine(&["--config", &file.display().to_string()]);
-        report.fails(&["token-key", "token-accepted"], &key_ids(&other).0, "rootcertbundle");
+        report.fails(
+            &["token-key", "token-accepted"],
+            &key_ids(&other).0,
+            "rootcertbundle",
+        );
     }
 }
 
 #[test]
 fn tokens_before_and_after_their_time() {
     for made in ALL {
-        let early = Stage::set(KeyKind::Rsa, made, &[&X5C[..], &["--not-before", "now+10m"]].concat());
-        early.examine(&[]).fails(&REFUSED, "not to be used before", "NTP");
-        early.examine_with(&early.pair.certificate).fails(&REFUSED, "not to be used before", "NTP");
+        let early = Stage::set(
+            KeyKind::Rsa,
+            made,
+            &[&X5C[..], &["--not-before", "now+10m"]].concat(),
+        );
+        early
+            .examine(&[])
+            .fails(&REFUSED, "not to be used before", "NTP");
+        early
+            .examine_with(&early.pair.certificate)
+            .fails(&REFUSED, "not to be used before", "NTP");
         let late = handing_out(made, |now| claims(now - 1000, now - 100, r#","access":[]"#));
-        late.examine(&[]).fails(&REFUSED, "not to be used after", "NTP");
-        late.examine_with(&late.pair.certificate).fails(&REFUSED, "not to be used after", "NTP");
+        late.examine(&[])
+            .fails(&REFUSED, "not to be used after", "NTP");
+        late.examine_with(&late.pair.certificate)
+            .fails(&REFUSED, "not to be used after", "NTP");
     }
 }
 
@@ -72,9 +107,15 @@ fn tokens_before_and_after_their_time() {
 fn tokens_that_end_soon_or_say_nothing_of_access() {
     for made in ALL {
         let short = handing_out(made, |now| claims(now, now + 30, r#","access":[]"#));
-        short.examine(&[]).warns("token-claims", "good for 30 s", "token.expiration: 900");
+        short
+            .examine(&[])
+            .warns("token-claims", "good for 30 s", "token.expiration: 900");
         let mute = handing_out(made, |now| claims(now, now + 900, ""));
-        mute.examine(&[]).fails(&["token-claims"], "has no access claim", "mend the token server");
+        mute.examine(&[]).fails(
+            &["token-claims"],
+            "has no access claim",
+            "mend the token server",
+        );
     }
 }
 
@@ -84,36 +125,65 @@ fn handing_out(made: Made, claims: impl FnOnce(u64) -> String) -> Stage {
     let pair = Certificate::new(KeyKind::Rsa, directory.path(), "token");
     let key = PrivateKey::from_pem(&fs::read_to_string(&pair.key).unwrap()).unwrap();
     let (libtrust, thumbprint) = key_ids(&pair.certificate);
-    let kid = if made == Made::Registry3 { thumbprint } else { libtrust };
+    let kid = if made == Made::Registry3 {
+        thumbprint
+    } else {
+        libtrust
+    };
     let header = format!(r#"{{"typ":"JWT","alg":"RS256","kid":"{kid}"}}"#);
     let encoded = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
-    let signed = format!("{}.{}", encoded(&header), encoded(&claims(unix_seconds(SystemClock.now()))));
-    let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).unwrap()));
+    let signed = format!(
+        "{}.{}",
+        encoded(&header),
+        encoded(&claims(unix_seconds(SystemClock.now())))
+    );
+    let token = format!(
+        "{signed}.{}",
+        BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).unwrap())
+    );
     let trust = Trust::Bundle(pair.certificate.clone());
     Stage::handing_out(&token, directory, pair, made, trust)
 }
 
 fn claims(begin: u64, end: u64, access: &str) -> String {
-    format!(r#"{{"iss":"Acme","sub":"","aud":"r","exp":{end},"nbf":{begin},"iat":{begin},"jti":"j"{access}}}"#)
+    format!(
+        r#"{{"iss":"Acme","sub":"","aud":"r","exp":{end},"nbf":{begin},"iat":{begin},"jti":"j"{access}}}"#
+    )
 }
 
 /// Examines as somebody, with a push.
 fn pushing(who: (&str, &str), name: &str) -> Report {
-    examine(&["--user", who.0, "--password-stdin", "--push", name], who.1)
+    examine(
+        &["--user", who.0, "--password-stdin", "--push", name],
+        who.1,
+    )
 }
 
 #[test]
 fn rights_that_are_missing() {
-    let nothing = |rules: &str| rules.replace("\"/.+/\"}\n    actions: [\"pull\"]", "\"/.+/\"}\n    actions: []");
-    let push_alone =
-        |rules: &str| rules.replace("\"/.+/\"}\n    actions: [\"pull\"]", "\"/.+/\"}\n    actions: [push]");
-    let entry =
-        "acl (a push needs pull, too): - {match: {account: \"reader\", name: \"team/app\"}, actions: [pull, push]}";
-    let (looking, empty, blind) = (Realm::start(), Realm::with_rules(nothing), Realm::with_rules(push_alone));
+    let nothing = |rules: &str| {
+        rules.replace(
+            "\"/.+/\"}\n    actions: [\"pull\"]",
+            "\"/.+/\"}\n    actions: []",
+        )
+    };
+    let push_alone = |rules: &str| {
+        rules.replace(
+            "\"/.+/\"}\n    actions: [\"pull\"]",
+            "\"/.+/\"}\n    actions: [push]",
+        )
+    };
+    let entry = "acl (a push needs pull, too): - {match: {account: \"reader\", name: \"team/app\"}, actions: [pull, push]}";
+    let (looking, empty, blind) = (
+        Realm::start(),
+        Realm::with_rules(nothing),
+        Realm::with_rules(push_alone),
+    );
     for made in ALL {
         let name = |registry: &peers::Registry| format!("{}/team/app", registry.host_port());
         let registry = looking.registry(made);
-        let lacking = "granted repository:team/app:pull; needed and missing: repository:team/app:push";
+        let lacking =
+            "granted repository:team/app:pull; needed and missing: repository:team/app:push";
         pushing(READER, &name(&registry)).fails(&["token-access"], lacking, entry);
         pushing(ADMIN, &name(&registry)).is_healthy();
         let anonymous = examine(&[&name(&registry)], "");
@@ -121,9 +191,18 @@ fn rights_that_are_missing() {
         anonymous.fails(&["token-access", "pull"], "granted nothing; needed", &login);
         // The login is good, and no pull is.
         let evidence = "granted nothing; needed and missing: repository:team/app:pull,push";
-        pushing(READER, &name(&empty.registry(made))).fails(&["token-access", "pull"], evidence, entry);
-        let lacking = "granted repository:team/app:push; needed and missing: repository:team/app:pull";
-        pushing(READER, &name(&blind.registry(made))).fails(&["token-access", "pull"], lacking, entry);
+        pushing(READER, &name(&empty.registry(made))).fails(
+            &["token-access", "pull"],
+            evidence,
+            entry,
+        );
+        let lacking =
+            "granted repository:team/app:push; needed and missing: repository:team/app:pull";
+        pushing(READER, &name(&blind.registry(made))).fails(
+            &["token-access", "pull"],
+            lacking,
+            entry,
+        );
     }
 }
 

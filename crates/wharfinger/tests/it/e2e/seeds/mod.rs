@@ -1,4 +1,5 @@
-//! Three pages by people who set up a registry of their own, done again with our program in the place of theirs.
+//! Three pages by people who set up a registry of their own, done again with our program in the
+//! place of theirs.
 
 mod catalog_request;
 mod docker_auth_page;

@@ -1,5 +1,6 @@
-//! The token generator behind a token server of a dozen lines of PHP, `token.php`, which is somebody's and stays as
-//! they printed it: our program answers to the name that it calls, misspelt as it is.
+//! The token generator behind a token server of a dozen lines of PHP, `token.php`, which is
+//! somebody's and stays as they printed it: our program answers to the name that it calls, misspelt
+//! as it is.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,14 +24,28 @@ fn docker_pushes_with_what_a_php_script_makes_of_our_generator() {
         issuer: "distribution-token-server".to_owned(),
         trust: Trust::Bundle(pair.certificate),
     };
-    let registry = registry2(&RegistryConfig { auth, ..RegistryConfig::default() });
+    let registry = registry2(&RegistryConfig {
+        auth,
+        ..RegistryConfig::default()
+    });
     let docker = Docker::start();
     let (client, reference) = (docker.client(), format!("{}/ubuntu", registry.host_port()));
-    docker.import(&Image::saying("seed"), &reference).succeeded();
+    docker
+        .import(&Image::saying("seed"), &reference)
+        .succeeded();
 
     // The script looks at no password, so anyone may log in.
     let welcome = login(&client, &[], ("test", "anything"), &registry.host_port());
-    assert!(welcome.succeeded().contains("Login Succeeded"), "{}\n{}", php.log(), registry.log());
+    assert!(
+        welcome.succeeded().contains("Login Succeeded"),
+        "{}\n{}",
+        php.log(),
+        registry.log()
+    );
     let pushed = client.run(&["push", &reference]);
-    assert!(pushed.succeeded().contains("latest: digest: sha256:"), "{pushed}\n{}", registry.log());
+    assert!(
+        pushed.succeeded().contains("latest: digest: sha256:"),
+        "{pushed}\n{}",
+        registry.log()
+    );
 }

@@ -21,7 +21,11 @@ const LARGE: usize = 48 * MIB;
 fn transfers_by_curl() {
     let folder = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::P256, folder.path(), "tls");
-    let tls = format!(", certificate: {}, key: {}", pair.certificate.display(), pair.key.display());
+    let tls = format!(
+        ", certificate: {}, key: {}",
+        pair.certificate.display(),
+        pair.key.display()
+    );
     for (settings, version) in [("", "--http2-prior-knowledge"), (tls.as_str(), "--http2")] {
         let open = Open::start(settings);
         let before = memory(&open, "VmRSS:");
@@ -49,13 +53,27 @@ fn everything(open: &Open, version: &str, folder: &TempDir) {
             0 => ask(&["-T", &file("blob"), &format!("{}?{whole}", begin())]),
             1 => {
                 let chunk = ask(&["-X", "PATCH", "-T", &file("blob"), &begin()]);
-                assert_eq!((chunk.status, chunk.header("range")), (202, Some(format!("0-{}", LARGE - 1).as_str())));
-                ask(&["-X", "PUT", &format!("{}?{whole}", chunk.header("location").unwrap())])
+                assert_eq!(
+                    (chunk.status, chunk.header("range")),
+                    (202, Some(format!("0-{}", LARGE - 1).as_str()))
+                );
+                ask(&[
+                    "-X",
+                    "PUT",
+                    &format!("{}?{whole}", chunk.header("location").unwrap()),
+                ])
             }
             _ => {
                 let url = format!("{}?{whole}", begin());
-                let pipe =
-                    ["sh", "-c", "cat \"$1\" | curl -sSik \"$2\" -T - \"$3\"", "sh", &file("blob"), version, &url];
+                let pipe = [
+                    "sh",
+                    "-c",
+                    "cat \"$1\" | curl -sSik \"$2\" -T - \"$3\"",
+                    "sh",
+                    &file("blob"),
+                    version,
+                    &url,
+                ];
                 let output = peers::run(std::process::Command::new(pipe[0]).args(&pipe[1..]));
                 assert!(output.succeeded().contains("HTTP/2 201"), "{output}");
                 ask(&["-I", &open.server.url(&format!("/v2/a/blobs/{digest}"))])
@@ -64,39 +82,78 @@ fn everything(open: &Open, version: &str, folder: &TempDir) {
         assert!(matches!(made.status, 200 | 201), "{made:?}");
         let blob = open.server.url(&format!("/v2/a/blobs/{digest}"));
         let head = ask(&["-o", &file("back"), "-D", "-", &blob]);
-        assert_eq!((head.status, head.header("content-length")), (200, Some(LARGE.to_string().as_str())));
+        assert_eq!(
+            (head.status, head.header("content-length")),
+            (200, Some(LARGE.to_string().as_str()))
+        );
         // Behind what `--include` prints.
         assert!(fs::read(file("back")).unwrap().ends_with(&content));
         fs::remove_file(file("back")).unwrap();
     }
 }
 
-/// What a client is told over HTTP/1.1 it is told over HTTP/2, and `HEAD` has the headers of `GET` and no body.
+/// What a client is told over HTTP/1.1 it is told over HTTP/2, and `HEAD` has the headers of `GET`
+/// and no body.
 #[test]
 fn head_is_get_without_a_body() {
     let open = Open::start("");
     let blob = open.push(b"cargo");
     let ask = |arguments: &[&str], path: &str| {
         let answer = curl::request(&[arguments, &[&open.server.url(path)]].concat());
-        let headers = ["content-length", "content-type", "docker-content-digest", "location"];
+        let headers = [
+            "content-length",
+            "content-type",
+            "docker-content-digest",
+            "location",
+        ];
         // Nothing has the length 0, whether or not that is said.
-        let headers = headers.map(|name| answer.header(name).filter(|value| *value != "0").map(str::to_owned));
+        let headers = headers.map(|name| {
+            answer
+                .header(name)
+                .filter(|value| *value != "0")
+                .map(str::to_owned)
+        });
         (answer.status, headers, answer.body)
     };
-    for path in ["/", "/healthz", "/v2", "/v2/", "/v2/_catalog", &blob, "/v2/a/tags/list", "/v2/a/manifests/no", "/no"]
-    {
+    for path in [
+        "/",
+        "/healthz",
+        "/v2",
+        "/v2/",
+        "/v2/_catalog",
+        &blob,
+        "/v2/a/tags/list",
+        "/v2/a/manifests/no",
+        "/no",
+    ] {
         let (status, headers, body) = ask(&["--http1.1"], path);
-        assert_eq!(ask(&["--http2-prior-knowledge"], path), (status, headers.clone(), body), "{path}");
+        assert_eq!(
+            ask(&["--http2-prior-knowledge"], path),
+            (status, headers.clone(), body),
+            "{path}"
+        );
         for version in ["--http1.1", "--http2-prior-knowledge"] {
-            assert_eq!(ask(&["-I", version], path), (status, headers.clone(), String::new()), "{version} {path}");
+            assert_eq!(
+                ask(&["-I", version], path),
+                (status, headers.clone(), String::new()),
+                "{version} {path}"
+            );
         }
     }
 }
 
 /// A figure of the server's memory in KiB.
 fn memory(open: &Open, field: &str) -> u64 {
-    let text = fs::read_to_string(Path::new("/proc").join(open.server.id().to_string()).join("status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    let text = fs::read_to_string(
+        Path::new("/proc")
+            .join(open.server.id().to_string())
+            .join("status"),
+    )
+    .unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
@@ -112,8 +169,17 @@ impl Client {
     }
 
     /// Sends the head of a request; with `has_body` the body is still to come.
-    async fn send(&mut self, method: Method, path: &str, has_body: bool) -> (ResponseFuture, SendStream<Bytes>) {
-        let request = Request::builder().method(method).uri(format!("http://test{path}")).body(()).unwrap();
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        has_body: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://test{path}"))
+            .body(())
+            .unwrap();
         let mut ready = self.0.clone().ready().await.unwrap();
         ready.send_request(request, !has_body).unwrap()
     }
@@ -130,7 +196,8 @@ async fn a_stream_that_nobody_reads_ends_and_the_others_go_on() {
     let open = Open::start(", limits: {idle_timeout: 1s}");
     let blob = open.push(&content(4 * MIB));
     let mut client = Client::connect(&open).await;
-    // What a client may be sent unasked is 65,535 bytes (RFC 9113 §6.9.2), and this one never asks for more.
+    // What a client may be sent unasked is 65,535 bytes (RFC 9113 §6.9.2), and this one never asks
+    // for more.
     let (status, mut deaf) = client.get(&blob).await;
     assert_eq!(status, 200);
     let deaf = tokio::spawn(async move {
@@ -160,12 +227,17 @@ async fn a_stream_that_stops_or_drips_is_told_and_its_upload_kept() {
     for drips in [false, true] {
         let (content, upload) = (content(MIB), open.begin());
         let (answer, mut body) = client.send(Method::PATCH, &upload, true).await;
-        body.send_data(Bytes::copy_from_slice(&content[..1000]), false).unwrap();
+        body.send_data(Bytes::copy_from_slice(&content[..1000]), false)
+            .unwrap();
         let answer = tokio::spawn(answer);
         let mut sent = 1000;
         while !answer.is_finished() {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if drips && body.send_data(Bytes::copy_from_slice(&content[sent..=sent]), false).is_ok() {
+            if drips
+                && body
+                    .send_data(Bytes::copy_from_slice(&content[sent..=sent]), false)
+                    .is_ok()
+            {
                 sent += 1;
             }
         }
@@ -184,20 +256,31 @@ async fn what_cannot_be_written_yet_is_not_taken_in() {
     let open = Open::start("");
     let upload = open.begin();
     let mut client = Client::connect(&open).await;
-    // The first request has the upload and stops; the second waits for it, and its body must wait with the client.
+    // The first request has the upload and stops; the second waits for it, and its body must wait
+    // with the client.
     let (_first, mut first) = client.send(Method::PATCH, &upload, true).await;
-    first.send_data(Bytes::from_static(b"cargo"), false).unwrap();
+    first
+        .send_data(Bytes::from_static(b"cargo"), false)
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (answer, mut second) = client.send(Method::PATCH, &upload, true).await;
     let mut sent = 0;
     loop {
         second.reserve_capacity(MIB);
-        let room = tokio::time::timeout(Duration::from_millis(500), std::future::poll_fn(|c| second.poll_capacity(c)));
-        let Ok(Some(Ok(room))) = room.await else { break };
+        let room = tokio::time::timeout(
+            Duration::from_millis(500),
+            std::future::poll_fn(|c| second.poll_capacity(c)),
+        );
+        let Ok(Some(Ok(room))) = room.await else {
+            break;
+        };
         second.send_data(Bytes::from(vec![0; room]), false).unwrap();
         sent += room;
         assert!(sent <= WINDOW, "{sent} bytes were taken in");
     }
-    assert!(sent > 65_535, "an upload that is read has a larger window than the usual one");
+    assert!(
+        sent > 65_535,
+        "an upload that is read has a larger window than the usual one"
+    );
     assert_eq!(answer.await.unwrap().status(), 409);
 }

@@ -1,5 +1,5 @@
-//! Large transfers over real connections: HTTP/1.1 and HTTP/2, clients that stop in the middle, disks that take no more, and
-//! the end of the server.
+//! Large transfers over real connections: HTTP/1.1 and HTTP/2, clients that stop in the middle,
+//! disks that take no more, and the end of the server.
 
 mod disks;
 mod ending;
@@ -41,7 +41,10 @@ impl Open {
             "server: {{addr: \"@addr@\"{settings}}}\nregistry:\n  auth: {{none: true}}\n  storage: {{filesystem: {{root: \"{root}\"}}}}\ndatabase: {{url: \"sqlite://{}\"}}\n",
             database.display()
         );
-        Self { server: Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config), folder }
+        Self {
+            server: Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config),
+            folder,
+        }
     }
 
     fn connect(&self) -> Connection {
@@ -56,7 +59,12 @@ impl Open {
     fn begin(&self) -> String {
         let answer = self.ask("POST", "/v2/a/blobs/uploads/", &[("Content-Length", "0")]);
         assert_eq!(answer.status, 202, "{}", answer.body);
-        answer.header("location").unwrap().strip_prefix("http://test").unwrap().to_owned()
+        answer
+            .header("location")
+            .unwrap()
+            .strip_prefix("http://test")
+            .unwrap()
+            .to_owned()
     }
 
     /// How much of an upload is there, in bytes.
@@ -74,7 +82,11 @@ impl Open {
     /// Ends an upload with what is left of `content`.
     fn go_on(&self, upload: &str, content: &[u8]) {
         let rest = &content[self.received(upload)..];
-        let head = head("PUT", &format!("{upload}?digest={}", digest(content)), rest.len());
+        let head = head(
+            "PUT",
+            &format!("{upload}?digest={}", digest(content)),
+            rest.len(),
+        );
         let mut connection = self.connect();
         connection.send(head.as_bytes()).unwrap();
         connection.send(rest).unwrap();
@@ -86,7 +98,9 @@ impl Open {
     fn push(&self, content: &[u8]) -> String {
         let url = format!("/v2/a/blobs/uploads/?digest={}", digest(content));
         let mut connection = self.connect();
-        connection.send(head("POST", &url, content.len()).as_bytes()).unwrap();
+        connection
+            .send(head("POST", &url, content.len()).as_bytes())
+            .unwrap();
         connection.send(content).unwrap();
         assert_eq!(connection.answer(false).unwrap().status, 201);
         format!("/v2/a/blobs/{}", digest(content))
