@@ -7,10 +7,10 @@
 mod error;
 mod file;
 mod helper;
-mod places;
+mod store;
 
 pub use error::CredentialsError;
-pub use places::{Found, Places};
+pub use store::{CredentialStore, StoredCredentials};
 use token::Secret;
 
 /// What a client shows to say who it is.

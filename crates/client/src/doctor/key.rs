@@ -4,13 +4,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ::token::{PublicKey, Refusal, Registry, Trust, UnverifiedToken, Verdict as Foretold, verdict};
 
-use super::{Examination, Verdict};
+use super::{ProbeRun, ProbeVerdict};
 
 const ID: &str = "token-key";
 
 /// What registries would make of the key, going by the files that were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Belief {
+pub(super) enum KeyVerdict {
     /// No files were given.
     #[default]
     Unknown,
@@ -22,7 +22,7 @@ pub(super) enum Belief {
     None,
 }
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `token-key`.
     pub(super) fn key(&mut self, text: &str, token: &UnverifiedToken) {
         let named = named(token);
@@ -64,11 +64,11 @@ impl Examination<'_> {
         let advice = advised(&refuses);
         match (accepts.as_slice(), refuses.as_slice()) {
             (_, []) => {
-                self.belief = Belief::All;
+                self.belief = KeyVerdict::All;
                 self.ok(ID, both);
             }
             ([], refuses) => {
-                self.belief = Belief::None;
+                self.belief = KeyVerdict::None;
                 let remedy = advice.unwrap_or_else(|| {
                     "put the token server's certificate into rootcertbundle (or its keys into jwks) and restart the \
                      registry"
@@ -87,11 +87,11 @@ impl Examination<'_> {
                 let advice = advice.unwrap_or_default();
                 self.found(
                     ID,
-                    Verdict::Ok,
+                    ProbeVerdict::Ok,
                     evidence,
                     Some(format!("for those that do not: {advice}")),
                 );
-                self.belief = Belief::Some(advice);
+                self.belief = KeyVerdict::Some(advice);
             }
         }
     }
@@ -100,13 +100,13 @@ impl Examination<'_> {
     /// has these keys at all.
     pub(super) fn reconsider_key(&mut self, accepted: bool) {
         let (verdict, remark, remedy) = match (&self.belief, accepted) {
-            (Belief::Some(advice), false) => (
-                Verdict::Failure,
+            (KeyVerdict::Some(advice), false) => (
+                ProbeVerdict::Failure,
                 "this registry refuses the token, so it is of the latter",
                 advice.clone(),
             ),
-            (Belief::None, true) => (
-                Verdict::Warning,
+            (KeyVerdict::None, true) => (
+                ProbeVerdict::Warning,
                 "yet this registry accepts it: it has other keys than the file, or asks less of them",
                 "restart the registry to see whether it still does with this file".to_owned(),
             ),

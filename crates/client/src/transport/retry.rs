@@ -21,13 +21,13 @@ const PLENTY: u64 = 1024 * 1024;
 
 /// The tries of one undertaking.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts {
+pub(crate) struct Backoff {
     failed: u32,
     /// Bytes since the last failure.
     gained: u64,
 }
 
-impl Attempts {
+impl Backoff {
     /// How long to wait before the next try, when there is one. `wanted` is what the server asked
     /// for.
     pub(crate) fn pause(
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let mut attempts = Attempts::default();
+        let mut attempts = Backoff::default();
         let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most))
             .map(|p| p.as_millis())
             .collect();
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_server_s_wish_is_obeyed_within_reason() {
-        let pause = |seconds| Attempts::default().pause(Some(Duration::from_secs(seconds)), &Most);
+        let pause = |seconds| Backoff::default().pause(Some(Duration::from_secs(seconds)), &Most);
         assert_eq!(pause(30), Some(Duration::from_secs(30)));
         assert_eq!(pause(3600), None);
     }

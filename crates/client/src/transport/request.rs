@@ -9,7 +9,7 @@ use crate::observer::{seen, shortened};
 
 /// A request, whole in memory but for a body that is streamed.
 #[derive(Clone)]
-pub(crate) struct Call {
+pub(crate) struct HttpRequest {
     pub(crate) step: Step,
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -22,7 +22,7 @@ pub(crate) struct Call {
 /// Fields of a token request that are not for every eye.
 const SECRET_FIELDS: [&str; 2] = ["password", "refresh_token"];
 
-impl Call {
+impl HttpRequest {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         Self {
             step: Step::Ask,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_form_is_encoded_and_its_secrets_are_not_shown() {
-        let call = Call::new(Method::POST, Url::parse("https://a.example/token").unwrap())
+        let call = HttpRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap())
             .form(&[("service", "Docker registry"), ("password", "a&b")]);
         assert_eq!(
             call.body.as_deref(),

@@ -8,19 +8,19 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::retry::retry_after;
-use super::{Cause, Trouble};
-use crate::refusal::origin;
-use crate::{Error, Refusal, Step};
+use super::{ConnectionError, RootCause};
+use crate::error_response::origin;
+use crate::{Error, ErrorResponse, Step};
 
 /// How long a server may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long an answer that is read whole may take to come.
 const WHOLE: Duration = Duration::from_secs(300);
 /// The longest body of a refusal that is read, in bytes.
-const LONGEST_REFUSAL: usize = 64 * 1024;
+const LONGEST_ERROR: usize = 64 * 1024;
 
 /// An answer whose body has not been read.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) step: Step,
     pub(crate) method: Method,
     /// Who answered: after redirects, not whom was asked first.
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
     pub(crate) at: SystemTime,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -51,18 +51,18 @@ impl Answer {
 
     /// The next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let failed = |trouble, source| Error::Connection {
+        let failed = |problem, source| Error::Connection {
             step: self.step,
             origin: origin(&self.url),
-            trouble,
+            problem,
             source,
         };
         match tokio::time::timeout(SILENCE, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(failed(Trouble::Broken, Cause::of(&error))),
+            Ok(Err(error)) => Err(failed(ConnectionError::Broken, RootCause::of(&error))),
             Err(_) => Err(failed(
-                Trouble::Timeout,
-                Cause::saying("silence in the middle of an answer"),
+                ConnectionError::Timeout,
+                RootCause::saying("silence in the middle of an answer"),
             )),
         }
     }
@@ -74,12 +74,12 @@ impl Answer {
             Err(_) => {
                 let (origin, source) = (
                     origin(&self.url),
-                    Cause::saying("a small answer that does not end"),
+                    RootCause::saying("a small answer that does not end"),
                 );
                 Err(Error::Connection {
                     step: self.step,
                     origin,
-                    trouble: Trouble::Timeout,
+                    problem: ConnectionError::Timeout,
                     source,
                 })
             }
@@ -117,7 +117,7 @@ impl Answer {
     /// behind it.
     pub(crate) async fn failure(self, account: Option<&str>) -> Error {
         let step = self.step;
-        let source = Box::new(self.refusal().await);
+        let source = Box::new(self.error_response().await);
         let login_matters = step != Step::Elsewhere;
         match source.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if login_matters => Error::Denied {
@@ -126,23 +126,23 @@ impl Answer {
                 source,
             },
             StatusCode::NOT_FOUND => Error::NotFound { step, source },
-            _ => Error::Refused { step, source },
+            _ => Error::ErrorResponse { step, source },
         }
     }
 
     /// What it says, when it says no. A body that breaks off says what it said until then.
-    pub(crate) async fn refusal(mut self) -> Refusal {
+    pub(crate) async fn error_response(mut self) -> ErrorResponse {
         let mut body = Vec::new();
         let reading = async {
-            while body.len() < LONGEST_REFUSAL
+            while body.len() < LONGEST_ERROR
                 && let Ok(Some(chunk)) = self.chunk().await
             {
-                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REFUSAL - body.len())]);
+                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ERROR - body.len())]);
             }
         };
         let _ = tokio::time::timeout(SILENCE, reading).await;
-        let (errors, text) = Refusal::errors_of(&body);
-        Refusal {
+        let (errors, text) = ErrorResponse::errors_of(&body);
+        ErrorResponse {
             server: self
                 .headers()
                 .get(SERVER)

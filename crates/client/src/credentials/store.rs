@@ -10,25 +10,25 @@ use crate::Host;
 
 /// The files that may know credentials, first the one that decides and is written.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct CredentialStore {
     files: Vec<PathBuf>,
 }
 
 /// Credentials, and where they were found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct StoredCredentials {
     /// The credentials.
     pub credentials: Credentials,
     /// The file, or the helper and the file that names it, in words.
     pub place: String,
 }
 
-impl Places {
+impl CredentialStore {
     /// The places that this environment leads to: `REGISTRY_AUTH_FILE`, then docker's `config.json`
     /// (`DOCKER_CONFIG`, else in the home directory), then podman's `auth.json`.
     ///
     /// ```
-    /// let places = client::Places::new(|name| (name == "HOME").then(|| "/home/ann".into()));
+    /// let places = client::CredentialStore::new(|name| (name == "HOME").then(|| "/home/ann".into()));
     /// assert_eq!(places.files()[0].to_str(), Some("/home/ann/.docker/config.json"));
     /// ```
     #[must_use]
@@ -65,7 +65,11 @@ impl Places {
     ///
     /// # Errors
     /// When a file cannot be read or a helper fails: nobody should be anonymous by accident.
-    pub async fn find(&self, host: &Host, path: &str) -> Result<Option<Found>, CredentialsError> {
+    pub async fn find(
+        &self,
+        host: &Host,
+        path: &str,
+    ) -> Result<Option<StoredCredentials>, CredentialsError> {
         for file in &self.files {
             if let Some(found) = find_in(file, host, path).await?.into_iter().next() {
                 return Ok(Some(found));
@@ -76,7 +80,11 @@ impl Places {
 
     /// All that is known for `host` in every place, the one that counts first; what fails is handed
     /// back beside.
-    pub async fn find_all(&self, host: &Host, path: &str) -> Vec<Result<Found, CredentialsError>> {
+    pub async fn find_all(
+        &self,
+        host: &Host,
+        path: &str,
+    ) -> Vec<Result<StoredCredentials, CredentialsError>> {
         let mut all = Vec::new();
         for file in &self.files {
             match find_in(file, host, path).await {
@@ -141,19 +149,19 @@ async fn find_in(
     path: &Path,
     host: &Host,
     repository: &str,
-) -> Result<Vec<Found>, CredentialsError> {
+) -> Result<Vec<StoredCredentials>, CredentialsError> {
     let file = AuthFile::read(path)?;
     let mut found = Vec::new();
     if let Some(name) = file.helper(host) {
         let helper = Helper::new(name)?;
         let credentials = helper.find(&AuthFile::key(host)).await?;
-        found.extend(credentials.map(|credentials| Found {
+        found.extend(credentials.map(|credentials| StoredCredentials {
             credentials,
             place: helped(&helper, path),
         }));
     }
     let credentials = file.credentials(host, repository)?;
-    found.extend(credentials.map(|credentials| Found {
+    found.extend(credentials.map(|credentials| StoredCredentials {
         credentials,
         place: path.display().to_string(),
     }));
@@ -170,8 +178,8 @@ mod tests {
 
     use super::*;
 
-    fn places(directory: &Path) -> Places {
-        Places {
+    fn places(directory: &Path) -> CredentialStore {
+        CredentialStore {
             files: vec![
                 directory.join("docker/config.json"),
                 directory.join("podman/auth.json"),
@@ -194,7 +202,7 @@ mod tests {
             ("REGISTRY_AUTH_FILE", "/r.json"),
             ("XDG_RUNTIME_DIR", ""),
         ];
-        let places = Places::new(|name| {
+        let places = CredentialStore::new(|name| {
             variables
                 .iter()
                 .find(|(known, _)| *known == name)
@@ -213,7 +221,7 @@ mod tests {
                 "/h/.config/containers/auth.json"
             ]
         );
-        assert!(Places::new(|_| None).files().is_empty());
+        assert!(CredentialStore::new(|_| None).files().is_empty());
     }
 
     #[tokio::test]
@@ -221,7 +229,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (places, host) = (places(directory.path()), "r.example".parse().unwrap());
         assert!(places.find(&host, "").await.unwrap().is_none());
-        let podman = Places {
+        let podman = CredentialStore {
             files: vec![places.files()[1].clone()],
         };
         podman.store(&host, &login("podman")).await.unwrap();
@@ -248,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn nowhere_to_keep_them_is_said() {
-        let error = Places::default()
+        let error = CredentialStore::default()
             .store(&"r.example".parse().unwrap(), &login("a"))
             .await
             .unwrap_err();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use oci::{Descriptor, Digest};
 
-use super::Source;
+use super::ImageSource;
 use crate::platform::members;
 use crate::{Error, FetchedManifest, Platform};
 
@@ -15,7 +15,7 @@ const DEEPEST: usize = 8;
 const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Manifests and blobs, each once.
-pub(crate) struct Cargo {
+pub(crate) struct ImageGraph {
     /// The manifest that was asked for.
     pub(crate) root: FetchedManifest,
     /// All manifests, children before their parents, the root among them; referrers after what they
@@ -25,10 +25,10 @@ pub(crate) struct Cargo {
     pub(crate) blobs: Vec<Descriptor>,
 }
 
-impl Cargo {
+impl ImageGraph {
     /// Finds out what `root` leads to; `referrers` takes what is attached along.
     pub(crate) async fn load(
-        source: &Source,
+        source: &ImageSource,
         root: FetchedManifest,
         referrers: bool,
     ) -> Result<Self, Error> {
@@ -47,7 +47,7 @@ impl Cargo {
 }
 
 struct Loader<'a> {
-    source: &'a Source,
+    source: &'a ImageSource,
     referrers: bool,
     seen: HashSet<Digest>,
     bytes: usize,
@@ -56,7 +56,7 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(source: &'a Source) -> Self {
+    fn new(source: &'a ImageSource) -> Self {
         Self {
             source,
             referrers: false,
@@ -69,7 +69,7 @@ impl<'a> Loader<'a> {
 
     async fn load(&mut self, manifest: FetchedManifest, depth: usize) -> Result<(), Error> {
         if depth > DEEPEST {
-            return Err(Error::Unsuitable(format!(
+            return Err(Error::Unsupported(format!(
                 "{} lies under more than {DEEPEST} indexes",
                 manifest.digest
             )));
@@ -79,7 +79,7 @@ impl<'a> Loader<'a> {
         }
         self.bytes += manifest.bytes.len();
         if self.bytes > LARGEST {
-            return Err(Error::Unsuitable(format!(
+            return Err(Error::Unsupported(format!(
                 "the manifests of the image have more than {LARGEST} bytes"
             )));
         }
@@ -111,7 +111,7 @@ impl<'a> Loader<'a> {
 
 /// The image of an index that is for `platform`; an image that is no index is what it is.
 pub(super) async fn pick(
-    source: &Source,
+    source: &ImageSource,
     root: FetchedManifest,
     platform: &Platform,
 ) -> Result<FetchedManifest, Error> {
@@ -131,7 +131,7 @@ pub(super) async fn pick(
                 .iter()
                 .filter_map(|(_, p)| p.as_ref().map(Platform::to_string))
                 .collect();
-            return Err(Error::Unsuitable(format!(
+            return Err(Error::Unsupported(format!(
                 "there is no image for {platform}, only for: {}",
                 if offered.is_empty() {
                     "no platform by name".to_owned()
@@ -142,5 +142,5 @@ pub(super) async fn pick(
         };
         picked = source.described(descriptor).await?;
     }
-    Err(Error::Unsuitable("the index leads to itself".to_owned()))
+    Err(Error::Unsupported("the index leads to itself".to_owned()))
 }

@@ -16,9 +16,9 @@ const ATTEMPTS: usize = 1000;
 
 /// The directory of a layout.
 #[derive(Clone, Debug)]
-pub(super) struct Unfinished(PathBuf);
+pub(super) struct StagingDirectory(PathBuf);
 
-impl Unfinished {
+impl StagingDirectory {
     pub(super) fn of(layout: &Path) -> Self {
         Self(layout.join(NAME))
     }
@@ -125,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn who_waited_for_a_file_that_is_gone_gets_a_new_one() {
         let directory = tempfile::tempdir().unwrap();
-        let unfinished = Unfinished::of(directory.path());
+        let unfinished = StagingDirectory::of(directory.path());
         let mut first = unfinished.open("a").await.unwrap();
         first.write_all(b"half").unwrap();
         let waiting = tokio::spawn({
@@ -151,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn many_at_once_neither_fail_nor_mix() {
         let directory = tempfile::tempdir().unwrap();
-        let unfinished = Unfinished::of(directory.path());
+        let unfinished = StagingDirectory::of(directory.path());
         let threads: Vec<_> = (0..4)
             .map(|number| {
                 let (unfinished, path) = (

@@ -11,7 +11,7 @@ use crate::Host;
 /// What is the matter with a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum ConnectionError {
     /// The name leads to no address.
     UnknownHost,
     /// Nobody listens, or no way leads there.
@@ -38,7 +38,7 @@ pub enum Trouble {
     Proxy,
 }
 
-impl Trouble {
+impl ConnectionError {
     /// Looks through an error and all that it came from.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
         // What rustls says comes first: errors around it repeat its words, names of strangers'
@@ -57,8 +57,8 @@ impl Trouble {
         if said("invalid HTTP") || said("message head is too large") {
             return Self::NotHttp;
         }
-        if let Some(trouble) = causes(error).find_map(|cause| of_io(cause.downcast_ref()?)) {
-            return trouble;
+        if let Some(problem) = causes(error).find_map(|cause| of_io(cause.downcast_ref()?)) {
+            return problem;
         }
         match error {
             _ if error.is_timeout() => Self::Timeout,
@@ -118,7 +118,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownHost => "is a name without an address",
@@ -168,9 +168,9 @@ fn proxy_variable(origin: &str) -> Option<&'static str> {
 /// The innermost of an error's causes, which is the one that says something.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Cause(String);
+pub struct RootCause(String);
 
-impl Cause {
+impl RootCause {
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
         Self(
             causes(error)
@@ -198,42 +198,42 @@ fn causes<'a>(
     })
 }
 
-fn of_io(error: &io::Error) -> Option<Trouble> {
+fn of_io(error: &io::Error) -> Option<ConnectionError> {
     use io::ErrorKind as Kind;
     Some(match error.kind() {
         Kind::ConnectionRefused
         | Kind::HostUnreachable
         | Kind::NetworkUnreachable
-        | Kind::AddrNotAvailable => Trouble::Unreachable,
-        Kind::TimedOut => Trouble::Timeout,
+        | Kind::AddrNotAvailable => ConnectionError::Unreachable,
+        Kind::TimedOut => ConnectionError::Timeout,
         Kind::ConnectionReset
         | Kind::ConnectionAborted
         | Kind::BrokenPipe
-        | Kind::UnexpectedEof => Trouble::Broken,
+        | Kind::UnexpectedEof => ConnectionError::Broken,
         _ => return None,
     })
 }
 
-fn of_tls(error: &rustls::Error) -> Trouble {
+fn of_tls(error: &rustls::Error) -> ConnectionError {
     use rustls::AlertDescription as Alert;
     match error {
-        rustls::Error::InvalidMessage(_) => Trouble::PlainHttp,
+        rustls::Error::InvalidMessage(_) => ConnectionError::PlainHttp,
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => Trouble::UnknownAuthority,
+            CertificateError::UnknownIssuer => ConnectionError::UnknownAuthority,
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => Trouble::Expired,
-            CertificateError::NotValidForName => Trouble::WrongName(Vec::new()),
+            | CertificateError::NotValidYetContext { .. } => ConnectionError::Expired,
+            CertificateError::NotValidForName => ConnectionError::WrongName(Vec::new()),
             CertificateError::NotValidForNameContext { presented, .. } => {
-                Trouble::WrongName(presented.iter().map(|name| plain_name(name)).collect())
+                ConnectionError::WrongName(presented.iter().map(|name| plain_name(name)).collect())
             }
-            _ => Trouble::Tls,
+            _ => ConnectionError::Tls,
         },
         rustls::Error::AlertReceived(
             Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA,
-        ) => Trouble::ClientCertificate,
-        _ => Trouble::Tls,
+        ) => ConnectionError::ClientCertificate,
+        _ => ConnectionError::Tls,
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let inner = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         let outer = io::Error::other(inner);
         assert_eq!(
-            Cause::of(&outer).to_string(),
+            RootCause::of(&outer).to_string(),
             rustls::Error::DecryptError.to_string()
         );
     }
@@ -267,7 +267,10 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        assert!(Trouble::Timeout.may_pass() && Trouble::Broken.may_pass());
-        assert!(!Trouble::UnknownAuthority.may_pass() && !Trouble::UnknownHost.may_pass());
+        assert!(ConnectionError::Timeout.may_pass() && ConnectionError::Broken.may_pass());
+        assert!(
+            !ConnectionError::UnknownAuthority.may_pass()
+                && !ConnectionError::UnknownHost.may_pass()
+        );
     }
 }

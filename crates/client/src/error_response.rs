@@ -12,7 +12,7 @@ const LONGEST: usize = 300;
 
 /// An answer that is no success, with what the server says of it.
 #[derive(Clone, Debug, thiserror::Error)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// What was asked.
     pub method: Method,
     /// Whom.
@@ -38,7 +38,7 @@ pub struct ServerError {
     pub message: String,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Reads a body: a registry's errors (OCI distribution-spec, "Error Codes"), a token server's
     /// (RFC 6749 §5.2), or text.
     pub(crate) fn errors_of(body: &[u8]) -> (Vec<ServerError>, String) {
@@ -131,7 +131,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn errors(body: &str) -> Vec<(String, String)> {
-        Refusal::errors_of(body.as_bytes())
+        ErrorResponse::errors_of(body.as_bytes())
             .0
             .into_iter()
             .map(|error| (error.code, error.message))
@@ -225,13 +225,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_text_of_a_bearable_length() {
-        let (none, text) = Refusal::errors_of(b"<html>\r\n  413 Request Entity\x07 Too Large");
+        let (none, text) =
+            ErrorResponse::errors_of(b"<html>\r\n  413 Request Entity\x07 Too Large");
         assert_eq!(
             (none.len(), text.as_str()),
             (0, "<html> 413 Request Entity Too Large")
         );
         assert_eq!(
-            Refusal::errors_of("é".repeat(1000).as_bytes())
+            ErrorResponse::errors_of("é".repeat(1000).as_bytes())
                 .1
                 .chars()
                 .count(),

@@ -11,13 +11,13 @@ use crate::{ImageName, ImageNameError};
 /// One end of a transfer.
 ///
 /// ```
-/// use client::Place;
-/// assert!(matches!("r.example/app:1".parse(), Ok(Place::Registry(_))));
-/// assert!(matches!("oci:build/app:1".parse(), Ok(Place::Layout { .. })));
-/// assert!(matches!("app.tar".parse(), Ok(Place::Archive { .. })));
+/// use client::ImageLocation;
+/// assert!(matches!("r.example/app:1".parse(), Ok(ImageLocation::Registry(_))));
+/// assert!(matches!("oci:build/app:1".parse(), Ok(ImageLocation::Layout { .. })));
+/// assert!(matches!("app.tar".parse(), Ok(ImageLocation::Archive { .. })));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ImageLocation {
     /// `HOST/NAME[:TAG][@DIGEST]`.
     Registry(ImageName),
     /// `oci:DIR[:TAG]` or `oci:DIR@DIGEST`.
@@ -36,7 +36,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl ImageLocation {
     /// The image in it, where one is named.
     #[must_use]
     pub fn reference(&self) -> Option<Reference> {
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-impl FromStr for Place {
+impl FromStr for ImageLocation {
     type Err = ImageNameError;
 
     fn from_str(text: &str) -> Result<Self, ImageNameError> {
@@ -80,7 +80,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ImageLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, path, reference) = match self {
             Self::Registry(name) => return name.fmt(f),
@@ -120,9 +120,9 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        match text.parse::<Place>() {
-            Ok(Place::Registry(name)) => format!("registry {name}"),
-            Ok(Place::Layout {
+        match text.parse::<ImageLocation>() {
+            Ok(ImageLocation::Registry(name)) => format!("registry {name}"),
+            Ok(ImageLocation::Layout {
                 directory,
                 reference,
             }) => {
@@ -132,7 +132,7 @@ mod tests {
                     reference.map_or_else(String::new, |r| r.to_string())
                 )
             }
-            Ok(Place::Archive { path, reference }) => {
+            Ok(ImageLocation::Archive { path, reference }) => {
                 format!(
                     "archive {} {}",
                     path.display(),
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn printed_as_written() {
         for text in ["r.example/a:1", "oci:dir:1", "a.tar:1", "oci:dir"] {
-            assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ImageLocation>().unwrap().to_string(), text);
         }
     }
 }
