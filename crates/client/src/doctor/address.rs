@@ -26,22 +26,22 @@ impl ProbeRun<'_> {
             return self.reach_in_clear(&http, &https).await;
         }
         let problem = match self.ask(&https).await {
-            Ok(answer) => return self.reached(https, &answer),
+            Ok(response) => return self.reached(https, &response),
             Err(problem) => problem,
         };
         // Whose certificate it is comes later; whether it is there comes first.
         if problem.is_of_certificate()
-            && let Ok(answer) = self.lenient.send(&HttpRequest::get(https.clone())).await
+            && let Ok(response) = self.lenient.send(&HttpRequest::get(https.clone())).await
         {
-            return self.reached(https, &answer);
+            return self.reached(https, &response);
         }
         if !problem.may_be_plain() {
             return self.out_of_reach(&https, &problem);
         }
         match self.ask(&http).await {
             // It is TLS that it speaks, but none that is spoken here.
-            Ok(answer) if is_tls_behind(&answer) => self.out_of_reach(&https, &problem),
-            Ok(answer) => self.reached_plain(http, &answer),
+            Ok(response) if is_tls_behind(&response) => self.out_of_reach(&https, &problem),
+            Ok(response) => self.reached_plain(http, &response),
             Err(problem) => self.out_of_reach(&http, &problem),
         }
     }
@@ -49,8 +49,8 @@ impl ProbeRun<'_> {
     /// As `--plain-http` says.
     async fn reach_in_clear(&mut self, http: &Url, https: &Url) {
         match self.ask(http).await {
-            Ok(answer) if is_tls_behind(&answer) => self.needs_tls(https),
-            Ok(answer) => self.reached_plain(http.clone(), &answer),
+            Ok(response) if is_tls_behind(&response) => self.needs_tls(https),
+            Ok(response) => self.reached_plain(http.clone(), &response),
             // Others answer plain HTTP on a TLS port in TLS, or not at all.
             Err(ConnectionError::NotHttp | ConnectionError::Broken)
                 if self
@@ -82,12 +82,12 @@ impl ProbeRun<'_> {
         };
         let (mut url, mut hops) = (base.clone(), vec![base.to_string()]);
         while hops.len() <= HOPS {
-            let Ok(answer) = self.looking().send(&HttpRequest::get(url.clone())).await else {
+            let Ok(response) = self.looking().send(&HttpRequest::get(url.clone())).await else {
                 break;
             };
-            let next = answer
+            let next = response
                 .header(LOCATION.as_str())
-                .filter(|_| answer.status().is_redirection());
+                .filter(|_| response.status().is_redirection());
             let Some(next) = next.and_then(|location| url.join(location).ok()) else {
                 break;
             };
@@ -132,9 +132,9 @@ impl ProbeRun<'_> {
             ),
             (_, scheme) => self.ok("realm-scheme", format!("the realm speaks {scheme}")),
         }
-        let call = HttpRequest::get(realm.clone()).step(Step::Token);
-        let (problem, source) = match self.transport.send(&call).await {
-            Ok(answer) => return self.realm_reached(&realm, &answer, true),
+        let request = HttpRequest::get(realm.clone()).step(Step::Token);
+        let (problem, source) = match self.transport.send(&request).await {
+            Ok(response) => return self.realm_reached(&realm, &response, true),
             Err(Error::Connection {
                 problem, source, ..
             }) => (problem, source),
@@ -144,9 +144,9 @@ impl ProbeRun<'_> {
         };
         // Whose certificate it is comes later, here, too.
         if problem.is_of_certificate()
-            && let Ok(answer) = self.lenient.send(&call).await
+            && let Ok(response) = self.lenient.send(&request).await
         {
-            return self.realm_reached(&realm, &answer, false);
+            return self.realm_reached(&realm, &response, false);
         }
         match problem {
             ConnectionError::PlainHttp => self.fail(
@@ -192,22 +192,22 @@ impl ProbeRun<'_> {
         self.ok("realm-address", format!("the realm is {realm}"));
     }
 
-    fn realm_reached(&mut self, realm: &Url, answer: &HttpResponse, certified: bool) {
-        self.dates("token server", answer);
+    fn realm_reached(&mut self, realm: &Url, response: &HttpResponse, certified: bool) {
+        self.dates("token server", response);
         // A password goes out in clear only to this machine, or where the registry's own would.
         let private = realm.scheme() == "https" || realm.host_str().is_some_and(is_loopback);
         self.realm_trusted = certified && (private || !self.has_failed("realm-scheme"));
-        if answer.status().as_u16() == 404 {
+        if response.status().as_u16() == 404 {
             return self.fail(
                 "realm-reachable",
                 format!("{realm} answers 404"),
                 "the path of auth.token.realm is wrong: docker_auth's is /auth, below server.path_prefix",
             );
         }
-        if answer.status().is_server_error() {
+        if response.status().is_server_error() {
             return self.fail(
                 "realm-reachable",
-                format!("{realm} answers {}{}", answer.status(), by(answer)),
+                format!("{realm} answers {}{}", response.status(), by(response)),
                 "start the token server, or look at its log; behind a proxy compare its address with proxy_pass",
             );
         }
@@ -216,24 +216,24 @@ impl ProbeRun<'_> {
 
     async fn ask(&self, url: &Url) -> Result<HttpResponse, ConnectionError> {
         match self.transport.send(&HttpRequest::get(url.clone())).await {
-            Ok(answer) => Ok(answer),
+            Ok(response) => Ok(response),
             Err(Error::Connection { problem, .. }) => Err(problem),
             Err(_) => Err(ConnectionError::Tls),
         }
     }
 
-    fn reached(&mut self, url: Url, answer: &HttpResponse) {
+    fn reached(&mut self, url: Url, response: &HttpResponse) {
         self.ok("registry-reachable", format!("{} answers", origin(&url)));
         self.ok("registry-scheme", format!("it speaks {}", url.scheme()));
-        self.dates("registry", answer);
+        self.dates("registry", response);
         self.base = Some(url);
     }
 
-    fn reached_plain(&mut self, url: Url, answer: &HttpResponse) {
+    fn reached_plain(&mut self, url: Url, response: &HttpResponse) {
         let host = self.host().to_owned();
         self.ok("registry-reachable", format!("{} answers", origin(&url)));
-        self.dates("registry", answer);
-        self.trusted = self.transport.options().plain_http || self.patient.host.is_loopback();
+        self.dates("registry", response);
+        self.trusted = self.transport.options().plain_http || self.target.host.is_loopback();
         self.base = Some(url);
         if self.trusted {
             return self.ok(
@@ -278,8 +278,8 @@ impl ProbeRun<'_> {
 }
 
 /// What Go and nginx say to plain HTTP on a TLS port.
-fn is_tls_behind(answer: &HttpResponse) -> bool {
-    answer.status().as_u16() == 400 && answer.header("www-authenticate").is_none()
+fn is_tls_behind(response: &HttpResponse) -> bool {
+    response.status().as_u16() == 400 && response.header("www-authenticate").is_none()
 }
 
 fn addresses(name: &str) -> Vec<IpAddr> {

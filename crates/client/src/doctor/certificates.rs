@@ -102,7 +102,7 @@ impl ProbeRun<'_> {
 
     /// For the token server, too, clients look at what lies under the registry's name.
     fn put_authority(&self) -> String {
-        let registry = self.patient.host.server();
+        let registry = self.target.host.server();
         format!(
             "put the authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on each client"
         )

@@ -17,13 +17,13 @@ impl ProbeRun<'_> {
         let Some(base) = self.base.clone() else {
             return;
         };
-        let Ok(answer) = self.looking().send(&HttpRequest::get(base.clone())).await else {
+        let Ok(response) = self.looking().send(&HttpRequest::get(base.clone())).await else {
             return;
         };
-        match answer.status() {
+        match response.status() {
             StatusCode::UNAUTHORIZED => {}
-            StatusCode::OK if is_page(&answer) => {
-                let evidence = format!("/v2/ is a web page{}: this is no registry", by(&answer));
+            StatusCode::OK if is_page(&response) => {
+                let evidence = format!("/v2/ is a web page{}: this is no registry", by(&response));
                 return self.fail(ID, evidence, PASS_ON);
             }
             StatusCode::OK => return self.ok(ID, "the registry asks nobody who he is"),
@@ -31,9 +31,9 @@ impl ProbeRun<'_> {
             status if status.is_redirection() => {
                 return self.not_tested(ID, "/v2/ redirects: see registry-redirects");
             }
-            status => return self.no_registry(status, &by(&answer)),
+            status => return self.no_registry(status, &by(&response)),
         }
-        let challenges = match read(&answer) {
+        let challenges = match read(&response) {
             Ok(challenges) => challenges,
             Err(what) => {
                 return self.fail(
@@ -106,7 +106,7 @@ impl ProbeRun<'_> {
     /// A registry with passwords of its own; or not, when its file says otherwise.
     fn basic(&mut self) {
         let expects_tokens =
-            self.patient.sides.service.is_some() || self.patient.sides.issuer.is_some();
+            self.target.sides.service.is_some() || self.target.sides.issuer.is_some();
         if expects_tokens {
             return self.fail(
                 ID,
@@ -159,20 +159,20 @@ impl ProbeRun<'_> {
 
     /// A client that is not told that its token is bad keeps it.
     async fn false_papers(&mut self, base: &Url, bearer: &Challenge) {
-        for (what, papers) in [
+        for (what, authorization) in [
             ("a false token", "false".to_owned()),
             ("an expired token", expired()),
         ] {
-            let header = HeaderValue::from_str(&format!("Bearer {papers}")).ok();
-            let call = HttpRequest::get(base.clone()).authorization(header.as_ref());
-            let Ok(answer) = self.looking().send(&call).await else {
+            let header = HeaderValue::from_str(&format!("Bearer {authorization}")).ok();
+            let request = HttpRequest::get(base.clone()).authorization(header.as_ref());
+            let Ok(response) = self.looking().send(&request).await else {
                 continue;
             };
-            let challenges = read(&answer).unwrap_or_default();
-            if answer.status() != StatusCode::UNAUTHORIZED || challenges.len() != 1 {
+            let challenges = read(&response).unwrap_or_default();
+            if response.status() != StatusCode::UNAUTHORIZED || challenges.len() != 1 {
                 let evidence = format!(
                     "to {what}: {} with {} challenges",
-                    answer.status(),
+                    response.status(),
                     challenges.len()
                 );
                 let remedy = "the registry must answer 401 with its challenge to every bad token: look at the proxy's \
@@ -198,22 +198,22 @@ const PASS_ON: &str = "is the host right? If a proxy stands there, have it pass 
                        unchanged";
 
 /// A page for people, and not a word of an API.
-fn is_page(answer: &HttpResponse) -> bool {
-    let is_html = answer
+fn is_page(response: &HttpResponse) -> bool {
+    let is_html = response
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"));
-    is_html && answer.header("docker-distribution-api-version").is_none()
+    is_html && response.header("docker-distribution-api-version").is_none()
 }
 
 /// Who says that he answers.
-pub(super) fn by(answer: &HttpResponse) -> String {
-    answer
+pub(super) fn by(response: &HttpResponse) -> String {
+    response
         .header(SERVER.as_str())
         .map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
-fn read(answer: &HttpResponse) -> Result<Vec<Challenge>, String> {
-    let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+fn read(response: &HttpResponse) -> Result<Vec<Challenge>, String> {
+    let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<_> = fields
         .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())
         .collect();

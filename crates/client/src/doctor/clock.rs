@@ -11,11 +11,11 @@ const FAR: Duration = Duration::from_secs(30);
 
 impl ProbeRun<'_> {
     /// Remembers what time it is at the other end.
-    pub(super) fn dates(&mut self, whose: &'static str, answer: &HttpResponse) {
-        let date = answer
+    pub(super) fn dates(&mut self, whose: &'static str, response: &HttpResponse) {
+        let date = response
             .header("date")
             .and_then(|date| httpdate::parse_http_date(date).ok());
-        self.dates.extend(date.map(|date| (whose, date, answer.at)));
+        self.dates.extend(date.map(|date| (whose, date, response.received_at)));
     }
 
     /// `clocks`.

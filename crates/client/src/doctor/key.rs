@@ -26,7 +26,7 @@ impl ProbeRun<'_> {
     /// `token-key`.
     pub(super) fn key(&mut self, text: &str, token: &UnverifiedToken) {
         let named = named(token);
-        let sides = &self.patient.sides;
+        let sides = &self.target.sides;
         if sides.bundle.is_empty() && sides.jwks.is_none() {
             let why = format!(
                 "the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it"
@@ -112,16 +112,16 @@ impl ProbeRun<'_> {
             ),
             _ => return,
         };
-        if let Some(finding) = self.findings.iter_mut().find(|finding| finding.id == ID) {
-            finding.verdict = verdict;
-            finding.evidence = format!("{remark}: {}", finding.evidence);
-            finding.remedy = Some(remedy);
+        if let Some(result) = self.results.iter_mut().find(|result| result.id == ID) {
+            result.verdict = verdict;
+            result.evidence = format!("{remark}: {}", result.evidence);
+            result.remedy = Some(remedy);
         }
     }
 
     /// Each key of bundle and JWKS by every name it has.
     fn known_keys(&self) -> String {
-        let sides = &self.patient.sides;
+        let sides = &self.target.sides;
         let of_bundle = sides
             .bundle
             .iter()

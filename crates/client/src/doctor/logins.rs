@@ -10,16 +10,16 @@ use crate::{Credentials, Error, RegistrySession, StoredCredentials};
 impl ProbeRun<'_> {
     /// `stored-logins`.
     pub(super) async fn stored_logins(&mut self) {
-        if let Some(login) = &self.patient.login {
+        if let Some(login) = &self.target.login {
             self.login = login.clone();
             return self.not_tested("stored-logins", "a login was given");
         }
         let path = self
-            .patient
+            .target
             .repository
             .as_ref()
             .map_or("", |name| name.as_str());
-        let all = self.patient.places.find_all(&self.patient.host, path).await;
+        let all = self.target.places.find_all(&self.target.host, path).await;
         let found: Vec<&StoredCredentials> =
             all.iter().filter_map(|found| found.as_ref().ok()).collect();
         let broken = all.iter().find_map(|found| found.as_ref().err());
@@ -78,7 +78,7 @@ impl ProbeRun<'_> {
     async fn log_in_basic(&mut self) {
         let session = RegistrySession::begin(
             self.transport.clone(),
-            self.patient.host.clone(),
+            self.target.host.clone(),
             self.login.clone(),
         )
         .await;
@@ -98,7 +98,7 @@ impl ProbeRun<'_> {
             .user()
             .map_or_else(String::new, |user| format!(" of {user:?}"));
         let kind = self.login.kind();
-        let stored = self.patient.login.is_none();
+        let stored = self.target.login.is_none();
         match outcome {
             Ok(evidence) => self.ok("login", format!("{kind}{user}: {evidence}")),
             Err(error @ Error::LoginFailed { .. }) => {
@@ -125,18 +125,18 @@ impl ProbeRun<'_> {
     /// Whether the registry opens `/v2/` to a token.
     pub(super) async fn opens(
         &self,
-        papers: Option<&reqwest::header::HeaderValue>,
+        authorization: Option<&reqwest::header::HeaderValue>,
     ) -> Option<(StatusCode, String)> {
         let base = self.base.clone()?;
-        let answer = self
+        let response = self
             .looking()
-            .send(&HttpRequest::get(base).authorization(papers))
+            .send(&HttpRequest::get(base).authorization(authorization))
             .await
             .ok()?;
-        let status = answer.status();
+        let status = response.status();
         Some((
             status,
-            answer
+            response
                 .header("www-authenticate")
                 .unwrap_or_default()
                 .to_owned(),

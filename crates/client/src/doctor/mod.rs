@@ -135,26 +135,26 @@ pub struct KnownSettings {
 /// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is
 /// none.
 pub async fn run_probes(
-    patient: &ProbeTarget,
+    target: &ProbeTarget,
     options: TransportOptions,
 ) -> Result<Vec<ProbeResult>, Error> {
-    let mut examination = ProbeRun::new(patient, options);
+    let mut examination = ProbeRun::new(target, options);
     examination
         .transport
         .prepare(&examination.address("https")?)?;
     examination.run().await;
-    Ok(examination.findings)
+    Ok(examination.results)
 }
 
 /// An examination under way: what was found, and what later probes need of it.
 struct ProbeRun<'a> {
-    patient: &'a ProbeTarget,
+    target: &'a ProbeTarget,
     /// The way that a client would take.
     transport: Transport,
     /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that
     /// way.
     lenient: Transport,
-    findings: Vec<ProbeResult>,
+    results: Vec<ProbeResult>,
     /// `/v2/` of the registry, once it answered.
     base: Option<Url>,
     /// Whether the way there can be trusted with a password.
@@ -171,18 +171,18 @@ struct ProbeRun<'a> {
 }
 
 impl<'a> ProbeRun<'a> {
-    fn new(patient: &'a ProbeTarget, options: TransportOptions) -> Self {
-        let server = patient.host.server();
+    fn new(target: &'a ProbeTarget, options: TransportOptions) -> Self {
+        let server = target.host.server();
         let lenient = Transport::new(TransportOptions {
             insecure: true,
             ..options.clone()
         })
         .on_behalf_of(server);
         Self {
-            patient,
+            target,
             transport: Transport::new(options).on_behalf_of(server),
             lenient,
-            findings: Vec::new(),
+            results: Vec::new(),
             base: None,
             trusted: false,
             server: None,
@@ -209,20 +209,20 @@ impl<'a> ProbeRun<'a> {
         self.push().await;
         let missing = PROBES
             .iter()
-            .filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
+            .filter(|id| !self.results.iter().any(|result| result.id == **id));
         let missing: Vec<_> = missing.copied().collect();
         let why = self.why_no_further();
         for id in missing {
             self.not_tested(id, why.clone());
         }
-        self.findings
-            .sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
+        self.results
+            .sort_by_key(|result| PROBES.iter().position(|id| *id == result.id));
     }
 
     /// Why probes were never come to: something ended the way to them.
     fn why_no_further(&self) -> String {
         let ends = |id: &&&str| {
-            self.finding(id)
+            self.result(id)
                 .is_some_and(|f| matches!(f.verdict, ProbeVerdict::Failure | ProbeVerdict::Warning))
         };
         match ENDS.iter().find(ends) {
@@ -233,7 +233,7 @@ impl<'a> ProbeRun<'a> {
 
     /// `/v2/` of the registry.
     fn address(&self, scheme: &str) -> Result<Url, Error> {
-        let url = format!("{scheme}://{}/v2/", self.patient.host.server());
+        let url = format!("{scheme}://{}/v2/", self.target.host.server());
         url.parse()
             .map_err(|error| Error::Unsupported(format!("{url} is no URL: {error}")))
     }
@@ -270,7 +270,7 @@ impl<'a> ProbeRun<'a> {
         evidence: impl Into<String>,
         remedy: Option<String>,
     ) {
-        self.findings.push(ProbeResult {
+        self.results.push(ProbeResult {
             id,
             verdict,
             evidence: evidence.into(),
@@ -291,12 +291,12 @@ impl<'a> ProbeRun<'a> {
     }
 
     fn has_failed(&self, id: &str) -> bool {
-        self.finding(id)
-            .is_some_and(|finding| finding.verdict == ProbeVerdict::Failure)
+        self.result(id)
+            .is_some_and(|result| result.verdict == ProbeVerdict::Failure)
     }
 
-    fn finding(&self, id: &str) -> Option<&ProbeResult> {
-        self.findings.iter().find(|finding| finding.id == id)
+    fn result(&self, id: &str) -> Option<&ProbeResult> {
+        self.results.iter().find(|result| result.id == id)
     }
 
     /// Whether a password or refresh token may be sent: the way to the registry, and to its realm,
@@ -333,7 +333,7 @@ impl<'a> ProbeRun<'a> {
 
     /// `HOST:PORT` as the reader wrote it.
     fn host(&self) -> &str {
-        self.patient.host.as_str()
+        self.target.host.as_str()
     }
 }
 

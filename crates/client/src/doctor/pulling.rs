@@ -4,7 +4,7 @@ use oci::Reference;
 use reqwest::header::{HeaderValue, LOCATION};
 
 use super::{ProbeRun, told};
-use crate::session::{authorization, basic};
+use crate::session::{authorization_header, basic};
 use crate::transport::HttpRequest;
 use crate::{Error, RegistryClient, RegistrySession, RepositoryClient};
 
@@ -13,7 +13,7 @@ const ID: &str = "pull";
 impl ProbeRun<'_> {
     /// `pull`.
     pub(super) async fn pull(&mut self) {
-        let (Some(_), Some(name)) = (&self.base, &self.patient.repository) else {
+        let (Some(_), Some(name)) = (&self.base, &self.target.repository) else {
             return self.not_tested(ID, "name an image to try to pull it: HOST/NAME:TAG");
         };
         let name = name.clone();
@@ -28,7 +28,7 @@ impl ProbeRun<'_> {
             return self.not_tested(ID, "no session came about");
         };
         let repository = RegistryClient::new(session).repository(name);
-        match &self.patient.reference {
+        match &self.target.reference {
             Some(reference) => self.pull_image(&repository, reference).await,
             None => match repository.all_tags().await {
                 Ok(tags) => self.ok(ID, format!("the repository has {} tags", tags.len())),
@@ -44,7 +44,7 @@ impl ProbeRun<'_> {
     /// A session over the way that is open: without a login where that cannot be trusted.
     pub(super) async fn session(&self) -> Option<RegistrySession> {
         let transport = self.looking().clone();
-        RegistrySession::begin(transport, self.patient.host.clone(), self.sendable_login())
+        RegistrySession::begin(transport, self.target.host.clone(), self.sendable_login())
             .await
             .ok()
     }
@@ -65,17 +65,17 @@ impl ProbeRun<'_> {
         let Ok(url) = repository.session().url(&path) else {
             return;
         };
-        let papers = self.papers();
-        let call = HttpRequest::get(url.clone()).authorization(papers.as_ref());
-        let answer = match self.looking().send(&call).await {
-            Ok(answer) => answer,
+        let authorization = self.authorization();
+        let request = HttpRequest::get(url.clone()).authorization(authorization.as_ref());
+        let response = match self.looking().send(&request).await {
+            Ok(response) => response,
             Err(error) => return self.refused(&error),
         };
-        let Some(to) = answer
+        let Some(to) = response
             .header(LOCATION.as_str())
             .and_then(|to| url.join(to).ok())
         else {
-            if let Err(error) = answer.success().await {
+            if let Err(error) = response.success().await {
                 return self.refused(&error);
             }
             return self.ok(
@@ -91,7 +91,7 @@ impl ProbeRun<'_> {
             .looking()
             .send(&HttpRequest::get(to.clone()))
             .await
-            .map(|answer| answer.status());
+            .map(|response| response.status());
         let status = bare.map_or_else(|error| told(&error), |status| status.to_string());
         let where_to = to.host_str().unwrap_or_default();
         if !status.starts_with('2') {
@@ -104,9 +104,9 @@ impl ProbeRun<'_> {
         }
         let with = self
             .looking()
-            .send(&HttpRequest::get(to.clone()).authorization(papers.as_ref()))
+            .send(&HttpRequest::get(to.clone()).authorization(authorization.as_ref()))
             .await;
-        if papers.is_some() && with.is_ok_and(|answer| !answer.status().is_success()) {
+        if authorization.is_some() && with.is_ok_and(|response| !response.status().is_success()) {
             return self.warn(
                 ID,
                 format!("layers come from {where_to}, which refuses a request that brings the registry's token along"),
@@ -124,9 +124,9 @@ impl ProbeRun<'_> {
     }
 
     /// What opens a repository's layers.
-    fn papers(&self) -> Option<HeaderValue> {
+    fn authorization(&self) -> Option<HeaderValue> {
         match &self.granted {
-            Some(granted) => authorization("Bearer", granted.token.expose()),
+            Some(granted) => authorization_header("Bearer", granted.token.expose()),
             None => basic(&self.sendable_login()),
         }
     }

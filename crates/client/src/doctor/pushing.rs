@@ -21,7 +21,7 @@ const PIECE: usize = 256 * 1024;
 impl ProbeRun<'_> {
     /// `push-session`, `push-location`, `push-body`.
     pub(super) async fn push(&mut self) {
-        let name = match (&self.patient.repository, self.patient.push) {
+        let name = match (&self.target.repository, self.target.push) {
             (Some(name), true) if self.base.is_some() => name.clone(),
             (None, true) => return self.skip_push("name a repository to try an upload: HOST/NAME"),
             (_, true) => return self.skip_push("see registry-reachable first"),
@@ -99,10 +99,10 @@ impl ProbeRun<'_> {
         location: &Url,
     ) -> bool {
         for nth in 1..=ASKED {
-            let call = HttpRequest::get(location.clone());
-            let lost = match session.send(&Scopes::push(name), call).await {
-                Ok(answer) if answer.status().is_success() => None,
-                Ok(answer) => Some(answer.error_response().await.to_string()),
+            let request = HttpRequest::get(location.clone());
+            let lost = match session.send(&Scopes::push(name), request).await {
+                Ok(response) if response.status().is_success() => None,
+                Ok(response) => Some(response.error_response().await.to_string()),
                 Err(error) => Some(told(&error)),
             };
             let Some(lost) = lost else { continue };
@@ -129,12 +129,12 @@ impl ProbeRun<'_> {
     ) {
         for size in BODIES {
             let sent = send(session, name, location, size).await;
-            let answer = match sent {
-                Ok(answer) if answer.status().is_success() => answer,
-                Ok(answer) => return self.refused_body(size, answer).await,
+            let response = match sent {
+                Ok(response) if response.status().is_success() => response,
+                Ok(response) => return self.refused_body(size, response).await,
                 Err(error) => return self.stalled(size, &error),
             };
-            if let Some(next) = answer
+            if let Some(next) = response
                 .header(LOCATION.as_str())
                 .and_then(|next| location.join(next).ok())
             {
@@ -147,15 +147,15 @@ impl ProbeRun<'_> {
         );
     }
 
-    async fn refused_body(&mut self, size: u64, answer: HttpResponse) {
-        let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
-        let server = answer
+    async fn refused_body(&mut self, size: u64, response: HttpResponse) {
+        let (status, megabytes) = (response.status().as_u16(), size / 1_000_000);
+        let server = response
             .header(SERVER.as_str())
             .unwrap_or("whoever stands in front")
             .to_owned();
         let evidence = format!(
             "a body of {megabytes} MB: {} (Server: {server})",
-            answer.error_response().await
+            response.error_response().await
         );
         let remedy = match status {
             411 => {
@@ -192,9 +192,9 @@ const SLOW: &str = "the proxy, or the registry behind it, does not take the body
 
 async fn begin(session: &RegistrySession, name: &RepositoryName) -> Result<HttpResponse, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;
-    let call = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+    let request = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
     session
-        .send(&Scopes::push(name), call)
+        .send(&Scopes::push(name), request)
         .await?
         .success()
         .await
@@ -208,7 +208,7 @@ async fn send(
     size: u64,
 ) -> Result<HttpResponse, Error> {
     let (pieces, body) = StreamedBody::of_unknown_length();
-    let call = HttpRequest::new(Method::PATCH, location.clone())
+    let request = HttpRequest::new(Method::PATCH, location.clone())
         .header(CONTENT_TYPE, "application/octet-stream");
     let scopes = Scopes::push(name);
     let feed = async move {
@@ -223,8 +223,8 @@ async fn send(
             left -= length;
         }
     };
-    let (answer, ()) = tokio::join!(session.send_streamed(&scopes, call, body), feed);
-    answer
+    let (response, ()) = tokio::join!(session.send_streamed(&scopes, request, body), feed);
+    response
 }
 
 /// What `there` leads to on the host of `base`.

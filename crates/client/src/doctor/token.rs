@@ -5,7 +5,7 @@ use ::token::{ReceivedClaims, UnverifiedToken, rfc3339, unix_seconds};
 use super::key::KeyVerdict;
 use super::{ProbeRun, told};
 use crate::Error;
-use crate::session::{Scopes, authorization, challenge_scopes};
+use crate::session::{Scopes, authorization_header, challenge_scopes};
 use crate::transport::HttpRequest;
 
 impl ProbeRun<'_> {
@@ -72,7 +72,7 @@ impl ProbeRun<'_> {
 
     /// What the probes of a repository need.
     pub(super) fn wanted(&self) -> Scopes {
-        match (&self.patient.repository, self.patient.push) {
+        match (&self.target.repository, self.target.push) {
             (Some(name), true) => Scopes::push(name),
             (Some(name), false) => Scopes::pull(name),
             (None, _) => Scopes::default(),
@@ -92,7 +92,7 @@ impl ProbeRun<'_> {
             }
         };
         let wanted = self
-            .patient
+            .target
             .sides
             .service
             .clone()
@@ -105,7 +105,7 @@ impl ProbeRun<'_> {
             );
         }
         if let Some(issuer) = self
-            .patient
+            .target
             .sides
             .issuer
             .clone()
@@ -170,21 +170,21 @@ impl ProbeRun<'_> {
 
     /// What the registry says it needs to show the repository's tags.
     async fn needed(&self) -> Scopes {
-        let url = self.base.as_ref().zip(self.patient.repository.as_ref());
+        let url = self.base.as_ref().zip(self.target.repository.as_ref());
         let Some(url) = url.and_then(|(base, name)| base.join(&format!("{name}/tags/list")).ok())
         else {
             return Scopes::default();
         };
-        let answer = self.looking().send(&HttpRequest::get(url)).await;
-        answer
+        let response = self.looking().send(&HttpRequest::get(url)).await;
+        response
             .ok()
-            .and_then(|answer| challenge_scopes(&answer).ok())
+            .and_then(|response| challenge_scopes(&response).ok())
             .unwrap_or_default()
     }
 
     fn access(&mut self, token: &UnverifiedToken, asked: &Scopes, needed: &Scopes) {
         let id = "token-access";
-        let Some(name) = &self.patient.repository else {
+        let Some(name) = &self.target.repository else {
             return self.not_tested(
                 id,
                 "name a repository to see what its token grants: HOST/NAME",
@@ -221,7 +221,7 @@ impl ProbeRun<'_> {
             return self.ok(id, evidence);
         }
         let entry = |account: &str| {
-            let actions = if self.patient.push {
+            let actions = if self.target.push {
                 "pull, push"
             } else {
                 "pull"
@@ -252,8 +252,8 @@ impl ProbeRun<'_> {
 
     async fn accepted(&mut self, token: &str) {
         let id = "token-accepted";
-        let papers = authorization("Bearer", token);
-        let Some((status, challenge)) = self.opens(papers.as_ref()).await else {
+        let authorization = authorization_header("Bearer", token);
+        let Some((status, challenge)) = self.opens(authorization.as_ref()).await else {
             return;
         };
         let explained = ["token-claims", "clocks"]

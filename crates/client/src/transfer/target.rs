@@ -47,7 +47,7 @@ impl ImageTarget {
     fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
         match (self, source) {
             (Self::Repository(target), BlobSource::Source(ImageSource::Repository(source)))
-                if target.is_beside(source) =>
+                if target.shares_registry_with(source) =>
             {
                 Some(source.name().clone())
             }
