@@ -8,7 +8,7 @@
 //! (Distribution, "Token Authentication Specification" and "OAuth 2.0 token"; RFC 6749.)
 
 mod address;
-mod answer;
+mod response;
 mod audit;
 mod authorize;
 mod issue;
@@ -17,13 +17,13 @@ mod request;
 mod routes;
 mod server;
 pub mod sessions;
-mod sight;
+mod pull_filter;
 
 pub use address::AddressRule;
-pub use answer::{Answer, TokenAnswer};
+pub use response::{HttpResponse, TokenResponse};
 pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;
 pub use request::MAX_SCOPES;
-pub use server::{PublishedKey, ServiceSettings, Settings, TokenServer};
-pub use sight::Sight;
+pub use server::{PublishedKey, ServiceSettings, TokenServerSettings, TokenServer};
+pub use pull_filter::PullFilter;

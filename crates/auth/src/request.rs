@@ -3,7 +3,8 @@
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
-use identity::{Credentials, Secret};
+use common::{Secret};
+use identity::{Credentials};
 use token::{Scope, ScopeError};
 
 use crate::parameters::Parameters;

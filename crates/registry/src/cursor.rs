@@ -6,7 +6,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use data_encoding::BASE64URL_NOPAD;
-use token::{Entropy, EntropyError};
+use common::{Entropy, EntropyError};
 
 /// Longer than any repository's name, in bytes.
 const PADDED: usize = 256;
@@ -64,7 +64,7 @@ impl CursorKey {
 
 #[cfg(test)]
 mod tests {
-    use token::SystemEntropy;
+    use common::{SystemEntropy};
 
     use super::*;
 

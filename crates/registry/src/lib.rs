@@ -19,15 +19,15 @@
 //!
 //! (OCI distribution-spec; Docker's catalog; Distribution, "Token Authentication Specification".)
 
-mod answer;
+mod response;
 mod blobs;
 mod body;
-mod call;
+mod request;
 mod catalog;
 mod challenge;
 mod conditions;
 mod cursor;
-mod door;
+mod access;
 mod manifests;
 mod origin;
 mod paging;
@@ -35,20 +35,20 @@ mod payload;
 mod query;
 mod ranges;
 mod referrers;
-mod refusal;
+mod error;
 mod route;
 mod routes;
 mod settings;
 mod tags;
-mod trust;
+mod verifier;
 mod uploads;
 mod visibility;
 
-pub use body::{Answer, Body};
+pub use body::{HttpResponse, Body};
 pub use cursor::CursorKey;
-pub use door::{Action, Authorized, Cancel, Delete, Pull, Push};
+pub use access::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use origin::{Origins, Peer};
 pub use routes::Registry;
-pub use settings::{Auth, Catalog, Realm, Settings, TokenAuth};
-pub use trust::{KeySupply, Refresh, Trust};
-pub use visibility::{Sight, SightFuture, Viewer, Visibility};
+pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
+pub use verifier::{KeySource, KeyRefresh, TokenVerifier};
+pub use visibility::{CatalogFilter, CatalogFilterFuture, Caller, Visibility};

@@ -5,10 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{
-    Access, Algorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError,
-    TokenError, UnknownAlgorithm, UnverifiedToken, chain, unix_seconds,
-};
+use common::{unix_seconds};
+use crate::{Access, SignatureAlgorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError, TokenError, UnknownSignatureAlgorithm, UnverifiedToken, chain};
 
 /// How far the clocks of token server and registry may be apart, as Distribution's registries have
 /// it.
@@ -81,7 +79,7 @@ impl Verifier {
         if header.critical.is_some() {
             return Err(VerifyError::Critical);
         }
-        let algorithm: Algorithm = header.algorithm.parse()?;
+        let algorithm: SignatureAlgorithm = header.algorithm.parse()?;
         self.key_of(&token, now)?
             .verify(algorithm, token.signing_input(), token.signature())?;
         let claims = token.claims()?;
@@ -193,7 +191,7 @@ pub enum VerifyError {
     Token(#[from] TokenError),
     /// Signed in a way that is not accepted, or not at all.
     #[error(transparent)]
-    Algorithm(#[from] UnknownAlgorithm),
+    Algorithm(#[from] UnknownSignatureAlgorithm),
     /// It demands of its reader what this one does not know.
     #[error("the token's header has \"crit\", which is not understood")]
     Critical,
@@ -219,13 +217,13 @@ pub enum VerifyError {
     #[error("the token is for {0:?}, not for this service")]
     Audience(Vec<String>),
     /// No longer valid.
-    #[error("the token expired at {}", crate::rfc3339(*at))]
+    #[error("the token expired at {}", common::rfc3339(*at))]
     Expired {
         /// When, in seconds since the Unix epoch.
         at: u64,
     },
     /// Not valid yet.
-    #[error("the token is not valid before {}", crate::rfc3339(*from))]
+    #[error("the token is not valid before {}", common::rfc3339(*from))]
     NotYetValid {
         /// From when, in seconds since the Unix epoch.
         from: u64,

@@ -8,8 +8,8 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use identity::Secret;
-use token::{Entropy, EntropyError};
+use common::{Secret};
+use common::{Entropy, EntropyError};
 use zeroize::Zeroizing;
 
 const PREFIX: &str = "whr_";

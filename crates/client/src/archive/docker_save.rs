@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use oci::{Algorithm, Digest, media_type};
+use oci::{DigestAlgorithm, Digest, media_type};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -122,7 +122,7 @@ fn named(entries: &ArchiveEntries, name: &str) -> Result<Extent, Error> {
 
 /// A file's digest, and the type of a layer that is compressed like it.
 fn hash(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
-    let mut hasher = ContentHasher::new(Algorithm::Sha256);
+    let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
     while hasher.length() < extent.size {

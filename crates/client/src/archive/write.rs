@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oci::{Content, Descriptor, Digest, Manifest, Tag};
+use oci::{ManifestContent, Descriptor, Digest, Manifest, Tag};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -140,7 +140,7 @@ impl ArchiveWriter {
     /// `manifest.json`, for one image; an index has no words in Docker's.
     fn docker_list(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Option<String> {
         let Manifest {
-            content: Content::Image { config, layers },
+            content: ManifestContent::Image { config, layers },
             ..
         } = root.parsed().ok()?
         else {

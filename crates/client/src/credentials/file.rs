@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
-use token::Secret;
+use common::{Secret};
 
 use super::{Credentials, CredentialsError};
 use crate::{Host, json};

@@ -11,7 +11,7 @@ mod store;
 
 pub use error::CredentialsError;
 pub use store::{CredentialLookup, CredentialStore, StoredCredentials};
-use token::Secret;
+use common::{Secret};
 
 /// What a client sends to log in.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ::token::{Certificate, rfc3339, unix_seconds};
+use common::{rfc3339, unix_seconds};
+use ::token::{Certificate};
 use reqwest::Url;
 
 use super::ProbeRun;

@@ -10,7 +10,8 @@ use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value};
-use token::{Secret, UnverifiedToken};
+use common::{Secret};
+use token::{UnverifiedToken};
 
 use super::scopes::Scopes;
 use crate::observer::ExchangeEvent;

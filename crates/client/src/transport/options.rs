@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use token::{Clock, Entropy, SystemClock, SystemEntropy};
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 
 use super::ProxySettings;
 use crate::observer::ExchangeObserver;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use token::Entropy;
+use common::{Entropy};
 
 /// How often something is tried, the first time included.
 const ATTEMPTS: u32 = 5;
@@ -78,7 +78,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use token::EntropyError;
+    use common::{EntropyError};
 
     use super::*;
 

@@ -9,7 +9,8 @@ use client::{
     TransportOptions,
 };
 use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use common::{Clock, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
 struct World {
     directory: tempfile::TempDir,

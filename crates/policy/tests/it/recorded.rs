@@ -1,8 +1,8 @@
 //! Go's own answers, replayed (`tests/vectors/README.md`). Regular expressions are replayed beside
 //! the parser, for what they capture cannot be seen from here.
 
-use policy::ip::{Network, parse_address};
-use policy::{Acl, Options};
+use common::{IpNetwork, parse_ip};
+use policy::{Acl, AclOptions};
 use serde_json::Value;
 
 use crate::support::{Request, on_name, pull_if};
@@ -36,7 +36,7 @@ fn globs_match_as_path_match_does() {
     let (mut count, mut refused) = (0, 0);
     for line in lines {
         let pattern = line[0].as_str().unwrap();
-        let acl = Acl::compile(vec![on_name(pattern)], Options::default());
+        let acl = Acl::compile(vec![on_name(pattern)], AclOptions::default());
         let ours = acl.ok().map(|acl| {
             mask(
                 names
@@ -75,7 +75,7 @@ fn attributes_are_quoted_as_quote_meta_does() {
 fn addresses_are_read_as_parse_ip_does() {
     let mut count = 0;
     for line in lines(include_str!("../vectors/parse_ip.jsonl")) {
-        let ours = parse_address(line[0].as_str().unwrap()).map(|address| address.to_string());
+        let ours = parse_ip(line[0].as_str().unwrap()).map(|address| address.to_string());
         assert_eq!(ours.as_deref(), line[1].as_str(), "{line}");
         count += 1;
     }
@@ -87,11 +87,11 @@ fn networks_are_read_as_parse_cidr_does() {
     let mut lines = lines(include_str!("../vectors/parse_cidr.jsonl"));
     let addresses: Vec<_> = strings(lines.next())
         .iter()
-        .map(|text| parse_address(text).unwrap())
+        .map(|text| parse_ip(text).unwrap())
         .collect();
     let mut count = 0;
     for line in lines {
-        let network = line[0].as_str().unwrap().parse::<Network>();
+        let network = line[0].as_str().unwrap().parse::<IpNetwork>();
         let ours = network
             .ok()
             .map(|network| mask(addresses.iter().map(|address| network.contains(*address))));

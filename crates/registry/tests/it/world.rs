@@ -9,12 +9,12 @@ use database::{Database, Location};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use oci::{Algorithm, Descriptor, Digest, RepositoryName, media_type};
-use registry::{Auth, Catalog, CursorKey, Origins, Peer, Registry, Settings, Visibility};
+use oci::{DigestAlgorithm, Descriptor, Digest, RepositoryName, media_type};
+use registry::{Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings, Visibility};
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
 use tempfile::TempDir;
-use token::{Clock, SystemEntropy};
+use common::{Clock, SystemEntropy};
 
 /// When everything happens.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -80,8 +80,8 @@ impl Clock for Still {
 }
 
 /// What a registry is told where a test does not care.
-pub(crate) fn settings(auth: Auth) -> Settings {
-    Settings {
+pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
+    RegistrySettings {
         auth,
         origins: Origins::default(),
         delete: true,
@@ -95,8 +95,8 @@ pub(crate) fn settings(auth: Auth) -> Settings {
     }
 }
 
-pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> Catalog {
-    Catalog {
+pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> CatalogSettings {
+    CatalogSettings {
         max: 1000,
         visibility,
         cursors: Arc::new(CursorKey::new(&SystemEntropy).unwrap()),
@@ -106,18 +106,18 @@ pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> Catalog {
 impl World {
     /// Everybody may do everything, and there is cargo.
     pub(crate) async fn open() -> Self {
-        Self::with(settings(Auth::Open)).await
+        Self::with(settings(Authentication::Open)).await
     }
 
     /// With cargo.
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: RegistrySettings) -> Self {
         let mut world = Self::bare(settings, storage::Settings::default()).await;
         world.load().await;
         world
     }
 
     /// With nothing in it.
-    pub(crate) async fn bare(settings: Settings, terms: storage::Settings) -> Self {
+    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
             Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Another registry over the same storage.
-    pub(crate) fn again(self, settings: Settings) -> Self {
+    pub(crate) fn again(self, settings: RegistrySettings) -> Self {
         Self {
             registry: Registry::new(settings, self.storage.clone()),
             ..self
@@ -212,7 +212,7 @@ impl World {
             id,
             repository,
             client: "test".into(),
-            algorithm: Algorithm::Sha256,
+            algorithm: DigestAlgorithm::Sha256,
         };
         let mut upload = self.storage.put(new).await.unwrap();
         upload.write(Bytes::copy_from_slice(content)).await.unwrap();
@@ -274,7 +274,7 @@ impl World {
             ("cargo".to_owned(), sha256(b"cargo").to_string()),
             (
                 "cargo512".to_owned(),
-                hash::digest(Algorithm::Sha512, b"cargo").to_string(),
+                hash::digest(DigestAlgorithm::Sha512, b"cargo").to_string(),
             ),
         ]);
         let manifests = [
@@ -303,7 +303,7 @@ impl World {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {
-    hash::digest(Algorithm::Sha256, bytes)
+    hash::digest(DigestAlgorithm::Sha256, bytes)
 }
 
 pub(crate) fn descriptor(media_type: &str, content: &str) -> serde_json::Value {

@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
-use token::{
-    Certificate, CertificateError, CertificateRequest, ChainError, IssueError, KeyKind, PrivateKey,
-    SystemEntropy, Verifier, VerifyError,
-};
+use common::{SystemEntropy};
+use token::{Certificate, CertificateError, CertificateRequest, ChainError, CertificateIssueError, KeyKind, PrivateKey, Verifier, VerifyError};
 
 use crate::{DAY, NOW, at, certified, request};
 
@@ -101,10 +99,10 @@ fn only_an_authority_with_its_own_key_signs_others() {
     let sign = |issuer: &Certificate, issuer_key| {
         request("x").signed_by(&key, issuer, issuer_key, &SystemEntropy)
     };
-    assert!(matches!(sign(&ca, &key), Err(IssueError::OtherKey { .. })));
+    assert!(matches!(sign(&ca, &key), Err(CertificateIssueError::OtherKey { .. })));
     assert!(matches!(
         sign(&leaf, &key),
-        Err(IssueError::NoAuthority { .. })
+        Err(CertificateIssueError::NoAuthority { .. })
     ));
     assert!(sign(&ca, &ca_key).unwrap().holds(key.public()));
     let odd = CertificateRequest {
@@ -113,7 +111,7 @@ fn only_an_authority_with_its_own_key_signs_others() {
     };
     assert!(matches!(
         odd.self_signed(&key, &SystemEntropy),
-        Err(IssueError::Host(_))
+        Err(CertificateIssueError::Host(_))
     ));
 }
 

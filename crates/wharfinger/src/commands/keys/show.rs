@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use token::{Algorithm, unix_seconds};
+use common::{unix_seconds};
+use token::{SignatureAlgorithm};
 
 use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
@@ -35,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn text(found: &Found) -> String {
     let ids = found.key.ids();
-    let (kind, algorithm) = (found.key.kind(), Algorithm::of(found.key.kind()));
+    let (kind, algorithm) = (found.key.kind(), SignatureAlgorithm::of(found.key.kind()));
     let mut text = format!("{}: {kind}, signs with {algorithm}\n", found.form);
     let mut line = |name: &str, value: &str| {
         // Writing to a String does not fail.
@@ -43,7 +44,7 @@ fn text(found: &Found) -> String {
     };
     if let Some(certificate) = &found.certificate {
         let [from, to] = [certificate.not_before(), certificate.not_after()]
-            .map(|time| token::rfc3339(unix_seconds(time)));
+            .map(|time| common::rfc3339(unix_seconds(time)));
         line("subject", certificate.subject());
         line("names", &certificate.names().join(", "));
         line("valid", &format!("{from} to {to}"));
@@ -76,14 +77,14 @@ fn to_json(found: &Found) -> Value {
             "subject": certificate.subject(),
             "issuer": certificate.issuer(),
             "names": certificate.names(),
-            "not_before": token::rfc3339(unix_seconds(certificate.not_before())),
-            "not_after": token::rfc3339(unix_seconds(certificate.not_after())),
+            "not_before": common::rfc3339(unix_seconds(certificate.not_before())),
+            "not_after": common::rfc3339(unix_seconds(certificate.not_after())),
         })
     });
     json!({
         "form": found.form,
         "kind": found.key.kind().to_string(),
-        "algorithm": Algorithm::of(found.key.kind()).name(),
+        "algorithm": SignatureAlgorithm::of(found.key.kind()).name(),
         "kid": found.key_id,
         "libtrust": ids.libtrust,
         "thumbprint": ids.thumbprint,

@@ -33,7 +33,7 @@ impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
         let failed = |error: storage::Error| {
-            Failure::trouble("the collection did not end").caused_by(&error)
+            Failure::system("the collection did not end").caused_by(&error)
         };
         if self.dry_run {
             let garbage = opened
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn lists_what_it_would_do() {
-        let digest = storage::hash::digest(oci::Algorithm::Sha256, b"");
+        let digest = storage::hash::digest(oci::DigestAlgorithm::Sha256, b"");
         let garbage = Garbage {
             manifests: vec![("team/app".parse().unwrap(), digest)],
             blobs: vec![(digest, 1024)],

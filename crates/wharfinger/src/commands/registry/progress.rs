@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use token::{Clock, SystemClock};
+use common::{Clock, SystemClock};
 
 use crate::output;
 

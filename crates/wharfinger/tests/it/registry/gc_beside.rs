@@ -1,9 +1,9 @@
 //! `wharfinger registry gc`, a process of its own, beside a server in the middle of uploads.
 
 use database::{Database, Location};
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use storage::{Settings, Storage, hash};
-use token::{Clock, SystemClock};
+use common::{Clock, SystemClock};
 
 use super::commands::{World, upload};
 use crate::wire::{Answer, Connection};
@@ -52,7 +52,7 @@ fn patch(world: &World, number: u8, at: u64, content: &str) -> Answer {
 }
 
 fn put(world: &World, number: u8, content: &[u8]) -> Answer {
-    let digest = hash::digest(Algorithm::Sha256, content);
+    let digest = hash::digest(DigestAlgorithm::Sha256, content);
     ask(
         world,
         &format!(

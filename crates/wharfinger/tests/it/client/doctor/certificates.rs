@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use common::{Clock, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
 use super::{ALL, Made, examine_as, run_probes, tls};
 use crate::client::runner::User;
