@@ -16,7 +16,7 @@ use crate::authorize::Authorizer;
 use crate::sessions::Sessions;
 
 /// What a [`TokenServer`] is made of.
-pub struct Settings {
+pub struct TokenServerSettings {
     /// The `iss` of every token and the realm of Basic challenges.
     pub issuer: String,
     /// How tokens are made where no service says otherwise.
@@ -71,7 +71,7 @@ pub struct ServiceSettings {
 
 /// A token server, ready to answer.
 pub struct TokenServer {
-    pub(crate) settings: Settings,
+    pub(crate) settings: TokenServerSettings,
     request_ids: RequestIds,
 }
 
@@ -80,7 +80,7 @@ impl TokenServer {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub fn new(settings: Settings) -> Result<Self, EntropyError> {
+    pub fn new(settings: TokenServerSettings) -> Result<Self, EntropyError> {
         let request_ids = RequestIds::new(settings.entropy.as_ref())?;
         Ok(Self {
             settings,

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use identity::{Credentials, Login, Outcome};
+use identity::{Credentials, Login, LoginOutcome};
 use oci::RepositoryName;
 use storage::Storage;
 use token::{Clock, VerifiedToken};
@@ -345,9 +345,11 @@ async fn log_in(
         .login(credentials, client.address.filter(|_| client.attributable))
         .await
     {
-        Ok(Outcome::Accepted(accepted)) => Ok(Bearer::Account(accepted.subject.account)),
-        Ok(Outcome::Refused) => Err(Challenge::basic(realm).into()),
-        Ok(Outcome::TooMany(wait) | Outcome::Busy(wait)) => Err(Refusal::TooManyLogins(wait)),
+        Ok(LoginOutcome::Accepted(accepted)) => Ok(Bearer::Account(accepted.subject.account)),
+        Ok(LoginOutcome::Rejected) => Err(Challenge::basic(realm).into()),
+        Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
+            Err(Refusal::TooManyLogins(wait))
+        }
         Err(error) => Err(Refusal::Internal(error.into())),
     }
 }

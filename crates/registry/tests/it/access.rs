@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{
-    Account, Accounts, Chain, Guard, Login, PasswordVerifier, Rate, Remembered, StaticUsers,
-    Workers,
+    Account, Accounts, AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, Rate,
+    StaticUsers, WorkerPool,
 };
 use registry::{Auth, Settings};
 use token::SystemEntropy;
@@ -389,20 +389,23 @@ fn htpasswd() -> Auth {
             },
         )
         .unwrap();
-    let (clock, workers) = (Arc::new(Still), Arc::new(Workers::new(NonZeroUsize::MIN)));
+    let (clock, workers) = (
+        Arc::new(Still),
+        Arc::new(WorkerPool::new(NonZeroUsize::MIN)),
+    );
     let verifier = Arc::new(PasswordVerifier::new(
         workers,
         accounts.iter().map(|(_, account)| account),
     ));
-    let guard = Guard::new(
+    let guard = LoginLimiter::new(
         Rate::per_minute(3),
         Rate::per_minute(3),
         clock.clone(),
         &SystemEntropy,
     )
     .unwrap();
-    let remembered = Remembered::new(Duration::from_secs(60), clock, &SystemEntropy).unwrap();
-    let chain = Chain::new(vec![Box::new(StaticUsers::new(
+    let remembered = LoginCache::new(Duration::from_secs(60), clock, &SystemEntropy).unwrap();
+    let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
         accounts,
         Arc::clone(&verifier),
     ))]);

@@ -257,7 +257,7 @@ mod tests {
             id: "0c1fe95f4c57c2db".into(),
             account: account.into(),
             labels: Default::default(),
-            stamp: None,
+            credential: None,
             service: "registry.example.com".into(),
             client_id: client_id.into(),
             address: "192.0.2.7".into(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::TokenAnswer;
+use auth::TokenResponse;
 use clap::{Args, ValueEnum};
 use token::{
     Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy,
@@ -175,7 +175,7 @@ fn answer(token: String, claims: Claims) -> String {
         }
         .to_string()
     });
-    let answer = TokenAnswer {
+    let answer = TokenResponse {
         token,
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
         issued_at: token::rfc3339(claims.issued_at),

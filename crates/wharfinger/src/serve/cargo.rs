@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use auth::TokenServer;
 use database::Database;
-use identity::{Chain, Guard, Login, PasswordVerifier, Remembered, StaticUsers, Workers};
+use identity::{
+    AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
+};
 use registry::{
     Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth,
 };
@@ -151,8 +153,8 @@ impl Cargo {
 /// What the registry shares with the token server.
 pub(super) struct Doors<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
-    pub(super) guard: &'a Arc<Guard>,
-    pub(super) workers: &'a Arc<Workers>,
+    pub(super) guard: &'a Arc<LoginLimiter>,
+    pub(super) workers: &'a Arc<WorkerPool>,
     pub(super) key_sets: &'a Arc<KeySets>,
 }
 
@@ -172,9 +174,9 @@ fn auth(
             let verifier = Arc::new(PasswordVerifier::new(Arc::clone(doors.workers), passwords));
             let clock = Arc::clone(&lasting.clock);
             let remembered =
-                Remembered::new(config.login.remember, clock, lasting.entropy.as_ref());
+                LoginCache::new(config.login.remember, clock, lasting.entropy.as_ref());
             let remembered = remembered.map_err(|error| no_entropy(&error))?;
-            let chain = Chain::new(vec![Box::new(StaticUsers::new(
+            let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
                 accounts.clone(),
                 Arc::clone(&verifier),
             ))]);
@@ -272,7 +274,7 @@ impl Visibility for OwnRules {
         Box::pin(async move {
             let sight = self
                 .token_server
-                .sight(viewer.account, &self.service, viewer.address)
+                .pull_filter(viewer.account, &self.service, viewer.address)
                 .await?;
             Ok(sight.map_or(Sight::Nothing, Sight::Some))
         })

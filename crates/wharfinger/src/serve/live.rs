@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use auth::sessions::Sessions;
 use auth::{
-    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer,
+    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
+    TokenServerSettings,
 };
 use database::{Database, Location};
 use identity::process::Program;
 use identity::{
-    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered,
-    StaticUsers, Workers,
+    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
+    PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::Registry;
 use rustls::ServerConfig;
@@ -33,8 +34,8 @@ pub(super) struct Live {
     pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: Limits,
-    guard: Arc<Guard>,
-    workers: Arc<Workers>,
+    guard: Arc<LoginLimiter>,
+    workers: Arc<WorkerPool>,
 }
 
 /// What stays when the configuration changes.
@@ -130,10 +131,10 @@ fn token_server(
     config: &Config,
     token: &Token,
     lasting: &Lasting,
-    guard: &Arc<Guard>,
-    workers: &Arc<Workers>,
+    guard: &Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
 ) -> Result<TokenServer, Failure> {
-    let server = TokenServer::new(Settings {
+    let server = TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
         default: service(token, &token.options)?,
         services: services(token)?,
@@ -163,14 +164,14 @@ pub(super) fn no_entropy(error: &token::EntropyError) -> Failure {
 }
 
 fn guard(
-    rates: &identity::Settings,
+    rates: &identity::LoginSettings,
     lasting: &Lasting,
     before: Option<&Live>,
-) -> Result<Arc<Guard>, Failure> {
+) -> Result<Arc<LoginLimiter>, Failure> {
     let (per_address, per_account) = (rates.per_address, rates.per_account);
     match before {
         Some(live) if live.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&live.guard)),
-        _ => Guard::new(
+        _ => LoginLimiter::new(
             per_address,
             per_account,
             Arc::clone(&lasting.clock),
@@ -181,18 +182,18 @@ fn guard(
     }
 }
 
-fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<Workers> {
+fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<WorkerPool> {
     match before {
         Some(live) if live.workers.parallel() == parallel.get() => Arc::clone(&live.workers),
-        _ => Arc::new(Workers::new(parallel)),
+        _ => Arc::new(WorkerPool::new(parallel)),
     }
 }
 
 fn login(
     config: &Config,
     lasting: &Lasting,
-    guard: Arc<Guard>,
-    workers: &Arc<Workers>,
+    guard: Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
 ) -> Result<Login, Failure> {
     let tables = [
         config.users.as_ref(),
@@ -218,13 +219,18 @@ fn login(
             Arc::clone(&verifier),
         )));
     }
-    let remembered = Remembered::new(
+    let remembered = LoginCache::new(
         config.login.remember,
         Arc::clone(&lasting.clock),
         lasting.entropy.as_ref(),
     );
     let remembered = remembered.map_err(|error| no_entropy(&error))?;
-    Ok(Login::new(Chain::new(chain), remembered, guard, verifier))
+    Ok(Login::new(
+        AuthenticatorChain::new(chain),
+        remembered,
+        guard,
+        verifier,
+    ))
 }
 
 fn program(process: &Process) -> Program {

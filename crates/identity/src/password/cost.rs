@@ -11,9 +11,9 @@ use super::bcrypt;
 /// what the two take on the same machine to within a tenth; below 8 MiB argon2id is up to twice as
 /// fast, for then it fits the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Work(u64);
+pub struct HashCost(u64);
 
-impl Work {
+impl HashCost {
     /// None at all.
     pub const NONE: Self = Self(0);
 
@@ -48,7 +48,7 @@ impl Work {
     }
 }
 
-impl Sum for Work {
+impl Sum for HashCost {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::NONE, |sum, work| Self(sum.0.saturating_add(work.0)))
     }
@@ -60,13 +60,18 @@ mod tests {
 
     #[test]
     fn adds_up_and_falls_short() {
-        let sum: Work = [Work::rounds(32), Work::rounds(1024)].into_iter().sum();
-        assert_eq!(sum, Work::rounds(1056));
+        let sum: HashCost = [HashCost::rounds(32), HashCost::rounds(1024)]
+            .into_iter()
+            .sum();
+        assert_eq!(sum, HashCost::rounds(1056));
         assert_eq!(
-            Work::rounds(32).short_of(Work::rounds(1024)),
-            Work::rounds(992)
+            HashCost::rounds(32).short_of(HashCost::rounds(1024)),
+            HashCost::rounds(992)
         );
-        assert_eq!(Work::rounds(32).short_of(Work::rounds(16)), Work::NONE);
-        Work::rounds(21).waste(b"any");
+        assert_eq!(
+            HashCost::rounds(32).short_of(HashCost::rounds(16)),
+            HashCost::NONE
+        );
+        HashCost::rounds(21).waste(b"any");
     }
 }

@@ -5,12 +5,12 @@ use token::{Entropy, EntropyError};
 
 /// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere:
 /// whoever reads a fingerprint cannot test guesses against it.
-pub(crate) struct Keyed(hmac::Key);
+pub(crate) struct KeyedHash(hmac::Key);
 
 /// A fingerprint.
-pub(crate) type Fingerprint = [u8; 32];
+pub(crate) type KeyedDigest = [u8; 32];
 
-impl Keyed {
+impl KeyedHash {
     pub(crate) fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = zeroize::Zeroizing::new([0; 32]);
         entropy.fill(&mut *key)?;
@@ -18,7 +18,7 @@ impl Keyed {
     }
 
     /// The fingerprint of `parts`, which are told apart: ("ab", "c") is not ("a", "bc").
-    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> KeyedDigest {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn tells_parts_and_keys_apart() {
-        let keyed = Keyed::new(&SystemEntropy).unwrap();
+        let keyed = KeyedHash::new(&SystemEntropy).unwrap();
         assert_eq!(
             keyed.fingerprint(&[b"ab", b"c"]),
             keyed.fingerprint(&[b"ab", b"c"])
@@ -47,7 +47,7 @@ mod tests {
             keyed.fingerprint(&[b"ab", b"c"]),
             keyed.fingerprint(&[b"a", b"bc"])
         );
-        let other = Keyed::new(&SystemEntropy).unwrap();
+        let other = KeyedHash::new(&SystemEntropy).unwrap();
         assert_ne!(
             keyed.fingerprint(&[b"ab", b"c"]),
             other.fingerprint(&[b"ab", b"c"])

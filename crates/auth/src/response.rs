@@ -19,13 +19,13 @@ use crate::address::AddressError;
 use crate::request::RequestError;
 
 /// An answer with its whole body.
-pub type Answer = Response<Full<Bytes>>;
+pub type HttpResponse = Response<Full<Bytes>>;
 
 /// A token and what goes with it.
 ///
 /// (Distribution, "Token Authentication Specification", Token Response Fields; RFC 6749 §5.1.)
 #[derive(Debug, Serialize)]
-pub struct TokenAnswer {
+pub struct TokenResponse {
     /// The token.
     #[serde(skip)]
     pub token: String,
@@ -42,7 +42,7 @@ pub struct TokenAnswer {
 
 /// Why no token was given.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum ErrorResponse {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
@@ -73,7 +73,7 @@ struct ErrorBody<'a> {
     details: &'a str,
 }
 
-impl Refusal {
+impl ErrorResponse {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A Basic header that cannot be read is a failed login, not a malformed question.
@@ -111,7 +111,7 @@ impl Refusal {
 
     /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the
     /// issuer).
-    pub(crate) fn answer(&self, realm: &str) -> Answer {
+    pub(crate) fn answer(&self, realm: &str) -> HttpResponse {
         let text = self.to_string();
         let body = ErrorBody {
             error: self.code(),
@@ -133,7 +133,7 @@ impl Refusal {
     }
 }
 
-impl TokenAnswer {
+impl TokenResponse {
     /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
     /// clients read one, some the other. It needs no escaping (base64url and dots), and looking for
     /// what does would cost more than all the rest.
@@ -152,14 +152,14 @@ impl TokenAnswer {
         .concat()
     }
 
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn answer(&self) -> HttpResponse {
         json(StatusCode::OK, self.to_json())
     }
 }
 
 /// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its
 /// tokens are old.
-pub(crate) fn jwks(keys: &JwkSet) -> Answer {
+pub(crate) fn jwks(keys: &JwkSet) -> HttpResponse {
     let mut answer = json(StatusCode::OK, to_json(keys));
     answer.headers_mut().insert(
         CONTENT_TYPE,
@@ -181,7 +181,7 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 }
 
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).
-fn json(status: StatusCode, body: Vec<u8>) -> Answer {
+fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer
@@ -194,7 +194,7 @@ fn json(status: StatusCode, body: Vec<u8>) -> Answer {
 }
 
 /// A short text, a line of its own.
-pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {
+pub(crate) fn text(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *answer.status_mut() = status;
     answer.headers_mut().insert(
@@ -205,7 +205,7 @@ pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {
 }
 
 /// 405 with the methods that would have worked (RFC 9110 §15.5.6).
-pub(crate) fn method_not_allowed(allow: &'static str) -> Answer {
+pub(crate) fn method_not_allowed(allow: &'static str) -> HttpResponse {
     let mut answer = text(
         StatusCode::METHOD_NOT_ALLOWED,
         "this method is not for this address\n",
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up() {
-        let refusal = Refusal::TooMany(Duration::from_millis(2500));
+        let refusal = ErrorResponse::TooMany(Duration::from_millis(2500));
         assert_eq!(refusal.answer("r").headers()[RETRY_AFTER], "3");
         assert_eq!(
             refusal.to_string(),

@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use policy::Subject;
 
 use crate::Secret;
-use crate::verifier::Refusal;
+use crate::verifier::Rejection;
 
 /// A name and a password, as a client sent them; both empty when it sent none.
 #[derive(Clone, Debug)]
@@ -36,35 +36,35 @@ impl Credentials {
 
 /// What one backend says to somebody's credentials.
 #[derive(Debug)]
-pub enum Answer {
+pub enum AuthenticationOutcome {
     /// This backend does not know the account; the next one is asked.
     NoMatch,
     /// It is who it says it is.
-    Accepted(Accepted),
+    Accepted(Identity),
     /// It is not: the chain stops here. The proof inside says that the refusal cost what every
     /// refusal costs.
-    Refused(Refusal),
+    Rejected(Rejection),
 }
 
 /// Somebody who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Identity {
     /// The account, with its labels.
     pub subject: Subject,
     /// The credential that proved it, for a session to remember; none where the backend cannot tell
     /// credentials apart.
-    pub stamp: Option<Stamp>,
+    pub credential: Option<CredentialFingerprint>,
 }
 
 /// What a backend can say of an account without seeing a password, at once and for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Glance {
+pub enum AccountHint {
     /// Anybody may be this account, whatever the password.
-    Open(Accepted),
+    AnyPassword(Identity),
     /// The account is not one of this backend's.
     NoMatch,
     /// Only [`authenticate`](crate::Authenticator::authenticate) can tell.
-    Ask,
+    NeedsProof,
 }
 
 /// What a backend says of an account that proved itself some time ago.
@@ -77,22 +77,22 @@ pub enum Recheck {
         /// The account, with the labels it has now.
         subject: Subject,
         /// The credentials it has now: a session made under another one is over.
-        stamps: Vec<Stamp>,
+        fingerprints: Vec<CredentialFingerprint>,
     },
     /// The backend cannot tell without a password.
-    CannotSay,
+    Unknown,
 }
 
 /// Stands for one credential without revealing it: the SHA-256 of its password hash. Another
-/// password, another stamp.
+/// password, another credential.
 ///
-/// An account with several passwords has as many stamps, so that taking one password away ends the
+/// An account with several passwords has as many fingerprints, so that taking one password away ends the
 /// sessions made with it and no others.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Stamp([u8; 32]);
+pub struct CredentialFingerprint([u8; 32]);
 
-impl Stamp {
-    /// The stamp of an account that has no password, so that giving it one ends its sessions:
+impl CredentialFingerprint {
+    /// The credential of an account that has no password, so that giving it one ends its sessions:
     /// SHA-256 of nothing.
     pub const NO_PASSWORD: Self = Self([
         0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
@@ -100,7 +100,7 @@ impl Stamp {
         0xb8, 0x55,
     ]);
 
-    /// The stamp of the credential that is written as `text` where credentials are kept.
+    /// The credential of the credential that is written as `text` where credentials are kept.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut bytes = [0; 32];
@@ -108,7 +108,7 @@ impl Stamp {
         Self(bytes)
     }
 
-    /// A stamp that was stored earlier.
+    /// A credential that was stored earlier.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -121,9 +121,13 @@ impl Stamp {
     }
 }
 
-impl fmt::Debug for Stamp {
+impl fmt::Debug for CredentialFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stamp({:02x}{:02x}…)", self.0[0], self.0[1])
+        write!(
+            f,
+            "CredentialFingerprint({:02x}{:02x}…)",
+            self.0[0], self.0[1]
+        )
     }
 }
 
@@ -133,11 +137,17 @@ mod tests {
 
     #[test]
     fn a_stamp_is_its_credentials_own() {
-        let stamp = Stamp::of("$2b$04$one");
-        assert_eq!(stamp, Stamp::of("$2b$04$one"));
-        assert_ne!(stamp, Stamp::of("$2b$04$two"));
-        assert_eq!(Stamp::of(""), Stamp::NO_PASSWORD);
-        assert_eq!(Stamp::from_bytes(*stamp.as_bytes()), stamp);
+        let credential = CredentialFingerprint::of("$2b$04$one");
+        assert_eq!(credential, CredentialFingerprint::of("$2b$04$one"));
+        assert_ne!(credential, CredentialFingerprint::of("$2b$04$two"));
+        assert_eq!(
+            CredentialFingerprint::of(""),
+            CredentialFingerprint::NO_PASSWORD
+        );
+        assert_eq!(
+            CredentialFingerprint::from_bytes(*credential.as_bytes()),
+            credential
+        );
     }
 
     #[test]

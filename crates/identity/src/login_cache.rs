@@ -14,8 +14,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use token::{Clock, Entropy, EntropyError};
 
-use crate::keyed::{Fingerprint, Keyed};
-use crate::{Accepted, Credentials};
+use crate::keyed_hash::{KeyedDigest, KeyedHash};
+use crate::{Credentials, Identity};
 
 /// The most memory that remembered successes take, in bytes (their labels come from programs and
 /// may be long).
@@ -25,20 +25,20 @@ const CAPACITY: u64 = 8 << 20;
 const USUAL: u64 = 512;
 
 /// A memory of successes.
-pub struct Remembered {
-    keyed: Keyed,
+pub struct LoginCache {
+    keyed: KeyedHash,
     period: Duration,
     clock: Arc<dyn Clock>,
-    cache: Cache<Fingerprint, Remembrance, Weigh>,
+    cache: Cache<KeyedDigest, CachedLogin, Weigh>,
 }
 
 #[derive(Clone)]
-struct Remembrance {
-    accepted: Arc<Accepted>,
+struct CachedLogin {
+    accepted: Arc<Identity>,
     since: SystemTime,
 }
 
-impl Remembered {
+impl LoginCache {
     /// An empty memory that keeps successes for `period`; for none when it is zero.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Remembered {
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, EntropyError> {
-        let keyed = Keyed::new(entropy)?;
+        let keyed = KeyedHash::new(entropy)?;
         let items = usize::try_from(CAPACITY / USUAL).unwrap_or(usize::MAX);
         Ok(Self {
             keyed,
@@ -63,15 +63,15 @@ impl Remembered {
         self.period > Duration::ZERO
     }
 
-    pub(crate) fn fingerprint(&self, credentials: &Credentials) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, credentials: &Credentials) -> KeyedDigest {
         self.keyed.fingerprint(&[
             credentials.account.as_bytes(),
             credentials.password.expose().as_bytes(),
         ])
     }
 
-    pub(crate) fn recall(&self, fingerprint: &Fingerprint) -> Option<Arc<Accepted>> {
-        let Remembrance { accepted, since } = self.cache.get(fingerprint)?;
+    pub(crate) fn recall(&self, fingerprint: &KeyedDigest) -> Option<Arc<Identity>> {
+        let CachedLogin { accepted, since } = self.cache.get(fingerprint)?;
         // A clock that was set back makes this an error: better forgotten than kept too long.
         let fresh = self
             .clock
@@ -84,10 +84,10 @@ impl Remembered {
         fresh.then_some(accepted)
     }
 
-    pub(crate) fn remember(&self, fingerprint: Fingerprint, accepted: Arc<Accepted>) {
+    pub(crate) fn remember(&self, fingerprint: KeyedDigest, accepted: Arc<Identity>) {
         self.cache.insert(
             fingerprint,
-            Remembrance {
+            CachedLogin {
                 accepted,
                 since: self.clock.now(),
             },
@@ -98,18 +98,18 @@ impl Remembered {
 #[derive(Clone)]
 struct Weigh;
 
-impl Weighter<Fingerprint, Remembrance> for Weigh {
-    fn weight(&self, _: &Fingerprint, remembrance: &Remembrance) -> u64 {
-        let subject = &remembrance.accepted.subject;
+impl Weighter<KeyedDigest, CachedLogin> for Weigh {
+    fn weight(&self, _: &KeyedDigest, cached: &CachedLogin) -> u64 {
+        let subject = &cached.accepted.subject;
         let text = |text: &String| text.len() + size_of::<String>();
         let labels: usize = subject
             .labels
             .iter()
             .map(|(name, values)| text(name) + values.iter().map(text).sum::<usize>() + 64)
             .sum();
-        (size_of::<Fingerprint>()
-            + size_of::<Remembrance>()
-            + size_of::<Accepted>()
+        (size_of::<KeyedDigest>()
+            + size_of::<CachedLogin>()
+            + size_of::<Identity>()
             + text(&subject.account)
             + labels) as u64
     }
@@ -123,13 +123,13 @@ mod tests {
     use super::*;
     use crate::fixtures::HeldClock;
 
-    fn accepted(account: &str) -> Arc<Accepted> {
-        Arc::new(Accepted {
+    fn accepted(account: &str) -> Arc<Identity> {
+        Arc::new(Identity {
             subject: Subject {
                 account: account.into(),
                 ..Subject::default()
             },
-            stamp: None,
+            credential: None,
         })
     }
 
@@ -140,10 +140,10 @@ mod tests {
         }
     }
 
-    fn memory(seconds: u64) -> (Remembered, Arc<HeldClock>) {
+    fn memory(seconds: u64) -> (LoginCache, Arc<HeldClock>) {
         let clock = Arc::new(HeldClock::default());
         (
-            Remembered::new(Duration::from_secs(seconds), clock.clone(), &SystemEntropy).unwrap(),
+            LoginCache::new(Duration::from_secs(seconds), clock.clone(), &SystemEntropy).unwrap(),
             clock,
         )
     }
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn is_bounded_by_weight() {
         let (memory, _) = memory(60);
-        let long = Arc::new(Accepted {
+        let long = Arc::new(Identity {
             subject: Subject {
                 account: "ann".into(),
                 labels: [("group".to_owned(), vec!["x".repeat(60_000)])]
                     .into_iter()
                     .collect(),
             },
-            stamp: None,
+            credential: None,
         });
         for n in 0..1000 {
             memory.remember(

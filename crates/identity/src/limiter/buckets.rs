@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use crate::keyed::Fingerprint;
+use crate::keyed_hash::KeyedDigest;
 
 /// How many buckets there may be, at some 100 bytes each.
 const CAPACITY: usize = 1 << 16;
@@ -22,7 +22,7 @@ const CAPACITY: usize = 1 << 16;
 /// fill as many others as there is room for, each of them as full as his, which takes longer than
 /// waiting.
 #[derive(Default)]
-pub(super) struct Buckets(HashMap<Fingerprint, Bucket>);
+pub(super) struct Buckets(HashMap<KeyedDigest, Bucket>);
 
 #[derive(Default)]
 struct Bucket {
@@ -37,7 +37,7 @@ struct Bucket {
 /// A place asked for in one bucket.
 #[derive(Clone)]
 pub(super) struct Claim {
-    pub(super) key: Fingerprint,
+    pub(super) key: KeyedDigest,
     pub(super) period: Duration,
     pub(super) interval: Duration,
 }

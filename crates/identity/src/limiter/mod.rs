@@ -18,15 +18,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use token::{Clock, Entropy, EntropyError};
 
 use self::buckets::{Buckets, Claim, Reservation};
-use crate::keyed::Keyed;
-use crate::{Origin, Rate};
+use crate::keyed_hash::KeyedHash;
+use crate::{LoginSource, Rate};
 
 /// Counts failures and says who has had too many.
-pub struct Guard {
+pub struct LoginLimiter {
     per_address: Rate,
     per_account: Rate,
     clock: Arc<dyn Clock>,
-    keyed: Keyed,
+    keyed: KeyedHash,
     buckets: Mutex<Buckets>,
 }
 
@@ -34,13 +34,13 @@ pub struct Guard {
 /// it counts as a failure: else whoever hangs up early would guess for free.
 #[must_use]
 pub struct Admission<'a> {
-    guard: &'a Guard,
+    limiter: &'a LoginLimiter,
     claims: [Option<Claim>; 2],
     failed: bool,
 }
 
-impl Guard {
-    /// A guard that has seen nothing yet.
+impl LoginLimiter {
+    /// A limiter that has seen nothing yet.
     ///
     /// # Errors
     /// When there is no randomness for the key under which names and addresses are kept.
@@ -54,12 +54,12 @@ impl Guard {
             per_address,
             per_account,
             clock,
-            keyed: Keyed::new(entropy)?,
+            keyed: KeyedHash::new(entropy)?,
             buckets: Mutex::default(),
         })
     }
 
-    /// Whether this guard counts at these rates, and so may go on when the configuration is read
+    /// Whether this limiter counts at these rates, and so may go on when the configuration is read
     /// again.
     #[must_use]
     pub fn has_rates(&self, per_address: Rate, per_account: Rate) -> bool {
@@ -71,14 +71,18 @@ impl Guard {
     ///
     /// # Errors
     /// When there were too many failures: how long until the next attempt is heard.
-    pub async fn admit(&self, account: &str, origin: &Origin) -> Result<Admission<'_>, Duration> {
+    pub async fn admit(
+        &self,
+        account: &str,
+        origin: &LoginSource,
+    ) -> Result<Admission<'_>, Duration> {
         let claims = self.claims(account, origin);
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
             match reservation {
                 Reservation::Made => {
                     return Ok(Admission {
-                        guard: self,
+                        limiter: self,
                         claims,
                         failed: true,
                     });
@@ -89,10 +93,10 @@ impl Guard {
         }
     }
 
-    fn claims(&self, account: &str, origin: &Origin) -> [Option<Claim>; 2] {
+    fn claims(&self, account: &str, origin: &LoginSource) -> [Option<Claim>; 2] {
         let address = match origin {
-            Origin::Address(address) => Some(address.to_string()),
-            Origin::Account(_) => None,
+            LoginSource::Address(address) => Some(address.to_string()),
+            LoginSource::Account(_) => None,
         };
         let from = address.as_deref().unwrap_or_default().as_bytes();
         let claim = |rate: Rate, parts: &[&[u8]]| {
@@ -138,9 +142,9 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.guard
+        self.limiter
             .buckets()
-            .settle(self.guard.now(), &self.claims, self.failed);
+            .settle(self.limiter.now(), &self.claims, self.failed);
     }
 }
 
@@ -151,30 +155,38 @@ mod tests {
     use super::*;
     use crate::fixtures::HeldClock;
 
-    fn guard() -> (Arc<Guard>, Arc<HeldClock>) {
+    fn limiter() -> (Arc<LoginLimiter>, Arc<HeldClock>) {
         let clock = Arc::new(HeldClock::default());
-        let guard = Guard::new(
+        let limiter = LoginLimiter::new(
             Rate::per_minute(20),
             Rate::per_minute(10),
             clock.clone(),
             &SystemEntropy,
         )
         .unwrap();
-        (Arc::new(guard), clock)
+        (Arc::new(limiter), clock)
     }
 
-    fn from(address: &str) -> Origin {
-        Origin::new(Some(address.parse().unwrap()), "unused")
+    fn from(address: &str) -> LoginSource {
+        LoginSource::new(Some(address.parse().unwrap()), "unused")
     }
 
-    async fn fail(guard: &Guard, account: &str, origin: &Origin) -> Result<(), Duration> {
-        guard.admit(account, origin).await.map(Admission::failed)
+    async fn fail(
+        limiter: &LoginLimiter,
+        account: &str,
+        origin: &LoginSource,
+    ) -> Result<(), Duration> {
+        limiter.admit(account, origin).await.map(Admission::failed)
     }
 
     /// How many failures get through before one is turned away.
-    async fn failures(guard: &Guard, account: impl Fn(u32) -> String, origin: &Origin) -> u32 {
+    async fn failures(
+        limiter: &LoginLimiter,
+        account: impl Fn(u32) -> String,
+        origin: &LoginSource,
+    ) -> u32 {
         for n in 0.. {
-            if fail(guard, &account(n), origin).await.is_err() {
+            if fail(limiter, &account(n), origin).await.is_err() {
                 return n;
             }
         }
@@ -183,36 +195,36 @@ mod tests {
 
     #[tokio::test]
     async fn ten_failures_on_an_account_twenty_from_an_address() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
-        assert_eq!(failures(&guard, |_| "ann".into(), &one).await, 10);
-        assert_eq!(failures(&guard, |n| n.to_string(), &one).await, 10);
-        assert_eq!(failures(&guard, |n| n.to_string(), &other).await, 20);
+        assert_eq!(failures(&limiter, |_| "ann".into(), &one).await, 10);
+        assert_eq!(failures(&limiter, |n| n.to_string(), &one).await, 10);
+        assert_eq!(failures(&limiter, |n| n.to_string(), &other).await, 20);
     }
 
     #[tokio::test]
     async fn nobody_is_shut_out_by_another() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         assert_eq!(
-            failures(&guard, |_| "ann".into(), &from("2001:db8::1")).await,
+            failures(&limiter, |_| "ann".into(), &from("2001:db8::1")).await,
             10
         );
         assert_eq!(
-            failures(&guard, |_| "ann".into(), &from("2001:db8::2")).await,
+            failures(&limiter, |_| "ann".into(), &from("2001:db8::2")).await,
             0,
             "the same client, near enough"
         );
-        guard
+        limiter
             .admit("ann", &from("192.0.2.2"))
             .await
             .unwrap()
             .give_back();
-        guard
+        limiter
             .admit("ann", &from("2001:db8:0:1::1"))
             .await
             .unwrap()
             .give_back();
-        guard
+        limiter
             .admit("bob", &from("2001:db8::1"))
             .await
             .unwrap()
@@ -221,14 +233,14 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_address_the_account_counts_alone() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         assert_eq!(
-            failures(&guard, |_| "ann".into(), &Origin::new(None, "ann")).await,
+            failures(&limiter, |_| "ann".into(), &LoginSource::new(None, "ann")).await,
             10
         );
         for n in 0..100 {
             let name = n.to_string();
-            fail(&guard, &name, &Origin::new(None, &name))
+            fail(&limiter, &name, &LoginSource::new(None, &name))
                 .await
                 .unwrap();
         }
@@ -236,62 +248,62 @@ mod tests {
 
     #[tokio::test]
     async fn says_when_to_come_back_and_keeps_its_word() {
-        let (guard, clock) = guard();
+        let (limiter, clock) = limiter();
         let origin = from("192.0.2.1");
-        assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
         assert_eq!(
-            fail(&guard, "ann", &origin).await,
+            fail(&limiter, "ann", &origin).await,
             Err(Duration::from_secs(6))
         );
         clock.pass(Duration::from_secs(4));
         assert_eq!(
-            fail(&guard, "ann", &origin).await,
+            fail(&limiter, "ann", &origin).await,
             Err(Duration::from_secs(2))
         );
         clock.pass(Duration::from_secs(2));
-        assert_eq!(fail(&guard, "ann", &origin).await, Ok(()));
+        assert_eq!(fail(&limiter, "ann", &origin).await, Ok(()));
         assert_eq!(
-            fail(&guard, "ann", &origin).await,
+            fail(&limiter, "ann", &origin).await,
             Err(Duration::from_secs(6))
         );
         clock.pass(Duration::from_secs(60));
-        assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
     }
 
     #[tokio::test]
     async fn a_clock_set_back_shuts_out_no_longer_than_the_period() {
-        let (guard, clock) = guard();
+        let (limiter, clock) = limiter();
         let origin = from("192.0.2.1");
-        assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
         clock.set_back(Duration::from_secs(3600));
         assert_eq!(
-            fail(&guard, "ann", &origin).await,
+            fail(&limiter, "ann", &origin).await,
             Err(Duration::from_secs(6))
         );
     }
 
     #[tokio::test]
     async fn successes_never_count() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         let origin = from("192.0.2.1");
         for _ in 0..1000 {
-            guard.admit("ann", &origin).await.unwrap().give_back();
+            limiter.admit("ann", &origin).await.unwrap().give_back();
         }
-        assert_eq!(failures(&guard, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
     }
 
     #[tokio::test]
     async fn attempts_at_once_are_no_more_than_in_turn() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         let origin = from("192.0.2.1");
         let mut under_way = Vec::new();
         for _ in 0..10 {
-            under_way.push(guard.admit("ann", &origin).await.unwrap());
+            under_way.push(limiter.admit("ann", &origin).await.unwrap());
         }
         let waiting: Vec<_> = (0..54)
             .map(|_| {
-                let (guard, origin) = (guard.clone(), origin.clone());
-                tokio::spawn(async move { fail(&guard, "ann", &origin).await })
+                let (limiter, origin) = (limiter.clone(), origin.clone());
+                tokio::spawn(async move { fail(&limiter, "ann", &origin).await })
             })
             .collect();
         tokio::task::yield_now().await;
@@ -313,17 +325,17 @@ mod tests {
 
     #[tokio::test]
     async fn who_leaves_in_the_middle_has_failed() {
-        let (guard, _) = guard();
+        let (limiter, _) = limiter();
         let origin = from("192.0.2.1");
         for _ in 0..10 {
-            drop(guard.admit("ann", &origin).await.unwrap());
+            drop(limiter.admit("ann", &origin).await.unwrap());
         }
-        assert!(fail(&guard, "ann", &origin).await.is_err());
+        assert!(fail(&limiter, "ann", &origin).await.is_err());
     }
 
     #[tokio::test]
     async fn off_is_off() {
-        let guard = Guard::new(
+        let limiter = LoginLimiter::new(
             Rate::OFF,
             Rate::OFF,
             Arc::new(HeldClock::default()),
@@ -331,11 +343,11 @@ mod tests {
         )
         .unwrap();
         for _ in 0..100 {
-            fail(&guard, "ann", &from("192.0.2.1")).await.unwrap();
+            fail(&limiter, "ann", &from("192.0.2.1")).await.unwrap();
         }
         assert!(
-            guard.has_rates(Rate::OFF, Rate::OFF)
-                && !guard.has_rates(Rate::OFF, Rate::per_minute(1))
+            limiter.has_rates(Rate::OFF, Rate::OFF)
+                && !limiter.has_rates(Rate::OFF, Rate::per_minute(1))
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::authorize::Authorizer;
 use crate::server::TokenServer;
 
 /// Says of a repository whether somebody may pull from it.
-pub type Sight = Box<dyn Fn(&str) -> bool + Send + Sync>;
+pub type PullFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl TokenServer {
     /// What `account` (empty for anonymous) at `ip` may pull from the registry `service`. None
@@ -20,12 +20,12 @@ impl TokenServer {
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn sight(
+    pub async fn pull_filter(
         self: &Arc<Self>,
         account: &str,
         service: &str,
         ip: Option<IpAddr>,
-    ) -> Result<Option<Sight>, BackendError> {
+    ) -> Result<Option<PullFilter>, BackendError> {
         if self
             .settings
             .authorizers

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::Origin;
+use crate::LoginSource;
 
 /// Items wait by origin, and origins take turns: whoever comes alone waits for one item of each
 /// other origin, however many those have sent.
-pub(super) struct Turns<T> {
-    waiting: HashMap<Origin, VecDeque<T>>,
+pub(super) struct FairQueue<T> {
+    waiting: HashMap<LoginSource, VecDeque<T>>,
     /// Every origin that has an item waiting, once, the next first.
-    order: VecDeque<Origin>,
+    order: VecDeque<LoginSource>,
     length: usize,
 }
 
-impl<T> Turns<T> {
+impl<T> FairQueue<T> {
     pub(super) fn new() -> Self {
         Self {
             waiting: HashMap::new(),
@@ -26,7 +26,7 @@ impl<T> Turns<T> {
         self.length
     }
 
-    pub(super) fn push(&mut self, origin: &Origin, item: T) {
+    pub(super) fn push(&mut self, origin: &LoginSource, item: T) {
         self.length += 1;
         if let Some(items) = self.waiting.get_mut(origin) {
             items.push_back(item);
@@ -56,13 +56,13 @@ mod tests {
 
     use super::*;
 
-    fn origin(n: u8) -> Origin {
-        Origin::Account(n.to_string())
+    fn origin(n: u8) -> LoginSource {
+        LoginSource::Account(n.to_string())
     }
 
     #[test]
     fn one_waits_for_one_of_each_other() {
-        let mut turns = Turns::new();
+        let mut turns = FairQueue::new();
         for n in 0..50 {
             turns.push(&origin(1), (1, n));
         }
@@ -76,7 +76,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_and_an_origins_items_keep_their_order(pushes: Vec<(u8, bool)>) {
-            let mut turns = Turns::new();
+            let mut turns = FairQueue::new();
             let mut popped: Vec<(u8, usize)> = Vec::new();
             for (time, &(from, pop)) in pushes.iter().enumerate() {
                 turns.push(&origin(from), (from, time));
