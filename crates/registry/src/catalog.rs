@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use common::Entropy;
 use serde::Serialize;
 use storage::Page;
-use token::Entropy;
 
 use crate::answer;
 use crate::body::Answer;

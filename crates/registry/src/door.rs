@@ -9,11 +9,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use common::Clock;
 use data_encoding::BASE64;
 use identity::{Credentials, Login, LoginOutcome};
 use oci::RepositoryName;
 use storage::Storage;
-use token::{Clock, VerifiedToken};
+use token::VerifiedToken;
 
 use crate::call::Call;
 use crate::challenge::{Challenge, Fault, Needed};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::Entropy;
 use data_encoding::HEXLOWER;
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
 use storage::{Error as StorageError, Storage};
-use token::Entropy;
 
 use crate::answer;
 use crate::body::Answer;

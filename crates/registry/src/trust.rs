@@ -13,8 +13,9 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
+use common::unix_seconds;
 use quick_cache::sync::Cache;
-use token::{LEEWAY, VerifiedToken, Verifier, VerifyError, unix_seconds};
+use token::{LEEWAY, VerifiedToken, Verifier, VerifyError};
 
 /// How many tokens are remembered.
 const REMEMBERED: usize = 4096;

@@ -1,10 +1,10 @@
 //! Uploads: begun, gone on with, finished as blobs; and mounts, which spare them.
 
+use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Algorithm, Digest, RepositoryName};
 use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
-use token::Entropy;
 
 use crate::answer;
 use crate::body::Answer;

@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::SystemEntropy;
 use identity::{
     Account, Accounts, AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, Rate,
     StaticUsers, WorkerPool,
 };
 use registry::{Auth, Settings};
-use token::SystemEntropy;
 
 use super::tokens::{Issuer, claims, unsigned, with_changed_claim};
 use super::world::{NOW, Seen, Still, World, settings};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use common::{Clock, SystemEntropy};
 use database::{Database, Location};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -14,7 +15,6 @@ use registry::{Auth, Catalog, CursorKey, Origins, Peer, Registry, Settings, Visi
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
 use tempfile::TempDir;
-use token::{Clock, SystemEntropy};
 
 /// When everything happens.
 pub(crate) const NOW: u64 = 1_800_000_000;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use auth::sessions::{Selection, Session, Sessions};
 use clap::{Args, Subcommand};
+use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, OpenError};
-use token::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 
 use crate::config;
 use crate::failure::Failure;

@@ -8,10 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use auth::TokenResponse;
 use clap::{Args, ValueEnum};
-use token::{
-    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy,
-    unix_seconds,
-};
+use common::{Clock, SystemClock, SystemEntropy, unix_seconds};
+use token::{Access, Claims, HeaderOptions, PrivateKey, Scope, Signer};
 
 use crate::commands::key_file;
 use crate::duration::parse_duration;
@@ -178,7 +176,7 @@ fn answer(token: String, claims: Claims) -> String {
     let answer = TokenResponse {
         token,
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
-        issued_at: token::rfc3339(claims.issued_at),
+        issued_at: common::rfc3339(claims.issued_at),
         scope: scopes.collect::<Vec<_>>().join(" "),
         refresh_token: None,
     };

@@ -38,8 +38,8 @@ mod yaml;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use ::token::{Clock, SystemClock};
 use auth::sessions::SessionPolicy;
+use common::{Clock, SystemClock};
 use identity::Accounts;
 
 pub(crate) use self::acl::Rules;

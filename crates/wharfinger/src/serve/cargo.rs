@@ -41,7 +41,7 @@ impl Cargo {
     pub(super) async fn open(
         config: &config::Registry,
         database: Database,
-        entropy: &dyn token::Entropy,
+        entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
         let limits = Limits {
             uploads_per_client: config.limits.uploads_per_client,
@@ -52,7 +52,7 @@ impl Cargo {
             grace: config.collection.grace,
             upload_expiry: config.upload_expiry,
         };
-        let clock: storage::Clock = Arc::new(|| token::Clock::now(&token::SystemClock));
+        let clock: storage::Clock = Arc::new(|| common::Clock::now(&common::SystemClock));
         let opened = Storage::open(
             database,
             &config.root,

@@ -9,6 +9,7 @@ use auth::{
     AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
     TokenServerSettings,
 };
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, Location};
 use identity::process::Program;
 use identity::{
@@ -17,7 +18,7 @@ use identity::{
 };
 use registry::Registry;
 use rustls::ServerConfig;
-use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
+use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::cargo::{Cargo, Doors};
 use super::key_sets::KeySets;
@@ -159,7 +160,7 @@ fn token_server(
     server.map_err(|error| no_entropy(&error))
 }
 
-pub(super) fn no_entropy(error: &token::EntropyError) -> Failure {
+pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {
     Failure::trouble("the server needs randomness").caused_by(error)
 }
 

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use crate::verdict::Registry;
+use crate::RegistryVersion;
 
 /// The claims that registries look at.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
-    pub(super) issuer: String,
-    pub(super) audience: Vec<String>,
-    pub(super) expires_at: u64,
-    pub(super) not_before: u64,
+pub(crate) struct Claims {
+    pub(crate) issuer: String,
+    pub(crate) audience: Vec<String>,
+    pub(crate) expires_at: u64,
+    pub(crate) not_before: u64,
 }
 
 impl Claims {
@@ -18,8 +18,8 @@ impl Claims {
     ///
     /// # Errors
     /// Go's message, as far as it is known.
-    pub(super) fn read(json: &str, registry: Registry) -> Result<Self, String> {
-        let is_2 = registry == Registry::V2_8;
+    pub(crate) fn read(json: &str, registry: RegistryVersion) -> Result<Self, String> {
+        let is_2 = registry == RegistryVersion::V2_8;
         let Ok(Value::Object(members)) = serde_json::from_str(json) else {
             return Err("…".to_owned());
         };

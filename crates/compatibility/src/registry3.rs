@@ -1,19 +1,19 @@
 //! Registry 3: thumbprints and JWKS, the key first, then the signature, then the claims.
 
-use crate::verdict::go::Claims;
-use crate::verdict::{Case, Refusal, Registry, Verdict, advice};
-use crate::{
+use crate::go::Claims;
+use crate::{Case, Prediction, RegistryVersion, Rejection, advice};
+use token::{
     Algorithm, Certificate, Header, Jwk, JwkError, KeyError, PublicKey, TokenError,
-    UnverifiedToken, chain,
+    UnverifiedToken, verify_chain,
 };
 
 /// What it says when a token cannot be taken apart, a key in its header included.
 const MALFORMED: &str = "error authorizing context: malformed token";
 
-pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
+pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
     check_startable(case)?;
     let malformed =
-        |error: &TokenError| Refusal::new(MALFORMED).advising(advice::not_a_token(error));
+        |error: &TokenError| Rejection::new(MALFORMED).advising(advice::not_a_token(error));
     let token = UnverifiedToken::parse(case.token).map_err(|error| malformed(&error))?;
     let header = token.header();
     let presented = header.chain().map_err(|error| malformed(&error))?;
@@ -24,35 +24,36 @@ pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
         algorithm.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
     if header.critical.is_some() || !matches!(valid, Some(Ok(()))) {
         let logged = "error authorizing context: go-jose/go-jose: error in cryptographic primitive";
-        return Err(Refusal::new(logged)
+        return Err(Rejection::new(logged)
             .advising(advice::signature(algorithm.is_some()))
             .into());
     }
     let claims = Claims::read(token.claims_json(), case.registry);
-    let claims = claims.map_err(|why| Refusal::new(format!("error authorizing context: {why}")))?;
-    case.check_claims(&claims).map_err(Verdict::Refused)
+    let claims =
+        claims.map_err(|why| Rejection::new(format!("error authorizing context: {why}")))?;
+    case.check_claims(&claims).map_err(Prediction::Rejected)
 }
 
 /// A set with one key that it cannot read keeps it from starting.
-fn check_startable(case: Case<'_>) -> Result<(), Verdict> {
+fn check_startable(case: Case<'_>) -> Result<(), Prediction> {
     let keys = case
-        .trust
+        .settings
         .jwks
         .map_or(0, |set| set.keys.len() + set.ignored.len());
-    if case.trust.bundle.is_empty() && keys == 0 {
-        let refusal = Refusal::new("token auth requires at least one token signing key");
-        return Err(Verdict::DoesNotStart(
-            refusal.advising("give it rootcertbundle or jwks, with a key in it"),
+    if case.settings.bundle.is_empty() && keys == 0 {
+        let rejection = Rejection::new("token auth requires at least one token signing key");
+        return Err(Prediction::DoesNotStart(
+            rejection.advising("give it rootcertbundle or jwks, with a key in it"),
         ));
     }
-    for (place, error) in case.trust.jwks.iter().flat_map(|set| &set.ignored) {
+    for (place, error) in case.settings.jwks.iter().flat_map(|set| &set.ignored) {
         let advice = format!("key {place} of the JWKS: {error}; take it out");
         match error {
-            JwkError::Key(KeyError::RsaSize(_)) => return Err(Verdict::Undecided(advice)),
+            JwkError::Key(KeyError::RsaSize(_)) => return Err(Prediction::Undecided(advice)),
             JwkError::Unsupported(kind) if kind == "oct" => {}
             _ => {
-                return Err(Verdict::DoesNotStart(
-                    Refusal::new("failed to parse jwks: …").advising(advice),
+                return Err(Prediction::DoesNotStart(
+                    Rejection::new("failed to parse jwks: …").advising(advice),
                 ));
             }
         }
@@ -61,12 +62,12 @@ fn check_startable(case: Case<'_>) -> Result<(), Verdict> {
 }
 
 /// The header's `jwk`, which has to be a whole public key even when it is not the one that decides.
-fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Verdict> {
-    let malformed = |why: String| Verdict::Refused(Refusal::new(MALFORMED).advising(why));
+fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Prediction> {
+    let malformed = |why: String| Prediction::Rejected(Rejection::new(MALFORMED).advising(why));
     let jwk = match jwk {
         Ok(jwk) => jwk,
         Err(JwkError::Key(KeyError::RsaSize(bits))) => {
-            return Err(Verdict::Undecided(format!(
+            return Err(Prediction::Undecided(format!(
                 "the token's jwk is an RSA key of {bits} bits"
             )));
         }
@@ -91,11 +92,11 @@ fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Verdict>
 }
 
 /// `None` is HMAC, which it takes for an algorithm and then refuses with every key.
-fn known_algorithm(name: &str) -> Result<Option<Algorithm>, Refusal> {
+fn known_algorithm(name: &str) -> Result<Option<Algorithm>, Rejection> {
     match name.parse() {
         Ok(algorithm) => Ok(Some(algorithm)),
         Err(_) if matches!(name, "HS256" | "HS384" | "HS512") => Ok(None),
-        Err(error) => Err(Refusal::new(MALFORMED).advising(error.to_string())),
+        Err(error) => Err(Rejection::new(MALFORMED).advising(error.to_string())),
     }
 }
 
@@ -104,7 +105,7 @@ fn key_of(
     header: &Header,
     presented: &[Certificate],
     jwk: Option<Jwk>,
-) -> Result<PublicKey, Verdict> {
+) -> Result<PublicKey, Prediction> {
     if !presented.is_empty() {
         return key_of_chain(case, presented);
     }
@@ -114,40 +115,40 @@ fn key_of(
         }
         let kid = jwk.key_id.as_deref().unwrap_or_default();
         return trusted(case, kid).ok_or_else(|| {
-            let refusal =
-                Refusal::new("failed to verify token: untrusted JWK with no certificate chain");
-            refusal.advising(advice::unknown_kid(case, kid)).into()
+            let rejection =
+                Rejection::new("failed to verify token: untrusted JWK with no certificate chain");
+            rejection.advising(advice::unknown_kid(case, kid)).into()
         });
     }
     let Some(kid) = header.key_id.as_ref().filter(|kid| !kid.is_empty()) else {
-        let refusal = Refusal::new("failed to verify token: invalid token");
-        return Err(refusal.advising(advice::no_key(case)).into());
+        let rejection = Rejection::new("failed to verify token: invalid token");
+        return Err(rejection.advising(advice::no_key(case)).into());
     };
     trusted(case, kid).ok_or_else(|| {
         let logged =
             format!("failed to verify token: token signed by untrusted key with ID: {kid:?}");
-        Refusal::new(logged)
+        Rejection::new(logged)
             .advising(advice::unknown_kid(case, kid))
             .into()
     })
 }
 
-fn key_of_chain(case: Case<'_>, presented: &[Certificate]) -> Result<PublicKey, Verdict> {
-    chain::verify(presented, case.trust.bundle, case.now).map_err(|error| {
-        let refusal = Refusal::new(format!("failed to verify token: {error}"));
-        refusal.advising(advice::chain(case, presented, &error))
+fn key_of_chain(case: Case<'_>, presented: &[Certificate]) -> Result<PublicKey, Prediction> {
+    verify_chain(presented, case.settings.bundle, case.now).map_err(|error| {
+        let rejection = Rejection::new(format!("failed to verify token: {error}"));
+        rejection.advising(advice::chain(case, presented, &error))
     })?;
     let key = presented.first().map(Certificate::public_key);
     key.and_then(Result::ok)
         .cloned()
-        .ok_or_else(|| Verdict::Undecided("the key of the token's certificate".to_owned()))
+        .ok_or_else(|| Prediction::Undecided("the key of the token's certificate".to_owned()))
 }
 
 /// The key under this id. When several have it the last one counts, and those of the JWKS come
 /// after the bundle's.
 fn trusted(case: Case<'_>, id: &str) -> Option<PublicKey> {
     let jwks = case
-        .trust
+        .settings
         .jwks
         .into_iter()
         .flat_map(|set| set.keys.iter().rev());
@@ -155,7 +156,7 @@ fn trusted(case: Case<'_>, id: &str) -> Option<PublicKey> {
         .filter(|jwk| jwk.key_id.as_deref().unwrap_or_default() == id)
         .map(|jwk| &jwk.key);
     let bundle = case
-        .trust
+        .settings
         .bundle
         .iter()
         .rev()
@@ -165,11 +166,11 @@ fn trusted(case: Case<'_>, id: &str) -> Option<PublicKey> {
 }
 
 /// What the registry calls a key of its bundle.
-pub(super) fn bundle_id(registry: Registry, key: &PublicKey) -> Option<String> {
+pub(crate) fn bundle_id(registry: RegistryVersion, key: &PublicKey) -> Option<String> {
     let ids = key.ids();
     match registry {
-        Registry::V2_8 => Some(ids.libtrust),
-        Registry::V3_0 => ids.registry_3_0,
-        Registry::V3_1 => Some(ids.registry_3_1),
+        RegistryVersion::V2_8 => Some(ids.libtrust),
+        RegistryVersion::V3_0 => ids.registry_3_0,
+        RegistryVersion::V3_1 => Some(ids.registry_3_1),
     }
 }

@@ -1,79 +1,79 @@
 //! Registry 2.8: libtrust ids, claims first, then the key, then the signature.
 
-use crate::verdict::go::Claims;
-use crate::verdict::{Case, Refusal, Verdict, advice};
-use crate::{
+use crate::go::Claims;
+use crate::{Case, Prediction, Rejection, advice};
+use token::{
     Algorithm, Certificate, Header, Jwk, JwkError, KeyError, KeyKind, PublicKey, SignatureError,
-    TokenError, UnverifiedToken, chain,
+    TokenError, UnverifiedToken, verify_chain,
 };
 
-pub(super) fn check(case: Case<'_>) -> Result<(), Verdict> {
-    if case.trust.bundle.is_empty() {
-        return Err(Verdict::NotApplicable);
+pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
+    if case.settings.bundle.is_empty() {
+        return Err(Prediction::NotApplicable);
     }
-    for certificate in case.trust.bundle {
+    for certificate in case.settings.bundle {
         check_startable(certificate)?;
     }
     let token = UnverifiedToken::parse(case.token).map_err(|error| unreadable(&error))?;
     let claims = Claims::read(token.claims_json(), case.registry);
     let claims = claims
-        .map_err(|why| Refusal::new(format!("error while unmarshalling raw token: {why}")))?;
+        .map_err(|why| Rejection::new(format!("error while unmarshalling raw token: {why}")))?;
     case.check_claims(&claims)?;
     if token.signature().is_empty() {
-        return Err(Refusal::new("token has no signature").into());
+        return Err(Rejection::new("token has no signature").into());
     }
     let key = key_of(case, token.header())?;
-    check_signature(&key, &token).map_err(Verdict::Refused)
+    check_signature(&key, &token).map_err(Prediction::Rejected)
 }
 
 /// libtrust knows RSA and ECDSA; a bundle with another key keeps the registry from starting.
-fn check_startable(certificate: &Certificate) -> Result<(), Verdict> {
+fn check_startable(certificate: &Certificate) -> Result<(), Prediction> {
     let subject = certificate.subject();
     match certificate.public_key().map(PublicKey::kind) {
-        Ok(KeyKind::Ed25519) => Err(Verdict::DoesNotStart(
-            Refusal::new(
+        Ok(KeyKind::Ed25519) => Err(Prediction::DoesNotStart(
+            Rejection::new(
                 "unable to get public key from token auth root certificate: public key type ed25519.PublicKey is not \
                  supported",
             )
             .advising(format!("registry 2.8 knows RSA and ECDSA keys only: take the certificate of {subject} out")),
         )),
         Ok(_) => Ok(()),
-        Err(KeyError::RsaSize(bits)) => Err(Verdict::Undecided(format!("{subject} has an RSA key of {bits} bits"))),
-        Err(error) => Err(Verdict::Undecided(format!("the certificate of {subject}: {error}"))),
+        Err(KeyError::RsaSize(bits)) => Err(Prediction::Undecided(format!("{subject} has an RSA key of {bits} bits"))),
+        Err(error) => Err(Prediction::Undecided(format!("the certificate of {subject}: {error}"))),
     }
 }
 
-fn unreadable(error: &TokenError) -> Refusal {
+fn unreadable(error: &TokenError) -> Rejection {
     match error {
         // The one case in which it keeps silent about why.
-        TokenError::Parts(_) => Refusal::new("error authorizing context: malformed token"),
-        TokenError::Base64(part) => Refusal::new(format!(
+        TokenError::Parts(_) => Rejection::new("error authorizing context: malformed token"),
+        TokenError::Base64(part) => Rejection::new(format!(
             "error while unmarshalling raw token: unable to decode {part}: …"
         )),
-        _ => Refusal::new("error while unmarshalling raw token: …"),
+        _ => Rejection::new("error while unmarshalling raw token: …"),
     }
     .advising(advice::not_a_token(error))
 }
 
-fn key_of(case: Case<'_>, header: &Header) -> Result<PublicKey, Verdict> {
+fn key_of(case: Case<'_>, header: &Header) -> Result<PublicKey, Prediction> {
     if header.x5c.as_ref().is_some_and(|x5c| !x5c.is_empty()) {
         let chain = header
             .chain()
-            .map_err(|_| Refusal::new("unable to parse leaf certificate: …"))?;
+            .map_err(|_| Rejection::new("unable to parse leaf certificate: …"))?;
         return key_of_chain(case, &chain, "");
     }
     if let Some(jwk) = header.jwk() {
         return key_of_jwk(case, header, jwk);
     }
     let Some(kid) = header.key_id.as_ref().filter(|kid| !kid.is_empty()) else {
-        return Err(Refusal::new("unable to get token signing key")
+        return Err(Rejection::new("unable to get token signing key")
             .advising(advice::no_key(case))
             .into());
     };
     let found = trusted(case).find(|key| key.libtrust_id() == *kid);
     found.cloned().ok_or_else(|| {
         let logged = format!("token signed by untrusted key with ID: {kid:?}");
-        Refusal::new(logged)
+        Rejection::new(logged)
             .advising(advice::unknown_kid(case, kid))
             .into()
     })
@@ -83,26 +83,26 @@ fn key_of_chain(
     case: Case<'_>,
     presented: &[Certificate],
     before: &str,
-) -> Result<PublicKey, Verdict> {
-    chain::verify(presented, case.trust.bundle, case.now).map_err(|error| {
+) -> Result<PublicKey, Prediction> {
+    verify_chain(presented, case.settings.bundle, case.now).map_err(|error| {
         let logged = format!("{before}unable to verify certificate chain: {error}");
-        Refusal::new(logged).advising(advice::chain(case, presented, &error))
+        Rejection::new(logged).advising(advice::chain(case, presented, &error))
     })?;
     leaf_key(presented)
 }
 
-fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Verdict> {
+fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Prediction> {
     let Some(leaf) = presented.first() else {
-        return Err(Refusal::new("empty x509 certificate chain").into());
+        return Err(Rejection::new("empty x509 certificate chain").into());
     };
     match leaf.public_key() {
-        Ok(key) if key.kind() == KeyKind::Ed25519 => Err(Refusal::new(
+        Ok(key) if key.kind() == KeyKind::Ed25519 => Err(Rejection::new(
             "unable to make libtrust public key from leaf certificate: public key type ed25519.PublicKey is not \
              supported",
         )
         .into()),
         Ok(key) => Ok(key.clone()),
-        Err(error) => Err(Verdict::Undecided(error.to_string())),
+        Err(error) => Err(Prediction::Undecided(error.to_string())),
     }
 }
 
@@ -110,8 +110,8 @@ fn key_of_jwk(
     case: Case<'_>,
     header: &Header,
     jwk: Result<Jwk, JwkError>,
-) -> Result<PublicKey, Verdict> {
-    let refused = |why: String| Refusal::new(format!("unable to decode raw JWK value: {why}"));
+) -> Result<PublicKey, Prediction> {
+    let refused = |why: String| Rejection::new(format!("unable to decode raw JWK value: {why}"));
     let jwk = match jwk {
         Ok(jwk) if jwk.key.kind() == KeyKind::Ed25519 => {
             let why = refused("JWK Public Key type not supported: \"OKP\"".to_owned());
@@ -121,7 +121,7 @@ fn key_of_jwk(
         }
         Ok(jwk) => jwk,
         Err(JwkError::Key(KeyError::RsaSize(bits))) => {
-            return Err(Verdict::Undecided(format!(
+            return Err(Prediction::Undecided(format!(
                 "the token's jwk is an RSA key of {bits} bits"
             )));
         }
@@ -151,17 +151,17 @@ fn key_of_jwk(
         let key = key_of_chain(case, &jwk.chain, "could not verify JWK certificate chain: ")?;
         if key != jwk.key {
             return Err(
-                Refusal::new("leaf certificate public key ID does not match JWK key ID").into(),
+                Rejection::new("leaf certificate public key ID does not match JWK key ID").into(),
             );
         }
     } else if !trusted(case).any(|key| *key == jwk.key) {
-        let refusal = Refusal::new("untrusted JWK with no certificate chain");
-        return Err(refusal.advising(advice::unknown_key(case)).into());
+        let rejection = Rejection::new("untrusted JWK with no certificate chain");
+        return Err(rejection.advising(advice::unknown_key(case)).into());
     }
     Ok(jwk.key)
 }
 
-fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Refusal> {
+fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Rejection> {
     let name = &token.header().algorithm;
     let known = name
         .parse::<Algorithm>()
@@ -187,7 +187,7 @@ fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Refus
         ),
     };
     Err(
-        Refusal::new(format!("unable to verify token signature: {why}"))
+        Rejection::new(format!("unable to verify token signature: {why}"))
             .advising(advice::signature(known.is_some())),
     )
 }
@@ -208,7 +208,7 @@ fn curve(kind: KeyKind) -> (&'static str, usize) {
 }
 
 fn trusted(case: Case<'_>) -> impl Iterator<Item = &PublicKey> {
-    case.trust
+    case.settings
         .bundle
         .iter()
         .filter_map(|certificate| certificate.public_key().ok())

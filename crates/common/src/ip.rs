@@ -11,13 +11,13 @@ use std::str::FromStr;
 /// of an IPv4 address.
 ///
 /// ```
-/// assert_eq!(policy::ip::parse_address("::ffff:10.0.0.1"), "10.0.0.1".parse().ok());
-/// assert_eq!(policy::ip::parse_address("010.0.0.1"), None);
+/// assert_eq!(common::parse_ip("::ffff:10.0.0.1"), "10.0.0.1".parse().ok());
+/// assert_eq!(common::parse_ip("010.0.0.1"), None);
 /// ```
 ///
 /// [`net.ParseIP`]: https://pkg.go.dev/net#ParseIP
 #[must_use]
-pub fn parse_address(text: &str) -> Option<IpAddr> {
+pub fn parse_ip(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>()
         .ok()
         .map(|address| address.to_canonical())
@@ -31,18 +31,18 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
 ///
 /// [`net.ParseCIDR`]: https://pkg.go.dev/net#ParseCIDR
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     /// Its first address.
     first: IpAddr,
     prefix: u32,
 }
 
-/// A text that is no network.
+/// A text that is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8 or 2001:db8::/32")]
-pub struct NetworkError(String);
+pub struct IpNetworkError(String);
 
-impl Network {
+impl IpNetwork {
     /// Whether `address` is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -56,7 +56,7 @@ impl Network {
         }
     }
 
-    /// The network of `prefix` bits around `address`; none where the address has fewer.
+    /// The network of `prefix` bits around `address`; `None` when the address has fewer.
     fn around(address: IpAddr, prefix: u32) -> Option<Self> {
         let (all, v4_bits) = match address {
             IpAddr::V4(address) => (address.to_ipv6_mapped(), 96),
@@ -78,12 +78,12 @@ impl Network {
     }
 }
 
-impl FromStr for Network {
-    type Err = NetworkError;
+impl FromStr for IpNetwork {
+    type Err = IpNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
+    fn from_str(text: &str) -> Result<Self, IpNetworkError> {
         let parsed = match text.split_once('/') {
-            None => parse_address(text).and_then(|address| {
+            None => parse_ip(text).and_then(|address| {
                 let bits = if address.is_ipv4() { 32 } else { 128 };
                 Self::around(address, bits)
             }),
@@ -98,11 +98,11 @@ impl FromStr for Network {
                     .and_then(|(address, bits)| Self::around(address, bits))
             }
         };
-        parsed.ok_or_else(|| NetworkError(text.to_owned()))
+        parsed.ok_or_else(|| IpNetworkError(text.to_owned()))
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.first, self.prefix)
     }
@@ -118,7 +118,7 @@ mod tests {
 
     fn contains(network: &str, address: &str) -> bool {
         network
-            .parse::<Network>()
+            .parse::<IpNetwork>()
             .unwrap()
             .contains(address.parse().unwrap())
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn networks_print_as_they_are_compared() {
-        let printed = |text: &str| text.parse::<Network>().unwrap().to_string();
+        let printed = |text: &str| text.parse::<IpNetwork>().unwrap().to_string();
         assert_eq!(printed("10.1.2.3/08"), "10.0.0.0/8");
         assert_eq!(printed("192.0.2.1"), "192.0.2.1/32");
         assert_eq!(printed("::ffff:10.0.0.0/104"), "10.0.0.0/8");
@@ -162,7 +162,10 @@ mod tests {
             "10.0.0.0/8/8",
             "localhost",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(NetworkError(text.to_owned())));
+            assert_eq!(
+                text.parse::<IpNetwork>(),
+                Err(IpNetworkError(text.to_owned()))
+            );
         }
     }
 }

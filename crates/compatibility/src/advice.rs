@@ -1,21 +1,21 @@
 //! What to change so that a registry accepts the token.
 
-use crate::verdict::registry3::bundle_id;
-use crate::verdict::{Case, Registry};
-use crate::{Certificate, ChainError, KeyIdKind, PublicKey, TokenError};
+use crate::registry3::bundle_id;
+use crate::{Case, RegistryVersion};
+use token::{Certificate, ChainError, KeyIdKind, PublicKey, TokenError};
 
-pub(super) fn not_a_token(error: &TokenError) -> String {
+pub(crate) fn not_a_token(error: &TokenError) -> String {
     format!("this is not a token that was issued whole: {error}")
 }
 
-pub(super) fn issuer(wanted: &str, found: &str) -> String {
+pub(crate) fn issuer(wanted: &str, found: &str) -> String {
     format!(
         "registry and token server must name the same issuer: {found:?} in the registry's auth.token.issuer, or \
          {wanted:?} in the token server's token.issuer"
     )
 }
 
-pub(super) fn service(wanted: &str, found: &[String]) -> String {
+pub(crate) fn service(wanted: &str, found: &[String]) -> String {
     format!(
         "the token was asked for another service: the registry's auth.token.service is {wanted:?}, the token's aud is \
          {}; clients ask for the service that the registry's challenge names",
@@ -23,17 +23,17 @@ pub(super) fn service(wanted: &str, found: &[String]) -> String {
     )
 }
 
-pub(super) fn expired(ago: u64) -> String {
+pub(crate) fn expired(ago: u64) -> String {
     format!(
         "it ended {ago} s ago: get a new token; if it is new, compare the clocks of token server and registry"
     )
 }
 
-pub(super) fn not_yet(wait: u64) -> String {
+pub(crate) fn not_yet(wait: u64) -> String {
     format!("it begins in {wait} s: compare the clocks of token server and registry")
 }
 
-pub(super) fn signature(known: bool) -> String {
+pub(crate) fn signature(known: bool) -> String {
     if known {
         "the key that the token names did not sign it: the token server's key and the registry's certificate or JWKS \
          are not a pair, or the token was changed on its way"
@@ -43,15 +43,15 @@ pub(super) fn signature(known: bool) -> String {
     .to_owned()
 }
 
-pub(super) fn no_key(case: Case<'_>) -> String {
+pub(crate) fn no_key(case: Case<'_>) -> String {
     format!(
         "the header needs one of kid, jwk and x5c: {}",
         header_for(case)
     )
 }
 
-pub(super) fn unknown_key(case: Case<'_>) -> String {
-    let place = if case.trust.bundle.is_empty() {
+pub(crate) fn unknown_key(case: Case<'_>) -> String {
+    let place = if case.settings.bundle.is_empty() {
         "jwks"
     } else {
         "rootcertbundle"
@@ -62,7 +62,7 @@ pub(super) fn unknown_key(case: Case<'_>) -> String {
 }
 
 /// A `jwk` whose `kid` is not what libtrust computes.
-pub(super) fn jwk_with_other_id(libtrust: &str) -> String {
+pub(crate) fn jwk_with_other_id(libtrust: &str) -> String {
     format!(
         "in a jwk registry 2.8 accepts only the libtrust id, {libtrust}: {}",
         key_id_setting(KeyIdKind::Libtrust)
@@ -70,16 +70,16 @@ pub(super) fn jwk_with_other_id(libtrust: &str) -> String {
 }
 
 /// An id that the registry knows no key by: perhaps it knows the key by another.
-pub(super) fn unknown_kid(case: Case<'_>, kid: &str) -> String {
+pub(crate) fn unknown_kid(case: Case<'_>, kid: &str) -> String {
     let in_bundle = case
-        .trust
+        .settings
         .bundle
         .iter()
         .filter_map(|certificate| certificate.public_key().ok());
     if let Some(key) = in_bundle.into_iter().find(|key| is_called(key, kid)) {
         return known_otherwise(case, key);
     }
-    let mut in_set = case.trust.jwks.iter().flat_map(|set| &set.keys);
+    let mut in_set = case.settings.jwks.iter().flat_map(|set| &set.keys);
     match in_set.find(|jwk| is_called(&jwk.key, kid)) {
         Some(jwk) => format!(
             "the JWKS has this key under {:?}: write the set with both ids (wharfinger keys jwks KEY)",
@@ -90,10 +90,10 @@ pub(super) fn unknown_kid(case: Case<'_>, kid: &str) -> String {
 }
 
 /// A certificate that does not lead to the bundle.
-pub(super) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainError) -> String {
+pub(crate) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainError) -> String {
     let leaf_key = presented.first().and_then(|leaf| leaf.public_key().ok());
     let has_key = leaf_key.is_some_and(|key| {
-        case.trust
+        case.settings
             .bundle
             .iter()
             .any(|certificate| certificate.holds(key))
@@ -105,7 +105,7 @@ pub(super) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainErro
                 .to_owned()
         }
         ChainError::NotYetValid { .. } => "the certificate begins later: compare the registry's clock".to_owned(),
-        ChainError::UnknownAuthority { .. } | ChainError::TooMany if case.trust.bundle.is_empty() => {
+        ChainError::UnknownAuthority { .. } | ChainError::TooMany if case.settings.bundle.is_empty() => {
             "with jwks alone the registry refuses every x5c: name the key by kid".to_owned()
         }
         ChainError::UnknownAuthority { .. } | ChainError::TooMany if has_key => {
@@ -166,8 +166,8 @@ fn key_id_setting(kind: KeyIdKind) -> &'static str {
 
 fn header_for(case: Case<'_>) -> &'static str {
     match case.registry {
-        Registry::V2_8 => "kid with the libtrust id suits registry 2.8",
-        Registry::V3_0 => "x5c suits registry 3.0 with a bundle, kid with a JWKS",
-        Registry::V3_1 => "kid with the thumbprint suits registry 3.1",
+        RegistryVersion::V2_8 => "kid with the libtrust id suits registry 2.8",
+        RegistryVersion::V3_0 => "x5c suits registry 3.0 with a bundle, kid with a JWKS",
+        RegistryVersion::V3_1 => "kid with the thumbprint suits registry 3.1",
     }
 }

@@ -1,21 +1,21 @@
-//! Text that must not be seen: passwords, refresh tokens.
+//! Text that must not be shown: passwords, refresh tokens.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password: overwritten when dropped, and silent when printed with `{:?}`.
+/// A password or another secret: overwritten when dropped, not shown by `{:?}`.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The text itself, for the one who compares or passes it on.
+    /// The text itself, to compare it or to pass it on.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is no text at all.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

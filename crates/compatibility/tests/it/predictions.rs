@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
+use common::SystemEntropy;
+use compatibility::{Prediction, RegistryVersion, TokenAuthSettings, predict};
 use serde_json::{Value, json};
 use token::{
     Certificate, Claims, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind, PrivateKey,
-    Registry, Signer, Trust, Verdict, verdict,
+    Signer,
 };
 
 use crate::{NOW, at, certified};
 
-const LEADING_ZERO: &str = include_str!("../../vectors/p256-leading-zero.pem");
+const LEADING_ZERO: &str = include_str!("../../../token/vectors/p256-leading-zero.pem");
 
 fn claims() -> Claims {
     Claims {
@@ -66,8 +68,8 @@ impl Server {
         format!("{head}.{signature}")
     }
 
-    fn trust(&self) -> Trust<'_> {
-        Trust {
+    fn settings(&self) -> TokenAuthSettings<'_> {
+        TokenAuthSettings {
             bundle: &self.bundle,
             jwks: None,
             issuer: Some("auth"),
@@ -78,17 +80,21 @@ impl Server {
 
 /// What is logged, and the advice.
 #[track_caller]
-fn refusal(registry: Registry, token: &str, trust: Trust<'_>) -> (String, String) {
-    match verdict(registry, token, trust, at(NOW)) {
-        Verdict::Refused(refusal) | Verdict::DoesNotStart(refusal) => {
+fn refusal(
+    registry: RegistryVersion,
+    token: &str,
+    settings: TokenAuthSettings<'_>,
+) -> (String, String) {
+    match predict(registry, token, settings, at(NOW)) {
+        Prediction::Rejected(refusal) | Prediction::DoesNotStart(refusal) => {
             (refusal.logged, refusal.advice.unwrap_or_default())
         }
         other => panic!("{other:?}"),
     }
 }
 
-fn accepts(registry: Registry, token: &str, trust: Trust<'_>) -> bool {
-    verdict(registry, token, trust, at(NOW)) == Verdict::Accepted
+fn accepts(registry: RegistryVersion, token: &str, settings: TokenAuthSettings<'_>) -> bool {
+    predict(registry, token, settings, at(NOW)) == Prediction::Accepted
 }
 
 #[test]
@@ -102,8 +108,8 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
         let server = Server::new(kind);
         let [libtrust, thumbprint] =
             [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|id| server.kid(id));
-        assert!(accepts(Registry::V2_8, &libtrust, server.trust()));
-        let (logged, advice) = refusal(Registry::V2_8, &thumbprint, server.trust());
+        assert!(accepts(RegistryVersion::V2_8, &libtrust, server.settings()));
+        let (logged, advice) = refusal(RegistryVersion::V2_8, &thumbprint, server.settings());
         let ids = server.key.public().ids();
         assert_eq!(
             logged,
@@ -117,14 +123,18 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
             "{advice}"
         );
 
-        let (logged, advice) = refusal(Registry::V3_1, &libtrust, server.trust());
+        let (logged, advice) = refusal(RegistryVersion::V3_1, &libtrust, server.settings());
         let expected = format!(
             "failed to verify token: token signed by untrusted key with ID: {:?}",
             ids.libtrust
         );
         assert_eq!(logged, expected);
         if ids.registry_3_1 == ids.thumbprint {
-            assert!(accepts(Registry::V3_1, &thumbprint, server.trust()));
+            assert!(accepts(
+                RegistryVersion::V3_1,
+                &thumbprint,
+                server.settings()
+            ));
             assert!(
                 advice.starts_with(&format!(
                     "registry 3.1 knows this key as {}",
@@ -133,13 +143,16 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
                 "{advice}"
             );
         }
-        assert!(Registry::ALL.iter().all(|r| accepts(
+        assert!(RegistryVersion::ALL.iter().all(|r| accepts(
             *r,
             &server.token(HeaderMember::X5c, KeyIdKind::Libtrust),
-            server.trust()
+            server.settings()
         )));
         let rsa = matches!(kind, KeyKind::Rsa { .. });
-        assert_eq!(accepts(Registry::V3_0, &thumbprint, server.trust()), rsa);
+        assert_eq!(
+            accepts(RegistryVersion::V3_0, &thumbprint, server.settings()),
+            rsa
+        );
     }
 }
 
@@ -148,13 +161,13 @@ fn registry_3_miscounts_some_keys() {
     let key = Arc::new(PrivateKey::from_pem(LEADING_ZERO).unwrap());
     let bundle = vec![
         crate::request("server")
-            .self_signed(&key, &token::SystemEntropy)
+            .self_signed(&key, &SystemEntropy)
             .unwrap(),
     ];
     let server = Server { key, bundle };
     let token = server.kid(KeyIdKind::Thumbprint);
-    for registry in [Registry::V3_0, Registry::V3_1] {
-        let (_, advice) = refusal(registry, &token, server.trust());
+    for registry in [RegistryVersion::V3_0, RegistryVersion::V3_1] {
+        let (_, advice) = refusal(registry, &token, server.settings());
         assert!(
             advice.starts_with(&format!(
                 "registry {registry} miscounts the thumbprint of this key"
@@ -166,12 +179,12 @@ fn registry_3_miscounts_some_keys() {
         .into_iter()
         .collect();
     assert!(accepts(
-        Registry::V3_1,
+        RegistryVersion::V3_1,
         &token,
-        Trust {
+        TokenAuthSettings {
             bundle: &[],
             jwks: Some(&set),
-            ..server.trust()
+            ..server.settings()
         }
     ));
 }
@@ -181,27 +194,27 @@ fn claims_come_before_the_key_in_2_8_and_after_it_in_3() {
     let server = Server::new(KeyKind::P256);
     let stranger = Server::new(KeyKind::P256);
     let token = stranger.kid(KeyIdKind::Libtrust);
-    let trust = Trust {
+    let settings = TokenAuthSettings {
         issuer: Some("other"),
-        ..server.trust()
+        ..server.settings()
     };
     assert_eq!(
-        refusal(Registry::V2_8, &token, trust).0,
+        refusal(RegistryVersion::V2_8, &token, settings).0,
         "token from untrusted issuer: \"auth\""
     );
     assert!(
-        refusal(Registry::V3_1, &token, trust)
+        refusal(RegistryVersion::V3_1, &token, settings)
             .0
             .contains("token signed by untrusted key")
     );
     // What is not known is not compared.
-    let unknown = Trust {
+    let unknown = TokenAuthSettings {
         issuer: None,
         service: None,
-        ..server.trust()
+        ..server.settings()
     };
     assert!(accepts(
-        Registry::V2_8,
+        RegistryVersion::V2_8,
         &server.kid(KeyIdKind::Libtrust),
         unknown
     ));
@@ -211,20 +224,20 @@ fn claims_come_before_the_key_in_2_8_and_after_it_in_3() {
 fn audience_and_times_are_compared() {
     let server = Server::new(KeyKind::P256);
     let token = server.token(HeaderMember::X5c, KeyIdKind::Libtrust);
-    let trust = Trust {
+    let settings = TokenAuthSettings {
         service: Some("other"),
-        ..server.trust()
+        ..server.settings()
     };
     assert_eq!(
-        refusal(Registry::V2_8, &token, trust).0,
+        refusal(RegistryVersion::V2_8, &token, settings).0,
         "token intended for another audience: \"registry\""
     );
     assert_eq!(
-        refusal(Registry::V3_1, &token, trust).0,
+        refusal(RegistryVersion::V3_1, &token, settings).0,
         "token intended for another audience: [registry]"
     );
-    let at_time = |time| match verdict(Registry::V2_8, &token, server.trust(), at(time)) {
-        Verdict::Refused(refusal) => refusal.logged,
+    let at_time = |time| match predict(RegistryVersion::V2_8, &token, server.settings(), at(time)) {
+        Prediction::Rejected(refusal) => refusal.logged,
         other => format!("{other:?}"),
     };
     assert_eq!(at_time(NOW + 360), "Accepted");
@@ -247,16 +260,22 @@ fn a_list_of_audiences_is_too_new_for_2_8() {
     let header = |kid: &str| json!({"alg": "ES256", "kid": kid});
     let list = server.odd(&header(&ids.libtrust), &claims(&json!(["registry"])));
     let message = "error while unmarshalling raw token: json: cannot unmarshal array into Go struct field ClaimSet.aud of type string";
-    assert_eq!(refusal(Registry::V2_8, &list, server.trust()).0, message);
+    assert_eq!(
+        refusal(RegistryVersion::V2_8, &list, server.settings()).0,
+        message
+    );
     let list = server.odd(
         &header(&ids.registry_3_1),
         &claims(&json!(["x", "registry"])),
     );
-    assert!(accepts(Registry::V3_1, &list, server.trust()));
+    assert!(accepts(RegistryVersion::V3_1, &list, server.settings()));
     let odd = server.odd(&header(&ids.registry_3_1), &json!({"exp": 1.5}));
     let message =
         "error authorizing context: json: cannot unmarshal number 1.5 into Go value of type int64";
-    assert_eq!(refusal(Registry::V3_1, &odd, server.trust()).0, message);
+    assert_eq!(
+        refusal(RegistryVersion::V3_1, &odd, server.settings()).0,
+        message
+    );
 }
 
 #[test]
@@ -273,7 +292,7 @@ fn one_header_member_decides() {
     let message =
         "unable to verify certificate chain: x509: certificate signed by unknown authority";
     assert!(
-        refusal(Registry::V2_8, &token, server.trust())
+        refusal(RegistryVersion::V2_8, &token, server.settings())
             .0
             .starts_with(message)
     );
@@ -283,7 +302,7 @@ fn one_header_member_decides() {
         &claims,
     );
     assert_eq!(
-        refusal(Registry::V2_8, &token, server.trust()).0,
+        refusal(RegistryVersion::V2_8, &token, server.settings()).0,
         "untrusted JWK with no certificate chain"
     );
     let token = server.odd(
@@ -291,23 +310,26 @@ fn one_header_member_decides() {
         &claims,
     );
     let message = "failed to verify token: untrusted JWK with no certificate chain";
-    assert_eq!(refusal(Registry::V3_1, &token, server.trust()).0, message);
+    assert_eq!(
+        refusal(RegistryVersion::V3_1, &token, server.settings()).0,
+        message
+    );
     // An empty x5c is none.
     let token = server.odd(
         &json!({"alg": "ES256", "kid": ids.libtrust, "x5c": []}),
         &claims,
     );
-    assert!(accepts(Registry::V2_8, &token, server.trust()));
+    assert!(accepts(RegistryVersion::V2_8, &token, server.settings()));
     let (logged, _) = refusal(
-        Registry::V2_8,
+        RegistryVersion::V2_8,
         &server.odd(&json!({"alg": "ES256"}), &claims),
-        server.trust(),
+        server.settings(),
     );
     assert_eq!(logged, "unable to get token signing key");
     let (logged, _) = refusal(
-        Registry::V3_1,
+        RegistryVersion::V3_1,
         &server.odd(&json!({"alg": "ES256"}), &claims),
-        server.trust(),
+        server.settings(),
     );
     assert_eq!(logged, "failed to verify token: invalid token");
 }
@@ -324,24 +346,36 @@ fn a_jwk_is_checked_by_2_8_and_looked_up_by_3() {
         };
         server.odd(&json!({"alg": "ES256", "jwk": jwk}), &claims)
     };
-    assert!(accepts(Registry::V2_8, &with_kid(None), server.trust()));
     assert!(accepts(
-        Registry::V2_8,
-        &with_kid(Some(&ids.libtrust)),
-        server.trust()
+        RegistryVersion::V2_8,
+        &with_kid(None),
+        server.settings()
     ));
-    let (logged, advice) = refusal(Registry::V2_8, &with_kid(Some("x")), server.trust());
+    assert!(accepts(
+        RegistryVersion::V2_8,
+        &with_kid(Some(&ids.libtrust)),
+        server.settings()
+    ));
+    let (logged, advice) = refusal(
+        RegistryVersion::V2_8,
+        &with_kid(Some("x")),
+        server.settings(),
+    );
     assert_eq!(
         logged,
         "unable to decode raw JWK value: JWK EC Public Key ID does not match: x"
     );
     assert!(advice.contains(&ids.libtrust));
     assert!(accepts(
-        Registry::V3_1,
+        RegistryVersion::V3_1,
         &with_kid(Some(&ids.registry_3_1)),
-        server.trust()
+        server.settings()
     ));
-    assert!(!accepts(Registry::V3_1, &with_kid(None), server.trust()));
+    assert!(!accepts(
+        RegistryVersion::V3_1,
+        &with_kid(None),
+        server.settings()
+    ));
     // Registry 3 takes the key from its own list, whatever the token carries.
     let set: JwkSet = [Jwk {
         key_id: Some("x".to_owned()),
@@ -349,15 +383,24 @@ fn a_jwk_is_checked_by_2_8_and_looked_up_by_3() {
     }]
     .into_iter()
     .collect();
-    let trust = Trust {
+    let settings = TokenAuthSettings {
         bundle: &[],
         jwks: Some(&set),
-        ..server.trust()
+        ..server.settings()
     };
-    assert!(accepts(Registry::V3_1, &with_kid(Some("x")), trust));
+    assert!(accepts(
+        RegistryVersion::V3_1,
+        &with_kid(Some("x")),
+        settings
+    ));
     assert_eq!(
-        verdict(Registry::V2_8, &with_kid(Some("x")), trust, at(NOW)),
-        Verdict::NotApplicable
+        predict(
+            RegistryVersion::V2_8,
+            &with_kid(Some("x")),
+            settings,
+            at(NOW)
+        ),
+        Prediction::NotApplicable
     );
 }
 
@@ -370,13 +413,13 @@ fn a_jwk_may_carry_its_certificate() {
         ..server.key.public().jwk()
     };
     let token = server.odd(&json!({"alg": "ES256", "jwk": jwk}), &claims);
-    assert!(
-        Registry::ALL
-            .iter()
-            .all(|registry| accepts(*registry, &token, server.trust()))
-    );
+    assert!(RegistryVersion::ALL.iter().all(|registry| accepts(
+        *registry,
+        &token,
+        server.settings()
+    )));
     let other = Server::new(KeyKind::P256);
-    let (logged, _) = refusal(Registry::V2_8, &token, other.trust());
+    let (logged, _) = refusal(RegistryVersion::V2_8, &token, other.settings());
     assert!(logged.starts_with(
         "could not verify JWK certificate chain: unable to verify certificate chain: x509"
     ));
@@ -385,13 +428,13 @@ fn a_jwk_may_carry_its_certificate() {
         ..other.key.public().jwk()
     };
     let token = other.odd(&json!({"alg": "ES256", "jwk": jwk}), &claims);
-    let (logged, _) = refusal(Registry::V2_8, &token, server.trust());
+    let (logged, _) = refusal(RegistryVersion::V2_8, &token, server.settings());
     assert_eq!(
         logged,
         "leaf certificate public key ID does not match JWK key ID"
     );
     assert_eq!(
-        refusal(Registry::V3_1, &token, server.trust()).0,
+        refusal(RegistryVersion::V3_1, &token, server.settings()).0,
         "error authorizing context: malformed token"
     );
 }
@@ -436,12 +479,12 @@ fn signatures_are_checked_last_in_2_8() {
             token.replace_range(at..=at, changed);
             token
         });
-        let (logged, _) = refusal(Registry::V2_8, &token2, server.trust());
+        let (logged, _) = refusal(RegistryVersion::V2_8, &token2, server.settings());
         assert_eq!(
             logged,
             format!("unable to verify token signature: {expected}")
         );
-        let (logged, _) = refusal(Registry::V3_1, &token3, server.trust());
+        let (logged, _) = refusal(RegistryVersion::V3_1, &token3, server.settings());
         assert_eq!(
             logged,
             "error authorizing context: go-jose/go-jose: error in cryptographic primitive"
@@ -452,13 +495,13 @@ fn signatures_are_checked_last_in_2_8() {
         &claims,
     );
     assert_eq!(
-        refusal(Registry::V3_1, &none, ec.trust()).0,
+        refusal(RegistryVersion::V3_1, &none, ec.settings()).0,
         "error authorizing context: malformed token"
     );
     let unsigned = ec.kid(KeyIdKind::Libtrust);
     let unsigned = &unsigned[..=unsigned.rfind('.').unwrap()];
     assert_eq!(
-        refusal(Registry::V2_8, unsigned, ec.trust()).0,
+        refusal(RegistryVersion::V2_8, unsigned, ec.settings()).0,
         "token has no signature"
     );
 }
@@ -468,26 +511,26 @@ fn some_keys_keep_a_registry_from_starting() {
     let server = Server::new(KeyKind::Ed25519);
     let token = server.kid(KeyIdKind::Thumbprint);
     assert!(matches!(
-        verdict(Registry::V2_8, &token, server.trust(), at(NOW)),
-        Verdict::DoesNotStart(_)
+        predict(RegistryVersion::V2_8, &token, server.settings(), at(NOW)),
+        Prediction::DoesNotStart(_)
     ));
-    assert!(!accepts(Registry::V3_0, &token, server.trust()));
-    assert!(accepts(Registry::V3_1, &token, server.trust()));
+    assert!(!accepts(RegistryVersion::V3_0, &token, server.settings()));
+    assert!(accepts(RegistryVersion::V3_1, &token, server.settings()));
     let set =
         JwkSet::from_json(r#"{"keys": [{"kty": "OKP", "crv": "X25519", "x": "AA"}]}"#).unwrap();
-    let trust = Trust {
+    let settings = TokenAuthSettings {
         jwks: Some(&set),
-        ..server.trust()
+        ..server.settings()
     };
-    let (logged, advice) = refusal(Registry::V3_1, &token, trust);
+    let (logged, advice) = refusal(RegistryVersion::V3_1, &token, settings);
     assert_eq!(logged, "failed to parse jwks: …");
     assert!(advice.starts_with("key 1 of the JWKS: "), "{advice}");
     let (logged, _) = refusal(
-        Registry::V3_1,
+        RegistryVersion::V3_1,
         &token,
-        Trust {
+        TokenAuthSettings {
             bundle: &[],
-            ..server.trust()
+            ..server.settings()
         },
     );
     assert_eq!(logged, "token auth requires at least one token signing key");
@@ -497,14 +540,14 @@ fn some_keys_keep_a_registry_from_starting() {
 fn what_is_no_token_is_refused() {
     let server = Server::new(KeyKind::P256);
     assert_eq!(
-        refusal(Registry::V2_8, "a.b", server.trust()).0,
+        refusal(RegistryVersion::V2_8, "a.b", server.settings()).0,
         "error authorizing context: malformed token"
     );
     assert_eq!(
-        refusal(Registry::V3_1, "a.b", server.trust()).0,
+        refusal(RegistryVersion::V3_1, "a.b", server.settings()).0,
         "error authorizing context: malformed token"
     );
-    let (logged, advice) = refusal(Registry::V2_8, "e30.e30.AAAA", server.trust());
+    let (logged, advice) = refusal(RegistryVersion::V2_8, "e30.e30.AAAA", server.settings());
     assert_eq!(logged, "error while unmarshalling raw token: …");
     assert!(
         advice.starts_with("this is not a token that was issued whole: its header cannot be read"),
@@ -518,21 +561,25 @@ fn advice_for_a_set_under_other_names() {
     let set: JwkSet = [server.key.public().jwk().with_id(KeyIdKind::Thumbprint)]
         .into_iter()
         .collect();
-    let trust = Trust {
+    let settings = TokenAuthSettings {
         bundle: &[],
         jwks: Some(&set),
-        ..server.trust()
+        ..server.settings()
     };
-    let (_, advice) = refusal(Registry::V3_1, &server.kid(KeyIdKind::Libtrust), trust);
+    let (_, advice) = refusal(
+        RegistryVersion::V3_1,
+        &server.kid(KeyIdKind::Libtrust),
+        settings,
+    );
     assert!(
         advice.contains(&server.key.public().thumbprint())
             && advice.contains("wharfinger keys jwks"),
         "{advice}"
     );
     let (logged, advice) = refusal(
-        Registry::V3_1,
+        RegistryVersion::V3_1,
         &server.token(HeaderMember::X5c, KeyIdKind::Thumbprint),
-        trust,
+        settings,
     );
     assert_eq!(
         logged,
