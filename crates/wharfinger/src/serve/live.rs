@@ -20,8 +20,8 @@ use registry::Registry;
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
-use super::cargo::{Cargo, Doors};
 use super::key_sets::KeySets;
+use super::registry::{RegistryState, SharedServices};
 use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
 use crate::failure::Failure;
 
@@ -44,7 +44,7 @@ pub(super) struct Lasting {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     database: Option<Database>,
-    pub(super) cargo: Option<Cargo>,
+    pub(super) registry: Option<RegistryState>,
     /// The key sets of other token servers, as they were fetched last.
     pub(super) key_sets: Arc<KeySets>,
 }
@@ -65,9 +65,9 @@ impl Lasting {
         };
         let database = config.database.as_ref().map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let cargo = match (&config.registry, &database) {
+        let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?)
+                Some(RegistryState::open(section, database.clone(), entropy.as_ref()).await?)
             }
             _ => None,
         };
@@ -75,7 +75,7 @@ impl Lasting {
             clock: Arc::new(SystemClock),
             entropy,
             database,
-            cargo,
+            registry,
             key_sets: Arc::default(),
         })
     }
@@ -106,14 +106,16 @@ impl Live {
             )?)),
             None => None,
         };
-        let doors = Doors {
+        let shared = SharedServices {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
             key_sets: &lasting.key_sets,
         };
-        let registry = match (&lasting.cargo, &config.registry) {
-            (Some(cargo), Some(section)) => Some(cargo.registry(config, section, lasting, &doors)?),
+        let registry = match (&lasting.registry, &config.registry) {
+            (Some(cargo), Some(section)) => {
+                Some(cargo.registry(config, section, lasting, &shared)?)
+            }
             _ => None,
         };
         let limits = config.server.limits.clone();

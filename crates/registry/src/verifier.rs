@@ -1,4 +1,4 @@
-//! Tokens that are believed, and the memory of those that were.
+//! Tokens that are cached, and the memory of those that were.
 //!
 //! A signature costs more to verify than everything else that a small request does, and a client
 //! shows the same token dozens of times. So a token that was believed is remembered by its SHA-256
@@ -18,25 +18,25 @@ use quick_cache::sync::Cache;
 use token::{LEEWAY, VerifiedToken, Verifier, VerifyError};
 
 /// How many tokens are remembered.
-const REMEMBERED: usize = 4096;
+const CAPACITY: usize = 4096;
 
 /// Whom a registry believes. Keys may be replaced while it serves.
-pub struct Trust {
+pub struct TokenVerifier {
     current: ArcSwap<Generation>,
-    believed: Cache<[u8; 32], Believed>,
-    supply: Option<Arc<dyn KeySupply>>,
+    cache: Cache<[u8; 32], CachedToken>,
+    source: Option<Arc<dyn KeySource>>,
 }
 
 /// Where new keys come from.
-pub trait KeySupply: Send + Sync {
-    /// Looks for new keys, and comes back when what there is has been handed to [`Trust::replace`],
+pub trait KeySource: Send + Sync {
+    /// Looks for new keys, and comes back when what there is has been handed to [`TokenVerifier::replace`],
     /// or when it is not worth waiting any longer. How often it really looks is its own to bound:
     /// anybody can send a token with an unknown key.
-    fn refresh(&self) -> Refresh<'_>;
+    fn refresh(&self) -> KeyRefresh<'_>;
 }
 
 /// A look for new keys, under way.
-pub type Refresh<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+pub type KeyRefresh<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 struct Generation {
     number: u64,
@@ -45,14 +45,14 @@ struct Generation {
 }
 
 #[derive(Clone)]
-struct Believed {
+struct CachedToken {
     generation: u64,
-    /// The last second, since the Unix epoch, in which it is believed.
+    /// The last second, since the Unix epoch, in which it is cached.
     until: u64,
     token: Arc<VerifiedToken>,
 }
 
-impl Trust {
+impl TokenVerifier {
     /// Believes what any of `verifiers` believes. Their leeway is [`LEEWAY`].
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
@@ -62,16 +62,16 @@ impl Trust {
         });
         Self {
             current,
-            believed: Cache::new(REMEMBERED),
-            supply: None,
+            cache: Cache::new(CAPACITY),
+            source: None,
         }
     }
 
     /// Asks `supply` for new keys when a token's key is unknown.
     #[must_use]
-    pub fn supplied_by(self, supply: Arc<dyn KeySupply>) -> Self {
+    pub fn with_key_source(self, source: Arc<dyn KeySource>) -> Self {
         Self {
-            supply: Some(supply),
+            source: Some(source),
             ..self
         }
     }
@@ -85,41 +85,41 @@ impl Trust {
     }
 
     /// The token, verified; with keys that are fetched for it where that is necessary.
-    pub(crate) async fn believe(
+    pub(crate) async fn verify(
         &self,
         token: &str,
         now: SystemTime,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        match (self.believe_now(token, now), &self.supply) {
-            (Err(error), Some(supply)) if is_about_an_unknown_key(&error) => {
-                supply.refresh().await;
-                self.believe_now(token, now)
+        match (self.verify_now(token, now), &self.source) {
+            (Err(error), Some(source)) if is_about_an_unknown_key(&error) => {
+                source.refresh().await;
+                self.verify_now(token, now)
             }
             (result, _) => result,
         }
     }
 
-    fn believe_now(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+    fn verify_now(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let current = self.current.load();
-        if let Some(believed) = self.believed.get(&key)
-            && believed.generation == current.number
-            && unix_seconds(now) <= believed.until
+        if let Some(cached) = self.cache.get(&key)
+            && cached.generation == current.number
+            && unix_seconds(now) <= cached.until
         {
-            return Ok(believed.token);
+            return Ok(cached.token);
         }
         let verified = Arc::new(current.verify(token, now)?);
         let until = verified
             .claims()
             .expires_at
             .saturating_add(LEEWAY.as_secs());
-        let believed = Believed {
+        let cached = CachedToken {
             generation: current.number,
             until,
             token: Arc::clone(&verified),
         };
-        self.believed.insert(key, believed);
+        self.cache.insert(key, cached);
         Ok(verified)
     }
 }
@@ -200,17 +200,17 @@ mod tests {
     #[test]
     fn a_token_is_verified_once_and_forgotten_in_time() {
         let key = key();
-        let trust = Trust::new(vec![verifier(&key, "Acme")]);
+        let token_verifier = TokenVerifier::new(vec![verifier(&key, "Acme")]);
         let token = token_of(&key, "Acme");
-        let first = trust.believe_now(&token, now()).unwrap();
+        let first = token_verifier.verify_now(&token, now()).unwrap();
         assert!(
-            Arc::ptr_eq(&first, &trust.believe_now(&token, now()).unwrap()),
+            Arc::ptr_eq(&first, &token_verifier.verify_now(&token, now()).unwrap()),
             "remembered"
         );
         let end = now() + Duration::from_secs(300) + LEEWAY;
-        assert!(trust.believe_now(&token, end).is_ok());
+        assert!(token_verifier.verify_now(&token, end).is_ok());
         assert!(matches!(
-            trust.believe_now(&token, end + Duration::from_secs(1)),
+            token_verifier.verify_now(&token, end + Duration::from_secs(1)),
             Err(VerifyError::Expired { .. })
         ));
     }
@@ -218,34 +218,34 @@ mod tests {
     #[test]
     fn other_keys_count_at_once() {
         let (old, new) = (key(), key());
-        let trust = Trust::new(vec![verifier(&old, "Acme")]);
+        let token_verifier = TokenVerifier::new(vec![verifier(&old, "Acme")]);
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
-        assert!(trust.believe_now(&before, now()).is_ok());
-        assert!(trust.believe_now(&after, now()).is_err());
-        trust.replace(&[verifier(&new, "Acme")]);
+        assert!(token_verifier.verify_now(&before, now()).is_ok());
+        assert!(token_verifier.verify_now(&after, now()).is_err());
+        token_verifier.replace(&[verifier(&new, "Acme")]);
         assert!(
-            trust.believe_now(&before, now()).is_err(),
+            token_verifier.verify_now(&before, now()).is_err(),
             "what was remembered counts no more"
         );
         assert!(
-            trust.believe_now(&after, now()).is_ok(),
+            token_verifier.verify_now(&after, now()).is_ok(),
             "a failure is not remembered"
         );
     }
 
     /// Keys that appear when they are looked for, and how often that was.
     struct Supply {
-        trust: std::sync::OnceLock<std::sync::Weak<Trust>>,
+        token_verifier: std::sync::OnceLock<std::sync::Weak<TokenVerifier>>,
         key: Arc<PrivateKey>,
         looks: std::sync::atomic::AtomicU32,
     }
 
-    impl KeySupply for Supply {
-        fn refresh(&self) -> Refresh<'_> {
+    impl KeySource for Supply {
+        fn refresh(&self) -> KeyRefresh<'_> {
             self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Box::pin(async {
-                let trust = self.trust.get().unwrap().upgrade().unwrap();
-                trust.replace(&[verifier(&self.key, "Acme")]);
+                let token_verifier = self.token_verifier.get().unwrap().upgrade().unwrap();
+                token_verifier.replace(&[verifier(&self.key, "Acme")]);
             })
         }
     }
@@ -255,42 +255,51 @@ mod tests {
         let (old, new) = (key(), key());
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
         let supply = Arc::new(Supply {
-            trust: Default::default(),
+            token_verifier: Default::default(),
             key: new,
             looks: Default::default(),
         });
         let looks = || supply.looks.load(std::sync::atomic::Ordering::SeqCst);
-        let trust = Arc::new(
-            Trust::new(vec![verifier(&old, "Acme")]).supplied_by(Arc::clone(&supply) as _),
+        let token_verifier = Arc::new(
+            TokenVerifier::new(vec![verifier(&old, "Acme")])
+                .with_key_source(Arc::clone(&supply) as _),
         );
-        supply.trust.set(Arc::downgrade(&trust)).unwrap();
-        assert!(trust.believe(&before, now()).await.is_ok());
+        supply
+            .token_verifier
+            .set(Arc::downgrade(&token_verifier))
+            .unwrap();
+        assert!(token_verifier.verify(&before, now()).await.is_ok());
         for worthless in [&token_of(&old, "Other"), "no token", &format!("{before}x")] {
-            assert!(trust.believe(worthless, now()).await.is_err());
+            assert!(token_verifier.verify(worthless, now()).await.is_err());
         }
         assert_eq!(looks(), 0);
-        assert!(trust.believe(&after, now()).await.is_ok());
+        assert!(token_verifier.verify(&after, now()).await.is_ok());
         assert_eq!(looks(), 1);
     }
 
     #[test]
     fn each_issuer_has_its_own_keys() {
         let (ours, theirs) = (key(), key());
-        let trust = Trust::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
-        assert!(trust.believe_now(&token_of(&ours, "Acme"), now()).is_ok());
+        let token_verifier =
+            TokenVerifier::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
         assert!(
-            trust
-                .believe_now(&token_of(&theirs, "Other"), now())
+            token_verifier
+                .verify_now(&token_of(&ours, "Acme"), now())
                 .is_ok()
         );
         assert!(
-            trust
-                .believe_now(&token_of(&theirs, "Acme"), now())
+            token_verifier
+                .verify_now(&token_of(&theirs, "Other"), now())
+                .is_ok()
+        );
+        assert!(
+            token_verifier
+                .verify_now(&token_of(&theirs, "Acme"), now())
                 .is_err()
         );
         assert!(
-            Trust::new(vec![])
-                .believe_now(&token_of(&ours, "Acme"), now())
+            TokenVerifier::new(vec![])
+                .verify_now(&token_of(&ours, "Acme"), now())
                 .is_err()
         );
     }

@@ -10,9 +10,10 @@ use identity::{
     AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::{
-    Auth, Catalog, CursorKey, Origins, Realm, Registry, Settings, Sight, SightFuture, TokenAuth,
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Registry, RegistrySettings, TokenAuth,
 };
-use registry::{Viewer, Visibility};
+use registry::{Caller, Visibility};
 use storage::collection::Sweep;
 use storage::distribution::Reading;
 use storage::{Limits, Storage, Terms};
@@ -29,14 +30,14 @@ use crate::failure::Failure;
 const WAIT: Duration = Duration::from_secs(60);
 
 /// What a registry keeps when the configuration changes.
-pub(super) struct Cargo {
+pub(super) struct RegistryState {
     storage: Storage,
     cursors: Arc<CursorKey>,
     /// Another registry's data directory, which is to be read.
     unread: Option<Arc<Reading>>,
 }
 
-impl Cargo {
+impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
         config: &config::Registry,
@@ -124,10 +125,10 @@ impl Cargo {
         config: &Config,
         section: &config::Registry,
         lasting: &Lasting,
-        doors: &Doors<'_>,
+        shared: &SharedServices<'_>,
     ) -> Result<Registry, Failure> {
-        let settings = Settings {
-            auth: auth(config, section, lasting, doors)?,
+        let settings = RegistrySettings {
+            auth: auth(config, section, lasting, shared)?,
             origins: Origins {
                 public_url: config.server.public_url.clone(),
                 trusted_proxies: config.server.trusted_proxies.clone(),
@@ -135,9 +136,9 @@ impl Cargo {
             },
             delete: section.delete,
             read_only: section.read_only,
-            catalog: Catalog {
+            catalog: CatalogSettings {
                 max: section.catalog.max,
-                visibility: visibility(section, doors),
+                visibility: visibility(section, shared),
                 cursors: Arc::clone(&self.cursors),
             },
             manifest_limit: section.limits.manifest,
@@ -151,7 +152,7 @@ impl Cargo {
 }
 
 /// What the registry shares with the token server.
-pub(super) struct Doors<'a> {
+pub(super) struct SharedServices<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<LoginLimiter>,
     pub(super) workers: &'a Arc<WorkerPool>,
@@ -162,16 +163,16 @@ fn auth(
     config: &Config,
     section: &config::Registry,
     lasting: &Lasting,
-    doors: &Doors<'_>,
-) -> Result<Auth, Failure> {
+    shared: &SharedServices<'_>,
+) -> Result<Authentication, Failure> {
     match &section.auth {
-        RegistryAuth::Open => Ok(Auth::Open),
+        RegistryAuth::Open => Ok(Authentication::Open),
         RegistryAuth::Htpasswd { realm, file } => {
             let accounts = &file.accounts;
             let passwords = accounts
                 .iter()
                 .map(|(_, account): (&str, &identity::Account)| account);
-            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(doors.workers), passwords));
+            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
             let clock = Arc::clone(&lasting.clock);
             let remembered =
                 LoginCache::new(config.login.remember, clock, lasting.entropy.as_ref());
@@ -180,8 +181,8 @@ fn auth(
                 accounts.clone(),
                 Arc::clone(&verifier),
             ))]);
-            let login = Login::new(chain, remembered, Arc::clone(doors.guard), verifier);
-            Ok(Auth::Htpasswd {
+            let login = Login::new(chain, remembered, Arc::clone(shared.guard), verifier);
+            Ok(Authentication::Htpasswd {
                 realm: realm.clone(),
                 login: Box::new(login),
             })
@@ -199,11 +200,11 @@ fn auth(
             for issuer in issuers {
                 believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
             }
-            let trust = doors.key_sets.trust(believed);
-            Ok(Auth::Token(TokenAuth {
+            let verifier = shared.key_sets.token_verifier(believed);
+            Ok(Authentication::Token(TokenAuth {
                 realm,
                 service: first.service.clone(),
-                trust,
+                verifier,
             }))
         }
     }
@@ -245,7 +246,10 @@ fn url(issuer: &TokenIssuer) -> Option<&str> {
 }
 
 /// Our own rules as the registry's sight, where they are who grants.
-fn visibility(section: &config::Registry, doors: &Doors<'_>) -> Option<Arc<dyn Visibility>> {
+fn visibility(
+    section: &config::Registry,
+    shared: &SharedServices<'_>,
+) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
         return None;
     };
@@ -254,7 +258,7 @@ fn visibility(section: &config::Registry, doors: &Doors<'_>) -> Option<Arc<dyn V
         .find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
     // Whoever else may issue tokens may mean somebody else by the same name.
     let is_alone = issuers.len() == 1;
-    let token_server = doors
+    let token_server = shared
         .token_server
         .filter(|_| section.catalog.filter && is_alone)?;
     Some(Arc::new(OwnRules {
@@ -270,13 +274,13 @@ struct OwnRules {
 }
 
 impl Visibility for OwnRules {
-    fn sight<'a>(&'a self, viewer: Viewer<'a>) -> SightFuture<'a> {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
         Box::pin(async move {
             let sight = self
                 .token_server
-                .pull_filter(viewer.account, &self.service, viewer.address)
+                .pull_filter(caller.account, &self.service, caller.address)
                 .await?;
-            Ok(sight.map_or(Sight::Nothing, Sight::Some))
+            Ok(sight.map_or(CatalogFilter::Nothing, CatalogFilter::Matching))
         })
     }
 }

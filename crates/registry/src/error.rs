@@ -17,11 +17,11 @@ use oci::{DigestError, TagError, UnknownAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, RefusedManifest};
 
-use crate::answer::{self, Told};
-use crate::body::Answer;
+use crate::body::HttpResponse;
 use crate::challenge::Challenge;
 use crate::payload::PayloadError;
 use crate::ranges::{ContentRangeError, progress};
+use crate::response::{self, ErrorEntry};
 use crate::route::RouteError;
 
 /// When to ask again where nothing better is known.
@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum RegistryError {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error("this method is not for this address")]
@@ -76,13 +76,13 @@ pub(crate) enum Refusal {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<Challenge> for Refusal {
+impl From<Challenge> for RegistryError {
     fn from(challenge: Challenge) -> Self {
         Self::Challenge(Box::new(challenge))
     }
 }
 
-impl Refusal {
+impl RegistryError {
     /// Status and code.
     fn kind(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
@@ -131,12 +131,12 @@ impl Refusal {
     }
 
     /// This refusal as an answer. `request_id` is told where the log knows more.
-    pub(crate) fn answer(&self, request_id: &str) -> Answer {
+    pub(crate) fn answer(&self, request_id: &str) -> HttpResponse {
         let (status, code) = self.kind();
         let mut answer = match self {
-            Self::Storage(StorageError::ReferencesUnknown(digests)) => answer::errors(
+            Self::Storage(StorageError::ReferencesUnknown(digests)) => response::errors(
                 status,
-                digests.iter().map(|digest| Told {
+                digests.iter().map(|digest| ErrorEntry {
                     code,
                     message: format!(
                         "the manifest refers to {digest}, which is unknown in this repository"
@@ -144,9 +144,9 @@ impl Refusal {
                     detail: Some(json!({ "digest": digest })),
                 }),
             ),
-            _ => answer::errors(
+            _ => response::errors(
                 status,
-                [Told {
+                [ErrorEntry {
                     code,
                     message: self.message(request_id),
                     detail: self.detail(),
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     async fn told(error: StorageError) -> (u16, Option<String>, String) {
-        let answer = Refusal::from(error).answer("the-id");
+        let answer = RegistryError::from(error).answer("the-id");
         let wait = answer
             .headers()
             .get(RETRY_AFTER)

@@ -8,14 +8,14 @@ use crate::origin::{Client, Origin, Origins, Peer};
 use crate::query::Query;
 
 /// What a handler may know of a request besides its path and its body.
-pub(crate) struct Call<'a> {
+pub(crate) struct ApiRequest<'a> {
     head: &'a Parts,
     peer: &'a Peer,
     origins: &'a Origins,
     pub(crate) query: Query,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiRequest<'a> {
     pub(crate) fn new(head: &'a Parts, peer: &'a Peer, origins: &'a Origins) -> Self {
         Self {
             head,

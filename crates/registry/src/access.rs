@@ -16,11 +16,11 @@ use oci::RepositoryName;
 use storage::Storage;
 use token::VerifiedToken;
 
-use crate::call::Call;
 use crate::challenge::{Challenge, Fault, Needed};
-use crate::refusal::Refusal;
-use crate::settings::{Auth, Realm, TokenAuth};
-use crate::visibility::{Sight, Viewer, Visibility};
+use crate::error::RegistryError;
+use crate::request::ApiRequest;
+use crate::settings::{Authentication, Realm, TokenAuth};
+use crate::visibility::{Caller, CatalogFilter, Visibility};
 
 /// A kind of thing to do with a repository. (Distribution has it so: what changes something needs
 /// `pull`, too.)
@@ -78,7 +78,7 @@ mod sealed {
 pub struct Authorized<'a, A> {
     storage: &'a Storage,
     repository: RepositoryName,
-    bearer: Bearer,
+    principal: Principal,
     /// Whether they may push to the repository, whatever they do now.
     pushes: bool,
     action: PhantomData<A>,
@@ -97,7 +97,7 @@ impl<A> Authorized<'_, A> {
 
     /// Who it is; empty for anonymous.
     pub(crate) fn account(&self) -> &str {
-        self.bearer.account()
+        self.principal.account()
     }
 
     /// Whether they may push here, so that what they ask for must stay until they have pushed what
@@ -108,12 +108,12 @@ impl<A> Authorized<'_, A> {
 
     /// Whether they may pull from `other`.
     pub(crate) fn may_pull_from(&self, other: &RepositoryName) -> bool {
-        self.bearer.may(other.as_str(), "pull")
+        self.principal.may(other.as_str(), "pull")
     }
 
     /// The repositories that they may pull from; none where that is all.
     pub(crate) fn pulls_from(&self) -> Option<Vec<RepositoryName>> {
-        let Bearer::Token(token) = &self.bearer else {
+        let Principal::Token(token) = &self.principal else {
             return None;
         };
         let named = token
@@ -133,14 +133,14 @@ impl<A> fmt::Debug for Authorized<'_, A> {
 }
 
 /// Proof that somebody may see a list of repositories.
-pub(crate) struct Listed<'a> {
+pub(crate) struct CatalogAccess<'a> {
     storage: &'a Storage,
     account: String,
     /// What of the list they see; none is all of it.
-    sight: Option<Sight>,
+    sight: Option<CatalogFilter>,
 }
 
-impl Listed<'_> {
+impl CatalogAccess<'_> {
     pub(crate) fn storage(&self) -> &Storage {
         self.storage
     }
@@ -149,25 +149,25 @@ impl Listed<'_> {
         &self.account
     }
 
-    pub(crate) fn sight(&self) -> Option<&Sight> {
+    pub(crate) fn sight(&self) -> Option<&CatalogFilter> {
         self.sight.as_ref()
     }
 }
 
 /// Who came in.
-enum Bearer {
+enum Principal {
     /// Somebody, where everybody may do everything.
-    Anybody,
+    Anyone,
     /// An account that proved itself, which may do everything.
     Account(String),
     /// Whoever bears this token.
     Token(Arc<VerifiedToken>),
 }
 
-impl Bearer {
+impl Principal {
     fn account(&self) -> &str {
         match self {
-            Self::Anybody => "",
+            Self::Anyone => "",
             Self::Account(account) => account,
             Self::Token(token) => token.subject(),
         }
@@ -175,61 +175,61 @@ impl Bearer {
 
     fn may(&self, repository: &str, action: &str) -> bool {
         match self {
-            Self::Anybody | Self::Account(_) => true,
+            Self::Anyone | Self::Account(_) => true,
             Self::Token(token) => token.grants("repository", repository, action),
         }
     }
 }
 
 /// The way in.
-pub(crate) struct Door {
+pub(crate) struct AccessControl {
     pub(crate) storage: Storage,
-    pub(crate) auth: Auth,
+    pub(crate) auth: Authentication,
     pub(crate) read_only: bool,
     pub(crate) delete: bool,
     pub(crate) visibility: Option<Arc<dyn Visibility>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Door {
+impl AccessControl {
     /// Lets in whoever proves to be somebody: `GET /v2/` needs no more, and no less, for Docker and
     /// crane learn here how to log in.
-    pub(crate) async fn enter(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        self.admit(call, None, None).await.map(drop)
+    pub(crate) async fn authenticate(&self, call: &ApiRequest<'_>) -> Result<(), RegistryError> {
+        self.principal(call, None, None).await.map(drop)
     }
 
     /// Lets somebody do `A` with `repository`.
-    pub(crate) async fn open<A: Action>(
+    pub(crate) async fn authorize<A: Action>(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         repository: RepositoryName,
-    ) -> Result<Authorized<'_, A>, Refusal> {
-        self.open_with(call, repository, None).await
+    ) -> Result<Authorized<'_, A>, RegistryError> {
+        self.authorize_with(call, repository, None).await
     }
 
-    /// As [`open`](Self::open). Who has to bring a token is told to bring one that lets them pull
+    /// As [`authorize`](Self::authorize). Who has to bring a token is told to bring one that lets them pull
     /// from `also`, too.
-    pub(crate) async fn open_with<A: Action>(
+    pub(crate) async fn authorize_with<A: Action>(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         repository: RepositoryName,
         also: Option<&RepositoryName>,
-    ) -> Result<Authorized<'_, A>, Refusal> {
+    ) -> Result<Authorized<'_, A>, RegistryError> {
         let needed = Needed::repository(repository.as_str(), A::NEEDED);
         let also = also.map(|also| Needed::repository(also.as_str(), Pull::NEEDED));
-        let bearer = self.admit(call, Some(needed), also).await?;
+        let principal = self.principal(call, Some(needed), also).await?;
         if A::CHANGES && self.read_only {
-            return Err(Refusal::Maintenance);
+            return Err(RegistryError::Maintenance);
         }
         if A::DELETES && !self.delete {
-            return Err(Refusal::DeletesOff);
+            return Err(RegistryError::DeletesOff);
         }
         self.storage.catch_up(&repository).await?;
-        let pushes = !self.read_only && bearer.may(repository.as_str(), "push");
+        let pushes = !self.read_only && principal.may(repository.as_str(), "push");
         Ok(Authorized {
             storage: &self.storage,
             repository,
-            bearer,
+            principal,
             pushes,
             action: PhantomData,
         })
@@ -237,56 +237,62 @@ impl Door {
 
     /// Lets somebody see the list of repositories: all of it with Docker's scope for that; else,
     /// where it is known what an account may see, that.
-    pub(crate) async fn list(&self, call: &Call<'_>) -> Result<Listed<'_>, Refusal> {
+    pub(crate) async fn authorize_catalog(
+        &self,
+        call: &ApiRequest<'_>,
+    ) -> Result<CatalogAccess<'_>, RegistryError> {
         let needed = Needed::catalog();
-        if let (Auth::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
+        if let (Authentication::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
             && let Presented::Token(token) = self.presented(call, auth).await
             && !needed.granted_by(&token)
         {
             let account = token.subject().to_owned();
-            let viewer = Viewer {
+            let caller = Caller {
                 account: &account,
                 address: call.client().address,
             };
-            let sight = visibility.sight(viewer).await.map_err(Refusal::Internal)?;
-            return Ok(Listed {
+            let sight = visibility
+                .filter(caller)
+                .await
+                .map_err(RegistryError::Internal)?;
+            return Ok(CatalogAccess {
                 storage: &self.storage,
                 account,
                 sight: Some(sight),
             });
         }
-        let bearer = self.admit(call, Some(needed), None).await?;
-        Ok(Listed {
+        let principal = self.principal(call, Some(needed), None).await?;
+        Ok(CatalogAccess {
             storage: &self.storage,
-            account: bearer.account().to_owned(),
+            account: principal.account().to_owned(),
             sight: None,
         })
     }
 
     /// Who it is, if they may have what is `needed`.
-    async fn admit(
+    async fn principal(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         needed: Option<Needed<'_>>,
         also: Option<Needed<'_>>,
-    ) -> Result<Bearer, Refusal> {
+    ) -> Result<Principal, RegistryError> {
         match &self.auth {
-            Auth::Open => Ok(Bearer::Anybody),
-            Auth::Htpasswd { realm, login } => match basic(call) {
+            Authentication::Open => Ok(Principal::Anyone),
+            Authentication::Htpasswd { realm, login } => match basic(call) {
                 Some(credentials) => log_in(call, login, &credentials, realm).await,
                 None => Err(Challenge::basic(realm).into()),
             },
-            Auth::Token(auth) => {
+            Authentication::Token(auth) => {
                 let fault = match self.presented(call, auth).await {
                     Presented::Token(token)
                         if needed
                             .as_ref()
                             .is_none_or(|needed| needed.granted_by(&token)) =>
                     {
-                        return Ok(Bearer::Token(token));
+                        return Ok(Principal::Token(token));
                     }
                     Presented::Token(_) => Some(Fault::InsufficientScope),
-                    Presented::Unbelievable => Some(Fault::InvalidToken),
+                    Presented::Invalid => Some(Fault::InvalidToken),
                     Presented::Nothing => None,
                 };
                 let realm = match &auth.realm {
@@ -299,18 +305,18 @@ impl Door {
         }
     }
 
-    async fn presented(&self, call: &Call<'_>, auth: &TokenAuth) -> Presented {
+    async fn presented(&self, call: &ApiRequest<'_>, auth: &TokenAuth) -> Presented {
         let Some(token) = call.credentials("bearer") else {
             return Presented::Nothing;
         };
-        match auth.trust.believe(token, self.clock.now()).await {
+        match auth.verifier.verify(token, self.clock.now()).await {
             Ok(token) => Presented::Token(token),
             Err(error) => {
                 tracing::info!(
                     error = &error as &dyn std::error::Error,
                     "a token is not believed"
                 );
-                Presented::Unbelievable
+                Presented::Invalid
             }
         }
     }
@@ -319,13 +325,13 @@ impl Door {
 /// What a caller brought, where tokens are asked for.
 enum Presented {
     Nothing,
-    Unbelievable,
+    Invalid,
     Token(Arc<VerifiedToken>),
 }
 
 /// The name and password of a Basic header (RFC 7617 §2); none where there is none that can be
 /// read.
-fn basic(call: &Call<'_>) -> Option<Credentials> {
+fn basic(call: &ApiRequest<'_>) -> Option<Credentials> {
     let decoded =
         String::from_utf8(BASE64.decode(call.credentials("basic")?.as_bytes()).ok()?).ok()?;
     let (account, password) = decoded.split_once(':')?;
@@ -336,21 +342,21 @@ fn basic(call: &Call<'_>) -> Option<Credentials> {
 }
 
 async fn log_in(
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     login: &Login,
     credentials: &Credentials,
     realm: &str,
-) -> Result<Bearer, Refusal> {
+) -> Result<Principal, RegistryError> {
     let client = call.client();
     match login
         .login(credentials, client.address.filter(|_| client.attributable))
         .await
     {
-        Ok(LoginOutcome::Accepted(accepted)) => Ok(Bearer::Account(accepted.subject.account)),
+        Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
         Ok(LoginOutcome::Rejected) => Err(Challenge::basic(realm).into()),
         Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
-            Err(Refusal::TooManyLogins(wait))
+            Err(RegistryError::TooManyLogins(wait))
         }
-        Err(error) => Err(Refusal::Internal(error.into())),
+        Err(error) => Err(RegistryError::Internal(error.into())),
     }
 }

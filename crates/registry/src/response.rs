@@ -7,14 +7,14 @@ use oci::Digest;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::body::{Answer, Body};
+use crate::body::{Body, HttpResponse};
 
 /// Which content an answer is about.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// One error of an answer.
 #[derive(Serialize)]
-pub(crate) struct Told {
+pub(crate) struct ErrorEntry {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,25 +24,25 @@ pub(crate) struct Told {
 /// A list of errors (OCI distribution-spec, "Error Codes").
 #[derive(Serialize)]
 struct Errors {
-    errors: Vec<Told>,
+    errors: Vec<ErrorEntry>,
 }
 
 /// An answer that says everything in its status and headers.
-pub(crate) fn empty(status: StatusCode) -> Answer {
+pub(crate) fn empty(status: StatusCode) -> HttpResponse {
     let mut answer = Response::new(Body::default());
     *answer.status_mut() = status;
     answer
 }
 
 /// An answer with a body of this type.
-pub(crate) fn whole(content_type: HeaderValue, body: Bytes) -> Answer {
+pub(crate) fn whole(content_type: HeaderValue, body: Bytes) -> HttpResponse {
     let mut answer = Response::new(Body::from(body));
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
 }
 
 /// A short text, a line of its own.
-pub(crate) fn text(body: &'static str) -> Answer {
+pub(crate) fn text(body: &'static str) -> HttpResponse {
     whole(
         HeaderValue::from_static("text/plain; charset=utf-8"),
         Bytes::from_static(body.as_bytes()),
@@ -50,7 +50,7 @@ pub(crate) fn text(body: &'static str) -> Answer {
 }
 
 /// Something in JSON.
-pub(crate) fn json(body: &impl Serialize) -> Answer {
+pub(crate) fn json(body: &impl Serialize) -> HttpResponse {
     whole(HeaderValue::from_static("application/json"), encoded(body))
 }
 
@@ -71,7 +71,10 @@ pub(crate) fn encode(body: &impl Serialize, text: &mut Vec<u8>) {
 }
 
 /// Errors with their status.
-pub(crate) fn errors(status: StatusCode, errors: impl IntoIterator<Item = Told>) -> Answer {
+pub(crate) fn errors(
+    status: StatusCode,
+    errors: impl IntoIterator<Item = ErrorEntry>,
+) -> HttpResponse {
     let body = Errors {
         errors: errors.into_iter().collect(),
     };
@@ -84,7 +87,7 @@ pub(crate) fn errors(status: StatusCode, errors: impl IntoIterator<Item = Told>)
 }
 
 /// 201 or 202, and where to find what was made.
-pub(crate) fn made(status: StatusCode, location: &str, digest: Option<&Digest>) -> Answer {
+pub(crate) fn made(status: StatusCode, location: &str, digest: Option<&Digest>) -> HttpResponse {
     let mut answer = empty(status);
     set(&mut answer, LOCATION, location);
     if let Some(digest) = digest {
@@ -94,7 +97,7 @@ pub(crate) fn made(status: StatusCode, location: &str, digest: Option<&Digest>) 
 }
 
 /// Says what the content is called: its entity tag, and what is within the tag's quotes.
-pub(crate) fn name(answer: &mut Answer, etag: String) {
+pub(crate) fn name(answer: &mut HttpResponse, etag: String) {
     let tag = Bytes::from(etag);
     for (header, value) in [(CONTENT_DIGEST, tag.slice(1..tag.len() - 1)), (ETAG, tag)] {
         // Both are one piece of memory.
@@ -106,7 +109,7 @@ pub(crate) fn name(answer: &mut Answer, etag: String) {
 
 /// Sets a header. What cannot stand in one is left away; nothing that is written here can have come
 /// to that, for it came in as a header, a path or a parsed noun.
-pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+pub(crate) fn set(answer: &mut HttpResponse, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
