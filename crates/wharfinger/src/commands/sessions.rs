@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use auth::sessions::{Selection, Session, Sessions};
 use clap::{Args, Subcommand};
+use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, OpenError};
-use token::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 
 use crate::config;
 use crate::failure::Failure;
@@ -257,7 +257,7 @@ mod tests {
             id: "0c1fe95f4c57c2db".into(),
             account: account.into(),
             labels: Default::default(),
-            stamp: None,
+            credential: None,
             service: "registry.example.com".into(),
             client_id: client_id.into(),
             address: "192.0.2.7".into(),

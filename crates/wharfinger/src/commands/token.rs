@@ -6,12 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::TokenAnswer;
+use auth::TokenResponse;
 use clap::{Args, ValueEnum};
-use token::{
-    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy,
-    unix_seconds,
-};
+use common::{Clock, SystemClock, SystemEntropy, unix_seconds};
+use token::{Access, Claims, HeaderOptions, PrivateKey, Scope, Signer};
 
 use crate::commands::key_file;
 use crate::duration::parse_duration;
@@ -175,10 +173,10 @@ fn answer(token: String, claims: Claims) -> String {
         }
         .to_string()
     });
-    let answer = TokenAnswer {
+    let answer = TokenResponse {
         token,
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
-        issued_at: token::rfc3339(claims.issued_at),
+        issued_at: common::rfc3339(claims.issued_at),
         scope: scopes.collect::<Vec<_>>().join(" "),
         refresh_token: None,
     };

@@ -38,8 +38,8 @@ mod yaml;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use ::token::{Clock, SystemClock};
 use auth::sessions::SessionPolicy;
+use common::{Clock, SystemClock};
 use identity::Accounts;
 
 pub(crate) use self::acl::Rules;
@@ -75,7 +75,7 @@ pub(crate) struct Config {
     pub(crate) ext_authz: Option<Process>,
     /// Refresh tokens; none where they are off. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
-    pub(crate) login: identity::Settings,
+    pub(crate) login: identity::LoginSettings,
     pub(crate) registry: Option<Registry>,
     pub(crate) database: Option<database::Location>,
 }

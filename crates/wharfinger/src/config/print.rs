@@ -3,7 +3,8 @@
 
 use std::fmt::{self, Display, Write};
 
-use ::token::{HeaderMember, KeyIdKind, rfc3339, unix_seconds};
+use ::token::{HeaderMember, KeyIdKind};
+use common::{rfc3339, unix_seconds};
 use identity::Accounts;
 use policy::{Conditions, Entry};
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use common::IpNetwork;
 use http::{HeaderName, HeaderValue, Uri};
-use policy::ip::Network;
 use tracing::Level;
 
 use super::address::{Listen, Net};
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(crate) real_ip_header: Option<HeaderName>,
     pub(crate) real_ip_pos: i32,
     /// Whose forwarded headers count; without a list, everybody's.
-    pub(crate) trusted_proxies: Option<Vec<Network>>,
+    pub(crate) trusted_proxies: Option<Vec<IpNetwork>>,
     /// The value of `Strict-Transport-Security`.
     pub(crate) hsts: Option<HeaderValue>,
     /// The URL that clients use, without a slash at its end.
@@ -204,7 +204,7 @@ fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<Listen>> {
     (!listen.is_empty()).then_some(listen)
 }
 
-fn read_networks(setting: &Setting<'_>) -> Option<Vec<Network>> {
+fn read_networks(setting: &Setting<'_>) -> Option<Vec<IpNetwork>> {
     Some(
         setting
             .items()?

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use token::Secret;
+use common::Secret;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;

@@ -6,20 +6,22 @@ use std::sync::Arc;
 
 use auth::sessions::Sessions;
 use auth::{
-    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, Settings, TokenServer,
+    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
+    TokenServerSettings,
 };
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, Location};
 use identity::process::Program;
 use identity::{
-    Account, Authenticator, Chain, ExtAuth, Guard, Login, PasswordVerifier, Remembered,
-    StaticUsers, Workers,
+    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
+    PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::Registry;
 use rustls::ServerConfig;
-use token::{Clock, Entropy, HeaderOptions, KeyIdKind, Signer, SystemClock, SystemEntropy};
+use token::{HeaderOptions, KeyIdKind, Signer};
 
-use super::cargo::{Cargo, Doors};
 use super::key_sets::KeySets;
+use super::registry::{RegistryState, SharedServices};
 use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
 use crate::failure::Failure;
 
@@ -33,8 +35,8 @@ pub(super) struct Live {
     pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: Limits,
-    guard: Arc<Guard>,
-    workers: Arc<Workers>,
+    guard: Arc<LoginLimiter>,
+    workers: Arc<WorkerPool>,
 }
 
 /// What stays when the configuration changes.
@@ -42,7 +44,7 @@ pub(super) struct Lasting {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     database: Option<Database>,
-    pub(super) cargo: Option<Cargo>,
+    pub(super) registry: Option<RegistryState>,
     /// The key sets of other token servers, as they were fetched last.
     pub(super) key_sets: Arc<KeySets>,
 }
@@ -63,9 +65,9 @@ impl Lasting {
         };
         let database = config.database.as_ref().map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let cargo = match (&config.registry, &database) {
+        let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                Some(Cargo::open(section, database.clone(), entropy.as_ref()).await?)
+                Some(RegistryState::open(section, database.clone(), entropy.as_ref()).await?)
             }
             _ => None,
         };
@@ -73,7 +75,7 @@ impl Lasting {
             clock: Arc::new(SystemClock),
             entropy,
             database,
-            cargo,
+            registry,
             key_sets: Arc::default(),
         })
     }
@@ -104,14 +106,16 @@ impl Live {
             )?)),
             None => None,
         };
-        let doors = Doors {
+        let shared = SharedServices {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
             key_sets: &lasting.key_sets,
         };
-        let registry = match (&lasting.cargo, &config.registry) {
-            (Some(cargo), Some(section)) => Some(cargo.registry(config, section, lasting, &doors)?),
+        let registry = match (&lasting.registry, &config.registry) {
+            (Some(cargo), Some(section)) => {
+                Some(cargo.registry(config, section, lasting, &shared)?)
+            }
             _ => None,
         };
         let limits = config.server.limits.clone();
@@ -130,10 +134,10 @@ fn token_server(
     config: &Config,
     token: &Token,
     lasting: &Lasting,
-    guard: &Arc<Guard>,
-    workers: &Arc<Workers>,
+    guard: &Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
 ) -> Result<TokenServer, Failure> {
-    let server = TokenServer::new(Settings {
+    let server = TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
         default: service(token, &token.options)?,
         services: services(token)?,
@@ -158,19 +162,19 @@ fn token_server(
     server.map_err(|error| no_entropy(&error))
 }
 
-pub(super) fn no_entropy(error: &token::EntropyError) -> Failure {
+pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {
     Failure::trouble("the server needs randomness").caused_by(error)
 }
 
 fn guard(
-    rates: &identity::Settings,
+    rates: &identity::LoginSettings,
     lasting: &Lasting,
     before: Option<&Live>,
-) -> Result<Arc<Guard>, Failure> {
+) -> Result<Arc<LoginLimiter>, Failure> {
     let (per_address, per_account) = (rates.per_address, rates.per_account);
     match before {
         Some(live) if live.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&live.guard)),
-        _ => Guard::new(
+        _ => LoginLimiter::new(
             per_address,
             per_account,
             Arc::clone(&lasting.clock),
@@ -181,18 +185,18 @@ fn guard(
     }
 }
 
-fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<Workers> {
+fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<WorkerPool> {
     match before {
         Some(live) if live.workers.parallel() == parallel.get() => Arc::clone(&live.workers),
-        _ => Arc::new(Workers::new(parallel)),
+        _ => Arc::new(WorkerPool::new(parallel)),
     }
 }
 
 fn login(
     config: &Config,
     lasting: &Lasting,
-    guard: Arc<Guard>,
-    workers: &Arc<Workers>,
+    guard: Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
 ) -> Result<Login, Failure> {
     let tables = [
         config.users.as_ref(),
@@ -218,13 +222,18 @@ fn login(
             Arc::clone(&verifier),
         )));
     }
-    let remembered = Remembered::new(
+    let remembered = LoginCache::new(
         config.login.remember,
         Arc::clone(&lasting.clock),
         lasting.entropy.as_ref(),
     );
     let remembered = remembered.map_err(|error| no_entropy(&error))?;
-    Ok(Login::new(Chain::new(chain), remembered, guard, verifier))
+    Ok(Login::new(
+        AuthenticatorChain::new(chain),
+        remembered,
+        guard,
+        verifier,
+    ))
 }
 
 fn program(process: &Process) -> Program {

@@ -2,13 +2,13 @@
 
 mod adoption;
 mod body;
-mod cargo;
 mod connection;
 mod files;
 mod key_sets;
 mod listen;
 mod live;
 mod patience;
+mod registry;
 mod reload;
 mod streams;
 
@@ -100,7 +100,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
         };
         tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
     }
-    if let (Some(cargo), Some(section)) = (&mut lasting.cargo, &loaded.config.registry) {
+    if let (Some(cargo), Some(section)) = (&mut lasting.registry, &loaded.config.registry) {
         tasks.spawn(cargo.chores(section.collection));
     }
     tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());

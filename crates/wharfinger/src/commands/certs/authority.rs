@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use token::{Certificate, CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+use common::SystemEntropy;
+use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 use super::{with_extension, write_key};
 use crate::commands::key_file;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use token::{Certificate, CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use common::{Clock, SystemClock, SystemEntropy};
+use token::{Certificate, CertificateRequest, PrivateKey};
 
 use crate::commands::key_file;
 use crate::commands::keys::NewKey;
@@ -164,7 +165,7 @@ fn report(
     certificate: &Certificate,
     authority: Option<&Authority>,
 ) -> String {
-    let end = token::rfc3339(token::unix_seconds(certificate.not_after()));
+    let end = common::rfc3339(common::unix_seconds(certificate.not_after()));
     let mut lines = Vec::new();
     if arguments.key.is_none() {
         lines.push(format!("{}: the private key", key.display()));

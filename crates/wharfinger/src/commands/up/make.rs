@@ -6,10 +6,11 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use common::Secret;
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use data_encoding::BASE32_DNSSEC;
-use identity::Secret;
 use identity::password::Bcrypt;
-use token::{CertificateRequest, Clock, Entropy, KeyKind, PrivateKey, SystemClock, SystemEntropy};
+use token::{CertificateRequest, KeyKind, PrivateKey};
 
 use super::layout::Layout;
 use super::reach::Reach;

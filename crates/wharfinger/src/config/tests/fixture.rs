@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::{CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+use ::token::{CertificateRequest, KeyKind, PrivateKey};
+use common::SystemEntropy;
 
 use crate::config::context::Context;
 use crate::config::{Diagnostics, Loaded, load_in};

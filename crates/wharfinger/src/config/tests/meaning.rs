@@ -226,7 +226,7 @@ fn defaults() {
         config.token.as_ref().unwrap().not_before_skew,
         Duration::from_secs(10)
     );
-    assert_eq!(config.login, identity::Settings::default());
+    assert_eq!(config.login, identity::LoginSettings::default());
     assert!(
         config.refresh_tokens.is_none() && config.database.is_none(),
         "a bare docker_auth file keeps nothing"
