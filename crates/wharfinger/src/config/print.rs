@@ -13,7 +13,7 @@ use super::{
     TokenIssuer, TokenOptions,
 };
 use crate::duration::{print_duration, print_size};
-use crate::log::Format;
+use crate::log::LogFormat;
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,8 +163,8 @@ fn server(yaml: &mut Yaml, server: &Server) {
         yaml.value("connections", server.limits.connections);
     });
     let format = match server.log.format {
-        Format::Text => "text",
-        Format::Json => "json",
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
     };
     let level = server.log.level.as_str().to_lowercase();
     yaml.section("log", |yaml| {

@@ -11,7 +11,7 @@ use super::address::{Listen, Net};
 use super::section::Section;
 use super::setting::Setting;
 use super::tls::Tls;
-use crate::log::Format;
+use crate::log::LogFormat;
 
 /// How the server is reached and how it treats those who come.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub(crate) struct Limits {
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
     pub(crate) level: Level,
-    pub(crate) format: Format,
+    pub(crate) format: LogFormat,
 }
 
 const KIB: usize = 1024;
@@ -84,7 +84,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             level: Level::INFO,
-            format: Format::Text,
+            format: LogFormat::Text,
         }
     }
 }
@@ -166,8 +166,8 @@ impl LogSettings {
     fn read(log: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         let format = log.parse("format", |text| match text {
-            "text" => Ok(Format::Text),
-            "json" => Ok(Format::Json),
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
             _ => Err("this must be text or json"),
         });
         let level = log.parse("level", |text| match text {

@@ -81,7 +81,7 @@ impl Drop for SocketFile {
 }
 
 fn cannot_listen(address: &str, error: &io::Error) -> Failure {
-    let failure = Failure::trouble(format!("cannot listen on {address}")).caused_by(error);
+    let failure = Failure::system(format!("cannot listen on {address}")).caused_by(error);
     match error.kind() {
         io::ErrorKind::AddrInUse => failure
             .hint("another program has this address: stop it, or choose another in server.addr"),

@@ -21,7 +21,7 @@ use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::key_sets::KeySets;
-use super::live::{Lasting, no_entropy};
+use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
 
@@ -63,7 +63,7 @@ impl RegistryState {
         .await;
         let storage = opened.map_err(|error| {
             let hint = "registry.storage.filesystem.root says where cargo lies";
-            Failure::trouble("cannot open the registry's storage")
+            Failure::system("cannot open the registry's storage")
                 .caused_by(&error)
                 .hint(hint)
         })?;
@@ -77,7 +77,7 @@ impl RegistryState {
     }
 
     /// The work that goes on beside the requests.
-    pub(super) fn chores(
+    pub(super) fn background_tasks(
         &mut self,
         config: config::Collection,
     ) -> impl Future<Output = ()> + Send + use<> {
@@ -124,11 +124,11 @@ impl RegistryState {
         &self,
         config: &Config,
         section: &config::Registry,
-        lasting: &Lasting,
+        persistent: &PersistentState,
         shared: &SharedServices<'_>,
     ) -> Result<Registry, Failure> {
         let settings = RegistrySettings {
-            auth: auth(config, section, lasting, shared)?,
+            auth: auth(config, section, persistent, shared)?,
             origins: Origins {
                 public_url: config.server.public_url.clone(),
                 trusted_proxies: config.server.trusted_proxies.clone(),
@@ -144,8 +144,8 @@ impl RegistryState {
             manifest_limit: section.limits.manifest,
             stall: config.server.limits.request_timeout,
             headers: section.headers.clone(),
-            clock: Arc::clone(&lasting.clock),
-            entropy: Arc::clone(&lasting.entropy),
+            clock: Arc::clone(&persistent.clock),
+            entropy: Arc::clone(&persistent.entropy),
         };
         Ok(Registry::new(settings, self.storage.clone()))
     }
@@ -162,7 +162,7 @@ pub(super) struct SharedServices<'a> {
 fn auth(
     config: &Config,
     section: &config::Registry,
-    lasting: &Lasting,
+    persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Authentication, Failure> {
     match &section.auth {
@@ -173,9 +173,9 @@ fn auth(
                 .iter()
                 .map(|(_, account): (&str, &identity::Account)| account);
             let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
-            let clock = Arc::clone(&lasting.clock);
+            let clock = Arc::clone(&persistent.clock);
             let remembered =
-                LoginCache::new(config.login.remember, clock, lasting.entropy.as_ref());
+                LoginCache::new(config.login.remember, clock, persistent.entropy.as_ref());
             let remembered = remembered.map_err(|error| no_entropy(&error))?;
             let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
                 accounts.clone(),

@@ -107,7 +107,7 @@ fn clock() -> storage::Clock {
 
 fn no_database(error: &database::OpenError) -> Failure {
     use database::OpenError;
-    let failure = Failure::trouble("the registry's database cannot be opened").caused_by(error);
+    let failure = Failure::system("the registry's database cannot be opened").caused_by(error);
     match error {
         OpenError::Missing(_) => failure
             .hint("start the server once; without `database` in the configuration, $STATE_DIRECTORY says where it is"),
@@ -117,7 +117,7 @@ fn no_database(error: &database::OpenError) -> Failure {
 }
 
 fn no_content(error: &storage::OpenError) -> Failure {
-    let failure = Failure::trouble("the registry's storage cannot be opened").caused_by(error);
+    let failure = Failure::system("the registry's storage cannot be opened").caused_by(error);
     match error {
         storage::OpenError::Place { .. } => failure
             .hint("run as the user that the server runs as, after the server was started once"),
