@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use token::Scope;
 
-use crate::answer::Refusal;
 use crate::authorize::{DecidedBy, Decision};
+use crate::response::ErrorResponse;
 
 /// The target of decision lines.
 pub const TARGET: &str = "wharfinger::decision";
 
 /// What is known of a request by the time it is answered.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct DecisionRecord {
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) client_id: String,
@@ -28,14 +28,14 @@ pub(crate) struct Record {
     pub(crate) decisions: Vec<(Scope, Decision)>,
 }
 
-impl Record {
+impl DecisionRecord {
     /// Writes the line; `origins` names each rule's place in the configuration.
     pub(crate) fn write(
         &self,
         request_id: &str,
         took: Duration,
         origins: &[String],
-        refusal: Option<&Refusal>,
+        refusal: Option<&ErrorResponse>,
     ) {
         let status = refusal.map_or(200, |refusal| refusal.status().as_u16());
         let refused = refusal.map(ToString::to_string);

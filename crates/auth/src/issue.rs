@@ -5,16 +5,18 @@
 
 use std::time::SystemTime;
 
-use identity::process::COME_BACK;
-use identity::{Accepted, Credentials, Outcome, Secret, Stamp, Standing};
+use common::Secret;
+use common::{rfc3339, unix_seconds};
+use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
+use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, SessionStatus};
 use policy::{Query, Subject};
-use token::{Access, Claims, Scope, rfc3339, unix_seconds};
+use token::{Access, Claims, Scope};
 
 use crate::address::ClientAddress;
-use crate::answer::{Refusal, TokenAnswer};
-use crate::audit::Record;
+use crate::audit::DecisionRecord;
 use crate::authorize::{self, AuthorizeError, Decision};
 use crate::request::{Proof, TokenRequest};
+use crate::response::{ErrorResponse, TokenResponse};
 use crate::server::TokenServer;
 use crate::sessions::{NewSession, Session};
 
@@ -26,29 +28,29 @@ pub const MIN_EXPIRATION_SECONDS: u64 = 60;
 struct Identified {
     subject: Subject,
     /// The credential's fingerprint, where the backend can tell when it changes.
-    stamp: Option<Stamp>,
+    credential: Option<CredentialFingerprint>,
     /// The refresh token that proved it.
     refresh_token: Option<Secret>,
 }
 
 /// Why there is no token.
-pub(crate) enum Failed {
+pub(crate) enum IssueError {
     /// The client is told what to do.
-    Refused(Refusal),
+    Rejected(ErrorResponse),
     /// Something of ours failed: the client is told the request's id, and the log has the rest.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<Refusal> for Failed {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<ErrorResponse> for IssueError {
+    fn from(refusal: ErrorResponse) -> Self {
+        Self::Rejected(refusal)
     }
 }
 
-impl From<AuthorizeError> for Failed {
+impl From<AuthorizeError> for IssueError {
     fn from(error: AuthorizeError) -> Self {
         match error {
-            AuthorizeError::Busy => Self::Refused(Refusal::Busy(COME_BACK)),
+            AuthorizeError::Busy => Self::Rejected(ErrorResponse::Busy(BUSY_RETRY_AFTER)),
             AuthorizeError::ExtAuthz(_) => Self::Internal(error.into()),
         }
     }
@@ -59,8 +61,8 @@ impl TokenServer {
         &self,
         request: TokenRequest,
         address: ClientAddress,
-        record: &mut Record,
-    ) -> Result<TokenAnswer, Failed> {
+        record: &mut DecisionRecord,
+    ) -> Result<TokenResponse, IssueError> {
         let TokenRequest {
             proof,
             service,
@@ -76,7 +78,7 @@ impl TokenServer {
         };
         let Identified {
             subject,
-            stamp,
+            credential,
             refresh_token,
         } = identified;
         record.account.clone_from(&subject.account);
@@ -87,7 +89,7 @@ impl TokenServer {
             // It is reused, not rotated: the client may keep what it has.
             Some(token) => Some(token.expose().to_owned()),
             None if offline => {
-                self.open_session(&subject, stamp, &service, &client_id, record)
+                self.open_session(&subject, credential, &service, &client_id, record)
                     .await
             }
             None => None,
@@ -99,8 +101,8 @@ impl TokenServer {
         &self,
         credentials: &Credentials,
         address: ClientAddress,
-        record: &mut Record,
-    ) -> Result<Identified, Failed> {
+        record: &mut DecisionRecord,
+    ) -> Result<Identified, IssueError> {
         record.account.clone_from(&credentials.account);
         record.grant = if credentials.account.is_empty() {
             "anonymous"
@@ -109,15 +111,18 @@ impl TokenServer {
         };
         let countable = address.ip.filter(|_| address.attributable);
         match self.settings.login.login(credentials, countable).await {
-            Ok(Outcome::Accepted(Accepted { subject, stamp })) => Ok(Identified {
+            Ok(LoginOutcome::Accepted(Identity {
                 subject,
-                stamp,
+                credential,
+            })) => Ok(Identified {
+                subject,
+                credential,
                 refresh_token: None,
             }),
-            Ok(Outcome::Refused) => Err(Refusal::Credentials.into()),
-            Ok(Outcome::TooMany(wait)) => Err(Refusal::TooMany(wait).into()),
-            Ok(Outcome::Busy(wait)) => Err(Refusal::Busy(wait).into()),
-            Err(error) => Err(Failed::Internal(error.into())),
+            Ok(LoginOutcome::Rejected) => Err(ErrorResponse::Credentials.into()),
+            Ok(LoginOutcome::TooManyFailures(wait)) => Err(ErrorResponse::TooMany(wait).into()),
+            Ok(LoginOutcome::Busy(wait)) => Err(ErrorResponse::Busy(wait).into()),
+            Err(error) => Err(IssueError::Internal(error.into())),
         }
     }
 
@@ -127,30 +132,30 @@ impl TokenServer {
         &self,
         token: Secret,
         service: &str,
-        record: &mut Record,
-    ) -> Result<Identified, Failed> {
+        record: &mut DecisionRecord,
+    ) -> Result<Identified, IssueError> {
         record.grant = "refresh_token";
         let Some(sessions) = &self.settings.sessions else {
-            return Err(Refusal::RefreshToken.into());
+            return Err(ErrorResponse::RefreshToken.into());
         };
         let now = self.settings.clock.now();
         let session = match sessions.redeem(&token, service, now).await {
             Ok(Ok(session)) => session,
             Ok(Err(refused)) => {
                 tracing::info!(%refused, "a refresh token was refused");
-                return Err(Refusal::RefreshToken.into());
+                return Err(ErrorResponse::RefreshToken.into());
             }
-            Err(error) => return Err(Failed::Internal(error.into())),
+            Err(error) => return Err(IssueError::Internal(error.into())),
         };
         record.account.clone_from(&session.account);
         record.session.clone_from(&session.id);
         match self.recheck(&session, now).await {
             Some(subject) => Ok(Identified {
                 subject,
-                stamp: session.stamp,
+                credential: session.credential,
                 refresh_token: Some(token),
             }),
-            None => Err(Refusal::RefreshToken.into()),
+            None => Err(ErrorResponse::RefreshToken.into()),
         }
     }
 
@@ -161,15 +166,15 @@ impl TokenServer {
         match self
             .settings
             .login
-            .recheck(&session.account, session.stamp.as_ref())
+            .recheck(&session.account, session.credential.as_ref())
             .await
         {
-            Ok(Standing::Good(subject)) => {
+            Ok(SessionStatus::Valid(subject)) => {
                 sessions.confirm(session, &subject, now).await;
                 Some(subject)
             }
-            Ok(Standing::Gone) => None,
-            Ok(Standing::CannotSay) => sessions.recently_confirmed(session, now),
+            Ok(SessionStatus::Ended) => None,
+            Ok(SessionStatus::Unknown) => sessions.recently_confirmed(session, now),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
@@ -188,8 +193,8 @@ impl TokenServer {
         service: &str,
         scopes: Vec<Scope>,
         address: ClientAddress,
-        record: &mut Record,
-    ) -> Result<Vec<Access>, Failed> {
+        record: &mut DecisionRecord,
+    ) -> Result<Vec<Access>, IssueError> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {
             let query = Query {
@@ -215,10 +220,10 @@ impl TokenServer {
     async fn open_session(
         &self,
         subject: &Subject,
-        stamp: Option<Stamp>,
+        credential: Option<CredentialFingerprint>,
         service: &str,
         client_id: &str,
-        record: &mut Record,
+        record: &mut DecisionRecord,
     ) -> Option<String> {
         let sessions = self
             .settings
@@ -227,7 +232,7 @@ impl TokenServer {
             .filter(|_| !subject.account.is_empty())?;
         let new = NewSession {
             subject,
-            stamp,
+            credential,
             service,
             client_id,
             address: &record.address,
@@ -253,8 +258,9 @@ impl TokenServer {
         service: String,
         access: Vec<Access>,
         refresh_token: Option<String>,
-    ) -> Result<TokenAnswer, Failed> {
-        let internal = |error: Box<dyn std::error::Error + Send + Sync>| Failed::Internal(error);
+    ) -> Result<TokenResponse, IssueError> {
+        let internal =
+            |error: Box<dyn std::error::Error + Send + Sync>| IssueError::Internal(error);
         let settings = self.service(&service);
         let now = self.settings.clock.now();
         let issued_at = unix_seconds(now);
@@ -276,7 +282,7 @@ impl TokenServer {
             .sign(&claims)
             .map_err(|error| internal(error.into()))?;
         let issued_at = rfc3339(issued_at);
-        Ok(TokenAnswer {
+        Ok(TokenResponse {
             token,
             expires_in,
             issued_at,

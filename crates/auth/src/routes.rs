@@ -9,10 +9,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
-use crate::answer::{self, Answer, Refusal, TokenAnswer};
-use crate::audit::Record;
-use crate::issue::Failed;
+use crate::audit::DecisionRecord;
+use crate::issue::IssueError;
 use crate::request::TokenRequest;
+use crate::response::{self, ErrorResponse, HttpResponse, TokenResponse};
 use crate::server::TokenServer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,22 +29,24 @@ enum Route {
 
 impl TokenServer {
     /// Answers one request that came over a connection from `peer` (none: a Unix socket).
-    pub async fn respond<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> Answer
+    pub async fn respond<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut answer = match (self.route(request.uri().path()), request.method()) {
-            (None, _) => answer::text(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
+            (None, _) => {
+                response::text(StatusCode::NOT_FOUND, "there is nothing at this address\n")
+            }
             (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => {
                 self.token(peer, request).await
             }
-            (Some(Route::Token), _) => answer::method_not_allowed("GET, HEAD, POST"),
+            (Some(Route::Token), _) => response::method_not_allowed("GET, HEAD, POST"),
             (Some(Route::Index), &Method::GET | &Method::HEAD) => {
-                answer::text(StatusCode::OK, "wharfinger: ready\n")
+                response::text(StatusCode::OK, "wharfinger: ready\n")
             }
-            (Some(Route::Jwks), &Method::GET | &Method::HEAD) => answer::jwks(&self.jwks()),
-            (Some(Route::Index | Route::Jwks), _) => answer::method_not_allowed("GET, HEAD"),
+            (Some(Route::Jwks), &Method::GET | &Method::HEAD) => response::jwks(&self.jwks()),
+            (Some(Route::Index | Route::Jwks), _) => response::method_not_allowed("GET, HEAD"),
         };
         if let Some(hsts) = &self.settings.hsts {
             answer
@@ -74,25 +76,27 @@ impl TokenServer {
     }
 
     /// The token endpoint: reads, decides, logs one line, answers.
-    async fn token<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> Answer
+    async fn token<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let began = self.settings.clock.now();
         let request_id = self.next_request_id();
-        let mut record = Record::default();
+        let mut record = DecisionRecord::default();
         let result = self.read_and_issue(peer, request, &mut record).await;
         let (mut answer, refusal) = match result {
             Ok(token) => (token.answer(), None),
-            Err(Failed::Refused(refusal)) => (refusal.answer(&self.settings.issuer), Some(refusal)),
-            Err(Failed::Internal(error)) => {
+            Err(IssueError::Rejected(refusal)) => {
+                (refusal.answer(&self.settings.issuer), Some(refusal))
+            }
+            Err(IssueError::Internal(error)) => {
                 tracing::error!(
                     request_id,
                     error = error.as_ref() as &dyn std::error::Error,
                     "a request failed"
                 );
-                let refusal = Refusal::Internal(request_id.clone());
+                let refusal = ErrorResponse::Internal(request_id.clone());
                 (refusal.answer(&self.settings.issuer), Some(refusal))
             }
         };
@@ -118,8 +122,8 @@ impl TokenServer {
         &self,
         peer: Option<IpAddr>,
         request: Request<B>,
-        record: &mut Record,
-    ) -> Result<TokenAnswer, Failed>
+        record: &mut DecisionRecord,
+    ) -> Result<TokenResponse, IssueError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -132,17 +136,17 @@ impl TokenServer {
             .settings
             .address
             .resolve(peer, &head.headers)
-            .map_err(Refusal::from)?;
+            .map_err(ErrorResponse::from)?;
         record.address = address.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let body = self.read_body(body).await?;
         let query = head.uri.query().unwrap_or_default();
         let request = TokenRequest::parse(&head.method, &head.headers, query, &body)
-            .map_err(Refusal::from)?;
+            .map_err(ErrorResponse::from)?;
         self.issue(request, address, record).await
     }
 
     /// The whole body, within its bounds of size and time; chunked or not.
-    async fn read_body<B>(&self, body: B) -> Result<Bytes, Refusal>
+    async fn read_body<B>(&self, body: B) -> Result<Bytes, ErrorResponse>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -153,14 +157,16 @@ impl TokenServer {
         }
         // What says at once that it is too long is not waited for.
         if body.size_hint().lower() > limit as u64 {
-            return Err(Refusal::BodyTooLarge(limit));
+            return Err(ErrorResponse::BodyTooLarge(limit));
         }
         let collected = Box::pin(Limited::new(body, limit).collect());
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(limit)),
-            Ok(Err(_)) => Err(Refusal::BodyBroken),
-            Err(_) => Err(Refusal::BodyTooSlow),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(ErrorResponse::BodyTooLarge(limit))
+            }
+            Ok(Err(_)) => Err(ErrorResponse::BodyBroken),
+            Err(_) => Err(ErrorResponse::BodyTooSlow),
         }
     }
 }

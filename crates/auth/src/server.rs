@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, Entropy, EntropyError};
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use identity::Login;
-use token::{Clock, Entropy, EntropyError, Jwk, JwkSet, Signer};
+use token::{Jwk, JwkSet, Signer};
 
 use crate::address::AddressRule;
 use crate::authorize::Authorizer;
 use crate::sessions::Sessions;
 
 /// What a [`TokenServer`] is made of.
-pub struct Settings {
+pub struct TokenServerSettings {
     /// The `iss` of every token and the realm of Basic challenges.
     pub issuer: String,
     /// How tokens are made where no service says otherwise.
@@ -71,7 +72,7 @@ pub struct ServiceSettings {
 
 /// A token server, ready to answer.
 pub struct TokenServer {
-    pub(crate) settings: Settings,
+    pub(crate) settings: TokenServerSettings,
     request_ids: RequestIds,
 }
 
@@ -80,7 +81,7 @@ impl TokenServer {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub fn new(settings: Settings) -> Result<Self, EntropyError> {
+    pub fn new(settings: TokenServerSettings) -> Result<Self, EntropyError> {
         let request_ids = RequestIds::new(settings.entropy.as_ref())?;
         Ok(Self {
             settings,

@@ -6,8 +6,8 @@ use oci::{Digest, ManifestError};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::credentials::CredentialsError;
-use crate::transport::{Cause, Trouble};
-use crate::{Refusal, Step};
+use crate::transport::{ConnectionError, RootCause};
+use crate::{ErrorResponse, Step};
 
 /// Why something could not be done. [`Error::kind`] says who is at fault, [`Error::hint`] what to
 /// try.
@@ -15,26 +15,26 @@ use crate::{Refusal, Step};
 #[non_exhaustive]
 pub enum Error {
     /// No answer came, or only a part of one.
-    #[error("{step}: {origin} {trouble}")]
+    #[error("{step}: {origin} {problem}")]
     Connection {
         /// What was being done.
         step: Step,
         /// Scheme, host and port.
         origin: String,
         /// What is the matter.
-        trouble: Trouble,
+        problem: ConnectionError,
         /// What the machine says.
-        source: Cause,
+        source: RootCause,
     },
     /// The user's name and password, or refresh token, were not believed.
     #[error("{step}: the login{} is refused", of(.account.as_deref()))]
-    LoginRefused {
+    LoginFailed {
         /// What was being done.
         step: Step,
         /// Whose login it was.
         account: Option<String>,
         /// What the server said.
-        source: Box<Refusal>,
+        source: Box<ErrorResponse>,
     },
     /// What was asked for is not allowed to this caller.
     #[error("{step}: not allowed")]
@@ -44,7 +44,7 @@ pub enum Error {
         /// Whether a login was at hand.
         logged_in: bool,
         /// What the registry said.
-        source: Box<Refusal>,
+        source: Box<ErrorResponse>,
     },
     /// What was asked for does not exist.
     #[error("{step}: not found")]
@@ -52,15 +52,15 @@ pub enum Error {
         /// What was being done.
         step: Step,
         /// What the registry said.
-        source: Box<Refusal>,
+        source: Box<ErrorResponse>,
     },
     /// Any other answer that is no success.
     #[error("{step}: refused")]
-    Refused {
+    ErrorResponse {
         /// What was being done.
         step: Step,
         /// What the server said.
-        source: Box<Refusal>,
+        source: Box<ErrorResponse>,
     },
     /// The registry sends its callers to a place that makes no sense, or that nothing secret should
     /// be sent to.
@@ -145,7 +145,7 @@ pub enum Error {
     },
     /// What was asked for cannot be done this way.
     #[error("{0}")]
-    Unsuitable(String),
+    Unsupported(String),
     /// Credentials that cannot be read or kept.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -153,7 +153,7 @@ pub enum Error {
 
 /// Who is at fault, as far as a script must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// User name, password or refresh token are wrong.
     Login,
     /// The caller may not do this.
@@ -175,20 +175,20 @@ pub enum Kind {
 impl Error {
     /// Who is at fault.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Connection { .. } => Kind::Unreachable,
-            Self::LoginRefused { .. } => Kind::Login,
-            Self::Denied { .. } => Kind::Denied,
-            Self::NotFound { .. } | Self::Layout { missing: true, .. } => Kind::NotFound,
-            Self::Digest { .. } | Self::Size { .. } => Kind::Content,
-            Self::Refused { .. }
+            Self::Connection { .. } => ErrorKind::Unreachable,
+            Self::LoginFailed { .. } => ErrorKind::Login,
+            Self::Denied { .. } => ErrorKind::Denied,
+            Self::NotFound { .. } | Self::Layout { missing: true, .. } => ErrorKind::NotFound,
+            Self::Digest { .. } | Self::Size { .. } => ErrorKind::Content,
+            Self::ErrorResponse { .. }
             | Self::Challenge { .. }
             | Self::Redirect { .. }
             | Self::Malformed { .. }
-            | Self::Manifest { .. } => Kind::Server,
-            Self::File { .. } | Self::Credentials(_) => Kind::Local,
-            Self::Layout { .. } | Self::Unsuitable(_) => Kind::Usage,
+            | Self::Manifest { .. } => ErrorKind::Server,
+            Self::File { .. } | Self::Credentials(_) => ErrorKind::Local,
+            Self::Layout { .. } | Self::Unsupported(_) => ErrorKind::Usage,
         }
     }
 
@@ -196,11 +196,11 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Connection { origin, trouble, .. } => trouble.hint(origin),
-            Self::LoginRefused { account: Some(_), .. } => {
+            Self::Connection { origin, problem, .. } => problem.hint(origin),
+            Self::LoginFailed { account: Some(_), .. } => {
                 Some("check the user's name and password, and log in again: wharfinger login HOST".to_owned())
             }
-            Self::LoginRefused { account: None, .. } => Some(
+            Self::LoginFailed { account: None, .. } => Some(
                 "the stored refresh token is not good any more: log in again with wharfinger login HOST".to_owned(),
             ),
             Self::Denied { logged_in: false, source, .. } => {
@@ -211,7 +211,7 @@ impl Error {
                  doctor {} looks for what is set up wrong",
                 source.host()
             )),
-            Self::Refused { source, .. } => source.hint(),
+            Self::ErrorResponse { source, .. } => source.hint(),
             Self::Redirect { from, to, .. } if from.scheme() == "https" && to.starts_with("http://") => {
                 Some("a proxy in front that does not set X-Forwarded-Proto makes registries answer so".to_owned())
             }
@@ -231,8 +231,8 @@ impl Error {
     /// Whether the same might succeed at another time.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Connection { trouble, .. } => trouble.may_pass(),
-            Self::Refused { source, .. } => source.may_pass(),
+            Self::Connection { problem, .. } => problem.may_pass(),
+            Self::ErrorResponse { source, .. } => source.may_pass(),
             _ => false,
         }
     }

@@ -5,14 +5,14 @@ use oci::{Algorithm, Digest};
 
 /// A digest in the making.
 #[derive(Clone)]
-pub(crate) struct Hasher {
+pub(crate) struct ContentHasher {
     algorithm: Algorithm,
     context: Context,
     /// How many bytes it has seen.
     length: u64,
 }
 
-impl Hasher {
+impl ContentHasher {
     pub(crate) fn new(algorithm: Algorithm) -> Self {
         let context = match algorithm {
             Algorithm::Sha256 => Context::new(&SHA256),
@@ -68,23 +68,26 @@ mod tests {
 
     #[test]
     fn what_was_seen_before_counts_once() {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut hasher = ContentHasher::new(Algorithm::Sha256);
         hasher.update_at(0, b"abcdef");
         hasher.update_at(4, b"ef");
         hasher.update_at(2, b"cdefgh");
         assert_eq!(hasher.length(), 8);
         assert_eq!(
             hasher.finish(),
-            Hasher::digest(Algorithm::Sha256, b"abcdefgh")
+            ContentHasher::digest(Algorithm::Sha256, b"abcdefgh")
         );
     }
 
     #[test]
     fn known_answers() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Hasher::digest(Algorithm::Sha256, b"").to_string(), empty);
+        assert_eq!(
+            ContentHasher::digest(Algorithm::Sha256, b"").to_string(),
+            empty
+        );
         assert!(
-            Hasher::digest(Algorithm::Sha512, b"abc")
+            ContentHasher::digest(Algorithm::Sha512, b"abc")
                 .to_string()
                 .starts_with("sha512:ddaf35a193617aba")
         );

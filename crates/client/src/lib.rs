@@ -1,9 +1,9 @@
 //! The other side of the wharf: what a client of a container registry does.
 //!
-//! A [`Session`] walks the six steps of token authentication (Distribution, "Token Authentication
+//! A [`RegistrySession`] walks the six steps of token authentication (Distribution, "Token Authentication
 //! Specification"): it asks, is challenged, asks the token server with whatever [`Credentials`]
-//! there are, and asks again. A [`Registry`] and its [`Repository`]s are what can be asked for
-//! then; [`copy`] moves images between repositories, OCI [`Layout`]s and archives. An [`Observer`]
+//! there are, and asks again. A [`RegistryClient`] and its [`RepositoryClient`]s are what can be asked for
+//! then; [`copy`] moves images between repositories, OCI [`OciLayout`]s and archives. An [`ExchangeObserver`]
 //! sees each exchange, without its secrets.
 //!
 //! ```
@@ -23,16 +23,16 @@
 //! #     let length = body.len();
 //! #     let _ = write!(&stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
 //! # });
-//! use client::{Credentials, ImageName, Options, Registry, Session, Transport};
+//! use client::{Credentials, ImageName, TransportOptions, RegistryClient, RegistrySession, Transport};
 //!
 //! # let example = async {
 //! # let example = format!("{here}/team/app:1.2");
 //! let name: ImageName = example.parse().unwrap(); // "registry.example/team/app:1.2"
 //! let login = Credentials::Password { user: "ann".into(), password: "sesame".into() };
 //! # let plain_http = true;
-//! let options = Options { plain_http, ..Options::default() };
-//! let session = Session::begin(Transport::new(options), name.host.clone(), login).await?;
-//! let manifest = Registry::new(session).repository(name.repository.clone()).manifest(&name.reference()).await?;
+//! let options = TransportOptions { plain_http, ..TransportOptions::default() };
+//! let session = RegistrySession::begin(Transport::new(options), name.host.clone(), login).await?;
+//! let manifest = RegistryClient::new(session).repository(name.repository.clone()).manifest(&name.reference()).await?;
 //! assert!(manifest.digest.to_string().starts_with("sha256:44136fa3"));
 //! # Ok::<(), client::Error>(())
 //! # };
@@ -46,33 +46,37 @@ mod archive;
 mod credentials;
 mod doctor;
 mod error;
+mod error_response;
 mod hasher;
+mod image_location;
 mod image_name;
 mod layout;
 mod observer;
-mod place;
 mod platform;
-mod refusal;
 mod registry;
 mod session;
 mod transfer;
 mod transport;
 
 pub use archive::{Archive, ArchiveWriter};
-pub use credentials::{Credentials, CredentialsError, Found, Places};
-pub use doctor::{Finding, PROBES, Patient, Sides, Verdict, examine};
-pub use error::{Error, Kind};
+pub use credentials::{CredentialStore, Credentials, CredentialsError, StoredCredentials};
+pub use doctor::{KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict, run_probes};
+pub use error::{Error, ErrorKind};
+pub use error_response::{ErrorResponse, ServerError};
+pub use image_location::ImageLocation;
 pub use image_name::{Host, HostError, ImageName, ImageNameError};
-pub use layout::Layout;
-pub use observer::{Event, Observer, Step};
-pub use place::Place;
+pub use layout::OciLayout;
+pub use observer::{ExchangeEvent, ExchangeObserver, Step};
 pub use platform::{Platform, PlatformError};
-pub use refusal::{Refusal, ServerError};
 pub(crate) use registry::media_type_of;
 pub use registry::{
-    Artifact, Attachment, Download, FetchedManifest, Pages, Referrer, Registry, Repository,
-    Uploaded,
+    Artifact, Attachment, Download, FetchedManifest, NamePages, Referrer, RegistryClient,
+    RepositoryClient, UploadOutcome,
 };
-pub use session::{Granted, Session};
-pub use transfer::{Copy, Meter, Progress, Report, Silent, Source, Target, copy};
-pub use transport::{Cause, Options, Transport, Trouble, certificate_directories};
+pub use session::{RegistrySession, TokenResponse};
+pub use transfer::{
+    BlobProgress, CopyOptions, CopyProgress, CopyReport, ImageSource, ImageTarget, NoProgress, copy,
+};
+pub use transport::{
+    ConnectionError, RootCause, Transport, TransportOptions, certificate_directories,
+};

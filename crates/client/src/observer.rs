@@ -1,7 +1,7 @@
 //! Looking on while a client and a registry speak: the seam behind `--trace`.
 //!
 //! The exchange has six steps (Distribution, "Token Authentication Specification"). Every request
-//! and answer of a session passes an [`Observer`], with the step that it belongs to and without
+//! and answer of a session passes an [`ExchangeObserver`], with the step that it belongs to and without
 //! anything secret in it.
 
 use std::fmt;
@@ -14,9 +14,9 @@ use token::{Challenge, UnverifiedToken};
 use crate::Error;
 
 /// Who looks on.
-pub trait Observer: Send + Sync {
+pub trait ExchangeObserver: Send + Sync {
     /// Something happened. Called from any thread, and waited for.
-    fn observe(&self, event: &Event<'_>);
+    fn observe(&self, event: &ExchangeEvent<'_>);
 }
 
 /// What a request is for, in the words of the six steps.
@@ -59,7 +59,7 @@ impl fmt::Display for Step {
 /// What happened.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum ExchangeEvent<'a> {
     /// A request is about to be sent.
     Request {
         /// What it is for.
@@ -74,7 +74,7 @@ pub enum Event<'a> {
         form: &'a [(String, String)],
     },
     /// An answer has begun to arrive.
-    Answer {
+    Response {
         /// What was asked for.
         step: Step,
         /// How it went.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use policy::{Labels, Subject};
 
-use crate::password::{PasswordHash, Work};
-use crate::{Accepted, Stamp};
+use crate::password::{HashCost, PasswordHash};
+use crate::{CredentialFingerprint, Identity};
 
 /// One account: any of its passwords lets in, and with none at all, any password does.
 #[derive(Clone, Debug, Default)]
@@ -20,15 +20,15 @@ pub struct Account {
 impl Account {
     /// What it costs to find that a password is none of this account's.
     #[must_use]
-    pub fn work(&self) -> Work {
+    pub fn work(&self) -> HashCost {
         self.passwords.iter().map(PasswordHash::work).sum()
     }
 
-    /// The stamps of its credentials; without a password, the one that stands for that.
-    pub(crate) fn stamps(&self) -> Vec<Stamp> {
+    /// The fingerprints of its credentials; without a password, the one that stands for that.
+    pub(crate) fn fingerprints(&self) -> Vec<CredentialFingerprint> {
         match &self.passwords[..] {
-            [] => vec![Stamp::NO_PASSWORD],
-            passwords => passwords.iter().map(PasswordHash::stamp).collect(),
+            [] => vec![CredentialFingerprint::NO_PASSWORD],
+            passwords => passwords.iter().map(PasswordHash::fingerprint).collect(),
         }
     }
 }
@@ -42,9 +42,9 @@ impl Accounts {
     ///
     /// # Errors
     /// When there is one of that name already, which stays as it is.
-    pub fn add(&mut self, name: String, account: Account) -> Result<(), Duplicate> {
+    pub fn add(&mut self, name: String, account: Account) -> Result<(), DuplicateAccount> {
         if self.0.contains_key(&name) {
-            return Err(Duplicate { name });
+            return Err(DuplicateAccount { name });
         }
         self.0.insert(name, Arc::new(account));
         Ok(())
@@ -67,16 +67,20 @@ impl Accounts {
 /// Two accounts of one name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is a user {name:?} already")]
-pub struct Duplicate {
+pub struct DuplicateAccount {
     /// The name.
     pub name: String,
 }
 
-/// `account`, known by `name`, accepted under `stamp`.
-pub(crate) fn accepted(name: &str, account: &Account, stamp: Stamp) -> Accepted {
-    Accepted {
+/// `account`, known by `name`, accepted under `credential`.
+pub(crate) fn accepted(
+    name: &str,
+    account: &Account,
+    credential: CredentialFingerprint,
+) -> Identity {
+    Identity {
         subject: subject(name, account),
-        stamp: Some(stamp),
+        credential: Some(credential),
     }
 }
 

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::{Answer, Credentials, Glance, Recheck};
+use crate::{AccountHint, AuthenticationOutcome, Credentials, Recheck};
 
 /// An answer that may take a while: a process to run, a password to verify.
-pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type AuthFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One place that knows accounts: a list in the configuration, a program, a directory.
 ///
 /// # Contract
-/// - An account that is not the backend's is [`NoMatch`](Answer::NoMatch), never a refusal.
-/// - A refusal holds a [`Refusal`](crate::Refusal), which only the
+/// - An account that is not the backend's is [`NoMatch`](AuthenticationOutcome::NoMatch), never a refusal.
+/// - A refusal holds a [`Rejection`](crate::Rejection), which only the
 ///   [`PasswordVerifier`](crate::PasswordVerifier) makes, so that no refusal is cheaper, and
 ///   therefore faster, than another.
 /// - `glance` and `authenticate` agree: an account that a glance calls open is accepted with any
@@ -24,30 +24,30 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - Futures may be dropped at any point, when the client has gone.
 pub trait Authenticator: Send + Sync {
     /// What is known of `account` without a password, without waiting and at no cost.
-    fn glance(&self, account: &str) -> Glance;
+    fn hint(&self, account: &str) -> AccountHint;
 
     /// Whether `credentials` are good. `origin` is whose turn a slow check takes.
     ///
     /// # Errors
-    /// [`NoAnswer::Busy`] when too many wait already, [`NoAnswer::Failed`] when the backend is
+    /// [`AuthenticationError::Busy`] when too many wait already, [`AuthenticationError::Backend`] when the backend is
     /// broken.
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,
-        origin: &'a Origin,
-    ) -> Answering<'a, Result<Answer, NoAnswer>>;
+        origin: &'a LoginSource,
+    ) -> AuthFuture<'a, Result<AuthenticationOutcome, AuthenticationError>>;
 
     /// Whether `account`, which proved itself earlier, is still there.
     ///
     /// # Errors
     /// When the backend is broken.
-    fn recheck<'a>(&'a self, account: &'a str) -> Answering<'a, Result<Recheck, BackendError>>;
+    fn recheck<'a>(&'a self, account: &'a str) -> AuthFuture<'a, Result<Recheck, BackendError>>;
 }
 
 /// Where a request comes from, as far as fairness goes: those who share an origin share its turns
 /// and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
+pub enum LoginSource {
     /// A client's address; of an IPv6 address the first 64 bits, for a single client has all the
     /// rest to itself.
     Address(IpAddr),
@@ -55,7 +55,7 @@ pub enum Origin {
     Account(String),
 }
 
-impl Origin {
+impl LoginSource {
     /// The origin of a request for `account` from `address`, which is none where it cannot be
     /// trusted.
     #[must_use]
@@ -72,13 +72,13 @@ impl Origin {
 
 /// Why a backend gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
+pub enum AuthenticationError {
     /// Too many are waiting already; after this long it may look better.
     #[error("too many logins are waiting already")]
     Busy(Duration),
     /// The backend did not do its part.
     #[error(transparent)]
-    Failed(#[from] BackendError),
+    Backend(#[from] BackendError),
 }
 
 /// A backend did not do its part. The cause is for the log, never for the client.
@@ -95,8 +95,8 @@ pub struct BackendError {
 mod tests {
     use super::*;
 
-    fn origin(address: &str) -> Origin {
-        Origin::new(Some(address.parse().unwrap()), "ann")
+    fn origin(address: &str) -> LoginSource {
+        LoginSource::new(Some(address.parse().unwrap()), "ann")
     }
 
     #[test]
@@ -109,7 +109,10 @@ mod tests {
 
     #[test]
     fn without_an_address_the_account_counts() {
-        assert_eq!(Origin::new(None, "ann"), Origin::Account("ann".into()));
-        assert_ne!(Origin::new(None, "ann"), Origin::new(None, "bob"));
+        assert_eq!(
+            LoginSource::new(None, "ann"),
+            LoginSource::Account("ann".into())
+        );
+        assert_ne!(LoginSource::new(None, "ann"), LoginSource::new(None, "bob"));
     }
 }

@@ -3,26 +3,26 @@
 use policy::Subject;
 
 use crate::{
-    Accepted, Answer, Authenticator, BackendError, Credentials, Glance, NoAnswer, Origin, Recheck,
-    Stamp,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, Credentials, Identity, LoginSource, Recheck,
 };
 
 /// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …): the
 /// first that knows an account decides, and an error stops the asking.
-pub struct Chain(Vec<Box<dyn Authenticator>>);
+pub struct AuthenticatorChain(Vec<Box<dyn Authenticator>>);
 
 /// What became of an account that a session was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SessionStatus {
     /// Still there, and the session's credential is still good.
-    Good(Subject),
+    Valid(Subject),
     /// The account is gone, or it has another credential now.
-    Gone,
+    Ended,
     /// Nobody can tell without a password.
-    CannotSay,
+    Unknown,
 }
 
-impl Chain {
+impl AuthenticatorChain {
     /// A chain of `backends`, the first to be asked first.
     #[must_use]
     pub fn new(backends: Vec<Box<dyn Authenticator>>) -> Self {
@@ -31,38 +31,38 @@ impl Chain {
 
     /// The account that anybody may be, if `account` is one: told at once, without a password.
     #[must_use]
-    pub fn open(&self, account: &str) -> Option<Accepted> {
+    pub fn open(&self, account: &str) -> Option<Identity> {
         for backend in &self.0 {
-            match backend.glance(account) {
-                Glance::Open(accepted) => return Some(accepted),
-                Glance::NoMatch => {}
-                Glance::Ask => return None,
+            match backend.hint(account) {
+                AccountHint::AnyPassword(accepted) => return Some(accepted),
+                AccountHint::NoMatch => {}
+                AccountHint::NeedsProof => return None,
             }
         }
         None
     }
 
-    /// The answer of the first backend that knows the account; [`Answer::NoMatch`] when none does.
+    /// The answer of the first backend that knows the account; [`AuthenticationOutcome::NoMatch`] when none does.
     ///
     /// # Errors
     /// Of the first backend that cannot answer; the ones after it are not asked.
     pub async fn authenticate(
         &self,
         credentials: &Credentials,
-        origin: &Origin,
-    ) -> Result<Answer, NoAnswer> {
+        origin: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
         for backend in &self.0 {
             match backend.authenticate(credentials, origin).await? {
-                Answer::NoMatch => {}
+                AuthenticationOutcome::NoMatch => {}
                 decided => return Ok(decided),
             }
         }
-        Ok(Answer::NoMatch)
+        Ok(AuthenticationOutcome::NoMatch)
     }
 
-    /// Whether a session for `account` that was made under `stamp` may go on.
+    /// Whether a session for `account` that was made under `credential` may go on.
     ///
-    /// A session with a stamp needs a backend that vouches for that very credential: an account
+    /// A session with a credential needs a backend that vouches for that very credential: an account
     /// that has left `users` is gone, even where `ext_auth` behind it "cannot say".
     ///
     /// # Errors
@@ -70,15 +70,15 @@ impl Chain {
     pub async fn recheck(
         &self,
         account: &str,
-        stamp: Option<&Stamp>,
-    ) -> Result<Standing, BackendError> {
+        credential: Option<&CredentialFingerprint>,
+    ) -> Result<SessionStatus, BackendError> {
         for backend in &self.0 {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}
-                known => return Ok(standing(known, stamp)),
+                known => return Ok(standing(known, credential)),
             }
         }
-        Ok(Standing::Gone)
+        Ok(SessionStatus::Ended)
     }
 
     /// The account with the labels it has now, whoever asks. None where nobody knows it, or can
@@ -91,19 +91,23 @@ impl Chain {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}
                 Recheck::Valid { subject, .. } => return Ok(Some(subject)),
-                Recheck::CannotSay => return Ok(None),
+                Recheck::Unknown => return Ok(None),
             }
         }
         Ok(None)
     }
 }
 
-fn standing(known: Recheck, stamp: Option<&Stamp>) -> Standing {
-    match (known, stamp) {
-        (Recheck::Valid { subject, stamps }, Some(stamp)) if stamps.contains(stamp) => {
-            Standing::Good(subject)
-        }
-        (Recheck::CannotSay, None) => Standing::CannotSay,
-        (Recheck::Valid { .. } | Recheck::CannotSay | Recheck::NoMatch, _) => Standing::Gone,
+fn standing(known: Recheck, credential: Option<&CredentialFingerprint>) -> SessionStatus {
+    match (known, credential) {
+        (
+            Recheck::Valid {
+                subject,
+                fingerprints,
+            },
+            Some(credential),
+        ) if fingerprints.contains(credential) => SessionStatus::Valid(subject),
+        (Recheck::Unknown, None) => SessionStatus::Unknown,
+        (Recheck::Valid { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
     }
 }

@@ -14,11 +14,11 @@ use policy::{Labels, Subject};
 use zeroize::Zeroizing;
 
 use self::response::ResponseError;
-use crate::process::{COME_BACK, Finished, ProcessError, Program};
+use crate::process::{ProcessError, ProcessOutput, Program, RETRY_AFTER};
 use crate::verifier::PasswordVerifier;
 use crate::{
-    Accepted, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer,
-    Origin, Recheck,
+    AccountHint, AuthFuture, AuthenticationError, AuthenticationOutcome, Authenticator,
+    BackendError, Credentials, Identity, LoginSource, Recheck,
 };
 
 /// A program that knows accounts.
@@ -34,7 +34,11 @@ impl ExtAuth {
         Self { program, verifier }
     }
 
-    async fn answer(&self, credentials: &Credentials, origin: &Origin) -> Result<Answer, NoAnswer> {
+    async fn answer(
+        &self,
+        credentials: &Credentials,
+        origin: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
         let input = Zeroizing::new(format!(
             "{} {}",
             credentials.account,
@@ -42,39 +46,42 @@ impl ExtAuth {
         ));
         let finished = match self.program.run(input.as_bytes()).await {
             Ok(finished) => finished,
-            Err(ProcessError::Busy) => return Err(NoAnswer::Busy(COME_BACK)),
+            Err(ProcessError::Busy) => return Err(AuthenticationError::Busy(RETRY_AFTER)),
             Err(error) => return Err(failed(ExtAuthError::Process(error))),
         };
         match finished.code {
             0 => {
                 let labels = response::labels(&finished.output)
                     .map_err(|error| failed(ExtAuthError::Response(error)))?;
-                Ok(Answer::Accepted(accepted(credentials, labels)))
+                Ok(AuthenticationOutcome::Accepted(accepted(
+                    credentials,
+                    labels,
+                )))
             }
-            1 => Ok(Answer::Refused(
+            1 => Ok(AuthenticationOutcome::Rejected(
                 self.verifier.refuse(credentials, origin).await?,
             )),
-            2 => Ok(Answer::NoMatch),
+            2 => Ok(AuthenticationOutcome::NoMatch),
             _ => Err(failed(unexpected(&finished, credentials))),
         }
     }
 }
 
 impl Authenticator for ExtAuth {
-    fn glance(&self, _: &str) -> Glance {
-        Glance::Ask
+    fn hint(&self, _: &str) -> AccountHint {
+        AccountHint::NeedsProof
     }
 
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,
-        origin: &'a Origin,
-    ) -> Answering<'a, Result<Answer, NoAnswer>> {
+        origin: &'a LoginSource,
+    ) -> AuthFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
         Box::pin(self.answer(credentials, origin))
     }
 
-    fn recheck<'a>(&'a self, _: &'a str) -> Answering<'a, Result<Recheck, BackendError>> {
-        Box::pin(std::future::ready(Ok(Recheck::CannotSay)))
+    fn recheck<'a>(&'a self, _: &'a str) -> AuthFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(std::future::ready(Ok(Recheck::Unknown)))
     }
 }
 
@@ -91,25 +98,25 @@ enum ExtAuthError {
     Code { code: i32, complaint: String },
 }
 
-fn failed(error: ExtAuthError) -> NoAnswer {
-    NoAnswer::Failed(BackendError {
+fn failed(error: ExtAuthError) -> AuthenticationError {
+    AuthenticationError::Backend(BackendError {
         backend: "ext_auth",
         source: Box::new(error),
     })
 }
 
-fn accepted(credentials: &Credentials, labels: Labels) -> Accepted {
-    Accepted {
+fn accepted(credentials: &Credentials, labels: Labels) -> Identity {
+    Identity {
         subject: Subject {
             account: credentials.account.clone(),
             labels,
         },
-        stamp: None,
+        credential: None,
     }
 }
 
 /// The error for an exit code without a meaning.
-fn unexpected(finished: &Finished, credentials: &Credentials) -> ExtAuthError {
+fn unexpected(finished: &ProcessOutput, credentials: &Credentials) -> ExtAuthError {
     ExtAuthError::Code {
         code: finished.code,
         complaint: finished.complaint_without(credentials.password.expose()),

@@ -4,11 +4,11 @@
 //! never takes one for another: *not asked* (the anonymous account, where it is open), *this
 //! subject*, or *refused*.
 //!
-//! - A place that knows accounts is an [`Authenticator`]; several make a [`Chain`], and the first
+//! - A place that knows accounts is an [`Authenticator`]; several make a [`AuthenticatorChain`], and the first
 //!   that knows decides.
 //! - A [`PasswordVerifier`] verifies passwords, slowly and apart from everything else, at one price
 //!   for every refusal.
-//! - A [`Guard`] turns away who failed too often, and [`Remembered`] spares who succeeded a moment
+//! - A [`LoginLimiter`] turns away who failed too often, and [`LoginCache`] spares who succeeded a moment
 //!   ago.
 //! - A [`Login`] is the front door before all of them, and the only thing that a server needs to
 //!   hold.
@@ -16,7 +16,7 @@
 //! ```
 //! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 //! use identity::*;
-//! use token::{SystemClock, SystemEntropy};
+//! use common::{SystemClock, SystemEntropy};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,52 +25,55 @@
 //! accounts.add("ann".into(), Account { passwords: vec![sesame], ..Account::default() })?;
 //!
 //! let clock = Arc::new(SystemClock);
-//! let workers = Arc::new(Workers::new(NonZeroUsize::MIN));
+//! let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
 //! let verifier = Arc::new(PasswordVerifier::new(workers, accounts.iter().map(|(_, account)| account)));
-//! let guard = Guard::new(Rate::per_minute(20), Rate::per_minute(10), clock.clone(), &SystemEntropy)?;
-//! let remembered = Remembered::new(Duration::from_secs(60), clock, &SystemEntropy)?;
-//! let chain = Chain::new(vec![Box::new(StaticUsers::new(accounts, verifier.clone()))]);
-//! let login = Login::new(chain, remembered, Arc::new(guard), verifier);
+//! let limiter = LoginLimiter::new(Rate::per_minute(20), Rate::per_minute(10), clock.clone(), &SystemEntropy)?;
+//! let cache = LoginCache::new(Duration::from_secs(60), clock, &SystemEntropy)?;
+//! let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(accounts, verifier.clone()))]);
+//! let login = Login::new(chain, cache, Arc::new(limiter), verifier);
 //!
 //! let address = "192.0.2.7".parse().ok();
 //! let right = Credentials { account: "ann".into(), password: "sesame".into() };
-//! assert!(matches!(login.login(&right, address).await?, Outcome::Accepted(_)));
+//! assert!(matches!(login.login(&right, address).await?, LoginOutcome::Accepted(_)));
 //! let wrong = Credentials { account: "ann".into(), password: "open".into() };
-//! assert_eq!(login.login(&wrong, address).await?, Outcome::Refused);
-//! assert_eq!(login.login(&Credentials::anonymous(), address).await?, Outcome::Refused);
+//! assert_eq!(login.login(&wrong, address).await?, LoginOutcome::Rejected);
+//! assert_eq!(login.login(&Credentials::anonymous(), address).await?, LoginOutcome::Rejected);
 //! # Ok(())
 //! # }
 //! ```
 
 mod accounts;
-mod answer;
 mod authenticator;
 mod chain;
 pub mod ext_auth;
 #[cfg(test)]
 mod fixtures;
-mod flights;
-mod guard;
 pub mod htpasswd;
-mod keyed;
+mod in_flight;
+mod keyed_hash;
+mod limiter;
 mod login;
+mod login_cache;
+mod outcome;
 pub mod password;
 pub mod process;
 mod rate;
-mod remembered;
 mod static_users;
 mod verifier;
 
-pub use accounts::{Account, Accounts, Duplicate};
-pub use answer::{Accepted, Answer, Credentials, Glance, Recheck, Stamp};
-pub use authenticator::{Answering, Authenticator, BackendError, NoAnswer, Origin};
-pub use chain::{Chain, Standing};
+pub use accounts::{Account, Accounts, DuplicateAccount};
+pub use authenticator::{
+    AuthFuture, AuthenticationError, Authenticator, BackendError, LoginSource,
+};
+pub use chain::{AuthenticatorChain, SessionStatus};
 pub use ext_auth::ExtAuth;
-pub use guard::{Admission, Guard};
-pub use login::{Login, Outcome, Settings};
+pub use limiter::{Admission, LoginLimiter};
+pub use login::{Login, LoginOutcome, LoginSettings};
+pub use login_cache::LoginCache;
+pub use outcome::{
+    AccountHint, AuthenticationOutcome, CredentialFingerprint, Credentials, Identity, Recheck,
+};
 pub use password::{HashError, PasswordHash};
 pub use rate::{Rate, RateError};
-pub use remembered::Remembered;
 pub use static_users::StaticUsers;
-pub use token::Secret;
-pub use verifier::{PasswordVerifier, Refusal, Verdict, Workers};
+pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use policy::Subject;
 
-use crate::flights::Flights;
+use crate::in_flight::InFlight;
 use crate::{
-    Accepted, Answer, BackendError, Chain, Credentials, Guard, NoAnswer, Origin, PasswordVerifier,
-    Rate, Remembered, Stamp, Standing,
+    AuthenticationError, AuthenticationOutcome, AuthenticatorChain, BackendError,
+    CredentialFingerprint, Credentials, Identity, LoginCache, LoginLimiter, LoginSource,
+    PasswordVerifier, Rate, SessionStatus,
 };
 
 /// What the configuration's `login` section says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct LoginSettings {
     /// How many verifications run at once.
     pub parallel: NonZeroUsize,
-    /// How long a success is remembered; zero turns that off.
+    /// How long a success is cache; zero turns that off.
     pub remember: Duration,
     /// How many failures are heard from one address.
     pub per_address: Rate,
@@ -26,7 +27,7 @@ pub struct Settings {
     pub per_account: Rate,
 }
 
-impl Default for Settings {
+impl Default for LoginSettings {
     fn default() -> Self {
         Self {
             parallel: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -41,41 +42,41 @@ impl Default for Settings {
 /// told at once, a remembered success is looked up, whoever failed too often is turned away, and
 /// only then is a password verified.
 pub struct Login {
-    chain: Chain,
-    remembered: Remembered,
-    guard: Arc<Guard>,
+    chain: AuthenticatorChain,
+    cache: LoginCache,
+    limiter: Arc<LoginLimiter>,
     verifier: Arc<PasswordVerifier>,
-    flights: Flights,
+    in_flight: InFlight,
 }
 
 /// What came of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LoginOutcome {
     /// It is who it says it is.
-    Accepted(Accepted),
+    Accepted(Identity),
     /// It is not, or nobody is known by that name; from outside there is no difference.
-    Refused,
+    Rejected,
     /// There were too many failures; an attempt after this long is heard.
-    TooMany(Duration),
+    TooManyFailures(Duration),
     /// Too many others are waiting; after this long it may look better.
     Busy(Duration),
 }
 
 impl Login {
-    /// A front door. `remembered` is new with each configuration; `guard` may outlive it.
+    /// A front door. `remembered` is new with each configuration; `limiter` may outlive it.
     #[must_use]
     pub fn new(
-        chain: Chain,
-        remembered: Remembered,
-        guard: Arc<Guard>,
+        chain: AuthenticatorChain,
+        cache: LoginCache,
+        limiter: Arc<LoginLimiter>,
         verifier: Arc<PasswordVerifier>,
     ) -> Self {
         Self {
             chain,
-            remembered,
-            guard,
+            cache,
+            limiter,
             verifier,
-            flights: Flights::default(),
+            in_flight: InFlight::default(),
         }
     }
 
@@ -88,48 +89,47 @@ impl Login {
         &self,
         credentials: &Credentials,
         address: Option<IpAddr>,
-    ) -> Result<Outcome, BackendError> {
+    ) -> Result<LoginOutcome, BackendError> {
         if let Some(accepted) = self.chain.open(&credentials.account) {
-            return Ok(Outcome::Accepted(accepted));
+            return Ok(LoginOutcome::Accepted(accepted));
         }
-        let origin = Origin::new(address, &credentials.account);
-        if !self.remembered.is_on() {
+        let origin = LoginSource::new(address, &credentials.account);
+        if !self.cache.is_on() {
             return self.guarded(credentials, &origin).await;
         }
-        let fingerprint = self.remembered.fingerprint(credentials);
-        if let Some(accepted) = self.remembered.recall(&fingerprint) {
-            return Ok(Outcome::Accepted(Arc::unwrap_or_clone(accepted)));
+        let fingerprint = self.cache.fingerprint(credentials);
+        if let Some(accepted) = self.cache.recall(&fingerprint) {
+            return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         // Anonymous requests all look the same, and must not wait for each other.
-        let _flight = match credentials.is_anonymous() {
-            false => Some(self.flights.enter(fingerprint).await),
+        let _login = match credentials.is_anonymous() {
+            false => Some(self.in_flight.enter(fingerprint).await),
             true => None,
         };
-        if let Some(accepted) = self.remembered.recall(&fingerprint) {
-            return Ok(Outcome::Accepted(Arc::unwrap_or_clone(accepted)));
+        if let Some(accepted) = self.cache.recall(&fingerprint) {
+            return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         let outcome = self.guarded(credentials, &origin).await?;
-        if let Outcome::Accepted(accepted) = &outcome {
-            self.remembered
-                .remember(fingerprint, Arc::new(accepted.clone()));
+        if let LoginOutcome::Accepted(accepted) = &outcome {
+            self.cache.remember(fingerprint, Arc::new(accepted.clone()));
         }
         Ok(outcome)
     }
 
-    /// Whether a session for `account` that was made under `stamp` may go on.
+    /// Whether a session for `account` that was made under `credential` may go on.
     ///
     /// # Errors
     /// When a backend is broken.
     pub async fn recheck(
         &self,
         account: &str,
-        stamp: Option<&Stamp>,
-    ) -> Result<Standing, BackendError> {
-        self.chain.recheck(account, stamp).await
+        credential: Option<&CredentialFingerprint>,
+    ) -> Result<SessionStatus, BackendError> {
+        self.chain.recheck(account, credential).await
     }
 
     /// The account with the labels it has now, for somebody who need not be it: see
-    /// [`Chain::look_up`].
+    /// [`AuthenticatorChain::look_up`].
     ///
     /// # Errors
     /// When a backend is broken.
@@ -141,18 +141,18 @@ impl Login {
     async fn guarded(
         &self,
         credentials: &Credentials,
-        origin: &Origin,
-    ) -> Result<Outcome, BackendError> {
+        origin: &LoginSource,
+    ) -> Result<LoginOutcome, BackendError> {
         if credentials.is_anonymous() {
             return self.ask(credentials, origin).await;
         }
-        let admission = match self.guard.admit(&credentials.account, origin).await {
+        let admission = match self.limiter.admit(&credentials.account, origin).await {
             Ok(admission) => admission,
-            Err(wait) => return Ok(Outcome::TooMany(wait)),
+            Err(wait) => return Ok(LoginOutcome::TooManyFailures(wait)),
         };
         let outcome = self.ask(credentials, origin).await;
         match outcome {
-            Ok(Outcome::Refused) => admission.failed(),
+            Ok(LoginOutcome::Rejected) => admission.failed(),
             _ => admission.give_back(),
         }
         outcome
@@ -161,21 +161,23 @@ impl Login {
     async fn ask(
         &self,
         credentials: &Credentials,
-        origin: &Origin,
-    ) -> Result<Outcome, BackendError> {
+        origin: &LoginSource,
+    ) -> Result<LoginOutcome, BackendError> {
         let answer = match self.chain.authenticate(credentials, origin).await {
-            Ok(Answer::NoMatch) => self
+            Ok(AuthenticationOutcome::NoMatch) => self
                 .verifier
                 .refuse(credentials, origin)
                 .await
-                .map(Answer::Refused),
+                .map(AuthenticationOutcome::Rejected),
             answer => answer,
         };
         match answer {
-            Ok(Answer::Accepted(accepted)) => Ok(Outcome::Accepted(accepted)),
-            Ok(Answer::Refused(_) | Answer::NoMatch) => Ok(Outcome::Refused),
-            Err(NoAnswer::Busy(wait)) => Ok(Outcome::Busy(wait)),
-            Err(NoAnswer::Failed(error)) => Err(error),
+            Ok(AuthenticationOutcome::Accepted(accepted)) => Ok(LoginOutcome::Accepted(accepted)),
+            Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::NoMatch) => {
+                Ok(LoginOutcome::Rejected)
+            }
+            Err(AuthenticationError::Busy(wait)) => Ok(LoginOutcome::Busy(wait)),
+            Err(AuthenticationError::Backend(error)) => Err(error),
         }
     }
 }

@@ -25,7 +25,7 @@ pub const MOST_OUTPUT: usize = 64 * 1024;
 const MOST_COMPLAINT: usize = 4 * 1024;
 
 /// When to come back to a program that too many wait for.
-pub const COME_BACK: Duration = Duration::from_secs(5);
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How many may wait for each one that may run.
 const WAITING: usize = 4;
@@ -42,7 +42,7 @@ pub struct Program {
 
 /// How a program ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct ProcessOutput {
     /// Its exit code.
     pub code: i32,
     /// What it wrote to its standard output, all of it.
@@ -51,7 +51,7 @@ pub struct Finished {
     pub complaint: String,
 }
 
-impl Finished {
+impl ProcessOutput {
     /// Its complaint without `secret`, which a shell script's `set -x` would print; nor with a
     /// beginning of it at the end, where the complaint was cut off.
     #[must_use]
@@ -105,7 +105,7 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started, did not end by itself and in time, or printed too much.
-    pub async fn run(&self, input: &[u8]) -> Result<Finished, ProcessError> {
+    pub async fn run(&self, input: &[u8]) -> Result<ProcessOutput, ProcessError> {
         let _inside = self.inside.try_acquire().map_err(|_| ProcessError::Busy)?;
         let _running = self.turn().await?;
         let mut process = Process::start(&self.command, &self.arguments)?;
@@ -192,7 +192,7 @@ impl Process {
     }
 
     /// Writes `input`, reads all it prints, and waits for its end.
-    async fn converse(&mut self, input: &[u8]) -> Result<Finished, ProcessError> {
+    async fn converse(&mut self, input: &[u8]) -> Result<ProcessOutput, ProcessError> {
         let (mut stdin, stdout, stderr) = (
             self.0.stdin.take(),
             self.0.stdout.take(),
@@ -211,7 +211,7 @@ impl Process {
             tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
         let status = self.0.wait().await.map_err(ProcessError::Lost)?;
         match (status.code(), status.signal()) {
-            (Some(code), _) => Ok(Finished {
+            (Some(code), _) => Ok(ProcessOutput {
                 code,
                 output,
                 complaint: String::from_utf8_lossy(&complaint).into_owned(),
@@ -303,7 +303,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             finished,
-            Finished {
+            ProcessOutput {
                 code: 7,
                 output: b"user pass".to_vec(),
                 complaint: "oops\n".into()
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_complaint_holds_no_secret_not_even_its_beginning() {
-        let said = |complaint: String| Finished {
+        let said = |complaint: String| ProcessOutput {
             code: 3,
             output: Vec::new(),
             complaint,

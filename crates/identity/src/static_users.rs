@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::accounts::{accepted, subject};
-use crate::verifier::{PasswordVerifier, Verdict};
+use crate::verifier::{PasswordCheck, PasswordVerifier};
 use crate::{
-    Accounts, Answer, Answering, Authenticator, BackendError, Credentials, Glance, NoAnswer,
-    Origin, Recheck, Stamp,
+    AccountHint, Accounts, AuthFuture, AuthenticationError, AuthenticationOutcome, Authenticator,
+    BackendError, CredentialFingerprint, Credentials, LoginSource, Recheck,
 };
 
 /// Accounts that are written down. A wrong password is a refusal and never asks another backend; an
@@ -23,16 +23,20 @@ impl StaticUsers {
         Self { accounts, verifier }
     }
 
-    async fn answer(&self, credentials: &Credentials, origin: &Origin) -> Result<Answer, NoAnswer> {
+    async fn answer(
+        &self,
+        credentials: &Credentials,
+        origin: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
         let name = &credentials.account;
         let Some(account) = self.accounts.find(name) else {
-            return Ok(Answer::NoMatch);
+            return Ok(AuthenticationOutcome::NoMatch);
         };
         if account.passwords.is_empty() {
-            return Ok(Answer::Accepted(accepted(
+            return Ok(AuthenticationOutcome::Accepted(accepted(
                 name,
                 account,
-                Stamp::NO_PASSWORD,
+                CredentialFingerprint::NO_PASSWORD,
             )));
         }
         Ok(
@@ -41,39 +45,43 @@ impl StaticUsers {
                 .verify(account, &credentials.password, origin)
                 .await?
             {
-                Verdict::Right(stamp) => Answer::Accepted(accepted(name, account, stamp)),
-                Verdict::Wrong(refusal) => Answer::Refused(refusal),
+                PasswordCheck::Match(credential) => {
+                    AuthenticationOutcome::Accepted(accepted(name, account, credential))
+                }
+                PasswordCheck::Mismatch(refusal) => AuthenticationOutcome::Rejected(refusal),
             },
         )
     }
 }
 
 impl Authenticator for StaticUsers {
-    fn glance(&self, name: &str) -> Glance {
+    fn hint(&self, name: &str) -> AccountHint {
         match self.accounts.find(name) {
-            None => Glance::NoMatch,
-            Some(account) if account.passwords.is_empty() => {
-                Glance::Open(accepted(name, account, Stamp::NO_PASSWORD))
-            }
-            Some(_) => Glance::Ask,
+            None => AccountHint::NoMatch,
+            Some(account) if account.passwords.is_empty() => AccountHint::AnyPassword(accepted(
+                name,
+                account,
+                CredentialFingerprint::NO_PASSWORD,
+            )),
+            Some(_) => AccountHint::NeedsProof,
         }
     }
 
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,
-        origin: &'a Origin,
-    ) -> Answering<'a, Result<Answer, NoAnswer>> {
+        origin: &'a LoginSource,
+    ) -> AuthFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
         Box::pin(self.answer(credentials, origin))
     }
 
-    fn recheck<'a>(&'a self, name: &'a str) -> Answering<'a, Result<Recheck, BackendError>> {
+    fn recheck<'a>(&'a self, name: &'a str) -> AuthFuture<'a, Result<Recheck, BackendError>> {
         let answer = self
             .accounts
             .find(name)
             .map_or(Recheck::NoMatch, |account| Recheck::Valid {
                 subject: subject(name, account),
-                stamps: account.stamps(),
+                fingerprints: account.fingerprints(),
             });
         Box::pin(std::future::ready(Ok(answer)))
     }

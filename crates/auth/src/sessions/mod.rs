@@ -25,13 +25,14 @@ mod token;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::token::{Entropy, EntropyError};
+use common::Secret;
+use common::{Entropy, EntropyError};
 use database::Database;
-use identity::{Secret, Stamp};
+use identity::CredentialFingerprint;
 use policy::{Labels, Subject};
 
 pub use manage::Selection;
-pub use redeem::Refused;
+pub use redeem::RefreshTokenError;
 
 /// How long sessions live, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub struct NewSession<'a> {
     /// Who logged in, with the labels of this moment.
     pub subject: &'a Subject,
     /// The credential that was used, where the backend can tell.
-    pub stamp: Option<Stamp>,
+    pub credential: Option<CredentialFingerprint>,
     /// The service that the token will be good for.
     pub service: &'a str,
     /// What the client calls itself (`client_id`).
@@ -97,7 +98,7 @@ pub struct NewSession<'a> {
 
 /// A session just opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedSession {
     /// What lists and logs call it.
     pub id: String,
     /// The refresh token. It is nowhere else: lost is lost.
@@ -114,7 +115,7 @@ pub struct Session {
     /// The labels that the account had when it was last confirmed.
     pub labels: Labels,
     /// The credential that opened it: once the account has that no more, the session is over.
-    pub stamp: Option<Stamp>,
+    pub credential: Option<CredentialFingerprint>,
     /// The service that it is good for.
     pub service: String,
     /// What the client that opened it called itself.

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use ::token::unix_seconds;
-use identity::Secret;
+use common::Secret;
+use common::unix_seconds;
 use policy::Subject;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{COLUMNS, Row, seconds, session};
 use super::token::{Fingerprint, generate};
-use super::{NewSession, Opened, Session, SessionPolicy, Sessions, SessionsError};
+use super::{NewSession, OpenedSession, Session, SessionPolicy, Sessions, SessionsError};
 
 /// A use, or a confirmation, is not written down again within this time.
 const PRECISION: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ const PURGE: u32 = 100;
 /// Why a refresh token is not taken. Callers answer all of them alike (RFC 6749 §5.2,
 /// `invalid_grant`): which one it was is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RefreshTokenError {
     /// It is not one of ours, or its session is gone from the database.
     #[error("no such refresh token")]
     Unknown,
@@ -45,7 +45,7 @@ impl Sessions {
         &self,
         new: NewSession<'_>,
         now: SystemTime,
-    ) -> Result<Opened, SessionsError> {
+    ) -> Result<OpenedSession, SessionsError> {
         if new.subject.account.is_empty() {
             return Err(SessionsError::Anonymous);
         }
@@ -58,7 +58,7 @@ impl Sessions {
             cap(connection, &policy, &row)
         };
         self.database.write(write).await?;
-        Ok(Opened { id, token })
+        Ok(OpenedSession { id, token })
     }
 
     /// The session that `token` stands for, if it is good for `service`.
@@ -73,23 +73,23 @@ impl Sessions {
         token: &Secret,
         service: &str,
         now: SystemTime,
-    ) -> Result<Result<Session, Refused>, SessionsError> {
+    ) -> Result<Result<Session, RefreshTokenError>, SessionsError> {
         let Some(fingerprint) = Fingerprint::of(token) else {
-            return Ok(Err(Refused::Unknown));
+            return Ok(Err(RefreshTokenError::Unknown));
         };
         let policy = self.policy;
         let read = move |connection: &Connection| find(connection, fingerprint, &policy);
         let Some((session, revoked)) = self.database.read(read).await? else {
-            return Ok(Err(Refused::Unknown));
+            return Ok(Err(RefreshTokenError::Unknown));
         };
         if revoked {
-            return Ok(Err(Refused::Revoked));
+            return Ok(Err(RefreshTokenError::Revoked));
         }
         if session.expires_at <= now {
-            return Ok(Err(Refused::Expired));
+            return Ok(Err(RefreshTokenError::Expired));
         }
         if session.service != service {
-            return Ok(Err(Refused::WrongService));
+            return Ok(Err(RefreshTokenError::WrongService));
         }
         if is_due(session.last_used_at, now, self.policy.idle) {
             let sql =

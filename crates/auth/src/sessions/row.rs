@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::unix_seconds;
-use identity::Stamp;
+use common::unix_seconds;
+use identity::CredentialFingerprint;
 use rusqlite::types::Type;
 use rusqlite::{Connection, named_params};
 
@@ -26,9 +26,9 @@ pub(super) fn session(
         id: row.get("id")?,
         account: row.get("account")?,
         labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(not_json)?,
-        stamp: row
+        credential: row
             .get::<_, Option<[u8; 32]>>("stamp")?
-            .map(Stamp::from_bytes),
+            .map(CredentialFingerprint::from_bytes),
         service: row.get("service")?,
         client_id: row.get("client_id")?,
         address: row.get("address")?,
@@ -45,7 +45,7 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) account: String,
     labels: String,
-    stamp: Option<[u8; 32]>,
+    credential: Option<[u8; 32]>,
     service: String,
     client_id: String,
     address: String,
@@ -66,7 +66,7 @@ impl Row {
             id: fingerprint.id(),
             account: new.subject.account.clone(),
             labels: serde_json::json!(new.subject.labels).to_string(),
-            stamp: new.stamp.map(|stamp| *stamp.as_bytes()),
+            credential: new.credential.map(|credential| *credential.as_bytes()),
             service: new.service.to_owned(),
             client_id: new.client_id.to_owned(),
             address: new.address.to_owned(),
@@ -85,7 +85,7 @@ impl Row {
             ":id": self.id,
             ":account": self.account,
             ":labels": self.labels,
-            ":stamp": self.stamp,
+            ":stamp": self.credential,
             ":service": self.service,
             ":client_id": self.client_id,
             ":address": self.address,

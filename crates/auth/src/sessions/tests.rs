@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::SystemEntropy;
+use common::SystemEntropy;
 use database::Location;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -33,14 +33,18 @@ impl Bench {
         }
     }
 
-    async fn open(&self, account: &str, now: SystemTime) -> Opened {
+    async fn open(&self, account: &str, now: SystemTime) -> OpenedSession {
         self.sessions
             .open(new(&subject(account, "dev")), now)
             .await
             .unwrap()
     }
 
-    async fn redeem(&self, opened: &Opened, now: SystemTime) -> Result<Session, Refused> {
+    async fn redeem(
+        &self,
+        opened: &OpenedSession,
+        now: SystemTime,
+    ) -> Result<Session, RefreshTokenError> {
         self.sessions
             .redeem(&opened.token, "registry", now)
             .await
@@ -87,10 +91,10 @@ fn subject(account: &str, group: &str) -> Subject {
 }
 
 fn new(subject: &Subject) -> NewSession<'_> {
-    let stamp = Some(Stamp::of("$2y$05$x"));
+    let credential = Some(CredentialFingerprint::of("$2y$05$x"));
     NewSession {
         subject,
-        stamp,
+        credential,
         service: "registry",
         client_id: "docker",
         address: "192.0.2.7",
@@ -106,7 +110,7 @@ async fn a_token_stands_for_its_session() {
         id: opened.id.clone(),
         account: "ann".into(),
         labels: subject("ann", "dev").labels,
-        stamp: Some(Stamp::of("$2y$05$x")),
+        credential: Some(CredentialFingerprint::of("$2y$05$x")),
         service: "registry".into(),
         client_id: "docker".into(),
         address: "192.0.2.7".into(),
@@ -131,14 +135,17 @@ async fn a_credential_without_a_stamp_is_kept_as_such() {
         .sessions
         .open(
             NewSession {
-                stamp: None,
+                credential: None,
                 ..new(&ann)
             },
             start(),
         )
         .await
         .unwrap();
-    assert_eq!(bench.redeem(&opened, start()).await.unwrap().stamp, None);
+    assert_eq!(
+        bench.redeem(&opened, start()).await.unwrap().credential,
+        None
+    );
 }
 
 #[tokio::test]
@@ -184,23 +191,29 @@ async fn what_is_not_good_is_refused_for_a_reason() {
     assert_eq!(redeem(token, "registry", start()).await, Ok("ann".into()));
     assert_eq!(
         redeem(token, "Registry", start()).await,
-        Err(Refused::WrongService)
+        Err(RefreshTokenError::WrongService)
     );
-    assert_eq!(redeem(token, "", start()).await, Err(Refused::WrongService));
-    assert_eq!(redeem("", "registry", start()).await, Err(Refused::Unknown));
+    assert_eq!(
+        redeem(token, "", start()).await,
+        Err(RefreshTokenError::WrongService)
+    );
+    assert_eq!(
+        redeem("", "registry", start()).await,
+        Err(RefreshTokenError::Unknown)
+    );
     assert_eq!(
         redeem(&token[..51], "registry", start()).await,
-        Err(Refused::Unknown)
+        Err(RefreshTokenError::Unknown)
     );
     // Well made, by somebody else.
     let (foreign, _) = super::token::generate(&SystemEntropy).unwrap();
     assert_eq!(
         redeem(foreign.expose(), "registry", start()).await,
-        Err(Refused::Unknown)
+        Err(RefreshTokenError::Unknown)
     );
     assert_eq!(
         redeem(token, "registry", start() + 30 * DAY).await,
-        Err(Refused::Expired)
+        Err(RefreshTokenError::Expired)
     );
     bench
         .sessions
@@ -209,7 +222,7 @@ async fn what_is_not_good_is_refused_for_a_reason() {
         .unwrap();
     assert_eq!(
         redeem(token, "registry", start()).await,
-        Err(Refused::Revoked)
+        Err(RefreshTokenError::Revoked)
     );
 }
 
@@ -228,7 +241,7 @@ async fn idle_time_counts_from_the_last_use() {
     assert!(bench.redeem(&used, start() + almost + almost).await.is_ok());
     assert_eq!(
         bench.redeem(&unused, start() + 10 * DAY).await,
-        Err(Refused::Expired)
+        Err(RefreshTokenError::Expired)
     );
 }
 
@@ -248,7 +261,7 @@ async fn absolute_time_counts_from_the_login() {
     }
     assert_eq!(
         bench.redeem(&opened, start() + 25 * DAY).await,
-        Err(Refused::Expired)
+        Err(RefreshTokenError::Expired)
     );
 }
 
@@ -274,7 +287,7 @@ async fn a_new_policy_counts_for_old_sessions() {
             .redeem(&opened.token, "registry", start() + DAY)
             .await
             .unwrap();
-        assert_eq!(redeemed, Err(Refused::Expired), "{policy:?}");
+        assert_eq!(redeemed, Err(RefreshTokenError::Expired), "{policy:?}");
     }
     assert!(bench.redeem(&opened, start() + DAY).await.is_ok());
 }
@@ -413,7 +426,10 @@ async fn the_least_recently_used_makes_room() {
     bench.redeem(&first, start() + 3 * MINUTE).await.unwrap();
     let fourth = bench.open("ann", start() + 4 * MINUTE).await;
     let now = start() + 5 * MINUTE;
-    assert_eq!(bench.redeem(&second, now).await, Err(Refused::Unknown));
+    assert_eq!(
+        bench.redeem(&second, now).await,
+        Err(RefreshTokenError::Unknown)
+    );
     for kept in [first, third, fourth, bobs] {
         assert!(bench.redeem(&kept, now).await.is_ok());
     }
@@ -540,13 +556,22 @@ async fn revokes_what_was_meant() {
     let revoke = async |selection| bench.sessions.revoke(selection, start()).await.unwrap();
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 1);
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 0);
-    assert_eq!(bench.redeem(&first, start()).await, Err(Refused::Revoked));
+    assert_eq!(
+        bench.redeem(&first, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.redeem(&second, start()).await.is_ok());
     assert_eq!(revoke(Selection::Account("ann".into())).await, 1);
-    assert_eq!(bench.redeem(&second, start()).await, Err(Refused::Revoked));
+    assert_eq!(
+        bench.redeem(&second, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.redeem(&bobs, start()).await.is_ok());
     assert_eq!(revoke(Selection::All).await, 2);
-    assert_eq!(bench.redeem(&ottos, start()).await, Err(Refused::Revoked));
+    assert_eq!(
+        bench.redeem(&ottos, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.ids(Selection::All, start()).await.is_empty());
     assert_eq!(revoke(Selection::Account("nobody".into())).await, 0);
 }
@@ -565,7 +590,10 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
             .unwrap(),
         1
     );
-    assert_eq!(bench.redeem(&opened, start()).await, Err(Refused::Revoked));
+    assert_eq!(
+        bench.redeem(&opened, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use oci::{Algorithm, Digest, media_type};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entries::{Entries, Extent, compression_of};
+use super::entries::{ArchiveEntries, Extent, compression_of};
 use crate::Error;
-use crate::hasher::Hasher;
+use crate::hasher::ContentHasher;
 
 /// The largest `manifest.json` or configuration that is read, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -16,7 +16,7 @@ const PIECE: usize = 256 * 1024;
 
 /// One image of the archive.
 #[derive(Debug)]
-pub(super) struct Saved {
+pub(super) struct SavedImage {
     /// Its names, `HOST/NAME:TAG`.
     pub(super) names: Vec<String>,
     /// The manifest that was made for it, in OCI's words.
@@ -29,7 +29,7 @@ pub(super) struct Saved {
 /// Changeset Format").
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Item {
+struct ManifestEntry {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
@@ -39,22 +39,22 @@ struct Item {
 
 /// Reads all images. Every layer is hashed once, for nothing in the archive says its digest for
 /// sure.
-pub(super) fn read(entries: &Entries, list: &[u8]) -> Result<Vec<Saved>, Error> {
+pub(super) fn read(entries: &ArchiveEntries, list: &[u8]) -> Result<Vec<SavedImage>, Error> {
     let wrong = |what: String| Error::Layout {
         path: entries.path.clone(),
         what,
         missing: false,
     };
-    let items: Vec<Item> = serde_json::from_slice(list)
+    let items: Vec<ManifestEntry> = serde_json::from_slice(list)
         .map_err(|error| wrong(format!("its manifest.json cannot be read: {error}")))?;
     items.into_iter().map(|item| item.read(entries)).collect()
 }
 
-impl Item {
-    fn read(self, entries: &Entries) -> Result<Saved, Error> {
+impl ManifestEntry {
+    fn read(self, entries: &ArchiveEntries) -> Result<SavedImage, Error> {
         let config = named(entries, &self.config)?;
         let mut blobs = vec![(
-            Hasher::digest(Algorithm::Sha256, &entries.bytes(config, LARGEST)?),
+            ContentHasher::digest(Algorithm::Sha256, &entries.bytes(config, LARGEST)?),
             config,
         )];
         let mut layers = Vec::new();
@@ -75,7 +75,7 @@ impl Item {
             "layers": layers,
         });
         let names = self.repo_tags.unwrap_or_default();
-        Ok(Saved {
+        Ok(SavedImage {
             names,
             manifest: manifest.to_string().into_bytes(),
             blobs,
@@ -83,7 +83,7 @@ impl Item {
     }
 }
 
-fn named(entries: &Entries, name: &str) -> Result<Extent, Error> {
+fn named(entries: &ArchiveEntries, name: &str) -> Result<Extent, Error> {
     entries.find(name).ok_or_else(|| Error::Layout {
         path: entries.path.clone(),
         what: format!("its manifest.json names {name}, which is not in it"),
@@ -92,8 +92,8 @@ fn named(entries: &Entries, name: &str) -> Result<Extent, Error> {
 }
 
 /// A layer's digest, and its type by how it is compressed.
-fn layer(entries: &Entries, extent: Extent) -> Result<(Digest, &'static str), Error> {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
+fn layer(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
+    let mut hasher = ContentHasher::new(Algorithm::Sha256);
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
     while hasher.length() < extent.size {

@@ -17,13 +17,13 @@ const MOST: usize = 100_000;
 const DEEPEST: usize = 8;
 
 /// The files of a tar file.
-pub(super) struct Entries {
+pub(super) struct ArchiveEntries {
     pub(super) path: PathBuf,
     file: Arc<File>,
-    entries: HashMap<String, Entry>,
+    entries: HashMap<String, ArchiveEntry>,
 }
 
-enum Entry {
+enum ArchiveEntry {
     File(Extent),
     Link(String),
 }
@@ -35,7 +35,7 @@ pub(super) struct Extent {
     pub(super) size: u64,
 }
 
-impl Entries {
+impl ArchiveEntries {
     /// Looks through the whole file once, without reading what is in its files.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::file(path))?;
@@ -74,16 +74,15 @@ impl Entries {
             };
             let kept = match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    Some(Entry::File(Extent {
+                    Some(ArchiveEntry::File(Extent {
                         begin: entry.raw_file_position(),
                         size: entry.size(),
                     }))
                 }
                 // A hard link is named from the top, a symbolic one from where it lies.
-                EntryType::Link => target(Path::new("")).map(Entry::Link),
-                EntryType::Symlink => {
-                    target(Path::new(&name).parent().unwrap_or(Path::new(""))).map(Entry::Link)
-                }
+                EntryType::Link => target(Path::new("")).map(ArchiveEntry::Link),
+                EntryType::Symlink => target(Path::new(&name).parent().unwrap_or(Path::new("")))
+                    .map(ArchiveEntry::Link),
                 _ => None,
             };
             entries.extend(kept.map(|kept| (name, kept)));
@@ -100,8 +99,8 @@ impl Entries {
         let mut name = plain(Path::new(""), Path::new(name))?;
         for _ in 0..DEEPEST {
             match self.entries.get(&name)? {
-                Entry::File(extent) => return Some(*extent),
-                Entry::Link(target) => name = target.clone(),
+                ArchiveEntry::File(extent) => return Some(*extent),
+                ArchiveEntry::Link(target) => name = target.clone(),
             }
         }
         None
@@ -232,7 +231,7 @@ mod tests {
         add(&mut builder, "three", EntryType::Link, "two/layer.tar", b"");
         add(&mut builder, "loop", EntryType::Symlink, "loop", b"");
         builder.finish().unwrap();
-        let entries = Entries::read(&path).unwrap();
+        let entries = ArchiveEntries::read(&path).unwrap();
         for name in ["one/layer.tar", "two/layer.tar", "./three"] {
             let extent = entries.find(name).unwrap();
             assert_eq!(entries.bytes(extent, 10).unwrap(), b"layer", "{name}");
@@ -246,7 +245,7 @@ mod tests {
         let path = directory.path().join("a.tar");
         let wrong = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
-            Entries::read(&path).err().unwrap().to_string()
+            ArchiveEntries::read(&path).err().unwrap().to_string()
         };
         assert!(
             wrong(b"\x1f\x8b\x08rest").ends_with("is compressed with gzip: decompress it first")

@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag, media_type};
 
-use super::docker_save::{self, LARGEST, Saved};
-use super::entries::{Entries, Extent};
-use crate::layout::{Index, choose};
+use super::docker_save::{self, LARGEST, SavedImage};
+use super::entries::{ArchiveEntries, Extent};
+use crate::layout::{LayoutIndex, choose};
 use crate::transfer::BlobReader;
 use crate::{Error, FetchedManifest, Referrer};
 
 /// An archive.
 pub struct Archive {
-    entries: Entries,
-    index: Index,
+    entries: ArchiveEntries,
+    index: LayoutIndex,
     /// Manifests and blobs that the archive has under other names than a layout would, or does not
     /// have at all.
-    made: HashMap<Digest, Made>,
+    made: HashMap<Digest, DerivedContent>,
 }
 
-enum Made {
+enum DerivedContent {
     Manifest(Bytes),
     At(Extent),
 }
@@ -33,14 +33,14 @@ impl Archive {
     /// # Errors
     /// When it is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let entries = Entries::read(path)?;
+        let entries = ArchiveEntries::read(path)?;
         let wrong = |what: String| Error::Layout {
             path: path.to_owned(),
             what,
             missing: false,
         };
         if let Some(extent) = entries.find("index.json") {
-            let index = Index::parse(&entries.bytes(extent, LARGEST)?)
+            let index = LayoutIndex::parse(&entries.bytes(extent, LARGEST)?)
                 .map_err(|error| wrong(format!("its index.json cannot be read: {error}")))?;
             return Ok(Self {
                 entries,
@@ -63,7 +63,7 @@ impl Archive {
         let images = docker_save::read(&entries, &entries.bytes(extent, LARGEST)?)?;
         let mut archive = Self {
             entries,
-            index: Index::default(),
+            index: LayoutIndex::default(),
             made: HashMap::new(),
         };
         images
@@ -84,7 +84,7 @@ impl Archive {
 
     pub(crate) fn described(&self, descriptor: &Descriptor) -> Result<FetchedManifest, Error> {
         let bytes = match self.made.get(&descriptor.digest) {
-            Some(Made::Manifest(bytes)) => bytes.clone(),
+            Some(DerivedContent::Manifest(bytes)) => bytes.clone(),
             _ => Bytes::from(
                 self.entries
                     .bytes(self.find(&descriptor.digest)?, LARGEST)?,
@@ -129,7 +129,7 @@ impl Archive {
         Ok(BlobReader::File(self.entries.reader(extent, offset)))
     }
 
-    fn take(&mut self, image: Saved) -> Result<(), Error> {
+    fn take(&mut self, image: SavedImage) -> Result<(), Error> {
         let bytes = Bytes::from(image.manifest);
         let manifest = FetchedManifest::new(media_type::OCI_MANIFEST.to_owned(), bytes, None, "")?;
         let tags: Vec<Tag> = image
@@ -144,18 +144,18 @@ impl Archive {
             self.index.enter(&manifest, None);
         }
         self.made
-            .insert(manifest.digest, Made::Manifest(manifest.bytes));
+            .insert(manifest.digest, DerivedContent::Manifest(manifest.bytes));
         self.made.extend(
             image
                 .blobs
                 .into_iter()
-                .map(|(digest, extent)| (digest, Made::At(extent))),
+                .map(|(digest, extent)| (digest, DerivedContent::At(extent))),
         );
         Ok(())
     }
 
     fn find(&self, digest: &Digest) -> Result<Extent, Error> {
-        if let Some(Made::At(extent)) = self.made.get(digest) {
+        if let Some(DerivedContent::At(extent)) = self.made.get(digest) {
             return Ok(*extent);
         }
         let name = format!("blobs/{}/{}", digest.algorithm(), digest.encoded());

@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use oci::{Content, Descriptor, Digest, Manifest, Tag};
 use serde_json::json;
 
-use crate::layout::{Index, VERSION};
-use crate::transfer::{Cargo, Spot, Writer};
-use crate::{Error, FetchedManifest, Uploaded};
+use crate::layout::{LayoutIndex, VERSION};
+use crate::transfer::{BlobSlot, BlobWriter, ImageGraph};
+use crate::{Error, FetchedManifest, UploadOutcome};
 
 /// Files in a tar file begin at multiples of this many bytes.
 const BLOCK: u64 = 512;
@@ -46,23 +46,23 @@ impl ArchiveWriter {
     }
 
     /// Lays the archive out and writes all of it but the blobs.
-    pub(crate) fn prepare(&self, cargo: &Cargo, tag: Option<&Tag>) -> Result<(), Error> {
+    pub(crate) fn prepare(&self, image_graph: &ImageGraph, tag: Option<&Tag>) -> Result<(), Error> {
         let options = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .open(&self.unfinished);
         let file = options.map_err(Error::file(&self.unfinished))?;
-        let mut tar = Layouter { file, end: 0 };
-        self.lay_out(&mut tar, cargo, tag)
+        let mut tar = TarLayout { file, end: 0 };
+        self.lay_out(&mut tar, image_graph, tag)
             .map_err(Error::file(&self.unfinished))
     }
 
     pub(crate) async fn put_blob(
         &self,
         blob: &Descriptor,
-        writer: Writer<'_>,
-    ) -> Result<Uploaded, Error> {
+        writer: BlobWriter<'_>,
+    ) -> Result<UploadOutcome, Error> {
         let begin = self
             .places
             .lock()
@@ -70,7 +70,7 @@ impl ArchiveWriter {
             .get(&blob.digest)
             .copied();
         let begin = begin.ok_or_else(|| {
-            Error::Unsuitable(format!("{} has no place in the archive", blob.digest))
+            Error::Unsupported(format!("{} has no place in the archive", blob.digest))
         })?;
         let options = OpenOptions::new()
             .read(true)
@@ -80,7 +80,7 @@ impl ArchiveWriter {
         writer
             .write(
                 blob,
-                Spot {
+                BlobSlot {
                     path: self.unfinished.clone(),
                     file,
                     begin,
@@ -88,26 +88,31 @@ impl ArchiveWriter {
                 },
             )
             .await?;
-        Ok(Uploaded::Sent)
+        Ok(UploadOutcome::Sent)
     }
 
     pub(crate) fn finish(&self) -> Result<(), Error> {
         fs::rename(&self.unfinished, &self.path).map_err(Error::file(&self.path))
     }
 
-    fn lay_out(&self, tar: &mut Layouter, cargo: &Cargo, tag: Option<&Tag>) -> std::io::Result<()> {
-        let mut index = Index::default();
-        index.enter(&cargo.root, tag);
+    fn lay_out(
+        &self,
+        tar: &mut TarLayout,
+        image_graph: &ImageGraph,
+        tag: Option<&Tag>,
+    ) -> std::io::Result<()> {
+        let mut index = LayoutIndex::default();
+        index.enter(&image_graph.root, tag);
         tar.file("oci-layout", VERSION.as_bytes())?;
         tar.file("index.json", index.to_string().as_bytes())?;
-        if let Some(list) = self.docker_list(&cargo.root, tag) {
+        if let Some(list) = self.docker_list(&image_graph.root, tag) {
             tar.file("manifest.json", list.as_bytes())?;
         }
-        for manifest in &cargo.manifests {
+        for manifest in &image_graph.manifests {
             tar.file(&name_of(&manifest.digest), &manifest.bytes)?;
         }
         let mut places = HashMap::new();
-        for blob in &cargo.blobs {
+        for blob in &image_graph.blobs {
             places.insert(blob.digest, tar.room(&name_of(&blob.digest), blob.size)?);
         }
         *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
@@ -146,12 +151,12 @@ impl Drop for ArchiveWriter {
 }
 
 /// Lays files out one behind the other.
-struct Layouter {
+struct TarLayout {
     file: File,
     end: u64,
 }
 
-impl Layouter {
+impl TarLayout {
     /// Writes a whole file.
     fn file(&mut self, name: &str, content: &[u8]) -> std::io::Result<()> {
         let begin = self.room(name, content.len() as u64)?;

@@ -6,9 +6,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::Secret;
 use serde::Deserialize;
 use serde_json::json;
-use token::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
@@ -48,7 +48,7 @@ impl Helper {
     pub(super) async fn find(&self, key: &str) -> Result<Option<Credentials>, CredentialsError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
-        struct Kept {
+        struct HelperCredentials {
             #[serde(default)]
             username: String,
             #[serde(default)]
@@ -65,7 +65,7 @@ impl Helper {
                 Err(self.failed(&output))
             };
         }
-        let Kept { username, secret } = serde_json::from_str(&output)
+        let HelperCredentials { username, secret } = serde_json::from_str(&output)
             .map_err(|_| self.error("answers with something else than credentials"))?;
         Ok(match (username.as_str(), secret.is_empty()) {
             (_, true) => None,

@@ -7,11 +7,11 @@
 mod error;
 mod file;
 mod helper;
-mod places;
+mod store;
 
+use common::Secret;
 pub use error::CredentialsError;
-pub use places::{Found, Places};
-use token::Secret;
+pub use store::{CredentialStore, StoredCredentials};
 
 /// What a client shows to say who it is.
 #[derive(Clone, Debug, Default)]

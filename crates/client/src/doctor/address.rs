@@ -7,16 +7,16 @@ use reqwest::Url;
 use reqwest::header::LOCATION;
 
 use super::challenge::by;
-use super::{Examination, told};
+use super::{ProbeRun, told};
+use crate::error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::refusal::{host, origin};
-use crate::transport::{Answer, Call, Trouble};
+use crate::transport::{ConnectionError, HttpRequest, HttpResponse};
 use crate::{Error, Step, Transport};
 
 /// How many redirects are followed before it is called a loop.
 const HOPS: usize = 10;
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `registry-reachable`, `registry-scheme`.
     pub(super) async fn reach_registry(&mut self) {
         let (Ok(https), Ok(http)) = (self.address("https"), self.address("http")) else {
@@ -25,24 +25,24 @@ impl Examination<'_> {
         if self.transport.options().plain_http {
             return self.reach_in_clear(&http, &https).await;
         }
-        let trouble = match self.ask(&https).await {
+        let problem = match self.ask(&https).await {
             Ok(answer) => return self.reached(https, &answer),
-            Err(trouble) => trouble,
+            Err(problem) => problem,
         };
         // Whose certificate it is comes later; whether it is there comes first.
-        if trouble.is_of_certificate()
-            && let Ok(answer) = self.lenient.send(&Call::get(https.clone())).await
+        if problem.is_of_certificate()
+            && let Ok(answer) = self.lenient.send(&HttpRequest::get(https.clone())).await
         {
             return self.reached(https, &answer);
         }
-        if !trouble.may_be_plain() {
-            return self.out_of_reach(&https, &trouble);
+        if !problem.may_be_plain() {
+            return self.out_of_reach(&https, &problem);
         }
         match self.ask(&http).await {
             // It is TLS that it speaks, but none that is spoken here.
-            Ok(answer) if is_tls_behind(&answer) => self.out_of_reach(&https, &trouble),
+            Ok(answer) if is_tls_behind(&answer) => self.out_of_reach(&https, &problem),
             Ok(answer) => self.reached_plain(http, &answer),
-            Err(trouble) => self.out_of_reach(&http, &trouble),
+            Err(problem) => self.out_of_reach(&http, &problem),
         }
     }
 
@@ -52,12 +52,16 @@ impl Examination<'_> {
             Ok(answer) if is_tls_behind(&answer) => self.needs_tls(https),
             Ok(answer) => self.reached_plain(http.clone(), &answer),
             // Others answer plain HTTP on a TLS port in TLS, or not at all.
-            Err(Trouble::NotHttp | Trouble::Broken)
-                if self.lenient.send(&Call::get(https.clone())).await.is_ok() =>
+            Err(ConnectionError::NotHttp | ConnectionError::Broken)
+                if self
+                    .lenient
+                    .send(&HttpRequest::get(https.clone()))
+                    .await
+                    .is_ok() =>
             {
                 self.needs_tls(https);
             }
-            Err(trouble) => self.out_of_reach(http, &trouble),
+            Err(problem) => self.out_of_reach(http, &problem),
         }
     }
 
@@ -78,7 +82,7 @@ impl Examination<'_> {
         };
         let (mut url, mut hops) = (base.clone(), vec![base.to_string()]);
         while hops.len() <= HOPS {
-            let Ok(answer) = self.looking().send(&Call::get(url.clone())).await else {
+            let Ok(answer) = self.looking().send(&HttpRequest::get(url.clone())).await else {
                 break;
             };
             let next = answer
@@ -128,31 +132,31 @@ impl Examination<'_> {
             ),
             (_, scheme) => self.ok("realm-scheme", format!("the realm speaks {scheme}")),
         }
-        let call = Call::get(realm.clone()).step(Step::Token);
-        let (trouble, source) = match self.transport.send(&call).await {
+        let call = HttpRequest::get(realm.clone()).step(Step::Token);
+        let (problem, source) = match self.transport.send(&call).await {
             Ok(answer) => return self.realm_reached(&realm, &answer, true),
             Err(Error::Connection {
-                trouble, source, ..
-            }) => (trouble, source),
+                problem, source, ..
+            }) => (problem, source),
             Err(error) => {
                 return self.fail("realm-reachable", told(&error), "look at the token server");
             }
         };
         // Whose certificate it is comes later, here, too.
-        if trouble.is_of_certificate()
+        if problem.is_of_certificate()
             && let Ok(answer) = self.lenient.send(&call).await
         {
             return self.realm_reached(&realm, &answer, false);
         }
-        match trouble {
-            Trouble::PlainHttp => self.fail(
+        match problem {
+            ConnectionError::PlainHttp => self.fail(
                 "realm-reachable",
                 format!("{realm} speaks plain http"),
                 "write http:// in auth.token.realm, or better: give the token server a certificate",
             ),
-            trouble => self.fail(
+            problem => self.fail(
                 "realm-reachable",
-                format!("{} {trouble}: {source}", origin(&realm)),
+                format!("{} {problem}: {source}", origin(&realm)),
                 "auth.token.realm must be an address that clients reach, not the one that the registry reaches; is the \
                  token server running?",
             ),
@@ -188,7 +192,7 @@ impl Examination<'_> {
         self.ok("realm-address", format!("the realm is {realm}"));
     }
 
-    fn realm_reached(&mut self, realm: &Url, answer: &Answer, certified: bool) {
+    fn realm_reached(&mut self, realm: &Url, answer: &HttpResponse, certified: bool) {
         self.dates("token server", answer);
         // A password goes out in clear only to this machine, or where the registry's own would.
         let private = realm.scheme() == "https" || realm.host_str().is_some_and(is_loopback);
@@ -210,22 +214,22 @@ impl Examination<'_> {
         self.ok("realm-reachable", format!("{} answers", origin(realm)));
     }
 
-    async fn ask(&self, url: &Url) -> Result<Answer, Trouble> {
-        match self.transport.send(&Call::get(url.clone())).await {
+    async fn ask(&self, url: &Url) -> Result<HttpResponse, ConnectionError> {
+        match self.transport.send(&HttpRequest::get(url.clone())).await {
             Ok(answer) => Ok(answer),
-            Err(Error::Connection { trouble, .. }) => Err(trouble),
-            Err(_) => Err(Trouble::Tls),
+            Err(Error::Connection { problem, .. }) => Err(problem),
+            Err(_) => Err(ConnectionError::Tls),
         }
     }
 
-    fn reached(&mut self, url: Url, answer: &Answer) {
+    fn reached(&mut self, url: Url, answer: &HttpResponse) {
         self.ok("registry-reachable", format!("{} answers", origin(&url)));
         self.ok("registry-scheme", format!("it speaks {}", url.scheme()));
         self.dates("registry", answer);
         self.base = Some(url);
     }
 
-    fn reached_plain(&mut self, url: Url, answer: &Answer) {
+    fn reached_plain(&mut self, url: Url, answer: &HttpResponse) {
         let host = self.host().to_owned();
         self.ok("registry-reachable", format!("{} answers", origin(&url)));
         self.dates("registry", answer);
@@ -247,18 +251,18 @@ impl Examination<'_> {
         );
     }
 
-    fn out_of_reach(&mut self, url: &Url, trouble: &Trouble) {
-        let remedy = trouble
+    fn out_of_reach(&mut self, url: &Url, problem: &ConnectionError) {
+        let remedy = problem
             .hint(&origin(url))
             .unwrap_or_else(|| "look at the registry's log".to_owned());
-        let remedy = match trouble {
+        let remedy = match problem {
             // What listens there was tried both ways.
-            Trouble::NotHttp => format!("it speaks no TLS either: {remedy}"),
+            ConnectionError::NotHttp => format!("it speaks no TLS either: {remedy}"),
             _ => remedy,
         };
         self.fail(
             "registry-reachable",
-            format!("{} {trouble}", host(url)),
+            format!("{} {problem}", host(url)),
             remedy,
         );
     }
@@ -274,7 +278,7 @@ impl Examination<'_> {
 }
 
 /// What Go and nginx say to plain HTTP on a TLS port.
-fn is_tls_behind(answer: &Answer) -> bool {
+fn is_tls_behind(answer: &HttpResponse) -> bool {
     answer.status().as_u16() == 400 && answer.header("www-authenticate").is_none()
 }
 

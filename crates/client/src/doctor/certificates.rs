@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use ::token::{Certificate, rfc3339, unix_seconds};
+use ::token::Certificate;
+use common::{rfc3339, unix_seconds};
 use reqwest::Url;
 
-use super::Examination;
-use crate::refusal::host;
-use crate::transport::{Call, Trouble};
+use super::ProbeRun;
+use crate::error_response::host;
+use crate::transport::{ConnectionError, HttpRequest};
 use crate::{Error, Step};
 
 /// How long before its end a certificate is worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `registry-certificate`.
     pub(super) async fn registry_certificate(&mut self) {
         let Some(base) = self.base.clone() else {
@@ -46,28 +47,28 @@ impl Examination<'_> {
     /// Whether a client believes it; what is wrong with it, or about to be, is found.
     async fn certificate(&mut self, id: &'static str, url: &Url, step: Step) -> bool {
         let shown = self.transport.certificate_of(url).await;
-        let trouble = match self
+        let problem = match self
             .transport
-            .send(&Call::get(url.clone()).step(step))
+            .send(&HttpRequest::get(url.clone()).step(step))
             .await
         {
             Err(Error::Connection {
-                trouble, source, ..
-            }) => Some((trouble, source)),
+                problem, source, ..
+            }) => Some((problem, source)),
             _ => None,
         };
         let names = shown
             .as_ref()
             .map_or_else(|| "no certificate could be read".to_owned(), described);
-        match (trouble, shown.as_ref().and_then(|certificate| self.flaw(certificate, url))) {
+        match (problem, shown.as_ref().and_then(|certificate| self.flaw(certificate, url))) {
             (None, _) => self.believed(id, shown.as_ref(), names),
             // What has to be made anew need not be trusted first.
-            (Some((Trouble::UnknownAuthority, _)), Some(flaw)) => {
+            (Some((ConnectionError::UnknownAuthority, _)), Some(flaw)) => {
                 let (evidence, remedy) = flaw.told(url, &names);
                 let evidence = format!("{evidence}; besides, nobody who is trusted here signed it");
                 self.fail(id, evidence, format!("{remedy}; then {}", self.put_authority()));
             }
-            (Some((Trouble::UnknownAuthority, _)), None) => self.fail(
+            (Some((ConnectionError::UnknownAuthority, _)), None) => self.fail(
                 id,
                 format!("nobody who is trusted here signed the certificate: {names}"),
                 format!("{}; a server with an intermediate certificate must send that, too", self.put_authority()),
@@ -76,9 +77,9 @@ impl Examination<'_> {
                 let (evidence, remedy) = flaw.told(url, &names);
                 self.fail(id, evidence, remedy);
             }
-            (Some((trouble, source)), None) => self.fail(
+            (Some((problem, source)), None) => self.fail(
                 id,
-                format!("{} {trouble} ({source}): {names}", host(url)),
+                format!("{} {problem} ({source}): {names}", host(url)),
                 "look at the server's TLS settings: TLS 1.2 or 1.3, a certificate of version 3, and a key that is RSA of 2048 \
                  bits or more, or EC",
             ),
@@ -87,14 +88,14 @@ impl Examination<'_> {
     }
 
     /// What is wrong with a certificate, whoever signed it.
-    fn flaw(&self, certificate: &Certificate, url: &Url) -> Option<Flaw> {
+    fn flaw(&self, certificate: &Certificate, url: &Url) -> Option<CertificateDefect> {
         let names = certificate.names();
         if names.is_empty() {
-            Some(Flaw::Nameless)
+            Some(CertificateDefect::Nameless)
         } else if !names.iter().any(|name| is_for(name, bare(url))) {
-            Some(Flaw::OtherName)
+            Some(CertificateDefect::OtherName)
         } else if !certificate.valid_at(self.transport.options().clock.now()) {
-            Some(Flaw::OutsideItsTime)
+            Some(CertificateDefect::OutsideItsTime)
         } else {
             None
         }
@@ -125,13 +126,13 @@ impl Examination<'_> {
 
 /// Why a certificate is of no use to any client.
 #[derive(Clone, Copy)]
-enum Flaw {
+enum CertificateDefect {
     Nameless,
     OtherName,
     OutsideItsTime,
 }
 
-impl Flaw {
+impl CertificateDefect {
     /// Evidence and remedy.
     fn told(self, url: &Url, names: &str) -> (String, String) {
         let alternative = alternative(bare(url));

@@ -5,19 +5,19 @@ use data_encoding::BASE64URL_NOPAD;
 use reqwest::header::{HeaderValue, SERVER, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 
-use super::Examination;
-use crate::session::TokenServer;
-use crate::transport::{Answer, Call};
+use super::ProbeRun;
+use crate::session::TokenEndpoint;
+use crate::transport::{HttpRequest, HttpResponse};
 
 const ID: &str = "registry-challenge";
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `registry-challenge`.
     pub(super) async fn challenge(&mut self) {
         let Some(base) = self.base.clone() else {
             return;
         };
-        let Ok(answer) = self.looking().send(&Call::get(base.clone())).await else {
+        let Ok(answer) = self.looking().send(&HttpRequest::get(base.clone())).await else {
             return;
         };
         match answer.status() {
@@ -117,7 +117,7 @@ impl Examination<'_> {
         self.ok(ID, "one challenge: Basic, a password for each request");
     }
 
-    fn token_server(&mut self, challenge: &Challenge) -> Option<TokenServer> {
+    fn token_server(&mut self, challenge: &Challenge) -> Option<TokenEndpoint> {
         let realm = challenge.parameter("realm").unwrap_or_default();
         let parsed = realm
             .parse::<Url>()
@@ -151,7 +151,7 @@ impl Examination<'_> {
             return None;
         }
         let service = challenge.parameter("service").map(str::to_owned);
-        Some(TokenServer {
+        Some(TokenEndpoint {
             realm: url,
             service,
         })
@@ -164,7 +164,7 @@ impl Examination<'_> {
             ("an expired token", expired()),
         ] {
             let header = HeaderValue::from_str(&format!("Bearer {papers}")).ok();
-            let call = Call::get(base.clone()).authorization(header.as_ref());
+            let call = HttpRequest::get(base.clone()).authorization(header.as_ref());
             let Ok(answer) = self.looking().send(&call).await else {
                 continue;
             };
@@ -198,7 +198,7 @@ const PASS_ON: &str = "is the host right? If a proxy stands there, have it pass 
                        unchanged";
 
 /// A page for people, and not a word of an API.
-fn is_page(answer: &Answer) -> bool {
+fn is_page(answer: &HttpResponse) -> bool {
     let is_html = answer
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"));
@@ -206,13 +206,13 @@ fn is_page(answer: &Answer) -> bool {
 }
 
 /// Who says that he answers.
-pub(super) fn by(answer: &Answer) -> String {
+pub(super) fn by(answer: &HttpResponse) -> String {
     answer
         .header(SERVER.as_str())
         .map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
-fn read(answer: &Answer) -> Result<Vec<Challenge>, String> {
+fn read(answer: &HttpResponse) -> Result<Vec<Challenge>, String> {
     let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<_> = fields
         .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())

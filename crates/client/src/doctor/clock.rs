@@ -2,16 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Examination;
-use crate::transport::Answer;
+use super::ProbeRun;
+use crate::transport::HttpResponse;
 
 /// How far apart clocks may be (`token::LEEWAY`), and when it is worth a word.
 const TOO_FAR: Duration = ::token::LEEWAY;
 const FAR: Duration = Duration::from_secs(30);
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// Remembers what time it is at the other end.
-    pub(super) fn dates(&mut self, whose: &'static str, answer: &Answer) {
+    pub(super) fn dates(&mut self, whose: &'static str, answer: &HttpResponse) {
         let date = answer
             .header("date")
             .and_then(|date| httpdate::parse_http_date(date).ok());
@@ -52,6 +52,6 @@ impl Examination<'_> {
 
 /// How far ahead `there` is, in seconds. `Date` counts whole seconds.
 fn skew(there: SystemTime, here: SystemTime) -> i64 {
-    let seconds = |time| i64::try_from(::token::unix_seconds(time)).unwrap_or(i64::MAX);
+    let seconds = |time| i64::try_from(common::unix_seconds(time)).unwrap_or(i64::MAX);
     seconds(there) - seconds(here)
 }

@@ -2,12 +2,12 @@
 
 use reqwest::StatusCode;
 
-use super::{Examination, told};
+use super::{ProbeRun, told};
 use crate::session::Scopes;
-use crate::transport::Call;
-use crate::{Credentials, Error, Found, Session};
+use crate::transport::HttpRequest;
+use crate::{Credentials, Error, RegistrySession, StoredCredentials};
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `stored-logins`.
     pub(super) async fn stored_logins(&mut self) {
         if let Some(login) = &self.patient.login {
@@ -20,9 +20,10 @@ impl Examination<'_> {
             .as_ref()
             .map_or("", |name| name.as_str());
         let all = self.patient.places.find_all(&self.patient.host, path).await;
-        let found: Vec<&Found> = all.iter().filter_map(|found| found.as_ref().ok()).collect();
+        let found: Vec<&StoredCredentials> =
+            all.iter().filter_map(|found| found.as_ref().ok()).collect();
         let broken = all.iter().find_map(|found| found.as_ref().err());
-        let told_of = |found: &&Found| {
+        let told_of = |found: &&StoredCredentials| {
             let user = found
                 .credentials
                 .user()
@@ -75,7 +76,7 @@ impl Examination<'_> {
     }
 
     async fn log_in_basic(&mut self) {
-        let session = Session::begin(
+        let session = RegistrySession::begin(
             self.transport.clone(),
             self.patient.host.clone(),
             self.login.clone(),
@@ -100,7 +101,7 @@ impl Examination<'_> {
         let stored = self.patient.login.is_none();
         match outcome {
             Ok(evidence) => self.ok("login", format!("{kind}{user}: {evidence}")),
-            Err(error @ Error::LoginRefused { .. }) => {
+            Err(error @ Error::LoginFailed { .. }) => {
                 let remedy = match stored {
                     true => format!(
                         "the stored login is old or wrong: wharfinger logout {0}, docker logout {0}, and log in again",
@@ -129,7 +130,7 @@ impl Examination<'_> {
         let base = self.base.clone()?;
         let answer = self
             .looking()
-            .send(&Call::get(base).authorization(papers))
+            .send(&HttpRequest::get(base).authorization(papers))
             .await
             .ok()?;
         let status = answer.status();
@@ -143,7 +144,7 @@ impl Examination<'_> {
     }
 }
 
-fn is_same(one: &Found, other: &Found) -> bool {
+fn is_same(one: &StoredCredentials, other: &StoredCredentials) -> bool {
     match (&one.credentials, &other.credentials) {
         (
             Credentials::Password { user, password },

@@ -23,8 +23,8 @@ use ::token::{Certificate, JwkSet};
 use oci::{Reference, RepositoryName};
 use reqwest::Url;
 
-use crate::session::{Granted, TokenServer};
-use crate::{Credentials, Error, Host, Options, Places, Transport};
+use crate::session::{TokenEndpoint, TokenResponse};
+use crate::{CredentialStore, Credentials, Error, Host, Transport, TransportOptions};
 
 /// All probes, in the order in which they are made.
 pub const PROBES: [&str; 20] = [
@@ -63,11 +63,11 @@ const ENDS: [&str; 6] = [
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ProbeResult {
     /// Which probe, one of [`PROBES`].
     pub id: &'static str,
     /// What it makes of what it saw.
-    pub verdict: Verdict,
+    pub verdict: ProbeVerdict,
     /// What it saw, or why it did not look.
     pub evidence: String,
     /// What to change, where something is to be.
@@ -76,7 +76,7 @@ pub struct Finding {
 
 /// How a probe came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// All is well.
     Ok,
     /// Something will go wrong some day, or for some.
@@ -87,7 +87,7 @@ pub enum Verdict {
     NotTested,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ProbeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ok => "ok",
@@ -99,7 +99,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Whom to examine, and what the doctor is given for it.
-pub struct Patient {
+pub struct ProbeTarget {
     /// The registry.
     pub host: Host,
     /// One of its repositories, for what is asked of a repository.
@@ -109,16 +109,16 @@ pub struct Patient {
     /// The login to try; without, the stored one.
     pub login: Option<Credentials>,
     /// Where stored logins lie.
-    pub places: Places,
+    pub places: CredentialStore,
     /// Try an upload, and cancel it.
     pub push: bool,
     /// What is known of how the two servers are set up.
-    pub sides: Sides,
+    pub sides: KnownSettings,
 }
 
 /// What the two servers' own files say.
 #[derive(Clone, Debug, Default)]
-pub struct Sides {
+pub struct KnownSettings {
     /// The registry's `rootcertbundle`.
     pub bundle: Vec<Certificate>,
     /// The registry's `jwks`.
@@ -134,8 +134,11 @@ pub struct Sides {
 /// # Errors
 /// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is
 /// none.
-pub async fn examine(patient: &Patient, options: Options) -> Result<Vec<Finding>, Error> {
-    let mut examination = Examination::new(patient, options);
+pub async fn run_probes(
+    patient: &ProbeTarget,
+    options: TransportOptions,
+) -> Result<Vec<ProbeResult>, Error> {
+    let mut examination = ProbeRun::new(patient, options);
     examination
         .transport
         .prepare(&examination.address("https")?)?;
@@ -144,33 +147,33 @@ pub async fn examine(patient: &Patient, options: Options) -> Result<Vec<Finding>
 }
 
 /// An examination under way: what was found, and what later probes need of it.
-struct Examination<'a> {
-    patient: &'a Patient,
+struct ProbeRun<'a> {
+    patient: &'a ProbeTarget,
     /// The way that a client would take.
     transport: Transport,
     /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that
     /// way.
     lenient: Transport,
-    findings: Vec<Finding>,
+    findings: Vec<ProbeResult>,
     /// `/v2/` of the registry, once it answered.
     base: Option<Url>,
     /// Whether the way there can be trusted with a password.
     trusted: bool,
     /// Where tokens are to be had.
-    server: Option<TokenServer>,
+    server: Option<TokenEndpoint>,
     realm_trusted: bool,
     /// The login that is tried, and where it was found.
     login: Credentials,
-    granted: Option<Granted>,
-    belief: key::Belief,
+    granted: Option<TokenResponse>,
+    belief: key::KeyVerdict,
     /// When each side said it was, and when that was here.
     dates: Vec<(&'static str, SystemTime, SystemTime)>,
 }
 
-impl<'a> Examination<'a> {
-    fn new(patient: &'a Patient, options: Options) -> Self {
+impl<'a> ProbeRun<'a> {
+    fn new(patient: &'a ProbeTarget, options: TransportOptions) -> Self {
         let server = patient.host.server();
-        let lenient = Transport::new(Options {
+        let lenient = Transport::new(TransportOptions {
             insecure: true,
             ..options.clone()
         })
@@ -186,7 +189,7 @@ impl<'a> Examination<'a> {
             realm_trusted: false,
             login: Credentials::Anonymous,
             granted: None,
-            belief: key::Belief::default(),
+            belief: key::KeyVerdict::default(),
             dates: Vec::new(),
         }
     }
@@ -220,7 +223,7 @@ impl<'a> Examination<'a> {
     fn why_no_further(&self) -> String {
         let ends = |id: &&&str| {
             self.finding(id)
-                .is_some_and(|f| matches!(f.verdict, Verdict::Failure | Verdict::Warning))
+                .is_some_and(|f| matches!(f.verdict, ProbeVerdict::Failure | ProbeVerdict::Warning))
         };
         match ENDS.iter().find(ends) {
             Some(id) => format!("see {id} first"),
@@ -232,7 +235,7 @@ impl<'a> Examination<'a> {
     fn address(&self, scheme: &str) -> Result<Url, Error> {
         let url = format!("{scheme}://{}/v2/", self.patient.host.server());
         url.parse()
-            .map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
+            .map_err(|error| Error::Unsupported(format!("{url} is no URL: {error}")))
     }
 
     /// The way to look on: trusted or not.
@@ -245,29 +248,29 @@ impl<'a> Examination<'a> {
     }
 
     fn ok(&mut self, id: &'static str, evidence: impl Into<String>) {
-        self.found(id, Verdict::Ok, evidence, None);
+        self.found(id, ProbeVerdict::Ok, evidence, None);
     }
 
     fn warn(&mut self, id: &'static str, evidence: impl Into<String>, remedy: impl Into<String>) {
-        self.found(id, Verdict::Warning, evidence, Some(remedy.into()));
+        self.found(id, ProbeVerdict::Warning, evidence, Some(remedy.into()));
     }
 
     fn fail(&mut self, id: &'static str, evidence: impl Into<String>, remedy: impl Into<String>) {
-        self.found(id, Verdict::Failure, evidence, Some(remedy.into()));
+        self.found(id, ProbeVerdict::Failure, evidence, Some(remedy.into()));
     }
 
     fn not_tested(&mut self, id: &'static str, why: impl Into<String>) {
-        self.found(id, Verdict::NotTested, why, None);
+        self.found(id, ProbeVerdict::NotTested, why, None);
     }
 
     fn found(
         &mut self,
         id: &'static str,
-        verdict: Verdict,
+        verdict: ProbeVerdict,
         evidence: impl Into<String>,
         remedy: Option<String>,
     ) {
-        self.findings.push(Finding {
+        self.findings.push(ProbeResult {
             id,
             verdict,
             evidence: evidence.into(),
@@ -289,10 +292,10 @@ impl<'a> Examination<'a> {
 
     fn has_failed(&self, id: &str) -> bool {
         self.finding(id)
-            .is_some_and(|finding| finding.verdict == Verdict::Failure)
+            .is_some_and(|finding| finding.verdict == ProbeVerdict::Failure)
     }
 
-    fn finding(&self, id: &str) -> Option<&Finding> {
+    fn finding(&self, id: &str) -> Option<&ProbeResult> {
         self.findings.iter().find(|finding| finding.id == id)
     }
 

@@ -3,14 +3,14 @@
 use oci::Reference;
 use reqwest::header::{HeaderValue, LOCATION};
 
-use super::{Examination, told};
+use super::{ProbeRun, told};
 use crate::session::{authorization, basic};
-use crate::transport::Call;
-use crate::{Error, Registry, Repository, Session};
+use crate::transport::HttpRequest;
+use crate::{Error, RegistryClient, RegistrySession, RepositoryClient};
 
 const ID: &str = "pull";
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `pull`.
     pub(super) async fn pull(&mut self) {
         let (Some(_), Some(name)) = (&self.base, &self.patient.repository) else {
@@ -27,7 +27,7 @@ impl Examination<'_> {
         let Some(session) = self.session().await else {
             return self.not_tested(ID, "no session came about");
         };
-        let repository = Registry::new(session).repository(name);
+        let repository = RegistryClient::new(session).repository(name);
         match &self.patient.reference {
             Some(reference) => self.pull_image(&repository, reference).await,
             None => match repository.all_tags().await {
@@ -42,14 +42,14 @@ impl Examination<'_> {
     }
 
     /// A session over the way that is open: without a login where that cannot be trusted.
-    pub(super) async fn session(&self) -> Option<Session> {
+    pub(super) async fn session(&self) -> Option<RegistrySession> {
         let transport = self.looking().clone();
-        Session::begin(transport, self.patient.host.clone(), self.sendable_login())
+        RegistrySession::begin(transport, self.patient.host.clone(), self.sendable_login())
             .await
             .ok()
     }
 
-    async fn pull_image(&mut self, repository: &Repository, reference: &Reference) {
+    async fn pull_image(&mut self, repository: &RepositoryClient, reference: &Reference) {
         let manifest = match repository.manifest(reference).await {
             Ok(manifest) => manifest,
             Err(error) => return self.refused(&error),
@@ -66,7 +66,7 @@ impl Examination<'_> {
             return;
         };
         let papers = self.papers();
-        let call = Call::get(url.clone()).authorization(papers.as_ref());
+        let call = HttpRequest::get(url.clone()).authorization(papers.as_ref());
         let answer = match self.looking().send(&call).await {
             Ok(answer) => answer,
             Err(error) => return self.refused(&error),
@@ -89,7 +89,7 @@ impl Examination<'_> {
         // As a good client follows, and as one follows that takes its papers along.
         let bare = self
             .looking()
-            .send(&Call::get(to.clone()))
+            .send(&HttpRequest::get(to.clone()))
             .await
             .map(|answer| answer.status());
         let status = bare.map_or_else(|error| told(&error), |status| status.to_string());
@@ -104,7 +104,7 @@ impl Examination<'_> {
         }
         let with = self
             .looking()
-            .send(&Call::get(to.clone()).authorization(papers.as_ref()))
+            .send(&HttpRequest::get(to.clone()).authorization(papers.as_ref()))
             .await;
         if papers.is_some() && with.is_ok_and(|answer| !answer.status().is_success()) {
             return self.warn(

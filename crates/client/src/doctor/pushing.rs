@@ -6,11 +6,11 @@ use oci::RepositoryName;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use reqwest::{Method, Url};
 
-use super::{Examination, told};
-use crate::refusal::origin;
+use super::{ProbeRun, told};
+use crate::error_response::origin;
 use crate::session::Scopes;
-use crate::transport::{Answer, Call, StreamedBody, Trouble};
-use crate::{Error, Session};
+use crate::transport::{ConnectionError, HttpRequest, HttpResponse, StreamedBody};
+use crate::{Error, RegistrySession};
 
 /// How often an upload is asked after: with replicas, one of them did not begin it.
 const ASKED: usize = 6;
@@ -18,7 +18,7 @@ const ASKED: usize = 6;
 const BODIES: [u64; 2] = [2_000_000, 110_000_000];
 const PIECE: usize = 256 * 1024;
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `push-session`, `push-location`, `push-body`.
     pub(super) async fn push(&mut self) {
         let name = match (&self.patient.repository, self.patient.push) {
@@ -54,7 +54,7 @@ impl Examination<'_> {
         if self.lasts(&session, &name, &location).await {
             self.bodies(&session, &name, &mut location).await;
         }
-        let cancel = Call::new(Method::DELETE, location);
+        let cancel = HttpRequest::new(Method::DELETE, location);
         let _ = session.send(&Scopes::push(&name), cancel).await;
     }
 
@@ -65,7 +65,7 @@ impl Examination<'_> {
     }
 
     /// Where the upload goes on: an address that this client can use, whatever the registry says.
-    fn location(&mut self, begun: &Answer) -> Option<Url> {
+    fn location(&mut self, begun: &HttpResponse) -> Option<Url> {
         let Some(text) = begun.header(LOCATION.as_str()) else {
             self.fail(
                 "push-location",
@@ -92,12 +92,17 @@ impl Examination<'_> {
         Some(here(&begun.url, &url))
     }
 
-    async fn lasts(&mut self, session: &Session, name: &RepositoryName, location: &Url) -> bool {
+    async fn lasts(
+        &mut self,
+        session: &RegistrySession,
+        name: &RepositoryName,
+        location: &Url,
+    ) -> bool {
         for nth in 1..=ASKED {
-            let call = Call::get(location.clone());
+            let call = HttpRequest::get(location.clone());
             let lost = match session.send(&Scopes::push(name), call).await {
                 Ok(answer) if answer.status().is_success() => None,
-                Ok(answer) => Some(answer.refusal().await.to_string()),
+                Ok(answer) => Some(answer.error_response().await.to_string()),
                 Err(error) => Some(told(&error)),
             };
             let Some(lost) = lost else { continue };
@@ -116,7 +121,12 @@ impl Examination<'_> {
     }
 
     /// `location` goes on as the upload does.
-    async fn bodies(&mut self, session: &Session, name: &RepositoryName, location: &mut Url) {
+    async fn bodies(
+        &mut self,
+        session: &RegistrySession,
+        name: &RepositoryName,
+        location: &mut Url,
+    ) {
         for size in BODIES {
             let sent = send(session, name, location, size).await;
             let answer = match sent {
@@ -137,7 +147,7 @@ impl Examination<'_> {
         );
     }
 
-    async fn refused_body(&mut self, size: u64, answer: Answer) {
+    async fn refused_body(&mut self, size: u64, answer: HttpResponse) {
         let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
         let server = answer
             .header(SERVER.as_str())
@@ -145,7 +155,7 @@ impl Examination<'_> {
             .to_owned();
         let evidence = format!(
             "a body of {megabytes} MB: {} (Server: {server})",
-            answer.refusal().await
+            answer.error_response().await
         );
         let remedy = match status {
             411 => {
@@ -166,7 +176,7 @@ impl Examination<'_> {
         let in_time = !matches!(
             error,
             Error::Connection {
-                trouble: Trouble::Timeout,
+                problem: ConnectionError::Timeout,
                 ..
             }
         );
@@ -180,9 +190,9 @@ const SLOW: &str = "the proxy, or the registry behind it, does not take the body
                     proxy_request_buffering off; proxy_send_timeout 900s; proxy_read_timeout 900s; and look at the \
                     registry's log and disk";
 
-async fn begin(session: &Session, name: &RepositoryName) -> Result<Answer, Error> {
+async fn begin(session: &RegistrySession, name: &RepositoryName) -> Result<HttpResponse, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;
-    let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+    let call = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
     session
         .send(&Scopes::push(name), call)
         .await?
@@ -192,14 +202,14 @@ async fn begin(session: &Session, name: &RepositoryName) -> Result<Answer, Error
 
 /// Sends zeros, without saying how many.
 async fn send(
-    session: &Session,
+    session: &RegistrySession,
     name: &RepositoryName,
     location: &Url,
     size: u64,
-) -> Result<Answer, Error> {
+) -> Result<HttpResponse, Error> {
     let (pieces, body) = StreamedBody::of_unknown_length();
-    let call =
-        Call::new(Method::PATCH, location.clone()).header(CONTENT_TYPE, "application/octet-stream");
+    let call = HttpRequest::new(Method::PATCH, location.clone())
+        .header(CONTENT_TYPE, "application/octet-stream");
     let scopes = Scopes::push(name);
     let feed = async move {
         let piece = Bytes::from(vec![0; PIECE]);

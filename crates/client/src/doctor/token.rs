@@ -1,14 +1,15 @@
 //! The token: what it says, what it grants, and what the registry makes of it.
 
-use ::token::{ReceivedClaims, UnverifiedToken, rfc3339, unix_seconds};
+use ::token::{ReceivedClaims, UnverifiedToken};
+use common::{rfc3339, unix_seconds};
 
-use super::key::Belief;
-use super::{Examination, told};
+use super::key::KeyVerdict;
+use super::{ProbeRun, told};
 use crate::Error;
 use crate::session::{Scopes, authorization, challenge_scopes};
-use crate::transport::Call;
+use crate::transport::HttpRequest;
 
-impl Examination<'_> {
+impl ProbeRun<'_> {
     /// `token-claims`, `token-key`, `token-access`, `token-accepted`.
     pub(super) async fn token(&mut self) {
         let Some(server) = self.server.clone() else {
@@ -175,7 +176,7 @@ impl Examination<'_> {
         else {
             return Scopes::default();
         };
-        let answer = self.looking().send(&Call::get(url)).await;
+        let answer = self.looking().send(&HttpRequest::get(url)).await;
         answer
             .ok()
             .and_then(|answer| challenge_scopes(&answer).ok())
@@ -268,7 +269,7 @@ impl Examination<'_> {
         let explained = explained.or(Some("token-key").filter(|id| self.has_failed(id)));
         let remedy = match (explained, &self.belief) {
             (Some(probe), _) => format!("see {probe}"),
-            (None, Belief::All) => {
+            (None, KeyVerdict::All) => {
                 "restart the registry: it reads rootcertbundle and jwks only when it starts, and with the \
                                     file that was given it would believe this key; or it is started with another file"
                     .to_owned()

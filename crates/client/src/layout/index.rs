@@ -12,12 +12,12 @@ use crate::FetchedManifest;
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// An index, with members that are not understood kept as they are.
-pub(crate) struct Index {
+pub(crate) struct LayoutIndex {
     json: Value,
     pub(crate) manifests: Vec<Descriptor>,
 }
 
-impl Index {
+impl LayoutIndex {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Members {
@@ -69,7 +69,7 @@ impl Index {
     }
 }
 
-impl Default for Index {
+impl Default for LayoutIndex {
     fn default() -> Self {
         Self {
             json: json!({ "schemaVersion": 2, "manifests": [] }),
@@ -78,14 +78,17 @@ impl Default for Index {
     }
 }
 
-impl fmt::Display for Index {
+impl fmt::Display for LayoutIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.json.fmt(f)
     }
 }
 
 /// The entry that is meant, or why there is none.
-pub(crate) fn choose(index: &Index, reference: Option<&Reference>) -> Result<Descriptor, String> {
+pub(crate) fn choose(
+    index: &LayoutIndex,
+    reference: Option<&Reference>,
+) -> Result<Descriptor, String> {
     let find =
         |wanted: &dyn Fn(&&Descriptor) -> bool| index.manifests.iter().rfind(wanted).cloned();
     match (reference, index.manifests.as_slice()) {
@@ -105,7 +108,7 @@ pub(crate) fn choose(index: &Index, reference: Option<&Reference>) -> Result<Des
     }
 }
 
-fn offered(index: &Index) -> String {
+fn offered(index: &LayoutIndex) -> String {
     match index.tags().as_slice() {
         [] => "and none has a tag".to_owned(),
         tags => format!(
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_tag_belongs_to_one_manifest() {
-        let mut index = Index::default();
+        let mut index = LayoutIndex::default();
         let (one, two) = (manifest("1"), manifest("2"));
         index.enter(&one, Some(&tag("a")));
         index.enter(&one, Some(&tag("b")));
@@ -171,7 +174,7 @@ mod tests {
         let before = format!(
             r#"{{"schemaVersion":2,"x":1,"manifests":[{{"mediaType":"a/b","digest":"{digest}","size":1,"platform":{{"os":"linux"}},"annotations":{{"{NAME}":"r.example/a:v1"}}}}]}}"#
         );
-        let mut index = Index::parse(before.as_bytes()).unwrap();
+        let mut index = LayoutIndex::parse(before.as_bytes()).unwrap();
         assert_eq!(index.tags(), [tag("v1")]);
         index.enter(&manifest("2"), Some(&tag("v2")));
         let after = index.to_string();
@@ -179,13 +182,19 @@ mod tests {
             after.contains(r#""x":1"#) && after.contains(r#""platform":{"os":"linux"}"#),
             "{after}"
         );
-        assert_eq!(Index::parse(after.as_bytes()).unwrap().tags().len(), 2);
+        assert_eq!(
+            LayoutIndex::parse(after.as_bytes()).unwrap().tags().len(),
+            2
+        );
     }
 
     #[test]
     fn one_image_needs_no_name() {
-        assert_eq!(choose(&Index::default(), None).unwrap_err(), "has no image");
-        let mut index = Index::default();
+        assert_eq!(
+            choose(&LayoutIndex::default(), None).unwrap_err(),
+            "has no image"
+        );
+        let mut index = LayoutIndex::default();
         index.enter(&manifest("1"), None);
         assert_eq!(choose(&index, None).unwrap().digest, manifest("1").digest);
         assert_eq!(

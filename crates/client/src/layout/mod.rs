@@ -5,7 +5,7 @@
 //! lies under `blobs` is whole, and a transfer that was broken off goes on where it ended.
 
 mod index;
-mod unfinished;
+mod staging;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag};
 
-pub(crate) use index::{Index, choose};
-use unfinished::Unfinished;
+pub(crate) use index::{LayoutIndex, choose};
+use staging::StagingDirectory;
 
-use crate::transfer::{BlobReader, FileReader, Spot, Writer};
-use crate::{Error, FetchedManifest, Referrer, Uploaded};
+use crate::transfer::{BlobReader, BlobSlot, BlobWriter, FileReader};
+use crate::{Error, FetchedManifest, Referrer, UploadOutcome};
 
 /// What the file `oci-layout` says, byte for byte as the specification and skopeo have it.
 pub(crate) const VERSION: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
@@ -28,11 +28,11 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// An OCI layout.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub struct OciLayout {
     directory: PathBuf,
 }
 
-impl Layout {
+impl OciLayout {
     /// The layout in `directory`, which need not exist yet.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -143,11 +143,11 @@ impl Layout {
     pub(crate) async fn put_blob(
         &self,
         blob: &Descriptor,
-        writer: Writer<'_>,
-    ) -> Result<Uploaded, Error> {
+        writer: BlobWriter<'_>,
+    ) -> Result<UploadOutcome, Error> {
         let path = self.blob_path(&blob.digest);
         if is_there(&path, blob) {
-            return Ok(Uploaded::Present);
+            return Ok(UploadOutcome::Present);
         }
         create_parent(&path)?;
         let outcome = self.bring(blob, &path, writer).await;
@@ -160,15 +160,15 @@ impl Layout {
         &self,
         blob: &Descriptor,
         path: &Path,
-        writer: Writer<'_>,
-    ) -> Result<Uploaded, Error> {
+        writer: BlobWriter<'_>,
+    ) -> Result<UploadOutcome, Error> {
         let (unfinished, name) = (self.unfinished(), name_of(&blob.digest));
         let (file, place) = (unfinished.open(&name).await?, unfinished.path(&name));
         let failed = |error| Error::file(&place)(error);
         // Whoever waited for another that brought the same blob finds it there.
         if is_there(path, blob) {
             fs::remove_file(&place).map_err(failed)?;
-            return Ok(Uploaded::Present);
+            return Ok(UploadOutcome::Present);
         }
         let mut present = file.metadata().map_err(failed)?.len();
         if present > blob.size {
@@ -178,7 +178,7 @@ impl Layout {
         match writer
             .write(
                 blob,
-                Spot {
+                BlobSlot {
                     path: place.clone(),
                     file,
                     begin: 0,
@@ -189,7 +189,7 @@ impl Layout {
         {
             // The file stays open, and so locked, until it has its name.
             Ok(_file) => fs::rename(&place, path)
-                .map(|()| Uploaded::Sent)
+                .map(|()| UploadOutcome::Sent)
                 .map_err(Error::file(path)),
             Err(error @ (Error::Digest { .. } | Error::Size { .. })) => {
                 let _ = fs::remove_file(&place);
@@ -214,7 +214,7 @@ impl Layout {
         marker.lock().map_err(Error::file(&path))?;
         let mut index = match self.index() {
             Ok(index) => index,
-            Err(Error::Layout { missing: true, .. }) => Index::default(),
+            Err(Error::Layout { missing: true, .. }) => LayoutIndex::default(),
             Err(error) => return Err(error),
         };
         index.enter(manifest, tag);
@@ -228,7 +228,7 @@ impl Layout {
         Ok(())
     }
 
-    fn index(&self) -> Result<Index, Error> {
+    fn index(&self) -> Result<LayoutIndex, Error> {
         let path = self.directory.join("index.json");
         let wrong = |what: String, missing| Error::Layout {
             path: self.directory.clone(),
@@ -245,7 +245,7 @@ impl Layout {
             }
             Err(error) => return Err(error),
         };
-        Index::parse(&bytes)
+        LayoutIndex::parse(&bytes)
             .map_err(|error| wrong(format!("its index.json cannot be read: {error}"), false))
     }
 
@@ -274,8 +274,8 @@ impl Layout {
             .join(digest.encoded())
     }
 
-    fn unfinished(&self) -> Unfinished {
-        Unfinished::of(&self.directory)
+    fn unfinished(&self) -> StagingDirectory {
+        StagingDirectory::of(&self.directory)
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use oci::{Algorithm, Descriptor, media_type};
 use serde_json::json;
 
-use super::{FetchedManifest, Repository};
+use super::{FetchedManifest, RepositoryClient};
 use crate::Error;
-use crate::hasher::Hasher;
-use crate::transfer::{BlobSource, Silent};
+use crate::hasher::ContentHasher;
+use crate::transfer::{BlobSource, NoProgress};
 
 /// The type of a configuration that says nothing, and what it says.
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
@@ -40,7 +40,7 @@ pub struct Attachment {
     pub content: Bytes,
 }
 
-impl Repository {
+impl RepositoryClient {
     /// Puts the artifact into the repository, referring to `subject`, which need not be there yet.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl Repository {
     async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
         let blob = Descriptor {
             media_type: file.media_type.clone(),
-            digest: Hasher::digest(Algorithm::Sha256, &file.content),
+            digest: ContentHasher::digest(Algorithm::Sha256, &file.content),
             size: file.content.len() as u64,
             artifact_type: None,
             annotations: file
@@ -101,7 +101,7 @@ impl Repository {
             &blob,
             None,
             &BlobSource::Memory(file.content.clone()),
-            &Silent,
+            &NoProgress,
         )
         .await?;
         Ok(blob)

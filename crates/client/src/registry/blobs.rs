@@ -5,19 +5,19 @@ use oci::{Descriptor, Digest};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
-use super::Repository;
+use super::RepositoryClient;
 use crate::Error;
-use crate::hasher::Hasher;
+use crate::hasher::ContentHasher;
 use crate::session::Scopes;
-use crate::transport::{Answer, Attempts, Call};
+use crate::transport::{Backoff, HttpRequest, HttpResponse};
 
-impl Repository {
+impl RepositoryClient {
     /// Whether the blob is there.
     ///
     /// # Errors
     /// When the registry does not say.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let call = Call::head(self.url(&format!("blobs/{digest}"))?);
+        let call = HttpRequest::head(self.url(&format!("blobs/{digest}"))?);
         let answer = self.session.send(&Scopes::push(&self.name), call).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
@@ -36,16 +36,16 @@ impl Repository {
             position: offset,
             answer: None,
             skip: 0,
-            attempts: Attempts::default(),
-            proof: Hasher::new(blob.digest.algorithm()),
+            attempts: Backoff::default(),
+            proof: ContentHasher::new(blob.digest.algorithm()),
         }
     }
 
     /// [`download`](Self::download) of a blob whose size nobody has said.
     #[must_use]
     pub fn download_unsized(&self, digest: Digest) -> Download {
-        let (size, position, skip, attempts) = (None, 0, 0, Attempts::default());
-        let proof = Hasher::new(digest.algorithm());
+        let (size, position, skip, attempts) = (None, 0, 0, Backoff::default());
+        let proof = ContentHasher::new(digest.algorithm());
         Download {
             repository: self.clone(),
             digest,
@@ -63,7 +63,7 @@ impl Repository {
     /// # Errors
     /// When it is not there, or the registry does not delete.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
-        let call = Call::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
+        let call = HttpRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
         let answer = self.session.send(&Scopes::delete(&self.name), call).await?;
         answer.success().await.map(|_| ())
     }
@@ -71,17 +71,17 @@ impl Repository {
 
 /// A blob on its way here.
 pub struct Download {
-    repository: Repository,
+    repository: RepositoryClient,
     digest: Digest,
     size: Option<u64>,
     /// How many of the blob's bytes have been handed out.
     position: u64,
-    answer: Option<Answer>,
+    answer: Option<HttpResponse>,
     /// How many bytes of the present answer were handed out before: a server that knows no ranges
     /// begins at the start.
     skip: u64,
-    attempts: Attempts,
-    proof: Hasher,
+    attempts: Backoff,
+    proof: ContentHasher,
 }
 
 impl Download {
@@ -155,8 +155,8 @@ impl Download {
     }
 
     /// Asks for the blob from `position` on (RFC 9110 §14).
-    async fn begin(&mut self) -> Result<Answer, Error> {
-        let mut call = Call::get(self.repository.url(&format!("blobs/{}", self.digest))?);
+    async fn begin(&mut self) -> Result<HttpResponse, Error> {
+        let mut call = HttpRequest::get(self.repository.url(&format!("blobs/{}", self.digest))?);
         if self.position > 0 {
             call = call.header(RANGE, &format!("bytes={}-", self.position));
         }

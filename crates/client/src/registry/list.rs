@@ -5,10 +5,10 @@ use reqwest::header::LINK;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use super::{Registry, Repository};
+use super::{RegistryClient, RepositoryClient};
 use crate::session::Scopes;
-use crate::transport::{Answer, Call};
-use crate::{Error, Session};
+use crate::transport::{HttpRequest, HttpResponse};
+use crate::{Error, RegistrySession};
 
 /// The longest page that is read, in bytes.
 const LONGEST_PAGE: usize = 16 * 1024 * 1024;
@@ -19,8 +19,8 @@ const MOST_NAMES: usize = 20_000_000;
 const MOST_PAGES: usize = 1_000_000;
 
 /// A list, page by page. One that never ends is the caller's to stop.
-pub struct Pages {
-    session: Session,
+pub struct NamePages {
+    session: RegistrySession,
     scopes: Scopes,
     /// Where the next page is; none after the last.
     next: Option<Url>,
@@ -34,15 +34,15 @@ enum Member {
     Repositories,
 }
 
-impl Registry {
+impl RegistryClient {
     /// The names of all repositories that the caller may see (Docker Registry HTTP API V2,
     /// "Catalog").
     ///
     /// # Errors
     /// When there is no such address.
-    pub fn catalog(&self, page: Option<usize>) -> Result<Pages, Error> {
+    pub fn catalog(&self, page: Option<usize>) -> Result<NamePages, Error> {
         let next = Some(paged(self.session.url("_catalog")?, page));
-        Ok(Pages {
+        Ok(NamePages {
             session: self.session.clone(),
             scopes: Scopes::catalog(),
             next,
@@ -51,14 +51,14 @@ impl Registry {
     }
 }
 
-impl Repository {
+impl RepositoryClient {
     /// The repository's tags (OCI distribution-spec, "Listing Tags").
     ///
     /// # Errors
     /// When there is no such address.
-    pub fn tags(&self, page: Option<usize>) -> Result<Pages, Error> {
+    pub fn tags(&self, page: Option<usize>) -> Result<NamePages, Error> {
         let next = Some(paged(self.url("tags/list")?, page));
-        Ok(Pages {
+        Ok(NamePages {
             session: self.session.clone(),
             scopes: Scopes::pull(&self.name),
             next,
@@ -76,7 +76,7 @@ impl Repository {
     }
 }
 
-impl Pages {
+impl NamePages {
     /// The next page; none after the last.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Pages {
         };
         let answer = self
             .session
-            .send(&self.scopes, Call::get(url.clone()))
+            .send(&self.scopes, HttpRequest::get(url.clone()))
             .await?;
         let mut answer = answer.success().await?;
         self.next = next_page(&answer)?;
@@ -125,7 +125,7 @@ impl Pages {
                     self.session.host(),
                     all.len()
                 );
-                return Err(Error::Unsuitable(what));
+                return Err(Error::Unsupported(what));
             }
         }
         all.sort_unstable();
@@ -142,7 +142,7 @@ fn paged(mut url: Url, page: Option<usize>) -> Url {
 }
 
 /// RFC 8288: `</v2/a/tags/list?n=2&last=b>; rel="next"`, on the same host.
-pub(super) fn next_page(answer: &Answer) -> Result<Option<Url>, Error> {
+pub(super) fn next_page(answer: &HttpResponse) -> Result<Option<Url>, Error> {
     let Some(link) = answer.header(LINK.as_str()) else {
         return Ok(None);
     };

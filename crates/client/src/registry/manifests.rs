@@ -6,11 +6,11 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::Repository;
-use crate::hasher::Hasher;
+use super::RepositoryClient;
+use crate::hasher::ContentHasher;
 use crate::session::Scopes;
-use crate::transport::{Answer, Call};
-use crate::{Error, Platform, Source, Step};
+use crate::transport::{HttpRequest, HttpResponse};
+use crate::{Error, ImageSource, Platform, Step};
 
 /// The largest manifest that is read, in bytes. Registries take 4 MiB.
 const LARGEST: usize = 8 * 1024 * 1024;
@@ -35,7 +35,7 @@ impl FetchedManifest {
         what: &str,
     ) -> Result<Self, Error> {
         let algorithm = name.map_or(Algorithm::Sha256, |name| name.algorithm());
-        let digest = Hasher::digest(algorithm, &bytes);
+        let digest = ContentHasher::digest(algorithm, &bytes);
         match name {
             Some(expected) if expected != digest => Err(Error::Digest {
                 what: what.to_owned(),
@@ -74,14 +74,14 @@ impl FetchedManifest {
     }
 }
 
-impl Repository {
+impl RepositoryClient {
     /// Fetches a manifest and proves its name.
     ///
     /// # Errors
     /// When it is not there, or is not what its name says.
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
-        let call =
-            Call::get(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
+        let call = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
+            .header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
         let mut answer = answer.success().await?;
         let bytes = answer.bytes(LARGEST).await?;
@@ -118,7 +118,7 @@ impl Repository {
         reference: &Reference,
         platform: Option<&Platform>,
     ) -> Result<FetchedManifest, Error> {
-        Source::Repository(self.clone())
+        ImageSource::Repository(self.clone())
             .image(Some(reference), platform)
             .await
     }
@@ -129,13 +129,13 @@ impl Repository {
     /// When it has none, or the registry does not.
     pub async fn config(&self, image: &FetchedManifest) -> Result<Bytes, Error> {
         let Content::Image { config, .. } = image.parsed()?.content else {
-            return Err(Error::Unsuitable(format!(
+            return Err(Error::Unsupported(format!(
                 "{} is an index: its images have configurations",
                 image.digest
             )));
         };
         if config.size > LARGEST as u64 {
-            return Err(Error::Unsuitable(format!(
+            return Err(Error::Unsupported(format!(
                 "a configuration of {} bytes is not read",
                 config.size
             )));
@@ -153,8 +153,8 @@ impl Repository {
     /// # Errors
     /// When it is not there.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let call =
-            Call::head(self.url(&format!("manifests/{reference}"))?).header(ACCEPT, &accepted());
+        let call = HttpRequest::head(self.url(&format!("manifests/{reference}"))?)
+            .header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
         let found = answer
             .status()
@@ -174,8 +174,8 @@ impl Repository {
     /// # Errors
     /// When the registry does not say.
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let call =
-            Call::head(self.url(&format!("manifests/{digest}"))?).header(ACCEPT, &accepted());
+        let call = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
+            .header(ACCEPT, &accepted());
         let answer = self.session.send(&Scopes::push(&self.name), call).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
@@ -194,7 +194,7 @@ impl Repository {
         manifest: &FetchedManifest,
         reference: &Reference,
     ) -> Result<bool, Error> {
-        let call = Call::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
+        let call = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
         let answer = self.session.send(&Scopes::push(&self.name), call).await?;
@@ -218,7 +218,7 @@ impl Repository {
     /// # Errors
     /// When it is not there, or the registry does not delete.
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let call = Call::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
+        let call = HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
         let answer = self.session.send(&Scopes::delete(&self.name), call).await?;
         let Err(refused) = answer.success().await else {
             return Ok(());
@@ -226,13 +226,13 @@ impl Repository {
         // Registry 2 deletes no tags, and says so in several ways.
         match (&refused, reference) {
             (
-                Error::Refused {
+                Error::ErrorResponse {
                     step: Step::Ask | Step::Authorized,
                     source,
                 },
                 Reference::Tag(tag),
             ) if source.has("UNSUPPORTED") || source.has("DIGEST_INVALID") => {
-                Err(Error::Unsuitable(format!(
+                Err(Error::Unsupported(format!(
                     "{} deletes no tags: delete {}/{}@DIGEST, with which all its tags go, not {tag} alone",
                     self.session.host(),
                     self.session.host(),
@@ -258,7 +258,7 @@ fn accepted() -> String {
     .join(", ")
 }
 
-fn digest_header(answer: &Answer) -> Result<Option<Digest>, Error> {
+fn digest_header(answer: &HttpResponse) -> Result<Option<Digest>, Error> {
     let Some(text) = answer.header("docker-content-digest") else {
         return Ok(None);
     };

@@ -12,31 +12,31 @@ use oci::RepositoryName;
 
 pub use attach::{Artifact, Attachment};
 pub use blobs::Download;
-pub use list::Pages;
+pub use list::NamePages;
 pub use manifests::FetchedManifest;
 pub(crate) use manifests::media_type_of;
 pub use referrers::Referrer;
-pub use upload::Uploaded;
+pub use upload::UploadOutcome;
 
-use crate::Session;
+use crate::RegistrySession;
 
 /// A registry.
 #[derive(Clone)]
-pub struct Registry {
-    session: Session,
+pub struct RegistryClient {
+    session: RegistrySession,
 }
 
-impl Registry {
+impl RegistryClient {
     /// The registry that the session is with.
     #[must_use]
-    pub fn new(session: Session) -> Self {
+    pub fn new(session: RegistrySession) -> Self {
         Self { session }
     }
 
     /// One of its repositories, whether it exists or not.
     #[must_use]
-    pub fn repository(&self, name: RepositoryName) -> Repository {
-        Repository {
+    pub fn repository(&self, name: RepositoryName) -> RepositoryClient {
+        RepositoryClient {
             session: self.session.clone(),
             name,
         }
@@ -45,12 +45,12 @@ impl Registry {
 
 /// One repository of a registry.
 #[derive(Clone)]
-pub struct Repository {
-    session: Session,
+pub struct RepositoryClient {
+    session: RegistrySession,
     name: RepositoryName,
 }
 
-impl Repository {
+impl RepositoryClient {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &RepositoryName {
@@ -59,7 +59,7 @@ impl Repository {
 
     /// The session that it is reached by.
     #[must_use]
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &RegistrySession {
         &self.session
     }
 

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::list::next_page;
-use super::{FetchedManifest, Repository};
+use super::{FetchedManifest, RepositoryClient};
 use crate::Error;
 use crate::session::Scopes;
-use crate::transport::Call;
+use crate::transport::HttpRequest;
 
 /// The longest list that is read, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ struct Index {
     manifests: Vec<Referrer>,
 }
 
-impl Repository {
+impl RepositoryClient {
     /// What is attached to the manifest `subject`, perhaps only what is of one type; empty when
     /// nothing is.
     ///
@@ -109,7 +109,7 @@ impl Repository {
         }
         let (mut all, mut next, mut pages) = (Vec::new(), Some(url), 0);
         while let Some(url) = next.take() {
-            let call = Call::get(url).header(ACCEPT, media_type::OCI_INDEX);
+            let call = HttpRequest::get(url).header(ACCEPT, media_type::OCI_INDEX);
             let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
             // What knows no referrers answers as to any path that it does not know.
             if matches!(
@@ -123,7 +123,7 @@ impl Repository {
             all.extend(answer.json::<Index>(LARGEST).await?.manifests);
             pages += 1;
             if pages > MOST_PAGES {
-                return Err(Error::Unsuitable(format!(
+                return Err(Error::Unsupported(format!(
                     "the list of what refers to {subject} has no end"
                 )));
             }

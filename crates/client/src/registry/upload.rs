@@ -9,17 +9,17 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RAN
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::mpsc;
 
-use super::Repository;
-use crate::hasher::Hasher;
-use crate::refusal::origin;
+use super::RepositoryClient;
+use crate::error_response::origin;
+use crate::hasher::ContentHasher;
 use crate::session::Scopes;
-use crate::transfer::{BlobReader, BlobSource, Meter};
-use crate::transport::{Answer, Attempts, Call, StreamedBody};
+use crate::transfer::{BlobProgress, BlobReader, BlobSource};
+use crate::transport::{Backoff, HttpRequest, HttpResponse, StreamedBody};
 use crate::{Error, Step};
 
 /// How a blob came to be in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uploaded {
+pub enum UploadOutcome {
     /// It was there.
     Present,
     /// The registry had it in another repository.
@@ -29,13 +29,13 @@ pub enum Uploaded {
 }
 
 /// An upload in progress.
-struct Opened {
+struct UploadSession {
     location: Url,
     /// How much the registry has.
     offset: u64,
 }
 
-impl Repository {
+impl RepositoryClient {
     /// Sees to it that the blob is there: mounts it from another repository of the registry if it
     /// can be, else sends what `source` has. The content's digest is proved before the last piece
     /// of it leaves.
@@ -47,22 +47,22 @@ impl Repository {
         blob: &Descriptor,
         from: Option<&RepositoryName>,
         source: &BlobSource,
-        meter: &dyn Meter,
-    ) -> Result<Uploaded, Error> {
+        meter: &dyn BlobProgress,
+    ) -> Result<UploadOutcome, Error> {
         if self.has_blob(&blob.digest).await? {
-            return Ok(Uploaded::Present);
+            return Ok(UploadOutcome::Present);
         }
         let Some(mut session) = self.begin_upload(blob, from).await? else {
-            return Ok(Uploaded::Mounted);
+            return Ok(UploadOutcome::Mounted);
         };
-        let mut proof = Hasher::new(blob.digest.algorithm());
-        let (mut attempts, mut renewed) = (Attempts::default(), false);
+        let mut proof = ContentHasher::new(blob.digest.algorithm());
+        let (mut attempts, mut renewed) = (Backoff::default(), false);
         loop {
             let Err(error) = self
                 .continue_upload(blob, &session, source, &mut proof, meter)
                 .await
             else {
-                return Ok(Uploaded::Sent);
+                return Ok(UploadOutcome::Sent);
             };
             let transport = self.session.transport();
             let lost = matches!(&error, Error::NotFound { source, .. } if source.has("BLOB_UPLOAD_UNKNOWN"));
@@ -81,7 +81,7 @@ impl Repository {
                 Some(session) if session.offset <= proof.length() => session,
                 _ => match self.begin_upload(blob, None).await? {
                     Some(session) => session,
-                    None => return Ok(Uploaded::Mounted),
+                    None => return Ok(UploadOutcome::Mounted),
                 },
             };
             if session.offset > before {
@@ -95,7 +95,7 @@ impl Repository {
         &self,
         blob: &Descriptor,
         from: Option<&RepositoryName>,
-    ) -> Result<Option<Opened>, Error> {
+    ) -> Result<Option<UploadSession>, Error> {
         let mut url = self.url("blobs/uploads/")?;
         let mut scopes = Scopes::push(&self.name);
         if let Some(from) = from {
@@ -104,12 +104,12 @@ impl Repository {
                 .append_pair("from", from.as_str());
             scopes = scopes.and(&Scopes::pull(from));
         }
-        let call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+        let call = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
         let answer = self.session.send(&scopes, call).await?.success().await?;
         if answer.status() == StatusCode::CREATED {
             return Ok(None);
         }
-        Ok(Some(Opened {
+        Ok(Some(UploadSession {
             location: self.location(&answer)?,
             offset: 0,
         }))
@@ -117,8 +117,8 @@ impl Repository {
 
     /// How far an upload has come; none when nobody knows. Registry 2 says `0-0` of nothing and of
     /// one byte alike, so that is as good as nobody's knowing.
-    async fn upload_status(&self, session: &Opened) -> Option<Opened> {
-        let call = Call::get(session.location.clone());
+    async fn upload_status(&self, session: &UploadSession) -> Option<UploadSession> {
+        let call = HttpRequest::get(session.location.clone());
         let answer = self
             .session
             .send(&Scopes::push(&self.name), call)
@@ -136,7 +136,7 @@ impl Repository {
         let location = self
             .location(&answer)
             .unwrap_or_else(|_| session.location.clone());
-        (last > 0).then_some(Opened {
+        (last > 0).then_some(UploadSession {
             location,
             offset: last + 1,
         })
@@ -146,10 +146,10 @@ impl Repository {
     async fn continue_upload(
         &self,
         blob: &Descriptor,
-        session: &Opened,
+        session: &UploadSession,
         source: &BlobSource,
-        proof: &mut Hasher,
-        meter: &dyn Meter,
+        proof: &mut ContentHasher,
+        meter: &dyn BlobProgress,
     ) -> Result<(), Error> {
         let close = |location: &Url| {
             let mut url = location.clone();
@@ -190,11 +190,11 @@ impl Repository {
         &self,
         blob: &Descriptor,
         offset: u64,
-        call: Call,
+        call: HttpRequest,
         source: &BlobSource,
-        proof: &mut Hasher,
-        meter: &dyn Meter,
-    ) -> Result<Answer, Error> {
+        proof: &mut ContentHasher,
+        meter: &dyn BlobProgress,
+    ) -> Result<HttpResponse, Error> {
         let (pieces, body) = StreamedBody::new(blob.size - offset);
         let reader = source.open(blob, offset).await?;
         let scopes = Scopes::push(&self.name);
@@ -208,9 +208,9 @@ impl Repository {
     async fn send_upload(
         &self,
         scopes: &Scopes,
-        call: Call,
+        call: HttpRequest,
         body: StreamedBody,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         if call.step == Step::Elsewhere {
             self.session.transport().send_streamed(&call, body).await
         } else {
@@ -219,9 +219,10 @@ impl Repository {
     }
 
     /// A call to an upload's location. Elsewhere than at the registry it goes without papers.
-    fn upload_call(&self, method: Method, location: Url) -> Call {
+    fn upload_call(&self, method: Method, location: Url) -> HttpRequest {
         let elsewhere = origin(&location) != origin(self.session.base());
-        let call = Call::new(method, location).header(CONTENT_TYPE, "application/octet-stream");
+        let call =
+            HttpRequest::new(method, location).header(CONTENT_TYPE, "application/octet-stream");
         if elsewhere {
             call.step(Step::Elsewhere)
         } else {
@@ -230,7 +231,7 @@ impl Repository {
     }
 
     /// Where an answer says that the upload goes on. It may be relative.
-    fn location(&self, answer: &Answer) -> Result<Url, Error> {
+    fn location(&self, answer: &HttpResponse) -> Result<Url, Error> {
         let text = answer
             .header(LOCATION.as_str())
             .ok_or_else(|| answer.malformed("does not say where (Location)"))?;
@@ -263,9 +264,9 @@ async fn pump(
     blob: &Descriptor,
     offset: u64,
     mut reader: BlobReader,
-    proof: &mut Hasher,
+    proof: &mut ContentHasher,
     pieces: mpsc::Sender<io::Result<Bytes>>,
-    meter: &dyn Meter,
+    meter: &dyn BlobProgress,
 ) -> Result<(), Error> {
     let mut position = offset;
     let mut kept: Option<Bytes> = None;

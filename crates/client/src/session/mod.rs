@@ -15,43 +15,43 @@ use token::Challenge;
 use tokio::sync::Mutex;
 
 pub(crate) use scopes::Scopes;
-pub use token_request::Granted;
+pub use token_request::TokenResponse;
 use token_request::is_authorized;
-pub(crate) use token_request::{TokenServer, authorization, basic};
-use tokens::Tokens;
+pub(crate) use token_request::{TokenEndpoint, authorization, basic};
+use tokens::TokenCache;
 
+use crate::error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::observer::Event;
-use crate::refusal::{host, origin};
-use crate::transport::{Answer, Call, StreamedBody};
+use crate::observer::ExchangeEvent;
+use crate::transport::{HttpRequest, HttpResponse, StreamedBody};
 use crate::{Credentials, Error, Host, Transport};
 
 /// A session. Clones share what is remembered.
 #[derive(Clone)]
-pub struct Session {
+pub struct RegistrySession {
     transport: Transport,
     host: Host,
     base: Url,
     credentials: Arc<Credentials>,
-    memory: Arc<Mutex<Memory>>,
+    state: Arc<Mutex<SessionState>>,
 }
 
 #[derive(Default)]
-struct Memory {
-    demand: Option<Demand>,
-    tokens: Tokens,
+struct SessionState {
+    auth_scheme: Option<AuthScheme>,
+    tokens: TokenCache,
 }
 
 /// What a registry wants of its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Demand {
+enum AuthScheme {
     /// A name and a password with each request.
     Basic,
     /// A token.
-    Bearer(TokenServer),
+    Bearer(TokenEndpoint),
 }
 
-impl Session {
+impl RegistrySession {
     /// Begins a session with `host`: finds out whether it speaks TLS. It does, unless it is this
     /// machine or plain HTTP was asked for.
     ///
@@ -66,7 +66,7 @@ impl Session {
         let base = |scheme: &str| {
             let url = format!("{scheme}://{}/v2/", host.server());
             url.parse::<Url>()
-                .map_err(|error| Error::Unsuitable(format!("{url} is no URL: {error}")))
+                .map_err(|error| Error::Unsupported(format!("{url} is no URL: {error}")))
         };
         let plain = transport.options().plain_http
             || host.is_loopback() && speaks_plain_http(&transport, base("https")?).await?;
@@ -76,7 +76,7 @@ impl Session {
             host,
             base,
             credentials: Arc::new(credentials),
-            memory: Arc::default(),
+            state: Arc::default(),
         })
     }
 
@@ -100,13 +100,17 @@ impl Session {
     pub(crate) fn url(&self, path: &str) -> Result<Url, Error> {
         self.base
             .join(path)
-            .map_err(|error| Error::Unsuitable(format!("{path:?} leads to no URL: {error}")))
+            .map_err(|error| Error::Unsupported(format!("{path:?} leads to no URL: {error}")))
     }
 
     /// Asks, with whatever papers it takes. What `scopes` say is what a token is asked for, besides
     /// what the registry itself demands. The answer may be a refusal still; one for want of a login
     /// or rights is an error.
-    pub(crate) async fn send(&self, scopes: &Scopes, call: Call) -> Result<Answer, Error> {
+    pub(crate) async fn send(
+        &self,
+        scopes: &Scopes,
+        call: HttpRequest,
+    ) -> Result<HttpResponse, Error> {
         let mut call = call.authorization(self.known(scopes).await?.as_ref());
         // Twice at most: once because nothing was known, once because what was known was not
         // believed any more.
@@ -124,7 +128,7 @@ impl Session {
             {
                 return self.settled(answer).await;
             }
-            match self.papers(&wanted, &call, &answer).await? {
+            match self.authorization(&wanted, &call, &answer).await? {
                 Some(papers) => call = call.authorization(Some(&papers)),
                 None => return self.settled(answer).await,
             }
@@ -139,15 +143,15 @@ impl Session {
     pub(crate) async fn send_streamed(
         &self,
         scopes: &Scopes,
-        call: Call,
+        call: HttpRequest,
         body: StreamedBody,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let call = call.authorization(self.known(scopes).await?.as_ref());
         let answer = self.transport.send_streamed(&call, body).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some(papers) = call.headers.get(AUTHORIZATION)
         {
-            self.memory.lock().await.tokens.forget(papers);
+            self.state.lock().await.tokens.forget(papers);
         }
         self.settled(answer).await
     }
@@ -157,18 +161,18 @@ impl Session {
     ///
     /// # Errors
     /// When the credentials are refused, or there is no registry.
-    pub async fn log_in(&self) -> Result<Option<Granted>, Error> {
-        let call = Call::get(self.base.clone());
+    pub async fn log_in(&self) -> Result<Option<TokenResponse>, Error> {
+        let call = HttpRequest::get(self.base.clone());
         let answer = self.transport.fetch(&call).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             answer.success().await?;
             return Ok(None);
         }
-        let demand = self.demand(&answer)?;
-        self.memory.lock().await.demand = Some(demand.clone());
-        let (papers, granted) = match &demand {
-            Demand::Basic => (basic(&self.credentials), None),
-            Demand::Bearer(server) => {
+        let auth_scheme = self.auth_scheme(&answer)?;
+        self.state.lock().await.auth_scheme = Some(auth_scheme.clone());
+        let (papers, granted) = match &auth_scheme {
+            AuthScheme::Basic => (basic(&self.credentials), None),
+            AuthScheme::Bearer(server) => {
                 let granted = server
                     .ask(&self.transport, &self.credentials, &Scopes::default(), true)
                     .await?;
@@ -188,10 +192,10 @@ impl Session {
         ) && granted.is_none()
         {
             let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginRefused {
+            return Err(Error::LoginFailed {
                 step,
                 account,
-                source: Box::new(answer.refusal().await),
+                source: Box::new(answer.error_response().await),
             });
         }
         self.settled(answer).await?.success().await?;
@@ -203,38 +207,38 @@ impl Session {
         if let Credentials::AccessToken(token) = &*self.credentials {
             return Ok(authorization("Bearer", token.expose()));
         }
-        let mut memory = self.memory.lock().await;
-        match memory.demand.clone() {
+        let mut state = self.state.lock().await;
+        match state.auth_scheme.clone() {
             None => Ok(None),
-            Some(Demand::Basic) => Ok(basic(&self.credentials)),
-            Some(Demand::Bearer(server)) => self
-                .token(&mut memory, &server, scopes.clone())
+            Some(AuthScheme::Basic) => Ok(basic(&self.credentials)),
+            Some(AuthScheme::Bearer(server)) => self
+                .token(&mut state, &server, scopes.clone())
                 .await
                 .map(Some),
         }
     }
 
     /// New papers for a call that was answered with 401; none when there are none that could help.
-    async fn papers(
+    async fn authorization(
         &self,
         wanted: &Scopes,
-        call: &Call,
-        answer: &Answer,
+        call: &HttpRequest,
+        answer: &HttpResponse,
     ) -> Result<Option<HeaderValue>, Error> {
         if matches!(*self.credentials, Credentials::AccessToken(_)) {
             return Ok(None);
         }
-        let demand = self.demand(answer)?;
-        let mut memory = self.memory.lock().await;
-        memory.demand = Some(demand.clone());
-        match demand {
+        let auth_scheme = self.auth_scheme(answer)?;
+        let mut state = self.state.lock().await;
+        state.auth_scheme = Some(auth_scheme.clone());
+        match auth_scheme {
             // The same password again will not do.
-            Demand::Basic => Ok(basic(&self.credentials).filter(|_| !is_authorized(call))),
-            Demand::Bearer(server) => {
+            AuthScheme::Basic => Ok(basic(&self.credentials).filter(|_| !is_authorized(call))),
+            AuthScheme::Bearer(server) => {
                 if let Some(presented) = call.headers.get(AUTHORIZATION) {
-                    memory.tokens.forget(presented);
+                    state.tokens.forget(presented);
                 }
-                self.token(&mut memory, &server, wanted.clone())
+                self.token(&mut state, &server, wanted.clone())
                     .await
                     .map(Some)
             }
@@ -244,12 +248,12 @@ impl Session {
     /// A token for `scopes`, a remembered one when there is one.
     async fn token(
         &self,
-        memory: &mut Memory,
-        server: &TokenServer,
+        state: &mut SessionState,
+        server: &TokenEndpoint,
         scopes: Scopes,
     ) -> Result<HeaderValue, Error> {
         let clock = &self.transport.options().clock;
-        if let Some(papers) = memory.tokens.find(&scopes, clock.now()) {
+        if let Some(papers) = state.tokens.find(&scopes, clock.now()) {
             return Ok(papers.clone());
         }
         let granted = server
@@ -263,23 +267,23 @@ impl Session {
                     server.realm
                 ),
             })?;
-        memory
+        state
             .tokens
             .keep(scopes, papers.clone(), granted.lifetime, clock.now());
         Ok(papers)
     }
 
     /// What the registry's challenge says. Of several, a token comes before a password.
-    fn demand(&self, answer: &Answer) -> Result<Demand, Error> {
+    fn auth_scheme(&self, answer: &HttpResponse) -> Result<AuthScheme, Error> {
         let challenges = challenges(answer)?;
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("Bearer")) {
-            self.transport.observe(&Event::Challenged(bearer));
-            return self.token_server(bearer).map(Demand::Bearer);
+            self.transport.observe(&ExchangeEvent::Challenged(bearer));
+            return self.token_server(bearer).map(AuthScheme::Bearer);
         }
         match challenges.iter().find(|challenge| challenge.is("Basic")) {
             Some(basic) => {
-                self.transport.observe(&Event::Challenged(basic));
-                Ok(Demand::Basic)
+                self.transport.observe(&ExchangeEvent::Challenged(basic));
+                Ok(AuthScheme::Basic)
             }
             None if challenges.is_empty() => Err(answer.malformed(
                 "has no WWW-Authenticate header to say how to log in: the registry, or a proxy in front, leaves it out",
@@ -288,7 +292,7 @@ impl Session {
         }
     }
 
-    fn token_server(&self, challenge: &Challenge) -> Result<TokenServer, Error> {
+    fn token_server(&self, challenge: &Challenge) -> Result<TokenEndpoint, Error> {
         let wrong = |why: String| Error::Challenge {
             host: self.host.to_string(),
             why,
@@ -319,18 +323,18 @@ impl Session {
             .parameter("service")
             .filter(|service| !service.is_empty())
             .map(str::to_owned);
-        Ok(TokenServer { realm, service })
+        Ok(TokenEndpoint { realm, service })
     }
 
     /// An answer that is none for want of rights is handed on; the others are errors.
-    async fn settled(&self, answer: Answer) -> Result<Answer, Error> {
+    async fn settled(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
         if !matches!(
             answer.status(),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             return Ok(answer);
         }
-        let basic = matches!(self.memory.lock().await.demand, Some(Demand::Basic));
+        let basic = matches!(self.state.lock().await.auth_scheme, Some(AuthScheme::Basic));
         let own = host(&answer.url) == host(&self.base);
         // With Basic nobody but the registry itself says that a password is wrong.
         if own
@@ -339,10 +343,10 @@ impl Session {
             && !self.credentials.is_anonymous()
         {
             let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginRefused {
+            return Err(Error::LoginFailed {
                 step,
                 account,
-                source: Box::new(answer.refusal().await),
+                source: Box::new(answer.error_response().await),
             });
         }
         let account = if self.credentials.is_anonymous() {
@@ -354,7 +358,7 @@ impl Session {
     }
 }
 
-fn challenges(answer: &Answer) -> Result<Vec<Challenge>, Error> {
+fn challenges(answer: &HttpResponse) -> Result<Vec<Challenge>, Error> {
     let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<String> = fields
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -364,7 +368,7 @@ fn challenges(answer: &Answer) -> Result<Vec<Challenge>, Error> {
 }
 
 /// The scopes that an answer's challenge asks for.
-pub(crate) fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
+pub(crate) fn challenge_scopes(answer: &HttpResponse) -> Result<Scopes, Error> {
     let challenges = challenges(answer)?;
     let scope = challenges
         .iter()
@@ -375,11 +379,11 @@ pub(crate) fn challenge_scopes(answer: &Answer) -> Result<Scopes, Error> {
 
 /// Whether this machine answers a TLS handshake with something else.
 async fn speaks_plain_http(transport: &Transport, https: Url) -> Result<bool, Error> {
-    match transport.send_unproved(&Call::head(https)).await {
+    match transport.send_unproved(&HttpRequest::head(https)).await {
         Ok(_) => Ok(false),
-        Err(Error::Connection { trouble, .. }) if trouble.may_be_plain() => Ok(true),
+        Err(Error::Connection { problem, .. }) if problem.may_be_plain() => Ok(true),
         // What is wrong with its TLS is said when it is asked.
-        Err(Error::Connection { trouble, .. }) if !trouble.may_pass() => Ok(false),
+        Err(Error::Connection { problem, .. }) if !problem.may_pass() => Ok(false),
         Err(error) => Err(error),
     }
 }

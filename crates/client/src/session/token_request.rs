@@ -6,15 +6,16 @@
 
 use std::time::Duration;
 
+use common::Secret;
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
-use token::{Secret, UnverifiedToken};
+use token::UnverifiedToken;
 
 use super::scopes::Scopes;
-use crate::observer::Event;
-use crate::transport::{Answer, Call};
+use crate::observer::ExchangeEvent;
+use crate::transport::{HttpRequest, HttpResponse};
 use crate::{Credentials, Error, Step, Transport};
 
 /// The longest answer that is read, in bytes.
@@ -26,14 +27,14 @@ const CLIENT_ID: &str = "wharfinger";
 
 /// Where tokens are to be had, and for which service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TokenServer {
+pub(crate) struct TokenEndpoint {
     pub(crate) realm: Url,
     pub(crate) service: Option<String>,
 }
 
 /// What a token server gave.
 #[derive(Debug)]
-pub struct Granted {
+pub struct TokenResponse {
     /// The token.
     pub token: Secret,
     /// How long it lives from now on.
@@ -42,7 +43,7 @@ pub struct Granted {
     pub refresh_token: Option<Secret>,
 }
 
-impl TokenServer {
+impl TokenEndpoint {
     /// Asks for a token; `offline` asks for a refresh token, too.
     pub(crate) async fn ask(
         &self,
@@ -50,7 +51,7 @@ impl TokenServer {
         credentials: &Credentials,
         scopes: &Scopes,
         offline: bool,
-    ) -> Result<Granted, Error> {
+    ) -> Result<TokenResponse, Error> {
         let call = match credentials {
             Credentials::RefreshToken { token, .. } => self.post(
                 scopes,
@@ -80,7 +81,7 @@ impl TokenServer {
         read(transport, credentials, scopes, answer).await
     }
 
-    fn get(&self, credentials: &Credentials, scopes: &Scopes, offline: bool) -> Call {
+    fn get(&self, credentials: &Credentials, scopes: &Scopes, offline: bool) -> HttpRequest {
         let mut url = self.realm.clone();
         let mut query = url.query_pairs_mut();
         if let Credentials::Password { user, .. } = credentials {
@@ -97,11 +98,11 @@ impl TokenServer {
             query.append_pair("scope", &scope);
         }
         drop(query);
-        let call = Call::get(url).authorization(basic(credentials).as_ref());
+        let call = HttpRequest::get(url).authorization(basic(credentials).as_ref());
         call.step(Step::Token)
     }
 
-    fn post(&self, scopes: &Scopes, offline: bool, grant: &[(&str, &str)]) -> Call {
+    fn post(&self, scopes: &Scopes, offline: bool, grant: &[(&str, &str)]) -> HttpRequest {
         let scope = scopes.texts().join(" ");
         let access_type = if offline { "offline" } else { "online" };
         let mut fields = grant.to_vec();
@@ -109,7 +110,7 @@ impl TokenServer {
         fields.extend(self.service.as_deref().map(|service| ("service", service)));
         // An empty scope is none (RFC 6749 §3.3 has no empty list).
         fields.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
-        Call::new(Method::POST, self.realm.clone())
+        HttpRequest::new(Method::POST, self.realm.clone())
             .form(&fields)
             .step(Step::Token)
     }
@@ -135,8 +136,8 @@ async fn read(
     transport: &Transport,
     credentials: &Credentials,
     scopes: &Scopes,
-    mut answer: Answer,
-) -> Result<Granted, Error> {
+    mut answer: HttpResponse,
+) -> Result<TokenResponse, Error> {
     #[derive(Deserialize)]
     struct Body {
         token: Option<String>,
@@ -155,7 +156,7 @@ async fn read(
     let Some(token) = given else {
         return Err(answer.malformed("its JSON has neither `token` nor `access_token`"));
     };
-    let granted = Granted {
+    let granted = TokenResponse {
         lifetime: Duration::from_secs(
             body.expires_in
                 .filter(|&s| s > 0)
@@ -167,7 +168,7 @@ async fn read(
             .map(Secret::from),
         token: Secret::from(token),
     };
-    transport.observe(&Event::Granted {
+    transport.observe(&ExchangeEvent::Granted {
         asked: &scopes.texts().join(" "),
         token: UnverifiedToken::parse(granted.token.expose()).ok().as_ref(),
         lifetime: granted.lifetime,
@@ -177,8 +178,8 @@ async fn read(
 }
 
 /// Who is at fault when there is no token: 401 is the login, and so is RFC 6749's `invalid_grant`.
-async fn refused(credentials: &Credentials, answer: Answer) -> Error {
-    let refusal = Box::new(answer.refusal().await);
+async fn refused(credentials: &Credentials, answer: HttpResponse) -> Error {
+    let refusal = Box::new(answer.error_response().await);
     let login = refusal.status == StatusCode::UNAUTHORIZED || refusal.has("invalid_grant");
     match credentials {
         Credentials::Anonymous if login => Error::Denied {
@@ -191,7 +192,7 @@ async fn refused(credentials: &Credentials, answer: Answer) -> Error {
                 Credentials::Password { user, .. } => Some(user.clone()),
                 _ => None,
             };
-            Error::LoginRefused {
+            Error::LoginFailed {
                 step: Step::Token,
                 account,
                 source: refusal,
@@ -202,7 +203,7 @@ async fn refused(credentials: &Credentials, answer: Answer) -> Error {
             logged_in: !credentials.is_anonymous(),
             source: refusal,
         },
-        _ => Error::Refused {
+        _ => Error::ErrorResponse {
             step: Step::Token,
             source: refusal,
         },
@@ -210,6 +211,6 @@ async fn refused(credentials: &Credentials, answer: Answer) -> Error {
 }
 
 /// Whether a call carries papers.
-pub(super) fn is_authorized(call: &Call) -> bool {
+pub(super) fn is_authorized(call: &HttpRequest) -> bool {
     call.headers.contains_key(AUTHORIZATION)
 }

@@ -10,17 +10,17 @@ use super::scopes::Scopes;
 /// differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Tokens by what they were asked for.
+/// TokenCache by what they were asked for.
 #[derive(Default)]
-pub(super) struct Tokens(Vec<Kept>);
+pub(super) struct TokenCache(Vec<CachedToken>);
 
-struct Kept {
+struct CachedToken {
     scopes: Scopes,
     authorization: HeaderValue,
     until: SystemTime,
 }
 
-impl Tokens {
+impl TokenCache {
     /// The header for a request that wants `scopes`.
     pub(super) fn find(&self, scopes: &Scopes, now: SystemTime) -> Option<&HeaderValue> {
         self.0
@@ -41,7 +41,7 @@ impl Tokens {
         self.0
             .retain(|kept| kept.until > now && !scopes.cover(&kept.scopes));
         let until = now + lifetime.saturating_sub(MARGIN.min(lifetime / 2));
-        self.0.push(Kept {
+        self.0.push(CachedToken {
             scopes,
             authorization,
             until,
@@ -64,7 +64,7 @@ mod tests {
     fn a_token_serves_what_it_was_asked_for_while_it_lives() {
         let name = "a".parse().unwrap();
         let (pull, push) = (Scopes::pull(&name), Scopes::push(&name));
-        let mut tokens = Tokens::default();
+        let mut tokens = TokenCache::default();
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         tokens.keep(
             pull.clone(),

@@ -1,4 +1,4 @@
-//! Buffers that come back. A fresh one for each piece would be memory that the kernel has to clear
+//! BufferPool that come back. A fresh one for each piece would be memory that the kernel has to clear
 //! and map, again and again, for as much as is moved.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,9 @@ pub(crate) const PIECE: usize = 256 * 1024;
 
 /// Some buffers, as many as there were pieces under way at once.
 #[derive(Clone, Default)]
-pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Buffers {
+impl BufferPool {
     /// A piece of `length` bytes, at most [`PIECE`], that `fill` has written; an error of `fill` is
     /// handed on. Its buffer is used again when nobody has the piece any more.
     pub(crate) fn piece<E>(
@@ -24,7 +24,7 @@ impl Buffers {
         let mut buffer = spare.unwrap_or_else(|| vec![0; PIECE]);
         let length = length.min(PIECE);
         fill(&mut buffer[..length])?;
-        Ok(Bytes::from_owner(Lent {
+        Ok(Bytes::from_owner(PooledBuffer {
             buffer,
             length,
             owner: self.clone(),
@@ -33,19 +33,19 @@ impl Buffers {
 }
 
 /// A buffer on its way.
-struct Lent {
+struct PooledBuffer {
     buffer: Vec<u8>,
     length: usize,
-    owner: Buffers,
+    owner: BufferPool,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer[..self.length]
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
         self.owner
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_when_its_piece_is_gone() {
-        let buffers = Buffers::default();
+        let buffers = BufferPool::default();
         let piece = |byte: u8| {
             let filled = buffers.piece(3, |to| {
                 to.fill(byte);

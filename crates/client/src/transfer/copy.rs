@@ -5,15 +5,15 @@ use std::sync::Arc;
 use oci::{Descriptor, Digest, Reference, Tag};
 use tokio::task::JoinSet;
 
-use super::{BlobSource, Cargo, Progress, Silent, Source, Target};
-use crate::{Error, Platform, Uploaded};
+use super::{BlobSource, CopyProgress, ImageGraph, ImageSource, ImageTarget, NoProgress};
+use crate::{Error, Platform, UploadOutcome};
 
 /// How many blobs move at once.
 const PARALLEL: usize = 4;
 
 /// What to move, and how.
 #[derive(Clone)]
-pub struct Copy {
+pub struct CopyOptions {
     /// Only the image for this platform, not the whole index.
     pub platform: Option<Platform>,
     /// With what is attached to it.
@@ -21,23 +21,23 @@ pub struct Copy {
     /// How many blobs move at once; at least one does.
     pub parallel: usize,
     /// Who looks on.
-    pub progress: Arc<dyn Progress>,
+    pub progress: Arc<dyn CopyProgress>,
 }
 
-impl Default for Copy {
+impl Default for CopyOptions {
     fn default() -> Self {
         Self {
             platform: None,
             referrers: false,
             parallel: PARALLEL,
-            progress: Arc::new(Silent),
+            progress: Arc::new(NoProgress),
         }
     }
 }
 
 /// What was moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct CopyReport {
     /// The image's name at its target: its digest, or its SHA-256 where a registry takes no other.
     pub digest: Option<Digest>,
     /// Its type.
@@ -60,50 +60,50 @@ pub struct Report {
 /// When it cannot be moved whole. What has arrived by then is kept, and is nothing that looks like
 /// an image.
 pub async fn copy(
-    source: &Source,
+    source: &ImageSource,
     reference: Option<&Reference>,
-    target: &Target,
+    target: &ImageTarget,
     tag: Option<&Tag>,
-    how: &Copy,
-) -> Result<Report, Error> {
+    how: &CopyOptions,
+) -> Result<CopyReport, Error> {
     let root = source.image(reference, how.platform.as_ref()).await?;
-    let cargo = Cargo::load(source, root, how.referrers).await?;
-    let mut report = Report {
-        digest: Some(cargo.root.digest),
-        media_type: cargo.root.media_type.clone(),
-        manifests: cargo.manifests.len(),
-        ..Report::default()
+    let image_graph = ImageGraph::load(source, root, how.referrers).await?;
+    let mut report = CopyReport {
+        digest: Some(image_graph.root.digest),
+        media_type: image_graph.root.media_type.clone(),
+        manifests: image_graph.manifests.len(),
+        ..CopyReport::default()
     };
-    target.prepare(&cargo, tag).await?;
+    target.prepare(&image_graph, tag).await?;
     // A registry that has the manifest has its blobs, too; only the tag may be missing, or what is
     // attached.
-    if how.referrers || !target.has(&cargo.root.digest).await? {
-        move_blobs(&cargo.blobs, source, target, how, &mut report).await?;
-        for manifest in cargo
+    if how.referrers || !target.has(&image_graph.root.digest).await? {
+        move_blobs(&image_graph.blobs, source, target, how, &mut report).await?;
+        for manifest in image_graph
             .manifests
             .iter()
-            .filter(|manifest| manifest.digest != cargo.root.digest)
+            .filter(|manifest| manifest.digest != image_graph.root.digest)
         {
             target.put_manifest(manifest).await?;
             how.progress
                 .manifest(&manifest.digest, &manifest.media_type);
         }
     } else {
-        report.present = cargo.blobs.len();
+        report.present = image_graph.blobs.len();
     }
-    report.digest = Some(target.finish(&cargo.root, tag).await?);
+    report.digest = Some(target.finish(&image_graph.root, tag).await?);
     how.progress
-        .manifest(&cargo.root.digest, &cargo.root.media_type);
+        .manifest(&image_graph.root.digest, &image_graph.root.media_type);
     Ok(report)
 }
 
 /// Several at once; the first that fails ends the others.
 async fn move_blobs(
     blobs: &[Descriptor],
-    source: &Source,
-    target: &Target,
-    how: &Copy,
-    report: &mut Report,
+    source: &ImageSource,
+    target: &ImageTarget,
+    how: &CopyOptions,
+    report: &mut CopyReport,
 ) -> Result<(), Error> {
     let mut waiting = blobs.iter();
     let mut moving = JoinSet::new();
@@ -122,11 +122,11 @@ async fn move_blobs(
             return Ok(());
         };
         let (size, outcome) = finished
-            .map_err(|error| Error::Unsuitable(format!("a transfer broke off: {error}")))??;
+            .map_err(|error| Error::Unsupported(format!("a transfer broke off: {error}")))??;
         match outcome {
-            Uploaded::Present => report.present += 1,
-            Uploaded::Mounted => report.mounted += 1,
-            Uploaded::Sent => {
+            UploadOutcome::Present => report.present += 1,
+            UploadOutcome::Mounted => report.mounted += 1,
+            UploadOutcome::Sent => {
                 report.sent += 1;
                 report.bytes += size;
             }
@@ -137,9 +137,9 @@ async fn move_blobs(
 async fn move_blob(
     blob: Descriptor,
     source: BlobSource,
-    target: Target,
-    progress: Arc<dyn Progress>,
-) -> Result<(u64, Uploaded), Error> {
+    target: ImageTarget,
+    progress: Arc<dyn CopyProgress>,
+) -> Result<(u64, UploadOutcome), Error> {
     let meter = progress.blob(&blob);
     let outcome = target.put_blob(&blob, &source, &*meter).await?;
     meter.done(outcome);

@@ -6,17 +6,17 @@
 //! target is whole.
 
 mod buffers;
-mod cargo;
 mod copy;
+mod image_graph;
 mod meter;
 mod source;
 mod target;
 mod writer;
 
-pub(crate) use cargo::Cargo;
-pub use copy::{Copy, Report, copy};
-pub use meter::{Meter, Progress, Silent};
-pub use source::Source;
+pub use copy::{CopyOptions, CopyReport, copy};
+pub(crate) use image_graph::ImageGraph;
+pub use meter::{BlobProgress, CopyProgress, NoProgress};
+pub use source::ImageSource;
 pub(crate) use source::{BlobReader, BlobSource, FileReader};
-pub use target::Target;
-pub(crate) use writer::{Spot, Writer};
+pub use target::ImageTarget;
+pub(crate) use writer::{BlobSlot, BlobWriter};

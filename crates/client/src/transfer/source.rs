@@ -8,17 +8,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag};
 
-use super::buffers::{Buffers, PIECE};
-use super::cargo::pick;
-use crate::{Archive, Download, Error, FetchedManifest, Layout, Platform, Referrer, Repository};
+use super::buffers::{BufferPool, PIECE};
+use super::image_graph::pick;
+use crate::{
+    Archive, Download, Error, FetchedManifest, OciLayout, Platform, Referrer, RepositoryClient,
+};
 
 /// Where images are fetched from.
 #[derive(Clone)]
-pub enum Source {
+pub enum ImageSource {
     /// A registry's repository.
-    Repository(Repository),
+    Repository(RepositoryClient),
     /// An OCI layout.
-    Layout(Layout),
+    Layout(OciLayout),
     /// An archive: an OCI layout in a tar file, or what `docker save` writes.
     Archive(Arc<Archive>),
 }
@@ -27,7 +29,7 @@ pub enum Source {
 #[derive(Clone)]
 pub(crate) enum BlobSource {
     /// One of those.
-    Source(Source),
+    Source(ImageSource),
     /// What is at hand, whole.
     Memory(Bytes),
 }
@@ -47,7 +49,7 @@ impl BlobSource {
     }
 }
 
-impl Source {
+impl ImageSource {
     /// The manifest that is meant; without a reference the only one there is, or `latest`.
     ///
     /// # Errors
@@ -55,7 +57,7 @@ impl Source {
     pub async fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
         match (self, reference) {
             (Self::Repository(repository), Some(reference)) => repository.manifest(reference).await,
-            (Self::Repository(_), None) => Err(Error::Unsuitable(
+            (Self::Repository(_), None) => Err(Error::Unsupported(
                 "a registry has to be asked for an image".to_owned(),
             )),
             (Self::Layout(layout), reference) => layout.manifest(reference),
@@ -164,7 +166,7 @@ pub(crate) struct FileReader {
     file: Arc<File>,
     position: u64,
     end: u64,
-    buffers: Buffers,
+    buffers: BufferPool,
 }
 
 impl FileReader {
@@ -175,7 +177,7 @@ impl FileReader {
             file,
             position: begin,
             end,
-            buffers: Buffers::default(),
+            buffers: BufferPool::default(),
         }
     }
 

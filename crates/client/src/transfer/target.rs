@@ -4,28 +4,32 @@ use std::sync::Arc;
 
 use oci::{Algorithm, Descriptor, Digest, Reference, RepositoryName, Tag};
 
-use super::{BlobSource, Cargo, Meter, Source, Writer};
-use crate::hasher::Hasher;
-use crate::{ArchiveWriter, Error, FetchedManifest, Layout, Repository, Uploaded};
+use super::{BlobProgress, BlobSource, BlobWriter, ImageGraph, ImageSource};
+use crate::hasher::ContentHasher;
+use crate::{ArchiveWriter, Error, FetchedManifest, OciLayout, RepositoryClient, UploadOutcome};
 
 /// Where images are put.
 #[derive(Clone)]
-pub enum Target {
+pub enum ImageTarget {
     /// A registry's repository.
-    Repository(Repository),
+    Repository(RepositoryClient),
     /// An OCI layout, which need not exist yet.
-    Layout(Layout),
+    Layout(OciLayout),
     /// A new archive.
     Archive(Arc<ArchiveWriter>),
 }
 
-impl Target {
+impl ImageTarget {
     /// Makes room.
-    pub(crate) async fn prepare(&self, cargo: &Cargo, tag: Option<&Tag>) -> Result<(), Error> {
+    pub(crate) async fn prepare(
+        &self,
+        image_graph: &ImageGraph,
+        tag: Option<&Tag>,
+    ) -> Result<(), Error> {
         match self {
             Self::Repository(_) => Ok(()),
             Self::Layout(layout) => layout.create(),
-            Self::Archive(archive) => archive.prepare(cargo, tag),
+            Self::Archive(archive) => archive.prepare(image_graph, tag),
         }
     }
 
@@ -42,7 +46,7 @@ impl Target {
     /// The repository of the same registry that blobs can be mounted from.
     fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
         match (self, source) {
-            (Self::Repository(target), BlobSource::Source(Source::Repository(source)))
+            (Self::Repository(target), BlobSource::Source(ImageSource::Repository(source)))
                 if target.is_beside(source) =>
             {
                 Some(source.name().clone())
@@ -56,9 +60,9 @@ impl Target {
         &self,
         blob: &Descriptor,
         source: &BlobSource,
-        meter: &dyn Meter,
-    ) -> Result<Uploaded, Error> {
-        let writer = Writer { source, meter };
+        meter: &dyn BlobProgress,
+    ) -> Result<UploadOutcome, Error> {
+        let writer = BlobWriter { source, meter };
         match self {
             Self::Repository(repository) => {
                 repository
@@ -112,7 +116,7 @@ impl Target {
     }
 }
 
-impl Repository {
+impl RepositoryClient {
     /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone
     /// gets a SHA-256, whatever it is called elsewhere, and some registries know no other.
     async fn name_by_digest(&self, manifest: &FetchedManifest) -> Result<Digest, Error> {
@@ -124,8 +128,8 @@ impl Repository {
             .await
         {
             Ok(_) => Ok(manifest.digest),
-            Err(Error::Refused { source, .. }) if source.status.is_client_error() => {
-                Ok(Hasher::digest(Algorithm::Sha256, &manifest.bytes))
+            Err(Error::ErrorResponse { source, .. }) if source.status.is_client_error() => {
+                Ok(ContentHasher::digest(Algorithm::Sha256, &manifest.bytes))
             }
             Err(error) => Err(error),
         }

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 use oci::Descriptor;
 
-use super::{BlobSource, Meter};
+use super::{BlobProgress, BlobSource};
 use crate::Error;
-use crate::hasher::Hasher;
+use crate::hasher::ContentHasher;
 
 /// How much is read at once of what is there already, in bytes.
 const PIECE: usize = 256 * 1024;
 
 /// A place in a file where a blob goes.
-pub(crate) struct Spot {
+pub(crate) struct BlobSlot {
     /// For messages.
     pub(crate) path: PathBuf,
     pub(crate) file: File,
@@ -27,16 +27,16 @@ pub(crate) struct Spot {
 }
 
 /// Brings blobs from a source into files.
-pub(crate) struct Writer<'a> {
+pub(crate) struct BlobWriter<'a> {
     pub(crate) source: &'a BlobSource,
-    pub(crate) meter: &'a dyn Meter,
+    pub(crate) meter: &'a dyn BlobProgress,
 }
 
-impl Writer<'_> {
+impl BlobWriter<'_> {
     /// Writes the blob to its spot, from where an earlier try ended, and proves its digest. What is
     /// there of a wrong one must not be used. Hands the file back, whose lock may have to outlast
     /// its name.
-    pub(crate) async fn write(&self, blob: &Descriptor, spot: Spot) -> Result<File, Error> {
+    pub(crate) async fn write(&self, blob: &Descriptor, spot: BlobSlot) -> Result<File, Error> {
         let mut reader = self.source.open(blob, spot.present.min(blob.size)).await?;
         let (spot, mut hasher) = begin(blob, spot).await?;
         self.meter.at(hasher.length());
@@ -60,10 +60,10 @@ impl Writer<'_> {
 
 /// Hashes what is there already. That may be a lot and takes its time, so it has a thread of its
 /// own.
-async fn begin(blob: &Descriptor, spot: Spot) -> Result<(Spot, Hasher), Error> {
+async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, ContentHasher), Error> {
     let (present, mut hasher) = (
         spot.present.min(blob.size),
-        Hasher::new(blob.digest.algorithm()),
+        ContentHasher::new(blob.digest.algorithm()),
     );
     if present == 0 {
         return Ok((spot, hasher));
@@ -82,7 +82,9 @@ async fn begin(blob: &Descriptor, spot: Spot) -> Result<(Spot, Hasher), Error> {
         }
         Ok((spot, hasher))
     });
-    hashing
-        .await
-        .unwrap_or_else(|error| Err(Error::Unsuitable(format!("the reading broke off: {error}"))))
+    hashing.await.unwrap_or_else(|error| {
+        Err(Error::Unsupported(format!(
+            "the reading broke off: {error}"
+        )))
+    })
 }

@@ -33,7 +33,7 @@ pub fn certificate_directories(home: Option<&Path>) -> Vec<PathBuf> {
 
 /// What was found for one host.
 #[derive(Debug, Default)]
-pub(crate) struct Certificates {
+pub(crate) struct HostCertificates {
     pub(crate) authorities: Vec<CertificateDer<'static>>,
     pub(crate) client: Option<ClientCertificate>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct ClientCertificate {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-impl Certificates {
+impl HostCertificates {
     /// Reads what `directories` hold for `host` (with its port).
     pub(crate) fn read(directories: &[PathBuf], host: &str) -> Result<Self, Error> {
         let mut found = Self::default();
@@ -140,19 +140,19 @@ mod tests {
             directory.path().join("containerd"),
         ];
 
-        let found = Certificates::read(&directories, "r.example:5000").unwrap();
+        let found = HostCertificates::read(&directories, "r.example:5000").unwrap();
         assert_eq!(
             (found.authorities.len(), found.client.unwrap().chain.len()),
             (2, 1)
         );
-        let none = Certificates::read(&directories, "r.example").unwrap();
+        let none = HostCertificates::read(&directories, "r.example").unwrap();
         assert!(none.authorities.is_empty() && none.client.is_none());
 
         fs::remove_file(docker.join("client.key")).unwrap();
-        let error = Certificates::read(&directories, "r.example:5000").unwrap_err();
+        let error = HostCertificates::read(&directories, "r.example:5000").unwrap_err();
         assert!(error.to_string().ends_with("client.key"), "{error}");
         fs::write(docker.join("ca.crt"), "nothing").unwrap();
-        let error = Certificates::read(&directories, "r.example:5000").unwrap_err();
+        let error = HostCertificates::read(&directories, "r.example:5000").unwrap_err();
         assert!(
             error
                 .to_string()

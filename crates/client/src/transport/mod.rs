@@ -1,13 +1,13 @@
 //! Requests out, answers in: one HTTP client for each host, with the certificates that count there,
 //! bounds on everything, and an eye on each exchange.
 
-mod answer;
 mod body;
-mod call;
 mod certificates;
+mod connection_error;
+mod request;
+mod response;
 mod retry;
 mod tls;
-mod trouble;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,20 +15,20 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, Request, StatusCode, Url};
-use token::{Clock, Entropy, SystemClock, SystemEntropy};
 
-pub(crate) use answer::Answer;
 pub(crate) use body::StreamedBody;
-pub(crate) use call::Call;
 pub use certificates::certificate_directories;
-pub(crate) use retry::Attempts;
-pub use trouble::{Cause, Trouble};
+pub use connection_error::{ConnectionError, RootCause};
+pub(crate) use request::HttpRequest;
+pub(crate) use response::HttpResponse;
+pub(crate) use retry::Backoff;
 
+use crate::error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::observer::{Event, Observer, seen, seen_url};
-use crate::refusal::{host, origin};
+use crate::observer::{ExchangeEvent, ExchangeObserver, seen, seen_url};
 use crate::{Error, Step};
 
 /// How long a connection may take to come about.
@@ -40,7 +40,7 @@ const HOPS: usize = 10;
 
 /// How to speak to registries.
 #[derive(Clone)]
-pub struct Options {
+pub struct TransportOptions {
     /// Speak plain HTTP to every registry.
     pub plain_http: bool,
     /// Believe every certificate, and send passwords over plain HTTP where a registry asks for it.
@@ -55,14 +55,14 @@ pub struct Options {
     /// a rule: some put a whole layer into another store first.
     pub patience: Duration,
     /// Who looks on.
-    pub observer: Option<Arc<dyn Observer>>,
+    pub observer: Option<Arc<dyn ExchangeObserver>>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from.
     pub entropy: Arc<dyn Entropy>,
 }
 
-impl Default for Options {
+impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             plain_http: false,
@@ -81,7 +81,7 @@ impl Default for Options {
 /// What sends requests. Clones share their connections.
 #[derive(Clone)]
 pub struct Transport {
-    options: Arc<Options>,
+    options: Arc<TransportOptions>,
     clients: Arc<Mutex<HashMap<String, Client>>>,
     /// The registry on whose behalf others are spoken to.
     registry: Option<Arc<str>>,
@@ -90,7 +90,7 @@ pub struct Transport {
 impl Transport {
     /// A transport without connections yet.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: TransportOptions) -> Self {
         Self {
             options: Arc::new(options),
             clients: Arc::default(),
@@ -116,24 +116,24 @@ impl Transport {
 
     /// How it speaks.
     #[must_use]
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &TransportOptions {
         &self.options
     }
 
     /// Sends once, without following anything.
-    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
         self.send_by(&self.client(&call.url)?, call).await
     }
 
     /// Sends once to whoever answers, for a question that holds nothing and an answer that is not
     /// believed.
-    pub(crate) async fn send_unproved(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn send_unproved(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
         let client = unproved(&call.url)
-            .ok_or_else(|| Error::Unsuitable("no HTTP client can be made".to_owned()))?;
+            .ok_or_else(|| Error::Unsupported("no HTTP client can be made".to_owned()))?;
         self.send_by(&client, call).await
     }
 
-    async fn send_by(&self, client: &Client, call: &Call) -> Result<Answer, Error> {
+    async fn send_by(&self, client: &Client, call: &HttpRequest) -> Result<HttpResponse, Error> {
         let mut request = self.begin(call);
         *request.body_mut() = call.body.clone().map(Into::into);
         let exchange = client.execute(request);
@@ -146,9 +146,9 @@ impl Transport {
     /// Sends once, with a body that is made meanwhile.
     pub(crate) async fn send_streamed(
         &self,
-        call: &Call,
+        call: &HttpRequest,
         body: StreamedBody,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let mut request = self.begin(call);
         let taken = body.taken();
         *request.body_mut() = Some(reqwest::Body::wrap(body));
@@ -178,8 +178,8 @@ impl Transport {
     }
 
     /// Sends until there is an answer that another try would not change.
-    pub(crate) async fn send_repeatedly(&self, call: &Call) -> Result<Answer, Error> {
-        let mut attempts = Attempts::default();
+    pub(crate) async fn send_repeatedly(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
+        let mut attempts = Backoff::default();
         loop {
             let outcome = self.send(call).await;
             let (wanted, reason) = match &outcome {
@@ -198,7 +198,7 @@ impl Transport {
 
     /// Sends repeatedly and follows redirects; papers go along only to the same host (RFC 9110
     /// §15.4).
-    pub(crate) async fn fetch(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn fetch(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
         let mut call = call.clone();
         for _ in 0..HOPS {
             let answer = self.send_repeatedly(&call).await?;
@@ -226,7 +226,7 @@ impl Transport {
                 call.headers.remove(AUTHORIZATION);
                 call.step = Step::Elsewhere;
             }
-            self.observe(&Event::Redirected {
+            self.observe(&ExchangeEvent::Redirected {
                 to: &next,
                 with_authorization: call.headers.contains_key(AUTHORIZATION),
             });
@@ -249,20 +249,20 @@ impl Transport {
 
     /// Waits, and says so.
     pub(crate) async fn pause(&self, pause: Duration, reason: &str) {
-        self.observe(&Event::Retry {
+        self.observe(&ExchangeEvent::Retry {
             after: pause,
             reason,
         });
         tokio::time::sleep(pause).await;
     }
 
-    pub(crate) fn observe(&self, event: &Event<'_>) {
+    pub(crate) fn observe(&self, event: &ExchangeEvent<'_>) {
         if let Some(observer) = &self.options.observer {
             observer.observe(event);
         }
     }
 
-    fn redirected(&self, call: &Call, to: &str) -> Result<Url, Error> {
+    fn redirected(&self, call: &HttpRequest, to: &str) -> Result<Url, Error> {
         let wrong = |why| Error::Redirect {
             step: call.step,
             from: Box::new(call.url.clone()),
@@ -278,11 +278,11 @@ impl Transport {
         }
     }
 
-    fn begin(&self, call: &Call) -> Request {
+    fn begin(&self, call: &HttpRequest) -> Request {
         if self.options.observer.is_some() {
             let (headers, form) = (call.seen_headers(), &call.form);
             let (step, method, url) = (call.step, &call.method, seen_url(call.step, &call.url));
-            self.observe(&Event::Request {
+            self.observe(&ExchangeEvent::Request {
                 step,
                 method,
                 url: &url,
@@ -297,37 +297,38 @@ impl Transport {
 
     fn arrived(
         &self,
-        call: &Call,
+        call: &HttpRequest,
         outcome: reqwest::Result<reqwest::Response>,
-    ) -> Result<Answer, Error> {
-        let failed = |trouble, source| {
+    ) -> Result<HttpResponse, Error> {
+        let failed = |problem, source| {
             let error = Error::Connection {
                 step: call.step,
                 origin: origin(&call.url),
-                trouble,
+                problem,
                 source,
             };
-            self.observe(&Event::Failed(&error));
+            self.observe(&ExchangeEvent::Failed(&error));
             error
         };
-        let response = outcome.map_err(|error| failed(Trouble::of(&error), Cause::of(&error)))?;
+        let response =
+            outcome.map_err(|error| failed(ConnectionError::of(&error), RootCause::of(&error)))?;
         // Nobody but a proxy says this (RFC 9110 §15.5.8).
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(failed(
-                Trouble::Proxy,
-                Cause::saying("it wants another login, or one at all"),
+                ConnectionError::Proxy,
+                RootCause::saying("it wants another login, or one at all"),
             ));
         }
         if self.options.observer.is_some() {
             let headers = seen(response.headers());
-            self.observe(&Event::Answer {
+            self.observe(&ExchangeEvent::Response {
                 step: call.step,
                 status: response.status(),
                 headers: &headers,
             });
         }
         let at = self.options.clock.now();
-        Ok(Answer {
+        Ok(HttpResponse {
             step: call.step,
             method: call.method.clone(),
             url: call.url.clone(),
@@ -359,27 +360,31 @@ impl Transport {
         };
         let tls =
             tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
-                Error::Unsuitable(format!(
+                Error::Unsupported(format!(
                     "the certificates for {} cannot be used: {error}",
                     host(url)
                 ))
             })?;
         let built = builder(url).tls_backend_preconfigured(tls).build();
         built.map_err(|error| {
-            Error::Unsuitable(format!("no HTTP client can be made: {}", Cause::of(&error)))
+            Error::Unsupported(format!(
+                "no HTTP client can be made: {}",
+                RootCause::of(&error)
+            ))
         })
     }
 
-    fn certificates(&self, host: &str) -> Result<certificates::Certificates, Error> {
+    fn certificates(&self, host: &str) -> Result<certificates::HostCertificates, Error> {
         let options = &self.options;
-        let mut found = certificates::Certificates::read(&options.certificate_directories, host)?;
+        let mut found =
+            certificates::HostCertificates::read(&options.certificate_directories, host)?;
         if let Some(registry) = self
             .registry
             .as_deref()
             .filter(|registry| *registry != host)
         {
             let registrys =
-                certificates::Certificates::read(&options.certificate_directories, registry)?;
+                certificates::HostCertificates::read(&options.certificate_directories, registry)?;
             found.authorities.extend(registrys.authorities);
         }
         for path in &options.authorities {
@@ -396,7 +401,7 @@ impl Transport {
 
 /// A client that believes every certificate, and so need not read the system's many authorities.
 fn unproved(url: &Url) -> Option<Client> {
-    let tls = tls::configuration(certificates::Certificates::default(), true).ok()?;
+    let tls = tls::configuration(certificates::HostCertificates::default(), true).ok()?;
     builder(url)
         .tls_info(true)
         .tls_backend_preconfigured(tls)
@@ -419,24 +424,24 @@ fn builder(url: &Url) -> reqwest::ClientBuilder {
     }
 }
 
-fn is_passing(answer: &Answer) -> bool {
+fn is_passing(answer: &HttpResponse) -> bool {
     matches!(
         answer.status().as_u16(),
         408 | 425 | 429 | 500 | 502 | 503 | 504
     )
 }
 
-fn timeout(call: &Call, what: &str) -> Error {
-    let (trouble, source) = (Trouble::Timeout, Cause::saying(what));
+fn timeout(call: &HttpRequest, what: &str) -> Error {
+    let (problem, source) = (ConnectionError::Timeout, RootCause::saying(what));
     Error::Connection {
         step: call.step,
         origin: origin(&call.url),
-        trouble,
+        problem,
         source,
     }
 }
 
-fn redirect(call: &Call, why: &'static str) -> Error {
+fn redirect(call: &HttpRequest, why: &'static str) -> Error {
     Error::Redirect {
         step: call.step,
         from: Box::new(call.url.clone()),

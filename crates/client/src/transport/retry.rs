@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use common::Entropy;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use token::Entropy;
 
 /// How often something is tried before it is given up, the first time included.
 const ATTEMPTS: u32 = 5;
@@ -21,13 +21,13 @@ const PLENTY: u64 = 1024 * 1024;
 
 /// The tries of one undertaking.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts {
+pub(crate) struct Backoff {
     failed: u32,
     /// Bytes since the last failure.
     gained: u64,
 }
 
-impl Attempts {
+impl Backoff {
     /// How long to wait before the next try, when there is one. `wanted` is what the server asked
     /// for.
     pub(crate) fn pause(
@@ -74,7 +74,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use token::EntropyError;
+    use common::EntropyError;
 
     use super::*;
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let mut attempts = Attempts::default();
+        let mut attempts = Backoff::default();
         let pauses: Vec<_> = std::iter::from_fn(|| attempts.pause(None, &Most))
             .map(|p| p.as_millis())
             .collect();
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_server_s_wish_is_obeyed_within_reason() {
-        let pause = |seconds| Attempts::default().pause(Some(Duration::from_secs(seconds)), &Most);
+        let pause = |seconds| Backoff::default().pause(Some(Duration::from_secs(seconds)), &Most);
         assert_eq!(pause(30), Some(Duration::from_secs(30)));
         assert_eq!(pause(3600), None);
     }

@@ -16,21 +16,21 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use super::certificates::Certificates;
+use super::certificates::HostCertificates;
 
 /// The configuration for one host. `insecure` believes every certificate.
 pub(crate) fn configuration(
-    mut found: Certificates,
+    mut found: HostCertificates,
     insecure: bool,
 ) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let own = std::mem::take(&mut found.authorities);
     let belief = if insecure {
-        Belief::Anything
+        ServerTrust::Anything
     } else {
-        Belief::Vouched(Trust::new(own, &provider)?)
+        ServerTrust::Vouched(TrustAnchors::new(own, &provider)?)
     };
-    let verifier = Arc::new(Verifier {
+    let verifier = Arc::new(ServerVerifier {
         belief,
         provider: provider.clone(),
     });
@@ -46,41 +46,41 @@ pub(crate) fn configuration(
 
 /// Who is believed to be whom he says, and how signatures are checked.
 #[derive(Debug)]
-struct Verifier {
-    belief: Belief,
+struct ServerVerifier {
+    belief: ServerTrust,
     provider: Arc<CryptoProvider>,
 }
 
-impl Verifier {
+impl ServerVerifier {
     fn verify_signature(
         &self,
         verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
         match &self.belief {
-            Belief::Anything => Ok(HandshakeSignatureValid::assertion()),
-            Belief::Vouched(_) => verify(&self.provider.signature_verification_algorithms),
+            ServerTrust::Anything => Ok(HandshakeSignatureValid::assertion()),
+            ServerTrust::Vouched(_) => verify(&self.provider.signature_verification_algorithms),
         }
     }
 }
 
 #[derive(Debug)]
-enum Belief {
+enum ServerTrust {
     /// `--insecure`: whoever answers is whom we called, and what he signs is his.
     Anything,
     /// Those for whom somebody vouches.
-    Vouched(Trust),
+    Vouched(TrustAnchors),
 }
 
 /// The system's authorities and those of the host. A certificate that is itself among the latter is
 /// believed, too, even when it says that it is an authority's: that is what `openssl req -x509`
 /// makes and what Go's clients accept, while RFC 5280 would have it sign others only.
 #[derive(Debug)]
-struct Trust {
+struct TrustAnchors {
     web_pki: Option<Arc<WebPkiServerVerifier>>,
     own: Vec<CertificateDer<'static>>,
 }
 
-impl Trust {
+impl TrustAnchors {
     fn new(
         own: Vec<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,
@@ -131,7 +131,7 @@ impl Trust {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -140,7 +140,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Belief::Vouched(trust) = &self.belief {
+        if let ServerTrust::Vouched(trust) = &self.belief {
             trust.verify(leaf, intermediates, name, ocsp, now)?;
         }
         Ok(ServerCertVerified::assertion())

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use client::{Archive, ArchiveWriter, Copy, Layout, Source, Target, copy};
+use client::{Archive, ArchiveWriter, CopyOptions, ImageSource, ImageTarget, OciLayout, copy};
 use oci::{Reference, Tag};
 use peers::{Docker, Image, RegistryConfig, crane, registry3, skopeo};
 
@@ -13,15 +13,21 @@ fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
-async fn write(layout: &Path, archive: &Path, name: Option<&str>) -> client::Report {
-    let target = Target::Archive(Arc::new(ArchiveWriter::new(
+async fn write(layout: &Path, archive: &Path, name: Option<&str>) -> client::CopyReport {
+    let target = ImageTarget::Archive(Arc::new(ArchiveWriter::new(
         archive,
         name.map(str::to_owned),
     )));
-    let source = Source::Layout(Layout::new(layout));
-    copy(&source, None, &target, Some(&tag("1")), &Copy::default())
-        .await
-        .unwrap()
+    let source = ImageSource::Layout(OciLayout::new(layout));
+    copy(
+        &source,
+        None,
+        &target,
+        Some(&tag("1")),
+        &CopyOptions::default(),
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -59,16 +65,16 @@ async fn archives_of_others_are_pushed() {
     let registry = registry3(&RegistryConfig::default());
     let image = Image::saying("pushed from an archive");
     let directory = tempfile::tempdir().unwrap();
-    let target = Target::Repository(repository(&registry, "app").await);
+    let target = ImageTarget::Repository(repository(&registry, "app").await);
     // An OCI archive keeps its digest.
-    let source = Source::Archive(Arc::new(Archive::open(&image.archive()).unwrap()));
+    let source = ImageSource::Archive(Arc::new(Archive::open(&image.archive()).unwrap()));
     let latest: Reference = "latest".parse().unwrap();
     copy(
         &source,
         Some(&latest),
         &target,
         Some(&tag("oci")),
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
     .unwrap();
@@ -84,11 +90,11 @@ async fn archives_of_others_are_pushed() {
         .succeeded();
     let archive = Archive::open(&saved).unwrap();
     copy(
-        &Source::Archive(Arc::new(archive)),
+        &ImageSource::Archive(Arc::new(archive)),
         None,
         &target,
         Some(&tag("crane")),
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
     .unwrap();
@@ -122,12 +128,18 @@ async fn docker_loads_what_we_write_and_we_push_what_docker_saves() {
         ])
         .succeeded();
     let registry = registry3(&RegistryConfig::default());
-    let target = Target::Repository(repository(&registry, "saved").await);
-    let source = Source::Archive(Arc::new(Archive::open(&saved).unwrap()));
+    let target = ImageTarget::Repository(repository(&registry, "saved").await);
+    let source = ImageSource::Archive(Arc::new(Archive::open(&saved).unwrap()));
     assert_eq!(source.tags().await.unwrap(), [tag("1")]);
-    copy(&source, None, &target, Some(&tag("1")), &Copy::default())
-        .await
-        .unwrap();
+    copy(
+        &source,
+        None,
+        &target,
+        Some(&tag("1")),
+        &CopyOptions::default(),
+    )
+    .await
+    .unwrap();
     let name = format!("{}/saved:1", registry.host_port());
     is_whole(&name);
     client.run(&["pull", &name]).succeeded();
@@ -183,9 +195,9 @@ async fn an_index_fits_too() {
     let archive = directory.path().join("multi.tar");
     assert_eq!(write(layout.path(), &archive, None).await.manifests, 3);
     let back = tempfile::tempdir().unwrap();
-    let source = Source::Archive(Arc::new(Archive::open(&archive).unwrap()));
-    let target = Target::Layout(Layout::new(back.path()));
-    let report = copy(&source, None, &target, None, &Copy::default())
+    let source = ImageSource::Archive(Arc::new(Archive::open(&archive).unwrap()));
+    let target = ImageTarget::Layout(OciLayout::new(back.path()));
+    let report = copy(&source, None, &target, None, &CopyOptions::default())
         .await
         .unwrap();
     assert_eq!((report.manifests, report.sent), (3, 4));

@@ -4,7 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use client::{Credentials, Finding, Options, PROBES, Patient, Places, Sides, Verdict, examine};
+use client::{
+    CredentialStore, Credentials, KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict,
+    TransportOptions, run_probes,
+};
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::stub::{Reply, Request, Stub, password};
@@ -60,24 +63,24 @@ fn well(request: &Request) -> Reply {
     }
 }
 
-fn patient(stub: &Stub) -> Patient {
-    Patient {
+fn patient(stub: &Stub) -> ProbeTarget {
+    ProbeTarget {
         host: stub.host().parse().unwrap(),
         repository: Some("a".parse().unwrap()),
         reference: None,
         login: Some(password("ann", "sesame")),
-        places: Places::default(),
+        places: CredentialStore::default(),
         push: false,
-        sides: Sides::default(),
+        sides: KnownSettings::default(),
     }
 }
 
-async fn examined(patient: &Patient) -> Vec<Finding> {
-    let findings = examine(
+async fn examined(patient: &ProbeTarget) -> Vec<ProbeResult> {
+    let findings = run_probes(
         patient,
-        Options {
+        TransportOptions {
             plain_http: true,
-            ..Options::default()
+            ..TransportOptions::default()
         },
     )
     .await
@@ -93,7 +96,7 @@ async fn examined(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn of(findings: &[Finding], verdict: Verdict) -> Vec<&'static str> {
+fn of(findings: &[ProbeResult], verdict: ProbeVerdict) -> Vec<&'static str> {
     findings
         .iter()
         .filter(|finding| finding.verdict == verdict)
@@ -102,21 +105,25 @@ fn of(findings: &[Finding], verdict: Verdict) -> Vec<&'static str> {
 }
 
 /// Exactly these fail, and the first of them says these words.
-async fn fails(patient: &Patient, ids: &[&str], evidence: &str, remedy: &str) {
+async fn fails(patient: &ProbeTarget, ids: &[&str], evidence: &str, remedy: &str) {
     let findings = examined(patient).await;
-    assert_eq!(of(&findings, Verdict::Failure), ids, "{findings:#?}");
+    assert_eq!(of(&findings, ProbeVerdict::Failure), ids, "{findings:#?}");
     says(&findings, ids[0], evidence, remedy);
 }
 
 /// Nothing fails, and this one warns.
-async fn warns(patient: &Patient, id: &str, evidence: &str, remedy: &str) {
+async fn warns(patient: &ProbeTarget, id: &str, evidence: &str, remedy: &str) {
     let findings = examined(patient).await;
-    assert_eq!(of(&findings, Verdict::Failure), [""; 0], "{findings:#?}");
-    assert_eq!(of(&findings, Verdict::Warning), [id], "{findings:#?}");
+    assert_eq!(
+        of(&findings, ProbeVerdict::Failure),
+        [""; 0],
+        "{findings:#?}"
+    );
+    assert_eq!(of(&findings, ProbeVerdict::Warning), [id], "{findings:#?}");
     says(&findings, id, evidence, remedy);
 }
 
-fn says(findings: &[Finding], id: &str, evidence: &str, remedy: &str) {
+fn says(findings: &[ProbeResult], id: &str, evidence: &str, remedy: &str) {
     let finding = findings.iter().find(|finding| finding.id == id).unwrap();
     assert!(finding.evidence.contains(evidence), "{finding:?}");
     assert!(
@@ -132,15 +139,15 @@ fn says(findings: &[Finding], id: &str, evidence: &str, remedy: &str) {
 #[tokio::test]
 async fn a_healthy_registry() {
     let stub = stub(|_| None);
-    let findings = examined(&Patient {
+    let findings = examined(&ProbeTarget {
         push: true,
         ..patient(&stub)
     })
     .await;
     assert_eq!(
         (
-            of(&findings, Verdict::Failure),
-            of(&findings, Verdict::Warning)
+            of(&findings, ProbeVerdict::Failure),
+            of(&findings, ProbeVerdict::Warning)
         ),
         (vec![], vec![]),
         "{findings:#?}"
@@ -152,7 +159,7 @@ async fn a_healthy_registry() {
         "stored-logins",
         "token-key",
     ];
-    assert_eq!(of(&findings, Verdict::NotTested), untested);
+    assert_eq!(of(&findings, ProbeVerdict::NotTested), untested);
     assert_eq!(
         stub.lines().last().unwrap(),
         "DELETE /v2/a/blobs/uploads/1?_state=y",
@@ -168,7 +175,7 @@ async fn a_healthy_registry() {
 #[tokio::test]
 async fn nobody_there() {
     let stub = stub(|_| None);
-    let nobody = Patient {
+    let nobody = ProbeTarget {
         host: "127.0.0.1:1".parse().unwrap(),
         ..patient(&stub)
     };
@@ -179,7 +186,7 @@ async fn nobody_there() {
         "is it running",
     )
     .await;
-    let nowhere = Patient {
+    let nowhere = ProbeTarget {
         host: "no-such-host.invalid".parse().unwrap(),
         ..patient(&stub)
     };
@@ -219,11 +226,11 @@ async fn challenges_that_are_none() {
             .is(401)
             .then(|| Reply::new(401).header("WWW-Authenticate", "Basic realm=x"))
     });
-    let sides = Sides {
+    let sides = KnownSettings {
         service: Some("s".into()),
-        ..Sides::default()
+        ..KnownSettings::default()
     };
-    let findings = examined(&Patient {
+    let findings = examined(&ProbeTarget {
         sides,
         login: None,
         ..patient(&basic)
@@ -257,7 +264,7 @@ async fn challenges_that_are_none() {
         })
     });
     fails(
-        &Patient {
+        &ProbeTarget {
             login: None,
             repository: None,
             ..patient(&relative)
@@ -272,7 +279,7 @@ async fn challenges_that_are_none() {
 #[tokio::test]
 async fn realms_that_lead_nowhere() {
     let refused = stub(|request| challenge_with(request, "http://127.0.0.1:1/token", "s"));
-    let findings = examined(&Patient {
+    let findings = examined(&ProbeTarget {
         login: None,
         ..patient(&refused)
     })
@@ -284,7 +291,7 @@ async fn realms_that_lead_nowhere() {
         "an address that clients reach",
     );
     let wrong_path = stub(|request| challenge_with(request, "http://@self@/nowhere", "s"));
-    let findings = examined(&Patient {
+    let findings = examined(&ProbeTarget {
         login: None,
         ..patient(&wrong_path)
     })
@@ -295,7 +302,7 @@ async fn realms_that_lead_nowhere() {
 #[tokio::test]
 async fn passwords_that_are_wrong_or_old() {
     let stub = stub(|_| None);
-    let wrong = Patient {
+    let wrong = ProbeTarget {
         login: Some(password("ann", "wrong")),
         ..patient(&stub)
     };
@@ -307,12 +314,13 @@ async fn passwords_that_are_wrong_or_old() {
     )
     .await;
     let directory = tempfile::tempdir().unwrap();
-    let places = Places::new(|name| (name == "DOCKER_CONFIG").then(|| directory.path().into()));
+    let places =
+        CredentialStore::new(|name| (name == "DOCKER_CONFIG").then(|| directory.path().into()));
     places
         .store(&stub.host().parse().unwrap(), &password("ann", "old"))
         .await
         .unwrap();
-    let stored = Patient {
+    let stored = ProbeTarget {
         login: None,
         places,
         ..patient(&stub)
@@ -341,7 +349,7 @@ async fn two_logins_that_differ() {
     let directory = tempfile::tempdir().unwrap();
     let host = stub.host().parse().unwrap();
     let place = |variable: &'static str, value: String| {
-        Places::new(move |name| (name == variable).then(|| value.clone().into()))
+        CredentialStore::new(move |name| (name == variable).then(|| value.clone().into()))
     };
     let (docker, runtime) = (
         directory.path().join("docker"),
@@ -355,12 +363,12 @@ async fn two_logins_that_differ() {
         .store(&host, &password("ann", "other"))
         .await
         .unwrap();
-    let places = Places::new(|name| match name {
+    let places = CredentialStore::new(|name| match name {
         "DOCKER_CONFIG" => Some(docker.clone().into()),
         "XDG_RUNTIME_DIR" => Some(runtime.clone().into()),
         _ => None,
     });
-    let patient = Patient {
+    let patient = ProbeTarget {
         login: None,
         places,
         ..patient(&stub)
@@ -392,13 +400,13 @@ async fn tokens_that_say_the_wrong_thing() {
         "to the letter",
     )
     .await;
-    let sides = Sides {
+    let sides = KnownSettings {
         issuer: Some("Somebody".into()),
-        ..Sides::default()
+        ..KnownSettings::default()
     };
     let stub = stub(|_| None);
     fails(
-        &Patient {
+        &ProbeTarget {
             sides,
             ..patient(&stub)
         },
@@ -427,7 +435,7 @@ async fn tokens_that_say_the_wrong_thing() {
         "s",
         r#","access":[{"type":"repository","name":"a","actions":["push"]}]"#,
     ));
-    let pushing = Patient {
+    let pushing = ProbeTarget {
         push: true,
         ..patient(&pull)
     };
@@ -450,7 +458,11 @@ async fn clocks_that_differ() {
         Some(well(request).header("Date", date))
     });
     let findings = examined(&patient(&early)).await;
-    assert_eq!(of(&findings, Verdict::Failure), ["clocks"], "{findings:#?}");
+    assert_eq!(
+        of(&findings, ProbeVerdict::Failure),
+        ["clocks"],
+        "{findings:#?}"
+    );
     says(
         &findings,
         "clocks",
@@ -467,7 +479,7 @@ async fn redirects_that_go_round() {
         _ => None,
     });
     fails(
-        &Patient {
+        &ProbeTarget {
             repository: None,
             login: None,
             ..patient(&slash)
@@ -506,7 +518,7 @@ async fn layers_that_come_from_elsewhere() {
         Some(_) => Reply::new(400).body("Only one auth mechanism allowed"),
         None => Reply::new(200).body("{}"),
     });
-    let image = |stub: &Stub| Patient {
+    let image = |stub: &Stub| ProbeTarget {
         reference: Some("1".parse().unwrap()),
         ..patient(stub)
     };
@@ -530,7 +542,7 @@ async fn layers_that_come_from_elsewhere() {
 
 #[tokio::test]
 async fn uploads_that_go_wrong() {
-    let pushing = |stub: &Stub| Patient {
+    let pushing = |stub: &Stub| ProbeTarget {
         push: true,
         ..patient(stub)
     };
@@ -587,13 +599,13 @@ async fn a_body_that_nobody_takes() {
     let stub = stub(|request| {
         (request.method == "PATCH").then(|| Reply::new(202).after(Duration::from_secs(600)))
     });
-    let options = Options {
+    let options = TransportOptions {
         plain_http: true,
         patience: Duration::from_secs(4),
-        ..Options::default()
+        ..TransportOptions::default()
     };
-    let findings = examine(
-        &Patient {
+    let findings = run_probes(
+        &ProbeTarget {
             push: true,
             ..patient(&stub)
         },
@@ -602,7 +614,7 @@ async fn a_body_that_nobody_takes() {
     .await
     .unwrap();
     assert_eq!(
-        of(&findings, Verdict::Failure),
+        of(&findings, ProbeVerdict::Failure),
         ["push-body"],
         "{findings:#?}"
     );
@@ -629,10 +641,14 @@ fn challenge_with(request: &Request, realm: &str, service: &str) -> Option<Reply
 #[tokio::test]
 async fn anonymous_is_no_finding() {
     let stub = stub(|_| None);
-    let findings = examined(&Patient {
+    let findings = examined(&ProbeTarget {
         login: Some(Credentials::Anonymous),
         ..patient(&stub)
     })
     .await;
-    assert_eq!(of(&findings, Verdict::Failure), [""; 0], "{findings:#?}");
+    assert_eq!(
+        of(&findings, ProbeVerdict::Failure),
+        [""; 0],
+        "{findings:#?}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{Copy, Credentials, Error, Layout, Source, Target, copy};
+use client::{CopyOptions, Credentials, Error, ImageSource, ImageTarget, OciLayout, copy};
 
 use crate::redirects::{blob, fetch};
 use crate::stub::{Reply, Request, Stub};
@@ -230,15 +230,15 @@ fn serving(manifest: String, blobs: Vec<(String, Vec<u8>)>) -> Stub {
     })
 }
 
-async fn pull(stub: &Stub, directory: &std::path::Path) -> Result<client::Report, Error> {
-    let source = Source::Repository(stub.repository("a", Credentials::Anonymous).await);
-    let target = Target::Layout(Layout::new(directory));
+async fn pull(stub: &Stub, directory: &std::path::Path) -> Result<client::CopyReport, Error> {
+    let source = ImageSource::Repository(stub.repository("a", Credentials::Anonymous).await);
+    let target = ImageTarget::Layout(OciLayout::new(directory));
     copy(
         &source,
         Some(&"latest".parse().unwrap()),
         &target,
         None,
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{Credentials, Error, Kind};
+use client::{Credentials, Error, ErrorKind};
 
 use crate::stub::{Reply, Request, Stub, password};
 
@@ -90,7 +90,7 @@ async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
 async fn each_scope_has_its_token() {
     let stub = registry(counting());
     let session = stub.session(Credentials::Anonymous).await;
-    let registry = client::Registry::new(session);
+    let registry = client::RegistryClient::new(session);
     for name in ["one", "two", "one"] {
         registry
             .repository(name.parse().unwrap())
@@ -134,7 +134,7 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
     // The first token is fresh and refused: another one would be, too.
     assert_eq!(
         repository.all_tags().await.unwrap_err().kind(),
-        Kind::Denied
+        ErrorKind::Denied
     );
     // Now it is an old one, and another is asked for.
     assert!(repository.all_tags().await.unwrap().is_empty());
@@ -220,7 +220,7 @@ async fn basic_needs_no_token_server() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&wrong, Error::LoginRefused { account: Some(ann), .. } if ann == "ann"),
+        matches!(&wrong, Error::LoginFailed { account: Some(ann), .. } if ann == "ann"),
         "{wrong}"
     );
     let nobody = stub
@@ -259,7 +259,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         .all_tags()
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::Login);
+    assert_eq!(error.kind(), ErrorKind::Login);
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(
         source.ends_with(
@@ -280,7 +280,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.hint().unwrap().contains("log in again")),
-        (Kind::Login, true)
+        (ErrorKind::Login, true)
     );
     let forbidden = refuses(403, "no");
     let error = forbidden
@@ -289,7 +289,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         .all_tags()
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::Denied);
+    assert_eq!(error.kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn a_server_that_is_busy_is_asked_again() {
     let repository = stub.repository("a", Credentials::Anonymous).await;
     assert_eq!(
         repository.all_tags().await.unwrap_err().kind(),
-        Kind::Unreachable
+        ErrorKind::Unreachable
     );
     assert_eq!(repository.all_tags().await.unwrap().len(), 1);
     assert_eq!(stub.lines().len(), 5);
@@ -360,7 +360,7 @@ async fn an_impatient_server_s_wish_is_passed_on() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Refused { source, .. } if source.has("TOOMANYREQUESTS")),
+        matches!(&error, Error::ErrorResponse { source, .. } if source.has("TOOMANYREQUESTS")),
         "{error}"
     );
     assert_eq!(stub.lines().len(), 1);
@@ -393,7 +393,7 @@ async fn pages_are_followed_and_loops_are_not() {
         }
         _ => Reply::json(200, "{}").header("Link", r#"<http://elsewhere.example/>; rel="next""#),
     });
-    let registry = client::Registry::new(stub.session(Credentials::Anonymous).await);
+    let registry = client::RegistryClient::new(stub.session(Credentials::Anonymous).await);
     let tags = |name: &str, n| {
         registry
             .repository(name.parse().unwrap())

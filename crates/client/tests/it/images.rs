@@ -5,17 +5,17 @@ use std::fs;
 use std::path::Path;
 
 use client::{
-    Copy, Credentials, Error, Layout, Platform, Registry as Client, Report, Repository, Source,
-    Target, copy,
+    CopyOptions, CopyReport, Credentials, Error, ImageSource, ImageTarget, OciLayout, Platform,
+    RegistryClient, RepositoryClient, copy,
 };
 use oci::{Reference, Tag};
 use peers::{Image, Registry, RegistryConfig, crane, registry2, registry3, skopeo};
 
 use crate::stub::plain_session;
 
-pub(crate) async fn repository(registry: &Registry, name: &str) -> Repository {
+pub(crate) async fn repository(registry: &Registry, name: &str) -> RepositoryClient {
     let session = plain_session(&registry.host_port(), Credentials::Anonymous).await;
-    Client::new(session).repository(name.parse().unwrap())
+    RegistryClient::new(session).repository(name.parse().unwrap())
 }
 
 fn both() -> [Registry; 2] {
@@ -33,14 +33,14 @@ fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
-async fn push(layout: &Path, repository: &Repository, name: &str) -> Report {
-    let source = Source::Layout(Layout::new(layout));
+async fn push(layout: &Path, repository: &RepositoryClient, name: &str) -> CopyReport {
+    let source = ImageSource::Layout(OciLayout::new(layout));
     copy(
         &source,
         None,
-        &Target::Repository(repository.clone()),
+        &ImageTarget::Repository(repository.clone()),
         Some(&tag(name)),
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
     .unwrap()
@@ -93,14 +93,14 @@ async fn a_layout_goes_and_comes_back_byte_for_byte() {
                 &to,
             ])
             .succeeded();
-        let target = Target::Layout(Layout::new(ours.path()));
-        let source = Source::Repository(repository);
+        let target = ImageTarget::Layout(OciLayout::new(ours.path()));
+        let source = ImageSource::Repository(repository);
         copy(
             &source,
             Some(&reference("2")),
             &target,
             Some(&tag("2")),
-            &Copy::default(),
+            &CopyOptions::default(),
         )
         .await
         .unwrap();
@@ -122,26 +122,26 @@ async fn between_registries_and_repositories() {
     let [two, three] = both();
     let source = repository(&two, "team/app").await;
     push(&image.layout(), &source, "1").await;
-    let source = Source::Repository(source);
-    let other = Target::Repository(repository(&three, "mirror/app").await);
+    let source = ImageSource::Repository(source);
+    let other = ImageTarget::Repository(repository(&three, "mirror/app").await);
     let moved = copy(
         &source,
         Some(&reference("1")),
         &other,
         Some(&tag("1")),
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
     .unwrap();
     assert_eq!((moved.sent, moved.mounted), (2, 0));
     // Beside each other they are mounted.
-    let beside = Target::Repository(repository(&two, "team/copy").await);
+    let beside = ImageTarget::Repository(repository(&two, "team/copy").await);
     let mounted = copy(
         &source,
         Some(&reference("1")),
         &beside,
         Some(&tag("1")),
-        &Copy::default(),
+        &CopyOptions::default(),
     )
     .await
     .unwrap();
@@ -167,12 +167,12 @@ async fn an_index_whole_or_one_image_of_it() {
         let platform: Platform = "linux/arm64".parse().unwrap();
         let pulled = tempfile::tempdir().unwrap();
         let (source, target) = (
-            Source::Repository(repository),
-            Target::Layout(Layout::new(pulled.path())),
+            ImageSource::Repository(repository),
+            ImageTarget::Layout(OciLayout::new(pulled.path())),
         );
-        let how = Copy {
+        let how = CopyOptions {
             platform: Some(platform),
-            ..Copy::default()
+            ..CopyOptions::default()
         };
         let one = copy(
             &source,
@@ -187,9 +187,9 @@ async fn an_index_whole_or_one_image_of_it() {
             (one.digest.unwrap().to_string(), one.manifests),
             (digests[1].clone(), 1)
         );
-        let how = Copy {
+        let how = CopyOptions {
             platform: Some("linux/s390x".parse().unwrap()),
-            ..Copy::default()
+            ..CopyOptions::default()
         };
         let error = copy(&source, Some(&reference("all")), &target, None, &how)
             .await
@@ -199,13 +199,13 @@ async fn an_index_whole_or_one_image_of_it() {
             "there is no image for linux/s390x, only for: linux/amd64, linux/arm64"
         );
         let whole = tempfile::tempdir().unwrap();
-        let target = Target::Layout(Layout::new(whole.path()));
+        let target = ImageTarget::Layout(OciLayout::new(whole.path()));
         copy(
             &source,
             Some(&reference("all")),
             &target,
             Some(&tag("all")),
-            &Copy::default(),
+            &CopyOptions::default(),
         )
         .await
         .unwrap();
@@ -248,13 +248,13 @@ async fn what_is_attached_goes_along() {
         );
 
         let repository_to = repository(to, "copied").await;
-        let how = Copy {
+        let how = CopyOptions {
             referrers: true,
-            ..Copy::default()
+            ..CopyOptions::default()
         };
         let (source, target) = (
-            Source::Repository(repository_from),
-            Target::Repository(repository_to.clone()),
+            ImageSource::Repository(repository_from),
+            ImageTarget::Repository(repository_to.clone()),
         );
         let report = copy(
             &source,
@@ -284,7 +284,7 @@ async fn tags_and_images_are_deleted() {
         let untagged = repository.delete_manifest(&reference("2")).await;
         match untagged {
             Ok(()) => assert!(deletes_tags),
-            Err(Error::Unsuitable(what)) => {
+            Err(Error::Unsupported(what)) => {
                 assert!(!deletes_tags && what.contains("deletes no tags"), "{what}")
             }
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -294,12 +294,12 @@ async fn tags_and_images_are_deleted() {
             .await
             .unwrap();
         let gone = repository.manifest(&reference("1")).await.unwrap_err();
-        assert_eq!(gone.kind(), client::Kind::NotFound);
+        assert_eq!(gone.kind(), client::ErrorKind::NotFound);
         let gone = repository
             .delete_manifest(&reference(image.digest()))
             .await
             .unwrap_err();
-        assert_eq!(gone.kind(), client::Kind::NotFound);
+        assert_eq!(gone.kind(), client::ErrorKind::NotFound);
     }
 }
 
@@ -315,7 +315,7 @@ async fn lists_are_paged() {
             repository.tags(Some(2)).unwrap().all().await.unwrap(),
             ["a", "b", "c"]
         );
-        let catalog = Client::new(repository.session().clone())
+        let catalog = RegistryClient::new(repository.session().clone())
             .catalog(Some(1))
             .unwrap();
         assert_eq!(catalog.all().await.unwrap(), ["listed"]);
@@ -323,7 +323,7 @@ async fn lists_are_paged() {
 }
 
 /// A note, attached as an artifact.
-async fn attach(repository: &Repository, subject: &client::FetchedManifest) -> oci::Digest {
+async fn attach(repository: &RepositoryClient, subject: &client::FetchedManifest) -> oci::Digest {
     let files = [client::Attachment {
         media_type: "text/plain".into(),
         title: Some("note.txt".into()),

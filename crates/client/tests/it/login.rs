@@ -1,6 +1,6 @@
 //! Logins with the real registries.
 
-use client::{Credentials, Error, Kind, Registry as Client};
+use client::{Credentials, Error, ErrorKind, RegistryClient};
 use peers::{Auth, RegistryConfig, registry2, registry3};
 
 use crate::stub::{Reply, Stub, password, plain_session};
@@ -30,10 +30,10 @@ async fn htpasswd_on_both_registries() {
             .log_in()
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), Kind::Login, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Login, "{error}");
         let session = plain_session(&host, password("ann", "sesame")).await;
         assert!(
-            Client::new(session)
+            RegistryClient::new(session)
                 .catalog(None)
                 .unwrap()
                 .all()
@@ -99,7 +99,7 @@ async fn what_is_no_registry_is_no_login() {
         .log_in()
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::Denied);
+    assert_eq!(error.kind(), ErrorKind::Denied);
 }
 
 fn hash(password: &str) -> String {

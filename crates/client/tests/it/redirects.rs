@@ -1,7 +1,7 @@
 //! Redirects: papers stay at home.
 
 use bytes::Bytes;
-use client::{Credentials, Error, Repository};
+use client::{Credentials, Error, RepositoryClient};
 use oci::Descriptor;
 
 use crate::stub::{Reply, Stub, password};
@@ -17,7 +17,10 @@ pub(crate) fn blob(content: &[u8]) -> Descriptor {
 }
 
 /// All of a download.
-pub(crate) async fn fetch(repository: &Repository, blob: &Descriptor) -> Result<Vec<u8>, Error> {
+pub(crate) async fn fetch(
+    repository: &RepositoryClient,
+    blob: &Descriptor,
+) -> Result<Vec<u8>, Error> {
     let mut download = repository.download(blob, 0);
     let mut content = Vec::new();
     while let Some(piece) = download.chunk().await? {

@@ -1,7 +1,10 @@
 //! The walk of a page of 2016 that shows Docker Hub's answers to a Go program, replayed with the
 //! page's own headers and bodies.
 
-use client::{Credentials, Event, Observer, Options, Registry, Session, Step, Transport};
+use client::{
+    Credentials, ExchangeEvent, ExchangeObserver, RegistryClient, RegistrySession, Step, Transport,
+    TransportOptions,
+};
 use std::sync::{Arc, Mutex};
 
 use crate::stub::{Reply, Stub, password};
@@ -13,21 +16,21 @@ const MANIFEST: &[u8] = include_bytes!("seed_004/manifest.json");
 #[derive(Default)]
 struct Notes(Mutex<Vec<String>>);
 
-impl Observer for Notes {
-    fn observe(&self, event: &Event<'_>) {
+impl ExchangeObserver for Notes {
+    fn observe(&self, event: &ExchangeEvent<'_>) {
         let note = match event {
-            Event::Request {
+            ExchangeEvent::Request {
                 step, method, url, ..
             } => {
                 format!("{} {method} {}", step.numbers().unwrap().0, url.path())
             }
-            Event::Answer { step, status, .. } => {
+            ExchangeEvent::Response { step, status, .. } => {
                 format!("{} {}", step.numbers().unwrap().1, status.as_u16())
             }
-            Event::Challenged(challenge) => {
+            ExchangeEvent::Challenged(challenge) => {
                 format!("challenge {}", challenge.parameter("scope").unwrap())
             }
-            Event::Granted {
+            ExchangeEvent::Granted {
                 asked,
                 token,
                 lifetime,
@@ -51,20 +54,20 @@ impl Observer for Notes {
 async fn the_page_s_walk() {
     let stub = hub();
     let notes = Arc::new(Notes::default());
-    let observer: Arc<dyn Observer> = notes.clone();
-    let options = Options {
+    let observer: Arc<dyn ExchangeObserver> = notes.clone();
+    let options = TransportOptions {
         plain_http: true,
         observer: Some(observer),
-        ..Options::default()
+        ..TransportOptions::default()
     };
-    let session = Session::begin(
+    let session = RegistrySession::begin(
         Transport::new(options),
         stub.host().parse().unwrap(),
         password("odewahn", "secret"),
     )
     .await
     .unwrap();
-    let repository = Registry::new(session).repository("odewahn/myalpine".parse().unwrap());
+    let repository = RegistryClient::new(session).repository("odewahn/myalpine".parse().unwrap());
     let manifest = repository
         .manifest(&"latest".parse().unwrap())
         .await

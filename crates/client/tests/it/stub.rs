@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use client::{Credentials, Options, Registry, Repository, Session, Transport};
+use client::{
+    Credentials, RegistryClient, RegistrySession, RepositoryClient, Transport, TransportOptions,
+};
 
 /// What came.
 #[derive(Clone, Debug)]
@@ -147,23 +149,27 @@ impl Stub {
     }
 
     /// A session with it, over plain HTTP.
-    pub(crate) async fn session(&self, credentials: Credentials) -> Session {
+    pub(crate) async fn session(&self, credentials: Credentials) -> RegistrySession {
         plain_session(&self.address, credentials).await
     }
 
     /// The repository `name` of it.
-    pub(crate) async fn repository(&self, name: &str, credentials: Credentials) -> Repository {
-        Registry::new(self.session(credentials).await).repository(name.parse().unwrap())
+    pub(crate) async fn repository(
+        &self,
+        name: &str,
+        credentials: Credentials,
+    ) -> RepositoryClient {
+        RegistryClient::new(self.session(credentials).await).repository(name.parse().unwrap())
     }
 }
 
 /// A session over plain HTTP.
-pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> Session {
-    let transport = Transport::new(Options {
+pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> RegistrySession {
+    let transport = Transport::new(TransportOptions {
         plain_http: true,
-        ..Options::default()
+        ..TransportOptions::default()
     });
-    Session::begin(transport, host.parse().unwrap(), credentials)
+    RegistrySession::begin(transport, host.parse().unwrap(), credentials)
         .await
         .unwrap()
 }

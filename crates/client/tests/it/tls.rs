@@ -4,9 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use client::{Credentials, Error, Options, Registry as Client, Session, Transport, Trouble};
+use client::{
+    ConnectionError, Credentials, Error, RegistryClient, RegistrySession, Transport,
+    TransportOptions,
+};
+use common::{Clock, SystemClock, SystemEntropy};
 use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
 struct World {
     directory: tempfile::TempDir,
@@ -29,19 +33,19 @@ fn world() -> World {
     }
 }
 
-async fn catalog(host: &str, options: Options) -> Result<Vec<String>, Error> {
-    let session = Session::begin(
+async fn catalog(host: &str, options: TransportOptions) -> Result<Vec<String>, Error> {
+    let session = RegistrySession::begin(
         Transport::new(options),
         host.parse().unwrap(),
         Credentials::Anonymous,
     )
     .await?;
-    Client::new(session).catalog(None)?.all().await
+    RegistryClient::new(session).catalog(None)?.all().await
 }
 
-async fn trouble(host: &str, options: Options) -> Trouble {
+async fn problem(host: &str, options: TransportOptions) -> ConnectionError {
     match catalog(host, options).await {
-        Err(Error::Connection { trouble, .. }) => trouble,
+        Err(Error::Connection { problem, .. }) => problem,
         other => panic!("{other:?}"),
     }
 }
@@ -58,32 +62,32 @@ async fn a_certificate_of_one_s_own() {
     let world = world();
     let host = world.registry.host_port();
     assert_eq!(
-        trouble(&host, Options::default()).await,
-        Trouble::UnknownAuthority
+        problem(&host, TransportOptions::default()).await,
+        ConnectionError::UnknownAuthority
     );
-    let named = Options {
+    let named = TransportOptions {
         authorities: vec![world.pair.certificate.clone()],
-        ..Options::default()
+        ..TransportOptions::default()
     };
     assert!(catalog(&host, named).await.unwrap().is_empty());
     let directory = certs_d(world.directory.path(), &host, &world.pair.certificate);
-    let found = Options {
+    let found = TransportOptions {
         certificate_directories: vec![directory],
-        ..Options::default()
+        ..TransportOptions::default()
     };
     assert!(catalog(&host, found).await.unwrap().is_empty());
-    let insecure = Options {
+    let insecure = TransportOptions {
         insecure: true,
-        ..Options::default()
+        ..TransportOptions::default()
     };
     assert!(catalog(&host, insecure).await.unwrap().is_empty());
     // Plain HTTP to a port that speaks TLS is answered, but not with what was asked for.
     assert!(
         catalog(
             &host,
-            Options {
+            TransportOptions {
                 plain_http: true,
-                ..Options::default()
+                ..TransportOptions::default()
             }
         )
         .await
@@ -108,10 +112,10 @@ async fn names_and_times_count_for_them_too() {
     };
     let here = wanted(&["localhost"], &["127.0.0.1"]);
     for (wanted, expected) in [
-        (wanted(&[], &[]), Trouble::WrongName(Vec::new())),
+        (wanted(&[], &[]), ConnectionError::WrongName(Vec::new())),
         (
             wanted(&["other.example"], &["10.0.0.1"]),
-            Trouble::WrongName(vec!["other.example".into(), "10.0.0.1".into()]),
+            ConnectionError::WrongName(vec!["other.example".into(), "10.0.0.1".into()]),
         ),
         (
             CertificateRequest {
@@ -119,7 +123,7 @@ async fn names_and_times_count_for_them_too() {
                 not_after: now - DAY,
                 ..here.clone()
             },
-            Trouble::Expired,
+            ConnectionError::Expired,
         ),
         (
             CertificateRequest {
@@ -127,23 +131,23 @@ async fn names_and_times_count_for_them_too() {
                 not_after: now + 3 * DAY,
                 ..here
             },
-            Trouble::Expired,
+            ConnectionError::Expired,
         ),
     ] {
         let nginx = showing(directory.path(), &wanted);
         // Whether the certificate itself is trusted, or the authority that signed it, makes no
         // difference.
-        let options = Options {
+        let options = TransportOptions {
             authorities: vec![directory.path().join("c.pem")],
-            ..Options::default()
+            ..TransportOptions::default()
         };
-        assert_eq!(trouble(&nginx.host_port(), options).await, expected);
+        assert_eq!(problem(&nginx.host_port(), options).await, expected);
         let nginx = showing_signed(directory.path(), &wanted);
-        let options = Options {
+        let options = TransportOptions {
             authorities: vec![directory.path().join("authority.pem")],
-            ..Options::default()
+            ..TransportOptions::default()
         };
-        assert_eq!(trouble(&nginx.host_port(), options).await, expected);
+        assert_eq!(problem(&nginx.host_port(), options).await, expected);
     }
 }
 
@@ -200,16 +204,16 @@ fn serving(directory: &Path, certificate: &token::Certificate, key: &PrivateKey)
 async fn this_machine_may_speak_plain_http_and_others_may_not() {
     let registry = registry3(&RegistryConfig::default());
     assert!(
-        catalog(&registry.host_port(), Options::default())
+        catalog(&registry.host_port(), TransportOptions::default())
             .await
             .unwrap()
             .is_empty()
     );
-    let nobody = trouble("127.0.0.1:1", Options::default()).await;
-    assert_eq!(nobody, Trouble::Unreachable);
+    let nobody = problem("127.0.0.1:1", TransportOptions::default()).await;
+    assert_eq!(nobody, ConnectionError::Unreachable);
     assert_eq!(
-        trouble("no-such-host.invalid", Options::default()).await,
-        Trouble::UnknownHost
+        problem("no-such-host.invalid", TransportOptions::default()).await,
+        ConnectionError::UnknownHost
     );
 }
 
@@ -225,12 +229,12 @@ async fn a_server_that_asks_is_shown_a_certificate() {
         server.key.display(),
         own.certificate.display(),
     ));
-    let options = Options {
+    let options = TransportOptions {
         authorities: vec![server.certificate],
-        ..Options::default()
+        ..TransportOptions::default()
     };
     assert!(catalog(&nginx.host_port(), options.clone()).await.is_err());
-    let shown = Options {
+    let shown = TransportOptions {
         client_certificate: Some((own.certificate, own.key)),
         ..options
     };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{Copy, Credentials, Error, Layout, Source, Target, copy};
+use client::{CopyOptions, Credentials, Error, ImageSource, ImageTarget, OciLayout, copy};
 use peers::Image;
 
 use crate::stub::{Reply, Stub, password};
@@ -12,17 +12,17 @@ async fn push(
     stub: &Stub,
     layout: &std::path::Path,
     login: client::Credentials,
-) -> Result<client::Report, Error> {
-    let source = Source::Layout(Layout::new(layout));
-    let target = Target::Repository(stub.repository("a", login).await);
+) -> Result<client::CopyReport, Error> {
+    let source = ImageSource::Layout(OciLayout::new(layout));
+    let target = ImageTarget::Repository(stub.repository("a", login).await);
     copy(
         &source,
         None,
         &target,
         Some(&"1".parse().unwrap()),
-        &Copy {
+        &CopyOptions {
             parallel: 1,
-            ..Copy::default()
+            ..CopyOptions::default()
         },
     )
     .await

@@ -6,7 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::BASE64_NOPAD;
 
-use super::Work;
+use super::HashCost;
 
 /// The most memory that one verification may take, in KiB: 1 GiB. As many may run at once as
 /// `login.parallel` says.
@@ -61,8 +61,8 @@ impl Argon2id {
             .is_some_and(|hash| verify_slices_are_equal(&hash, &self.hash).is_ok())
     }
 
-    pub(super) fn work(&self) -> Work {
-        Work::rounds(
+    pub(super) fn work(&self) -> HashCost {
+        HashCost::rounds(
             (u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())).div_ceil(64),
         )
     }
@@ -188,7 +188,7 @@ mod tests {
             let hash: Argon2id = text.parse().unwrap();
             assert!(hash.verify(b"password"), "{text}");
             assert!(!hash.verify(b"differentpassword"), "{text}");
-            assert_eq!(hash.work(), Work::rounds(8));
+            assert_eq!(hash.work(), HashCost::rounds(8));
         }
     }
 

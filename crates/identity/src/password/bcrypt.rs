@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::Work;
+use super::HashCost;
 
 /// The costs there are: 2 to the power of so many rounds. (Go and OpenBSD refuse others, too.)
 pub(super) const COSTS: Range<u32> = 4..32;
@@ -50,8 +50,8 @@ impl Bcrypt {
             .is_ok_and(|text| verify_slices_are_equal(&text[29..], &self.hash).is_ok())
     }
 
-    pub(super) fn work(&self) -> Work {
-        Work::rounds(1 << self.cost)
+    pub(super) fn work(&self) -> HashCost {
+        HashCost::rounds(1 << self.cost)
     }
 }
 

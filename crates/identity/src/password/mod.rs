@@ -6,22 +6,22 @@
 
 mod argon2id;
 mod bcrypt;
+mod cost;
 mod refused;
-mod work;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use self::argon2id::{Argon2id, Argon2idError};
 pub use self::bcrypt::{Bcrypt, BcryptError};
-pub use self::work::Work;
-use crate::Stamp;
+pub use self::cost::HashCost;
+use crate::CredentialFingerprint;
 
 /// A hash that a password can be verified against.
 #[derive(Clone)]
 pub struct PasswordHash {
     kind: Kind,
-    stamp: Stamp,
+    credential: CredentialFingerprint,
 }
 
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl PasswordHash {
 
     /// What one verification costs.
     #[must_use]
-    pub fn work(&self) -> Work {
+    pub fn work(&self) -> HashCost {
         match &self.kind {
             Kind::Bcrypt(hash) => hash.work(),
             Kind::Argon2id(hash) => hash.work(),
@@ -52,8 +52,8 @@ impl PasswordHash {
 
     /// What a session that was made with this password remembers of it.
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        self.stamp
+    pub fn fingerprint(&self) -> CredentialFingerprint {
+        self.credential
     }
 }
 
@@ -71,7 +71,7 @@ impl FromStr for PasswordHash {
         };
         Ok(Self {
             kind,
-            stamp: Stamp::of(text),
+            credential: CredentialFingerprint::of(text),
         })
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         assert!(argon.verify("sesame"));
         assert!(!argon.verify("sesam"));
         assert_eq!(format!("{argon:?}"), "PasswordHash(argon2id …)");
-        assert_ne!(bcrypt.stamp(), argon.stamp());
+        assert_ne!(bcrypt.fingerprint(), argon.fingerprint());
     }
 
     #[test]

@@ -1,43 +1,44 @@
 //! Verifying passwords without letting strangers choose the price.
 //!
-//! A verification is slow by design. So it runs on threads of its own ([`Workers`]), never more
+//! A verification is slow by design. So it runs on threads of its own ([`WorkerPool`]), never more
 //! than a few at once; and every refusal costs the same, whoever was named: as much as it takes to
 //! refuse the *costliest account*, which is the one whose passwords' hashes add up to the most
 //! work. An account nobody knows is refused by verifying against the costliest account's hashes and
 //! forgetting the result; a wrong password for a cheaper account is topped up to the same work.
 //! Nothing can then be learned from how long a refusal took.
 
-mod turns;
+mod fair_queue;
 mod workers;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use self::workers::Workers;
-use crate::password::Work;
-use crate::{Account, Credentials, NoAnswer, Origin, Secret, Stamp};
+pub use self::workers::WorkerPool;
+use crate::password::HashCost;
+use crate::{Account, AuthenticationError, CredentialFingerprint, Credentials, LoginSource};
+use common::Secret;
 
-/// Verifies passwords on [`Workers`], at one price for every refusal.
+/// Verifies passwords on [`WorkerPool`], at one price for every refusal.
 pub struct PasswordVerifier {
-    workers: Arc<Workers>,
+    workers: Arc<WorkerPool>,
     costliest: Arc<Account>,
-    highest: Work,
+    highest: HashCost,
     tally: Arc<Tally>,
 }
 
 /// Proof that a refusal was paid for. Only a [`PasswordVerifier`] makes one, so no backend can
 /// refuse for less.
 #[derive(Debug)]
-pub struct Refusal(());
+pub struct Rejection(());
 
 /// What came of verifying a password.
 #[derive(Debug)]
-pub enum Verdict {
-    /// It is the one with this stamp.
-    Right(Stamp),
+pub enum PasswordCheck {
+    /// It is the one with this credential.
+    Match(CredentialFingerprint),
     /// It is none of the account's.
-    Wrong(Refusal),
+    Mismatch(Rejection),
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +51,10 @@ impl PasswordVerifier {
     /// A verifier for these accounts: all there are, in whatever backend, for the costliest sets
     /// the price.
     #[must_use]
-    pub fn new<'a>(workers: Arc<Workers>, accounts: impl IntoIterator<Item = &'a Account>) -> Self {
+    pub fn new<'a>(
+        workers: Arc<WorkerPool>,
+        accounts: impl IntoIterator<Item = &'a Account>,
+    ) -> Self {
         let costliest = accounts
             .into_iter()
             .max_by_key(|account| account.work())
@@ -67,13 +71,13 @@ impl PasswordVerifier {
     /// Whether `password` is one of `account`'s.
     ///
     /// # Errors
-    /// [`NoAnswer::Busy`] when too many verifications are waiting.
+    /// [`AuthenticationError::Busy`] when too many verifications are waiting.
     pub async fn verify(
         &self,
         account: &Arc<Account>,
         password: &Secret,
-        origin: &Origin,
-    ) -> Result<Verdict, NoAnswer> {
+        origin: &LoginSource,
+    ) -> Result<PasswordCheck, AuthenticationError> {
         let (account, password, tally, highest) = (
             account.clone(),
             password.clone(),
@@ -86,7 +90,7 @@ impl PasswordVerifier {
                 tally.count(|| check(&account, password.expose(), highest))
             })
             .await?;
-        Ok(found.map_or(Verdict::Wrong(Refusal(())), Verdict::Right))
+        Ok(found.map_or(PasswordCheck::Mismatch(Rejection(())), PasswordCheck::Match))
     }
 
     /// Refuses `credentials` that no password was verified for, at the price of every other
@@ -96,13 +100,13 @@ impl PasswordVerifier {
     /// that shows no credentials must not cost anything.
     ///
     /// # Errors
-    /// [`NoAnswer::Busy`] when too many verifications are waiting.
+    /// [`AuthenticationError::Busy`] when too many verifications are waiting.
     pub async fn refuse(
         &self,
         credentials: &Credentials,
-        origin: &Origin,
-    ) -> Result<Refusal, NoAnswer> {
-        if self.highest > Work::NONE && !credentials.is_anonymous() {
+        origin: &LoginSource,
+    ) -> Result<Rejection, AuthenticationError> {
+        if self.highest > HashCost::NONE && !credentials.is_anonymous() {
             let (account, password, tally) = (
                 self.costliest.clone(),
                 credentials.password.clone(),
@@ -114,12 +118,12 @@ impl PasswordVerifier {
                 })
                 .await?;
         }
-        Ok(Refusal(()))
+        Ok(Rejection(()))
     }
 
     /// What every refusal costs.
     #[must_use]
-    pub fn highest(&self) -> Work {
+    pub fn highest(&self) -> HashCost {
         self.highest
     }
 
@@ -132,13 +136,13 @@ impl PasswordVerifier {
 
     /// How much work they took together.
     #[must_use]
-    pub fn spent(&self) -> Work {
-        Work::rounds(self.tally.spent.load(Ordering::Relaxed))
+    pub fn spent(&self) -> HashCost {
+        HashCost::rounds(self.tally.spent.load(Ordering::Relaxed))
     }
 }
 
 impl Tally {
-    fn count<T>(&self, verification: impl FnOnce() -> (T, Work)) -> T {
+    fn count<T>(&self, verification: impl FnOnce() -> (T, HashCost)) -> T {
         let (result, work) = verification();
         self.performed.fetch_add(1, Ordering::Relaxed);
         self.spent.fetch_add(work.as_rounds(), Ordering::Relaxed);
@@ -148,12 +152,16 @@ impl Tally {
 
 /// The credential that `password` is, and the work it took to find out: when it is none, exactly
 /// `highest`.
-fn check(account: &Account, password: &str, highest: Work) -> (Option<Stamp>, Work) {
-    let mut spent = Work::NONE;
+fn check(
+    account: &Account,
+    password: &str,
+    highest: HashCost,
+) -> (Option<CredentialFingerprint>, HashCost) {
+    let mut spent = HashCost::NONE;
     for hash in &account.passwords {
         spent = [spent, hash.work()].into_iter().sum();
         if hash.verify(password) {
-            return (Some(hash.stamp()), spent);
+            return (Some(hash.fingerprint()), spent);
         }
     }
     let missing = spent.short_of(highest);
@@ -162,7 +170,7 @@ fn check(account: &Account, password: &str, highest: Work) -> (Option<Stamp>, Wo
 }
 
 /// Verifies `password` against all of `account`'s and forgets what came of it.
-fn pretend(account: &Account, password: &str) -> ((), Work) {
+fn pretend(account: &Account, password: &str) -> ((), HashCost) {
     for hash in &account.passwords {
         black_box(hash.verify(password));
     }
@@ -191,7 +199,7 @@ mod tests {
     }
 
     fn verifier(accounts: &[Arc<Account>]) -> PasswordVerifier {
-        let workers = Arc::new(Workers::new(NonZeroUsize::MIN));
+        let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
         PasswordVerifier::new(workers, accounts.iter().map(|account| &**account))
     }
 
@@ -208,28 +216,28 @@ mod tests {
             account(vec![argon]),
         ];
         let verifier = verifier(&accounts);
-        assert_eq!(verifier.highest(), Work::rounds(32 + 64 + 64));
+        assert_eq!(verifier.highest(), HashCost::rounds(32 + 64 + 64));
         let mut refusals = 0;
         for account in &accounts {
             let verdict = verifier
-                .verify(account, &"wrong".into(), &Origin::new(None, "a"))
+                .verify(account, &"wrong".into(), &LoginSource::new(None, "a"))
                 .await
                 .unwrap();
-            assert!(matches!(verdict, Verdict::Wrong(_)));
+            assert!(matches!(verdict, PasswordCheck::Mismatch(_)));
             refusals += 1;
-            assert_eq!(verifier.spent(), Work::rounds(160 * refusals));
+            assert_eq!(verifier.spent(), HashCost::rounds(160 * refusals));
         }
         let unknown = Credentials {
             account: "nobody".into(),
             password: "x".into(),
         };
         verifier
-            .refuse(&unknown, &Origin::new(None, "nobody"))
+            .refuse(&unknown, &LoginSource::new(None, "nobody"))
             .await
             .unwrap();
         assert_eq!(
             (verifier.performed(), verifier.spent()),
-            (5, Work::rounds(160 * 5))
+            (5, HashCost::rounds(160 * 5))
         );
     }
 
@@ -239,22 +247,22 @@ mod tests {
         let verifier = verifier(std::slice::from_ref(&both));
         for (password, index) in [("one", 0), ("two", 1)] {
             let verdict = verifier
-                .verify(&both, &password.into(), &Origin::new(None, "a"))
+                .verify(&both, &password.into(), &LoginSource::new(None, "a"))
                 .await
                 .unwrap();
             assert!(
-                matches!(verdict, Verdict::Right(stamp) if stamp == both.passwords[index].stamp())
+                matches!(verdict, PasswordCheck::Match(credential) if credential == both.passwords[index].fingerprint())
             );
         }
         assert_eq!(
             (verifier.performed(), verifier.spent()),
-            (2, Work::rounds(16 + 32))
+            (2, HashCost::rounds(16 + 32))
         );
     }
 
     #[tokio::test]
     async fn the_anonymous_and_the_passwordless_cost_nothing() {
-        let origin = Origin::new(None, "");
+        let origin = LoginSource::new(None, "");
         let guarded = verifier(&[account(vec![bcrypt("p", 4)])]);
         guarded
             .refuse(&Credentials::anonymous(), &origin)

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::turns::Turns;
-use crate::{NoAnswer, Origin};
+use super::fair_queue::FairQueue;
+use crate::{AuthenticationError, LoginSource};
 
 /// How many may wait for their turn; the next is told to come back.
 const WAITING: usize = 512;
@@ -24,7 +24,7 @@ const WAITING: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When to come back.
-const COME_BACK: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How much less important than serving requests, on Unix's scale of 20 steps.
 const NICENESS: i32 = 10;
@@ -33,7 +33,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A fixed number of threads, started when first needed, and a bounded queue before them in which
 /// origins take turns. They end when this is dropped.
-pub struct Workers {
+pub struct WorkerPool {
     shared: Arc<Shared>,
     patience: Duration,
 }
@@ -45,18 +45,18 @@ struct Shared {
 }
 
 struct Queue {
-    turns: Turns<Job>,
+    turns: FairQueue<Job>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
-impl Workers {
-    /// Workers for so many jobs at once.
+impl WorkerPool {
+    /// WorkerPool for so many jobs at once.
     #[must_use]
     pub fn new(parallel: NonZeroUsize) -> Self {
         let queue = Queue {
-            turns: Turns::new(),
+            turns: FairQueue::new(),
             threads: 0,
             idle: 0,
             closed: false,
@@ -82,9 +82,9 @@ impl Workers {
     /// run.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        origin: &Origin,
+        origin: &LoginSource,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NoAnswer> {
+    ) -> Result<T, AuthenticationError> {
         let (reply, mut answer) = oneshot::channel();
         let started = Arc::new(AtomicBool::new(false));
         let start = started.clone();
@@ -99,15 +99,15 @@ impl Workers {
         let answer = match timeout(self.patience, &mut answer).await {
             Ok(answer) => answer,
             Err(_) if started.load(Ordering::Relaxed) => answer.await,
-            Err(_) => return Err(NoAnswer::Busy(COME_BACK)),
+            Err(_) => return Err(AuthenticationError::Busy(RETRY_AFTER)),
         };
-        answer.map_err(|_| NoAnswer::Busy(COME_BACK))
+        answer.map_err(|_| AuthenticationError::Busy(RETRY_AFTER))
     }
 
-    fn submit(&self, origin: &Origin, job: Job) -> Result<(), NoAnswer> {
+    fn submit(&self, origin: &LoginSource, job: Job) -> Result<(), AuthenticationError> {
         let mut queue = self.shared.lock();
         if queue.turns.len() >= WAITING {
-            return Err(NoAnswer::Busy(COME_BACK));
+            return Err(AuthenticationError::Busy(RETRY_AFTER));
         }
         queue.turns.push(origin, job);
         if queue.turns.len() > queue.idle && queue.threads < self.shared.parallel {
@@ -118,9 +118,9 @@ impl Workers {
             match spawned {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
-                    queue.turns = Turns::new();
+                    queue.turns = FairQueue::new();
                     tracing::error!(%error, "no thread can be started to verify passwords");
-                    return Err(NoAnswer::Busy(COME_BACK));
+                    return Err(AuthenticationError::Busy(RETRY_AFTER));
                 }
                 // The threads there are will come to it.
                 Err(error) => tracing::warn!(%error, "fewer threads than wanted verify passwords"),
@@ -132,7 +132,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
@@ -186,12 +186,12 @@ mod tests {
 
     use super::*;
 
-    fn workers(parallel: usize) -> Arc<Workers> {
-        Arc::new(Workers::new(NonZeroUsize::new(parallel).unwrap()))
+    fn workers(parallel: usize) -> Arc<WorkerPool> {
+        Arc::new(WorkerPool::new(NonZeroUsize::new(parallel).unwrap()))
     }
 
-    fn origin(name: &impl ToString) -> Origin {
-        Origin::Account(name.to_string())
+    fn origin(name: &impl ToString) -> LoginSource {
+        LoginSource::Account(name.to_string())
     }
 
     #[tokio::test]
@@ -225,7 +225,7 @@ mod tests {
     }
 
     /// Occupies the only worker until the sender is dropped; the task is the one who waits for it.
-    async fn occupy(workers: &Arc<Workers>) -> (mpsc::Sender<()>, JoinHandle<()>) {
+    async fn occupy(workers: &Arc<WorkerPool>) -> (mpsc::Sender<()>, JoinHandle<()>) {
         let (release, held) = mpsc::channel::<()>();
         let (busy, is_busy) = oneshot::channel();
         let workers = workers.clone();
@@ -255,7 +255,7 @@ mod tests {
         }
         assert!(matches!(
             workers.run(&origin(&"late"), || ()).await,
-            Err(NoAnswer::Busy(_))
+            Err(AuthenticationError::Busy(_))
         ));
         drop(release);
         for one in waiting {
@@ -265,13 +265,13 @@ mod tests {
 
     #[tokio::test]
     async fn patience_ends_a_wait_but_not_a_verification() {
-        let mut impatient = Workers::new(NonZeroUsize::MIN);
+        let mut impatient = WorkerPool::new(NonZeroUsize::MIN);
         impatient.patience = Duration::from_millis(250);
         let workers = Arc::new(impatient);
         let (release, begun) = occupy(&workers).await;
         assert!(matches!(
             workers.run(&origin(&"waits"), || ()).await,
-            Err(NoAnswer::Busy(_))
+            Err(AuthenticationError::Busy(_))
         ));
         // The one that has begun is past its patience, too, and is seen to its end.
         drop(release);
@@ -305,7 +305,7 @@ mod tests {
         let workers = workers(1);
         assert!(matches!(
             workers.run(&origin(&"a"), || panic!("on purpose")).await,
-            Err(NoAnswer::Busy(_))
+            Err(AuthenticationError::Busy(_))
         ));
         assert_eq!(workers.run(&origin(&"b"), || 7).await.unwrap(), 7);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use identity::password::Argon2id;
 use identity::{
-    Account, Answer, Authenticator, ExtAuth, Glance, Origin, PasswordVerifier, Recheck,
-    StaticUsers, htpasswd,
+    Account, AccountHint, AuthenticationOutcome, Authenticator, ExtAuth, LoginSource,
+    PasswordVerifier, Recheck, StaticUsers, htpasswd,
 };
 use policy::Labels;
 
@@ -22,8 +22,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    async fn ask(&self, account: &str, password: &str) -> Answer {
-        let origin = Origin::new(None, account);
+    async fn ask(&self, account: &str, password: &str) -> AuthenticationOutcome {
+        let origin = LoginSource::new(None, account);
         self.backend
             .authenticate(&credentials(account, password), &origin)
             .await
@@ -38,20 +38,29 @@ impl Subject<'_> {
     }
 
     async fn knows_its_own(&self) {
-        assert_eq!(self.backend.glance("ann"), Glance::Ask);
-        let Answer::Accepted(accepted) = self.ask("ann", "sesame").await else {
+        assert_eq!(self.backend.hint("ann"), AccountHint::NeedsProof);
+        let AuthenticationOutcome::Accepted(accepted) = self.ask("ann", "sesame").await else {
             panic!("ann is not accepted")
         };
         assert_eq!(
             (accepted.subject.account.as_str(), &accepted.subject.labels),
             ("ann", &self.labels)
         );
-        match (self.backend.recheck("ann").await.unwrap(), accepted.stamp) {
-            (Recheck::Valid { subject, stamps }, Some(stamp)) => {
+        match (
+            self.backend.recheck("ann").await.unwrap(),
+            accepted.credential,
+        ) {
+            (
+                Recheck::Valid {
+                    subject,
+                    fingerprints,
+                },
+                Some(credential),
+            ) => {
                 assert_eq!(subject, accepted.subject);
-                assert!(stamps.contains(&stamp));
+                assert!(fingerprints.contains(&credential));
             }
-            (Recheck::CannotSay, None) => {}
+            (Recheck::Unknown, None) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -60,17 +69,23 @@ impl Subject<'_> {
         for name in ["nobody", "Ann", "an", "annn", "*", ""] {
             for password in ["sesame", "", "nobody"] {
                 assert!(
-                    matches!(self.ask(name, password).await, Answer::NoMatch),
+                    matches!(
+                        self.ask(name, password).await,
+                        AuthenticationOutcome::NoMatch
+                    ),
                     "{name:?} {password:?}"
                 );
             }
             assert!(
-                matches!(self.backend.glance(name), Glance::NoMatch | Glance::Ask),
+                matches!(
+                    self.backend.hint(name),
+                    AccountHint::NoMatch | AccountHint::NeedsProof
+                ),
                 "{name:?}"
             );
             assert!(matches!(
                 self.backend.recheck(name).await.unwrap(),
-                Recheck::NoMatch | Recheck::CannotSay
+                Recheck::NoMatch | Recheck::Unknown
             ));
         }
     }
@@ -84,7 +99,10 @@ impl Subject<'_> {
         ] {
             let (performed, spent) = (self.verifier.performed(), self.verifier.spent());
             assert!(
-                matches!(self.ask(account, password).await, Answer::Refused(_)),
+                matches!(
+                    self.ask(account, password).await,
+                    AuthenticationOutcome::Rejected(_)
+                ),
                 "{account} {password:?}"
             );
             assert_eq!(self.verifier.performed(), performed + 1);
@@ -96,7 +114,7 @@ impl Subject<'_> {
     }
 
     async fn survives_a_caller_who_leaves(&self) {
-        let origin = Origin::new(None, "ann");
+        let origin = LoginSource::new(None, "ann");
         let credentials = credentials("ann", "sesame");
         {
             let answer = self.backend.authenticate(&credentials, &origin);
@@ -105,7 +123,7 @@ impl Subject<'_> {
         }
         assert!(matches!(
             self.ask("ann", "sesame").await,
-            Answer::Accepted(_)
+            AuthenticationOutcome::Accepted(_)
         ));
     }
 }
@@ -131,7 +149,10 @@ async fn static_users() {
     subject.conforms().await;
     for name in ["ann ", " ann", "ann\0", "ann\n"] {
         assert!(
-            matches!(subject.ask(name, "sesame").await, Answer::NoMatch),
+            matches!(
+                subject.ask(name, "sesame").await,
+                AuthenticationOutcome::NoMatch
+            ),
             "{name:?}"
         );
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use identity::process::Program;
-use identity::{Outcome, Settings};
+use identity::{LoginOutcome, LoginSettings};
 
 use crate::support::{Door, account, credentials, script};
 
@@ -16,7 +16,7 @@ fn door(directory: &Path, text: &str) -> Door {
     let ann = ("ann", account(&[("sesame", 4)]));
     Door::with(
         &[ann],
-        Settings::default(),
+        LoginSettings::default(),
         Some(script(directory, text, LONG)),
     )
 }
@@ -29,7 +29,7 @@ async fn ask(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
         .login(&credentials("eve", "pass word"), None)
         .await
     {
-        Ok(Outcome::Accepted(accepted)) => Ok(accepted.subject.labels.into_iter().collect()),
+        Ok(LoginOutcome::Accepted(accepted)) => Ok(accepted.subject.labels.into_iter().collect()),
         Ok(other) => panic!("{other:?}"),
         Err(error) => {
             let (mut text, mut cause) = (error.to_string(), error.source());
@@ -57,14 +57,17 @@ async fn hands_over_name_and_password() {
             .login(&credentials(account, password), None)
             .await
             .unwrap();
-        assert!(matches!(outcome, Outcome::Accepted(_)));
+        assert!(matches!(outcome, LoginOutcome::Accepted(_)));
         assert_eq!(std::fs::read_to_string(&seen).unwrap(), bytes);
     }
 }
 
 #[tokio::test]
 async fn exit_codes() {
-    for (text, outcome) in [("exit 1", Outcome::Refused), ("exit 2", Outcome::Refused)] {
+    for (text, outcome) in [
+        ("exit 1", LoginOutcome::Rejected),
+        ("exit 2", LoginOutcome::Rejected),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let answer = door(directory.path(), text)
             .login
@@ -116,7 +119,7 @@ async fn users_come_first_and_a_wrong_password_never_asks_the_program() {
         .login(&credentials("ann", "wrong"), None)
         .await
         .unwrap();
-    assert_eq!(wrong, Outcome::Refused);
+    assert_eq!(wrong, LoginOutcome::Rejected);
     assert!(!ran.exists());
 }
 
@@ -141,7 +144,7 @@ async fn an_acceptance_is_remembered_and_a_refusal_is_not() {
             .login(&credentials("eve", "right"), None)
             .await
             .unwrap();
-        assert!(matches!(outcome, Outcome::Accepted(_)));
+        assert!(matches!(outcome, LoginOutcome::Accepted(_)));
     }
     assert_eq!(runs(), 1);
     for _ in 0..3 {
@@ -150,7 +153,7 @@ async fn an_acceptance_is_remembered_and_a_refusal_is_not() {
                 .login(&credentials("eve", "wrong"), None)
                 .await
                 .unwrap(),
-            Outcome::Refused
+            LoginOutcome::Rejected
         );
     }
     assert_eq!(runs(), 4);
@@ -179,7 +182,7 @@ async fn a_broken_program_counts_against_nobody() {
             .login(&credentials("eve", "x"), None)
             .await
             .unwrap(),
-        Outcome::Accepted(_)
+        LoginOutcome::Accepted(_)
     ));
 }
 
@@ -187,7 +190,7 @@ async fn a_broken_program_counts_against_nobody() {
 async fn a_slow_program_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let program = script(directory.path(), "sleep 1000", Duration::from_millis(100));
-    let door = Door::with(&[], Settings::default(), Some(program));
+    let door = Door::with(&[], LoginSettings::default(), Some(program));
     let error = door
         .login
         .login(&credentials("eve", "x"), None)
@@ -200,7 +203,7 @@ async fn a_slow_program_is_an_error() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error() {
     let program = Program::new("/nonexistent/auth", ["--flag"], LONG, NonZeroUsize::MIN);
-    let door = Door::with(&[], Settings::default(), Some(program));
+    let door = Door::with(&[], LoginSettings::default(), Some(program));
     let error = door
         .login
         .login(&credentials("eve", "x"), None)

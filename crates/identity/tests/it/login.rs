@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::{Account, Credentials, Login, Outcome, Rate, Settings};
+use identity::{Account, Credentials, Login, LoginOutcome, LoginSettings, Rate};
 
 use crate::support::{Door, account, credentials, script};
 
@@ -12,17 +12,17 @@ fn ip(text: &str) -> Option<IpAddr> {
     Some(text.parse().unwrap())
 }
 
-async fn knock(login: &Login, account: &str, password: &str, from: &str) -> Outcome {
+async fn knock(login: &Login, account: &str, password: &str, from: &str) -> LoginOutcome {
     login
         .login(&credentials(account, password), ip(from))
         .await
         .unwrap()
 }
 
-fn name(outcome: &Outcome) -> Option<&str> {
+fn name(outcome: &LoginOutcome) -> Option<&str> {
     match outcome {
-        Outcome::Accepted(accepted) => Some(&accepted.subject.account),
-        Outcome::Refused | Outcome::TooMany(_) | Outcome::Busy(_) => None,
+        LoginOutcome::Accepted(accepted) => Some(&accepted.subject.account),
+        LoginOutcome::Rejected | LoginOutcome::TooManyFailures(_) | LoginOutcome::Busy(_) => None,
     }
 }
 
@@ -46,10 +46,10 @@ async fn all_at_once(
     let mut outcomes = (0, 0, 0);
     for knock in knocks {
         match knock.await.unwrap() {
-            Outcome::Accepted(_) => outcomes.0 += 1,
-            Outcome::Refused => outcomes.1 += 1,
-            Outcome::TooMany(_) => outcomes.2 += 1,
-            Outcome::Busy(_) => panic!("the queue is full"),
+            LoginOutcome::Accepted(_) => outcomes.0 += 1,
+            LoginOutcome::Rejected => outcomes.1 += 1,
+            LoginOutcome::TooManyFailures(_) => outcomes.2 += 1,
+            LoginOutcome::Busy(_) => panic!("the queue is full"),
         }
     }
     outcomes
@@ -79,11 +79,11 @@ async fn a_success_is_verified_once_and_then_remembered() {
     assert_eq!(door.verifier.performed(), 1);
     assert_eq!(
         knock(&door.login, "ann", "Sesame", "192.0.2.1").await,
-        Outcome::Refused
+        LoginOutcome::Rejected
     );
     assert_eq!(
         knock(&door.login, "bob", "sesame", "192.0.2.1").await,
-        Outcome::Refused
+        LoginOutcome::Rejected
     );
     assert_eq!(door.verifier.performed(), 3);
     door.clock.pass(Duration::from_secs(60));
@@ -107,9 +107,9 @@ async fn a_reload_forgets() {
 
 #[tokio::test]
 async fn remembering_can_be_off() {
-    let settings = Settings {
+    let settings = LoginSettings {
         remember: Duration::ZERO,
-        ..Settings::default()
+        ..LoginSettings::default()
     };
     let door = Door::with(&users(), settings, None);
     for _ in 0..5 {
@@ -126,7 +126,7 @@ async fn every_refusal_costs_one_verification_at_the_highest_cost() {
     let directory = tempfile::tempdir().unwrap();
     let program = "case $(cat) in 'ext '*) exit 1;; esac; exit 2";
     let program = script(directory.path(), program, Duration::from_secs(60));
-    let door = Door::with(&users(), Settings::default(), Some(program));
+    let door = Door::with(&users(), LoginSettings::default(), Some(program));
     let highest = door.verifier.highest().as_rounds();
     assert_eq!(highest, 32 + 16, "bob's two hashes");
     let attempts = [
@@ -140,7 +140,7 @@ async fn every_refusal_costs_one_verification_at_the_highest_cost() {
     for (n, (account, password)) in (1..).zip(attempts) {
         assert_eq!(
             knock(&door.login, account, password, "192.0.2.1").await,
-            Outcome::Refused
+            LoginOutcome::Rejected
         );
         assert_eq!(
             (door.verifier.performed(), door.verifier.spent().as_rounds()),
@@ -159,7 +159,7 @@ async fn an_anonymous_request_that_is_not_allowed_costs_nothing_and_is_never_lim
             .login(&Credentials::anonymous(), ip("192.0.2.1"))
             .await
             .unwrap();
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, LoginOutcome::Rejected);
     }
     assert_eq!(door.verifier.performed(), 0);
 }
@@ -200,7 +200,7 @@ async fn nobody_else_is_held_up_by_who_guesses() {
         .collect();
     assert_eq!(all_at_once(&door.login, others).await, (0, 10, 54));
     let performed = door.verifier.performed();
-    // At the attacker's own address: anonymous, accounts without a password, and who is remembered.
+    // At the attacker's own address: anonymous, accounts without a password, and who is cache.
     assert_eq!(name(&knock(&door.login, "", "", attacker).await), Some(""));
     assert_eq!(
         name(&knock(&door.login, "guest", "whatever", attacker).await),
@@ -217,7 +217,8 @@ async fn nobody_else_is_held_up_by_who_guesses() {
         Some("ann")
     );
     // The attacker, now even with the right password, has to wait; and only as long as it is told.
-    let Outcome::TooMany(wait) = knock(&door.login, "bob", "two", attacker).await else {
+    let LoginOutcome::TooManyFailures(wait) = knock(&door.login, "bob", "two", attacker).await
+    else {
         panic!("heard too soon")
     };
     assert_eq!(wait, Duration::from_secs(3));
@@ -264,9 +265,9 @@ async fn successes_at_once_are_never_limited() {
         .iter()
         .map(|name| (name.as_str(), account(&[("sesame", 4)])))
         .collect();
-    let settings = Settings {
+    let settings = LoginSettings {
         per_address: Rate::per_minute(3),
-        ..Settings::default()
+        ..LoginSettings::default()
     };
     let door = Door::with(&users, settings, None);
     let all = names

@@ -2,32 +2,36 @@
 
 use std::time::Duration;
 
-use identity::{Account, Outcome, Settings, Stamp, Standing};
+use identity::{Account, CredentialFingerprint, LoginOutcome, LoginSettings, SessionStatus};
 
 use crate::support::{Door, account, credentials, script};
 
-async fn stamp(door: &Door, account: &str, password: &str) -> Option<Stamp> {
+async fn credential(door: &Door, account: &str, password: &str) -> Option<CredentialFingerprint> {
     match door
         .login
         .login(&credentials(account, password), None)
         .await
         .unwrap()
     {
-        Outcome::Accepted(accepted) => accepted.stamp,
+        LoginOutcome::Accepted(accepted) => accepted.credential,
         other => panic!("{account} is not let in: {other:?}"),
     }
 }
 
-async fn standing(users: &[(&str, Account)], account: &str, stamp: Option<&Stamp>) -> &'static str {
+async fn standing(
+    users: &[(&str, Account)],
+    account: &str,
+    credential: Option<&CredentialFingerprint>,
+) -> &'static str {
     match Door::new(users)
         .login
-        .recheck(account, stamp)
+        .recheck(account, credential)
         .await
         .unwrap()
     {
-        Standing::Good(_) => "good",
-        Standing::Gone => "gone",
-        Standing::CannotSay => "cannot say",
+        SessionStatus::Valid(_) => "good",
+        SessionStatus::Ended => "gone",
+        SessionStatus::Unknown => "cannot say",
     }
 }
 
@@ -35,9 +39,9 @@ async fn standing(users: &[(&str, Account)], account: &str, stamp: Option<&Stamp
 async fn a_session_lives_as_long_as_its_password() {
     let (one, two) = (("one", 4), ("two", 5));
     let before = Door::new(&[("ann", account(&[one, two])), ("guest", account(&[]))]);
-    let with_one = stamp(&before, "ann", "one").await;
-    let with_two = stamp(&before, "ann", "two").await;
-    let guest = stamp(&before, "guest", "").await;
+    let with_one = credential(&before, "ann", "one").await;
+    let with_two = credential(&before, "ann", "two").await;
+    let guest = credential(&before, "guest", "").await;
     let (with_one, with_two, guest) = (with_one.as_ref(), with_two.as_ref(), guest.as_ref());
     assert!(with_one.is_some() && with_two.is_some() && with_one != with_two);
 
@@ -61,7 +65,7 @@ async fn a_session_lives_as_long_as_its_password() {
 #[tokio::test]
 async fn a_recheck_tells_the_labels_of_today() {
     let door = Door::new(&[("ann", account(&[("one", 4)]))]);
-    let stamp = stamp(&door, "ann", "one").await;
+    let credential = credential(&door, "ann", "one").await;
     let labels = [("team".to_owned(), vec!["red".to_owned()])].into();
     let today = Door::new(&[(
         "ann",
@@ -70,7 +74,12 @@ async fn a_recheck_tells_the_labels_of_today() {
             ..account(&[("one", 4)])
         },
     )]);
-    let Standing::Good(subject) = today.login.recheck("ann", stamp.as_ref()).await.unwrap() else {
+    let SessionStatus::Valid(subject) = today
+        .login
+        .recheck("ann", credential.as_ref())
+        .await
+        .unwrap()
+    else {
         panic!("gone")
     };
     assert_eq!(subject.labels["team"], ["red"]);
@@ -82,20 +91,20 @@ async fn a_program_cannot_say_but_does_not_cover_for_who_left() {
     let program = script(directory.path(), "exit 0", Duration::from_secs(60));
     let door = Door::with(
         &[("ann", account(&[("one", 4)]))],
-        Settings::default(),
+        LoginSettings::default(),
         Some(program),
     );
-    let ann = stamp(&door, "ann", "one").await;
-    assert_eq!(stamp(&door, "ext", "any").await, None);
+    let ann = credential(&door, "ann", "one").await;
+    assert_eq!(credential(&door, "ext", "any").await, None);
     assert_eq!(
         door.login.recheck("ext", None).await.unwrap(),
-        Standing::CannotSay
+        SessionStatus::Unknown
     );
     // Somebody else's name, once in `users`: the program behind it does not vouch for a password it
     // never saw.
     assert_eq!(
         door.login.recheck("left", ann.as_ref()).await.unwrap(),
-        Standing::Gone
+        SessionStatus::Ended
     );
 }
 
@@ -117,7 +126,7 @@ async fn an_account_is_looked_up_by_name_alone() {
     );
     assert_eq!(door.login.look_up("bob").await.unwrap(), None);
     let program = script(directory.path(), "exit 0", Duration::from_secs(60));
-    let door = Door::with(&accounts, Settings::default(), Some(program));
+    let door = Door::with(&accounts, LoginSettings::default(), Some(program));
     assert_eq!(
         door.login.look_up("bob").await.unwrap(),
         None,

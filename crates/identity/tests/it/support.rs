@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemEntropy};
 use identity::password::Bcrypt;
 use identity::process::Program;
 use identity::{
-    Account, Accounts, Authenticator, Chain, Credentials, ExtAuth, Guard, Login, PasswordVerifier,
-    Remembered, Settings, StaticUsers, Workers,
+    Account, Accounts, Authenticator, AuthenticatorChain, Credentials, ExtAuth, Login, LoginCache,
+    LoginLimiter, LoginSettings, PasswordVerifier, StaticUsers, WorkerPool,
 };
-use token::{Clock, SystemEntropy};
 
 /// A clock that moves only when it is told to.
 pub(crate) struct HeldClock(Mutex<SystemTime>);
@@ -60,7 +60,7 @@ pub(crate) fn accounts(all: &[(&str, Account)]) -> Accounts {
 }
 
 pub(crate) fn verifier(accounts: &Accounts) -> Arc<PasswordVerifier> {
-    let workers = Arc::new(Workers::new(NonZeroUsize::new(2).unwrap()));
+    let workers = Arc::new(WorkerPool::new(NonZeroUsize::new(2).unwrap()));
     Arc::new(PasswordVerifier::new(
         workers,
         accounts.iter().map(|(_, account)| account),
@@ -88,49 +88,49 @@ pub(crate) struct Door {
     pub(crate) login: Arc<Login>,
     pub(crate) verifier: Arc<PasswordVerifier>,
     pub(crate) clock: Arc<HeldClock>,
-    guard: Arc<Guard>,
+    limiter: Arc<LoginLimiter>,
     accounts: Accounts,
-    settings: Settings,
+    settings: LoginSettings,
 }
 
 impl Door {
     pub(crate) fn new(all: &[(&str, Account)]) -> Self {
-        Self::with(all, Settings::default(), None)
+        Self::with(all, LoginSettings::default(), None)
     }
 
     pub(crate) fn with(
         all: &[(&str, Account)],
-        settings: Settings,
+        settings: LoginSettings,
         program: Option<Program>,
     ) -> Self {
         let (accounts, clock) = (accounts(all), HeldClock::new());
         let verifier = verifier(&accounts);
-        let guard = Guard::new(
+        let limiter = LoginLimiter::new(
             settings.per_address,
             settings.per_account,
             clock.clone(),
             &SystemEntropy,
         )
         .unwrap();
-        let guard = Arc::new(guard);
-        let login = login(&accounts, &settings, &clock, &guard, &verifier, program);
+        let limiter = Arc::new(limiter);
+        let login = login(&accounts, &settings, &clock, &limiter, &verifier, program);
         Self {
             login,
             verifier,
             clock,
-            guard,
+            limiter,
             accounts,
             settings,
         }
     }
 
-    /// What a reload of the same configuration makes: a new memory behind the same guard.
+    /// What a reload of the same configuration makes: a new memory behind the same limiter.
     pub(crate) fn reloaded(&self) -> Arc<Login> {
         login(
             &self.accounts,
             &self.settings,
             &self.clock,
-            &self.guard,
+            &self.limiter,
             &self.verifier,
             None,
         )
@@ -139,9 +139,9 @@ impl Door {
 
 fn login(
     accounts: &Accounts,
-    settings: &Settings,
+    settings: &LoginSettings,
     clock: &Arc<HeldClock>,
-    guard: &Arc<Guard>,
+    limiter: &Arc<LoginLimiter>,
     verifier: &Arc<PasswordVerifier>,
     program: Option<Program>,
 ) -> Arc<Login> {
@@ -152,11 +152,11 @@ fn login(
     if let Some(program) = program {
         backends.push(Box::new(ExtAuth::new(program, verifier.clone())));
     }
-    let remembered = Remembered::new(settings.remember, clock.clone(), &SystemEntropy).unwrap();
+    let cache = LoginCache::new(settings.remember, clock.clone(), &SystemEntropy).unwrap();
     Arc::new(Login::new(
-        Chain::new(backends),
-        remembered,
-        guard.clone(),
+        AuthenticatorChain::new(backends),
+        cache,
+        limiter.clone(),
         verifier.clone(),
     ))
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// The largest file that is attached, in bytes: an artifact's files are held whole.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{ImageName, Repository};
+use client::{ImageName, RepositoryClient};
 use oci::Digest;
 
 use crate::failure::Failure;
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Print a blob, or put it into a file
 ///
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn fetch(
-    repository: &Repository,
+    repository: &RepositoryClient,
     digest: Digest,
     output: &mut impl Write,
 ) -> Result<(), Failure> {
@@ -57,17 +57,21 @@ async fn fetch(
             Ok(()) => {}
             // Whoever reads it has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Failure::trouble("cannot write").caused_by(&error)),
+            Err(error) => return Err(Failure::system("cannot write").caused_by(&error)),
         }
     }
     output
         .flush()
-        .map_err(|error| Failure::trouble("cannot write").caused_by(&error))
+        .map_err(|error| Failure::system("cannot write").caused_by(&error))
 }
 
-async fn fetch_into(repository: &Repository, digest: Digest, path: &Path) -> Result<(), Failure> {
+async fn fetch_into(
+    repository: &RepositoryClient,
+    digest: Digest,
+    path: &Path,
+) -> Result<(), Failure> {
     let failed = |error: io::Error| {
-        Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error)
+        Failure::system(format!("cannot write {}", path.display())).caused_by(&error)
     };
     let directory = path
         .parent()

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Host, Registry};
+use client::{Host, RegistryClient};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{Connection, PageSize, run as run_async};
+use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
 /// List the repositories of a registry, sorted, one a line
 #[derive(Debug, Args)]
@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pages: PageSize,
+    pages: PageArguments,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .open()
             .session(&arguments.host, "")
             .await?;
-        let repositories = Registry::new(session)
+        let repositories = RegistryClient::new(session)
             .catalog(arguments.pages.page)?
             .all()
             .await?;

@@ -7,7 +7,7 @@ use client::{ImageName, Platform};
 
 use crate::failure::Failure;
 use crate::output::print_bytes;
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Print an image's configuration, byte for byte: what it runs, for which platform, how it was made
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     platform: Option<Platform>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

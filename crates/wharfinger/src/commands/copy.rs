@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::Place;
+use client::ImageLocation;
 
-use super::transfer::Transfer;
+use super::transfer::TransferArguments;
 use crate::failure::Failure;
 use crate::remote::run as run_async;
 
@@ -15,11 +15,11 @@ use crate::remote::run as run_async;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Where from: HOST/NAME[:TAG][@DIGEST], oci:DIR[:TAG] or FILE.tar[:TAG].
-    source: Place,
+    source: ImageLocation,
     /// Where to: HOST/NAME[:TAG], oci:DIR[:TAG] or FILE.tar.
-    target: Place,
+    target: ImageLocation,
     #[command(flatten)]
-    transfer: Transfer,
+    transfer: TransferArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -7,7 +7,7 @@ use client::ImageName;
 
 use crate::failure::Failure;
 use crate::output::print_lines;
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Delete a tag, or an image by its digest with all its tags
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IMAGE")]
     name: ImageName,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

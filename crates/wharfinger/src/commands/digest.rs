@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, Part, run as run_async};
+use crate::remote::{ConnectionArguments, PlatformArguments, run as run_async};
 
 /// Print the digest that a tag points at
 #[derive(Debug, Args)]
@@ -17,12 +17,12 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IMAGE")]
     name: ImageName,
     #[command(flatten)]
-    part: Part,
+    part: PlatformArguments,
     /// Print JSON: {digest}.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    Credentials, Finding, Host, HostError, ImageName, Options, Patient, Places, Sides, Verdict,
-    examine,
+    CredentialStore, Credentials, Host, HostError, ImageName, KnownSettings, ProbeResult,
+    ProbeTarget, ProbeVerdict, TransportOptions, run_probes,
 };
 use oci::{Reference, RepositoryName};
 use serde_json::json;
 use token::JwkSet;
 
 use super::key_file;
-use crate::config::sides::Sides as Files;
+use crate::config::TokenAgreement;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{note, print, print_json};
-use crate::remote::{Connection, password, places};
+use crate::remote::{ConnectionArguments, credential_store, password};
 
 /// Find out why a registry with token authentication does not let people in, and what to change
 ///
@@ -29,7 +29,7 @@ use crate::remote::{Connection, password, places};
 pub(crate) struct Arguments {
     /// Whom to examine: HOST[:PORT], or HOST[:PORT]/NAME[:TAG] to try a pull, too.
     #[arg(value_name = "HOST[/NAME[:TAG]]")]
-    patient: Whom,
+    patient: DoctorTarget,
     /// Try the login of this user, instead of the stored one.
     #[arg(long, short, value_name = "NAME")]
     user: Option<String>,
@@ -53,18 +53,18 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 /// A registry, or an image of one.
 #[derive(Clone, Debug)]
-struct Whom {
+struct DoctorTarget {
     host: Host,
     repository: Option<RepositoryName>,
     reference: Option<Reference>,
 }
 
-impl std::str::FromStr for Whom {
+impl std::str::FromStr for DoctorTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let findings = findings(arguments).map_err(Failure::into_usage)?;
     let healthy = findings
         .iter()
-        .all(|finding| finding.verdict != Verdict::Failure);
+        .all(|finding| finding.verdict != ProbeVerdict::Failure);
     if arguments.json {
         print_json(&json(&findings, healthy))?;
     } else {
@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
+fn findings(arguments: &Arguments) -> Result<Vec<ProbeResult>, Failure> {
     let login = match &arguments.user {
         Some(user) => {
             let password = password(arguments.password_stdin, "Password: ")?;
@@ -123,20 +123,20 @@ fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
         None => None,
     };
     let whom = &arguments.patient;
-    let patient = Patient {
+    let patient = ProbeTarget {
         host: whom.host.clone(),
         repository: whom.repository.clone(),
         reference: whom.reference.clone(),
         login,
         places: if arguments.connection.anonymous {
-            Places::default()
+            CredentialStore::default()
         } else {
-            places()
+            credential_store()
         },
         push: arguments.push,
         sides: sides(arguments)?,
     };
-    let options = Options {
+    let options = TransportOptions {
         patience: PATIENCE,
         ..arguments.connection.options()
     };
@@ -146,16 +146,16 @@ fn findings(arguments: &Arguments) -> Result<Vec<Finding>, Failure> {
         .build();
     let runtime =
         runtime.map_err(|error| Failure::usage("cannot start the runtime").caused_by(&error))?;
-    let findings = runtime.block_on(examine(&patient, options));
+    let findings = runtime.block_on(run_probes(&patient, options));
     runtime.shutdown_background();
     Ok(findings?)
 }
 
 /// What the files say; those that are named by themselves count more.
-fn sides(arguments: &Arguments) -> Result<Sides, Failure> {
-    let mut read = Files::default();
+fn sides(arguments: &Arguments) -> Result<KnownSettings, Failure> {
+    let mut read = TokenAgreement::default();
     for path in &arguments.config {
-        let file = Files::read(path)
+        let file = TokenAgreement::read(path)
             .map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
         read = read.or(file);
     }
@@ -164,7 +164,7 @@ fn sides(arguments: &Arguments) -> Result<Sides, Failure> {
         .clone()
         .or_else(|| here(read.bundle, "--rootcertbundle"));
     let keys = arguments.jwks.clone().or_else(|| here(read.jwks, "--jwks"));
-    Ok(Sides {
+    Ok(KnownSettings {
         bundle: bundle
             .as_deref()
             .map(key_file::certificates)
@@ -196,7 +196,7 @@ fn jwks(path: &Path) -> Result<JwkSet, Failure> {
         .map_err(|error| Failure::usage(format!("{} is no JWKS", path.display())).caused_by(&error))
 }
 
-fn json(findings: &[Finding], healthy: bool) -> serde_json::Value {
+fn json(findings: &[ProbeResult], healthy: bool) -> serde_json::Value {
     let probes = findings.iter().map(|finding| {
         json!({
             "id": finding.id,
@@ -210,31 +210,37 @@ fn json(findings: &[Finding], healthy: bool) -> serde_json::Value {
 
 /// For people: what is wrong comes first, then what is doubtful, what is well, and last what was
 /// not looked at.
-fn report(host: &Host, findings: &[Finding]) -> String {
+fn report(host: &Host, findings: &[ProbeResult]) -> String {
     let with = |verdict| {
         findings
             .iter()
             .filter(move |finding| finding.verdict == verdict)
     };
-    let failed: Vec<_> = with(Verdict::Failure).map(|finding| finding.id).collect();
+    let failed: Vec<_> = with(ProbeVerdict::Failure)
+        .map(|finding| finding.id)
+        .collect();
     let mut text = String::new();
     if failed.is_empty() {
         text += &format!("nothing failed at {host}\n\n");
     }
-    for verdict in [Verdict::Failure, Verdict::Warning, Verdict::Ok] {
+    for verdict in [
+        ProbeVerdict::Failure,
+        ProbeVerdict::Warning,
+        ProbeVerdict::Ok,
+    ] {
         text.extend(with(verdict).map(line));
-        if verdict == Verdict::Failure && !failed.is_empty() {
+        if verdict == ProbeVerdict::Failure && !failed.is_empty() {
             text.push('\n');
         }
     }
-    text += &not_tested(with(Verdict::NotTested));
+    text += &not_tested(with(ProbeVerdict::NotTested));
     if !failed.is_empty() {
         text += &format!("failed at {host}: {}\n", failed.join(", "));
     }
     text
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &ProbeResult) -> String {
     let (verdict, evidence) = (finding.verdict.to_string(), visible(&finding.evidence));
     let remedy = finding
         .remedy
@@ -248,7 +254,7 @@ fn line(finding: &Finding) -> String {
 }
 
 /// One line for each reason.
-fn not_tested<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
+fn not_tested<'a>(findings: impl Iterator<Item = &'a ProbeResult>) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for finding in findings {
         match reasons.iter_mut().find(|(why, _)| *why == finding.evidence) {
@@ -276,7 +282,7 @@ mod tests {
     #[test]
     fn whom_to_examine() {
         let whom = |text: &str| {
-            text.parse::<Whom>().map(|whom| {
+            text.parse::<DoctorTarget>().map(|whom| {
                 (
                     whom.host.to_string(),
                     whom.repository.is_some(),
@@ -296,17 +302,27 @@ mod tests {
 
     #[test]
     fn what_is_wrong_comes_first_and_its_remedy_below_it() {
-        let found = |id, verdict, evidence: &str, remedy: Option<&str>| Finding {
+        let found = |id, verdict, evidence: &str, remedy: Option<&str>| ProbeResult {
             id,
             verdict,
             evidence: evidence.into(),
             remedy: remedy.map(str::to_owned),
         };
         let findings = [
-            found("registry-scheme", Verdict::Ok, "it speaks https", None),
-            found("clocks", Verdict::Failure, "what\nwas", Some("set them")),
-            found("pull", Verdict::NotTested, "see clocks first", None),
-            found("push-body", Verdict::NotTested, "see clocks first", None),
+            found("registry-scheme", ProbeVerdict::Ok, "it speaks https", None),
+            found(
+                "clocks",
+                ProbeVerdict::Failure,
+                "what\nwas",
+                Some("set them"),
+            ),
+            found("pull", ProbeVerdict::NotTested, "see clocks first", None),
+            found(
+                "push-body",
+                ProbeVerdict::NotTested,
+                "see clocks first",
+                None,
+            ),
         ];
         let host = "r.example".parse().unwrap();
         let expected = "\

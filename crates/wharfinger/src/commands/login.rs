@@ -8,7 +8,7 @@ use client::{Credentials, Error, Host};
 
 use crate::failure::Failure;
 use crate::output::print_lines;
-use crate::remote::{Connection, password, places, run as run_async};
+use crate::remote::{ConnectionArguments, credential_store, password, run as run_async};
 
 /// Log in to a registry, and keep the login where docker and podman find it
 ///
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, short, hide = true, value_name = "PASSWORD")]
     password: Option<String>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -63,7 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             },
             None => login,
         };
-        let place = places().store(host, &kept).await.map_err(Error::from)?;
+        let place = credential_store()
+            .store(host, &kept)
+            .await
+            .map_err(Error::from)?;
         print_lines([format!(
             "logged in to {host} as {user}: {} is kept in {place}",
             kept.kind()
@@ -79,7 +82,7 @@ fn asked_for() -> Result<String, Failure> {
         );
     }
     let failed = |error| {
-        Failure::trouble("the user's name cannot be read from the terminal").caused_by(&error)
+        Failure::system("the user's name cannot be read from the terminal").caused_by(&error)
     };
     eprint!("User: ");
     io::stderr().flush().map_err(failed)?;

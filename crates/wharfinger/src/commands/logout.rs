@@ -7,7 +7,7 @@ use client::{Error, Host};
 
 use crate::failure::Failure;
 use crate::output::print_lines;
-use crate::remote::{places, run as run_async};
+use crate::remote::{credential_store, run as run_async};
 
 /// Forget the login to a registry, in every file and helper that has one
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let host = &arguments.host;
-        let erased = places().erase(host).await.map_err(Error::from)?;
+        let erased = credential_store().erase(host).await.map_err(Error::from)?;
         match erased.as_slice() {
             [] => print_lines([format!("there was no login to {host}")]),
             places => print_lines(

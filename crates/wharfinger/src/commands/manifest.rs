@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{print_bytes, print_json};
-use crate::remote::{Connection, Part, run as run_async};
+use crate::remote::{ConnectionArguments, PlatformArguments, run as run_async};
 
 /// Print a manifest, byte for byte as the registry has it
 ///
@@ -19,12 +19,12 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IMAGE")]
     name: ImageName,
     #[command(flatten)]
-    part: Part,
+    part: PlatformArguments,
     /// Print JSON: {digest, mediaType, size, manifest}.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

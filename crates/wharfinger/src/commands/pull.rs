@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{ImageName, Place};
+use client::{ImageLocation, ImageName};
 
-use super::transfer::Transfer;
+use super::transfer::TransferArguments;
 use crate::failure::Failure;
 use crate::remote::run as run_async;
 
@@ -18,19 +18,19 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IMAGE")]
     name: ImageName,
     /// Where to: oci:DIR[:TAG], an OCI layout, or FILE.tar, which `docker load` reads, too.
-    target: Place,
+    target: ImageLocation,
     #[command(flatten)]
-    transfer: Transfer,
+    transfer: TransferArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    if matches!(arguments.target, Place::Registry(_)) {
+    if matches!(arguments.target, ImageLocation::Registry(_)) {
         return Err(Failure::usage(format!(
             "{} is a registry's image, not a place for files",
             arguments.target
         ))
         .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
     }
-    let from = Place::Registry(arguments.name.clone());
+    let from = ImageLocation::Registry(arguments.name.clone());
     run_async(arguments.transfer.run(&from, &arguments.target))
 }

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{ImageName, Place};
+use client::{ImageLocation, ImageName};
 
-use super::transfer::Transfer;
+use super::transfer::TransferArguments;
 use crate::failure::Failure;
 use crate::remote::run as run_async;
 
@@ -16,22 +16,22 @@ use crate::remote::run as run_async;
 pub(crate) struct Arguments {
     /// Where from: oci:DIR[:TAG], an OCI layout, or FILE.tar[:TAG], an archive of one or what
     /// `docker save` wrote.
-    source: Place,
+    source: ImageLocation,
     /// The image: HOST/NAME[:TAG].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
     #[command(flatten)]
-    transfer: Transfer,
+    transfer: TransferArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    if matches!(arguments.source, Place::Registry(_)) {
+    if matches!(arguments.source, ImageLocation::Registry(_)) {
         return Err(Failure::usage(format!(
             "{} is a registry's image, not files",
             arguments.source
         ))
         .hint("write oci:DIR or FILE.tar; `wharfinger copy` moves from registry to registry"));
     }
-    let to = Place::Registry(arguments.name.clone());
+    let to = ImageLocation::Registry(arguments.name.clone());
     run_async(arguments.transfer.run(&arguments.source, &to))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Connection, bytes, run as run_async};
+use crate::remote::{ConnectionArguments, bytes, run as run_async};
 
 /// List what is attached to an image: signatures, bills of materials, …
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -8,7 +8,7 @@ use oci::{Reference, Tag};
 
 use crate::failure::Failure;
 use crate::output::print_lines;
-use crate::remote::{Connection, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Give an image more tags, without moving anything
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(required = true)]
     tags: Vec<Tag>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

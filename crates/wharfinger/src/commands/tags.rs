@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{Connection, PageSize, run as run_async};
+use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
 /// List the tags of a repository, sorted, one a line
 #[derive(Debug, Args)]
@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pages: PageSize,
+    pages: PageArguments,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use clap::Args;
 use client::{
-    Archive, ArchiveWriter, Copy, Error, ImageName, Layout, Place, Report, Source, Target, copy,
+    Archive, ArchiveWriter, CopyOptions, CopyReport, Error, ImageLocation, ImageName, ImageSource,
+    ImageTarget, OciLayout, copy,
 };
 use oci::{Reference, Tag};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{Bars, Connection, Part, Remote};
+use crate::remote::{ConnectionArguments, PlatformArguments, ProgressBars, Remote};
 
 /// How to move.
 #[derive(Debug, Args)]
-pub(crate) struct Transfer {
+pub(crate) struct TransferArguments {
     #[command(flatten)]
-    part: Part,
+    part: PlatformArguments,
     /// With what is attached to the image.
     #[arg(long)]
     referrers: bool,
@@ -36,26 +37,30 @@ pub(crate) struct Transfer {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArguments,
 }
 
-impl Transfer {
+impl TransferArguments {
     /// Moves what `from` names to `to`.
-    pub(crate) async fn run(&self, from: &Place, to: &Place) -> Result<(), Failure> {
+    pub(crate) async fn run(
+        &self,
+        from: &ImageLocation,
+        to: &ImageLocation,
+    ) -> Result<(), Failure> {
         let remote = self.connection.open();
         let source = source(&remote, from).await?;
         let target = target(&remote, from, to).await?;
-        let how = Copy {
+        let how = CopyOptions {
             platform: self.part.platform.clone(),
             referrers: self.referrers,
             parallel: self.jobs,
-            progress: Bars::fitting(self.quiet || self.json, self.connection.trace),
+            progress: ProgressBars::fitting(self.quiet || self.json, self.connection.trace),
         };
         let mut reports = Vec::new();
         for (reference, tag) in self.images(&source, from, to).await? {
             expect_digest(&source, reference.as_ref(), to, &how).await?;
             let report = copy(&source, reference.as_ref(), &target, tag.as_ref(), &how).await?;
-            let moved = Moved {
+            let moved = MovedImage {
                 from: named(from, reference.as_ref()),
                 to: tagged(to, tag.as_ref()),
                 report,
@@ -75,9 +80,9 @@ impl Transfer {
     /// What to move, and what it is called at the target.
     async fn images(
         &self,
-        source: &Source,
-        from: &Place,
-        to: &Place,
+        source: &ImageSource,
+        from: &ImageLocation,
+        to: &ImageLocation,
     ) -> Result<Vec<(Option<Reference>, Option<Tag>)>, Failure> {
         if !self.all_tags {
             // What is pulled keeps its tag where no other is named.
@@ -87,7 +92,7 @@ impl Transfer {
                 .or_else(|| from.tag().filter(|_| !has_digest(to)));
             return Ok(vec![(from.reference(), tag.or_else(|| to.tag()))]);
         }
-        if is_named(from) || is_named(to) || matches!(to, Place::Archive { .. }) {
+        if is_named(from) || is_named(to) || matches!(to, ImageLocation::Archive { .. }) {
             return Err(
                 Failure::usage("--all-tags moves every tag under its own name")
                     .hint("name a repository or a layout on both sides, without tag and digest"),
@@ -102,13 +107,13 @@ impl Transfer {
 }
 
 /// One image that was moved.
-struct Moved {
+struct MovedImage {
     from: String,
     to: String,
-    report: Report,
+    report: CopyReport,
 }
 
-impl Moved {
+impl MovedImage {
     fn line(&self) -> String {
         let digest = self
             .report
@@ -135,11 +140,13 @@ impl Moved {
     }
 }
 
-async fn source(remote: &Remote, place: &Place) -> Result<Source, Failure> {
+async fn source(remote: &Remote, place: &ImageLocation) -> Result<ImageSource, Failure> {
     Ok(match place {
-        Place::Registry(name) => Source::Repository(remote.repository(name).await?),
-        Place::Layout { directory, .. } => Source::Layout(Layout::new(directory)),
-        Place::Archive { path, .. } => Source::Archive(Arc::new(opened(path.clone()).await?)),
+        ImageLocation::Registry(name) => ImageSource::Repository(remote.repository(name).await?),
+        ImageLocation::Layout { directory, .. } => ImageSource::Layout(OciLayout::new(directory)),
+        ImageLocation::Archive { path, .. } => {
+            ImageSource::Archive(Arc::new(opened(path.clone()).await?))
+        }
     })
 }
 
@@ -147,31 +154,35 @@ async fn source(remote: &Remote, place: &Place) -> Result<Source, Failure> {
 async fn opened(path: PathBuf) -> Result<Archive, Failure> {
     let opening = tokio::task::spawn_blocking(move || Archive::open(&path)).await;
     Ok(opening
-        .map_err(|error| Failure::trouble("the archive cannot be read").caused_by(&error))??)
+        .map_err(|error| Failure::system("the archive cannot be read").caused_by(&error))??)
 }
 
-async fn target(remote: &Remote, from: &Place, to: &Place) -> Result<Target, Failure> {
+async fn target(
+    remote: &Remote,
+    from: &ImageLocation,
+    to: &ImageLocation,
+) -> Result<ImageTarget, Failure> {
     Ok(match to {
-        Place::Registry(name) => Target::Repository(remote.repository(name).await?),
-        Place::Layout { directory, .. } => Target::Layout(Layout::new(directory)),
-        Place::Archive { path, .. } => {
+        ImageLocation::Registry(name) => ImageTarget::Repository(remote.repository(name).await?),
+        ImageLocation::Layout { directory, .. } => ImageTarget::Layout(OciLayout::new(directory)),
+        ImageLocation::Archive { path, .. } => {
             let name = match from {
-                Place::Registry(ImageName {
+                ImageLocation::Registry(ImageName {
                     host, repository, ..
                 }) => Some(format!("{host}/{repository}")),
-                Place::Layout { .. } | Place::Archive { .. } => None,
+                ImageLocation::Layout { .. } | ImageLocation::Archive { .. } => None,
             };
-            Target::Archive(Arc::new(ArchiveWriter::new(path, name)))
+            ImageTarget::Archive(Arc::new(ArchiveWriter::new(path, name)))
         }
     })
 }
 
 /// A digest at the target is a promise: it must be the source's.
 async fn expect_digest(
-    source: &Source,
+    source: &ImageSource,
     reference: Option<&Reference>,
-    to: &Place,
-    how: &Copy,
+    to: &ImageLocation,
+    how: &CopyOptions,
 ) -> Result<(), Failure> {
     let Some(Reference::Digest(expected)) = to.reference() else {
         return Ok(());
@@ -190,28 +201,34 @@ async fn expect_digest(
 }
 
 /// Whether a tag or a digest is written.
-fn is_named(place: &Place) -> bool {
+fn is_named(place: &ImageLocation) -> bool {
     match place {
-        Place::Registry(name) => name.tag.is_some() || name.digest.is_some(),
-        Place::Layout { reference, .. } | Place::Archive { reference, .. } => reference.is_some(),
+        ImageLocation::Registry(name) => name.tag.is_some() || name.digest.is_some(),
+        ImageLocation::Layout { reference, .. } | ImageLocation::Archive { reference, .. } => {
+            reference.is_some()
+        }
     }
 }
 
-fn has_digest(place: &Place) -> bool {
+fn has_digest(place: &ImageLocation) -> bool {
     matches!(place.reference(), Some(Reference::Digest(_)))
 }
 
-fn named(place: &Place, reference: Option<&Reference>) -> String {
+fn named(place: &ImageLocation, reference: Option<&Reference>) -> String {
     match (place, reference) {
-        (Place::Registry(name), Some(reference)) => name.with(reference.clone()).to_string(),
+        (ImageLocation::Registry(name), Some(reference)) => {
+            name.with(reference.clone()).to_string()
+        }
         _ => place.to_string(),
     }
 }
 
-fn tagged(place: &Place, tag: Option<&Tag>) -> String {
+fn tagged(place: &ImageLocation, tag: Option<&Tag>) -> String {
     match (place, tag) {
-        (Place::Registry(name), Some(tag)) => name.with(Reference::Tag(tag.clone())).to_string(),
-        (Place::Layout { directory, .. }, Some(tag)) => {
+        (ImageLocation::Registry(name), Some(tag)) => {
+            name.with(Reference::Tag(tag.clone())).to_string()
+        }
+        (ImageLocation::Layout { directory, .. }, Some(tag)) => {
             format!("oci:{}:{tag}", directory.display())
         }
         _ => place.to_string(),

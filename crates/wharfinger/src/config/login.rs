@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use identity::Settings;
+use identity::LoginSettings;
 
 use super::section::Section;
 
@@ -13,9 +13,9 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
 const MOST_PARALLEL: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// What each key says; what none says is `identity`'s default.
-pub(super) fn read(login: &mut Section<'_>) -> Option<Settings> {
-    let default = Settings::default();
-    Some(Settings {
+pub(super) fn read(login: &mut Section<'_>) -> Option<LoginSettings> {
+    let default = LoginSettings::default();
+    Some(LoginSettings {
         parallel: login
             .count("parallel", MOST_PARALLEL)
             .unwrap_or(default.parallel),

@@ -14,21 +14,22 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    Credentials, Error, Host, ImageName, Kind as ClientKind, Observer, Options, Places, Platform,
-    Registry, Repository, Session, Transport, certificate_directories,
+    CredentialStore, Credentials, Error, ErrorKind, ExchangeObserver, Host, ImageName, Platform,
+    RegistryClient, RegistrySession, RepositoryClient, Transport, TransportOptions,
+    certificate_directories,
 };
 
-pub(crate) use progress::{Bars, bytes};
+pub(crate) use progress::{ProgressBars, bytes};
 pub(crate) use secret::password;
 pub(crate) use trace::Trace;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::output;
 
 /// How to connect.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct Connection {
+pub(crate) struct ConnectionArguments {
     /// Show every step on standard error: requests, challenges, tokens and what is in them. Secrets
     /// are shortened.
     #[arg(long)]
@@ -56,7 +57,7 @@ pub(crate) struct Connection {
 
 /// Which part of an index is meant.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Part {
+pub(crate) struct PlatformArguments {
     /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
     #[arg(long)]
     pub(crate) platform: Option<Platform>,
@@ -64,7 +65,7 @@ pub(crate) struct Part {
 
 /// How lists are fetched.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct PageSize {
+pub(crate) struct PageArguments {
     /// How many to ask for at once; the registry's own measure without.
     #[arg(long, value_name = "N")]
     pub(crate) page: Option<usize>,
@@ -77,7 +78,7 @@ pub(crate) struct Remote {
     anonymous: bool,
 }
 
-impl Connection {
+impl ConnectionArguments {
     /// Opens the way.
     pub(crate) fn open(&self) -> Remote {
         Remote {
@@ -87,7 +88,7 @@ impl Connection {
     }
 
     /// The way's options. What is dangerous about them is said.
-    pub(crate) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> TransportOptions {
         if self.insecure {
             output::note(
                 "warning: --insecure: certificates are not checked, and nothing that comes can be trusted",
@@ -95,27 +96,34 @@ impl Connection {
         }
         let observer = self
             .trace
-            .then(|| Arc::new(Trace::new()) as Arc<dyn Observer>);
+            .then(|| Arc::new(Trace::new()) as Arc<dyn ExchangeObserver>);
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Options {
+        TransportOptions {
             plain_http: self.plain_http,
             insecure: self.insecure,
             authorities: self.ca_file.clone(),
             client_certificate: self.cert.clone().zip(self.key.clone()),
             certificate_directories: certificate_directories(home.as_deref()),
             observer,
-            ..Options::default()
+            ..TransportOptions::default()
         }
     }
 }
 
 impl Remote {
     /// A session with `host`, with the login that is stored for it or for `path` there.
-    pub(crate) async fn session(&self, host: &Host, path: &str) -> Result<Session, Failure> {
+    pub(crate) async fn session(
+        &self,
+        host: &Host,
+        path: &str,
+    ) -> Result<RegistrySession, Failure> {
         let found = if self.anonymous {
             None
         } else {
-            places().find(host, path).await.map_err(Error::from)?
+            credential_store()
+                .find(host, path)
+                .await
+                .map_err(Error::from)?
         };
         self.session_as(
             host,
@@ -129,20 +137,20 @@ impl Remote {
         &self,
         host: &Host,
         credentials: Credentials,
-    ) -> Result<Session, Failure> {
-        Ok(Session::begin(self.transport.clone(), host.clone(), credentials).await?)
+    ) -> Result<RegistrySession, Failure> {
+        Ok(RegistrySession::begin(self.transport.clone(), host.clone(), credentials).await?)
     }
 
     /// The repository of an image.
-    pub(crate) async fn repository(&self, name: &ImageName) -> Result<Repository, Failure> {
+    pub(crate) async fn repository(&self, name: &ImageName) -> Result<RepositoryClient, Failure> {
         let session = self.session(&name.host, name.repository.as_str()).await?;
-        Ok(Registry::new(session).repository(name.repository.clone()))
+        Ok(RegistryClient::new(session).repository(name.repository.clone()))
     }
 }
 
 /// Where logins are stored for this user.
-pub(crate) fn places() -> Places {
-    Places::new(|name| std::env::var_os(name))
+pub(crate) fn credential_store() -> CredentialStore {
+    CredentialStore::new(|name| std::env::var_os(name))
 }
 
 /// How many threads move images. More would not make them faster: each blob keeps one busy, and few
@@ -161,12 +169,12 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
         .enable_all()
         .build();
     let runtime =
-        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     let outcome = runtime.block_on(async {
         let interrupted = interruption::signal()?;
         tokio::select! {
             outcome = command => outcome.map(|()| ExitCode::SUCCESS),
-            signal = interrupted => Err(Failure::new(Kind::Interrupted(signal), "interrupted")),
+            signal = interrupted => Err(Failure::new(FailureKind::Interrupted(signal), "interrupted")),
         }
     });
     match &outcome {
@@ -181,13 +189,13 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            ClientKind::Login => Kind::Login,
-            ClientKind::Denied => Kind::Denied,
-            ClientKind::NotFound => Kind::NotFound,
-            ClientKind::Unreachable => Kind::Unreachable,
-            ClientKind::Content => Kind::Content,
-            ClientKind::Server | ClientKind::Local => Kind::Trouble,
-            ClientKind::Usage => Kind::Usage,
+            ErrorKind::Login => FailureKind::Login,
+            ErrorKind::Denied => FailureKind::Denied,
+            ErrorKind::NotFound => FailureKind::NotFound,
+            ErrorKind::Unreachable => FailureKind::Unreachable,
+            ErrorKind::Content => FailureKind::Content,
+            ErrorKind::Server | ErrorKind::Local => FailureKind::System,
+            ErrorKind::Usage => FailureKind::Usage,
         };
         let mut failure = Failure::new(kind, error.to_string());
         if let Some(source) = std::error::Error::source(&error) {

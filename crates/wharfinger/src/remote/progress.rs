@@ -3,41 +3,41 @@
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
-use client::{Meter, Progress, Silent, Uploaded};
+use client::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use oci::{Descriptor, Digest};
 
 use crate::output::note;
 
-/// Bars, one for each blob on its way.
-pub(crate) struct Bars {
+/// ProgressBars, one for each blob on its way.
+pub(crate) struct ProgressBars {
     all: MultiProgress,
 }
 
-/// Lines, one for each blob that arrived.
-struct Lines;
+/// ProgressLines, one for each blob that arrived.
+struct ProgressLines;
 
-impl Bars {
+impl ProgressBars {
     /// What fits: nothing where nothing is wanted, bars on a terminal, lines elsewhere.
-    pub(crate) fn fitting(quiet: bool, lines: bool) -> Arc<dyn Progress> {
+    pub(crate) fn fitting(quiet: bool, lines: bool) -> Arc<dyn CopyProgress> {
         match (quiet, stderr().is_terminal() && !lines) {
-            (true, _) => Arc::new(Silent),
+            (true, _) => Arc::new(NoProgress),
             (false, true) => Arc::new(Self {
                 all: MultiProgress::new(),
             }),
-            (false, false) => Arc::new(Lines),
+            (false, false) => Arc::new(ProgressLines),
         }
     }
 }
 
-impl Progress for Bars {
-    fn blob(&self, blob: &Descriptor) -> Arc<dyn Meter> {
+impl CopyProgress for ProgressBars {
+    fn blob(&self, blob: &Descriptor) -> Arc<dyn BlobProgress> {
         let bar = self.all.add(
             ProgressBar::new(blob.size)
                 .with_message(short(&blob.digest))
                 .with_style(style()),
         );
-        Arc::new(Bar {
+        Arc::new(BlobBar {
             all: self.all.clone(),
             bar,
             blob: blob.clone(),
@@ -50,7 +50,7 @@ impl Progress for Bars {
     }
 }
 
-impl Drop for Bar {
+impl Drop for BlobBar {
     /// What breaks off takes its bar away.
     fn drop(&mut self) {
         if !self.bar.is_finished() {
@@ -61,9 +61,9 @@ impl Drop for Bar {
     }
 }
 
-impl Progress for Lines {
-    fn blob(&self, blob: &Descriptor) -> Arc<dyn Meter> {
-        Arc::new(Line(blob.clone()))
+impl CopyProgress for ProgressLines {
+    fn blob(&self, blob: &Descriptor) -> Arc<dyn BlobProgress> {
+        Arc::new(BlobLine(blob.clone()))
     }
 
     fn manifest(&self, digest: &Digest, _media_type: &str) {
@@ -71,18 +71,18 @@ impl Progress for Lines {
     }
 }
 
-struct Bar {
+struct BlobBar {
     all: MultiProgress,
     bar: ProgressBar,
     blob: Descriptor,
 }
 
-impl Meter for Bar {
+impl BlobProgress for BlobBar {
     fn at(&self, position: u64) {
         self.bar.set_position(position);
     }
 
-    fn done(&self, how: Uploaded) {
+    fn done(&self, how: UploadOutcome) {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
         // A line between bars that are drawn would leave one of them behind.
@@ -90,21 +90,21 @@ impl Meter for Bar {
     }
 }
 
-struct Line(Descriptor);
+struct BlobLine(Descriptor);
 
-impl Meter for Line {
+impl BlobProgress for BlobLine {
     fn at(&self, _position: u64) {}
 
-    fn done(&self, how: Uploaded) {
+    fn done(&self, how: UploadOutcome) {
         note(arrived(&self.0, how));
     }
 }
 
-fn arrived(blob: &Descriptor, how: Uploaded) -> String {
+fn arrived(blob: &Descriptor, how: UploadOutcome) -> String {
     let how = match how {
-        Uploaded::Present => "there already",
-        Uploaded::Mounted => "mounted",
-        Uploaded::Sent => "done",
+        UploadOutcome::Present => "there already",
+        UploadOutcome::Mounted => "mounted",
+        UploadOutcome::Sent => "done",
     };
     format!("{}  {:>9}  {how}", short(&blob.digest), bytes(blob.size))
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Mutex;
 
-use client::{Event, Observer, Step};
-use token::{Access, Clock, Scope, SystemClock, UnverifiedToken, rfc3339, unix_seconds};
+use client::{ExchangeEvent, ExchangeObserver, Step};
+use common::{Clock, SystemClock, rfc3339, unix_seconds};
+use token::{Access, Scope, UnverifiedToken};
 
 use crate::when::relative;
 
@@ -24,8 +25,8 @@ impl Trace {
     }
 }
 
-impl Observer for Trace {
-    fn observe(&self, event: &Event<'_>) {
+impl ExchangeObserver for Trace {
+    fn observe(&self, event: &ExchangeEvent<'_>) {
         let text = shown(event, unix_seconds(SystemClock.now()));
         let _guard = self.line.lock();
         // Nobody needs a trace more than the command.
@@ -34,10 +35,10 @@ impl Observer for Trace {
 }
 
 /// An event in lines.
-fn shown(event: &Event<'_>, now: u64) -> String {
+fn shown(event: &ExchangeEvent<'_>, now: u64) -> String {
     let mut text = String::new();
     let written = match event {
-        Event::Request {
+        ExchangeEvent::Request {
             step,
             method,
             url,
@@ -47,21 +48,22 @@ fn shown(event: &Event<'_>, now: u64) -> String {
             pairs(&mut text, headers, ": ")?;
             pairs(&mut text, form, " = ")
         }),
-        Event::Answer {
+        ExchangeEvent::Response {
             step,
             status,
             headers,
         } => writeln!(text, "{} < {status}", number(*step, 1))
             .and_then(|()| pairs(&mut text, headers, ": ")),
-        Event::Failed(error) => writeln!(text, "  ! {error}"),
-        Event::Challenged(challenge) => writeln!(text, "    it wants {} with", challenge.scheme)
-            .and_then(|()| {
+        ExchangeEvent::Failed(error) => writeln!(text, "  ! {error}"),
+        ExchangeEvent::Challenged(challenge) => {
+            writeln!(text, "    it wants {} with", challenge.scheme).and_then(|()| {
                 challenge
                     .parameters
                     .iter()
                     .try_for_each(|(name, value)| writeln!(text, "      {name:8} {value}"))
-            }),
-        Event::Granted {
+            })
+        }
+        ExchangeEvent::Granted {
             asked,
             token,
             lifetime,
@@ -85,10 +87,10 @@ fn shown(event: &Event<'_>, now: u64) -> String {
                 ),
             })
         }
-        Event::Retry { after, reason } => {
+        ExchangeEvent::Retry { after, reason } => {
             writeln!(text, "  ~ again in {} ms: {reason}", after.as_millis())
         }
-        Event::Redirected {
+        ExchangeEvent::Redirected {
             to,
             with_authorization,
         } => {
@@ -246,7 +248,7 @@ mod tests {
         let claims = r#"{"iss":"Acme","sub":"ann","aud":"registry","iat":1000,"nbf":990,"exp":1900,"jti":"j",
             "access":[{"type":"repository","name":"a","actions":["pull"]}]}"#;
         let token = token(claims);
-        let event = Event::Granted {
+        let event = ExchangeEvent::Granted {
             asked: "repository:a:pull,push",
             token: Some(&token),
             lifetime: Duration::from_secs(900),
@@ -275,7 +277,7 @@ mod tests {
             &Challenge::parse_all([r#"Bearer realm="https://a/t",scope="repository:a:pull""#])
                 .unwrap()[0];
         let expected = "    it wants Bearer with\n      realm    https://a/t\n      scope    repository:a:pull\n";
-        assert_eq!(shown(&Event::Challenged(challenge), 0), expected);
+        assert_eq!(shown(&ExchangeEvent::Challenged(challenge), 0), expected);
     }
 
     #[test]

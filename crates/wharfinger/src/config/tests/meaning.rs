@@ -7,7 +7,7 @@ use ::token::{HeaderMember, KeyIdKind};
 use policy::Query;
 
 use super::fixture::{Fixture, at};
-use crate::config::{Config, Listen};
+use crate::config::{Config, ListenAddress};
 
 fn config(fixture: &Fixture, text: &str) -> Config {
     match fixture.load(text) {
@@ -226,7 +226,7 @@ fn defaults() {
         config.token.as_ref().unwrap().not_before_skew,
         Duration::from_secs(10)
     );
-    assert_eq!(config.login, identity::Settings::default());
+    assert_eq!(config.login, identity::LoginSettings::default());
     assert!(
         config.refresh_tokens.is_none() && config.database.is_none(),
         "a bare docker_auth file keeps nothing"
@@ -361,7 +361,7 @@ fn listening() {
         .unwrap();
     assert!(matches!(
         &loaded.config.server.listen[..],
-        [Listen::Unix(_)]
+        [ListenAddress::Unix(_)]
     ));
 }
 

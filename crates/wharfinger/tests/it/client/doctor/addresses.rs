@@ -3,7 +3,7 @@
 use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust, in_network, program};
 
 use super::certificates::Wanted;
-use super::{ALL, Made, Report, Stage, X5C, examine, token_server};
+use super::{ALL, CopyReport, Made, Stage, X5C, run_probes, token_server};
 use crate::e2e::world::{ADMIN, program as ours, with_pair};
 
 /// Addresses that other machines have: for documentation (RFC 5737), and in a private network (RFC
@@ -13,7 +13,7 @@ const PRIVATE: &str = "10.9.8.7";
 
 /// A registry on [`PUBLIC`]:5000, our token server on port 5001 of every address, and the doctor,
 /// in a network of their own.
-fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> Report {
+fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> CopyReport {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let key = Certificate::new(KeyKind::P256, path, "token");
@@ -58,7 +58,7 @@ fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> 
         password = ADMIN.1,
         arguments = arguments.join(" "),
     );
-    Report::of(&in_network(&[PUBLIC, PRIVATE], &script), ADMIN.1)
+    CopyReport::of(&in_network(&[PUBLIC, PRIVATE], &script), ADMIN.1)
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_plain_http_realm_for_an_https_registry() {
 }
 
 /// A registry whose realm is this.
-fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> Report {
+fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> CopyReport {
     let directory = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
     let auth = Auth::Token {
@@ -142,7 +142,7 @@ fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> Report {
         auth,
         ..RegistryConfig::default()
     });
-    examine(&[arguments, &[&registry.host_port()]].concat(), "")
+    run_probes(&[arguments, &[&registry.host_port()]].concat(), "")
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn tls_where_plain_http_was_asked_for() {
         });
         let proxy = super::tls_proxy(&registry, &pair, "");
         for host in [registry.host_port(), proxy.host_port()] {
-            let report = examine(&["--plain-http", &host], "");
+            let report = run_probes(&["--plain-http", &host], "");
             report.fails(
                 &["registry-scheme"],
                 "speaks TLS, and was asked in plain http",
@@ -204,5 +204,5 @@ fn tls_where_plain_http_was_asked_for() {
         }
     }
     let stage = Stage::set(KeyKind::P256, Made::Registry2, &X5C);
-    examine(&["--plain-http", &stage.registry.host_port()], "").is_healthy();
+    run_probes(&["--plain-http", &stage.registry.host_port()], "").is_healthy();
 }

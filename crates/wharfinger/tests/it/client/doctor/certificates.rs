@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemClock, SystemEntropy};
 use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
-use super::{ALL, Made, examine, examine_as, tls};
+use super::{ALL, Made, examine_as, run_probes, tls};
 use crate::client::runner::User;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -178,7 +179,7 @@ fn certificates_of_the_registry() {
             } else {
                 &[]
             };
-            let report = examine(&[trust, &[&host]].concat(), "");
+            let report = run_probes(&[trust, &[&host]].concat(), "");
             report.fails(&["registry-certificate"], fault.evidence, &fault.remedy);
         }
     }
@@ -211,7 +212,7 @@ fn certificates_of_the_realm() {
             } else {
                 &[]
             };
-            let report = examine(&[trust, &[&registry.host_port()]].concat(), "");
+            let report = run_probes(&[trust, &[&registry.host_port()]].concat(), "");
             report.fails(&["realm-certificate"], fault.evidence, &fault.remedy);
             if !fault.trusted && fault.evidence.starts_with("nobody") {
                 // The file that the remedy names, which is what docker, podman and containerd look
@@ -246,7 +247,7 @@ fn a_chain_with_a_gap() {
             ..RegistryConfig::default()
         });
         let trusting = |path: &Path| {
-            examine(
+            run_probes(
                 &[
                     "--ca-file",
                     &path.display().to_string(),
@@ -306,7 +307,7 @@ fn certificates_as_openssl_makes_them() {
                 registry.host_port()
             ),
         );
-        let report = examine(
+        let report = run_probes(
             &[
                 "--ca-file",
                 &path(&format!("{name}.pem")),
@@ -315,7 +316,7 @@ fn certificates_as_openssl_makes_them() {
             "",
         );
         report.fails(&["registry-certificate"], evidence, remedy);
-        let report = examine(&[&nginx.host_port()], "");
+        let report = run_probes(&[&nginx.host_port()], "");
         report.fails(
             &["registry-certificate"],
             "nobody who is trusted here signed",
@@ -338,7 +339,7 @@ fn a_certificate_that_ends_soon() {
             ..RegistryConfig::default()
         });
         let trusted = pair.certificate.display().to_string();
-        let report = examine(&["--ca-file", &trusted, &registry.host_port()], "");
+        let report = run_probes(&["--ca-file", &trusted, &registry.host_port()], "");
         report.warns(
             "registry-certificate",
             "the certificate ends soon",

@@ -6,7 +6,7 @@ use std::path::Path;
 use peers::{Auth, Certificate, Image, KeyKind, Nginx, RegistryConfig, Server};
 
 use super::certificates::Wanted;
-use super::{ALL, Realm, examine, tls};
+use super::{ALL, Realm, run_probes, tls};
 use crate::client::runner::User;
 use crate::e2e::world::{ADMIN, Memory, World, program};
 
@@ -24,7 +24,7 @@ fn with_a_bundle_and_with_a_jwks() {
                 format!("{host}/team/app:1"),
             );
             user.run(&["push", "-q", &layout, &name]).succeeded();
-            let report = examine(
+            let report = run_probes(
                 &["--user", ADMIN.0, "--password-stdin", "--push", &name],
                 ADMIN.1,
             );
@@ -33,7 +33,7 @@ fn with_a_bundle_and_with_a_jwks() {
             report.says("token-access", "granted repository:team/app:pull,push", "");
             report.says("pull", image.digest(), "");
             // Without a repository, and as nobody.
-            examine(&[&host], "").is_healthy();
+            run_probes(&[&host], "").is_healthy();
         }
     }
 }
@@ -42,7 +42,7 @@ fn with_a_bundle_and_with_a_jwks() {
 fn open_to_everybody() {
     for made in ALL {
         let registry = made.open();
-        let report = examine(&["--push", &format!("{}/a", registry.host_port())], "");
+        let report = run_probes(&["--push", &format!("{}/a", registry.host_port())], "");
         report.is_healthy();
         report.says("registry-challenge", "asks nobody who he is", "");
         report.says("token-key", "the registry wants no token", "");
@@ -76,7 +76,7 @@ fn with_passwords_of_its_own() {
             &name,
         ])
         .succeeded();
-        let report = examine(
+        let report = run_probes(
             &["--user", "alice", "--password-stdin", "--push", &name],
             "secret",
         );
@@ -84,8 +84,8 @@ fn with_passwords_of_its_own() {
         report.says("registry-challenge", "one challenge: Basic", "");
         report.says("login", "the registry believes it", "");
         report.says("pull", "its layers come from the registry", "");
-        examine(&[&registry.host_port()], "").is_healthy();
-        let wrong = examine(
+        run_probes(&[&registry.host_port()], "").is_healthy();
+        let wrong = run_probes(
             &["--user", "alice", "--password-stdin", &registry.host_port()],
             "wrong-horse",
         );
@@ -125,11 +125,11 @@ fn ours_as_up_starts_it() {
         "--push",
         &name,
     ];
-    let report = examine(&arguments, password);
+    let report = run_probes(&arguments, password);
     report.is_healthy();
     report.says("realm-address", "is on the registry's host", "");
     report.says("token-accepted", "opens /v2/ to it", "");
-    examine(&[&server.host_port()], "").is_healthy();
+    run_probes(&[&server.host_port()], "").is_healthy();
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn behind_nginx_with_tls() {
         });
         let proxy = in_tls(&pair, &registry.host_port());
         let name = format!("{}/team/app", proxy.host_port());
-        let report = examine(
+        let report = run_probes(
             &[
                 "--ca-file",
                 &trusted,
@@ -208,7 +208,7 @@ fn ours_in_one_process_behind_nginx_with_tls() {
         pair.certificate.display().to_string(),
         format!("{}/team/app", proxy.host_port()),
     );
-    let report = examine(
+    let report = run_probes(
         &[
             "--ca-file",
             &trusted,
@@ -230,14 +230,14 @@ fn a_token_server_that_knows_no_strangers() {
     let realm = Realm::with_rules(no_strangers);
     for made in ALL {
         let registry = realm.registry(made);
-        let nobody = examine(&[&registry.host_port()], "");
+        let nobody = run_probes(&[&registry.host_port()], "");
         nobody.is_healthy();
         nobody.says(
             "token-claims",
             "gives nothing to anonymous callers; --user NAME",
             "",
         );
-        examine(
+        run_probes(
             &["--user", ADMIN.0, "--password-stdin", &registry.host_port()],
             ADMIN.1,
         )

@@ -22,7 +22,7 @@ fn a_key_that_is_not_in_the_bundle() {
             let stage = Stage::with_bundle(kind, made, &[], Some(&other));
             // Without the bundle at hand it can only be said that the token is not believed.
             stage
-                .examine(&[])
+                .run_probes(&[])
                 .fails(&["token-accepted"], "401", "--rootcertbundle FILE");
             let seen = stage.examine_with(&other);
             seen.fails(
@@ -82,7 +82,7 @@ fn a_key_that_is_not_in_the_jwks() {
         let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
         let token = token(&pair, &[]);
         let stage = Stage::handing_out(&token, directory, pair, made, Trust::Jwks(file.clone()));
-        let seen = stage.examine(&["--jwks", &file.display().to_string()]);
+        let seen = stage.run_probes(&["--jwks", &file.display().to_string()]);
         seen.fails(&UNTRUSTED, "registry 3.0 and 3.1 log: ", "into jwks");
         for id in [key_ids(&other.certificate).0, key_ids(&other.certificate).1] {
             seen.says("token-key", &format!("the JWKS has {id}"), "");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{ALL, Realm, examine, examine_as};
+use super::{ALL, Realm, examine_as, run_probes};
 use crate::client::runner::User;
 use crate::e2e::world::{ADMIN, READER};
 
@@ -11,7 +11,7 @@ fn a_wrong_password() {
     let realm = Realm::start();
     for made in ALL {
         let registry = realm.registry(made);
-        let report = examine(
+        let report = run_probes(
             &["--user", ADMIN.0, "--password-stdin", &registry.host_port()],
             "wrong-horse",
         );

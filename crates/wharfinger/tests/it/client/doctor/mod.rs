@@ -51,22 +51,22 @@ impl Made {
 }
 
 /// What the doctor says.
-struct Report {
+struct CopyReport {
     probes: Vec<Value>,
     code: i32,
     made: String,
 }
 
-fn examine(arguments: &[&str], password: &str) -> Report {
+fn run_probes(arguments: &[&str], password: &str) -> CopyReport {
     examine_as(&User::new(), arguments, password)
 }
 
-fn examine_as(user: &User, arguments: &[&str], password: &str) -> Report {
+fn examine_as(user: &User, arguments: &[&str], password: &str) -> CopyReport {
     let output = user.run_with(&[&["doctor", "--json"], arguments].concat(), password, &[]);
-    Report::of(&output, password)
+    CopyReport::of(&output, password)
 }
 
-impl Report {
+impl CopyReport {
     /// Reads what the doctor printed, which keeps what is promised of it: the same members for the
     /// same probes each time, a remedy for each finding, and no secret.
     #[track_caller]
@@ -185,7 +185,7 @@ struct Stage {
     pair: Certificate,
 }
 
-/// Options of `wharfinger token` for a token that names its key by its certificate.
+/// TransportOptions of `wharfinger token` for a token that names its key by its certificate.
 const X5C: [&str; 4] = ["--header", "x5c", "--certificate", "@certificate@"];
 
 impl Stage {
@@ -230,13 +230,13 @@ impl Stage {
         }
     }
 
-    fn examine(&self, arguments: &[&str]) -> Report {
-        examine(&[arguments, &[&self.registry.host_port()]].concat(), "")
+    fn run_probes(&self, arguments: &[&str]) -> CopyReport {
+        run_probes(&[arguments, &[&self.registry.host_port()]].concat(), "")
     }
 
     /// With the registry's bundle at hand.
-    fn examine_with(&self, bundle: &Path) -> Report {
-        self.examine(&["--rootcertbundle", &bundle.display().to_string()])
+    fn examine_with(&self, bundle: &Path) -> CopyReport {
+        self.run_probes(&["--rootcertbundle", &bundle.display().to_string()])
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::{fs, thread};
 
-use super::{ALL, Realm, code, examine, examine_as};
+use super::{ALL, Realm, code, examine_as, run_probes};
 use crate::client::runner::User;
 use crate::e2e::world::ADMIN;
 
@@ -172,7 +172,11 @@ fn hosts_that_are_no_registries_are_told_apart() {
         (&silent, "does not answer in time", "firewall"),
     ] {
         if *host != silent {
-            examine(&[host], "").fails(&["registry-reachable"], &format!("{host} {first}"), remedy);
+            run_probes(&[host], "").fails(
+                &["registry-reachable"],
+                &format!("{host} {first}"),
+                remedy,
+            );
         }
         // For people the first line is the answer, and the second what to do.
         let output = User::new().run(&["doctor", host]);
@@ -193,7 +197,7 @@ fn hosts_that_are_no_registries_are_told_apart() {
             "what was not looked at takes one line: {output}"
         );
     }
-    examine(&[&page], "").fails(
+    run_probes(&[&page], "").fails(
         &["registry-challenge"],
         "is a web page (Server: Apache)",
         "is the host right?",

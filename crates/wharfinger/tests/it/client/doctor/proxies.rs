@@ -3,18 +3,18 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemClock, unix_seconds};
 use peers::{KeyKind, Nginx, RegistryConfig};
-use token::{Clock, SystemClock, unix_seconds};
 
 use super::certificates::Wanted;
-use super::{ALL, Realm, Stage, X5C, examine, proxy, tls_proxy};
+use super::{ALL, Realm, Stage, X5C, proxy, run_probes, tls_proxy};
 
 #[test]
 fn challenges_that_do_not_arrive_as_they_were() {
     for made in ALL {
         let stage = Stage::set(KeyKind::P256, made, &X5C);
         let stripped = proxy(&stage.registry, "proxy_hide_header WWW-Authenticate;", "");
-        let report = examine(&[&stripped.host_port()], "");
+        let report = run_probes(&[&stripped.host_port()], "");
         report.fails(
             &["registry-challenge"],
             "401 without a WWW-Authenticate header",
@@ -25,7 +25,7 @@ fn challenges_that_do_not_arrive_as_they_were() {
             "add_header WWW-Authenticate 'Basic realm=\"nginx\"' always;",
             "",
         );
-        let report = examine(&[&two.host_port()], "");
+        let report = run_probes(&[&two.host_port()], "");
         report.fails(
             &["registry-challenge"],
             "2 challenges at once (Bearer, Basic)",
@@ -46,7 +46,7 @@ fn challenges_that_do_not_arrive_as_they_were() {
             "version: 0.1\nauth: {token: {issuer: Acme, service: r}}\n",
         )
         .unwrap();
-        let report = examine(
+        let report = run_probes(
             &[
                 "--config",
                 &file.display().to_string(),
@@ -65,7 +65,7 @@ fn challenges_that_do_not_arrive_as_they_were() {
 #[test]
 fn a_proxy_without_a_registry_behind_it() {
     let gone = Nginx::start("listen @listen@; location / { proxy_pass http://127.0.0.1:1; }");
-    let report = examine(&[&gone.host_port()], "");
+    let report = run_probes(&[&gone.host_port()], "");
     report.fails(
         &["registry-challenge"],
         "/v2/ answers 502 Bad Gateway (Server: nginx/",
@@ -74,7 +74,7 @@ fn a_proxy_without_a_registry_behind_it() {
     for made in ALL {
         let registry = made.open();
         let shut = proxy(&registry, "deny all;", "");
-        let report = examine(&[&shut.host_port()], "");
+        let report = run_probes(&[&shut.host_port()], "");
         report.fails(
             &["registry-challenge"],
             "/v2/ answers 403 Forbidden",
@@ -84,7 +84,7 @@ fn a_proxy_without_a_registry_behind_it() {
             "listen @listen@; location /registry/ {{ proxy_pass http://{}/; }}",
             registry.host_port()
         ));
-        let report = examine(&[&elsewhere.host_port()], "");
+        let report = run_probes(&[&elsewhere.host_port()], "");
         report.fails(
             &["registry-challenge"],
             "/v2/ answers 404 Not Found",
@@ -94,7 +94,7 @@ fn a_proxy_without_a_registry_behind_it() {
     let site = Nginx::start(
         "listen @listen@; location / { default_type text/html; return 200 '<h1>Welcome</h1>'; }",
     );
-    let report = examine(&[&site.host_port()], "");
+    let report = run_probes(&[&site.host_port()], "");
     report.fails(
         &["registry-challenge"],
         "/v2/ is a web page (Server: nginx/",
@@ -112,7 +112,7 @@ fn bodies_that_are_not_let_through() {
                 &format!("proxy_set_header Host $http_host; {directives}"),
                 more,
             );
-            examine(&["--push", &format!("{}/a", proxy.host_port())], "")
+            run_probes(&["--push", &format!("{}/a", proxy.host_port())], "")
         };
         let small = pushing("", "client_max_body_size 1m;");
         small.fails(&["push-body"], "a body of 2 MB", "client_max_body_size 0");
@@ -155,14 +155,14 @@ fn uploads_that_go_on_elsewhere() {
         let upstream = registry.host_port();
         let more = "client_max_body_size 0;";
         let nameless = proxy(&registry, "proxy_redirect off;", more);
-        let report = examine(&["--push", &format!("{}/a", nameless.host_port())], "");
+        let report = run_probes(&["--push", &format!("{}/a", nameless.host_port())], "");
         let in_clear = tls_proxy(
             &registry,
             &pair,
             "client_max_body_size 0; proxy_set_header Host $http_host; proxy_redirect off;",
         );
         let name = format!("{}/a", in_clear.host_port());
-        let clear = examine(&["--ca-file", &trusted, "--push", &name], "");
+        let clear = run_probes(&["--ca-file", &trusted, "--push", &name], "");
         report.fails(
             &["push-location"],
             &format!("sends the upload to http://{upstream}"),
@@ -175,7 +175,7 @@ fn uploads_that_go_on_elsewhere() {
         clear.fails(&["push-location"], &evidence, "X-Forwarded-Proto");
         let right = "client_max_body_size 0; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;";
         let right = tls_proxy(&registry, &pair, right);
-        examine(
+        run_probes(
             &[
                 "--ca-file",
                 &trusted,
@@ -200,7 +200,7 @@ fn replicas_that_share_nothing() {
             ),
             "listen @listen@; location / { proxy_pass http://pool; proxy_set_header Host $http_host; }",
         );
-        let report = examine(&["--push", &format!("{}/a", pool.host_port())], "");
+        let report = run_probes(&["--push", &format!("{}/a", pool.host_port())], "");
         report.fails(
             &["push-session"],
             "is not known when asked for the",
@@ -217,7 +217,11 @@ fn redirects_that_go_round() {
     let slash = Nginx::start(
         "listen @listen@; location = /v2/ { return 301 /v2; } location = /v2 { return 301 /v2/; }",
     );
-    examine(&[&slash.host_port()], "").fails(&["registry-redirects"], "a loop: http://", "slash");
+    run_probes(&[&slash.host_port()], "").fails(
+        &["registry-redirects"],
+        "a loop: http://",
+        "slash",
+    );
     for made in ALL {
         let registry = made.open();
         // The inner proxy wants https, and is never told that it is.
@@ -232,7 +236,7 @@ fn redirects_that_go_round() {
                 "listen @listen@ ssl; {tls} location / {{ proxy_pass http://{}; proxy_redirect off; proxy_set_header Host $http_host; {directives} }}",
                 inner.host_port()
             ));
-            examine(&["--ca-file", &trusted, &proxy.host_port()], "")
+            run_probes(&["--ca-file", &trusted, &proxy.host_port()], "")
         };
         outer("").fails(&["registry-redirects"], "a loop: https://", "the scheme");
         outer("proxy_set_header X-Forwarded-Proto https;").is_healthy();
@@ -241,7 +245,7 @@ fn redirects_that_go_round() {
             super::tls(&pair),
             registry.host_port()
         ));
-        let report = examine(&["--ca-file", &trusted, &down.host_port()], "");
+        let report = run_probes(&["--ca-file", &trusted, &down.host_port()], "");
         report.fails(
             &["registry-redirects"],
             "from https to plain http: https://",
@@ -273,7 +277,7 @@ fn clocks_that_a_proxy_changes() {
                 "proxy_pass_header Date; proxy_set_header Host $http_host;",
                 "",
             );
-            let report = examine(&[&through.host_port()], "");
+            let report = run_probes(&[&through.host_port()], "");
             report.says("clocks", evidence, "timedatectl set-ntp true");
             let failed = report.with("failure");
             // Behind by so much, the registry would take a new token for one of the future.
@@ -283,14 +287,14 @@ fn clocks_that_a_proxy_changes() {
                 &["clocks"]
             };
             assert_eq!(failed, expected, "{}", report.made);
-            examine(&[&proxy(&registry, "", "").host_port()], "").is_healthy();
+            run_probes(&[&proxy(&registry, "", "").host_port()], "").is_healthy();
         }
     }
 }
 
 /// RFC 9110 §5.6.7.
 fn http_date(time: SystemTime) -> String {
-    let text = token::rfc3339(unix_seconds(time));
+    let text = common::rfc3339(unix_seconds(time));
     let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap();
     let parts: Vec<&str> = date.split('-').collect();
     let month = [

@@ -2,7 +2,7 @@
 
 use peers::{Image, Nginx, Registry, RegistryConfig};
 
-use super::{ALL, Made, Realm, examine};
+use super::{ALL, Made, Realm, run_probes};
 use crate::client::runner::User;
 use crate::e2e::world::ADMIN;
 
@@ -40,7 +40,7 @@ fn redirecting(made: Made, realm: &Realm, storage: &str) -> (Registry, Option<Ng
 }
 
 /// Pushes an image, and examines the pull of it.
-fn pull(made: Made, realm: &Realm, storage: &str) -> super::Report {
+fn pull(made: Made, realm: &Realm, storage: &str) -> super::CopyReport {
     let (registry, proxy) = redirecting(made, realm, storage);
     let host = proxy
         .as_ref()
@@ -55,7 +55,7 @@ fn pull(made: Made, realm: &Realm, storage: &str) -> super::Report {
         &name,
     ])
     .succeeded();
-    examine(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1)
+    run_probes(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1)
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use common::{Clock, SystemClock, unix_seconds};
 use data_encoding::BASE64URL_NOPAD;
 use peers::{Certificate, KeyKind, Nginx, Trust};
-use token::{Clock, PrivateKey, SystemClock, unix_seconds};
+use token::PrivateKey;
 
-use super::{ALL, Made, Realm, Report, Stage, X5C, examine, key_ids};
+use super::{ALL, CopyReport, Made, Realm, Stage, X5C, key_ids, run_probes};
 use crate::e2e::world::{ADMIN, READER};
 
 const REFUSED: [&str; 2] = ["token-claims", "token-accepted"];
@@ -21,7 +22,7 @@ fn tokens_for_somebody_else() {
         );
         let evidence = "intended for another audience: aud is [\"other\"], the registry is \"r\"";
         audience
-            .examine(&[])
+            .run_probes(&[])
             .fails(&REFUSED, evidence, "auth.token.service");
         let issuer = Stage::set(
             KeyKind::Rsa,
@@ -30,12 +31,12 @@ fn tokens_for_somebody_else() {
         );
         // The registry does not say whom it wants; its file does.
         issuer
-            .examine(&[])
+            .run_probes(&[])
             .fails(&["token-accepted"], "401", "untrusted issuer");
         for (name, text) in DIALECTS {
             let file = issuer.directory.path().join(name);
             fs::write(&file, text).unwrap();
-            let report = issuer.examine(&["--config", &file.display().to_string()]);
+            let report = issuer.run_probes(&["--config", &file.display().to_string()]);
             let evidence = "untrusted issuer: iss is \"Other\", the registry wants \"Acme\"";
             report.fails(&REFUSED, evidence, "auth.token.issuer");
             report.says("token-accepted", "401", "see token-claims");
@@ -72,7 +73,7 @@ fn a_file_s_bundle_is_compared() {
             "version: 0.1\nauth: {token: {issuer: Acme, service: r, rootcertbundle: other.pem}}\n",
         )
         .unwrap();
-        let report = stage.examine(&["--config", &file.display().to_string()]);
+        let report = stage.run_probes(&["--config", &file.display().to_string()]);
         report.fails(
             &["token-key", "token-accepted"],
             &key_ids(&other).0,
@@ -90,13 +91,13 @@ fn tokens_before_and_after_their_time() {
             &[&X5C[..], &["--not-before", "now+10m"]].concat(),
         );
         early
-            .examine(&[])
+            .run_probes(&[])
             .fails(&REFUSED, "not to be used before", "NTP");
         early
             .examine_with(&early.pair.certificate)
             .fails(&REFUSED, "not to be used before", "NTP");
         let late = handing_out(made, |now| claims(now - 1000, now - 100, r#","access":[]"#));
-        late.examine(&[])
+        late.run_probes(&[])
             .fails(&REFUSED, "not to be used after", "NTP");
         late.examine_with(&late.pair.certificate)
             .fails(&REFUSED, "not to be used after", "NTP");
@@ -108,10 +109,10 @@ fn tokens_that_end_soon_or_say_nothing_of_access() {
     for made in ALL {
         let short = handing_out(made, |now| claims(now, now + 30, r#","access":[]"#));
         short
-            .examine(&[])
+            .run_probes(&[])
             .warns("token-claims", "good for 30 s", "token.expiration: 900");
         let mute = handing_out(made, |now| claims(now, now + 900, ""));
-        mute.examine(&[]).fails(
+        mute.run_probes(&[]).fails(
             &["token-claims"],
             "has no access claim",
             "mend the token server",
@@ -152,8 +153,8 @@ fn claims(begin: u64, end: u64, access: &str) -> String {
 }
 
 /// Examines as somebody, with a push.
-fn pushing(who: (&str, &str), name: &str) -> Report {
-    examine(
+fn pushing(who: (&str, &str), name: &str) -> CopyReport {
+    run_probes(
         &["--user", who.0, "--password-stdin", "--push", name],
         who.1,
     )
@@ -186,7 +187,7 @@ fn rights_that_are_missing() {
             "granted repository:team/app:pull; needed and missing: repository:team/app:push";
         pushing(READER, &name(&registry)).fails(&["token-access"], lacking, entry);
         pushing(ADMIN, &name(&registry)).is_healthy();
-        let anonymous = examine(&[&name(&registry)], "");
+        let anonymous = run_probes(&[&name(&registry)], "");
         let login = format!("wharfinger login {}", registry.host_port());
         anonymous.fails(&["token-access", "pull"], "granted nothing; needed", &login);
         // The login is good, and no pull is.
@@ -217,7 +218,7 @@ fn a_scope_that_is_not_what_the_registry_needs() {
             registry.host_port()
         ));
         let name = format!("{}/mirror/app", proxy.host_port());
-        let report = examine(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1);
+        let report = run_probes(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1);
         let evidence = "granted repository:mirror/app:pull; the registry needs repository:app:pull";
         report.fails(&["token-access"], evidence, "path unchanged");
     }

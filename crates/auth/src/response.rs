@@ -1,0 +1,254 @@
+//! What a client is told: the one place where outcomes become HTTP.
+//!
+//! A refusal's body serves three readers at once: `error` and `error_description` are OAuth 2.0's
+//! (RFC 6749 §5.2), and `details` is the member that clients built on Distribution print to their
+//! users. A 5xx tells the request's id, under which the log has the cause, and nothing else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+use token::JwkSet;
+
+use crate::address::AddressError;
+use crate::request::RequestError;
+
+/// An answer with its whole body.
+pub type HttpResponse = Response<Full<Bytes>>;
+
+/// A token and what goes with it.
+///
+/// (Distribution, "Token Authentication Specification", Token Response Fields; RFC 6749 §5.1.)
+#[derive(Debug, Serialize)]
+pub struct TokenResponse {
+    /// The token.
+    #[serde(skip)]
+    pub token: String,
+    /// For how many seconds it is valid from now.
+    pub expires_in: u64,
+    /// When it was made, by RFC 3339.
+    pub issued_at: String,
+    /// What was granted, as scopes joined by spaces.
+    pub scope: String,
+    /// A refresh token, only where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+}
+
+/// Why no token was given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ErrorResponse {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("incorrect username or password")]
+    Credentials,
+    #[error("the refresh token is not valid (any more): log in again")]
+    RefreshToken,
+    #[error("too many failed logins: try again in {} seconds", seconds_up(*.0))]
+    TooMany(Duration),
+    #[error("too many requests are waiting: try again in {} seconds", seconds_up(*.0))]
+    Busy(Duration),
+    #[error("the request body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    #[error("the request body did not arrive in time")]
+    BodyTooSlow,
+    #[error("the request body ended too early")]
+    BodyBroken,
+    #[error("internal error: the server's log has the cause under this request id: {0}")]
+    Internal(String),
+}
+
+/// The JSON of a refusal.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    error_description: &'a str,
+    details: &'a str,
+}
+
+impl ErrorResponse {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            // A Basic header that cannot be read is a failed login, not a malformed question.
+            Self::Request(RequestError::Authorization | RequestError::Encoding)
+            | Self::Credentials
+            | Self::RefreshToken => StatusCode::UNAUTHORIZED,
+            Self::Request(_) | Self::Address(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The `error` code of RFC 6749 §5.2 (and §4.1.2.1 for the last two).
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
+            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => {
+                "invalid_grant"
+            }
+            Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
+                "invalid_scope"
+            }
+            Self::Request(RequestError::Authorization) => "invalid_client",
+            Self::Request(_)
+            | Self::Address(_)
+            | Self::BodyTooLarge(_)
+            | Self::BodyTooSlow
+            | Self::BodyBroken => "invalid_request",
+            Self::TooMany(_) | Self::Busy(_) => "temporarily_unavailable",
+            Self::Internal(_) => "server_error",
+        }
+    }
+
+    /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the
+    /// issuer).
+    pub(crate) fn answer(&self, realm: &str) -> HttpResponse {
+        let text = self.to_string();
+        let body = ErrorBody {
+            error: self.code(),
+            error_description: &text,
+            details: &text,
+        };
+        let mut answer = json(self.status(), to_json(&body));
+        if self.status() == StatusCode::UNAUTHORIZED {
+            answer
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, basic_challenge(realm));
+        }
+        if let Self::TooMany(wait) | Self::Busy(wait) = self {
+            answer
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds_up(*wait)));
+        }
+        answer
+    }
+}
+
+impl TokenResponse {
+    /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
+    /// clients read one, some the other. It needs no escaping (base64url and dots), and looking for
+    /// what does would cost more than all the rest.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let rest = to_json(self);
+        let token = self.token.as_bytes();
+        [
+            b"{\"token\":\"",
+            token,
+            b"\",\"access_token\":\"",
+            token,
+            b"\",",
+            &rest[1..],
+        ]
+        .concat()
+    }
+
+    pub(crate) fn answer(&self) -> HttpResponse {
+        json(StatusCode::OK, self.to_json())
+    }
+}
+
+/// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its
+/// tokens are old.
+pub(crate) fn jwks(keys: &JwkSet) -> HttpResponse {
+    let mut answer = json(StatusCode::OK, to_json(keys));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/jwk-set+json"),
+    );
+    answer.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
+    answer
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "all bodies are structs of strings and numbers"
+)]
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("a body is plain data")
+}
+
+/// A body of JSON that no cache may keep (RFC 6749 §5.1).
+fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A short text, a line of its own.
+pub(crate) fn text(status: StatusCode, body: &'static str) -> HttpResponse {
+    let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    answer
+}
+
+/// 405 with the methods that would have worked (RFC 9110 §15.5.6).
+pub(crate) fn method_not_allowed(allow: &'static str) -> HttpResponse {
+    let mut answer = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this method is not for this address\n",
+    );
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+/// `Basic realm="…"`, the realm as a quoted-string (RFC 7617 §2, RFC 9110 §5.6.4).
+fn basic_challenge(realm: &str) -> HeaderValue {
+    let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+    HeaderValue::from_str(&format!("Basic realm=\"{quoted}\""))
+        // A realm with control characters cannot stand in a header.
+        .unwrap_or(HeaderValue::from_static("Basic realm=\"wharfinger\""))
+}
+
+/// Whole seconds, rounded up: who waits that long has waited enough.
+fn seconds_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_realm_is_quoted() {
+        assert_eq!(
+            basic_challenge("Acme \"auth\" \\o/"),
+            r#"Basic realm="Acme \"auth\" \\o/""#
+        );
+        assert_eq!(basic_challenge("a\nb"), r#"Basic realm="wharfinger""#);
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        let refusal = ErrorResponse::TooMany(Duration::from_millis(2500));
+        assert_eq!(refusal.answer("r").headers()[RETRY_AFTER], "3");
+        assert_eq!(
+            refusal.to_string(),
+            "too many failed logins: try again in 3 seconds"
+        );
+    }
+}
