@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let token = signer(arguments)?;
     let token = token
         .sign(&claims)
-        .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
+        .map_err(|error| Failure::system("no token was made").caused_by(&error))?;
     let text = if arguments.json {
         answer(token, claims)
     } else {
@@ -132,7 +132,7 @@ fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result
         not_before: unix_seconds(begin),
         issued_at: unix_seconds(now),
         id: token::jti(&SystemEntropy)
-            .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?,
+            .map_err(|error| Failure::system("no token was made").caused_by(&error))?,
         access,
     })
 }

@@ -39,12 +39,12 @@ pub(super) struct KeySets {
 #[derive(Default)]
 struct State {
     fetched: HashMap<String, JwkSet>,
-    trust: Option<Fetching>,
+    trust: Option<FetchedVerifier>,
 }
 
 /// The newest registry's trust, and what it is made of: verifiers without the keys that are fetched
 /// for them.
-struct Fetching {
+struct FetchedVerifier {
     trust: Weak<TokenVerifier>,
     believed: Vec<(Verifier, Option<String>)>,
 }
@@ -64,7 +64,7 @@ impl KeySets {
         } else {
             trust
         });
-        state.trust = Some(Fetching {
+        state.trust = Some(FetchedVerifier {
             trust: Arc::downgrade(&trust),
             believed,
         });

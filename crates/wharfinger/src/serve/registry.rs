@@ -21,8 +21,8 @@ use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::key_sets::KeySets;
-use super::live::{Lasting, no_entropy};
-use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
+use super::services::{PersistentState, no_entropy};
+use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
 
 /// How long a condemned blob waits to be brought back; in one process with one database nobody
@@ -40,7 +40,7 @@ pub(super) struct RegistryState {
 impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
-        config: &config::Registry,
+        config: &config::RegistrySettings,
         database: Database,
         entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
@@ -63,7 +63,7 @@ impl RegistryState {
         .await;
         let storage = opened.map_err(|error| {
             let hint = "registry.storage.filesystem.root says where cargo lies";
-            Failure::trouble("cannot open the registry's storage")
+            Failure::system("cannot open the registry's storage")
                 .caused_by(&error)
                 .hint(hint)
         })?;
@@ -77,9 +77,9 @@ impl RegistryState {
     }
 
     /// The work that goes on beside the requests.
-    pub(super) fn chores(
+    pub(super) fn background_tasks(
         &mut self,
-        config: config::Collection,
+        config: config::CollectionSettings,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());
         let read = async move {
@@ -94,7 +94,7 @@ impl RegistryState {
     }
 
     /// Collects what nobody needs any more, again and again.
-    async fn collect(storage: Storage, config: config::Collection) {
+    async fn collect(storage: Storage, config: config::CollectionSettings) {
         let Some(every) = config.every else { return };
         let sweep = Sweep {
             grace: config.grace,
@@ -123,12 +123,12 @@ impl RegistryState {
     pub(super) fn registry(
         &self,
         config: &Config,
-        section: &config::Registry,
-        lasting: &Lasting,
+        section: &config::RegistrySettings,
+        persistent: &PersistentState,
         shared: &SharedServices<'_>,
     ) -> Result<Registry, Failure> {
         let settings = RegistrySettings {
-            auth: auth(config, section, lasting, shared)?,
+            auth: auth(config, section, persistent, shared)?,
             origins: Origins {
                 public_url: config.server.public_url.clone(),
                 trusted_proxies: config.server.trusted_proxies.clone(),
@@ -144,8 +144,8 @@ impl RegistryState {
             manifest_limit: section.limits.manifest,
             stall: config.server.limits.request_timeout,
             headers: section.headers.clone(),
-            clock: Arc::clone(&lasting.clock),
-            entropy: Arc::clone(&lasting.entropy),
+            clock: Arc::clone(&persistent.clock),
+            entropy: Arc::clone(&persistent.entropy),
         };
         Ok(Registry::new(settings, self.storage.clone()))
     }
@@ -161,8 +161,8 @@ pub(super) struct SharedServices<'a> {
 
 fn auth(
     config: &Config,
-    section: &config::Registry,
-    lasting: &Lasting,
+    section: &config::RegistrySettings,
+    persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Authentication, Failure> {
     match &section.auth {
@@ -173,9 +173,9 @@ fn auth(
                 .iter()
                 .map(|(_, account): (&str, &identity::Account)| account);
             let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
-            let clock = Arc::clone(&lasting.clock);
+            let clock = Arc::clone(&persistent.clock);
             let remembered =
-                LoginCache::new(config.login.remember, clock, lasting.entropy.as_ref());
+                LoginCache::new(config.login.remember, clock, persistent.entropy.as_ref());
             let remembered = remembered.map_err(|error| no_entropy(&error))?;
             let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
                 accounts.clone(),
@@ -213,7 +213,7 @@ fn auth(
 /// Believes one issuer's tokens. Our own token server's keys are taken directly.
 fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
     match &issuer.trust {
-        IssuerTrust::Other {
+        IssuerKeys::Other {
             issuer: name,
             certificates,
             keys,
@@ -224,7 +224,7 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
                 .trusting_certificates(certificates)
                 .trusting_keys(keys)
         }
-        IssuerTrust::Own => {
+        IssuerKeys::Own => {
             let token = config.token.as_ref();
             let keys: JwkSet = token
                 .iter()
@@ -240,14 +240,14 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
 /// Where the issuer's keys are fetched, if they are.
 fn url(issuer: &TokenIssuer) -> Option<&str> {
     match &issuer.trust {
-        IssuerTrust::Own => None,
-        IssuerTrust::Other { url, .. } => url.as_deref(),
+        IssuerKeys::Own => None,
+        IssuerKeys::Other { url, .. } => url.as_deref(),
     }
 }
 
 /// Our own rules as the registry's sight, where they are who grants.
 fn visibility(
-    section: &config::Registry,
+    section: &config::RegistrySettings,
     shared: &SharedServices<'_>,
 ) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
@@ -255,7 +255,7 @@ fn visibility(
     };
     let own = issuers
         .iter()
-        .find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
+        .find(|issuer| matches!(issuer.trust, IssuerKeys::Own))?;
     // Whoever else may issue tokens may mean somebody else by the same name.
     let is_alone = issuers.len() == 1;
     let token_server = shared

@@ -11,11 +11,11 @@ use std::path::PathBuf;
 
 /// What files looked like at one moment; of a file that is not there, that it is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Look(BTreeMap<PathBuf, Option<Face>>);
+pub(super) struct FileSnapshot(BTreeMap<PathBuf, Option<FileIdentity>>);
 
 /// What tells one state of a file from another, symbolic links followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Face {
+struct FileIdentity {
     device: u64,
     inode: u64,
     length: u64,
@@ -23,12 +23,12 @@ struct Face {
     changed: (i64, i64),
 }
 
-impl Look {
+impl FileSnapshot {
     pub(super) fn at<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
         Self(
             paths
                 .into_iter()
-                .map(|path| (path.clone(), face(path)))
+                .map(|path| (path.clone(), identity(path)))
                 .collect(),
         )
     }
@@ -36,7 +36,7 @@ impl Look {
     /// Exactly the files `paths`: those known already as they looked then, the others as they look
     /// now.
     pub(super) fn narrowed(&self, paths: &[PathBuf]) -> Self {
-        let look = |path: &PathBuf| self.0.get(path).copied().unwrap_or_else(|| face(path));
+        let look = |path: &PathBuf| self.0.get(path).copied().unwrap_or_else(|| identity(path));
         Self(
             paths
                 .iter()
@@ -57,9 +57,9 @@ impl Look {
     }
 }
 
-fn face(path: &PathBuf) -> Option<Face> {
+fn identity(path: &PathBuf) -> Option<FileIdentity> {
     let metadata = fs::metadata(path).ok()?;
-    Some(Face {
+    Some(FileIdentity {
         device: metadata.dev(),
         inode: metadata.ino(),
         length: metadata.len(),
@@ -78,7 +78,7 @@ mod tests {
     fn changes_of_every_kind_are_seen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let mut before = Look::at([&path]);
+        let mut before = FileSnapshot::at([&path]);
         let mut expect_change = |what: &str| {
             let now = before.again();
             assert_ne!(now, before, "{what}");
@@ -107,7 +107,7 @@ mod tests {
         }
         symlink("..1", at("..data")).unwrap();
         symlink("..data/file", at("file")).unwrap();
-        let before = Look::at([&at("file")]);
+        let before = FileSnapshot::at([&at("file")]);
         symlink("..2", at("..new")).unwrap();
         fs::rename(at("..new"), at("..data")).unwrap();
         assert_ne!(before.again(), before);

@@ -2,7 +2,7 @@
 //!
 //! A client that stops reading one stream goes on reading the others, so nothing shows on the
 //! connection; and hyper asks an answer's body for more only when there is room for it. So each
-//! stream is watched from without: its body notes in a [`Handover`] when it handed out a piece, and
+//! stream is watched from without: its body notes in a [`StreamProgress`] when it handed out a piece, and
 //! when nobody came for the next one in time, the stream's task is dropped, which resets the stream
 //! (RFC 9113 §5.4.2).
 
@@ -16,27 +16,27 @@ use hyper::rt::Executor;
 use tokio::time::{Instant, sleep};
 
 tokio::task_local! {
-    static HANDOVER: Arc<Handover>;
+    static STREAM_PROGRESS: Arc<StreamProgress>;
 }
 
 /// Runs hyper's streams, each with its deadline.
 #[derive(Clone)]
-pub(super) struct Streams {
+pub(super) struct StreamExecutor {
     /// How long a client may take to come for the next piece.
     pub(super) limit: Duration,
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
     fn execute(&self, stream: F) {
-        let (handover, limit) = (Arc::new(Handover::new()), self.limit);
+        let (progress, limit) = (Arc::new(StreamProgress::new()), self.limit);
         tokio::spawn(async move {
-            let overdue = handover.overdue(limit);
+            let overdue = progress.overdue(limit);
             tokio::select! {
-                _ = pin!(HANDOVER.scope(Arc::clone(&handover), stream)) => {}
+                _ = pin!(STREAM_PROGRESS.scope(Arc::clone(&progress), stream)) => {}
                 () = overdue => tracing::debug!("a stream ended: its client did not take what it had asked for"),
             }
         });
@@ -44,14 +44,14 @@ where
 }
 
 /// Where an answer's pieces change hands.
-pub(super) struct Handover {
+pub(super) struct StreamProgress {
     began: Instant,
     /// When the last piece was handed out, in milliseconds after `began`, and one more; 0 while
     /// nobody has to take one.
     waiting_since: AtomicU64,
 }
 
-impl Handover {
+impl StreamProgress {
     fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -61,7 +61,7 @@ impl Handover {
 
     /// That of the stream whose request is being answered; none over HTTP/1.1.
     pub(super) fn current() -> Option<Arc<Self>> {
-        HANDOVER.try_with(Arc::clone).ok()
+        STREAM_PROGRESS.try_with(Arc::clone).ok()
     }
 
     /// A piece was handed out.
@@ -102,16 +102,16 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(200);
 
-    /// What becomes of a stream that does `work` with its handover.
+    /// What becomes of a stream that does `work` with its progress.
     async fn run<F>(
-        work: impl FnOnce(Arc<Handover>) -> F + Send + 'static,
+        work: impl FnOnce(Arc<StreamProgress>) -> F + Send + 'static,
     ) -> Result<(), oneshot::error::RecvError>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (done, ended) = oneshot::channel();
-        Streams { limit: LIMIT }.execute(async move {
-            work(Handover::current().unwrap()).await;
+        StreamExecutor { limit: LIMIT }.execute(async move {
+            work(StreamProgress::current().unwrap()).await;
             done.send(()).unwrap();
         });
         ended.await
@@ -119,9 +119,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_piece_that_nobody_takes_ends_the_stream() {
-        assert!(Handover::current().is_none());
-        let untaken = run(|handover| async move {
-            handover.give();
+        assert!(StreamProgress::current().is_none());
+        let untaken = run(|progress| async move {
+            progress.give();
             std::future::pending::<()>().await;
         });
         assert!(untaken.await.is_err(), "it was dropped");
@@ -129,17 +129,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_may_take_as_long_as_it_moves_or_makes_its_answer() {
-        let moving = run(|handover| async move {
+        let moving = run(|progress| async move {
             for _ in 0..20 {
-                handover.taken();
-                handover.give();
+                progress.taken();
+                progress.give();
                 sleep(LIMIT / 10).await;
             }
         });
         assert!(moving.await.is_ok());
-        let thinking = run(|handover| async move {
-            handover.give();
-            handover.taken();
+        let thinking = run(|progress| async move {
+            progress.give();
+            progress.taken();
             sleep(LIMIT * 2).await;
         });
         assert!(thinking.await.is_ok());

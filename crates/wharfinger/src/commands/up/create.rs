@@ -12,13 +12,13 @@ use data_encoding::BASE32_DNSSEC;
 use identity::password::Bcrypt;
 use token::{CertificateRequest, KeyKind, PrivateKey};
 
-use super::layout::Layout;
-use super::reach::Reach;
+use super::endpoint::Endpoint;
+use super::installation::Installation;
 use crate::commands::certs::authority::{self, TEN_YEARS};
 use crate::commands::certs::names::Names;
 use crate::commands::key_file;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files::{self, FileMode};
 
 /// bcrypt's rounds, as a power of two; the password is random, and more would only slow logins
 /// down.
@@ -27,7 +27,7 @@ const COST: u32 = 10;
 const HEADROOM: Duration = Duration::from_secs(3600);
 
 /// What was made, as far as somebody has to be told.
-pub(super) struct Made {
+pub(super) struct Created {
     /// The administrator's password, which is kept nowhere.
     pub(super) password: Secret,
     /// The authority's certificate in PEM, when there is TLS.
@@ -35,22 +35,22 @@ pub(super) struct Made {
 }
 
 /// Makes everything that `layout` needs to be reached as `reach` says.
-pub(super) fn make(layout: &Layout, reach: &Reach) -> Result<Made, Failure> {
+pub(super) fn create(installation: &Installation, endpoint: &Endpoint) -> Result<Created, Failure> {
     let not_before = SystemClock.now() - HEADROOM;
-    make_token_key(layout, not_before)?;
-    let authority = reach
+    make_token_key(installation, not_before)?;
+    let authority = endpoint
         .names
         .as_ref()
-        .map(|names| make_tls(layout, names, not_before))
+        .map(|names| make_tls(installation, names, not_before))
         .transpose()?;
     let password = random_password()?;
-    let configuration = configuration(layout, reach, &hash(&password)?);
+    let configuration = configuration(installation, endpoint, &hash(&password)?);
     files::write_new(
-        &layout.configuration(),
+        &installation.configuration(),
         configuration.as_bytes(),
-        Readers::Owner,
+        FileMode::Private,
     )?;
-    Ok(Made {
+    Ok(Created {
         password,
         authority,
     })
@@ -58,8 +58,8 @@ pub(super) fn make(layout: &Layout, reach: &Reach) -> Result<Made, Failure> {
 
 /// The key that tokens are signed with, and a certificate of it for other registries'
 /// `rootcertbundle`.
-fn make_token_key(layout: &Layout, not_before: SystemTime) -> Result<(), Failure> {
-    let (key_path, certificate_path) = layout.pair("token");
+fn make_token_key(installation: &Installation, not_before: SystemTime) -> Result<(), Failure> {
+    let (key_path, certificate_path) = installation.pair("token");
     let key = key(&key_path)?;
     if certificate_path.exists() {
         return Ok(());
@@ -78,14 +78,18 @@ fn make_token_key(layout: &Layout, not_before: SystemTime) -> Result<(), Failure
     files::write_new(
         &certificate_path,
         certificate.to_pem().as_bytes(),
-        Readers::Everybody,
+        FileMode::Public,
     )
 }
 
 /// An authority, and a certificate for `names` signed by it. Returns the authority's, in PEM.
-fn make_tls(layout: &Layout, names: &Names, not_before: SystemTime) -> Result<String, Failure> {
-    let authority = authority::found_or_made(&layout.directory().join("ca"), not_before)?;
-    let (key_path, certificate_path) = layout.pair("tls");
+fn make_tls(
+    installation: &Installation,
+    names: &Names,
+    not_before: SystemTime,
+) -> Result<String, Failure> {
+    let authority = authority::found_or_made(&installation.directory().join("ca"), not_before)?;
+    let (key_path, certificate_path) = installation.pair("tls");
     let key = key(&key_path)?;
     let request = CertificateRequest {
         common_name: names.common_name(),
@@ -101,14 +105,14 @@ fn make_tls(layout: &Layout, names: &Names, not_before: SystemTime) -> Result<St
     match std::fs::remove_file(&certificate_path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             let message = format!("cannot replace {}", certificate_path.display());
-            return Err(Failure::trouble(message).caused_by(&error));
+            return Err(Failure::system(message).caused_by(&error));
         }
         _ => {}
     }
     files::write_new(
         &certificate_path,
         certificate.to_pem().as_bytes(),
-        Readers::Everybody,
+        FileMode::Public,
     )?;
     Ok(authority.certificate.to_pem())
 }
@@ -119,10 +123,10 @@ fn key(path: &Path) -> Result<PrivateKey, Failure> {
         return key_file::private(path);
     }
     let failed =
-        |error: &dyn std::error::Error| Failure::trouble("no key was made").caused_by(error);
+        |error: &dyn std::error::Error| Failure::system("no key was made").caused_by(error);
     let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
     let pem = key.to_pkcs8_pem().map_err(|error| failed(&error))?;
-    files::write_new(path, pem.as_bytes(), Readers::Owner)?;
+    files::write_new(path, pem.as_bytes(), FileMode::Private)?;
     Ok(key)
 }
 
@@ -137,25 +141,25 @@ fn hash(password: &Secret) -> Result<String, Failure> {
     let mut salt = [0; 16];
     fill(&mut salt)?;
     let hash = Bcrypt::hash(password.expose().as_bytes(), salt, COST);
-    hash.map_err(|error| Failure::trouble("the password cannot be hashed").caused_by(&error))
+    hash.map_err(|error| Failure::system("the password cannot be hashed").caused_by(&error))
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), Failure> {
     SystemEntropy
         .fill(bytes)
-        .map_err(|error| Failure::trouble("no password can be made").caused_by(&error))
+        .map_err(|error| Failure::system("no password can be made").caused_by(&error))
 }
 
 fn no_certificate(error: &token::IssueError) -> Failure {
-    Failure::trouble("no certificate was made").caused_by(error)
+    Failure::system("no certificate was made").caused_by(error)
 }
 
-/// The configuration's text. A path as Rust quotes it is what YAML reads: [`Layout`] lets nothing
+/// The configuration's text. A path as Rust quotes it is what YAML reads: [`Installation`] lets nothing
 /// else through.
-fn configuration(layout: &Layout, reach: &Reach, password: &str) -> String {
-    let tls = match &reach.names {
+fn configuration(installation: &Installation, endpoint: &Endpoint, password: &str) -> String {
+    let tls = match &endpoint.names {
         Some(_) => {
-            let (key, certificate) = layout.pair("tls");
+            let (key, certificate) = installation.pair("tls");
             format!(
                 "\n  certificate: {}\n  key: {}",
                 quoted(&certificate),
@@ -164,9 +168,9 @@ fn configuration(layout: &Layout, reach: &Reach, password: &str) -> String {
         }
         None => String::new(),
     };
-    let (key, certificate) = layout.pair("token");
+    let (key, certificate) = installation.pair("token");
     include_str!("wharfinger.yml")
-        .replace("@listen@", &reach.listen)
+        .replace("@listen@", &endpoint.listen)
         .replace("@tls@", &tls)
         .replace("@token certificate@", &quoted(&certificate))
         .replace("@token key@", &quoted(&key))
@@ -175,10 +179,10 @@ fn configuration(layout: &Layout, reach: &Reach, password: &str) -> String {
             "@database@",
             &quoted(Path::new(&format!(
                 "sqlite://{}",
-                layout.database().display()
+                installation.database().display()
             ))),
         )
-        .replace("@content@", &quoted(&layout.content()))
+        .replace("@content@", &quoted(&installation.content()))
 }
 
 fn quoted(path: &Path) -> String {
@@ -192,19 +196,19 @@ mod tests {
 
     use super::*;
 
-    fn made(hosts: &[&str]) -> (tempfile::TempDir, Layout, Made) {
+    fn made(hosts: &[&str]) -> (tempfile::TempDir, Installation, Created) {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::at(&folder.path().join("data \"1\"")).unwrap();
+        let installation = Installation::at(&folder.path().join("data \"1\"")).unwrap();
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let made = make(&layout, &Reach::new(None, &hosts, &[]).unwrap()).unwrap();
-        (folder, layout, made)
+        let made = create(&installation, &Endpoint::new(None, &hosts, &[]).unwrap()).unwrap();
+        (folder, installation, made)
     }
 
     #[test]
     fn the_configuration_can_be_used_and_warns_of_nothing() {
         for hosts in [&[][..], &["registry.example.com"]] {
-            let (_folder, layout, made) = made(hosts);
-            let loaded = crate::config::load(&layout.configuration()).unwrap();
+            let (_folder, installation, made) = made(hosts);
+            let loaded = crate::config::load(&installation.configuration()).unwrap();
             assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
             assert!(loaded.config.refresh_tokens.is_some());
             let accounts = loaded.config.users.unwrap();
@@ -228,18 +232,18 @@ mod tests {
 
     #[test]
     fn what_an_interrupted_run_left_is_taken_as_it_is() {
-        let (_folder, layout, _) = made(&["a.example.com"]);
+        let (_folder, installation, _) = made(&["a.example.com"]);
         let files = ["token.key", "token.pem", "ca.pem", "ca.key", "tls.key"]
-            .map(|name| layout.directory().join(name));
+            .map(|name| installation.directory().join(name));
         let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
-        std::fs::remove_file(layout.configuration()).unwrap();
-        let reach = Reach::new(None, &["b.example.com".to_owned()], &[]).unwrap();
-        make(&layout, &reach).unwrap();
+        std::fs::remove_file(installation.configuration()).unwrap();
+        let endpoint = Endpoint::new(None, &["b.example.com".to_owned()], &[]).unwrap();
+        create(&installation, &endpoint).unwrap();
         assert_eq!(
             files.each_ref().map(|file| std::fs::read(file).unwrap()),
             before
         );
-        let tls = key_file::certificates(&layout.pair("tls").1).unwrap();
+        let tls = key_file::certificates(&installation.pair("tls").1).unwrap();
         assert!(tls[0].names().contains(&"b.example.com".to_owned()));
     }
 }

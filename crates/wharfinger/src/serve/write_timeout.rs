@@ -13,14 +13,14 @@ use tokio::time::{Sleep, sleep};
 /// large blob and stops reading would otherwise keep its connection, and what was read for it, for
 /// ever. (Reads have their deadlines where it is known what is read; single streams of HTTP/2 have
 /// theirs in `streams`.)
-pub(super) struct Patience<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Runs while the other side does not read.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patience<S> {
+impl<S> WriteTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
@@ -52,7 +52,7 @@ impl<S> Patience<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -62,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -105,7 +105,7 @@ mod tests {
     #[tokio::test]
     async fn who_stops_reading_is_not_waited_for() {
         let (near, _far) = duplex(4);
-        let mut near = Patience::new(near, Duration::from_millis(20));
+        let mut near = WriteTimeout::new(near, Duration::from_millis(20));
         let error = near.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn who_reads_slowly_is() {
         let (near, mut far) = duplex(4);
-        let mut near = Patience::new(near, Duration::from_secs(600));
+        let mut near = WriteTimeout::new(near, Duration::from_secs(600));
         let (written, mut read) = (near.write_all(b"more than fits"), [0; 14]);
         let (written, _) = tokio::join!(written, far.read_exact(&mut read));
         written.unwrap();

@@ -9,9 +9,9 @@ use crate::failure::Failure;
 
 /// A directory with an installation in it, or room for one.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout(PathBuf);
+pub(crate) struct Installation(PathBuf);
 
-impl Layout {
+impl Installation {
     /// The directory `path`, made where it is missing, for nobody else to look into.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let made = DirBuilder::new()
@@ -20,7 +20,7 @@ impl Layout {
             .create(path)
             .and_then(|()| path.canonicalize());
         let path = made.map_err(|error| {
-            Failure::trouble(format!("there can be no directory {}", path.display()))
+            Failure::system(format!("there can be no directory {}", path.display()))
                 .caused_by(&error)
                 .hint("name another one, or run as somebody who may make it")
         })?;

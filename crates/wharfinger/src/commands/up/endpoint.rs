@@ -11,7 +11,7 @@ const PORT: u16 = 5000;
 
 /// Where a registry listens, and how it is reached there.
 #[derive(Clone, Debug)]
-pub(super) struct Reach {
+pub(super) struct Endpoint {
     /// As `server.addr` has it.
     pub(super) listen: String,
     /// What its certificate is for, when it must have one: it is reached from elsewhere, where
@@ -21,7 +21,7 @@ pub(super) struct Reach {
     pub(super) registry: String,
 }
 
-impl Reach {
+impl Endpoint {
     pub(super) fn new(
         listen: Option<&str>,
         hosts: &[String],
@@ -96,7 +96,7 @@ impl Reach {
         };
         tried.map(drop).map_err(|error| {
             let failure =
-                Failure::trouble(format!("cannot listen on {}", self.listen)).caused_by(&error);
+                Failure::system(format!("cannot listen on {}", self.listen)).caused_by(&error);
             match error.kind() {
                 ErrorKind::AddrInUse => {
                     failure.hint("choose another port: --listen 127.0.0.1:5001")
@@ -143,13 +143,17 @@ fn joined(host: &str, port: u16) -> String {
 mod tests {
     use super::*;
 
-    fn reach(listen: Option<&str>, hosts: &[&str], addresses: &[&str]) -> Result<Reach, String> {
+    fn endpoint(
+        listen: Option<&str>,
+        hosts: &[&str],
+        addresses: &[&str],
+    ) -> Result<Endpoint, String> {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let addresses: Vec<_> = addresses
             .iter()
             .map(|address| address.parse().unwrap())
             .collect();
-        Reach::new(listen, &hosts, &addresses).map_err(|failure| failure.to_string())
+        Endpoint::new(listen, &hosts, &addresses).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -161,10 +165,10 @@ mod tests {
             (Some("[::1]:5000"), "[::1]:5000"),
             (Some("localhost:80"), "localhost:80"),
         ] {
-            let reach = reach(listen, &[], &[]).unwrap();
-            assert!(reach.names.is_none(), "{listen:?}");
+            let endpoint = endpoint(listen, &[], &[]).unwrap();
+            assert!(endpoint.names.is_none(), "{listen:?}");
             assert_eq!(
-                (reach.listen.as_str(), reach.registry.as_str()),
+                (endpoint.listen.as_str(), endpoint.registry.as_str()),
                 (expected, expected)
             );
         }
@@ -210,9 +214,12 @@ mod tests {
                 ("127.0.0.1:5000", "r.example.com:5000"),
             ),
         ] {
-            let reach = reach(listen, hosts, addresses).unwrap();
-            assert_eq!((reach.listen.as_str(), reach.registry.as_str()), expected);
-            let names = reach.names.unwrap();
+            let endpoint = endpoint(listen, hosts, addresses).unwrap();
+            assert_eq!(
+                (endpoint.listen.as_str(), endpoint.registry.as_str()),
+                expected
+            );
+            let names = endpoint.names.unwrap();
             assert!(
                 names.hosts.contains(&"localhost".to_owned())
                     && names.addresses.contains(&Ipv4Addr::LOCALHOST.into())
@@ -232,7 +239,7 @@ mod tests {
             "a:65536",
         ] {
             assert!(
-                reach(Some(listen), &[], &[])
+                endpoint(Some(listen), &[], &[])
                     .unwrap_err()
                     .contains("is no address to listen on"),
                 "{listen}"
@@ -240,14 +247,14 @@ mod tests {
         }
         for listen in [":5000", "0.0.0.0:5000", "[::]:5000"] {
             assert!(
-                reach(Some(listen), &[], &[])
+                endpoint(Some(listen), &[], &[])
                     .unwrap_err()
                     .contains("add --host"),
                 "{listen}"
             );
         }
         assert!(
-            reach(None, &["https://r.example.com"], &[])
+            endpoint(None, &["https://r.example.com"], &[])
                 .unwrap_err()
                 .contains("is not a host name")
         );

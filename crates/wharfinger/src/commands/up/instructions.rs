@@ -1,23 +1,23 @@
 //! What `up` prints: all that somebody needs to go on, ready to copy.
 
-use super::layout::Layout;
-use super::make::Made;
-use super::reach::Reach;
+use super::create::Created;
+use super::endpoint::Endpoint;
+use super::installation::Installation;
 
 /// After everything was made.
-pub(super) fn first(layout: &Layout, reach: &Reach, made: &Made) -> String {
-    let registry = &reach.registry;
+pub(super) fn first(installation: &Installation, endpoint: &Endpoint, made: &Created) -> String {
+    let registry = &endpoint.registry;
     let mut text = format!(
         "Made {directory}: configuration, keys{authority} and database are in it.\n\
          The password of the user admin is shown here and never again; its hash is in {configuration}.\n\
          \n",
-        directory = layout.directory().display(),
+        directory = installation.directory().display(),
         authority = if made.authority.is_some() {
             ", certificates"
         } else {
             ""
         },
-        configuration = layout.configuration().display(),
+        configuration = installation.configuration().display(),
     );
     if let Some(authority) = &made.authority {
         text += &trust(registry, authority);
@@ -35,8 +35,11 @@ pub(super) fn first(layout: &Layout, reach: &Reach, made: &Made) -> String {
 }
 
 /// After nothing was made.
-pub(super) fn again(layout: &Layout) -> String {
-    format!("Starting what {} says.\n", layout.configuration().display())
+pub(super) fn again(installation: &Installation) -> String {
+    format!(
+        "Starting what {} says.\n",
+        installation.configuration().display()
+    )
 }
 
 /// What makes clients on other machines trust the authority. Docker: "Verify repository client with

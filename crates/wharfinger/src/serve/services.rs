@@ -22,25 +22,27 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::key_sets::KeySets;
 use super::registry::{RegistryState, SharedServices};
-use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
+use crate::config::{
+    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
+};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Everything that one configuration makes.
-pub(super) struct Live {
+pub(super) struct Services {
     /// None where only a registry is configured.
     pub(super) token_server: Option<Arc<TokenServer>>,
     pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     guard: Arc<LoginLimiter>,
     workers: Arc<WorkerPool>,
 }
 
 /// What stays when the configuration changes.
-pub(super) struct Lasting {
+pub(super) struct PersistentState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     database: Option<Database>,
@@ -49,7 +51,7 @@ pub(super) struct Lasting {
     pub(super) key_sets: Arc<KeySets>,
 }
 
-impl Lasting {
+impl PersistentState {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let open = |location: &Location| {
@@ -60,7 +62,7 @@ impl Lasting {
                     }
                     _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
                 };
-                Failure::trouble("cannot open the database").caused_by(&error).hint(hint)
+                Failure::system("cannot open the database").caused_by(&error).hint(hint)
             })
         };
         let database = config.database.as_ref().map(open).transpose()?;
@@ -81,12 +83,12 @@ impl Lasting {
     }
 }
 
-impl Live {
+impl Services {
     /// What `config` makes. Failed logins go on being counted where `before` counted them at the
     /// same rates; remembered logins are forgotten.
     pub(super) fn new(
         config: &Config,
-        lasting: &Lasting,
+        persistent: &PersistentState,
         before: Option<&Self>,
     ) -> Result<Self, Failure> {
         let tls = config
@@ -98,11 +100,11 @@ impl Live {
         let tls = tls.map_err(|error| {
             Failure::usage("server.certificate cannot be used for TLS").caused_by(&error)
         })?;
-        let guard = guard(&config.login, lasting, before)?;
+        let guard = guard(&config.login, persistent, before)?;
         let workers = workers(config.login.parallel, before);
         let token_server = match &config.token {
             Some(token) => Some(Arc::new(token_server(
-                config, token, lasting, &guard, &workers,
+                config, token, persistent, &guard, &workers,
             )?)),
             None => None,
         };
@@ -110,11 +112,11 @@ impl Live {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
-            key_sets: &lasting.key_sets,
+            key_sets: &persistent.key_sets,
         };
-        let registry = match (&lasting.registry, &config.registry) {
+        let registry = match (&persistent.registry, &config.registry) {
             (Some(cargo), Some(section)) => {
-                Some(cargo.registry(config, section, lasting, &shared)?)
+                Some(cargo.registry(config, section, persistent, &shared)?)
             }
             _ => None,
         };
@@ -132,8 +134,8 @@ impl Live {
 
 fn token_server(
     config: &Config,
-    token: &Token,
-    lasting: &Lasting,
+    token: &TokenSettings,
+    persistent: &PersistentState,
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
 ) -> Result<TokenServer, Failure> {
@@ -150,51 +152,55 @@ fn token_server(
             position: config.server.real_ip_pos,
             trusted: config.server.trusted_proxies.clone(),
         },
-        login: login(config, lasting, Arc::clone(guard), workers)?,
+        login: login(config, persistent, Arc::clone(guard), workers)?,
         authorizers: authorizers(config),
         rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
-        sessions: sessions(config, lasting),
+        sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,
-        clock: Arc::clone(&lasting.clock),
-        entropy: Arc::clone(&lasting.entropy),
+        clock: Arc::clone(&persistent.clock),
+        entropy: Arc::clone(&persistent.entropy),
     });
     server.map_err(|error| no_entropy(&error))
 }
 
 pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {
-    Failure::trouble("the server needs randomness").caused_by(error)
+    Failure::system("the server needs randomness").caused_by(error)
 }
 
 fn guard(
     rates: &identity::LoginSettings,
-    lasting: &Lasting,
-    before: Option<&Live>,
+    persistent: &PersistentState,
+    before: Option<&Services>,
 ) -> Result<Arc<LoginLimiter>, Failure> {
     let (per_address, per_account) = (rates.per_address, rates.per_account);
     match before {
-        Some(live) if live.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&live.guard)),
+        Some(services) if services.guard.has_rates(per_address, per_account) => {
+            Ok(Arc::clone(&services.guard))
+        }
         _ => LoginLimiter::new(
             per_address,
             per_account,
-            Arc::clone(&lasting.clock),
-            lasting.entropy.as_ref(),
+            Arc::clone(&persistent.clock),
+            persistent.entropy.as_ref(),
         )
         .map(Arc::new)
         .map_err(|error| no_entropy(&error)),
     }
 }
 
-fn workers(parallel: NonZeroUsize, before: Option<&Live>) -> Arc<WorkerPool> {
+fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool> {
     match before {
-        Some(live) if live.workers.parallel() == parallel.get() => Arc::clone(&live.workers),
+        Some(services) if services.workers.parallel() == parallel.get() => {
+            Arc::clone(&services.workers)
+        }
         _ => Arc::new(WorkerPool::new(parallel)),
     }
 }
 
 fn login(
     config: &Config,
-    lasting: &Lasting,
+    persistent: &PersistentState,
     guard: Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
 ) -> Result<Login, Failure> {
@@ -224,8 +230,8 @@ fn login(
     }
     let remembered = LoginCache::new(
         config.login.remember,
-        Arc::clone(&lasting.clock),
-        lasting.entropy.as_ref(),
+        Arc::clone(&persistent.clock),
+        persistent.entropy.as_ref(),
     );
     let remembered = remembered.map_err(|error| no_entropy(&error))?;
     Ok(Login::new(
@@ -236,7 +242,7 @@ fn login(
     ))
 }
 
-fn program(process: &Process) -> Program {
+fn program(process: &ExternalProgram) -> Program {
     Program::new(
         &process.command,
         &process.args,
@@ -258,7 +264,7 @@ fn authorizers(config: &Config) -> Vec<Authorizer> {
 }
 
 /// Where each rule stands: `auth.yml:31`.
-fn rule_origins(rules: &Rules) -> Vec<String> {
+fn rule_origins(rules: &AccessRules) -> Vec<String> {
     let origin = |location: &crate::config::Location| {
         let file = location
             .file
@@ -269,17 +275,17 @@ fn rule_origins(rules: &Rules) -> Vec<String> {
     rules.locations.iter().map(origin).collect()
 }
 
-fn sessions(config: &Config, lasting: &Lasting) -> Option<Sessions> {
-    let database = lasting.database.clone()?;
+fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
+    let database = persistent.database.clone()?;
     Some(Sessions::new(
         database,
         config.refresh_tokens?,
-        Arc::clone(&lasting.entropy),
+        Arc::clone(&persistent.entropy),
     ))
 }
 
 /// The first key signs.
-fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
+fn service(token: &TokenSettings, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
     let signing = token
         .keys
         .first()
@@ -297,7 +303,7 @@ fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Fai
     })
 }
 
-fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> {
+fn services(token: &TokenSettings) -> Result<HashMap<String, ServiceSettings>, Failure> {
     token
         .services
         .iter()
@@ -306,7 +312,7 @@ fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> 
 }
 
 /// Every key under both of its ids, for a registry reads either.
-fn published(token: &Token) -> Vec<PublishedKey> {
+fn published(token: &TokenSettings) -> Vec<PublishedKey> {
     let both = |signing: &SigningKey| {
         let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
         [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|kind| PublishedKey {
