@@ -7,8 +7,8 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName};
 use common::{IpNetwork, parse_ip};
+use http::{HeaderMap, HeaderName};
 
 /// How the client's address is found.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use token::Scope;
 
-use crate::response::ErrorResponse;
 use crate::authorize::{DecidedBy, Decision};
+use crate::response::ErrorResponse;
 
 /// The target of decision lines.
 pub const TARGET: &str = "wharfinger::decision";

@@ -5,18 +5,18 @@
 
 use std::time::SystemTime;
 
-use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
-use common::{Secret};
-use identity::{Identity, Credentials, LoginOutcome, CredentialFingerprint, SessionStatus};
-use policy::{AclQuery, Subject};
+use common::Secret;
 use common::{rfc3339, unix_seconds};
+use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
+use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, SessionStatus};
+use policy::{AclQuery, Subject};
 use token::{Access, Claims, Scope};
 
 use crate::address::ClientAddress;
-use crate::response::{ErrorResponse, TokenResponse};
 use crate::audit::DecisionRecord;
 use crate::authorize::{self, AuthorizeError, Decision};
 use crate::request::{Proof, TokenRequest};
+use crate::response::{ErrorResponse, TokenResponse};
 use crate::server::TokenServer;
 use crate::sessions::{NewSession, Session};
 
@@ -111,7 +111,10 @@ impl TokenServer {
         };
         let countable = address.ip.filter(|_| address.attributable);
         match self.settings.login.login(credentials, countable).await {
-            Ok(LoginOutcome::Accepted(Identity { subject, credential })) => Ok(Identified {
+            Ok(LoginOutcome::Accepted(Identity {
+                subject,
+                credential,
+            })) => Ok(Identified {
                 subject,
                 credential,
                 refresh_token: None,
@@ -256,7 +259,8 @@ impl TokenServer {
         access: Vec<Access>,
         refresh_token: Option<String>,
     ) -> Result<TokenResponse, IssueError> {
-        let internal = |error: Box<dyn std::error::Error + Send + Sync>| IssueError::Internal(error);
+        let internal =
+            |error: Box<dyn std::error::Error + Send + Sync>| IssueError::Internal(error);
         let settings = self.service(&service);
         let now = self.settings.clock.now();
         let issued_at = unix_seconds(now);

@@ -8,22 +8,22 @@
 //! (Distribution, "Token Authentication Specification" and "OAuth 2.0 token"; RFC 6749.)
 
 mod address;
-mod response;
 mod audit;
 mod authorize;
 mod issue;
 mod parameters;
+mod pull_filter;
 mod request;
+mod response;
 mod routes;
 mod server;
 pub mod sessions;
-mod pull_filter;
 
 pub use address::AddressRule;
-pub use response::{HttpResponse, TokenResponse};
 pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;
-pub use request::MAX_SCOPES;
-pub use server::{PublishedKey, ServiceSettings, TokenServerSettings, TokenServer};
 pub use pull_filter::PullFilter;
+pub use request::MAX_SCOPES;
+pub use response::{HttpResponse, TokenResponse};
+pub use server::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};

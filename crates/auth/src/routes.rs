@@ -9,10 +9,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
-use crate::response::{self, HttpResponse, ErrorResponse, TokenResponse};
 use crate::audit::DecisionRecord;
 use crate::issue::IssueError;
 use crate::request::TokenRequest;
+use crate::response::{self, ErrorResponse, HttpResponse, TokenResponse};
 use crate::server::TokenServer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +35,9 @@ impl TokenServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut answer = match (self.route(request.uri().path()), request.method()) {
-            (None, _) => response::text(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
+            (None, _) => {
+                response::text(StatusCode::NOT_FOUND, "there is nothing at this address\n")
+            }
             (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => {
                 self.token(peer, request).await
             }
@@ -85,7 +87,9 @@ impl TokenServer {
         let result = self.read_and_issue(peer, request, &mut record).await;
         let (mut answer, refusal) = match result {
             Ok(token) => (token.answer(), None),
-            Err(IssueError::Rejected(refusal)) => (refusal.answer(&self.settings.issuer), Some(refusal)),
+            Err(IssueError::Rejected(refusal)) => {
+                (refusal.answer(&self.settings.issuer), Some(refusal))
+            }
             Err(IssueError::Internal(error)) => {
                 tracing::error!(
                     request_id,
@@ -158,7 +162,9 @@ impl TokenServer {
         let collected = Box::pin(Limited::new(body, limit).collect());
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ErrorResponse::BodyTooLarge(limit)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(ErrorResponse::BodyTooLarge(limit))
+            }
             Ok(Err(_)) => Err(ErrorResponse::BodyBroken),
             Err(_) => Err(ErrorResponse::BodyTooSlow),
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, Entropy, EntropyError};
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use identity::Login;
-use common::{Clock, Entropy, EntropyError};
 use token::{Jwk, JwkSet, Signer};
 
 use crate::address::AddressRule;

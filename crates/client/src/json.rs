@@ -18,7 +18,9 @@ pub(crate) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&
 
 /// The text of a member; `None` when it is absent, empty, or not text.
 pub(crate) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    member(object, name)?.as_str().filter(|text| !text.is_empty())
+    member(object, name)?
+        .as_str()
+        .filter(|text| !text.is_empty())
 }
 
 /// A number of seconds: a whole number, one with a fraction, or one in quotes.

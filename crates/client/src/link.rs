@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn the_link_with_the_relation_is_found() {
         for (field, target) in [
-            (r#"</v2/a/tags/list?last=b&n=2>; rel="next""#, "/v2/a/tags/list?last=b&n=2"),
+            (
+                r#"</v2/a/tags/list?last=b&n=2>; rel="next""#,
+                "/v2/a/tags/list?last=b&n=2",
+            ),
             ("<x>;rel=next", "x"),
             ("<x> ; REL = NEXT", "x"),
             (r#"<x>; title="a;b, <y>; rel=next"; rel=next"#, "x"),

@@ -199,7 +199,11 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_whatever_their_length() {
-        for secret in ["x", "dXNlcjpwYXNzd29yZA==", &"eyJhbGciOiJFUzI1NiJ9".repeat(9)] {
+        for secret in [
+            "x",
+            "dXNlcjpwYXNzd29yZA==",
+            &"eyJhbGciOiJFUzI1NiJ9".repeat(9),
+        ] {
             let mut headers = HeaderMap::new();
             let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
             headers.insert("authorization", value);

@@ -147,7 +147,9 @@ impl FromStr for Platform {
             [architecture] if is_architecture(architecture) => {
                 Ok(Self::new(Self::system_here(), architecture, ""))
             }
-            [architecture, variant] if is_architecture(architecture) && !is_system(architecture) => {
+            [architecture, variant]
+                if is_architecture(architecture) && !is_system(architecture) =>
+            {
                 Ok(Self::new(Self::system_here(), architecture, variant))
             }
             [os, architecture] => Ok(Self::new(os, architecture, "")),
@@ -178,7 +180,9 @@ impl fmt::Display for Platform {
 
 /// A text that is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a platform: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7")]
+#[error(
+    "{0:?} is not a platform: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7"
+)]
 pub struct PlatformError(pub String);
 
 /// The entries of an index, each with the platform that it names.
@@ -187,9 +191,15 @@ pub(crate) fn members(index: &[u8]) -> Vec<(Descriptor, Option<Platform>)> {
     let member = |entry: &Value| {
         let descriptor = serde_json::from_value(entry.clone()).ok()?;
         let platform = json::member(entry.as_object()?, "platform");
-        Some((descriptor, platform.and_then(Value::as_object).and_then(Platform::of)))
+        Some((
+            descriptor,
+            platform.and_then(Value::as_object).and_then(Platform::of),
+        ))
     };
-    json::list(&index, "manifests").iter().filter_map(member).collect()
+    json::list(&index, "manifests")
+        .iter()
+        .filter_map(member)
+        .collect()
 }
 
 #[cfg(test)]
@@ -240,21 +250,32 @@ mod tests {
             assert_eq!(platform(written).to_string(), format!("{os}/{normal}"));
         }
         assert!(platform("linux").to_string().starts_with("linux/"));
-        assert_eq!(platform("linux").architecture, Platform::here().architecture);
+        assert_eq!(
+            platform("linux").architecture,
+            Platform::here().architecture
+        );
     }
 
     #[test]
     fn a_lower_variant_runs_too_and_the_nearest_is_preferred() {
         let distance = |own: &str, offered: &str| platform(own).distance(&platform(offered));
         assert_eq!(distance("linux/arm/v7", "linux/arm"), Some(0));
-        assert!(distance("linux/arm/v7", "linux/arm/v6") < distance("linux/arm/v7", "linux/arm/v5"));
+        assert!(
+            distance("linux/arm/v7", "linux/arm/v6") < distance("linux/arm/v7", "linux/arm/v5")
+        );
         assert_eq!(distance("linux/arm/v6", "linux/arm/v7"), None);
         assert_eq!(distance("linux/arm64/v8", "linux/arm64"), Some(0));
         assert_eq!(distance("linux/amd64/v3", "linux/amd64"), Some(20));
         assert_eq!(distance("linux/amd64", "linux/amd64/v3"), None);
         assert_eq!(distance("linux/amd64", "windows/amd64"), None);
-        assert_eq!(distance("linux/ppc64le/power9", "linux/ppc64le/power9"), Some(0));
-        assert_eq!(distance("linux/ppc64le/power9", "linux/ppc64le/power8"), None);
+        assert_eq!(
+            distance("linux/ppc64le/power9", "linux/ppc64le/power9"),
+            Some(0)
+        );
+        assert_eq!(
+            distance("linux/ppc64le/power9", "linux/ppc64le/power8"),
+            None
+        );
     }
 
     #[test]

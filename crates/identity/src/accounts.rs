@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use policy::{Labels, Subject};
 
-use crate::password::{PasswordHash, HashCost};
-use crate::{Identity, CredentialFingerprint};
+use crate::password::{HashCost, PasswordHash};
+use crate::{CredentialFingerprint, Identity};
 
 /// One account: any of its passwords lets in, and with none at all, any password does.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,11 @@ pub struct DuplicateAccount {
 }
 
 /// `account`, known by `name`, accepted under `credential`.
-pub(crate) fn accepted(name: &str, account: &Account, credential: CredentialFingerprint) -> Identity {
+pub(crate) fn accepted(
+    name: &str,
+    account: &Account,
+    credential: CredentialFingerprint,
+) -> Identity {
     Identity {
         subject: subject(name, account),
         credential: Some(credential),

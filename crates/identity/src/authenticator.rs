@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::{AuthenticationOutcome, Credentials, AccountHint, Recheck};
+use crate::{AccountHint, AuthenticationOutcome, Credentials, Recheck};
 
 /// An answer that may take a while: a process to run, a password to verify.
 pub type AuthFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -109,7 +109,10 @@ mod tests {
 
     #[test]
     fn without_an_address_the_account_counts() {
-        assert_eq!(LoginSource::new(None, "ann"), LoginSource::Account("ann".into()));
+        assert_eq!(
+            LoginSource::new(None, "ann"),
+            LoginSource::Account("ann".into())
+        );
         assert_ne!(LoginSource::new(None, "ann"), LoginSource::new(None, "bob"));
     }
 }

@@ -3,8 +3,8 @@
 use policy::Subject;
 
 use crate::{
-    Identity, AuthenticationOutcome, Authenticator, BackendError, Credentials, AccountHint, AuthenticationError, LoginSource, Recheck,
-    CredentialFingerprint,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, Credentials, Identity, LoginSource, Recheck,
 };
 
 /// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …): the
@@ -100,9 +100,13 @@ impl AuthenticatorChain {
 
 fn standing(known: Recheck, credential: Option<&CredentialFingerprint>) -> SessionStatus {
     match (known, credential) {
-        (Recheck::Valid { subject, fingerprints }, Some(credential)) if fingerprints.contains(credential) => {
-            SessionStatus::Valid(subject)
-        }
+        (
+            Recheck::Valid {
+                subject,
+                fingerprints,
+            },
+            Some(credential),
+        ) if fingerprints.contains(credential) => SessionStatus::Valid(subject),
         (Recheck::Unknown, None) => SessionStatus::Unknown,
         (Recheck::Valid { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
     }

@@ -14,11 +14,11 @@ use policy::{Labels, Subject};
 use zeroize::Zeroizing;
 
 use self::response::ResponseError;
-use crate::process::{RETRY_AFTER, ProcessOutput, ProcessError, Program};
+use crate::process::{ProcessError, ProcessOutput, Program, RETRY_AFTER};
 use crate::verifier::PasswordVerifier;
 use crate::{
-    Identity, AuthenticationOutcome, AuthFuture, Authenticator, BackendError, Credentials, AccountHint, AuthenticationError,
-    LoginSource, Recheck,
+    AccountHint, AuthFuture, AuthenticationError, AuthenticationOutcome, Authenticator,
+    BackendError, Credentials, Identity, LoginSource, Recheck,
 };
 
 /// A program that knows accounts.
@@ -34,7 +34,11 @@ impl ExtAuth {
         Self { program, verifier }
     }
 
-    async fn answer(&self, credentials: &Credentials, origin: &LoginSource) -> Result<AuthenticationOutcome, AuthenticationError> {
+    async fn answer(
+        &self,
+        credentials: &Credentials,
+        origin: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
         let input = Zeroizing::new(format!(
             "{} {}",
             credentials.account,
@@ -49,7 +53,10 @@ impl ExtAuth {
             0 => {
                 let labels = response::labels(&finished.output)
                     .map_err(|error| failed(ExtAuthError::Response(error)))?;
-                Ok(AuthenticationOutcome::Accepted(accepted(credentials, labels)))
+                Ok(AuthenticationOutcome::Accepted(accepted(
+                    credentials,
+                    labels,
+                )))
             }
             1 => Ok(AuthenticationOutcome::Rejected(
                 self.verifier.refuse(credentials, origin).await?,

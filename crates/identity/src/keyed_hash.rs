@@ -32,7 +32,7 @@ impl KeyedHash {
 
 #[cfg(test)]
 mod tests {
-    use common::{SystemEntropy};
+    use common::SystemEntropy;
 
     use super::*;
 

@@ -43,33 +43,37 @@
 //! ```
 
 mod accounts;
-mod outcome;
 mod authenticator;
 mod chain;
 pub mod ext_auth;
 #[cfg(test)]
 mod fixtures;
-mod in_flight;
-mod limiter;
 pub mod htpasswd;
+mod in_flight;
 mod keyed_hash;
+mod limiter;
 mod login;
+mod login_cache;
+mod outcome;
 pub mod password;
 pub mod process;
 mod rate;
-mod login_cache;
 mod static_users;
 mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
-pub use outcome::{Identity, AuthenticationOutcome, Credentials, AccountHint, Recheck, CredentialFingerprint};
-pub use authenticator::{AuthFuture, Authenticator, BackendError, AuthenticationError, LoginSource};
+pub use authenticator::{
+    AuthFuture, AuthenticationError, Authenticator, BackendError, LoginSource,
+};
 pub use chain::{AuthenticatorChain, SessionStatus};
 pub use ext_auth::ExtAuth;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
+pub use login_cache::LoginCache;
+pub use outcome::{
+    AccountHint, AuthenticationOutcome, CredentialFingerprint, Credentials, Identity, Recheck,
+};
 pub use password::{HashError, PasswordHash};
 pub use rate::{Rate, RateError};
-pub use login_cache::LoginCache;
 pub use static_users::StaticUsers;
-pub use verifier::{PasswordVerifier, Rejection, PasswordCheck, WorkerPool};
+pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

@@ -9,8 +9,9 @@ use policy::Subject;
 
 use crate::in_flight::InFlight;
 use crate::{
-    Identity, AuthenticationOutcome, BackendError, AuthenticatorChain, Credentials, LoginLimiter, AuthenticationError, LoginSource, PasswordVerifier,
-    Rate, LoginCache, CredentialFingerprint, SessionStatus,
+    AuthenticationError, AuthenticationOutcome, AuthenticatorChain, BackendError,
+    CredentialFingerprint, Credentials, Identity, LoginCache, LoginLimiter, LoginSource,
+    PasswordVerifier, Rate, SessionStatus,
 };
 
 /// What the configuration's `login` section says.
@@ -110,8 +111,7 @@ impl Login {
         }
         let outcome = self.guarded(credentials, &origin).await?;
         if let LoginOutcome::Accepted(accepted) = &outcome {
-            self.cache
-                .remember(fingerprint, Arc::new(accepted.clone()));
+            self.cache.remember(fingerprint, Arc::new(accepted.clone()));
         }
         Ok(outcome)
     }
@@ -173,7 +173,9 @@ impl Login {
         };
         match answer {
             Ok(AuthenticationOutcome::Accepted(accepted)) => Ok(LoginOutcome::Accepted(accepted)),
-            Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::NoMatch) => Ok(LoginOutcome::Rejected),
+            Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::NoMatch) => {
+                Ok(LoginOutcome::Rejected)
+            }
             Err(AuthenticationError::Busy(wait)) => Ok(LoginOutcome::Busy(wait)),
             Err(AuthenticationError::Backend(error)) => Err(error),
         }

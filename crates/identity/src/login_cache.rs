@@ -10,12 +10,12 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, Entropy, EntropyError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use common::{Clock, Entropy, EntropyError};
 
 use crate::keyed_hash::{KeyedDigest, KeyedHash};
-use crate::{Identity, Credentials};
+use crate::{Credentials, Identity};
 
 /// The most memory that remembered successes take, in bytes (their labels come from programs and
 /// may be long).
@@ -117,8 +117,8 @@ impl Weighter<KeyedDigest, CachedLogin> for Weigh {
 
 #[cfg(test)]
 mod tests {
+    use common::SystemEntropy;
     use policy::Subject;
-    use common::{SystemEntropy};
 
     use super::*;
     use crate::fixtures::HeldClock;

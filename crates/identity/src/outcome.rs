@@ -5,8 +5,8 @@ use std::fmt;
 use aws_lc_rs::digest;
 use policy::Subject;
 
-use common::{Secret};
 use crate::verifier::Rejection;
+use common::Secret;
 
 /// A name and a password, as a client sent them; both empty when it sent none.
 #[derive(Clone, Debug)]
@@ -123,7 +123,11 @@ impl CredentialFingerprint {
 
 impl fmt::Debug for CredentialFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CredentialFingerprint({:02x}{:02x}…)", self.0[0], self.0[1])
+        write!(
+            f,
+            "CredentialFingerprint({:02x}{:02x}…)",
+            self.0[0], self.0[1]
+        )
     }
 }
 
@@ -136,8 +140,14 @@ mod tests {
         let credential = CredentialFingerprint::of("$2b$04$one");
         assert_eq!(credential, CredentialFingerprint::of("$2b$04$one"));
         assert_ne!(credential, CredentialFingerprint::of("$2b$04$two"));
-        assert_eq!(CredentialFingerprint::of(""), CredentialFingerprint::NO_PASSWORD);
-        assert_eq!(CredentialFingerprint::from_bytes(*credential.as_bytes()), credential);
+        assert_eq!(
+            CredentialFingerprint::of(""),
+            CredentialFingerprint::NO_PASSWORD
+        );
+        assert_eq!(
+            CredentialFingerprint::from_bytes(*credential.as_bytes()),
+            credential
+        );
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::accounts::{accepted, subject};
-use crate::verifier::{PasswordVerifier, PasswordCheck};
+use crate::verifier::{PasswordCheck, PasswordVerifier};
 use crate::{
-    Accounts, AuthenticationOutcome, AuthFuture, Authenticator, BackendError, Credentials, AccountHint, AuthenticationError,
-    LoginSource, Recheck, CredentialFingerprint,
+    AccountHint, Accounts, AuthFuture, AuthenticationError, AuthenticationOutcome, Authenticator,
+    BackendError, CredentialFingerprint, Credentials, LoginSource, Recheck,
 };
 
 /// Accounts that are written down. A wrong password is a refusal and never asks another backend; an
@@ -23,7 +23,11 @@ impl StaticUsers {
         Self { accounts, verifier }
     }
 
-    async fn answer(&self, credentials: &Credentials, origin: &LoginSource) -> Result<AuthenticationOutcome, AuthenticationError> {
+    async fn answer(
+        &self,
+        credentials: &Credentials,
+        origin: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
         let name = &credentials.account;
         let Some(account) = self.accounts.find(name) else {
             return Ok(AuthenticationOutcome::NoMatch);
@@ -41,7 +45,9 @@ impl StaticUsers {
                 .verify(account, &credentials.password, origin)
                 .await?
             {
-                PasswordCheck::Match(credential) => AuthenticationOutcome::Accepted(accepted(name, account, credential)),
+                PasswordCheck::Match(credential) => {
+                    AuthenticationOutcome::Accepted(accepted(name, account, credential))
+                }
                 PasswordCheck::Mismatch(refusal) => AuthenticationOutcome::Rejected(refusal),
             },
         )
@@ -52,9 +58,11 @@ impl Authenticator for StaticUsers {
     fn hint(&self, name: &str) -> AccountHint {
         match self.accounts.find(name) {
             None => AccountHint::NoMatch,
-            Some(account) if account.passwords.is_empty() => {
-                AccountHint::AnyPassword(accepted(name, account, CredentialFingerprint::NO_PASSWORD))
-            }
+            Some(account) if account.passwords.is_empty() => AccountHint::AnyPassword(accepted(
+                name,
+                account,
+                CredentialFingerprint::NO_PASSWORD,
+            )),
             Some(_) => AccountHint::NeedsProof,
         }
     }

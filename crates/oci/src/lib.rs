@@ -23,7 +23,7 @@ mod tag;
 
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestAlgorithm, DigestError, DigestText, UnknownDigestAlgorithm};
-pub use manifest::{ManifestContent, Manifest, ManifestError};
+pub use manifest::{Manifest, ManifestContent, ManifestError};
 pub use reference::{Reference, ReferenceError};
 pub use repository_name::{RepositoryName, RepositoryNameError};
 pub use tag::{Tag, TagError};

@@ -21,7 +21,10 @@ impl Acl {
     /// # Errors
     ///
     /// All that is wrong with any of them, in their order.
-    pub fn compile(entries: Vec<AclEntry>, options: AclOptions) -> Result<Self, Vec<AclEntryError>> {
+    pub fn compile(
+        entries: Vec<AclEntry>,
+        options: AclOptions,
+    ) -> Result<Self, Vec<AclEntryError>> {
         let warnings = warnings(&entries, options);
         let (mut rules, mut errors) = (Vec::with_capacity(entries.len()), Vec::new());
         for (rule, entry) in entries.into_iter().enumerate() {

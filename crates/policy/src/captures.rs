@@ -13,7 +13,7 @@ use regex::Regex;
 
 use crate::entry::Conditions;
 use crate::pattern::{SIZE_LIMIT, regex_in};
-use crate::{Attribute, AclQuery};
+use crate::{AclQuery, Attribute};
 
 /// A group of one of a rule's conditions.
 #[derive(Clone, Debug)]
@@ -72,7 +72,12 @@ pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<Capture
         .collect()
 }
 
-fn resolve<'a>(text: &'a str, key: &str, number: &str, conditions: &Conditions) -> CaptureReference<'a> {
+fn resolve<'a>(
+    text: &'a str,
+    key: &str,
+    number: &str,
+    conditions: &Conditions,
+) -> CaptureReference<'a> {
     let Some(of) = attribute(key) else {
         return CaptureReference::NoAttribute { text };
     };

@@ -4,10 +4,10 @@ use crate::captures::Capture;
 use crate::entry::Conditions;
 use crate::error::ConditionError;
 use crate::explanation::Mismatch;
-use common::{IpNetwork};
 use crate::pattern::Pattern;
 use crate::variables::Bindings;
-use crate::{Attribute, Field, AclQuery};
+use crate::{AclQuery, Attribute, Field};
+use common::IpNetwork;
 
 /// Something that has to hold for a rule to decide.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use crate::Field;
 use crate::glob::GlobError;
-use common::{IpNetworkError};
 use crate::regex::RegexError;
+use common::IpNetworkError;
 
 /// A rule that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -58,9 +58,9 @@ mod warning;
 
 pub use acl::Acl;
 pub use combinations::MAX_COMBINATIONS;
-pub use entry::{Conditions, AclEntry, AclOptions};
+pub use entry::{AclEntry, AclOptions, Conditions};
 pub use error::{AclEntryError, ConditionError};
-pub use explanation::{DecidingRule, Explanation, SkippedRule, Mismatch};
+pub use explanation::{DecidingRule, Explanation, Mismatch, SkippedRule};
 pub use field::{Attribute, Field};
 pub use glob::GlobError;
 pub use query::{AclDecision, AclQuery};

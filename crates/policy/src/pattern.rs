@@ -137,7 +137,9 @@ impl Matcher {
             Some(inner) if is_regex(text) => compile(inner, size_limit)
                 .map(Self::Regex)
                 .map_err(ConditionError::Regex),
-            _ => Glob::parse(text).map(Self::Glob).map_err(ConditionError::Glob),
+            _ => Glob::parse(text)
+                .map(Self::Glob)
+                .map_err(ConditionError::Glob),
         }
     }
 

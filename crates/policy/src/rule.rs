@@ -2,11 +2,11 @@
 
 use crate::captures::{Capture, CaptureReference, find};
 use crate::condition::Condition;
-use crate::entry::{Conditions, AclEntry};
+use crate::entry::{AclEntry, Conditions};
 use crate::error::ConditionError;
 use crate::explanation::Mismatch;
 use crate::variables::Bindings;
-use crate::{Attribute, Field, AclQuery};
+use crate::{AclQuery, Attribute, Field};
 
 /// A rule whose patterns are well-formed.
 #[derive(Clone, Debug)]
@@ -58,7 +58,11 @@ impl Rule {
     }
 
     /// What its variables stand for in `query`.
-    pub(crate) fn bindings<'a>(&'a self, query: &'a AclQuery<'a>, quote_labels: bool) -> Bindings<'a> {
+    pub(crate) fn bindings<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        quote_labels: bool,
+    ) -> Bindings<'a> {
         Bindings::new(query, &self.captures, quote_labels)
     }
 

@@ -9,7 +9,7 @@
 use std::cell::OnceCell;
 
 use crate::captures::Capture;
-use crate::{Attribute, AclQuery};
+use crate::{AclQuery, Attribute};
 
 /// What the variables of one rule stand for in one query.
 pub(crate) struct Bindings<'a> {
@@ -24,7 +24,11 @@ pub(crate) struct Bindings<'a> {
 pub(crate) type LabelValue<'a> = (&'a str, &'a str);
 
 impl<'a> Bindings<'a> {
-    pub(crate) fn new(query: &'a AclQuery<'a>, captures: &'a [Capture], quote_labels: bool) -> Self {
+    pub(crate) fn new(
+        query: &'a AclQuery<'a>,
+        captures: &'a [Capture],
+        quote_labels: bool,
+    ) -> Self {
         Self {
             query,
             quote_labels,

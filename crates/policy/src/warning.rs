@@ -1,7 +1,7 @@
 //! What is legal in rules and hardly meant.
 
 use crate::captures::{CaptureReference, capture_at_end, find};
-use crate::entry::{Conditions, AclEntry, AclOptions};
+use crate::entry::{AclEntry, AclOptions, Conditions};
 use crate::pattern::is_regex;
 use crate::variables::LABEL;
 use crate::{Attribute, Field};

@@ -9,18 +9,18 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use common::Clock;
 use data_encoding::BASE64;
 use identity::{Credentials, Login, LoginOutcome};
 use oci::RepositoryName;
 use storage::Storage;
-use common::{Clock};
-use token::{VerifiedToken};
+use token::VerifiedToken;
 
-use crate::request::ApiRequest;
 use crate::challenge::{Challenge, Fault, Needed};
 use crate::error::RegistryError;
+use crate::request::ApiRequest;
 use crate::settings::{Authentication, Realm, TokenAuth};
-use crate::visibility::{CatalogFilter, Caller, Visibility};
+use crate::visibility::{Caller, CatalogFilter, Visibility};
 
 /// A kind of thing to do with a repository. (Distribution has it so: what changes something needs
 /// `pull`, too.)
@@ -237,7 +237,10 @@ impl AccessControl {
 
     /// Lets somebody see the list of repositories: all of it with Docker's scope for that; else,
     /// where it is known what an account may see, that.
-    pub(crate) async fn authorize_catalog(&self, call: &ApiRequest<'_>) -> Result<CatalogAccess<'_>, RegistryError> {
+    pub(crate) async fn authorize_catalog(
+        &self,
+        call: &ApiRequest<'_>,
+    ) -> Result<CatalogAccess<'_>, RegistryError> {
         let needed = Needed::catalog();
         if let (Authentication::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
             && let Presented::Token(token) = self.presented(call, auth).await
@@ -248,7 +251,10 @@ impl AccessControl {
                 account: &account,
                 address: call.client().address,
             };
-            let sight = visibility.filter(caller).await.map_err(RegistryError::Internal)?;
+            let sight = visibility
+                .filter(caller)
+                .await
+                .map_err(RegistryError::Internal)?;
             return Ok(CatalogAccess {
                 storage: &self.storage,
                 account,
@@ -348,7 +354,9 @@ async fn log_in(
     {
         Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
         Ok(LoginOutcome::Rejected) => Err(Challenge::basic(realm).into()),
-        Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => Err(RegistryError::TooManyLogins(wait)),
+        Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
+            Err(RegistryError::TooManyLogins(wait))
+        }
         Err(error) => Err(RegistryError::Internal(error.into())),
     }
 }

@@ -7,13 +7,13 @@ use http::{Response, StatusCode};
 use oci::Digest;
 use storage::{Blob, Error};
 
-use crate::response;
-use crate::body::{HttpResponse, Body};
-use crate::request::ApiRequest;
-use crate::conditions::{etag, has_already};
 use crate::access::{Authorized, Delete, Pull};
-use crate::ranges::{Wanted, wanted};
+use crate::body::{Body, HttpResponse};
+use crate::conditions::{etag, has_already};
 use crate::error::RegistryError;
+use crate::ranges::{Wanted, wanted};
+use crate::request::ApiRequest;
+use crate::response;
 
 /// What a digest names never changes, so it may be kept for a year (RFC 8246).
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use common::Entropy;
 use serde::Serialize;
 use storage::Page;
-use common::{Entropy};
 
-use crate::response;
-use crate::body::HttpResponse;
-use crate::request::ApiRequest;
-use crate::cursor::CursorKey;
 use crate::access::CatalogAccess;
-use crate::paging::{Bounds, link};
+use crate::body::HttpResponse;
+use crate::cursor::CursorKey;
 use crate::error::RegistryError;
+use crate::paging::{Bounds, link};
+use crate::request::ApiRequest;
+use crate::response;
 use crate::visibility::CatalogFilter;
 
 /// Docker's default.

@@ -5,8 +5,8 @@
 //! this caller, and of one length for every name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use data_encoding::BASE64URL_NOPAD;
 use common::{Entropy, EntropyError};
+use data_encoding::BASE64URL_NOPAD;
 
 /// Longer than any repository's name, in bytes.
 const PADDED: usize = 256;
@@ -64,7 +64,7 @@ impl CursorKey {
 
 #[cfg(test)]
 mod tests {
-    use common::{SystemEntropy};
+    use common::SystemEntropy;
 
     use super::*;
 

@@ -17,11 +17,11 @@ use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, RefusedManifest};
 
-use crate::response::{self, ErrorEntry};
 use crate::body::HttpResponse;
 use crate::challenge::Challenge;
 use crate::payload::PayloadError;
 use crate::ranges::{ContentRangeError, progress};
+use crate::response::{self, ErrorEntry};
 use crate::route::RouteError;
 
 /// When to ask again where nothing better is known.

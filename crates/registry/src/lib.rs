@@ -19,15 +19,14 @@
 //!
 //! (OCI distribution-spec; Docker's catalog; Distribution, "Token Authentication Specification".)
 
-mod response;
+mod access;
 mod blobs;
 mod body;
-mod request;
 mod catalog;
 mod challenge;
 mod conditions;
 mod cursor;
-mod access;
+mod error;
 mod manifests;
 mod origin;
 mod paging;
@@ -35,20 +34,21 @@ mod payload;
 mod query;
 mod ranges;
 mod referrers;
-mod error;
+mod request;
+mod response;
 mod route;
 mod routes;
 mod settings;
 mod tags;
-mod verifier;
 mod uploads;
+mod verifier;
 mod visibility;
 
-pub use body::{HttpResponse, Body};
-pub use cursor::CursorKey;
 pub use access::{Action, Authorized, Cancel, Delete, Pull, Push};
+pub use body::{Body, HttpResponse};
+pub use cursor::CursorKey;
 pub use origin::{Origins, Peer};
 pub use routes::Registry;
 pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
-pub use verifier::{KeySource, KeyRefresh, TokenVerifier};
-pub use visibility::{CatalogFilter, CatalogFilterFuture, Caller, Visibility};
+pub use verifier::{KeyRefresh, KeySource, TokenVerifier};
+pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

@@ -7,13 +7,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use oci::{Reference, Tag};
 use storage::{Error, NewManifest, Stored};
 
-use crate::response;
-use crate::body::{HttpResponse, Body};
-use crate::request::ApiRequest;
-use crate::conditions::{etag, has_already};
 use crate::access::{Authorized, Delete, Pull, Push};
-use crate::payload::{Payload, PayloadError};
+use crate::body::{Body, HttpResponse};
+use crate::conditions::{etag, has_already};
 use crate::error::RegistryError;
+use crate::payload::{Payload, PayloadError};
+use crate::request::ApiRequest;
+use crate::response;
 
 /// Which manifest a pushed one is about (OCI distribution-spec, "Pushing Manifests with Subject").
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");

@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
+use common::{IpNetwork, parse_ip};
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
-use common::{IpNetwork, parse_ip};
 
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";

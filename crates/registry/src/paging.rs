@@ -2,11 +2,11 @@
 
 use http::header::LINK;
 
-use crate::response;
 use crate::body::HttpResponse;
-use crate::request::ApiRequest;
-use crate::query::with_parameters;
 use crate::error::RegistryError;
+use crate::query::with_parameters;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// How long a page may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,12 @@ impl Bounds {
 
 /// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with
 /// these parameters.
-pub(crate) fn link(answer: &mut HttpResponse, call: &ApiRequest<'_>, path: &str, parameters: &[(&str, &str)]) {
+pub(crate) fn link(
+    answer: &mut HttpResponse,
+    call: &ApiRequest<'_>,
+    path: &str,
+    parameters: &[(&str, &str)],
+) {
     let target = with_parameters(&call.origin().path(path), parameters);
     response::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
 }

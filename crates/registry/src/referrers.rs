@@ -6,12 +6,12 @@ use http::header::HeaderName;
 use oci::{Digest, media_type};
 use storage::{Page, Referrer};
 
-use crate::response;
-use crate::body::HttpResponse;
-use crate::request::ApiRequest;
 use crate::access::{Authorized, Pull};
-use crate::paging::{Bounds, link};
+use crate::body::HttpResponse;
 use crate::error::RegistryError;
+use crate::paging::{Bounds, link};
+use crate::request::ApiRequest;
+use crate::response;
 
 /// How many make a page. Not every client follows a `Link`, so a page is long.
 const BOUNDS: Bounds = Bounds {

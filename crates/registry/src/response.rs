@@ -7,7 +7,7 @@ use oci::Digest;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::body::{HttpResponse, Body};
+use crate::body::{Body, HttpResponse};
 
 /// Which content an answer is about.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -71,7 +71,10 @@ pub(crate) fn encode(body: &impl Serialize, text: &mut Vec<u8>) {
 }
 
 /// Errors with their status.
-pub(crate) fn errors(status: StatusCode, errors: impl IntoIterator<Item = ErrorEntry>) -> HttpResponse {
+pub(crate) fn errors(
+    status: StatusCode,
+    errors: impl IntoIterator<Item = ErrorEntry>,
+) -> HttpResponse {
     let body = Errors {
         errors: errors.into_iter().collect(),
     };

@@ -3,7 +3,9 @@
 //! Names of repositories have slashes in their middle and may hold the very words that come after
 //! them, so a path is read from its end.
 
-use oci::{Digest, DigestError, Reference, ReferenceError, RepositoryName, RepositoryNameError, TagError};
+use oci::{
+    Digest, DigestError, Reference, ReferenceError, RepositoryName, RepositoryNameError, TagError,
+};
 use percent_encoding::percent_decode_str;
 use storage::UploadId;
 

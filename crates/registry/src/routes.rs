@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::Entropy;
 use data_encoding::HEXLOWER;
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
 use storage::{Error as StorageError, Storage};
-use common::{Entropy};
 
-use crate::response;
+use crate::access::{AccessControl, Cancel, Delete, Pull, Push};
 use crate::body::HttpResponse;
-use crate::request::ApiRequest;
 use crate::catalog::Lists;
-use crate::access::{Cancel, Delete, AccessControl, Pull, Push};
+use crate::error::RegistryError;
 use crate::origin::{Origins, Peer};
 use crate::payload::Payload;
-use crate::error::RegistryError;
+use crate::request::ApiRequest;
+use crate::response;
 use crate::route::Route;
 use crate::settings::RegistrySettings;
 use crate::{blobs, manifests, referrers, tags, uploads};
@@ -141,7 +141,11 @@ impl Registry {
                 access.authenticate(call).await?;
                 Ok(response::json(&serde_json::json!({})))
             }
-            (Route::Catalog, Verb::Read) => self.lists.page(&access.authorize_catalog(call).await?, call).await,
+            (Route::Catalog, Verb::Read) => {
+                self.lists
+                    .page(&access.authorize_catalog(call).await?, call)
+                    .await
+            }
             (Route::Tags(name), Verb::Read) => {
                 tags::list(&access.authorize::<Pull>(call, name).await?, call).await
             }
@@ -155,7 +159,12 @@ impl Registry {
                 blobs::delete(&access.authorize::<Delete>(call, name).await?, &digest).await
             }
             (Route::Manifest(name, reference), Verb::Read) => {
-                manifests::fetch(&access.authorize::<Pull>(call, name).await?, &reference, call).await
+                manifests::fetch(
+                    &access.authorize::<Pull>(call, name).await?,
+                    &reference,
+                    call,
+                )
+                .await
             }
             (Route::Manifest(name, reference), Verb::Put) => {
                 let proof = access.authorize::<Push>(call, name).await?;
@@ -178,17 +187,31 @@ impl Registry {
             }
             (Route::Uploads(name), Verb::Post) => {
                 let from = uploads::mounted_from(call);
-                let proof = access.authorize_with::<Push>(call, name, from.as_ref()).await?;
+                let proof = access
+                    .authorize_with::<Push>(call, name, from.as_ref())
+                    .await?;
                 uploads::begin(&proof, from, call, payload, self.entropy.as_ref()).await
             }
             (Route::Upload(name, id), Verb::Read) => {
                 uploads::status(&access.authorize::<Pull>(call, name).await?, id, call).await
             }
             (Route::Upload(name, id), Verb::Patch) => {
-                uploads::append(&access.authorize::<Push>(call, name).await?, id, call, payload).await
+                uploads::append(
+                    &access.authorize::<Push>(call, name).await?,
+                    id,
+                    call,
+                    payload,
+                )
+                .await
             }
             (Route::Upload(name, id), Verb::Put) => {
-                uploads::finish(&access.authorize::<Push>(call, name).await?, id, call, payload).await
+                uploads::finish(
+                    &access.authorize::<Push>(call, name).await?,
+                    id,
+                    call,
+                    payload,
+                )
+                .await
             }
             (Route::Upload(name, id), Verb::Delete) => {
                 uploads::cancel(&access.authorize::<Cancel>(call, name).await?, id).await

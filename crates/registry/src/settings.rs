@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{Clock, Entropy};
 use http::HeaderMap;
 use identity::Login;
-use common::{Clock, Entropy};
 
 use crate::cursor::CursorKey;
 use crate::origin::Origins;

@@ -1,18 +1,18 @@
 //! Uploads: begun, gone on with, finished as blobs; and mounts, which spare them.
 
+use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
-use oci::{DigestAlgorithm, Digest, RepositoryName};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
 use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
-use common::{Entropy};
 
-use crate::response;
-use crate::body::HttpResponse;
-use crate::request::ApiRequest;
 use crate::access::{Authorized, Cancel, Pull, Push};
+use crate::body::HttpResponse;
+use crate::error::RegistryError;
 use crate::payload::{Payload, PayloadError};
 use crate::ranges::{ContentRange, progress};
-use crate::error::RegistryError;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// The upload's name, as Docker's clients want it told.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");

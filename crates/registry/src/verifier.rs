@@ -13,8 +13,8 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
+use common::unix_seconds;
 use quick_cache::sync::Cache;
-use common::{unix_seconds};
 use token::{LEEWAY, VerifiedToken, Verifier, VerifyError};
 
 /// How many tokens are remembered.
@@ -155,7 +155,9 @@ fn is_about_an_unknown_key(error: &VerifyError) -> bool {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use token::{Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer};
+    use token::{
+        Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
+    };
 
     use super::*;
 
@@ -259,9 +261,13 @@ mod tests {
         });
         let looks = || supply.looks.load(std::sync::atomic::Ordering::SeqCst);
         let token_verifier = Arc::new(
-            TokenVerifier::new(vec![verifier(&old, "Acme")]).with_key_source(Arc::clone(&supply) as _),
+            TokenVerifier::new(vec![verifier(&old, "Acme")])
+                .with_key_source(Arc::clone(&supply) as _),
         );
-        supply.token_verifier.set(Arc::downgrade(&token_verifier)).unwrap();
+        supply
+            .token_verifier
+            .set(Arc::downgrade(&token_verifier))
+            .unwrap();
         assert!(token_verifier.verify(&before, now()).await.is_ok());
         for worthless in [&token_of(&old, "Other"), "no token", &format!("{before}x")] {
             assert!(token_verifier.verify(worthless, now()).await.is_err());
@@ -274,8 +280,13 @@ mod tests {
     #[test]
     fn each_issuer_has_its_own_keys() {
         let (ours, theirs) = (key(), key());
-        let token_verifier = TokenVerifier::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
-        assert!(token_verifier.verify_now(&token_of(&ours, "Acme"), now()).is_ok());
+        let token_verifier =
+            TokenVerifier::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
+        assert!(
+            token_verifier
+                .verify_now(&token_of(&ours, "Acme"), now())
+                .is_ok()
+        );
         assert!(
             token_verifier
                 .verify_now(&token_of(&theirs, "Other"), now())

@@ -39,7 +39,11 @@ impl CatalogFilter {
 
 /// What [`Visibility::sight`] returns.
 pub type CatalogFilterFuture<'a> = Pin<
-    Box<dyn Future<Output = Result<CatalogFilter, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a>,
+    Box<
+        dyn Future<Output = Result<CatalogFilter, Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'a,
+    >,
 >;
 
 /// Knows what somebody may see.

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
-use oci::{DigestAlgorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 
 /// How much is read at once, in bytes.
 const READ: usize = 1 << 18;

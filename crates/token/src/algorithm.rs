@@ -150,11 +150,17 @@ mod tests {
     fn a_key_signs_only_with_algorithms_of_its_kind() {
         let rsa = KeyKind::Rsa { bits: 2048 };
         assert!(
-            SignatureAlgorithm::PS384.fits(rsa) && SignatureAlgorithm::RS256.fits(rsa) && !SignatureAlgorithm::ES256.fits(rsa)
+            SignatureAlgorithm::PS384.fits(rsa)
+                && SignatureAlgorithm::RS256.fits(rsa)
+                && !SignatureAlgorithm::ES256.fits(rsa)
         );
-        assert!(SignatureAlgorithm::ES384.fits(KeyKind::P384) && !SignatureAlgorithm::ES256.fits(KeyKind::P384));
         assert!(
-            SignatureAlgorithm::EdDSA.fits(KeyKind::Ed25519) && !SignatureAlgorithm::ES512.fits(KeyKind::Ed25519)
+            SignatureAlgorithm::ES384.fits(KeyKind::P384)
+                && !SignatureAlgorithm::ES256.fits(KeyKind::P384)
+        );
+        assert!(
+            SignatureAlgorithm::EdDSA.fits(KeyKind::Ed25519)
+                && !SignatureAlgorithm::ES512.fits(KeyKind::Ed25519)
         );
     }
 }

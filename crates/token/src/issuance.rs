@@ -12,8 +12,8 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
-use common::{Entropy, EntropyError};
 use crate::{Certificate, KeyKind, PrivateKey, SignError};
+use common::{Entropy, EntropyError};
 
 /// What a certificate is to say.
 #[derive(Clone, Debug)]
@@ -139,7 +139,9 @@ pub enum CertificateIssueError {
     Rejected(String),
 }
 
-fn finished(made: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, CertificateIssueError> {
+fn finished(
+    made: Result<rcgen::Certificate, rcgen::Error>,
+) -> Result<Certificate, CertificateIssueError> {
     Certificate::from_der(made.map_err(rejected)?.der())
         .map_err(|error| CertificateIssueError::Rejected(error.to_string()))
 }

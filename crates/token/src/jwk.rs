@@ -4,7 +4,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::{Deserialize, Serialize};
 
 use crate::public::{Curve, KeyMaterial};
-use crate::{SignatureAlgorithm, Certificate, KeyError, KeyIdKind, PublicKey};
+use crate::{Certificate, KeyError, KeyIdKind, PublicKey, SignatureAlgorithm};
 
 /// A public key as JSON Web Key. Of a private one only the public members are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +95,8 @@ impl JwkSet {
         };
         let mut set = Self::default();
         for (index, key) in members.into_iter().enumerate() {
-            let key =
-                serde_json::from_value::<JwkMembers>(key).map_err(|e| JwkError::Json(e.to_string()));
+            let key = serde_json::from_value::<JwkMembers>(key)
+                .map_err(|e| JwkError::Json(e.to_string()));
             match key.and_then(Jwk::try_from) {
                 Ok(key) => set.keys.push(key),
                 Err(error) => set.ignored.push((index + 1, error)),

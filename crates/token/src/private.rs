@@ -15,7 +15,7 @@ use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::Zeroizing;
 
 use crate::public::Curve;
-use crate::{SignatureAlgorithm, KeyKind, PemError, PublicKey, der, pem};
+use crate::{KeyKind, PemError, PublicKey, SignatureAlgorithm, der, pem};
 
 /// The longest signature there is: RSA's, with 8192 bits.
 const LONGEST_SIGNATURE: usize = 1024;
@@ -144,7 +144,9 @@ impl PrivateKey {
                 der.as_ref().to_vec()
             }
             AnyKeyPair::Ecdsa(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
-            AnyKeyPair::Ed25519(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
+            AnyKeyPair::Ed25519(pair) => {
+                pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec()
+            }
         };
         Ok(Zeroizing::new(der))
     }

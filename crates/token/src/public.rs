@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::{SignatureAlgorithm, KeyError, der, pem};
+use crate::{KeyError, SignatureAlgorithm, der, pem};
 
 /// The kinds of key that tokens are signed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

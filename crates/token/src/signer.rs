@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::Serialize;
 
-use crate::{SignatureAlgorithm, Certificate, Claims, Jwk, KeyIdKind, PrivateKey, SignError};
+use crate::{Certificate, Claims, Jwk, KeyIdKind, PrivateKey, SignError, SignatureAlgorithm};
 
 /// A member of a token's header that tells the registry which key signed it. No single one serves
 /// every registry: a registry reads the first that it finds of `x5c`, `jwk`, `kid`, and no other.

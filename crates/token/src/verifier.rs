@@ -5,8 +5,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use common::{unix_seconds};
-use crate::{Access, SignatureAlgorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError, TokenError, UnknownSignatureAlgorithm, UnverifiedToken, chain};
+use crate::{
+    Access, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureAlgorithm,
+    SignatureError, TokenError, UnknownSignatureAlgorithm, UnverifiedToken, chain,
+};
+use common::unix_seconds;
 
 /// How far the clocks of token server and registry may be apart, as Distribution's registries have
 /// it.

@@ -1,7 +1,7 @@
 //! A program that says what somebody may do: `docker_auth`'s `ext_authz`.
 
 use identity::process::{ProcessError, Program};
-use policy::{Labels, AclQuery};
+use policy::{AclQuery, Labels};
 use serde::Serialize;
 
 /// The program of `ext_authz`: it reads one JSON object on standard input and answers with its exit

@@ -25,10 +25,10 @@ mod token;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use common::Secret;
 use common::{Entropy, EntropyError};
 use database::Database;
-use common::{Secret};
-use identity::{CredentialFingerprint};
+use identity::CredentialFingerprint;
 use policy::{Labels, Subject};
 
 pub use manage::Selection;

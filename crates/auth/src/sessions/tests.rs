@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{SystemEntropy};
+use common::SystemEntropy;
 use database::Location;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -40,7 +40,11 @@ impl Bench {
             .unwrap()
     }
 
-    async fn redeem(&self, opened: &OpenedSession, now: SystemTime) -> Result<Session, RefreshTokenError> {
+    async fn redeem(
+        &self,
+        opened: &OpenedSession,
+        now: SystemTime,
+    ) -> Result<Session, RefreshTokenError> {
         self.sessions
             .redeem(&opened.token, "registry", now)
             .await
@@ -138,7 +142,10 @@ async fn a_credential_without_a_stamp_is_kept_as_such() {
         )
         .await
         .unwrap();
-    assert_eq!(bench.redeem(&opened, start()).await.unwrap().credential, None);
+    assert_eq!(
+        bench.redeem(&opened, start()).await.unwrap().credential,
+        None
+    );
 }
 
 #[tokio::test]
@@ -186,8 +193,14 @@ async fn what_is_not_good_is_refused_for_a_reason() {
         redeem(token, "Registry", start()).await,
         Err(RefreshTokenError::WrongService)
     );
-    assert_eq!(redeem(token, "", start()).await, Err(RefreshTokenError::WrongService));
-    assert_eq!(redeem("", "registry", start()).await, Err(RefreshTokenError::Unknown));
+    assert_eq!(
+        redeem(token, "", start()).await,
+        Err(RefreshTokenError::WrongService)
+    );
+    assert_eq!(
+        redeem("", "registry", start()).await,
+        Err(RefreshTokenError::Unknown)
+    );
     assert_eq!(
         redeem(&token[..51], "registry", start()).await,
         Err(RefreshTokenError::Unknown)
@@ -413,7 +426,10 @@ async fn the_least_recently_used_makes_room() {
     bench.redeem(&first, start() + 3 * MINUTE).await.unwrap();
     let fourth = bench.open("ann", start() + 4 * MINUTE).await;
     let now = start() + 5 * MINUTE;
-    assert_eq!(bench.redeem(&second, now).await, Err(RefreshTokenError::Unknown));
+    assert_eq!(
+        bench.redeem(&second, now).await,
+        Err(RefreshTokenError::Unknown)
+    );
     for kept in [first, third, fourth, bobs] {
         assert!(bench.redeem(&kept, now).await.is_ok());
     }
@@ -540,13 +556,22 @@ async fn revokes_what_was_meant() {
     let revoke = async |selection| bench.sessions.revoke(selection, start()).await.unwrap();
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 1);
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 0);
-    assert_eq!(bench.redeem(&first, start()).await, Err(RefreshTokenError::Revoked));
+    assert_eq!(
+        bench.redeem(&first, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.redeem(&second, start()).await.is_ok());
     assert_eq!(revoke(Selection::Account("ann".into())).await, 1);
-    assert_eq!(bench.redeem(&second, start()).await, Err(RefreshTokenError::Revoked));
+    assert_eq!(
+        bench.redeem(&second, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.redeem(&bobs, start()).await.is_ok());
     assert_eq!(revoke(Selection::All).await, 2);
-    assert_eq!(bench.redeem(&ottos, start()).await, Err(RefreshTokenError::Revoked));
+    assert_eq!(
+        bench.redeem(&ottos, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
     assert!(bench.ids(Selection::All, start()).await.is_empty());
     assert_eq!(revoke(Selection::Account("nobody".into())).await, 0);
 }
@@ -565,7 +590,10 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
             .unwrap(),
         1
     );
-    assert_eq!(bench.redeem(&opened, start()).await, Err(RefreshTokenError::Revoked));
+    assert_eq!(
+        bench.redeem(&opened, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
 }
 
 #[tokio::test]

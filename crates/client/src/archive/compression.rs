@@ -46,7 +46,11 @@ pub(super) fn decompress(
     let compressed = file.metadata().map_err(Error::file(path))?.len();
     let input = BufReader::with_capacity(256 * 1024, file);
     match compression {
-        Compression::Gzip => copy(path, flate2::bufread::MultiGzDecoder::new(input), compressed),
+        Compression::Gzip => copy(
+            path,
+            flate2::bufread::MultiGzDecoder::new(input),
+            compressed,
+        ),
         Compression::Zstd => copy(path, ZstdFrames::new(input), compressed),
         Compression::Bzip2 => Err(unsupported(path, "bzip2")),
         Compression::Xz => Err(unsupported(path, "xz")),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use oci::{DigestAlgorithm, Digest, media_type};
+use oci::{Digest, DigestAlgorithm, media_type};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -81,7 +81,10 @@ impl ManifestEntry {
         if config.size > LARGEST {
             return Err(Error::Layout {
                 path: entries.path.clone(),
-                what: format!("a configuration of {} bytes; at most {LARGEST} are read", config.size),
+                what: format!(
+                    "a configuration of {} bytes; at most {LARGEST} are read",
+                    config.size
+                ),
                 missing: false,
             });
         }

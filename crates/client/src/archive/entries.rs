@@ -274,7 +274,11 @@ fn header_size(header: &Header) -> Option<u64> {
         .map(|&byte| u32::from(byte))
         .sum();
     let is_header = header.cksum().ok()? == sum + 8 * 32;
-    if is_header { header.entry_size().ok() } else { None }
+    if is_header {
+        header.entry_size().ok()
+    } else {
+        None
+    }
 }
 
 fn wrong(path: &Path, what: String) -> Error {
@@ -369,7 +373,11 @@ mod tests {
             add(builder, "last", EntryType::Regular, "", b"end");
         });
         let entries = ArchiveEntries::read(&path).unwrap();
-        for (name, content) in [(long.as_str(), b"gnu"), ("pax/layer.tar", b"pax"), ("last", b"end")] {
+        for (name, content) in [
+            (long.as_str(), b"gnu"),
+            ("pax/layer.tar", b"pax"),
+            ("last", b"end"),
+        ] {
             let extent = entries.find(name).unwrap();
             assert_eq!(entries.bytes(extent, 10).unwrap(), content, "{name}");
         }
@@ -379,7 +387,11 @@ mod tests {
     /// A sparse file makes lengths of some gigabytes cheap.
     #[test]
     fn an_extended_header_of_three_gigabytes_is_not_read() {
-        for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+        for kind in [
+            EntryType::XHeader,
+            EntryType::GNULongName,
+            EntryType::GNULongLink,
+        ] {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("a.tar");
             let mut header = Header::new_ustar();

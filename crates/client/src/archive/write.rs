@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oci::{ManifestContent, Descriptor, Digest, Manifest, Tag};
+use oci::{Descriptor, Digest, Manifest, ManifestContent, Tag};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -73,7 +73,10 @@ impl ArchiveWriter {
         writer: BlobWriter<'_>,
     ) -> Result<UploadOutcome, Error> {
         let begin = self.positions().get(&blob.digest).copied();
-        let file = self.temporary().as_ref().map(|file| file.as_file().try_clone());
+        let file = self
+            .temporary()
+            .as_ref()
+            .map(|file| file.as_file().try_clone());
         let (Some(begin), Some(file)) = (begin, file) else {
             return Err(Error::Unsupported(format!(
                 "{} does not belong to the archive",
@@ -106,11 +109,15 @@ impl ArchiveWriter {
     }
 
     fn temporary(&self) -> MutexGuard<'_, Option<NamedTempFile>> {
-        self.temporary.lock().unwrap_or_else(PoisonError::into_inner)
+        self.temporary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn positions(&self) -> MutexGuard<'_, HashMap<Digest, u64>> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lay_out(

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use common::Secret;
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
-use common::{Secret};
 
 use super::{Credentials, CredentialsError};
 use crate::{Host, json};
@@ -356,7 +356,12 @@ mod tests {
         );
         let get = |name: &str| shown(file.credentials(&host(name), "").unwrap());
         assert_eq!(
-            [get("a.example"), get("b.example"), get("c.example"), get("d.example")],
+            [
+                get("a.example"),
+                get("b.example"),
+                get("c.example"),
+                get("d.example")
+            ],
             ["a:b:c", "u:p", "none", "a:b"]
         );
         assert_eq!(file.helper(&host("a.example")), Some("pass"));

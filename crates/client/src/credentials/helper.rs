@@ -6,8 +6,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::Secret;
 use serde_json::{Map, Value, json};
-use common::{Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
@@ -57,8 +57,8 @@ impl Helper {
                 Err(self.failed(&output))
             };
         }
-        let credentials: Map<String, Value> = serde_json::from_str(&output)
-            .map_err(|_| self.error("did not print credentials"))?;
+        let credentials: Map<String, Value> =
+            serde_json::from_str(&output).map_err(|_| self.error("did not print credentials"))?;
         let user = json::text(&credentials, "Username").unwrap_or_default();
         let Some(secret) = json::text(&credentials, "Secret") else {
             return Ok(None);

@@ -9,9 +9,9 @@ mod file;
 mod helper;
 mod store;
 
+use common::Secret;
 pub use error::CredentialsError;
 pub use store::{CredentialLookup, CredentialStore, StoredCredentials};
-use common::{Secret};
 
 /// What a client sends to log in.
 #[derive(Clone, Debug, Default)]

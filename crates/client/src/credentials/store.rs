@@ -37,7 +37,7 @@ impl CredentialStore {
     /// (`DOCKER_CONFIG`, else in the home directory), then podman's `auth.json`.
     ///
     /// ```
-    /// let places = client::CredentialStore::new(|name| (name == "HOME").then(|| "/home/ann".into()));
+    /// let store = client::CredentialStore::new(|name| (name == "HOME").then(|| "/home/ann".into()));
     /// assert_eq!(store.files()[0].to_str(), Some("/home/ann/.docker/config.json"));
     /// ```
     #[must_use]
@@ -292,7 +292,10 @@ mod tests {
         assert_eq!(user(&store.find(&host, "").await), Some("podman"));
         store.store(&host, &login("docker")).await.unwrap();
         let (all, problems) = store.find_all(&host, "").await;
-        let users: Vec<_> = all.iter().map(|found| found.credentials.user().unwrap()).collect();
+        let users: Vec<_> = all
+            .iter()
+            .map(|found| found.credentials.user().unwrap())
+            .collect();
         assert_eq!((users, problems.len()), (vec!["docker", "podman"], 0));
         assert_eq!(store.erase(&host).await.unwrap().len(), 2);
         assert!(store.erase(&host).await.unwrap().is_empty());
@@ -323,7 +326,11 @@ mod tests {
             ),
             ("{", "config.json: not JSON", "correct "),
             ("[]", "config.json: not a JSON object", "correct "),
-            (r#"{"auths":{"r.example":{"auth":"!"}}}"#, "is not base64", "correct "),
+            (
+                r#"{"auths":{"r.example":{"auth":"!"}}}"#,
+                "is not base64",
+                "correct ",
+            ),
         ] {
             let directory = tempfile::tempdir().unwrap();
             fs::create_dir(directory.path().join("docker")).unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci::{DigestAlgorithm, Descriptor, media_type};
+use oci::{Descriptor, DigestAlgorithm, media_type};
 use serde_json::json;
 
 use super::{FetchedManifest, RepositoryClient};

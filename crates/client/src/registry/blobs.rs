@@ -18,7 +18,10 @@ impl RepositoryClient {
     /// When the registry does not tell.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
         let request = HttpRequest::head(self.url(&format!("blobs/{digest}"))?);
-        let response = self.session.send(&Scopes::push(&self.name), request).await?;
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
             _ => response.success().await.map(|_| true),
@@ -63,7 +66,10 @@ impl RepositoryClient {
     /// When the blob does not exist, or the registry does not delete.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
         let request = HttpRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
-        let response = self.session.send(&Scopes::delete(&self.name), request).await?;
+        let response = self
+            .session
+            .send(&Scopes::delete(&self.name), request)
+            .await?;
         response.success().await.map(|_| ())
     }
 }
@@ -121,7 +127,8 @@ impl Download {
                 Ok(Some(piece))
             }
             None => {
-                let (expected, found) = (self.digest.into(), Box::new(self.hasher.clone().finish()));
+                let (expected, found) =
+                    (self.digest.into(), Box::new(self.hasher.clone().finish()));
                 if expected == found {
                     Ok(None)
                 } else {
@@ -162,19 +169,23 @@ impl Download {
         if self.position > 0 {
             let range = format!("bytes={}-", self.position);
             let request = HttpRequest::get(url.clone()).header(RANGE, &range);
-            let response = session.send(&scopes, request).await?;
-            let status = response.status();
-            let begin = response.header(CONTENT_RANGE.as_str()).and_then(first_byte);
-            if status == StatusCode::PARTIAL_CONTENT && begin == Some(self.position) {
-                self.skip = 0;
-                return Ok(response);
-            }
-            if status == StatusCode::OK {
-                self.skip = self.position;
-                return Ok(response);
-            }
-            if status == StatusCode::NOT_FOUND || is_transient(status) {
-                return response.success().await;
+            match session.send(&scopes, request).await {
+                Ok(response) if self.is_rest(&response) => {
+                    self.skip = 0;
+                    return Ok(response);
+                }
+                Ok(response) if response.status() == StatusCode::OK => {
+                    self.skip = self.position;
+                    return Ok(response);
+                }
+                Ok(response)
+                    if response.status() == StatusCode::NOT_FOUND
+                        || is_transient(response.status()) =>
+                {
+                    return response.success().await;
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
         let response = session.send(&scopes, HttpRequest::get(url)).await?;
@@ -182,10 +193,19 @@ impl Download {
         response.success().await
     }
 
+    /// Whether a response is the part of the blob that was requested.
+    fn is_rest(&self, response: &HttpResponse) -> bool {
+        let begin = response.header(CONTENT_RANGE.as_str()).and_then(first_byte);
+        response.status() == StatusCode::PARTIAL_CONTENT && begin == Some(self.position)
+    }
+
     async fn pause_after(&mut self, error: Error) -> Result<(), Error> {
         self.response = None;
         let transport = self.repository.session.transport();
-        match self.attempts.pause(error.retry_after(), &*transport.options().entropy) {
+        match self
+            .attempts
+            .pause(error.retry_after(), &*transport.options().entropy)
+        {
             Some(pause) => {
                 transport.pause(pause, &error.to_string()).await;
                 Ok(())

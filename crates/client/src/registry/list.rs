@@ -178,9 +178,10 @@ pub(super) fn next_page(response: &HttpResponse) -> Result<Option<Url>, Error> {
     let Some(link) = links.iter().find(|link| link.has_relation("next")) else {
         return Ok(None);
     };
-    let next = response.url.join(&link.target).map_err(|_| {
-        response.malformed(format!("its Link header leads to {:?}", link.target))
-    })?;
+    let next = response
+        .url
+        .join(&link.target)
+        .map_err(|_| response.malformed(format!("its Link header leads to {:?}", link.target)))?;
     if origin(&next) != origin(&response.url) {
         return Err(response.malformed(format!(
             "its Link header leads to another origin, {}",

@@ -1,7 +1,7 @@
 //! Manifests. They are small, so they are fetched and put whole.
 
 use bytes::{Bytes, BytesMut};
-use oci::{DigestAlgorithm, ManifestContent, Descriptor, Digest, Manifest, Reference, media_type};
+use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, ManifestContent, Reference, media_type};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -82,7 +82,10 @@ impl RepositoryClient {
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
         let request = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
-        let response = self.session.send(&Scopes::pull(&self.name), request).await?;
+        let response = self
+            .session
+            .send(&Scopes::pull(&self.name), request)
+            .await?;
         let mut response = response.success().await?;
         let bytes = response.bytes(LARGEST).await?;
         let said = digest_header(&response)?;
@@ -103,8 +106,11 @@ impl RepositoryClient {
             {
                 essence.to_owned()
             }
-            _ => media_type_of(&bytes)
-                .ok_or_else(|| response.malformed("neither its Content-Type nor its body tells the type of the manifest"))?,
+            _ => media_type_of(&bytes).ok_or_else(|| {
+                response.malformed(
+                    "neither its Content-Type nor its body tells the type of the manifest",
+                )
+            })?,
         };
         FetchedManifest::new(media_type, bytes, name, &self.place(reference))
     }
@@ -174,7 +180,10 @@ impl RepositoryClient {
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
         let request = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
             .header(ACCEPT, &accepted());
-        let response = self.session.send(&Scopes::push(&self.name), request).await?;
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
             _ => response.success().await.map(|_| true),
@@ -194,7 +203,10 @@ impl RepositoryClient {
         let request = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
-        let response = self.session.send(&Scopes::push(&self.name), request).await?;
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
         let response = response.success().await?;
         match digest_header(&response)? {
             Some(found)
@@ -215,8 +227,12 @@ impl RepositoryClient {
     /// # Errors
     /// When it does not exist, or the registry does not delete.
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let request = HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
-        let response = self.session.send(&Scopes::delete(&self.name), request).await?;
+        let request =
+            HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
+        let response = self
+            .session
+            .send(&Scopes::delete(&self.name), request)
+            .await?;
         let Err(refused) = response.success().await else {
             return Ok(());
         };
@@ -258,9 +274,11 @@ fn digest_header(response: &HttpResponse) -> Result<Option<Digest>, Error> {
     let Some(text) = response.header("docker-content-digest") else {
         return Ok(None);
     };
-    text.parse()
-        .map(Some)
-        .map_err(|error| response.malformed(format!("its Docker-Content-Digest header is not a digest: {error}")))
+    text.parse().map(Some).map_err(|error| {
+        response.malformed(format!(
+            "its Docker-Content-Digest header is not a digest: {error}"
+        ))
+    })
 }
 
 /// The media type that a manifest itself tells.
@@ -334,9 +352,9 @@ mod tests {
         )
         .unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("r.example/a@1: its digest should be sha256:0000"),
+            error.to_string().starts_with(
+                "r.example/a@1: content does not match its digest: expected sha256:0000"
+            ),
             "{error}"
         );
         let right =

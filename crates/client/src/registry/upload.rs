@@ -10,11 +10,11 @@ use reqwest::{Method, StatusCode, Url};
 use tokio::sync::mpsc;
 
 use super::RepositoryClient;
+use crate::Error;
 use crate::hasher::ContentHasher;
 use crate::session::Scopes;
 use crate::transfer::{BlobProgress, BlobReader, BlobSource};
 use crate::transport::{Backoff, HttpRequest, HttpResponse, StreamedBody};
-use crate::Error;
 
 /// How a blob came into a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl RepositoryClient {
         if left > 0 {
             let range = format!("{}-{}", upload.offset, blob.size - 1);
             let request = self
-                .upload_call(Method::PATCH, location)
+                .upload_request(Method::PATCH, location)
                 .header(CONTENT_RANGE, &range);
             location = self.location(
                 &self
@@ -218,10 +218,7 @@ impl RepositoryClient {
         let reader = source.open(blob, offset).await?;
         let scopes = Scopes::push(&self.name);
         let sending = self.session.send_streamed(&scopes, request, body);
-        let (sent, read) = tokio::join!(
-            sending,
-            pump(blob, offset, reader, hasher, pieces, meter)
-        );
+        let (sent, read) = tokio::join!(sending, pump(blob, offset, reader, hasher, pieces, meter));
         // An error of the content explains the registry's response to half of it.
         read?;
         sent?.success().await

@@ -363,10 +363,7 @@ impl RegistrySession {
         if !is_denied(response.status()) {
             return Ok(response);
         }
-        let is_basic = matches!(
-            self.state.lock().await.auth_scheme,
-            Some(AuthScheme::Basic)
-        );
+        let is_basic = matches!(self.state.lock().await.auth_scheme, Some(AuthScheme::Basic));
         let logged_in = !self.credentials.is_anonymous();
         // With Basic, the registry itself checks the password.
         if self.is_own(&response.url)

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
+use common::Secret;
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value};
-use common::{Secret};
-use token::{UnverifiedToken};
+use token::UnverifiedToken;
 
 use super::scopes::Scopes;
 use crate::observer::ExchangeEvent;
@@ -98,19 +98,14 @@ impl TokenEndpoint {
                 ("client_id", CLIENT_ID),
             ])
             .step(Step::Token);
-        let response = transport.fetch(&request).await?;
+        let mut response = transport.fetch(&request).await?;
         let status = response.status();
-        // A page for people is not an answer to this request.
-        let is_page = response
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/html"));
-        if status == StatusCode::OK && !is_page {
-            return Ok(true);
-        }
-        if status.is_server_error() {
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             return response.success().await.map(|_| false);
         }
-        Ok(false)
+        // A revocation has an empty response (RFC 7009 §2.2). Anything else is a page for people, or
+        // a token.
+        Ok(status == StatusCode::OK && response.bytes(1).await.is_ok_and(|body| body.is_empty()))
     }
 
     fn get(&self, credentials: &Credentials, scopes: &Scopes, offline: bool) -> HttpRequest {

@@ -143,6 +143,9 @@ fn no_image(platform: &Platform, members: &[(Descriptor, Option<Platform>)]) -> 
     if offered.is_empty() {
         format!("the index does not say which of its images is for {platform}")
     } else {
-        format!("there is no image for {platform}, only for: {}", offered.join(", "))
+        format!(
+            "there is no image for {platform}, only for: {}",
+            offered.join(", ")
+        )
     }
 }

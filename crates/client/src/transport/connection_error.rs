@@ -148,11 +148,7 @@ impl fmt::Display for ConnectionError {
                 "has a certificate without a subjectAltName"
             }
             Self::WrongName(names) => {
-                return write!(
-                    f,
-                    "has a certificate for other names: {}",
-                    names.join(", ")
-                );
+                return write!(f, "has a certificate for other names: {}", names.join(", "));
             }
             Self::Expired => "has a certificate that has expired or is not valid yet",
             Self::ClientCertificate => "asks for a client certificate",

@@ -96,11 +96,7 @@ impl Transport {
         self.send_by(&self.unverified(&request.url)?, request).await
     }
 
-    async fn send_by(
-        &self,
-        client: &Client,
-        request: &HttpRequest,
-    ) -> Result<HttpResponse, Error> {
+    async fn send_by(&self, client: &Client, request: &HttpRequest) -> Result<HttpResponse, Error> {
         let mut outgoing = self.begin(request);
         *outgoing.body_mut() = request.body.clone().map(Into::into);
         match tokio::time::timeout(self.options.patience, client.execute(outgoing)).await {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use common::{IpNetwork, parse_ip};
 use reqwest::Url;
 
 use crate::Error;
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Variable {
 #[derive(Clone, Debug)]
 enum Exception {
     Everything,
-    Network(IpNet),
+    Network(IpNetwork),
     Address {
         address: IpAddr,
         port: Option<u16>,
@@ -137,8 +137,8 @@ impl Exception {
         if entry == "*" {
             return Some(Self::Everything);
         }
-        if let Ok(network) = entry.parse() {
-            return Some(Self::Network(network));
+        if entry.contains('/') {
+            return entry.parse().ok().map(Self::Network);
         }
         let (host, port) = match entry.rsplit_once(':') {
             // An IPv6 address without brackets has colons and no port.
@@ -148,7 +148,7 @@ impl Exception {
             _ => (entry.as_str(), None),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = host.parse() {
+        if let Some(address) = parse_ip(host) {
             return Some(Self::Address { address, port });
         }
         let domain = host.strip_prefix('*').filter(|rest| rest.starts_with('.'));
@@ -170,9 +170,9 @@ impl Exception {
         let is_port = |port: &Option<u16>| port.is_none() || *port == at;
         match self {
             Self::Everything => true,
-            Self::Network(network) => host.parse().is_ok_and(|ip: IpAddr| network.contains(&ip)),
+            Self::Network(network) => parse_ip(host).is_some_and(|ip| network.contains(ip)),
             Self::Address { address, port } => {
-                host.parse().is_ok_and(|ip: IpAddr| ip == *address) && is_port(port)
+                parse_ip(host).is_some_and(|ip| ip == *address) && is_port(port)
             }
             Self::Domain {
                 suffix,
@@ -254,7 +254,12 @@ mod tests {
             proxies.variable_for(&url("http://r.example/")),
             Some("http_proxy")
         );
-        assert!(proxies.for_url(&url("http://r.example/")).unwrap().is_some());
+        assert!(
+            proxies
+                .for_url(&url("http://r.example/"))
+                .unwrap()
+                .is_some()
+        );
         let error = proxies.for_url(&url("https://r.example/")).unwrap_err();
         assert!(error.to_string().starts_with("HTTPS_PROXY does not name"));
         assert!(!format!("{proxies:?}").contains("proxy.example"));

@@ -115,18 +115,19 @@ mod tests {
     #[test]
     fn a_form_is_encoded_and_its_secrets_are_not_shown() {
         let long = "0123456789".repeat(10);
-        let request = HttpRequest::new(
-            Method::POST,
-            Url::parse("https://a.example/token").unwrap(),
-        )
-        .form(&[
-            ("service", "Docker registry"),
-            ("password", "a&b"),
-            ("refresh_token", &long),
-        ]);
+        let request =
+            HttpRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap()).form(&[
+                ("service", "Docker registry"),
+                ("password", "a&b"),
+                ("refresh_token", &long),
+            ]);
         let expected = format!("service=Docker+registry&password=a%26b&refresh_token={long}");
         assert_eq!(request.body.as_deref(), Some(expected.as_bytes()));
-        let shown: Vec<_> = request.form.iter().map(|(_, value)| value.as_str()).collect();
+        let shown: Vec<_> = request
+            .form
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
         assert_eq!(shown, ["Docker registry", HIDDEN, HIDDEN]);
     }
 }

@@ -52,9 +52,7 @@ impl HttpResponse {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match tokio::time::timeout(SILENCE, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => {
-                Err(self.interrupted(ConnectionError::Broken, RootCause::of(&error)))
-            }
+            Ok(Err(error)) => Err(self.interrupted(ConnectionError::Broken, RootCause::of(&error))),
             Err(_) => Err(self.interrupted(
                 ConnectionError::Timeout,
                 RootCause::saying("the server fell silent in the middle of a response"),

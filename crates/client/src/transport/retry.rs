@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use common::Entropy;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use common::{Entropy};
 
 /// How often something is tried, the first time included.
 const ATTEMPTS: u32 = 5;
@@ -78,7 +78,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use common::{EntropyError};
+    use common::EntropyError;
 
     use super::*;
 

@@ -8,8 +8,8 @@ use client::{
     ConnectionError, Credentials, Error, RegistryClient, RegistrySession, Transport,
     TransportOptions,
 };
-use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
 use common::{Clock, SystemClock, SystemEntropy};
+use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
 use token::{CertificateRequest, PrivateKey};
 
 struct World {

@@ -192,7 +192,7 @@ async fn a_refusal_in_the_middle_says_why() {
     assert_eq!(
         error.hint().as_deref(),
         Some(
-            "nginx/1.22.1 takes no body of this size: raise the limit of the proxy (nginx: client_max_body_size 0;)"
+            "a proxy in front of the registry limits the size of requests: raise the limit (nginx: `client_max_body_size 0;`)"
         )
     );
 }

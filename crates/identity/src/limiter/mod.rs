@@ -71,7 +71,11 @@ impl LoginLimiter {
     ///
     /// # Errors
     /// When there were too many failures: how long until the next attempt is heard.
-    pub async fn admit(&self, account: &str, origin: &LoginSource) -> Result<Admission<'_>, Duration> {
+    pub async fn admit(
+        &self,
+        account: &str,
+        origin: &LoginSource,
+    ) -> Result<Admission<'_>, Duration> {
         let claims = self.claims(account, origin);
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
@@ -146,7 +150,7 @@ impl Drop for Admission<'_> {
 
 #[cfg(test)]
 mod tests {
-    use common::{SystemEntropy};
+    use common::SystemEntropy;
 
     use super::*;
     use crate::fixtures::HeldClock;
@@ -167,12 +171,20 @@ mod tests {
         LoginSource::new(Some(address.parse().unwrap()), "unused")
     }
 
-    async fn fail(limiter: &LoginLimiter, account: &str, origin: &LoginSource) -> Result<(), Duration> {
+    async fn fail(
+        limiter: &LoginLimiter,
+        account: &str,
+        origin: &LoginSource,
+    ) -> Result<(), Duration> {
         limiter.admit(account, origin).await.map(Admission::failed)
     }
 
     /// How many failures get through before one is turned away.
-    async fn failures(limiter: &LoginLimiter, account: impl Fn(u32) -> String, origin: &LoginSource) -> u32 {
+    async fn failures(
+        limiter: &LoginLimiter,
+        account: impl Fn(u32) -> String,
+        origin: &LoginSource,
+    ) -> u32 {
         for n in 0.. {
             if fail(limiter, &account(n), origin).await.is_err() {
                 return n;

@@ -60,13 +60,18 @@ mod tests {
 
     #[test]
     fn adds_up_and_falls_short() {
-        let sum: HashCost = [HashCost::rounds(32), HashCost::rounds(1024)].into_iter().sum();
+        let sum: HashCost = [HashCost::rounds(32), HashCost::rounds(1024)]
+            .into_iter()
+            .sum();
         assert_eq!(sum, HashCost::rounds(1056));
         assert_eq!(
             HashCost::rounds(32).short_of(HashCost::rounds(1024)),
             HashCost::rounds(992)
         );
-        assert_eq!(HashCost::rounds(32).short_of(HashCost::rounds(16)), HashCost::NONE);
+        assert_eq!(
+            HashCost::rounds(32).short_of(HashCost::rounds(16)),
+            HashCost::NONE
+        );
         HashCost::rounds(21).waste(b"any");
     }
 }

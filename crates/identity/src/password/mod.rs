@@ -6,8 +6,8 @@
 
 mod argon2id;
 mod bcrypt;
-mod refused;
 mod cost;
+mod refused;
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::workers::WorkerPool;
 use crate::password::HashCost;
-use common::{Secret};
-use crate::{Account, Credentials, AuthenticationError, LoginSource, CredentialFingerprint};
+use crate::{Account, AuthenticationError, CredentialFingerprint, Credentials, LoginSource};
+use common::Secret;
 
 /// Verifies passwords on [`WorkerPool`], at one price for every refusal.
 pub struct PasswordVerifier {
@@ -51,7 +51,10 @@ impl PasswordVerifier {
     /// A verifier for these accounts: all there are, in whatever backend, for the costliest sets
     /// the price.
     #[must_use]
-    pub fn new<'a>(workers: Arc<WorkerPool>, accounts: impl IntoIterator<Item = &'a Account>) -> Self {
+    pub fn new<'a>(
+        workers: Arc<WorkerPool>,
+        accounts: impl IntoIterator<Item = &'a Account>,
+    ) -> Self {
         let costliest = accounts
             .into_iter()
             .max_by_key(|account| account.work())
@@ -149,7 +152,11 @@ impl Tally {
 
 /// The credential that `password` is, and the work it took to find out: when it is none, exactly
 /// `highest`.
-fn check(account: &Account, password: &str, highest: HashCost) -> (Option<CredentialFingerprint>, HashCost) {
+fn check(
+    account: &Account,
+    password: &str,
+    highest: HashCost,
+) -> (Option<CredentialFingerprint>, HashCost) {
     let mut spent = HashCost::NONE;
     for hash in &account.passwords {
         spent = [spent, hash.work()].into_iter().sum();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use identity::password::Argon2id;
 use identity::{
-    Account, AuthenticationOutcome, Authenticator, ExtAuth, AccountHint, LoginSource, PasswordVerifier, Recheck,
-    StaticUsers, htpasswd,
+    Account, AccountHint, AuthenticationOutcome, Authenticator, ExtAuth, LoginSource,
+    PasswordVerifier, Recheck, StaticUsers, htpasswd,
 };
 use policy::Labels;
 
@@ -46,8 +46,17 @@ impl Subject<'_> {
             (accepted.subject.account.as_str(), &accepted.subject.labels),
             ("ann", &self.labels)
         );
-        match (self.backend.recheck("ann").await.unwrap(), accepted.credential) {
-            (Recheck::Valid { subject, fingerprints }, Some(credential)) => {
+        match (
+            self.backend.recheck("ann").await.unwrap(),
+            accepted.credential,
+        ) {
+            (
+                Recheck::Valid {
+                    subject,
+                    fingerprints,
+                },
+                Some(credential),
+            ) => {
                 assert_eq!(subject, accepted.subject);
                 assert!(fingerprints.contains(&credential));
             }
@@ -60,12 +69,18 @@ impl Subject<'_> {
         for name in ["nobody", "Ann", "an", "annn", "*", ""] {
             for password in ["sesame", "", "nobody"] {
                 assert!(
-                    matches!(self.ask(name, password).await, AuthenticationOutcome::NoMatch),
+                    matches!(
+                        self.ask(name, password).await,
+                        AuthenticationOutcome::NoMatch
+                    ),
                     "{name:?} {password:?}"
                 );
             }
             assert!(
-                matches!(self.backend.hint(name), AccountHint::NoMatch | AccountHint::NeedsProof),
+                matches!(
+                    self.backend.hint(name),
+                    AccountHint::NoMatch | AccountHint::NeedsProof
+                ),
                 "{name:?}"
             );
             assert!(matches!(
@@ -84,7 +99,10 @@ impl Subject<'_> {
         ] {
             let (performed, spent) = (self.verifier.performed(), self.verifier.spent());
             assert!(
-                matches!(self.ask(account, password).await, AuthenticationOutcome::Rejected(_)),
+                matches!(
+                    self.ask(account, password).await,
+                    AuthenticationOutcome::Rejected(_)
+                ),
                 "{account} {password:?}"
             );
             assert_eq!(self.verifier.performed(), performed + 1);
@@ -131,7 +149,10 @@ async fn static_users() {
     subject.conforms().await;
     for name in ["ann ", " ann", "ann\0", "ann\n"] {
         assert!(
-            matches!(subject.ask(name, "sesame").await, AuthenticationOutcome::NoMatch),
+            matches!(
+                subject.ask(name, "sesame").await,
+                AuthenticationOutcome::NoMatch
+            ),
             "{name:?}"
         );
     }

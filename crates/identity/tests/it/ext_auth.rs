@@ -64,7 +64,10 @@ async fn hands_over_name_and_password() {
 
 #[tokio::test]
 async fn exit_codes() {
-    for (text, outcome) in [("exit 1", LoginOutcome::Rejected), ("exit 2", LoginOutcome::Rejected)] {
+    for (text, outcome) in [
+        ("exit 1", LoginOutcome::Rejected),
+        ("exit 2", LoginOutcome::Rejected),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let answer = door(directory.path(), text)
             .login

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::{Account, Credentials, Login, LoginOutcome, Rate, LoginSettings};
+use identity::{Account, Credentials, Login, LoginOutcome, LoginSettings, Rate};
 
 use crate::support::{Door, account, credentials, script};
 
@@ -217,7 +217,8 @@ async fn nobody_else_is_held_up_by_who_guesses() {
         Some("ann")
     );
     // The attacker, now even with the right password, has to wait; and only as long as it is told.
-    let LoginOutcome::TooManyFailures(wait) = knock(&door.login, "bob", "two", attacker).await else {
+    let LoginOutcome::TooManyFailures(wait) = knock(&door.login, "bob", "two", attacker).await
+    else {
         panic!("heard too soon")
     };
     assert_eq!(wait, Duration::from_secs(3));

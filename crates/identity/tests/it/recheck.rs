@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use identity::{Account, LoginOutcome, LoginSettings, CredentialFingerprint, SessionStatus};
+use identity::{Account, CredentialFingerprint, LoginOutcome, LoginSettings, SessionStatus};
 
 use crate::support::{Door, account, credentials, script};
 
@@ -18,7 +18,11 @@ async fn credential(door: &Door, account: &str, password: &str) -> Option<Creden
     }
 }
 
-async fn standing(users: &[(&str, Account)], account: &str, credential: Option<&CredentialFingerprint>) -> &'static str {
+async fn standing(
+    users: &[(&str, Account)],
+    account: &str,
+    credential: Option<&CredentialFingerprint>,
+) -> &'static str {
     match Door::new(users)
         .login
         .recheck(account, credential)
@@ -70,7 +74,12 @@ async fn a_recheck_tells_the_labels_of_today() {
             ..account(&[("one", 4)])
         },
     )]);
-    let SessionStatus::Valid(subject) = today.login.recheck("ann", credential.as_ref()).await.unwrap() else {
+    let SessionStatus::Valid(subject) = today
+        .login
+        .recheck("ann", credential.as_ref())
+        .await
+        .unwrap()
+    else {
         panic!("gone")
     };
     assert_eq!(subject.labels["team"], ["red"]);

@@ -1,6 +1,6 @@
 //! The semantics that `docker_auth`'s users rely on, one by one.
 
-use policy::{Acl, AclDecision, MAX_COMBINATIONS, AclOptions};
+use policy::{Acl, AclDecision, AclOptions, MAX_COMBINATIONS};
 
 use crate::support::{Request, acl, on_name, pull_if, rule, strings};
 

@@ -1,6 +1,6 @@
 //! The answer to "why not?", for the surprises that `docker_auth`'s users report.
 
-use policy::{Attribute, Field, SkippedRule, ConditionError, Mismatch, RegexError};
+use policy::{Attribute, ConditionError, Field, Mismatch, RegexError, SkippedRule};
 
 use crate::support::{Request, acl, pull_if, rule, strings};
 
@@ -69,7 +69,10 @@ fn labels_and_addresses_say_what_is_missing() {
         (passed.field.to_string().as_str(), passed.values),
         ("labels.group", strings(&["dev", "ops"]))
     );
-    assert_eq!(obstacle(&[("tier", "*")], &request).reason, Mismatch::NoLabel);
+    assert_eq!(
+        obstacle(&[("tier", "*")], &request).reason,
+        Mismatch::NoLabel
+    );
     let passed = obstacle(&[("ip", "10.1.2.3/8")], &request);
     assert_eq!(
         (passed.reason, passed.expanded),

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use common::{IpNetwork};
-use policy::{Acl, Conditions, AclEntry, Labels, AclOptions};
+use common::IpNetwork;
+use policy::{Acl, AclEntry, AclOptions, Conditions, Labels};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Rules and queries in few words.
 
-use policy::{Acl, Conditions, AclEntry, Labels, AclOptions, AclQuery};
+use policy::{Acl, AclEntry, AclOptions, AclQuery, Conditions, Labels};
 
 /// A rule; a key that is none of a rule's own is a label.
 pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> AclEntry {

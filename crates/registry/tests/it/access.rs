@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::SystemEntropy;
 use identity::{
-    Account, Accounts, AuthenticatorChain, LoginLimiter, Login, PasswordVerifier, Rate, LoginCache, StaticUsers,
-    WorkerPool,
+    Account, Accounts, AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, Rate,
+    StaticUsers, WorkerPool,
 };
 use registry::{Authentication, RegistrySettings};
-use common::{SystemEntropy};
 
 use super::tokens::{Issuer, claims, unsigned, with_changed_claim};
 use super::world::{NOW, Seen, Still, World, settings};
@@ -389,7 +389,10 @@ fn htpasswd() -> Authentication {
             },
         )
         .unwrap();
-    let (clock, workers) = (Arc::new(Still), Arc::new(WorkerPool::new(NonZeroUsize::MIN)));
+    let (clock, workers) = (
+        Arc::new(Still),
+        Arc::new(WorkerPool::new(NonZeroUsize::MIN)),
+    );
     let verifier = Arc::new(PasswordVerifier::new(
         workers,
         accounts.iter().map(|(_, account)| account),

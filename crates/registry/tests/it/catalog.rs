@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{CatalogFilter, CatalogFilterFuture, Caller, Visibility};
+use registry::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};
 
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
@@ -21,7 +21,9 @@ impl Visibility for OwnOnly {
                 "" => Ok(CatalogFilter::Nothing),
                 "root" => Ok(CatalogFilter::Everything),
                 "broken" => Err("the rules cannot be asked".into()),
-                _ => Ok(CatalogFilter::Matching(Box::new(move |name| name.starts_with(&own)))),
+                _ => Ok(CatalogFilter::Matching(Box::new(move |name| {
+                    name.starts_with(&own)
+                }))),
             }
         })
     }

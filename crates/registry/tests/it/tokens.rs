@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use registry::{Authentication, Realm, TokenAuth, TokenVerifier};
 use serde_json::json;
-use token::{Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier};
+use token::{
+    Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
+    Verifier,
+};
 
 use super::world::NOW;
 

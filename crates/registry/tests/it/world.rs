@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use common::{Clock, SystemEntropy};
 use database::{Database, Location};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use oci::{DigestAlgorithm, Descriptor, Digest, RepositoryName, media_type};
-use registry::{Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings, Visibility};
+use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
+use registry::{
+    Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings,
+    Visibility,
+};
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
 use tempfile::TempDir;
-use common::{Clock, SystemEntropy};
 
 /// When everything happens.
 pub(crate) const NOW: u64 = 1_800_000_000;

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use oci::{DigestAlgorithm, Digest, ManifestError, RepositoryName, Tag, media_type};
+use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag, media_type};
 use serde_json::Value;
 
 use super::{Adopted, AdoptedBlob, BASE, Check, Problem, ProblemKind, blob_key};

@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oci::{DigestAlgorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use tokio::task::JoinError;
 
 use crate::blob_store::{BlobStore, Sink, Source};
@@ -177,7 +177,12 @@ impl BlobStore for Files {
         Box::new(FileSink::new(self.temporary(upload), at, hasher))
     }
 
-    fn digest(&self, upload: UploadId, length: u64, algorithm: DigestAlgorithm) -> Answer<'_, Digest> {
+    fn digest(
+        &self,
+        upload: UploadId,
+        length: u64,
+        algorithm: DigestAlgorithm,
+    ) -> Answer<'_, Digest> {
         let path = self.temporary(upload);
         Box::pin(blocking("read an upload again", move || {
             hash_file(&path, length, algorithm)

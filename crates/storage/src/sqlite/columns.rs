@@ -1,6 +1,6 @@
 //! How our words are written in columns.
 
-use oci::{DigestAlgorithm, Digest, RepositoryName};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -143,7 +143,9 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (d BLOB)").unwrap();
         let mut digests: Vec<_> = [&b"a"[..], b"b", b"c"]
             .into_iter()
-            .flat_map(|bytes| DigestAlgorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes)))
+            .flat_map(|bytes| {
+                DigestAlgorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes))
+            })
             .collect();
         for digest in &digests {
             connection

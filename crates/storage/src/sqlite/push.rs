@@ -1,6 +1,6 @@
 //! Taking a manifest in.
 
-use oci::{ManifestContent, Descriptor, Digest, Manifest, RepositoryName, Tag};
+use oci::{Descriptor, Digest, Manifest, ManifestContent, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Packed, make_repository, revive, state};

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use database::{Database, Location};
-use oci::{DigestAlgorithm, Digest, RepositoryName, Tag, media_type};
+use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
 use storage::collection::Sweep;
 use storage::{
     Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash,

@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
-use common::{SystemEntropy};
-use token::{Certificate, CertificateError, CertificateRequest, ChainError, CertificateIssueError, KeyKind, PrivateKey, Verifier, VerifyError};
+use common::SystemEntropy;
+use token::{
+    Certificate, CertificateError, CertificateIssueError, CertificateRequest, ChainError, KeyKind,
+    PrivateKey, Verifier, VerifyError,
+};
 
 use crate::{DAY, NOW, at, certified, request};
 
@@ -99,7 +102,10 @@ fn only_an_authority_with_its_own_key_signs_others() {
     let sign = |issuer: &Certificate, issuer_key| {
         request("x").signed_by(&key, issuer, issuer_key, &SystemEntropy)
     };
-    assert!(matches!(sign(&ca, &key), Err(CertificateIssueError::OtherKey { .. })));
+    assert!(matches!(
+        sign(&ca, &key),
+        Err(CertificateIssueError::OtherKey { .. })
+    ));
     assert!(matches!(
         sign(&leaf, &key),
         Err(CertificateIssueError::NoAuthority { .. })

@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use proptest::prelude::*;
-use token::{SignatureAlgorithm, Jwk, JwkError, JwkSet, KeyError, KeyKind, PrivateKey, PublicKey, SignatureError};
+use token::{
+    Jwk, JwkError, JwkSet, KeyError, KeyKind, PrivateKey, PublicKey, SignatureAlgorithm,
+    SignatureError,
+};
 
 fn openssl(arguments: &str) -> String {
     let words = arguments.split(' ');
@@ -52,7 +55,11 @@ fn every_form_of_a_key_is_the_same_key() {
             "ec",
             SignatureAlgorithm::ES512,
         ),
-        ("genpkey -algorithm ED25519", "pkey", SignatureAlgorithm::EdDSA),
+        (
+            "genpkey -algorithm ED25519",
+            "pkey",
+            SignatureAlgorithm::EdDSA,
+        ),
     ];
     for (generate, older, algorithm) in kinds {
         let texts = forms(generate, older);

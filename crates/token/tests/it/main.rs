@@ -11,7 +11,7 @@ mod tokens;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{SystemEntropy};
+use common::SystemEntropy;
 use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 /// The moment at which all these tests take place: 2033-05-18T03:33:20Z.

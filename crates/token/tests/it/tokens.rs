@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use token::{Access, SignatureAlgorithm, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer, TokenError, UnverifiedToken, Verifier, VerifyError};
+use token::{
+    Access, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind,
+    PrivateKey, SignatureAlgorithm, Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
+};
 
 use crate::{DAY, NOW, at, certified};
 
@@ -400,7 +403,11 @@ proptest! {
 #[test]
 fn a_key_does_not_verify_what_its_kind_cannot_sign() {
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    assert!(key.public().verify(SignatureAlgorithm::RS256, b"", b"").is_err());
+    assert!(
+        key.public()
+            .verify(SignatureAlgorithm::RS256, b"", b"")
+            .is_err()
+    );
     let rsa = PrivateKey::generate(KeyKind::Rsa { bits: 2048 }).unwrap();
     let signature = rsa.sign(b"message").unwrap();
     assert!(

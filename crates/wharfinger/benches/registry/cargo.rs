@@ -1,6 +1,6 @@
 //! What is pushed and pulled.
 
-use oci::{DigestAlgorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
 use storage::hash::{self, Hasher};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use oci::RepositoryName;
-use policy::{Explanation, Labels, SkippedRule, AclQuery};
+use policy::{AclQuery, Explanation, Labels, SkippedRule};
 use serde::Serialize;
 use token::Scope;
 

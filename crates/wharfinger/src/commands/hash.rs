@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use common::{Secret};
-use identity::password::{Argon2id, Argon2idError, Bcrypt, BcryptError};
+use common::Secret;
 use common::{Entropy, SystemEntropy};
+use identity::password::{Argon2id, Argon2idError, Bcrypt, BcryptError};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use auth::sessions::{Selection, Session, Sessions};
 use clap::{Args, Subcommand};
-use database::{Database, OpenError};
 use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
+use database::{Database, OpenError};
 
 use crate::config;
 use crate::failure::Failure;
@@ -107,8 +107,8 @@ impl Revoke {
             Which { .. } => Selection::All,
         };
         let revoked = sessions.revoke(selection.clone(), now).await;
-        let revoked = revoked
-            .map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
+        let revoked =
+            revoked.map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
         match (revoked, selection) {
             (0, Selection::Id(id)) => Err(Failure::negative(format!(
                 "there is no session {id}, or it was revoked before"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Acl, Conditions, AclEntry, AclEntryError, Field, AclOptions, WarningKind};
+use policy::{Acl, AclEntry, AclEntryError, AclOptions, Conditions, Field, WarningKind};
 
 use super::diagnostics::Location;
 use super::section::Section;

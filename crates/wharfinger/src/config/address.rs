@@ -218,7 +218,8 @@ mod tests {
 
     #[tokio::test]
     async fn no_host_is_every_address() {
-        let resolve = async |net: &str| match ListenAddress::parse(":5", Some(net.parse().unwrap())) {
+        let resolve = async |net: &str| match ListenAddress::parse(":5", Some(net.parse().unwrap()))
+        {
             Ok(ListenAddress::Tcp(address)) => address
                 .resolve()
                 .await

@@ -129,7 +129,10 @@ mod tests {
             })
         );
         assert_eq!(
-            agreement("token: {issuer: Acme}").unwrap().issuer.as_deref(),
+            agreement("token: {issuer: Acme}")
+                .unwrap()
+                .issuer
+                .as_deref(),
             Some("Acme")
         );
     }

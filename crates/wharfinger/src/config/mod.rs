@@ -13,21 +13,21 @@
 
 mod acl;
 mod address;
+mod agreement;
 mod context;
 pub(crate) mod date;
 mod diagnostics;
 mod distribution;
+mod external_program;
 mod keys;
 mod later;
 mod login;
 mod print;
-mod external_program;
 mod registry;
 mod section;
 mod server;
 mod sessions;
 mod setting;
-mod agreement;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -38,21 +38,21 @@ mod yaml;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use common::{Clock, SystemClock};
 use auth::sessions::SessionPolicy;
+use common::{Clock, SystemClock};
 use identity::Accounts;
 
 pub(crate) use self::acl::AccessRules;
-pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
+pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
-pub(crate) use self::keys::SigningKey;
 pub(crate) use self::external_program::ExternalProgram;
+pub(crate) use self::keys::SigningKey;
 pub(crate) use self::registry::{
     Auth as RegistryAuth, CollectionSettings, IssuerKeys, RegistrySettings, TokenIssuer,
 };
 pub(crate) use self::server::{ServerLimits, ServerSettings};
-pub(crate) use self::token::{TokenSettings, TokenOptions};
+pub(crate) use self::token::{TokenOptions, TokenSettings};
 pub(crate) use self::users::HtpasswdFile;
 
 use self::context::Context;
@@ -228,7 +228,9 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     // has none.
     let has_database = issues && (keeps || root.has("database"));
     let refresh_tokens = refresh_tokens.or_else(|| has_database.then(SessionPolicy::default));
-    let registry = root.section("registry", |section| RegistrySettings::read(section, issues));
+    let registry = root.section("registry", |section| {
+        RegistrySettings::read(section, issues)
+    });
     if keeps && registry.is_none() {
         return None;
     }

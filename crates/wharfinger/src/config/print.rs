@@ -3,14 +3,14 @@
 
 use std::fmt::{self, Display, Write};
 
-use common::{rfc3339, unix_seconds};
 use ::token::{HeaderMember, KeyIdKind};
+use common::{rfc3339, unix_seconds};
 use identity::Accounts;
-use policy::{Conditions, AclEntry};
+use policy::{AclEntry, Conditions};
 
 use super::{
-    Config, IssuerKeys, ListenAddress, ExternalProgram, RegistrySettings, RegistryAuth, ServerSettings, SigningKey, TokenSettings,
-    TokenIssuer, TokenOptions,
+    Config, ExternalProgram, IssuerKeys, ListenAddress, RegistryAuth, RegistrySettings,
+    ServerSettings, SigningKey, TokenIssuer, TokenOptions, TokenSettings,
 };
 use crate::duration::{print_duration, print_size};
 use crate::log::LogFormat;

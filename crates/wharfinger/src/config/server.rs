@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use common::IpNetwork;
 use http::{HeaderName, HeaderValue, Uri};
-use common::{IpNetwork};
 use tracing::Level;
 
 use super::address::{ListenAddress, Net};
@@ -129,7 +129,9 @@ impl ServerSettings {
                 .setting("hsts")
                 .and_then(|setting| read_hsts(&setting)),
             public_url: server.parse("public_url", public_url),
-            limits: server.section("limits", ServerLimits::read).unwrap_or_default(),
+            limits: server
+                .section("limits", ServerLimits::read)
+                .unwrap_or_default(),
             log: server.section("log", LogSettings::read).unwrap_or_default(),
             listen: listen?,
         })

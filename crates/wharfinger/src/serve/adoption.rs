@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, SystemClock};
 use storage::Storage;
 use storage::distribution::{AdoptError, Discovery, Problem, Reading, Report};
-use common::{Clock, SystemClock};
 
 use crate::failure::Failure;
 

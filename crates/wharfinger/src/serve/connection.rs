@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{ResponseBody, TrackedBody, without_body};
+use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::listen::Stream;
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
-use super::http2_streams::{StreamProgress, StreamExecutor};
 
 /// How long a connection that is told to end may take to say goodbye.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);

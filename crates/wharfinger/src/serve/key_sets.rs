@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use registry::{KeySource, KeyRefresh, TokenVerifier};
+use registry::{KeyRefresh, KeySource, TokenVerifier};
 use token::{JwkSet, Verifier};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -52,7 +52,10 @@ struct FetchedVerifier {
 impl KeySets {
     /// The trust of a registry that believes these, each with the key set at its URL if it has one.
     /// From now on that trust is kept fresh, and none before it.
-    pub(super) fn token_verifier(self: &Arc<Self>, believed: Vec<(Verifier, Option<String>)>) -> Arc<TokenVerifier> {
+    pub(super) fn token_verifier(
+        self: &Arc<Self>,
+        believed: Vec<(Verifier, Option<String>)>,
+    ) -> Arc<TokenVerifier> {
         let mut state = self.lock();
         let trust = TokenVerifier::new(verifiers(&believed, &state.fetched));
         let is_fetched = believed.iter().any(|(_, url)| url.is_some());

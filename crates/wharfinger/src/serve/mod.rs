@@ -2,15 +2,15 @@
 
 mod adoption;
 mod body;
-mod registry;
 mod connection;
 mod file_snapshot;
+mod http2_streams;
 mod key_sets;
 mod listen;
+mod registry;
+mod reload;
 mod services;
 mod write_timeout;
-mod reload;
-mod http2_streams;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use auth::TokenServer;
 use database::Database;
-use identity::{AuthenticatorChain, LoginLimiter, Login, PasswordVerifier, LoginCache, StaticUsers, WorkerPool};
+use identity::{
+    AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
+};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, Origins, Realm, Registry, RegistrySettings, CatalogFilter, CatalogFilterFuture, TokenAuth,
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Registry, RegistrySettings, TokenAuth,
 };
 use registry::{Caller, Visibility};
 use storage::collection::Sweep;
@@ -243,7 +246,10 @@ fn url(issuer: &TokenIssuer) -> Option<&str> {
 }
 
 /// Our own rules as the registry's sight, where they are who grants.
-fn visibility(section: &config::RegistrySettings, shared: &SharedServices<'_>) -> Option<Arc<dyn Visibility>> {
+fn visibility(
+    section: &config::RegistrySettings,
+    shared: &SharedServices<'_>,
+) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
         return None;
     };

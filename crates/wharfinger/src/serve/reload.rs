@@ -85,7 +85,11 @@ impl Reloader {
                 return;
             }
         };
-        let services = match Services::new(&loaded.config, &self.persistent, Some(&self.services.load())) {
+        let services = match Services::new(
+            &loaded.config,
+            &self.persistent,
+            Some(&self.services.load()),
+        ) {
             Ok(services) => services,
             Err(failure) => {
                 tracing::error!(why, %failure, "the new configuration cannot be used, the old one stays in force");
@@ -103,8 +107,15 @@ impl Reloader {
         if loaded.config.database != self.database {
             tracing::warn!("the database has changed: it is opened after a restart");
         }
-        if loaded.config.registry.as_ref().map(RegistrySettings::needing_restart)
-            != self.registry.as_ref().map(RegistrySettings::needing_restart)
+        if loaded
+            .config
+            .registry
+            .as_ref()
+            .map(RegistrySettings::needing_restart)
+            != self
+                .registry
+                .as_ref()
+                .map(RegistrySettings::needing_restart)
         {
             tracing::warn!(
                 "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"

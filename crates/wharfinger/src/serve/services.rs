@@ -6,22 +6,25 @@ use std::sync::Arc;
 
 use auth::sessions::Sessions;
 use auth::{
-    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServerSettings, TokenServer,
+    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
+    TokenServerSettings,
 };
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, Location};
 use identity::process::Program;
 use identity::{
-    Account, Authenticator, AuthenticatorChain, ExtAuth, LoginLimiter, Login, PasswordVerifier, LoginCache,
-    StaticUsers, WorkerPool,
+    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
+    PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::Registry;
 use rustls::ServerConfig;
-use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use token::{HeaderOptions, KeyIdKind, Signer};
 
-use super::registry::{RegistryState, SharedServices};
 use super::key_sets::KeySets;
-use crate::config::{Config, ServerLimits, ExternalProgram, AccessRules, SigningKey, TokenSettings, TokenOptions};
+use super::registry::{RegistryState, SharedServices};
+use crate::config::{
+    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
+};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -112,7 +115,9 @@ impl Services {
             key_sets: &persistent.key_sets,
         };
         let registry = match (&persistent.registry, &config.registry) {
-            (Some(cargo), Some(section)) => Some(cargo.registry(config, section, persistent, &shared)?),
+            (Some(cargo), Some(section)) => {
+                Some(cargo.registry(config, section, persistent, &shared)?)
+            }
             _ => None,
         };
         let limits = config.server.limits.clone();
@@ -170,7 +175,9 @@ fn guard(
 ) -> Result<Arc<LoginLimiter>, Failure> {
     let (per_address, per_account) = (rates.per_address, rates.per_account);
     match before {
-        Some(services) if services.guard.has_rates(per_address, per_account) => Ok(Arc::clone(&services.guard)),
+        Some(services) if services.guard.has_rates(per_address, per_account) => {
+            Ok(Arc::clone(&services.guard))
+        }
         _ => LoginLimiter::new(
             per_address,
             per_account,
@@ -184,7 +191,9 @@ fn guard(
 
 fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool> {
     match before {
-        Some(services) if services.workers.parallel() == parallel.get() => Arc::clone(&services.workers),
+        Some(services) if services.workers.parallel() == parallel.get() => {
+            Arc::clone(&services.workers)
+        }
         _ => Arc::new(WorkerPool::new(parallel)),
     }
 }
@@ -225,7 +234,12 @@ fn login(
         persistent.entropy.as_ref(),
     );
     let remembered = remembered.map_err(|error| no_entropy(&error))?;
-    Ok(Login::new(AuthenticatorChain::new(chain), remembered, guard, verifier))
+    Ok(Login::new(
+        AuthenticatorChain::new(chain),
+        remembered,
+        guard,
+        verifier,
+    ))
 }
 
 fn program(process: &ExternalProgram) -> Program {

@@ -5,26 +5,41 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each crate and the crates of ours that it may know, ground floor first.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     ("common", &[]),
     ("oci", &[]),
+    ("event", &["common", "oci"]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
     ("identity", &["common", "token", "policy"]),
     ("database", &["common"]),
-    ("auth", &["common", "token", "policy", "identity", "database"]),
+    (
+        "auth",
+        &["common", "event", "token", "policy", "identity", "database"],
+    ),
     ("storage", &["common", "oci", "database"]),
     (
         "registry",
-        &["common", "oci", "token", "identity", "storage"],
+        &["common", "event", "oci", "token", "identity", "storage"],
     ),
     ("client", &["common", "oci", "token", "compatibility"]),
     ("peers", &[]),
     (
         "wharfinger",
         &[
-            "common", "oci", "token", "compatibility", "policy", "identity", "database", "auth", "storage", "registry", "client",
+            "common",
+            "event",
+            "oci",
+            "token",
+            "compatibility",
+            "policy",
+            "identity",
+            "database",
+            "auth",
+            "storage",
+            "registry",
+            "client",
         ],
     ),
 ];

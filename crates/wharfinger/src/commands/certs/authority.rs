@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use common::{SystemEntropy};
+use common::SystemEntropy;
 use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 use super::{with_extension, write_key};

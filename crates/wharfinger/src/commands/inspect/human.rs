@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value};
 use common::{rfc3339, unix_seconds};
-use compatibility::{PredictedRejection, RegistryVersion, Prediction};
-use token::{Access};
+use compatibility::{PredictedRejection, Prediction, RegistryVersion};
+use serde_json::{Map, Value};
+use token::Access;
 
 use super::report::{Carried, Report, Signature};
 use crate::when::relative;
@@ -159,7 +159,9 @@ fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
                     "reads no JWKS: give its rootcertbundle with --certificate",
                 );
             }
-            Prediction::Undecided(why) => line(text, "", &name, &format!("cannot be foretold: {why}")),
+            Prediction::Undecided(why) => {
+                line(text, "", &name, &format!("cannot be foretold: {why}"))
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
 use common::{rfc3339, unix_seconds};
-use compatibility::{RegistryVersion, TokenAuthSettings, Prediction, predict};
-use token::{SignatureAlgorithm, Certificate, PublicKey, ReceivedClaims, UnverifiedToken};
+use compatibility::{Prediction, RegistryVersion, TokenAuthSettings, predict};
+use serde_json::{Map, Value, json};
+use token::{Certificate, PublicKey, ReceivedClaims, SignatureAlgorithm, UnverifiedToken};
 
 use crate::failure::Failure;
 
@@ -202,7 +202,11 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
     carried
 }
 
-fn signature(token: &UnverifiedToken, carried: &[Carried], trust: TokenAuthSettings<'_>) -> Signature {
+fn signature(
+    token: &UnverifiedToken,
+    carried: &[Carried],
+    trust: TokenAuthSettings<'_>,
+) -> Signature {
     let in_bundle = trust
         .bundle
         .iter()

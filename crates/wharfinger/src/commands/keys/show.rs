@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use common::unix_seconds;
 use serde_json::{Value, json};
-use common::{unix_seconds};
-use token::{SignatureAlgorithm};
+use token::SignatureAlgorithm;
 
 use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use common::{Entropy, SystemEntropy};
 use storage::collection::Hold;
 use storage::{Error, Storage};
-use common::{Entropy, SystemEntropy};
 
 use crate::failure::Failure;
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{Clock, SystemClock};
 use database::{Database, Location};
 use storage::collection::Sweep;
 use storage::{Settings, Storage, Terms};
-use common::{Clock, SystemClock};
 
 use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;

@@ -6,14 +6,14 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use data_encoding::BASE32_DNSSEC;
-use common::{Secret};
-use identity::password::Bcrypt;
+use common::Secret;
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
+use data_encoding::BASE32_DNSSEC;
+use identity::password::Bcrypt;
 use token::{CertificateRequest, KeyKind, PrivateKey};
 
-use super::installation::Installation;
 use super::endpoint::Endpoint;
+use super::installation::Installation;
 use crate::commands::certs::authority::{self, TEN_YEARS};
 use crate::commands::certs::names::Names;
 use crate::commands::key_file;
@@ -83,7 +83,11 @@ fn make_token_key(installation: &Installation, not_before: SystemTime) -> Result
 }
 
 /// An authority, and a certificate for `names` signed by it. Returns the authority's, in PEM.
-fn make_tls(installation: &Installation, names: &Names, not_before: SystemTime) -> Result<String, Failure> {
+fn make_tls(
+    installation: &Installation,
+    names: &Names,
+    not_before: SystemTime,
+) -> Result<String, Failure> {
     let authority = authority::found_or_made(&installation.directory().join("ca"), not_before)?;
     let (key_path, certificate_path) = installation.pair("tls");
     let key = key(&key_path)?;

@@ -143,7 +143,11 @@ fn joined(host: &str, port: u16) -> String {
 mod tests {
     use super::*;
 
-    fn endpoint(listen: Option<&str>, hosts: &[&str], addresses: &[&str]) -> Result<Endpoint, String> {
+    fn endpoint(
+        listen: Option<&str>,
+        hosts: &[&str],
+        addresses: &[&str],
+    ) -> Result<Endpoint, String> {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let addresses: Vec<_> = addresses
             .iter()
@@ -211,7 +215,10 @@ mod tests {
             ),
         ] {
             let endpoint = endpoint(listen, hosts, addresses).unwrap();
-            assert_eq!((endpoint.listen.as_str(), endpoint.registry.as_str()), expected);
+            assert_eq!(
+                (endpoint.listen.as_str(), endpoint.registry.as_str()),
+                expected
+            );
             let names = endpoint.names.unwrap();
             assert!(
                 names.hosts.contains(&"localhost".to_owned())

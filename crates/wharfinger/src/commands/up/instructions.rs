@@ -1,8 +1,8 @@
 //! What `up` prints: all that somebody needs to go on, ready to copy.
 
-use super::installation::Installation;
 use super::create::Created;
 use super::endpoint::Endpoint;
+use super::installation::Installation;
 
 /// After everything was made.
 pub(super) fn first(installation: &Installation, endpoint: &Endpoint, made: &Created) -> String {
@@ -36,7 +36,10 @@ pub(super) fn first(installation: &Installation, endpoint: &Endpoint, made: &Cre
 
 /// After nothing was made.
 pub(super) fn again(installation: &Installation) -> String {
-    format!("Starting what {} says.\n", installation.configuration().display())
+    format!(
+        "Starting what {} says.\n",
+        installation.configuration().display()
+    )
 }
 
 /// What makes clients on other machines trust the authority. Docker: "Verify repository client with

@@ -6,10 +6,10 @@
 //! - [`create`]: the files, made once; [`installation`]: where they are.
 //! - [`instructions`]: what is printed, ready to copy.
 
-mod instructions;
-pub(crate) mod installation;
 mod create;
 mod endpoint;
+pub(crate) mod installation;
+mod instructions;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use self::installation::Installation;
 use self::endpoint::Endpoint;
+use self::installation::Installation;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::{self, LogOverrides};

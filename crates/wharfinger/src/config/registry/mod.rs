@@ -132,7 +132,9 @@ impl RegistrySettings {
                 .section("catalog", CatalogSettings::read)
                 .unwrap_or_default(),
             upload_expiry: uploads.flatten().unwrap_or(7 * DAY),
-            collection: section.section("gc", CollectionSettings::read).unwrap_or_default(),
+            collection: section
+                .section("gc", CollectionSettings::read)
+                .unwrap_or_default(),
             limits: section
                 .section("limits", RegistryLimits::read)
                 .unwrap_or_default(),

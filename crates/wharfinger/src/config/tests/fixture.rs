@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{SystemEntropy};
 use ::token::{CertificateRequest, KeyKind, PrivateKey};
+use common::SystemEntropy;
 
 use crate::config::context::Context;
 use crate::config::{Diagnostics, LoadedConfig, load_in};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use common::unix_seconds;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
-use common::{unix_seconds};
 use token::{Access, Claims, HeaderMember, HeaderOptions, Jwk, KeyIdKind, KeyKind, Signer};
 
 use super::subject::{Subject, now};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use oci::{DigestAlgorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use peers::http;
 use serde_json::Value;
 use storage::hash;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use oci::{DigestAlgorithm, Digest, media_type};
+use oci::{Digest, DigestAlgorithm, media_type};
 use storage::hash;
 use tempfile::TempDir;
 

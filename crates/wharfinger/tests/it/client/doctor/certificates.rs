@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
 use common::{Clock, SystemClock, SystemEntropy};
+use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
 use token::{CertificateRequest, PrivateKey};
 
 use super::{ALL, Made, examine_as, run_probes, tls};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use peers::{KeyKind, Nginx, RegistryConfig};
 use common::{Clock, SystemClock, unix_seconds};
+use peers::{KeyKind, Nginx, RegistryConfig};
 
 use super::certificates::Wanted;
 use super::{ALL, Realm, Stage, X5C, proxy, run_probes, tls_proxy};

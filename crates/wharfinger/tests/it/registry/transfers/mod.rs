@@ -8,7 +8,7 @@ mod stalls;
 
 use std::path::Path;
 
-use oci::{DigestAlgorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use peers::Server;
 use tempfile::TempDir;
 
