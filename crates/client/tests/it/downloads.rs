@@ -88,11 +88,9 @@ async fn a_wrong_range_is_not_used_and_wrong_lengths_are_errors() {
             .header("Content-Range", "bytes 0-7/8")
             .body("abcdefgh"),
     });
-    let content = fetch(
-        &stub.repository("a", Credentials::Anonymous).await,
-        &blob(b"abcdefgh"),
-    );
-    assert_eq!(content.await.unwrap(), b"abcdefgh");
+    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let content = fetch(&repository, &blob(b"abcdefgh")).await;
+    assert_eq!(content.unwrap(), b"abcdefgh");
     let stub = Stub::start(|_| Reply::new(200).body("abc"));
     let repository = stub.repository("a", Credentials::Anonymous).await;
     for (wanted, found) in [(&b"abcdefgh"[..], 3), (b"ab", 3)] {

@@ -9,6 +9,7 @@ mod keys;
 mod logins;
 mod promises;
 mod proxies;
+mod remedies;
 mod storage;
 mod tokens;
 
@@ -51,22 +52,22 @@ impl Made {
 }
 
 /// What the doctor says.
-struct CopyReport {
+struct ProbeReport {
     probes: Vec<Value>,
     code: i32,
     made: String,
 }
 
-fn run_probes(arguments: &[&str], password: &str) -> CopyReport {
+fn run_probes(arguments: &[&str], password: &str) -> ProbeReport {
     examine_as(&User::new(), arguments, password)
 }
 
-fn examine_as(user: &User, arguments: &[&str], password: &str) -> CopyReport {
+fn examine_as(user: &User, arguments: &[&str], password: &str) -> ProbeReport {
     let output = user.run_with(&[&["doctor", "--json"], arguments].concat(), password, &[]);
-    CopyReport::of(&output, password)
+    ProbeReport::of(&output, password)
 }
 
-impl CopyReport {
+impl ProbeReport {
     /// Reads what the doctor printed, which keeps what is promised of it: the same members for the
     /// same probes each time, a remedy for each finding, and no secret.
     #[track_caller]
@@ -230,12 +231,12 @@ impl Stage {
         }
     }
 
-    fn run_probes(&self, arguments: &[&str]) -> CopyReport {
+    fn run_probes(&self, arguments: &[&str]) -> ProbeReport {
         run_probes(&[arguments, &[&self.registry.host_port()]].concat(), "")
     }
 
     /// With the registry's bundle at hand.
-    fn examine_with(&self, bundle: &Path) -> CopyReport {
+    fn examine_with(&self, bundle: &Path) -> ProbeReport {
         self.run_probes(&["--rootcertbundle", &bundle.display().to_string()])
     }
 }
