@@ -19,8 +19,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// docker_auth's example, and the file of the image registry:2.
 const DOCKER_AUTH: &str = include_str!("e2e/seeds/auth_config.yml");
-const REGISTRY_2: &str =
-    include_str!("../../src/config/distribution/tests/registry-2.8-image.yml");
+const REGISTRY_2: &str = include_str!("../../src/config/distribution/tests/registry-2.8-image.yml");
 
 #[test]
 fn the_commands_of_registry() {
@@ -338,7 +337,11 @@ fn check_words(line: &str) -> Result<(), String> {
         }
     }
     // A file alone is served; after the command come its arguments.
-    if path.is_empty() && !words.iter().all(|word| !word.starts_with(char::is_lowercase)) {
+    if path.is_empty()
+        && !words
+            .iter()
+            .all(|word| !word.starts_with(char::is_lowercase))
+    {
         return Err("there is no such command".to_owned());
     }
     for option in words[path.len()..]

@@ -22,7 +22,7 @@ case \${1-} in
     serve | up)
         end
         : >"\$T/server.log"
-        (exec -a "\$name" "\$program" "\$@") </dev/null >>"\$T/server.log" 2>&1 &
+        (exec -a "\$0" "\$program" "\$@") </dev/null >>"\$T/server.log" 2>&1 &
         echo \$! >"\$T/pid"
         for _ in \$(seq 600); do
             ! grep -q 'listening' "\$T/server.log" || break
@@ -33,12 +33,12 @@ case \${1-} in
         password=\$(sed -n 's/.*docker login.* -p \([^ ]*\).*/\1/p' "\$T/server.log" | head -n 1)
         [ -z "\$password" ] || echo "\$password" >"\$T/work/password"
         ;;
-    hash) echo 'a new password' | exec -a "\$name" "\$program" "\$@" ;;
+    hash) echo 'a new password' | exec -a "\$0" "\$program" "\$@" ;;
     login) case " \$* " in
-        *" --password-stdin "*) exec -a "\$name" "\$program" "\$@" ;;
-        *) exec -a "\$name" "\$program" "\$@" --password-stdin <"\$T/work/password" ;;
+        *" --password-stdin "*) exec -a "\$0" "\$program" "\$@" ;;
+        *) exec -a "\$0" "\$program" "\$@" --password-stdin <"\$T/work/password" ;;
     esac ;;
-    *) exec -a "\$name" "\$program" "\$@" ;;
+    *) exec -a "\$0" "\$program" "\$@" ;;
 esac
 END
 chmod +x "$T/bin/wharfinger"
