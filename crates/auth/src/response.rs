@@ -77,7 +77,9 @@ impl ErrorResponse {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A Basic header that cannot be read is a failed login, not a malformed question.
-            Self::Request(RequestError::Authorization | RequestError::Encoding)
+            Self::Request(
+                RequestError::Authorization | RequestError::Encoding | RequestError::NoUserName,
+            )
             | Self::Credentials
             | Self::RefreshToken => StatusCode::UNAUTHORIZED,
             Self::Request(_) | Self::Address(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
@@ -92,9 +94,9 @@ impl ErrorResponse {
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
-            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => {
-                "invalid_grant"
-            }
+            Self::Request(RequestError::Encoding | RequestError::NoUserName)
+            | Self::Credentials
+            | Self::RefreshToken => "invalid_grant",
             Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
                 "invalid_scope"
             }
