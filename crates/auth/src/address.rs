@@ -7,8 +7,8 @@
 
 use std::net::IpAddr;
 
+use common::{IpNetwork, parse_ip};
 use http::{HeaderMap, HeaderName};
-use policy::ip::{Network, parse_address};
 
 /// How the client's address is found.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct AddressRule {
     /// end.
     pub position: i32,
     /// The proxies whose header counts; without a list, everybody's does.
-    pub trusted: Option<Vec<Network>>,
+    pub trusted: Option<Vec<IpNetwork>>,
 }
 
 /// A client's address.
@@ -101,7 +101,7 @@ impl AddressRule {
         if text.is_empty() {
             return Err(missing());
         }
-        parse_address(without_port(text)).ok_or_else(|| AddressError::Malformed {
+        parse_ip(without_port(text)).ok_or_else(|| AddressError::Malformed {
             header: header.clone(),
             text: text.to_owned(),
         })

@@ -5,10 +5,12 @@
 
 use std::time::SystemTime;
 
+use common::Secret;
+use common::{rfc3339, unix_seconds};
 use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
-use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, Secret, SessionStatus};
+use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, SessionStatus};
 use policy::{Query, Subject};
-use token::{Access, Claims, Scope, rfc3339, unix_seconds};
+use token::{Access, Claims, Scope};
 
 use crate::address::ClientAddress;
 use crate::audit::DecisionRecord;

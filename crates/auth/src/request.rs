@@ -1,9 +1,10 @@
 //! What a client asks of the token endpoint, parsed once at the edge.
 
+use common::Secret;
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
-use identity::{Credentials, Secret};
+use identity::Credentials;
 use token::{Scope, ScopeError};
 
 use crate::parameters::Parameters;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, Entropy, EntropyError};
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use identity::Login;
-use token::{Clock, Entropy, EntropyError, Jwk, JwkSet, Signer};
+use token::{Jwk, JwkSet, Signer};
 
 use crate::address::AddressRule;
 use crate::authorize::Authorizer;

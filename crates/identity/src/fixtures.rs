@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use token::Clock;
+use common::Clock;
 
 /// A clock that moves only when it is told to.
 pub(crate) struct HeldClock(Mutex<SystemTime>);

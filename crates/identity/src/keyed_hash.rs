@@ -1,7 +1,7 @@
 //! Fingerprints that mean something only inside this process.
 
 use aws_lc_rs::hmac;
-use token::{Entropy, EntropyError};
+use common::{Entropy, EntropyError};
 
 /// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere:
 /// whoever reads a fingerprint cannot test guesses against it.
@@ -32,7 +32,7 @@ impl KeyedHash {
 
 #[cfg(test)]
 mod tests {
-    use token::SystemEntropy;
+    use common::SystemEntropy;
 
     use super::*;
 

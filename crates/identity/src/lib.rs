@@ -16,7 +16,7 @@
 //! ```
 //! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 //! use identity::*;
-//! use token::{SystemClock, SystemEntropy};
+//! use common::{SystemClock, SystemEntropy};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,5 +76,4 @@ pub use outcome::{
 pub use password::{HashError, PasswordHash};
 pub use rate::{Rate, RateError};
 pub use static_users::StaticUsers;
-pub use token::Secret;
 pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

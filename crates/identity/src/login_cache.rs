@@ -10,9 +10,9 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, Entropy, EntropyError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use token::{Clock, Entropy, EntropyError};
 
 use crate::keyed_hash::{KeyedDigest, KeyedHash};
 use crate::{Credentials, Identity};
@@ -117,8 +117,8 @@ impl Weighter<KeyedDigest, CachedLogin> for Weigh {
 
 #[cfg(test)]
 mod tests {
+    use common::SystemEntropy;
     use policy::Subject;
-    use token::SystemEntropy;
 
     use super::*;
     use crate::fixtures::HeldClock;

@@ -5,8 +5,8 @@ use std::fmt;
 use aws_lc_rs::digest;
 use policy::Subject;
 
-use crate::Secret;
 use crate::verifier::Rejection;
+use common::Secret;
 
 /// A name and a password, as a client sent them; both empty when it sent none.
 #[derive(Clone, Debug)]

@@ -4,16 +4,16 @@ use crate::captures::Capture;
 use crate::entry::Conditions;
 use crate::error::Problem;
 use crate::explanation::Reason;
-use crate::ip::Network;
 use crate::pattern::Pattern;
 use crate::variables::Bindings;
 use crate::{Attribute, Field, Query};
+use common::IpNetwork;
 
 /// Something that has to hold for a rule to decide.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
     /// The client's address is in a network.
-    Ip { written: String, network: Network },
+    Ip { written: String, network: IpNetwork },
     /// One of the query's texts matches.
     Text(Attribute, Pattern),
     /// One of a label's values matches.

@@ -2,8 +2,8 @@
 
 use crate::Field;
 use crate::glob::GlobError;
-use crate::ip::NetworkError;
 use crate::regex::RegexError;
+use common::IpNetworkError;
 
 /// A rule that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,5 +29,5 @@ pub enum Problem {
     Regex(RegexError),
     /// An address that is none.
     #[error(transparent)]
-    Ip(NetworkError),
+    Ip(IpNetworkError),
 }

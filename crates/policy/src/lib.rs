@@ -48,7 +48,6 @@ mod error;
 mod explanation;
 mod field;
 mod glob;
-pub mod ip;
 mod pattern;
 mod query;
 mod regex;

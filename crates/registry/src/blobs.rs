@@ -7,13 +7,13 @@ use http::{Response, StatusCode};
 use oci::Digest;
 use storage::{Blob, Error};
 
-use crate::answer;
-use crate::body::{Answer, Body};
-use crate::call::Call;
+use crate::access::{Authorized, Delete, Pull};
+use crate::body::{Body, HttpResponse};
 use crate::conditions::{etag, has_already};
-use crate::door::{Authorized, Delete, Pull};
+use crate::error::RegistryError;
 use crate::ranges::{Wanted, wanted};
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// What a digest names never changes, so it may be kept for a year (RFC 8246).
 const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
@@ -23,8 +23,8 @@ const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutab
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     digest: &Digest,
-    call: &Call<'_>,
-) -> Result<Answer, Refusal> {
+    call: &ApiRequest<'_>,
+) -> Result<HttpResponse, RegistryError> {
     let blob = find(proof, digest, call).await?;
     let tag = etag(digest);
     let mut answer = Response::new(Body::default());
@@ -40,10 +40,10 @@ pub(crate) async fn fetch(
             Wanted::Part(range) => {
                 *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
                 let stretch = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.size);
-                answer::set(&mut answer, CONTENT_RANGE, &stretch);
+                response::set(&mut answer, CONTENT_RANGE, &stretch);
                 range
             }
-            Wanted::Unsatisfiable => return Err(Refusal::Unsatisfiable { size: blob.size }),
+            Wanted::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size: blob.size }),
         };
         let length = range.end - range.start;
         let source = proof
@@ -52,7 +52,7 @@ pub(crate) async fn fetch(
             .await?;
         *answer.body_mut() = Body::stream(source, length);
     }
-    answer::name(&mut answer, tag);
+    response::name(&mut answer, tag);
     let headers = answer.headers_mut();
     headers.insert(
         CONTENT_TYPE,
@@ -68,7 +68,7 @@ pub(crate) async fn fetch(
 async fn find(
     proof: &Authorized<'_, Pull>,
     digest: &Digest,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
 ) -> Result<Blob, Error> {
     let (blobs, repository) = (proof.storage().blobs(), proof.repository());
     if call.is_head() && proof.pushes() {
@@ -85,12 +85,12 @@ async fn find(
 pub(crate) async fn delete(
     proof: &Authorized<'_, Delete>,
     digest: &Digest,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     proof
         .storage()
         .blobs()
         .unlink(proof.repository(), digest)
         .await?;
     tracing::info!(repository = %proof.repository(), %digest, account = proof.account(), "blob deleted");
-    Ok(answer::empty(StatusCode::ACCEPTED))
+    Ok(response::empty(StatusCode::ACCEPTED))
 }

@@ -9,7 +9,7 @@ use hyper::body::{Frame, SizeHint};
 use storage::Source;
 
 /// An answer, whose body may still be on its way.
-pub type Answer = Response<Body>;
+pub type HttpResponse = Response<Body>;
 
 /// The body of an answer, of a length that is known before it begins.
 #[derive(Default)]

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use common::Entropy;
 use serde::Serialize;
 use storage::Page;
-use token::Entropy;
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
+use crate::access::CatalogAccess;
+use crate::body::HttpResponse;
 use crate::cursor::CursorKey;
-use crate::door::Listed;
+use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
-use crate::refusal::Refusal;
-use crate::visibility::Sight;
+use crate::request::ApiRequest;
+use crate::response;
+use crate::visibility::CatalogFilter;
 
 /// Docker's default.
 const DEFAULT: u32 = 100;
@@ -53,9 +53,9 @@ impl Lists {
     /// `GET` of the catalog.
     pub(crate) async fn page(
         &self,
-        proof: &Listed<'_>,
-        call: &Call<'_>,
-    ) -> Result<Answer, Refusal> {
+        proof: &CatalogAccess<'_>,
+        call: &ApiRequest<'_>,
+    ) -> Result<HttpResponse, RegistryError> {
         let bounds = Bounds {
             default: DEFAULT.min(self.max),
             max: self.max,
@@ -66,7 +66,7 @@ impl Lists {
             Some(cursor) => Some(
                 self.cursors
                     .open(cursor, proof.account())
-                    .ok_or(Refusal::Cursor)?,
+                    .ok_or(RegistryError::Cursor)?,
             ),
             None => call.query.first("last").map(str::to_owned),
         };
@@ -75,7 +75,7 @@ impl Lists {
             Some(sight) => filtered(proof, sight, after, size).await?,
         };
         let last = repositories.last().cloned().unwrap_or_default();
-        let mut answer = answer::json(&Repositories { repositories });
+        let mut answer = response::json(&Repositories { repositories });
         let n = size.to_string();
         match end {
             End::Nothing => {}
@@ -84,7 +84,7 @@ impl Lists {
                 let cursor = self
                     .cursors
                     .seal(&name, proof.account(), self.entropy.as_ref());
-                let cursor = cursor.map_err(|error| Refusal::Internal(error.into()))?;
+                let cursor = cursor.map_err(|error| RegistryError::Internal(error.into()))?;
                 link(&mut answer, call, PATH, &[("n", &n), ("next", &cursor)]);
             }
         }
@@ -93,10 +93,10 @@ impl Lists {
 }
 
 async fn whole(
-    proof: &Listed<'_>,
+    proof: &CatalogAccess<'_>,
     after: Option<String>,
     size: u32,
-) -> Result<(Vec<String>, End), Refusal> {
+) -> Result<(Vec<String>, End), RegistryError> {
     let listing = proof
         .storage()
         .manifests()
@@ -111,13 +111,13 @@ async fn whole(
 
 /// A page of what `sight` reaches.
 async fn filtered(
-    proof: &Listed<'_>,
-    sight: &Sight,
+    proof: &CatalogAccess<'_>,
+    sight: &CatalogFilter,
     mut after: Option<String>,
     size: u32,
-) -> Result<(Vec<String>, End), Refusal> {
+) -> Result<(Vec<String>, End), RegistryError> {
     let (mut seen, mut examined) = (Vec::new(), 0);
-    if size == 0 || matches!(sight, Sight::Nothing) {
+    if size == 0 || matches!(sight, CatalogFilter::Nothing) {
         return Ok((seen, End::Nothing));
     }
     loop {
@@ -134,7 +134,7 @@ async fn filtered(
         };
         let count = listing.entries.len();
         for (index, name) in listing.entries.into_iter().enumerate() {
-            if !sight.reaches(&name) {
+            if !sight.shows(&name) {
                 continue;
             }
             seen.push(name);

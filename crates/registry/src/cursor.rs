@@ -5,8 +5,8 @@
 //! this caller, and of one length for every name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use common::{Entropy, EntropyError};
 use data_encoding::BASE64URL_NOPAD;
-use token::{Entropy, EntropyError};
 
 /// Longer than any repository's name, in bytes.
 const PADDED: usize = 256;
@@ -64,7 +64,7 @@ impl CursorKey {
 
 #[cfg(test)]
 mod tests {
-    use token::SystemEntropy;
+    use common::SystemEntropy;
 
     use super::*;
 

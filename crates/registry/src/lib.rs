@@ -19,15 +19,14 @@
 //!
 //! (OCI distribution-spec; Docker's catalog; Distribution, "Token Authentication Specification".)
 
-mod answer;
+mod access;
 mod blobs;
 mod body;
-mod call;
 mod catalog;
 mod challenge;
 mod conditions;
 mod cursor;
-mod door;
+mod error;
 mod manifests;
 mod origin;
 mod paging;
@@ -35,20 +34,21 @@ mod payload;
 mod query;
 mod ranges;
 mod referrers;
-mod refusal;
+mod request;
+mod response;
 mod route;
 mod routes;
 mod settings;
 mod tags;
-mod trust;
 mod uploads;
+mod verifier;
 mod visibility;
 
-pub use body::{Answer, Body};
+pub use access::{Action, Authorized, Cancel, Delete, Pull, Push};
+pub use body::{Body, HttpResponse};
 pub use cursor::CursorKey;
-pub use door::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use origin::{Origins, Peer};
 pub use routes::Registry;
-pub use settings::{Auth, Catalog, Realm, Settings, TokenAuth};
-pub use trust::{KeySupply, Refresh, Trust};
-pub use visibility::{Sight, SightFuture, Viewer, Visibility};
+pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
+pub use verifier::{KeyRefresh, KeySource, TokenVerifier};
+pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

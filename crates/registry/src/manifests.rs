@@ -7,13 +7,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use oci::{Reference, Tag};
 use storage::{Error, NewManifest, Stored};
 
-use crate::answer;
-use crate::body::{Answer, Body};
-use crate::call::Call;
+use crate::access::{Authorized, Delete, Pull, Push};
+use crate::body::{Body, HttpResponse};
 use crate::conditions::{etag, has_already};
-use crate::door::{Authorized, Delete, Pull, Push};
+use crate::error::RegistryError;
 use crate::payload::{Payload, PayloadError};
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// Which manifest a pushed one is about (OCI distribution-spec, "Pushing Manifests with Subject").
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -28,11 +28,11 @@ const MOST_TAGS: usize = 100;
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
-    call: &Call<'_>,
-) -> Result<Answer, Refusal> {
+    call: &ApiRequest<'_>,
+) -> Result<HttpResponse, RegistryError> {
     let manifest = find(proof, reference, call).await?;
     let tag = etag(&manifest.digest);
-    let mut answer = answer::empty(StatusCode::OK);
+    let mut answer = response::empty(StatusCode::OK);
     if has_already(call.headers(), &tag) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
@@ -42,8 +42,8 @@ pub(crate) async fn fetch(
     } else {
         *answer.body_mut() = Body::from(manifest.bytes.clone());
     }
-    answer::set(&mut answer, CONTENT_TYPE, &manifest.media_type);
-    answer::name(&mut answer, tag);
+    response::set(&mut answer, CONTENT_TYPE, &manifest.media_type);
+    response::name(&mut answer, tag);
     Ok(answer)
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn fetch(
 async fn find(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
 ) -> Result<Arc<Stored>, Error> {
     let (manifests, repository) = (proof.storage().manifests(), proof.repository());
     if call.is_head() && proof.pushes() {
@@ -69,13 +69,13 @@ async fn find(
 pub(crate) async fn push(
     proof: &Authorized<'_, Push>,
     reference: Reference,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     payload: &mut Payload,
     limit: usize,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;
     let bytes = payload.collect(limit).await.map_err(|error| match error {
-        PayloadError::TooLarge(limit) => Refusal::ManifestTooLarge { limit },
+        PayloadError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
         other => other.into(),
     })?;
     let (claimed, mut tags) = match reference {
@@ -107,9 +107,9 @@ pub(crate) async fn push(
     let location = call
         .origin()
         .location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
-    let mut answer = answer::made(StatusCode::CREATED, &location, Some(&digest));
+    let mut answer = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
-        answer::set(&mut answer, OCI_SUBJECT, &subject.to_string());
+        response::set(&mut answer, OCI_SUBJECT, &subject.to_string());
     }
     for tag in given {
         if let Ok(tag) = HeaderValue::from_str(tag.as_str()) {
@@ -120,9 +120,9 @@ pub(crate) async fn push(
 }
 
 /// The tags of `?tag=…&tag=…` (end-7b).
-fn given_tags(call: &Call<'_>) -> Result<Vec<Tag>, Refusal> {
+fn given_tags(call: &ApiRequest<'_>) -> Result<Vec<Tag>, RegistryError> {
     if call.query.all("tag").count() > MOST_TAGS {
-        return Err(Refusal::TooManyTags { most: MOST_TAGS });
+        return Err(RegistryError::TooManyTags { most: MOST_TAGS });
     }
     Ok(call
         .query
@@ -135,12 +135,12 @@ fn given_tags(call: &Call<'_>) -> Result<Vec<Tag>, Refusal> {
 pub(crate) async fn delete(
     proof: &Authorized<'_, Delete>,
     reference: &Reference,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     let (manifests, repository) = (proof.storage().manifests(), proof.repository());
     match reference {
         Reference::Digest(digest) => manifests.remove(repository, digest).await?,
         Reference::Tag(tag) => manifests.untag(repository, tag).await?,
     }
     tracing::info!(%repository, %reference, account = proof.account(), "manifest deleted");
-    Ok(answer::empty(StatusCode::ACCEPTED))
+    Ok(response::empty(StatusCode::ACCEPTED))
 }

@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
+use common::{IpNetwork, parse_ip};
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
-use policy::ip::{Network, parse_address};
 
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -31,7 +31,7 @@ pub struct Origins {
     /// The URL that clients use, without a slash at its end; none to take what each request says.
     pub public_url: Option<String>,
     /// The proxies whose `X-Forwarded-…` headers count; without a list, everybody's do.
-    pub trusted_proxies: Option<Vec<Network>>,
+    pub trusted_proxies: Option<Vec<IpNetwork>>,
     /// Whether every `Location` is a path only.
     pub relative: bool,
 }
@@ -127,7 +127,7 @@ impl Origins {
             .iter()
             .flat_map(|line| line.split(','))
             .rev()
-            .map(|text| parse_address(text.trim()));
+            .map(|text| parse_ip(text.trim()));
         addresses
             .find(|address| address.is_none_or(|ip| !self.lists(ip)))
             .flatten()

@@ -2,11 +2,11 @@
 
 use http::header::LINK;
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
+use crate::body::HttpResponse;
+use crate::error::RegistryError;
 use crate::query::with_parameters;
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// How long a page may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// How long a page `n` asks for.
-    pub(crate) fn page_size(&self, n: Option<&str>) -> Result<u32, Refusal> {
+    pub(crate) fn page_size(&self, n: Option<&str>) -> Result<u32, RegistryError> {
         let Some(text) = n else {
             return Ok(self.default);
         };
-        let refusal = || Refusal::PageSize {
+        let refusal = || RegistryError::PageSize {
             max: if self.strict { self.max } else { u32::MAX },
         };
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -43,9 +43,14 @@ impl Bounds {
 
 /// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with
 /// these parameters.
-pub(crate) fn link(answer: &mut Answer, call: &Call<'_>, path: &str, parameters: &[(&str, &str)]) {
+pub(crate) fn link(
+    answer: &mut HttpResponse,
+    call: &ApiRequest<'_>,
+    path: &str,
+    parameters: &[(&str, &str)],
+) {
     let target = with_parameters(&call.origin().path(path), parameters);
-    answer::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
+    response::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
 }
 
 #[cfg(test)]
@@ -76,7 +81,7 @@ mod tests {
             assert!(
                 matches!(
                     strict.page_size(Some(n)),
-                    Err(Refusal::PageSize { max: 1000 })
+                    Err(RegistryError::PageSize { max: 1000 })
                 ),
                 "{n}"
             );

@@ -6,12 +6,12 @@ use http::header::HeaderName;
 use oci::{Digest, media_type};
 use storage::{Page, Referrer};
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
-use crate::door::{Authorized, Pull};
+use crate::access::{Authorized, Pull};
+use crate::body::HttpResponse;
+use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// How many make a page. Not every client follows a `Link`, so a page is long.
 const BOUNDS: Bounds = Bounds {
@@ -34,14 +34,14 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 pub(crate) async fn list(
     proof: &Authorized<'_, Pull>,
     subject: &Digest,
-    call: &Call<'_>,
-) -> Result<Answer, Refusal> {
+    call: &ApiRequest<'_>,
+) -> Result<HttpResponse, RegistryError> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
     let kind = call.query.first("artifactType");
     let after = call.query.first("last").map(str::parse).transpose()?;
     let (manifests, more) = page(proof, subject, kind, after, size).await?;
     let last = manifests.last().map(|referrer| referrer.digest.to_string());
-    let mut answer = answer::whole(
+    let mut answer = response::whole(
         HeaderValue::from_static(media_type::OCI_INDEX),
         index(&manifests),
     );
@@ -71,7 +71,7 @@ async fn page(
     kind: Option<&str>,
     mut after: Option<Digest>,
     size: u32,
-) -> Result<(Vec<Referrer>, bool), Refusal> {
+) -> Result<(Vec<Referrer>, bool), RegistryError> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     loop {
         let missing = size.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
@@ -133,14 +133,14 @@ fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
         annotations,
     } = referrer;
     text.extend_from_slice(br#"{"mediaType":"#);
-    answer::encode(media_type, text);
+    response::encode(media_type, text);
     text.extend_from_slice(br#","digest":""#);
     text.extend_from_slice(digest.text().as_str().as_bytes());
     text.extend_from_slice(br#"","size":"#);
-    answer::encode(size, text);
+    response::encode(size, text);
     if let Some(kind) = artifact_type {
         text.extend_from_slice(br#","artifactType":"#);
-        answer::encode(kind, text);
+        response::encode(kind, text);
     }
     if annotations != "{}" {
         text.extend_from_slice(br#","annotations":"#);

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::Entropy;
 use data_encoding::HEXLOWER;
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
 use storage::{Error as StorageError, Storage};
-use token::Entropy;
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
+use crate::access::{AccessControl, Cancel, Delete, Pull, Push};
+use crate::body::HttpResponse;
 use crate::catalog::Lists;
-use crate::door::{Cancel, Delete, Door, Pull, Push};
+use crate::error::RegistryError;
 use crate::origin::{Origins, Peer};
 use crate::payload::Payload;
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 use crate::route::Route;
-use crate::settings::Settings;
+use crate::settings::RegistrySettings;
 use crate::{blobs, manifests, referrers, tags, uploads};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -27,7 +27,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A registry, ready to answer.
 pub struct Registry {
-    door: Door,
+    access: AccessControl,
     origins: Origins,
     lists: Lists,
     manifest_limit: usize,
@@ -49,8 +49,8 @@ enum Verb {
 impl Registry {
     /// A registry of what lies in `storage`.
     #[must_use]
-    pub fn new(settings: Settings, storage: Storage) -> Self {
-        let Settings {
+    pub fn new(settings: RegistrySettings, storage: Storage) -> Self {
+        let RegistrySettings {
             auth,
             origins,
             delete,
@@ -67,7 +67,7 @@ impl Registry {
             cursors: catalog.cursors,
             entropy: Arc::clone(&entropy),
         };
-        let door = Door {
+        let access = AccessControl {
             storage,
             auth,
             read_only,
@@ -76,7 +76,7 @@ impl Registry {
             clock,
         };
         Self {
-            door,
+            access,
             origins,
             lists,
             manifest_limit,
@@ -87,14 +87,14 @@ impl Registry {
     }
 
     /// Answers one request that came over a connection from `peer`.
-    pub async fn respond<B>(&self, peer: &Peer, request: Request<B>) -> Answer
+    pub async fn respond<B>(&self, peer: &Peer, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
         let mut payload = Payload::new(body, self.stall);
-        let call = Call::new(&head, peer, &self.origins);
+        let call = ApiRequest::new(&head, peer, &self.origins);
         let mut answer = match self
             .answer(&call, &head.method, head.uri.path(), &mut payload)
             .await
@@ -120,87 +120,110 @@ impl Registry {
 
     async fn answer(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         method: &Method,
         path: &str,
         payload: &mut Payload,
-    ) -> Result<Answer, Refusal> {
-        let door = &self.door;
+    ) -> Result<HttpResponse, RegistryError> {
+        let access = &self.access;
         let route = Route::parse(path)?;
         if method == Method::OPTIONS {
             return Ok(options(&route));
         }
         match (route, Verb::of(method)) {
-            (Route::Index, Verb::Read) => Ok(answer::text("wharfinger: ready\n")),
-            (Route::Unslashed, Verb::Read) => Ok(answer::made(
+            (Route::Index, Verb::Read) => Ok(response::text("wharfinger: ready\n")),
+            (Route::Unslashed, Verb::Read) => Ok(response::made(
                 StatusCode::MOVED_PERMANENTLY,
                 &call.origin().location("/v2/"),
                 None,
             )),
             (Route::Version, Verb::Read) => {
-                door.enter(call).await?;
-                Ok(answer::json(&serde_json::json!({})))
+                access.authenticate(call).await?;
+                Ok(response::json(&serde_json::json!({})))
             }
-            (Route::Catalog, Verb::Read) => self.lists.page(&door.list(call).await?, call).await,
+            (Route::Catalog, Verb::Read) => {
+                self.lists
+                    .page(&access.authorize_catalog(call).await?, call)
+                    .await
+            }
             (Route::Tags(name), Verb::Read) => {
-                tags::list(&door.open::<Pull>(call, name).await?, call).await
+                tags::list(&access.authorize::<Pull>(call, name).await?, call).await
             }
             (Route::Referrers(name, subject), Verb::Read) => {
-                referrers::list(&door.open::<Pull>(call, name).await?, &subject, call).await
+                referrers::list(&access.authorize::<Pull>(call, name).await?, &subject, call).await
             }
             (Route::Blob(name, digest), Verb::Read) => {
-                blobs::fetch(&door.open::<Pull>(call, name).await?, &digest, call).await
+                blobs::fetch(&access.authorize::<Pull>(call, name).await?, &digest, call).await
             }
             (Route::Blob(name, digest), Verb::Delete) => {
-                blobs::delete(&door.open::<Delete>(call, name).await?, &digest).await
+                blobs::delete(&access.authorize::<Delete>(call, name).await?, &digest).await
             }
             (Route::Manifest(name, reference), Verb::Read) => {
-                manifests::fetch(&door.open::<Pull>(call, name).await?, &reference, call).await
+                manifests::fetch(
+                    &access.authorize::<Pull>(call, name).await?,
+                    &reference,
+                    call,
+                )
+                .await
             }
             (Route::Manifest(name, reference), Verb::Put) => {
-                let proof = door.open::<Push>(call, name).await?;
+                let proof = access.authorize::<Push>(call, name).await?;
                 manifests::push(&proof, reference, call, payload, self.manifest_limit).await
             }
             (Route::Manifest(name, reference), Verb::Delete) => {
-                manifests::delete(&door.open::<Delete>(call, name).await?, &reference).await
+                manifests::delete(&access.authorize::<Delete>(call, name).await?, &reference).await
             }
             (Route::NoManifest(name, error), Verb::Put) => {
-                door.open::<Push>(call, name).await?;
+                access.authorize::<Push>(call, name).await?;
                 Err(error.into())
             }
             (Route::NoManifest(name, _), Verb::Read) => {
-                door.open::<Pull>(call, name).await?;
+                access.authorize::<Pull>(call, name).await?;
                 Err(StorageError::ManifestUnknown.into())
             }
             (Route::NoManifest(name, _), Verb::Delete) => {
-                door.open::<Delete>(call, name).await?;
+                access.authorize::<Delete>(call, name).await?;
                 Err(StorageError::ManifestUnknown.into())
             }
             (Route::Uploads(name), Verb::Post) => {
                 let from = uploads::mounted_from(call);
-                let proof = door.open_with::<Push>(call, name, from.as_ref()).await?;
+                let proof = access
+                    .authorize_with::<Push>(call, name, from.as_ref())
+                    .await?;
                 uploads::begin(&proof, from, call, payload, self.entropy.as_ref()).await
             }
             (Route::Upload(name, id), Verb::Read) => {
-                uploads::status(&door.open::<Pull>(call, name).await?, id, call).await
+                uploads::status(&access.authorize::<Pull>(call, name).await?, id, call).await
             }
             (Route::Upload(name, id), Verb::Patch) => {
-                uploads::append(&door.open::<Push>(call, name).await?, id, call, payload).await
+                uploads::append(
+                    &access.authorize::<Push>(call, name).await?,
+                    id,
+                    call,
+                    payload,
+                )
+                .await
             }
             (Route::Upload(name, id), Verb::Put) => {
-                uploads::finish(&door.open::<Push>(call, name).await?, id, call, payload).await
+                uploads::finish(
+                    &access.authorize::<Push>(call, name).await?,
+                    id,
+                    call,
+                    payload,
+                )
+                .await
             }
             (Route::Upload(name, id), Verb::Delete) => {
-                uploads::cancel(&door.open::<Cancel>(call, name).await?, id).await
+                uploads::cancel(&access.authorize::<Cancel>(call, name).await?, id).await
             }
-            (route, _) => Err(Refusal::Method {
+            (route, _) => Err(RegistryError::Method {
                 allow: route.methods(),
             }),
         }
     }
 
     /// A refusal as an answer. The log hears the cause of what is ours.
-    fn refuse(&self, refusal: &Refusal) -> Answer {
+    fn refuse(&self, refusal: &RegistryError) -> HttpResponse {
         let error = refusal as &dyn std::error::Error;
         if refusal.is_trouble() {
             tracing::error!(error, "a request cannot be served for now");
@@ -211,7 +234,7 @@ impl Registry {
         let request_id = self.request_id();
         tracing::error!(request_id, error, "a request failed");
         let mut answer = refusal.answer(&request_id);
-        answer::set(&mut answer, REQUEST_ID, &request_id);
+        response::set(&mut answer, REQUEST_ID, &request_id);
         answer
     }
 
@@ -241,8 +264,8 @@ impl Verb {
 
 /// What can be done at an address, which is no secret: browsers ask before they send anything of
 /// their own.
-fn options(route: &Route) -> Answer {
-    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+fn options(route: &Route) -> HttpResponse {
+    let mut answer = response::empty(StatusCode::NO_CONTENT);
     answer
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(route.methods()));

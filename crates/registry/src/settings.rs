@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{Clock, Entropy};
 use http::HeaderMap;
 use identity::Login;
-use token::{Clock, Entropy};
 
 use crate::cursor::CursorKey;
 use crate::origin::Origins;
-use crate::trust::Trust;
+use crate::verifier::TokenVerifier;
 use crate::visibility::Visibility;
 
 /// Everything that a [`Registry`](crate::Registry) is told.
-pub struct Settings {
+pub struct RegistrySettings {
     /// Who may come in.
-    pub auth: Auth,
+    pub auth: Authentication,
     /// Where clients believe us to be.
     pub origins: Origins,
     /// Whether manifests, tags and blobs may be deleted.
@@ -23,7 +23,7 @@ pub struct Settings {
     /// Whether nothing at all may be changed, for maintenance.
     pub read_only: bool,
     /// The list of repositories.
-    pub catalog: Catalog,
+    pub catalog: CatalogSettings,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
     /// How long 64 KiB of a request's body may be waited for, or its end.
@@ -37,7 +37,7 @@ pub struct Settings {
 }
 
 /// Who may come in.
-pub enum Auth {
+pub enum Authentication {
     /// Whoever has a token.
     Token(TokenAuth),
     /// Whoever has a name and a password, which let them do everything.
@@ -58,7 +58,7 @@ pub struct TokenAuth {
     /// What they are to ask for one for.
     pub service: String,
     /// Which are believed. It may be shared, and its keys replaced while the registry serves.
-    pub trust: Arc<Trust>,
+    pub verifier: Arc<TokenVerifier>,
 }
 
 /// Where clients get tokens.
@@ -71,7 +71,7 @@ pub enum Realm {
 }
 
 /// The list of repositories.
-pub struct Catalog {
+pub struct CatalogSettings {
     /// The most that one page may have.
     pub max: u32,
     /// What somebody may see who has no access to the list as a whole; without it they see no list.

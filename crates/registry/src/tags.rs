@@ -3,12 +3,12 @@
 use serde::Serialize;
 use storage::Page;
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
-use crate::door::{Authorized, Pull};
+use crate::access::{Authorized, Pull};
+use crate::body::HttpResponse;
+use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// Who does not say how many gets them all, up to a number that still makes a page.
 const BOUNDS: Bounds = Bounds {
@@ -24,7 +24,10 @@ struct Tags<'a> {
 }
 
 /// `GET` of the tags (end-8), in the order of their bytes.
-pub(crate) async fn list(proof: &Authorized<'_, Pull>, call: &Call<'_>) -> Result<Answer, Refusal> {
+pub(crate) async fn list(
+    proof: &Authorized<'_, Pull>,
+    call: &ApiRequest<'_>,
+) -> Result<HttpResponse, RegistryError> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
     let page = Page {
         after: call.query.first("last").map(str::to_owned),
@@ -36,7 +39,7 @@ pub(crate) async fn list(proof: &Authorized<'_, Pull>, call: &Call<'_>) -> Resul
         .tags(proof.repository(), page)
         .await?;
     let name = proof.repository().as_str();
-    let mut answer = answer::json(&Tags {
+    let mut answer = response::json(&Tags {
         name,
         tags: &tags.entries,
     });

@@ -1,24 +1,24 @@
 //! Uploads: begun, gone on with, finished as blobs; and mounts, which spare them.
 
+use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Algorithm, Digest, RepositoryName};
 use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
-use token::Entropy;
 
-use crate::answer;
-use crate::body::Answer;
-use crate::call::Call;
-use crate::door::{Authorized, Cancel, Pull, Push};
+use crate::access::{Authorized, Cancel, Pull, Push};
+use crate::body::HttpResponse;
+use crate::error::RegistryError;
 use crate::payload::{Payload, PayloadError};
 use crate::ranges::{ContentRange, progress};
-use crate::refusal::Refusal;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// The upload's name, as Docker's clients want it told.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// The repository that a mount is to be from; none where no such name can be.
-pub(crate) fn mounted_from(call: &Call<'_>) -> Option<RepositoryName> {
+pub(crate) fn mounted_from(call: &ApiRequest<'_>) -> Option<RepositoryName> {
     call.query.first("mount")?;
     call.query.first("from")?.parse().ok()
 }
@@ -28,10 +28,10 @@ pub(crate) fn mounted_from(call: &Call<'_>) -> Option<RepositoryName> {
 pub(crate) async fn begin(
     proof: &Authorized<'_, Push>,
     from: Option<RepositoryName>,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     payload: &mut Payload,
     entropy: &dyn Entropy,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     if let Some(mount) = call.query.first("mount") {
         let digest = mount.parse()?;
         if let Some(blob) = self::mount(proof, &digest, from, call).await? {
@@ -62,7 +62,7 @@ async fn mount(
     proof: &Authorized<'_, Push>,
     digest: &Digest,
     from: Option<RepositoryName>,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
 ) -> Result<Option<Blob>, Error> {
     let sources = match from {
         Some(from) if proof.may_pull_from(&from) => vec![from],
@@ -106,13 +106,13 @@ async fn mount(
 fn new_upload(
     proof: &Authorized<'_, Push>,
     algorithm: Algorithm,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     entropy: &dyn Entropy,
-) -> Result<NewUpload, Refusal> {
+) -> Result<NewUpload, RegistryError> {
     let mut random = [0; 16];
     entropy
         .fill(&mut random)
-        .map_err(|error| Refusal::Internal(error.into()))?;
+        .map_err(|error| RegistryError::Internal(error.into()))?;
     let client = match (proof.account(), call.client().address) {
         ("", Some(address)) => address.to_string(),
         (account, _) => account.to_owned(),
@@ -129,8 +129,8 @@ fn new_upload(
 pub(crate) async fn status(
     proof: &Authorized<'_, Pull>,
     id: UploadId,
-    call: &Call<'_>,
-) -> Result<Answer, Refusal> {
+    call: &ApiRequest<'_>,
+) -> Result<HttpResponse, RegistryError> {
     let received = proof.storage().received(proof.repository(), id).await?;
     Ok(under_way(StatusCode::NO_CONTENT, proof, id, received, call))
 }
@@ -139,9 +139,9 @@ pub(crate) async fn status(
 pub(crate) async fn append(
     proof: &Authorized<'_, Push>,
     id: UploadId,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     payload: &mut Payload,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     let upload = take_in(proof, id, call, payload).await?;
     let received = upload.save().await?;
     Ok(under_way(StatusCode::ACCEPTED, proof, id, received, call))
@@ -151,13 +151,13 @@ pub(crate) async fn append(
 pub(crate) async fn finish(
     proof: &Authorized<'_, Push>,
     id: UploadId,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     payload: &mut Payload,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     let digest = call
         .query
         .first("digest")
-        .ok_or(Refusal::NoDigest)?
+        .ok_or(RegistryError::NoDigest)?
         .parse()?;
     let upload = take_in(proof, id, call, payload).await?;
     let blob = upload.finish(digest).await?;
@@ -168,18 +168,18 @@ pub(crate) async fn finish(
 pub(crate) async fn cancel(
     proof: &Authorized<'_, Cancel>,
     id: UploadId,
-) -> Result<Answer, Refusal> {
+) -> Result<HttpResponse, RegistryError> {
     proof.storage().cancel(proof.repository(), id).await?;
-    Ok(answer::empty(StatusCode::NO_CONTENT))
+    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// The upload with the request's body behind what it had.
 async fn take_in(
     proof: &Authorized<'_, Push>,
     id: UploadId,
-    call: &Call<'_>,
+    call: &ApiRequest<'_>,
     payload: &mut Payload,
-) -> Result<Upload, Refusal> {
+) -> Result<Upload, RegistryError> {
     let range = ContentRange::of(call.headers())?;
     // A PUT that only ends an upload has no chunk whose length could be wrong.
     let claimed = range
@@ -188,7 +188,7 @@ async fn take_in(
     if let (Some(claimed), Some(arrived)) = (claimed, payload.length())
         && claimed != arrived
     {
-        return Err(Refusal::ChunkLength { claimed, arrived });
+        return Err(RegistryError::ChunkLength { claimed, arrived });
     }
     let upload = proof
         .storage()
@@ -196,7 +196,7 @@ async fn take_in(
         .await;
     let mut upload = upload.map_err(|error| match error {
         // It lives on, and the client is told where.
-        Error::OutOfOrder { received } => Refusal::OutOfOrder {
+        Error::OutOfOrder { received } => RegistryError::OutOfOrder {
             received,
             location: call.origin().location(&path(proof, id)),
         },
@@ -206,7 +206,7 @@ async fn take_in(
     if let Err(refusal) = receive(&mut upload, payload).await {
         if matches!(
             refusal,
-            Refusal::Payload(PayloadError::Broken | PayloadError::Stalled)
+            RegistryError::Payload(PayloadError::Broken | PayloadError::Stalled)
         ) {
             // What came is kept: the client asks how much it was and goes on from there.
             upload.save().await?;
@@ -215,12 +215,12 @@ async fn take_in(
     }
     let arrived = upload.length() - before;
     match claimed {
-        Some(claimed) if claimed != arrived => Err(Refusal::ChunkLength { claimed, arrived }),
+        Some(claimed) if claimed != arrived => Err(RegistryError::ChunkLength { claimed, arrived }),
         _ => Ok(upload),
     }
 }
 
-async fn receive(upload: &mut Upload, payload: &mut Payload) -> Result<(), Refusal> {
+async fn receive(upload: &mut Upload, payload: &mut Payload) -> Result<(), RegistryError> {
     while let Some(piece) = payload.next().await? {
         upload.write(piece).await?;
     }
@@ -237,22 +237,22 @@ fn under_way<A>(
     proof: &Authorized<'_, A>,
     id: UploadId,
     received: u64,
-    call: &Call<'_>,
-) -> Answer {
-    let mut answer = answer::empty(status);
-    answer::set(
+    call: &ApiRequest<'_>,
+) -> HttpResponse {
+    let mut answer = response::empty(status);
+    response::set(
         &mut answer,
         LOCATION,
         &call.origin().location(&path(proof, id)),
     );
-    answer::set(&mut answer, RANGE, &progress(received));
-    answer::set(&mut answer, UPLOAD_ID, &id.to_string());
+    response::set(&mut answer, RANGE, &progress(received));
+    response::set(&mut answer, UPLOAD_ID, &id.to_string());
     answer
 }
 
-fn created(proof: &Authorized<'_, Push>, blob: &Blob, call: &Call<'_>) -> Answer {
+fn created(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
     let location =
         call.origin()
             .location(&format!("/v2/{}/blobs/{}", proof.repository(), blob.digest));
-    answer::made(StatusCode::CREATED, &location, Some(&blob.digest))
+    response::made(StatusCode::CREATED, &location, Some(&blob.digest))
 }

@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 /// Somebody who asks for the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Viewer<'a> {
+pub struct Caller<'a> {
     /// The account; empty for anonymous.
     pub account: &'a str,
     /// Where the request comes from, as far as anybody can tell.
@@ -18,34 +18,38 @@ pub struct Viewer<'a> {
 }
 
 /// What somebody may see.
-pub enum Sight {
+pub enum CatalogFilter {
     /// No repository at all.
     Nothing,
     /// Those of which this says so.
-    Some(Box<dyn Fn(&str) -> bool + Send + Sync>),
+    Matching(Box<dyn Fn(&str) -> bool + Send + Sync>),
     /// Every one.
     Everything,
 }
 
-impl Sight {
-    pub(crate) fn reaches(&self, repository: &str) -> bool {
+impl CatalogFilter {
+    pub(crate) fn shows(&self, repository: &str) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Some(reaches) => reaches(repository),
+            Self::Matching(shows) => shows(repository),
             Self::Everything => true,
         }
     }
 }
 
 /// What [`Visibility::sight`] returns.
-pub type SightFuture<'a> = Pin<
-    Box<dyn Future<Output = Result<Sight, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a>,
+pub type CatalogFilterFuture<'a> = Pin<
+    Box<
+        dyn Future<Output = Result<CatalogFilter, Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'a,
+    >,
 >;
 
 /// Knows what somebody may see.
 pub trait Visibility: Send + Sync {
-    /// What `viewer` may see now: the repositories that it could get a token to pull from.
+    /// What `caller` may see now: the repositories that it could get a token to pull from.
     ///
     /// Fails where that cannot be told, which is not the same as seeing nothing.
-    fn sight<'a>(&'a self, viewer: Viewer<'a>) -> SightFuture<'a>;
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a>;
 }

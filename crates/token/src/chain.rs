@@ -12,8 +12,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 
-use crate::civil::rfc3339;
-use crate::{Certificate, KeyKind, PublicKey, der, unix_seconds};
+use crate::{Certificate, KeyKind, PublicKey, der};
+use common::rfc3339;
+use common::unix_seconds;
 
 /// Signatures that are checked for one chain before the search is given up, as in Go.
 const MOST_CHECKS: usize = 100;
@@ -73,7 +74,7 @@ impl std::error::Error for ChainError {}
 
 /// Looks for a path from the first of `chain` over the others to one of `roots`, all of them valid
 /// at `now`.
-pub(crate) fn verify(
+pub fn verify(
     chain: &[Certificate],
     roots: &[Certificate],
     now: SystemTime,

@@ -3,7 +3,8 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Access, Entropy, EntropyError};
+use crate::Access;
+use common::{Entropy, EntropyError};
 
 /// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication
 /// Implementation").

@@ -12,7 +12,8 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
-use crate::{Certificate, Entropy, EntropyError, KeyKind, PrivateKey, SignError};
+use crate::{Certificate, KeyKind, PrivateKey, SignError};
+use common::{Entropy, EntropyError};
 
 /// What a certificate is to say.
 #[derive(Clone, Debug)]

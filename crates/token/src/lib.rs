@@ -17,13 +17,14 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use token::{Claims, Clock, HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier, unix_seconds};
+//! use common::{Clock, unix_seconds};
+//! use token::{Claims, HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier};
 //!
 //! let key = Arc::new(PrivateKey::generate(KeyKind::P256)?);
 //! let header = HeaderOptions { members: &[HeaderMember::Kid], key_id: KeyIdKind::Thumbprint, chain: &[] };
 //! let signer = Signer::new(Arc::clone(&key), header)?;
 //!
-//! let now = token::SystemClock.now();
+//! let now = SystemClock.now();
 //! let token = signer.sign(&Claims {
 //!     issuer: "Acme".into(),
 //!     subject: "alice".into(),
@@ -31,7 +32,7 @@
 //!     expires_at: unix_seconds(now) + 300,
 //!     not_before: unix_seconds(now),
 //!     issued_at: unix_seconds(now),
-//!     id: token::jti(&token::SystemEntropy)?,
+//!     id: token::jti(&SystemEntropy)?,
 //!     access: vec![],
 //! })?;
 //!
@@ -48,10 +49,8 @@ mod algorithm;
 mod certificate;
 mod chain;
 mod challenge;
-mod civil;
 mod claims;
 mod der;
-mod environment;
 mod issuance;
 mod jwk;
 mod key_id;
@@ -59,20 +58,16 @@ mod pem;
 mod private;
 mod public;
 mod scope;
-mod secret;
 mod signer;
 mod unverified;
-mod verdict;
 mod verifier;
 
 pub use access::Access;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use certificate::{Certificate, CertificateError};
-pub use chain::ChainError;
+pub use chain::{ChainError, verify as verify_chain};
 pub use challenge::{Challenge, ChallengeError};
-pub use civil::rfc3339;
 pub use claims::{Claims, ReceivedClaims, jti};
-pub use environment::{Clock, Entropy, EntropyError, SystemClock, SystemEntropy, unix_seconds};
 pub use issuance::{CertificateRequest, IssueError};
 pub use jwk::{Jwk, JwkError, JwkSet};
 pub use key_id::{KeyIdKind, KeyIds};
@@ -80,8 +75,6 @@ pub use pem::PemError;
 pub use private::{KeyError, PrivateKey, SignError};
 pub use public::{KeyKind, PublicKey, SignatureError};
 pub use scope::{Scope, ScopeError};
-pub use secret::Secret;
 pub use signer::{HeaderError, HeaderMember, HeaderOptions, Signer};
 pub use unverified::{Header, LONGEST_TOKEN, TokenError, UnverifiedToken};
-pub use verdict::{Refusal, Registry, Trust, Verdict, verdict};
 pub use verifier::{LEEWAY, VerifiedToken, Verifier, VerifyError};

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     Access, Algorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError,
-    TokenError, UnknownAlgorithm, UnverifiedToken, chain, unix_seconds,
+    TokenError, UnknownAlgorithm, UnverifiedToken, chain,
 };
+use common::unix_seconds;
 
 /// How far the clocks of token server and registry may be apart, as Distribution's registries have
 /// it.
@@ -219,13 +220,13 @@ pub enum VerifyError {
     #[error("the token is for {0:?}, not for this service")]
     Audience(Vec<String>),
     /// No longer valid.
-    #[error("the token expired at {}", crate::rfc3339(*at))]
+    #[error("the token expired at {}", common::rfc3339(*at))]
     Expired {
         /// When, in seconds since the Unix epoch.
         at: u64,
     },
     /// Not valid yet.
-    #[error("the token is not valid before {}", crate::rfc3339(*from))]
+    #[error("the token is not valid before {}", common::rfc3339(*from))]
     NotYetValid {
         /// From when, in seconds since the Unix epoch.
         from: u64,

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 
 /// Who is at fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FailureKind {
     /// What was asked for was looked at and is not so: a check that found errors, a token that does
     /// not verify. Exit 1.
     Negative,
     /// The command line or a file it names is wrong. Exit 2.
     Usage,
     /// The machine or a server did not do its part. Exit 3.
-    Trouble,
+    System,
     /// User name, password or refresh token are refused. Exit 4.
     Login,
     /// The login is not allowed this. Exit 5.
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 /// Why a command ended without success.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    kind: FailureKind,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -40,15 +40,15 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn negative(message: impl Into<String>) -> Self {
-        Self::new(Kind::Negative, message)
+        Self::new(FailureKind::Negative, message)
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(FailureKind::Usage, message)
     }
 
-    pub(crate) fn trouble(message: impl Into<String>) -> Self {
-        Self::new(Kind::Trouble, message)
+    pub(crate) fn system(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::System, message)
     }
 
     /// Adds `error` and everything it came from.
@@ -70,26 +70,26 @@ impl Failure {
     /// The same, for a command whose other exit codes mean something else.
     pub(crate) fn into_usage(self) -> Self {
         Self {
-            kind: Kind::Usage,
+            kind: FailureKind::Usage,
             ..self
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            Kind::Negative => 1,
-            Kind::Usage => 2,
-            Kind::Trouble => 3,
-            Kind::Login => 4,
-            Kind::Denied => 5,
-            Kind::NotFound => 6,
-            Kind::Unreachable => 7,
-            Kind::Content => 8,
-            Kind::Interrupted(signal) => 128 + signal,
+            FailureKind::Negative => 1,
+            FailureKind::Usage => 2,
+            FailureKind::System => 3,
+            FailureKind::Login => 4,
+            FailureKind::Denied => 5,
+            FailureKind::NotFound => 6,
+            FailureKind::Unreachable => 7,
+            FailureKind::Content => 8,
+            FailureKind::Interrupted(signal) => 128 + signal,
         })
     }
 
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn prints_cause_and_hint_once_each() {
         let cause = std::io::Error::other("disk on fire");
-        let failure = Failure::trouble("cannot write key.pem")
+        let failure = Failure::system("cannot write key.pem")
             .caused_by(&cause)
             .hint("put it out");
         assert_eq!(

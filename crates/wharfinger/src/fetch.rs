@@ -26,7 +26,7 @@ pub(crate) fn get(address: &str) -> Result<String, Failure> {
             .read_to_string()
     });
     body.map_err(|error| {
-        let failure = Failure::trouble(format!("cannot fetch {address}")).caused_by(&error);
+        let failure = Failure::system(format!("cannot fetch {address}")).caused_by(&error);
         match error {
             ureq::Error::StatusCode(_) => {
                 failure.hint("token servers publish their keys at /.well-known/jwks.json")

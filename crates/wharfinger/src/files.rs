@@ -15,11 +15,11 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readers {
+pub(crate) enum FileMode {
     /// Its owner only: keys.
-    Owner,
+    Private,
     /// Everybody: certificates.
-    Everybody,
+    Public,
 }
 
 /// The text of a file. Bytes that are no text are replaced: a PEM file may hold remarks in any
@@ -40,14 +40,14 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
 /// The text of standard input.
 pub(crate) fn read_standard_input() -> Result<Zeroizing<String>, Failure> {
     bounded(io::stdin().lock())
-        .map_err(|error| Failure::trouble("cannot read standard input").caused_by(&error))
+        .map_err(|error| Failure::system("cannot read standard input").caused_by(&error))
 }
 
 /// Writes a new file. It appears under its name with its whole content, or not at all.
-pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failure> {
+pub(crate) fn write_new(path: &Path, content: &[u8], readers: FileMode) -> Result<(), Failure> {
     let mode = match readers {
-        Readers::Owner => 0o600,
-        Readers::Everybody => 0o644,
+        FileMode::Private => 0o600,
+        FileMode::Public => 0o644,
     };
     let folder = path
         .parent()
@@ -67,7 +67,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result
         Err(error) => {
             // What tempfile says beside the kind is the name of a file that nobody has asked for.
             let error = io::Error::from(error.kind());
-            Err(Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error))
+            Err(Failure::system(format!("cannot write {}", path.display())).caused_by(&error))
         }
     }
 }
@@ -110,9 +110,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.key");
         must_be_new(&path).unwrap();
-        write_new(&path, b"one", Readers::Owner).unwrap();
+        write_new(&path, b"one", FileMode::Private).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let error = write_new(&path, b"two", Readers::Owner)
+        let error = write_new(&path, b"two", FileMode::Private)
             .unwrap_err()
             .to_string();
         assert!(

@@ -25,11 +25,11 @@ const MAX_WAITING: usize = 8 << 20;
 const REST: Duration = Duration::from_millis(5);
 
 /// How long the writer may take to write what waits when the program ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -39,9 +39,9 @@ pub(crate) enum Format {
 
 /// What a log is to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct LogSettings {
     pub(crate) level: Level,
-    pub(crate) format: Format,
+    pub(crate) format: LogFormat,
     /// Whether lines go to standard error.
     pub(crate) stderr: bool,
     /// A folder in which `wharfinger.log` is appended to.
@@ -50,14 +50,14 @@ pub(crate) struct Settings {
 
 /// Keeps the log going; when it is dropped, what waits is written.
 pub(crate) struct Log {
-    queue: Arc<Queue>,
+    queue: Arc<LineQueue>,
     writer: std::thread::JoinHandle<()>,
 }
 
 impl Log {
     /// Starts the log and makes it the one that every crate of the program writes to.
-    pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
-        let mut sinks = Sinks {
+    pub(crate) fn start(settings: &LogSettings) -> Result<Self, Failure> {
+        let mut outputs = LogOutputs {
             stderr: settings.stderr,
             file: None,
             format: settings.format,
@@ -69,28 +69,28 @@ impl Log {
                 Failure::usage(format!("cannot open the log file {}", path.display()))
                     .caused_by(&error)
             })?;
-            sinks.file = Some(file);
+            outputs.file = Some(file);
         }
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(LineQueue::default());
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
-            .with_writer(Lines(Arc::clone(&queue)));
+            .with_writer(QueueWriter(Arc::clone(&queue)));
         let layer = match settings.format {
-            Format::Text => layer.boxed(),
-            Format::Json => layer.json().flatten_event(true).boxed(),
+            LogFormat::Text => layer.boxed(),
+            LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
         let level = LevelFilter::from_level(settings.level);
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level));
         tracing::subscriber::set_global_default(subscriber)
-            .map_err(|error| Failure::trouble("cannot start the log").caused_by(&error))?;
+            .map_err(|error| Failure::system("cannot start the log").caused_by(&error))?;
         let writer = {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("log".to_owned())
-                .spawn(move || queue.write_to(&mut sinks))
+                .spawn(move || queue.write_to(&mut outputs))
         };
         let writer = writer
-            .map_err(|error| Failure::trouble("cannot start the log's thread").caused_by(&error))?;
+            .map_err(|error| Failure::system("cannot start the log's thread").caused_by(&error))?;
         Ok(Self { queue, writer })
     }
 }
@@ -99,8 +99,8 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.queue.close();
         // A writer that hangs on a stopped pipe must not keep the program from ending.
-        let patience = FAREWELL.as_millis() / REST.as_millis();
-        for _ in 0..patience {
+        let tries = SHUTDOWN_LIMIT.as_millis() / REST.as_millis();
+        for _ in 0..tries {
             if self.writer.is_finished() {
                 return;
             }
@@ -111,21 +111,21 @@ impl Drop for Log {
 
 /// Lines on their way to the writer.
 #[derive(Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
+struct LineQueue {
+    waiting: Mutex<QueuedLines>,
     arrived: Condvar,
     closing: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueuedLines {
     lines: Vec<u8>,
     dropped: u64,
     closed: bool,
     writer_sleeps: bool,
 }
 
-impl Queue {
+impl LineQueue {
     fn push(&self, line: &[u8]) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.lines.len() + line.len() > MAX_WAITING {
@@ -150,7 +150,7 @@ impl Queue {
         self.closing.notify_one();
     }
 
-    fn write_to(&self, sinks: &mut Sinks) {
+    fn write_to(&self, outputs: &mut LogOutputs) {
         let mut lines = Vec::new();
         loop {
             let dropped;
@@ -170,9 +170,9 @@ impl Queue {
                     return;
                 }
             }
-            sinks.write(&lines);
+            outputs.write(&lines);
             if dropped > 0 {
-                sinks.write_loss(dropped);
+                outputs.write_loss(dropped);
             }
             lines.clear();
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,19 +184,19 @@ impl Queue {
     }
 }
 
-struct Sinks {
+struct LogOutputs {
     stderr: bool,
     file: Option<File>,
-    format: Format,
+    format: LogFormat,
 }
 
-impl Sinks {
+impl LogOutputs {
     fn write_loss(&mut self, lines: u64) {
         let message = format!("the log could not keep up: {lines} lines are lost");
         self.write(
             match self.format {
-                Format::Text => format!("{message}\n"),
-                Format::Json => format!("{{\"level\":\"WARN\",\"message\":\"{message}\"}}\n"),
+                LogFormat::Text => format!("{message}\n"),
+                LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{message}\"}}\n"),
             }
             .as_bytes(),
         );
@@ -214,10 +214,10 @@ impl Sinks {
 }
 
 /// Gives each event a place to be written to.
-struct Lines(Arc<Queue>);
+struct QueueWriter(Arc<LineQueue>);
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Queue;
+impl<'a> MakeWriter<'a> for QueueWriter {
+    type Writer = &'a LineQueue;
 
     fn make_writer(&'a self) -> Self::Writer {
         &self.0
@@ -225,7 +225,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// The formatter hands over whole lines, one call each.
-impl Write for &Queue {
+impl Write for &LineQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -242,19 +242,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_is_counted() {
-        let queue = Queue::default();
+        let queue = LineQueue::default();
         let line = vec![b'x'; MAX_WAITING / 2];
         for _ in 0..4 {
             queue.push(&line);
         }
         queue.close();
         let path = std::env::temp_dir().join(format!("wharfinger-log-{}", std::process::id()));
-        let mut sinks = Sinks {
+        let mut outputs = LogOutputs {
             stderr: false,
             file: Some(File::create(&path).unwrap()),
-            format: Format::Text,
+            format: LogFormat::Text,
         };
-        queue.write_to(&mut sinks);
+        queue.write_to(&mut outputs);
         let written = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         assert_eq!(

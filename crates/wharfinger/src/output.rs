@@ -15,7 +15,7 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     match output.write_all(bytes).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::trouble("cannot write to standard output").caused_by(&error))
+            Err(Failure::system("cannot write to standard output").caused_by(&error))
         }
         _ => Ok(()),
     }

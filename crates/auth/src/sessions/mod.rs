@@ -25,9 +25,10 @@ mod token;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::token::{Entropy, EntropyError};
+use common::Secret;
+use common::{Entropy, EntropyError};
 use database::Database;
-use identity::{CredentialFingerprint, Secret};
+use identity::CredentialFingerprint;
 use policy::{Labels, Subject};
 
 pub use manage::Selection;

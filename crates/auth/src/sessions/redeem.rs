@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use ::token::unix_seconds;
-use identity::Secret;
+use common::Secret;
+use common::unix_seconds;
 use policy::Subject;
 use rusqlite::{Connection, OptionalExtension, params};
 

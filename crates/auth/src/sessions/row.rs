@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::unix_seconds;
+use common::unix_seconds;
 use identity::CredentialFingerprint;
 use rusqlite::types::Type;
 use rusqlite::{Connection, named_params};

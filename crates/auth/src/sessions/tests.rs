@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::SystemEntropy;
+use common::SystemEntropy;
 use database::Location;
 use tempfile::TempDir;
 use tokio::task::JoinSet;

@@ -7,9 +7,9 @@
 //! token that turned up somewhere: its id is how the sum begins.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use common::Secret;
+use common::{Entropy, EntropyError};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use identity::Secret;
-use token::{Entropy, EntropyError};
 use zeroize::Zeroizing;
 
 const PREFIX: &str = "whr_";

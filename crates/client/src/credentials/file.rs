@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use common::Secret;
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
-use token::Secret;
 
 use super::{Credentials, CredentialsError};
 use crate::Host;

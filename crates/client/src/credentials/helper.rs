@@ -6,9 +6,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::Secret;
 use serde::Deserialize;
 use serde_json::json;
-use token::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 

@@ -9,9 +9,9 @@ mod file;
 mod helper;
 mod store;
 
+use common::Secret;
 pub use error::CredentialsError;
 pub use store::{CredentialStore, StoredCredentials};
-use token::Secret;
 
 /// What a client shows to say who it is.
 #[derive(Clone, Debug, Default)]

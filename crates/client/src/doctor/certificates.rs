@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ::token::{Certificate, rfc3339, unix_seconds};
+use ::token::Certificate;
+use common::{rfc3339, unix_seconds};
 use reqwest::Url;
 
 use super::ProbeRun;

@@ -52,6 +52,6 @@ impl ProbeRun<'_> {
 
 /// How far ahead `there` is, in seconds. `Date` counts whole seconds.
 fn skew(there: SystemTime, here: SystemTime) -> i64 {
-    let seconds = |time| i64::try_from(::token::unix_seconds(time)).unwrap_or(i64::MAX);
+    let seconds = |time| i64::try_from(common::unix_seconds(time)).unwrap_or(i64::MAX);
     seconds(there) - seconds(here)
 }

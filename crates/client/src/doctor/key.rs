@@ -2,7 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use ::token::{PublicKey, Refusal, Registry, Trust, UnverifiedToken, Verdict as Foretold, verdict};
+use ::token::{PublicKey, UnverifiedToken};
+use compatibility::{Prediction, RegistryVersion, Rejection, TokenAuthSettings, predict};
 
 use super::{ProbeRun, ProbeVerdict};
 
@@ -34,7 +35,7 @@ impl ProbeRun<'_> {
             return self.not_tested(ID, why);
         }
         // Issuer, service and times are another probe's.
-        let trust = Trust {
+        let trust = TokenAuthSettings {
             bundle: &sides.bundle,
             jwks: sides.jwks.as_ref(),
             issuer: None,
@@ -45,19 +46,19 @@ impl ProbeRun<'_> {
             .map_or(0, |claims| claims.issued_at.max(claims.not_before));
         let now = UNIX_EPOCH + Duration::from_secs(now);
         let foretold =
-            Registry::ALL.map(|registry| (registry, verdict(registry, text, trust, now)));
+            RegistryVersion::ALL.map(|registry| (registry, predict(registry, text, trust, now)));
         let accepts: Vec<_> = foretold
             .iter()
-            .filter(|(_, v)| *v == Foretold::Accepted)
+            .filter(|(_, v)| *v == Prediction::Accepted)
             .map(|(r, _)| *r)
             .collect();
         let refuses: Vec<_> = foretold
             .iter()
             .filter_map(|(registry, verdict)| match verdict {
-                Foretold::Refused(refusal) | Foretold::DoesNotStart(refusal) => {
+                Prediction::Rejected(refusal) | Prediction::DoesNotStart(refusal) => {
                     Some((*registry, refusal.clone()))
                 }
-                Foretold::Accepted | Foretold::NotApplicable | Foretold::Undecided(_) => None,
+                Prediction::Accepted | Prediction::NotApplicable | Prediction::Undecided(_) => None,
             })
             .collect();
         let both = format!("the token names its key by {named}; {}", self.known_keys());
@@ -187,13 +188,13 @@ fn ids(key: &PublicKey) -> String {
 }
 
 /// What each registry writes to its log.
-fn logged(refuses: &[(Registry, Refusal)]) -> String {
+fn logged(refuses: &[(RegistryVersion, Rejection)]) -> String {
     let groups = grouped(
         refuses
             .iter()
             .map(|(registry, refusal)| (*registry, refusal.logged.as_str())),
     );
-    let verb = |registries: &[Registry]| if registries.len() == 1 { "logs" } else { "log" };
+    let verb = |registries: &[RegistryVersion]| if registries.len() == 1 { "logs" } else { "log" };
     let said = groups
         .iter()
         .map(|(text, all)| format!("registry {} {}: {text}", versions(all), verb(all)));
@@ -201,7 +202,7 @@ fn logged(refuses: &[(Registry, Refusal)]) -> String {
 }
 
 /// What to change for each registry; none where that is not known.
-fn advised(refuses: &[(Registry, Refusal)]) -> Option<String> {
+fn advised(refuses: &[(RegistryVersion, Rejection)]) -> Option<String> {
     let advice = refuses
         .iter()
         .filter_map(|(registry, refusal)| Some((*registry, refusal.advice.as_deref()?)));
@@ -218,8 +219,10 @@ fn advised(refuses: &[(Registry, Refusal)]) -> Option<String> {
 }
 
 /// Those of whom the same is said, together.
-fn grouped<'a>(said: impl Iterator<Item = (Registry, &'a str)>) -> Vec<(&'a str, Vec<Registry>)> {
-    let mut groups: Vec<(&str, Vec<Registry>)> = Vec::new();
+fn grouped<'a>(
+    said: impl Iterator<Item = (RegistryVersion, &'a str)>,
+) -> Vec<(&'a str, Vec<RegistryVersion>)> {
+    let mut groups: Vec<(&str, Vec<RegistryVersion>)> = Vec::new();
     for (registry, text) in said {
         match groups.iter_mut().find(|(known, _)| *known == text) {
             Some((_, registries)) => registries.push(registry),
@@ -230,7 +233,7 @@ fn grouped<'a>(said: impl Iterator<Item = (Registry, &'a str)>) -> Vec<(&'a str,
 }
 
 /// `2.8 and 3.1`
-fn versions(registries: &[Registry]) -> String {
+fn versions(registries: &[RegistryVersion]) -> String {
     registries
         .iter()
         .map(ToString::to_string)

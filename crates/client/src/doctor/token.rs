@@ -1,6 +1,7 @@
 //! The token: what it says, what it grants, and what the registry makes of it.
 
-use ::token::{ReceivedClaims, UnverifiedToken, rfc3339, unix_seconds};
+use ::token::{ReceivedClaims, UnverifiedToken};
+use common::{rfc3339, unix_seconds};
 
 use super::key::KeyVerdict;
 use super::{ProbeRun, told};

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
+use common::Secret;
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
-use token::{Secret, UnverifiedToken};
+use token::UnverifiedToken;
 
 use super::scopes::Scopes;
 use crate::observer::ExchangeEvent;

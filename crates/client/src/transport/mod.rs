@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, Request, StatusCode, Url};
-use token::{Clock, Entropy, SystemClock, SystemEntropy};
 
 pub(crate) use body::StreamedBody;
 pub use certificates::certificate_directories;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use common::Entropy;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use token::Entropy;
 
 /// How often something is tried before it is given up, the first time included.
 const ATTEMPTS: u32 = 5;
@@ -74,7 +74,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use token::EntropyError;
+    use common::EntropyError;
 
     use super::*;
 

@@ -8,8 +8,9 @@ use client::{
     ConnectionError, Credentials, Error, RegistryClient, RegistrySession, Transport,
     TransportOptions,
 };
+use common::{Clock, SystemClock, SystemEntropy};
 use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
 struct World {
     directory: tempfile::TempDir,

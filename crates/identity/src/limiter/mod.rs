@@ -15,7 +15,7 @@ mod buckets;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use token::{Clock, Entropy, EntropyError};
+use common::{Clock, Entropy, EntropyError};
 
 use self::buckets::{Buckets, Claim, Reservation};
 use crate::keyed_hash::KeyedHash;
@@ -150,7 +150,7 @@ impl Drop for Admission<'_> {
 
 #[cfg(test)]
 mod tests {
-    use token::SystemEntropy;
+    use common::SystemEntropy;
 
     use super::*;
     use crate::fixtures::HeldClock;

@@ -16,9 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::workers::WorkerPool;
 use crate::password::HashCost;
-use crate::{
-    Account, AuthenticationError, CredentialFingerprint, Credentials, LoginSource, Secret,
-};
+use crate::{Account, AuthenticationError, CredentialFingerprint, Credentials, LoginSource};
+use common::Secret;
 
 /// Verifies passwords on [`WorkerPool`], at one price for every refusal.
 pub struct PasswordVerifier {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemEntropy};
 use identity::password::Bcrypt;
 use identity::process::Program;
 use identity::{
     Account, Accounts, Authenticator, AuthenticatorChain, Credentials, ExtAuth, Login, LoginCache,
     LoginLimiter, LoginSettings, PasswordVerifier, StaticUsers, WorkerPool,
 };
-use token::{Clock, SystemEntropy};
 
 /// A clock that moves only when it is told to.
 pub(crate) struct HeldClock(Mutex<SystemTime>);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use policy::ip::Network;
+use common::IpNetwork;
 use policy::{Acl, Conditions, Entry, Labels, Options};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -178,9 +178,9 @@ proptest! {
 
     #[test]
     fn a_network_prints_as_it_is_read(address: IpAddr, bits in 0..=128u8, other: IpAddr) {
-        if let Ok(network) = format!("{address}/{bits}").parse::<Network>() {
+        if let Ok(network) = format!("{address}/{bits}").parse::<IpNetwork>() {
             prop_assert!(network.contains(address) || address != address.to_canonical());
-            let again: Network = network.to_string().parse().unwrap();
+            let again: IpNetwork = network.to_string().parse().unwrap();
             prop_assert_eq!(again, network);
             prop_assert_eq!(again.contains(other), network.contains(other));
         }

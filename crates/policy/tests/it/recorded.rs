@@ -1,7 +1,7 @@
 //! Go's own answers, replayed (`tests/vectors/README.md`). Regular expressions are replayed beside
 //! the parser, for what they capture cannot be seen from here.
 
-use policy::ip::{Network, parse_address};
+use common::{IpNetwork, parse_ip};
 use policy::{Acl, Options};
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ fn attributes_are_quoted_as_quote_meta_does() {
 fn addresses_are_read_as_parse_ip_does() {
     let mut count = 0;
     for line in lines(include_str!("../vectors/parse_ip.jsonl")) {
-        let ours = parse_address(line[0].as_str().unwrap()).map(|address| address.to_string());
+        let ours = parse_ip(line[0].as_str().unwrap()).map(|address| address.to_string());
         assert_eq!(ours.as_deref(), line[1].as_str(), "{line}");
         count += 1;
     }
@@ -87,11 +87,11 @@ fn networks_are_read_as_parse_cidr_does() {
     let mut lines = lines(include_str!("../vectors/parse_cidr.jsonl"));
     let addresses: Vec<_> = strings(lines.next())
         .iter()
-        .map(|text| parse_address(text).unwrap())
+        .map(|text| parse_ip(text).unwrap())
         .collect();
     let mut count = 0;
     for line in lines {
-        let network = line[0].as_str().unwrap().parse::<Network>();
+        let network = line[0].as_str().unwrap().parse::<IpNetwork>();
         let ours = network
             .ok()
             .map(|network| mask(addresses.iter().map(|address| network.contains(*address))));

@@ -74,7 +74,7 @@ impl Request {
     }
 
     pub(crate) fn from(mut self, address: &str) -> Self {
-        self.ip = policy::ip::parse_address(address);
+        self.ip = common::parse_ip(address);
         self
     }
 

@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::SystemEntropy;
 use identity::{
     Account, Accounts, AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, Rate,
     StaticUsers, WorkerPool,
 };
-use registry::{Auth, Settings};
-use token::SystemEntropy;
+use registry::{Authentication, RegistrySettings};
 
 use super::tokens::{Issuer, claims, unsigned, with_changed_claim};
 use super::world::{NOW, Seen, Still, World, settings};
@@ -317,7 +317,7 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
     let issuer = Issuer::new();
     let auth = issuer.bearer(&["repository:a:*"]);
     let headers = [("authorization", auth.as_str())];
-    let off = Settings {
+    let off = RegistrySettings {
         delete: false,
         ..settings(issuer.auth())
     };
@@ -345,7 +345,7 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
         202,
         "a push is no delete"
     );
-    let world = world.again(Settings {
+    let world = world.again(RegistrySettings {
         read_only: true,
         ..settings(issuer.auth())
     });
@@ -375,7 +375,7 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
     }
 }
 
-fn htpasswd() -> Auth {
+fn htpasswd() -> Authentication {
     let mut accounts = Accounts::default();
     let secret = "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay"
         .parse()
@@ -410,7 +410,7 @@ fn htpasswd() -> Auth {
         Arc::clone(&verifier),
     ))]);
     let login = Box::new(Login::new(chain, remembered, Arc::new(guard), verifier));
-    Auth::Htpasswd {
+    Authentication::Htpasswd {
         realm: "Registry Realm".into(),
         login,
     }
@@ -471,14 +471,14 @@ async fn a_password_opens_everything() {
 
 #[tokio::test]
 async fn a_realm_can_be_the_origin_that_was_asked() {
-    let Auth::Token(auth) = Issuer::new().auth() else {
+    let Authentication::Token(auth) = Issuer::new().auth() else {
         panic!()
     };
     let auth = registry::TokenAuth {
         realm: registry::Realm::Path("/token".into()),
         ..auth
     };
-    let world = World::with(settings(Auth::Token(auth))).await;
+    let world = World::with(settings(Authentication::Token(auth))).await;
     let realm = async |headers: &[(&str, &str)]| {
         parameter(&challenge(&world.get("/v2/", headers).await), "realm").to_owned()
     };

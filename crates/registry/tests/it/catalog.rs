@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Sight, SightFuture, Viewer, Visibility};
+use registry::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};
 
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
@@ -14,14 +14,16 @@ const INDEX: &str =
 struct OwnOnly;
 
 impl Visibility for OwnOnly {
-    fn sight<'a>(&'a self, viewer: Viewer<'a>) -> SightFuture<'a> {
-        let own = format!("{}/", viewer.account);
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
+        let own = format!("{}/", caller.account);
         Box::pin(async move {
-            match viewer.account {
-                "" => Ok(Sight::Nothing),
-                "root" => Ok(Sight::Everything),
+            match caller.account {
+                "" => Ok(CatalogFilter::Nothing),
+                "root" => Ok(CatalogFilter::Everything),
                 "broken" => Err("the rules cannot be asked".into()),
-                _ => Ok(Sight::Some(Box::new(move |name| name.starts_with(&own)))),
+                _ => Ok(CatalogFilter::Matching(Box::new(move |name| {
+                    name.starts_with(&own)
+                }))),
             }
         })
     }
@@ -29,7 +31,7 @@ impl Visibility for OwnOnly {
 
 /// A registry with a filter, and these repositories.
 async fn world(issuer: &Issuer, names: impl IntoIterator<Item = String>) -> Arc<World> {
-    let settings = registry::Settings {
+    let settings = registry::RegistrySettings {
         catalog: catalog(Some(Arc::new(OwnOnly))),
         ..settings(issuer.auth())
     };

@@ -1,6 +1,6 @@
 //! When there is too much, or something is broken.
 
-use registry::{Auth, Settings};
+use registry::{Authentication, RegistrySettings};
 use storage::Limits;
 
 use super::script::fill;
@@ -17,7 +17,7 @@ async fn a_client_has_so_many_uploads_and_no_more() {
         limits,
         ..storage::Settings::default()
     };
-    let world = World::bare(settings(Auth::Open), terms).await;
+    let world = World::bare(settings(Authentication::Open), terms).await;
     let mut begun = String::new();
     for _ in 0..3 {
         let answer = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
@@ -40,9 +40,9 @@ async fn a_client_has_so_many_uploads_and_no_more() {
 
 #[tokio::test]
 async fn a_smaller_limit_for_manifests_is_kept() {
-    let world = World::with(Settings {
+    let world = World::with(RegistrySettings {
         manifest_limit: 100,
-        ..settings(Auth::Open)
+        ..settings(Authentication::Open)
     })
     .await;
     let headers = [("content-type", oci::media_type::OCI_MANIFEST)];

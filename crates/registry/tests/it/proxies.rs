@@ -1,7 +1,7 @@
 //! Behind a proxy: where things are said to be.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use registry::{Auth, Origins, Peer, Settings};
+use registry::{Authentication, Origins, Peer, RegistrySettings};
 
 use super::script::fill;
 use super::world::{World, settings};
@@ -14,9 +14,9 @@ const PROXIED: [(&str, &str); 4] = [
 ];
 
 async fn world(origins: Origins) -> World {
-    World::with(Settings {
+    World::with(RegistrySettings {
         origins,
-        ..settings(Auth::Open)
+        ..settings(Authentication::Open)
     })
     .await
 }
@@ -120,9 +120,9 @@ async fn extra_headers_are_on_every_answer() {
     )]
     .into_iter()
     .collect();
-    let world = World::with(Settings {
+    let world = World::with(RegistrySettings {
         headers,
-        ..settings(Auth::Open)
+        ..settings(Authentication::Open)
     })
     .await;
     for (method, path) in [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Auth, Realm, TokenAuth, Trust};
+use registry::{Authentication, Realm, TokenAuth, TokenVerifier};
 use serde_json::json;
 use token::{
     Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
@@ -35,14 +35,14 @@ impl Issuer {
     }
 
     /// A registry's settings that believe this issuer.
-    pub(crate) fn auth(&self) -> Auth {
+    pub(crate) fn auth(&self) -> Authentication {
         let keys: JwkSet = [self.key.public().jwk()].into_iter().collect();
         let verifier = Verifier::new(SERVICE, ["Acme".to_owned()]).trusting_keys(&keys);
-        let trust = Arc::new(Trust::new(vec![verifier]));
-        Auth::Token(TokenAuth {
+        let verifier = Arc::new(TokenVerifier::new(vec![verifier]));
+        Authentication::Token(TokenAuth {
             realm: Realm::Url(REALM.into()),
             service: SERVICE.into(),
-            trust,
+            verifier,
         })
     }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use common::{Clock, SystemEntropy};
 use database::{Database, Location};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Algorithm, Descriptor, Digest, RepositoryName, media_type};
-use registry::{Auth, Catalog, CursorKey, Origins, Peer, Registry, Settings, Visibility};
+use registry::{
+    Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings,
+    Visibility,
+};
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
 use tempfile::TempDir;
-use token::{Clock, SystemEntropy};
 
 /// When everything happens.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -80,8 +83,8 @@ impl Clock for Still {
 }
 
 /// What a registry is told where a test does not care.
-pub(crate) fn settings(auth: Auth) -> Settings {
-    Settings {
+pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
+    RegistrySettings {
         auth,
         origins: Origins::default(),
         delete: true,
@@ -95,8 +98,8 @@ pub(crate) fn settings(auth: Auth) -> Settings {
     }
 }
 
-pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> Catalog {
-    Catalog {
+pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> CatalogSettings {
+    CatalogSettings {
         max: 1000,
         visibility,
         cursors: Arc::new(CursorKey::new(&SystemEntropy).unwrap()),
@@ -106,18 +109,18 @@ pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> Catalog {
 impl World {
     /// Everybody may do everything, and there is cargo.
     pub(crate) async fn open() -> Self {
-        Self::with(settings(Auth::Open)).await
+        Self::with(settings(Authentication::Open)).await
     }
 
     /// With cargo.
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: RegistrySettings) -> Self {
         let mut world = Self::bare(settings, storage::Settings::default()).await;
         world.load().await;
         world
     }
 
     /// With nothing in it.
-    pub(crate) async fn bare(settings: Settings, terms: storage::Settings) -> Self {
+    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
             Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
@@ -140,7 +143,7 @@ impl World {
     }
 
     /// Another registry over the same storage.
-    pub(crate) fn again(self, settings: Settings) -> Self {
+    pub(crate) fn again(self, settings: RegistrySettings) -> Self {
         Self {
             registry: Registry::new(settings, self.storage.clone()),
             ..self

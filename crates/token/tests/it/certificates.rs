@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use common::SystemEntropy;
 use token::{
     Certificate, CertificateError, CertificateRequest, ChainError, IssueError, KeyKind, PrivateKey,
-    SystemEntropy, Verifier, VerifyError,
+    Verifier, VerifyError,
 };
 
 use crate::{DAY, NOW, at, certified, request};

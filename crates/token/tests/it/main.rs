@@ -8,11 +8,11 @@
 mod certificates;
 mod keys;
 mod tokens;
-mod verdicts;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use token::{Certificate, CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+use common::SystemEntropy;
+use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 /// The moment at which all these tests take place: 2033-05-18T03:33:20Z.
 const NOW: u64 = 2_000_000_000;

@@ -346,16 +346,16 @@ fn a_header_needs_the_certificate_that_it_is_to_carry() {
 #[test]
 fn ids_are_fresh() {
     struct Counting;
-    impl token::Entropy for Counting {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), token::EntropyError> {
+    impl common::Entropy for Counting {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), common::EntropyError> {
             bytes.fill(0xfb);
             Ok(())
         }
     }
     assert_eq!(token::jti(&Counting).unwrap(), "-_v7-_v7-_v7-_v7-_v7-w");
     assert_ne!(
-        token::jti(&token::SystemEntropy).unwrap(),
-        token::jti(&token::SystemEntropy).unwrap()
+        token::jti(&common::SystemEntropy).unwrap(),
+        token::jti(&common::SystemEntropy).unwrap()
     );
 }
 

@@ -57,12 +57,12 @@ async fn fetch(
             Ok(()) => {}
             // Whoever reads it has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Failure::trouble("cannot write").caused_by(&error)),
+            Err(error) => return Err(Failure::system("cannot write").caused_by(&error)),
         }
     }
     output
         .flush()
-        .map_err(|error| Failure::trouble("cannot write").caused_by(&error))
+        .map_err(|error| Failure::system("cannot write").caused_by(&error))
 }
 
 async fn fetch_into(
@@ -71,7 +71,7 @@ async fn fetch_into(
     path: &Path,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| {
-        Failure::trouble(format!("cannot write {}", path.display())).caused_by(&error)
+        Failure::system(format!("cannot write {}", path.display())).caused_by(&error)
     };
     let directory = path
         .parent()

@@ -38,7 +38,7 @@ pub(crate) fn completions<C: CommandFactory>(arguments: &Completions) -> Result<
 pub(crate) fn man<C: CommandFactory>(arguments: &Man) -> Result<ExitCode, Failure> {
     let directory = &arguments.directory;
     let failed = |error: io::Error| {
-        Failure::trouble(format!(
+        Failure::system(format!(
             "cannot write manual pages into {}",
             directory.display()
         ))

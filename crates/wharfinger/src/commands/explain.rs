@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         if arguments.json {
             answers.push(
                 serde_json::to_value(&answer)
-                    .map_err(|error| Failure::trouble("no JSON").caused_by(&error))?,
+                    .map_err(|error| Failure::system("no JSON").caused_by(&error))?,
             );
         } else {
             write_text(&mut report, &answer, &arguments.account);

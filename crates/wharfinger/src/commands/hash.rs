@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use identity::Secret;
+use common::Secret;
+use common::{Entropy, SystemEntropy};
 use identity::password::{Argon2id, Argon2idError, Bcrypt, BcryptError};
-use token::{Entropy, SystemEntropy};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -86,7 +86,7 @@ fn prompted() -> Result<Secret, Failure> {
         rpassword::prompt_password(prompt)
             .map(Secret::from)
             .map_err(|error| {
-                Failure::trouble("the password cannot be read from the terminal").caused_by(&error)
+                Failure::system("the password cannot be read from the terminal").caused_by(&error)
             })
     };
     let password = not_empty(ask("Password: ")?)?;
@@ -103,7 +103,7 @@ fn piped(input: impl Read) -> Result<Secret, Failure> {
     input
         .take(LONGEST + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::trouble("standard input cannot be read").caused_by(&error))?;
+        .map_err(|error| Failure::system("standard input cannot be read").caused_by(&error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(Failure::usage(format!(
             "the password on standard input is longer than {LONGEST} bytes"
@@ -140,7 +140,7 @@ fn hash(
     let mut salt = [0; 16];
     entropy
         .fill(&mut salt)
-        .map_err(|error| Failure::trouble("no salt can be made").caused_by(&error))?;
+        .map_err(|error| Failure::system("no salt can be made").caused_by(&error))?;
     let password = password.expose().as_bytes();
     match (arguments.algorithm, arguments.memory) {
         (Algorithm::Bcrypt, Some(_)) => Err(Failure::usage(
@@ -162,7 +162,7 @@ fn bcrypt_failure(error: &BcryptError) -> Failure {
         BcryptError::TooLong { .. } => Failure::usage("the password is too long for bcrypt")
             .caused_by(error)
             .hint("use --algorithm argon2id, or a shorter password"),
-        _ => Failure::trouble("the password cannot be hashed").caused_by(error),
+        _ => Failure::system("the password cannot be hashed").caused_by(error),
     }
 }
 

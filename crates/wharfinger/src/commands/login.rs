@@ -82,7 +82,7 @@ fn asked_for() -> Result<String, Failure> {
         );
     }
     let failed = |error| {
-        Failure::trouble("the user's name cannot be read from the terminal").caused_by(&error)
+        Failure::system("the user's name cannot be read from the terminal").caused_by(&error)
     };
     eprint!("User: ");
     io::stderr().flush().map_err(failed)?;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use auth::sessions::{Selection, Session, Sessions};
 use clap::{Args, Subcommand};
+use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, OpenError};
-use token::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 
 use crate::config;
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ struct Which {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime =
-        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     let report = runtime.block_on(async {
         let now = SystemClock.now();
         match arguments.command {
@@ -87,7 +87,7 @@ impl List {
         let selection = self.user.map_or(Selection::All, Selection::Account);
         let listed = sessions.list(selection, now).await;
         let listed = listed
-            .map_err(|error| Failure::trouble("cannot read the sessions").caused_by(&error))?;
+            .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
         Ok(if self.json {
             json(&listed)
         } else {
@@ -107,8 +107,8 @@ impl Revoke {
             Which { .. } => Selection::All,
         };
         let revoked = sessions.revoke(selection.clone(), now).await;
-        let revoked = revoked
-            .map_err(|error| Failure::trouble("no session was revoked").caused_by(&error))?;
+        let revoked =
+            revoked.map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
         match (revoked, selection) {
             (0, Selection::Id(id)) => Err(Failure::negative(format!(
                 "there is no session {id}, or it was revoked before"
@@ -142,7 +142,7 @@ fn open(file: &Path) -> Result<Sessions, Failure> {
 }
 
 fn unopened(error: &OpenError) -> Failure {
-    let failure = Failure::trouble("the sessions cannot be reached").caused_by(error);
+    let failure = Failure::system("the sessions cannot be reached").caused_by(error);
     match error {
         OpenError::Place { .. } | OpenError::Database { .. } => {
             failure.hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")

@@ -8,10 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use auth::TokenResponse;
 use clap::{Args, ValueEnum};
-use token::{
-    Access, Claims, Clock, HeaderOptions, PrivateKey, Scope, Signer, SystemClock, SystemEntropy,
-    unix_seconds,
-};
+use common::{Clock, SystemClock, SystemEntropy, unix_seconds};
+use token::{Access, Claims, HeaderOptions, PrivateKey, Scope, Signer};
 
 use crate::commands::key_file;
 use crate::duration::parse_duration;
@@ -86,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let token = signer(arguments)?;
     let token = token
         .sign(&claims)
-        .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?;
+        .map_err(|error| Failure::system("no token was made").caused_by(&error))?;
     let text = if arguments.json {
         answer(token, claims)
     } else {
@@ -134,7 +132,7 @@ fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result
         not_before: unix_seconds(begin),
         issued_at: unix_seconds(now),
         id: token::jti(&SystemEntropy)
-            .map_err(|error| Failure::trouble("no token was made").caused_by(&error))?,
+            .map_err(|error| Failure::system("no token was made").caused_by(&error))?,
         access,
     })
 }
@@ -178,7 +176,7 @@ fn answer(token: String, claims: Claims) -> String {
     let answer = TokenResponse {
         token,
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
-        issued_at: token::rfc3339(claims.issued_at),
+        issued_at: common::rfc3339(claims.issued_at),
         scope: scopes.collect::<Vec<_>>().join(" "),
         refresh_token: None,
     };

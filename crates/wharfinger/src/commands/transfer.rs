@@ -154,7 +154,7 @@ async fn source(remote: &Remote, place: &ImageLocation) -> Result<ImageSource, F
 async fn opened(path: PathBuf) -> Result<Archive, Failure> {
     let opening = tokio::task::spawn_blocking(move || Archive::open(&path)).await;
     Ok(opening
-        .map_err(|error| Failure::trouble("the archive cannot be read").caused_by(&error))??)
+        .map_err(|error| Failure::system("the archive cannot be read").caused_by(&error))??)
 }
 
 async fn target(

@@ -11,7 +11,7 @@ use super::yaml::Position;
 
 /// The rules of the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct AccessRules {
     pub(crate) acl: Acl,
     /// Where each rule stands, in their order.
     pub(crate) locations: Vec<Location>,
@@ -27,7 +27,7 @@ struct Places {
 }
 
 /// Reads `acl` and `acl_quote_labels`.
-pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
+pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
     let quote_labels = root.flag("acl_quote_labels").unwrap_or(false);
     let list = root.setting("acl")?;
     let rules = list.items()?;
@@ -48,7 +48,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
     if list.context.errors() == errors {
         warn(&list, &places, &acl);
     }
-    Some(Rules {
+    Some(AccessRules {
         acl,
         locations,
         entries,

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// Ends with the number of the first signal that asks the program to end. From then on it does end:
 /// who hangs in a call that cannot be given up is cut off.
 pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
-    let failed = |error| Failure::trouble("cannot listen to signals").caused_by(&error);
+    let failed = |error| Failure::system("cannot listen to signals").caused_by(&error);
     let [mut interrupt, mut terminate, mut hang_up] = [
         listen(SignalKind::interrupt()).map_err(failed)?,
         listen(SignalKind::terminate()).map_err(failed)?,

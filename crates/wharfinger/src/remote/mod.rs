@@ -23,7 +23,7 @@ pub(crate) use progress::{ProgressBars, bytes};
 pub(crate) use secret::password;
 pub(crate) use trace::Trace;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
 use crate::output;
 
 /// How to connect.
@@ -169,12 +169,12 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
         .enable_all()
         .build();
     let runtime =
-        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     let outcome = runtime.block_on(async {
         let interrupted = interruption::signal()?;
         tokio::select! {
             outcome = command => outcome.map(|()| ExitCode::SUCCESS),
-            signal = interrupted => Err(Failure::new(Kind::Interrupted(signal), "interrupted")),
+            signal = interrupted => Err(Failure::new(FailureKind::Interrupted(signal), "interrupted")),
         }
     });
     match &outcome {
@@ -189,13 +189,13 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Login => Kind::Login,
-            ErrorKind::Denied => Kind::Denied,
-            ErrorKind::NotFound => Kind::NotFound,
-            ErrorKind::Unreachable => Kind::Unreachable,
-            ErrorKind::Content => Kind::Content,
-            ErrorKind::Server | ErrorKind::Local => Kind::Trouble,
-            ErrorKind::Usage => Kind::Usage,
+            ErrorKind::Login => FailureKind::Login,
+            ErrorKind::Denied => FailureKind::Denied,
+            ErrorKind::NotFound => FailureKind::NotFound,
+            ErrorKind::Unreachable => FailureKind::Unreachable,
+            ErrorKind::Content => FailureKind::Content,
+            ErrorKind::Server | ErrorKind::Local => FailureKind::System,
+            ErrorKind::Usage => FailureKind::Usage,
         };
         let mut failure = Failure::new(kind, error.to_string());
         if let Some(source) = std::error::Error::source(&error) {

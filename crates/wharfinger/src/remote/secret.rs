@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use token::Secret;
+use common::Secret;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ pub(crate) fn password(from_stdin: bool, prompt: &str) -> Result<Secret, Failure
     } else if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password(prompt);
         typed.map(Secret::from).map_err(|error| {
-            Failure::trouble("the password cannot be read from the terminal").caused_by(&error)
+            Failure::system("the password cannot be read from the terminal").caused_by(&error)
         })?
     } else {
         return Err(
@@ -36,7 +36,7 @@ pub(crate) fn password(from_stdin: bool, prompt: &str) -> Result<Secret, Failure
 fn piped(input: impl Read) -> Result<Secret, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     let read = input.take(LONGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::trouble("standard input cannot be read").caused_by(&error))?;
+    read.map_err(|error| Failure::system("standard input cannot be read").caused_by(&error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(Failure::usage(format!(
             "the password on standard input is longer than {LONGEST} bytes"

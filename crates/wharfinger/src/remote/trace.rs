@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::sync::Mutex;
 
 use client::{ExchangeEvent, ExchangeObserver, Step};
-use token::{Access, Clock, Scope, SystemClock, UnverifiedToken, rfc3339, unix_seconds};
+use common::{Clock, SystemClock, rfc3339, unix_seconds};
+use token::{Access, Scope, UnverifiedToken};
 
 use crate::when::relative;
 

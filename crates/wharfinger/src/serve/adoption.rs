@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, SystemClock};
 use storage::Storage;
 use storage::distribution::{AdoptError, Discovery, Problem, Reading, Report};
-use token::{Clock, SystemClock};
 
 use crate::failure::Failure;
 
@@ -126,7 +126,7 @@ impl Log {
 
 fn failure(error: &AdoptError) -> Failure {
     let failure =
-        Failure::trouble("another registry's data directory cannot be adopted").caused_by(error);
+        Failure::system("another registry's data directory cannot be adopted").caused_by(error);
     match error {
         AdoptError::Read { .. } => {
             failure.hint("the user that this server runs as must be able to read all of it")

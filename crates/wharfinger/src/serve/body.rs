@@ -10,39 +10,39 @@ use http::{HeaderValue, Response};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::streams::Handover;
+use super::http2_streams::StreamProgress;
 
 /// The most that is handed to an HTTP/2 stream at once, in bytes: by pieces of this size it shows
 /// whether the client reads.
 const PIECE: usize = 64 << 10;
 
 /// Either server's answer.
-pub(super) type AnyBody = Either<Full<Bytes>, registry::Body>;
+pub(super) type ResponseBody = Either<Full<Bytes>, registry::Body>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body that keeps `K` until it is sent, or nobody waits for it any more.
-pub(super) struct Sent<K> {
-    body: AnyBody,
+pub(super) struct TrackedBody<K> {
+    body: ResponseBody,
     /// Where a stream of HTTP/2 is told how it moves.
-    handover: Option<Arc<Handover>>,
+    progress: Option<Arc<StreamProgress>>,
     /// What of the last frame is still to be handed out.
     rest: Bytes,
     _kept: K,
 }
 
-impl<K> Sent<K> {
-    pub(super) fn new(body: AnyBody, handover: Option<Arc<Handover>>, kept: K) -> Self {
+impl<K> TrackedBody<K> {
+    pub(super) fn new(body: ResponseBody, progress: Option<Arc<StreamProgress>>, kept: K) -> Self {
         Self {
             body,
-            handover,
+            progress,
             rest: Bytes::new(),
             _kept: kept,
         }
     }
 }
 
-impl<K: Unpin> Sent<K> {
+impl<K: Unpin> TrackedBody<K> {
     /// The next piece of a body that goes over HTTP/2.
     fn poll_piece(
         &mut self,
@@ -62,7 +62,7 @@ impl<K: Unpin> Sent<K> {
     }
 }
 
-impl<K: Unpin> Body for Sent<K> {
+impl<K: Unpin> Body for TrackedBody<K> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -70,13 +70,13 @@ impl<K: Unpin> Body for Sent<K> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(handover) = self.handover.clone() else {
+        let Some(progress) = self.progress.clone() else {
             return Pin::new(&mut self.body).poll_frame(context);
         };
-        handover.taken();
+        progress.taken();
         let piece = ready!(self.poll_piece(context));
         if piece.is_some() {
-            handover.give();
+            progress.give();
         }
         Poll::Ready(piece)
     }
@@ -94,7 +94,7 @@ impl<K: Unpin> Body for Sent<K> {
 
 /// The answer to `HEAD`: what `GET` would say, without its body (RFC 9110 §9.3.2). hyper leaves it
 /// out over HTTP/1.1, but not over HTTP/2, where it is a protocol error.
-pub(super) fn without_body(answer: Response<AnyBody>) -> Response<AnyBody> {
+pub(super) fn without_body(answer: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut head, body) = answer.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
         head.headers

@@ -17,21 +17,21 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::{AnyBody, Sent, without_body};
+use super::body::{ResponseBody, TrackedBody, without_body};
+use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::listen::Stream;
-use super::live::Live;
-use super::patience::Patience;
-use super::streams::{Handover, Streams};
+use super::services::Services;
+use super::write_timeout::WriteTimeout;
 
 /// How long a connection that is told to end may take to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What every connection shares.
 #[derive(Clone)]
 pub(super) struct Shared {
     /// What is configured now; a request takes what is current when it arrives and keeps it to its
     /// end.
-    pub(super) live: Arc<arc_swap::ArcSwap<Live>>,
+    pub(super) services: Arc<arc_swap::ArcSwap<Services>>,
     /// Turns true when the server is to end.
     pub(super) ending: watch::Receiver<bool>,
     /// Who answers here.
@@ -49,18 +49,18 @@ pub(super) enum Serves {
 
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
-    let live = shared.live.load_full();
-    let stream = Patience::new(stream, live.limits.idle_timeout);
+    let services = shared.services.load_full();
+    let stream = WriteTimeout::new(stream, services.limits.idle_timeout);
     let other_end = Peer {
         address: peer,
-        tls: live.tls.is_some(),
+        tls: services.tls.is_some(),
     };
-    let Some(tls) = &live.tls else {
+    let Some(tls) = &services.tls else {
         return http(shared, TokioIo::new(stream), other_end).await;
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     let shaken = tokio::select! {
-        shaken = timeout(live.limits.request_timeout, handshake) => shaken,
+        shaken = timeout(services.limits.request_timeout, handshake) => shaken,
         // Nothing was asked for yet.
         () = ended(&mut shared.ending) => return,
     };
@@ -73,20 +73,20 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Opt
 
 /// The answer of whichever server has this address: the registry has `/v2` and what is under it.
 async fn respond(
-    live: &Live,
+    services: &Services,
     serves: Serves,
     peer: &Peer,
     request: Request<Incoming>,
-) -> Response<AnyBody> {
+) -> Response<ResponseBody> {
     let path = request.uri().path();
     let is_api = path
         .strip_prefix("/v2")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let token_server = live
+    let token_server = services
         .token_server
         .as_ref()
         .filter(|_| serves != Serves::Registry);
-    let registry = live
+    let registry = services
         .registry
         .as_ref()
         .filter(|_| serves != Serves::TokenServer);
@@ -113,27 +113,27 @@ async fn http<I>(mut shared: Shared, io: I, peer: Peer)
 where
     I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
-    let (limits, serves) = (shared.live.load().limits.clone(), shared.serves);
+    let (limits, serves) = (shared.services.load().limits.clone(), shared.serves);
     let activity = Arc::new(Activity::new());
     let service = {
-        let (live, activity) = (Arc::clone(&shared.live), Arc::clone(&activity));
+        let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
-            let (live, busy) = (live.load_full(), Busy::new(Arc::clone(&activity)));
+            let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
                 let is_head = request.method() == Method::HEAD;
-                let answer = respond(&live, serves, &peer, request).await;
+                let answer = respond(&services, serves, &peer, request).await;
                 let answer = if is_head {
                     without_body(answer)
                 } else {
                     answer
                 };
                 Ok::<_, std::convert::Infallible>(
-                    answer.map(|body| Sent::new(body, Handover::current(), busy)),
+                    answer.map(|body| TrackedBody::new(body, StreamProgress::current(), busy)),
                 )
             }
         })
     };
-    let mut builder = auto::Builder::new(Streams {
+    let mut builder = auto::Builder::new(StreamExecutor {
         limit: limits.idle_timeout,
     });
     // hyper counts this from the end of one request to the last header of the next, so it is the
@@ -164,7 +164,7 @@ where
             () = sleep_until(activity.next_look(limits.idle_timeout)) => {
                 if activity.is_quiet_for(limits.idle_timeout) {
                     connection.as_mut().graceful_shutdown();
-                    break timeout(FAREWELL, connection).await.unwrap_or(Ok(()));
+                    break timeout(SHUTDOWN_LIMIT, connection).await.unwrap_or(Ok(()));
                 }
             }
             () = ended(&mut shared.ending) => {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use registry::{KeySupply, Refresh, Trust};
+use registry::{KeyRefresh, KeySource, TokenVerifier};
 use token::{JwkSet, Verifier};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -39,29 +39,32 @@ pub(super) struct KeySets {
 #[derive(Default)]
 struct State {
     fetched: HashMap<String, JwkSet>,
-    trust: Option<Fetching>,
+    trust: Option<FetchedVerifier>,
 }
 
 /// The newest registry's trust, and what it is made of: verifiers without the keys that are fetched
 /// for them.
-struct Fetching {
-    trust: Weak<Trust>,
+struct FetchedVerifier {
+    trust: Weak<TokenVerifier>,
     believed: Vec<(Verifier, Option<String>)>,
 }
 
 impl KeySets {
     /// The trust of a registry that believes these, each with the key set at its URL if it has one.
     /// From now on that trust is kept fresh, and none before it.
-    pub(super) fn trust(self: &Arc<Self>, believed: Vec<(Verifier, Option<String>)>) -> Arc<Trust> {
+    pub(super) fn token_verifier(
+        self: &Arc<Self>,
+        believed: Vec<(Verifier, Option<String>)>,
+    ) -> Arc<TokenVerifier> {
         let mut state = self.lock();
-        let trust = Trust::new(verifiers(&believed, &state.fetched));
+        let trust = TokenVerifier::new(verifiers(&believed, &state.fetched));
         let is_fetched = believed.iter().any(|(_, url)| url.is_some());
         let trust = Arc::new(if is_fetched {
-            trust.supplied_by(Arc::clone(self) as _)
+            trust.with_key_source(Arc::clone(self) as _)
         } else {
             trust
         });
-        state.trust = Some(Fetching {
+        state.trust = Some(FetchedVerifier {
             trust: Arc::downgrade(&trust),
             believed,
         });
@@ -138,8 +141,8 @@ impl KeySets {
     }
 }
 
-impl KeySupply for KeySets {
-    fn refresh(&self) -> Refresh<'_> {
+impl KeySource for KeySets {
+    fn refresh(&self) -> KeyRefresh<'_> {
         Box::pin(async {
             let mut waited_for = self.waited_for.subscribe();
             if self.is_worth_a_look() {

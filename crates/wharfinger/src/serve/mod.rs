@@ -2,15 +2,15 @@
 
 mod adoption;
 mod body;
-mod cargo;
 mod connection;
-mod files;
+mod file_snapshot;
+mod http2_streams;
 mod key_sets;
 mod listen;
-mod live;
-mod patience;
+mod registry;
 mod reload;
-mod streams;
+mod services;
+mod write_timeout;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,13 +22,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
 use self::connection::{Serves, Shared};
 use self::listen::Listener;
-use self::live::{Lasting, Live};
+use self::services::{PersistentState, Services};
 
 /// What the command line says of the log; what it does not say, the configuration does.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
             path.display()
         ))
     })?;
-    let settings = log::Settings {
+    let settings = log::LogSettings {
         level: overrides.level.unwrap_or(loaded.config.server.log.level),
         format: loaded.config.server.log.format,
         stderr: !overrides.no_stderr,
@@ -63,22 +63,22 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+        .map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     let result = runtime.block_on(serve(path, loaded));
     // A verification that still runs in a thread of its own has nobody left to tell.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
+async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     let no_signals =
-        |error: std::io::Error| Failure::trouble("cannot take signals").caused_by(&error);
+        |error: std::io::Error| Failure::system("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
-    let mut lasting = Lasting::open(&loaded.config).await?;
-    let live = Arc::new(ArcSwap::from_pointee(Live::new(
+    let mut persistent = PersistentState::open(&loaded.config).await?;
+    let services = Arc::new(ArcSwap::from_pointee(Services::new(
         &loaded.config,
-        &lasting,
+        &persistent,
         None,
     )?));
     let listeners = listeners(&loaded.config).await?;
@@ -86,7 +86,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     let permits = loaded.config.server.limits.connections;
     let connections = Arc::new(Semaphore::new(permits));
     let mut tasks = JoinSet::new();
-    let scheme = if live.load().tls.is_some() {
+    let scheme = if services.load().tls.is_some() {
         "https"
     } else {
         "http"
@@ -94,17 +94,17 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     for (listener, serves) in listeners {
         tracing::info!(address = listener.address(), scheme, "listening");
         let shared = Shared {
-            live: Arc::clone(&live),
+            services: Arc::clone(&services),
             ending: ending.clone(),
             serves,
         };
         tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
     }
-    if let (Some(cargo), Some(section)) = (&mut lasting.cargo, &loaded.config.registry) {
-        tasks.spawn(cargo.chores(section.collection));
+    if let (Some(cargo), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
+        tasks.spawn(cargo.background_tasks(section.collection));
     }
-    tasks.spawn(Arc::clone(&lasting.key_sets).keep_fresh());
-    let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&live), lasting);
+    tasks.spawn(Arc::clone(&persistent.key_sets).keep_fresh());
+    let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
         let why = tokio::select! {
             _ = hangup.recv() => "SIGHUP",
@@ -119,7 +119,7 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
     }
     // Nothing new comes in; what is there ends.
     tasks.shutdown().await;
-    let grace = live.load().limits.shutdown_timeout;
+    let grace = services.load().limits.shutdown_timeout;
     tracing::info!(
         seconds = grace.as_secs(),
         "ending: requests under way may go on to their end; another signal cuts them off"

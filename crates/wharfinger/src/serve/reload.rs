@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::files::Look;
-use super::live::{Lasting, Live};
-use crate::config::{self, Config, Listen, Loaded, Registry};
+use super::file_snapshot::FileSnapshot;
+use super::services::{PersistentState, Services};
+use crate::config::{self, Config, ListenAddress, LoadedConfig, RegistrySettings};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,22 +19,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Watches the configuration's files and puts new ones into force.
 pub(super) struct Reloader {
     path: PathBuf,
-    look: Look,
-    live: Arc<ArcSwap<Live>>,
-    lasting: Lasting,
-    listen: Vec<Listen>,
+    snapshot: FileSnapshot,
+    services: Arc<ArcSwap<Services>>,
+    persistent: PersistentState,
+    listen: Vec<ListenAddress>,
     database: Option<database::Location>,
-    registry: Option<Registry>,
+    registry: Option<RegistrySettings>,
 }
 
 impl Reloader {
     pub(super) fn new(
         path: &Path,
-        loaded: Loaded,
-        live: Arc<ArcSwap<Live>>,
-        lasting: Lasting,
+        loaded: LoadedConfig,
+        services: Arc<ArcSwap<Services>>,
+        persistent: PersistentState,
     ) -> Self {
-        let look = Look::at(&loaded.files);
+        let snapshot = FileSnapshot::at(&loaded.files);
         let Config {
             server,
             database,
@@ -43,9 +43,9 @@ impl Reloader {
         } = loaded.config;
         Self {
             path: path.to_owned(),
-            look,
-            live,
-            lasting,
+            snapshot,
+            services,
+            persistent,
             listen: server.listen,
             database,
             registry,
@@ -54,11 +54,11 @@ impl Reloader {
 
     /// Returns when a file is not what it was, and has stopped changing.
     pub(super) async fn changed(&mut self) {
-        let mut last = self.look.clone();
+        let mut last = self.snapshot.clone();
         loop {
             tokio::time::sleep(INTERVAL).await;
             let now = last.again();
-            if now == last && now != self.look {
+            if now == last && now != self.snapshot {
                 return;
             }
             last = now;
@@ -68,7 +68,7 @@ impl Reloader {
     /// Reads everything again and puts it into force if it is good.
     pub(super) async fn reload(&mut self, why: &'static str) {
         // Taken before the files are read: what changes meanwhile is a change still to come.
-        self.look = self.look.again();
+        self.snapshot = self.snapshot.again();
         let path = self.path.clone();
         let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
             Ok(Ok(loaded)) => loaded,
@@ -77,7 +77,7 @@ impl Reloader {
                     why,
                     "the new configuration is wrong, the old one stays in force\n{diagnostics}"
                 );
-                self.look = self.look.widened(&diagnostics.files);
+                self.snapshot = self.snapshot.widened(&diagnostics.files);
                 return;
             }
             Err(error) => {
@@ -85,8 +85,12 @@ impl Reloader {
                 return;
             }
         };
-        let live = match Live::new(&loaded.config, &self.lasting, Some(&self.live.load())) {
-            Ok(live) => live,
+        let services = match Services::new(
+            &loaded.config,
+            &self.persistent,
+            Some(&self.services.load()),
+        ) {
+            Ok(services) => services,
             Err(failure) => {
                 tracing::error!(why, %failure, "the new configuration cannot be used, the old one stays in force");
                 return;
@@ -103,15 +107,22 @@ impl Reloader {
         if loaded.config.database != self.database {
             tracing::warn!("the database has changed: it is opened after a restart");
         }
-        if loaded.config.registry.as_ref().map(Registry::lasting)
-            != self.registry.as_ref().map(Registry::lasting)
+        if loaded
+            .config
+            .registry
+            .as_ref()
+            .map(RegistrySettings::needing_restart)
+            != self
+                .registry
+                .as_ref()
+                .map(RegistrySettings::needing_restart)
         {
             tracing::warn!(
                 "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"
             );
         }
-        self.look = self.look.narrowed(&loaded.files);
-        self.live.store(Arc::new(live));
+        self.snapshot = self.snapshot.narrowed(&loaded.files);
+        self.services.store(Arc::new(services));
         tracing::info!(why, "the new configuration is in force");
     }
 }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use token::{Certificate, CertificateRequest, KeyKind, PrivateKey, SystemEntropy};
+use common::SystemEntropy;
+use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 use super::{with_extension, write_key};
 use crate::commands::key_file;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files::{self, FileMode};
 
 /// How long a new authority is valid: clients have to be told of every new one.
 pub(in crate::commands) const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
@@ -97,7 +98,7 @@ fn make(pem: &Path, key_path: &Path, not_before: SystemTime) -> Result<Authority
         .self_signed(&key, &SystemEntropy)
         .map_err(|error| failed(&error))?;
     write_key(key_path, &key)?;
-    files::write_new(pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
+    files::write_new(pem, certificate.to_pem().as_bytes(), FileMode::Public)?;
     Ok(Authority {
         certificate,
         key,

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use token::{Certificate, CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use common::{Clock, SystemClock, SystemEntropy};
+use token::{Certificate, CertificateRequest, PrivateKey};
 
 use crate::commands::key_file;
 use crate::commands::keys::NewKey;
 use crate::duration::parse_duration;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files::{self, FileMode};
 use crate::output;
 use authority::Authority;
 
@@ -84,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.key.is_none() {
         write_key(&key_path, &key)?;
     }
-    files::write_new(&pem, certificate.to_pem().as_bytes(), Readers::Everybody)?;
+    files::write_new(&pem, certificate.to_pem().as_bytes(), FileMode::Public)?;
     output::print(&report(
         arguments,
         &pem,
@@ -145,8 +146,8 @@ fn validity(length: Duration) -> Result<(SystemTime, SystemTime), Failure> {
 fn write_key(path: &Path, key: &PrivateKey) -> Result<(), Failure> {
     let pem = key
         .to_pkcs8_pem()
-        .map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
-    files::write_new(path, pem.as_bytes(), Readers::Owner)
+        .map_err(|error| Failure::system("the key cannot be written").caused_by(&error))?;
+    files::write_new(path, pem.as_bytes(), FileMode::Private)
 }
 
 /// `NAME.extension`; a dot in the name is a part of it.
@@ -164,7 +165,7 @@ fn report(
     certificate: &Certificate,
     authority: Option<&Authority>,
 ) -> String {
-    let end = token::rfc3339(token::unix_seconds(certificate.not_after()));
+    let end = common::rfc3339(common::unix_seconds(certificate.not_after()));
     let mut lines = Vec::new();
     if arguments.key.is_none() {
         lines.push(format!("{}: the private key", key.display()));

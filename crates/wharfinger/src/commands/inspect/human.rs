@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use common::{rfc3339, unix_seconds};
+use compatibility::{Prediction, RegistryVersion, Rejection};
 use serde_json::{Map, Value};
-use token::{Access, Refusal, Registry, Verdict, rfc3339, unix_seconds};
+use token::Access;
 
 use super::report::{Carried, Report, Signature};
 use crate::when::relative;
@@ -133,7 +135,7 @@ fn signature(signature: &Signature) -> String {
 }
 
 /// Registries of one mind, side by side, are told once.
-fn verdicts(text: &mut String, verdicts: &[(Registry, Verdict)]) {
+fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
     for group in verdicts.chunk_by(|one, other| one.1 == other.1) {
         let names: Vec<_> = group
             .iter()
@@ -144,12 +146,12 @@ fn verdicts(text: &mut String, verdicts: &[(Registry, Verdict)]) {
         };
         let name = format!("registry {}", names.join(", "));
         match verdict {
-            Verdict::Accepted => line(text, "", &name, "accepted"),
-            Verdict::Refused(refusal) => refused(text, &name, "refused", refusal),
-            Verdict::DoesNotStart(refusal) => {
+            Prediction::Accepted => line(text, "", &name, "accepted"),
+            Prediction::Rejected(refusal) => refused(text, &name, "refused", refusal),
+            Prediction::DoesNotStart(refusal) => {
                 refused(text, &name, "would not start with these keys", refusal)
             }
-            Verdict::NotApplicable => {
+            Prediction::NotApplicable => {
                 line(
                     text,
                     "",
@@ -157,12 +159,14 @@ fn verdicts(text: &mut String, verdicts: &[(Registry, Verdict)]) {
                     "reads no JWKS: give its rootcertbundle with --certificate",
                 );
             }
-            Verdict::Undecided(why) => line(text, "", &name, &format!("cannot be foretold: {why}")),
+            Prediction::Undecided(why) => {
+                line(text, "", &name, &format!("cannot be foretold: {why}"))
+            }
         }
     }
 }
 
-fn refused(text: &mut String, name: &str, what: &str, refusal: &Refusal) {
+fn refused(text: &mut String, name: &str, what: &str, refusal: &Rejection) {
     line(text, "", name, what);
     line(text, "  ", "it logs", &refusal.logged);
     if let Some(advice) = &refusal.advice {

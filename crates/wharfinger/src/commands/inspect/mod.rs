@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use token::{Certificate, Clock, JwkSet, Registry, SystemClock, Trust};
+use common::{Clock, SystemClock};
+use compatibility::{RegistryVersion, TokenAuthSettings};
+use token::{Certificate, JwkSet};
 
 use crate::commands::key_file;
 use crate::failure::Failure;
@@ -49,7 +51,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// [`Registry`] on the command line.
+/// [`RegistryVersion`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Version {
     #[value(name = "2.8")]
@@ -89,8 +91,8 @@ fn trust<'a>(
     arguments: &'a Arguments,
     bundle: &'a [Certificate],
     jwks: Option<&'a JwkSet>,
-) -> Trust<'a> {
-    Trust {
+) -> TokenAuthSettings<'a> {
+    TokenAuthSettings {
         bundle,
         jwks,
         issuer: arguments.issuer.as_deref(),
@@ -98,15 +100,15 @@ fn trust<'a>(
     }
 }
 
-fn registries(chosen: &[Version]) -> Vec<Registry> {
+fn registries(chosen: &[Version]) -> Vec<RegistryVersion> {
     let chosen = chosen.iter().map(|version| match version {
-        Version::V2_8 => Registry::V2_8,
-        Version::V3_0 => Registry::V3_0,
-        Version::V3_1 => Registry::V3_1,
+        Version::V2_8 => RegistryVersion::V2_8,
+        Version::V3_0 => RegistryVersion::V3_0,
+        Version::V3_1 => RegistryVersion::V3_1,
     });
     let chosen: Vec<_> = chosen.collect();
     if chosen.is_empty() {
-        Registry::ALL.to_vec()
+        RegistryVersion::ALL.to_vec()
     } else {
         chosen
     }

@@ -2,11 +2,10 @@
 
 use std::time::SystemTime;
 
+use common::{rfc3339, unix_seconds};
+use compatibility::{Prediction, RegistryVersion, TokenAuthSettings, predict};
 use serde_json::{Map, Value, json};
-use token::{
-    Algorithm, Certificate, PublicKey, ReceivedClaims, Registry, Trust, UnverifiedToken, Verdict,
-    rfc3339, unix_seconds, verdict,
-};
+use token::{Algorithm, Certificate, PublicKey, ReceivedClaims, UnverifiedToken};
 
 use crate::failure::Failure;
 
@@ -20,7 +19,7 @@ pub(super) struct Report {
     /// The keys that the token itself carries.
     pub(super) carried: Vec<Carried>,
     pub(super) signature: Signature,
-    pub(super) verdicts: Vec<(Registry, Verdict)>,
+    pub(super) verdicts: Vec<(RegistryVersion, Prediction)>,
     /// When it was looked at, in seconds since 1970.
     pub(super) now: u64,
     /// What was not compared, for want of an option.
@@ -51,8 +50,8 @@ pub(super) enum Signature {
 impl Report {
     pub(super) fn new(
         text: &str,
-        trust: Trust<'_>,
-        registries: &[Registry],
+        trust: TokenAuthSettings<'_>,
+        registries: &[RegistryVersion],
         now: SystemTime,
     ) -> Result<Self, Failure> {
         let unreadable = |error: &dyn std::error::Error| {
@@ -64,7 +63,7 @@ impl Report {
         let trusts = !trust.bundle.is_empty() || trust.jwks.is_some();
         let verdicts = registries
             .iter()
-            .map(|registry| (*registry, verdict(*registry, text, trust, now)));
+            .map(|registry| (*registry, predict(*registry, text, trust, now)));
         Ok(Self {
             header: serde_json::from_str(token.header_json())
                 .map_err(|error| unreadable(&error))?,
@@ -89,7 +88,7 @@ impl Report {
             && self
                 .verdicts
                 .iter()
-                .all(|(_, verdict)| *verdict != Verdict::Accepted)
+                .all(|(_, verdict)| *verdict != Prediction::Accepted)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -157,13 +156,13 @@ impl Signature {
     }
 }
 
-fn verdict_json((registry, verdict): &(Registry, Verdict)) -> Value {
+fn verdict_json((registry, verdict): &(RegistryVersion, Prediction)) -> Value {
     let (word, refusal, why) = match verdict {
-        Verdict::Accepted => ("accepted", None, None),
-        Verdict::Refused(refusal) => ("refused", Some(refusal), None),
-        Verdict::DoesNotStart(refusal) => ("does not start", Some(refusal), None),
-        Verdict::NotApplicable => ("not applicable", None, None),
-        Verdict::Undecided(why) => ("undecided", None, Some(why)),
+        Prediction::Accepted => ("accepted", None, None),
+        Prediction::Rejected(refusal) => ("refused", Some(refusal), None),
+        Prediction::DoesNotStart(refusal) => ("does not start", Some(refusal), None),
+        Prediction::NotApplicable => ("not applicable", None, None),
+        Prediction::Undecided(why) => ("undecided", None, Some(why)),
     };
     json!({
         "registry": registry.to_string(),
@@ -203,7 +202,11 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
     carried
 }
 
-fn signature(token: &UnverifiedToken, carried: &[Carried], trust: Trust<'_>) -> Signature {
+fn signature(
+    token: &UnverifiedToken,
+    carried: &[Carried],
+    trust: TokenAuthSettings<'_>,
+) -> Signature {
     let in_bundle = trust
         .bundle
         .iter()
@@ -239,7 +242,7 @@ fn signature(token: &UnverifiedToken, carried: &[Carried], trust: Trust<'_>) -> 
     }
 }
 
-fn not_compared(trust: Trust<'_>, trusts: bool) -> Vec<&'static str> {
+fn not_compared(trust: TokenAuthSettings<'_>, trusts: bool) -> Vec<&'static str> {
     let options = [("--issuer", trust.issuer), ("--service", trust.service)];
     let missing = options
         .into_iter()

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::NewKey;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files::{self, FileMode};
 use crate::output;
 
 /// Make a private key (PKCS#8, PEM) that only its owner can read; nothing is overwritten
@@ -27,11 +27,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let key = arguments.key.generate()?;
     let pem = key
         .to_pkcs8_pem()
-        .map_err(|error| Failure::trouble("the key cannot be written").caused_by(&error))?;
+        .map_err(|error| Failure::system("the key cannot be written").caused_by(&error))?;
     if prints {
         output::print(&pem)?;
     } else {
-        files::write_new(&arguments.file, pem.as_bytes(), Readers::Owner)?;
+        files::write_new(&arguments.file, pem.as_bytes(), FileMode::Private)?;
         let (kind, ids) = (key.public().kind(), key.public().ids());
         output::print(&format!(
             "{}: {kind}, {}\n  libtrust id  {}\n  thumbprint   {}\n",

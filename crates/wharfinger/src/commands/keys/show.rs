@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use common::unix_seconds;
 use serde_json::{Value, json};
-use token::{Algorithm, unix_seconds};
+use token::Algorithm;
 
 use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
@@ -43,7 +44,7 @@ fn text(found: &Found) -> String {
     };
     if let Some(certificate) = &found.certificate {
         let [from, to] = [certificate.not_before(), certificate.not_after()]
-            .map(|time| token::rfc3339(unix_seconds(time)));
+            .map(|time| common::rfc3339(unix_seconds(time)));
         line("subject", certificate.subject());
         line("names", &certificate.names().join(", "));
         line("valid", &format!("{from} to {to}"));
@@ -76,8 +77,8 @@ fn to_json(found: &Found) -> Value {
             "subject": certificate.subject(),
             "issuer": certificate.issuer(),
             "names": certificate.names(),
-            "not_before": token::rfc3339(unix_seconds(certificate.not_before())),
-            "not_after": token::rfc3339(unix_seconds(certificate.not_after())),
+            "not_before": common::rfc3339(unix_seconds(certificate.not_before())),
+            "not_after": common::rfc3339(unix_seconds(certificate.not_after())),
         })
     });
     json!({

@@ -13,7 +13,7 @@ use super::hold::random_id;
 use super::open::{self, Opened, Places};
 use super::progress::Progress;
 use super::{count, half_read, print};
-use crate::commands::up::layout::Layout;
+use crate::commands::up::installation::Installation;
 use crate::failure::Failure;
 use configuration::Copied;
 
@@ -37,7 +37,7 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
-        let to = Layout::at(&self.directory)?;
+        let to = Installation::at(&self.directory)?;
         // Said before the work that would be lost.
         crate::files::must_be_new(&to.configuration())?;
         let database = database(&opened.places, &to);
@@ -49,7 +49,7 @@ impl Arguments {
 
     fn report(
         &self,
-        to: &Layout,
+        to: &Installation,
         database: &Path,
         blobs: usize,
         copied: &Copied,
@@ -90,7 +90,7 @@ impl Arguments {
 
 /// Where the copy's database goes: where the original's is within the content, which is where it is
 /// looked for when no setting says where it is, or else beside it.
-fn database(from: &Places, to: &Layout) -> PathBuf {
+fn database(from: &Places, to: &Installation) -> PathBuf {
     match from.database.path().strip_prefix(&from.root) {
         Ok(within) => to.content().join(within),
         Err(_) => to.database(),
@@ -124,10 +124,10 @@ fn shown(path: &Path) -> String {
 fn failure(error: &BackupError, file: &Path) -> Failure {
     match error {
         BackupError::HalfRead(directory) => {
-            half_read(Failure::trouble("no backup was made"), file, directory).caused_by(error)
+            half_read(Failure::system("no backup was made"), file, directory).caused_by(error)
         }
         BackupError::Exists(_) => Failure::usage("no backup was made").caused_by(error),
-        _ => Failure::trouble("the backup is not complete")
+        _ => Failure::system("the backup is not complete")
             .caused_by(error)
             .hint("remove what was written and make it again, where there is room"),
     }

@@ -42,12 +42,12 @@ impl Arguments {
         };
         let exported = exported.map_err(|error| match &error {
             ExportError::HalfRead(directory) => half_read(
-                Failure::trouble("nothing was exported"),
+                Failure::system("nothing was exported"),
                 &self.file,
                 directory,
             )
             .caused_by(&error),
-            _ => Failure::trouble("the export is not complete")
+            _ => Failure::system("the export is not complete")
                 .caused_by(&error)
                 .hint("run it again: it goes on where it was"),
         })?;

@@ -32,9 +32,8 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
-        let failed = |error: storage::Error| {
-            Failure::trouble("the collection did not end").caused_by(&error)
-        };
+        let failed =
+            |error: storage::Error| Failure::system("the collection did not end").caused_by(&error);
         if self.dry_run {
             let garbage = opened
                 .storage

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use common::{Entropy, SystemEntropy};
 use storage::collection::Hold;
 use storage::{Error, Storage};
-use token::{Entropy, SystemEntropy};
 
 use crate::failure::Failure;
 
@@ -47,10 +47,10 @@ pub(super) fn random_id() -> Result<[u8; 16], Failure> {
     let mut id = [0; 16];
     SystemEntropy
         .fill(&mut id)
-        .map_err(|error| Failure::trouble("no name can be made").caused_by(&error))?;
+        .map_err(|error| Failure::system("no name can be made").caused_by(&error))?;
     Ok(id)
 }
 
 fn not_held(error: &Error) -> Failure {
-    Failure::trouble("collection cannot be held back").caused_by(error)
+    Failure::system("collection cannot be held back").caused_by(error)
 }

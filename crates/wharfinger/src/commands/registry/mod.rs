@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .enable_all()
         .build();
     let runtime =
-        runtime.map_err(|error| Failure::trouble("cannot start the runtime").caused_by(&error))?;
+        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     runtime.block_on(async {
         match &arguments.command {
             Command::Gc(arguments) => arguments.run().await,

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{Clock, SystemClock};
 use database::{Database, Location};
 use storage::collection::Sweep;
 use storage::{Settings, Storage, Terms};
-use token::{Clock, SystemClock};
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
 
 /// A registry's storage, and the configuration that says where it is.
@@ -50,7 +50,7 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     beside(loaded, places).await
 }
 
-async fn beside(loaded: Loaded, places: Places) -> Result<Opened, Failure> {
+async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
     let storage = Storage::beside(database, &places.root, places.settings, clock()).await;
     Ok(Opened {
@@ -92,7 +92,7 @@ impl Places {
     }
 }
 
-fn load(file: &Path) -> Result<Loaded, Failure> {
+fn load(file: &Path) -> Result<LoadedConfig, Failure> {
     config::load(file).map_err(|diagnostics| {
         Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
             "`wharfinger check {}` says the same",
@@ -107,7 +107,7 @@ fn clock() -> storage::Clock {
 
 fn no_database(error: &database::OpenError) -> Failure {
     use database::OpenError;
-    let failure = Failure::trouble("the registry's database cannot be opened").caused_by(error);
+    let failure = Failure::system("the registry's database cannot be opened").caused_by(error);
     match error {
         OpenError::Missing(_) => failure
             .hint("start the server once; without `database` in the configuration, $STATE_DIRECTORY says where it is"),
@@ -117,7 +117,7 @@ fn no_database(error: &database::OpenError) -> Failure {
 }
 
 fn no_content(error: &storage::OpenError) -> Failure {
-    let failure = Failure::trouble("the registry's storage cannot be opened").caused_by(error);
+    let failure = Failure::system("the registry's storage cannot be opened").caused_by(error);
     match error {
         storage::OpenError::Place { .. } => failure
             .hint("run as the user that the server runs as, after the server was started once"),

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
+use common::{Clock, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
-use token::{Clock, SystemClock};
 
 use crate::output;
 

@@ -80,7 +80,7 @@ impl Arguments {
             }
         };
         let looked = storage.verify(report).await;
-        looked.map_err(|error| Failure::trouble("the check did not end").caused_by(&error))?;
+        looked.map_err(|error| Failure::system("the check did not end").caused_by(&error))?;
         written.map(|()| seen)
     }
 }

@@ -1,15 +1,15 @@
 //! `wharfinger up`: a private registry from nothing, and then `serve` on the file that says what it
 //! is.
 //!
-//! - [`reach`]: where it listens and by which names it is reached, which decides whether it needs
+//! - [`endpoint`]: where it listens and by which names it is reached, which decides whether it needs
 //!   TLS.
-//! - [`make`]: the files, made once; [`layout`]: where they are.
-//! - [`greeting`]: what is printed, ready to copy.
+//! - [`create`]: the files, made once; [`installation`]: where they are.
+//! - [`instructions`]: what is printed, ready to copy.
 
-mod greeting;
-pub(crate) mod layout;
-mod make;
-mod reach;
+mod create;
+mod endpoint;
+pub(crate) mod installation;
+mod instructions;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use self::layout::Layout;
-use self::reach::Reach;
+use self::endpoint::Endpoint;
+use self::installation::Installation;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::{self, LogOverrides};
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let asked = Reach::new(arguments.listen.as_deref(), &arguments.host, &arguments.ip)?;
+    let asked = Endpoint::new(arguments.listen.as_deref(), &arguments.host, &arguments.ip)?;
     let folder = match &arguments.data {
         Some(folder) => folder.clone(),
         None => default_folder(
@@ -59,23 +59,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             rustix::process::geteuid().is_root(),
         )?,
     };
-    let layout = Layout::at(&folder)?;
-    let greeting = if layout.configuration().exists() {
+    let installation = Installation::at(&folder)?;
+    let text = if installation.configuration().exists() {
         if arguments.listen.is_some() || !arguments.host.is_empty() || !arguments.ip.is_empty() {
-            let file = layout.configuration();
+            let file = installation.configuration();
             output::note(format_args!(
                 "note: {} is there and counts; --listen, --host and --ip do not",
                 file.display()
             ));
         }
-        greeting::again(&layout)
+        instructions::again(&installation)
     } else {
         asked.must_be_free()?;
-        let made = make::make(&layout, &asked)?;
-        greeting::first(&layout, &asked, &made)
+        let made = create::create(&installation, &asked)?;
+        instructions::first(&installation, &asked, &made)
     };
-    output::print(&greeting)?;
-    serve::run(&layout.configuration(), LogOverrides::default())
+    output::print(&text)?;
+    serve::run(&installation.configuration(), LogOverrides::default())
 }
 
 /// Where everything is kept when nobody says so.

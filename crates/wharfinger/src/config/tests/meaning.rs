@@ -7,7 +7,7 @@ use ::token::{HeaderMember, KeyIdKind};
 use policy::Query;
 
 use super::fixture::{Fixture, at};
-use crate::config::{Config, Listen};
+use crate::config::{Config, ListenAddress};
 
 fn config(fixture: &Fixture, text: &str) -> Config {
     match fixture.load(text) {
@@ -361,7 +361,7 @@ fn listening() {
         .unwrap();
     assert!(matches!(
         &loaded.config.server.listen[..],
-        [Listen::Unix(_)]
+        [ListenAddress::Unix(_)]
     ));
 }
 

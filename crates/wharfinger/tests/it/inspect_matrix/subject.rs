@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use token::{
-    Certificate, CertificateRequest, Clock, KeyKind, PrivateKey, SystemClock, SystemEntropy,
-};
+use common::{Clock, SystemClock, SystemEntropy};
+use token::{Certificate, CertificateRequest, KeyKind, PrivateKey};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use common::unix_seconds;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
-use token::{
-    Access, Claims, HeaderMember, HeaderOptions, Jwk, KeyIdKind, KeyKind, Signer, unix_seconds,
-};
+use token::{Access, Claims, HeaderMember, HeaderOptions, Jwk, KeyIdKind, KeyKind, Signer};
 
 use super::subject::{Subject, now};
 use super::{ISSUER, SERVICE};

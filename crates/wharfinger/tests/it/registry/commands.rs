@@ -8,13 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::{Clock, SystemClock};
 use database::{Database, Location};
 use oci::{Algorithm, Digest, media_type};
 use peers::{Image, Output, RegistryConfig, Server, http, registry2, registry3, skopeo};
 use serde_json::{Value, json};
 use storage::{NewManifest, NewUpload, Settings, Storage, UploadId, hash};
 use tempfile::TempDir;
-use token::{Clock, SystemClock};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 

@@ -1,9 +1,9 @@
 //! `wharfinger registry gc`, a process of its own, beside a server in the middle of uploads.
 
+use common::{Clock, SystemClock};
 use database::{Database, Location};
 use oci::Algorithm;
 use storage::{Settings, Storage, hash};
-use token::{Clock, SystemClock};
 
 use super::commands::{World, upload};
 use crate::wire::{Answer, Connection};

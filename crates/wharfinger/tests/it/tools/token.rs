@@ -194,7 +194,7 @@ fn json_is_a_token_endpoints_answer() {
     let made = claims(answer["token"].as_str().unwrap())["iat"]
         .as_u64()
         .unwrap();
-    assert_eq!(answer["issued_at"], token::rfc3339(made));
+    assert_eq!(answer["issued_at"], common::rfc3339(made));
     assert!(answer.get("refresh_token").is_none());
 }
 

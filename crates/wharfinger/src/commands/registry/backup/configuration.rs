@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::commands::registry::open::Opened;
-use crate::commands::up::layout::Layout;
+use crate::commands::up::installation::Installation;
 use crate::config;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files::{self, FileMode};
 
 /// What became of a configuration.
 pub(super) struct Copied {
@@ -22,7 +22,7 @@ pub(super) struct Copied {
 pub(super) fn copy(
     file: &Path,
     opened: &Opened,
-    to: &Layout,
+    to: &Installation,
     database: &Path,
 ) -> Result<Copied, Failure> {
     let mut text = files::read(file)?.to_string();
@@ -31,9 +31,9 @@ pub(super) fn copy(
         let copy = free_name(named, to.directory(), &taken);
         let content = std::fs::read(named);
         let content = content.map_err(|error| {
-            Failure::trouble(format!("cannot read {}", shown(named))).caused_by(&error)
+            Failure::system(format!("cannot read {}", shown(named))).caused_by(&error)
         })?;
-        files::write_new(&copy, &content, Readers::Owner)?;
+        files::write_new(&copy, &content, FileMode::Private)?;
         text = replaced(&text, &shown(named), &shown(&copy));
         taken.insert(copy);
     }
@@ -44,7 +44,7 @@ pub(super) fn copy(
         &format!("sqlite://{}", shown(database)),
     );
     text = replaced(&text, &shown(&places.root), &shown(&to.content()));
-    files::write_new(&to.configuration(), text.as_bytes(), Readers::Owner)?;
+    files::write_new(&to.configuration(), text.as_bytes(), FileMode::Private)?;
     Ok(Copied {
         unsettled: unsettled(to, database),
     })
@@ -52,7 +52,7 @@ pub(super) fn copy(
 
 /// Where the copy still is not by itself: paths that came from the environment, or were not written
 /// as they are.
-fn unsettled(to: &Layout, database: &Path) -> Vec<String> {
+fn unsettled(to: &Installation, database: &Path) -> Vec<String> {
     let loaded = match config::load(&to.configuration()) {
         Ok(loaded) => loaded,
         Err(diagnostics) => return diagnostics.iter().map(ToString::to_string).collect(),

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemClock, SystemEntropy};
 use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
-use token::{CertificateRequest, Clock, PrivateKey, SystemClock, SystemEntropy};
+use token::{CertificateRequest, PrivateKey};
 
 use super::{ALL, Made, examine_as, run_probes, tls};
 use crate::client::runner::User;

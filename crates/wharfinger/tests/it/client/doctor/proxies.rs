@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{Clock, SystemClock, unix_seconds};
 use peers::{KeyKind, Nginx, RegistryConfig};
-use token::{Clock, SystemClock, unix_seconds};
 
 use super::certificates::Wanted;
 use super::{ALL, Realm, Stage, X5C, proxy, run_probes, tls_proxy};
@@ -294,7 +294,7 @@ fn clocks_that_a_proxy_changes() {
 
 /// RFC 9110 §5.6.7.
 fn http_date(time: SystemTime) -> String {
-    let text = token::rfc3339(unix_seconds(time));
+    let text = common::rfc3339(unix_seconds(time));
     let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap();
     let parts: Vec<&str> = date.split('-').collect();
     let month = [

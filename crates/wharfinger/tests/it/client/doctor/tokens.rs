@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use common::{Clock, SystemClock, unix_seconds};
 use data_encoding::BASE64URL_NOPAD;
 use peers::{Certificate, KeyKind, Nginx, Trust};
-use token::{Clock, PrivateKey, SystemClock, unix_seconds};
+use token::PrivateKey;
 
 use super::{ALL, CopyReport, Made, Realm, Stage, X5C, key_ids, run_probes};
 use crate::e2e::world::{ADMIN, READER};

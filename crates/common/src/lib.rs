@@ -1,0 +1,30 @@
+//! What every crate may use.
+//!
+//! The ground floor: it knows no other crate of this workspace and nothing of registries. Time and
+//! randomness are parameters ([`Clock`], [`Entropy`]), so that a test can fix both. A [`Secret`] is
+//! never printed. Dates are written as RFC 3339 has them, and IP networks are read as Go reads
+//! them.
+//!
+//! ```
+//! use common::{Clock, IpNetwork, SystemClock, rfc3339, unix_seconds};
+//!
+//! assert!(unix_seconds(SystemClock.now()) > 1_700_000_000);
+//! assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+//! let network: IpNetwork = "10.0.0.0/8".parse()?;
+//! assert!(network.contains("10.1.2.3".parse()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod clock;
+mod date;
+mod entropy;
+mod future;
+mod ip;
+mod secret;
+
+pub use clock::{Clock, SystemClock, unix_seconds};
+pub use date::{go_date, rfc3339};
+pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use future::BoxFuture;
+pub use ip::{IpNetwork, IpNetworkError, parse_ip};
+pub use secret::Secret;

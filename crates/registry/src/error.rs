@@ -1,0 +1,281 @@
+//! Why a request is not answered as it was meant, told apart by whose fault it is; and what the
+//! caller hears of it.
+//!
+//! Clients read the status and the code; people read the message. A failure of ours tells a request
+//! id, under which the log has the cause, and nothing else.
+//!
+//! (OCI distribution-spec, "Error Codes"; beside its fourteen, Docker's `RANGE_INVALID`,
+//! `PAGINATION_NUMBER_INVALID`, `UNAVAILABLE` and `UNKNOWN`, which its clients know.)
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{
+    ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use oci::{DigestError, TagError, UnknownAlgorithm};
+use serde_json::{Value, json};
+use storage::{Error as StorageError, RefusedManifest};
+
+use crate::body::HttpResponse;
+use crate::challenge::Challenge;
+use crate::payload::PayloadError;
+use crate::ranges::{ContentRangeError, progress};
+use crate::response::{self, ErrorEntry};
+use crate::route::RouteError;
+
+/// When to ask again where nothing better is known.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    #[error("this method is not for this address")]
+    Method { allow: &'static str },
+    #[error("authentication required")]
+    Challenge(Box<Challenge>),
+    #[error("too many logins: try again in {} seconds", seconds_up(*.0))]
+    TooManyLogins(Duration),
+    #[error("this registry only serves reads for now: it is in maintenance")]
+    Maintenance,
+    #[error("nothing can be deleted from this registry: its configuration says so")]
+    DeletesOff,
+    #[error("n must be a number from 0 to {max}")]
+    PageSize { max: u32 },
+    #[error("this is not where a page begins (any more): start again without `next`")]
+    Cursor,
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    #[error("the closing request must name the digest of the whole blob, as in ?digest=sha256:…")]
+    NoDigest,
+    #[error(transparent)]
+    Algorithm(#[from] UnknownAlgorithm),
+    #[error("a blob of {size} bytes has no such part")]
+    Unsatisfiable { size: u64 },
+    #[error(transparent)]
+    ContentRange(#[from] ContentRangeError),
+    #[error("the Content-Range speaks of {claimed} bytes, and {arrived} came")]
+    ChunkLength { claimed: u64, arrived: u64 },
+    #[error("the upload goes on at byte {received}")]
+    OutOfOrder { received: u64, location: String },
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    #[error("a manifest has at most {limit} bytes here")]
+    ManifestTooLarge { limit: usize },
+    #[error(transparent)]
+    Manifest(#[from] RefusedManifest),
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    #[error("a manifest can be given at most {most} tags at once")]
+    TooManyTags { most: usize },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("an authentication backend failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Challenge> for RegistryError {
+    fn from(challenge: Challenge) -> Self {
+        Self::Challenge(Box::new(challenge))
+    }
+}
+
+impl RegistryError {
+    /// Status and code.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Route(RouteError::Nothing) => (S::NOT_FOUND, "UNSUPPORTED"),
+            Self::Route(RouteError::Name(_)) => (S::BAD_REQUEST, "NAME_INVALID"),
+            Self::Route(RouteError::UploadId) => (S::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+            Self::Route(RouteError::Digest(_))
+            | Self::Digest(_)
+            | Self::NoDigest
+            | Self::Algorithm(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::Method { .. } | Self::Maintenance | Self::DeletesOff => {
+                (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
+            }
+            Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::TooManyLogins(_) => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            Self::PageSize { .. } | Self::Cursor => (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
+            Self::Unsatisfiable { .. } | Self::OutOfOrder { .. } => {
+                (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
+            }
+            Self::ContentRange(_) => (S::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+            Self::ChunkLength { .. } => (S::BAD_REQUEST, "SIZE_INVALID"),
+            Self::Payload(PayloadError::Stalled) => (S::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
+            Self::Payload(PayloadError::Broken) => (S::BAD_REQUEST, "SIZE_INVALID"),
+            Self::Payload(PayloadError::TooLarge(_)) => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+            Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
+            Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
+            Self::Manifest(RefusedManifest::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::Manifest(RefusedManifest::Invalid(_)) | Self::Tag(_) => {
+                (S::BAD_REQUEST, "MANIFEST_INVALID")
+            }
+            Self::Storage(error) => storage_kind(error),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+        }
+    }
+
+    /// Whether it is ours, so that the log must have the cause and the caller must not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.kind().0 == StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    /// Whether the operator has to do something about it, although the caller may hear what it is.
+    pub(crate) fn is_trouble(&self) -> bool {
+        use StorageError::{Busy, Full, ReadOnly};
+        matches!(self, Self::Storage(Full | ReadOnly | Busy))
+    }
+
+    /// This refusal as an answer. `request_id` is told where the log knows more.
+    pub(crate) fn answer(&self, request_id: &str) -> HttpResponse {
+        let (status, code) = self.kind();
+        let mut answer = match self {
+            Self::Storage(StorageError::ReferencesUnknown(digests)) => response::errors(
+                status,
+                digests.iter().map(|digest| ErrorEntry {
+                    code,
+                    message: format!(
+                        "the manifest refers to {digest}, which is unknown in this repository"
+                    ),
+                    detail: Some(json!({ "digest": digest })),
+                }),
+            ),
+            _ => response::errors(
+                status,
+                [ErrorEntry {
+                    code,
+                    message: self.message(request_id),
+                    detail: self.detail(),
+                }],
+            ),
+        };
+        for (name, value) in self.headers() {
+            // What is written here are numbers, and addresses that came in as a header or a path.
+            if let Some(value) = value {
+                answer.headers_mut().insert(name, value);
+            }
+        }
+        answer
+    }
+
+    fn message(&self, request_id: &str) -> String {
+        if self.is_ours() {
+            format!(
+                "internal error: the server's log has the cause under this request id: {request_id}"
+            )
+        } else {
+            self.to_string()
+        }
+    }
+
+    fn detail(&self) -> Option<Value> {
+        match self {
+            Self::Challenge(challenge) => challenge.detail.clone(),
+            _ => None,
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        match self {
+            Self::Method { allow } => vec![(ALLOW, Some(HeaderValue::from_static(allow)))],
+            Self::Maintenance | Self::DeletesOff => {
+                vec![(ALLOW, Some(HeaderValue::from_static("GET, HEAD, OPTIONS")))]
+            }
+            Self::Challenge(challenge) => vec![(WWW_AUTHENTICATE, Some(challenge.header.clone()))],
+            Self::TooManyLogins(wait) => vec![(RETRY_AFTER, Some(seconds_up(*wait).into()))],
+            Self::Unsatisfiable { size } => vec![(CONTENT_RANGE, text(&format!("bytes */{size}")))],
+            Self::OutOfOrder { received, location } => {
+                vec![
+                    (LOCATION, text(location)),
+                    (RANGE, text(&progress(*received))),
+                ]
+            }
+            Self::Storage(
+                StorageError::TooManyUploads { .. }
+                | StorageError::Busy
+                | StorageError::UploadBusy
+                | StorageError::ReadOnly,
+            ) => vec![(RETRY_AFTER, Some(SOON.as_secs().into()))],
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match error {
+        StorageError::RepositoryUnknown => (S::NOT_FOUND, "NAME_UNKNOWN"),
+        StorageError::ManifestUnknown => (S::NOT_FOUND, "MANIFEST_UNKNOWN"),
+        StorageError::BlobUnknown => (S::NOT_FOUND, "BLOB_UNKNOWN"),
+        StorageError::UploadUnknown => (S::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        StorageError::ReferencesUnknown(_) => (S::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
+        StorageError::DigestMismatch(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+        StorageError::OutOfOrder { .. } => (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
+        StorageError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+        StorageError::UploadBusy => (S::CONFLICT, "BLOB_UPLOAD_INVALID"),
+        StorageError::TooManyUploads { .. } => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+        StorageError::Full => (S::INSUFFICIENT_STORAGE, "UNAVAILABLE"),
+        StorageError::ReadOnly | StorageError::Busy => (S::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        _ => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+    }
+}
+
+/// Whole seconds, rounded up: who waits that long has waited enough.
+fn seconds_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn told(error: StorageError) -> (u16, Option<String>, String) {
+        let answer = RegistryError::from(error).answer("the-id");
+        let wait = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .map(|value| value.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, wait, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_no_more_says_so() {
+        let (status, wait, body) = told(StorageError::Full).await;
+        assert_eq!((status, wait), (507, None));
+        assert!(body.contains("the disk is full"), "{body}");
+        for error in [StorageError::ReadOnly, StorageError::Busy] {
+            let (status, wait, body) = told(error).await;
+            assert_eq!((status, wait.as_deref()), (503, Some("5")), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_ours_is_told_to_the_log_alone() {
+        let source = std::sync::Arc::new(std::io::Error::other("secret"));
+        let (status, _, body) = told(StorageError::Io {
+            action: "open a secret",
+            source,
+        })
+        .await;
+        assert_eq!(status, 500);
+        assert!(
+            body.contains("the-id") && !body.contains("secret"),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        assert_eq!(seconds_up(Duration::from_millis(2500)), 3);
+        assert_eq!(seconds_up(Duration::from_secs(2)), 2);
+    }
+}

@@ -1,0 +1,286 @@
+//! The registry beside the token server: its storage, which stays when the configuration changes,
+//! and what the configuration makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::TokenServer;
+use database::Database;
+use identity::{
+    AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
+};
+use registry::{
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Registry, RegistrySettings, TokenAuth,
+};
+use registry::{Caller, Visibility};
+use storage::collection::Sweep;
+use storage::distribution::Reading;
+use storage::{Limits, Storage, Terms};
+use token::{JwkSet, Verifier};
+
+use super::adoption;
+use super::key_sets::KeySets;
+use super::services::{PersistentState, no_entropy};
+use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
+use crate::failure::Failure;
+
+/// How long a condemned blob waits to be brought back; in one process with one database nobody
+/// remembers it for longer than a request.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// What a registry keeps when the configuration changes.
+pub(super) struct RegistryState {
+    storage: Storage,
+    cursors: Arc<CursorKey>,
+    /// Another registry's data directory, which is to be read.
+    unread: Option<Arc<Reading>>,
+}
+
+impl RegistryState {
+    /// Opens the storage that `config` names.
+    pub(super) async fn open(
+        config: &config::RegistrySettings,
+        database: Database,
+        entropy: &dyn common::Entropy,
+    ) -> Result<Self, Failure> {
+        let limits = Limits {
+            uploads_per_client: config.limits.uploads_per_client,
+            blob: config.limits.blob,
+            ..Limits::default()
+        };
+        let terms = Terms {
+            grace: config.collection.grace,
+            upload_expiry: config.upload_expiry,
+        };
+        let clock: storage::Clock = Arc::new(|| common::Clock::now(&common::SystemClock));
+        let opened = Storage::open(
+            database,
+            &config.root,
+            storage::Settings { limits, terms },
+            clock,
+        )
+        .await;
+        let storage = opened.map_err(|error| {
+            let hint = "registry.storage.filesystem.root says where cargo lies";
+            Failure::system("cannot open the registry's storage")
+                .caused_by(&error)
+                .hint(hint)
+        })?;
+        let unread = adoption::discover(&storage, &config.root).await?;
+        let cursors = Arc::new(CursorKey::new(entropy).map_err(|error| no_entropy(&error))?);
+        Ok(Self {
+            storage,
+            cursors,
+            unread,
+        })
+    }
+
+    /// The work that goes on beside the requests.
+    pub(super) fn background_tasks(
+        &mut self,
+        config: config::CollectionSettings,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (storage, unread) = (self.storage.clone(), self.unread.take());
+        let read = async move {
+            if let Some(reading) = unread {
+                adoption::read_through(&storage, &reading).await;
+            }
+        };
+        let collect = Self::collect(self.storage.clone(), config);
+        async {
+            tokio::join!(read, collect);
+        }
+    }
+
+    /// Collects what nobody needs any more, again and again.
+    async fn collect(storage: Storage, config: config::CollectionSettings) {
+        let Some(every) = config.every else { return };
+        let sweep = Sweep {
+            grace: config.grace,
+            wait: WAIT,
+            untagged: config.untagged,
+        };
+        loop {
+            tokio::time::sleep(every).await;
+            match storage.collect(sweep).await {
+                Ok(collected) => tracing::info!(
+                    manifests = collected.manifests,
+                    blobs = collected.blobs,
+                    bytes = collected.bytes,
+                    uploads = collected.uploads,
+                    "collected what nobody needed any more"
+                ),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "collection failed; the next pass goes on");
+                }
+            }
+        }
+    }
+
+    /// The registry that `config` makes.
+    pub(super) fn registry(
+        &self,
+        config: &Config,
+        section: &config::RegistrySettings,
+        persistent: &PersistentState,
+        shared: &SharedServices<'_>,
+    ) -> Result<Registry, Failure> {
+        let settings = RegistrySettings {
+            auth: auth(config, section, persistent, shared)?,
+            origins: Origins {
+                public_url: config.server.public_url.clone(),
+                trusted_proxies: config.server.trusted_proxies.clone(),
+                relative: section.relative_urls,
+            },
+            delete: section.delete,
+            read_only: section.read_only,
+            catalog: CatalogSettings {
+                max: section.catalog.max,
+                visibility: visibility(section, shared),
+                cursors: Arc::clone(&self.cursors),
+            },
+            manifest_limit: section.limits.manifest,
+            stall: config.server.limits.request_timeout,
+            headers: section.headers.clone(),
+            clock: Arc::clone(&persistent.clock),
+            entropy: Arc::clone(&persistent.entropy),
+        };
+        Ok(Registry::new(settings, self.storage.clone()))
+    }
+}
+
+/// What the registry shares with the token server.
+pub(super) struct SharedServices<'a> {
+    pub(super) token_server: Option<&'a Arc<TokenServer>>,
+    pub(super) guard: &'a Arc<LoginLimiter>,
+    pub(super) workers: &'a Arc<WorkerPool>,
+    pub(super) key_sets: &'a Arc<KeySets>,
+}
+
+fn auth(
+    config: &Config,
+    section: &config::RegistrySettings,
+    persistent: &PersistentState,
+    shared: &SharedServices<'_>,
+) -> Result<Authentication, Failure> {
+    match &section.auth {
+        RegistryAuth::Open => Ok(Authentication::Open),
+        RegistryAuth::Htpasswd { realm, file } => {
+            let accounts = &file.accounts;
+            let passwords = accounts
+                .iter()
+                .map(|(_, account): (&str, &identity::Account)| account);
+            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
+            let clock = Arc::clone(&persistent.clock);
+            let remembered =
+                LoginCache::new(config.login.remember, clock, persistent.entropy.as_ref());
+            let remembered = remembered.map_err(|error| no_entropy(&error))?;
+            let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
+                accounts.clone(),
+                Arc::clone(&verifier),
+            ))]);
+            let login = Login::new(chain, remembered, Arc::clone(shared.guard), verifier);
+            Ok(Authentication::Htpasswd {
+                realm: realm.clone(),
+                login: Box::new(login),
+            })
+        }
+        RegistryAuth::Token(issuers) => {
+            let first = issuers
+                .first()
+                .ok_or_else(|| Failure::usage("registry.auth.token names no issuer"))?;
+            let realm = match &first.realm {
+                Some(path) if path.starts_with('/') => Realm::Path(path.clone()),
+                Some(url) => Realm::Url(url.clone()),
+                None => Realm::Path(format!("{}/auth", config.server.path_prefix)),
+            };
+            let mut believed = Vec::new();
+            for issuer in issuers {
+                believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
+            }
+            let verifier = shared.key_sets.token_verifier(believed);
+            Ok(Authentication::Token(TokenAuth {
+                realm,
+                service: first.service.clone(),
+                verifier,
+            }))
+        }
+    }
+}
+
+/// Believes one issuer's tokens. Our own token server's keys are taken directly.
+fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
+    match &issuer.trust {
+        IssuerKeys::Other {
+            issuer: name,
+            certificates,
+            keys,
+            ..
+        } => {
+            let verifier = Verifier::new(&issuer.service, [name.clone()]);
+            verifier
+                .trusting_certificates(certificates)
+                .trusting_keys(keys)
+        }
+        IssuerKeys::Own => {
+            let token = config.token.as_ref();
+            let keys: JwkSet = token
+                .iter()
+                .flat_map(|token| &token.keys)
+                .map(|key| key.key.public().jwk())
+                .collect();
+            Verifier::new(&issuer.service, token.map(|token| token.issuer.clone()))
+                .trusting_keys(&keys)
+        }
+    }
+}
+
+/// Where the issuer's keys are fetched, if they are.
+fn url(issuer: &TokenIssuer) -> Option<&str> {
+    match &issuer.trust {
+        IssuerKeys::Own => None,
+        IssuerKeys::Other { url, .. } => url.as_deref(),
+    }
+}
+
+/// Our own rules as the registry's sight, where they are who grants.
+fn visibility(
+    section: &config::RegistrySettings,
+    shared: &SharedServices<'_>,
+) -> Option<Arc<dyn Visibility>> {
+    let RegistryAuth::Token(issuers) = &section.auth else {
+        return None;
+    };
+    let own = issuers
+        .iter()
+        .find(|issuer| matches!(issuer.trust, IssuerKeys::Own))?;
+    // Whoever else may issue tokens may mean somebody else by the same name.
+    let is_alone = issuers.len() == 1;
+    let token_server = shared
+        .token_server
+        .filter(|_| section.catalog.filter && is_alone)?;
+    Some(Arc::new(OwnRules {
+        token_server: Arc::clone(token_server),
+        service: own.service.clone(),
+    }))
+}
+
+/// The rules of the token server in this process.
+struct OwnRules {
+    token_server: Arc<TokenServer>,
+    service: String,
+}
+
+impl Visibility for OwnRules {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
+        Box::pin(async move {
+            let sight = self
+                .token_server
+                .pull_filter(caller.account, &self.service, caller.address)
+                .await?;
+            Ok(sight.map_or(CatalogFilter::Nothing, CatalogFilter::Matching))
+        })
+    }
+}

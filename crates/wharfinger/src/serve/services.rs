@@ -1,0 +1,324 @@
+//! What is in force: the servers that a configuration makes, swapped as a whole when it changes.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use auth::sessions::Sessions;
+use auth::{
+    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
+    TokenServerSettings,
+};
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
+use database::{Database, Location};
+use identity::process::Program;
+use identity::{
+    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
+    PasswordVerifier, StaticUsers, WorkerPool,
+};
+use registry::Registry;
+use rustls::ServerConfig;
+use token::{HeaderOptions, KeyIdKind, Signer};
+
+use super::key_sets::KeySets;
+use super::registry::{RegistryState, SharedServices};
+use crate::config::{
+    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
+};
+use crate::failure::Failure;
+
+/// The application protocols offered over TLS, the preferred one first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Everything that one configuration makes.
+pub(super) struct Services {
+    /// None where only a registry is configured.
+    pub(super) token_server: Option<Arc<TokenServer>>,
+    pub(super) registry: Option<Registry>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) limits: ServerLimits,
+    guard: Arc<LoginLimiter>,
+    workers: Arc<WorkerPool>,
+}
+
+/// What stays when the configuration changes.
+pub(super) struct PersistentState {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    database: Option<Database>,
+    pub(super) registry: Option<RegistryState>,
+    /// The key sets of other token servers, as they were fetched last.
+    pub(super) key_sets: Arc<KeySets>,
+}
+
+impl PersistentState {
+    /// Opens what `config` names.
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        let open = |location: &Location| {
+            Database::open_exclusive(location).map_err(|error| {
+                let hint = match &error {
+                    database::OpenError::InUse(_) => {
+                        "stop it first; its commands (wharfinger registry, sessions) work beside it"
+                    }
+                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
+                };
+                Failure::system("cannot open the database").caused_by(&error).hint(hint)
+            })
+        };
+        let database = config.database.as_ref().map(open).transpose()?;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let registry = match (&config.registry, &database) {
+            (Some(section), Some(database)) => {
+                Some(RegistryState::open(section, database.clone(), entropy.as_ref()).await?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            entropy,
+            database,
+            registry,
+            key_sets: Arc::default(),
+        })
+    }
+}
+
+impl Services {
+    /// What `config` makes. Failed logins go on being counted where `before` counted them at the
+    /// same rates; remembered logins are forgotten.
+    pub(super) fn new(
+        config: &Config,
+        persistent: &PersistentState,
+        before: Option<&Self>,
+    ) -> Result<Self, Failure> {
+        let tls = config
+            .server
+            .tls
+            .as_ref()
+            .map(|tls| tls.server_config(&PROTOCOLS))
+            .transpose();
+        let tls = tls.map_err(|error| {
+            Failure::usage("server.certificate cannot be used for TLS").caused_by(&error)
+        })?;
+        let guard = guard(&config.login, persistent, before)?;
+        let workers = workers(config.login.parallel, before);
+        let token_server = match &config.token {
+            Some(token) => Some(Arc::new(token_server(
+                config, token, persistent, &guard, &workers,
+            )?)),
+            None => None,
+        };
+        let shared = SharedServices {
+            token_server: token_server.as_ref(),
+            guard: &guard,
+            workers: &workers,
+            key_sets: &persistent.key_sets,
+        };
+        let registry = match (&persistent.registry, &config.registry) {
+            (Some(cargo), Some(section)) => {
+                Some(cargo.registry(config, section, persistent, &shared)?)
+            }
+            _ => None,
+        };
+        let limits = config.server.limits.clone();
+        Ok(Self {
+            token_server,
+            registry,
+            tls: tls.map(Arc::new),
+            limits,
+            guard,
+            workers,
+        })
+    }
+}
+
+fn token_server(
+    config: &Config,
+    token: &TokenSettings,
+    persistent: &PersistentState,
+    guard: &Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
+) -> Result<TokenServer, Failure> {
+    let server = TokenServer::new(TokenServerSettings {
+        issuer: token.issuer.clone(),
+        default: service(token, &token.options)?,
+        services: services(token)?,
+        not_before_skew: token.not_before_skew,
+        keys: published(token),
+        path_prefix: config.server.path_prefix.clone(),
+        hsts: config.server.hsts.clone(),
+        address: AddressRule {
+            header: config.server.real_ip_header.clone(),
+            position: config.server.real_ip_pos,
+            trusted: config.server.trusted_proxies.clone(),
+        },
+        login: login(config, persistent, Arc::clone(guard), workers)?,
+        authorizers: authorizers(config),
+        rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
+        sessions: sessions(config, persistent),
+        body_limit: config.server.limits.body,
+        body_timeout: config.server.limits.request_timeout,
+        clock: Arc::clone(&persistent.clock),
+        entropy: Arc::clone(&persistent.entropy),
+    });
+    server.map_err(|error| no_entropy(&error))
+}
+
+pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {
+    Failure::system("the server needs randomness").caused_by(error)
+}
+
+fn guard(
+    rates: &identity::LoginSettings,
+    persistent: &PersistentState,
+    before: Option<&Services>,
+) -> Result<Arc<LoginLimiter>, Failure> {
+    let (per_address, per_account) = (rates.per_address, rates.per_account);
+    match before {
+        Some(services) if services.guard.has_rates(per_address, per_account) => {
+            Ok(Arc::clone(&services.guard))
+        }
+        _ => LoginLimiter::new(
+            per_address,
+            per_account,
+            Arc::clone(&persistent.clock),
+            persistent.entropy.as_ref(),
+        )
+        .map(Arc::new)
+        .map_err(|error| no_entropy(&error)),
+    }
+}
+
+fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool> {
+    match before {
+        Some(services) if services.workers.parallel() == parallel.get() => {
+            Arc::clone(&services.workers)
+        }
+        _ => Arc::new(WorkerPool::new(parallel)),
+    }
+}
+
+fn login(
+    config: &Config,
+    persistent: &PersistentState,
+    guard: Arc<LoginLimiter>,
+    workers: &Arc<WorkerPool>,
+) -> Result<Login, Failure> {
+    let tables = [
+        config.users.as_ref(),
+        config.htpasswd.as_ref().map(|file| &file.accounts),
+    ];
+    let tables = || tables.into_iter().flatten();
+    let accounts = tables().flat_map(|accounts| {
+        accounts
+            .iter()
+            .map(|(_, account): (&str, &Account)| account)
+    });
+    let verifier = Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts));
+    let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
+    for accounts in tables() {
+        chain.push(Box::new(StaticUsers::new(
+            accounts.clone(),
+            Arc::clone(&verifier),
+        )));
+    }
+    if let Some(process) = &config.ext_auth {
+        chain.push(Box::new(ExtAuth::new(
+            program(process),
+            Arc::clone(&verifier),
+        )));
+    }
+    let remembered = LoginCache::new(
+        config.login.remember,
+        Arc::clone(&persistent.clock),
+        persistent.entropy.as_ref(),
+    );
+    let remembered = remembered.map_err(|error| no_entropy(&error))?;
+    Ok(Login::new(
+        AuthenticatorChain::new(chain),
+        remembered,
+        guard,
+        verifier,
+    ))
+}
+
+fn program(process: &ExternalProgram) -> Program {
+    Program::new(
+        &process.command,
+        &process.args,
+        process.timeout,
+        process.concurrency,
+    )
+}
+
+fn authorizers(config: &Config) -> Vec<Authorizer> {
+    let acl = config
+        .acl
+        .as_ref()
+        .map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
+    let ext_authz = config
+        .ext_authz
+        .as_ref()
+        .map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
+    acl.into_iter().chain(ext_authz).collect()
+}
+
+/// Where each rule stands: `auth.yml:31`.
+fn rule_origins(rules: &AccessRules) -> Vec<String> {
+    let origin = |location: &crate::config::Location| {
+        let file = location
+            .file
+            .file_name()
+            .unwrap_or(location.file.as_os_str());
+        format!("{}:{}", file.display(), location.position.line)
+    };
+    rules.locations.iter().map(origin).collect()
+}
+
+fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
+    let database = persistent.database.clone()?;
+    Some(Sessions::new(
+        database,
+        config.refresh_tokens?,
+        Arc::clone(&persistent.entropy),
+    ))
+}
+
+/// The first key signs.
+fn service(token: &TokenSettings, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
+    let signing = token
+        .keys
+        .first()
+        .ok_or_else(|| Failure::usage("token has no key to sign with"))?;
+    let header = HeaderOptions {
+        members: &options.header,
+        key_id: options.key_id,
+        chain: &signing.chain,
+    };
+    let signer = Signer::new(Arc::clone(&signing.key), header)
+        .map_err(|error| Failure::usage("token.header cannot be made").caused_by(&error))?;
+    Ok(ServiceSettings {
+        signer: Arc::new(signer),
+        expiration: options.expiration,
+    })
+}
+
+fn services(token: &TokenSettings) -> Result<HashMap<String, ServiceSettings>, Failure> {
+    token
+        .services
+        .iter()
+        .map(|(name, options)| Ok((name.clone(), service(token, options)?)))
+        .collect()
+}
+
+/// Every key under both of its ids, for a registry reads either.
+fn published(token: &TokenSettings) -> Vec<PublishedKey> {
+    let both = |signing: &SigningKey| {
+        let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
+        [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|kind| PublishedKey {
+            jwk: jwk.clone().with_id(kind),
+            not_after,
+        })
+    };
+    token.keys.iter().flat_map(both).collect()
+}
