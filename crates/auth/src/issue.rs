@@ -106,6 +106,12 @@ impl TokenServer {
         record: &mut DecisionRecord,
     ) -> Result<Identified, IssueError> {
         record.account.clone_from(&credentials.account);
+        // A client that offers a secret must not go on as anonymous. docker_auth, which has no
+        // refresh tokens, lets it.
+        let has_secret_only = credentials.account.is_empty() && !credentials.password.is_empty();
+        if has_secret_only && self.settings.sessions.is_some() {
+            return Err(ErrorResponse::NoUserName.into());
+        }
         record.grant = if credentials.account.is_empty() {
             "anonymous"
         } else {

@@ -55,8 +55,6 @@ pub(crate) enum RequestError {
     Authorization,
     #[error("the password is not in UTF-8")]
     Encoding,
-    #[error("a password needs a user name")]
-    NoUserName,
     #[error("user and account are not the same ({user:?} and {account:?})")]
     AccountMismatch { user: String, account: String },
     #[error("the grant type {0:?} is not supported: send password or refresh_token")]
@@ -133,8 +131,7 @@ fn refresh_token(parameters: &Parameters) -> Result<Proof, RequestError> {
 /// must agree with Basic.
 ///
 /// A refresh token may come as the password, too. BuildKit sends it without a user name, and other
-/// clients send the name `<token>` or the account's own. A secret without a name that is no refresh
-/// token is refused: a client that offers a secret must not go on as anonymous.
+/// clients send the name `<token>` or the account's own.
 fn name_and_secret(
     headers: &HeaderMap,
     parameters: &Parameters,
@@ -164,9 +161,6 @@ fn name_and_secret(
             token: password,
             account,
         });
-    }
-    if account.is_empty() && !password.is_empty() {
-        return Err(RequestError::NoUserName);
     }
     Ok(Proof::Password(Credentials { account, password }))
 }
@@ -371,11 +365,7 @@ mod tests {
             pair("ann", &wrong)
         );
         for secret in [wrong.as_str(), "secret", "dckr_pat_x", " "] {
-            assert_eq!(
-                get("", Some(&basic("", secret))).err(),
-                Some(RequestError::NoUserName),
-                "{secret}"
-            );
+            assert_eq!(who(get("", Some(&basic("", secret)))), pair("", secret));
         }
         assert_eq!(who(get("", Some(&basic("", "")))), pair("", ""));
         assert!(matches!(
