@@ -13,7 +13,7 @@ use http::StatusCode;
 use http::header::{
     ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use oci::{DigestError, TagError, UnknownAlgorithm};
+use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, RefusedManifest};
 
@@ -51,7 +51,7 @@ pub(crate) enum RegistryError {
     #[error("the closing request must name the digest of the whole blob, as in ?digest=sha256:…")]
     NoDigest,
     #[error(transparent)]
-    Algorithm(#[from] UnknownAlgorithm),
+    Algorithm(#[from] UnknownDigestAlgorithm),
     #[error("a blob of {size} bytes has no such part")]
     Unsatisfiable { size: u64 },
     #[error(transparent)]

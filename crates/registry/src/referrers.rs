@@ -151,14 +151,14 @@ fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use oci::Algorithm;
+    use oci::DigestAlgorithm;
     use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn an_index_is_json_whatever_is_in_it() {
-        let digest = storage::hash::digest(Algorithm::Sha256, b"");
+        let digest = storage::hash::digest(DigestAlgorithm::Sha256, b"");
         let plain = Referrer {
             digest,
             media_type: "a/b".into(),

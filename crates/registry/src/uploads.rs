@@ -3,7 +3,7 @@
 use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
-use oci::{Algorithm, Digest, RepositoryName};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
 use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
 
 use crate::access::{Authorized, Cancel, Pull, Push};
@@ -42,7 +42,7 @@ pub(crate) async fn begin(
     let algorithm = match (&whole, call.query.first("digest-algorithm")) {
         (Some(digest), _) => digest.algorithm(),
         (None, Some(name)) => name.parse()?,
-        (None, None) => Algorithm::default(),
+        (None, None) => DigestAlgorithm::default(),
     };
     let upload = new_upload(proof, algorithm, call, entropy)?;
     let id = upload.id;
@@ -105,7 +105,7 @@ async fn mount(
 
 fn new_upload(
     proof: &Authorized<'_, Push>,
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     call: &ApiRequest<'_>,
     entropy: &dyn Entropy,
 ) -> Result<NewUpload, RegistryError> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 
 use crate::collection::Doomed;
 use crate::hash::Hasher;
@@ -38,7 +38,12 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     fn append(&self, upload: UploadId, at: u64, hasher: Option<Hasher>) -> Box<dyn Sink>;
 
     /// The digest of an upload's first `length` bytes.
-    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest>;
+    fn digest(
+        &self,
+        upload: UploadId,
+        length: u64,
+        algorithm: DigestAlgorithm,
+    ) -> Answer<'_, Digest>;
 
     /// Makes an upload's content the content of a key that has none. It is there for good before
     /// the answer comes.

@@ -22,7 +22,7 @@
 //! let clock: Clock = Arc::new(|| SystemTime::UNIX_EPOCH);
 //! let storage = Storage::open(database, root, Settings::default(), clock).await.unwrap();
 //!
-//! let (repository, algorithm) = ("library/app".parse::<oci::RepositoryName>().unwrap(), oci::Algorithm::Sha256);
+//! let (repository, algorithm) = ("library/app".parse::<oci::RepositoryName>().unwrap(), oci::DigestAlgorithm::Sha256);
 //! let id = UploadId::from_random([7; 16]);
 //! let new = NewUpload { id, repository: repository.clone(), client: "alice".to_owned(), algorithm };
 //! storage.begin(new).await.unwrap();

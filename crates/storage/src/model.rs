@@ -273,9 +273,9 @@ mod tests {
         let parse =
             |claimed| NewManifest::parse(Some(oci::media_type::OCI_INDEX), bytes.clone(), claimed);
         let by_tag = parse(None).unwrap().digest();
-        assert_eq!(by_tag.algorithm(), oci::Algorithm::Sha256);
+        assert_eq!(by_tag.algorithm(), oci::DigestAlgorithm::Sha256);
         assert_eq!(parse(Some(by_tag)).unwrap().digest(), by_tag);
-        let other = hash::digest(oci::Algorithm::Sha512, b"");
+        let other = hash::digest(oci::DigestAlgorithm::Sha512, b"");
         let Err(RefusedManifest::Digest(mismatch)) = parse(Some(other)) else {
             panic!()
         };

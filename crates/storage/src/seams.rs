@@ -184,14 +184,14 @@ pub struct NewUpload {
     /// Who sends it: an account, or the address of somebody without one.
     pub client: String,
     /// How it is to be hashed while it arrives.
-    pub algorithm: oci::Algorithm,
+    pub algorithm: oci::DigestAlgorithm,
 }
 
 /// What is remembered of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadRow {
     /// How it is hashed while it arrives.
-    pub algorithm: oci::Algorithm,
+    pub algorithm: oci::DigestAlgorithm,
     /// How many bytes were acknowledged.
     pub received: u64,
 }

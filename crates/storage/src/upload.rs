@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci::{Algorithm, Digest, RepositoryName};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{self, Instant};
@@ -55,7 +55,7 @@ impl Running {
 }
 
 impl Progress {
-    fn new(repository: RepositoryName, algorithm: Algorithm, received: u64) -> Self {
+    fn new(repository: RepositoryName, algorithm: DigestAlgorithm, received: u64) -> Self {
         let hasher = (received == 0).then(|| Hasher::new(algorithm));
         Self {
             repository,

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use oci::{Algorithm, Digest, ManifestError, RepositoryName, Tag, media_type};
+use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag, media_type};
 use serde_json::Value;
 
 use super::{Adopted, AdoptedBlob, BASE, Check, Problem, ProblemKind, blob_key};
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
     /// The digests that `directory/ALGORITHM/HASH/link` name. One without its file was deleted.
     fn links(&mut self, directory: &Path) -> Vec<Digest> {
         let mut digests = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for algorithm in DigestAlgorithm::ALL {
             let directory = directory.join(algorithm.as_str());
             for hash in self.names(&directory) {
                 let path = directory.join(&hash).join("link");

@@ -185,7 +185,7 @@ mod tests {
     use crate::hash;
 
     fn blob(number: usize) -> AdoptedBlob {
-        let digest = hash::digest(oci::Algorithm::Sha256, &number.to_be_bytes());
+        let digest = hash::digest(oci::DigestAlgorithm::Sha256, &number.to_be_bytes());
         AdoptedBlob {
             digest,
             size: 8,

@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use tokio::task::JoinError;
 
 use crate::blob_store::{BlobStore, Sink, Source};
@@ -177,7 +177,12 @@ impl BlobStore for Files {
         Box::new(FileSink::new(self.temporary(upload), at, hasher))
     }
 
-    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
+    fn digest(
+        &self,
+        upload: UploadId,
+        length: u64,
+        algorithm: DigestAlgorithm,
+    ) -> Answer<'_, Digest> {
         let path = self.temporary(upload);
         Box::pin(blocking("read an upload again", move || {
             hash_file(&path, length, algorithm)
@@ -344,7 +349,7 @@ fn unless_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn hash_file(path: &Path, length: u64, algorithm: Algorithm) -> io::Result<Digest> {
+fn hash_file(path: &Path, length: u64, algorithm: DigestAlgorithm) -> io::Result<Digest> {
     let (read, digest) = hash::read(algorithm, File::open(path)?.take(length))?;
     if read == length {
         Ok(digest)

@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn what_a_write_changed_does_not_count_even_when_it_is_remembered_late() {
         let (cache, name) = (Cache::new(), "a/b".parse::<RepositoryName>().unwrap());
-        let digest = hash::digest(oci::Algorithm::Sha256, b"a");
+        let digest = hash::digest(oci::DigestAlgorithm::Sha256, b"a");
         let stamp = cache.blob(&name, &digest).unwrap_err();
         cache.remember_blob(&name, known(digest), stamp);
         assert_eq!(cache.blob(&name, &digest), Ok(known(digest)));
@@ -214,7 +214,7 @@ mod tests {
         let (one, two) = ("a".parse().unwrap(), "b".parse().unwrap());
         let tag = Reference::Tag("latest".parse().unwrap());
         let stored = Stored {
-            digest: hash::digest(oci::Algorithm::Sha256, b"m"),
+            digest: hash::digest(oci::DigestAlgorithm::Sha256, b"m"),
             media_type: "m/m".to_owned(),
             bytes: bytes::Bytes::from_static(b"m"),
         };

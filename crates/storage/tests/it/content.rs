@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use storage::collection::Doomed;
 use storage::{Blob, BlobStore, Error, Files, Source, StoreId, UploadId, hash};
 
@@ -93,7 +93,7 @@ async fn stretches_of_a_blob() {
 #[tokio::test]
 async fn an_upload_goes_on_where_it_is_told_to() {
     for place in places() {
-        let hasher = hash::Hasher::new(Algorithm::Sha256);
+        let hasher = hash::Hasher::new(DigestAlgorithm::Sha256);
         let mut sink = place.store.append(upload(), 0, Some(hasher));
         for _ in 0..3 {
             sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 7, Algorithm::Sha256)
+                .digest(upload(), 7, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"abcabc!")
@@ -119,7 +119,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 3, Algorithm::Sha256)
+                .digest(upload(), 3, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"abc")
@@ -127,7 +127,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert!(
             place
                 .store
-                .digest(upload(), 8, Algorithm::Sha256)
+                .digest(upload(), 8, DigestAlgorithm::Sha256)
                 .await
                 .is_err()
         );
@@ -159,7 +159,7 @@ async fn publishing_can_be_undone_whether_it_happened_or_not() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 5, Algorithm::Sha256)
+                .digest(upload(), 5, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"cargo")

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use storage::collection::Doomed;
 use storage::{Answer, Blob, BlobStore, Error, Sink, Source, StoreId, UploadId, Written, hash};
 
@@ -81,7 +81,12 @@ impl BlobStore for Memory {
         })
     }
 
-    fn digest(&self, upload: UploadId, length: u64, algorithm: Algorithm) -> Answer<'_, Digest> {
+    fn digest(
+        &self,
+        upload: UploadId,
+        length: u64,
+        algorithm: DigestAlgorithm,
+    ) -> Answer<'_, Digest> {
         let content = self.content();
         let bytes = content
             .uploads

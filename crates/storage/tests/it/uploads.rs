@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use storage::{Error, Limits, Settings, hash};
 
 use super::world::{World, name, sha256};
@@ -113,11 +113,11 @@ async fn the_wrong_digest_stores_nothing() {
 #[tokio::test]
 async fn sha512_named_first_or_last() {
     let world = World::new().await;
-    let digest = hash::digest(Algorithm::Sha512, b"cargo");
+    let digest = hash::digest(DigestAlgorithm::Sha512, b"cargo");
     for (repository, named_first) in [("a", true), ("b", false)] {
         let mut new = world.upload(repository);
         if named_first {
-            new.algorithm = Algorithm::Sha512;
+            new.algorithm = DigestAlgorithm::Sha512;
         }
         let id = new.id;
         world.storage.begin(new).await.unwrap();

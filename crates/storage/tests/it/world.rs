@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use database::{Database, Location};
-use oci::{Algorithm, Digest, RepositoryName, Tag, media_type};
+use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
 use storage::collection::Sweep;
 use storage::{
     Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash,
@@ -226,7 +226,7 @@ pub(crate) fn tag(text: &str) -> Tag {
 }
 
 pub(crate) fn sha256(content: &[u8]) -> Digest {
-    hash::digest(Algorithm::Sha256, content)
+    hash::digest(DigestAlgorithm::Sha256, content)
 }
 
 pub(crate) fn new_upload(repository: &str, number: u128) -> NewUpload {
@@ -235,7 +235,7 @@ pub(crate) fn new_upload(repository: &str, number: u128) -> NewUpload {
         id,
         repository: name(repository),
         client: "somebody".to_owned(),
-        algorithm: Algorithm::Sha256,
+        algorithm: DigestAlgorithm::Sha256,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is pushed and pulled.
 
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
 use storage::hash::{self, Hasher};
 
@@ -31,7 +31,7 @@ impl Content {
             common.extend_from_slice(&state.to_le_bytes());
         }
         common.truncate(length - 8);
-        let mut hashed = Hasher::new(Algorithm::Sha256);
+        let mut hashed = Hasher::new(DigestAlgorithm::Sha256);
         hashed.update(&common);
         Self { common, hashed }
     }
@@ -151,5 +151,5 @@ pub(crate) fn put_manifest(
 
 /// The digest of a manifest.
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
-    hash::digest(Algorithm::Sha256, bytes)
+    hash::digest(DigestAlgorithm::Sha256, bytes)
 }

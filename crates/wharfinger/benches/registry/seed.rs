@@ -89,7 +89,7 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
                 id: UploadId::from_random(id),
                 repository: app.clone(),
                 client: String::new(),
-                algorithm: oci::Algorithm::Sha256,
+                algorithm: oci::DigestAlgorithm::Sha256,
             };
             let mut upload = storage.put(new).await.unwrap();
             upload.write(blob.bytes(0).into()).await.unwrap();

@@ -1,7 +1,7 @@
 //! The images that are pulled and pushed.
 
 use bytes::Bytes;
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
 use storage::hash;
 
@@ -34,7 +34,7 @@ impl Image {
         let blobs: Vec<(Digest, Bytes)> = sizes
             .map(|(place, size)| {
                 let bytes = Bytes::from(noise(*size, seed << 8 | place as u64));
-                (hash::digest(Algorithm::Sha256, &bytes), bytes)
+                (hash::digest(DigestAlgorithm::Sha256, &bytes), bytes)
             })
             .collect();
         let descriptor = |(digest, bytes): &(Digest, Bytes), media_type: &str| json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()});
@@ -54,7 +54,7 @@ impl Image {
     }
 
     pub(crate) fn digest(&self) -> Digest {
-        hash::digest(Algorithm::Sha256, &self.manifest)
+        hash::digest(DigestAlgorithm::Sha256, &self.manifest)
     }
 }
 

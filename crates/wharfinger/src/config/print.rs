@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write};
 use ::token::{HeaderMember, KeyIdKind};
 use common::{rfc3339, unix_seconds};
 use identity::Accounts;
-use policy::{Conditions, Entry};
+use policy::{AclEntry, Conditions};
 
 use super::{
     Config, ExternalProgram, IssuerKeys, ListenAddress, RegistryAuth, RegistrySettings,
@@ -266,7 +266,7 @@ fn users(yaml: &mut Yaml, accounts: &Accounts) {
     });
 }
 
-fn acl(yaml: &mut Yaml, entries: &[Entry]) {
+fn acl(yaml: &mut Yaml, entries: &[AclEntry]) {
     yaml.items(
         "acl",
         entries.iter().map(|entry| {

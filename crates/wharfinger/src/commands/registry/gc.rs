@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn lists_what_it_would_do() {
-        let digest = storage::hash::digest(oci::Algorithm::Sha256, b"");
+        let digest = storage::hash::digest(oci::DigestAlgorithm::Sha256, b"");
         let garbage = Garbage {
             manifests: vec![("team/app".parse().unwrap(), digest)],
             blobs: vec![(digest, 1024)],

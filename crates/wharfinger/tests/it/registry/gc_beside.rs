@@ -2,7 +2,7 @@
 
 use common::{Clock, SystemClock};
 use database::{Database, Location};
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use storage::{Settings, Storage, hash};
 
 use super::commands::{World, upload};
@@ -52,7 +52,7 @@ fn patch(world: &World, number: u8, at: u64, content: &str) -> Answer {
 }
 
 fn put(world: &World, number: u8, content: &[u8]) -> Answer {
-    let digest = hash::digest(Algorithm::Sha256, content);
+    let digest = hash::digest(DigestAlgorithm::Sha256, content);
     ask(
         world,
         &format!(
