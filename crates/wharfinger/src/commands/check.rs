@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, Diagnostic, Diagnostics, Loaded, Severity};
+use crate::config::{self, Diagnostic, Diagnostics, LoadedConfig, Severity};
 use crate::failure::Failure;
 use crate::output;
 
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-fn report(arguments: &Arguments, loaded: &Result<Loaded, Diagnostics>) -> String {
+fn report(arguments: &Arguments, loaded: &Result<LoadedConfig, Diagnostics>) -> String {
     match loaded {
         Ok(loaded) if arguments.json => json(arguments, true, loaded.warnings.iter()),
         Err(wrong) if arguments.json => json(arguments, false, wrong.iter()),

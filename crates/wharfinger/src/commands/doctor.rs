@@ -14,7 +14,7 @@ use serde_json::json;
 use token::JwkSet;
 
 use super::key_file;
-use crate::config::sides::Sides as Files;
+use crate::config::TokenAgreement;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{note, print, print_json};
@@ -153,9 +153,9 @@ fn findings(arguments: &Arguments) -> Result<Vec<ProbeResult>, Failure> {
 
 /// What the files say; those that are named by themselves count more.
 fn sides(arguments: &Arguments) -> Result<KnownSettings, Failure> {
-    let mut read = Files::default();
+    let mut read = TokenAgreement::default();
     for path in &arguments.config {
-        let file = Files::read(path)
+        let file = TokenAgreement::read(path)
             .map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
         read = read.or(file);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Acl, Conditions, Entry, EntryError, Field, Options, WarningKind};
+use policy::{Acl, AclEntry, AclEntryError, AclOptions, Conditions, Field, WarningKind};
 
 use super::diagnostics::Location;
 use super::section::Section;
@@ -11,12 +11,12 @@ use super::yaml::Position;
 
 /// The rules of the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct AccessRules {
     pub(crate) acl: Acl,
     /// Where each rule stands, in their order.
     pub(crate) locations: Vec<Location>,
     /// The rules as they were written.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<AclEntry>,
     pub(super) quote_labels: bool,
 }
 
@@ -27,7 +27,7 @@ struct Places {
 }
 
 /// Reads `acl` and `acl_quote_labels`.
-pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
+pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
     let quote_labels = root.flag("acl_quote_labels").unwrap_or(false);
     let list = root.setting("acl")?;
     let rules = list.items()?;
@@ -43,12 +43,12 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
         .iter()
         .map(|places: &Places| list.context.location(places.rule))
         .collect();
-    let acl = compile(&list, &places, entries.clone(), Options { quote_labels })?;
+    let acl = compile(&list, &places, entries.clone(), AclOptions { quote_labels })?;
     // A rule that was misread is not what somebody hardly meant.
     if list.context.errors() == errors {
         warn(&list, &places, &acl);
     }
-    Some(Rules {
+    Some(AccessRules {
         acl,
         locations,
         entries,
@@ -59,10 +59,10 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Rules> {
 fn compile(
     list: &Setting<'_>,
     places: &[Places],
-    entries: Vec<Entry>,
-    options: Options,
+    entries: Vec<AclEntry>,
+    options: AclOptions,
 ) -> Option<Acl> {
-    let tell = |error: EntryError| {
+    let tell = |error: AclEntryError| {
         let message = format!("acl.match.{}: {}", error.field, error.problem);
         list.context
             .error(place(list, places, error.rule, Some(&error.field)), message);
@@ -103,7 +103,7 @@ fn place(list: &Setting<'_>, places: &[Places], rule: usize, field: Option<&Fiel
     condition.copied().unwrap_or(places.rule)
 }
 
-fn read_rule(rule: &mut Section<'_>) -> Option<(Entry, Places)> {
+fn read_rule(rule: &mut Section<'_>) -> Option<(AclEntry, Places)> {
     rule.require("match", "match: {} is for everything");
     rule.require("actions", "actions: [\"*\"] allows, actions: [] denies");
     let mut places = Places {
@@ -116,7 +116,7 @@ fn read_rule(rule: &mut Section<'_>) -> Option<(Entry, Places)> {
     let actions = rule.setting("actions").and_then(|actions| actions.texts());
     let comment = rule.text("comment");
     Some((
-        Entry {
+        AclEntry {
             conditions: conditions?,
             actions: actions?,
             comment,

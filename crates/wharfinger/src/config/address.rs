@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// One place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listen {
+pub(crate) enum ListenAddress {
     Tcp(TcpAddress),
     /// A Unix socket's file.
     Unix(PathBuf),
@@ -51,7 +51,7 @@ pub(super) enum AddressError {
     NoPath,
 }
 
-impl Listen {
+impl ListenAddress {
     /// Reads an address. Without a `net`, what begins with `/` is a Unix socket.
     pub(super) fn parse(text: &str, net: Option<Net>) -> Result<Self, AddressError> {
         match net {
@@ -147,7 +147,7 @@ impl fmt::Display for TcpAddress {
     }
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn tcp(text: &str, net: &str) -> Result<String, AddressError> {
-        Listen::parse(text, Some(net.parse().unwrap())).map(|listen| listen.to_string())
+        ListenAddress::parse(text, Some(net.parse().unwrap())).map(|listen| listen.to_string())
     }
 
     #[test]
@@ -176,12 +176,12 @@ mod tests {
             assert_eq!(tcp(text, "tcp").as_deref(), Ok(text));
         }
         assert_eq!(
-            Listen::parse("/run/w.sock", None),
-            Ok(Listen::Unix("/run/w.sock".into()))
+            ListenAddress::parse("/run/w.sock", None),
+            Ok(ListenAddress::Unix("/run/w.sock".into()))
         );
         assert_eq!(
-            Listen::parse("w.sock", Some(Net::Unix)),
-            Ok(Listen::Unix("w.sock".into()))
+            ListenAddress::parse("w.sock", Some(Net::Unix)),
+            Ok(ListenAddress::Unix("w.sock".into()))
         );
     }
 
@@ -218,8 +218,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_host_is_every_address() {
-        let resolve = async |net: &str| match Listen::parse(":5", Some(net.parse().unwrap())) {
-            Ok(Listen::Tcp(address)) => address
+        let resolve = async |net: &str| match ListenAddress::parse(":5", Some(net.parse().unwrap()))
+        {
+            Ok(ListenAddress::Tcp(address)) => address
                 .resolve()
                 .await
                 .unwrap()

@@ -13,21 +13,21 @@
 
 mod acl;
 mod address;
+mod agreement;
 mod context;
 pub(crate) mod date;
 mod diagnostics;
 mod distribution;
+mod external_program;
 mod keys;
 mod later;
 mod login;
 mod print;
-mod process;
 mod registry;
 mod section;
 mod server;
 mod sessions;
 mod setting;
-pub(crate) mod sides;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,17 +42,18 @@ use auth::sessions::SessionPolicy;
 use common::{Clock, SystemClock};
 use identity::Accounts;
 
-pub(crate) use self::acl::Rules;
-pub(crate) use self::address::{Listen, TcpAddress};
+pub(crate) use self::acl::AccessRules;
+pub(crate) use self::address::{ListenAddress, TcpAddress};
+pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
+pub(crate) use self::external_program::ExternalProgram;
 pub(crate) use self::keys::SigningKey;
-pub(crate) use self::process::Process;
 pub(crate) use self::registry::{
-    Auth as RegistryAuth, Collection, IssuerTrust, Registry, TokenIssuer,
+    Auth as RegistryAuth, CollectionSettings, IssuerKeys, RegistrySettings, TokenIssuer,
 };
-pub(crate) use self::server::{Limits, Server};
-pub(crate) use self::token::{Token, TokenOptions};
-pub(crate) use self::users::Htpasswd;
+pub(crate) use self::server::{ServerLimits, ServerSettings};
+pub(crate) use self::token::{TokenOptions, TokenSettings};
+pub(crate) use self::users::HtpasswdFile;
 
 use self::context::Context;
 use self::later::Later;
@@ -63,26 +64,26 @@ use self::yaml::{Node, Position, Value};
 /// What the file says, its defaults filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) server: Server,
+    pub(crate) server: ServerSettings,
     /// The token server's tokens; none where there is no token server.
-    pub(crate) token: Option<Token>,
+    pub(crate) token: Option<TokenSettings>,
     /// The accounts of `users`.
     pub(crate) users: Option<Accounts>,
     /// The accounts of the file that `users_htpasswd` names.
-    pub(crate) htpasswd: Option<Htpasswd>,
-    pub(crate) acl: Option<Rules>,
-    pub(crate) ext_auth: Option<Process>,
-    pub(crate) ext_authz: Option<Process>,
+    pub(crate) htpasswd: Option<HtpasswdFile>,
+    pub(crate) acl: Option<AccessRules>,
+    pub(crate) ext_auth: Option<ExternalProgram>,
+    pub(crate) ext_authz: Option<ExternalProgram>,
     /// Refresh tokens; none where they are off. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
-    pub(crate) registry: Option<Registry>,
-    pub(crate) database: Option<database::Location>,
+    pub(crate) registry: Option<RegistrySettings>,
+    pub(crate) database: Option<database::DatabaseLocation>,
 }
 
 /// A configuration that can be used.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedConfig {
     pub(crate) config: Config,
     /// What is worth knowing about it.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -95,7 +96,7 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// Everything that is wrong with it, and with the files.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+pub(crate) fn load(path: &Path) -> Result<LoadedConfig, Diagnostics> {
     let context = Context::new(path, |name| std::env::var(name).ok(), SystemClock.now());
     load_in(
         context.with_variables(distribution::environment::of_process()),
@@ -103,7 +104,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     )
 }
 
-fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
+fn load_in(context: Context, path: &Path) -> Result<LoadedConfig, Diagnostics> {
     let mut spoken = None;
     let tree = read_tree(&context, path).and_then(|tree| {
         if !distribution::is_spoken(&tree) {
@@ -138,7 +139,7 @@ fn load_in(context: Context, path: &Path) -> Result<Loaded, Diagnostics> {
     }
     let warnings = Diagnostics::settle(found, path, &files)?;
     config
-        .map(|config| Loaded {
+        .map(|config| LoadedConfig {
             config,
             warnings,
             files,
@@ -206,15 +207,15 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let mut pair = None;
     let server = root.section("server", |server| {
         pair = server.path("key").zip(server.path("certificate"));
-        Server::read(server)
+        ServerSettings::read(server)
     });
-    let token = root.section("token", |token| Token::read(token, pair.as_ref()));
+    let token = root.section("token", |token| TokenSettings::read(token, pair.as_ref()));
     let later = later::refuse(root);
     let users = root.setting("users").map(|setting| users::read(&setting));
     let htpasswd = users::read_htpasswd(root);
     let acl = acl::read(root);
-    let ext_auth = root.section("ext_auth", Process::read);
-    let ext_authz = root.section("ext_authz", Process::read);
+    let ext_auth = root.section("ext_auth", ExternalProgram::read);
+    let ext_authz = root.section("ext_authz", ExternalProgram::read);
     if issues || !keeps {
         require_backends(root, &later);
     } else {
@@ -227,7 +228,9 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     // has none.
     let has_database = issues && (keeps || root.has("database"));
     let refresh_tokens = refresh_tokens.or_else(|| has_database.then(SessionPolicy::default));
-    let registry = root.section("registry", |section| Registry::read(section, issues));
+    let registry = root.section("registry", |section| {
+        RegistrySettings::read(section, issues)
+    });
     if keeps && registry.is_none() {
         return None;
     }
@@ -235,9 +238,11 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let state_folder = || root.context.variable("STATE_DIRECTORY").map(OsString::from);
     let usual = || match &registry {
         // Beside the cargo that it speaks of.
-        Some(registry) => Some(database::Location::at(registry.root.join("wharfinger.db"))),
+        Some(registry) => Some(database::DatabaseLocation::at(
+            registry.root.join("wharfinger.db"),
+        )),
         None => refresh_tokens
-            .map(|_| database::Location::in_state_directory(state_folder().as_deref())),
+            .map(|_| database::DatabaseLocation::in_state_directory(state_folder().as_deref())),
     };
     let database = database.or_else(usual);
     Some(Config {

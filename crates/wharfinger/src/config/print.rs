@@ -6,11 +6,11 @@ use std::fmt::{self, Display, Write};
 use ::token::{HeaderMember, KeyIdKind};
 use common::{rfc3339, unix_seconds};
 use identity::Accounts;
-use policy::{Conditions, Entry};
+use policy::{AclEntry, Conditions};
 
 use super::{
-    Config, IssuerTrust, Listen, Process, Registry, RegistryAuth, Server, SigningKey, Token,
-    TokenIssuer, TokenOptions,
+    Config, ExternalProgram, IssuerKeys, ListenAddress, RegistryAuth, RegistrySettings,
+    ServerSettings, SigningKey, TokenIssuer, TokenOptions, TokenSettings,
 };
 use crate::duration::{print_duration, print_size};
 use crate::log::LogFormat;
@@ -112,12 +112,12 @@ impl Yaml {
     }
 }
 
-fn server(yaml: &mut Yaml, server: &Server) {
+fn server(yaml: &mut Yaml, server: &ServerSettings) {
     yaml.value("addr", list(server.listen.iter().map(quote)));
     if server
         .listen
         .iter()
-        .all(|listen| matches!(listen, Listen::Unix(_)))
+        .all(|listen| matches!(listen, ListenAddress::Unix(_)))
     {
         yaml.value("net", "unix");
     }
@@ -186,7 +186,7 @@ fn hsts_mapping(value: &str) -> String {
     format!("{{max_age: {age}, include_subdomains: {subdomains}, preload: {preload}}}")
 }
 
-fn token(yaml: &mut Yaml, token: &Token) {
+fn token(yaml: &mut Yaml, token: &TokenSettings) {
     yaml.value("issuer", quote(&token.issuer));
     yaml.value("expiration", token.options.expiration.as_secs());
     yaml.items("keys", token.keys.iter().map(key));
@@ -266,7 +266,7 @@ fn users(yaml: &mut Yaml, accounts: &Accounts) {
     });
 }
 
-fn acl(yaml: &mut Yaml, entries: &[Entry]) {
+fn acl(yaml: &mut Yaml, entries: &[AclEntry]) {
     yaml.items(
         "acl",
         entries.iter().map(|entry| {
@@ -309,14 +309,14 @@ fn conditions(on: &Conditions) -> String {
     format!("{{{}}}", parts.join(", "))
 }
 
-fn process(yaml: &mut Yaml, process: &Process) {
+fn process(yaml: &mut Yaml, process: &ExternalProgram) {
     yaml.value("command", quote(process.command.display()));
     yaml.value("args", list(process.args.iter().map(quote)));
     yaml.value("timeout", print_duration(process.timeout));
     yaml.value("concurrency", process.concurrency);
 }
 
-fn registry(yaml: &mut Yaml, registry: &Registry) {
+fn registry(yaml: &mut Yaml, registry: &RegistrySettings) {
     yaml.value(
         "addr",
         registry
@@ -406,7 +406,7 @@ fn issuer(issuer: &TokenIssuer) -> String {
             .as_ref()
             .map(|realm| format!("realm: {}", quote(realm))),
     );
-    if let IssuerTrust::Other {
+    if let IssuerKeys::Other {
         issuer, url, paths, ..
     } = &issuer.trust
     {

@@ -7,7 +7,7 @@ use common::IpNetwork;
 use http::{HeaderName, HeaderValue, Uri};
 use tracing::Level;
 
-use super::address::{Listen, Net};
+use super::address::{ListenAddress, Net};
 use super::section::Section;
 use super::setting::Setting;
 use super::tls::Tls;
@@ -15,9 +15,9 @@ use crate::log::LogFormat;
 
 /// How the server is reached and how it treats those who come.
 #[derive(Clone, Debug)]
-pub(crate) struct Server {
+pub(crate) struct ServerSettings {
     /// Where it listens; never empty.
-    pub(crate) listen: Vec<Listen>,
+    pub(crate) listen: Vec<ListenAddress>,
     pub(crate) tls: Option<Tls>,
     /// What stands before every path: nothing, or a path that begins with `/`.
     pub(crate) path_prefix: String,
@@ -31,13 +31,13 @@ pub(crate) struct Server {
     pub(crate) hsts: Option<HeaderValue>,
     /// The URL that clients use, without a slash at its end.
     pub(crate) public_url: Option<String>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ServerLimits,
     pub(crate) log: LogSettings,
 }
 
 /// How much a stranger may ask of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct ServerLimits {
     /// All headers of a request, in bytes.
     pub(crate) header: usize,
     /// A request's body, in bytes.
@@ -67,7 +67,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Two years, which `docker_auth` sends for `hsts: true`.
 const HSTS_AGE: Duration = Duration::from_secs(63_072_000);
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             header: 32 * KIB,
@@ -89,7 +89,7 @@ impl Default for LogSettings {
     }
 }
 
-impl Server {
+impl ServerSettings {
     pub(super) fn read(server: &mut Section<'_>) -> Option<Self> {
         if let Some(letsencrypt) = server.setting("letsencrypt") {
             letsencrypt.error(
@@ -129,14 +129,16 @@ impl Server {
                 .setting("hsts")
                 .and_then(|setting| read_hsts(&setting)),
             public_url: server.parse("public_url", public_url),
-            limits: server.section("limits", Limits::read).unwrap_or_default(),
+            limits: server
+                .section("limits", ServerLimits::read)
+                .unwrap_or_default(),
             log: server.section("log", LogSettings::read).unwrap_or_default(),
             listen: listen?,
         })
     }
 }
 
-impl Limits {
+impl ServerLimits {
     fn read(limits: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         Some(Self {
@@ -182,7 +184,7 @@ impl LogSettings {
 }
 
 /// One address, or a list of them.
-fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<Listen>> {
+fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<ListenAddress>> {
     let items = if setting.is_sequence() {
         setting.items()?
     } else {
@@ -190,7 +192,7 @@ fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<Listen>> {
     };
     let mut listen = Vec::new();
     for item in items {
-        match item.parse(|text| Listen::parse(text, net)) {
+        match item.parse(|text| ListenAddress::parse(text, net)) {
             Some(address) if listen.contains(&address) => {
                 item.error("this address is in the list already")
             }

@@ -13,7 +13,7 @@ use super::setting::Setting;
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
-pub(crate) struct Token {
+pub(crate) struct TokenSettings {
     /// The `iss` of every token; never empty.
     pub(crate) issuer: String,
     /// The keys to publish, at least one; the first signs.
@@ -44,7 +44,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const DEFAULT_SKEW: Duration = Duration::from_secs(10);
 const LONGEST_SKEW: Duration = Duration::from_secs(3600);
 
-impl Token {
+impl TokenSettings {
     /// Reads the section; without a key of its own, tokens are signed with the `server`'s key (and
     /// certificate).
     pub(super) fn read(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Self> {

@@ -10,7 +10,7 @@ use super::setting::Setting;
 
 /// The accounts of an htpasswd file.
 #[derive(Clone, Debug)]
-pub(crate) struct Htpasswd {
+pub(crate) struct HtpasswdFile {
     pub(crate) accounts: Accounts,
     pub(crate) path: PathBuf,
 }
@@ -44,12 +44,12 @@ pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
 }
 
 /// Reads an htpasswd file.
-pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<Htpasswd> {
+pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<HtpasswdFile> {
     let file = root.path("users_htpasswd")?;
     let text = String::from_utf8(file.read()?)
         .map_err(|_| format!("{} is not UTF-8", file.path.display()));
     match htpasswd::parse(&file.setting.checked(text)?) {
-        Ok(accounts) => Some(Htpasswd {
+        Ok(accounts) => Some(HtpasswdFile {
             accounts,
             path: file.path,
         }),

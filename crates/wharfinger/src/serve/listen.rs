@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use crate::config::Listen;
+use crate::config::ListenAddress;
 use crate::failure::Failure;
 
 /// How many connections may wait to be accepted.
@@ -28,14 +28,14 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Listener {
-    pub(super) async fn bind(listen: &Listen) -> Result<Self, Failure> {
+    pub(super) async fn bind(listen: &ListenAddress) -> Result<Self, Failure> {
         match listen {
-            Listen::Unix(path) => {
+            ListenAddress::Unix(path) => {
                 let listener = bind_unix(path)
                     .map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
                 Ok(Self::Unix(listener, SocketFile(path.clone())))
             }
-            Listen::Tcp(tcp) => {
+            ListenAddress::Tcp(tcp) => {
                 let listener = bind_tcp(tcp)
                     .await
                     .map_err(|error| cannot_listen(&tcp.to_string(), &error))?;

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
@@ -71,7 +71,7 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
     result
 }
 
-async fn serve(path: &Path, loaded: Loaded) -> Result<ExitCode, Failure> {
+async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     let no_signals =
         |error: std::io::Error| Failure::system("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;

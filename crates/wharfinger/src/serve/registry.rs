@@ -14,15 +14,15 @@ use registry::{
     Registry, RegistrySettings, TokenAuth,
 };
 use registry::{Caller, Visibility};
-use storage::collection::Sweep;
-use storage::distribution::Reading;
-use storage::{Limits, Storage, Terms};
+use storage::collection::CollectionPolicy;
+use storage::distribution::OngoingAdoption;
+use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::key_sets::KeySets;
 use super::services::{PersistentState, no_entropy};
-use crate::config::{self, Config, IssuerTrust, RegistryAuth, TokenIssuer};
+use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
 
 /// How long a condemned blob waits to be brought back; in one process with one database nobody
@@ -34,22 +34,22 @@ pub(super) struct RegistryState {
     storage: Storage,
     cursors: Arc<CursorKey>,
     /// Another registry's data directory, which is to be read.
-    unread: Option<Arc<Reading>>,
+    unread: Option<Arc<OngoingAdoption>>,
 }
 
 impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
-        config: &config::Registry,
+        config: &config::RegistrySettings,
         database: Database,
         entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
-        let limits = Limits {
+        let limits = UploadLimits {
             uploads_per_client: config.limits.uploads_per_client,
             blob: config.limits.blob,
-            ..Limits::default()
+            ..UploadLimits::default()
         };
-        let terms = Terms {
+        let retention = Retention {
             grace: config.collection.grace,
             upload_expiry: config.upload_expiry,
         };
@@ -57,7 +57,7 @@ impl RegistryState {
         let opened = Storage::open(
             database,
             &config.root,
-            storage::Settings { limits, terms },
+            storage::StorageSettings { limits, retention },
             clock,
         )
         .await;
@@ -79,7 +79,7 @@ impl RegistryState {
     /// The work that goes on beside the requests.
     pub(super) fn background_tasks(
         &mut self,
-        config: config::Collection,
+        config: config::CollectionSettings,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());
         let read = async move {
@@ -94,9 +94,9 @@ impl RegistryState {
     }
 
     /// Collects what nobody needs any more, again and again.
-    async fn collect(storage: Storage, config: config::Collection) {
+    async fn collect(storage: Storage, config: config::CollectionSettings) {
         let Some(every) = config.every else { return };
-        let sweep = Sweep {
+        let sweep = CollectionPolicy {
             grace: config.grace,
             wait: WAIT,
             untagged: config.untagged,
@@ -123,7 +123,7 @@ impl RegistryState {
     pub(super) fn registry(
         &self,
         config: &Config,
-        section: &config::Registry,
+        section: &config::RegistrySettings,
         persistent: &PersistentState,
         shared: &SharedServices<'_>,
     ) -> Result<Registry, Failure> {
@@ -157,7 +157,7 @@ pub(super) struct SharedServices<'a> {
 
 fn auth(
     config: &Config,
-    section: &config::Registry,
+    section: &config::RegistrySettings,
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Authentication, Failure> {
@@ -209,7 +209,7 @@ fn auth(
 /// Believes one issuer's tokens. Our own token server's keys are taken directly.
 fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
     match &issuer.trust {
-        IssuerTrust::Other {
+        IssuerKeys::Other {
             issuer: name,
             certificates,
             keys,
@@ -220,7 +220,7 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
                 .trusting_certificates(certificates)
                 .trusting_keys(keys)
         }
-        IssuerTrust::Own => {
+        IssuerKeys::Own => {
             let token = config.token.as_ref();
             let keys: JwkSet = token
                 .iter()
@@ -236,14 +236,14 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
 /// Where the issuer's keys are fetched, if they are.
 fn url(issuer: &TokenIssuer) -> Option<&str> {
     match &issuer.trust {
-        IssuerTrust::Own => None,
-        IssuerTrust::Other { url, .. } => url.as_deref(),
+        IssuerKeys::Own => None,
+        IssuerKeys::Other { url, .. } => url.as_deref(),
     }
 }
 
 /// Our own rules as the registry's sight, where they are who grants.
 fn visibility(
-    section: &config::Registry,
+    section: &config::RegistrySettings,
     shared: &SharedServices<'_>,
 ) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
@@ -251,7 +251,7 @@ fn visibility(
     };
     let own = issuers
         .iter()
-        .find(|issuer| matches!(issuer.trust, IssuerTrust::Own))?;
+        .find(|issuer| matches!(issuer.trust, IssuerKeys::Own))?;
     // Whoever else may issue tokens may mean somebody else by the same name.
     let is_alone = issuers.len() == 1;
     let token_server = shared

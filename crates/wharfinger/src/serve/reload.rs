@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::file_snapshot::FileSnapshot;
 use super::services::{PersistentState, Services};
-use crate::config::{self, Config, Listen, Loaded, Registry};
+use crate::config::{self, Config, ListenAddress, LoadedConfig, RegistrySettings};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,15 +22,15 @@ pub(super) struct Reloader {
     snapshot: FileSnapshot,
     services: Arc<ArcSwap<Services>>,
     persistent: PersistentState,
-    listen: Vec<Listen>,
-    database: Option<database::Location>,
-    registry: Option<Registry>,
+    listen: Vec<ListenAddress>,
+    database: Option<database::DatabaseLocation>,
+    registry: Option<RegistrySettings>,
 }
 
 impl Reloader {
     pub(super) fn new(
         path: &Path,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         services: Arc<ArcSwap<Services>>,
         persistent: PersistentState,
     ) -> Self {
@@ -107,8 +107,15 @@ impl Reloader {
         if loaded.config.database != self.database {
             tracing::warn!("the database has changed: it is opened after a restart");
         }
-        if loaded.config.registry.as_ref().map(Registry::lasting)
-            != self.registry.as_ref().map(Registry::lasting)
+        if loaded
+            .config
+            .registry
+            .as_ref()
+            .map(RegistrySettings::needing_restart)
+            != self
+                .registry
+                .as_ref()
+                .map(RegistrySettings::needing_restart)
         {
             tracing::warn!(
                 "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"

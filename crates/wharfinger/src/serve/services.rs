@@ -7,7 +7,7 @@ use std::sync::Arc;
 use auth::sessions::Sessions;
 use auth::{Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use identity::process::Program;
 use identity::{
     Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
@@ -20,7 +20,9 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 use super::context::{ContextRule, RequestIds};
 use super::key_sets::KeySets;
 use super::registry::{RegistryState, SharedServices};
-use crate::config::{Config, Limits, Process, Rules, SigningKey, Token, TokenOptions};
+use crate::config::{
+    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
+};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -32,7 +34,7 @@ pub(super) struct Services {
     pub(super) token_server: Option<Arc<TokenServer>>,
     pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     /// How each request's client and origin are found.
     pub(super) context: ContextRule,
     pub(super) request_ids: Arc<RequestIds>,
@@ -54,10 +56,10 @@ pub(super) struct PersistentState {
 impl PersistentState {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let open = |location: &Location| {
+        let open = |location: &DatabaseLocation| {
             Database::open_exclusive(location).map_err(|error| {
                 let hint = match &error {
-                    database::OpenError::InUse(_) => {
+                    database::DatabaseOpenError::InUse(_) => {
                         "stop it first; its commands (wharfinger registry, sessions) work beside it"
                     }
                     _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
@@ -138,7 +140,7 @@ impl Services {
 
 fn token_server(
     config: &Config,
-    token: &Token,
+    token: &TokenSettings,
     persistent: &PersistentState,
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
@@ -240,7 +242,7 @@ fn login(
     ))
 }
 
-fn program(process: &Process) -> Program {
+fn program(process: &ExternalProgram) -> Program {
     Program::new(
         &process.command,
         &process.args,
@@ -262,7 +264,7 @@ fn authorizers(config: &Config) -> Vec<Authorizer> {
 }
 
 /// Where each rule stands: `auth.yml:31`.
-fn rule_origins(rules: &Rules) -> Vec<String> {
+fn rule_origins(rules: &AccessRules) -> Vec<String> {
     let origin = |location: &crate::config::Location| {
         let file = location
             .file
@@ -283,7 +285,7 @@ fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
 }
 
 /// The first key signs.
-fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
+fn service(token: &TokenSettings, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
     let signing = token
         .keys
         .first()
@@ -301,7 +303,7 @@ fn service(token: &Token, options: &TokenOptions) -> Result<ServiceSettings, Fai
     })
 }
 
-fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> {
+fn services(token: &TokenSettings) -> Result<HashMap<String, ServiceSettings>, Failure> {
     token
         .services
         .iter()
@@ -310,7 +312,7 @@ fn services(token: &Token) -> Result<HashMap<String, ServiceSettings>, Failure> 
 }
 
 /// Every key under both of its ids, for a registry reads either.
-fn published(token: &Token) -> Vec<PublishedKey> {
+fn published(token: &TokenSettings) -> Vec<PublishedKey> {
     let both = |signing: &SigningKey| {
         let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
         [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|kind| PublishedKey {

@@ -7,7 +7,7 @@ use identity::htpasswd;
 
 use crate::config::section::{PathSetting, Section};
 use crate::config::setting::Setting;
-use crate::config::users::Htpasswd;
+use crate::config::users::HtpasswdFile;
 
 /// What our own token server's tokens are for, where nothing else is said.
 const OWN_SERVICE: &str = "wharfinger";
@@ -18,7 +18,7 @@ pub(crate) enum RegistryAuth {
     /// Whoever has a token of one of these; clients are sent to the first.
     Token(Vec<TokenIssuer>),
     /// Whoever has a password.
-    Htpasswd { realm: String, file: Htpasswd },
+    Htpasswd { realm: String, file: HtpasswdFile },
     /// Everybody.
     Open,
 }
@@ -31,12 +31,12 @@ pub(crate) struct TokenIssuer {
     pub(crate) realm: Option<String>,
     /// What a token must be for.
     pub(crate) service: String,
-    pub(crate) trust: IssuerTrust,
+    pub(crate) trust: IssuerKeys,
 }
 
 /// Why a token of theirs is believed.
 #[derive(Clone, Debug)]
-pub(crate) enum IssuerTrust {
+pub(crate) enum IssuerKeys {
     /// It is our own token server's.
     Own,
     /// It was signed with a key that one of these vouches for.
@@ -102,7 +102,7 @@ impl TokenIssuer {
         Self {
             realm: None,
             service: service.unwrap_or_else(|| OWN_SERVICE.to_owned()),
-            trust: IssuerTrust::Own,
+            trust: IssuerKeys::Own,
         }
     }
 
@@ -143,7 +143,7 @@ impl TokenIssuer {
         let certificates = bundle.as_ref().map(read_bundle);
         let keys = jwks.as_ref().map(read_key_set);
         let path = |setting: Option<PathSetting<'_>>| setting.map(|setting| setting.path);
-        let trust = IssuerTrust::Other {
+        let trust = IssuerKeys::Other {
             issuer: issuer?,
             certificates: certificates.unwrap_or_else(|| Some(Vec::new()))?,
             keys: keys.unwrap_or_else(|| Some(JwkSet::default()))?,
@@ -188,7 +188,7 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
     match htpasswd::parse(&file.setting.checked(text)?) {
         Ok(accounts) => Some(RegistryAuth::Htpasswd {
             realm,
-            file: Htpasswd {
+            file: HtpasswdFile {
                 accounts,
                 path: file.path,
             },

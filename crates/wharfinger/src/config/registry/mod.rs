@@ -9,27 +9,27 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::auth::RegistryAuth;
-use super::address::Listen;
+use super::address::ListenAddress;
 use super::section::Section;
 use super::setting::Setting;
 use crate::duration::{parse_duration, parse_size};
 
-pub(crate) use self::auth::{IssuerTrust, RegistryAuth as Auth, TokenIssuer};
+pub(crate) use self::auth::{IssuerKeys, RegistryAuth as Auth, TokenIssuer};
 
 /// The registry.
 #[derive(Clone, Debug)]
-pub(crate) struct Registry {
+pub(crate) struct RegistrySettings {
     /// Where it listens; none where the token server does, or would.
-    pub(crate) listen: Option<Listen>,
+    pub(crate) listen: Option<ListenAddress>,
     /// The folder that cargo lies in.
     pub(crate) root: PathBuf,
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: RegistryAuth,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: CatalogSettings,
     /// How long an upload may stay without a move.
     pub(crate) upload_expiry: Duration,
-    pub(crate) collection: Collection,
+    pub(crate) collection: CollectionSettings,
     pub(crate) limits: RegistryLimits,
     /// What every answer carries besides its own headers.
     pub(crate) headers: HeaderMap,
@@ -38,7 +38,7 @@ pub(crate) struct Registry {
 
 /// The list of repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Catalog {
+pub(crate) struct CatalogSettings {
     /// Whether callers without access to the whole list see what they may pull.
     pub(crate) filter: bool,
     /// The most that one page may have.
@@ -47,7 +47,7 @@ pub(crate) struct Catalog {
 
 /// How what nobody needs any more is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Collection {
+pub(crate) struct CollectionSettings {
     /// How often; none where only the command does it.
     pub(crate) every: Option<Duration>,
     /// For how long after its last use nothing is touched.
@@ -73,7 +73,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MIB: usize = 1024 * 1024;
 
-impl Default for Catalog {
+impl Default for CatalogSettings {
     fn default() -> Self {
         Self {
             filter: true,
@@ -82,7 +82,7 @@ impl Default for Catalog {
     }
 }
 
-impl Default for Collection {
+impl Default for CollectionSettings {
     fn default() -> Self {
         Self {
             every: Some(DAY),
@@ -102,13 +102,13 @@ impl Default for RegistryLimits {
     }
 }
 
-impl Registry {
+impl RegistrySettings {
     /// Reads the section; `own` says whether there is a token server in the same file.
     pub(super) fn read(section: &mut Section<'_>, own: bool) -> Option<Self> {
         let listen = section
             .setting("addr")
             .filter(|setting| setting.text().as_deref() != Some("same"));
-        let listen = listen.map(|setting| setting.parse(|text| Listen::parse(text, None)));
+        let listen = listen.map(|setting| setting.parse(|text| ListenAddress::parse(text, None)));
         let storage = section
             .section("storage", Storage::read)
             .unwrap_or_else(|| Storage::usual(section));
@@ -129,10 +129,12 @@ impl Registry {
             delete: storage.delete,
             read_only: storage.read_only,
             catalog: section
-                .section("catalog", Catalog::read)
+                .section("catalog", CatalogSettings::read)
                 .unwrap_or_default(),
             upload_expiry: uploads.flatten().unwrap_or(7 * DAY),
-            collection: section.section("gc", Collection::read).unwrap_or_default(),
+            collection: section
+                .section("gc", CollectionSettings::read)
+                .unwrap_or_default(),
             limits: section
                 .section("limits", RegistryLimits::read)
                 .unwrap_or_default(),
@@ -151,9 +153,9 @@ impl Registry {
     }
 }
 
-impl Registry {
+impl RegistrySettings {
     /// What cannot change while the server runs.
-    pub(crate) fn lasting(&self) -> impl PartialEq {
+    pub(crate) fn needing_restart(&self) -> impl PartialEq {
         let limits = (self.limits.blob, self.limits.uploads_per_client);
         (
             self.listen.clone(),
@@ -200,7 +202,7 @@ impl Storage {
             .context
             .variable("STATE_DIRECTORY")
             .map(OsString::from);
-        let database = database::Location::in_state_directory(folder.as_deref());
+        let database = database::DatabaseLocation::in_state_directory(folder.as_deref());
         let root = database
             .path()
             .parent()
@@ -214,7 +216,7 @@ impl Storage {
     }
 }
 
-impl Catalog {
+impl CatalogSettings {
     fn read(catalog: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         Some(Self {
@@ -224,7 +226,7 @@ impl Catalog {
     }
 }
 
-impl Collection {
+impl CollectionSettings {
     fn read(gc: &mut Section<'_>) -> Option<Self> {
         let default = Self::default();
         let every = gc.parse("schedule", |text| match text {

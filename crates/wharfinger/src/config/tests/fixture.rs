@@ -9,7 +9,7 @@ use ::token::{CertificateRequest, KeyKind, PrivateKey};
 use common::SystemEntropy;
 
 use crate::config::context::Context;
-use crate::config::{Diagnostics, Loaded, load_in};
+use crate::config::{Diagnostics, LoadedConfig, load_in};
 
 /// When the tests take place; `old.pem` has expired by then.
 pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -83,7 +83,7 @@ impl Fixture {
     }
 
     /// Reads a configuration, `@` lines and `{{dir}}` replaced.
-    pub(super) fn load(&self, text: &str) -> Result<Loaded, Diagnostics> {
+    pub(super) fn load(&self, text: &str) -> Result<LoadedConfig, Diagnostics> {
         let mut lines = Vec::new();
         for line in text.split('\n') {
             lines.push(

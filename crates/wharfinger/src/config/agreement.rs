@@ -1,5 +1,5 @@
 //! What a configuration of either server says about tokens: enough for the doctor to compare both
-//! sides.
+//! agreement.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::yaml::{Node, Position, Value, read};
 
 /// What the doctor takes from a file. Paths are as seen from the directory of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sides {
+pub(crate) struct TokenAgreement {
     /// The issuer that a registry wants, or that a token server writes.
     pub(crate) issuer: Option<String>,
     /// The service that a registry is.
@@ -22,7 +22,7 @@ pub(crate) struct Sides {
 /// Where a registry's part lies: in Distribution's file, and in ours.
 const REGISTRY: [&[&str]; 2] = [&["auth", "token"], &["registry", "auth", "token"]];
 
-impl Sides {
+impl TokenAgreement {
     /// Reads Distribution's file, docker_auth's or ours.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ fn find_text(node: &Node, key: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn sides(text: &str) -> Result<Sides, String> {
+    fn agreement(text: &str) -> Result<TokenAgreement, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yml");
         std::fs::write(&path, text).unwrap();
@@ -98,10 +98,10 @@ mod tests {
                     .to_owned()
             })
         };
-        Sides::read(&path).map(|sides| Sides {
-            bundle: plain(sides.bundle),
-            jwks: plain(sides.jwks),
-            ..sides
+        TokenAgreement::read(&path).map(|agreement| TokenAgreement {
+            bundle: plain(agreement.bundle),
+            jwks: plain(agreement.jwks),
+            ..agreement
         })
     }
 
@@ -109,27 +109,30 @@ mod tests {
     fn a_registry_s_file_and_a_token_server_s() {
         let distribution = "version: 0.1\nauth:\n  token: {realm: x, service: s, issuer: i, rootcertbundle: /a/b.pem}\n";
         let ours = "registry: {auth: {token: {service: s, issuer: i, jwks: keys.json}}}\ntoken: {issuer: other}\n";
-        let expected = Sides {
+        let expected = TokenAgreement {
             issuer: Some("i".into()),
             service: Some("s".into()),
-            ..Sides::default()
+            ..TokenAgreement::default()
         };
         assert_eq!(
-            sides(distribution),
-            Ok(Sides {
+            agreement(distribution),
+            Ok(TokenAgreement {
                 bundle: Some("/a/b.pem".into()),
                 ..expected.clone()
             })
         );
         assert_eq!(
-            sides(ours),
-            Ok(Sides {
+            agreement(ours),
+            Ok(TokenAgreement {
                 jwks: Some("keys.json".into()),
                 ..expected
             })
         );
         assert_eq!(
-            sides("token: {issuer: Acme}").unwrap().issuer.as_deref(),
+            agreement("token: {issuer: Acme}")
+                .unwrap()
+                .issuer
+                .as_deref(),
             Some("Acme")
         );
     }
@@ -137,19 +140,19 @@ mod tests {
     #[test]
     fn what_says_nothing_is_said_to() {
         assert!(
-            sides("users: {}")
+            agreement("users: {}")
                 .unwrap_err()
                 .starts_with("says nothing of tokens")
         );
-        assert!(sides("a: [").unwrap_err().starts_with("line "));
-        assert!(sides("").is_err());
+        assert!(agreement("a: [").unwrap_err().starts_with("line "));
+        assert!(agreement("").is_err());
     }
 
     #[test]
     fn the_first_file_counts_more() {
-        let both = sides("token: {issuer: a}")
+        let both = agreement("token: {issuer: a}")
             .unwrap()
-            .or(sides("auth: {token: {issuer: b, service: s}}").unwrap());
+            .or(agreement("auth: {token: {issuer: b, service: s}}").unwrap());
         assert_eq!(
             (both.issuer.as_deref(), both.service.as_deref()),
             (Some("a"), Some("s"))

@@ -9,7 +9,7 @@ use super::section::Section;
 
 /// A program and how it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
+pub(crate) struct ExternalProgram {
     /// The program, as it was found in `PATH`.
     pub(crate) command: PathBuf,
     pub(crate) args: Vec<String>,
@@ -25,7 +25,7 @@ const MOST_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(600);
 
-impl Process {
+impl ExternalProgram {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         section.require("command", "the program to run");
         let path = section.context.variable("PATH").unwrap_or_default();
