@@ -224,6 +224,8 @@ fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64;
+
     use super::*;
 
     fn get(query: &str, authorization: Option<&str>) -> Result<TokenRequest, RequestError> {
