@@ -22,6 +22,31 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Standard output for content of any length, like [`print_bytes`].
+pub(crate) fn content_output() -> Box<dyn Write> {
+    let output = io::stdout();
+    if output.is_terminal() {
+        Box::new(EscapingWriter(output))
+    } else {
+        Box::new(output)
+    }
+}
+
+/// Escapes what a terminal would obey.
+struct EscapingWriter<W>(W);
+
+impl<W: Write> Write for EscapingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        self.0.write_all(escape_lines(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// [`print`], one item a line.
 pub(crate) fn print_lines<T: std::fmt::Display>(
     lines: impl IntoIterator<Item = T>,
@@ -57,5 +82,20 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
             Err(Failure::system("cannot write to standard output").caused_by(&error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_for_a_terminal_is_escaped() {
+        let mut output = EscapingWriter(Vec::new());
+        output
+            .write_all(b"{\n\"a\": \"\x1b]0;x\x07\xff\"}\n")
+            .unwrap();
+        let written = String::from_utf8(output.0).unwrap();
+        assert_eq!(written, "{\n\"a\": \"\\u{1b}]0;x\\u{7}\u{fffd}\"}\n");
     }
 }

@@ -66,7 +66,10 @@ impl TokenEndpoint {
         let mut response = transport.fetch(&request).await?;
         let lacks_get = matches!(
             response.status(),
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED
         );
         if let (Credentials::Password { user, password }, true) = (credentials, lacks_get) {
             let fields = [

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use oci::{Descriptor, Digest};
+use oci::{Content, Descriptor, Digest};
 
-use super::ImageSource;
+use super::{BlobSource, ImageSource};
 use crate::platform::members;
 use crate::{Error, FetchedManifest, Platform};
 
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 8;
+/// The largest configuration that is read to find the platform of an image, in bytes.
+const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 /// How many bytes all manifests of an image may have together: they are held in memory until its
 /// blobs are transferred.
 const MAX_MANIFEST_BYTES: usize = 256 * 1024 * 1024;
@@ -121,7 +123,17 @@ pub(super) async fn pick(
         if picked.parsed()?.children().is_empty() {
             return Ok(picked);
         }
-        let members = members(&picked.bytes);
+        let mut members = members(&picked.bytes);
+        let is_named = |(_, offered): &(Descriptor, Option<Platform>)| {
+            let offered = offered.as_ref();
+            offered.is_some_and(|offered| platform.distance(offered).is_some())
+        };
+        if !members.iter().any(is_named) {
+            // An index need not name platforms; the configurations of its images do.
+            for (descriptor, offered) in members.iter_mut().filter(|(_, named)| named.is_none()) {
+                *offered = configured_platform(source, descriptor).await;
+            }
+        }
         let fitting = members.iter().filter_map(|(descriptor, offered)| {
             Some((platform.distance(offered.as_ref()?)?, descriptor))
         });
@@ -133,6 +145,24 @@ pub(super) async fn pick(
     Err(Error::Unsupported(format!(
         "more than {MAX_DEPTH} indexes are nested in each other"
     )))
+}
+
+/// The platform in an image's configuration; `None` if that cannot be read.
+async fn configured_platform(source: &ImageSource, image: &Descriptor) -> Option<Platform> {
+    let manifest = source.described(image).await.ok()?;
+    let Content::Image { config, .. } = manifest.parsed().ok()?.content else {
+        return None;
+    };
+    if config.size > MAX_CONFIG_BYTES {
+        return None;
+    }
+    let blob = BlobSource::Source(source.clone());
+    let mut reader = blob.open(&config, 0).await.ok()?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.chunk().await.ok()? {
+        bytes.extend_from_slice(&piece);
+    }
+    Platform::of(&serde_json::from_slice(&bytes).ok()?)
 }
 
 fn no_image(platform: &Platform, members: &[(Descriptor, Option<Platform>)]) -> String {

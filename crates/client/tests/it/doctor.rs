@@ -1,5 +1,5 @@
-//! The doctor, before servers that are ill in one way each. What only real registries and proxies
-//! have is staged with those, beside the command.
+//! The doctor, with servers that have one fault each. Faults of real registries and proxies are
+//! tested with the command.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -167,14 +167,14 @@ async fn a_healthy_registry() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn an_address_without_a_server() {
     let stub = stub(|_| None);
-    let nobody = ProbeTarget {
+    let closed = ProbeTarget {
         host: "127.0.0.1:1".parse().unwrap(),
         ..target(&stub)
     };
     fails(
-        &nobody,
+        &closed,
         &["registry-reachable"],
         "cannot be reached",
         "server is running",
@@ -326,13 +326,13 @@ async fn passwords_that_are_wrong_or_old() {
         "the stored login is out of date: log in again with `wharfinger login",
     )
     .await;
-    let helper = format!(r#"{{"credHelpers":{{"{}":"of-nobody"}}}}"#, stub.host());
+    let helper = format!(r#"{{"credHelpers":{{"{}":"missing"}}}}"#, stub.host());
     std::fs::write(directory.path().join("config.json"), helper).unwrap();
     fails(
         &stored,
         &["stored-logins"],
-        "docker-credential-of-nobody cannot be started",
-        "install docker-credential-of-nobody",
+        "docker-credential-missing cannot be started",
+        "install docker-credential-missing",
     )
     .await;
 }
@@ -589,7 +589,7 @@ async fn uploads_that_go_wrong() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_takes() {
+async fn a_body_that_is_not_read() {
     let stub = stub(|request| {
         (request.method == "PATCH").then(|| Reply::new(202).after(Duration::from_secs(600)))
     });
@@ -631,7 +631,7 @@ fn challenge_with(request: &Request, realm: &str, service: &str) -> Option<Reply
         .then(|| Reply::new(401).header("WWW-Authenticate", &value))
 }
 
-/// Without a login nobody is refused one.
+/// Without a login, none is rejected.
 #[tokio::test]
 async fn anonymous_is_no_finding() {
     let stub = stub(|_| None);

@@ -375,6 +375,45 @@ async fn an_image_is_chosen_as_containerd_chooses_it() {
     );
 }
 
+/// As containerd does: the configuration of an image names its platform, too.
+#[tokio::test]
+async fn an_index_without_platforms_is_looked_through() {
+    let configs = [
+        r#"{"os":"linux","architecture":"amd64"}"#,
+        r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#,
+    ];
+    let images = configs.map(|config| manifest(config.as_bytes(), b"layer"));
+    let entries = images.clone().map(|image| {
+        let (digest, size) = (digest(image.as_bytes()), image.len());
+        format!(r#"{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{size}}}"#)
+    });
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#,
+        entries.join(",")
+    );
+    let content: BTreeMap<String, String> = images
+        .clone()
+        .into_iter()
+        .chain(configs.map(str::to_owned))
+        .map(|content| (digest(content.as_bytes()).to_string(), content))
+        .collect();
+    let stub =
+        Stub::start(
+            move |request| match content.get(request.path.rsplit('/').next().unwrap()) {
+                Some(content) => Reply::new(200)
+                    .header("Content-Type", MANIFEST)
+                    .body(content),
+                None => Reply::new(200).header("Content-Type", INDEX).body(&index),
+            },
+        );
+    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let platform: Platform = "linux/arm64".parse().unwrap();
+    let found = repository
+        .image(&"t".parse().unwrap(), Some(&platform))
+        .await;
+    assert_eq!(found.unwrap().digest, digest(images[1].as_bytes()));
+}
+
 #[tokio::test]
 async fn a_layout_takes_an_image_from_a_registry_without_head() {
     let registry = Registry::start(|request| (request.method == "HEAD").then(|| Reply::new(405)));

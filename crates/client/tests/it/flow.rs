@@ -68,14 +68,14 @@ async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
         stub.lines(),
         [tags, &format!("GET {token}"), tags, tags, tags]
     );
-    let papers: Vec<_> = stub
+    let authorizations: Vec<_> = stub
         .seen()
         .iter()
         .map(|request| request.header("authorization").map(str::to_owned))
         .collect();
     let bearer = Some("Bearer token-1".to_owned());
     assert_eq!(
-        papers,
+        authorizations,
         [
             None,
             Some("Basic YW5uOnNlc2FtZQ==".into()),
@@ -114,8 +114,8 @@ async fn each_scope_has_its_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
-    let believed = AtomicUsize::new(0);
+async fn a_token_that_is_rejected_is_replaced_once() {
+    let issued = AtomicUsize::new(0);
     let stub = Stub::start(move |request| {
         let challenge = r#"Bearer realm="http://@self@/token",scope="repository:a:pull""#;
         match (
@@ -123,7 +123,7 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
             request.header("authorization"),
         ) {
             (true, _) => {
-                let number = believed.fetch_add(1, Ordering::Relaxed);
+                let number = issued.fetch_add(1, Ordering::Relaxed);
                 Reply::json(200, &format!(r#"{{"access_token":"t{number}"}}"#))
             }
             (_, Some("Bearer t1")) => Reply::json(200, r#"{"tags":[]}"#),
@@ -223,24 +223,24 @@ async fn basic_needs_no_token_server() {
         matches!(&wrong, Error::LoginFailed { account: Some(ann), .. } if ann == "ann"),
         "{wrong}"
     );
-    let nobody = stub
+    let error = stub
         .repository("a", Credentials::Anonymous)
         .await
         .all_tags()
         .await
         .unwrap_err();
     assert!(
-        nobody
+        error
             .hint()
             .unwrap()
             .starts_with("no login was sent: log in with `wharfinger login 127.0.0.1:"),
-        "{nobody}"
+        "{error}"
     );
 }
 
 #[tokio::test]
 async fn a_finished_token_is_sent_as_it_is() {
-    let stub = registry(|_| panic!("nobody asks"));
+    let stub = registry(|_| panic!("no token is requested"));
     let login = Credentials::AccessToken("token-ready".into());
     stub.repository("a", login).await.all_tags().await.unwrap();
     assert_eq!(stub.lines().len(), 1);

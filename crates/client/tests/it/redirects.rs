@@ -1,4 +1,4 @@
-//! Redirects: papers stay at home.
+//! Redirects: tokens are not sent to other hosts.
 
 use bytes::Bytes;
 use client::{Credentials, Error, RepositoryClient};
@@ -30,10 +30,10 @@ pub(crate) async fn fetch(
 }
 
 #[tokio::test]
-async fn a_store_elsewhere_gets_no_papers() {
+async fn storage_elsewhere_gets_no_token() {
     let content = Bytes::from_static(b"a layer");
     let store = Stub::start(move |request| match request.header("authorization") {
-        // What S3 says to two kinds of papers at once.
+        // S3 rejects a token beside a signature.
         Some(_) => Reply::new(400).body("Only one auth mechanism allowed"),
         None => Reply::new(200).body("a layer"),
     });

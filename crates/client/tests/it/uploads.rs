@@ -151,7 +151,7 @@ async fn content_that_is_not_its_name_never_leaves_whole() {
 }
 
 #[tokio::test]
-async fn an_upload_elsewhere_gets_no_papers() {
+async fn an_upload_elsewhere_gets_no_token() {
     let image = Image::saying("elsewhere");
     let store = Stub::start(|_| Reply::new(201));
     let location = format!("http://{}/upload", store.host());

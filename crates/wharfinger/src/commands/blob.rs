@@ -9,6 +9,7 @@ use client::{ImageName, RepositoryClient};
 use oci::Digest;
 
 use crate::failure::Failure;
+use crate::output::content_output;
 use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Print a blob, or write it to a file
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .repository(&arguments.name)
             .await?;
         match &arguments.output {
-            None => fetch(&repository, digest, &mut io::stdout()).await,
+            None => fetch(&repository, digest, &mut content_output()).await,
             Some(path) => fetch_into(&repository, digest, path).await,
         }
     })

@@ -109,7 +109,7 @@ fn docker_and_podman_use_what_is_kept_and_we_what_they_keep() {
                 &name,
             ])
             .succeeded();
-            // The file alone, in another home; nobody types a password there.
+            // The file alone, in another home, where no password is typed.
             let (dockers, podmans) = (docker.client(), podman());
             dockers.run(&["pull", &name]).refused();
             fs::create_dir_all(dockers.home().join(".docker")).unwrap();
@@ -164,7 +164,7 @@ fn what_others_keep_is_used() {
     let catalog = |variables: &[(&str, &str)]| {
         ours.run_with(&["tags", &format!("{host}/team/none")], "", variables)
     };
-    // Who may look sees that there is nothing; nobody else may look.
+    // A caller with the right sees an empty list, others are denied.
     assert_eq!(code(&catalog(&[("REGISTRY_AUTH_FILE", &auth)])), 6);
     assert_eq!(code(&catalog(&[])), 5);
     crane

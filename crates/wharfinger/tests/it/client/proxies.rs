@@ -100,7 +100,7 @@ fn a_proxy_that_refuses_is_named() {
     let registry = registry3(&RegistryConfig::default());
     let proxy = Proxy::start(&registry.host_port(), Some("ann:sesame"));
     let user = User::new();
-    let nobody = "http://127.0.0.1:1".to_owned();
+    let closed = "http://127.0.0.1:1".to_owned();
     for (variable, url, option) in [
         (
             "HTTPS_PROXY",
@@ -117,8 +117,8 @@ fn a_proxy_that_refuses_is_named() {
             format!("http://ann:wrong@{}", proxy.host_port()),
             "--plain-http",
         ),
-        ("HTTP_PROXY", nobody.clone(), "--plain-http"),
-        ("HTTPS_PROXY", nobody, "--anonymous"),
+        ("HTTP_PROXY", closed.clone(), "--plain-http"),
+        ("HTTPS_PROXY", closed, "--anonymous"),
     ] {
         let refused = user.run_with(
             &["digest", option, &format!("{HOST}/team/app:1")],

@@ -32,7 +32,7 @@ fn with_a_bundle_and_with_a_jwks() {
             report.says("push-body", "bodies of 2 and 110 MB are accepted", "");
             report.says("token-access", "granted repository:team/app:pull,push", "");
             report.says("pull", image.digest(), "");
-            // Without a repository, and as nobody.
+            // Without a repository, and without a login.
             run_probes(&[&host], "").is_healthy();
         }
     }
@@ -230,9 +230,9 @@ fn a_token_server_that_knows_no_strangers() {
     let realm = Realm::with_rules(no_strangers);
     for made in ALL {
         let registry = realm.registry(made);
-        let nobody = run_probes(&[&registry.host_port()], "");
-        nobody.is_healthy();
-        nobody.says(
+        let anonymous = run_probes(&[&registry.host_port()], "");
+        anonymous.is_healthy();
+        anonymous.says(
             "token-claims",
             "gives no token without a login; --user NAME",
             "",

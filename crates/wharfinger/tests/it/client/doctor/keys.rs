@@ -1,4 +1,4 @@
-//! The key that signs and the keys that are believed.
+//! The key that signs tokens, and the keys that registries accept.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn a_key_that_is_not_in_the_bundle() {
             let directory = tempfile::tempdir().unwrap();
             let other = Certificate::new(kind, directory.path(), "other").certificate;
             let stage = Stage::with_bundle(kind, made, &[], Some(&other));
-            // Without the bundle at hand it can only be said that the token is not believed.
+            // Without the bundle, the doctor only sees that the token is rejected.
             stage
                 .run_probes(&[])
                 .fails(&["token-accepted"], "401", "--rootcertbundle FILE");
@@ -245,7 +245,7 @@ fn a_certificate_whose_time_is_over() {
             "certificate has expired",
             "renew the token server's certificate",
         );
-        // By its name the key is believed as before.
+        // By its id the key is accepted as before.
         let directory = tempfile::tempdir().unwrap();
         let pair = Wanted::expired().write(directory.path(), "token", None);
         let bundle = pair.certificate.clone();
@@ -262,7 +262,7 @@ fn a_certificate_whose_time_is_over() {
 }
 
 #[test]
-fn a_chain_to_the_bundle_is_believed() {
+fn a_chain_to_the_bundle_is_accepted() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
         let authority = authority(directory.path());

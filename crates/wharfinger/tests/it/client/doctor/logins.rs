@@ -25,7 +25,7 @@ fn a_wrong_password() {
     }
 }
 
-/// A user in whose home somebody else's file lies.
+/// A user whose home has this file.
 fn with_file(name: &str, text: &str) -> User {
     let user = User::new();
     let path = std::path::PathBuf::from(user.path(name));

@@ -1,6 +1,6 @@
-//! `wharfinger doctor` before real registries: healthy ones of each kind, and ones that were set up
-//! wrong in each way that people ask about. Every fault is staged with registry 2.8, registry 3 and
-//! our own, and what fails is said exactly: the fault, and what follows from it.
+//! `wharfinger doctor` with real registries: healthy ones of each kind, and ones with each mistake
+//! that people ask about. Every mistake is staged with registry 2.8, registry 3 and our own. Exactly
+//! the probes that it concerns fail.
 
 mod addresses;
 mod certificates;
@@ -178,7 +178,7 @@ impl ProbeReport {
     }
 }
 
-/// A token server that always hands out one token, a registry that believes `trust`, and the key.
+/// A token server that always issues one token, a registry that accepts `trust`, and the key.
 struct Stage {
     _token_server: Nginx,
     registry: Registry,
@@ -190,12 +190,12 @@ struct Stage {
 const X5C: [&str; 4] = ["--header", "x5c", "--certificate", "@certificate@"];
 
 impl Stage {
-    /// `options` make the token; the registry believes the key that signs it.
+    /// `options` make the token; the registry accepts the key that signs it.
     fn set(kind: KeyKind, made: Made, options: &[&str]) -> Self {
         Self::with_bundle(kind, made, options, None)
     }
 
-    /// The registry believes `bundle`.
+    /// The registry accepts the keys of `bundle`.
     fn with_bundle(kind: KeyKind, made: Made, options: &[&str], bundle: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(kind, directory.path(), "token");
@@ -257,7 +257,7 @@ impl Realm {
     fn with_rules(change: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
-        // All registries believe a certificate in the header.
+        // All registries accept a certificate in the header.
         let config = change(include_str!("../../e2e/world.yml"))
             .replace("@services@", "\"r\": {header: [x5c]}");
         Self {
@@ -267,7 +267,7 @@ impl Realm {
         }
     }
 
-    /// What makes a registry believe its tokens.
+    /// The settings of a registry that accepts its tokens.
     fn auth(&self) -> Auth {
         Auth::Token {
             realm: self.server.url("/auth"),

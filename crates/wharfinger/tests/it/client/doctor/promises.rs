@@ -154,7 +154,7 @@ fn host(answer: &'static [u8], ends: bool) -> String {
 
 #[test]
 fn hosts_that_are_no_registries_are_told_apart() {
-    let nobody = "127.0.0.1:1".to_owned();
+    let closed = "127.0.0.1:1".to_owned();
     let ssh = host(b"SSH-2.0-OpenSSH_9.2\r\n", true);
     let closes = host(b"", true);
     let silent = host(b"", false);
@@ -164,7 +164,7 @@ fn hosts_that_are_no_registries_are_told_apart() {
     );
     // Waiting takes its time, so the silent one is asked once.
     for (host, first, remedy) in [
-        (&nobody, "cannot be reached", "the server is running"),
+        (&closed, "cannot be reached", "the server is running"),
         (
             &"no-such-host.invalid:5000".to_owned(),
             "cannot be found by name",

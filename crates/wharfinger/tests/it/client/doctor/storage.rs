@@ -59,7 +59,7 @@ fn pull(made: Made, realm: &Realm, storage: &str) -> super::ProbeReport {
 }
 
 #[test]
-fn storage_that_takes_no_papers_of_the_registry_s() {
+fn storage_that_rejects_the_registry_s_token() {
     let realm = Realm::start();
     // As S3 answers a signed URL that brings an Authorization header along.
     let bucket = Nginx::start(

@@ -1,4 +1,4 @@
-//! What tokens say: for whom, by whom, from when until when, and what they grant.
+//! The claims of tokens: audience, issuer, times, and access.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::e2e::world::{ADMIN, READER};
 const REFUSED: [&str; 2] = ["token-claims", "token-accepted"];
 
 #[test]
-fn tokens_for_somebody_else() {
+fn tokens_for_another_audience() {
     for made in ALL {
         let audience = Stage::set(
             KeyKind::Rsa,
@@ -29,7 +29,7 @@ fn tokens_for_somebody_else() {
             made,
             &[&X5C[..], &["--issuer", "Other"]].concat(),
         );
-        // The registry does not say whom it wants; its file does.
+        // The registry does not tell which issuer it requires; its file does.
         issuer
             .run_probes(&[])
             .fails(&["token-accepted"], "401", "untrusted issuer");
@@ -155,7 +155,7 @@ fn claims(begin: u64, end: u64, access: &str) -> String {
     )
 }
 
-/// Examines as somebody, with a push.
+/// Runs the doctor with a login and a push.
 fn pushing(who: (&str, &str), name: &str) -> ProbeReport {
     run_probes(
         &["--user", who.0, "--password-stdin", "--push", name],
