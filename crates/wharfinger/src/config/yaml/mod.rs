@@ -64,6 +64,19 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) position: Position,
     pub(super) value: Node,
+    /// The path of the setting that it was translated from, when the file is in another dialect.
+    pub(super) written_as: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn new(key: String, position: Position, value: Node) -> Self {
+        Self {
+            key,
+            position,
+            value,
+            written_as: None,
+        }
+    }
 }
 
 impl Node {
@@ -93,7 +106,7 @@ impl Node {
             Value::Scalar(scalar) => match scalar.plain() {
                 Some(Plain::Bool(_)) => "a boolean",
                 Some(Plain::Integer(_) | Plain::Float(_)) => "a number",
-                Some(Plain::Text) | None => "a text",
+                Some(Plain::Text) | None => "text",
             },
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
