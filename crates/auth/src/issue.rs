@@ -9,7 +9,7 @@ use common::Secret;
 use common::{rfc3339, unix_seconds};
 use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
 use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, SessionStatus};
-use policy::{Query, Subject};
+use policy::{AclQuery, Subject};
 use token::{Access, Claims, Scope};
 
 use crate::address::ClientAddress;
@@ -197,7 +197,7 @@ impl TokenServer {
     ) -> Result<Vec<Access>, IssueError> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {
-            let query = Query {
+            let query = AclQuery {
                 account: &subject.account,
                 labels: &subject.labels,
                 resource_type: &scope.resource_type,

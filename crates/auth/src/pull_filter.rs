@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use identity::BackendError;
-use policy::Query;
+use policy::AclQuery;
 
 use crate::authorize::Authorizer;
 use crate::server::TokenServer;
@@ -40,7 +40,7 @@ impl TokenServer {
         let (server, service) = (Arc::clone(self), service.to_owned());
         let pull = ["pull".to_owned()];
         Ok(Some(Box::new(move |name| {
-            let query = Query {
+            let query = AclQuery {
                 account: &subject.account,
                 labels: &subject.labels,
                 resource_type: "repository",
@@ -54,7 +54,7 @@ impl TokenServer {
     }
 
     /// Whether the rules grant anything of the query.
-    fn decides_to_grant(&self, query: &Query<'_>) -> bool {
+    fn decides_to_grant(&self, query: &AclQuery<'_>) -> bool {
         let decision = self
             .settings
             .authorizers

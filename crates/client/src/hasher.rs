@@ -1,22 +1,22 @@
 //! Hashing as content comes by.
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 
 /// A digest in the making.
 #[derive(Clone)]
 pub(crate) struct ContentHasher {
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     context: Context,
     /// How many bytes it has seen.
     length: u64,
 }
 
 impl ContentHasher {
-    pub(crate) fn new(algorithm: Algorithm) -> Self {
+    pub(crate) fn new(algorithm: DigestAlgorithm) -> Self {
         let context = match algorithm {
-            Algorithm::Sha256 => Context::new(&SHA256),
-            Algorithm::Sha512 => Context::new(&SHA512),
+            DigestAlgorithm::Sha256 => Context::new(&SHA256),
+            DigestAlgorithm::Sha512 => Context::new(&SHA512),
         };
         Self {
             algorithm,
@@ -55,7 +55,7 @@ impl ContentHasher {
     }
 
     /// The digest of `bytes`.
-    pub(crate) fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    pub(crate) fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
         let mut hasher = Self::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
@@ -68,14 +68,14 @@ mod tests {
 
     #[test]
     fn what_was_seen_before_counts_once() {
-        let mut hasher = ContentHasher::new(Algorithm::Sha256);
+        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
         hasher.update_at(0, b"abcdef");
         hasher.update_at(4, b"ef");
         hasher.update_at(2, b"cdefgh");
         assert_eq!(hasher.length(), 8);
         assert_eq!(
             hasher.finish(),
-            ContentHasher::digest(Algorithm::Sha256, b"abcdefgh")
+            ContentHasher::digest(DigestAlgorithm::Sha256, b"abcdefgh")
         );
     }
 
@@ -83,11 +83,11 @@ mod tests {
     fn known_answers() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(
-            ContentHasher::digest(Algorithm::Sha256, b"").to_string(),
+            ContentHasher::digest(DigestAlgorithm::Sha256, b"").to_string(),
             empty
         );
         assert!(
-            ContentHasher::digest(Algorithm::Sha512, b"abc")
+            ContentHasher::digest(DigestAlgorithm::Sha512, b"abc")
                 .to_string()
                 .starts_with("sha512:ddaf35a193617aba")
         );

@@ -6,14 +6,14 @@ use crate::RegistryVersion;
 
 /// The claims that registries look at.
 #[derive(Debug, Default)]
-pub(crate) struct Claims {
+pub(crate) struct GoClaims {
     pub(crate) issuer: String,
     pub(crate) audience: Vec<String>,
     pub(crate) expires_at: u64,
     pub(crate) not_before: u64,
 }
 
-impl Claims {
+impl GoClaims {
     /// Reads claims as `registry` does: since 3.0 `aud` may be a list.
     ///
     /// # Errors

@@ -61,9 +61,9 @@ pub enum Prediction {
     /// It serves the bearer whatever the token grants.
     Accepted,
     /// It answers 401.
-    Rejected(Rejection),
+    Rejected(PredictedRejection),
     /// It does not even start with such keys.
-    DoesNotStart(Rejection),
+    DoesNotStart(PredictedRejection),
     /// It cannot be set up this way at all: registry 2.8 reads no JWKS.
     NotApplicable,
     /// A key is of a kind that this program cannot compute with, though the registry may: an RSA
@@ -73,14 +73,14 @@ pub enum Prediction {
 
 /// A rejection, as the registry's operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct PredictedRejection {
     /// What the registry logs; `…` stands for what changes from one time to the next.
     pub logged: String,
     /// What to change, where that is known.
     pub advice: Option<String>,
 }
 
-impl Rejection {
+impl PredictedRejection {
     fn new(logged: impl Into<String>) -> Self {
         Self {
             logged: logged.into(),
@@ -124,22 +124,24 @@ struct Case<'a> {
     now: SystemTime,
 }
 
-impl From<Rejection> for Prediction {
-    fn from(rejection: Rejection) -> Self {
+impl From<PredictedRejection> for Prediction {
+    fn from(rejection: PredictedRejection) -> Self {
         Self::Rejected(rejection)
     }
 }
 
 impl Case<'_> {
     /// Issuer, service and times, which both check alike.
-    fn check_claims(&self, claims: &go::Claims) -> Result<(), Rejection> {
+    fn check_claims(&self, claims: &go::GoClaims) -> Result<(), PredictedRejection> {
         if let Some(issuer) = self
             .settings
             .issuer
             .filter(|issuer| *issuer != claims.issuer)
         {
             let logged = format!("token from untrusted issuer: {:?}", claims.issuer);
-            return Err(Rejection::new(logged).advising(advice::issuer(issuer, &claims.issuer)));
+            return Err(
+                PredictedRejection::new(logged).advising(advice::issuer(issuer, &claims.issuer))
+            );
         }
         if let Some(service) = self
             .settings
@@ -155,12 +157,13 @@ impl Case<'_> {
                 }
             };
             let logged = format!("token intended for another audience: {audience}");
-            return Err(Rejection::new(logged).advising(advice::service(service, &claims.audience)));
+            return Err(PredictedRejection::new(logged)
+                .advising(advice::service(service, &claims.audience)));
         }
         self.check_times(claims)
     }
 
-    fn check_times(&self, claims: &go::Claims) -> Result<(), Rejection> {
+    fn check_times(&self, claims: &go::GoClaims) -> Result<(), PredictedRejection> {
         let leeway = token::LEEWAY.as_secs();
         let now = unix_seconds(self.now);
         let end = claims.expires_at.saturating_add(leeway);
@@ -169,7 +172,9 @@ impl Case<'_> {
                 "token not to be used after {} - currently …",
                 common::go_date(end)
             );
-            return Err(Rejection::new(logged).advising(advice::expired(now - claims.expires_at)));
+            return Err(
+                PredictedRejection::new(logged).advising(advice::expired(now - claims.expires_at))
+            );
         }
         let begin = claims.not_before.saturating_sub(leeway);
         if now < begin {
@@ -177,7 +182,9 @@ impl Case<'_> {
                 "token not to be used before {} - currently …",
                 common::go_date(begin)
             );
-            return Err(Rejection::new(logged).advising(advice::not_yet(claims.not_before - now)));
+            return Err(
+                PredictedRejection::new(logged).advising(advice::not_yet(claims.not_before - now))
+            );
         }
         Ok(())
     }

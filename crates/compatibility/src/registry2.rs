@@ -1,10 +1,10 @@
 //! Registry 2.8: libtrust ids, claims first, then the key, then the signature.
 
-use crate::go::Claims;
-use crate::{Case, Prediction, Rejection, advice};
+use crate::go::GoClaims;
+use crate::{Case, PredictedRejection, Prediction, advice};
 use token::{
-    Algorithm, Certificate, Header, Jwk, JwkError, KeyError, KeyKind, PublicKey, SignatureError,
-    TokenError, UnverifiedToken, verify_chain,
+    Certificate, Jwk, JwkError, KeyError, KeyKind, PublicKey, SignatureAlgorithm, SignatureError,
+    TokenError, TokenHeader, UnverifiedToken, verify_chain,
 };
 
 pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
@@ -15,12 +15,13 @@ pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
         check_startable(certificate)?;
     }
     let token = UnverifiedToken::parse(case.token).map_err(|error| unreadable(&error))?;
-    let claims = Claims::read(token.claims_json(), case.registry);
-    let claims = claims
-        .map_err(|why| Rejection::new(format!("error while unmarshalling raw token: {why}")))?;
+    let claims = GoClaims::read(token.claims_json(), case.registry);
+    let claims = claims.map_err(|why| {
+        PredictedRejection::new(format!("error while unmarshalling raw token: {why}"))
+    })?;
     case.check_claims(&claims)?;
     if token.signature().is_empty() {
-        return Err(Rejection::new("token has no signature").into());
+        return Err(PredictedRejection::new("token has no signature").into());
     }
     let key = key_of(case, token.header())?;
     check_signature(&key, &token).map_err(Prediction::Rejected)
@@ -31,7 +32,7 @@ fn check_startable(certificate: &Certificate) -> Result<(), Prediction> {
     let subject = certificate.subject();
     match certificate.public_key().map(PublicKey::kind) {
         Ok(KeyKind::Ed25519) => Err(Prediction::DoesNotStart(
-            Rejection::new(
+            PredictedRejection::new(
                 "unable to get public key from token auth root certificate: public key type ed25519.PublicKey is not \
                  supported",
             )
@@ -43,37 +44,39 @@ fn check_startable(certificate: &Certificate) -> Result<(), Prediction> {
     }
 }
 
-fn unreadable(error: &TokenError) -> Rejection {
+fn unreadable(error: &TokenError) -> PredictedRejection {
     match error {
         // The one case in which it keeps silent about why.
-        TokenError::Parts(_) => Rejection::new("error authorizing context: malformed token"),
-        TokenError::Base64(part) => Rejection::new(format!(
+        TokenError::Parts(_) => {
+            PredictedRejection::new("error authorizing context: malformed token")
+        }
+        TokenError::Base64(part) => PredictedRejection::new(format!(
             "error while unmarshalling raw token: unable to decode {part}: …"
         )),
-        _ => Rejection::new("error while unmarshalling raw token: …"),
+        _ => PredictedRejection::new("error while unmarshalling raw token: …"),
     }
     .advising(advice::not_a_token(error))
 }
 
-fn key_of(case: Case<'_>, header: &Header) -> Result<PublicKey, Prediction> {
+fn key_of(case: Case<'_>, header: &TokenHeader) -> Result<PublicKey, Prediction> {
     if header.x5c.as_ref().is_some_and(|x5c| !x5c.is_empty()) {
         let chain = header
             .chain()
-            .map_err(|_| Rejection::new("unable to parse leaf certificate: …"))?;
+            .map_err(|_| PredictedRejection::new("unable to parse leaf certificate: …"))?;
         return key_of_chain(case, &chain, "");
     }
     if let Some(jwk) = header.jwk() {
         return key_of_jwk(case, header, jwk);
     }
     let Some(kid) = header.key_id.as_ref().filter(|kid| !kid.is_empty()) else {
-        return Err(Rejection::new("unable to get token signing key")
+        return Err(PredictedRejection::new("unable to get token signing key")
             .advising(advice::no_key(case))
             .into());
     };
     let found = trusted(case).find(|key| key.libtrust_id() == *kid);
     found.cloned().ok_or_else(|| {
         let logged = format!("token signed by untrusted key with ID: {kid:?}");
-        Rejection::new(logged)
+        PredictedRejection::new(logged)
             .advising(advice::unknown_kid(case, kid))
             .into()
     })
@@ -86,17 +89,17 @@ fn key_of_chain(
 ) -> Result<PublicKey, Prediction> {
     verify_chain(presented, case.settings.bundle, case.now).map_err(|error| {
         let logged = format!("{before}unable to verify certificate chain: {error}");
-        Rejection::new(logged).advising(advice::chain(case, presented, &error))
+        PredictedRejection::new(logged).advising(advice::chain(case, presented, &error))
     })?;
     leaf_key(presented)
 }
 
 fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Prediction> {
     let Some(leaf) = presented.first() else {
-        return Err(Rejection::new("empty x509 certificate chain").into());
+        return Err(PredictedRejection::new("empty x509 certificate chain").into());
     };
     match leaf.public_key() {
-        Ok(key) if key.kind() == KeyKind::Ed25519 => Err(Rejection::new(
+        Ok(key) if key.kind() == KeyKind::Ed25519 => Err(PredictedRejection::new(
             "unable to make libtrust public key from leaf certificate: public key type ed25519.PublicKey is not \
              supported",
         )
@@ -108,10 +111,11 @@ fn leaf_key(presented: &[Certificate]) -> Result<PublicKey, Prediction> {
 
 fn key_of_jwk(
     case: Case<'_>,
-    header: &Header,
+    header: &TokenHeader,
     jwk: Result<Jwk, JwkError>,
 ) -> Result<PublicKey, Prediction> {
-    let refused = |why: String| Rejection::new(format!("unable to decode raw JWK value: {why}"));
+    let refused =
+        |why: String| PredictedRejection::new(format!("unable to decode raw JWK value: {why}"));
     let jwk = match jwk {
         Ok(jwk) if jwk.key.kind() == KeyKind::Ed25519 => {
             let why = refused("JWK Public Key type not supported: \"OKP\"".to_owned());
@@ -150,21 +154,22 @@ fn key_of_jwk(
     if !jwk.chain.is_empty() {
         let key = key_of_chain(case, &jwk.chain, "could not verify JWK certificate chain: ")?;
         if key != jwk.key {
-            return Err(
-                Rejection::new("leaf certificate public key ID does not match JWK key ID").into(),
-            );
+            return Err(PredictedRejection::new(
+                "leaf certificate public key ID does not match JWK key ID",
+            )
+            .into());
         }
     } else if !trusted(case).any(|key| *key == jwk.key) {
-        let rejection = Rejection::new("untrusted JWK with no certificate chain");
+        let rejection = PredictedRejection::new("untrusted JWK with no certificate chain");
         return Err(rejection.advising(advice::unknown_key(case)).into());
     }
     Ok(jwk.key)
 }
 
-fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Rejection> {
+fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), PredictedRejection> {
     let name = &token.header().algorithm;
     let known = name
-        .parse::<Algorithm>()
+        .parse::<SignatureAlgorithm>()
         .ok()
         .filter(|algorithm| !algorithm.name().starts_with("PS"));
     let outcome =
@@ -187,7 +192,7 @@ fn check_signature(key: &PublicKey, token: &UnverifiedToken) -> Result<(), Rejec
         ),
     };
     Err(
-        Rejection::new(format!("unable to verify token signature: {why}"))
+        PredictedRejection::new(format!("unable to verify token signature: {why}"))
             .advising(advice::signature(known.is_some())),
     )
 }

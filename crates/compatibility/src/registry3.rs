@@ -1,9 +1,9 @@
 //! Registry 3: thumbprints and JWKS, the key first, then the signature, then the claims.
 
-use crate::go::Claims;
-use crate::{Case, Prediction, RegistryVersion, Rejection, advice};
+use crate::go::GoClaims;
+use crate::{Case, PredictedRejection, Prediction, RegistryVersion, advice};
 use token::{
-    Algorithm, Certificate, Header, Jwk, JwkError, KeyError, PublicKey, TokenError,
+    Certificate, Jwk, JwkError, KeyError, PublicKey, SignatureAlgorithm, TokenError, TokenHeader,
     UnverifiedToken, verify_chain,
 };
 
@@ -12,8 +12,9 @@ const MALFORMED: &str = "error authorizing context: malformed token";
 
 pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
     check_startable(case)?;
-    let malformed =
-        |error: &TokenError| Rejection::new(MALFORMED).advising(advice::not_a_token(error));
+    let malformed = |error: &TokenError| {
+        PredictedRejection::new(MALFORMED).advising(advice::not_a_token(error))
+    };
     let token = UnverifiedToken::parse(case.token).map_err(|error| malformed(&error))?;
     let header = token.header();
     let presented = header.chain().map_err(|error| malformed(&error))?;
@@ -24,13 +25,13 @@ pub(crate) fn check(case: Case<'_>) -> Result<(), Prediction> {
         algorithm.map(|algorithm| key.verify(algorithm, token.signing_input(), token.signature()));
     if header.critical.is_some() || !matches!(valid, Some(Ok(()))) {
         let logged = "error authorizing context: go-jose/go-jose: error in cryptographic primitive";
-        return Err(Rejection::new(logged)
+        return Err(PredictedRejection::new(logged)
             .advising(advice::signature(algorithm.is_some()))
             .into());
     }
-    let claims = Claims::read(token.claims_json(), case.registry);
-    let claims =
-        claims.map_err(|why| Rejection::new(format!("error authorizing context: {why}")))?;
+    let claims = GoClaims::read(token.claims_json(), case.registry);
+    let claims = claims
+        .map_err(|why| PredictedRejection::new(format!("error authorizing context: {why}")))?;
     case.check_claims(&claims).map_err(Prediction::Rejected)
 }
 
@@ -41,7 +42,8 @@ fn check_startable(case: Case<'_>) -> Result<(), Prediction> {
         .jwks
         .map_or(0, |set| set.keys.len() + set.ignored.len());
     if case.settings.bundle.is_empty() && keys == 0 {
-        let rejection = Rejection::new("token auth requires at least one token signing key");
+        let rejection =
+            PredictedRejection::new("token auth requires at least one token signing key");
         return Err(Prediction::DoesNotStart(
             rejection.advising("give it rootcertbundle or jwks, with a key in it"),
         ));
@@ -53,7 +55,7 @@ fn check_startable(case: Case<'_>) -> Result<(), Prediction> {
             JwkError::Unsupported(kind) if kind == "oct" => {}
             _ => {
                 return Err(Prediction::DoesNotStart(
-                    Rejection::new("failed to parse jwks: …").advising(advice),
+                    PredictedRejection::new("failed to parse jwks: …").advising(advice),
                 ));
             }
         }
@@ -62,8 +64,9 @@ fn check_startable(case: Case<'_>) -> Result<(), Prediction> {
 }
 
 /// The header's `jwk`, which has to be a whole public key even when it is not the one that decides.
-fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Prediction> {
-    let malformed = |why: String| Prediction::Rejected(Rejection::new(MALFORMED).advising(why));
+fn readable(header: &TokenHeader, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Prediction> {
+    let malformed =
+        |why: String| Prediction::Rejected(PredictedRejection::new(MALFORMED).advising(why));
     let jwk = match jwk {
         Ok(jwk) => jwk,
         Err(JwkError::Key(KeyError::RsaSize(bits))) => {
@@ -92,17 +95,17 @@ fn readable(header: &Header, jwk: Result<Jwk, JwkError>) -> Result<Jwk, Predicti
 }
 
 /// `None` is HMAC, which it takes for an algorithm and then refuses with every key.
-fn known_algorithm(name: &str) -> Result<Option<Algorithm>, Rejection> {
+fn known_algorithm(name: &str) -> Result<Option<SignatureAlgorithm>, PredictedRejection> {
     match name.parse() {
         Ok(algorithm) => Ok(Some(algorithm)),
         Err(_) if matches!(name, "HS256" | "HS384" | "HS512") => Ok(None),
-        Err(error) => Err(Rejection::new(MALFORMED).advising(error.to_string())),
+        Err(error) => Err(PredictedRejection::new(MALFORMED).advising(error.to_string())),
     }
 }
 
 fn key_of(
     case: Case<'_>,
-    header: &Header,
+    header: &TokenHeader,
     presented: &[Certificate],
     jwk: Option<Jwk>,
 ) -> Result<PublicKey, Prediction> {
@@ -115,19 +118,20 @@ fn key_of(
         }
         let kid = jwk.key_id.as_deref().unwrap_or_default();
         return trusted(case, kid).ok_or_else(|| {
-            let rejection =
-                Rejection::new("failed to verify token: untrusted JWK with no certificate chain");
+            let rejection = PredictedRejection::new(
+                "failed to verify token: untrusted JWK with no certificate chain",
+            );
             rejection.advising(advice::unknown_kid(case, kid)).into()
         });
     }
     let Some(kid) = header.key_id.as_ref().filter(|kid| !kid.is_empty()) else {
-        let rejection = Rejection::new("failed to verify token: invalid token");
+        let rejection = PredictedRejection::new("failed to verify token: invalid token");
         return Err(rejection.advising(advice::no_key(case)).into());
     };
     trusted(case, kid).ok_or_else(|| {
         let logged =
             format!("failed to verify token: token signed by untrusted key with ID: {kid:?}");
-        Rejection::new(logged)
+        PredictedRejection::new(logged)
             .advising(advice::unknown_kid(case, kid))
             .into()
     })
@@ -135,7 +139,7 @@ fn key_of(
 
 fn key_of_chain(case: Case<'_>, presented: &[Certificate]) -> Result<PublicKey, Prediction> {
     verify_chain(presented, case.settings.bundle, case.now).map_err(|error| {
-        let rejection = Rejection::new(format!("failed to verify token: {error}"));
+        let rejection = PredictedRejection::new(format!("failed to verify token: {error}"));
         rejection.advising(advice::chain(case, presented, &error))
     })?;
     let key = presented.first().map(Certificate::public_key);

@@ -12,7 +12,7 @@ const LONGEST: usize = 64;
 /// A hash function that content may be named by (OCI image-spec, descriptor.md, "Registered
 /// Algorithms").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Algorithm {
+pub enum DigestAlgorithm {
     /// SHA-256, which every registry knows.
     #[default]
     Sha256,
@@ -20,7 +20,7 @@ pub enum Algorithm {
     Sha512,
 }
 
-impl Algorithm {
+impl DigestAlgorithm {
     /// Every one that is known here.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
@@ -43,18 +43,18 @@ impl Algorithm {
     }
 }
 
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
+impl FromStr for DigestAlgorithm {
+    type Err = UnknownDigestAlgorithm;
 
-    fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
+    fn from_str(text: &str) -> Result<Self, UnknownDigestAlgorithm> {
         Self::ALL
             .into_iter()
             .find(|known| known.as_str() == text)
-            .ok_or(UnknownAlgorithm)
+            .ok_or(UnknownDigestAlgorithm)
     }
 }
 
-impl fmt::Display for Algorithm {
+impl fmt::Display for DigestAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Algorithm {
 /// A hash function that is not known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the digest algorithms known here are sha256 and sha512")]
-pub struct UnknownAlgorithm;
+pub struct UnknownDigestAlgorithm;
 
 /// The digest of some content: a hash function and what it makes of the content, written `sha256:`
 /// and 64 hexadecimal digits in lower case (OCI image-spec, descriptor.md, "Digests").
@@ -71,12 +71,12 @@ pub struct UnknownAlgorithm;
 /// ```
 /// let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// let digest: oci::Digest = text.parse().unwrap();
-/// assert_eq!(digest.algorithm(), oci::Algorithm::Sha256);
+/// assert_eq!(digest.algorithm(), oci::DigestAlgorithm::Sha256);
 /// assert_eq!(digest.to_string(), text);
 /// ```
 #[derive(Clone, Copy)]
 pub struct Digest {
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     /// Zero beyond the algorithm's length.
     hash: [u8; LONGEST],
 }
@@ -84,7 +84,7 @@ pub struct Digest {
 impl Digest {
     /// The digest that `algorithm` made; none where `hash` has not its length.
     #[must_use]
-    pub fn new(algorithm: Algorithm, hash: &[u8]) -> Option<Self> {
+    pub fn new(algorithm: DigestAlgorithm, hash: &[u8]) -> Option<Self> {
         if hash.len() != algorithm.length() {
             return None;
         }
@@ -98,7 +98,7 @@ impl Digest {
 
     /// The hash function.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
     }
 
@@ -134,7 +134,7 @@ impl FromStr for Digest {
         if algorithm.is_empty() || encoded.is_empty() {
             return Err(DigestError::Form);
         }
-        let algorithm: Algorithm = algorithm.parse()?;
+        let algorithm: DigestAlgorithm = algorithm.parse()?;
         let wrong = DigestError::Encoded { algorithm };
         if encoded.len() != 2 * algorithm.length() {
             return Err(wrong);
@@ -243,12 +243,12 @@ pub enum DigestError {
     Form,
     /// An algorithm that is not known here.
     #[error(transparent)]
-    Algorithm(#[from] UnknownAlgorithm),
+    Algorithm(#[from] UnknownDigestAlgorithm),
     /// Not the right number of lower-case hexadecimal digits.
     #[error("after `{algorithm}:` come {} lower-case hexadecimal digits", 2 * algorithm.length())]
     Encoded {
         /// What the digest says it was made by.
-        algorithm: Algorithm,
+        algorithm: DigestAlgorithm,
     },
 }
 
@@ -281,7 +281,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse::<Digest>(),
-                Err(UnknownAlgorithm.into()),
+                Err(UnknownDigestAlgorithm.into()),
                 "{text:?}"
             );
         }
@@ -296,7 +296,7 @@ mod tests {
             assert_eq!(
                 text.parse::<Digest>(),
                 Err(DigestError::Encoded {
-                    algorithm: Algorithm::Sha256
+                    algorithm: DigestAlgorithm::Sha256
                 }),
                 "{text:?}"
             );
@@ -310,15 +310,15 @@ mod tests {
 
     #[test]
     fn only_a_hash_of_the_right_length() {
-        assert!(Digest::new(Algorithm::Sha256, &[0; 32]).is_some());
-        assert!(Digest::new(Algorithm::Sha256, &[0; 64]).is_none());
-        assert!(Digest::new(Algorithm::Sha512, &[0; 32]).is_none());
+        assert!(Digest::new(DigestAlgorithm::Sha256, &[0; 32]).is_some());
+        assert!(Digest::new(DigestAlgorithm::Sha256, &[0; 64]).is_none());
+        assert!(Digest::new(DigestAlgorithm::Sha512, &[0; 32]).is_none());
     }
 
     proptest! {
         #[test]
         fn print_and_parse(hash in any::<[u8; 32]>(), other in any::<[u8; 64]>()) {
-            for digest in [Digest::new(Algorithm::Sha256, &hash), Digest::new(Algorithm::Sha512, &other)] {
+            for digest in [Digest::new(DigestAlgorithm::Sha256, &hash), Digest::new(DigestAlgorithm::Sha512, &other)] {
                 let digest = digest.unwrap();
                 prop_assert_eq!(digest.to_string().parse(), Ok(digest));
             }
@@ -333,7 +333,7 @@ mod tests {
 
         #[test]
         fn digests_compare_as_their_texts(a in any::<[u8; 32]>(), b in any::<[u8; 32]>()) {
-            let [a, b] = [a, b].map(|hash| Digest::new(Algorithm::Sha256, &hash).unwrap());
+            let [a, b] = [a, b].map(|hash| Digest::new(DigestAlgorithm::Sha256, &hash).unwrap());
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
         }
     }

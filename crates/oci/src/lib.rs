@@ -22,8 +22,8 @@ mod repository_name;
 mod tag;
 
 pub use descriptor::Descriptor;
-pub use digest::{Algorithm, Digest, DigestError, DigestText, UnknownAlgorithm};
-pub use manifest::{Content, Manifest, ManifestError};
+pub use digest::{Digest, DigestAlgorithm, DigestError, DigestText, UnknownDigestAlgorithm};
+pub use manifest::{Manifest, ManifestContent, ManifestError};
 pub use reference::{Reference, ReferenceError};
 pub use repository_name::{RepositoryName, RepositoryNameError};
 pub use tag::{Tag, TagError};

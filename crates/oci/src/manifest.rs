@@ -17,7 +17,7 @@ pub struct Manifest {
     /// Its type, without parameters: one of the four of [`media_type`].
     pub media_type: String,
     /// What it holds together.
-    pub content: Content,
+    pub content: ManifestContent,
     /// The manifest that it speaks about, where it is a referrer.
     pub subject: Option<Descriptor>,
     /// What kind of artifact it says it is; never empty.
@@ -28,7 +28,7 @@ pub struct Manifest {
 
 /// What a manifest holds together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum ManifestContent {
     /// One image or artifact.
     Image {
         /// Its configuration.
@@ -60,7 +60,7 @@ impl Manifest {
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(ManifestError::NoObject);
         }
-        let body: Body = serde_json::from_slice(bytes)
+        let body: ManifestJson = serde_json::from_slice(bytes)
             .map_err(|error| ManifestError::Json(error.to_string()))?;
         let media_type = body.media_type(sent_as)?;
         match media_type.as_str() {
@@ -76,8 +76,8 @@ impl Manifest {
     pub fn effective_artifact_type(&self) -> Option<&str> {
         match (&self.artifact_type, &self.content) {
             (Some(said), _) => Some(said),
-            (None, Content::Image { config, .. }) => Some(&config.media_type),
-            (None, Content::Index { .. }) => None,
+            (None, ManifestContent::Image { config, .. }) => Some(&config.media_type),
+            (None, ManifestContent::Index { .. }) => None,
         }
     }
 
@@ -85,8 +85,8 @@ impl Manifest {
     /// fetched from elsewhere.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, layers) = match &self.content {
-            Content::Image { config, layers } => (Some(config), layers.as_slice()),
-            Content::Index { .. } => (None, [].as_slice()),
+            ManifestContent::Image { config, layers } => (Some(config), layers.as_slice()),
+            ManifestContent::Index { .. } => (None, [].as_slice()),
         };
         config.into_iter().chain(
             layers
@@ -99,8 +99,8 @@ impl Manifest {
     #[must_use]
     pub fn children(&self) -> &[Descriptor] {
         match &self.content {
-            Content::Image { .. } => &[],
-            Content::Index { manifests } => manifests,
+            ManifestContent::Image { .. } => &[],
+            ManifestContent::Index { manifests } => manifests,
         }
     }
 }
@@ -147,7 +147,7 @@ pub enum ManifestError {
 /// All members of either kind, as they are written.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct ManifestJson {
     schema_version: Option<u64>,
     #[serde(default, deserialize_with = "null_is_empty")]
     media_type: String,
@@ -161,7 +161,7 @@ struct Body {
     annotations: BTreeMap<String, String>,
 }
 
-impl Body {
+impl ManifestJson {
     fn media_type(&self, sent_as: Option<&str>) -> Result<String, ManifestError> {
         if is_schema_1(&self.media_type) || self.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
@@ -186,7 +186,7 @@ impl Body {
         }
         let config = self.config.clone().ok_or(ManifestError::NoConfig)?;
         let layers = self.layers.clone().unwrap_or_default();
-        Ok(self.with(media_type, Content::Image { config, layers }))
+        Ok(self.with(media_type, ManifestContent::Image { config, layers }))
     }
 
     fn index(self, media_type: String) -> Result<Manifest, ManifestError> {
@@ -194,10 +194,10 @@ impl Body {
             return Err(ManifestError::Ambiguous);
         }
         let manifests = self.manifests.clone().unwrap_or_default();
-        Ok(self.with(media_type, Content::Index { manifests }))
+        Ok(self.with(media_type, ManifestContent::Index { manifests }))
     }
 
-    fn with(self, media_type: String, content: Content) -> Manifest {
+    fn with(self, media_type: String, content: ManifestContent) -> Manifest {
         let artifact_type = Some(self.artifact_type).filter(|said| !said.is_empty());
         Manifest {
             media_type,

@@ -1,18 +1,18 @@
 //! The list of rules.
 
-use crate::entry::{Entry, Options};
-use crate::error::EntryError;
-use crate::explanation::{Decided, Explanation, Passed};
+use crate::entry::{AclEntry, AclOptions};
+use crate::error::AclEntryError;
+use crate::explanation::{DecidingRule, Explanation, SkippedRule};
 use crate::rule::Rule;
 use crate::warning::{Warning, warnings};
-use crate::{Decision, Query};
+use crate::{AclDecision, AclQuery};
 
 /// Rules in their order: the first whose conditions all hold decides.
 #[derive(Clone, Debug)]
 pub struct Acl {
     rules: Vec<Rule>,
     warnings: Vec<Warning>,
-    options: Options,
+    options: AclOptions,
 }
 
 impl Acl {
@@ -21,14 +21,17 @@ impl Acl {
     /// # Errors
     ///
     /// All that is wrong with any of them, in their order.
-    pub fn compile(entries: Vec<Entry>, options: Options) -> Result<Self, Vec<EntryError>> {
+    pub fn compile(
+        entries: Vec<AclEntry>,
+        options: AclOptions,
+    ) -> Result<Self, Vec<AclEntryError>> {
         let warnings = warnings(&entries, options);
         let (mut rules, mut errors) = (Vec::with_capacity(entries.len()), Vec::new());
         for (rule, entry) in entries.into_iter().enumerate() {
             match Rule::compile(entry) {
                 Ok(compiled) => rules.push(compiled),
                 Err(found) => {
-                    errors.extend(found.into_iter().map(|(field, problem)| EntryError {
+                    errors.extend(found.into_iter().map(|(field, problem)| AclEntryError {
                         rule,
                         field,
                         problem,
@@ -55,13 +58,13 @@ impl Acl {
     /// The answer of the first rule that matches; none where no rule does, and somebody else may be
     /// asked.
     #[must_use]
-    pub fn decide(&self, query: &Query<'_>) -> Option<Decision> {
+    pub fn decide(&self, query: &AclQuery<'_>) -> Option<AclDecision> {
         let matches = |rule: &Rule| {
             rule.obstacle(&rule.bindings(query, self.options.quote_labels))
                 .is_none()
         };
         let rule = self.rules.iter().position(matches)?;
-        Some(Decision {
+        Some(AclDecision {
             rule,
             granted: self.rules[rule].grant(query.actions),
         })
@@ -69,7 +72,7 @@ impl Acl {
 
     /// The same answer with the reasons why earlier rules did not match.
     #[must_use]
-    pub fn explain(&self, query: &Query<'_>) -> Explanation {
+    pub fn explain(&self, query: &AclQuery<'_>) -> Explanation {
         let mut passed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let bindings = rule.bindings(query, self.options.quote_labels);
@@ -81,20 +84,20 @@ impl Acl {
                     .filter(|action| !granted.contains(action))
                     .cloned()
                     .collect();
-                let decision = Decision {
+                let decision = AclDecision {
                     rule: index,
                     granted,
                 };
                 return Explanation {
                     passed,
-                    decided: Some(Decided {
+                    decided: Some(DecidingRule {
                         decision,
                         comment: rule.comment.clone(),
                         refused,
                     }),
                 };
             };
-            passed.push(Passed {
+            passed.push(SkippedRule {
                 rule: index,
                 comment: rule.comment.clone(),
                 field: condition.field(),

@@ -13,7 +13,7 @@ use regex::Regex;
 
 use crate::entry::Conditions;
 use crate::pattern::{SIZE_LIMIT, regex_in};
-use crate::{Attribute, Query};
+use crate::{AclQuery, Attribute};
 
 /// A group of one of a rule's conditions.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// Its name and its value in `query`; none where the condition does not match.
-    pub(crate) fn of<'a>(&'a self, query: &Query<'a>) -> Option<(&'a str, &'a str)> {
+    pub(crate) fn of<'a>(&'a self, query: &AclQuery<'a>) -> Option<(&'a str, &'a str)> {
         let groups = self.regex.captures(self.attribute.of(query))?;
         // A group that took no part in the match captured nothing.
         Some((
@@ -40,7 +40,7 @@ impl Capture {
 }
 
 /// Text that looks like a capture, and what it is.
-pub(crate) enum Found<'a> {
+pub(crate) enum CaptureReference<'a> {
     Capture(Capture),
     /// Its name is no attribute's.
     NoAttribute {
@@ -58,7 +58,7 @@ pub(crate) enum Found<'a> {
 }
 
 /// What looks like a capture in `pattern`, a condition of a rule with `conditions`.
-pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<Found<'a>> {
+pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<CaptureReference<'a>> {
     // docker_auth's own, `\$\{(.+?):(\d+)\}`, in which `\d` is ASCII.
     #[expect(clippy::expect_used, reason = "a constant, compiled in the tests")]
     static CAPTURE: LazyLock<Regex> =
@@ -72,23 +72,28 @@ pub(crate) fn find<'a>(pattern: &'a str, conditions: &Conditions) -> Vec<Found<'
         .collect()
 }
 
-fn resolve<'a>(text: &'a str, key: &str, number: &str, conditions: &Conditions) -> Found<'a> {
+fn resolve<'a>(
+    text: &'a str,
+    key: &str,
+    number: &str,
+    conditions: &Conditions,
+) -> CaptureReference<'a> {
     let Some(of) = attribute(key) else {
-        return Found::NoAttribute { text };
+        return CaptureReference::NoAttribute { text };
     };
     let regex = conditions.on(of).and_then(regex_in);
     let Some(Ok(regex)) = regex.map(|inner| crate::regex::compile(inner, SIZE_LIMIT)) else {
-        return Found::NoRegex { text, of };
+        return CaptureReference::NoRegex { text, of };
     };
     let groups = regex.captures_len() - 1;
     match number.parse() {
-        Ok(group) if (1..=groups).contains(&group) => Found::Capture(Capture {
+        Ok(group) if (1..=groups).contains(&group) => CaptureReference::Capture(Capture {
             token: text.to_owned(),
             attribute: of,
             regex,
             group,
         }),
-        _ => Found::OutOfRange { text, of, groups },
+        _ => CaptureReference::OutOfRange { text, of, groups },
     }
 }
 

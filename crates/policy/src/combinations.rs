@@ -5,7 +5,7 @@
 //! has a bound.
 
 use crate::Labels;
-use crate::explanation::Reason;
+use crate::explanation::Mismatch;
 use crate::variables::{Bindings, LabelValue, names_label};
 
 /// How many combinations are tried for one pattern and query. Beyond it the pattern does not match.
@@ -36,7 +36,7 @@ impl<'a> Combinations<'a> {
         plain: &str,
         value: &str,
         bindings: &Bindings<'a>,
-    ) -> Result<Self, Reason> {
+    ) -> Result<Self, Mismatch> {
         let mut all = Self::all(pattern, bindings.query.labels);
         let literal = |value: &str| bindings.quote_labels || !value.contains(['*', '?', '[', '\\']);
         // In a glob without classes what is no pattern itself has to occur in the value as it is:
@@ -63,7 +63,7 @@ impl<'a> Combinations<'a> {
             );
         }
         if all.total() > MAX_COMBINATIONS {
-            Err(Reason::TooManyCombinations(all.total()))
+            Err(Mismatch::TooManyCombinations(all.total()))
         } else {
             Ok(all)
         }

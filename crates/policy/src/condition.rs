@@ -2,11 +2,11 @@
 
 use crate::captures::Capture;
 use crate::entry::Conditions;
-use crate::error::Problem;
-use crate::explanation::Reason;
+use crate::error::ConditionError;
+use crate::explanation::Mismatch;
 use crate::pattern::Pattern;
 use crate::variables::Bindings;
-use crate::{Attribute, Field, Query};
+use crate::{AclQuery, Attribute, Field};
 use common::IpNetwork;
 
 /// Something that has to hold for a rule to decide.
@@ -25,7 +25,7 @@ impl Condition {
     pub(crate) fn compile(
         conditions: Conditions,
         captures: &[Capture],
-    ) -> Vec<Result<Self, (Field, Problem)>> {
+    ) -> Vec<Result<Self, (Field, ConditionError)>> {
         let mut compiled = Vec::new();
         for attribute in Attribute::ALL {
             let Some(text) = conditions.on(attribute) else {
@@ -38,7 +38,7 @@ impl Condition {
         if let Some(written) = conditions.ip {
             let network = written
                 .parse()
-                .map_err(|error| (Field::Ip, Problem::Ip(error)));
+                .map_err(|error| (Field::Ip, ConditionError::Ip(error)));
             compiled.push(network.map(|network| Self::Ip { written, network }));
         }
         for (name, text) in conditions.labels {
@@ -52,18 +52,18 @@ impl Condition {
     }
 
     /// Why it does not hold, if it does not.
-    pub(crate) fn check(&self, bindings: &Bindings<'_>) -> Result<(), Reason> {
+    pub(crate) fn check(&self, bindings: &Bindings<'_>) -> Result<(), Mismatch> {
         let query = bindings.query;
         match self {
             Self::Ip { network, .. } => match query.ip {
                 Some(ip) if network.contains(ip) => Ok(()),
-                Some(_) => Err(Reason::Differs),
-                None => Err(Reason::NoAddress),
+                Some(_) => Err(Mismatch::Differs),
+                None => Err(Mismatch::NoAddress),
             },
             Self::Text(attribute, pattern) => pattern.check_text(attribute.of(query), bindings),
             Self::Label(name, pattern) => match query.labels.get(name) {
                 Some(values) => pattern.check_any(values, bindings),
-                None => Err(Reason::NoLabel),
+                None => Err(Mismatch::NoLabel),
             },
         }
     }
@@ -102,7 +102,7 @@ impl Condition {
     }
 
     /// What it is held against.
-    pub(crate) fn values(&self, query: &Query<'_>) -> Vec<String> {
+    pub(crate) fn values(&self, query: &AclQuery<'_>) -> Vec<String> {
         match self {
             Self::Ip { .. } => query.ip.iter().map(ToString::to_string).collect(),
             Self::Text(attribute, _) => vec![attribute.of(query).to_owned()],

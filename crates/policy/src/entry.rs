@@ -6,7 +6,7 @@ use crate::Attribute;
 
 /// One rule as it stands in a configuration: text, not yet compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct AclEntry {
     /// What has to hold for the rule to decide: all of it.
     pub conditions: Conditions,
     /// What the rule grants, if it was asked for: a lone `*` is everything, nothing denies.
@@ -47,7 +47,7 @@ impl Conditions {
 
 /// How rules are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct AclOptions {
     /// Whether a label's value stands for itself where a pattern names the label
     /// (`acl_quote_labels`), as the account's name does; by default, and for `docker_auth`, it is a
     /// pattern of its own.

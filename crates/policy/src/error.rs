@@ -8,19 +8,19 @@ use common::IpNetworkError;
 /// A rule that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("acl[{rule}]: {field}")]
-pub struct EntryError {
+pub struct AclEntryError {
     /// Which rule, counted from 0.
     pub rule: usize,
     /// Which of its conditions.
     pub field: Field,
     /// What is wrong with that, and what to write instead.
     #[source]
-    pub problem: Problem,
+    pub problem: ConditionError,
 }
 
 /// What is wrong with a condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum ConditionError {
     /// A glob that is malformed. (`docker_auth` takes it and never matches it.)
     #[error("the pattern is malformed: {0}")]
     Glob(GlobError),

@@ -3,23 +3,23 @@
 use serde::{Serialize, Serializer};
 
 use crate::combinations::MAX_COMBINATIONS;
-use crate::error::Problem;
-use crate::{Decision, Field};
+use crate::error::ConditionError;
+use crate::{AclDecision, Field};
 
 /// How a query was decided: every rule that was passed over, and the one that decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The rules before the one that decided, in their order; all of them where none did.
-    pub passed: Vec<Passed>,
+    pub passed: Vec<SkippedRule>,
     /// The rule that decided.
-    pub decided: Option<Decided>,
+    pub decided: Option<DecidingRule>,
 }
 
 /// A rule that was passed over, and the first of its conditions that did not hold.
 ///
 /// Cheap conditions are tried first: the address, then patterns without variables, then those with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Passed {
+pub struct SkippedRule {
     /// Which rule, counted from 0.
     pub rule: usize,
     /// Its comment.
@@ -34,15 +34,15 @@ pub struct Passed {
     /// What it was held against: one value, or all of a label's.
     pub values: Vec<String>,
     /// Why it did not hold.
-    pub reason: Reason,
+    pub reason: Mismatch,
 }
 
 /// The rule that decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Decided {
+pub struct DecidingRule {
     /// Its answer.
     #[serde(flatten)]
-    pub decision: Decision,
+    pub decision: AclDecision,
     /// Its comment.
     pub comment: Option<String>,
     /// The actions that were asked for and not granted, sorted.
@@ -51,7 +51,7 @@ pub struct Decided {
 
 /// Why a condition did not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum Mismatch {
     /// The value is another one.
     #[error("it does not match")]
     Differs,
@@ -63,13 +63,13 @@ pub enum Reason {
     NoAddress,
     /// What the variables stand for makes the pattern one that matches nothing.
     #[error("with its variables replaced, {0}")]
-    Malformed(Problem),
+    Malformed(ConditionError),
     /// The values of its labels can be combined in too many ways.
     #[error("the labels it names have {0} combinations, and no more than {max} are tried", max = MAX_COMBINATIONS)]
     TooManyCombinations(usize),
 }
 
-impl Serialize for Reason {
+impl Serialize for Mismatch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::Query;
+use crate::AclQuery;
 
 /// A condition of a rule, by the key it has in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Attribute {
     }
 
     /// Its value in `query`.
-    pub(crate) fn of<'a>(self, query: &Query<'a>) -> &'a str {
+    pub(crate) fn of<'a>(self, query: &AclQuery<'a>) -> &'a str {
         match self {
             Self::Account => query.account,
             Self::ResourceType => query.resource_type,

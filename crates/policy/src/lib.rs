@@ -1,7 +1,7 @@
 //! Who may do what.
 //!
 //! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its
-//! users have. An [`Acl`] is a list of them; it is asked a [`Query`] about one account and one
+//! users have. An [`Acl`] is a list of them; it is asked a [`AclQuery`] about one account and one
 //! resource, and the first rule whose conditions all hold decides which of the actions asked for
 //! are granted. Where no rule does, it has no opinion.
 //!
@@ -15,14 +15,14 @@
 //! of](Acl::warnings). There is no I/O here.
 //!
 //! ```
-//! use policy::{Acl, Conditions, Entry, Labels, Options, Query};
+//! use policy::{Acl, Conditions, AclEntry, Labels, AclOptions, AclQuery};
 //!
 //! let own = Conditions { account: Some("/.+/".into()), name: Some("${account}/*".into()), ..Conditions::default() };
-//! let entries = vec![Entry { conditions: own, actions: vec!["*".into()], comment: None }];
-//! let acl = Acl::compile(entries, Options::default()).unwrap();
+//! let entries = vec![AclEntry { conditions: own, actions: vec!["*".into()], comment: None }];
+//! let acl = Acl::compile(entries, AclOptions::default()).unwrap();
 //!
 //! let actions = ["pull".to_owned(), "push".to_owned()];
-//! let mut query = Query {
+//! let mut query = AclQuery {
 //!     account: "alice",
 //!     labels: &Labels::new(),
 //!     resource_type: "repository",
@@ -58,12 +58,12 @@ mod warning;
 
 pub use acl::Acl;
 pub use combinations::MAX_COMBINATIONS;
-pub use entry::{Conditions, Entry, Options};
-pub use error::{EntryError, Problem};
-pub use explanation::{Decided, Explanation, Passed, Reason};
+pub use entry::{AclEntry, AclOptions, Conditions};
+pub use error::{AclEntryError, ConditionError};
+pub use explanation::{DecidingRule, Explanation, Mismatch, SkippedRule};
 pub use field::{Attribute, Field};
 pub use glob::GlobError;
-pub use query::{Decision, Query};
+pub use query::{AclDecision, AclQuery};
 pub use regex::RegexError;
 pub use subject::{Labels, Subject};
 pub use warning::{Warning, WarningKind};

@@ -5,8 +5,8 @@ use regex::Regex;
 use crate::Attribute;
 use crate::captures::Capture;
 use crate::combinations::Combinations;
-use crate::error::Problem;
-use crate::explanation::Reason;
+use crate::error::ConditionError;
+use crate::explanation::Mismatch;
 use crate::glob::Glob;
 use crate::regex::{compile, rules_out};
 use crate::variables::{Bindings, LABEL};
@@ -23,11 +23,11 @@ const EXPANDED_SIZE_LIMIT: usize = 4 << 20;
 pub(crate) struct Pattern {
     /// As it is written.
     pub(crate) text: String,
-    kind: Kind,
+    kind: PatternKind,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum PatternKind {
     /// It has no variables.
     Fixed(Matcher),
     /// What it matches depends on the query; with labels, it stands for several patterns.
@@ -47,7 +47,7 @@ impl Pattern {
         text: String,
         labels: bool,
         captures: &[Capture],
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, ConditionError> {
         // With variables it has to be well-formed too, as it stands.
         let matcher = Matcher::compile(&text, SIZE_LIMIT)?;
         let attributes = Attribute::ALL
@@ -59,9 +59,9 @@ impl Pattern {
         Ok(Self {
             text,
             kind: if variable {
-                Kind::Variable { labels }
+                PatternKind::Variable { labels }
             } else {
-                Kind::Fixed(matcher)
+                PatternKind::Fixed(matcher)
             },
         })
     }
@@ -69,18 +69,18 @@ impl Pattern {
     /// Roughly what it costs to match, to try the cheap ones first.
     pub(crate) fn cost(&self) -> u8 {
         match &self.kind {
-            Kind::Fixed(Matcher::Glob(_)) => 0,
-            Kind::Fixed(Matcher::Regex(_)) => 1,
-            Kind::Variable { labels: false } => 2,
-            Kind::Variable { labels: true } => 3,
+            PatternKind::Fixed(Matcher::Glob(_)) => 0,
+            PatternKind::Fixed(Matcher::Regex(_)) => 1,
+            PatternKind::Variable { labels: false } => 2,
+            PatternKind::Variable { labels: true } => 3,
         }
     }
 
     /// Why `value` does not match, if it does not.
-    pub(crate) fn check_text(&self, value: &str, bindings: &Bindings<'_>) -> Result<(), Reason> {
+    pub(crate) fn check_text(&self, value: &str, bindings: &Bindings<'_>) -> Result<(), Mismatch> {
         let labels = match &self.kind {
-            Kind::Fixed(matcher) => return matcher.check(&[value]),
-            Kind::Variable { labels } => *labels,
+            PatternKind::Fixed(matcher) => return matcher.check(&[value]),
+            PatternKind::Variable { labels } => *labels,
         };
         // A label stands for itself too, and first.
         let plain = bindings.expand(&self.text, &[]);
@@ -102,10 +102,10 @@ impl Pattern {
         &self,
         values: &[String],
         bindings: &Bindings<'_>,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), Mismatch> {
         match &self.kind {
-            Kind::Fixed(matcher) => matcher.check(values),
-            Kind::Variable { .. } => {
+            PatternKind::Fixed(matcher) => matcher.check(values),
+            PatternKind::Variable { .. } => {
                 Matcher::check_expanded(&bindings.expand(&self.text, &[]), values)
             }
         }
@@ -114,9 +114,9 @@ impl Pattern {
     /// What it stands for, at most `limit` patterns: itself, without variables.
     pub(crate) fn expansions(&self, bindings: &Bindings<'_>, limit: usize) -> Vec<String> {
         match self.kind {
-            Kind::Fixed(_) => vec![self.text.clone()],
-            Kind::Variable { labels: false } => vec![bindings.expand(&self.text, &[])],
-            Kind::Variable { labels: true } => {
+            PatternKind::Fixed(_) => vec![self.text.clone()],
+            PatternKind::Variable { labels: false } => vec![bindings.expand(&self.text, &[])],
+            PatternKind::Variable { labels: true } => {
                 let all = Combinations::all(&self.text, bindings.query.labels);
                 let mut expansions: Vec<String> = all
                     .take(limit)
@@ -132,27 +132,29 @@ impl Pattern {
 }
 
 impl Matcher {
-    fn compile(text: &str, size_limit: usize) -> Result<Self, Problem> {
+    fn compile(text: &str, size_limit: usize) -> Result<Self, ConditionError> {
         match regex_in(text) {
             Some(inner) if is_regex(text) => compile(inner, size_limit)
                 .map(Self::Regex)
-                .map_err(Problem::Regex),
-            _ => Glob::parse(text).map(Self::Glob).map_err(Problem::Glob),
+                .map_err(ConditionError::Regex),
+            _ => Glob::parse(text)
+                .map(Self::Glob)
+                .map_err(ConditionError::Glob),
         }
     }
 
     /// Compiles `expanded`, and why none of `values` matches it.
-    fn check_expanded(expanded: &str, values: &[impl AsRef<str>]) -> Result<(), Reason> {
+    fn check_expanded(expanded: &str, values: &[impl AsRef<str>]) -> Result<(), Mismatch> {
         let hopeless = |regex: &str| values.iter().all(|value| rules_out(regex, value.as_ref()));
         if is_regex(expanded) && regex_in(expanded).is_some_and(hopeless) {
-            return Err(Reason::Differs);
+            return Err(Mismatch::Differs);
         }
         Self::compile(expanded, EXPANDED_SIZE_LIMIT)
-            .map_err(Reason::Malformed)?
+            .map_err(Mismatch::Malformed)?
             .check(values)
     }
 
-    fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Reason> {
+    fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Mismatch> {
         let matches = |value: &str| match self {
             Self::Glob(glob) => glob.matches(value),
             Self::Regex(regex) => regex.is_match(value),
@@ -160,7 +162,7 @@ impl Matcher {
         if values.iter().any(|value| matches(value.as_ref())) {
             Ok(())
         } else {
-            Err(Reason::Differs)
+            Err(Mismatch::Differs)
         }
     }
 }

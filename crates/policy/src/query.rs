@@ -10,7 +10,7 @@ use crate::{Labels, Subject};
 
 /// May this account do this?
 #[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
+pub struct AclQuery<'a> {
     /// The account's name; empty for the anonymous one.
     pub account: &'a str,
     /// The account's labels.
@@ -27,7 +27,7 @@ pub struct Query<'a> {
     pub actions: &'a [String],
 }
 
-impl<'a> Query<'a> {
+impl<'a> AclQuery<'a> {
     /// May `subject`, at the address `ip`, have `scope` for `service`?
     #[must_use]
     pub fn new(
@@ -56,7 +56,7 @@ impl<'a> Query<'a> {
 
 /// A rule's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Decision {
+pub struct AclDecision {
     /// Which rule decided, counted from 0.
     pub rule: usize,
     /// The actions granted, sorted: some of those asked for, all, or none.

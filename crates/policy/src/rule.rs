@@ -1,12 +1,12 @@
 //! One rule, compiled.
 
-use crate::captures::{Capture, Found, find};
+use crate::captures::{Capture, CaptureReference, find};
 use crate::condition::Condition;
-use crate::entry::{Conditions, Entry};
-use crate::error::Problem;
-use crate::explanation::Reason;
+use crate::entry::{AclEntry, Conditions};
+use crate::error::ConditionError;
+use crate::explanation::Mismatch;
 use crate::variables::Bindings;
-use crate::{Attribute, Field, Query};
+use crate::{AclQuery, Attribute, Field};
 
 /// A rule whose patterns are well-formed.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ enum Actions {
 
 impl Rule {
     /// Compiles `entry`; all that is wrong with it, if anything is.
-    pub(crate) fn compile(entry: Entry) -> Result<Self, Vec<(Field, Problem)>> {
+    pub(crate) fn compile(entry: AclEntry) -> Result<Self, Vec<(Field, ConditionError)>> {
         let captures = captures(&entry.conditions);
         let (mut conditions, mut errors) = (Vec::new(), Vec::new());
         for condition in Condition::compile(entry.conditions, &captures) {
@@ -51,14 +51,18 @@ impl Rule {
 
     /// The first condition that does not hold, and why; none where all hold, so that the rule
     /// decides.
-    pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Reason)> {
+    pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
         self.conditions
             .iter()
             .find_map(|condition| Some((condition, condition.check(bindings).err()?)))
     }
 
     /// What its variables stand for in `query`.
-    pub(crate) fn bindings<'a>(&'a self, query: &'a Query<'a>, quote_labels: bool) -> Bindings<'a> {
+    pub(crate) fn bindings<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        quote_labels: bool,
+    ) -> Bindings<'a> {
         Bindings::new(query, &self.captures, quote_labels)
     }
 
@@ -99,7 +103,7 @@ fn captures(conditions: &Conditions) -> Vec<Capture> {
     let found = patterns.flat_map(|pattern| find(pattern, conditions));
     found
         .filter_map(|found| {
-            if let Found::Capture(capture) = found {
+            if let CaptureReference::Capture(capture) = found {
                 Some(capture)
             } else {
                 None

@@ -9,11 +9,11 @@
 use std::cell::OnceCell;
 
 use crate::captures::Capture;
-use crate::{Attribute, Query};
+use crate::{AclQuery, Attribute};
 
 /// What the variables of one rule stand for in one query.
 pub(crate) struct Bindings<'a> {
-    pub(crate) query: &'a Query<'a>,
+    pub(crate) query: &'a AclQuery<'a>,
     pub(crate) quote_labels: bool,
     captures: &'a [Capture],
     /// Found when they are first needed: most rules are passed over before.
@@ -24,7 +24,11 @@ pub(crate) struct Bindings<'a> {
 pub(crate) type LabelValue<'a> = (&'a str, &'a str);
 
 impl<'a> Bindings<'a> {
-    pub(crate) fn new(query: &'a Query<'a>, captures: &'a [Capture], quote_labels: bool) -> Self {
+    pub(crate) fn new(
+        query: &'a AclQuery<'a>,
+        captures: &'a [Capture],
+        quote_labels: bool,
+    ) -> Self {
         Self {
             query,
             quote_labels,

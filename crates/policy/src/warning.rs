@@ -1,7 +1,7 @@
 //! What is legal in rules and hardly meant.
 
-use crate::captures::{Found, capture_at_end, find};
-use crate::entry::{Conditions, Entry, Options};
+use crate::captures::{CaptureReference, capture_at_end, find};
+use crate::entry::{AclEntry, AclOptions, Conditions};
 use crate::pattern::is_regex;
 use crate::variables::LABEL;
 use crate::{Attribute, Field};
@@ -91,9 +91,9 @@ pub enum WarningKind {
 }
 
 /// All there is to say about `entries`, in their order.
-pub(crate) fn warnings(entries: &[Entry], options: Options) -> Vec<Warning> {
+pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for (rule, Entry { conditions, .. }) in entries.iter().enumerate() {
+    for (rule, AclEntry { conditions, .. }) in entries.iter().enumerate() {
         let mut add = |field: Field, kinds: Vec<WarningKind>| {
             warnings.extend(kinds.into_iter().map(|kind| Warning {
                 rule,
@@ -138,7 +138,7 @@ pub(crate) fn warnings(entries: &[Entry], options: Options) -> Vec<Warning> {
 /// Captures that are never replaced in `pattern`.
 fn captures(pattern: &str, conditions: &Conditions) -> Vec<WarningKind> {
     let kind = |found| match found {
-        Found::Capture(capture) => {
+        CaptureReference::Capture(capture) => {
             let of = capture.attribute;
             let variable = conditions
                 .on(of)
@@ -148,7 +148,7 @@ fn captures(pattern: &str, conditions: &Conditions) -> Vec<WarningKind> {
                 of,
             })
         }
-        Found::NoAttribute { text } => {
+        CaptureReference::NoAttribute { text } => {
             let (before, capture) = capture_at_end(text)?;
             // What another of the rule's patterns makes known is replaced here too.
             let hidden = !known(capture, conditions);
@@ -162,11 +162,11 @@ fn captures(pattern: &str, conditions: &Conditions) -> Vec<WarningKind> {
                 before,
             })
         }
-        Found::NoRegex { text, of } => Some(WarningKind::CaptureOfNoRegex {
+        CaptureReference::NoRegex { text, of } => Some(WarningKind::CaptureOfNoRegex {
             capture: text.to_owned(),
             of,
         }),
-        Found::OutOfRange { text, of, groups } => Some(WarningKind::CaptureOutOfRange {
+        CaptureReference::OutOfRange { text, of, groups } => Some(WarningKind::CaptureOutOfRange {
             capture: text.to_owned(),
             of,
             groups,
@@ -193,7 +193,7 @@ fn known(capture: &str, conditions: &Conditions) -> bool {
         .into_iter()
         .filter_map(|attribute| conditions.on(attribute));
     let mut found = patterns.flat_map(|pattern| find(pattern, conditions));
-    found.any(|found| matches!(found, Found::Capture(found) if found.token == capture))
+    found.any(|found| matches!(found, CaptureReference::Capture(found) if found.token == capture))
 }
 
 /// Every `${…}` in `pattern`.
@@ -250,7 +250,7 @@ fn glob(pattern: &str, names_resource: bool) -> impl Iterator<Item = WarningKind
 mod tests {
     use super::*;
 
-    fn entry(pairs: &[(&str, &str)]) -> Entry {
+    fn entry(pairs: &[(&str, &str)]) -> AclEntry {
         let mut conditions = Conditions::default();
         for (key, pattern) in pairs {
             let pattern = (*pattern).to_owned();
@@ -262,15 +262,15 @@ mod tests {
                 label => drop(conditions.labels.insert(label.to_owned(), pattern)),
             }
         }
-        Entry {
+        AclEntry {
             conditions,
-            ..Entry::default()
+            ..AclEntry::default()
         }
     }
 
     #[track_caller]
     fn warned(pairs: &[(&str, &str)], expected: &[&str]) {
-        let quoted = Options { quote_labels: true };
+        let quoted = AclOptions { quote_labels: true };
         let warnings = warnings(&[entry(pairs)], quoted);
         let kinds: Vec<String> = warnings
             .iter()
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn labels_are_patterns_unless_quoted() {
         let entries = [entry(&[("name", "${labels:group}/*")])];
-        let kinds: Vec<WarningKind> = warnings(&entries, Options::default())
+        let kinds: Vec<WarningKind> = warnings(&entries, AclOptions::default())
             .into_iter()
             .map(|warning| warning.kind)
             .collect();
@@ -372,23 +372,23 @@ mod tests {
             kinds,
             [WarningKind::UnquotedLabel("${labels:group}".to_owned())]
         );
-        assert_eq!(warnings(&entries, Options { quote_labels: true }), []);
+        assert_eq!(warnings(&entries, AclOptions { quote_labels: true }), []);
     }
 
     #[test]
     fn rules_after_one_that_takes_all_are_out_of_reach() {
         let entries = [
             entry(&[("name", "a")]),
-            Entry::default(),
+            AclEntry::default(),
             entry(&[("name", "b")]),
-            Entry::default(),
+            AclEntry::default(),
         ];
         let expected = Warning {
             rule: 2,
             field: None,
             kind: WarningKind::Unreachable(1),
         };
-        assert_eq!(warnings(&entries, Options::default()), [expected]);
-        assert_eq!(warnings(&entries[..2], Options::default()), []);
+        assert_eq!(warnings(&entries, AclOptions::default()), [expected]);
+        assert_eq!(warnings(&entries[..2], AclOptions::default()), []);
     }
 }

@@ -3,8 +3,8 @@
 use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
-use oci::{Algorithm, Digest, RepositoryName};
-use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
+use storage::{Blob, Error, NewUpload, PageRequest, Upload, UploadId};
 
 use crate::access::{Authorized, Cancel, Pull, Push};
 use crate::body::HttpResponse;
@@ -42,7 +42,7 @@ pub(crate) async fn begin(
     let algorithm = match (&whole, call.query.first("digest-algorithm")) {
         (Some(digest), _) => digest.algorithm(),
         (None, Some(name)) => name.parse()?,
-        (None, None) => Algorithm::default(),
+        (None, None) => DigestAlgorithm::default(),
     };
     let upload = new_upload(proof, algorithm, call, entropy)?;
     let id = upload.id;
@@ -77,7 +77,7 @@ async fn mount(
                     .blobs()
                     .holders(
                         digest,
-                        Page {
+                        PageRequest {
                             after: None,
                             limit: 1,
                         },
@@ -88,7 +88,7 @@ async fn mount(
         },
     };
     for source in sources {
-        proof.storage().catch_up(&source).await?;
+        proof.storage().ensure_adopted(&source).await?;
         match proof
             .storage()
             .blobs()
@@ -105,7 +105,7 @@ async fn mount(
 
 fn new_upload(
     proof: &Authorized<'_, Push>,
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     call: &ApiRequest<'_>,
     entropy: &dyn Entropy,
 ) -> Result<NewUpload, RegistryError> {

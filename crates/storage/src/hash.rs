@@ -3,22 +3,22 @@
 use std::io::{self, Read};
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 
 /// How much is read at once, in bytes.
 const READ: usize = 1 << 18;
 
 /// The digest of `bytes`.
 #[must_use]
-pub fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(algorithm);
+pub fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = ContentHasher::new(algorithm);
     hasher.update(bytes);
     hasher.finish()
 }
 
 /// How much there is to read, in bytes, and its digest.
-pub(crate) fn read(algorithm: Algorithm, mut reader: impl Read) -> io::Result<(u64, Digest)> {
-    let mut hasher = Hasher::new(algorithm);
+pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Result<(u64, Digest)> {
+    let mut hasher = ContentHasher::new(algorithm);
     let mut buffer = vec![0; READ];
     let mut length = 0;
     while let read @ 1.. = reader.read(&mut buffer)? {
@@ -30,18 +30,18 @@ pub(crate) fn read(algorithm: Algorithm, mut reader: impl Read) -> io::Result<(u
 
 /// A digest under way. A clone goes its own way from there.
 #[derive(Clone)]
-pub struct Hasher {
-    algorithm: Algorithm,
+pub struct ContentHasher {
+    algorithm: DigestAlgorithm,
     context: Context,
 }
 
-impl Hasher {
+impl ContentHasher {
     /// A digest of nothing yet.
     #[must_use]
-    pub fn new(algorithm: Algorithm) -> Self {
+    pub fn new(algorithm: DigestAlgorithm) -> Self {
         let function = match algorithm {
-            Algorithm::Sha256 => &SHA256,
-            Algorithm::Sha512 => &SHA512,
+            DigestAlgorithm::Sha256 => &SHA256,
+            DigestAlgorithm::Sha512 => &SHA512,
         };
         Self {
             algorithm,
@@ -51,7 +51,7 @@ impl Hasher {
 
     /// The hash function.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
     }
 
@@ -79,11 +79,11 @@ mod tests {
     #[test]
     fn digests_of_nothing() {
         assert_eq!(
-            digest(Algorithm::Sha256, b"").to_string(),
+            digest(DigestAlgorithm::Sha256, b"").to_string(),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
         assert!(
-            digest(Algorithm::Sha512, b"")
+            digest(DigestAlgorithm::Sha512, b"")
                 .to_string()
                 .starts_with("sha512:cf83e1357eefb8bdf1542850d66d8007d620e405")
         );
@@ -91,12 +91,12 @@ mod tests {
 
     #[test]
     fn pieces_make_the_whole_and_a_clone_goes_its_own_way() {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
         hasher.update(b"car");
         let mut other = hasher.clone();
         other.update(b"avel");
         hasher.update(b"go");
-        assert_eq!(hasher.finish(), digest(Algorithm::Sha256, b"cargo"));
-        assert_eq!(other.finish(), digest(Algorithm::Sha256, b"caravel"));
+        assert_eq!(hasher.finish(), digest(DigestAlgorithm::Sha256, b"cargo"));
+        assert_eq!(other.finish(), digest(DigestAlgorithm::Sha256, b"caravel"));
     }
 }

@@ -13,7 +13,7 @@ use crate::KeyKind;
 /// reads a public key make tokens (RFC 8725 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are RFC 7518's")]
-pub enum Algorithm {
+pub enum SignatureAlgorithm {
     RS256,
     RS384,
     RS512,
@@ -26,7 +26,7 @@ pub enum Algorithm {
     EdDSA,
 }
 
-impl Algorithm {
+impl SignatureAlgorithm {
     const ALL: [Self; 10] = [
         Self::RS256,
         Self::RS384,
@@ -105,20 +105,20 @@ impl Algorithm {
     }
 }
 
-impl fmt::Display for Algorithm {
+impl fmt::Display for SignatureAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
+impl FromStr for SignatureAlgorithm {
+    type Err = UnknownSignatureAlgorithm;
 
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+    fn from_str(name: &str) -> Result<Self, UnknownSignatureAlgorithm> {
         Self::ALL
             .into_iter()
             .find(|a| a.name() == name)
-            .ok_or_else(|| UnknownAlgorithm(name.to_owned()))
+            .ok_or_else(|| UnknownSignatureAlgorithm(name.to_owned()))
     }
 }
 
@@ -127,7 +127,7 @@ impl FromStr for Algorithm {
 #[error(
     "{0:?} is not a signature algorithm for tokens: RS256 to RS512, PS256 to PS512, ES256, ES384, ES512 or EdDSA"
 )]
-pub struct UnknownAlgorithm(pub String);
+pub struct UnknownSignatureAlgorithm(pub String);
 
 #[cfg(test)]
 mod tests {
@@ -135,13 +135,13 @@ mod tests {
 
     #[test]
     fn names_are_read_back_exactly() {
-        for algorithm in Algorithm::ALL {
+        for algorithm in SignatureAlgorithm::ALL {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
         }
         for name in ["none", "HS256", "es256", "", "ES256K"] {
             assert_eq!(
-                name.parse::<Algorithm>(),
-                Err(UnknownAlgorithm(name.to_owned()))
+                name.parse::<SignatureAlgorithm>(),
+                Err(UnknownSignatureAlgorithm(name.to_owned()))
             );
         }
     }
@@ -150,11 +150,17 @@ mod tests {
     fn a_key_signs_only_with_algorithms_of_its_kind() {
         let rsa = KeyKind::Rsa { bits: 2048 };
         assert!(
-            Algorithm::PS384.fits(rsa) && Algorithm::RS256.fits(rsa) && !Algorithm::ES256.fits(rsa)
+            SignatureAlgorithm::PS384.fits(rsa)
+                && SignatureAlgorithm::RS256.fits(rsa)
+                && !SignatureAlgorithm::ES256.fits(rsa)
         );
-        assert!(Algorithm::ES384.fits(KeyKind::P384) && !Algorithm::ES256.fits(KeyKind::P384));
         assert!(
-            Algorithm::EdDSA.fits(KeyKind::Ed25519) && !Algorithm::ES512.fits(KeyKind::Ed25519)
+            SignatureAlgorithm::ES384.fits(KeyKind::P384)
+                && !SignatureAlgorithm::ES256.fits(KeyKind::P384)
+        );
+        assert!(
+            SignatureAlgorithm::EdDSA.fits(KeyKind::Ed25519)
+                && !SignatureAlgorithm::ES512.fits(KeyKind::Ed25519)
         );
     }
 }

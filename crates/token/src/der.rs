@@ -3,7 +3,7 @@
 //! A key id is a hash over a SubjectPublicKeyInfo, so the bytes must be the same wherever a key
 //! comes from: they are written here from the key's numbers, never taken over.
 
-use crate::public::{Curve, Material};
+use crate::public::{Curve, KeyMaterial};
 
 /// rsaEncryption (RFC 8017 appendix C).
 pub(crate) const RSA: &str = "1.2.840.113549.1.1.1";
@@ -33,9 +33,9 @@ pub(crate) fn curve_oid(curve: Curve) -> &'static str {
 }
 
 /// The SubjectPublicKeyInfo of a key.
-pub(crate) fn spki(key: &Material) -> Vec<u8> {
+pub(crate) fn spki(key: &KeyMaterial) -> Vec<u8> {
     match key {
-        Material::Rsa { modulus, exponent } => {
+        KeyMaterial::Rsa { modulus, exponent } => {
             let numbers = [
                 tagged(INTEGER, &positive(modulus)),
                 tagged(INTEGER, &positive(exponent)),
@@ -43,11 +43,11 @@ pub(crate) fn spki(key: &Material) -> Vec<u8> {
             .concat();
             rsa_spki_of_pkcs1(&tagged(SEQUENCE, &numbers))
         }
-        Material::Ec { curve, x, y } => {
+        KeyMaterial::Ec { curve, x, y } => {
             let identifier = tagged(SEQUENCE, &[EC_OID, curve_oid_der(*curve)].concat());
             key_info(&identifier, &[&[4], &x[..], &y[..]].concat())
         }
-        Material::Ed25519(bytes) => key_info(ED25519_IDENTIFIER, bytes),
+        KeyMaterial::Ed25519(bytes) => key_info(ED25519_IDENTIFIER, bytes),
     }
 }
 

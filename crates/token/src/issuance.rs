@@ -41,7 +41,7 @@ impl CertificateRequest {
         &self,
         key: &PrivateKey,
         entropy: &dyn Entropy,
-    ) -> Result<Certificate, IssueError> {
+    ) -> Result<Certificate, CertificateIssueError> {
         let parameters = self.parameters(key.public().kind(), entropy)?;
         finished(parameters.self_signed(&signing_key(key)?))
     }
@@ -56,14 +56,14 @@ impl CertificateRequest {
         issuer: &Certificate,
         issuer_key: &PrivateKey,
         entropy: &dyn Entropy,
-    ) -> Result<Certificate, IssueError> {
+    ) -> Result<Certificate, CertificateIssueError> {
         if !issuer.holds(issuer_key.public()) {
-            return Err(IssueError::OtherKey {
+            return Err(CertificateIssueError::OtherKey {
                 subject: issuer.subject().to_owned(),
             });
         }
         if !issuer.is_authority() {
-            return Err(IssueError::NoAuthority {
+            return Err(CertificateIssueError::NoAuthority {
                 subject: issuer.subject().to_owned(),
             });
         }
@@ -79,7 +79,7 @@ impl CertificateRequest {
         &self,
         kind: KeyKind,
         entropy: &dyn Entropy,
-    ) -> Result<CertificateParams, IssueError> {
+    ) -> Result<CertificateParams, CertificateIssueError> {
         let mut parameters = CertificateParams::default();
         parameters.not_before = self.not_before.into();
         parameters.not_after = self.not_after.into();
@@ -92,7 +92,7 @@ impl CertificateRequest {
             let name = host
                 .as_str()
                 .try_into()
-                .map_err(|_| IssueError::Host(host.clone()))?;
+                .map_err(|_| CertificateIssueError::Host(host.clone()))?;
             parameters.subject_alt_names.push(SanType::DnsName(name));
         }
         parameters
@@ -112,7 +112,7 @@ impl CertificateRequest {
 
 /// Why no certificate was made.
 #[derive(Debug, thiserror::Error)]
-pub enum IssueError {
+pub enum CertificateIssueError {
     /// A host name that is none.
     #[error("{0:?} is not a host name; write names beyond ASCII in their xn-- form")]
     Host(String),
@@ -139,17 +139,19 @@ pub enum IssueError {
     Rejected(String),
 }
 
-fn finished(made: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, IssueError> {
+fn finished(
+    made: Result<rcgen::Certificate, rcgen::Error>,
+) -> Result<Certificate, CertificateIssueError> {
     Certificate::from_der(made.map_err(rejected)?.der())
-        .map_err(|error| IssueError::Rejected(error.to_string()))
+        .map_err(|error| CertificateIssueError::Rejected(error.to_string()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
-fn rejected(error: rcgen::Error) -> IssueError {
-    IssueError::Rejected(error.to_string())
+fn rejected(error: rcgen::Error) -> CertificateIssueError {
+    CertificateIssueError::Rejected(error.to_string())
 }
 
-fn signing_key(key: &PrivateKey) -> Result<KeyPair, IssueError> {
+fn signing_key(key: &PrivateKey) -> Result<KeyPair, CertificateIssueError> {
     KeyPair::try_from(&key.to_pkcs8()?[..]).map_err(rejected)
 }
 

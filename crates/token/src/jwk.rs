@@ -3,12 +3,12 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::{Deserialize, Serialize};
 
-use crate::public::{Curve, Material};
-use crate::{Algorithm, Certificate, KeyError, KeyIdKind, PublicKey};
+use crate::public::{Curve, KeyMaterial};
+use crate::{Certificate, KeyError, KeyIdKind, PublicKey, SignatureAlgorithm};
 
 /// A public key as JSON Web Key. Of a private one only the public members are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Members", into = "Members")]
+#[serde(try_from = "JwkMembers", into = "JwkMembers")]
 pub struct Jwk {
     /// The key.
     pub key: PublicKey,
@@ -28,7 +28,7 @@ impl Jwk {
     /// # Errors
     /// When it is no JSON object, not a kind of key that signs tokens, or damaged.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
-        serde_json::from_str::<Members>(text)
+        serde_json::from_str::<JwkMembers>(text)
             .map_err(|e| JwkError::Json(e.to_string()))?
             .try_into()
     }
@@ -43,7 +43,7 @@ impl Jwk {
     /// This key as it is published: with what it is for.
     #[must_use]
     pub fn published(mut self) -> Self {
-        self.algorithm = Some(Algorithm::of(self.key.kind()).name().to_owned());
+        self.algorithm = Some(SignatureAlgorithm::of(self.key.kind()).name().to_owned());
         self.usage = Some("sig".to_owned());
         self
     }
@@ -95,8 +95,8 @@ impl JwkSet {
         };
         let mut set = Self::default();
         for (index, key) in members.into_iter().enumerate() {
-            let key =
-                serde_json::from_value::<Members>(key).map_err(|e| JwkError::Json(e.to_string()));
+            let key = serde_json::from_value::<JwkMembers>(key)
+                .map_err(|e| JwkError::Json(e.to_string()));
             match key.and_then(Jwk::try_from) {
                 Ok(key) => set.keys.push(key),
                 Err(error) => set.ignored.push((index + 1, error)),
@@ -140,7 +140,7 @@ pub enum JwkError {
 
 /// The members as they are written: in the order of the alphabet, as libtrust wrote them.
 #[derive(Default, Serialize, Deserialize)]
-struct Members {
+struct JwkMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
     alg: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,7 @@ struct Members {
     y: Option<String>,
 }
 
-impl From<Jwk> for Members {
+impl From<Jwk> for JwkMembers {
     fn from(jwk: Jwk) -> Self {
         let base64 = |bytes: &[u8]| Some(BASE64URL_NOPAD.encode(bytes));
         let mut members = Self {
@@ -177,16 +177,16 @@ impl From<Jwk> for Members {
             ..Self::default()
         };
         match jwk.key.material() {
-            Material::Rsa { modulus, exponent } => {
+            KeyMaterial::Rsa { modulus, exponent } => {
                 "RSA".clone_into(&mut members.kty);
                 (members.n, members.e) = (base64(modulus), base64(exponent));
             }
-            Material::Ec { curve, x, y } => {
+            KeyMaterial::Ec { curve, x, y } => {
                 "EC".clone_into(&mut members.kty);
                 members.crv = Some(curve.name().to_owned());
                 (members.x, members.y) = (base64(x), base64(y));
             }
-            Material::Ed25519(x) => {
+            KeyMaterial::Ed25519(x) => {
                 "OKP".clone_into(&mut members.kty);
                 members.crv = Some("Ed25519".to_owned());
                 members.x = base64(x);
@@ -196,10 +196,10 @@ impl From<Jwk> for Members {
     }
 }
 
-impl TryFrom<Members> for Jwk {
+impl TryFrom<JwkMembers> for Jwk {
     type Error = JwkError;
 
-    fn try_from(members: Members) -> Result<Self, JwkError> {
+    fn try_from(members: JwkMembers) -> Result<Self, JwkError> {
         let key = match (members.kty.as_str(), members.crv.as_deref()) {
             ("RSA", _) => PublicKey::rsa(&bytes("n", members.n)?, &bytes("e", members.e)?)?,
             ("EC", Some(name)) => {

@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 
 use crate::PublicKey;
-use crate::public::{Curve, Material};
+use crate::public::{Curve, KeyMaterial};
 
 /// Which id of the signing key a token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,9 +78,9 @@ impl PublicKey {
     /// has one id there. It gives Ed25519 keys none.
     fn registry_3_0_id(&self) -> Option<String> {
         match self.material() {
-            Material::Rsa { .. } => Some(self.thumbprint()),
-            Material::Ec { curve, .. } => Some(generator_thumbprint(*curve).to_owned()),
-            Material::Ed25519(_) => None,
+            KeyMaterial::Rsa { .. } => Some(self.thumbprint()),
+            KeyMaterial::Ec { curve, .. } => Some(generator_thumbprint(*curve).to_owned()),
+            KeyMaterial::Ed25519(_) => None,
         }
     }
 
@@ -97,24 +97,24 @@ impl PublicKey {
 }
 
 /// The required members, in order, without spaces (RFC 7638 §3.2 and §3.3, RFC 8037 §2).
-fn canonical_jwk(key: &Material, coordinate: impl Fn(&[u8]) -> Vec<u8>) -> String {
+fn canonical_jwk(key: &KeyMaterial, coordinate: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let base64 = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     match key {
-        Material::Rsa { modulus, exponent } => {
+        KeyMaterial::Rsa { modulus, exponent } => {
             format!(
                 r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
                 base64(exponent),
                 base64(modulus)
             )
         }
-        Material::Ec { curve, x, y } => {
+        KeyMaterial::Ec { curve, x, y } => {
             let (x, y) = (base64(&coordinate(x)), base64(&coordinate(y)));
             format!(
                 r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#,
                 curve.name()
             )
         }
-        Material::Ed25519(bytes) => {
+        KeyMaterial::Ed25519(bytes) => {
             format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64(bytes))
         }
     }

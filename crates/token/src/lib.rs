@@ -17,7 +17,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use common::{Clock, unix_seconds};
+//! use common::{Clock, SystemClock, SystemEntropy, unix_seconds};
 //! use token::{Claims, HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer, Verifier};
 //!
 //! let key = Arc::new(PrivateKey::generate(KeyKind::P256)?);
@@ -63,12 +63,12 @@ mod unverified;
 mod verifier;
 
 pub use access::Access;
-pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use algorithm::{SignatureAlgorithm, UnknownSignatureAlgorithm};
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainError, verify as verify_chain};
 pub use challenge::{Challenge, ChallengeError};
 pub use claims::{Claims, ReceivedClaims, jti};
-pub use issuance::{CertificateRequest, IssueError};
+pub use issuance::{CertificateIssueError, CertificateRequest};
 pub use jwk::{Jwk, JwkError, JwkSet};
 pub use key_id::{KeyIdKind, KeyIds};
 pub use pem::PemError;
@@ -76,5 +76,5 @@ pub use private::{KeyError, PrivateKey, SignError};
 pub use public::{KeyKind, PublicKey, SignatureError};
 pub use scope::{Scope, ScopeError};
 pub use signer::{HeaderError, HeaderMember, HeaderOptions, Signer};
-pub use unverified::{Header, LONGEST_TOKEN, TokenError, UnverifiedToken};
+pub use unverified::{LONGEST_TOKEN, TokenError, TokenHeader, UnverifiedToken};
 pub use verifier::{LEEWAY, VerifiedToken, Verifier, VerifyError};

@@ -15,19 +15,19 @@ use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::Zeroizing;
 
 use crate::public::Curve;
-use crate::{Algorithm, KeyKind, PemError, PublicKey, der, pem};
+use crate::{KeyKind, PemError, PublicKey, SignatureAlgorithm, der, pem};
 
 /// The longest signature there is: RSA's, with 8192 bits.
 const LONGEST_SIGNATURE: usize = 1024;
 
 /// A private key, ready to sign. It is never printed and its numbers are wiped when it is dropped.
 pub struct PrivateKey {
-    pair: Pair,
+    pair: AnyKeyPair,
     public: PublicKey,
-    algorithm: Algorithm,
+    algorithm: SignatureAlgorithm,
 }
 
-enum Pair {
+enum AnyKeyPair {
     Rsa(RsaKeyPair),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -66,18 +66,18 @@ impl PrivateKey {
         let failed = |_| KeyError::Generation;
         let pair = match kind {
             KeyKind::Rsa { bits } => {
-                Pair::Rsa(RsaKeyPair::generate(rsa_size(bits)?).map_err(failed)?)
+                AnyKeyPair::Rsa(RsaKeyPair::generate(rsa_size(bits)?).map_err(failed)?)
             }
             KeyKind::P256 => {
-                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P256)).map_err(failed)?)
+                AnyKeyPair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P256)).map_err(failed)?)
             }
             KeyKind::P384 => {
-                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P384)).map_err(failed)?)
+                AnyKeyPair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P384)).map_err(failed)?)
             }
             KeyKind::P521 => {
-                Pair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P521)).map_err(failed)?)
+                AnyKeyPair::Ecdsa(EcdsaKeyPair::generate(signing(Curve::P521)).map_err(failed)?)
             }
-            KeyKind::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
+            KeyKind::Ed25519 => AnyKeyPair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
         };
         Self::of_pair(pair)
     }
@@ -90,7 +90,7 @@ impl PrivateKey {
 
     /// What it signs with.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
 
@@ -110,7 +110,7 @@ impl PrivateKey {
             length: 0,
         };
         match &self.pair {
-            Pair::Rsa(pair) => {
+            AnyKeyPair::Rsa(pair) => {
                 signature.length = pair.public_modulus_len();
                 let bytes = signature
                     .bytes
@@ -119,10 +119,10 @@ impl PrivateKey {
                 pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, bytes)
                     .map_err(|_| SignError)?;
             }
-            Pair::Ecdsa(pair) => {
+            AnyKeyPair::Ecdsa(pair) => {
                 signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref())
             }
-            Pair::Ed25519(pair) => {
+            AnyKeyPair::Ed25519(pair) => {
                 signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref())
             }
         }
@@ -139,12 +139,14 @@ impl PrivateKey {
 
     pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SignError> {
         let der = match &self.pair {
-            Pair::Rsa(pair) => {
+            AnyKeyPair::Rsa(pair) => {
                 let der: Pkcs8V1Der<'static> = pair.as_der().map_err(|_| SignError)?;
                 der.as_ref().to_vec()
             }
-            Pair::Ecdsa(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
-            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
+            AnyKeyPair::Ecdsa(pair) => pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec(),
+            AnyKeyPair::Ed25519(pair) => {
+                pair.to_pkcs8v1().map_err(|_| SignError)?.as_ref().to_vec()
+            }
         };
         Ok(Zeroizing::new(der))
     }
@@ -158,7 +160,7 @@ impl PrivateKey {
             der::EC => Self::ecdsa(der),
             der::ED25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der);
-                Self::of_pair(Pair::Ed25519(
+                Self::of_pair(AnyKeyPair::Ed25519(
                     pair.map_err(|_| KeyError::Malformed("Ed25519 private key"))?,
                 ))
             }
@@ -171,7 +173,7 @@ impl PrivateKey {
             "TooSmall" | "TooLarge" => KeyError::RsaPrivateSize,
             _ => KeyError::Malformed("RSA private key"),
         })?;
-        Self::of_pair(Pair::Rsa(pair))
+        Self::of_pair(AnyKeyPair::Rsa(pair))
     }
 
     /// Reads SEC 1 and PKCS#8 alike. The curve is found by trying: a key of another curve is
@@ -180,26 +182,26 @@ impl PrivateKey {
         let mut curves = Curve::ALL.into_iter();
         let pair =
             curves.find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
-        Self::of_pair(Pair::Ecdsa(pair.ok_or(KeyError::EcPrivate)?))
+        Self::of_pair(AnyKeyPair::Ecdsa(pair.ok_or(KeyError::EcPrivate)?))
     }
 
-    fn of_pair(pair: Pair) -> Result<Self, KeyError> {
+    fn of_pair(pair: AnyKeyPair) -> Result<Self, KeyError> {
         let public = match &pair {
-            Pair::Rsa(pair) => {
+            AnyKeyPair::Rsa(pair) => {
                 let numbers: RsaPublicKeyComponents<Vec<u8>> = pair.public_key().into();
                 PublicKey::rsa(&numbers.n, &numbers.e)?
             }
-            Pair::Ecdsa(pair) => {
+            AnyKeyPair::Ecdsa(pair) => {
                 let point = pair.public_key().as_ref();
                 let curve = Curve::ALL
                     .into_iter()
                     .find(|curve| point.len() == 1 + 2 * curve.size());
                 PublicKey::ec_point(curve.ok_or(KeyError::EcPrivate)?, point)?
             }
-            Pair::Ed25519(pair) => PublicKey::ed25519(pair.public_key().as_ref())?,
+            AnyKeyPair::Ed25519(pair) => PublicKey::ed25519(pair.public_key().as_ref())?,
         };
         Ok(Self {
-            algorithm: Algorithm::of(public.kind()),
+            algorithm: SignatureAlgorithm::of(public.kind()),
             public,
             pair,
         })

@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::{Algorithm, KeyError, der, pem};
+use crate::{KeyError, SignatureAlgorithm, der, pem};
 
 /// The kinds of key that tokens are signed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ impl fmt::Display for KeyKind {
 pub struct PublicKey(Arc<Inner>);
 
 struct Inner {
-    material: Material,
+    material: KeyMaterial,
     kind: KeyKind,
     /// The SubjectPublicKeyInfo in the one form that DER has for it, whatever form the key came in:
     /// key ids are made of it.
@@ -58,7 +58,7 @@ struct Inner {
 /// The numbers of a key, as JWKs carry them: big-endian; RSA's without leading zeros, coordinates
 /// of full length.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Material {
+pub(crate) enum KeyMaterial {
     Rsa {
         modulus: Vec<u8>,
         exponent: Vec<u8>,
@@ -177,7 +177,7 @@ impl PublicKey {
         if !(2048..=8192).contains(&bits) {
             return Err(KeyError::RsaSize(bits));
         }
-        let material = Material::Rsa {
+        let material = KeyMaterial::Rsa {
             modulus: modulus.to_vec(),
             exponent: exponent.to_vec(),
         };
@@ -190,7 +190,7 @@ impl PublicKey {
             return Err(KeyError::Malformed("elliptic curve point"));
         }
         Self::checked(
-            Material::Ec {
+            KeyMaterial::Ec {
                 curve,
                 x: x.to_vec(),
                 y: y.to_vec(),
@@ -213,7 +213,7 @@ impl PublicKey {
         let bytes = bytes
             .try_into()
             .map_err(|_| KeyError::Malformed("Ed25519 public key"))?;
-        Self::checked(Material::Ed25519(bytes), KeyKind::Ed25519)
+        Self::checked(KeyMaterial::Ed25519(bytes), KeyKind::Ed25519)
     }
 
     /// What kind of key it is.
@@ -228,7 +228,7 @@ impl PublicKey {
         &self.0.spki
     }
 
-    pub(crate) fn material(&self) -> &Material {
+    pub(crate) fn material(&self) -> &KeyMaterial {
         &self.0.material
     }
 
@@ -238,7 +238,7 @@ impl PublicKey {
     /// When the algorithm is not one of this kind of key, or the signature is not its.
     pub fn verify(
         &self,
-        algorithm: Algorithm,
+        algorithm: SignatureAlgorithm,
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
@@ -248,7 +248,7 @@ impl PublicKey {
                 kind: self.kind(),
             });
         }
-        let outcome = if algorithm == Algorithm::of(self.kind()) {
+        let outcome = if algorithm == SignatureAlgorithm::of(self.kind()) {
             self.0.parsed.verify_sig(message, signature)
         } else {
             UnparsedPublicKey::new(algorithm.verification(), self.spki()).verify(message, signature)
@@ -256,9 +256,9 @@ impl PublicKey {
         outcome.map_err(|_| SignatureError::Wrong)
     }
 
-    fn checked(material: Material, kind: KeyKind) -> Result<Self, KeyError> {
+    fn checked(material: KeyMaterial, kind: KeyKind) -> Result<Self, KeyError> {
         let spki = der::spki(&material);
-        let parsed = ParsedPublicKey::new(Algorithm::of(kind).verification(), &spki);
+        let parsed = ParsedPublicKey::new(SignatureAlgorithm::of(kind).verification(), &spki);
         let parsed = parsed.map_err(|_| KeyError::Malformed("public key"))?;
         Ok(Self(Arc::new(Inner {
             material,
@@ -290,7 +290,7 @@ pub enum SignatureError {
     #[error("a key of kind {kind} makes no {algorithm} signature")]
     Algorithm {
         /// What the token says.
-        algorithm: Algorithm,
+        algorithm: SignatureAlgorithm,
         /// What the key is.
         kind: KeyKind,
     },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::Serialize;
 
-use crate::{Algorithm, Certificate, Claims, Jwk, KeyIdKind, PrivateKey, SignError};
+use crate::{Certificate, Claims, Jwk, KeyIdKind, PrivateKey, SignError, SignatureAlgorithm};
 
 /// A member of a token's header that tells the registry which key signed it. No single one serves
 /// every registry: a registry reads the first that it finds of `x5c`, `jwk`, `kid`, and no other.
@@ -128,7 +128,7 @@ pub enum HeaderError {
 struct Header {
     typ: &'static str,
     #[serde(serialize_with = "name")]
-    alg: Algorithm,
+    alg: SignatureAlgorithm,
     #[serde(skip_serializing_if = "Option::is_none")]
     kid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +141,6 @@ struct Header {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde calls it with a reference"
 )]
-fn name<S: serde::Serializer>(algorithm: &Algorithm, to: S) -> Result<S::Ok, S::Error> {
+fn name<S: serde::Serializer>(algorithm: &SignatureAlgorithm, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(algorithm.name())
 }

@@ -17,12 +17,12 @@ pub struct UnverifiedToken {
     claims_json: String,
     signing_input: String,
     signature: Vec<u8>,
-    header: Header,
+    header: TokenHeader,
 }
 
 /// The members of a token's header that lead to its key (RFC 7515 §4.1). Others are ignored.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Header {
+pub struct TokenHeader {
     /// `alg`.
     #[serde(rename = "alg")]
     pub algorithm: String,
@@ -41,7 +41,7 @@ pub struct Header {
     pub critical: Option<Value>,
 }
 
-impl Header {
+impl TokenHeader {
     /// `jwk` as a key.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl UnverifiedToken {
 
     /// The header's members that lead to the key.
     #[must_use]
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &TokenHeader {
         &self.header
     }
 

@@ -6,8 +6,8 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Access, Algorithm, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureError,
-    TokenError, UnknownAlgorithm, UnverifiedToken, chain,
+    Access, Certificate, ChainError, JwkSet, PublicKey, ReceivedClaims, SignatureAlgorithm,
+    SignatureError, TokenError, UnknownSignatureAlgorithm, UnverifiedToken, chain,
 };
 use common::unix_seconds;
 
@@ -82,7 +82,7 @@ impl Verifier {
         if header.critical.is_some() {
             return Err(VerifyError::Critical);
         }
-        let algorithm: Algorithm = header.algorithm.parse()?;
+        let algorithm: SignatureAlgorithm = header.algorithm.parse()?;
         self.key_of(&token, now)?
             .verify(algorithm, token.signing_input(), token.signature())?;
         let claims = token.claims()?;
@@ -194,7 +194,7 @@ pub enum VerifyError {
     Token(#[from] TokenError),
     /// Signed in a way that is not accepted, or not at all.
     #[error(transparent)]
-    Algorithm(#[from] UnknownAlgorithm),
+    Algorithm(#[from] UnknownSignatureAlgorithm),
     /// It demands of its reader what this one does not know.
     #[error("the token's header has \"crit\", which is not understood")]
     Critical,

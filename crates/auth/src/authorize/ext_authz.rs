@@ -1,7 +1,7 @@
 //! A program that says what somebody may do: `docker_auth`'s `ext_authz`.
 
 use identity::process::{ProcessError, Program};
-use policy::{Labels, Query};
+use policy::{AclQuery, Labels};
 use serde::Serialize;
 
 /// The program of `ext_authz`: it reads one JSON object on standard input and answers with its exit
@@ -50,7 +50,7 @@ impl ExtAuthz {
         Self { program }
     }
 
-    pub(super) async fn decide(&self, query: &Query<'_>) -> Result<Vec<String>, ExtAuthzError> {
+    pub(super) async fn decide(&self, query: &AclQuery<'_>) -> Result<Vec<String>, ExtAuthzError> {
         let finished = self
             .program
             .run(question(query).as_bytes())
@@ -69,7 +69,7 @@ impl ExtAuthz {
 
 /// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the
 /// two line separators escaped, which outside of strings cannot occur.
-fn question(query: &Query<'_>) -> String {
+fn question(query: &AclQuery<'_>) -> String {
     let question = Question {
         account: query.account,
         r#type: query.resource_type,
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_question_has_docker_auth_s_seven_members() {
-        let query = Query {
+        let query = AclQuery {
             account: "user",
             labels: &Labels::new(),
             resource_type: "registry",
@@ -123,7 +123,7 @@ mod tests {
             "group".to_owned(),
             vec!["<&>".to_owned(), "é\u{2028}".to_owned()],
         )]);
-        let query = Query {
+        let query = AclQuery {
             account: "a\"b\\\u{1}\n",
             labels: &labels,
             resource_type: "t",

@@ -6,7 +6,7 @@
 mod ext_authz;
 
 use identity::process::ProcessError;
-use policy::{Acl, Query};
+use policy::{Acl, AclQuery};
 
 use ext_authz::ExtAuthzError;
 
@@ -64,7 +64,7 @@ impl From<ExtAuthzError> for AuthorizeError {
 /// Asks each of `chain` in turn.
 pub(crate) async fn decide(
     chain: &[Authorizer],
-    query: &Query<'_>,
+    query: &AclQuery<'_>,
 ) -> Result<Decision, AuthorizeError> {
     for authorizer in chain {
         match authorizer {

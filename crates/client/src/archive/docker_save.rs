@@ -1,7 +1,7 @@
 //! What `docker save` writes: configurations and layers without a manifest that a registry would
 //! take, so one is made.
 
-use oci::{Algorithm, Digest, media_type};
+use oci::{Digest, DigestAlgorithm, media_type};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ impl ManifestEntry {
     fn read(self, entries: &ArchiveEntries) -> Result<SavedImage, Error> {
         let config = named(entries, &self.config)?;
         let mut blobs = vec![(
-            ContentHasher::digest(Algorithm::Sha256, &entries.bytes(config, LARGEST)?),
+            ContentHasher::digest(DigestAlgorithm::Sha256, &entries.bytes(config, LARGEST)?),
             config,
         )];
         let mut layers = Vec::new();
@@ -93,7 +93,7 @@ fn named(entries: &ArchiveEntries, name: &str) -> Result<Extent, Error> {
 
 /// A layer's digest, and its type by how it is compressed.
 fn layer(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
-    let mut hasher = ContentHasher::new(Algorithm::Sha256);
+    let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
     while hasher.length() < extent.size {

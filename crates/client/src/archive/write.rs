@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use oci::{Content, Descriptor, Digest, Manifest, Tag};
+use oci::{Descriptor, Digest, Manifest, ManifestContent, Tag};
 use serde_json::json;
 
 use crate::layout::{LayoutIndex, VERSION};
@@ -122,7 +122,7 @@ impl ArchiveWriter {
     /// `manifest.json`, for one image; an index has no words in Docker's.
     fn docker_list(&self, root: &FetchedManifest, tag: Option<&Tag>) -> Option<String> {
         let Manifest {
-            content: Content::Image { config, layers },
+            content: ManifestContent::Image { config, layers },
             ..
         } = root.parsed().ok()?
         else {

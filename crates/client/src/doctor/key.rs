@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use ::token::{PublicKey, UnverifiedToken};
-use compatibility::{Prediction, RegistryVersion, Rejection, TokenAuthSettings, predict};
+use compatibility::{PredictedRejection, Prediction, RegistryVersion, TokenAuthSettings, predict};
 
 use super::{ProbeRun, ProbeVerdict};
 
@@ -188,7 +188,7 @@ fn ids(key: &PublicKey) -> String {
 }
 
 /// What each registry writes to its log.
-fn logged(refuses: &[(RegistryVersion, Rejection)]) -> String {
+fn logged(refuses: &[(RegistryVersion, PredictedRejection)]) -> String {
     let groups = grouped(
         refuses
             .iter()
@@ -202,7 +202,7 @@ fn logged(refuses: &[(RegistryVersion, Rejection)]) -> String {
 }
 
 /// What to change for each registry; none where that is not known.
-fn advised(refuses: &[(RegistryVersion, Rejection)]) -> Option<String> {
+fn advised(refuses: &[(RegistryVersion, PredictedRejection)]) -> Option<String> {
     let advice = refuses
         .iter()
         .filter_map(|(registry, refusal)| Some((*registry, refusal.advice.as_deref()?)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci::{Algorithm, Descriptor, media_type};
+use oci::{Descriptor, DigestAlgorithm, media_type};
 use serde_json::json;
 
 use super::{FetchedManifest, RepositoryClient};
@@ -88,7 +88,7 @@ impl RepositoryClient {
     async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
         let blob = Descriptor {
             media_type: file.media_type.clone(),
-            digest: ContentHasher::digest(Algorithm::Sha256, &file.content),
+            digest: ContentHasher::digest(DigestAlgorithm::Sha256, &file.content),
             size: file.content.len() as u64,
             artifact_type: None,
             annotations: file

@@ -1,7 +1,7 @@
 //! Manifests, fetched and put whole: they are small.
 
 use bytes::{Bytes, BytesMut};
-use oci::{Algorithm, Content, Descriptor, Digest, Manifest, Reference, media_type};
+use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, ManifestContent, Reference, media_type};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ impl FetchedManifest {
         name: Option<Digest>,
         what: &str,
     ) -> Result<Self, Error> {
-        let algorithm = name.map_or(Algorithm::Sha256, |name| name.algorithm());
+        let algorithm = name.map_or(DigestAlgorithm::Sha256, |name| name.algorithm());
         let digest = ContentHasher::digest(algorithm, &bytes);
         match name {
             Some(expected) if expected != digest => Err(Error::Digest {
@@ -128,7 +128,7 @@ impl RepositoryClient {
     /// # Errors
     /// When it has none, or the registry does not.
     pub async fn config(&self, image: &FetchedManifest) -> Result<Bytes, Error> {
-        let Content::Image { config, .. } = image.parsed()?.content else {
+        let ManifestContent::Image { config, .. } = image.parsed()?.content else {
             return Err(Error::Unsupported(format!(
                 "{} is an index: its images have configurations",
                 image.digest
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_name_must_be_the_content_s() {
-        let wrong = Digest::new(Algorithm::Sha256, &[0; 32]);
+        let wrong = Digest::new(DigestAlgorithm::Sha256, &[0; 32]);
         let error = FetchedManifest::new(
             "a/b".into(),
             Bytes::from_static(b"{}"),

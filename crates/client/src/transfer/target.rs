@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oci::{Algorithm, Descriptor, Digest, Reference, RepositoryName, Tag};
+use oci::{Descriptor, Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 
 use super::{BlobProgress, BlobSource, BlobWriter, ImageGraph, ImageSource};
 use crate::hasher::ContentHasher;
@@ -120,7 +120,7 @@ impl RepositoryClient {
     /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone
     /// gets a SHA-256, whatever it is called elsewhere, and some registries know no other.
     async fn name_by_digest(&self, manifest: &FetchedManifest) -> Result<Digest, Error> {
-        if manifest.digest.algorithm() == Algorithm::Sha256 {
+        if manifest.digest.algorithm() == DigestAlgorithm::Sha256 {
             return Ok(manifest.digest);
         }
         match self
@@ -128,9 +128,9 @@ impl RepositoryClient {
             .await
         {
             Ok(_) => Ok(manifest.digest),
-            Err(Error::ErrorResponse { source, .. }) if source.status.is_client_error() => {
-                Ok(ContentHasher::digest(Algorithm::Sha256, &manifest.bytes))
-            }
+            Err(Error::ErrorResponse { source, .. }) if source.status.is_client_error() => Ok(
+                ContentHasher::digest(DigestAlgorithm::Sha256, &manifest.bytes),
+            ),
             Err(error) => Err(error),
         }
     }

@@ -1,6 +1,6 @@
 //! The semantics that `docker_auth`'s users rely on, one by one.
 
-use policy::{Acl, Decision, MAX_COMBINATIONS, Options};
+use policy::{Acl, AclDecision, AclOptions, MAX_COMBINATIONS};
 
 use crate::support::{Request, acl, on_name, pull_if, rule, strings};
 
@@ -36,7 +36,7 @@ fn the_first_rule_that_matches_decides() {
         )
     };
     let answer = |rule, granted| {
-        Some(Decision {
+        Some(AclDecision {
             rule,
             granted: strings(granted),
         })
@@ -285,8 +285,8 @@ fn labels_stand_for_each_of_their_values() {
 #[test]
 fn label_values_are_patterns_unless_quoted() {
     let rules = || vec![on_name("${labels:g}")];
-    let plain = Acl::compile(rules(), Options::default()).unwrap();
-    let quoted = Acl::compile(rules(), Options { quote_labels: true }).unwrap();
+    let plain = Acl::compile(rules(), AclOptions::default()).unwrap();
+    let quoted = Acl::compile(rules(), AclOptions { quote_labels: true }).unwrap();
     for (value, matched) in [
         ("ops*", "ops-1"),
         ("/.*/", "anything/at/all"),

@@ -1,11 +1,11 @@
 //! The answer to "why not?", for the surprises that `docker_auth`'s users report.
 
-use policy::{Attribute, Field, Passed, Problem, Reason, RegexError};
+use policy::{Attribute, ConditionError, Field, Mismatch, RegexError, SkippedRule};
 
 use crate::support::{Request, acl, pull_if, rule, strings};
 
 #[track_caller]
-fn obstacle(conditions: &[(&str, &str)], request: &Request) -> Passed {
+fn obstacle(conditions: &[(&str, &str)], request: &Request) -> SkippedRule {
     let mut explanation = pull_if(conditions).explain(&request.query());
     assert_eq!((explanation.passed.len(), explanation.decided), (1, None));
     explanation.passed.remove(0)
@@ -20,7 +20,7 @@ fn a_star_that_stops_at_a_slash_is_shown() {
     assert_eq!(passed.field, Field::Text(Attribute::Name));
     assert_eq!(
         (passed.pattern.as_str(), passed.reason),
-        ("${account}/*", Reason::Differs)
+        ("${account}/*", Mismatch::Differs)
     );
     assert_eq!(
         (passed.expanded, passed.values),
@@ -69,11 +69,14 @@ fn labels_and_addresses_say_what_is_missing() {
         (passed.field.to_string().as_str(), passed.values),
         ("labels.group", strings(&["dev", "ops"]))
     );
-    assert_eq!(obstacle(&[("tier", "*")], &request).reason, Reason::NoLabel);
+    assert_eq!(
+        obstacle(&[("tier", "*")], &request).reason,
+        Mismatch::NoLabel
+    );
     let passed = obstacle(&[("ip", "10.1.2.3/8")], &request);
     assert_eq!(
         (passed.reason, passed.expanded),
-        (Reason::NoAddress, strings(&["10.0.0.0/8"]))
+        (Mismatch::NoAddress, strings(&["10.0.0.0/8"]))
     );
     let passed = obstacle(&[("name", "${labels:group}/x")], &request);
     assert_eq!(passed.expanded, ["dev/x", "ops/x"]);
@@ -91,14 +94,14 @@ fn what_variables_make_malformed_or_too_much_is_told() {
     );
     assert_eq!(
         passed.reason,
-        Reason::Malformed(Problem::Regex(RegexError::UnclosedGroup))
+        Mismatch::Malformed(ConditionError::Regex(RegexError::UnclosedGroup))
     );
     let values: Vec<String> = (0..40).map(|value| format!("{value}*")).collect();
     let mut request = Request::pull("a", "x");
     request.labels.insert("a".to_owned(), values.clone());
     request.labels.insert("b".to_owned(), values);
     let passed = obstacle(&[("name", "${labels:a}${labels:b}")], &request);
-    assert_eq!(passed.reason, Reason::TooManyCombinations(1600));
+    assert_eq!(passed.reason, Mismatch::TooManyCombinations(1600));
     assert_eq!(passed.expanded.len(), 8, "the first few");
 }
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
-use policy::{Acl, Entry, Options};
+use policy::{Acl, AclEntry, AclOptions};
 
 use crate::support::{Request, rule};
 
-fn rules() -> Vec<Entry> {
+fn rules() -> Vec<AclEntry> {
     vec![
         rule(&[("ip", "127.0.0.0/8")], &["*"]),
         rule(&[("account", "admin")], &["*"]),
@@ -94,7 +94,7 @@ const RESOURCES: [(&str, &str); 11] = [
     ("plugin", "acme/disk"),
 ];
 
-fn matrix(options: Options) -> String {
+fn matrix(options: AclOptions) -> String {
     let acl = Acl::compile(rules(), options).unwrap();
     let mut matrix = String::new();
     for (account, labels, address) in ACCOUNTS {
@@ -131,10 +131,10 @@ fn matrix(options: Options) -> String {
 
 #[test]
 fn who_may_do_what() {
-    insta::assert_snapshot!(matrix(Options::default()));
+    insta::assert_snapshot!(matrix(AclOptions::default()));
 }
 
 #[test]
 fn who_may_do_what_when_labels_are_quoted() {
-    insta::assert_snapshot!(matrix(Options { quote_labels: true }));
+    insta::assert_snapshot!(matrix(AclOptions { quote_labels: true }));
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use common::IpNetwork;
-use policy::{Acl, Conditions, Entry, Labels, Options};
+use policy::{Acl, AclEntry, AclOptions, Conditions, Labels};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn pattern() -> impl Strategy<Value = String> {
     vec(prop::sample::select(PIECES), 0..5).prop_map(|pieces| pieces.concat())
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+fn entry() -> impl Strategy<Value = AclEntry> {
     let texts = (
         option::of(pattern()),
         option::of(pattern()),
@@ -58,7 +58,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     let labels = btree_map("[gh]", pattern(), 0..2);
     let actions = vec(prop::sample::select(&["*", "pull", "push", ""][..]), 0..3);
     (texts, ip, labels, actions).prop_map(
-        |((account, name, service, resource_type), ip, labels, actions)| Entry {
+        |((account, name, service, resource_type), ip, labels, actions)| AclEntry {
             conditions: Conditions {
                 account,
                 resource_type,
@@ -96,17 +96,17 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 /// Those of `entries` that can be compiled.
-fn well_formed(entries: Vec<Entry>) -> Vec<Entry> {
+fn well_formed(entries: Vec<AclEntry>) -> Vec<AclEntry> {
     entries
         .into_iter()
-        .filter(|entry| Acl::compile(vec![entry.clone()], Options::default()).is_ok())
+        .filter(|entry| Acl::compile(vec![entry.clone()], AclOptions::default()).is_ok())
         .collect()
 }
 
 proptest! {
     #[test]
     fn explaining_and_deciding_agree(entries in vec(entry(), 0..8), request in request(), quote_labels: bool) {
-        let acl = Acl::compile(well_formed(entries), Options { quote_labels }).unwrap();
+        let acl = Acl::compile(well_formed(entries), AclOptions { quote_labels }).unwrap();
         let explanation = acl.explain(&request.query());
         let decision = acl.decide(&request.query());
         prop_assert_eq!(explanation.decided.as_ref().map(|decided| &decided.decision), decision.as_ref());
@@ -127,8 +127,8 @@ proptest! {
     ) {
         let entries = well_formed(entries);
         let longer = entries.iter().cloned().chain(well_formed(more)).collect();
-        let shorter = Acl::compile(entries, Options::default()).unwrap();
-        let longer = Acl::compile(longer, Options::default()).unwrap();
+        let shorter = Acl::compile(entries, AclOptions::default()).unwrap();
+        let longer = Acl::compile(longer, AclOptions::default()).unwrap();
         if let Some(decision) = shorter.decide(&request.query()) {
             prop_assert_eq!(longer.decide(&request.query()), Some(decision));
         }
@@ -137,7 +137,7 @@ proptest! {
     #[test]
     fn any_text_is_a_rule_or_an_error(pattern in "\\PC{0,12}", value in "\\PC{0,8}") {
         for pattern in [format!("/{pattern}/"), pattern] {
-            let Ok(acl) = Acl::compile(vec![on_name(&pattern)], Options::default()) else { continue };
+            let Ok(acl) = Acl::compile(vec![on_name(&pattern)], AclOptions::default()) else { continue };
             let _either = Request::pull(&value, &value).with(&[("g", &[&value])]).is_decided_by(&acl);
         }
     }
@@ -167,7 +167,7 @@ proptest! {
         let mut request = Request::pull("a", &other);
         request.labels = Labels::from([("g".to_owned(), values.clone())]);
         for pattern in ["${labels:g}", "x${labels:g}", "/^${labels:g}$/"] {
-            let acl = Acl::compile(vec![on_name(pattern)], Options { quote_labels: true }).unwrap();
+            let acl = Acl::compile(vec![on_name(pattern)], AclOptions { quote_labels: true }).unwrap();
             let prefix = if pattern.starts_with('x') { "x" } else { "" };
             request.name = format!("{prefix}{other}");
             prop_assert_eq!(request.is_decided_by(&acl), values.contains(&other), "{}", pattern);

@@ -2,7 +2,7 @@
 //! the parser, for what they capture cannot be seen from here.
 
 use common::{IpNetwork, parse_ip};
-use policy::{Acl, Options};
+use policy::{Acl, AclOptions};
 use serde_json::Value;
 
 use crate::support::{Request, on_name, pull_if};
@@ -36,7 +36,7 @@ fn globs_match_as_path_match_does() {
     let (mut count, mut refused) = (0, 0);
     for line in lines {
         let pattern = line[0].as_str().unwrap();
-        let acl = Acl::compile(vec![on_name(pattern)], Options::default());
+        let acl = Acl::compile(vec![on_name(pattern)], AclOptions::default());
         let ours = acl.ok().map(|acl| {
             mask(
                 names

@@ -1,6 +1,6 @@
 //! Rules that are refused.
 
-use policy::{Acl, Options};
+use policy::{Acl, AclOptions};
 
 use crate::support::rule;
 
@@ -8,7 +8,7 @@ use crate::support::rule;
 fn refused(conditions: &[(&str, &str)]) -> String {
     let errors = Acl::compile(
         vec![rule(&[], &[]), rule(conditions, &["*"])],
-        Options::default(),
+        AclOptions::default(),
     )
     .unwrap_err();
     let lines: Vec<String> = errors

@@ -1,12 +1,12 @@
 //! Rules and queries in few words.
 
-use policy::{Acl, Conditions, Entry, Labels, Options, Query};
+use policy::{Acl, AclEntry, AclOptions, AclQuery, Conditions, Labels};
 
 /// A rule; a key that is none of a rule's own is a label.
-pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> Entry {
-    let mut entry = Entry {
+pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> AclEntry {
+    let mut entry = AclEntry {
         actions: strings(actions),
-        ..Entry::default()
+        ..AclEntry::default()
     };
     let written = &mut entry.conditions;
     for (key, pattern) in conditions {
@@ -23,8 +23,8 @@ pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> Entry {
     entry
 }
 
-pub(crate) fn acl(rules: &[Entry]) -> Acl {
-    Acl::compile(rules.to_vec(), Options::default()).unwrap()
+pub(crate) fn acl(rules: &[AclEntry]) -> Acl {
+    Acl::compile(rules.to_vec(), AclOptions::default()).unwrap()
 }
 
 /// The list of one rule that grants `pull` under these conditions.
@@ -83,8 +83,8 @@ impl Request {
         self
     }
 
-    pub(crate) fn query(&self) -> Query<'_> {
-        Query {
+    pub(crate) fn query(&self) -> AclQuery<'_> {
+        AclQuery {
             account: &self.account,
             labels: &self.labels,
             resource_type: &self.resource_type,
@@ -109,12 +109,12 @@ impl Request {
 }
 
 /// Conditions with nothing but a pattern for the name.
-pub(crate) fn on_name(pattern: &str) -> Entry {
+pub(crate) fn on_name(pattern: &str) -> AclEntry {
     let conditions = Conditions {
         name: Some(pattern.to_owned()),
         ..Conditions::default()
     };
-    Entry {
+    AclEntry {
         conditions,
         actions: strings(&["pull"]),
         comment: None,

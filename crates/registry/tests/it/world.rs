@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::{Clock, SystemEntropy};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use oci::{Algorithm, Descriptor, Digest, RepositoryName, media_type};
+use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
     Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings,
     Visibility,
@@ -114,16 +114,16 @@ impl World {
 
     /// With cargo.
     pub(crate) async fn with(settings: RegistrySettings) -> Self {
-        let mut world = Self::bare(settings, storage::Settings::default()).await;
+        let mut world = Self::bare(settings, storage::StorageSettings::default()).await;
         world.load().await;
         world
     }
 
     /// With nothing in it.
-    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::Settings) -> Self {
+    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::StorageSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
-            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+            Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
         let clock: storage::Clock = Arc::new(|| Still.now());
         let storage = Storage::open(database, directory.path().join("cargo"), terms, clock)
             .await
@@ -215,7 +215,7 @@ impl World {
             id,
             repository,
             client: "test".into(),
-            algorithm: Algorithm::Sha256,
+            algorithm: DigestAlgorithm::Sha256,
         };
         let mut upload = self.storage.put(new).await.unwrap();
         upload.write(Bytes::copy_from_slice(content)).await.unwrap();
@@ -277,7 +277,7 @@ impl World {
             ("cargo".to_owned(), sha256(b"cargo").to_string()),
             (
                 "cargo512".to_owned(),
-                hash::digest(Algorithm::Sha512, b"cargo").to_string(),
+                hash::digest(DigestAlgorithm::Sha512, b"cargo").to_string(),
             ),
         ]);
         let manifests = [
@@ -306,7 +306,7 @@ impl World {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {
-    hash::digest(Algorithm::Sha256, bytes)
+    hash::digest(DigestAlgorithm::Sha256, bytes)
 }
 
 pub(crate) fn descriptor(media_type: &str, content: &str) -> serde_json::Value {

@@ -1,6 +1,6 @@
 //! How our words are written in columns.
 
-use oci::{Algorithm, Digest, RepositoryName};
+use oci::{Digest, DigestAlgorithm, RepositoryName};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -9,7 +9,7 @@ use crate::{Blob, Error, StoreId, UploadId};
 /// States of a blob, as the column `state` counts them.
 pub(super) mod state {
     pub(in crate::sqlite) const LIVE: i64 = 1;
-    pub(in crate::sqlite) const CONDEMNED: i64 = 2;
+    pub(in crate::sqlite) const MARKED: i64 = 2;
 }
 
 /// A digest: one byte for the algorithm, and the hash.
@@ -36,7 +36,7 @@ impl FromSql for Packed {
 }
 
 /// A hash function, by its number.
-pub(super) struct PackedAlgorithm(pub(super) Algorithm);
+pub(super) struct PackedAlgorithm(pub(super) DigestAlgorithm);
 
 impl ToSql for PackedAlgorithm {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -54,15 +54,15 @@ impl FromSql for PackedAlgorithm {
     }
 }
 
-fn algorithm_number(algorithm: Algorithm) -> u8 {
+fn algorithm_number(algorithm: DigestAlgorithm) -> u8 {
     match algorithm {
-        Algorithm::Sha256 => 1,
-        Algorithm::Sha512 => 2,
+        DigestAlgorithm::Sha256 => 1,
+        DigestAlgorithm::Sha512 => 2,
     }
 }
 
-fn algorithm(number: u8) -> Option<Algorithm> {
-    Algorithm::ALL
+fn algorithm(number: u8) -> Option<DigestAlgorithm> {
+    DigestAlgorithm::ALL
         .into_iter()
         .find(|algorithm| algorithm_number(*algorithm) == number)
 }
@@ -143,7 +143,9 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (d BLOB)").unwrap();
         let mut digests: Vec<_> = [&b"a"[..], b"b", b"c"]
             .into_iter()
-            .flat_map(|bytes| Algorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes)))
+            .flat_map(|bytes| {
+                DigestAlgorithm::ALL.map(|algorithm| crate::hash::digest(algorithm, bytes))
+            })
             .collect();
         for digest in &digests {
             connection

@@ -1,6 +1,6 @@
 //! Taking a manifest in.
 
-use oci::{Content, Descriptor, Digest, Manifest, RepositoryName, Tag};
+use oci::{Descriptor, Digest, Manifest, ManifestContent, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Packed, make_repository, revive, state};
@@ -66,7 +66,7 @@ fn require_blobs(
             Ok((row.get(0)?, row.get(1)?))
         });
         match row.optional()? {
-            Some((generation, state::CONDEMNED)) => revive(connection, generation, now)?,
+            Some((generation, state::MARKED)) => revive(connection, generation, now)?,
             Some(_) => {}
             None if missing.contains(digest) => {}
             None => missing.push(*digest),
@@ -147,8 +147,8 @@ fn insert(
 /// kept.
 fn everything(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
     let (config, rest) = match &manifest.content {
-        Content::Image { config, layers } => (Some(config), layers),
-        Content::Index { manifests } => (None, manifests),
+        ManifestContent::Image { config, layers } => (Some(config), layers),
+        ManifestContent::Index { manifests } => (None, manifests),
     };
     config.into_iter().chain(rest)
 }

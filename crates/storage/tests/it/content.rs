@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::Algorithm;
-use storage::collection::Doomed;
-use storage::{Blob, BlobStore, Error, Files, Source, StoreId, UploadId, hash};
+use oci::DigestAlgorithm;
+use storage::collection::DeletableBlob;
+use storage::{Blob, BlobReader, BlobStore, Error, Files, StoreId, UploadId, hash};
 
 use super::memory::Memory;
 use super::world::sha256;
@@ -65,7 +65,7 @@ async fn read(place: &Place, blob: &Blob, range: std::ops::Range<u64>) -> Result
     rest(place.store.open(blob, range).await?).await
 }
 
-async fn rest(mut source: Box<dyn Source>) -> Result<Vec<u8>, Error> {
+async fn rest(mut source: Box<dyn BlobReader>) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     while let Some(chunk) = source.next().await {
         content.extend_from_slice(&chunk?);
@@ -93,7 +93,7 @@ async fn stretches_of_a_blob() {
 #[tokio::test]
 async fn an_upload_goes_on_where_it_is_told_to() {
     for place in places() {
-        let hasher = hash::Hasher::new(Algorithm::Sha256);
+        let hasher = hash::ContentHasher::new(DigestAlgorithm::Sha256);
         let mut sink = place.store.append(upload(), 0, Some(hasher));
         for _ in 0..3 {
             sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 7, Algorithm::Sha256)
+                .digest(upload(), 7, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"abcabc!")
@@ -119,7 +119,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 3, Algorithm::Sha256)
+                .digest(upload(), 3, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"abc")
@@ -127,7 +127,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
         assert!(
             place
                 .store
-                .digest(upload(), 8, Algorithm::Sha256)
+                .digest(upload(), 8, DigestAlgorithm::Sha256)
                 .await
                 .is_err()
         );
@@ -159,7 +159,7 @@ async fn publishing_can_be_undone_whether_it_happened_or_not() {
         assert_eq!(
             place
                 .store
-                .digest(upload(), 5, Algorithm::Sha256)
+                .digest(upload(), 5, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
             sha256(b"cargo")
@@ -185,7 +185,7 @@ async fn removed_is_gone_and_can_be_removed_again() {
             store,
             key,
         } = one.clone();
-        let doomed = [Doomed {
+        let deletable = [DeletableBlob {
             generation,
             digest,
             size,
@@ -194,7 +194,7 @@ async fn removed_is_gone_and_can_be_removed_again() {
         }];
         let open = place.store.open(&one, 0..5).await.unwrap();
         for _ in 0..2 {
-            place.store.remove(&doomed).await.unwrap();
+            place.store.remove(&deletable).await.unwrap();
             assert!(matches!(
                 read(&place, &one, 0..5).await,
                 Err(Error::Damaged { .. })
@@ -252,7 +252,7 @@ async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_li
         } = blob.clone();
         place
             .store
-            .remove(&[Doomed {
+            .remove(&[DeletableBlob {
                 generation,
                 digest,
                 size,

@@ -1,6 +1,6 @@
 //! Manifests and tags: pushed, found, moved, removed.
 
-use oci::{Algorithm, Reference, media_type};
+use oci::{DigestAlgorithm, Reference, media_type};
 use storage::{Error, NewManifest, hash};
 
 use super::world::{World, descriptor, image, index, manifest, name, sha256};
@@ -13,7 +13,7 @@ async fn a_manifest_comes_back_as_it_was_sent() {
         "{{ \"schemaVersion\": 2,\n\t\"config\":{}, \"layers\":[] , \"x\":\"\\u00e9\"}}\n",
         descriptor("c/c", sha256(b"{}"), 2)
     );
-    for algorithm in Algorithm::ALL {
+    for algorithm in DigestAlgorithm::ALL {
         let digest = hash::digest(algorithm, text.as_bytes());
         let sent = NewManifest::parse(
             Some(media_type::OCI_MANIFEST),

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use common::SystemEntropy;
 use token::{
-    Certificate, CertificateError, CertificateRequest, ChainError, IssueError, KeyKind, PrivateKey,
-    Verifier, VerifyError,
+    Certificate, CertificateError, CertificateIssueError, CertificateRequest, ChainError, KeyKind,
+    PrivateKey, Verifier, VerifyError,
 };
 
 use crate::{DAY, NOW, at, certified, request};
@@ -102,10 +102,13 @@ fn only_an_authority_with_its_own_key_signs_others() {
     let sign = |issuer: &Certificate, issuer_key| {
         request("x").signed_by(&key, issuer, issuer_key, &SystemEntropy)
     };
-    assert!(matches!(sign(&ca, &key), Err(IssueError::OtherKey { .. })));
+    assert!(matches!(
+        sign(&ca, &key),
+        Err(CertificateIssueError::OtherKey { .. })
+    ));
     assert!(matches!(
         sign(&leaf, &key),
-        Err(IssueError::NoAuthority { .. })
+        Err(CertificateIssueError::NoAuthority { .. })
     ));
     assert!(sign(&ca, &ca_key).unwrap().holds(key.public()));
     let odd = CertificateRequest {
@@ -114,7 +117,7 @@ fn only_an_authority_with_its_own_key_signs_others() {
     };
     assert!(matches!(
         odd.self_signed(&key, &SystemEntropy),
-        Err(IssueError::Host(_))
+        Err(CertificateIssueError::Host(_))
     ));
 }
 

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use token::{
-    Algorithm, Jwk, JwkError, JwkSet, KeyError, KeyKind, PrivateKey, PublicKey, SignatureError,
+    Jwk, JwkError, JwkSet, KeyError, KeyKind, PrivateKey, PublicKey, SignatureAlgorithm,
+    SignatureError,
 };
 
 fn openssl(arguments: &str) -> String {
@@ -32,29 +33,33 @@ fn every_form_of_a_key_is_the_same_key() {
         (
             "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048",
             "rsa -traditional",
-            Algorithm::RS256,
+            SignatureAlgorithm::RS256,
         ),
         (
             "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
             "rsa -traditional",
-            Algorithm::RS256,
+            SignatureAlgorithm::RS256,
         ),
         (
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
             "ec",
-            Algorithm::ES256,
+            SignatureAlgorithm::ES256,
         ),
         (
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384",
             "ec",
-            Algorithm::ES384,
+            SignatureAlgorithm::ES384,
         ),
         (
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
             "ec",
-            Algorithm::ES512,
+            SignatureAlgorithm::ES512,
         ),
-        ("genpkey -algorithm ED25519", "pkey", Algorithm::EdDSA),
+        (
+            "genpkey -algorithm ED25519",
+            "pkey",
+            SignatureAlgorithm::EdDSA,
+        ),
     ];
     for (generate, older, algorithm) in kinds {
         let texts = forms(generate, older);

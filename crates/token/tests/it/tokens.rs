@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use token::{
-    Access, Algorithm, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind,
-    KeyKind, PrivateKey, Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
+    Access, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind,
+    PrivateKey, SignatureAlgorithm, Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
 };
 
 use crate::{DAY, NOW, at, certified};
@@ -403,17 +403,21 @@ proptest! {
 #[test]
 fn a_key_does_not_verify_what_its_kind_cannot_sign() {
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    assert!(key.public().verify(Algorithm::RS256, b"", b"").is_err());
+    assert!(
+        key.public()
+            .verify(SignatureAlgorithm::RS256, b"", b"")
+            .is_err()
+    );
     let rsa = PrivateKey::generate(KeyKind::Rsa { bits: 2048 }).unwrap();
     let signature = rsa.sign(b"message").unwrap();
     assert!(
         rsa.public()
-            .verify(Algorithm::PS256, b"message", &signature)
+            .verify(SignatureAlgorithm::PS256, b"message", &signature)
             .is_err()
     );
     assert!(
         rsa.public()
-            .verify(Algorithm::RS512, b"message", &signature)
+            .verify(SignatureAlgorithm::RS512, b"message", &signature)
             .is_err()
     );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use storage::hash;
 
 use crate::common::{CONNECTIONS, rate};
@@ -17,7 +17,7 @@ use crate::servers::directory;
 pub(crate) fn sha256() -> f64 {
     let bytes = vec![7; 1 << 20];
     rate(|| {
-        std::hint::black_box(hash::digest(Algorithm::Sha256, &bytes));
+        std::hint::black_box(hash::digest(DigestAlgorithm::Sha256, &bytes));
     }) * 1.048_576
 }
 

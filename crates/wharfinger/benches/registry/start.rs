@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use peers::program;
-use storage::hash::Hasher;
+use storage::hash::ContentHasher;
 
 use crate::common::median;
 use crate::servers::{Kind, Server, directory};
@@ -38,7 +38,7 @@ pub(crate) fn transfer(version: &str) -> f64 {
     let idle = server.process.megabytes("VmRSS:");
     let (file, mut hasher) = (
         directory.path().join("blob"),
-        Hasher::new(Algorithm::Sha256),
+        ContentHasher::new(DigestAlgorithm::Sha256),
     );
     std::fs::File::create(&file)
         .unwrap()

@@ -76,7 +76,9 @@ fn summary(wrong: &Diagnostics) -> String {
 }
 
 fn of<'a>(severity: Severity, findings: impl Iterator<Item = &'a Diagnostic>) -> usize {
-    findings.filter(|finding| finding.severity == severity).count()
+    findings
+        .filter(|finding| finding.severity == severity)
+        .count()
 }
 
 fn but(warnings: usize) -> String {

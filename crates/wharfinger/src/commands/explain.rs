@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use oci::RepositoryName;
-use policy::{Explanation, Labels, Passed, Query};
+use policy::{AclQuery, Explanation, Labels, SkippedRule};
 use serde::Serialize;
 use token::Scope;
 
@@ -61,7 +61,7 @@ struct Answer<'a> {
 struct PassedBy<'a> {
     rule: String,
     #[serde(flatten)]
-    why: &'a Passed,
+    why: &'a SkippedRule,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut answers = Vec::new();
     for scope in scopes {
         note_odd_name(&scope);
-        let query = Query {
+        let query = AclQuery {
             account: &arguments.account,
             labels: &labels,
             resource_type: &scope.resource_type,
@@ -220,7 +220,7 @@ fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
 }
 
 /// `name: ${account}/* (bob/*) and library/ubuntu: it does not match`.
-fn reason(passed: &Passed) -> String {
+fn reason(passed: &SkippedRule) -> String {
     let mut text = format!("{}: {:?}", passed.field, passed.pattern);
     if passed
         .expanded

@@ -50,7 +50,9 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
     let (mut entries, mut places, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     // Patterns are checked even if another rule is malformed, so that all errors are reported.
     for (rule, effective) in read.into_iter().flatten() {
-        let Some((entry, of_rule)) = rule else { continue };
+        let Some((entry, of_rule)) = rule else {
+            continue;
+        };
         entries.push(entry);
         places.push(of_rule);
         shown.push(effective);
@@ -140,7 +142,9 @@ fn read_rule(rule: &mut Section<'_>) -> Option<(AclEntry, RulePlaces)> {
         key::texts("actions")
             .docker_auth()
             .required("actions: [\"*\"] allows, actions: [] denies")
-            .means("what is granted of what was asked; `[\"*\"]` alone grants all of it, `[]` nothing"),
+            .means(
+                "what is granted of what was asked; `[\"*\"]` alone grants all of it, `[]` nothing",
+            ),
     );
     let comment = rule.find(
         key::text("comment")
@@ -158,10 +162,18 @@ fn read_rule(rule: &mut Section<'_>) -> Option<(AclEntry, RulePlaces)> {
 /// The conditions that are texts, and what each is a pattern of.
 const CONDITIONS: [(&str, &str, &str); 5] = [
     ("account", "pattern", "the account, empty for the anonymous"),
-    ("type", "pattern", "the resource's type: `repository`, `registry`, …"),
+    (
+        "type",
+        "pattern",
+        "the resource's type: `repository`, `registry`, …",
+    ),
     ("name", "pattern", "the resource's name"),
     ("service", "pattern", "the service that the token is for"),
-    ("ip", "address or network", "the client's address is this, or in this network"),
+    (
+        "ip",
+        "address or network",
+        "the client's address is this, or in this network",
+    ),
 ];
 
 fn read_conditions(
@@ -169,7 +181,9 @@ fn read_conditions(
     places: &mut BTreeMap<String, Position>,
 ) -> Conditions {
     let [account, resource_type, name, service, ip] = CONDITIONS.map(|(key, form, means)| {
-        let key = key::custom(key, Kind::Form(form)).docker_auth().means(means);
+        let key = key::custom(key, Kind::Form(form))
+            .docker_auth()
+            .means(means);
         let name = key.declaration.name;
         let setting = section.setting(key)?;
         places.insert(name.to_owned(), setting.position());
@@ -182,7 +196,9 @@ fn read_conditions(
             .docker_auth()
             .means("`LABEL: PATTERN`: one of the account's values of that label matches"),
     );
-    let labels = labels.and_then(|labels| labels.entries()).unwrap_or_default();
+    let labels = labels
+        .and_then(|labels| labels.entries())
+        .unwrap_or_default();
     let mut label = |(entry, pattern): &(&super::yaml::Entry, Setting<'_>)| {
         let field = Field::Label(entry.key.clone()).to_string();
         places.insert(field, pattern.position());

@@ -218,17 +218,17 @@ mod tests {
 
     #[tokio::test]
     async fn no_host_is_every_address() {
-        let resolve = async |net: &str| match ListenAddress::parse(":5", Some(parse_word(net).unwrap()))
-        {
-            Ok(ListenAddress::Tcp(address)) => address
-                .resolve()
-                .await
-                .unwrap()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            _ => Vec::new(),
-        };
+        let resolve =
+            async |net: &str| match ListenAddress::parse(":5", Some(parse_word(net).unwrap())) {
+                Ok(ListenAddress::Tcp(address)) => address
+                    .resolve()
+                    .await
+                    .unwrap()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                _ => Vec::new(),
+            };
         assert_eq!(resolve("tcp").await, ["[::]:5", "0.0.0.0:5"]);
         assert_eq!(resolve("tcp4").await, ["0.0.0.0:5"]);
         assert_eq!(resolve("tcp6").await, ["[::]:5"]);

@@ -87,20 +87,25 @@ fn first_error(context: Context) -> String {
         || "cannot be read".to_owned(),
         |first| {
             let position = first.location.position;
-            format!("line {}, column {}: {}", position.line, position.column, first.message)
+            format!(
+                "line {}, column {}: {}",
+                position.line, position.column, first.message
+            )
         },
     )
 }
 
 /// The value at `path`; of a list of issuers the first.
 fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
-    let found = path.split('.').try_fold(node, |node, key| match &node.value {
-        Value::Mapping(entries) => entries
-            .iter()
-            .rfind(|entry| entry.key == key)
-            .map(|entry| &entry.value),
-        Value::Null | Value::Scalar(_) | Value::Sequence(_) => None,
-    })?;
+    let found = path
+        .split('.')
+        .try_fold(node, |node, key| match &node.value {
+            Value::Mapping(entries) => entries
+                .iter()
+                .rfind(|entry| entry.key == key)
+                .map(|entry| &entry.value),
+            Value::Null | Value::Scalar(_) | Value::Sequence(_) => None,
+        })?;
     match &found.value {
         Value::Sequence(items) => items.first(),
         _ => Some(found),

@@ -214,7 +214,11 @@ impl Context {
         let mut key = key.to_owned();
         if let Some(translation) = &*self.translation.borrow() {
             // A section of ours that could not be translated lacks what was refused in it.
-            if translation.refused.iter().any(|section| is_in(&key, section)) {
+            if translation
+                .refused
+                .iter()
+                .any(|section| is_in(&key, section))
+            {
                 return;
             }
             if let Some(name) = (translation.name)(&key) {
@@ -316,9 +320,7 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            [
-                "c.yml:2:3: error: k: the environment variable OTHER is not set, or not UTF-8"
-            ]
+            ["c.yml:2:3: error: k: the environment variable OTHER is not set, or not UTF-8"]
         );
     }
 

@@ -26,7 +26,11 @@ impl Effective {
 
     pub(super) fn mapping(entries: Vec<(&'static str, Self)>) -> Self {
         let entries = entries.into_iter();
-        Self::Mapping(entries.map(|(key, value)| (key.to_owned(), value)).collect())
+        Self::Mapping(
+            entries
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// A mapping from names that the operator chose.

@@ -116,10 +116,7 @@ mod tests {
             refused("/etc/passwd"),
             "/etc/passwd is not executable; run chmod +x /etc/passwd"
         );
-        assert_eq!(
-            refused("/bin"),
-            "/bin is not executable; run chmod +x /bin"
-        );
+        assert_eq!(refused("/bin"), "/bin is not executable; run chmod +x /bin");
         assert!(refused("/no/such").starts_with("/no/such cannot be run: No such file"));
     }
 }

@@ -35,7 +35,9 @@ pub(super) struct Later {
 /// Refuses each of them that is there. One with nothing in it is absent.
 pub(super) fn refuse(root: &mut Section<'_>) -> Later {
     let mut refuse_all = |keys: &[(&'static str, &'static str)], instead: &str| {
-        let refused = keys.iter().filter(|(name, what)| refuse_one(root, name, what, instead));
+        let refused = keys
+            .iter()
+            .filter(|(name, what)| refuse_one(root, name, what, instead));
         refused.count() > 0
     };
     let logins = refuse_all(

@@ -85,7 +85,7 @@ pub(crate) struct Config {
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
     pub(crate) registry: Option<RegistrySettings>,
-    pub(crate) database: Option<database::Location>,
+    pub(crate) database: Option<database::DatabaseLocation>,
 }
 
 /// A configuration that can be used.
@@ -182,9 +182,7 @@ fn read_root(context: &Context, tree: &Node) -> Option<(Config, Effective)> {
     let entries = match &tree.value {
         // Of an empty file, every required section is reported as missing.
         Value::Null => Vec::new(),
-        Value::Mapping(_) => {
-            Setting::new(context, String::new(), tree).entries_of_section()?
-        }
+        Value::Mapping(_) => Setting::new(context, String::new(), tree).entries_of_section()?,
         Value::Scalar(_) | Value::Sequence(_) => {
             let found = tree.describe();
             let message = format!("expected a mapping of sections, found {found}");
@@ -218,7 +216,10 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     } else {
         refuse_backends(root);
     }
-    let login = root.always(key::mapping("login").means("limits on passwords"), login::read);
+    let login = root.always(
+        key::mapping("login").means("limits on passwords"),
+        login::read,
+    );
     let database = root.optional(
         key::mapping("database")
             .restart()
@@ -238,11 +239,7 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let database = database.or_else(|| usual_database(root, registry.as_ref(), refresh_tokens));
     Some(Config {
         server: server?,
-        token: if has_token_server {
-            Some(token?)
-        } else {
-            None
-        },
+        token: if has_token_server { Some(token?) } else { None },
         users,
         htpasswd,
         acl,
@@ -303,11 +300,11 @@ fn usual_database(
     root: &mut Section<'_>,
     registry: Option<&RegistrySettings>,
     refresh_tokens: Option<SessionPolicy>,
-) -> Option<database::Location> {
+) -> Option<database::DatabaseLocation> {
     let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);
     let location = match (registry, refresh_tokens) {
-        (Some(registry), _) => database::Location::at(registry.root.join("wharfinger.db")),
-        (None, Some(_)) => database::Location::in_state_directory(directory.as_deref()),
+        (Some(registry), _) => database::DatabaseLocation::at(registry.root.join("wharfinger.db")),
+        (None, Some(_)) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
         (None, None) => return None,
     };
     let url = Effective::quoted(&location);

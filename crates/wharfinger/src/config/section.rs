@@ -308,13 +308,20 @@ impl<'a> Section<'a> {
             .by_ref()
             .take(MAX_UNKNOWN)
             .map(|entry| {
-                let message = format!("unknown key `{}`{place}{}", entry.key, self.hint(&entry.key));
+                let message = format!(
+                    "unknown key `{}`{place}{}",
+                    entry.key,
+                    self.hint(&entry.key)
+                );
                 (*entry, message)
             })
             .collect();
         if let Some(entry) = unknown.next() {
             let more = 1 + unknown.count();
-            found.push((*entry, format!("{more} more unknown keys{place} begin here")));
+            found.push((
+                *entry,
+                format!("{more} more unknown keys{place} begin here"),
+            ));
         }
         found
     }
@@ -324,7 +331,8 @@ impl<'a> Section<'a> {
         let is_scratch = self.name.is_empty() && key.starts_with("x-");
         is_scratch
             || self.known.iter().any(|known| {
-                known.name == key || (known.from_file && key.strip_suffix("_file") == Some(known.name))
+                known.name == key
+                    || (known.from_file && key.strip_suffix("_file") == Some(known.name))
             })
     }
 
@@ -337,7 +345,10 @@ impl<'a> Section<'a> {
             .filter(|known| known.from_file)
             .map(|known| format!("{}_file", known.name))
             .collect();
-        let all = names.iter().copied().chain(files.iter().map(String::as_str));
+        let all = names
+            .iter()
+            .copied()
+            .chain(files.iter().map(String::as_str));
         match nearest(key, all) {
             Some(known) => format!("; did you mean `{known}`?"),
             None if names.len() <= MAX_LISTED => format!("; known keys: {}", names.join(", ")),

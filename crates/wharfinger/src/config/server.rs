@@ -276,12 +276,15 @@ fn read_client_address(
             .otherwise("0"),
     );
     let proxies = server.setting(
-        key::custom("trusted_proxies", Kind::List(Box::new(Kind::Form("addresses and networks"))))
-            .means(
-                "addresses and networks whose forwarded headers count; those of other peers are \
+        key::custom(
+            "trusted_proxies",
+            Kind::List(Box::new(Kind::Form("addresses and networks"))),
+        )
+        .means(
+            "addresses and networks whose forwarded headers count; those of other peers are \
                  ignored. Peers on a Unix socket are trusted. `[]` trusts no address",
-            )
-            .otherwise("absent: every peer's count, with a warning"),
+        )
+        .otherwise("absent: every peer's count, with a warning"),
     );
     let proxies = proxies.and_then(|setting| read_networks(&setting));
     if let Some(networks) = &proxies {
@@ -306,7 +309,12 @@ fn read_client_address(
 
 fn read_networks(setting: &Setting<'_>) -> Option<Vec<IpNetwork>> {
     let items = setting.items()?;
-    Some(items.iter().filter_map(|item| item.parse(str::parse)).collect())
+    Some(
+        items
+            .iter()
+            .filter_map(|item| item.parse(str::parse))
+            .collect(),
+    )
 }
 
 /// An empty name is none, as in `docker_auth`.

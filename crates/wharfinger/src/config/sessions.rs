@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
-use database::Location;
+use database::DatabaseLocation;
 
 use super::diagnostics::Problem;
 use super::schema::key::{self, from_str};
@@ -42,7 +42,10 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
                 .default(default.recheck_max_age),
         ),
     };
-    if let Some(idle) = section.present("idle").filter(|_| policy.idle > policy.absolute) {
+    if let Some(idle) = section
+        .present("idle")
+        .filter(|_| policy.idle > policy.absolute)
+    {
         let message = "longer than refresh_tokens.absolute, which ends them first";
         idle.warn(Problem::NoEffect, message);
     }
@@ -50,7 +53,7 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
 }
 
 /// Where what must last is stored.
-pub(super) fn read_location(section: &mut Section<'_>) -> Option<Location> {
+pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocation> {
     section.find(
         key::parsed("url", "URL", from_str)
             .required("write url: \"sqlite:///var/lib/wharfinger/wharfinger.db\"")

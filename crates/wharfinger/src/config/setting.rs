@@ -177,7 +177,9 @@ impl<'a> Setting<'a> {
 
     /// A length of time in a range: a number of seconds, or `5m`.
     pub(super) fn duration_within(&self, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
-        self.within(self.duration()?, bounds, |duration| print_duration(*duration))
+        self.within(self.duration()?, bounds, |duration| {
+            print_duration(*duration)
+        })
     }
 
     /// A length of time: a number of seconds, or `5m`.

@@ -196,7 +196,9 @@ impl Options {
                 |minimum| Effective::plain(minimum.name),
             )
             .docker_auth()
-            .means("the oldest version that is offered; older than `TLS12` means `TLS12`, and warns")
+            .means(
+                "the oldest version that is offered; older than `TLS12` means `TLS12`, and warns",
+            )
             .otherwise("`TLS12`"),
         );
         if let Some(minimum) = &minimum

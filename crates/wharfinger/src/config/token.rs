@@ -181,11 +181,8 @@ fn read_expiration(section: &mut Section<'_>, is_required: bool) -> Option<Durat
 fn read_keys<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option<Vec<SigningKey>> {
     let (key, certificate) = read_pair(section, false);
     let list = section.structured(
-        key::custom(
-            "keys",
-            Kind::List(Box::new(Kind::Mapping(Vec::new()))),
-        )
-        .means("further pairs, below: all are published, the first of all signs"),
+        key::custom("keys", Kind::List(Box::new(Kind::Mapping(Vec::new()))))
+            .means("further pairs, below: all are published, the first of all signs"),
         read_listed_key,
     );
     let own = match (key, certificate) {

@@ -50,7 +50,10 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Accounts> {
             let message = format!("no password: anyone can log in as {name}");
             warn(Problem::Insecure, message);
         }
-        if setting.checked(accounts.add(name.clone(), account)).is_some() {
+        if setting
+            .checked(accounts.add(name.clone(), account))
+            .is_some()
+        {
             shown.push((name.clone(), effective));
         }
     }
@@ -97,7 +100,9 @@ fn read_account(user: &mut Section<'_>) -> Option<Account> {
             .docker_auth()
             .means("`LABEL: [VALUE, …]`, for rules"),
     );
-    let labels = labels.map(|labels| read_labels(&labels)).unwrap_or_default();
+    let labels = labels
+        .map(|labels| read_labels(&labels))
+        .unwrap_or_default();
     if !labels.is_empty() {
         let shown = labels.iter().map(|(name, values)| {
             let values = values.iter().map(Effective::quoted).collect();
@@ -117,7 +122,10 @@ fn read_passwords(user: &mut Section<'_>) -> Option<Vec<PasswordHash>> {
     let key = key::parsed_as(
         "password",
         Kind::OneOrMany(Box::new(Kind::Form("hash"))),
-        |text| text.parse().map_err(|error: identity::HashError| error.to_string()),
+        |text| {
+            text.parse()
+                .map_err(|error: identity::HashError| error.to_string())
+        },
         |_: &PasswordHash| Effective::hidden(),
     )
     .docker_auth()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use common::{rfc3339, unix_seconds};
-use compatibility::{Prediction, RegistryVersion, Rejection};
+use compatibility::{PredictedRejection, Prediction, RegistryVersion};
 use serde_json::{Map, Value};
 use token::Access;
 
@@ -166,7 +166,7 @@ fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
     }
 }
 
-fn refused(text: &mut String, name: &str, what: &str, refusal: &Rejection) {
+fn refused(text: &mut String, name: &str, what: &str, refusal: &PredictedRejection) {
     line(text, "", name, what);
     line(text, "  ", "it logs", &refusal.logged);
     if let Some(advice) = &refusal.advice {

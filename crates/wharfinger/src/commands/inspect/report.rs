@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use common::{rfc3339, unix_seconds};
 use compatibility::{Prediction, RegistryVersion, TokenAuthSettings, predict};
 use serde_json::{Map, Value, json};
-use token::{Algorithm, Certificate, PublicKey, ReceivedClaims, UnverifiedToken};
+use token::{Certificate, PublicKey, ReceivedClaims, SignatureAlgorithm, UnverifiedToken};
 
 use crate::failure::Failure;
 
@@ -220,7 +220,7 @@ fn signature(
         .iter()
         .filter_map(|carried| carried.key.as_ref().ok())
         .collect();
-    let Ok(algorithm) = token.header().algorithm.parse::<Algorithm>() else {
+    let Ok(algorithm) = token.header().algorithm.parse::<SignatureAlgorithm>() else {
         return Signature::Unknown;
     };
     let made_it = |key: &&&PublicKey| {

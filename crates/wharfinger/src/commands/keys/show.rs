@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use common::unix_seconds;
 use serde_json::{Value, json};
-use token::Algorithm;
+use token::SignatureAlgorithm;
 
 use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn text(found: &Found) -> String {
     let ids = found.key.ids();
-    let (kind, algorithm) = (found.key.kind(), Algorithm::of(found.key.kind()));
+    let (kind, algorithm) = (found.key.kind(), SignatureAlgorithm::of(found.key.kind()));
     let mut text = format!("{}: {kind}, signs with {algorithm}\n", found.form);
     let mut line = |name: &str, value: &str| {
         // Writing to a String does not fail.
@@ -84,7 +84,7 @@ fn to_json(found: &Found) -> Value {
     json!({
         "form": found.form,
         "kind": found.key.kind().to_string(),
-        "algorithm": Algorithm::of(found.key.kind()).name(),
+        "algorithm": SignatureAlgorithm::of(found.key.kind()).name(),
         "kid": found.key_id,
         "libtrust": ids.libtrust,
         "thumbprint": ids.thumbprint,

@@ -150,7 +150,7 @@ fn fill(bytes: &mut [u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::system("no password can be made").caused_by(&error))
 }
 
-fn no_certificate(error: &token::IssueError) -> Failure {
+fn no_certificate(error: &token::CertificateIssueError) -> Failure {
     Failure::system("no certificate was made").caused_by(error)
 }
 

@@ -76,7 +76,10 @@ fn require(section: &Section<'_>, translator: &mut Translator<'_>, keys: &[(&str
         section.error_about(&first(keys), Problem::Missing, *hint);
         return false;
     }
-    let names: Vec<_> = missing.iter().map(|(keys, _)| keys.replace(' ', " or ")).collect();
+    let names: Vec<_> = missing
+        .iter()
+        .map(|(keys, _)| keys.replace(' ', " or "))
+        .collect();
     let variables = missing
         .iter()
         .map(|(keys, _)| variable_of(&format!("{}.{}", section.name, first(keys))));
@@ -94,8 +97,14 @@ fn read_token<'a>(token: &mut Section<'a>, translator: &mut Translator<'a>) {
         token,
         translator,
         &[
-            ("realm", "write where clients get tokens, such as https://auth.example.com/auth"),
-            ("service", "write the name under which the token server knows this registry"),
+            (
+                "realm",
+                "write where clients get tokens, such as https://auth.example.com/auth",
+            ),
+            (
+                "service",
+                "write the name under which the token server knows this registry",
+            ),
             ("issuer", "write the issuer, as the token server has it"),
             (
                 "rootcertbundle jwks",
@@ -141,7 +150,9 @@ pub(super) fn check_algorithms(list: &Setting<'_>, _: &mut Translator<'_>) {
             item.warn(Problem::NoEffect, message);
         } else if !is_usable(name) {
             let known = ALGORITHMS.join(", ");
-            item.error(format_args!("unknown algorithm `{name}`; known are {known}"));
+            item.error(format_args!(
+                "unknown algorithm `{name}`; known are {known}"
+            ));
         }
     }
     let usable = names.iter().filter(|(_, name)| is_usable(name)).count();
@@ -160,8 +171,14 @@ fn read_htpasswd<'a>(htpasswd: &mut Section<'a>, translator: &mut Translator<'a>
         htpasswd,
         translator,
         &[
-            ("realm", "write what clients show when they ask for a password"),
-            ("path", "write the file with names and bcrypt hashes, as htpasswd -B makes it"),
+            (
+                "realm",
+                "write what clients show when they ask for a password",
+            ),
+            (
+                "path",
+                "write the file with names and bcrypt hashes, as htpasswd -B makes it",
+            ),
         ],
     );
     let Some(setting) = htpasswd.present("path") else {
@@ -171,7 +188,11 @@ fn read_htpasswd<'a>(htpasswd: &mut Section<'a>, translator: &mut Translator<'a>
         return;
     };
     let path = accounts_file(Path::new(&text), &setting);
-    translator.text("registry.auth.htpasswd.path", path.to_string_lossy(), &setting);
+    translator.text(
+        "registry.auth.htpasswd.path",
+        path.to_string_lossy(),
+        &setting,
+    );
 }
 
 /// The file with the accounts. A directory has none (Debian's file names the directory it is in),

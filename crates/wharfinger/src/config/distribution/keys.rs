@@ -86,8 +86,15 @@ pub(super) static ROWS: &[Row] = &[
         .with("*")
         .stock("{service: registry}"),
     row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
-    row("log.accesslog", NoEffect("log.level says how much is logged")).with("disabled"),
-    row("log.reportcaller", NoEffect("lines name the part of the program that they come from")),
+    row(
+        "log.accesslog",
+        NoEffect("log.level says how much is logged"),
+    )
+    .with("disabled"),
+    row(
+        "log.reportcaller",
+        NoEffect("lines name the part of the program that they come from"),
+    ),
     // Storage.
     row("storage", By(storage::read)),
     row("storage.filesystem", Above),
@@ -97,16 +104,29 @@ pub(super) static ROWS: &[Row] = &[
         NoEffect("as many threads run as there is work for"),
     ),
     row("storage.delete.enabled", Switch).becomes("registry.storage.delete"),
-    row("storage.redirect", NoEffect("the registry sends all content itself")).with("disable"),
-    row("storage.cache", NoEffect("the database holds what a cache would"))
-        .with("blobdescriptor blobdescriptorsize layerinfo")
-        .stock("{blobdescriptor: inmemory}"),
-    row("storage.tag", NoEffect("one query finds the tags of a manifest"))
-        .with("concurrencylimit")
-        .stock("{concurrencylimit: 8}"),
+    row(
+        "storage.redirect",
+        NoEffect("the registry sends all content itself"),
+    )
+    .with("disable"),
+    row(
+        "storage.cache",
+        NoEffect("the database holds what a cache would"),
+    )
+    .with("blobdescriptor blobdescriptorsize layerinfo")
+    .stock("{blobdescriptor: inmemory}"),
+    row(
+        "storage.tag",
+        NoEffect("one query finds the tags of a manifest"),
+    )
+    .with("concurrencylimit")
+    .stock("{concurrencylimit: 8}"),
     row("storage.maintenance.readonly.enabled", Switch)
         .becomes("registry.storage.maintenance.readonly"),
-    row("storage.maintenance.uploadpurging", By(storage::read_purging)),
+    row(
+        "storage.maintenance.uploadpurging",
+        By(storage::read_purging),
+    ),
     row("storage.maintenance.uploadpurging.enabled", Above),
     row("storage.maintenance.uploadpurging.age", Above).becomes("registry.uploads.expire"),
     row(
@@ -160,20 +180,28 @@ pub(super) static ROWS: &[Row] = &[
     row("http.net", Text).becomes("server.net"),
     row("http.host", Text).becomes("server.public_url"),
     row("http.prefix", By(http::read_prefix)).becomes("registry.path_prefix"),
-    row("http.secret", NoEffect("the database stores what an upload needs")),
+    row(
+        "http.secret",
+        NoEffect("the database stores what an upload needs"),
+    ),
     row("http.relativeurls", Switch).becomes("registry.relative_urls"),
     row("http.draintimeout", Text).becomes("server.limits.shutdown_timeout"),
     row("http.tls.certificate", Text).becomes("server.certificate"),
     row("http.tls.key", Text).becomes("server.key"),
     row("http.tls.clientcas", By(http::refuse_client_certificates)).with("#"),
-    row("http.tls.clientauth", NoEffect("clients are not asked for certificates")),
+    row(
+        "http.tls.clientauth",
+        NoEffect("clients are not asked for certificates"),
+    ),
     row("http.tls.minimumtls", By(http::read_minimum)).becomes("server.tls_min_version"),
     row("http.tls.ciphersuites", By(http::read_suites))
         .becomes("server.tls_cipher_suites")
         .with("#"),
     row("http.tls.letsencrypt", By(http::read_letsencrypt))
         .with("cachefile email hosts.# directoryurl"),
-    row("http.headers", Whole).becomes("registry.headers").with("*"),
+    row("http.headers", Whole)
+        .becomes("registry.headers")
+        .with("*"),
     row(
         "http.debug",
         NoEffect("there is no second port; / and /healthz answer health checks"),
@@ -184,15 +212,25 @@ pub(super) static ROWS: &[Row] = &[
     // What announces, caches and checks.
     row("notifications.events", Above).with("includereferences"),
     row("notifications.endpoints", By(other::refuse_endpoints)).with("#"),
-    row("redis", NoEffect("there is no cache outside of this process")).with("*"),
-    row("health", NoEffect("/healthz and /readyz answer health checks"))
-        .with(
-            "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
+    row(
+        "redis",
+        NoEffect("there is no cache outside of this process"),
+    )
+    .with("*"),
+    row(
+        "health",
+        NoEffect("/healthz and /readyz answer health checks"),
+    )
+    .with(
+        "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
              tcp.*",
-        )
-        .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
-    row("reporting", NoEffect("errors are logged, and are sent nowhere"))
-        .with("bugsnag.* newrelic.*"),
+    )
+    .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
+    row(
+        "reporting",
+        NoEffect("errors are logged, and are sent nowhere"),
+    )
+    .with("bugsnag.* newrelic.*"),
     row("catalog.maxentries", By(other::read_max_entries)).becomes("registry.catalog.max"),
     row("tags", NoEffect("how many tags a page may have is fixed")).with("maxtags"),
     row("proxy", By(other::refuse_proxy))

@@ -118,4 +118,3 @@ fn has_auth(own: &[Entry]) -> bool {
         .map(|entry| &entry.value.value);
     has(own, "token") || matches!(registry, Some(Value::Mapping(entries)) if has(entries, "auth"))
 }
-

@@ -78,9 +78,7 @@ pub(super) fn read_purging<'a>(purging: &Setting<'a>, translator: &mut Translato
             setting.warn(Problem::NoEffect, message);
         }
         let expire = age.as_ref().and_then(expiry);
-        let kept = enabled
-            .filter(|_| is_off)
-            .or(dry_run.filter(|_| is_dry));
+        let kept = enabled.filter(|_| is_off).or(dry_run.filter(|_| is_dry));
         match (kept, age, expire) {
             (Some(kept), ..) => translator.text(EXPIRE, NEVER, &kept),
             (None, Some(age), Some(expire)) => translator.text(EXPIRE, expire, &age),

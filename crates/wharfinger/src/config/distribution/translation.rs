@@ -101,12 +101,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Sets our key `path` to a text.
-    pub(super) fn text(
-        &mut self,
-        path: &'static str,
-        text: impl Into<String>,
-        from: &Setting<'_>,
-    ) {
+    pub(super) fn text(&mut self, path: &'static str, text: impl Into<String>, from: &Setting<'_>) {
         let value = Value::Scalar(Scalar::new(text.into(), false));
         self.set(path, value, from.position(), from.name.clone());
     }

@@ -89,7 +89,9 @@ impl RegistryAuth {
         );
         let none = auth
             .locate(
-                key::switch("none").means("everyone may do everything; warns").otherwise("false"),
+                key::switch("none")
+                    .means("everyone may do everything; warns")
+                    .otherwise("false"),
             )
             .filter(|none| none.value);
         if let Some(none) = &none {
@@ -193,7 +195,10 @@ impl TokenIssuer {
 }
 
 /// One issuer, or a list of them. The outer `None` says that there is no `token`.
-#[expect(clippy::option_option, reason = "the outer one is absence, the inner one an error")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is absence, the inner one an error"
+)]
 fn read_tokens(auth: &mut Section<'_>, has_token_server: bool) -> Option<Option<Vec<TokenIssuer>>> {
     let kind = Kind::OneOrMany(Box::new(Kind::Mapping(Vec::new())));
     let read = |section: &mut Section<'_>| TokenIssuer::read(section, has_token_server);

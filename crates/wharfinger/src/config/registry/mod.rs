@@ -89,17 +89,15 @@ impl RegistrySettings {
             key::mapping("catalog").means("the list of repositories"),
             CatalogSettings::read,
         );
-        let upload_expiry = section.always(
-            key::mapping("uploads").means("open uploads"),
-            |uploads| {
+        let upload_expiry =
+            section.always(key::mapping("uploads").means("open uploads"), |uploads| {
                 uploads.get(
                     key::duration("expire", HOUR..=LONGEST)
                         .means("an upload without progress for this long is removed")
                         .restart()
                         .default(7 * DAY),
                 )
-            },
-        );
+            });
         let collection = section.always(
             key::mapping("gc").means("collection of unused content"),
             CollectionSettings::read,
@@ -157,7 +155,10 @@ impl RegistrySettings {
 }
 
 /// Its own address, or `None` for the server's. The outer `None` is an address that is wrong.
-#[expect(clippy::option_option, reason = "the outer one is an error, as in every reader here")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is an error, as in every reader here"
+)]
 fn read_listen(section: &mut Section<'_>) -> Option<Option<ListenAddress>> {
     let setting = section.setting(
         key::custom("addr", Kind::Form("`same` or address"))
@@ -233,7 +234,7 @@ impl Storage {
 fn usual_root(section: &Section<'_>) -> PathBuf {
     let directory = section.context.variable("STATE_DIRECTORY");
     let directory = directory.map(OsString::from);
-    let database = database::Location::in_state_directory(directory.as_deref());
+    let database = database::DatabaseLocation::in_state_directory(directory.as_deref());
     let root = database.path().parent();
     root.map(PathBuf::from).unwrap_or_default()
 }
@@ -277,12 +278,9 @@ impl CollectionSettings {
                     .default(DAY),
             ),
             untagged: gc.get(
-                key::parsed_as(
-                    "untagged",
-                    Kind::Form("`keep` or time"),
-                    untagged,
-                    |age| or_word(age.map(print_duration), "keep"),
-                )
+                key::parsed_as("untagged", Kind::Form("`keep` or time"), untagged, |age| {
+                    or_word(age.map(print_duration), "keep")
+                })
                 .means("the age from which manifests without a tag are removed")
                 .restart()
                 .otherwise("`keep`")
@@ -327,12 +325,9 @@ impl RegistryLimits {
                     .default(4 * MIB),
             ),
             blob: limits.get(
-                key::parsed_as(
-                    "blob",
-                    Kind::Form("size or `none`"),
-                    blob_limit,
-                    |size| or_word(size.map(print_size), "none"),
-                )
+                key::parsed_as("blob", Kind::Form("size or `none`"), blob_limit, |size| {
+                    or_word(size.map(print_size), "none")
+                })
                 .means("the largest blob")
                 .restart()
                 .otherwise("`none`")

@@ -87,12 +87,7 @@ pub(in crate::config) struct Defaulted<T> {
 }
 
 impl<T> Key<T> {
-    fn new(
-        name: &'static str,
-        kind: Kind,
-        reader: Reader<T>,
-        show: fn(&T) -> Effective,
-    ) -> Self {
+    fn new(name: &'static str, kind: Kind, reader: Reader<T>, show: fn(&T) -> Effective) -> Self {
         let from_file = matches!(reader, Reader::Text(_));
         Self {
             declaration: Declaration {
@@ -177,7 +172,9 @@ pub(in crate::config) fn parsed<T: Display>(
     parse: fn(&str) -> Result<T, String>,
 ) -> Key<T> {
     let kind = Kind::Form(form);
-    Key::new(name, kind, Reader::Text(parse), |value| Effective::quoted(value))
+    Key::new(name, kind, Reader::Text(parse), |value| {
+        Effective::quoted(value)
+    })
 }
 
 /// As [`parsed`], with another way to show the value.
@@ -268,7 +265,9 @@ where
         _ => None,
     };
     let kind = Kind::Number(bounds);
-    Key::new(name, kind, Reader::Value(read), |number| Effective::plain(number))
+    Key::new(name, kind, Reader::Value(read), |number| {
+        Effective::plain(number)
+    })
 }
 
 /// A number of things, from 1 on.
@@ -278,7 +277,9 @@ pub(in crate::config) fn count(name: &'static str, most: i64) -> Key<NonZeroUsiz
         _ => None,
     };
     let kind = Kind::Number(1..=most);
-    Key::new(name, kind, Reader::Value(read), |number| Effective::plain(number))
+    Key::new(name, kind, Reader::Value(read), |number| {
+        Effective::plain(number)
+    })
 }
 
 /// A length of time.
@@ -319,7 +320,9 @@ pub(in crate::config) fn texts(name: &'static str) -> Key<Vec<String>> {
 
 /// A value that its section reads, and shows, by hand.
 pub(in crate::config) fn custom(name: &'static str, kind: Kind) -> Key<()> {
-    Key::new(name, kind, Reader::Value(|_, _| None), |()| Effective::plain(""))
+    Key::new(name, kind, Reader::Value(|_, _| None), |()| {
+        Effective::plain("")
+    })
 }
 
 /// A mapping with keys of its own, as a setting of the section above it.

@@ -64,11 +64,9 @@ impl Kind {
     /// Its bounds, as the manual has them.
     pub(in crate::config) fn bounds(&self) -> Option<String> {
         match self {
-            Self::Number(bounds) if *bounds.start() > i64::from(i32::MIN) => Some(format!(
-                "{} to {}",
-                bounds.start(),
-                bounds.end()
-            )),
+            Self::Number(bounds) if *bounds.start() > i64::from(i32::MIN) => {
+                Some(format!("{} to {}", bounds.start(), bounds.end()))
+            }
             Self::Duration(bounds) => Some(format!(
                 "{} to {}",
                 print_duration(*bounds.start()),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ::token::{HeaderMember, KeyIdKind};
-use policy::Query;
+use policy::AclQuery;
 
 use super::fixture::{Fixture, at};
 use crate::config::{Config, ListenAddress};
@@ -29,7 +29,7 @@ fn granted(config: &Config, account: &str, name: &str) -> Vec<String> {
         .as_ref()
         .and_then(|users| users.find(account))
         .map(|user| user.labels.clone());
-    let query = Query {
+    let query = AclQuery {
         account,
         labels: &labels.unwrap_or_default(),
         resource_type: "repository",
@@ -269,7 +269,7 @@ fn without_keys_of_its_own_a_token_is_signed_with_the_server_s() {
         loaded.config.token.as_ref().unwrap().keys[0]
             .key
             .algorithm(),
-        ::token::Algorithm::RS256
+        ::token::SignatureAlgorithm::RS256
     );
     let files: Vec<_> = loaded
         .files

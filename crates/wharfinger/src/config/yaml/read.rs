@@ -222,8 +222,7 @@ impl<'a> Builder<'a> {
                     let (name, position) = name(node)?;
                     if let Some(first) = seen.insert(name.clone(), position) {
                         if self.problems.len() >= MAX_PROBLEMS {
-                            let message =
-                                format!("more than {MAX_PROBLEMS} duplicate keys");
+                            let message = format!("more than {MAX_PROBLEMS} duplicate keys");
                             return Err(error_at(position, message));
                         }
                         let message = format!(
@@ -346,7 +345,12 @@ impl<'a> Raw<'a> {
 
 /// A scalar's node. A tag of the core schema chooses how it is read; other tags have no meaning
 /// here.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Node, YamlError> {
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    span: &Span,
+) -> Result<Node, YamlError> {
     let plain = match tag {
         None => style == ScalarStyle::Plain,
         Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {

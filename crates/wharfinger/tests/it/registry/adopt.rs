@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use peers::http;
 use serde_json::Value;
 use storage::hash;
@@ -28,7 +28,7 @@ fn troubled() -> (Layout, Vec<(String, String)>) {
     old.remove(&gone);
     let lost = old.manifest("app", image(&config, 3).as_bytes(), "lost");
     old.remove(&lost);
-    let never = hash::digest(Algorithm::Sha256, b"never pushed");
+    let never = hash::digest(DigestAlgorithm::Sha256, b"never pushed");
     old.tag("app", "dangling", &never);
     old.write(
         "repositories/app/_uploads/1f5e4a57-0a0c-4a05-9f5f-1ab8cb4a1a17/data",
@@ -125,7 +125,7 @@ fn a_changed_blob_is_named_where_digests_are_checked() {
     let old = Layout::new();
     let digest = old.layer("app", b"sound");
     old.write(&data(&digest), b"changed");
-    let changed = hash::digest(Algorithm::Sha256, b"changed");
+    let changed = hash::digest(DigestAlgorithm::Sha256, b"changed");
     let mut world = World::new();
     world.serve();
     let directory = old.path().display().to_string();

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Clock, SystemClock};
-use database::{Database, Location};
-use oci::{Algorithm, Digest, media_type};
+use database::{Database, DatabaseLocation};
+use oci::{Digest, DigestAlgorithm, media_type};
 use peers::{Image, Output, RegistryConfig, Server, http, registry2, registry3, skopeo};
 use serde_json::{Value, json};
-use storage::{NewManifest, NewUpload, Settings, Storage, UploadId, hash};
+use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId, hash};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -96,11 +96,11 @@ impl World {
 
     /// Storage as a server of two days ago sees it.
     pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
-        let location = Location::at(self.root().join("wharfinger.db"));
+        let location = DatabaseLocation::at(self.root().join("wharfinger.db"));
         let database = Database::open_exclusive(&location).unwrap();
         let clock: storage::Clock =
             Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
-        Storage::open(database, self.root(), Settings::default(), clock)
+        Storage::open(database, self.root(), StorageSettings::default(), clock)
             .await
             .unwrap()
     }
@@ -136,12 +136,12 @@ pub(crate) fn upload(number: u8) -> NewUpload {
         id: UploadId::from_random([number; 16]),
         repository: "app".parse().unwrap(),
         client: "ann".to_owned(),
-        algorithm: Algorithm::Sha256,
+        algorithm: DigestAlgorithm::Sha256,
     }
 }
 
 async fn put(storage: &Storage, number: u8, content: &'static [u8]) -> Digest {
-    let digest = hash::digest(Algorithm::Sha256, content);
+    let digest = hash::digest(DigestAlgorithm::Sha256, content);
     let mut upload = storage.put(upload(number)).await.unwrap();
     upload.write(Bytes::from_static(content)).await.unwrap();
     upload.finish(digest).await.unwrap();
@@ -234,14 +234,14 @@ fn a_changed_blob_is_found() {
     );
 
     let layer = fs::read(image.layer()).unwrap();
-    let digest = hash::digest(Algorithm::Sha256, &layer);
+    let digest = hash::digest(DigestAlgorithm::Sha256, &layer);
     let file = blob_file(&world.root(), &digest);
     let mut changed = layer.clone();
     changed[600] ^= 1;
     fs::write(&file, &changed).unwrap();
     let found = world.run("verify", &[]);
     assert_eq!(found.status.code(), Some(1), "{found}");
-    let computed = hash::digest(Algorithm::Sha256, &changed);
+    let computed = hash::digest(DigestAlgorithm::Sha256, &changed);
     assert!(
         found
             .stdout

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use oci::{Algorithm, Digest, media_type};
+use oci::{Digest, DigestAlgorithm, media_type};
 use storage::hash;
 use tempfile::TempDir;
 
@@ -39,7 +39,7 @@ impl Layout {
     }
 
     fn content(&self, content: &[u8]) -> Digest {
-        let digest = hash::digest(Algorithm::Sha256, content);
+        let digest = hash::digest(DigestAlgorithm::Sha256, content);
         self.write(&data(&digest), content);
         digest
     }

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use oci::Algorithm;
+use oci::DigestAlgorithm;
 use peers::{Server, program};
-use storage::hash::Hasher;
+use storage::hash::ContentHasher;
 
 /// What is moved, in MiB.
 const MOVED: usize = 300;
@@ -23,7 +23,10 @@ fn a_large_blob_takes_little_over_either_http() {
         );
         let server = Server::start(Path::new(env!("CARGO_BIN_EXE_wharfinger")), &config);
         let before = resident(server.id());
-        let (file, mut hasher) = (folder.path().join("blob"), Hasher::new(Algorithm::Sha256));
+        let (file, mut hasher) = (
+            folder.path().join("blob"),
+            ContentHasher::new(DigestAlgorithm::Sha256),
+        );
         File::create(&file)
             .unwrap()
             .set_len((MOVED << 20) as u64)

@@ -8,7 +8,7 @@ mod stalls;
 
 use std::path::Path;
 
-use oci::{Algorithm, Digest};
+use oci::{Digest, DigestAlgorithm};
 use peers::Server;
 use tempfile::TempDir;
 
@@ -113,7 +113,7 @@ fn head(method: &str, url: &str, length: usize) -> String {
 }
 
 fn digest(content: &[u8]) -> Digest {
-    storage::hash::digest(Algorithm::Sha256, content)
+    storage::hash::digest(DigestAlgorithm::Sha256, content)
 }
 
 /// Bytes that are not all the same.
