@@ -1,5 +1,7 @@
 //! What the benchmarks share: a server pinned to a core, and what it has used of it.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -36,6 +38,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`, which is to listen on `address`, and waits until it answers at `path`.
     pub(crate) fn start(command: &mut Command, address: &str, path: &str) -> Self {
+        Self::start_until(command, address, |process| process.get(path, "").is_some())
+    }
+
+    /// Starts `command` and waits until it accepts connections on `address`.
+    pub(crate) fn start_listening(command: &mut Command, address: &str) -> Self {
+        Self::start_until(command, address, |process| {
+            TcpStream::connect(&process.address).is_ok()
+        })
+    }
+
+    fn start_until(command: &mut Command, address: &str, is_ready: impl Fn(&Self) -> bool) -> Self {
         let began = Instant::now();
         let quiet = command
             .stdin(Stdio::null())
@@ -49,7 +62,7 @@ impl Process {
             address: address.to_owned(),
             ready_after: Duration::ZERO,
         };
-        while process.get(path, "").is_none() {
+        while !is_ready(&process) {
             assert!(
                 began.elapsed() < Duration::from_secs(10),
                 "{command:?} does not start"

@@ -1,54 +1,29 @@
-//! Points in time as RFC 3339 writes them.
+//! Points in time, as RFC 3339 writes them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime, UtcOffset};
 
 /// Reads `2026-01-31` (its first moment, in UTC) or `2026-01-31T12:00:00Z`, from 1970 to 9999.
 pub(crate) fn parse_date(text: &str) -> Result<SystemTime, String> {
-    let seconds = match text.split_once(['T', 't', ' ']) {
-        None => day(text).map(|day| day * 86_400),
-        Some((date, time)) => day(date)
-            .zip(seconds_of_day(time))
-            .map(|(day, seconds)| day * 86_400 + seconds),
-    };
-    let time = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-    time.ok_or_else(|| format!("`{text}` is no date; write 2026-01-31 or 2026-01-31T12:00:00Z"))
+    let time = day(text).or_else(|| moment(text));
+    time.filter(|time| time.year() >= 1970)
+        .map(SystemTime::from)
+        .ok_or_else(|| format!("`{text}` is not a date; write 2026-01-31 or 2026-01-31T12:00:00Z"))
 }
 
-/// The days from 1970 to a date.
-fn day(text: &str) -> Option<u64> {
-    let [year, month, day] = numbers::<3>(text, '-', [4, 2, 2])?;
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let february = if leap { 29 } else { 28 };
-    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let before = months.get(..usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let length = *months.get(before.len())?;
-    if year < 1970 || !(1..=length).contains(&day) {
-        return None;
-    }
-    // Leap days up to the end of the year before (the Gregorian rule).
-    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
-    let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    Some(years + before.iter().sum::<u64>() + day - 1)
+fn day(text: &str) -> Option<OffsetDateTime> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let date = Date::parse(text, format).ok()?;
+    Some(date.midnight().assume_utc())
 }
 
-/// The seconds from midnight to a time in UTC.
-fn seconds_of_day(text: &str) -> Option<u64> {
-    let time = text.strip_suffix(['Z', 'z'])?;
-    let [hour, minute, second] = numbers::<3>(time, ':', [2, 2, 2])?;
-    (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
-}
-
-/// Numbers of these many digits, separated by `separator`.
-fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u64; N]> {
-    let mut numbers = [0; N];
-    let mut parts = text.split(separator);
-    for (number, digits) in numbers.iter_mut().zip(digits) {
-        let part = parts
-            .next()
-            .filter(|part| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()))?;
-        *number = part.parse().ok()?;
-    }
-    parts.next().is_none().then_some(numbers)
+/// A time in UTC. RFC 3339 §5.6 allows a space and small letters.
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    let text = text.to_ascii_uppercase().replacen(' ', "T", 1);
+    let time = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
+    (time.offset() == UtcOffset::UTC && text.ends_with('Z')).then_some(time)
 }
 
 #[cfg(test)]

@@ -327,7 +327,7 @@ fn header_name(text: &str) -> Result<Option<HeaderName>, String> {
         .map_err(|_| format!("`{text}` is not a header's name"))
 }
 
-fn path_prefix(text: &str) -> Result<String, String> {
+pub(super) fn path_prefix(text: &str) -> Result<String, String> {
     if text.is_empty() || text.starts_with('/') {
         Ok(text.to_owned())
     } else {

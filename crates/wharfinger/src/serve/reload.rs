@@ -97,7 +97,7 @@ impl Reloader {
             }
         };
         for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
+            warning.log();
         }
         if loaded.config.server.listen != self.listen {
             tracing::warn!(

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each crate and the crates of ours that it may know, ground floor first.
-const FLOORS: [(&str, &[&str]); 13] = [
-    ("common", &[]),
+const FLOORS: [(&str, &[&str]); 14] = [
     ("common", &[]),
     ("oci", &[]),
+    ("event", &["common", "oci"]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
@@ -16,12 +16,12 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("database", &["common"]),
     (
         "auth",
-        &["common", "token", "policy", "identity", "database"],
+        &["common", "event", "token", "policy", "identity", "database"],
     ),
     ("storage", &["common", "oci", "database"]),
     (
         "registry",
-        &["common", "oci", "token", "identity", "storage"],
+        &["common", "event", "oci", "token", "identity", "storage"],
     ),
     ("client", &["common", "oci", "token", "compatibility"]),
     ("peers", &[]),
@@ -29,6 +29,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
         "wharfinger",
         &[
             "common",
+            "event",
             "oci",
             "token",
             "compatibility",

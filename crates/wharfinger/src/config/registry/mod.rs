@@ -15,6 +15,7 @@ use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::{Kind, key};
 use super::section::Section;
+use super::server::path_prefix;
 use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
 pub(crate) use self::auth::{IssuerKeys, RegistryAuth as Auth, TokenIssuer};
@@ -24,6 +25,8 @@ pub(crate) use self::auth::{IssuerKeys, RegistryAuth as Auth, TokenIssuer};
 pub(crate) struct RegistrySettings {
     /// Where it listens; `None` shares the address of the token server.
     pub(crate) listen: Option<ListenAddress>,
+    /// The prefix of `/v2/`: empty, or a path that begins with `/`.
+    pub(crate) path_prefix: String,
     /// The directory that content is stored in.
     pub(crate) root: PathBuf,
     pub(crate) delete: bool,
@@ -80,6 +83,13 @@ impl RegistrySettings {
     /// Reads the section; `has_token_server` says whether there is one in the same file.
     pub(super) fn read(section: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
         let listen = read_listen(section);
+        let path_prefix = section.get(
+            key::parsed("path_prefix", "text that begins with `/`", |text| {
+                path_prefix(text.trim_end_matches('/'))
+            })
+                .means("the prefix of `/v2/`; clients need a proxy that takes it away again")
+                .default(String::new()),
+        );
         let storage = section.always(
             key::mapping("storage").means("where content is stored, and what may happen to it"),
             Storage::read,
@@ -126,6 +136,7 @@ impl RegistrySettings {
         }
         Some(Self {
             listen,
+            path_prefix,
             root: storage.root,
             delete: storage.delete,
             read_only: storage.read_only,
