@@ -38,7 +38,8 @@ impl TokenAgreement {
         let Some(mut root) = super::read_tree(&context, path) else {
             return Err(first_error(context));
         };
-        if distribution::is_distribution(&root) {
+        // Without its version it is still a registry's, and told apart by `auth`.
+        if distribution::is_distribution(&root) || find(&root, "auth").is_some() {
             root = distribution::translate(&context, root).unwrap_or_else(|| Node {
                 value: Value::Null,
                 position: Default::default(),

@@ -81,6 +81,13 @@ impl Context {
         *self.translation.borrow_mut() = Some(translation);
     }
 
+    /// What the file's own dialect calls the key of ours at `path`.
+    pub(super) fn name_of<'p>(&self, path: &'p str) -> &'p str {
+        let translation = self.translation.borrow();
+        let name = translation.as_ref().and_then(|known| (known.name)(path));
+        name.unwrap_or(path)
+    }
+
     pub(super) fn location(&self, position: Position) -> Location {
         let variable = position
             .variable()

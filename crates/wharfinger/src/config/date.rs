@@ -3,31 +3,28 @@
 use std::time::SystemTime;
 
 use time::format_description::well_known::Rfc3339;
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, UtcOffset};
 
 /// Reads `2026-01-31` (its first moment, in UTC) or `2026-01-31T12:00:00Z`, from 1970 to 9999.
 pub(crate) fn parse_date(text: &str) -> Result<SystemTime, String> {
-    let time = day(text).or_else(|| moment(text));
-    time.filter(|time| time.year() >= 1970)
+    // RFC 3339 §5.6 allows small letters, and a space between date and time.
+    let upper = text.to_ascii_uppercase().replacen(' ', "T", 1);
+    let whole = if upper.contains('T') {
+        upper
+    } else {
+        format!("{upper}T00:00:00Z")
+    };
+    let time = OffsetDateTime::parse(&whole, &Rfc3339).ok();
+    time.filter(|time| time.offset() == UtcOffset::UTC && time.year() >= 1970)
+        .filter(|_| whole.ends_with('Z'))
         .map(SystemTime::from)
         .ok_or_else(|| format!("`{text}` is not a date; write 2026-01-31 or 2026-01-31T12:00:00Z"))
 }
 
-fn day(text: &str) -> Option<OffsetDateTime> {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let date = Date::parse(text, format).ok()?;
-    Some(date.midnight().assume_utc())
-}
-
-/// A time in UTC. RFC 3339 §5.6 allows a space and small letters.
-fn moment(text: &str) -> Option<OffsetDateTime> {
-    let text = text.to_ascii_uppercase().replacen(' ', "T", 1);
-    let time = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
-    (time.offset() == UtcOffset::UTC && text.ends_with('Z')).then_some(time)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn seconds(text: &str) -> Option<u64> {

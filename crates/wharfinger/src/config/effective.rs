@@ -48,6 +48,7 @@ impl Effective {
     pub(super) fn in_manual(&self) -> String {
         match self {
             Self::Scalar(text) => match serde_json::from_str(text) {
+                Ok(serde_json::Value::String(text)) if text.is_empty() => "empty".to_owned(),
                 Ok(serde_json::Value::String(text)) => text,
                 _ => text.clone(),
             },

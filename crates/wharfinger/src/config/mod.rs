@@ -113,6 +113,18 @@ pub(crate) fn load(path: &Path) -> Result<LoadedConfig, Diagnostics> {
     )
 }
 
+/// The keys that differ between two configurations and count after a restart only.
+pub(crate) fn changes_for_restart(before: &Effective, after: &Effective) -> Vec<String> {
+    let mut changed = Vec::new();
+    schema::walk(&schema::of_configuration(), &mut |path, key| {
+        let is_late = key.reload == schema::Reload::AfterRestart;
+        if is_late && before.at(path) != after.at(path) {
+            changed.push(path.to_owned());
+        }
+    });
+    changed
+}
+
 fn load_in(context: Context, path: &Path) -> Result<LoadedConfig, Diagnostics> {
     let tree = read_tree(&context, path).and_then(|tree| {
         if distribution::is_distribution(&tree) {

@@ -232,14 +232,18 @@ impl<'a> Section<'a> {
             .warn(self.position, &self.name_of(name), problem, message);
     }
 
-    /// Reports each key that the reader did not ask for; gives what is in effect.
+    /// Reports each key that the reader did not ask for; gives what is in effect, in the order of the
+    /// keys.
     pub(super) fn finish(self) -> Effective {
         for (entry, message) in self.unknown() {
             let key = self.name_of(&entry.key);
             self.context
                 .error(entry.position, &key, Problem::UnknownKey, message);
         }
-        Effective::Mapping(self.effective)
+        let place = |name: &str| self.known.iter().position(|known| known.name == name);
+        let mut effective = self.effective;
+        effective.sort_by_key(|(name, _)| place(name));
+        Effective::Mapping(effective)
     }
 
     /// The same for a file of another program, which ignores what it does not know.

@@ -214,13 +214,6 @@ fn refuse_letsencrypt(server: &mut Section<'_>) {
 
 /// One address, or a list of them.
 fn read_listen(server: &mut Section<'_>) -> Option<Vec<ListenAddress>> {
-    let net: Option<Net> = server.find(
-        key::word("net")
-            .docker_auth()
-            .restart()
-            .means("`unix` makes `addr` a path, whatever it begins with")
-            .otherwise("`tcp`, or `unix` for an address that begins with `/`"),
-    );
     let setting = server.setting(
         key::custom("addr", Kind::OneOrMany(Box::new(Kind::Form("address"))))
             .docker_auth()
@@ -230,7 +223,15 @@ fn read_listen(server: &mut Section<'_>) -> Option<Vec<ListenAddress>> {
                 "where to listen: `HOST:PORT`, `:PORT` for every address, `/path` for a Unix \
                  socket; + several as a list",
             ),
-    )?;
+    );
+    let net: Option<Net> = server.find(
+        key::word("net")
+            .docker_auth()
+            .restart()
+            .means("`unix` makes `addr` a path, whatever it begins with")
+            .otherwise("`tcp`, or `unix` for an address that begins with `/`"),
+    );
+    let setting = setting?;
     let mut listen = Vec::new();
     for item in setting.one_or_many()? {
         match item.parse(|text| ListenAddress::parse(text, net)) {

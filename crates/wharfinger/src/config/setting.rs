@@ -100,11 +100,6 @@ impl<'a> Setting<'a> {
             .warn(self.position(), &self.name, problem, message.to_string());
     }
 
-    pub(super) fn note(&self, problem: Problem, message: impl Display) {
-        self.context
-            .note(self.position(), &self.name, problem, message.to_string());
-    }
-
     /// A text: any scalar as it was written, and nothing as the empty one.
     pub(super) fn text(&self) -> Option<String> {
         match &self.node.value {

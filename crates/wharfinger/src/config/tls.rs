@@ -113,12 +113,14 @@ impl Tls {
         let (certificate, key) = match pair {
             (Some(certificate), Some(key)) => (certificate, key),
             (Some(certificate), None) => {
-                let message = "server.key is missing: a certificate needs its private key";
+                let other = server.context.name_of("server.key");
+                let message = format!("{other} is missing: a certificate needs its private key");
                 certificate.setting.report(Problem::Conflict, message);
                 return None;
             }
             (None, Some(key)) => {
-                let message = "server.certificate is missing: a private key needs its certificate";
+                let other = server.context.name_of("server.certificate");
+                let message = format!("{other} is missing: a private key needs its certificate");
                 key.setting.report(Problem::Conflict, message);
                 return None;
             }
@@ -418,11 +420,9 @@ fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 fn cannot_serve(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            "this key does not belong to server.certificate".to_owned()
+            "this key does not belong to the certificate".to_owned()
         }
-        rustls::Error::NoCertificatesPresented => {
-            "server.certificate holds no certificate".to_owned()
-        }
+        rustls::Error::NoCertificatesPresented => "the certificate's file holds none".to_owned(),
         other => format!("rustls cannot serve with this key and certificate: {other}"),
     }
 }

@@ -15,7 +15,6 @@ use super::setting::Setting;
 #[derive(Clone, Debug)]
 pub(crate) struct HtpasswdFile {
     pub(crate) accounts: Accounts,
-    pub(crate) path: PathBuf,
 }
 
 /// Reads the accounts; with an empty mapping there are none.
@@ -76,10 +75,7 @@ impl HtpasswdFile {
         let text = String::from_utf8(file.read()?).map_err(|_| "not UTF-8");
         let text = file.setting.checked_file(&file.value, text)?;
         match htpasswd::parse(&text) {
-            Ok(accounts) => Some(Self {
-                accounts,
-                path: file.value,
-            }),
+            Ok(accounts) => Some(Self { accounts }),
             Err(errors) => {
                 for error in errors {
                     let message = error.error.to_string();

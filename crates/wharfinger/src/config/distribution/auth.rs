@@ -20,7 +20,7 @@ const SYMMETRIC: [&str; 3] = ["HS256", "HS384", "HS512"];
 
 const PROVIDERS: [&str; 4] = ["token", "htpasswd", "silly", "none"];
 
-pub(super) fn read<'a>(auth: &Setting<'a>, translator: &mut Translator<'a>) {
+pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
     if auth.is_null() {
         return;
     }
@@ -56,25 +56,24 @@ pub(super) fn read<'a>(auth: &Setting<'a>, translator: &mut Translator<'a>) {
     });
 }
 
-fn refuse(auth: &Setting<'_>, translator: &mut Translator<'_>, message: &str) {
+fn refuse(auth: &Setting<'_>, translator: &mut Translator, message: &str) {
     auth.report(Problem::Conflict, message);
     translator.refuse("registry.auth");
 }
 
 /// Reports all that is missing at once, with the variables that would set it.
-fn require(section: &Section<'_>, translator: &mut Translator<'_>, keys: &[(&str, &str)]) -> bool {
+fn require(section: &Section<'_>, translator: &mut Translator, keys: &[(&str, &str)]) {
     let missing: Vec<_> = keys
         .iter()
         .filter(|(key, _)| !key.split(' ').any(|key| section.has(key)))
         .collect();
     if missing.is_empty() {
-        return true;
+        return;
     }
     translator.refuse("registry.auth");
     let first = |keys: &str| keys.split(' ').next().unwrap_or_default().to_owned();
     if let [(keys, hint)] = missing[..] {
-        section.error_about(&first(keys), Problem::Missing, *hint);
-        return false;
+        return section.error_about(&first(keys), Problem::Missing, *hint);
     }
     let names: Vec<_> = missing
         .iter()
@@ -89,11 +88,10 @@ fn require(section: &Section<'_>, translator: &mut Translator<'_>, keys: &[(&str
         variables.collect::<Vec<_>>().join(", ")
     );
     section.error(Problem::Invalid, message);
-    false
 }
 
-fn read_token<'a>(token: &mut Section<'a>, translator: &mut Translator<'a>) {
-    let is_whole = require(
+fn read_token(token: &mut Section<'_>, translator: &mut Translator) {
+    require(
         token,
         translator,
         &[
@@ -124,7 +122,6 @@ fn read_token<'a>(token: &mut Section<'a>, translator: &mut Translator<'a>) {
         translator.text(REALM, text, path.as_ref().unwrap_or(&redirects));
     } else if let Some(realm) = realm
         && let Some(text) = realm.text().filter(|text| !text.is_empty())
-        && is_whole
     {
         translator.text(REALM, text, &realm);
     }
@@ -132,7 +129,7 @@ fn read_token<'a>(token: &mut Section<'a>, translator: &mut Translator<'a>) {
 
 /// A key belongs to one family of algorithms, and the keys that are trusted decide. The list can
 /// only leave nothing.
-pub(super) fn check_algorithms(list: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn check_algorithms(list: &Setting<'_>, _: &mut Translator) {
     if list.is_null() {
         return;
     }
@@ -166,7 +163,7 @@ pub(super) fn check_algorithms(list: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-fn read_htpasswd<'a>(htpasswd: &mut Section<'a>, translator: &mut Translator<'a>) {
+fn read_htpasswd(htpasswd: &mut Section<'_>, translator: &mut Translator) {
     require(
         htpasswd,
         translator,

@@ -82,12 +82,14 @@ fn is_of_service(name: &str, value: &str) -> bool {
     let parts: Vec<&str> = name.split('_').collect();
     match &parts[..] {
         [.., "SERVICE", "HOST" | "PORT"] => true,
-        // The port of a service has a name in the variable, too.
-        [.., "PORT"] => is_url,
-        [.., "PORT", number, protocol] => is_number(number) && is_protocol(protocol),
-        [.., "PORT", number, protocol, "ADDR" | "PORT" | "PROTO"] => {
-            is_number(number) && is_protocol(protocol)
+        [.., "PORT", number, protocol, "ADDR" | "PORT" | "PROTO"]
+            if is_number(number) && is_protocol(protocol) =>
+        {
+            true
         }
+        [.., "PORT", number, protocol] if is_number(number) && is_protocol(protocol) => true,
+        [.., "PORT"] => is_url,
+        // A port of a service may have a name: `REGISTRY_SERVICE_PORT_HTTP`.
         parts => parts
             .windows(3)
             .any(|window| matches!(window, ["SERVICE", "PORT", name] if !name.is_empty())),
@@ -159,7 +161,7 @@ fn put(tree: &mut Node, path: &[&str], node: Node) -> Result<(), String> {
             put(&mut items[index], rest, node)
         }
         (Value::Sequence(items), _) => Err(format!(
-            "the list has {} items; number the next one {0}, not {name}",
+            "the list ends before item {name}; number the next one {}",
             items.len()
         )),
         (Value::Mapping(entries), _) => {

@@ -12,7 +12,7 @@ const VERSIONS: [(&str, &str); 4] = [
 ];
 
 /// Distribution wants a slash at both ends.
-pub(super) fn read_prefix(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_prefix(setting: &Setting<'_>, translator: &mut Translator) {
     let prefix = setting.text().unwrap_or_default();
     let prefix = prefix.trim_end_matches('/');
     if !prefix.is_empty() {
@@ -20,7 +20,7 @@ pub(super) fn read_prefix(setting: &Setting<'_>, translator: &mut Translator<'_>
     }
 }
 
-pub(super) fn read_minimum(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_minimum(setting: &Setting<'_>, translator: &mut Translator) {
     if setting.is_null() {
         return;
     }
@@ -35,7 +35,7 @@ pub(super) fn read_minimum(setting: &Setting<'_>, translator: &mut Translator<'_
 }
 
 /// Distribution ignores the list when only TLS 1.3 is left.
-pub(super) fn read_suites(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_suites(setting: &Setting<'_>, translator: &mut Translator) {
     if !is_used_list(setting) {
         return;
     }
@@ -47,7 +47,7 @@ pub(super) fn read_suites(setting: &Setting<'_>, translator: &mut Translator<'_>
     }
 }
 
-pub(super) fn refuse_client_certificates(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn refuse_client_certificates(setting: &Setting<'_>, _: &mut Translator) {
     if is_used_list(setting) {
         setting.report(
             Problem::Unsupported,
@@ -58,7 +58,7 @@ pub(super) fn refuse_client_certificates(setting: &Setting<'_>, _: &mut Translat
     }
 }
 
-pub(super) fn read_letsencrypt(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_letsencrypt(setting: &Setting<'_>, translator: &mut Translator) {
     let entries = if setting.is_null() {
         Vec::new()
     } else {
@@ -84,7 +84,7 @@ pub(super) fn read_letsencrypt(setting: &Setting<'_>, translator: &mut Translato
     }
 }
 
-pub(super) fn read_http2(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn read_http2(setting: &Setting<'_>, _: &mut Translator) {
     if !setting.is_null() && setting.flag() == Some(true) {
         let message = "no effect here: a client that asks for HTTP/2 gets it";
         setting.warn(Problem::NoEffect, message);
@@ -92,7 +92,7 @@ pub(super) fn read_http2(setting: &Setting<'_>, _: &mut Translator<'_>) {
 }
 
 /// HTTP/2 without TLS is always understood, as `enabled` asks for.
-pub(super) fn read_h2c(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn read_h2c(setting: &Setting<'_>, _: &mut Translator) {
     if !setting.is_null() {
         setting.flag();
     }

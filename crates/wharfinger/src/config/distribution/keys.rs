@@ -32,7 +32,7 @@ pub(super) enum Effect {
     /// The value becomes our key's, whole.
     Whole,
     /// Code of its own translates it, also when it is nothing.
-    By(for<'a> fn(&Setting<'a>, &mut Translator<'a>)),
+    By(fn(&Setting<'_>, &mut Translator)),
     /// The section above it reads it.
     Above,
     /// Accepted, with a warning that says why it changes nothing.
@@ -293,7 +293,15 @@ pub(super) fn is_known(path: &[&str]) -> bool {
 
 /// The variables of all settings that are one value.
 pub(super) fn variables() -> impl Iterator<Item = String> {
-    let single = patterns().filter(|pattern| !pattern.contains(['*', '#']));
+    let all: Vec<_> = patterns().collect();
+    let single = all.clone().into_iter().filter(move |pattern| {
+        let is_section = |other: &String| {
+            other
+                .strip_prefix(pattern.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        !pattern.contains(['*', '#', '_']) && !all.iter().any(is_section)
+    });
     single.map(|pattern| super::environment::variable_of(&pattern))
 }
 

@@ -44,7 +44,7 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
     environment::overlay(context, &mut tree);
     let position = tree.position;
     let own = own_block(context, &mut tree);
-    let mut translator = Translator::new(context, has_auth(&own));
+    let mut translator = Translator::new(has_auth(&own));
     let root = Setting::new(context, String::new(), &tree);
     translator.section(&root, "", false, |root, translator| {
         for (name, hint) in [

@@ -15,7 +15,7 @@ const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 
 const LEVEL: &str = "server.log.level";
 
-pub(super) fn read_version(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn read_version(setting: &Setting<'_>, _: &mut Translator) {
     setting.parse(|text| match text {
         VERSION => Ok(()),
         _ => Err("must be 0.1, the only version that Distribution's files have"),
@@ -23,7 +23,7 @@ pub(super) fn read_version(setting: &Setting<'_>, _: &mut Translator<'_>) {
 }
 
 /// Lower case, and the default for an empty text, as Distribution has it.
-pub(super) fn read_level(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_level(setting: &Setting<'_>, translator: &mut Translator) {
     let level = setting.parse(|text| match text.to_lowercase() {
         level if level.is_empty() => Ok("info".to_owned()),
         level if LEVELS.contains(&level.as_str()) => Ok(level),
@@ -35,13 +35,13 @@ pub(super) fn read_level(setting: &Setting<'_>, translator: &mut Translator<'_>)
 }
 
 /// Deprecated there; `log.level` counts more.
-pub(super) fn read_old_level(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_old_level(setting: &Setting<'_>, translator: &mut Translator) {
     if !translator.has(LEVEL) {
         read_level(setting, translator);
     }
 }
 
-pub(super) fn read_formatter(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_formatter(setting: &Setting<'_>, translator: &mut Translator) {
     let format = setting.parse(|text| match text {
         "" | "text" => Ok("text"),
         "json" | "logstash" => Ok("json"),
@@ -53,7 +53,7 @@ pub(super) fn read_formatter(setting: &Setting<'_>, translator: &mut Translator<
 }
 
 /// Zero and less mean the default there.
-pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translator) {
     if setting.is_null() {
         return;
     }
@@ -62,7 +62,7 @@ pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translato
     }
 }
 
-pub(super) fn refuse_endpoints(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn refuse_endpoints(setting: &Setting<'_>, _: &mut Translator) {
     if has_active_item(setting) {
         setting.report(
             Problem::Unsupported,
@@ -71,7 +71,7 @@ pub(super) fn refuse_endpoints(setting: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-pub(super) fn refuse_middleware(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn refuse_middleware(setting: &Setting<'_>, _: &mut Translator) {
     if has_active_item(setting) {
         setting.report(
             Problem::Unsupported,
@@ -80,7 +80,7 @@ pub(super) fn refuse_middleware(setting: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-pub(super) fn refuse_proxy(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn refuse_proxy(setting: &Setting<'_>, _: &mut Translator) {
     let entries = if setting.is_null() {
         Vec::new()
     } else {
@@ -99,7 +99,7 @@ pub(super) fn refuse_proxy(setting: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-pub(super) fn refuse_classes(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn refuse_classes(setting: &Setting<'_>, _: &mut Translator) {
     if is_used_list(setting) {
         setting.report(
             Problem::Unsupported,
@@ -109,7 +109,7 @@ pub(super) fn refuse_classes(setting: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-pub(super) fn read_schema1(setting: &Setting<'_>, _: &mut Translator<'_>) {
+pub(super) fn read_schema1(setting: &Setting<'_>, _: &mut Translator) {
     if !setting.is_null() && setting.flag() == Some(true) {
         setting.warn(
             Problem::NoEffect,
@@ -119,11 +119,11 @@ pub(super) fn read_schema1(setting: &Setting<'_>, _: &mut Translator<'_>) {
     }
 }
 
-pub(super) fn read_validation_disabled(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn read_validation_disabled(setting: &Setting<'_>, translator: &mut Translator) {
     translator.is_validation_disabled = !setting.is_null() && setting.flag() == Some(true);
 }
 
-pub(super) fn refuse_urls(setting: &Setting<'_>, translator: &mut Translator<'_>) {
+pub(super) fn refuse_urls(setting: &Setting<'_>, translator: &mut Translator) {
     if setting.is_null() || translator.is_validation_disabled {
         return;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::keys::{self, Effect};
-use super::translation::Translator;
+use super::translation::{Translator, nothing_else};
 use crate::config::diagnostics::Problem;
 use crate::config::setting::Setting;
 use crate::duration::{parse_duration, print_duration};
@@ -22,14 +22,14 @@ pub(super) const WRITE: &str = "write storage: {filesystem: {rootdirectory: /var
 const ROOT: &str = "registry.storage.filesystem.root";
 const EXPIRE: &str = "registry.uploads.expire";
 
-pub(super) fn read<'a>(storage: &Setting<'a>, translator: &mut Translator<'a>) {
+pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
     if storage.is_null() {
         return;
     }
     translator.section(storage, "storage", true, |section, translator| {
         let filesystem = section.present("filesystem");
         if let Some(filesystem) = &filesystem {
-            translator.section(filesystem, "storage.filesystem", false, |_, _| {});
+            translator.section(filesystem, "storage.filesystem", false, nothing_else);
             let position = filesystem.position();
             translator.default(ROOT, DEFAULT_ROOT, "storage.filesystem", position);
         }
@@ -62,7 +62,7 @@ fn is_other_driver(name: &str) -> bool {
     row.is_some_and(|row| matches!(row.effect, Effect::Refused(_)))
 }
 
-pub(super) fn read_purging<'a>(purging: &Setting<'a>, translator: &mut Translator<'a>) {
+pub(super) fn read_purging(purging: &Setting<'_>, translator: &mut Translator) {
     if purging.is_null() {
         return;
     }

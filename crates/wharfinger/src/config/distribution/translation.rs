@@ -1,15 +1,13 @@
 //! The translation: Distribution's settings, visited row by row, and ours as they gather.
 
 use super::keys::{self, Effect, Row};
-use crate::config::context::Context;
 use crate::config::diagnostics::Problem;
 use crate::config::section::Section;
 use crate::config::setting::Setting;
 use crate::config::yaml::{self, Entry, Node, Position, Scalar, Value};
 
 /// Our settings so far, each with the place and the name of the one that it comes from.
-pub(super) struct Translator<'a> {
-    pub(super) context: &'a Context,
+pub(super) struct Translator {
     /// Whether the block `wharfinger` says who gets in.
     pub(super) has_own_auth: bool,
     /// Whether `validation.disabled` switches the checks of manifests off.
@@ -24,10 +22,9 @@ struct Translated {
     written_as: String,
 }
 
-impl<'a> Translator<'a> {
-    pub(super) fn new(context: &'a Context, has_own_auth: bool) -> Self {
+impl Translator {
+    pub(super) fn new(has_own_auth: bool) -> Self {
         Self {
-            context,
             has_own_auth,
             is_validation_disabled: false,
             settings: Vec::new(),
@@ -37,7 +34,7 @@ impl<'a> Translator<'a> {
 
     /// Translates what is in the section `above`, then lets `read` translate what rows cannot say.
     /// Distribution ignores keys that it does not know; here they warn, or are errors if `is_strict`.
-    pub(super) fn section(
+    pub(super) fn section<'a>(
         &mut self,
         setting: &Setting<'a>,
         above: &str,
@@ -58,7 +55,7 @@ impl<'a> Translator<'a> {
             match (keys::find(&path), section.present(name)) {
                 (Some(row), Some(setting)) => self.apply(row, &setting),
                 (None, Some(setting)) if !setting.is_null() => {
-                    self.section(&setting, &path, false, |_, _| {});
+                    self.section(&setting, &path, false, nothing_else);
                 }
                 (_, None) | (None, Some(_)) => {}
             }
@@ -71,7 +68,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn apply(&mut self, row: &'static Row, setting: &Setting<'a>) {
+    fn apply(&mut self, row: &'static Row, setting: &Setting<'_>) {
         if let Effect::By(read) = row.effect {
             return read(setting, self);
         }
@@ -165,6 +162,9 @@ impl<'a> Translator<'a> {
         });
     }
 }
+
+/// For a section whose rows say all.
+pub(super) fn nothing_else(_: &mut Section<'_>, _: &mut Translator) {}
 
 /// Whether the setting is what registry:2's own file says.
 fn is_stock(row: &Row, setting: &Setting<'_>) -> bool {

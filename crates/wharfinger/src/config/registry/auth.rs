@@ -104,7 +104,7 @@ impl RegistryAuth {
             (None, None, Some(_)) => Some(Self::Open),
             (None, None, None) => {
                 let message = "nothing is chosen; write token, htpasswd, or none: true";
-                auth.error(Problem::Missing, message);
+                auth.error(Problem::Invalid, message);
                 None
             }
             _ => {
@@ -169,7 +169,7 @@ impl TokenIssuer {
         }
         if bundle.is_none() && jwks.is_none() {
             let message = "no keys: set rootcertbundle (certificates, PEM) or jwks (a key set)";
-            section.error(Problem::Missing, message);
+            section.error(Problem::Invalid, message);
             return None;
         }
         let certificates = bundle.as_ref().map(read_bundle);

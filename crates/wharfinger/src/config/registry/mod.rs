@@ -87,8 +87,8 @@ impl RegistrySettings {
             key::parsed("path_prefix", "text that begins with `/`", |text| {
                 path_prefix(text.trim_end_matches('/'))
             })
-                .means("the prefix of `/v2/`; clients need a proxy that takes it away again")
-                .default(String::new()),
+            .means("the prefix of `/v2/`; clients need a proxy that takes it away again")
+            .default(String::new()),
         );
         let storage = section.always(
             key::mapping("storage").means("where content is stored, and what may happen to it"),
@@ -148,20 +148,6 @@ impl RegistrySettings {
             headers,
             relative_urls,
         })
-    }
-}
-
-impl RegistrySettings {
-    /// What cannot change while the server runs.
-    pub(crate) fn needing_restart(&self) -> impl PartialEq {
-        let limits = (self.limits.blob, self.limits.uploads_per_client);
-        (
-            self.listen.clone(),
-            self.root.clone(),
-            self.upload_expiry,
-            self.collection,
-            limits,
-        )
     }
 }
 

@@ -25,7 +25,9 @@ pub(in crate::config) mod kind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-pub(in crate::config) use self::key::{Declaration, Dialect, Reload};
+#[cfg(test)]
+pub(in crate::config) use self::key::Dialect;
+pub(in crate::config) use self::key::{Declaration, Reload};
 pub(in crate::config) use self::kind::Kind;
 
 use super::context::Context;

@@ -53,7 +53,10 @@ fn what_is_no_configuration_is_invalid() {
     for (text, at) in [
         ("server: {addr: \":1\"}\n", ""),
         ("server: {adr: \":1\"}\nregistry: {}\n", "/server"),
-        ("server: {addr: \":1\", limits: 5}\nregistry: {}\n", "/server/limits"),
+        (
+            "server: {addr: \":1\", limits: 5}\nregistry: {}\n",
+            "/server/limits",
+        ),
         (
             "server: {addr: \":1\", limits: {connections: 0}}\nregistry: {}\n",
             "/server/limits/connections",
@@ -67,11 +70,17 @@ fn what_is_no_configuration_is_invalid() {
             "/server/limits/idle_timeout",
         ),
         ("server: {addr: \":1\"}\ntoken: {expiration: 9}\n", "/token"),
-        ("server: {addr: \":1\"}\nregistry: {}\nacl: [{match: {acount: a}, actions: []}]\n", "/acl/0/match"),
+        (
+            "server: {addr: \":1\"}\nregistry: {}\nacl: [{match: {acount: a}, actions: []}]\n",
+            "/acl/0/match",
+        ),
     ] {
         let value = json_of(&yaml::read(text).0.unwrap());
         let errors = errors(&schema, &value, "");
-        assert!(errors.iter().any(|error| error.starts_with(at)), "{text}{errors:#?}");
+        assert!(
+            errors.iter().any(|error| error.starts_with(at)),
+            "{text}{errors:#?}"
+        );
         assert!(!errors.is_empty(), "{text}");
     }
 }
@@ -134,8 +143,13 @@ fn errors(schema: &Value, value: &Value, at: &str) -> Vec<String> {
         let fine = match word.as_str() {
             "$schema" | "title" | "description" => true,
             "type" => {
-                let types = says.as_array().cloned().unwrap_or_else(|| vec![says.clone()]);
-                types.iter().any(|kind| is_of_type(value, kind.as_str().unwrap()))
+                let types = says
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_else(|| vec![says.clone()]);
+                types
+                    .iter()
+                    .any(|kind| is_of_type(value, kind.as_str().unwrap()))
             }
             "enum" => says.as_array().unwrap().contains(value),
             "pattern" => value
@@ -179,9 +193,13 @@ fn errors(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             }
             "patternProperties" => true,
             "additionalProperties" => {
-                let known = words.get("properties").cloned().unwrap_or_else(|| json!({}));
+                let known = words
+                    .get("properties")
+                    .cloned()
+                    .unwrap_or_else(|| json!({}));
                 for (key, value) in value.as_object().into_iter().flatten() {
-                    let is_scratch = words.contains_key("patternProperties") && key.starts_with("x-");
+                    let is_scratch =
+                        words.contains_key("patternProperties") && key.starts_with("x-");
                     if known.get(key).is_none() && !is_scratch {
                         found.extend(errors(says, value, &format!("{at}/{key}")));
                     }
