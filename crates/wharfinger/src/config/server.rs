@@ -28,7 +28,7 @@ pub(crate) struct ServerSettings {
     /// negative counts from the end.
     pub(crate) real_ip_header: Option<HeaderName>,
     pub(crate) real_ip_pos: i32,
-    /// The proxies whose forwarded headers count; without a list, all peers' do.
+    /// The proxies whose forwarded headers count.
     pub(crate) trusted_proxies: Option<Vec<IpNetwork>>,
     /// The value of `Strict-Transport-Security`.
     pub(crate) hsts: Option<HeaderValue>,
@@ -268,7 +268,7 @@ fn read_client_address(
         )
         .docker_auth()
         .means("the header that holds the client's address. A request without it is 400")
-        .otherwise("none: the connection's peer"),
+        .otherwise("none; see below"),
     );
     let position = server.locate(
         key::number::<i32>("real_ip_pos", i32::MIN.into()..=i32::MAX.into())
@@ -282,10 +282,10 @@ fn read_client_address(
             Kind::List(Box::new(Kind::Form("addresses and networks"))),
         )
         .means(
-            "addresses and networks whose forwarded headers count; those of other peers are \
-                 ignored. Peers on a Unix socket are trusted. `[]` trusts no address",
+            "addresses and networks of proxies whose headers count; see below. A client of a Unix \
+             socket is trusted",
         )
-        .otherwise("absent: every peer's count, with a warning"),
+        .otherwise("`[]`; for `real_ip_header` every peer, with a warning"),
     );
     let proxies = proxies.and_then(|setting| read_networks(&setting));
     if let Some(networks) = &proxies {

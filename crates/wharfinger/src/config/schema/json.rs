@@ -71,15 +71,19 @@ fn mapping(declarations: &[Declaration]) -> Value {
     schema
 }
 
+/// What the manual says of the key: meaning, type, bounds, default, origin.
 fn description(declaration: &Declaration) -> String {
-    let mut text = declaration.means.to_owned();
+    let mut text = format!("{}. Type: {}", declaration.means, declaration.kind.name());
+    if let Some(bounds) = declaration.kind.bounds() {
+        text += &format!(", {bounds}");
+    }
     if let Some(default) = &declaration.default {
-        text += &format!(" Default: {default}.");
+        text += &format!(". Default: {default}");
     }
     if declaration.dialect == Dialect::DockerAuth {
-        text += " (docker_auth)";
+        text += ". As in docker_auth";
     }
-    text
+    text + "."
 }
 
 fn kind(of: &Kind) -> Value {
