@@ -184,6 +184,12 @@ fn read_conditions(
         let key = key::custom(key, Kind::Form(form))
             .docker_auth()
             .means(means);
+        let key = match key.declaration.name {
+            "ip" => key.not(&["address", "client", "remote_addr"]),
+            "account" => key.not(&["user", "username"]),
+            "name" => key.not(&["repository", "image", "repo"]),
+            _ => key,
+        };
         let name = key.declaration.name;
         let setting = section.setting(key)?;
         places.insert(name.to_owned(), setting.position());

@@ -353,7 +353,15 @@ impl<'a> Section<'a> {
             .iter()
             .copied()
             .chain(files.iter().map(String::as_str));
-        match nearest(key, all) {
+        let others = self
+            .known
+            .iter()
+            .flat_map(|known| known.also.iter().copied());
+        let meant = |word| {
+            let known = self.known.iter().find(|known| known.also.contains(&word));
+            known.map(|known| known.name)
+        };
+        match nearest(key, all).or_else(|| nearest(key, others).and_then(meant)) {
             Some(known) => format!("; did you mean `{known}`?"),
             None if names.len() <= MAX_LISTED => format!("; known keys: {}", names.join(", ")),
             None => String::new(),

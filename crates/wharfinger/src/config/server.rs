@@ -216,6 +216,7 @@ fn refuse_letsencrypt(server: &mut Section<'_>) {
 fn read_listen(server: &mut Section<'_>) -> Option<Vec<ListenAddress>> {
     let setting = server.setting(
         key::custom("addr", Kind::OneOrMany(Box::new(Kind::Form("address"))))
+            .not(&["address", "listen", "port"])
             .docker_auth()
             .restart()
             .required("write addr: \":5001\" to listen on every address of this machine")

@@ -164,6 +164,7 @@ impl TokenOptions {
 /// sooner, so a shorter life is lengthened, with a warning.
 fn read_expiration(section: &mut Section<'_>, is_required: bool) -> Option<Duration> {
     let mut key = key::duration("expiration", SECOND..=LONGEST)
+        .not(&["ttl", "lifetime", "expires_in"])
         .docker_auth()
         .means("how long a token is valid; below 60 s it is 60 s, with a warning");
     if is_required {

@@ -159,6 +159,7 @@ impl RegistrySettings {
 fn read_listen(section: &mut Section<'_>) -> Option<Option<ListenAddress>> {
     let setting = section.setting(
         key::custom("addr", Kind::Form("`same` or address"))
+            .not(&["address", "listen", "port"])
             .restart()
             .means("where it listens; `same` shares the server's address")
             .otherwise("`same`"),
@@ -197,6 +198,7 @@ impl Storage {
             |files| {
                 files.get(
                     key::path("root")
+                        .not(&["rootdirectory", "path"])
                         .means("the directory")
                         .restart()
                         .otherwise(

@@ -45,6 +45,8 @@ pub(in crate::config) struct Declaration {
     pub(in crate::config) later: bool,
     /// What it says, in one line of the manual.
     pub(in crate::config) means: &'static str,
+    /// Words that people write instead, for the hint at the nearest key.
+    pub(in crate::config) also: &'static [&'static str],
 }
 
 impl Declaration {
@@ -61,6 +63,7 @@ impl Declaration {
             default: None,
             later: false,
             means: "",
+            also: &[],
         }
     }
 }
@@ -102,6 +105,12 @@ impl<T> Key<T> {
     /// What the key says, as the manual has it.
     pub(in crate::config) fn means(mut self, means: &'static str) -> Self {
         self.declaration.means = means;
+        self
+    }
+
+    /// Words that people write instead; the error about one names this key.
+    pub(in crate::config) fn not(mut self, words: &'static [&'static str]) -> Self {
+        self.declaration.also = words;
         self
     }
 

@@ -1,5 +1,6 @@
 //! Distribution's files and variables: what they mean in our schema, and what is said about them.
 
+mod every_key;
 mod robustness;
 mod variables;
 
