@@ -1,4 +1,4 @@
-//! Where the server listens: `server.addr` and `server.net`.
+//! The addresses of `server.addr`, `server.net` and `registry.addr`.
 
 use std::fmt;
 use std::io;

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_said_to() {
+    fn a_file_without_token_settings_is_an_error() {
         assert!(
             agreement("users: {}")
                 .unwrap_err()
@@ -192,6 +192,21 @@ mod tests {
         );
         assert!(agreement("a: [").unwrap_err().starts_with("line "));
         assert!(agreement("").is_err());
+    }
+
+    #[test]
+    fn variables_complete_a_registry_s_file() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = [
+            pair("REGISTRY_AUTH", "token"),
+            pair("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+            pair("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+        ];
+        let read = agreement_with("version: 0.1\nstorage: filesystem\n", &variables).unwrap();
+        assert_eq!(
+            (read.issuer.as_deref(), read.service.as_deref()),
+            (Some("i"), Some("s"))
+        );
     }
 
     #[test]

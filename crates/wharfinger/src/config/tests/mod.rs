@@ -1,6 +1,7 @@
 //! Whole configurations: what is reported about them, what comes out of them, and that nothing makes
 //! a reader panic.
 
+mod docker_auth;
 mod fixture;
 mod manual;
 mod meaning;
