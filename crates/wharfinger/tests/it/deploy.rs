@@ -1,6 +1,7 @@
 //! What `deploy/` holds, looked at by the programs that it is for.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -175,4 +176,28 @@ fn the_images_configuration_is_that_of_registry_2() {
     let (_, text) = text.split_once('\n').unwrap();
     let image = include_str!("../../src/config/distribution/tests/registry-2.8-image.yml");
     assert_eq!(text, image);
+}
+
+/// `scripts/run` leaves it to cargo where the binary is: `CARGO_TARGET_DIR` may name another place.
+#[test]
+fn the_demonstration_runs_what_cargo_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(deploy("../scripts/run"));
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        command
+            .args(arguments)
+            .env("PATH", path)
+            .env("CARGO_TARGET_DIR", "/elsewhere");
+        peers::run(&mut command).succeeded().to_owned()
+    };
+    let built = "run --release --locked -p wharfinger -- up";
+    assert_eq!(run(&[]), format!("{built} --data demo"));
+    assert_eq!(
+        run(&["--listen", ":5001", "--data", "/d"]),
+        format!("{built} --listen :5001 --data /d")
+    );
 }
