@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use oci::{Content, Descriptor, Digest};
+use oci::{Descriptor, Digest, ManifestContent};
 
 use super::{BlobSource, ImageSource};
 use crate::platform::members;
@@ -150,7 +150,7 @@ pub(super) async fn pick(
 /// The platform in an image's configuration; `None` if that cannot be read.
 async fn configured_platform(source: &ImageSource, image: &Descriptor) -> Option<Platform> {
     let manifest = source.described(image).await.ok()?;
-    let Content::Image { config, .. } = manifest.parsed().ok()?.content else {
+    let ManifestContent::Image { config, .. } = manifest.parsed().ok()?.content else {
         return None;
     };
     if config.size > MAX_CONFIG_BYTES {
