@@ -10,7 +10,7 @@ use identity::{
     AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::{
-    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
     Registry, RegistrySettings, TokenAuth,
 };
 use registry::{Caller, Visibility};
@@ -28,6 +28,9 @@ use crate::failure::Failure;
 /// How long a condemned blob waits to be brought back; in one process with one database nobody
 /// remembers it for longer than a request.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// How long an upload may go on with the token that began it after that token has ended.
+const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
 
 /// What a registry keeps when the configuration changes.
 pub(super) struct RegistryState {
@@ -129,11 +132,7 @@ impl RegistryState {
     ) -> Result<Registry, Failure> {
         let settings = RegistrySettings {
             auth: auth(config, section, persistent, shared)?,
-            origins: Origins {
-                public_url: config.server.public_url.clone(),
-                trusted_proxies: config.server.trusted_proxies.clone(),
-                relative: section.relative_urls,
-            },
+            relative_urls: section.relative_urls,
             delete: section.delete,
             read_only: section.read_only,
             catalog: CatalogSettings {
@@ -144,6 +143,9 @@ impl RegistryState {
             manifest_limit: section.limits.manifest,
             stall: config.server.limits.request_timeout,
             headers: section.headers.clone(),
+            upload_grace: UPLOAD_GRACE,
+            upstream: None,
+            observers: event::Observers::default(),
             clock: Arc::clone(&persistent.clock),
             entropy: Arc::clone(&persistent.entropy),
         };

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// What the manual writes where everybody has a hash of their own, and one that a start takes.
-const HASH: [&str; 2] = [
+pub(crate) const HASH: [&str; 2] = [
     "$2b$10$…",
     "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay",
 ];
@@ -138,6 +138,48 @@ fn every_link_leads_somewhere() {
     assert_eq!(broken, [""; 0]);
 }
 
+/// ARCHITECTURE.md names files that exist, and draws the crates as their manifests have them.
+#[test]
+fn the_architecture_is_that_of_the_code() {
+    let page = fs::read_to_string(docs().join("../ARCHITECTURE.md")).unwrap();
+    let paths = between(&page, '`').filter(|code| code.contains("/src") || code.contains("/tests"));
+    let mut files = 0;
+    for path in paths {
+        assert!(crates().join(path).exists(), "there is no crates/{path}");
+        files += 1;
+    }
+    assert!(files >= 20, "only {files} paths were found");
+    let (_, table) = page.split_once("| crate | purpose | depends on |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let mut drawn = Vec::new();
+    for row in rows {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let name = between(cells[0], '`').next().unwrap();
+        drawn.push(name.to_owned());
+        if cells[2].starts_with("all") {
+            continue;
+        }
+        let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
+        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        let ours = dependencies
+            .lines()
+            .filter_map(|line| line.split(['.', ' ']).next())
+            .filter(|name| crates().join(name).join("Cargo.toml").exists());
+        let ours: BTreeSet<_> = ours.filter(|name| !name.is_empty()).collect();
+        let said: BTreeSet<_> = between(cells[2], '`').collect();
+        let missing: Vec<_> = ours.difference(&said).collect();
+        assert!(missing.is_empty(), "{name} also depends on {missing:?}");
+    }
+    let found = fs::read_dir(crates()).unwrap();
+    let mut found: Vec<_> = found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    drawn.sort();
+    assert_eq!(drawn, found);
+}
+
 #[test]
 fn every_page_is_in_the_table_of_contents() {
     let contents = fs::read_to_string(docs().join("README.md")).unwrap();
@@ -200,7 +242,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// A page's blocks of YAML that are whole configurations.
-fn configurations(page: &Path) -> Vec<String> {
+pub(crate) fn configurations(page: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
     let blocks = text
         .split("\n```yaml\n")
@@ -215,7 +257,7 @@ fn configurations(page: &Path) -> Vec<String> {
 }
 
 /// A folder with every file that the manual's configurations name.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["token", "old", "tls"] {
         let _ = Certificate::new(KeyKind::P256, folder.path(), name);
