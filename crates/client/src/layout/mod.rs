@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 pub(crate) use index::{LayoutIndex, choose};
 use staging::StagingDirectory;
 
-use crate::transfer::{BlobReader, BlobSlot, BlobWriter, FileReader};
+use crate::transfer::{BlobSlot, BlobWriter, FileRangeReader, SourceReader};
 use crate::{Error, FetchedManifest, Referrer, UploadOutcome};
 
 /// The content of the file `oci-layout`, byte for byte as the specification and skopeo have it.
@@ -107,7 +107,7 @@ impl OciLayout {
     }
 
     /// Begins to read a blob at `offset`.
-    pub(crate) fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+    pub(crate) fn open(&self, blob: &Descriptor, offset: u64) -> Result<SourceReader, Error> {
         let path = self.blob_path(&blob.digest);
         let (file, found) = self.open_file(&path)?;
         if found != blob.size {
@@ -117,7 +117,7 @@ impl OciLayout {
                 found,
             });
         }
-        Ok(BlobReader::File(FileReader::new(
+        Ok(SourceReader::File(FileRangeReader::new(
             path,
             Arc::new(file),
             offset,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{FetchedManifest, RepositoryClient};
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 use crate::transfer::{BlobSource, NoProgress};
 
 /// The empty configuration: its type and its content.
@@ -88,7 +88,7 @@ impl RepositoryClient {
     async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
         let blob = Descriptor {
             media_type: file.media_type.clone(),
-            digest: ContentHasher::digest(DigestAlgorithm::Sha256, &file.content),
+            digest: DigestHasher::digest(DigestAlgorithm::Sha256, &file.content),
             size: file.content.len() as u64,
             artifact_type: None,
             annotations: file

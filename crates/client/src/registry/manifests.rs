@@ -7,9 +7,9 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::RepositoryClient;
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 use crate::session::Scopes;
-use crate::transport::{HttpRequest, HttpResponse};
+use crate::transport::{ClientRequest, ClientResponse};
 use crate::{Error, ImageSource, Platform, Step};
 
 /// The largest manifest that is read, in bytes. Registries accept 4 MiB.
@@ -35,7 +35,7 @@ impl FetchedManifest {
         what: &str,
     ) -> Result<Self, Error> {
         let algorithm = name.map_or(DigestAlgorithm::Sha256, |name| name.algorithm());
-        let digest = ContentHasher::digest(algorithm, &bytes);
+        let digest = DigestHasher::digest(algorithm, &bytes);
         match name {
             Some(expected) if expected != digest => Err(Error::Digest {
                 what: what.to_owned(),
@@ -80,7 +80,7 @@ impl RepositoryClient {
     /// # Errors
     /// When it does not exist, or does not match its digest.
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
-        let request = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::get(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
         let response = self
             .session
@@ -159,7 +159,7 @@ impl RepositoryClient {
     /// # Errors
     /// When it does not exist.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let request = HttpRequest::head(self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::head(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
         let response = self.session.send(&Scopes::pull(&self.name), request).await;
         let found = match response {
@@ -178,7 +178,7 @@ impl RepositoryClient {
     /// # Errors
     /// When the registry does not tell.
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let request = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
+        let request = ClientRequest::head(self.url(&format!("manifests/{digest}"))?)
             .header(ACCEPT, &accepted());
         let response = self
             .session
@@ -200,7 +200,7 @@ impl RepositoryClient {
         manifest: &FetchedManifest,
         reference: &Reference,
     ) -> Result<bool, Error> {
-        let request = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
         let response = self
@@ -228,7 +228,7 @@ impl RepositoryClient {
     /// When it does not exist, or the registry does not delete.
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let request =
-            HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
+            ClientRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
         let response = self
             .session
             .send(&Scopes::delete(&self.name), request)
@@ -239,7 +239,7 @@ impl RepositoryClient {
         // Registry 2 cannot delete tags, and says so in several ways.
         match (&refused, reference) {
             (
-                Error::ErrorResponse {
+                Error::HttpErrorResponse {
                     step: Step::Ask | Step::Authorized,
                     source,
                 },
@@ -270,7 +270,7 @@ fn accepted() -> String {
     .join(", ")
 }
 
-fn digest_header(response: &HttpResponse) -> Result<Option<Digest>, Error> {
+fn digest_header(response: &ClientResponse) -> Result<Option<Digest>, Error> {
     let Some(text) = response.header("docker-content-digest") else {
         return Ok(None);
     };

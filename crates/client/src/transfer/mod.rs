@@ -17,6 +17,6 @@ pub use copy::{CopyOptions, CopyReport, copy};
 pub(crate) use image_graph::ImageGraph;
 pub use meter::{BlobProgress, CopyProgress, NoProgress};
 pub use source::ImageSource;
-pub(crate) use source::{BlobReader, BlobSource, FileReader};
+pub(crate) use source::{BlobSource, FileRangeReader, SourceReader};
 pub use target::ImageTarget;
 pub(crate) use writer::{BlobSlot, BlobWriter};

@@ -36,14 +36,14 @@ pub(crate) enum BlobSource {
 
 impl BlobSource {
     /// Begins to read the blob at `offset`.
-    pub(crate) async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+    pub(crate) async fn open(&self, blob: &Descriptor, offset: u64) -> Result<SourceReader, Error> {
         match self {
             Self::Source(source) => source.open(blob, offset).await,
             Self::Memory(content) => {
                 let offset = usize::try_from(offset)
                     .unwrap_or(usize::MAX)
                     .min(content.len());
-                Ok(BlobReader::Memory(content.slice(offset..)))
+                Ok(SourceReader::Memory(content.slice(offset..)))
             }
         }
     }
@@ -119,9 +119,9 @@ impl ImageSource {
     }
 
     /// Begins to read a blob at `offset`.
-    async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+    async fn open(&self, blob: &Descriptor, offset: u64) -> Result<SourceReader, Error> {
         match self {
-            Self::Repository(repository) => Ok(BlobReader::Download(Box::new(
+            Self::Repository(repository) => Ok(SourceReader::Download(Box::new(
                 repository.download(blob, offset),
             ))),
             Self::Layout(layout) => layout.open(blob, offset),
@@ -131,14 +131,14 @@ impl ImageSource {
 }
 
 /// A blob being read.
-pub(crate) enum BlobReader {
+pub(crate) enum SourceReader {
     Download(Box<Download>),
-    File(FileReader),
+    File(FileRangeReader),
     /// Empty when it has been read.
     Memory(Bytes),
 }
 
-impl BlobReader {
+impl SourceReader {
     /// The next piece; `None` at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
@@ -161,7 +161,7 @@ impl BlobReader {
 }
 
 /// A part of a file being read.
-pub(crate) struct FileReader {
+pub(crate) struct FileRangeReader {
     path: PathBuf,
     file: Arc<File>,
     position: u64,
@@ -169,7 +169,7 @@ pub(crate) struct FileReader {
     buffers: BufferPool,
 }
 
-impl FileReader {
+impl FileRangeReader {
     /// Reads `file` (called `path` in messages) from `begin` up to `end`.
     pub(crate) fn new(path: impl Into<PathBuf>, file: Arc<File>, begin: u64, end: u64) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::{Descriptor, Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 
 use super::{BlobProgress, BlobSource, BlobWriter, ImageGraph, ImageSource};
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 use crate::{ArchiveWriter, Error, FetchedManifest, OciLayout, RepositoryClient, UploadOutcome};
 
 /// Where images are copied to.
@@ -127,7 +127,7 @@ impl RepositoryClient {
             .await
         {
             Ok(_) => Ok(manifest.digest),
-            Err(Error::ErrorResponse { .. }) => Ok(ContentHasher::digest(
+            Err(Error::HttpErrorResponse { .. }) => Ok(DigestHasher::digest(
                 DigestAlgorithm::Sha256,
                 &manifest.bytes,
             )),

@@ -9,7 +9,7 @@ use oci::Descriptor;
 
 use super::{BlobProgress, BlobSource};
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 
 /// How much of an earlier try is read at once, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -57,10 +57,10 @@ impl BlobWriter<'_> {
 }
 
 /// Hashes what an earlier try has written. That may take a while, so it has a thread of its own.
-async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, ContentHasher), Error> {
+async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, DigestHasher), Error> {
     let (present, mut hasher) = (
         spot.present.min(blob.size),
-        ContentHasher::new(blob.digest.algorithm()),
+        DigestHasher::new(blob.digest.algorithm()),
     );
     if present == 0 {
         return Ok((spot, hasher));

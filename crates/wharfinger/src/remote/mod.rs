@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    CredentialStore, Credentials, CredentialsError, Error, ErrorKind, ExchangeObserver, Host,
-    ImageName, Platform, RegistryClient, RegistrySession, RepositoryClient, Transport,
+    CredentialStore, CredentialsError, Error, ErrorKind, ExchangeObserver, Host, ImageName,
+    LoginCredentials, Platform, RegistryClient, RegistrySession, RepositoryClient, Transport,
     TransportOptions, certificate_directories,
 };
 use common::escape_line;
@@ -118,7 +118,7 @@ impl Remote {
         path: &str,
     ) -> Result<RegistrySession, Failure> {
         if self.anonymous {
-            return self.session_as(host, Credentials::Anonymous).await;
+            return self.session_as(host, LoginCredentials::Anonymous).await;
         }
         let lookup = credential_store().find(host, path).await;
         for problem in &lookup.problems {
@@ -132,7 +132,7 @@ impl Remote {
     pub(crate) async fn session_as(
         &self,
         host: &Host,
-        credentials: Credentials,
+        credentials: LoginCredentials,
     ) -> Result<RegistrySession, Failure> {
         Ok(RegistrySession::begin(self.transport.clone(), host.clone(), credentials).await?)
     }
