@@ -44,6 +44,7 @@
 //! returned as if it did.
 
 mod archive;
+mod content;
 mod credentials;
 mod doctor;
 mod error;
@@ -54,6 +55,7 @@ mod image_name;
 mod json;
 mod layout;
 mod link;
+mod manifest;
 mod observer;
 mod platform;
 mod registry;
@@ -63,6 +65,7 @@ mod transfer;
 mod transport;
 
 pub use archive::{Archive, ArchiveWriter};
+pub use content::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 pub use credentials::{
     CredentialLookup, CredentialStore, CredentialsError, LoginCredentials, StoredCredentials,
 };
@@ -73,18 +76,15 @@ pub use image_location::ImageLocation;
 pub use image_name::{Host, HostError, ImageName, ImageNameError};
 pub use layout::OciLayout;
 pub use link::Link;
+pub use manifest::FetchedManifest;
 pub use observer::{ExchangeEvent, ExchangeObserver};
 pub use platform::{Platform, PlatformError};
-pub(crate) use registry::media_type_of;
 pub use registry::{
-    Artifact, Attachment, Download, FetchedManifest, NamePages, Referrer, RegistryClient,
-    RepositoryClient, UploadOutcome,
+    Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
 };
 pub use session::{IssuedToken, RegistrySession};
 pub use step::Step;
-pub use transfer::{
-    BlobProgress, CopyOptions, CopyProgress, CopyReport, ImageSource, ImageTarget, NoProgress, copy,
-};
+pub use transfer::{CopyOptions, CopyReport, ImageSource, ImageTarget, copy};
 pub use transport::{
     ConnectionError, ProxySettings, RootCause, Transport, TransportOptions, certificate_directories,
 };

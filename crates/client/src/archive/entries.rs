@@ -14,7 +14,7 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::compression::{self, Compression};
 use crate::Error;
-use crate::transfer::FileRangeReader;
+use crate::content::FileRangeReader;
 
 /// How many files an archive may have.
 const MAX_FILES: usize = 100_000;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use oci::{Descriptor, DigestAlgorithm, media_type};
 use serde_json::json;
 
-use super::{FetchedManifest, RepositoryClient};
+use super::RepositoryClient;
 use crate::Error;
+use crate::content::NoProgress;
 use crate::hasher::DigestHasher;
-use crate::transfer::{BlobSource, NoProgress};
+use crate::manifest::FetchedManifest;
 
 /// The empty configuration: its type and its content.
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
@@ -97,13 +98,7 @@ impl RepositoryClient {
                 .map(|title| (TITLE.to_owned(), title.clone()))
                 .collect(),
         };
-        self.upload(
-            &blob,
-            None,
-            &BlobSource::Memory(file.content.clone()),
-            &NoProgress,
-        )
-        .await?;
+        self.upload(&blob, None, &file.content, &NoProgress).await?;
         Ok(blob)
     }
 }

@@ -1,12 +1,14 @@
 //! Blobs: looked up, downloaded (continued after a broken connection), deleted.
 
 use bytes::{Buf, Bytes};
+use common::BoxFuture;
 use oci::{Descriptor, Digest};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
 use super::RepositoryClient;
 use crate::Error;
+use crate::content::ContentReader;
 use crate::hasher::DigestHasher;
 use crate::session::Scopes;
 use crate::transport::{Backoff, ClientRequest, ClientResponse, is_transient};
@@ -215,7 +217,7 @@ impl Download {
     }
 
     /// The blob's name, for messages.
-    pub(crate) fn place(&self) -> String {
+    fn place(&self) -> String {
         self.repository.place(&self.digest)
     }
 
@@ -234,6 +236,16 @@ impl Download {
             expected: self.size.unwrap_or_default(),
             found: self.position,
         }
+    }
+}
+
+impl ContentReader for Download {
+    fn chunk(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, Error>> {
+        Box::pin(Self::chunk(self))
+    }
+
+    fn name(&self) -> String {
+        self.place()
     }
 }
 

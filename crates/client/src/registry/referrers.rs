@@ -9,8 +9,9 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
+use super::RepositoryClient;
 use super::list::next_page;
-use super::{FetchedManifest, RepositoryClient};
+use crate::manifest::FetchedManifest;
 use crate::session::Scopes;
 use crate::transport::ClientRequest;
 use crate::{Error, json};

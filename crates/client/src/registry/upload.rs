@@ -11,21 +11,10 @@ use tokio::sync::mpsc;
 
 use super::RepositoryClient;
 use crate::Error;
+use crate::content::{BlobProgress, ContentReader, ContentSource, UploadOutcome};
 use crate::hasher::DigestHasher;
 use crate::session::Scopes;
-use crate::transfer::{BlobProgress, BlobSource, SourceReader};
 use crate::transport::{Backoff, ClientRequest, ClientResponse, StreamedBody};
-
-/// How a blob came into a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UploadOutcome {
-    /// It was there already.
-    Present,
-    /// The registry mounted it from another repository.
-    Mounted,
-    /// It was sent.
-    Sent,
-}
 
 /// An upload in progress.
 struct UploadSession {
@@ -55,7 +44,7 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         from: Option<&RepositoryName>,
-        source: &BlobSource,
+        source: &dyn ContentSource,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
         if self.has_blob(&blob.digest).await.unwrap_or(false) {
@@ -166,7 +155,7 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         upload: &UploadSession,
-        source: &BlobSource,
+        source: &dyn ContentSource,
         hasher: &mut DigestHasher,
         meter: &dyn BlobProgress,
     ) -> Result<(), Error> {
@@ -210,7 +199,7 @@ impl RepositoryClient {
         blob: &Descriptor,
         offset: u64,
         request: ClientRequest,
-        source: &BlobSource,
+        source: &dyn ContentSource,
         hasher: &mut DigestHasher,
         meter: &dyn BlobProgress,
     ) -> Result<ClientResponse, Error> {
@@ -273,7 +262,7 @@ fn is_lost(error: &Error, upload: &UploadSession) -> bool {
 async fn pump(
     blob: &Descriptor,
     offset: u64,
-    mut reader: SourceReader,
+    mut reader: Box<dyn ContentReader>,
     hasher: &mut DigestHasher,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     meter: &dyn BlobProgress,
@@ -304,7 +293,7 @@ async fn pump(
     let found = hasher.clone().finish();
     if found != blob.digest {
         let error = Error::Digest {
-            what: reader.place(),
+            what: reader.name(),
             expected: blob.digest.into(),
             found: found.into(),
         };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use oci::Descriptor;
 
-use super::{BlobProgress, BlobSource};
+use super::{BlobProgress, ContentSource};
 use crate::Error;
 use crate::hasher::DigestHasher;
 
@@ -27,7 +27,7 @@ pub(crate) struct BlobSlot {
 
 /// Writes blobs of a source into files.
 pub(crate) struct BlobWriter<'a> {
-    pub(crate) source: &'a BlobSource,
+    pub(crate) source: &'a dyn ContentSource,
     pub(crate) meter: &'a dyn BlobProgress,
 }
 
@@ -48,7 +48,7 @@ impl BlobWriter<'_> {
         match hasher.finish() {
             found if found == blob.digest => Ok(spot.file),
             found => Err(Error::Digest {
-                what: reader.place(),
+                what: reader.name(),
                 expected: blob.digest.into(),
                 found: found.into(),
             }),
