@@ -219,8 +219,9 @@ impl ProbeRun<'_> {
                  server.trusted_proxies; or set server.public_url: https://{host}"
             ),
             (false, true) => format!(
-                "write the realm with https:// (auth.token.realm); or, if the token server builds it \
-                 from the request, have the proxy that ends TLS send the scheme: {FORWARDED}"
+                "write the realm with https:// (auth.token.realm); if the token server builds it from \
+                 the request, have the proxy that ends TLS send the scheme: {FORWARDED}; crane and \
+                 regctl refuse it as it is"
             ),
             (false, false) => {
                 "give the token server a certificate, and write the realm with https:// \
