@@ -21,10 +21,7 @@ fn what_cannot_be_examined_ends_with_2() {
         (&["a b"][..], "is not a host"),
         (&["https://r.example"], "without a scheme"),
         (&["--config", "nowhere.yml", "127.0.0.1:1"], "nowhere.yml"),
-        (
-            &["--config", &text, "127.0.0.1:1"],
-            "says nothing",
-        ),
+        (&["--config", &text, "127.0.0.1:1"], "says nothing"),
         (
             &["--rootcertbundle", "nowhere.pem", "127.0.0.1:1"],
             "nowhere.pem",
