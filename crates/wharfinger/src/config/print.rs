@@ -14,6 +14,7 @@ use super::{
 };
 use crate::duration::{print_duration, print_size};
 use crate::log::LogFormat;
+use crate::serve::access_log::AccessLogLevel;
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +162,10 @@ fn server(yaml: &mut Yaml, server: &ServerSettings) {
             print_duration(server.limits.shutdown_timeout),
         );
         yaml.value("connections", server.limits.connections);
+        yaml.value(
+            "connections_per_address",
+            server.limits.connections_per_address,
+        );
     });
     let format = match server.log.format {
         LogFormat::Text => "text",
@@ -170,6 +175,14 @@ fn server(yaml: &mut Yaml, server: &ServerSettings) {
     yaml.section("log", |yaml| {
         yaml.value("level", level);
         yaml.value("format", format);
+        match server.log.access {
+            AccessLogLevel::All { sample } => {
+                yaml.value("access", "all");
+                yaml.value("access_sample", sample);
+            }
+            AccessLogLevel::Errors => yaml.value("access", "errors"),
+            AccessLogLevel::Off => yaml.value("access", "off"),
+        }
     });
 }
 

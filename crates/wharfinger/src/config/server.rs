@@ -12,6 +12,7 @@ use super::section::Section;
 use super::setting::Setting;
 use super::tls::Tls;
 use crate::log::LogFormat;
+use crate::serve::access_log::AccessLogLevel;
 
 /// How the server is reached and how it treats those who come.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub(crate) struct ServerLimits {
     pub(crate) shutdown_timeout: Duration,
     /// Connections at once.
     pub(crate) connections: usize,
+    /// Connections at once of one address that is not a trusted proxy's.
+    pub(crate) connections_per_address: usize,
 }
 
 /// What the log says and how.
@@ -59,6 +62,8 @@ pub(crate) struct ServerLimits {
 pub(crate) struct LogSettings {
     pub(crate) level: Level,
     pub(crate) format: LogFormat,
+    /// Which requests of the registry have a line.
+    pub(crate) access: AccessLogLevel,
 }
 
 const KIB: usize = 1024;
@@ -76,6 +81,7 @@ impl Default for ServerLimits {
             idle_timeout: 90 * SECOND,
             shutdown_timeout: 30 * SECOND,
             connections: 10_000,
+            connections_per_address: 2_500,
         }
     }
 }
@@ -85,6 +91,7 @@ impl Default for LogSettings {
         Self {
             level: Level::INFO,
             format: LogFormat::Text,
+            access: AccessLogLevel::default(),
         }
     }
 }
@@ -160,6 +167,9 @@ impl ServerLimits {
             connections: limits
                 .number("connections", 1, 1_000_000)
                 .unwrap_or(default.connections),
+            connections_per_address: limits
+                .number("connections_per_address", 1, 1_000_000)
+                .unwrap_or(default.connections_per_address),
         })
     }
 }
@@ -179,7 +189,29 @@ impl LogSettings {
         Some(Self {
             level: level.unwrap_or(default.level),
             format: format.unwrap_or(default.format),
+            access: Self::access(log),
         })
+    }
+
+    fn access(log: &mut Section<'_>) -> AccessLogLevel {
+        let level = log.parse("access", |text| match text {
+            "all" => Ok(AccessLogLevel::default()),
+            "errors" => Ok(AccessLogLevel::Errors),
+            "off" => Ok(AccessLogLevel::Off),
+            _ => Err("this must be all, errors or off"),
+        });
+        let Some(setting) = log.setting("access_sample") else {
+            return level.unwrap_or_default();
+        };
+        match level.unwrap_or_default() {
+            AccessLogLevel::All { .. } => AccessLogLevel::All {
+                sample: setting.number(1, 1_000_000).unwrap_or(1),
+            },
+            level => {
+                setting.warn("without `access: all` this has no effect");
+                level
+            }
+        }
     }
 }
 

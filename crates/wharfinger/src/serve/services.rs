@@ -13,13 +13,14 @@ use identity::{
     Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
     PasswordVerifier, StaticUsers, WorkerPool,
 };
-use registry::Registry;
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
+use super::access_log::AccessLog;
 use super::context::{ContextRule, RequestIds};
 use super::key_sets::KeySets;
 use super::registry::{RegistryState, SharedServices};
+use super::service::Mounts;
 use crate::config::{
     AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
 };
@@ -30,9 +31,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Everything that one configuration makes.
 pub(super) struct Services {
-    /// None where only a registry is configured.
-    pub(super) token_server: Option<Arc<TokenServer>>,
-    pub(super) registry: Option<Registry>,
+    pub(super) mounts: Mounts,
+    pub(super) access_log: AccessLog,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: ServerLimits,
     /// How each request's client and origin are found.
@@ -119,15 +119,15 @@ impl Services {
             key_sets: &persistent.key_sets,
         };
         let registry = match (&persistent.registry, &config.registry) {
-            (Some(cargo), Some(section)) => {
-                Some(cargo.registry(config, section, persistent, &shared)?)
-            }
+            (Some(state), Some(section)) => Some(Arc::new(
+                state.registry(config, section, persistent, &shared)?,
+            )),
             _ => None,
         };
         let limits = config.server.limits.clone();
         Ok(Self {
-            token_server,
-            registry,
+            mounts: Mounts::new(token_server, registry),
+            access_log: AccessLog::new(config.server.log.access),
             tls: tls.map(Arc::new),
             limits,
             context: ContextRule::new(&config.server),

@@ -6,13 +6,9 @@ use super::without_effect;
 use crate::config::section::Section;
 use crate::config::setting::Setting;
 
-const LOG_TUNING: [(&str, &str); 4] = [
+const LOG_TUNING: [(&str, &str); 3] = [
     ("fields", "lines carry the program's own fields"),
     ("hooks", "lines are sent nowhere but to standard error"),
-    (
-        "accesslog",
-        "there is one log, and log.level says how much is in it",
-    ),
     (
         "reportcaller",
         "lines name the part of the program that they come from",
@@ -40,6 +36,13 @@ pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
         {
             draft.text("server.log.format", format, formatter.position());
         }
+        log.section("accesslog", |access| {
+            let disabled = access.setting("disabled")?;
+            if disabled.flag() == Some(true) {
+                draft.text("server.log.access", "off", disabled.position());
+            }
+            Some(())
+        });
         without_effect(log, &LOG_TUNING);
         level
     });
