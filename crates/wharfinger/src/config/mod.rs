@@ -45,6 +45,7 @@ use identity::Accounts;
 pub(crate) use self::acl::AccessRules;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
+pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::external_program::ExternalProgram;
 pub(crate) use self::keys::SigningKey;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// Each crate and the crates of ours that it may know, ground floor first.
 const FLOORS: [(&str, &[&str]); 14] = [
     ("common", &[]),
+    ("common", &[]),
     ("oci", &[]),
     ("event", &["common", "oci"]),
     ("token", &["common"]),
