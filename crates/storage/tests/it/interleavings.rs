@@ -27,7 +27,7 @@ fn later() -> Duration {
 /// Up to the point where its blobs' files are about to be removed.
 async fn doom(collection: &Sqlite) -> Vec<DeletableBlob> {
     collection.mark(SWEEP, 0).await.unwrap();
-    collection.prune(SWEEP).await.unwrap();
+    collection.sweep(SWEEP).await.unwrap();
     collection.deletable(10).await.unwrap()
 }
 
@@ -70,7 +70,7 @@ async fn condemned_then_manifest_then_sentence() {
         .push("a", image(&[b"layer"], None), &["x"])
         .await
         .unwrap();
-    assert_eq!(collection.prune(SWEEP).await.unwrap(), 0);
+    assert_eq!(collection.sweep(SWEEP).await.unwrap(), 0);
     assert!(collection.deletable(10).await.unwrap().is_empty());
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
 }
@@ -110,7 +110,7 @@ async fn mount_during_collection() {
         let collection = steps(&world);
         collection.mark(SWEEP, 0).await.unwrap();
         if sentenced {
-            collection.prune(SWEEP).await.unwrap();
+            collection.sweep(SWEEP).await.unwrap();
         }
         let mounted = world
             .storage
@@ -172,7 +172,7 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
             collection.mark(SWEEP, 0).await.unwrap();
         }
         if state > 1 {
-            collection.prune(SWEEP).await.unwrap();
+            collection.sweep(SWEEP).await.unwrap();
         }
         if state > 2 {
             std::fs::remove_file(world.root().join(&idle.key)).unwrap();

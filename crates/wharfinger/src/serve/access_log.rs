@@ -21,27 +21,20 @@ const FIELD_LIMIT: usize = 512;
 /// Which requests have a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AccessLogLevel {
-    /// Every request. Of successful reads, one of so many.
-    All {
-        /// 1 for every read.
-        sample: u64,
-    },
+    /// Every request.
+    All,
     /// Those that end with a status of 400 or above.
     Errors,
     /// None.
     Off,
 }
 
-impl Default for AccessLogLevel {
-    fn default() -> Self {
-        Self::All { sample: 1 }
-    }
-}
-
 /// Decides which requests have a line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AccessLog {
     level: AccessLogLevel,
+    /// Of successful reads, one of so many has a line.
+    sample: u64,
     reads: AtomicU64,
 }
 
@@ -64,9 +57,10 @@ pub(super) struct AccessRecord {
 }
 
 impl AccessLog {
-    pub(super) fn new(level: AccessLogLevel) -> Self {
+    pub(super) fn new(level: AccessLogLevel, sample: u64) -> Self {
         Self {
             level,
+            sample,
             reads: AtomicU64::new(0),
         }
     }
@@ -104,14 +98,14 @@ impl AccessLog {
         let is_wanted = match self.level {
             AccessLogLevel::Off => false,
             AccessLogLevel::Errors => is_error,
-            AccessLogLevel::All { sample } => {
+            AccessLogLevel::All => {
                 let is_read = matches!(request.method, Method::GET | Method::HEAD);
                 is_error
                     || !is_read
                     || self
                         .reads
                         .fetch_add(1, Ordering::Relaxed)
-                        .is_multiple_of(sample)
+                        .is_multiple_of(self.sample)
             }
         };
         is_wanted.then(|| AccessRecord {
@@ -161,7 +155,8 @@ impl Drop for AccessRecord {
 
 /// The repository that a path of the registry's API names.
 fn repository(path: &str) -> Option<&str> {
-    let name = path.strip_prefix("/v2/")?;
+    // A prefix may stand before it.
+    let (_, name) = path.split_once("/v2/")?;
     ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
         .iter()
         .filter_map(|part| name.rfind(part))
@@ -191,6 +186,7 @@ mod tests {
             ("/v2/blobs/tags/list", Some("blobs")),
             ("/v2/a/tags/b/manifests/x", Some("a/tags/b")),
             ("/v2/a/referrers/sha256:00", Some("a")),
+            ("/registry/v2/a/manifests/latest", Some("a")),
             ("/v2/", None),
             ("/v2/_catalog", None),
             ("/", None),

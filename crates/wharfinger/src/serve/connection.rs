@@ -21,7 +21,7 @@ use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::listen::Stream;
 use super::request_body::RequestBody;
-use super::service::{ListenerRole, not_found};
+use super::service::{ListenerRole, Mount, not_found};
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
 
@@ -76,7 +76,7 @@ async fn respond<K: Unpin>(
     request: Request<Incoming>,
     kept: K,
 ) -> Response<TrackedBody<K>> {
-    let context = services.context.resolve(
+    let mut context = services.context.resolve(
         peer,
         request.uri(),
         request.headers(),
@@ -85,14 +85,18 @@ async fn respond<K: Unpin>(
     let is_head = request.method() == Method::HEAD;
     // A client that waits for permission to send (RFC 9110 §10.1.1) has not sent anything.
     let is_sending = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-    let service = services.mounts.find(role, request.uri().path());
+    let mount = services.mounts.find(role, request.uri().path());
+    let service = mount.and_then(Mount::service);
     let access = service
         .filter(|service| service.has_access_log())
         .and_then(|_| {
             let log = &services.access_log;
             log.request(request.method(), request.uri(), request.headers())
         });
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if let Some(mount) = mount {
+        mount.strip_prefix(&mut head.uri, &mut context.origin);
+    }
     let (body, unread) = RequestBody::new(body);
     let mut response = match service {
         Some(service) => {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use auth::TokenServer;
 use bytes::Bytes;
-use common::{BoxFuture, RequestContext};
-use http::{Request, Response, StatusCode};
+use common::{BoxFuture, Origin, RequestContext};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use registry::Registry;
@@ -42,50 +43,82 @@ pub(super) enum ListenerRole {
 /// A service and the paths that it has.
 pub(super) struct Mount {
     /// Empty, or a path without a slash at its end. The service has that path and all below it.
-    prefix: &'static str,
+    path: String,
+    /// The part of `path` that the service does not see (`registry.path_prefix`).
+    prefix: String,
     role: ListenerRole,
-    service: Arc<dyn Service>,
+    /// `None` if there is nothing at the path.
+    service: Option<Arc<dyn Service>>,
 }
 
 /// Every mount of a configuration, of which the first that fits a request counts.
 pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// The registry has `/v2`, and what the token server has not.
+    /// The registry has `/v2` below `registry_prefix`, and what the token server does not have.
     pub(super) fn new(
         token_server: Option<Arc<TokenServer>>,
         registry: Option<Arc<Registry>>,
+        registry_prefix: &str,
     ) -> Self {
         let mut mounts = Vec::new();
-        let mut mount = |prefix, role, service: Arc<dyn Service>| {
+        let mut mount = |path: String, prefix: &str, role, service: Option<Arc<dyn Service>>| {
             mounts.push(Mount {
-                prefix,
+                path,
+                prefix: prefix.to_owned(),
                 role,
                 service,
             });
         };
+        let registry_role = ListenerRole::Registry;
         if let Some(registry) = &registry {
-            mount("/v2", ListenerRole::Registry, Arc::clone(registry) as _);
+            let service = Arc::clone(registry) as _;
+            let path = format!("{registry_prefix}/v2");
+            mount(path, registry_prefix, registry_role, Some(service));
+            if !registry_prefix.is_empty() {
+                mount("/v2".to_owned(), "", registry_role, None);
+            }
         }
         if let Some(token_server) = token_server {
-            mount("", ListenerRole::TokenServer, token_server);
+            let service = Some(token_server as _);
+            mount(String::new(), "", ListenerRole::TokenServer, service);
         }
         if let Some(registry) = registry {
-            mount("", ListenerRole::Registry, registry);
+            mount(String::new(), "", registry_role, Some(registry as _));
         }
         Self(mounts)
     }
 
-    /// The service that has `path` on a listener of this role; `None` if a new configuration took
-    /// away what the listener was for.
-    pub(super) fn find(&self, role: ListenerRole, path: &str) -> Option<&Arc<dyn Service>> {
-        let fits = |mount: &&Mount| {
+    /// The mount that has `path` on a listener of this role; `None` if a new configuration took away
+    /// what the listener was for.
+    pub(super) fn find(&self, role: ListenerRole, path: &str) -> Option<&Mount> {
+        self.0.iter().find(|mount| {
             let is_below = path
-                .strip_prefix(mount.prefix)
+                .strip_prefix(&mount.path)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             is_below && (role == ListenerRole::All || role == mount.role)
-        };
-        self.0.iter().find(fits).map(|mount| &mount.service)
+        })
+    }
+}
+
+impl Mount {
+    pub(super) fn service(&self) -> Option<&Arc<dyn Service>> {
+        self.service.as_ref()
+    }
+
+    /// Takes the prefix off a request, whose responses name paths with it.
+    pub(super) fn strip_prefix(&self, uri: &mut Uri, origin: &mut Origin) {
+        if self.prefix.is_empty() {
+            return;
+        }
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let stripped = target.strip_prefix(&self.prefix).unwrap_or(target);
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = stripped.parse().ok();
+        if let Ok(stripped) = Uri::from_parts(parts) {
+            *uri = stripped;
+            origin.prefix.push_str(&self.prefix);
+        }
     }
 }
 
@@ -152,12 +185,14 @@ mod tests {
         }
     }
 
-    fn mounts(list: &[(&'static str, ListenerRole, &'static str)]) -> Mounts {
-        let mount = |(prefix, role, name): &(&'static str, ListenerRole, &'static str)| Mount {
-            prefix,
-            role: *role,
-            service: Arc::new(Named(name)),
-        };
+    fn mounts(list: &[(&str, &str, ListenerRole, Option<&'static str>)]) -> Mounts {
+        let mount =
+            |(path, prefix, role, name): &(&str, &str, ListenerRole, Option<&'static str>)| Mount {
+                path: (*path).to_owned(),
+                prefix: (*prefix).to_owned(),
+                role: *role,
+                service: name.map(|name| Arc::new(Named(name)) as _),
+            };
         Mounts(list.iter().map(mount).collect())
     }
 
@@ -165,11 +200,14 @@ mod tests {
     fn the_first_mount_that_fits_counts() {
         use ListenerRole::{All, Registry, TokenServer};
         let mounts = mounts(&[
-            ("/v2", Registry, "registry"),
-            ("", TokenServer, "token"),
-            ("", Registry, "registry"),
+            ("/v2", "", Registry, Some("registry")),
+            ("", "", TokenServer, Some("token")),
+            ("", "", Registry, Some("registry")),
         ]);
-        let is_registry = |role, path| mounts.find(role, path).unwrap().has_access_log();
+        let is_registry = |role, path| {
+            let service = mounts.find(role, path).unwrap().service().unwrap();
+            service.has_access_log()
+        };
         for (role, path, expected) in [
             (All, "/v2", true),
             (All, "/v2/a/tags/list", true),
@@ -183,5 +221,27 @@ mod tests {
             assert_eq!(is_registry(role, path), expected, "{role:?} {path}");
         }
         assert!(Mounts(Vec::new()).find(All, "/").is_none());
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_the_request_and_put_into_the_response() {
+        let mounts = mounts(&[
+            ("/r/v2", "/r", ListenerRole::Registry, Some("registry")),
+            ("/v2", "", ListenerRole::Registry, None),
+        ]);
+        let mut origin = Origin {
+            scheme: "http",
+            host: None,
+            prefix: "/outer".to_owned(),
+            certain: true,
+        };
+        let mut uri = Uri::from_static("/r/v2/a/tags/list?n=1");
+        let mount = mounts.find(ListenerRole::All, uri.path()).unwrap();
+        mount.strip_prefix(&mut uri, &mut origin);
+        assert_eq!(uri, "/v2/a/tags/list?n=1");
+        assert_eq!(origin.path("/v2/"), "/outer/r/v2/");
+        let without = mounts.find(ListenerRole::All, "/v2/").unwrap();
+        assert!(without.service().is_none(), "only with the prefix");
+        assert!(mounts.find(ListenerRole::All, "/").is_none());
     }
 }

@@ -126,8 +126,15 @@ impl Services {
         };
         let limits = config.server.limits.clone();
         Ok(Self {
-            mounts: Mounts::new(token_server, registry),
-            access_log: AccessLog::new(config.server.log.access),
+            mounts: Mounts::new(
+                token_server,
+                registry,
+                config
+                    .registry
+                    .as_ref()
+                    .map_or("", |registry| registry.path_prefix.as_str()),
+            ),
+            access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),
             limits,
             context: ContextRule::new(&config.server),
