@@ -18,7 +18,8 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
 use super::context::{ContextRule, RequestIds};
-use super::key_sets::KeySets;
+use super::jwks::JwksFetcher;
+use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
 use super::service::Mounts;
 use crate::config::{
@@ -49,8 +50,8 @@ pub(super) struct PersistentState {
     request_ids: Arc<RequestIds>,
     database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
-    /// The key sets of other token servers, as they were fetched last.
-    pub(super) key_sets: Arc<KeySets>,
+    /// The key sets of other token servers.
+    pub(super) jwks: Arc<JwksFetcher>,
 }
 
 impl PersistentState {
@@ -82,7 +83,7 @@ impl PersistentState {
             entropy,
             database,
             registry,
-            key_sets: Arc::default(),
+            jwks: Arc::default(),
         })
     }
 }
@@ -116,7 +117,7 @@ impl Services {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
-            key_sets: &persistent.key_sets,
+            jwks: &persistent.jwks,
         };
         let registry = match (&persistent.registry, &config.registry) {
             (Some(state), Some(section)) => Some(Arc::new(
@@ -133,6 +134,7 @@ impl Services {
                     .registry
                     .as_ref()
                     .map_or("", |registry| registry.path_prefix.as_str()),
+                Readiness::new(config.registry.as_ref().map(|section| section.root.clone())),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),
