@@ -104,6 +104,16 @@ pub(crate) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainErro
              depend on dates"
                 .to_owned()
         }
+        ChainError::NameNotAllowed { .. } => {
+            "the authority's certificate has name constraints that the token server's certificate violates: have it \
+             issued for allowed names, or name the key by kid"
+                .to_owned()
+        }
+        ChainError::CriticalExtension => {
+            "the token server's certificate has a critical extension that registries do not know: have it issued \
+             without, or name the key by kid"
+                .to_owned()
+        }
         ChainError::NotYetValid { .. } => "the certificate begins later: compare the registry's clock".to_owned(),
         ChainError::UnknownAuthority { .. } | ChainError::TooMany if case.settings.bundle.is_empty() => {
             "with jwks alone the registry refuses every x5c: name the key by kid".to_owned()

@@ -54,6 +54,7 @@ mod der;
 mod issuance;
 mod jwk;
 mod key_id;
+mod name_constraints;
 mod pem;
 mod private;
 mod public;

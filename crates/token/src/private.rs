@@ -20,6 +20,9 @@ use crate::{KeyKind, PemError, PublicKey, SignatureAlgorithm, der, pem};
 /// The longest signature there is: RSA's, with 8192 bits.
 const LONGEST_SIGNATURE: usize = 1024;
 
+/// After so many draws it is not chance that coordinates begin with zero.
+const MOST_DRAWS: usize = 1000;
+
 /// A private key, ready to sign. It is never printed and its numbers are wiped when it is dropped.
 pub struct PrivateKey {
     pair: AnyKeyPair,
@@ -58,11 +61,22 @@ impl PrivateKey {
         }
     }
 
-    /// Makes a new key.
+    /// Makes a new key that every registry accepts: an elliptic curve key is drawn again until
+    /// [`PublicKey::has_leading_zero`] is false. That takes four draws on average on P-521.
     ///
     /// # Errors
     /// When RSA's size is not 2048, 3072 or 4096, or the system has no randomness.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
+        for _ in 0..MOST_DRAWS {
+            let key = Self::draw(kind)?;
+            if !key.public.has_leading_zero() {
+                return Ok(key);
+            }
+        }
+        Err(KeyError::Generation)
+    }
+
+    fn draw(kind: KeyKind) -> Result<Self, KeyError> {
         let failed = |_| KeyError::Generation;
         let pair = match kind {
             KeyKind::Rsa { bits } => {

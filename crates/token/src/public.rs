@@ -228,6 +228,16 @@ impl PublicKey {
         &self.0.spki
     }
 
+    /// Whether a coordinate of an elliptic curve key begins with a zero byte. Registry 3.1 computes
+    /// another thumbprint for such a key, so that a `kid` does not find it there.
+    #[must_use]
+    pub fn has_leading_zero(&self) -> bool {
+        match self.material() {
+            KeyMaterial::Ec { x, y, .. } => x.first() == Some(&0) || y.first() == Some(&0),
+            KeyMaterial::Rsa { .. } | KeyMaterial::Ed25519(_) => false,
+        }
+    }
+
     pub(crate) fn material(&self) -> &KeyMaterial {
         &self.0.material
     }

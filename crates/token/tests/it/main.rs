@@ -6,6 +6,7 @@
 )]
 
 mod certificates;
+mod constraints;
 mod keys;
 mod tokens;
 
