@@ -224,7 +224,7 @@ impl AccessControl {
         if A::DELETES && !self.delete {
             return Err(RegistryError::DeletesOff);
         }
-        self.storage.catch_up(&repository).await?;
+        self.storage.ensure_adopted(&repository).await?;
         let pushes = !self.read_only && principal.may(repository.as_str(), "push");
         Ok(Authorized {
             storage: &self.storage,

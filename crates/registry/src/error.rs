@@ -15,7 +15,7 @@ use http::header::{
 };
 use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
-use storage::{Error as StorageError, RefusedManifest};
+use storage::{Error as StorageError, NewManifestError};
 
 use crate::body::HttpResponse;
 use crate::challenge::Challenge;
@@ -65,7 +65,7 @@ pub(crate) enum RegistryError {
     #[error("a manifest has at most {limit} bytes here")]
     ManifestTooLarge { limit: usize },
     #[error(transparent)]
-    Manifest(#[from] RefusedManifest),
+    Manifest(#[from] NewManifestError),
     #[error(transparent)]
     Tag(#[from] TagError),
     #[error("a manifest can be given at most {most} tags at once")]
@@ -110,8 +110,8 @@ impl RegistryError {
             Self::Payload(PayloadError::TooLarge(_)) => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
             Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
             Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
-            Self::Manifest(RefusedManifest::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
-            Self::Manifest(RefusedManifest::Invalid(_)) | Self::Tag(_) => {
+            Self::Manifest(NewManifestError::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::Manifest(NewManifestError::Invalid(_)) | Self::Tag(_) => {
                 (S::BAD_REQUEST, "MANIFEST_INVALID")
             }
             Self::Storage(error) => storage_kind(error),

@@ -4,7 +4,7 @@ use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
+use storage::{Blob, Error, NewUpload, PageRequest, Upload, UploadId};
 
 use crate::access::{Authorized, Cancel, Pull, Push};
 use crate::body::HttpResponse;
@@ -77,7 +77,7 @@ async fn mount(
                     .blobs()
                     .holders(
                         digest,
-                        Page {
+                        PageRequest {
                             after: None,
                             limit: 1,
                         },
@@ -88,7 +88,7 @@ async fn mount(
         },
     };
     for source in sources {
-        proof.storage().catch_up(&source).await?;
+        proof.storage().ensure_adopted(&source).await?;
         match proof
             .storage()
             .blobs()

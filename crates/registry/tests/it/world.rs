@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::{Clock, SystemEntropy};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -114,16 +114,16 @@ impl World {
 
     /// With cargo.
     pub(crate) async fn with(settings: RegistrySettings) -> Self {
-        let mut world = Self::bare(settings, storage::Settings::default()).await;
+        let mut world = Self::bare(settings, storage::StorageSettings::default()).await;
         world.load().await;
         world
     }
 
     /// With nothing in it.
-    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::Settings) -> Self {
+    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::StorageSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
-            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+            Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
         let clock: storage::Clock = Arc::new(|| Still.now());
         let storage = Storage::open(database, directory.path().join("cargo"), terms, clock)
             .await

@@ -10,7 +10,7 @@ use auth::{
     TokenServerSettings,
 };
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use identity::process::Program;
 use identity::{
     Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
@@ -54,10 +54,10 @@ pub(super) struct PersistentState {
 impl PersistentState {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let open = |location: &Location| {
+        let open = |location: &DatabaseLocation| {
             Database::open_exclusive(location).map_err(|error| {
                 let hint = match &error {
-                    database::OpenError::InUse(_) => {
+                    database::DatabaseOpenError::InUse(_) => {
                         "stop it first; its commands (wharfinger registry, sessions) work beside it"
                     }
                     _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
