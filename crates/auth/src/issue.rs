@@ -74,7 +74,9 @@ impl TokenServer {
         record.client_id.clone_from(&client_id);
         let identified = match proof {
             Proof::Password(credentials) => self.log_in(&credentials, address, record).await?,
-            Proof::RefreshToken(token) => self.refresh(token, &service, record).await?,
+            Proof::RefreshToken { token, account } => {
+                self.refresh(token, &account, &service, record).await?
+            }
         };
         let Identified {
             subject,
@@ -104,6 +106,12 @@ impl TokenServer {
         record: &mut DecisionRecord,
     ) -> Result<Identified, IssueError> {
         record.account.clone_from(&credentials.account);
+        // A client that offers a secret must not go on as anonymous. docker_auth, which has no
+        // refresh tokens, lets it.
+        let has_secret_only = credentials.account.is_empty() && !credentials.password.is_empty();
+        if has_secret_only && self.settings.sessions.is_some() {
+            return Err(ErrorResponse::NoUserName.into());
+        }
         record.grant = if credentials.account.is_empty() {
             "anonymous"
         } else {
@@ -131,10 +139,12 @@ impl TokenServer {
     async fn refresh(
         &self,
         token: Secret,
+        account: &str,
         service: &str,
         record: &mut DecisionRecord,
     ) -> Result<Identified, IssueError> {
         record.grant = "refresh_token";
+        record.account = account.to_owned();
         let Some(sessions) = &self.settings.sessions else {
             return Err(ErrorResponse::RefreshToken.into());
         };
@@ -147,8 +157,15 @@ impl TokenServer {
             }
             Err(error) => return Err(IssueError::Internal(error.into())),
         };
-        record.account.clone_from(&session.account);
         record.session.clone_from(&session.id);
+        if !account.is_empty() && account != session.account {
+            tracing::info!(
+                session = session.id,
+                "a refresh token came with another account's name"
+            );
+            return Err(ErrorResponse::RefreshToken.into());
+        }
+        record.account.clone_from(&session.account);
         match self.recheck(&session, now).await {
             Some(subject) => Ok(Identified {
                 subject,

@@ -8,9 +8,13 @@ use identity::Credentials;
 use token::{Scope, ScopeError};
 
 use crate::parameters::Parameters;
+use crate::sessions::is_refresh_token;
 
 /// How many scopes one request may name. Real clients name three at the most (a push with a mount).
 pub const MAX_SCOPES: usize = 100;
+
+/// The user name that stands for "the password is a token" (docker/cli, containers/image).
+const TOKEN_USER: &str = "<token>";
 
 /// A request for a token, whichever way it came: GET with Basic, a form, or an OAuth 2.0 grant.
 #[derive(Debug)]
@@ -33,7 +37,11 @@ pub(crate) enum Proof {
     /// An account and a password; both are empty for the anonymous.
     Password(Credentials),
     /// A refresh token that this server gave out before.
-    RefreshToken(Secret),
+    RefreshToken {
+        token: Secret,
+        /// The account that the request names; empty when it names none. The session must be its.
+        account: String,
+    },
 }
 
 /// Why a request cannot be read.
@@ -74,8 +82,8 @@ impl TokenRequest {
         let is_post = method == Method::POST;
         let proof = match parameters.text("grant_type").as_ref() {
             "refresh_token" if is_post => refresh_token(&parameters)?,
-            "" | "password" => Proof::Password(credentials(headers, &parameters, is_post)?),
-            _ if !is_post => Proof::Password(credentials(headers, &parameters, is_post)?),
+            "" | "password" => name_and_secret(headers, &parameters, is_post)?,
+            _ if !is_post => name_and_secret(headers, &parameters, is_post)?,
             other => return Err(RequestError::GrantType(other.to_owned())),
         };
         Ok(Self {
@@ -111,38 +119,50 @@ fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), RequestErr
 fn refresh_token(parameters: &Parameters) -> Result<Proof, RequestError> {
     match parameters.bytes("refresh_token") {
         b"" => Err(RequestError::NoRefreshToken),
-        token => secret(token).map(Proof::RefreshToken),
+        token => Ok(Proof::RefreshToken {
+            token: secret(token)?,
+            account: String::new(),
+        }),
     }
 }
 
 /// The account and password of a request, as `docker_auth` finds them: Basic first, else a form's
-/// `username` and `password` where neither is empty; `account` names whom to authenticate and must
-/// agree with Basic.
-fn credentials(
+/// `username` and `password` if neither is empty. `account` names the account to authenticate and
+/// must agree with Basic.
+///
+/// A refresh token may come as the password, too. BuildKit sends it without a user name, and other
+/// clients send the name `<token>` or the account's own.
+fn name_and_secret(
     headers: &HeaderMap,
     parameters: &Parameters,
     is_post: bool,
-) -> Result<Credentials, RequestError> {
+) -> Result<Proof, RequestError> {
     let account = parameters.text("account").into_owned();
     let basic = basic(headers)?;
-    if let Some((user, _)) = &basic
-        && !account.is_empty()
-        && account != *user
-    {
-        return Err(RequestError::AccountMismatch {
-            user: user.clone(),
-            account,
-        });
-    }
+    let has_basic = basic.is_some();
     let (user, password) = match basic {
         Some(pair) => pair,
         None if is_post => form(parameters)?,
         None => (String::new(), Secret::from("")),
     };
-    Ok(Credentials {
-        account: if account.is_empty() { user } else { account },
-        password,
-    })
+    let is_token = is_refresh_token(&password);
+    let user = if is_token && user == TOKEN_USER {
+        String::new()
+    } else {
+        user
+    };
+    let names_differ = user != account && !account.is_empty();
+    if names_differ && has_basic && !(is_token && user.is_empty()) {
+        return Err(RequestError::AccountMismatch { user, account });
+    }
+    let account = if account.is_empty() { user } else { account };
+    if is_token {
+        return Ok(Proof::RefreshToken {
+            token: password,
+            account,
+        });
+    }
+    Ok(Proof::Password(Credentials { account, password }))
 }
 
 /// A form's `username` and `password`; neither where either is empty.
@@ -236,7 +256,7 @@ mod tests {
                 credentials.account,
                 credentials.password.expose().to_owned(),
             ),
-            Proof::RefreshToken(_) => panic!("a refresh token"),
+            Proof::RefreshToken { .. } => panic!("a refresh token"),
         }
     }
 
@@ -311,13 +331,59 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_token_may_come_as_the_password() {
+        const TOKEN: &str = "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu";
+        let basic = |user: &str, secret: &str| {
+            format!(
+                "Basic {}",
+                BASE64.encode(format!("{user}:{secret}").as_bytes())
+            )
+        };
+        let session = |request: Result<TokenRequest, RequestError>| match request.unwrap().proof {
+            Proof::RefreshToken { token, account } => (token.expose().to_owned(), account),
+            Proof::Password(credentials) => panic!("{credentials:?}"),
+        };
+        let of = |account: &str| (TOKEN.to_owned(), account.to_owned());
+        for (query, user, account) in [
+            ("", "", ""),
+            ("", "<token>", ""),
+            ("", "ann", "ann"),
+            ("account=ann", "", "ann"),
+            ("account=ann", "<token>", "ann"),
+            ("account=ann", "ann", "ann"),
+            ("account=%3Ctoken%3E", "<token>", "<token>"),
+        ] {
+            let request = get(query, Some(&basic(user, TOKEN)));
+            assert_eq!(session(request), of(account), "{query} {user}");
+        }
+        let form = format!("grant_type=password&username=ann&password={TOKEN}");
+        assert_eq!(session(post("", &form)), of("ann"));
+        // One character off, it is a password like any other.
+        let wrong = TOKEN.replace("AQID", "AQIE");
+        assert_eq!(
+            who(get("", Some(&basic("ann", &wrong)))),
+            pair("ann", &wrong)
+        );
+        for secret in [wrong.as_str(), "secret", "dckr_pat_x", " "] {
+            assert_eq!(who(get("", Some(&basic("", secret)))), pair("", secret));
+        }
+        assert_eq!(who(get("", Some(&basic("", "")))), pair("", ""));
+        assert!(matches!(
+            get("account=bob", Some(&basic("ann", TOKEN))),
+            Err(RequestError::AccountMismatch { .. })
+        ));
+    }
+
+    #[test]
     fn grants_are_told_apart() {
         let request = post(
             "",
             "grant_type=refresh_token&refresh_token=t&service=s&access_type=offline",
         )
         .unwrap();
-        assert!(matches!(request.proof, Proof::RefreshToken(ref t) if t.expose() == "t"));
+        assert!(
+            matches!(&request.proof, Proof::RefreshToken { token, .. } if token.expose() == "t")
+        );
         assert!(request.offline && request.service == "s");
         assert_eq!(
             post("", "grant_type=refresh_token").err(),

@@ -49,6 +49,8 @@ pub(crate) enum ErrorResponse {
     Address(#[from] AddressError),
     #[error("incorrect username or password")]
     Credentials,
+    #[error("the secret comes without a user name and is not a valid refresh token")]
+    NoUserName,
     #[error("the refresh token is not valid (any more): log in again")]
     RefreshToken,
     #[error("too many failed logins: try again in {} seconds", seconds_up(*.0))]
@@ -79,6 +81,7 @@ impl ErrorResponse {
             // A Basic header that cannot be read is a failed login, not a malformed question.
             Self::Request(RequestError::Authorization | RequestError::Encoding)
             | Self::Credentials
+            | Self::NoUserName
             | Self::RefreshToken => StatusCode::UNAUTHORIZED,
             Self::Request(_) | Self::Address(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -92,9 +95,10 @@ impl ErrorResponse {
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
-            Self::Request(RequestError::Encoding) | Self::Credentials | Self::RefreshToken => {
-                "invalid_grant"
-            }
+            Self::Request(RequestError::Encoding)
+            | Self::Credentials
+            | Self::NoUserName
+            | Self::RefreshToken => "invalid_grant",
             Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
                 "invalid_scope"
             }

@@ -33,6 +33,7 @@ use policy::{Labels, Subject};
 
 pub use manage::Selection;
 pub use redeem::RefreshTokenError;
+pub(crate) use token::is_refresh_token;
 
 /// How long sessions live, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

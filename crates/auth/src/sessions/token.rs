@@ -51,6 +51,12 @@ impl Fingerprint {
     }
 }
 
+/// Whether `secret` has the form of our refresh tokens, checksum included. It says nothing of
+/// whether it is valid.
+pub(crate) fn is_refresh_token(secret: &Secret) -> bool {
+    Fingerprint::of(secret).is_some()
+}
+
 fn checksum(random: &[u8]) -> [u8; CHECKSUM] {
     let mut checksum = [0; CHECKSUM];
     checksum.copy_from_slice(&sha256(random)[..CHECKSUM]);

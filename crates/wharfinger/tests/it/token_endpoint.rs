@@ -580,3 +580,60 @@ fn a_user_without_a_password_is_named_at_start_and_by_check() {
         "bob"
     );
 }
+
+#[test]
+fn a_refresh_token_works_as_a_password_and_an_unknown_secret_is_never_anonymous() {
+    let setup = Setup::new(REFRESH);
+    let token = refresh_token(&setup.get("/auth?service=reg&offline_token=true", &ALICE));
+    let ask = |user: &str, secret: &str, query: &str| {
+        let basic = data_encoding::BASE64.encode(format!("{user}:{secret}").as_bytes());
+        let url = format!("/auth?service=reg&scope=repository:a:push{query}");
+        setup.get(&url, &[("Authorization", &format!("Basic {basic}"))])
+    };
+    for (user, query) in [
+        ("", ""),
+        ("", "&account=alice"),
+        ("<token>", ""),
+        ("<token>", "&account=alice"),
+        ("alice", ""),
+        ("alice", "&account=alice"),
+    ] {
+        let answer = ask(user, &token, query);
+        assert_eq!(answer.status, 200, "{user} {query} {}", answer.body);
+        assert_eq!(answer.claims()["sub"], "alice", "{user} {query}");
+        assert_eq!(answer.json()["scope"], "repository:a:push");
+    }
+    let again = ask("alice", &token, "&offline_token=true");
+    assert_eq!(refresh_token(&again), token, "reused, not rotated");
+    let unknown = "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu";
+    for (user, secret) in [
+        ("", unknown),
+        ("", "nonsense"),
+        ("", "secret"),
+        ("<token>", unknown),
+        ("<token>", "nonsense"),
+        ("bob", token.as_str()),
+        ("alice", unknown),
+    ] {
+        assert_eq!(ask(user, secret, "").status, 401, "{user:?} {secret:?}");
+    }
+    let elsewhere = setup.get(
+        "/auth?service=other",
+        &[(
+            "Authorization",
+            &format!(
+                "Basic {}",
+                data_encoding::BASE64.encode(format!(":{token}").as_bytes())
+            ),
+        )],
+    );
+    assert_eq!(elsewhere.status, 401, "the token is for another service");
+    // Without refresh tokens, too, a secret without a name does not log in.
+    let bare = Setup::new("");
+    let basic = data_encoding::BASE64.encode(format!(":{token}").as_bytes());
+    let bare = bare.get(
+        "/auth?service=reg",
+        &[("Authorization", &format!("Basic {basic}"))],
+    );
+    assert_eq!(bare.status, 401);
+}
