@@ -18,13 +18,17 @@
 mod clock;
 mod date;
 mod entropy;
+mod escape;
 mod future;
 mod ip;
+mod nearest;
 mod secret;
 
 pub use clock::{Clock, SystemClock, unix_seconds};
-pub use date::{go_date, rfc3339};
+pub use date::{DateError, go_date, parse_date, rfc3339};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use escape::{escape, escape_lines};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, parse_ip};
+pub use nearest::nearest;
 pub use secret::Secret;

@@ -7,4 +7,5 @@
 
 mod descriptors;
 mod forgiving;
+mod fuzz;
 mod manifests;

@@ -7,6 +7,7 @@
 
 mod certificates;
 mod constraints;
+mod fuzz;
 mod keys;
 mod tokens;
 

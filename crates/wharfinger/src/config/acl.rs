@@ -26,6 +26,15 @@ struct Places {
     conditions: BTreeMap<String, Position>,
 }
 
+impl Places {
+    fn of_unread(rule: Position) -> Self {
+        Self {
+            rule,
+            conditions: BTreeMap::new(),
+        }
+    }
+}
+
 /// Reads `acl` and `acl_quote_labels`.
 pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
     let quote_labels = root.flag("acl_quote_labels").unwrap_or(false);
@@ -33,18 +42,34 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
     let rules = list.items()?;
     let errors = list.context.errors();
     let read: Vec<_> = rules.iter().map(|rule| rule.section(read_rule)).collect();
-    // Rules are numbered by their place, so nothing is compiled while one of them is missing.
-    let (entries, places): (Vec<_>, Vec<_>) = read
-        .into_iter()
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
+    let (places, entries): (Vec<_>, Vec<_>) = rules
+        .iter()
+        .zip(read)
+        .map(|(rule, read)| match read {
+            Some((entry, places)) => (places, Some(entry)),
+            None => (Places::of_unread(rule.position()), None),
+        })
         .unzip();
+    let complete: Option<Vec<_>> = entries.iter().cloned().collect();
+    let Some(entries) = complete else {
+        // What was read is compiled too, so that all mistakes are told at once.
+        for (entry, places) in entries.into_iter().zip(places) {
+            let entry = Vec::from_iter(entry);
+            compile(
+                &list,
+                std::slice::from_ref(&places),
+                entry,
+                AclOptions { quote_labels },
+            );
+        }
+        return None;
+    };
     let locations = places
         .iter()
         .map(|places: &Places| list.context.location(places.rule))
         .collect();
     let acl = compile(&list, &places, entries.clone(), AclOptions { quote_labels })?;
-    // A rule that was misread is not what somebody hardly meant.
+    // A rule that was misread is not one that was written and hardly meant.
     if list.context.errors() == errors {
         warn(&list, &places, &acl);
     }
@@ -63,7 +88,7 @@ fn compile(
     options: AclOptions,
 ) -> Option<Acl> {
     let tell = |error: AclEntryError| {
-        let message = format!("acl.match.{}: {}", error.field, error.problem);
+        let message = format!("{}: {}", key(&error.field), error.problem);
         list.context
             .error(place(list, places, error.rule, Some(&error.field)), message);
     };
@@ -74,10 +99,7 @@ fn compile(
 
 fn warn(list: &Setting<'_>, places: &[Places], acl: &Acl) {
     for warning in acl.warnings() {
-        let name = warning
-            .field
-            .as_ref()
-            .map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
+        let name = warning.field.as_ref().map_or_else(|| "acl".to_owned(), key);
         let message = match &warning.kind {
             WarningKind::Unreachable(by) => {
                 let line = place(list, places, *by, None).line;
@@ -91,6 +113,14 @@ fn warn(list: &Setting<'_>, places: &[Places], acl: &Acl) {
             place(list, places, warning.rule, warning.field.as_ref()),
             format!("{name}: {message}"),
         );
+    }
+}
+
+/// The key that a part of a rule has in the file.
+fn key(field: &Field) -> String {
+    match field {
+        Field::Actions => "acl.actions".to_owned(),
+        Field::Text(_) | Field::Ip | Field::Label(_) => format!("acl.match.{field}"),
     }
 }
 
@@ -113,7 +143,12 @@ fn read_rule(rule: &mut Section<'_>) -> Option<(AclEntry, Places)> {
     let conditions = rule.section("match", |section| {
         Some(read_conditions(section, &mut places.conditions))
     });
-    let actions = rule.setting("actions").and_then(|actions| actions.texts());
+    let actions = rule.setting("actions").and_then(|actions| {
+        places
+            .conditions
+            .insert(Field::Actions.to_string(), actions.position());
+        actions.texts()
+    });
     let comment = rule.text("comment");
     Some((
         AclEntry {

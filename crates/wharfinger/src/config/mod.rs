@@ -15,7 +15,6 @@ mod acl;
 mod address;
 mod agreement;
 mod context;
-pub(crate) mod date;
 mod diagnostics;
 mod distribution;
 mod external_program;

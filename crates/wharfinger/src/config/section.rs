@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::context::Context;
-use super::diagnostics::nearest;
 use super::setting::Setting;
 use super::yaml::{Entry, Position, Value};
+use common::nearest;
 
 /// How many known keys an error may list.
 const MAX_LISTED: usize = 16;

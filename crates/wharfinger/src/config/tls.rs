@@ -14,9 +14,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::diagnostics::nearest;
 use super::section::Section;
 use super::setting::Setting;
+use common::nearest;
 
 /// What a TLS listener needs. Every part was tried together when it was read.
 #[derive(Clone)]

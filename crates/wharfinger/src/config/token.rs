@@ -6,10 +6,10 @@ use std::time::Duration;
 use ::token::{HeaderMember, KeyIdKind};
 use auth::MIN_EXPIRATION_SECONDS;
 
-use super::date::parse_date;
 use super::keys::SigningKey;
 use super::section::{PathSetting, Section};
 use super::setting::Setting;
+use common::parse_date;
 
 /// How tokens are made.
 #[derive(Clone, Debug)]

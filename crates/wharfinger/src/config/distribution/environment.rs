@@ -6,8 +6,8 @@
 
 use super::names;
 use crate::config::context::Context;
-use crate::config::diagnostics::nearest;
 use crate::config::yaml::{self, Entry, Node, Position, Value};
+use common::nearest;
 
 /// Variables and their values.
 pub(in crate::config) type Variables = Vec<(String, String)>;
