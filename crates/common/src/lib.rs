@@ -15,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod basic;
 mod clock;
 mod date;
 mod entropy;
@@ -22,13 +23,16 @@ mod escape;
 mod future;
 mod ip;
 mod nearest;
+mod request;
 mod secret;
 
-pub use clock::{Clock, SystemClock, unix_seconds};
+pub use basic::{BasicCredentials, BasicError};
+pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
 pub use date::{DateError, go_date, parse_date, rfc3339};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use escape::{escape, escape_lines};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, parse_ip};
 pub use nearest::nearest;
+pub use request::{ClientAddress, ClientAddressError, Origin, RequestContext};
 pub use secret::Secret;

@@ -104,9 +104,7 @@ pub(crate) async fn push(
         .push(proof.repository(), manifest, tags)
         .await?;
     tracing::info!(repository = %proof.repository(), %digest, tags = names, account = proof.account(), "manifest pushed");
-    let location = call
-        .origin()
-        .location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
+    let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut answer = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
         response::set(&mut answer, OCI_SUBJECT, &subject.to_string());

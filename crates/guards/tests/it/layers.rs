@@ -12,7 +12,7 @@ const FLOORS: [(&str, &[&str]); 16] = [
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
-    ("event", &["common", "oci", "token"]),
+    ("event", &["common", "oci"]),
     ("identity", &["common", "token", "policy"]),
     ("database", &["common"]),
     (

@@ -10,7 +10,7 @@ use identity::{
     AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::{
-    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
     Registry, RegistrySettings, TokenAuth,
 };
 use registry::{Caller, Visibility};
@@ -129,11 +129,7 @@ impl RegistryState {
     ) -> Result<Registry, Failure> {
         let settings = RegistrySettings {
             auth: auth(config, section, persistent, shared)?,
-            origins: Origins {
-                public_url: config.server.public_url.clone(),
-                trusted_proxies: config.server.trusted_proxies.clone(),
-                relative: section.relative_urls,
-            },
+            relative_urls: section.relative_urls,
             delete: section.delete,
             read_only: section.read_only,
             catalog: CatalogSettings {

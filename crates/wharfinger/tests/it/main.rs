@@ -16,6 +16,7 @@ mod hash;
 mod inspect_matrix;
 mod lifetime;
 mod manual;
+mod manual_commands;
 mod programs;
 mod registry;
 mod reload;
