@@ -1,6 +1,5 @@
 //! What to change so that a registry accepts the token.
 
-use crate::registry3::bundle_id;
 use crate::{Case, RegistryVersion};
 use token::{Certificate, ChainError, KeyIdKind, PublicKey, TokenError};
 
@@ -139,7 +138,7 @@ fn is_called(key: &PublicKey, kid: &str) -> bool {
 
 /// The key is in the bundle, but the registry looks for it under another id.
 fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
-    let id = bundle_id(case.registry, key);
+    let id = case.registry.bundle_id(key);
     match id {
         Some(id) if id == key.libtrust_id() => {
             format!(

@@ -117,9 +117,9 @@ impl PrivateKey {
             .map(|signature| signature.as_ref().to_vec())
     }
 
-    pub(crate) fn signature(&self, message: &[u8]) -> Result<Signature, SignError> {
+    pub(crate) fn signature(&self, message: &[u8]) -> Result<SignatureBytes, SignError> {
         let random = SystemRandom::new();
-        let mut signature = Signature {
+        let mut signature = SignatureBytes {
             bytes: [0; LONGEST_SIGNATURE],
             length: 0,
         };
@@ -229,19 +229,19 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// A signature on the stack.
-pub(crate) struct Signature {
+pub(crate) struct SignatureBytes {
     bytes: [u8; LONGEST_SIGNATURE],
     length: usize,
 }
 
-impl Signature {
+impl SignatureBytes {
     fn set(&mut self, bytes: &[u8]) {
         self.length = bytes.len();
         self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 }
 
-impl AsRef<[u8]> for Signature {
+impl AsRef<[u8]> for SignatureBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.length]
     }

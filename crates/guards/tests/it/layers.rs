@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::source::{crates, modules, paths, root};
+use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
 const FLOORS: [(&str, &[&str]); 16] = [
@@ -13,7 +13,7 @@ const FLOORS: [(&str, &[&str]); 16] = [
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
     ("event", &["common", "oci"]),
-    ("identity", &["common", "token", "policy"]),
+    ("identity", &["common", "policy"]),
     ("database", &["common"]),
     (
         "auth",
@@ -82,7 +82,7 @@ pub(crate) fn dependencies(name: &str) -> BTreeSet<String> {
 pub(crate) fn named(name: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for module in modules(name).values() {
-        for path in paths(&module.code) {
+        for path in &module.paths {
             let (first, local) = match path.first().map(String::as_str) {
                 Some("::") => (path.get(1).cloned(), false),
                 _ => (path.first().cloned(), true),

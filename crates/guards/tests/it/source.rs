@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.join("../..").canonicalize().unwrap()
 }
 
 /// The names of all crates.
@@ -45,8 +46,8 @@ pub(crate) struct Module {
     pub(crate) path: Vec<String>,
     /// The modules that it declares, without those for tests.
     pub(crate) children: BTreeSet<String>,
-    /// Its code without comments, strings and tests.
-    pub(crate) code: String,
+    /// The paths that its code names, without comments, strings and tests.
+    pub(crate) paths: BTreeSet<Vec<String>>,
 }
 
 /// The modules of a crate that are not for tests, by their paths.
@@ -88,7 +89,7 @@ fn load(src: &Path, file: &Path, path: Vec<String>, into: &mut BTreeMap<Vec<Stri
             file,
             path,
             children,
-            code,
+            paths: paths(&code),
         },
     );
 }
@@ -205,7 +206,8 @@ pub(crate) fn paths(code: &str) -> BTreeSet<Vec<String>> {
     let tokens = tokens(code);
     let mut at = 0;
     while at < tokens.len() {
-        if tokens[at] == "use" {
+        let next = tokens.get(at + 1).map_or("", String::as_str);
+        if tokens[at] == "use" && (is_name(next) || next == "::") {
             at = tree(&tokens, at + 1, &mut Vec::new(), &mut found);
         } else if is_name(&tokens[at]) && tokens.get(at + 1).is_some_and(|next| next == "::") {
             let from = at;
@@ -244,7 +246,10 @@ fn tree(
             "::" => at += 1,
             "{" => {
                 at += 1;
-                while tokens.get(at).is_some_and(|token| token != "}") {
+                while tokens
+                    .get(at)
+                    .is_some_and(|token| token != "}" && token != ";")
+                {
                     at = tree(tokens, at, prefix, found);
                     if tokens.get(at).is_some_and(|token| token == ",") {
                         at += 1;
