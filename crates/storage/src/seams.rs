@@ -215,8 +215,10 @@ pub struct NewUpload {
 }
 
 /// What is remembered of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadState {
+    /// The client that began it, as [`NewUpload::client`] has it.
+    pub client: String,
     /// How it is hashed while it arrives.
     pub algorithm: oci::DigestAlgorithm,
     /// How many bytes were acknowledged.

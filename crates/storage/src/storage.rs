@@ -270,6 +270,19 @@ impl Storage {
             .received)
     }
 
+    /// The client that began an upload.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`].
+    pub async fn upload_client(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<String, Error> {
+        let uploads = &self.shared.backends.uploads;
+        Ok(uploads.find(repository, id).await?.client)
+    }
+
     /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the
     /// [`Upload`] is dropped, saved or finished.
     ///

@@ -151,6 +151,10 @@ impl Upload {
             gathered: Vec::new(),
             gathered_length: 0,
             length,
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a deadline on the runtime's timer"
+            )]
             leased: Instant::now(),
         }
     }
@@ -200,6 +204,10 @@ impl Upload {
             // Another failure is no reason to break off: the lease lasts much longer than until the
             // next renewal.
             _ => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a deadline on the runtime's timer"
+                )]
                 self.leased = Instant::now();
                 done
             }

@@ -36,7 +36,16 @@ fn is_called(arguments: &[OsString]) -> bool {
 }
 
 fn read(arguments: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString>, Failure> {
-    let (program, rest) = arguments.split_at(arguments.len().min(1));
+    let (program, mut rest) = arguments.split_at(arguments.len().min(1));
+    // The image's entry point takes the program's name, too: `command: registry serve FILE`.
+    if let [name, word, ..] = rest
+        && is_called(std::slice::from_ref(name))
+        && ["serve", "garbage-collect"]
+            .iter()
+            .any(|known| word == known)
+    {
+        rest = &rest[1..];
+    }
     let words: Vec<OsString> = match rest.split_first().map(|(word, rest)| (word.to_str(), rest)) {
         Some((Some("serve"), rest)) => chain(&["serve"], with_file(rest, usual)?),
         Some((Some("garbage-collect"), rest)) => {
@@ -121,6 +130,12 @@ mod tests {
                 "registry garbage-collect c.yml -d",
                 "registry registry gc c.yml --dry-run",
             ),
+            ("registry registry serve c.yml", "registry serve c.yml"),
+            (
+                "registry /bin/registry garbage-collect c.yml",
+                "registry registry gc c.yml",
+            ),
+            ("registry registry gc c.yml", "registry registry gc c.yml"),
             ("registry -v", "registry --version"),
             ("registry --version", "registry --version"),
             ("registry serve --help", "registry serve --help"),

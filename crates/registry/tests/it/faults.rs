@@ -80,8 +80,20 @@ async fn a_blob_whose_file_is_gone_is_our_fault_and_says_no_more() {
         "{}",
         seen.text()
     );
+    let head = world.send("HEAD", &path, &[], b"").await;
+    assert_eq!(head.status, 404, "a client must not skip the upload");
+    let ranges = [("range", "bytes=0-1,4-5")];
+    assert_eq!(world.get(&path, &ranges).await.status, 500);
+    let mount = fill(
+        "/v2/new/blobs/uploads/?mount={layer}&from=a",
+        &world.names,
+        "",
+    );
+    let mount = world.send("POST", &mount, &[], b"").await;
+    assert_eq!(mount.status, 202, "an ordinary upload");
+    let manifest = fill("/v2/a/manifests/{image}", &world.names, "");
     assert_eq!(
-        world.send("HEAD", &path, &[], b"").await.status,
+        world.send("HEAD", &manifest, &[], b"").await.status,
         200,
         "what needs no file goes on"
     );

@@ -167,7 +167,7 @@ fn find(
     repository: &RepositoryName,
     id: UploadId,
 ) -> Result<(UploadState, i64), Error> {
-    let sql = "SELECT algorithm, received, moved_at FROM uploads WHERE id = ?1 AND repository = ?2";
+    let sql = "SELECT algorithm, received, moved_at, client FROM uploads WHERE id = ?1 AND repository = ?2";
     let row =
         connection
             .prepare_cached(sql)?
@@ -175,6 +175,7 @@ fn find(
                 let upload = UploadState {
                     algorithm: row.get::<_, PackedAlgorithm>(0)?.0,
                     received: row.get(1)?,
+                    client: row.get(3)?,
                 };
                 Ok((upload, row.get(2)?))
             });

@@ -40,6 +40,10 @@ impl Watch {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(database::BUSY_TIMEOUT)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the age of what is in memory, on the runtime's timer"
+        )]
         let looked_at = Instant::now();
         let (version, foreign) = (version(&connection)?, foreign(&connection)?);
         Ok(Self {
@@ -65,6 +69,10 @@ impl Watch {
 
 impl Seen {
     fn look(&mut self) -> Result<bool, Error> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the age of what is in memory, on the runtime's timer"
+        )]
         let now = Instant::now();
         if now.duration_since(self.looked_at) < LEASE {
             return Ok(false);

@@ -206,6 +206,10 @@ struct Activity {
 }
 
 impl Activity {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -215,11 +219,19 @@ impl Activity {
     }
 
     /// Whether there has been nothing under way for `idle`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn is_quiet_for(&self, idle: Duration) -> bool {
         self.under_way.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
     }
 
     /// When it is worth asking that again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn next_look(&self, idle: Duration) -> Instant {
         match self.under_way.load(Ordering::Acquire) {
             0 => self.last_end() + idle,

@@ -54,6 +54,10 @@ pub(super) struct StreamProgress {
 impl StreamProgress {
     fn new() -> Self {
         Self {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "an idle time on the runtime's timer"
+            )]
             began: Instant::now(),
             waiting_since: AtomicU64::new(0),
         }

@@ -105,6 +105,10 @@ impl KeySets {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth = asked.is_none_or(|at| at.elapsed() >= PAUSE);
         if is_worth {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the time between two requests, on the runtime's timer"
+            )]
             *asked = Some(Instant::now());
         }
         is_worth
