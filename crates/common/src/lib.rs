@@ -28,7 +28,7 @@ mod secret;
 
 pub use basic::{BasicCredentials, BasicError};
 pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
-pub use date::{DateError, go_date, parse_date, rfc3339};
+pub use date::{go_date, rfc3339};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use escape::{escape, escape_lines};
 pub use future::BoxFuture;

@@ -1,7 +1,7 @@
 //! Registry 3: thumbprints and JWKS, the key first, then the signature, then the claims.
 
 use crate::go::GoClaims;
-use crate::{Case, PredictedRejection, Prediction, RegistryVersion, advice};
+use crate::{Case, PredictedRejection, Prediction, advice};
 use token::{
     Certificate, Jwk, JwkError, KeyError, PublicKey, SignatureAlgorithm, TokenError, TokenHeader,
     UnverifiedToken, verify_chain,

@@ -72,15 +72,15 @@ impl Payload {
     }
 
     /// The next piece; none at the end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client's speed on the runtime's timer"
+    )]
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
         loop {
             let Some(body) = &mut self.body else {
                 return Ok(None);
             };
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the speed of a client, on the runtime's timer"
-            )]
             let asked = Instant::now();
             match timeout(self.left, body.frame()).await {
                 // Trailers say nothing here.

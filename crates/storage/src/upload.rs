@@ -133,6 +133,10 @@ impl Upload {
         Self::new(shared, upload.id, progress, None, Some(place))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lease's age on the runtime's timer"
+    )]
     fn new(
         shared: Arc<SharedState>,
         id: UploadId,
@@ -151,10 +155,6 @@ impl Upload {
             gathered: Vec::new(),
             gathered_length: 0,
             length,
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a deadline on the runtime's timer"
-            )]
             leased: Instant::now(),
         }
     }
@@ -189,6 +189,10 @@ impl Upload {
     /// What became of a step that needs the upload's file. Where that is gone because the upload
     /// was ended by somebody else (a command beside the server), this is said, and not that the
     /// disk has failed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lease's age on the runtime's timer"
+    )]
     async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
         let uploads = &self.shared.backends.uploads;
         let repository = &self.progress.repository;
@@ -204,10 +208,6 @@ impl Upload {
             // Another failure is no reason to break off: the lease lasts much longer than until the
             // next renewal.
             _ => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "a deadline on the runtime's timer"
-                )]
                 self.leased = Instant::now();
                 done
             }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::config::date::parse_date;
 use crate::duration::parse_duration;
-use common::parse_date;
 
 /// A point in time, as it is asked for: absolute, or counted from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,14 +36,14 @@ struct Seen {
 }
 
 impl Watch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of what is in memory on the runtime's timer"
+    )]
     pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(database::BUSY_TIMEOUT)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the age of what is in memory, on the runtime's timer"
-        )]
         let looked_at = Instant::now();
         let (version, foreign) = (version(&connection)?, foreign(&connection)?);
         Ok(Self {
@@ -68,11 +68,11 @@ impl Watch {
 }
 
 impl Seen {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of what is in memory on the runtime's timer"
+    )]
     fn look(&mut self) -> Result<bool, Error> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the age of what is in memory, on the runtime's timer"
-        )]
         let now = Instant::now();
         if now.duration_since(self.looked_at) < LEASE {
             return Ok(false);

@@ -52,12 +52,12 @@ pub(super) struct StreamProgress {
 }
 
 impl StreamProgress {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn new() -> Self {
         Self {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "an idle time on the runtime's timer"
-            )]
             began: Instant::now(),
             waiting_since: AtomicU64::new(0),
         }

@@ -101,14 +101,14 @@ impl KeySets {
 
     /// Whether the last look that an unknown key caused is long enough ago; if so, this is the
     /// next.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time between two requests on the runtime's timer"
+    )]
     fn is_worth_a_look(&self) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth = asked.is_none_or(|at| at.elapsed() >= PAUSE);
         if is_worth {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the time between two requests, on the runtime's timer"
-            )]
             *asked = Some(Instant::now());
         }
         is_worth
