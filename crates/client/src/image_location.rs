@@ -21,7 +21,7 @@ pub enum ImageLocation {
     /// `HOST/NAME[:TAG][@DIGEST]`.
     Registry(ImageName),
     /// `oci:DIR[:TAG]` or `oci:DIR@DIGEST`.
-    OciLayout {
+    Layout {
         /// The layout's directory.
         directory: PathBuf,
         /// The image in it.

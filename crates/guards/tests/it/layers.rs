@@ -6,9 +6,10 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 16] = [
+const FLOORS: [(&str, &[&str]); 17] = [
     ("common", &[]),
     ("oci", &[]),
+    ("hash-state", &[]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
@@ -19,7 +20,7 @@ const FLOORS: [(&str, &[&str]); 16] = [
         "auth",
         &["common", "token", "policy", "identity", "database", "event"],
     ),
-    ("storage", &["common", "oci", "database"]),
+    ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
         &["common", "oci", "token", "identity", "storage", "event"],

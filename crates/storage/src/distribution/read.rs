@@ -10,8 +10,8 @@ use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag};
 
 use super::{
-    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, BASE, RepositoryPart,
-    blob_key,
+    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, AdoptionTotals, BASE,
+    RepositoryPart, blob_key,
 };
 use crate::{NewManifest, NewManifestError, hash};
 
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             .iter()
             .filter_map(|digest| self.manifest(digest))
             .collect();
-        let blobs = self
+        let blobs: Vec<_> = self
             .links(&home.join("_layers"))
             .iter()
             .filter_map(|digest| self.blob(digest))
@@ -105,12 +105,17 @@ impl<'a> Reader<'a> {
                 AdoptionProblemKind::Upload,
             );
         }
+        let totals = AdoptionTotals {
+            manifests: manifests.len() as u64,
+            tags: tags.len() as u64,
+            blobs: blobs.len() as u64,
+        };
         RepositoryPart {
             repository,
             blobs,
             manifests,
             tags,
-            is_last: true,
+            totals: Some(totals),
         }
     }
 
