@@ -48,7 +48,6 @@ use identity::Accounts;
 pub(crate) use self::acl::AccessRules;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
-pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::effective::Effective;
 pub(crate) use self::external_program::ExternalProgram;
