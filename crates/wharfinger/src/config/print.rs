@@ -326,7 +326,7 @@ fn registry(yaml: &mut Yaml, registry: &RegistrySettings) {
     );
     yaml.section("storage", |yaml| {
         yaml.section("filesystem", |yaml| {
-            yaml.value("root", quote(registry.root.display()))
+            yaml.value("root", quote(registry.root.display()));
         });
         yaml.value("delete", registry.delete);
         yaml.value(

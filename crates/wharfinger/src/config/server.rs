@@ -194,7 +194,7 @@ fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<ListenAddr
     for item in items {
         match item.parse(|text| ListenAddress::parse(text, net)) {
             Some(address) if listen.contains(&address) => {
-                item.error("this address is in the list already")
+                item.error("this address is in the list already");
             }
             Some(address) => listen.push(address),
             None => {}

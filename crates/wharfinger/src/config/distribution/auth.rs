@@ -47,13 +47,13 @@ fn read_section(auth: &Setting<'_>, section: &mut Section<'_>, draft: &mut Draft
     }
     match &given[..] {
         [] => {
-            auth.error("no provider is chosen; write auth: {token: {…}} or auth: {htpasswd: {…}}")
+            auth.error("no provider is chosen; write auth: {token: {…}} or auth: {htpasswd: {…}}");
         }
         [(name, setting)] => match *name {
             "token" => within(setting, |token| read_token(token, draft)),
             "htpasswd" => within(setting, |htpasswd| read_htpasswd(htpasswd, draft)),
             "silly" => {
-                setting.error("this lets everybody in who sends anything; use token or htpasswd")
+                setting.error("this lets everybody in who sends anything; use token or htpasswd");
             }
             _ => {
                 draft.word("registry.auth.none", &true, setting.position());
