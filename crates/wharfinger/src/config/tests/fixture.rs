@@ -82,8 +82,8 @@ impl Fixture {
         self.0.path()
     }
 
-    /// Reads a configuration, `@` lines and `{{dir}}` replaced.
-    pub(super) fn load(&self, text: &str) -> Result<LoadedConfig, Diagnostics> {
+    /// A configuration with its `@` lines and `{{dir}}` replaced.
+    pub(super) fn filled(&self, text: &str) -> String {
         let mut lines = Vec::new();
         for line in text.split('\n') {
             lines.push(
@@ -93,10 +93,12 @@ impl Fixture {
                     .map_or(line, |(_, section)| section),
             );
         }
-        self.write(
-            "c.yml",
-            &lines.join("\n").replace("{{dir}}", &self.folder()),
-        );
+        lines.join("\n").replace("{{dir}}", &self.folder())
+    }
+
+    /// Reads a configuration, `@` lines and `{{dir}}` replaced.
+    pub(super) fn load(&self, text: &str) -> Result<LoadedConfig, Diagnostics> {
+        self.write("c.yml", &self.filled(text));
         let path = self.path().join("c.yml");
         load_in(Context::new(&path, environment, UNIX_EPOCH + NOW), &path)
     }
