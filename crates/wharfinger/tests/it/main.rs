@@ -21,6 +21,7 @@ mod programs;
 mod registry;
 mod reload;
 mod replay;
+mod requests;
 mod token_endpoint;
 mod tools;
 mod up;
