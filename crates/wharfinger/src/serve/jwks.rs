@@ -129,6 +129,10 @@ impl JwksFetcher {
         let _ = timeout(WAIT, waited_for.wait_for(|waited_for| !waited_for)).await;
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time between two requests on the runtime's timer"
+    )]
     fn is_refresh_due(&self) -> bool {
         let mut last = self
             .last_refresh
