@@ -50,8 +50,8 @@ impl Bcrypt {
             .is_ok_and(|text| verify_slices_are_equal(&text[29..], &self.hash).is_ok())
     }
 
-    pub(super) fn work(&self) -> HashCost {
-        HashCost::rounds(1 << self.cost)
+    pub(super) fn cost(&self) -> HashCost {
+        HashCost::bcrypt(1 << self.cost)
     }
 }
 
@@ -128,7 +128,7 @@ pub enum BcryptError {
     },
 }
 
-/// 2^`cost` rounds for nothing.
+/// Computes 2^`cost` rounds and drops the result.
 pub(super) fn waste(cost: u32, password: &[u8]) {
     let mut key = [0; COUNTED];
     let counted = password.len().min(COUNTED);
