@@ -5,14 +5,12 @@
 
 use std::time::SystemTime;
 
-use common::Secret;
-use common::{rfc3339, unix_seconds};
+use common::{ClientAddress, Secret, rfc3339, unix_seconds};
 use identity::process::RETRY_AFTER as BUSY_RETRY_AFTER;
 use identity::{CredentialFingerprint, Credentials, Identity, LoginOutcome, SessionStatus};
 use policy::{AclQuery, Subject};
 use token::{Access, Claims, Scope};
 
-use crate::address::ClientAddress;
 use crate::audit::DecisionRecord;
 use crate::authorize::{self, AuthorizeError, Decision};
 use crate::request::{Proof, TokenRequest};
@@ -117,8 +115,8 @@ impl TokenServer {
         } else {
             "password"
         };
-        let countable = address.ip.filter(|_| address.attributable);
-        match self.settings.login.login(credentials, countable).await {
+        let login = &self.settings.login;
+        match login.login(credentials, address.attributable).await {
             Ok(LoginOutcome::Accepted(Identity {
                 subject,
                 credential,

@@ -7,7 +7,6 @@
 //!
 //! (Distribution, "Token Authentication Specification" and "OAuth 2.0 token"; RFC 6749.)
 
-mod address;
 mod audit;
 mod authorize;
 mod issue;
@@ -19,7 +18,6 @@ mod routes;
 mod server;
 pub mod sessions;
 
-pub use address::AddressRule;
 pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{AuthorizeError, Authorizer, ExtAuthz};
 pub use issue::MIN_EXPIRATION_SECONDS;

@@ -1,7 +1,6 @@
 //! What a client asks of the token endpoint, parsed once at the edge.
 
-use common::Secret;
-use data_encoding::BASE64;
+use common::{BasicCredentials, BasicError, Secret};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 use identity::Credentials;
@@ -65,6 +64,15 @@ pub(crate) enum RequestError {
     TooManyScopes(usize),
     #[error(transparent)]
     Scope(#[from] ScopeError),
+}
+
+impl From<BasicError> for RequestError {
+    fn from(error: BasicError) -> Self {
+        match error {
+            BasicError::Malformed => Self::Authorization,
+            BasicError::Encoding => Self::Encoding,
+        }
+    }
 }
 
 impl TokenRequest {
@@ -141,7 +149,7 @@ fn name_and_secret(
     let basic = basic(headers)?;
     let has_basic = basic.is_some();
     let (user, password) = match basic {
-        Some(pair) => pair,
+        Some(BasicCredentials { user, password }) => (user, password),
         None if is_post => form(parameters)?,
         None => (String::new(), Secret::from("")),
     };
@@ -175,29 +183,13 @@ fn form(parameters: &Parameters) -> Result<(String, Secret), RequestError> {
     }
 }
 
-/// The user and password of a Basic header; none where there is no header or it is of another
-/// scheme.
-///
-/// The first header line counts. A Basic header that cannot be read is an error: who tried to say a
-/// name must not go on as nobody (RFC 7617 §2).
-fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, RequestError> {
-    let Some(value) = headers.get(AUTHORIZATION) else {
-        return Ok(None);
-    };
-    let value = value.as_bytes();
-    let end = value.iter().position(|&b| b == b' ').unwrap_or(value.len());
-    if !value[..end].eq_ignore_ascii_case(b"basic") {
-        return Ok(None);
+/// The credentials of a Basic header, of which the first line counts. A client that sends some
+/// which cannot be read must not go on as anonymous.
+fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, RequestError> {
+    match headers.get(AUTHORIZATION) {
+        Some(value) => Ok(BasicCredentials::parse(value.as_bytes())?),
+        None => Ok(None),
     }
-    let decoded = BASE64
-        .decode(value[end..].trim_ascii())
-        .map_err(|_| RequestError::Authorization)?;
-    let colon = decoded
-        .iter()
-        .position(|&b| b == b':')
-        .ok_or(RequestError::Authorization)?;
-    let user = std::str::from_utf8(&decoded[..colon]).map_err(|_| RequestError::Authorization)?;
-    Ok(Some((user.to_owned(), secret(&decoded[colon + 1..])?)))
 }
 
 /// A password is text in UTF-8, whatever the client's terminal speaks (RFC 7617 §2.1, RFC 6749
@@ -232,6 +224,8 @@ fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64;
+
     use super::*;
 
     fn get(query: &str, authorization: Option<&str>) -> Result<TokenRequest, RequestError> {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::{ClientAddressError, seconds_rounded_up};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -15,7 +16,6 @@ use http_body_util::Full;
 use serde::Serialize;
 use token::JwkSet;
 
-use crate::address::AddressError;
 use crate::request::RequestError;
 
 /// An answer with its whole body.
@@ -46,16 +46,16 @@ pub(crate) enum ErrorResponse {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Address(#[from] ClientAddressError),
     #[error("incorrect username or password")]
     Credentials,
     #[error("the secret comes without a user name and is not a valid refresh token")]
     NoUserName,
     #[error("the refresh token is not valid (any more): log in again")]
     RefreshToken,
-    #[error("too many failed logins: try again in {} seconds", seconds_up(*.0))]
+    #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooMany(Duration),
-    #[error("too many requests are waiting: try again in {} seconds", seconds_up(*.0))]
+    #[error("too many requests are waiting: try again in {} seconds", seconds_rounded_up(*.0))]
     Busy(Duration),
     #[error("the request body is larger than {0} bytes")]
     BodyTooLarge(usize),
@@ -131,7 +131,7 @@ impl ErrorResponse {
         if let Self::TooMany(wait) | Self::Busy(wait) = self {
             answer
                 .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds_up(*wait)));
+                .insert(RETRY_AFTER, HeaderValue::from(seconds_rounded_up(*wait)));
         }
         answer
     }
@@ -226,11 +226,6 @@ fn basic_challenge(realm: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("Basic realm=\"{quoted}\""))
         // A realm with control characters cannot stand in a header.
         .unwrap_or(HeaderValue::from_static("Basic realm=\"wharfinger\""))
-}
-
-/// Whole seconds, rounded up: who waits that long has waited enough.
-fn seconds_up(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Every address of the token server, and what answers there.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
-use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderName, Method, Request, StatusCode};
+use common::RequestContext;
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
@@ -14,8 +13,6 @@ use crate::issue::IssueError;
 use crate::request::TokenRequest;
 use crate::response::{self, ErrorResponse, HttpResponse, TokenResponse};
 use crate::server::TokenServer;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a path leads to.
 enum Route {
@@ -28,8 +25,8 @@ enum Route {
 }
 
 impl TokenServer {
-    /// Answers one request that came over a connection from `peer` (none: a Unix socket).
-    pub async fn respond<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> HttpResponse
+    /// Responds to one request.
+    pub async fn respond<B>(&self, context: &RequestContext, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -39,7 +36,7 @@ impl TokenServer {
                 response::text(StatusCode::NOT_FOUND, "there is nothing at this address\n")
             }
             (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => {
-                self.token(peer, request).await
+                self.token(context, request).await
             }
             (Some(Route::Token), _) => response::method_not_allowed("GET, HEAD, POST"),
             (Some(Route::Index), &Method::GET | &Method::HEAD) => {
@@ -76,16 +73,16 @@ impl TokenServer {
     }
 
     /// The token endpoint: reads, decides, logs one line, answers.
-    async fn token<B>(&self, peer: Option<IpAddr>, request: Request<B>) -> HttpResponse
+    async fn token<B>(&self, context: &RequestContext, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let began = self.settings.clock.now();
-        let request_id = self.next_request_id();
+        let request_id = context.request_id.as_str();
         let mut record = DecisionRecord::default();
-        let result = self.read_and_issue(peer, request, &mut record).await;
-        let (mut answer, refusal) = match result {
+        let result = self.read_and_issue(context, request, &mut record).await;
+        let (answer, refusal) = match result {
             Ok(token) => (token.answer(), None),
             Err(IssueError::Rejected(refusal)) => {
                 (refusal.answer(&self.settings.issuer), Some(refusal))
@@ -96,7 +93,7 @@ impl TokenServer {
                     error = error.as_ref() as &dyn std::error::Error,
                     "a request failed"
                 );
-                let refusal = ErrorResponse::Internal(request_id.clone());
+                let refusal = ErrorResponse::Internal(request_id.to_owned());
                 (refusal.answer(&self.settings.issuer), Some(refusal))
             }
         };
@@ -107,20 +104,18 @@ impl TokenServer {
             .duration_since(began)
             .unwrap_or_default();
         record.write(
-            &request_id,
+            request_id,
             took,
             &self.settings.rule_origins,
             refusal.as_ref(),
         );
-        if let Ok(value) = HeaderValue::try_from(request_id) {
-            answer.headers_mut().insert(REQUEST_ID, value);
-        }
+        context.set_account(&record.account);
         answer
     }
 
     async fn read_and_issue<B>(
         &self,
-        peer: Option<IpAddr>,
+        context: &RequestContext,
         request: Request<B>,
         record: &mut DecisionRecord,
     ) -> Result<TokenResponse, IssueError>
@@ -129,15 +124,11 @@ impl TokenServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        record.address = peer
-            .map(|ip| ip.to_canonical().to_string())
+        record.address = context
+            .shown_address()
+            .map(|ip| ip.to_string())
             .unwrap_or_default();
-        let address = self
-            .settings
-            .address
-            .resolve(peer, &head.headers)
-            .map_err(ErrorResponse::from)?;
-        record.address = address.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let address = context.client.clone().map_err(ErrorResponse::from)?;
         let body = self.read_body(body).await?;
         let query = head.uri.query().unwrap_or_default();
         let request = TokenRequest::parse(&head.method, &head.headers, query, &body)

@@ -3,16 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use common::{Clock, Entropy, EntropyError};
-use data_encoding::HEXLOWER;
+use common::{Clock, Entropy};
 use http::HeaderValue;
 use identity::Login;
 use token::{Jwk, JwkSet, Signer};
 
-use crate::address::AddressRule;
 use crate::authorize::Authorizer;
 use crate::sessions::Sessions;
 
@@ -32,8 +29,6 @@ pub struct TokenServerSettings {
     pub path_prefix: String,
     /// The value of `Strict-Transport-Security`.
     pub hsts: Option<HeaderValue>,
-    /// How a client's address is found.
-    pub address: AddressRule,
     /// Who may come in.
     pub login: Login,
     /// What they may do.
@@ -73,20 +68,13 @@ pub struct ServiceSettings {
 /// A token server, ready to answer.
 pub struct TokenServer {
     pub(crate) settings: TokenServerSettings,
-    request_ids: RequestIds,
 }
 
 impl TokenServer {
     /// A server of these settings.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
-    pub fn new(settings: TokenServerSettings) -> Result<Self, EntropyError> {
-        let request_ids = RequestIds::new(settings.entropy.as_ref())?;
-        Ok(Self {
-            settings,
-            request_ids,
-        })
+    #[must_use]
+    pub fn new(settings: TokenServerSettings) -> Self {
+        Self { settings }
     }
 
     pub(crate) fn service(&self, name: &str) -> &ServiceSettings {
@@ -106,34 +94,5 @@ impl TokenServer {
             .filter(published)
             .map(|key| key.jwk.clone())
             .collect()
-    }
-
-    pub(crate) fn next_request_id(&self) -> String {
-        self.request_ids.next()
-    }
-}
-
-/// Ids that no two requests share: a random prefix for each start or reload, and a number.
-struct RequestIds {
-    prefix: String,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
-        let mut prefix = [0; 6];
-        entropy.fill(&mut prefix)?;
-        Ok(Self {
-            prefix: HEXLOWER.encode(&prefix),
-            next: AtomicU64::new(1),
-        })
-    }
-
-    fn next(&self) -> String {
-        format!(
-            "{}-{}",
-            self.prefix,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
     }
 }

@@ -30,3 +30,10 @@ pub fn unix_seconds(time: SystemTime) -> u64 {
         .unwrap_or(Duration::ZERO)
         .as_secs()
 }
+
+/// Whole seconds, rounded up, as `Retry-After` counts them (RFC 9110 §10.2.3): a client that waits
+/// so long has waited enough.
+#[must_use]
+pub fn seconds_rounded_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

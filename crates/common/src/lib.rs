@@ -15,16 +15,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod basic;
 mod clock;
 mod date;
 mod entropy;
 mod future;
 mod ip;
+mod request;
 mod secret;
 
-pub use clock::{Clock, SystemClock, unix_seconds};
+pub use basic::{BasicCredentials, BasicError};
+pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
 pub use date::{go_date, rfc3339};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, parse_ip};
+pub use request::{ClientAddress, ClientAddressError, Origin, RequestContext};
 pub use secret::Secret;

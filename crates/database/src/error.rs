@@ -14,20 +14,20 @@ use rusqlite::ErrorCode;
 pub enum Error {
     /// No room is left on the disk. Reads still work; writes work again once there is room.
     #[error("the disk that holds the database is full")]
-    Full(#[source] Cause),
+    Full(#[source] SqliteCause),
     /// The file or its file system may only be read.
     #[error("the database cannot be written to")]
-    ReadOnly(#[source] Cause),
+    ReadOnly(#[source] SqliteCause),
     /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT).
     /// Trying again may help.
     #[error("another process keeps the database locked")]
-    Busy(#[source] Cause),
+    Busy(#[source] SqliteCause),
     /// The file is damaged or no database at all. Only a backup helps.
     #[error("the file is damaged, or is no database")]
-    Corrupt(#[source] Cause),
+    Corrupt(#[source] SqliteCause),
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
-    Io(#[source] Cause),
+    Io(#[source] SqliteCause),
     /// The file was removed, or another was put in its place, while this one was open: what is
     /// written is lost.
     #[error(
@@ -36,7 +36,7 @@ pub enum Error {
     Moved,
     /// The statement itself is at fault: a broken constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
-    Statement(#[source] Cause),
+    Statement(#[source] SqliteCause),
     /// A write ended the transaction that it ran in.
     #[error("a write ended the transaction it was part of")]
     Unfinished,
@@ -48,9 +48,9 @@ pub enum Error {
 /// What SQLite said: its error, shared, and without the source that it repeats.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Cause(Arc<rusqlite::Error>);
+pub struct SqliteCause(Arc<rusqlite::Error>);
 
-impl Deref for Cause {
+impl Deref for SqliteCause {
     type Target = rusqlite::Error;
 
     fn deref(&self) -> &rusqlite::Error {
@@ -61,7 +61,7 @@ impl Deref for Cause {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error_code();
-        let error = Cause(Arc::new(error));
+        let error = SqliteCause(Arc::new(error));
         match code {
             Some(ErrorCode::DiskFull) => Self::Full(error),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),

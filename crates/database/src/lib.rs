@@ -1,6 +1,6 @@
 //! The database: everything that must survive a power cut and is not a blob.
 //!
-//! One SQLite file ([`Location`]), opened by one server ([`Database::open_exclusive`]) and, beside
+//! One SQLite file ([`DatabaseLocation`]), opened by one server ([`Database::open_exclusive`]) and, beside
 //! it, by the commands that an operator runs ([`Database::open`]). *Reads* run side by side, each
 //! on a snapshot of its own; *writes* go to one thread that gathers whatever has arrived into one
 //! commit. A write is answered after the commit, so what was acknowledged is on the disk.
@@ -11,9 +11,9 @@
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! use database::{Database, Error, Location};
+//! use database::{Database, Error, DatabaseLocation};
 //!
-//! let database = Database::open_exclusive(&Location::at(directory.path().join("wharfinger.db"))).unwrap();
+//! let database = Database::open_exclusive(&DatabaseLocation::at(directory.path().join("wharfinger.db"))).unwrap();
 //! let write = database.write(|tx| tx.execute("DELETE FROM refresh_tokens", ()).map_err(Error::from));
 //! assert_eq!(write.await.unwrap(), 0);
 //! # });
@@ -21,14 +21,14 @@
 
 mod connection;
 mod error;
+mod file;
 mod filesystem;
+mod group_commit;
 mod location;
 mod lock;
 mod migrations;
 mod open;
-mod place;
-mod readers;
-mod writer;
+mod reader_pool;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,16 +36,16 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use connection::BUSY_TIMEOUT;
-pub use error::{Cause, Error};
-pub use location::{Location, LocationError};
-pub use open::OpenError;
-pub use writer::Activity;
+pub use error::{Error, SqliteCause};
+pub use group_commit::Activity;
+pub use location::{DatabaseLocation, DatabaseLocationError};
+pub use open::DatabaseOpenError;
 
+use file::DatabaseFile;
+use group_commit::GroupCommit;
 use lock::DataLock;
-use open::Opened;
-use place::Place;
-use readers::Readers;
-use writer::Writer;
+use open::OpenedDatabase;
+use reader_pool::ReaderPool;
 
 /// An open database. Clones share it; the last one to go waits until what was begun is written.
 #[derive(Clone, Debug)]
@@ -58,8 +58,8 @@ impl Database {
     /// none, readable by its owner alone, and brought up to this program's version.
     ///
     /// # Errors
-    /// A sentence for the operator: see [`OpenError`].
-    pub fn open_exclusive(location: &Location) -> Result<Self, OpenError> {
+    /// A sentence for the operator: see [`DatabaseOpenError`].
+    pub fn open_exclusive(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
         Self::start(open::exclusively(location)?)
     }
 
@@ -68,8 +68,8 @@ impl Database {
     /// root would leave a file that no server can open.
     ///
     /// # Errors
-    /// A sentence for the operator: see [`OpenError`].
-    pub fn open(location: &Location) -> Result<Self, OpenError> {
+    /// A sentence for the operator: see [`DatabaseOpenError`].
+    pub fn open(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
         Self::start(open::beside(location)?)
     }
 
@@ -125,18 +125,19 @@ impl Database {
         self.shared.writer.activity()
     }
 
-    fn start(opened: Opened) -> Result<Self, OpenError> {
-        let Opened {
+    fn start(opened: OpenedDatabase) -> Result<Self, DatabaseOpenError> {
+        let OpenedDatabase {
             path,
             connection,
             lock,
         } = opened;
-        let started = Place::of(&path)
-            .and_then(|place| Ok((Writer::start(connection, place.clone())?, place)));
-        let (writer, place) = started.map_err(|source| OpenError::Place { path, source })?;
+        let started = DatabaseFile::of(&path)
+            .and_then(|place| Ok((GroupCommit::start(connection, place.clone())?, place)));
+        let (writer, place) =
+            started.map_err(|source| DatabaseOpenError::Unreachable { path, source })?;
         Ok(Self {
             shared: Arc::new(Shared {
-                readers: Readers::new(place.clone()),
+                readers: ReaderPool::new(place.clone()),
                 writer,
                 place,
                 _lock: lock,
@@ -147,9 +148,9 @@ impl Database {
 
 #[derive(Debug)]
 struct Shared {
-    readers: Arc<Readers>,
-    writer: Writer,
-    place: Place,
+    readers: Arc<ReaderPool>,
+    writer: GroupCommit,
+    place: DatabaseFile,
     /// Dropped last: the file is let go when nothing touches it any more.
     _lock: Option<DataLock>,
 }

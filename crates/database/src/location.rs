@@ -13,9 +13,9 @@ const FILE_NAME: &str = "wharfinger.db";
 
 /// Where a database lies: the absolute path of a SQLite file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location(PathBuf);
+pub struct DatabaseLocation(PathBuf);
 
-impl Location {
+impl DatabaseLocation {
     /// The file at `path`.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
@@ -42,25 +42,27 @@ impl Location {
     }
 }
 
-impl FromStr for Location {
-    type Err = LocationError;
+impl FromStr for DatabaseLocation {
+    type Err = DatabaseLocationError;
 
-    fn from_str(url: &str) -> Result<Self, LocationError> {
+    fn from_str(url: &str) -> Result<Self, DatabaseLocationError> {
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(LocationError::NoUrl);
+            return Err(DatabaseLocationError::NoUrl);
         };
         match scheme {
-            "sqlite" if !rest.starts_with('/') => Err(LocationError::Relative),
-            "sqlite" if rest.ends_with('/') => Err(LocationError::Directory),
-            "sqlite" if rest.contains(['?', '#', '%', '\0']) => Err(LocationError::Characters),
+            "sqlite" if !rest.starts_with('/') => Err(DatabaseLocationError::Relative),
+            "sqlite" if rest.ends_with('/') => Err(DatabaseLocationError::Directory),
+            "sqlite" if rest.contains(['?', '#', '%', '\0']) => {
+                Err(DatabaseLocationError::Characters)
+            }
             "sqlite" => Ok(Self(PathBuf::from(rest))),
-            "postgres" | "postgresql" => Err(LocationError::Postgres),
-            other => Err(LocationError::Scheme(other.to_owned())),
+            "postgres" | "postgresql" => Err(DatabaseLocationError::Postgres),
+            other => Err(DatabaseLocationError::Scheme(other.to_owned())),
         }
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for DatabaseLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sqlite://{}", self.0.display())
     }
@@ -69,7 +71,7 @@ impl fmt::Display for Location {
 /// Why a text is not the place of a database. The text itself is not repeated: it may hold a
 /// password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LocationError {
+pub enum DatabaseLocationError {
     /// There is no `://` in it.
     #[error("a database is named by a URL, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
     NoUrl,
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_url_names_a_file() {
-        let location: Location = "sqlite:///var/lib/wharfinger/a b.db".parse().unwrap();
+        let location: DatabaseLocation = "sqlite:///var/lib/wharfinger/a b.db".parse().unwrap();
         assert_eq!(location.path(), Path::new("/var/lib/wharfinger/a b.db"));
         assert_eq!(location.to_string().parse(), Ok(location));
     }
@@ -111,22 +113,28 @@ mod tests {
     #[test]
     fn what_is_no_place_is_refused() {
         for (url, expected) in [
-            ("", LocationError::NoUrl),
-            ("/var/lib/wharfinger.db", LocationError::NoUrl),
-            ("sqlite::memory:", LocationError::NoUrl),
-            ("sqlite://", LocationError::Relative),
-            ("sqlite://wharfinger.db", LocationError::Relative),
-            ("sqlite:///var/lib/", LocationError::Directory),
-            ("sqlite:///a.db?mode=ro", LocationError::Characters),
-            ("sqlite:///a%20b.db", LocationError::Characters),
-            ("postgres://u:p@db/wharfinger", LocationError::Postgres),
-            ("postgresql://db/wharfinger", LocationError::Postgres),
+            ("", DatabaseLocationError::NoUrl),
+            ("/var/lib/wharfinger.db", DatabaseLocationError::NoUrl),
+            ("sqlite::memory:", DatabaseLocationError::NoUrl),
+            ("sqlite://", DatabaseLocationError::Relative),
+            ("sqlite://wharfinger.db", DatabaseLocationError::Relative),
+            ("sqlite:///var/lib/", DatabaseLocationError::Directory),
+            ("sqlite:///a.db?mode=ro", DatabaseLocationError::Characters),
+            ("sqlite:///a%20b.db", DatabaseLocationError::Characters),
+            (
+                "postgres://u:p@db/wharfinger",
+                DatabaseLocationError::Postgres,
+            ),
+            (
+                "postgresql://db/wharfinger",
+                DatabaseLocationError::Postgres,
+            ),
             (
                 "mysql://db/wharfinger",
-                LocationError::Scheme("mysql".into()),
+                DatabaseLocationError::Scheme("mysql".into()),
             ),
         ] {
-            assert_eq!(url.parse::<Location>(), Err(expected), "{url}");
+            assert_eq!(url.parse::<DatabaseLocation>(), Err(expected), "{url}");
         }
     }
 
@@ -138,7 +146,7 @@ mod tests {
             "u:hunter2@db",
         ] {
             assert!(
-                !url.parse::<Location>()
+                !url.parse::<DatabaseLocation>()
                     .unwrap_err()
                     .to_string()
                     .contains("hunter2"),
@@ -156,7 +164,7 @@ mod tests {
             (Some("/srv/w:/srv/x"), "/srv/w/wharfinger.db"),
         ] {
             assert_eq!(
-                Location::in_state_directory(state.map(OsStr::new)).path(),
+                DatabaseLocation::in_state_directory(state.map(OsStr::new)).path(),
                 Path::new(expected)
             );
         }

@@ -10,18 +10,18 @@ use rusqlite::Connection;
 
 use crate::lock::DataLock;
 use crate::migrations::{self, State};
-use crate::{Error, Location, connection, filesystem};
+use crate::{DatabaseLocation, Error, connection, filesystem};
 
 /// Why a database could not be opened. Each sentence is for the operator and names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum DatabaseOpenError {
     /// There is no file, and only a server makes one.
     #[error("there is no database at {}: a server makes it when it first starts", .0.display())]
     Missing(PathBuf),
     /// The directory or the file cannot be made or reached.
     #[error("there can be no database at {}", path.display())]
-    Place {
+    Unreachable {
         /// The database's file.
         path: PathBuf,
         /// What the operating system said.
@@ -71,7 +71,7 @@ pub enum OpenError {
 }
 
 /// A database that is open for writing.
-pub(crate) struct Opened {
+pub(crate) struct OpenedDatabase {
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
     pub(crate) lock: Option<DataLock>,
@@ -81,49 +81,57 @@ pub(crate) struct Opened {
 type FileSystem = fn(&Path) -> io::Result<u32>;
 
 /// Opens what a server has made, beside it or without it.
-pub(crate) fn beside(location: &Location) -> Result<Opened, OpenError> {
+pub(crate) fn beside(location: &DatabaseLocation) -> Result<OpenedDatabase, DatabaseOpenError> {
     beside_on(location, filesystem::magic)
 }
 
 /// Opens it for the one server that may have it: makes it where there is none, and brings it up to
 /// date.
-pub(crate) fn exclusively(location: &Location) -> Result<Opened, OpenError> {
+pub(crate) fn exclusively(
+    location: &DatabaseLocation,
+) -> Result<OpenedDatabase, DatabaseOpenError> {
     exclusively_on(location, filesystem::magic)
 }
 
-fn beside_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
+fn beside_on(
+    location: &DatabaseLocation,
+    on: FileSystem,
+) -> Result<OpenedDatabase, DatabaseOpenError> {
     let path = location.path().to_owned();
     let path = match fs::canonicalize(&path) {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpenError::Missing(path));
+            return Err(DatabaseOpenError::Missing(path));
         }
-        Err(source) => return Err(OpenError::Place { path, source }),
+        Err(source) => return Err(DatabaseOpenError::Unreachable { path, source }),
     };
     check_filesystem(&path, on)?;
-    let at = |source| OpenError::Database {
+    let at = |source| DatabaseOpenError::Database {
         path: path.clone(),
         source,
     };
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
-        State::Current => Ok(Opened {
+        State::Current => Ok(OpenedDatabase {
             path,
             connection,
             lock: None,
         }),
-        State::Empty | State::Behind => Err(OpenError::Older(path)),
-        State::Newer(found) => Err(OpenError::Newer {
+        State::Empty | State::Behind => Err(DatabaseOpenError::Older(path)),
+        State::Newer(found) => Err(DatabaseOpenError::Newer {
             path,
             found,
             known: migrations::VERSION,
         }),
-        State::Foreign => Err(OpenError::Foreign(path)),
+        State::Foreign => Err(DatabaseOpenError::Foreign(path)),
     }
 }
 
-fn exclusively_on(location: &Location, on: FileSystem) -> Result<Opened, OpenError> {
-    let place = |source| OpenError::Place {
+fn exclusively_on(
+    location: &DatabaseLocation,
+    on: FileSystem,
+) -> Result<OpenedDatabase, DatabaseOpenError> {
+    let place = |source| DatabaseOpenError::Unreachable {
         path: location.path().to_owned(),
         source,
     };
@@ -132,9 +140,9 @@ fn exclusively_on(location: &Location, on: FileSystem) -> Result<Opened, OpenErr
     let path = create_file(location.path()).map_err(place)?;
     check_filesystem(&path, on)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else {
-        return Err(OpenError::InUse(path));
+        return Err(DatabaseOpenError::InUse(path));
     };
-    let at = |source| OpenError::Database {
+    let at = |source| DatabaseOpenError::Database {
         path: path.clone(),
         source,
     };
@@ -142,22 +150,22 @@ fn exclusively_on(location: &Location, on: FileSystem) -> Result<Opened, OpenErr
     match migrations::state(&connection).map_err(at)? {
         State::Empty | State::Current | State::Behind => {}
         State::Newer(found) => {
-            return Err(OpenError::Newer {
+            return Err(DatabaseOpenError::Newer {
                 path,
                 found,
                 known: migrations::VERSION,
             });
         }
-        State::Foreign => return Err(OpenError::Foreign(path)),
+        State::Foreign => return Err(DatabaseOpenError::Foreign(path)),
     }
     if !use_log(&connection).map_err(at)? {
-        return Err(OpenError::FileSystem {
+        return Err(DatabaseOpenError::FileSystem {
             path,
             filesystem: "a file system without shared memory",
         });
     }
     migrations::apply(&connection).map_err(at)?;
-    Ok(Opened {
+    Ok(OpenedDatabase {
         path,
         connection,
         lock: Some(lock),
@@ -196,14 +204,14 @@ fn create_file(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
-fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), OpenError> {
-    let magic = on(path).map_err(|source| OpenError::Place {
+fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), DatabaseOpenError> {
+    let magic = on(path).map_err(|source| DatabaseOpenError::Unreachable {
         path: path.to_owned(),
         source,
     })?;
     match filesystem::unsuitable(magic) {
         None => Ok(()),
-        Some(filesystem) => Err(OpenError::FileSystem {
+        Some(filesystem) => Err(DatabaseOpenError::FileSystem {
             path: path.to_owned(),
             filesystem,
         }),
@@ -225,14 +233,14 @@ mod tests {
     const NFS: FileSystem = |_| Ok(0x6969);
 
     #[track_caller]
-    fn is_refused(opened: Result<Opened, OpenError>) {
+    fn is_refused(opened: Result<OpenedDatabase, DatabaseOpenError>) {
         let Err(refused) = opened else {
             panic!("it was opened")
         };
         assert!(
             matches!(
                 refused,
-                OpenError::FileSystem {
+                DatabaseOpenError::FileSystem {
                     filesystem: "NFS",
                     ..
                 }
@@ -249,7 +257,7 @@ mod tests {
     #[test]
     fn a_database_across_a_network_is_refused_and_nothing_is_made() {
         let directory = tempfile::tempdir().unwrap();
-        let location = Location::at(directory.path().join("wharfinger.db"));
+        let location = DatabaseLocation::at(directory.path().join("wharfinger.db"));
         is_refused(exclusively_on(&location, NFS));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         drop(exclusively(&location).unwrap());

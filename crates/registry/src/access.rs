@@ -9,8 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use common::Clock;
-use data_encoding::BASE64;
+use common::{BasicCredentials, Clock};
 use identity::{Credentials, Login, LoginOutcome};
 use oci::RepositoryName;
 use storage::Storage;
@@ -195,7 +194,9 @@ impl AccessControl {
     /// Lets in whoever proves to be somebody: `GET /v2/` needs no more, and no less, for Docker and
     /// crane learn here how to log in.
     pub(crate) async fn authenticate(&self, call: &ApiRequest<'_>) -> Result<(), RegistryError> {
-        self.principal(call, None, None).await.map(drop)
+        let principal = self.principal(call, None, None).await?;
+        call.context.set_account(principal.account());
+        Ok(())
     }
 
     /// Lets somebody do `A` with `repository`.
@@ -218,13 +219,14 @@ impl AccessControl {
         let needed = Needed::repository(repository.as_str(), A::NEEDED);
         let also = also.map(|also| Needed::repository(also.as_str(), Pull::NEEDED));
         let principal = self.principal(call, Some(needed), also).await?;
+        call.context.set_account(principal.account());
         if A::CHANGES && self.read_only {
             return Err(RegistryError::Maintenance);
         }
         if A::DELETES && !self.delete {
             return Err(RegistryError::DeletesOff);
         }
-        self.storage.catch_up(&repository).await?;
+        self.storage.ensure_adopted(&repository).await?;
         let pushes = !self.read_only && principal.may(repository.as_str(), "push");
         Ok(Authorized {
             storage: &self.storage,
@@ -247,9 +249,10 @@ impl AccessControl {
             && !needed.granted_by(&token)
         {
             let account = token.subject().to_owned();
+            call.context.set_account(&account);
             let caller = Caller {
                 account: &account,
-                address: call.client().address,
+                address: call.context.client.clone()?.ip,
             };
             let sight = visibility
                 .filter(caller)
@@ -262,6 +265,7 @@ impl AccessControl {
             });
         }
         let principal = self.principal(call, Some(needed), None).await?;
+        call.context.set_account(principal.account());
         Ok(CatalogAccess {
             storage: &self.storage,
             account: principal.account().to_owned(),
@@ -297,7 +301,7 @@ impl AccessControl {
                 };
                 let realm = match &auth.realm {
                     Realm::Url(url) => url.clone(),
-                    Realm::Path(path) => call.absolute(path),
+                    Realm::Path(path) => call.context.origin.url(path),
                 };
                 let scope: Vec<Needed<'_>> = needed.into_iter().chain(also).collect();
                 Err(Challenge::bearer(&realm, &auth.service, &scope, fault).into())
@@ -306,7 +310,7 @@ impl AccessControl {
     }
 
     async fn presented(&self, call: &ApiRequest<'_>, auth: &TokenAuth) -> Presented {
-        let Some(token) = call.credentials("bearer") else {
+        let Some(token) = call.bearer_token() else {
             return Presented::Nothing;
         };
         match auth.verifier.verify(token, self.clock.now()).await {
@@ -329,15 +333,12 @@ enum Presented {
     Token(Arc<VerifiedToken>),
 }
 
-/// The name and password of a Basic header (RFC 7617 §2); none where there is none that can be
-/// read.
+/// The name and password of a Basic header; `None` if there is none that can be read.
 fn basic(call: &ApiRequest<'_>) -> Option<Credentials> {
-    let decoded =
-        String::from_utf8(BASE64.decode(call.credentials("basic")?.as_bytes()).ok()?).ok()?;
-    let (account, password) = decoded.split_once(':')?;
-    (!account.is_empty()).then(|| Credentials {
-        account: account.to_owned(),
-        password: password.into(),
+    let BasicCredentials { user, password } = call.basic_credentials()?;
+    (!user.is_empty()).then_some(Credentials {
+        account: user,
+        password,
     })
 }
 
@@ -347,11 +348,8 @@ async fn log_in(
     credentials: &Credentials,
     realm: &str,
 ) -> Result<Principal, RegistryError> {
-    let client = call.client();
-    match login
-        .login(credentials, client.address.filter(|_| client.attributable))
-        .await
-    {
+    let client = call.context.client.clone()?;
+    match login.login(credentials, client.attributable).await {
         Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
         Ok(LoginOutcome::Rejected) => Err(Challenge::basic(realm).into()),
         Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Response;
 use hyper::body::{Frame, SizeHint};
-use storage::Source;
+use storage::BlobReader;
 
 /// An answer, whose body may still be on its way.
 pub type HttpResponse = Response<Body>;
@@ -21,7 +21,7 @@ enum Content {
     Nothing,
     Whole(Bytes),
     Stream {
-        source: Box<dyn Source>,
+        source: Box<dyn BlobReader>,
         /// What is still to come, in bytes.
         left: u64,
     },
@@ -29,7 +29,7 @@ enum Content {
 
 impl Body {
     /// `length` bytes, as they come from `source`.
-    pub(crate) fn stream(source: Box<dyn Source>, length: u64) -> Self {
+    pub(crate) fn stream(source: Box<dyn BlobReader>, length: u64) -> Self {
         if length == 0 {
             Self::default()
         } else {
@@ -111,7 +111,7 @@ mod tests {
     /// Pieces, as a disk would hand them out.
     struct Pieces(Vec<&'static [u8]>);
 
-    impl Source for Pieces {
+    impl BlobReader for Pieces {
         fn poll_chunk(
             &mut self,
             _: &mut Context<'_>,

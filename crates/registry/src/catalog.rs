@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::Entropy;
 use serde::Serialize;
-use storage::Page;
+use storage::PageRequest;
 
 use crate::access::CatalogAccess;
 use crate::body::HttpResponse;
@@ -100,7 +100,7 @@ async fn whole(
     let listing = proof
         .storage()
         .manifests()
-        .repositories(Page { after, limit: size })
+        .repositories(PageRequest { after, limit: size })
         .await?;
     let more = listing.more && !listing.entries.is_empty();
     Ok((
@@ -124,7 +124,7 @@ async fn filtered(
         let listing = proof
             .storage()
             .manifests()
-            .repositories(Page {
+            .repositories(PageRequest {
                 after,
                 limit: BATCH,
             })

@@ -9,13 +9,15 @@
 
 use std::time::Duration;
 
+use common::{ClientAddressError, seconds_rounded_up};
 use http::StatusCode;
 use http::header::{
-    ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
-use storage::{Error as StorageError, RefusedManifest};
+use storage::{Error as StorageError, NewManifestError};
 
 use crate::body::HttpResponse;
 use crate::challenge::Challenge;
@@ -36,7 +38,9 @@ pub(crate) enum RegistryError {
     Method { allow: &'static str },
     #[error("authentication required")]
     Challenge(Box<Challenge>),
-    #[error("too many logins: try again in {} seconds", seconds_up(*.0))]
+    #[error(transparent)]
+    Client(#[from] ClientAddressError),
+    #[error("too many logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooManyLogins(Duration),
     #[error("this registry only serves reads for now: it is in maintenance")]
     Maintenance,
@@ -65,7 +69,7 @@ pub(crate) enum RegistryError {
     #[error("a manifest has at most {limit} bytes here")]
     ManifestTooLarge { limit: usize },
     #[error(transparent)]
-    Manifest(#[from] RefusedManifest),
+    Manifest(#[from] NewManifestError),
     #[error(transparent)]
     Tag(#[from] TagError),
     #[error("a manifest can be given at most {most} tags at once")]
@@ -98,6 +102,7 @@ impl RegistryError {
                 (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
             Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Client(_) => (S::BAD_REQUEST, "UNSUPPORTED"),
             Self::TooManyLogins(_) => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::PageSize { .. } | Self::Cursor => (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
             Self::Unsatisfiable { .. } | Self::OutOfOrder { .. } => {
@@ -110,8 +115,8 @@ impl RegistryError {
             Self::Payload(PayloadError::TooLarge(_)) => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
             Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
             Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
-            Self::Manifest(RefusedManifest::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
-            Self::Manifest(RefusedManifest::Invalid(_)) | Self::Tag(_) => {
+            Self::Manifest(NewManifestError::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::Manifest(NewManifestError::Invalid(_)) | Self::Tag(_) => {
                 (S::BAD_REQUEST, "MANIFEST_INVALID")
             }
             Self::Storage(error) => storage_kind(error),
@@ -186,8 +191,14 @@ impl RegistryError {
             Self::Maintenance | Self::DeletesOff => {
                 vec![(ALLOW, Some(HeaderValue::from_static("GET, HEAD, OPTIONS")))]
             }
-            Self::Challenge(challenge) => vec![(WWW_AUTHENTICATE, Some(challenge.header.clone()))],
-            Self::TooManyLogins(wait) => vec![(RETRY_AFTER, Some(seconds_up(*wait).into()))],
+            Self::Challenge(challenge) => vec![
+                (WWW_AUTHENTICATE, Some(challenge.header.clone())),
+                // The realm may name the host that this client asked.
+                (CACHE_CONTROL, Some(HeaderValue::from_static("no-store"))),
+            ],
+            Self::TooManyLogins(wait) => {
+                vec![(RETRY_AFTER, Some(seconds_rounded_up(*wait).into()))]
+            }
             Self::Unsatisfiable { size } => vec![(CONTENT_RANGE, text(&format!("bytes */{size}")))],
             Self::OutOfOrder { received, location } => {
                 vec![
@@ -223,11 +234,6 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::ReadOnly | StorageError::Busy => (S::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         _ => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
     }
-}
-
-/// Whole seconds, rounded up: who waits that long has waited enough.
-fn seconds_up(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[cfg(test)]
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up() {
-        assert_eq!(seconds_up(Duration::from_millis(2500)), 3);
-        assert_eq!(seconds_up(Duration::from_secs(2)), 2);
+        assert_eq!(seconds_rounded_up(Duration::from_millis(2500)), 3);
+        assert_eq!(seconds_rounded_up(Duration::from_secs(2)), 2);
     }
 }

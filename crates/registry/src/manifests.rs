@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use oci::{Reference, Tag};
-use storage::{Error, NewManifest, Stored};
+use storage::{Error, NewManifest, StoredManifest};
 
 use crate::access::{Authorized, Delete, Pull, Push};
 use crate::body::{Body, HttpResponse};
@@ -53,7 +53,7 @@ async fn find(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
     call: &ApiRequest<'_>,
-) -> Result<Arc<Stored>, Error> {
+) -> Result<Arc<StoredManifest>, Error> {
     let (manifests, repository) = (proof.storage().manifests(), proof.repository());
     if call.is_head() && proof.pushes() {
         match manifests.lease(repository, reference).await {
@@ -104,9 +104,7 @@ pub(crate) async fn push(
         .push(proof.repository(), manifest, tags)
         .await?;
     tracing::info!(repository = %proof.repository(), %digest, tags = names, account = proof.account(), "manifest pushed");
-    let location = call
-        .origin()
-        .location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
+    let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut answer = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
         response::set(&mut answer, OCI_SUBJECT, &subject.to_string());

@@ -49,7 +49,7 @@ pub(crate) fn link(
     path: &str,
     parameters: &[(&str, &str)],
 ) {
-    let target = with_parameters(&call.origin().path(path), parameters);
+    let target = with_parameters(&call.context.origin.path(path), parameters);
     response::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 use oci::{Digest, media_type};
-use storage::{Page, Referrer};
+use storage::{PageRequest, ReferrerEntry};
 
 use crate::access::{Authorized, Pull};
 use crate::body::HttpResponse;
@@ -71,14 +71,14 @@ async fn page(
     kind: Option<&str>,
     mut after: Option<Digest>,
     size: u32,
-) -> Result<(Vec<Referrer>, bool), RegistryError> {
+) -> Result<(Vec<ReferrerEntry>, bool), RegistryError> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     loop {
         let missing = size.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
         if missing == 0 {
             return Ok((entries, size > 0));
         }
-        let batch = Page {
+        let batch = PageRequest {
             after,
             limit: missing.min(BATCH),
         };
@@ -102,13 +102,13 @@ async fn page(
 }
 
 /// About how many bytes of JSON it takes.
-fn weight(referrer: &Referrer) -> usize {
+fn weight(referrer: &ReferrerEntry) -> usize {
     256 + referrer.annotations.len() + referrer.artifact_type.as_ref().map_or(0, String::len)
 }
 
 /// The index of them (OCI image-spec, image-index.md). Annotations are JSON already and digests
 /// need no escapes: to take them apart and escape them again would be most of the work.
-fn index(referrers: &[Referrer]) -> Bytes {
+fn index(referrers: &[ReferrerEntry]) -> Bytes {
     let mut text = Vec::with_capacity(128 + referrers.iter().map(weight).sum::<usize>());
     text.extend_from_slice(br#"{"schemaVersion":2,"mediaType":""#);
     text.extend_from_slice(media_type::OCI_INDEX.as_bytes());
@@ -124,8 +124,8 @@ fn index(referrers: &[Referrer]) -> Bytes {
 }
 
 /// One descriptor (OCI image-spec, descriptor.md).
-fn describe(referrer: &Referrer, text: &mut Vec<u8>) {
-    let Referrer {
+fn describe(referrer: &ReferrerEntry, text: &mut Vec<u8>) {
+    let ReferrerEntry {
         digest,
         media_type,
         size,
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn an_index_is_json_whatever_is_in_it() {
         let digest = storage::hash::digest(DigestAlgorithm::Sha256, b"");
-        let plain = Referrer {
+        let plain = ReferrerEntry {
             digest,
             media_type: "a/b".into(),
             size: 3,
@@ -167,7 +167,7 @@ mod tests {
             annotations: "{}".into(),
         };
         let annotations = json!({"a \"quoted\" key": "line\nbreak"});
-        let full = Referrer {
+        let full = ReferrerEntry {
             media_type: "quote\" and \\".into(),
             artifact_type: Some("é\u{1}".into()),
             annotations: annotations.to_string(),

@@ -1,26 +1,27 @@
 //! One request, without its body.
 
+use common::{BasicCredentials, RequestContext};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use crate::origin::{Client, Origin, Origins, Peer};
 use crate::query::Query;
 
 /// What a handler may know of a request besides its path and its body.
 pub(crate) struct ApiRequest<'a> {
     head: &'a Parts,
-    peer: &'a Peer,
-    origins: &'a Origins,
+    /// The client and where it reaches this registry.
+    pub(crate) context: &'a RequestContext,
+    relative_urls: bool,
     pub(crate) query: Query,
 }
 
 impl<'a> ApiRequest<'a> {
-    pub(crate) fn new(head: &'a Parts, peer: &'a Peer, origins: &'a Origins) -> Self {
+    pub(crate) fn new(head: &'a Parts, context: &'a RequestContext, relative_urls: bool) -> Self {
         Self {
             head,
-            peer,
-            origins,
+            context,
+            relative_urls,
             query: Query::parse(head.uri.query()),
         }
     }
@@ -33,28 +34,26 @@ impl<'a> ApiRequest<'a> {
         self.head.method == Method::HEAD
     }
 
-    /// What stands behind `scheme`, which has no case, in the first `Authorization` line. What is
-    /// no text is nobody's.
-    pub(crate) fn credentials(&self, scheme: &str) -> Option<&str> {
+    /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), of which the first line
+    /// counts.
+    pub(crate) fn bearer_token(&self) -> Option<&str> {
         let line = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (named, rest) = line.split_once(' ').unwrap_or((line, ""));
-        named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+        let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+        scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
     }
 
-    /// Where the client believes us to be.
-    pub(crate) fn origin(&self) -> Origin {
-        self.origins
-            .origin(self.peer, &self.head.uri, &self.head.headers)
+    /// The credentials of an `Authorization: Basic` header that can be read.
+    pub(crate) fn basic_credentials(&self) -> Option<BasicCredentials> {
+        let line = self.head.headers.get(AUTHORIZATION)?;
+        BasicCredentials::parse(line.as_bytes()).ok().flatten()
     }
 
-    /// `path` as a URL with a host.
-    pub(crate) fn absolute(&self, path: &str) -> String {
-        self.origins
-            .absolute(self.peer, &self.head.uri, &self.head.headers, path)
-    }
-
-    /// Where the client is.
-    pub(crate) fn client(&self) -> Client {
-        self.origins.client(self.peer, &self.head.headers)
+    /// Where the client finds `path`, which begins with a slash: the value of a `Location`.
+    pub(crate) fn location(&self, path: &str) -> String {
+        if self.relative_urls {
+            self.context.origin.path(path)
+        } else {
+            self.context.origin.location(path)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a caller is told when all is well, and the JSON of everything else.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use oci::Digest;
 use serde::Serialize;
@@ -83,6 +83,14 @@ pub(crate) fn errors(
         encoded(&body),
     );
     *answer.status_mut() = status;
+    answer
+}
+
+/// 301 to another path of the same host. No cache keeps it: a proxy may have another prefix next time.
+pub(crate) fn moved(path: &str) -> HttpResponse {
+    let mut answer = empty(StatusCode::MOVED_PERMANENTLY);
+    set(&mut answer, LOCATION, path);
+    set(&mut answer, CACHE_CONTROL, "no-store");
     answer
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::Entropy;
-use data_encoding::HEXLOWER;
+use common::{Entropy, RequestContext};
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
@@ -14,7 +13,6 @@ use crate::access::{AccessControl, Cancel, Delete, Pull, Push};
 use crate::body::HttpResponse;
 use crate::catalog::Lists;
 use crate::error::RegistryError;
-use crate::origin::{Origins, Peer};
 use crate::payload::Payload;
 use crate::request::ApiRequest;
 use crate::response;
@@ -23,12 +21,11 @@ use crate::settings::RegistrySettings;
 use crate::{blobs, manifests, referrers, tags, uploads};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A registry, ready to answer.
 pub struct Registry {
     access: AccessControl,
-    origins: Origins,
+    relative_urls: bool,
     lists: Lists,
     manifest_limit: usize,
     stall: std::time::Duration,
@@ -52,7 +49,7 @@ impl Registry {
     pub fn new(settings: RegistrySettings, storage: Storage) -> Self {
         let RegistrySettings {
             auth,
-            origins,
+            relative_urls,
             delete,
             read_only,
             catalog,
@@ -77,7 +74,7 @@ impl Registry {
         };
         Self {
             access,
-            origins,
+            relative_urls,
             lists,
             manifest_limit,
             stall,
@@ -86,15 +83,15 @@ impl Registry {
         }
     }
 
-    /// Answers one request that came over a connection from `peer`.
-    pub async fn respond<B>(&self, peer: &Peer, request: Request<B>) -> HttpResponse
+    /// Responds to one request.
+    pub async fn respond<B>(&self, context: &RequestContext, request: Request<B>) -> HttpResponse
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
         let mut payload = Payload::new(body, self.stall);
-        let call = ApiRequest::new(&head, peer, &self.origins);
+        let call = ApiRequest::new(&head, context, self.relative_urls);
         let mut answer = match self
             .answer(&call, &head.method, head.uri.path(), &mut payload)
             .await
@@ -106,7 +103,7 @@ impl Registry {
                 if !head.headers.contains_key(http::header::EXPECT) {
                     payload.drain().await;
                 }
-                self.refuse(&refusal)
+                self.refuse(&refusal, &context.request_id)
             }
         };
         answer
@@ -132,11 +129,9 @@ impl Registry {
         }
         match (route, Verb::of(method)) {
             (Route::Index, Verb::Read) => Ok(response::text("wharfinger: ready\n")),
-            (Route::Unslashed, Verb::Read) => Ok(response::made(
-                StatusCode::MOVED_PERMANENTLY,
-                &call.origin().location("/v2/"),
-                None,
-            )),
+            (Route::Unslashed, Verb::Read) => {
+                Ok(response::moved(&call.context.origin.path("/v2/")))
+            }
             (Route::Version, Verb::Read) => {
                 access.authenticate(call).await?;
                 Ok(response::json(&serde_json::json!({})))
@@ -223,7 +218,7 @@ impl Registry {
     }
 
     /// A refusal as an answer. The log hears the cause of what is ours.
-    fn refuse(&self, refusal: &RegistryError) -> HttpResponse {
+    fn refuse(&self, refusal: &RegistryError, request_id: &str) -> HttpResponse {
         let error = refusal as &dyn std::error::Error;
         if refusal.is_trouble() {
             tracing::error!(error, "a request cannot be served for now");
@@ -231,21 +226,8 @@ impl Registry {
         if !refusal.is_ours() {
             return refusal.answer("");
         }
-        let request_id = self.request_id();
         tracing::error!(request_id, error, "a request failed");
-        let mut answer = refusal.answer(&request_id);
-        response::set(&mut answer, REQUEST_ID, &request_id);
-        answer
-    }
-
-    /// An id that no two requests share. A system without randomness has worse troubles than a log
-    /// without ids.
-    fn request_id(&self) -> String {
-        let mut id = [0; 9];
-        match self.entropy.fill(&mut id) {
-            Ok(()) => HEXLOWER.encode(&id),
-            Err(_) => "unknown".to_owned(),
-        }
+        refusal.answer(request_id)
     }
 }
 

@@ -8,7 +8,6 @@ use http::HeaderMap;
 use identity::Login;
 
 use crate::cursor::CursorKey;
-use crate::origin::Origins;
 use crate::verifier::TokenVerifier;
 use crate::visibility::Visibility;
 
@@ -16,8 +15,8 @@ use crate::visibility::Visibility;
 pub struct RegistrySettings {
     /// Who may come in.
     pub auth: Authentication,
-    /// Where clients believe us to be.
-    pub origins: Origins,
+    /// Whether every `Location` is a path without a host.
+    pub relative_urls: bool,
     /// Whether manifests, tags and blobs may be deleted.
     pub delete: bool,
     /// Whether nothing at all may be changed, for maintenance.

@@ -1,7 +1,7 @@
 //! The list of a repository's tags.
 
 use serde::Serialize;
-use storage::Page;
+use storage::PageRequest;
 
 use crate::access::{Authorized, Pull};
 use crate::body::HttpResponse;
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
-    let page = Page {
+    let page = PageRequest {
         after: call.query.first("last").map(str::to_owned),
         limit: size,
     };

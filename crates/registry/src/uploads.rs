@@ -4,7 +4,7 @@ use common::Entropy;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use storage::{Blob, Error, NewUpload, Page, Upload, UploadId};
+use storage::{Blob, Error, NewUpload, PageRequest, Upload, UploadId};
 
 use crate::access::{Authorized, Cancel, Pull, Push};
 use crate::body::HttpResponse;
@@ -77,7 +77,7 @@ async fn mount(
                     .blobs()
                     .holders(
                         digest,
-                        Page {
+                        PageRequest {
                             after: None,
                             limit: 1,
                         },
@@ -88,7 +88,7 @@ async fn mount(
         },
     };
     for source in sources {
-        proof.storage().catch_up(&source).await?;
+        proof.storage().ensure_adopted(&source).await?;
         match proof
             .storage()
             .blobs()
@@ -113,7 +113,9 @@ fn new_upload(
     entropy
         .fill(&mut random)
         .map_err(|error| RegistryError::Internal(error.into()))?;
-    let client = match (proof.account(), call.client().address) {
+    // A limit never counts an address that a client can choose.
+    let address = call.context.attributable_address().or(call.context.peer);
+    let client = match (proof.account(), address) {
         ("", Some(address)) => address.to_string(),
         (account, _) => account.to_owned(),
     };
@@ -198,7 +200,7 @@ async fn take_in(
         // It lives on, and the client is told where.
         Error::OutOfOrder { received } => RegistryError::OutOfOrder {
             received,
-            location: call.origin().location(&path(proof, id)),
+            location: call.location(&path(proof, id)),
         },
         other => other.into(),
     })?;
@@ -240,19 +242,13 @@ fn under_way<A>(
     call: &ApiRequest<'_>,
 ) -> HttpResponse {
     let mut answer = response::empty(status);
-    response::set(
-        &mut answer,
-        LOCATION,
-        &call.origin().location(&path(proof, id)),
-    );
+    response::set(&mut answer, LOCATION, &call.location(&path(proof, id)));
     response::set(&mut answer, RANGE, &progress(received));
     response::set(&mut answer, UPLOAD_ID, &id.to_string());
     answer
 }
 
 fn created(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
-    let location =
-        call.origin()
-            .location(&format!("/v2/{}/blobs/{}", proof.repository(), blob.digest));
+    let location = call.location(&format!("/v2/{}/blobs/{}", proof.repository(), blob.digest));
     response::made(StatusCode::CREATED, &location, Some(&blob.digest))
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::collection::Hold;
+use crate::collection::CollectionHold;
 use crate::files::make_directory;
 use crate::{Error, Storage};
 
@@ -62,7 +62,7 @@ impl Storage {
         if let Some(directory) = self.half_read().await? {
             return Err(BackupError::HalfRead(directory));
         }
-        let hold = Hold {
+        let hold = CollectionHold {
             id,
             lasting: LASTING,
         };
@@ -76,7 +76,7 @@ impl Storage {
         &self,
         database: &Path,
         root: &Path,
-        hold: Hold,
+        hold: CollectionHold,
         report: &mut (impl FnMut(usize, usize) + Send),
     ) -> Result<(), BackupError> {
         for directory in [database.parent().unwrap_or(Path::new("")), root] {
@@ -86,13 +86,13 @@ impl Storage {
                 source,
             })?;
         }
-        let blobs = self.shared.parts.inventory.copy_to(database).await?;
+        let blobs = self.shared.backends.inventory.copy_to(database).await?;
         let (mut done, all) = (0, blobs.len());
         for batch in blobs.chunks(BATCH) {
             self.hold(hold).await?;
             for (blob, key) in batch {
                 let to = root.join(key);
-                let copied = self.shared.parts.store.copy(blob, &to, false).await;
+                let copied = self.shared.backends.store.copy(blob, &to, false).await;
                 copied.map_err(|source| BackupError::Copy { path: to, source })?;
             }
             done += batch.len();

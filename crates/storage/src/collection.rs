@@ -23,7 +23,7 @@ use crate::{StoreId, UploadId};
 
 /// How a pass is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweep {
+pub struct CollectionPolicy {
     /// For how long after its last lease nothing is touched.
     pub grace: Duration,
     /// How long a condemned blob waits to be brought back. Longer than any server may remember a
@@ -46,7 +46,7 @@ pub struct Garbage {
 
 /// A blob whose file is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doomed {
+pub struct DeletableBlob {
     /// Its row's number.
     pub generation: i64,
     /// Its name.
@@ -61,7 +61,7 @@ pub struct Doomed {
 
 /// Keeps files where they are, for somebody who is copying them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct CollectionHold {
     /// Nobody else's.
     pub id: [u8; 16],
     /// For how long, unless it is renewed.
@@ -70,11 +70,11 @@ pub struct Hold {
 
 /// What a pass has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Collected {
+pub struct CollectionReport {
     /// Manifests that nothing needed, removed.
     pub manifests: u64,
     /// Blobs condemned.
-    pub condemned: u64,
+    pub marked: u64,
     /// Blobs whose files were removed, condemned in this pass or an earlier one.
     pub blobs: u64,
     /// What these files held, in bytes.

@@ -1,6 +1,6 @@
 //! Collection, walked through; the steps are explained in [`collection`](crate::collection).
 
-use crate::collection::{Collected, Garbage, Hold, Sweep};
+use crate::collection::{CollectionHold, CollectionPolicy, CollectionReport, Garbage};
 use crate::{Error, Storage};
 
 /// Files that are removed before their rows are: few enough that a crash leaves little to do again.
@@ -13,32 +13,32 @@ impl Storage {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn plan(&self, sweep: Sweep) -> Result<Garbage, Error> {
-        self.shared.parts.collection.plan(sweep).await
+    pub async fn plan(&self, policy: CollectionPolicy) -> Result<Garbage, Error> {
+        self.shared.backends.collection.plan(policy).await
     }
 
     /// One pass of collection, beside whatever else goes on.
     ///
     /// # Errors
     /// When the database or the disk fails; the next pass goes on.
-    pub async fn collect(&self, sweep: Sweep) -> Result<Collected, Error> {
-        let mut collected = Collected {
+    pub async fn collect(&self, policy: CollectionPolicy) -> Result<CollectionReport, Error> {
+        let mut collected = CollectionReport {
             uploads: self.end_expired().await?,
-            ..Collected::default()
+            ..CollectionReport::default()
         };
-        let collection = &self.shared.parts.collection;
+        let collection = &self.shared.backends.collection;
         let mut after = 0;
-        while let (garbage, Some(last)) = collection.sweep(sweep, after).await? {
+        while let (garbage, Some(last)) = collection.prune(policy, after).await? {
             collected.manifests += garbage.manifests.len() as u64;
             after = last;
         }
         after = 0;
-        while let (condemned, Some(last)) = collection.condemn(sweep, after).await? {
-            collected.condemned += condemned;
+        while let (marked, Some(last)) = collection.mark(policy, after).await? {
+            collected.marked += marked;
             after = last;
         }
-        while collection.sentence(sweep).await? > 0 {}
-        self.remove_doomed(&mut collected).await?;
+        while collection.sweep(policy).await? > 0 {}
+        self.remove_deletable(&mut collected).await?;
         Ok(collected)
     }
 
@@ -46,29 +46,29 @@ impl Storage {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn hold(&self, hold: Hold) -> Result<(), Error> {
-        self.shared.parts.collection.hold(hold).await
+    pub async fn hold(&self, hold: CollectionHold) -> Result<(), Error> {
+        self.shared.backends.collection.hold(hold).await
     }
 
     /// Ends a hold.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn release(&self, hold: Hold) -> Result<(), Error> {
-        self.shared.parts.collection.release(hold).await
+    pub async fn release(&self, hold: CollectionHold) -> Result<(), Error> {
+        self.shared.backends.collection.release(hold).await
     }
 
-    async fn remove_doomed(&self, collected: &mut Collected) -> Result<(), Error> {
-        let collection = &self.shared.parts.collection;
+    async fn remove_deletable(&self, collected: &mut CollectionReport) -> Result<(), Error> {
+        let collection = &self.shared.backends.collection;
         loop {
-            let doomed = collection.doomed(REMOVED).await?;
-            if doomed.is_empty() {
+            let deletable = collection.deletable(REMOVED).await?;
+            if deletable.is_empty() {
                 return Ok(());
             }
-            self.shared.parts.store.remove(&doomed).await?;
-            collected.blobs += doomed.len() as u64;
-            collected.bytes += doomed.iter().map(|blob| blob.size).sum::<u64>();
-            collection.bury(doomed).await?;
+            self.shared.backends.store.remove(&deletable).await?;
+            collected.blobs += deletable.len() as u64;
+            collected.bytes += deletable.iter().map(|blob| blob.size).sum::<u64>();
+            collection.purge(deletable).await?;
         }
     }
 
@@ -76,11 +76,11 @@ impl Storage {
     /// to the next pass: here by its lock, in another process by its lease.
     async fn end_expired(&self) -> Result<u64, Error> {
         let mut ended = 0;
-        for id in self.shared.parts.uploads.expired(EXPIRED).await? {
+        for id in self.shared.backends.uploads.expired(EXPIRED).await? {
             if let Ok(mut running) = self.shared.running(id).try_lock_owned()
-                && self.shared.parts.uploads.expire(id).await?
+                && self.shared.backends.uploads.expire(id).await?
             {
-                self.shared.parts.store.discard(id).await?;
+                self.shared.backends.store.discard(id).await?;
                 *running = crate::upload::Running::Ended;
                 self.shared.forget(id);
                 ended += 1;

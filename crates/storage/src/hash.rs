@@ -11,14 +11,14 @@ const READ: usize = 1 << 18;
 /// The digest of `bytes`.
 #[must_use]
 pub fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(algorithm);
+    let mut hasher = ContentHasher::new(algorithm);
     hasher.update(bytes);
     hasher.finish()
 }
 
 /// How much there is to read, in bytes, and its digest.
 pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Result<(u64, Digest)> {
-    let mut hasher = Hasher::new(algorithm);
+    let mut hasher = ContentHasher::new(algorithm);
     let mut buffer = vec![0; READ];
     let mut length = 0;
     while let read @ 1.. = reader.read(&mut buffer)? {
@@ -30,12 +30,12 @@ pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Res
 
 /// A digest under way. A clone goes its own way from there.
 #[derive(Clone)]
-pub struct Hasher {
+pub struct ContentHasher {
     algorithm: DigestAlgorithm,
     context: Context,
 }
 
-impl Hasher {
+impl ContentHasher {
     /// A digest of nothing yet.
     #[must_use]
     pub fn new(algorithm: DigestAlgorithm) -> Self {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn pieces_make_the_whole_and_a_clone_goes_its_own_way() {
-        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
         hasher.update(b"car");
         let mut other = hasher.clone();
         other.update(b"avel");

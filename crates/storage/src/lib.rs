@@ -5,8 +5,8 @@
 //! blob lies) is rows, changed in transactions. So a list is a query, a delete is visible at once,
 //! and [collection] runs while everybody works.
 //!
-//! [`Storage`] is what a registry opens. The seams below it, [`Manifests`], [`Blobs`], [`Uploads`],
-//! [`Collection`] for rows and [`BlobStore`] for content, have one implementation each here, in
+//! [`Storage`] is what a registry opens. The seams below it, [`ManifestStore`], [`BlobIndex`], [`UploadStore`],
+//! [`CollectionStore`] for rows and [`BlobStore`] for content, have one implementation each here, in
 //! SQLite and in files.
 //!
 //! ```
@@ -14,13 +14,13 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
 //! use std::time::SystemTime;
-//! use storage::{Clock, NewUpload, Settings, Storage, UploadId, hash};
+//! use storage::{Clock, NewUpload, StorageSettings, Storage, UploadId, hash};
 //!
-//! # let location = database::Location::at(directory.path().join("w.db"));
+//! # let location = database::DatabaseLocation::at(directory.path().join("w.db"));
 //! # let database = database::Database::open_exclusive(&location).unwrap();
 //! # let root = directory.path().join("data");
 //! let clock: Clock = Arc::new(|| SystemTime::UNIX_EPOCH);
-//! let storage = Storage::open(database, root, Settings::default(), clock).await.unwrap();
+//! let storage = Storage::open(database, root, StorageSettings::default(), clock).await.unwrap();
 //!
 //! let (repository, algorithm) = ("library/app".parse::<oci::RepositoryName>().unwrap(), oci::DigestAlgorithm::Sha256);
 //! let id = UploadId::from_random([7; 16]);
@@ -44,7 +44,7 @@ mod error;
 mod files;
 pub mod hash;
 mod model;
-mod passing;
+mod put_counter;
 mod seams;
 mod sqlite;
 mod storage;
@@ -52,17 +52,18 @@ mod upload;
 mod verify;
 
 pub use backup::BackupError;
-pub use blob_store::{BlobStore, Sink, Source, Written};
+pub use blob_store::{BlobReader, BlobStore, UploadWriter, WrittenContent};
 pub use error::{DigestMismatch, Error};
-pub use files::{Files, OpenError};
+pub use files::{Files, StorageOpenError};
 pub use model::{
-    Blob, Listing, NewManifest, Page, Referrer, RefusedManifest, StoreId, Stored, UploadId,
+    Blob, ListPage, NewManifest, NewManifestError, PageRequest, ReferrerEntry, StoreId,
+    StoredManifest, UploadId,
 };
 pub use seams::{
-    Adoption, Answer, Blobs, Collection, Inventory, Landing, Manifests, NewUpload, Reserved, Stage,
-    UploadRow, Uploads,
+    AdoptionStage, AdoptionStore, BlobIndex, CollectionStore, FinishedUpload, Inventory,
+    ManifestStore, NewUpload, Reservation, StorageFuture, UploadState, UploadStore,
 };
-pub use sqlite::{Sqlite, Terms};
-pub use storage::{Clock, Limits, Parts, Settings, Storage};
+pub use sqlite::{Retention, Sqlite};
+pub use storage::{Backends, Clock, Storage, StorageSettings, UploadLimits};
 pub use upload::Upload;
-pub use verify::{Finding, Health};
+pub use verify::{ContentHealth, VerifyResult};

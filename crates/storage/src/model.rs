@@ -10,7 +10,7 @@ use crate::{DigestMismatch, Error, hash};
 
 /// A manifest as it is handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredManifest {
     /// Its name.
     pub digest: Digest,
     /// What it was pushed as.
@@ -32,12 +32,12 @@ impl NewManifest {
     /// `claimed`. One that was pushed by tag is named by SHA-256.
     ///
     /// # Errors
-    /// [`RefusedManifest::Invalid`] or [`RefusedManifest::Digest`].
+    /// [`NewManifestError::Invalid`] or [`NewManifestError::Digest`].
     pub fn parse(
         content_type: Option<&str>,
         bytes: Bytes,
         claimed: Option<Digest>,
-    ) -> Result<Self, RefusedManifest> {
+    ) -> Result<Self, NewManifestError> {
         let digest = hash::digest(
             claimed
                 .map(|claimed| claimed.algorithm())
@@ -45,7 +45,7 @@ impl NewManifest {
             &bytes,
         );
         if let Some(claimed) = claimed.filter(|claimed| *claimed != digest) {
-            return Err(RefusedManifest::Digest(Box::new(DigestMismatch {
+            return Err(NewManifestError::Digest(Box::new(DigestMismatch {
                 claimed,
                 computed: digest,
             })));
@@ -79,7 +79,7 @@ impl NewManifest {
 
 /// Why a manifest was not even tried to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedManifest {
+pub enum NewManifestError {
     /// It is no manifest.
     #[error(transparent)]
     Invalid(#[from] ManifestError),
@@ -90,7 +90,7 @@ pub enum RefusedManifest {
 
 /// One entry of a list of referrers (OCI distribution-spec, "Listing Referrers").
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrer {
+pub struct ReferrerEntry {
     /// Its name.
     pub digest: Digest,
     /// Its type.
@@ -148,7 +148,7 @@ impl StoreId {
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct PageRequest<T> {
     /// What comes right before it; none for the beginning.
     pub after: Option<T>,
     /// How many at most.
@@ -157,7 +157,7 @@ pub struct Page<T> {
 
 /// Part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing<T> {
+pub struct ListPage<T> {
     /// The entries, in order.
     pub entries: Vec<T>,
     /// Whether there are more after them.
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(by_tag.algorithm(), oci::DigestAlgorithm::Sha256);
         assert_eq!(parse(Some(by_tag)).unwrap().digest(), by_tag);
         let other = hash::digest(oci::DigestAlgorithm::Sha512, b"");
-        let Err(RefusedManifest::Digest(mismatch)) = parse(Some(other)) else {
+        let Err(NewManifestError::Digest(mismatch)) = parse(Some(other)) else {
             panic!()
         };
         assert_eq!(mismatch.claimed, other);

@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 use database::Database;
 use oci::RepositoryName;
 
-use crate::distribution::Reading;
-use crate::passing::Passing;
+use crate::distribution::OngoingAdoption;
+use crate::put_counter::PutCounter;
 use crate::upload::{Running, Upload};
 use crate::{
-    Adoption, Blob, BlobStore, Blobs, Collection, Error, Files, Inventory, Manifests, NewUpload,
-    OpenError, Source, Sqlite, StoreId, Terms, UploadId, Uploads,
+    AdoptionStore, Blob, BlobIndex, BlobReader, BlobStore, CollectionStore, Error, Files,
+    Inventory, ManifestStore, NewUpload, Retention, Sqlite, StorageOpenError, StoreId, UploadId,
+    UploadStore,
 };
 
 /// Where the time comes from.
@@ -27,7 +28,7 @@ const REMEMBERED: usize = 4096;
 
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct UploadLimits {
     /// Uploads that one client may have open, blobs that it sends in one go included.
     pub uploads_per_client: u32,
     /// The largest blob, in bytes.
@@ -37,7 +38,7 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-impl Default for Limits {
+impl Default for UploadLimits {
     fn default() -> Self {
         Self {
             uploads_per_client: 64,
@@ -49,37 +50,43 @@ impl Default for Limits {
 
 /// What is configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct StorageSettings {
     /// How much is allowed.
-    pub limits: Limits,
+    pub limits: UploadLimits,
     /// For how long.
-    pub terms: Terms,
+    pub retention: Retention,
 }
 
 /// What storage is made of: the seams that it stands on.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Backends {
     /// Repositories, manifests and tags.
-    pub manifests: Arc<dyn Manifests>,
+    pub manifests: Arc<dyn ManifestStore>,
     /// Which repository has which blobs.
-    pub blobs: Arc<dyn Blobs>,
+    pub blobs: Arc<dyn BlobIndex>,
     /// Uploads.
-    pub uploads: Arc<dyn Uploads>,
+    pub uploads: Arc<dyn UploadStore>,
     /// Collection's queries.
-    pub collection: Arc<dyn Collection>,
+    pub collection: Arc<dyn CollectionStore>,
     /// Everything there is.
     pub inventory: Arc<dyn Inventory>,
     /// Taking over what another registry has written.
-    pub adoption: Arc<dyn Adoption>,
+    pub adoption: Arc<dyn AdoptionStore>,
     /// Content.
     pub store: Arc<dyn BlobStore>,
 }
 
-impl Parts {
+impl Backends {
     /// Metadata that is all in one place, and content.
     pub fn new<M>(metadata: Arc<M>, store: Arc<dyn BlobStore>) -> Self
     where
-        M: Manifests + Blobs + Uploads + Collection + Inventory + Adoption + 'static,
+        M: ManifestStore
+            + BlobIndex
+            + UploadStore
+            + CollectionStore
+            + Inventory
+            + AdoptionStore
+            + 'static,
     {
         Self {
             manifests: Arc::clone(&metadata) as _,
@@ -96,20 +103,20 @@ impl Parts {
 /// Where cargo lies. Clones share it.
 #[derive(Clone)]
 pub struct Storage {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<SharedState>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) parts: Parts,
-    pub(crate) limits: Limits,
+pub(crate) struct SharedState {
+    pub(crate) backends: Backends,
+    pub(crate) limits: UploadLimits,
     /// The folder of our own content, without symbolic links; none where it is not known here.
     pub(crate) home: Option<PathBuf>,
     /// Data directories that are being read.
-    readings: Mutex<Vec<Arc<Reading>>>,
+    readings: Mutex<Vec<Arc<OngoingAdoption>>>,
     /// Uploads that this process has seen, each locked by whoever writes to it.
     running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
     /// Blobs on their way in one go.
-    passing: Passing,
+    passing: PutCounter,
 }
 
 impl Storage {
@@ -117,15 +124,15 @@ impl Storage {
     /// left behind is put right.
     ///
     /// # Errors
-    /// [`OpenError`], with a sentence for the operator.
+    /// [`StorageOpenError`], with a sentence for the operator.
     pub async fn open(
         database: Database,
         root: impl Into<PathBuf>,
-        settings: Settings,
+        settings: StorageSettings,
         clock: Clock,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, StorageOpenError> {
         let files = Files::open_exclusive(root)?;
-        let rows = Sqlite::new(database, settings.terms, clock)?;
+        let rows = Sqlite::new(database, settings.retention, clock)?;
         let storage = Self::on(rows, files, settings.limits);
         storage.recover().await?;
         storage.add_stores().await?;
@@ -135,36 +142,37 @@ impl Storage {
     /// Storage for a command that runs beside a server, or without one.
     ///
     /// # Errors
-    /// [`OpenError`], with a sentence for the operator.
-    pub async fn beside(
+    /// [`StorageOpenError`], with a sentence for the operator.
+    pub async fn open_for_command(
         database: Database,
         root: impl Into<PathBuf>,
-        settings: Settings,
+        settings: StorageSettings,
         clock: Clock,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, StorageOpenError> {
         let files = Files::open(root)?;
-        let rows = Sqlite::beside(database, settings.terms, clock)?;
+        let rows = Sqlite::beside(database, settings.retention, clock)?;
         let storage = Self::on(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)
     }
 
-    /// Storage that stands on `parts`.
+    /// Storage that stands on `backends`.
     #[must_use]
-    pub fn new(parts: Parts, limits: Limits) -> Self {
-        Self::with(parts, limits, None)
+    pub fn new(backends: Backends, limits: UploadLimits) -> Self {
+        Self::with(backends, limits, None)
     }
 
-    fn on(rows: Sqlite, files: Files, limits: Limits) -> Self {
+    fn on(rows: Sqlite, files: Files, limits: UploadLimits) -> Self {
         let home = files.place().canonicalize().ok();
-        Self::with(Parts::new(Arc::new(rows), Arc::new(files)), limits, home)
+        Self::with(Backends::new(Arc::new(rows), Arc::new(files)), limits, home)
     }
 
-    fn with(parts: Parts, limits: Limits, home: Option<PathBuf>) -> Self {
-        let (readings, running, passing) = (Mutex::default(), Mutex::default(), Passing::default());
+    fn with(backends: Backends, limits: UploadLimits, home: Option<PathBuf>) -> Self {
+        let (readings, running, passing) =
+            (Mutex::default(), Mutex::default(), PutCounter::default());
         Self {
-            shared: Arc::new(Shared {
-                parts,
+            shared: Arc::new(SharedState {
+                backends,
                 limits,
                 home,
                 readings,
@@ -176,14 +184,14 @@ impl Storage {
 
     /// Repositories, manifests and tags.
     #[must_use]
-    pub fn manifests(&self) -> &dyn Manifests {
-        self.shared.parts.manifests.as_ref()
+    pub fn manifests(&self) -> &dyn ManifestStore {
+        self.shared.backends.manifests.as_ref()
     }
 
     /// Which repository has which blobs.
     #[must_use]
-    pub fn blobs(&self) -> &dyn Blobs {
-        self.shared.parts.blobs.as_ref()
+    pub fn blobs(&self) -> &dyn BlobIndex {
+        self.shared.backends.blobs.as_ref()
     }
 
     /// The content of a blob of this repository, or a stretch of it. `range` must be within the
@@ -197,8 +205,8 @@ impl Storage {
         repository: &RepositoryName,
         blob: &Blob,
         range: Range<u64>,
-    ) -> Result<Box<dyn Source>, Error> {
-        let store = &self.shared.parts.store;
+    ) -> Result<Box<dyn BlobReader>, Error> {
+        let store = &self.shared.backends.store;
         match store.open(blob, range.clone()).await {
             Err(Error::Damaged { digest }) => {
                 // Removed between the row and the file? Then there is no row any more, or another
@@ -220,7 +228,7 @@ impl Storage {
         for (id, place) in self.blobs().stores().await? {
             let path = self.shared.resolve(&place);
             // Its blobs are damaged then; all others are served.
-            if let Err(error) = self.shared.parts.store.add(id, &path) {
+            if let Err(error) = self.shared.backends.store.add(id, &path) {
                 tracing::error!(path = %path.display(), %error, "an adopted data directory is missing");
             }
         }
@@ -236,7 +244,7 @@ impl Storage {
         let limit = self.shared.limits.uploads_per_client;
         let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
         self.shared
-            .parts
+            .backends
             .uploads
             .begin(upload, room)
             .await
@@ -255,7 +263,7 @@ impl Storage {
     pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
         Ok(self
             .shared
-            .parts
+            .backends
             .uploads
             .find(repository, id)
             .await?
@@ -284,7 +292,7 @@ impl Storage {
     /// [`Error::TooManyUploads`].
     pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
         let limit = self.shared.limits.uploads_per_client;
-        let room = limit.saturating_sub(self.shared.parts.uploads.open(&upload.client).await?);
+        let room = limit.saturating_sub(self.shared.backends.uploads.open(&upload.client).await?);
         let place = self.shared.passing.enter(upload.client.clone(), room);
         let place = place.ok_or(Error::TooManyUploads { limit })?;
         Ok(Upload::single(Arc::clone(&self.shared), upload, place))
@@ -305,7 +313,7 @@ impl Storage {
     /// # Errors
     /// When the database or the disk fails.
     pub async fn recover(&self) -> Result<(), Error> {
-        let Parts { uploads, store, .. } = &self.shared.parts;
+        let Backends { uploads, store, .. } = &self.shared.backends;
         for (blob, upload) in uploads.pending().await? {
             tracing::info!(digest = %blob.digest, %upload, "an upload that was cut short goes back to where it was");
             store.withdraw(&blob.key, upload).await?;
@@ -324,18 +332,18 @@ impl Storage {
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Storage")
-            .field("parts", &self.shared.parts)
+            .field("backends", &self.shared.backends)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl SharedState {
     /// The upload's place in memory, locked by whoever writes to it.
     pub(crate) fn running(&self, id: UploadId) -> Arc<tokio::sync::Mutex<Running>> {
         Arc::clone(self.lock().entry(id).or_default())
     }
 
-    pub(crate) fn readings(&self) -> MutexGuard<'_, Vec<Arc<Reading>>> {
+    pub(crate) fn readings(&self) -> MutexGuard<'_, Vec<Arc<OngoingAdoption>>> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

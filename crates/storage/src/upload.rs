@@ -9,11 +9,11 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{self, Instant};
 
-use crate::blob_store::{Sink, Written};
-use crate::hash::Hasher;
-use crate::passing::Place;
-use crate::storage::{Parts, Shared};
-use crate::{Blob, DigestMismatch, Error, Landing, NewUpload, Reserved, UploadId};
+use crate::blob_store::{UploadWriter, WrittenContent};
+use crate::hash::ContentHasher;
+use crate::put_counter::PutPermit;
+use crate::storage::{Backends, SharedState};
+use crate::{Blob, DigestMismatch, Error, FinishedUpload, NewUpload, Reservation, UploadId};
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
 /// what is being written and what is being gathered.
@@ -30,23 +30,23 @@ pub(crate) enum Running {
     #[default]
     Unknown,
     /// Where it stands.
-    Known(Progress),
+    Known(UploadProgress),
     /// It is finished or cancelled.
     Ended,
 }
 
 #[derive(Clone)]
-pub(crate) struct Progress {
+pub(crate) struct UploadProgress {
     repository: RepositoryName,
     /// Bytes that are safe on the disk.
     received: u64,
     /// The hash of exactly these; none after a restart.
-    hasher: Option<Hasher>,
+    hasher: Option<ContentHasher>,
 }
 
 impl Running {
     pub(crate) fn begun(upload: &NewUpload) -> Self {
-        Self::Known(Progress::new(
+        Self::Known(UploadProgress::new(
             upload.repository.clone(),
             upload.algorithm,
             0,
@@ -54,9 +54,9 @@ impl Running {
     }
 }
 
-impl Progress {
+impl UploadProgress {
     fn new(repository: RepositoryName, algorithm: DigestAlgorithm, received: u64) -> Self {
-        let hasher = (received == 0).then(|| Hasher::new(algorithm));
+        let hasher = (received == 0).then(|| ContentHasher::new(algorithm));
         Self {
             repository,
             received,
@@ -68,14 +68,14 @@ impl Progress {
 /// An upload in one request's hands. What is written is kept by [`save`](Self::save) or
 /// [`finish`](Self::finish); a request that drops it leaves the upload as it found it.
 pub struct Upload {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     id: UploadId,
-    progress: Progress,
+    progress: UploadProgress,
     /// None for a blob that is taken in one go.
     guard: Option<OwnedMutexGuard<Running>>,
     /// The place of a blob that is.
-    _place: Option<Place>,
-    sink: Option<Box<dyn Sink>>,
+    _place: Option<PutPermit>,
+    sink: Option<Box<dyn UploadWriter>>,
     gathered: Vec<Bytes>,
     gathered_length: usize,
     /// The length of the whole, with what was written last.
@@ -86,7 +86,7 @@ pub struct Upload {
 
 impl Upload {
     pub(crate) async fn resume(
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         repository: &RepositoryName,
         id: UploadId,
         at: Option<u64>,
@@ -96,9 +96,9 @@ impl Upload {
             .await
             .map_err(|_| Error::UploadBusy)?;
         // A command beside the server may have ended it, and must not from now on.
-        match shared.parts.uploads.lease(repository, id).await {
+        match shared.backends.uploads.lease(repository, id).await {
             Ok(row) if matches!(*guard, Running::Unknown) => {
-                *guard = Running::Known(Progress::new(
+                *guard = Running::Known(UploadProgress::new(
                     repository.clone(),
                     row.algorithm,
                     row.received,
@@ -128,17 +128,17 @@ impl Upload {
         Ok(Self::new(shared, id, progress, Some(guard), None))
     }
 
-    pub(crate) fn single(shared: Arc<Shared>, upload: NewUpload, place: Place) -> Self {
-        let progress = Progress::new(upload.repository, upload.algorithm, 0);
+    pub(crate) fn single(shared: Arc<SharedState>, upload: NewUpload, place: PutPermit) -> Self {
+        let progress = UploadProgress::new(upload.repository, upload.algorithm, 0);
         Self::new(shared, upload.id, progress, None, Some(place))
     }
 
     fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         id: UploadId,
-        progress: Progress,
+        progress: UploadProgress,
         guard: Option<OwnedMutexGuard<Running>>,
-        place: Option<Place>,
+        place: Option<PutPermit>,
     ) -> Self {
         let length = progress.received;
         Self {
@@ -186,7 +186,7 @@ impl Upload {
     /// was ended by somebody else (a command beside the server), this is said, and not that the
     /// disk has failed.
     async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
-        let uploads = &self.shared.parts.uploads;
+        let uploads = &self.shared.backends.uploads;
         let repository = &self.progress.repository;
         let is_due = self.leased.elapsed() >= RENEWAL;
         if self.guard.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
@@ -221,13 +221,13 @@ impl Upload {
             let written = self.or_ended(written).await?;
             if let Err(error) = self
                 .shared
-                .parts
+                .backends
                 .uploads
                 .record(self.id, written.length)
                 .await
             {
                 if matches!(error, Error::UploadUnknown) {
-                    self.shared.parts.store.discard(self.id).await?;
+                    self.shared.backends.store.discard(self.id).await?;
                     self.end();
                 }
                 return Err(error);
@@ -253,7 +253,7 @@ impl Upload {
             let written = self.flush().await;
             self.or_ended(written).await?
         } else {
-            Written {
+            WrittenContent {
                 length: self.progress.received,
                 hasher: self.progress.hasher.clone(),
             }
@@ -267,7 +267,7 @@ impl Upload {
             None => {
                 let read = self
                     .shared
-                    .parts
+                    .backends
                     .store
                     .digest(self.id, written.length, claimed.algorithm())
                     .await;
@@ -282,14 +282,14 @@ impl Upload {
             })));
         }
         let repository = self.progress.repository.clone();
-        let landing = Landing {
+        let landing = FinishedUpload {
             upload: self.id,
             repository,
             digest: computed,
             size: written.length,
         };
         let landed = tokio::spawn(async move {
-            let landed = land(&self.shared.parts, landing).await;
+            let landed = land(&self.shared.backends, landing).await;
             let blob = self.or_ended(landed).await?;
             self.end();
             Ok(blob)
@@ -304,31 +304,31 @@ impl Upload {
             let _ = sink.finish(Vec::new()).await;
         }
         if self.guard.is_some() {
-            self.shared.parts.uploads.end(self.id).await?;
+            self.shared.backends.uploads.end(self.id).await?;
         }
-        self.shared.parts.store.discard(self.id).await?;
+        self.shared.backends.store.discard(self.id).await?;
         self.end();
         Ok(())
     }
 
-    fn sink(&mut self) -> &mut Box<dyn Sink> {
-        let Progress {
+    fn sink(&mut self) -> &mut Box<dyn UploadWriter> {
+        let UploadProgress {
             received, hasher, ..
         } = &self.progress;
         self.sink.get_or_insert_with(|| {
             self.shared
-                .parts
+                .backends
                 .store
                 .append(self.id, *received, hasher.clone())
         })
     }
 
-    async fn flush(&mut self) -> Result<Written, Error> {
+    async fn flush(&mut self) -> Result<WrittenContent, Error> {
         self.sink();
         let rest = std::mem::take(&mut self.gathered);
         match self.sink.take() {
             Some(sink) => sink.finish(rest).await,
-            None => Ok(Written {
+            None => Ok(WrittenContent {
                 length: self.progress.received,
                 hasher: self.progress.hasher.clone(),
             }),
@@ -361,7 +361,7 @@ impl Drop for Upload {
             if let Some(sink) = sink {
                 let _ = sink.finish(Vec::new()).await;
             }
-            let store = &shared.parts.store;
+            let store = &shared.backends.store;
             let cleared = match &guard {
                 Some(_) => store
                     .append(id, received, None)
@@ -379,11 +379,11 @@ impl Drop for Upload {
 }
 
 /// From safe content to a blob that everybody can see.
-async fn land(parts: &Parts, landing: Landing) -> Result<Blob, Error> {
-    let Parts { uploads, store, .. } = parts;
+async fn land(backends: &Backends, landing: FinishedUpload) -> Result<Blob, Error> {
+    let Backends { uploads, store, .. } = backends;
     let upload = landing.upload;
     let blob = match uploads.reserve(landing.clone()).await? {
-        Reserved::There(blob) => {
+        Reservation::Exists(blob) => {
             // The blob is there whether or not this succeeds; the next start would find what is
             // left.
             if let Err(error) = store.discard(upload).await {
@@ -391,7 +391,7 @@ async fn land(parts: &Parts, landing: Landing) -> Result<Blob, Error> {
             }
             return Ok(blob);
         }
-        Reserved::Pending(blob) => blob,
+        Reservation::Pending(blob) => blob,
     };
     let landed = match store.publish(upload, &blob.key).await {
         Ok(()) => uploads.settle(landing, blob.clone()).await,
@@ -399,16 +399,16 @@ async fn land(parts: &Parts, landing: Landing) -> Result<Blob, Error> {
     };
     if let Err(error) = &landed
         && is_undone(error)
-        && let Err(error) = give_back(parts, blob, upload).await
+        && let Err(error) = give_back(backends, blob, upload).await
     {
         tracing::warn!(%upload, %error, "an upload that could not become a blob is left to the next start");
     }
     landed
 }
 
-async fn give_back(parts: &Parts, blob: Blob, upload: UploadId) -> Result<(), Error> {
-    parts.store.withdraw(&blob.key, upload).await?;
-    parts.uploads.abandon(blob).await
+async fn give_back(backends: &Backends, blob: Blob, upload: UploadId) -> Result<(), Error> {
+    backends.store.withdraw(&blob.key, upload).await?;
+    backends.uploads.abandon(blob).await
 }
 
 /// Whether what failed has certainly not happened. A commit that met a failing disk may turn out to

@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 
 use oci::{Digest, RepositoryName};
 
-use crate::hash::{self, Hasher};
-use crate::{Blob, Error, Page, Storage};
+use crate::hash::{self, ContentHasher};
+use crate::{Blob, Error, PageRequest, Storage};
 
 /// Rows that are read at once.
 const ROWS: u32 = 500;
 
 /// One thing that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct VerifyResult {
     /// What it is called.
     pub digest: Digest,
     /// Its length in bytes, as its row says.
@@ -20,12 +20,12 @@ pub struct Finding {
     /// Where it is: the key of a blob, the repository of a manifest.
     pub place: String,
     /// How it is.
-    pub health: Health,
+    pub health: ContentHealth,
 }
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+pub enum ContentHealth {
     /// It is what it is called.
     Sound,
     /// It is something else: its bytes were changed on the disk.
@@ -47,11 +47,11 @@ impl Storage {
     /// When the database fails.
     pub async fn verify(
         &self,
-        mut report: impl FnMut(Finding) -> ControlFlow<()> + Send,
+        mut report: impl FnMut(VerifyResult) -> ControlFlow<()> + Send,
     ) -> Result<(), Error> {
         let mut after = 0;
         loop {
-            let blobs = self.shared.parts.inventory.blobs(after, ROWS).await?;
+            let blobs = self.shared.backends.inventory.blobs(after, ROWS).await?;
             let Some(last) = blobs.last() else { break };
             after = last.generation;
             for blob in blobs {
@@ -66,14 +66,14 @@ impl Storage {
     }
 
     /// How a blob is; none where it was removed while it was looked at.
-    async fn check(&self, blob: Blob) -> Result<Option<Finding>, Error> {
+    async fn check(&self, blob: Blob) -> Result<Option<VerifyResult>, Error> {
         let health = match self.digest(&blob).await {
-            Ok(computed) if computed == blob.digest => Health::Sound,
-            Ok(computed) => Health::Changed { computed },
+            Ok(computed) if computed == blob.digest => ContentHealth::Sound,
+            Ok(computed) => ContentHealth::Changed { computed },
             Err(Error::Damaged { .. }) => {
                 let now = self
                     .shared
-                    .parts
+                    .backends
                     .inventory
                     .blobs(blob.generation - 1, 1)
                     .await?;
@@ -83,11 +83,11 @@ impl Storage {
                 {
                     return Ok(None);
                 }
-                Health::Missing
+                ContentHealth::Missing
             }
-            Err(_) => Health::Unreadable,
+            Err(_) => ContentHealth::Unreadable,
         };
-        Ok(Some(Finding {
+        Ok(Some(VerifyResult {
             digest: blob.digest,
             size: blob.size,
             place: blob.key,
@@ -97,8 +97,8 @@ impl Storage {
 
     /// A blob's digest, from its content as it lies on the disk.
     async fn digest(&self, blob: &Blob) -> Result<Digest, Error> {
-        let mut source = self.shared.parts.store.open(blob, 0..blob.size).await?;
-        let mut hasher = Hasher::new(blob.digest.algorithm());
+        let mut source = self.shared.backends.store.open(blob, 0..blob.size).await?;
+        let mut hasher = ContentHasher::new(blob.digest.algorithm());
         while let Some(chunk) = source.next().await {
             hasher.update(&chunk?);
             // Hashing keeps a thread busy; others have work, too.
@@ -109,9 +109,9 @@ impl Storage {
 
     async fn verify_manifests(
         &self,
-        mut report: impl FnMut(Finding) -> ControlFlow<()> + Send,
+        mut report: impl FnMut(VerifyResult) -> ControlFlow<()> + Send,
     ) -> Result<(), Error> {
-        let mut page = Page {
+        let mut page = PageRequest {
             after: None,
             limit: ROWS,
         };
@@ -132,16 +132,16 @@ impl Storage {
     async fn verify_repository(
         &self,
         name: &RepositoryName,
-        report: &mut (impl FnMut(Finding) -> ControlFlow<()> + Send),
+        report: &mut (impl FnMut(VerifyResult) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, Error> {
-        let mut page = Page {
+        let mut page = PageRequest {
             after: None,
             limit: ROWS,
         };
         loop {
             let manifests = self
                 .shared
-                .parts
+                .backends
                 .inventory
                 .manifests(name, page.clone())
                 .await?;
@@ -149,12 +149,12 @@ impl Storage {
             for manifest in &manifests.entries {
                 let computed = hash::digest(manifest.digest.algorithm(), &manifest.bytes);
                 let health = if computed == manifest.digest {
-                    Health::Sound
+                    ContentHealth::Sound
                 } else {
-                    Health::Changed { computed }
+                    ContentHealth::Changed { computed }
                 };
                 let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
-                if report(Finding {
+                if report(VerifyResult {
                     digest,
                     size,
                     place: name.to_string(),

@@ -3,7 +3,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::SystemEntropy;
-use database::Location;
+use database::DatabaseLocation;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ impl Bench {
     fn new(policy: SessionPolicy) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
-            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+            Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
         Self {
             sessions: Sessions::new(database, policy, Arc::new(SystemEntropy)),
             directory,
@@ -581,7 +581,7 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
     let bench = Bench::new(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     assert!(bench.redeem(&opened, start()).await.is_ok());
-    let beside = Database::open(&Location::at(bench.sessions.database.path())).unwrap();
+    let beside = Database::open(&DatabaseLocation::at(bench.sessions.database.path())).unwrap();
     let beside = Sessions::new(beside, SessionPolicy::default(), Arc::new(SystemEntropy));
     assert_eq!(
         beside

@@ -10,7 +10,7 @@ mod writing;
 
 use std::sync::mpsc;
 
-use database::{Database, Error, Location};
+use database::{Database, DatabaseLocation, Error};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -37,7 +37,7 @@ impl Bench {
         }
     }
 
-    fn location(&self) -> Location {
+    fn location(&self) -> DatabaseLocation {
         location(&self.directory)
     }
 
@@ -48,8 +48,8 @@ impl Bench {
 
 type Work = Box<dyn FnMut(&Connection) -> Result<(), Error> + Send>;
 
-fn location(directory: &TempDir) -> Location {
-    Location::at(directory.path().join("wharfinger.db"))
+fn location(directory: &TempDir) -> DatabaseLocation {
+    DatabaseLocation::at(directory.path().join("wharfinger.db"))
 }
 
 /// The write that executes `sql`.

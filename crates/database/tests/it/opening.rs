@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use database::{Database, Error, Location, OpenError};
+use database::{Database, DatabaseLocation, DatabaseOpenError, Error};
 use rusqlite::Connection;
 
 use crate::{Bench, execute, insert, location};
@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 async fn is_made_for_its_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/wharfinger/wharfinger.db");
-    let database = Database::open_exclusive(&Location::at(&path)).unwrap();
+    let database = Database::open_exclusive(&DatabaseLocation::at(&path)).unwrap();
     database.write(execute("CREATE TABLE t (n)")).await.unwrap();
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for name in [
@@ -68,7 +68,7 @@ async fn an_empty_file_is_an_interrupted_first_start() {
     fs::write(location(&directory).path(), "").unwrap();
     assert!(matches!(
         Database::open(&location(&directory)),
-        Err(OpenError::Older(_))
+        Err(DatabaseOpenError::Older(_))
     ));
     Database::open_exclusive(&location(&directory)).unwrap();
     Database::open(&location(&directory)).unwrap();
@@ -79,9 +79,9 @@ async fn one_server_at_a_time_by_whatever_path() {
     let bench = Bench::new().await;
     let link = bench.directory.path().join("link.db");
     symlink(bench.location().path(), &link).unwrap();
-    for location in [bench.location(), Location::at(&link)] {
+    for location in [bench.location(), DatabaseLocation::at(&link)] {
         let error = Database::open_exclusive(&location).unwrap_err();
-        assert!(matches!(error, OpenError::InUse(_)), "{error:?}");
+        assert!(matches!(error, DatabaseOpenError::InUse(_)), "{error:?}");
         assert!(
             error
                 .to_string()
@@ -111,7 +111,7 @@ async fn a_command_works_beside_a_server() {
 fn a_command_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let error = Database::open(&location(&directory)).unwrap_err();
-    assert!(matches!(error, OpenError::Missing(_)), "{error:?}");
+    assert!(matches!(error, DatabaseOpenError::Missing(_)), "{error:?}");
     assert!(
         error
             .to_string()
@@ -135,7 +135,7 @@ fn a_newer_database_is_refused() {
     ] {
         let error = opened.unwrap_err();
         assert!(
-            matches!(error, OpenError::Newer { found: 4711, .. }),
+            matches!(error, DatabaseOpenError::Newer { found: 4711, .. }),
             "{error:?}"
         );
         assert!(
@@ -159,7 +159,10 @@ fn another_programs_database_is_left_alone() {
         Database::open_exclusive(&location(&directory)),
         Database::open(&location(&directory)),
     ] {
-        assert!(matches!(opened, Err(OpenError::Foreign(_))), "{opened:?}");
+        assert!(
+            matches!(opened, Err(DatabaseOpenError::Foreign(_))),
+            "{opened:?}"
+        );
     }
     assert_eq!(fs::read(location(&directory).path()).unwrap(), before);
 }
@@ -180,7 +183,7 @@ fn what_is_no_database_is_refused() {
         assert!(
             matches!(
                 error,
-                OpenError::Database {
+                DatabaseOpenError::Database {
                     source: Error::Corrupt(_),
                     ..
                 }
@@ -194,18 +197,18 @@ fn what_is_no_database_is_refused() {
 fn a_place_that_cannot_be_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
-    let below_a_file = Location::at(directory.path().join("file/wharfinger.db"));
+    let below_a_file = DatabaseLocation::at(directory.path().join("file/wharfinger.db"));
     for (location, opened) in [
         ("below a file", Database::open_exclusive(&below_a_file)),
         ("below a file", Database::open(&below_a_file)),
         (
             "a directory",
-            Database::open_exclusive(&Location::at(directory.path())),
+            Database::open_exclusive(&DatabaseLocation::at(directory.path())),
         ),
     ] {
         let error = opened.unwrap_err();
         assert!(
-            matches!(error, OpenError::Place { .. }),
+            matches!(error, DatabaseOpenError::Unreachable { .. }),
             "{location}: {error:?}"
         );
         assert!(

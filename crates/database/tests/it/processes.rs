@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use database::{Database, Location, OpenError};
+use database::{Database, DatabaseLocation, DatabaseOpenError};
 
 use crate::{Bench, insert};
 
@@ -27,8 +27,8 @@ fn child(part: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-fn parents_database() -> Option<Location> {
-    env::var_os(PATH).map(Location::at)
+fn parents_database() -> Option<DatabaseLocation> {
+    env::var_os(PATH).map(DatabaseLocation::at)
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn child_writes_beside() {
     };
     assert!(matches!(
         Database::open_exclusive(&location),
-        Err(OpenError::InUse(_))
+        Err(DatabaseOpenError::InUse(_))
     ));
     let database = Database::open(&location).unwrap();
     for n in 0..WRITES {

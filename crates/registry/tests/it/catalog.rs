@@ -35,7 +35,7 @@ async fn world(issuer: &Issuer, names: impl IntoIterator<Item = String>) -> Arc<
         catalog: catalog(Some(Arc::new(OwnOnly))),
         ..settings(issuer.auth())
     };
-    let world = Arc::new(World::bare(settings, storage::Settings::default()).await);
+    let world = Arc::new(World::bare(settings, storage::StorageSettings::default()).await);
     let mut pushes = tokio::task::JoinSet::new();
     for name in names {
         let world = Arc::clone(&world);

@@ -1,38 +1,29 @@
-//! Behind a proxy: where things are said to be.
+//! Behind a proxy: which addresses the responses tell.
 
+use common::Origin;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use registry::{Authentication, Origins, Peer, RegistrySettings};
+use registry::{Authentication, RegistrySettings};
 
 use super::script::fill;
-use super::world::{World, settings};
+use super::world::{World, origin, settings};
 
-const PROXIED: [(&str, &str); 4] = [
-    ("host", "backend:5000"),
-    ("x-forwarded-proto", "https"),
-    ("x-forwarded-host", "hub.example"),
-    ("x-forwarded-prefix", "/cargo"),
-];
-
-async fn world(origins: Origins) -> World {
-    World::with(RegistrySettings {
-        origins,
-        ..settings(Authentication::Open)
-    })
-    .await
-}
-
-fn trusting(network: &str) -> Origins {
-    Origins {
-        trusted_proxies: Some(vec![network.parse().unwrap()]),
-        ..Origins::default()
+/// `https://hub.example/registry/`.
+fn outside() -> Origin {
+    Origin {
+        prefix: "/registry".to_owned(),
+        ..origin("https", "hub.example")
     }
 }
 
 /// Where an upload begins, without its id.
-async fn begun(world: &World) -> String {
-    let seen = world
-        .send("POST", "/v2/a/blobs/uploads/", &PROXIED, b"")
-        .await;
+async fn upload_location(origin: Origin, relative_urls: bool) -> String {
+    let mut world = World::with(RegistrySettings {
+        relative_urls,
+        ..settings(Authentication::Open)
+    })
+    .await;
+    world.origin = Some(origin);
+    let seen = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
     seen.header("location")
         .unwrap()
         .rsplit_once('/')
@@ -42,73 +33,58 @@ async fn begun(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_location_is_right_behind_a_trusted_proxy_and_relative_behind_another() {
-    assert_eq!(
-        begun(&world(trusting("127.0.0.0/8")).await).await,
-        "https://hub.example/cargo/v2/a/blobs/uploads"
-    );
-    assert_eq!(
-        begun(&world(trusting("10.0.0.0/8")).await).await,
-        "/v2/a/blobs/uploads"
-    );
-    assert_eq!(
-        begun(
-            &world(Origins {
-                relative: true,
-                ..Origins::default()
-            })
-            .await
-        )
-        .await,
-        "/cargo/v2/a/blobs/uploads"
-    );
-    let public = Origins {
-        public_url: Some("https://public.example".into()),
-        ..trusting("10.0.0.0/8")
+async fn a_location_is_absolute_only_if_the_origin_is_certain() {
+    let uncertain = Origin {
+        certain: false,
+        ..outside()
     };
-    assert_eq!(
-        begun(&world(public).await).await,
-        "https://public.example/v2/a/blobs/uploads"
-    );
+    for (origin, relative_urls, expected) in [
+        (
+            outside(),
+            false,
+            "https://hub.example/registry/v2/a/blobs/uploads",
+        ),
+        (outside(), true, "/registry/v2/a/blobs/uploads"),
+        (uncertain, false, "/registry/v2/a/blobs/uploads"),
+    ] {
+        assert_eq!(upload_location(origin, relative_urls).await, expected);
+    }
 }
 
 #[tokio::test]
-async fn every_address_in_an_answer_is_outside_the_proxy() {
-    let world = world(trusting("127.0.0.0/8")).await;
+async fn every_address_in_a_response_is_the_one_outside_the_proxy() {
+    let mut world = World::open().await;
+    world.origin = Some(outside());
     let path = |text: &str| fill(text, &world.names, "");
     let blob = world
         .send(
             "POST",
             &path("/v2/a/blobs/uploads/?digest={cargo}"),
-            &PROXIED,
+            &[],
             b"cargo",
         )
         .await;
-    let outside = path("https://hub.example/cargo/v2/a/blobs/{cargo}");
+    let outside = path("https://hub.example/registry/v2/a/blobs/{cargo}");
     assert_eq!(blob.header("location"), Some(outside.as_str()));
-    let tags = world.get("/v2/a/tags/list?n=1", &PROXIED).await;
+    let tags = world.get("/v2/a/tags/list?n=1", &[]).await;
     assert_eq!(
         tags.header("link"),
-        Some("</cargo/v2/a/tags/list?n=1&last=all>; rel=\"next\"")
-    );
-    let moved = world.get("/v2", &PROXIED).await;
-    assert_eq!(
-        moved.header("location"),
-        Some("https://hub.example/cargo/v2/")
+        Some("</registry/v2/a/tags/list?n=1&last=all>; rel=\"next\"")
     );
 }
 
 #[tokio::test]
-async fn tls_shows_in_every_location() {
-    let mut world = world(Origins::default()).await;
-    world.peer = Peer {
-        tls: true,
-        ..world.peer
-    };
-    let moved = world.get("/v2", &[("host", "r.example")]).await;
+async fn the_redirect_to_the_slash_names_no_host_and_is_not_cached() {
+    let mut world = World::open().await;
+    world.origin = Some(outside());
+    let moved = world.get("/v2", &[]).await;
     assert_eq!(
-        (moved.status, moved.header("location")),
-        (301, Some("https://r.example/v2/"))
+        (
+            moved.status,
+            moved.header("location"),
+            moved.header("cache-control")
+        ),
+        (301, Some("/registry/v2/"), Some("no-store"))
     );
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use oci::DigestAlgorithm;
-use storage::hash::Hasher;
+use storage::hash::ContentHasher;
 
 use super::script::fill;
 use super::world::{World, sha256};
@@ -137,7 +137,7 @@ async fn a_large_blob_goes_in_and_out_as_it_is() {
     let content: Vec<Bytes> = (0..64u8)
         .map(|number| Bytes::from(vec![number; PIECE]))
         .collect();
-    let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+    let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
     content.iter().for_each(|piece| hasher.update(piece));
     let digest = hasher.finish();
     let location = begin(&world).await;

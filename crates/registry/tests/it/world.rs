@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use common::{Clock, SystemEntropy};
-use database::{Database, Location};
+use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy};
+use database::{Database, DatabaseLocation};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, Origins, Peer, Registry, RegistrySettings,
-    Visibility,
+    Authentication, CatalogSettings, CursorKey, Registry, RegistrySettings, Visibility,
 };
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
@@ -28,7 +27,8 @@ pub(crate) struct World {
     pub(crate) directory: TempDir,
     /// The names of the cargo: `image` for its digest, `image.bytes` for itself, …
     pub(crate) names: BTreeMap<String, String>,
-    pub(crate) peer: Peer,
+    /// Where clients reach the registry; `None` for the host of each request.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// An answer, read to its end.
@@ -86,7 +86,7 @@ impl Clock for Still {
 pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
     RegistrySettings {
         auth,
-        origins: Origins::default(),
+        relative_urls: false,
         delete: true,
         read_only: false,
         catalog: catalog(None),
@@ -95,6 +95,16 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         headers: HeaderMap::new(),
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
+    }
+}
+
+/// An origin without a prefix that is known for sure.
+pub(crate) fn origin(scheme: &'static str, host: &str) -> Origin {
+    Origin {
+        scheme,
+        host: Some(host.to_owned()),
+        prefix: String::new(),
+        certain: true,
     }
 }
 
@@ -114,31 +124,27 @@ impl World {
 
     /// With cargo.
     pub(crate) async fn with(settings: RegistrySettings) -> Self {
-        let mut world = Self::bare(settings, storage::Settings::default()).await;
+        let mut world = Self::bare(settings, storage::StorageSettings::default()).await;
         world.load().await;
         world
     }
 
     /// With nothing in it.
-    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::Settings) -> Self {
+    pub(crate) async fn bare(settings: RegistrySettings, terms: storage::StorageSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
-            Database::open_exclusive(&Location::at(directory.path().join("w.db"))).unwrap();
+            Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
         let clock: storage::Clock = Arc::new(|| Still.now());
         let storage = Storage::open(database, directory.path().join("cargo"), terms, clock)
             .await
             .unwrap();
         let registry = Registry::new(settings, storage.clone());
-        let peer = Peer {
-            address: Some([127, 0, 0, 1].into()),
-            tls: false,
-        };
         Self {
             registry,
             storage,
             directory,
             names: BTreeMap::new(),
-            peer,
+            origin: None,
         }
     }
 
@@ -182,15 +188,18 @@ impl World {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut request = Request::builder().method(method).uri(path);
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            request = request.header("host", "registry.test");
-        }
+        let host = headers.iter().find(|(name, _)| *name == "host");
+        let host = host.map_or("registry.test", |(_, host)| host);
+        let peer = Some([127, 0, 0, 1].into());
+        let origin = self.origin.clone().unwrap_or_else(|| origin("http", host));
+        let client = Ok(ClientAddress::direct(peer));
+        let context = RequestContext::new(peer, client, origin, "request-1".to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let answer = self
             .registry
-            .respond(&self.peer, request.body(body).unwrap())
+            .respond(&context, request.body(body).unwrap())
             .await;
         let (head, body) = answer.into_parts();
         let promised = body.size_hint().exact().unwrap();

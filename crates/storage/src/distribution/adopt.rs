@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::reading::Reading;
-use super::{BASE, Problem};
-use crate::{Error, Page, Stage, Storage};
+use super::ongoing::OngoingAdoption;
+use super::{AdoptionProblem, BASE};
+use crate::{AdoptionStage, Error, PageRequest, Storage};
 
 /// Repositories that are read at once: their rows share commits.
 const AT_ONCE: usize = 8;
@@ -19,7 +19,7 @@ const HERE: &str = ".";
 
 /// What is compared with its digest while it is adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
+pub enum AdoptionCheck {
     /// Manifests, which are read in any case.
     Manifests,
     /// Every blob, too.
@@ -28,7 +28,7 @@ pub enum Check {
 
 /// What was adopted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct AdoptionReport {
     /// Repositories that are done, of [`of`](Self::of).
     pub repositories: usize,
     /// Repositories that there are.
@@ -40,7 +40,7 @@ pub struct Report {
     /// Blobs that repositories have, each counted once a repository.
     pub blobs: u64,
     /// What could not be taken over.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<AdoptionProblem>,
 }
 
 /// What a server finds where its content is to lie.
@@ -49,10 +49,10 @@ pub enum Discovery {
     /// No data directory, or one that was adopted.
     Nothing,
     /// A data directory that is to be read.
-    Unread(Arc<Reading>),
+    Unread(Arc<OngoingAdoption>),
     /// A data directory that was never adopted, while there are images of our own: whether they
     /// belong together is for somebody else to say.
-    Stranger,
+    Unrelated,
 }
 
 /// Why a data directory was not adopted.
@@ -80,18 +80,18 @@ pub enum AdoptError {
 
 impl Storage {
     /// Reads the data directory at `path` into rows: [`begin_adoption`](Self::begin_adoption) and
-    /// then [`read_through`](Self::read_through).
+    /// then [`complete_adoption`](Self::complete_adoption).
     ///
     /// # Errors
     /// [`AdoptError`]. What is wrong with single files is not fatal: it is in the report.
     pub async fn adopt(
         &self,
         path: &Path,
-        check: Check,
-        report: impl FnMut(&Report) + Send,
-    ) -> Result<Report, AdoptError> {
+        check: AdoptionCheck,
+        report: impl FnMut(&AdoptionReport) + Send,
+    ) -> Result<AdoptionReport, AdoptError> {
         let reading = self.begin_adoption(path, check).await?;
-        self.read_through(&reading, report).await
+        self.complete_adoption(&reading, report).await
     }
 
     /// What a server that starts finds at `root`, where its own content is to lie. A data directory
@@ -105,33 +105,45 @@ impl Storage {
             Err(AdoptError::NoDataDirectory(_)) => return Ok(Discovery::Nothing),
             opened => opened?,
         };
-        match self.shared.parts.adoption.stage(self.place(&root)?).await? {
-            Stage::Complete | Stage::Final => return Ok(Discovery::Nothing),
-            Stage::Unknown if self.has_images().await? => return Ok(Discovery::Stranger),
-            Stage::Unknown | Stage::Reading => {}
+        match self
+            .shared
+            .backends
+            .adoption
+            .stage(self.place(&root)?)
+            .await?
+        {
+            AdoptionStage::Complete | AdoptionStage::Final => return Ok(Discovery::Nothing),
+            AdoptionStage::Unknown if self.has_images().await? => return Ok(Discovery::Unrelated),
+            AdoptionStage::Unknown | AdoptionStage::Reading => {}
         }
-        self.begin_adoption(&root, Check::Manifests)
+        self.begin_adoption(&root, AdoptionCheck::Manifests)
             .await
             .map(Discovery::Unread)
     }
 
     /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From
-    /// now on [`catch_up`](Self::catch_up) reads of it what somebody asks for;
-    /// [`read_through`](Self::read_through) reads the rest. Nothing in it is moved or changed, now
-    /// or by collection, until [`finish_adoption`](Self::finish_adoption).
+    /// now on [`ensure_adopted`](Self::ensure_adopted) reads of it what somebody asks for;
+    /// [`complete_adoption`](Self::complete_adoption) reads the rest. Nothing in it is moved or changed, now
+    /// or by collection, until [`finalize_adoption`](Self::finalize_adoption).
     ///
     /// # Errors
     /// [`AdoptError`].
     pub async fn begin_adoption(
         &self,
         path: &Path,
-        check: Check,
-    ) -> Result<Arc<Reading>, AdoptError> {
+        check: AdoptionCheck,
+    ) -> Result<Arc<OngoingAdoption>, AdoptError> {
         let root = open(path)?;
-        let rows = &self.shared.parts.adoption;
+        let rows = &self.shared.backends.adoption;
         let (store, done) = rows.begin(self.place(&root)?).await?;
-        self.shared.parts.store.add(store, &root)?;
-        let reading = Arc::new(Reading::new(Arc::clone(rows), store, root, check, done));
+        self.shared.backends.store.add(store, &root)?;
+        let reading = Arc::new(OngoingAdoption::new(
+            Arc::clone(rows),
+            store,
+            root,
+            check,
+            done,
+        ));
         let mut readings = self.shared.readings();
         readings.retain(|other| other.store != store);
         readings.push(Arc::clone(&reading));
@@ -144,18 +156,18 @@ impl Storage {
     ///
     /// # Errors
     /// [`AdoptError`]; called again, it goes on where it was.
-    pub async fn read_through(
+    pub async fn complete_adoption(
         &self,
-        reading: &Arc<Reading>,
-        mut report: impl FnMut(&Report) + Send,
-    ) -> Result<Report, AdoptError> {
+        reading: &Arc<OngoingAdoption>,
+        mut report: impl FnMut(&AdoptionReport) + Send,
+    ) -> Result<AdoptionReport, AdoptError> {
         let mut names = reading.list().await?.into_iter();
         reading.begin_count(names.len());
         let mut tasks = JoinSet::new();
         loop {
             for name in names.by_ref().take(AT_ONCE - tasks.len()) {
                 let reading = Arc::clone(reading);
-                tasks.spawn(async move { reading.catch_up(&name).await });
+                tasks.spawn(async move { reading.ensure_adopted(&name).await });
             }
             let Some(read) = tasks.join_next().await else {
                 break;
@@ -165,7 +177,7 @@ impl Storage {
             found.repositories += 1;
             report(&found);
         }
-        self.shared.parts.adoption.end(reading.store).await?;
+        self.shared.backends.adoption.end(reading.store).await?;
         self.shared
             .readings()
             .retain(|other| !Arc::ptr_eq(other, reading));
@@ -177,10 +189,10 @@ impl Storage {
     ///
     /// # Errors
     /// When the disk or the database fails.
-    pub async fn catch_up(&self, repository: &oci::RepositoryName) -> Result<(), Error> {
+    pub async fn ensure_adopted(&self, repository: &oci::RepositoryName) -> Result<(), Error> {
         let readings = self.shared.readings().clone();
         for reading in readings {
-            reading.catch_up(repository).await?;
+            reading.ensure_adopted(repository).await?;
         }
         Ok(())
     }
@@ -190,11 +202,11 @@ impl Storage {
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn finish_adoption(&self, path: &Path) -> Result<Stage, AdoptError> {
+    pub async fn finalize_adoption(&self, path: &Path) -> Result<AdoptionStage, AdoptError> {
         let root = open(path)?;
         Ok(self
             .shared
-            .parts
+            .backends
             .adoption
             .finish(self.place(&root)?)
             .await?)
@@ -204,7 +216,7 @@ impl Storage {
     /// everything that is made of rows. None where the directory is gone, of which nothing more can
     /// be read.
     pub(crate) async fn half_read(&self) -> Result<Option<PathBuf>, Error> {
-        let places = self.shared.parts.adoption.unfinished().await?;
+        let places = self.shared.backends.adoption.unfinished().await?;
         Ok(places
             .iter()
             .find_map(|place| open(&self.shared.resolve(place.as_ref())).ok()))
@@ -213,7 +225,7 @@ impl Storage {
     async fn has_images(&self) -> Result<bool, Error> {
         Ok(!self
             .manifests()
-            .repositories(Page {
+            .repositories(PageRequest {
                 after: None,
                 limit: 1,
             })

@@ -8,14 +8,14 @@ use tokio::task::spawn_blocking;
 
 use super::{BASE, blob_key};
 use crate::files::{make_directory, replace};
-use crate::{Blob, Error, Page, Storage, Stored};
+use crate::{Blob, Error, PageRequest, Storage, StoredManifest};
 
 /// Rows that are read at once.
 const ROWS: u32 = 500;
 
 /// What was exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportReport {
     /// Repositories.
     pub repositories: u64,
     /// Manifests, each counted once a repository.
@@ -59,13 +59,13 @@ impl Storage {
     pub async fn export(
         &self,
         target: &Path,
-        mut report: impl FnMut(&Exported) + Send,
-    ) -> Result<Exported, ExportError> {
+        mut report: impl FnMut(&ExportReport) + Send,
+    ) -> Result<ExportReport, ExportError> {
         if let Some(directory) = self.half_read().await? {
             return Err(ExportError::HalfRead(directory));
         }
-        let mut exported = Exported::default();
-        let mut page = Page {
+        let mut exported = ExportReport::default();
+        let mut page = PageRequest {
             after: None,
             limit: ROWS,
         };
@@ -91,10 +91,10 @@ impl Storage {
         &self,
         target: &Path,
         name: &RepositoryName,
-        exported: &mut Exported,
+        exported: &mut ExportReport,
     ) -> Result<(), ExportError> {
-        let inventory = &self.shared.parts.inventory;
-        let writer = Writer {
+        let inventory = &self.shared.backends.inventory;
+        let writer = LayoutWriter {
             target: target.to_owned(),
             home: home(target, name),
         };
@@ -106,12 +106,12 @@ impl Storage {
             exported.blobs += blobs.len() as u64;
             for blob in &blobs {
                 let to = target.join(blob_key(&blob.digest));
-                let copied = self.shared.parts.store.copy(blob, &to, true).await;
+                let copied = self.shared.backends.store.copy(blob, &to, true).await;
                 copied.map_err(|source| ExportError::Write { path: to, source })?;
             }
-            writer.each(blobs, Writer::blob).await?;
+            writer.each(blobs, LayoutWriter::blob).await?;
         }
-        let mut page = Page {
+        let mut page = PageRequest {
             after: None,
             limit: ROWS,
         };
@@ -119,12 +119,14 @@ impl Storage {
             let manifests = inventory.manifests(name, page.clone()).await?;
             page.after = manifests.entries.last().map(|manifest| manifest.digest);
             exported.manifests += manifests.entries.len() as u64;
-            writer.each(manifests.entries, Writer::manifest).await?;
+            writer
+                .each(manifests.entries, LayoutWriter::manifest)
+                .await?;
             if !manifests.more {
                 break;
             }
         }
-        let mut page = Page {
+        let mut page = PageRequest {
             after: None,
             limit: ROWS,
         };
@@ -132,7 +134,7 @@ impl Storage {
             let tags = inventory.tags(name, page.clone()).await?;
             page.after = tags.entries.last().map(|(tag, _)| tag.to_string());
             exported.tags += tags.entries.len() as u64;
-            writer.each(tags.entries, Writer::tag).await?;
+            writer.each(tags.entries, LayoutWriter::tag).await?;
             if !tags.more {
                 return Ok(());
             }
@@ -146,12 +148,12 @@ fn home(target: &Path, name: &RepositoryName) -> PathBuf {
 
 /// Where a repository is written to.
 #[derive(Clone)]
-struct Writer {
+struct LayoutWriter {
     target: PathBuf,
     home: PathBuf,
 }
 
-impl Writer {
+impl LayoutWriter {
     /// Writes each of `entries` where nobody waits for it.
     async fn each<T: Send + 'static>(
         &self,
@@ -169,7 +171,7 @@ impl Writer {
         self.link(&format!("_layers/{}", place(&blob.digest)), &blob.digest)
     }
 
-    fn manifest(&self, manifest: &Stored) -> Result<(), ExportError> {
+    fn manifest(&self, manifest: &StoredManifest) -> Result<(), ExportError> {
         let to = self.target.join(blob_key(&manifest.digest));
         write(to, &manifest.bytes)?;
         self.link(

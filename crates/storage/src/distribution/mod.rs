@@ -15,23 +15,23 @@
 
 mod adopt;
 mod export;
+mod ongoing;
 mod read;
-mod reading;
 
 use oci::{Digest, RepositoryName, Tag};
 
 use crate::NewManifest;
 
-pub use adopt::{AdoptError, Check, Discovery, Report};
-pub use export::{ExportError, Exported};
-pub use reading::Reading;
+pub use adopt::{AdoptError, AdoptionCheck, AdoptionReport, Discovery};
+pub use export::{ExportError, ExportReport};
+pub use ongoing::OngoingAdoption;
 
 /// Where everything lies in a data directory.
 const BASE: &str = "docker/registry/v2";
 
 /// A part of a repository that another registry has written.
 #[derive(Clone, Debug)]
-pub struct Adopted {
+pub struct RepositoryPart {
     /// The repository.
     pub repository: RepositoryName,
     /// Its blobs.
@@ -57,16 +57,16 @@ pub struct AdoptedBlob {
 
 /// Something in a data directory that could not be taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct AdoptionProblem {
     /// Where, as a path in the data directory.
     pub path: String,
     /// What about it.
-    pub kind: ProblemKind,
+    pub kind: AdoptionProblemKind,
 }
 
 /// What about something that could not be taken over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProblemKind {
+pub enum AdoptionProblemKind {
     /// A manifest of Docker's first schema, which only clients from before 2017 can use.
     #[error("a manifest of schema 1, which is not served any more")]
     Schema1,

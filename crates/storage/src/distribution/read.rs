@@ -10,8 +10,11 @@ use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag, media_type};
 use serde_json::Value;
 
-use super::{Adopted, AdoptedBlob, BASE, Check, Problem, ProblemKind, blob_key};
-use crate::{NewManifest, RefusedManifest, hash};
+use super::{
+    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, BASE, RepositoryPart,
+    blob_key,
+};
+use crate::{NewManifest, NewManifestError, hash};
 
 /// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
 const LARGEST: u64 = 16 << 20;
@@ -24,12 +27,12 @@ const PARTS: [&str; 2] = ["_layers", "_manifests"];
 /// A data directory, and what was wrong in it so far.
 pub(super) struct Reader<'a> {
     root: &'a Path,
-    check: Check,
-    pub(super) problems: Vec<Problem>,
+    check: AdoptionCheck,
+    pub(super) problems: Vec<AdoptionProblem>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(root: &'a Path, check: Check) -> Self {
+    pub(super) fn new(root: &'a Path, check: AdoptionCheck) -> Self {
         Self {
             root,
             check,
@@ -67,7 +70,7 @@ impl<'a> Reader<'a> {
             if is_repository {
                 match name.parse() {
                     Ok(name) => found.push(name),
-                    Err(_) => self.problem(&directory, ProblemKind::Name),
+                    Err(_) => self.problem(&directory, AdoptionProblemKind::Name),
                 }
             }
         }
@@ -84,7 +87,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything of a repository.
-    pub(super) fn repository(&mut self, repository: RepositoryName) -> Adopted {
+    pub(super) fn repository(&mut self, repository: RepositoryName) -> RepositoryPart {
         let home = self.home(&repository);
         let revisions = self.links(&home.join("_manifests/revisions"));
         let manifests: Vec<_> = revisions
@@ -98,9 +101,12 @@ impl<'a> Reader<'a> {
             .collect();
         let tags = self.tags(&home.join("_manifests/tags"), &manifests);
         for upload in self.names(&home.join("_uploads")) {
-            self.problem(&home.join("_uploads").join(upload), ProblemKind::Upload);
+            self.problem(
+                &home.join("_uploads").join(upload),
+                AdoptionProblemKind::Upload,
+            );
         }
-        Adopted {
+        RepositoryPart {
             repository,
             blobs,
             manifests,
@@ -119,7 +125,10 @@ impl<'a> Reader<'a> {
     /// The names in a directory, sorted; nothing where there is none.
     fn names(&mut self, directory: &Path) -> Vec<String> {
         names(directory).unwrap_or_else(|error| {
-            self.problem(directory, ProblemKind::Unreadable(error.to_string()));
+            self.problem(
+                directory,
+                AdoptionProblemKind::Unreadable(error.to_string()),
+            );
             Vec::new()
         })
     }
@@ -138,7 +147,7 @@ impl<'a> Reader<'a> {
                     .filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash)
                 {
                     Some(digest) => digests.push(digest),
-                    None => self.problem(&path, ProblemKind::NoLink),
+                    None => self.problem(&path, AdoptionProblemKind::NoLink),
                 }
             }
         }
@@ -155,7 +164,7 @@ impl<'a> Reader<'a> {
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                self.problem(path, ProblemKind::Unreadable(error.to_string()));
+                self.problem(path, AdoptionProblemKind::Unreadable(error.to_string()));
                 None
             }
         }
@@ -165,8 +174,8 @@ impl<'a> Reader<'a> {
         let key = blob_key(digest);
         let path = self.root.join(&key);
         let looked = File::open(&path).and_then(|file| match self.check {
-            Check::Manifests => Ok((file.metadata()?.len(), *digest)),
-            Check::Everything => hash::read(digest.algorithm(), file),
+            AdoptionCheck::Manifests => Ok((file.metadata()?.len(), *digest)),
+            AdoptionCheck::Everything => hash::read(digest.algorithm(), file),
         });
         match looked {
             Ok((size, computed)) if computed == *digest => {
@@ -176,7 +185,7 @@ impl<'a> Reader<'a> {
                     key,
                 });
             }
-            Ok((_, computed)) => self.problem(&path, ProblemKind::Changed(computed)),
+            Ok((_, computed)) => self.problem(&path, AdoptionProblemKind::Changed(computed)),
             Err(error) => self.unreadable(&path, digest, &error),
         }
         None
@@ -193,9 +202,13 @@ impl<'a> Reader<'a> {
         };
         let kind = match NewManifest::parse(guess(&bytes), bytes.clone(), Some(*digest)) {
             Ok(manifest) => return Some(manifest),
-            Err(RefusedManifest::Digest(mismatch)) => ProblemKind::Changed(mismatch.computed),
-            Err(RefusedManifest::Invalid(ManifestError::Schema1)) => ProblemKind::Schema1,
-            Err(RefusedManifest::Invalid(error)) => ProblemKind::NoManifest(error.to_string()),
+            Err(NewManifestError::Digest(mismatch)) => {
+                AdoptionProblemKind::Changed(mismatch.computed)
+            }
+            Err(NewManifestError::Invalid(ManifestError::Schema1)) => AdoptionProblemKind::Schema1,
+            Err(NewManifestError::Invalid(error)) => {
+                AdoptionProblemKind::NoManifest(error.to_string())
+            }
         };
         self.problem(&path, kind);
         None
@@ -210,10 +223,10 @@ impl<'a> Reader<'a> {
                 continue;
             };
             match (name.parse(), link) {
-                (Err(_), _) => self.problem(&path, ProblemKind::Name),
-                (_, None) => self.problem(&path, ProblemKind::NoLink),
+                (Err(_), _) => self.problem(&path, AdoptionProblemKind::Name),
+                (_, None) => self.problem(&path, AdoptionProblemKind::NoLink),
                 (Ok(tag), Some(digest)) if known.contains(&digest) => tags.push((tag, digest)),
-                (_, Some(digest)) => self.problem(&path, ProblemKind::Broken(digest)),
+                (_, Some(digest)) => self.problem(&path, AdoptionProblemKind::Broken(digest)),
             }
         }
         tags
@@ -221,19 +234,19 @@ impl<'a> Reader<'a> {
 
     fn unreadable(&mut self, path: &Path, digest: &Digest, error: &io::Error) {
         let kind = match error.kind() {
-            ErrorKind::NotFound => ProblemKind::Broken(*digest),
-            _ => ProblemKind::Unreadable(error.to_string()),
+            ErrorKind::NotFound => AdoptionProblemKind::Broken(*digest),
+            _ => AdoptionProblemKind::Unreadable(error.to_string()),
         };
         self.problem(path, kind);
     }
 
-    fn problem(&mut self, path: &Path, kind: ProblemKind) {
+    fn problem(&mut self, path: &Path, kind: AdoptionProblemKind) {
         let path = path
             .strip_prefix(self.root)
             .unwrap_or(path)
             .display()
             .to_string();
-        self.problems.push(Problem { path, kind });
+        self.problems.push(AdoptionProblem { path, kind });
     }
 }
 

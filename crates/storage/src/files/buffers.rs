@@ -17,11 +17,11 @@ pub(super) const LENGTH: usize = 1 << 18;
 const KEPT: usize = 8;
 
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
+pub(super) struct ReadBuffers {
     idle: Mutex<Vec<Box<[u8]>>>,
 }
 
-impl Buffers {
+impl ReadBuffers {
     /// A buffer of [`LENGTH`], or one of just `length` where that is much less. What is in it is
     /// old.
     pub(super) fn take(self: &Arc<Self>, length: usize) -> Buffer {
@@ -58,7 +58,7 @@ impl Buffers {
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
-    home: Option<Arc<Buffers>>,
+    home: Option<Arc<ReadBuffers>>,
 }
 
 impl Buffer {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_buffer_goes_round_and_shows_only_what_was_filled() {
-        let buffers = Arc::new(Buffers::default());
+        let buffers = Arc::new(ReadBuffers::default());
         let mut buffer = buffers.take(LENGTH);
         buffer.space(LENGTH).fill(7);
         let bytes = buffer.into_bytes(3);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn small_ones_are_not_kept_and_not_too_many_are() {
-        let buffers = Arc::new(Buffers::default());
+        let buffers = Arc::new(ReadBuffers::default());
         drop(buffers.take(10));
         assert!(buffers.idle.lock().unwrap().is_empty());
         drop((0..20).map(|_| buffers.take(LENGTH)).collect::<Vec<_>>());

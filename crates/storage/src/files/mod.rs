@@ -10,8 +10,8 @@
 //! root of their own.
 
 mod buffers;
-mod sink;
-mod source;
+mod reader;
+mod writer;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -24,14 +24,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use oci::{Digest, DigestAlgorithm};
 use tokio::task::JoinError;
 
-use crate::blob_store::{BlobStore, Sink, Source};
-use crate::collection::Doomed;
-use crate::hash::{self, Hasher};
-use crate::{Answer, Blob, Error, StoreId, UploadId};
+use crate::blob_store::{BlobReader, BlobStore, UploadWriter};
+use crate::collection::DeletableBlob;
+use crate::hash::{self, ContentHasher};
+use crate::{Blob, Error, StorageFuture, StoreId, UploadId};
 
-use buffers::Buffers;
-use sink::FileSink;
-use source::FileSource;
+use buffers::ReadBuffers;
+use reader::FileReader;
+use writer::FileWriter;
 
 /// Content in files under one root, and under the roots of adopted data directories, which are only
 /// read.
@@ -40,7 +40,7 @@ pub struct Files {
     root: PathBuf,
     /// Every root, open, so that a file is found by its key alone.
     roots: RwLock<HashMap<StoreId, Root>>,
-    buffers: Arc<Buffers>,
+    buffers: Arc<ReadBuffers>,
     _lock: Option<File>,
 }
 
@@ -48,10 +48,10 @@ pub struct Files {
 /// directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum StorageOpenError {
     /// The directory cannot be made or reached.
     #[error("cannot create or reach the storage directory {}", path.display())]
-    Place {
+    Unreachable {
         /// The directory.
         path: PathBuf,
         /// What the operating system said.
@@ -77,10 +77,10 @@ impl Files {
     /// readable by its owner alone.
     ///
     /// # Errors
-    /// [`OpenError::InUse`], or what the operating system said.
-    pub fn open_exclusive(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
+    /// [`StorageOpenError::InUse`], or what the operating system said.
+    pub fn open_exclusive(root: impl Into<PathBuf>) -> Result<Self, StorageOpenError> {
         let root = root.into();
-        let place = |source| OpenError::Place {
+        let place = |source| StorageOpenError::Unreachable {
             path: root.clone(),
             source,
         };
@@ -99,7 +99,7 @@ impl Files {
         let lock = File::open(&path).map_err(place)?;
         match lock.try_lock() {
             Ok(()) => Self::with(root, Some(lock)),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(root)),
+            Err(TryLockError::WouldBlock) => Err(StorageOpenError::InUse(root)),
             Err(TryLockError::Error(source)) => Err(place(source)),
         }
     }
@@ -108,12 +108,12 @@ impl Files {
     ///
     /// # Errors
     /// What the operating system said.
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StorageOpenError> {
         Self::with(root.into(), None)
     }
 
-    fn with(root: PathBuf, lock: Option<File>) -> Result<Self, OpenError> {
-        let directory = File::open(&root).map_err(|source| OpenError::Place {
+    fn with(root: PathBuf, lock: Option<File>) -> Result<Self, StorageOpenError> {
+        let directory = File::open(&root).map_err(|source| StorageOpenError::Unreachable {
             path: root.clone(),
             source,
         })?;
@@ -162,19 +162,28 @@ impl BlobStore for Files {
         Ok(())
     }
 
-    fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
+    fn open<'a>(
+        &'a self,
+        blob: &'a Blob,
+        range: Range<u64>,
+    ) -> StorageFuture<'a, Box<dyn BlobReader>> {
         Box::pin(async move {
             let root = self.root(blob.store).ok_or(Error::Damaged {
                 digest: blob.digest,
             })?;
             let source =
-                FileSource::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
+                FileReader::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
             Ok(Box::new(source) as _)
         })
     }
 
-    fn append(&self, upload: UploadId, at: u64, hasher: Option<Hasher>) -> Box<dyn Sink> {
-        Box::new(FileSink::new(self.temporary(upload), at, hasher))
+    fn append(
+        &self,
+        upload: UploadId,
+        at: u64,
+        hasher: Option<ContentHasher>,
+    ) -> Box<dyn UploadWriter> {
+        Box::new(FileWriter::new(self.temporary(upload), at, hasher))
     }
 
     fn digest(
@@ -182,21 +191,21 @@ impl BlobStore for Files {
         upload: UploadId,
         length: u64,
         algorithm: DigestAlgorithm,
-    ) -> Answer<'_, Digest> {
+    ) -> StorageFuture<'_, Digest> {
         let path = self.temporary(upload);
         Box::pin(blocking("read an upload again", move || {
             hash_file(&path, length, algorithm)
         }))
     }
 
-    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
+    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()> {
         let (from, to) = (self.temporary(upload), self.root.join(key));
         Box::pin(blocking("give a blob its name", move || {
             publish(&from, &to)
         }))
     }
 
-    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()> {
+    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> StorageFuture<'a, ()> {
         let (from, to) = (self.root.join(key), self.temporary(upload));
         Box::pin(blocking(
             "take a blob's name back",
@@ -210,14 +219,14 @@ impl BlobStore for Files {
         ))
     }
 
-    fn discard(&self, upload: UploadId) -> Answer<'_, ()> {
+    fn discard(&self, upload: UploadId) -> StorageFuture<'_, ()> {
         let path = self.temporary(upload);
         Box::pin(blocking("remove an upload", move || {
             unless_missing(fs::remove_file(&path))
         }))
     }
 
-    fn uploads(&self) -> Answer<'_, Vec<UploadId>> {
+    fn uploads(&self) -> StorageFuture<'_, Vec<UploadId>> {
         let directory = self.root.join("uploads");
         Box::pin(blocking("list the uploads", move || {
             let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
@@ -230,7 +239,7 @@ impl BlobStore for Files {
         }))
     }
 
-    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> Answer<'a, ()> {
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, shared: bool) -> StorageFuture<'a, ()> {
         let (from, to, size) = (
             self.root(blob.store).map(|root| root.path.join(&blob.key)),
             to.to_owned(),
@@ -244,9 +253,10 @@ impl BlobStore for Files {
         })
     }
 
-    fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()> {
-        let path = |doomed: &Doomed| Some(self.root(doomed.store)?.path.join(&doomed.key));
-        let paths: Vec<_> = doomed.iter().filter_map(path).collect();
+    fn remove<'a>(&'a self, deletable: &'a [DeletableBlob]) -> StorageFuture<'a, ()> {
+        let path =
+            |deletable: &DeletableBlob| Some(self.root(deletable.store)?.path.join(&deletable.key));
+        let paths: Vec<_> = deletable.iter().filter_map(path).collect();
         Box::pin(blocking("remove a blob", move || remove_files(&paths)))
     }
 }

@@ -6,16 +6,16 @@ use rusqlite::{Connection, OptionalExtension};
 use super::cache::Stale;
 use super::columns::{Packed, link, make_repository, name, revive};
 use super::{Sqlite, manifests, push};
-use crate::distribution::Adopted;
-use crate::{Adoption, Answer, Error, Stage, StoreId};
+use crate::distribution::RepositoryPart;
+use crate::{AdoptionStage, AdoptionStore, Error, StorageFuture, StoreId};
 
-impl Adoption for Sqlite {
-    fn stage<'a>(&'a self, place: &'a str) -> Answer<'a, Stage> {
+impl AdoptionStore for Sqlite {
+    fn stage<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage> {
         let place = place.to_owned();
         Box::pin(self.read(move |connection| stage(connection, &place)))
     }
 
-    fn begin<'a>(&'a self, place: &'a str) -> Answer<'a, (StoreId, Vec<RepositoryName>)> {
+    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, (StoreId, Vec<RepositoryName>)> {
         let place = place.to_owned();
         Box::pin(self.write(
             move |connection| begin(connection, &place),
@@ -23,7 +23,7 @@ impl Adoption for Sqlite {
         ))
     }
 
-    fn adopt(&self, store: StoreId, part: Adopted) -> Answer<'_, ()> {
+    fn adopt(&self, store: StoreId, part: RepositoryPart) -> StorageFuture<'_, ()> {
         let now = self.now();
         Box::pin(self.write(
             move |connection| adopt(connection, store, &part, now),
@@ -31,7 +31,7 @@ impl Adoption for Sqlite {
         ))
     }
 
-    fn end(&self, store: StoreId) -> Answer<'_, ()> {
+    fn end(&self, store: StoreId) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             connection
                 .prepare_cached("UPDATE stores SET complete = 1 WHERE id = ?1")?
@@ -41,7 +41,7 @@ impl Adoption for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn finish<'a>(&'a self, place: &'a str) -> Answer<'a, Stage> {
+    fn finish<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage> {
         let place = place.to_owned();
         let work = move |connection: &Connection| {
             let sql = "UPDATE stores SET final = 1 WHERE path = ?1 AND complete = 1";
@@ -51,7 +51,7 @@ impl Adoption for Sqlite {
         Box::pin(self.write(work, |_| Stale::Nothing))
     }
 
-    fn unfinished(&self) -> Answer<'_, Vec<String>> {
+    fn unfinished(&self) -> StorageFuture<'_, Vec<String>> {
         Box::pin(self.read(|connection| {
             let mut list = connection
                 .prepare_cached("SELECT path FROM stores WHERE complete = 0 ORDER BY id")?;
@@ -62,17 +62,17 @@ impl Adoption for Sqlite {
     }
 }
 
-fn stage(connection: &Connection, place: &str) -> Result<Stage, Error> {
+fn stage(connection: &Connection, place: &str) -> Result<AdoptionStage, Error> {
     let mut find =
         connection.prepare_cached("SELECT complete, final FROM stores WHERE path = ?1")?;
     let row = find
         .query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match row {
-        None => Stage::Unknown,
-        Some((false, _)) => Stage::Reading,
-        Some((true, false)) => Stage::Complete,
-        Some((true, true)) => Stage::Final,
+        None => AdoptionStage::Unknown,
+        Some((false, _)) => AdoptionStage::Reading,
+        Some((true, false)) => AdoptionStage::Complete,
+        Some((true, true)) => AdoptionStage::Final,
     })
 }
 
@@ -117,7 +117,12 @@ fn is_read(
     Ok(find.exists((store.0, repository.as_str()))?)
 }
 
-fn adopt(connection: &Connection, store: StoreId, part: &Adopted, now: i64) -> Result<(), Error> {
+fn adopt(
+    connection: &Connection,
+    store: StoreId,
+    part: &RepositoryPart,
+    now: i64,
+) -> Result<(), Error> {
     if is_read(connection, store, &part.repository)? {
         return Ok(());
     }

@@ -8,16 +8,20 @@ use rusqlite::{Connection, OptionalExtension};
 use super::cache::{Known, Stale};
 use super::columns::{BLOB, Packed, blob, link, make_repository, revive, state};
 use super::{Sqlite, pages};
-use crate::{Answer, Blob, Blobs, Error, Listing, Page, StoreId};
+use crate::{Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
 
-impl Blobs for Sqlite {
-    fn find<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob> {
+impl BlobIndex for Sqlite {
+    fn find<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, Blob> {
         Box::pin(async move { Ok(self.known(name, digest).await?.blob) })
     }
 
-    fn lease<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Blob> {
+    fn lease<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> StorageFuture<'a, Blob> {
         Box::pin(async move {
-            let (now, renewal) = (self.now(), self.shared.terms.renewal());
+            let (now, renewal) = (self.now(), self.shared.retention.renewal());
             let known = self.known(name, digest).await?;
             if known
                 .leased_at
@@ -41,7 +45,7 @@ impl Blobs for Sqlite {
         digest: &'a Digest,
         from: &'a RepositoryName,
         to: &'a RepositoryName,
-    ) -> Answer<'a, Blob> {
+    ) -> StorageFuture<'a, Blob> {
         let (digest, from, to, now) = (*digest, from.clone(), to.clone(), self.now());
         let stale = Stale::Blob(to.clone(), digest);
         let work = move |connection: &Connection| {
@@ -60,13 +64,13 @@ impl Blobs for Sqlite {
     fn holders<'a>(
         &'a self,
         digest: &'a Digest,
-        page: Page<String>,
-    ) -> Answer<'a, Listing<RepositoryName>> {
+        page: PageRequest<String>,
+    ) -> StorageFuture<'a, ListPage<RepositoryName>> {
         let digest = *digest;
         Box::pin(self.read(move |connection| pages::holders(connection, &digest, &page)))
     }
 
-    fn stores(&self) -> Answer<'_, Vec<(StoreId, PathBuf)>> {
+    fn stores(&self) -> StorageFuture<'_, Vec<(StoreId, PathBuf)>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached("SELECT id, path FROM stores ORDER BY id")?;
             let rows = list.query_map((), |row| {
@@ -76,7 +80,7 @@ impl Blobs for Sqlite {
         }))
     }
 
-    fn unlink<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()> {
+    fn unlink<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, ()> {
         let (of, digest) = (name.clone(), *digest);
         let stale = Stale::Blob(name.clone(), digest);
         let work = move |connection: &Connection| {

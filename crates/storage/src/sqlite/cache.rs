@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oci::{Digest, Reference, RepositoryName};
 use quick_cache::{Equivalent, Weighter, sync};
 
-use crate::{Blob, Stored};
+use crate::{Blob, StoredManifest};
 
 /// Manifests that are remembered, in bytes with what they cost to keep.
 const MANIFESTS: u64 = 16 << 20;
@@ -24,7 +24,7 @@ const BLOBS: usize = 1 << 14;
 const STAMPS: usize = 1 << 12;
 
 pub(super) struct Cache {
-    manifests: sync::Cache<(RepositoryName, Reference), Stamped<Arc<Stored>>, Bytes>,
+    manifests: sync::Cache<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>, Bytes>,
     blobs: sync::Cache<(RepositoryName, Digest), Stamped<Known>>,
     stamps: Box<[AtomicU64]>,
     everything: AtomicU64,
@@ -50,14 +50,14 @@ pub(super) enum Stale {
 
 /// When something was read: before which changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct CacheStamp {
     key: u64,
     everything: u64,
 }
 
 #[derive(Clone)]
 struct Stamped<T> {
-    stamp: Stamp,
+    stamp: CacheStamp,
     value: T,
 }
 
@@ -77,7 +77,7 @@ impl Cache {
         &self,
         repository: &RepositoryName,
         reference: &Reference,
-    ) -> Result<Arc<Stored>, Stamp> {
+    ) -> Result<Arc<StoredManifest>, CacheStamp> {
         let stamp = self.stamp(repository, reference);
         let found = self.manifests.get(&Pair(repository, reference));
         found
@@ -90,8 +90,8 @@ impl Cache {
         &self,
         of: &RepositoryName,
         by: &Reference,
-        value: Arc<Stored>,
-        stamp: Stamp,
+        value: Arc<StoredManifest>,
+        stamp: CacheStamp,
     ) {
         self.manifests
             .insert((of.clone(), by.clone()), Stamped { stamp, value });
@@ -102,7 +102,7 @@ impl Cache {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Known, Stamp> {
+    ) -> Result<Known, CacheStamp> {
         let stamp = self.stamp(repository, digest);
         let found = self.blobs.get(&Pair(repository, digest));
         found
@@ -111,7 +111,12 @@ impl Cache {
             .ok_or(stamp)
     }
 
-    pub(super) fn remember_blob(&self, repository: &RepositoryName, value: Known, stamp: Stamp) {
+    pub(super) fn remember_blob(
+        &self,
+        repository: &RepositoryName,
+        value: Known,
+        stamp: CacheStamp,
+    ) {
         self.blobs.insert(
             (repository.clone(), value.blob.digest),
             Stamped { stamp, value },
@@ -133,9 +138,9 @@ impl Cache {
         }
     }
 
-    fn stamp(&self, repository: &RepositoryName, key: &impl Hash) -> Stamp {
+    fn stamp(&self, repository: &RepositoryName, key: &impl Hash) -> CacheStamp {
         let key = self.place(repository, key).load(Ordering::SeqCst);
-        Stamp {
+        CacheStamp {
             key,
             everything: self.everything.load(Ordering::SeqCst),
         }
@@ -165,8 +170,12 @@ impl<K: Eq> Equivalent<(RepositoryName, K)> for Pair<'_, K> {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<(RepositoryName, Reference), Stamped<Arc<Stored>>> for Bytes {
-    fn weight(&self, key: &(RepositoryName, Reference), value: &Stamped<Arc<Stored>>) -> u64 {
+impl Weighter<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>> for Bytes {
+    fn weight(
+        &self,
+        key: &(RepositoryName, Reference),
+        value: &Stamped<Arc<StoredManifest>>,
+    ) -> u64 {
         (512 + key.0.as_str().len() + value.value.bytes.len()) as u64
     }
 }
@@ -213,7 +222,7 @@ mod tests {
         let cache = Cache::new();
         let (one, two) = ("a".parse().unwrap(), "b".parse().unwrap());
         let tag = Reference::Tag("latest".parse().unwrap());
-        let stored = Stored {
+        let stored = StoredManifest {
             digest: hash::digest(oci::DigestAlgorithm::Sha256, b"m"),
             media_type: "m/m".to_owned(),
             bytes: bytes::Bytes::from_static(b"m"),

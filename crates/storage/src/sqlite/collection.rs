@@ -10,8 +10,8 @@ use super::cache::Stale;
 use super::columns::{Packed, name};
 use super::garbage::{Unneeded, unneeded};
 use super::{Sqlite, seconds};
-use crate::collection::{Doomed, Garbage, Hold, Sweep};
-use crate::{Answer, Collection, Error, StoreId, UploadId};
+use crate::collection::{CollectionHold, CollectionPolicy, DeletableBlob, Garbage};
+use crate::{CollectionStore, Error, StorageFuture, StoreId, UploadId};
 
 /// Repositories looked at before a sweep reports where it is.
 const REPOSITORIES: i64 = 64;
@@ -35,22 +35,26 @@ const UNUSED_LINKS: &str = "SELECT l.blob FROM links l JOIN blobs b ON b.generat
     AND NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest AND f.repository = ?1)
     AND EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)";
 
-impl Collection for Sqlite {
-    fn plan(&self, sweep: Sweep) -> Answer<'_, Garbage> {
-        let cutoffs = self.cutoffs(sweep);
+impl CollectionStore for Sqlite {
+    fn plan(&self, policy: CollectionPolicy) -> StorageFuture<'_, Garbage> {
+        let cutoffs = self.cutoffs(policy);
         let expired_before = self.upload_expiry();
         Box::pin(self.read(move |connection| plan(connection, cutoffs, expired_before)))
     }
 
-    fn sweep<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (Garbage, Option<i64>)> {
-        let cutoffs = self.cutoffs(sweep);
+    fn prune<'a>(
+        &'a self,
+        policy: CollectionPolicy,
+        after: i64,
+    ) -> StorageFuture<'a, (Garbage, Option<i64>)> {
+        let cutoffs = self.cutoffs(policy);
         Box::pin(async move {
             let repositories = self
                 .read(move |connection| repositories(connection, after))
                 .await?;
             let mut garbage = Garbage::default();
             for (id, name) in &repositories {
-                let gone = self.sweep_repository(*id, cutoffs).await?;
+                let gone = self.prune_repository(*id, cutoffs).await?;
                 garbage
                     .manifests
                     .extend(gone.into_iter().map(|digest| (name.clone(), digest)));
@@ -59,8 +63,12 @@ impl Collection for Sqlite {
         })
     }
 
-    fn condemn<'a>(&'a self, sweep: Sweep, after: i64) -> Answer<'a, (u64, Option<i64>)> {
-        let (Cutoffs { grace, .. }, now) = (self.cutoffs(sweep), self.now());
+    fn mark<'a>(
+        &'a self,
+        policy: CollectionPolicy,
+        after: i64,
+    ) -> StorageFuture<'a, (u64, Option<i64>)> {
+        let (Cutoffs { grace, .. }, now) = (self.cutoffs(policy), self.now());
         Box::pin(async move {
             let (idle, last) = self
                 .read(move |connection| idle_blobs(connection, grace, after))
@@ -69,23 +77,23 @@ impl Collection for Sqlite {
                 return Ok((0, last));
             }
             let work = move |connection: &Connection| {
-                let mut condemn = connection.prepare_cached(&format!(
+                let mut mark = connection.prepare_cached(&format!(
                     "UPDATE blobs AS b SET state = 2, since = ?2
                      WHERE generation = ?1 AND state = 1 AND leased_at < ?3 AND {UNREFERRED}"
                 ))?;
                 idle.iter().try_fold(0, |count, generation| {
-                    Ok(count + condemn.execute([*generation, now, grace])? as u64)
+                    Ok(count + mark.execute([*generation, now, grace])? as u64)
                 })
             };
             Ok((self.write(work, |_| Stale::Everything).await?, last))
         })
     }
 
-    fn sentence(&self, sweep: Sweep) -> Answer<'_, u64> {
-        let (Cutoffs { grace, wait, .. }, now) = (self.cutoffs(sweep), self.now());
+    fn sweep(&self, policy: CollectionPolicy) -> StorageFuture<'_, u64> {
+        let (Cutoffs { grace, wait, .. }, now) = (self.cutoffs(policy), self.now());
         let abandoned = grace.min(now - LANDING);
         Box::pin(self.write(
-            move |connection| sentence(connection, wait, abandoned, now),
+            move |connection| sweep(connection, wait, abandoned, now),
             |moved| match moved {
                 0 => Stale::Nothing,
                 _ => Stale::Everything,
@@ -93,7 +101,7 @@ impl Collection for Sqlite {
         ))
     }
 
-    fn doomed(&self, limit: u32) -> Answer<'_, Vec<Doomed>> {
+    fn deletable(&self, limit: u32) -> StorageFuture<'_, Vec<DeletableBlob>> {
         let now = self.now();
         Box::pin(self.read(move |connection| {
             if is_held(connection, now)? {
@@ -103,27 +111,27 @@ impl Collection for Sqlite {
                 "SELECT generation, digest, size, store, key FROM blobs WHERE state = 3 AND state <> 1
                  ORDER BY generation LIMIT ?1",
             )?;
-            let doomed = list.query_map([limit], |row| {
+            let deletable = list.query_map([limit], |row| {
                 let digest = row.get::<_, Packed>(1)?.0;
                 let store = StoreId(row.get(3)?);
-                Ok(Doomed { generation: row.get(0)?, digest, size: row.get(2)?, store, key: row.get(4)? })
+                Ok(DeletableBlob { generation: row.get(0)?, digest, size: row.get(2)?, store, key: row.get(4)? })
             })?;
-            Ok(doomed.collect::<Result<_, _>>()?)
+            Ok(deletable.collect::<Result<_, _>>()?)
         }))
     }
 
-    fn bury<'a>(&'a self, doomed: Vec<Doomed>) -> Answer<'a, ()> {
+    fn purge<'a>(&'a self, deletable: Vec<DeletableBlob>) -> StorageFuture<'a, ()> {
         let work = move |connection: &Connection| {
-            let mut bury = connection
+            let mut purge = connection
                 .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 3")?;
-            doomed
+            deletable
                 .iter()
-                .try_for_each(|blob| Ok(bury.execute([blob.generation]).map(drop)?))
+                .try_for_each(|blob| Ok(purge.execute([blob.generation]).map(drop)?))
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn hold(&self, hold: Hold) -> Answer<'_, ()> {
+    fn hold(&self, hold: CollectionHold) -> StorageFuture<'_, ()> {
         let until = self.now().saturating_add(seconds(hold.lasting));
         let work = move |connection: &Connection| {
             let mut insert = connection
@@ -133,7 +141,7 @@ impl Collection for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn release(&self, hold: Hold) -> Answer<'_, ()> {
+    fn release(&self, hold: CollectionHold) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             let mut delete =
                 connection.prepare_cached("DELETE FROM collection_holds WHERE id = ?1")?;
@@ -155,20 +163,20 @@ struct Cutoffs {
 }
 
 impl Sqlite {
-    fn cutoffs(&self, sweep: Sweep) -> Cutoffs {
+    fn cutoffs(&self, policy: CollectionPolicy) -> Cutoffs {
         let before = |age| self.now().saturating_sub(seconds(age));
-        let grace = before(sweep.grace);
+        let grace = before(policy.grace);
         // A manifest that was asked for by somebody who pushes has the grace time, too.
         Cutoffs {
             grace,
-            wait: before(sweep.wait),
-            untagged: sweep.untagged.map(|age| before(age.max(sweep.grace))),
+            wait: before(policy.wait),
+            untagged: policy.untagged.map(|age| before(age.max(policy.grace))),
         }
     }
 
     /// Removes what a repository does not need. One that changes in between is left to the next
     /// pass.
-    async fn sweep_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
+    async fn prune_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
         let found = self.read(move |connection| {
             let empty = is_empty(connection, id)?;
             let links = any_unused_link(connection, id, cutoffs.grace)?;
@@ -276,7 +284,7 @@ fn idle_blobs(
     Ok((idle, last))
 }
 
-fn sentence(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result<u64, Error> {
+fn sweep(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result<u64, Error> {
     if is_held(connection, now)? {
         return Ok(0);
     }

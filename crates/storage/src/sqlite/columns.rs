@@ -9,7 +9,7 @@ use crate::{Blob, Error, StoreId, UploadId};
 /// States of a blob, as the column `state` counts them.
 pub(super) mod state {
     pub(in crate::sqlite) const LIVE: i64 = 1;
-    pub(in crate::sqlite) const CONDEMNED: i64 = 2;
+    pub(in crate::sqlite) const MARKED: i64 = 2;
 }
 
 /// A digest: one byte for the algorithm, and the hash.

@@ -10,10 +10,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::columns::{BLOB, Packed, blob, repository};
 use super::{Sqlite, pages};
-use crate::{Answer, Blob, Error, Inventory, Listing, Page, StoreId, Stored};
+use crate::{
+    Blob, Error, Inventory, ListPage, PageRequest, StorageFuture, StoreId, StoredManifest,
+};
 
 impl Inventory for Sqlite {
-    fn blobs(&self, after: i64, limit: u32) -> Answer<'_, Vec<Blob>> {
+    fn blobs(&self, after: i64, limit: u32) -> StorageFuture<'_, Vec<Blob>> {
         Box::pin(self.read(move |connection| {
             let mut list = connection.prepare_cached(&format!(
                 "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2) ORDER BY b.generation LIMIT ?2"
@@ -25,8 +27,8 @@ impl Inventory for Sqlite {
     fn manifests<'a>(
         &'a self,
         name: &'a RepositoryName,
-        page: Page<Digest>,
-    ) -> Answer<'a, Listing<Stored>> {
+        page: PageRequest<Digest>,
+    ) -> StorageFuture<'a, ListPage<StoredManifest>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
@@ -40,7 +42,7 @@ impl Inventory for Sqlite {
                 page.limit,
                 |row| {
                     let bytes = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
-                    Ok(Stored {
+                    Ok(StoredManifest {
                         digest: row.get::<_, Packed>(0)?.0,
                         media_type: row.get(1)?,
                         bytes,
@@ -53,8 +55,8 @@ impl Inventory for Sqlite {
     fn tags<'a>(
         &'a self,
         name: &'a RepositoryName,
-        page: Page<String>,
-    ) -> Answer<'a, Listing<(Tag, Digest)>> {
+        page: PageRequest<String>,
+    ) -> StorageFuture<'a, ListPage<(Tag, Digest)>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
@@ -82,7 +84,7 @@ impl Inventory for Sqlite {
         name: &'a RepositoryName,
         after: i64,
         limit: u32,
-    ) -> Answer<'a, Vec<Blob>> {
+    ) -> StorageFuture<'a, Vec<Blob>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
@@ -94,7 +96,7 @@ impl Inventory for Sqlite {
         }))
     }
 
-    fn copy_to<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<(Blob, String)>> {
+    fn copy_to<'a>(&'a self, path: &'a Path) -> StorageFuture<'a, Vec<(Blob, String)>> {
         let (from, to) = (self.shared.database.path().to_owned(), path.to_owned());
         Box::pin(async move {
             let task = tokio::task::spawn_blocking(move || copy(&from, &to));

@@ -9,14 +9,17 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::cache::Stale;
 use super::columns::{Packed, repository};
 use super::{Sqlite, pages, push};
-use crate::{Answer, Error, Listing, Manifests, NewManifest, Page, Referrer, Stored};
+use crate::{
+    Error, ListPage, ManifestStore, NewManifest, PageRequest, ReferrerEntry, StorageFuture,
+    StoredManifest,
+};
 
-impl Manifests for Sqlite {
+impl ManifestStore for Sqlite {
     fn find<'a>(
         &'a self,
         name: &'a RepositoryName,
         reference: &'a Reference,
-    ) -> Answer<'a, Arc<Stored>> {
+    ) -> StorageFuture<'a, Arc<StoredManifest>> {
         Box::pin(async move {
             let stamp = match self.cache().manifest(name, reference) {
                 Ok(found) => return Ok(found),
@@ -39,9 +42,9 @@ impl Manifests for Sqlite {
         &'a self,
         name: &'a RepositoryName,
         reference: &'a Reference,
-    ) -> Answer<'a, Arc<Stored>> {
+    ) -> StorageFuture<'a, Arc<StoredManifest>> {
         let (of, by, now) = (name.clone(), reference.clone(), self.now());
-        let renewal = self.shared.terms.renewal();
+        let renewal = self.shared.retention.renewal();
         Box::pin(async move {
             let row = self
                 .read(move |connection| read(connection, &of, &by))
@@ -69,7 +72,7 @@ impl Manifests for Sqlite {
         name: &'a RepositoryName,
         manifest: NewManifest,
         tags: Vec<Tag>,
-    ) -> Answer<'a, ()> {
+    ) -> StorageFuture<'a, ()> {
         let references = tags.iter().cloned().map(Reference::Tag).collect();
         let stale = Stale::Manifests(name.clone(), references);
         let (name, now) = (name.clone(), self.now());
@@ -79,7 +82,7 @@ impl Manifests for Sqlite {
         ))
     }
 
-    fn remove<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, ()> {
+    fn remove<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, ()> {
         let (name, digest) = (name.clone(), *digest);
         let of = name.clone();
         Box::pin(async move {
@@ -92,7 +95,7 @@ impl Manifests for Sqlite {
         })
     }
 
-    fn untag<'a>(&'a self, name: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, ()> {
+    fn untag<'a>(&'a self, name: &'a RepositoryName, tag: &'a Tag) -> StorageFuture<'a, ()> {
         let stale = Stale::Manifests(name.clone(), vec![tag.clone().into()]);
         let (name, tag) = (name.clone(), tag.clone());
         Box::pin(self.write(move |connection| untag(connection, &name, &tag), |()| stale))
@@ -101,8 +104,8 @@ impl Manifests for Sqlite {
     fn tags<'a>(
         &'a self,
         name: &'a RepositoryName,
-        page: Page<String>,
-    ) -> Answer<'a, Listing<String>> {
+        page: PageRequest<String>,
+    ) -> StorageFuture<'a, ListPage<String>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| pages::tags(connection, &name, &page)))
     }
@@ -112,8 +115,8 @@ impl Manifests for Sqlite {
         name: &'a RepositoryName,
         subject: &'a Digest,
         artifact_type: Option<&'a str>,
-        page: Page<Digest>,
-    ) -> Answer<'a, Listing<Referrer>> {
+        page: PageRequest<Digest>,
+    ) -> StorageFuture<'a, ListPage<ReferrerEntry>> {
         let (name, subject, artifact_type) =
             (name.clone(), *subject, artifact_type.map(str::to_owned));
         Box::pin(self.read(move |connection| {
@@ -121,7 +124,7 @@ impl Manifests for Sqlite {
         }))
     }
 
-    fn repositories(&self, page: Page<String>) -> Answer<'_, Listing<String>> {
+    fn repositories(&self, page: PageRequest<String>) -> StorageFuture<'_, ListPage<String>> {
         Box::pin(self.read(move |connection| pages::repositories(connection, &page)))
     }
 }
@@ -130,13 +133,13 @@ struct ManifestRow {
     id: i64,
     repository: i64,
     leased_at: i64,
-    stored: Stored,
+    stored: StoredManifest,
 }
 
 const COLUMNS: &str = "m.id, m.repository, m.leased_at, m.digest, m.media_type, m.bytes";
 
 fn manifest_row(row: &Row<'_>) -> rusqlite::Result<ManifestRow> {
-    let stored = Stored {
+    let stored = StoredManifest {
         digest: row.get::<_, Packed>(3)?.0,
         media_type: row.get(4)?,
         bytes: Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?),

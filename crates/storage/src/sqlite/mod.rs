@@ -31,14 +31,14 @@ use watch::Watch;
 
 /// What is agreed on about time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct Retention {
     /// For how long after its last use collection leaves something alone.
     pub grace: Duration,
     /// After how long without a move an upload ends.
     pub upload_expiry: Duration,
 }
 
-impl Default for Terms {
+impl Default for Retention {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(24 * 3600),
@@ -47,7 +47,7 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
+impl Retention {
     /// How old a lease may be before it is worth a write to renew it, in seconds.
     fn renewal(&self) -> i64 {
         seconds(self.grace / 8).min(3600)
@@ -57,12 +57,12 @@ impl Terms {
 /// Metadata in SQLite. Clones share it.
 #[derive(Clone)]
 pub struct Sqlite {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
-struct Shared {
+struct SharedState {
     database: Database,
-    terms: Terms,
+    retention: Retention,
     clock: Clock,
     cache: Cache,
     watch: Watch,
@@ -75,24 +75,29 @@ impl Sqlite {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn new(database: Database, terms: Terms, clock: Clock) -> Result<Self, Error> {
-        Self::with(database, terms, clock, false)
+    pub fn new(database: Database, retention: Retention, clock: Clock) -> Result<Self, Error> {
+        Self::with(database, retention, clock, false)
     }
 
     /// Metadata of a command that runs beside the server, or without one.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn beside(database: Database, terms: Terms, clock: Clock) -> Result<Self, Error> {
-        Self::with(database, terms, clock, true)
+    pub fn beside(database: Database, retention: Retention, clock: Clock) -> Result<Self, Error> {
+        Self::with(database, retention, clock, true)
     }
 
-    fn with(database: Database, terms: Terms, clock: Clock, beside: bool) -> Result<Self, Error> {
+    fn with(
+        database: Database,
+        retention: Retention,
+        clock: Clock,
+        beside: bool,
+    ) -> Result<Self, Error> {
         let watch = Watch::new(database.path())?;
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedState {
                 database,
-                terms,
+                retention,
                 clock,
                 cache: Cache::new(),
                 watch,

@@ -5,13 +5,13 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
 use super::columns::{Packed, repository};
-use crate::{Error, Listing, Page, Referrer};
+use crate::{Error, ListPage, PageRequest, ReferrerEntry};
 
 pub(super) fn tags(
     connection: &Connection,
     name: &RepositoryName,
-    page: &Page<String>,
-) -> Result<Listing<String>, Error> {
+    page: &PageRequest<String>,
+) -> Result<ListPage<String>, Error> {
     let Some(id) = repository(connection, name)? else {
         return Err(Error::RepositoryUnknown);
     };
@@ -29,8 +29,8 @@ pub(super) fn tags(
 
 pub(super) fn repositories(
     connection: &Connection,
-    page: &Page<String>,
-) -> Result<Listing<String>, Error> {
+    page: &PageRequest<String>,
+) -> Result<ListPage<String>, Error> {
     let after = page.after.as_deref().unwrap_or_default();
     let sql =
         "SELECT name FROM repositories WHERE name > ?1 AND manifests > 0 ORDER BY name LIMIT ?2";
@@ -48,10 +48,10 @@ pub(super) fn referrers(
     name: &RepositoryName,
     subject: &Digest,
     artifact_type: Option<&str>,
-    page: &Page<Digest>,
-) -> Result<Listing<Referrer>, Error> {
+    page: &PageRequest<Digest>,
+) -> Result<ListPage<ReferrerEntry>, Error> {
     let Some(id) = repository(connection, name)? else {
-        return Ok(Listing {
+        return Ok(ListPage {
             entries: Vec::new(),
             more: false,
         });
@@ -91,8 +91,8 @@ pub(super) fn referrers(
 pub(super) fn holders(
     connection: &Connection,
     digest: &Digest,
-    page: &Page<String>,
-) -> Result<Listing<RepositoryName>, Error> {
+    page: &PageRequest<String>,
+) -> Result<ListPage<RepositoryName>, Error> {
     let after = page.after.as_deref().unwrap_or_default();
     let sql =
         "SELECT r.name FROM blobs b JOIN links l ON l.blob = b.generation JOIN repositories r ON r.id = l.repository
@@ -118,7 +118,7 @@ pub(super) fn after(digest: Option<Digest>) -> Box<dyn ToSql> {
 const EXPECTED: u32 = 128;
 
 /// One more than is asked for tells whether there are more.
-pub(super) fn wanted<T>(page: &Page<T>) -> i64 {
+pub(super) fn wanted<T>(page: &PageRequest<T>) -> i64 {
     i64::from(page.limit) + 1
 }
 
@@ -129,7 +129,7 @@ pub(super) fn list<T>(
     parameters: &[&dyn ToSql],
     limit: u32,
     entry: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Listing<T>, Error> {
+) -> Result<ListPage<T>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut entries = Vec::with_capacity(limit.saturating_add(1).min(EXPECTED) as usize);
     for row in statement.query_map(parameters, entry)? {
@@ -137,11 +137,11 @@ pub(super) fn list<T>(
     }
     let more = entries.len() as u64 > u64::from(limit);
     entries.truncate(limit as usize);
-    Ok(Listing { entries, more })
+    Ok(ListPage { entries, more })
 }
 
-fn referrer(row: &Row<'_>) -> rusqlite::Result<Referrer> {
-    Ok(Referrer {
+fn referrer(row: &Row<'_>) -> rusqlite::Result<ReferrerEntry> {
+    Ok(ReferrerEntry {
         digest: row.get::<_, Packed>(0)?.0,
         media_type: row.get(1)?,
         size: row.get(2)?,

@@ -66,7 +66,7 @@ fn require_blobs(
             Ok((row.get(0)?, row.get(1)?))
         });
         match row.optional()? {
-            Some((generation, state::CONDEMNED)) => revive(connection, generation, now)?,
+            Some((generation, state::MARKED)) => revive(connection, generation, now)?,
             Some(_) => {}
             None if missing.contains(digest) => {}
             None => missing.push(*digest),

@@ -9,11 +9,12 @@ use super::columns::{
 };
 use super::{Sqlite, seconds};
 use crate::{
-    Answer, Blob, Error, Landing, NewUpload, Reserved, StoreId, UploadId, UploadRow, Uploads,
+    Blob, Error, FinishedUpload, NewUpload, Reservation, StorageFuture, StoreId, UploadId,
+    UploadState, UploadStore,
 };
 
-impl Uploads for Sqlite {
-    fn begin(&self, upload: NewUpload, limit: u32) -> Answer<'_, ()> {
+impl UploadStore for Sqlite {
+    fn begin(&self, upload: NewUpload, limit: u32) -> StorageFuture<'_, ()> {
         let now = self.now();
         Box::pin(self.write(
             move |connection| begin(connection, &upload, limit, now),
@@ -21,19 +22,27 @@ impl Uploads for Sqlite {
         ))
     }
 
-    fn open<'a>(&'a self, client: &'a str) -> Answer<'a, u32> {
+    fn open<'a>(&'a self, client: &'a str) -> StorageFuture<'a, u32> {
         let client = client.to_owned();
         Box::pin(self.read(move |connection| open(connection, &client)))
     }
 
-    fn find<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
+    fn find<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        id: UploadId,
+    ) -> StorageFuture<'a, UploadState> {
         let repository = repository.clone();
         Box::pin(self.read(move |connection| Ok(find(connection, &repository, id)?.0)))
     }
 
-    fn lease<'a>(&'a self, repository: &'a RepositoryName, id: UploadId) -> Answer<'a, UploadRow> {
+    fn lease<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        id: UploadId,
+    ) -> StorageFuture<'a, UploadState> {
         let (of, now) = (repository.clone(), self.now());
-        let recent = now.saturating_sub(seconds(self.shared.terms.upload_expiry) / 8);
+        let recent = now.saturating_sub(seconds(self.shared.retention.upload_expiry) / 8);
         Box::pin(async move {
             let (row, moved_at) = self
                 .read(move |connection| find(connection, &of, id))
@@ -54,7 +63,7 @@ impl Uploads for Sqlite {
         })
     }
 
-    fn record(&self, id: UploadId, received: u64) -> Answer<'_, ()> {
+    fn record(&self, id: UploadId, received: u64) -> StorageFuture<'_, ()> {
         let now = self.now();
         let work = move |connection: &Connection| {
             let mut record = connection
@@ -67,11 +76,11 @@ impl Uploads for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn end(&self, id: UploadId) -> Answer<'_, ()> {
+    fn end(&self, id: UploadId) -> StorageFuture<'_, ()> {
         Box::pin(self.write(move |connection| end(connection, id), |()| Stale::Nothing))
     }
 
-    fn reserve<'a>(&'a self, landing: Landing) -> Answer<'a, Reserved> {
+    fn reserve<'a>(&'a self, landing: FinishedUpload) -> StorageFuture<'a, Reservation> {
         let (now, stale) = (
             self.now(),
             Stale::Blob(landing.repository.clone(), landing.digest),
@@ -82,7 +91,7 @@ impl Uploads for Sqlite {
         ))
     }
 
-    fn settle<'a>(&'a self, landing: Landing, blob: Blob) -> Answer<'a, Blob> {
+    fn settle<'a>(&'a self, landing: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
         let (now, stale) = (
             self.now(),
             Stale::Blob(landing.repository.clone(), landing.digest),
@@ -93,7 +102,7 @@ impl Uploads for Sqlite {
         ))
     }
 
-    fn abandon(&self, blob: Blob) -> Answer<'_, ()> {
+    fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             connection
                 .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 0")?
@@ -103,7 +112,7 @@ impl Uploads for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn pending(&self) -> Answer<'_, Vec<(Blob, UploadId)>> {
+    fn pending(&self) -> StorageFuture<'_, Vec<(Blob, UploadId)>> {
         Box::pin(self.read(|connection| {
             // The second condition is the partial index's, word for word.
             let mut list = connection.prepare_cached(&format!(
@@ -114,7 +123,7 @@ impl Uploads for Sqlite {
         }))
     }
 
-    fn expired(&self, limit: u32) -> Answer<'_, Vec<UploadId>> {
+    fn expired(&self, limit: u32) -> StorageFuture<'_, Vec<UploadId>> {
         let before = self.upload_expiry();
         Box::pin(self.read(move |connection| {
             let mut list = connection.prepare_cached(
@@ -126,7 +135,7 @@ impl Uploads for Sqlite {
         }))
     }
 
-    fn expire(&self, id: UploadId) -> Answer<'_, bool> {
+    fn expire(&self, id: UploadId) -> StorageFuture<'_, bool> {
         let before = self.upload_expiry();
         let work = move |connection: &Connection| {
             let mut delete =
@@ -136,7 +145,7 @@ impl Uploads for Sqlite {
         Box::pin(self.write(work, |_| Stale::Nothing))
     }
 
-    fn all(&self) -> Answer<'_, Vec<UploadId>> {
+    fn all(&self) -> StorageFuture<'_, Vec<UploadId>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached("SELECT id FROM uploads ORDER BY id")?;
             Ok(list.query_map((), upload_id)?.collect::<Result<_, _>>()?)
@@ -148,7 +157,7 @@ impl Sqlite {
     /// An upload that has not moved since before this has expired, in seconds since the Unix epoch.
     pub(super) fn upload_expiry(&self) -> i64 {
         self.now()
-            .saturating_sub(seconds(self.shared.terms.upload_expiry))
+            .saturating_sub(seconds(self.shared.retention.upload_expiry))
     }
 }
 
@@ -157,13 +166,13 @@ fn find(
     connection: &Connection,
     repository: &RepositoryName,
     id: UploadId,
-) -> Result<(UploadRow, i64), Error> {
+) -> Result<(UploadState, i64), Error> {
     let sql = "SELECT algorithm, received, moved_at FROM uploads WHERE id = ?1 AND repository = ?2";
     let row =
         connection
             .prepare_cached(sql)?
             .query_row((id.as_bytes(), repository.as_str()), |row| {
-                let upload = UploadRow {
+                let upload = UploadState {
                     algorithm: row.get::<_, PackedAlgorithm>(0)?.0,
                     received: row.get(1)?,
                 };
@@ -200,10 +209,14 @@ fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
     Ok(())
 }
 
-fn reserve(connection: &Connection, landing: &Landing, now: i64) -> Result<Reserved, Error> {
+fn reserve(
+    connection: &Connection,
+    landing: &FinishedUpload,
+    now: i64,
+) -> Result<Reservation, Error> {
     if let Some(there) = current(connection, landing)? {
         land(connection, landing, there.generation, now)?;
-        return Ok(Reserved::There(there));
+        return Ok(Reservation::Exists(there));
     }
     connection
         .prepare_cached(
@@ -223,7 +236,7 @@ fn reserve(connection: &Connection, landing: &Landing, now: i64) -> Result<Reser
         .prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?
         .execute((generation, &key))?;
     let (digest, size) = (landing.digest, landing.size);
-    Ok(Reserved::Pending(Blob {
+    Ok(Reservation::Pending(Blob {
         digest,
         size,
         generation,
@@ -234,7 +247,7 @@ fn reserve(connection: &Connection, landing: &Landing, now: i64) -> Result<Reser
 
 fn settle(
     connection: &Connection,
-    landing: &Landing,
+    landing: &FinishedUpload,
     pending: &Blob,
     now: i64,
 ) -> Result<Blob, Error> {
@@ -261,7 +274,7 @@ fn settle(
 }
 
 /// The row that leads to this content now.
-fn current(connection: &Connection, landing: &Landing) -> Result<Option<Blob>, Error> {
+fn current(connection: &Connection, landing: &FinishedUpload) -> Result<Option<Blob>, Error> {
     let sql = format!("SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2)");
     Ok(connection
         .prepare_cached(&sql)?
@@ -272,7 +285,7 @@ fn current(connection: &Connection, landing: &Landing) -> Result<Option<Blob>, E
 /// Gives the repository its blob, and ends the upload.
 fn land(
     connection: &Connection,
-    landing: &Landing,
+    landing: &FinishedUpload,
     generation: i64,
     now: i64,
 ) -> Result<(), Error> {

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use storage::{BackupError, Error, Finding, Health, Settings, Storage};
+use storage::{BackupError, ContentHealth, Error, Storage, StorageSettings, VerifyResult};
 
 use super::world::{SWEEP, World, content, name, open_database, sha256};
 
-async fn findings(world: &World) -> Vec<Finding> {
+async fn findings(world: &World) -> Vec<VerifyResult> {
     let mut findings = Vec::new();
     let report = |finding| {
         findings.push(finding);
@@ -30,7 +30,7 @@ async fn what_was_changed_or_lost_is_found() {
         findings(&world)
             .await
             .iter()
-            .all(|finding| finding.health == Health::Sound)
+            .all(|finding| finding.health == ContentHealth::Sound)
     );
     assert_eq!(findings(&world).await.len(), 5);
     std::fs::write(world.root().join(&changed.key), "CHANGED").unwrap();
@@ -38,23 +38,23 @@ async fn what_was_changed_or_lost_is_found() {
     let unsound: Vec<_> = findings(&world)
         .await
         .into_iter()
-        .filter(|it| it.health != Health::Sound)
+        .filter(|it| it.health != ContentHealth::Sound)
         .collect();
     let computed = sha256(b"CHANGED");
     assert_eq!(
         unsound,
         [
-            Finding {
+            VerifyResult {
                 digest: changed.digest,
                 size: 7,
                 place: changed.key,
-                health: Health::Changed { computed }
+                health: ContentHealth::Changed { computed }
             },
-            Finding {
+            VerifyResult {
                 digest: lost.digest,
                 size: 4,
                 place: lost.key.clone(),
-                health: Health::Missing
+                health: ContentHealth::Missing
             },
         ]
     );
@@ -87,7 +87,7 @@ async fn restored(world: &World, backup: &tempfile::TempDir) -> Storage {
     Storage::open(
         database,
         backup.path().join("data"),
-        Settings::default(),
+        StorageSettings::default(),
         world.clock(),
     )
     .await
@@ -180,8 +180,8 @@ async fn a_backup_during_pushes_and_collections_is_whole() {
     pusher.await.unwrap();
     let storage = restored(&world, &backup).await;
     let mut unsound = Vec::new();
-    let report = |finding: Finding| {
-        unsound.extend(Some(finding).filter(|finding| finding.health != Health::Sound));
+    let report = |finding: VerifyResult| {
+        unsound.extend(Some(finding).filter(|finding| finding.health != ContentHealth::Sound));
         ControlFlow::Continue(())
     };
     storage.verify(report).await.unwrap();

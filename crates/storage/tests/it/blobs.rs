@@ -1,6 +1,6 @@
 //! Which repository has which blobs.
 
-use storage::{Error, Page};
+use storage::{Error, PageRequest};
 
 use super::world::{World, name, sha256};
 
@@ -76,7 +76,7 @@ async fn who_has_a_blob() {
         world.blob(repository, b"cargo").await;
     }
     let digest = sha256(b"cargo");
-    let page = |after: Option<&str>, limit| Page {
+    let page = |after: Option<&str>, limit| PageRequest {
         after: after.map(str::to_owned),
         limit,
     };

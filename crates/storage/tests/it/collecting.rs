@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use storage::collection::{Garbage, Hold, Sweep};
-use storage::{Error, Page};
+use storage::collection::{CollectionHold, CollectionPolicy, Garbage};
+use storage::{Error, PageRequest};
 
 use super::world::{GRACE, SWEEP, World, image, index, name, sha256};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const UNTAGGED: Sweep = Sweep {
+const UNTAGGED: CollectionPolicy = CollectionPolicy {
     untagged: Some(DAY),
     ..SWEEP
 };
@@ -33,7 +33,7 @@ async fn what_nothing_refers_to_goes_after_the_grace_time() {
     );
     let collected = world.storage.collect(SWEEP).await.unwrap();
     assert_eq!(
-        (collected.condemned, collected.blobs, collected.bytes),
+        (collected.marked, collected.blobs, collected.bytes),
         (1, 1, 4)
     );
     assert!(!world.has_blob("a", idle.digest).await);
@@ -45,14 +45,14 @@ async fn what_nothing_refers_to_goes_after_the_grace_time() {
 #[tokio::test]
 async fn a_condemned_blob_is_served_and_waits() {
     let world = World::new().await;
-    let sweep = Sweep {
+    let sweep = CollectionPolicy {
         wait: Duration::from_secs(600),
         ..SWEEP
     };
     let idle = world.blob("a", b"idle").await;
     world.pass(later());
     let collected = world.storage.collect(sweep).await.unwrap();
-    assert_eq!((collected.condemned, collected.blobs), (1, 0));
+    assert_eq!((collected.marked, collected.blobs), (1, 0));
     assert_eq!(world.content("a", idle.digest).await, b"idle");
     world.pass(Duration::from_secs(600));
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 1);
@@ -64,14 +64,14 @@ async fn a_condemned_blob_is_served_and_waits() {
 async fn each_way_to_use_a_blob_revives_it() {
     for way in ["head", "mount", "upload", "manifest"] {
         let world = World::new().await;
-        let sweep = Sweep {
+        let sweep = CollectionPolicy {
             wait: Duration::from_secs(600),
             ..SWEEP
         };
         world.blob("a", b"{}").await;
         let layer = world.blob("a", b"layer").await;
         world.pass(later());
-        assert_eq!(world.storage.collect(sweep).await.unwrap().condemned, 2);
+        assert_eq!(world.storage.collect(sweep).await.unwrap().marked, 2);
         match way {
             "head" => drop(
                 world
@@ -252,7 +252,7 @@ async fn a_repository_loses_what_only_others_need_and_goes_when_it_is_empty() {
         .manifests()
         .tags(
             &name("a"),
-            Page {
+            PageRequest {
                 after: None,
                 limit: 1,
             },
@@ -266,7 +266,7 @@ async fn a_hold_keeps_every_file_and_ends_by_itself() {
     let world = World::new().await;
     world.blob("a", b"idle").await;
     world.pass(later());
-    let hold = Hold {
+    let hold = CollectionHold {
         id: [1; 16],
         lasting: Duration::from_secs(60),
     };
@@ -293,7 +293,7 @@ async fn a_command_collects_beside_the_server() {
     world.pass(later());
     let (server, command) = (world.storage.clone(), world.beside().await);
     let (one, two) = tokio::join!(server.collect(SWEEP), command.collect(SWEEP));
-    assert_eq!(one.unwrap().condemned + two.unwrap().condemned, 1);
+    assert_eq!(one.unwrap().marked + two.unwrap().marked, 1);
     assert!(!world.has_blob("a", idle.digest).await);
     assert_eq!(world.files(), 2);
     assert_eq!(world.content("a", sha256(b"one")).await, b"one");

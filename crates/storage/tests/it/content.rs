@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::DigestAlgorithm;
-use storage::collection::Doomed;
-use storage::{Blob, BlobStore, Error, Files, Source, StoreId, UploadId, hash};
+use storage::collection::DeletableBlob;
+use storage::{Blob, BlobReader, BlobStore, Error, Files, StoreId, UploadId, hash};
 
 use super::memory::Memory;
 use super::world::sha256;
@@ -65,7 +65,7 @@ async fn read(place: &Place, blob: &Blob, range: std::ops::Range<u64>) -> Result
     rest(place.store.open(blob, range).await?).await
 }
 
-async fn rest(mut source: Box<dyn Source>) -> Result<Vec<u8>, Error> {
+async fn rest(mut source: Box<dyn BlobReader>) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     while let Some(chunk) = source.next().await {
         content.extend_from_slice(&chunk?);
@@ -93,7 +93,7 @@ async fn stretches_of_a_blob() {
 #[tokio::test]
 async fn an_upload_goes_on_where_it_is_told_to() {
     for place in places() {
-        let hasher = hash::Hasher::new(DigestAlgorithm::Sha256);
+        let hasher = hash::ContentHasher::new(DigestAlgorithm::Sha256);
         let mut sink = place.store.append(upload(), 0, Some(hasher));
         for _ in 0..3 {
             sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
@@ -185,7 +185,7 @@ async fn removed_is_gone_and_can_be_removed_again() {
             store,
             key,
         } = one.clone();
-        let doomed = [Doomed {
+        let deletable = [DeletableBlob {
             generation,
             digest,
             size,
@@ -194,7 +194,7 @@ async fn removed_is_gone_and_can_be_removed_again() {
         }];
         let open = place.store.open(&one, 0..5).await.unwrap();
         for _ in 0..2 {
-            place.store.remove(&doomed).await.unwrap();
+            place.store.remove(&deletable).await.unwrap();
             assert!(matches!(
                 read(&place, &one, 0..5).await,
                 Err(Error::Damaged { .. })
@@ -252,7 +252,7 @@ async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_li
         } = blob.clone();
         place
             .store
-            .remove(&[Doomed {
+            .remove(&[DeletableBlob {
                 generation,
                 digest,
                 size,

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use storage::distribution::{AdoptError, Check, Problem, ProblemKind};
-use storage::{Error, Settings, Stage, Storage};
+use storage::distribution::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionProblemKind};
+use storage::{AdoptionStage, Error, Storage, StorageSettings};
 
 use super::old::{BASE, Old, data};
 use super::world::{SWEEP, World, content, image, index, name, open_database, sha256};
@@ -25,7 +25,7 @@ async fn images_are_adopted_where_they_lie() {
 
     let report = world
         .storage
-        .adopt(old.path(), Check::Everything, |_| {})
+        .adopt(old.path(), AdoptionCheck::Everything, |_| {})
         .await
         .unwrap();
     assert_eq!(
@@ -58,7 +58,7 @@ async fn images_are_adopted_where_they_lie() {
         world.content("library/app", sha256(b"layer")).await,
         b"layer"
     );
-    let page = storage::Page {
+    let page = storage::PageRequest {
         after: None,
         limit: 9,
     };
@@ -86,8 +86,8 @@ async fn images_are_adopted_where_they_lie() {
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 0);
     assert_eq!(old.everything(), before);
     assert_eq!(
-        world.storage.finish_adoption(old.path()).await.unwrap(),
-        Stage::Final
+        world.storage.finalize_adoption(old.path()).await.unwrap(),
+        AdoptionStage::Final
     );
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 3);
     assert!(!old.path().join(BASE).join(data(&sha256(b"layer"))).exists());
@@ -120,7 +120,7 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
     .unwrap();
     let report = world
         .storage
-        .adopt(old.path(), Check::Everything, |_| {})
+        .adopt(old.path(), AdoptionCheck::Everything, |_| {})
         .await
         .unwrap();
     assert_eq!((report.manifests, report.tags, report.blobs), (1, 1, 1));
@@ -130,21 +130,21 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
     let kinds: Vec<_> = report
         .problems
         .iter()
-        .map(|Problem { kind, .. }| kind)
+        .map(|AdoptionProblem { kind, .. }| kind)
         .collect();
-    let has = |kind: &ProblemKind| assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
-    has(&ProblemKind::Schema1);
-    has(&ProblemKind::Broken(sha256(b"gone")));
-    has(&ProblemKind::Changed(sha256(b"CHANGED")));
-    has(&ProblemKind::Upload);
-    has(&ProblemKind::NoLink);
-    has(&ProblemKind::Broken(sha256(b"nothing")));
-    has(&ProblemKind::Broken(schema1));
-    has(&ProblemKind::Name);
+    let has = |kind: &AdoptionProblemKind| assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
+    has(&AdoptionProblemKind::Schema1);
+    has(&AdoptionProblemKind::Broken(sha256(b"gone")));
+    has(&AdoptionProblemKind::Changed(sha256(b"CHANGED")));
+    has(&AdoptionProblemKind::Upload);
+    has(&AdoptionProblemKind::NoLink);
+    has(&AdoptionProblemKind::Broken(sha256(b"nothing")));
+    has(&AdoptionProblemKind::Broken(schema1));
+    has(&AdoptionProblemKind::Name);
     assert!(
         kinds
             .iter()
-            .any(|kind| matches!(kind, ProblemKind::NoManifest(_))),
+            .any(|kind| matches!(kind, AdoptionProblemKind::NoManifest(_))),
         "{nonsense}"
     );
     assert_eq!(kinds.len(), 9);
@@ -166,14 +166,14 @@ async fn adopted_again_what_was_pushed_since_stays() {
     for _ in 0..2 {
         world
             .storage
-            .adopt(old.path(), Check::Manifests, |_| {})
+            .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
             .await
             .unwrap();
     }
     let second = world.image("a", "newer", &["x"]).await;
     world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     for (tag, digest) in [("x", second), ("y", first)] {
@@ -207,24 +207,24 @@ async fn a_command_adopts_beside_the_server() {
     world
         .beside()
         .await
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     assert!(world.has_manifest("a", "x").await);
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
     let error = world
         .storage
-        .adopt(world.directory.path(), Check::Manifests, |_| {})
+        .adopt(world.directory.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap_err();
     assert!(matches!(error, AdoptError::NoDataDirectory(_)));
     assert_eq!(
         world
             .storage
-            .finish_adoption(Old::new().path())
+            .finalize_adoption(Old::new().path())
             .await
             .unwrap(),
-        Stage::Unknown
+        AdoptionStage::Unknown
     );
 }
 
@@ -233,7 +233,7 @@ async fn interrupted(storage: &Storage, old: &Old) {
     let (storage, path) = (storage.clone(), old.path().to_owned());
     let task = tokio::spawn(async move {
         storage
-            .adopt(&path, Check::Manifests, |report| {
+            .adopt(&path, AdoptionCheck::Manifests, |report| {
                 assert!(report.repositories < 2, "interrupted")
             })
             .await
@@ -251,7 +251,7 @@ async fn an_interrupted_adoption_goes_on() {
     let world = world.restarted().await;
     let report = world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     assert_eq!((report.repositories, report.of), (40, 40));
@@ -271,34 +271,34 @@ async fn only_what_has_come_to_its_end_can_be_final() {
     for repository in ["a", "b/c", "d"] {
         old.manifest(repository, &index(&[]), &["x"]);
     }
-    let finish = async || world.storage.finish_adoption(old.path()).await.unwrap();
+    let finish = async || world.storage.finalize_adoption(old.path()).await.unwrap();
     world
         .storage
-        .begin_adoption(old.path(), Check::Manifests)
+        .begin_adoption(old.path(), AdoptionCheck::Manifests)
         .await
         .unwrap();
     assert_eq!(
         finish().await,
-        Stage::Reading,
+        AdoptionStage::Reading,
         "not even the first was read"
     );
     interrupted(&world.storage, &old).await;
-    assert_eq!(finish().await, Stage::Reading);
+    assert_eq!(finish().await, AdoptionStage::Reading);
     world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
-    assert_eq!(finish().await, Stage::Final);
+    assert_eq!(finish().await, AdoptionStage::Final);
     // Once more, and it is not at its end again, nor final.
     interrupted(&world.storage, &old).await;
-    assert_eq!(finish().await, Stage::Reading);
+    assert_eq!(finish().await, AdoptionStage::Reading);
     world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
-    assert_eq!(finish().await, Stage::Final);
+    assert_eq!(finish().await, AdoptionStage::Final);
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn there_and_back_again() {
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
     world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     world.image("b/c", "pushed to us", &["y", "z"]).await;
@@ -340,11 +340,11 @@ async fn there_and_back_again() {
     let elsewhere = tempfile::tempdir().unwrap();
     let database = open_database(elsewhere.path());
     let root = elsewhere.path().join("data");
-    let storage = Storage::open(database, root, Settings::default(), world.clock())
+    let storage = Storage::open(database, root, StorageSettings::default(), world.clock())
         .await
         .unwrap();
     let report = storage
-        .adopt(target.path(), Check::Everything, |_| {})
+        .adopt(target.path(), AdoptionCheck::Everything, |_| {})
         .await
         .unwrap();
     assert_eq!(report.problems, []);
@@ -380,7 +380,7 @@ async fn a_backup_has_what_was_adopted() {
     old.manifest("a", &index(&[]), &["x"]);
     world
         .storage
-        .adopt(old.path(), Check::Manifests, |_| {})
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
@@ -393,7 +393,7 @@ async fn a_backup_has_what_was_adopted() {
     let storage = Storage::open(
         open_database(backup.path()),
         root,
-        Settings::default(),
+        StorageSettings::default(),
         world.clock(),
     )
     .await

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::process::Command;
 
-use storage::{Settings, Storage};
+use storage::{Storage, StorageSettings};
 
 use super::world::{clock, name, new_upload, open_database, root, sha256};
 
@@ -24,7 +24,7 @@ async fn traced() {
         1_800_000_000,
     )));
     let database = open_database(directory);
-    let storage = Storage::open(database, root(directory), Settings::default(), clock)
+    let storage = Storage::open(database, root(directory), StorageSettings::default(), clock)
         .await
         .unwrap();
     let new = new_upload("a", 1);

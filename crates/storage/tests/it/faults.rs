@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use database::{Database, Location};
-use storage::{Error, Settings, Storage};
+use database::{Database, DatabaseLocation};
+use storage::{Error, Storage, StorageSettings};
 
 use super::world::{clock, content, name, new_upload, push, sha256};
 
@@ -58,11 +58,16 @@ impl Drop for SmallDisk {
 }
 
 async fn open(database: &Path, root: &Path) -> Storage {
-    let database = Database::open_exclusive(&Location::at(database.join("w.db"))).unwrap();
+    let database = Database::open_exclusive(&DatabaseLocation::at(database.join("w.db"))).unwrap();
     let clock = clock(&Arc::new(AtomicU64::new(1_800_000_000)));
-    Storage::open(database, root.join("data"), Settings::default(), clock)
-        .await
-        .unwrap()
+    Storage::open(
+        database,
+        root.join("data"),
+        StorageSettings::default(),
+        clock,
+    )
+    .await
+    .unwrap()
 }
 
 async fn upload(storage: &Storage, number: u128, bytes: &[u8]) -> Result<(), Error> {

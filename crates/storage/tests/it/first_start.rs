@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use storage::collection::Sweep;
-use storage::distribution::{Check, Discovery, Reading};
-use storage::{BackupError, Error, Settings, Stage, Storage};
+use storage::collection::CollectionPolicy;
+use storage::distribution::{AdoptionCheck, Discovery, OngoingAdoption};
+use storage::{AdoptionStage, BackupError, Error, Storage, StorageSettings};
 
 use super::old::Old;
 use super::world::{GRACE, SWEEP, World, content, image, index, name, open_database, sha256};
@@ -15,7 +15,7 @@ async fn world_in(old: &Old) -> World {
     World::in_place_of(old.path()).await
 }
 
-async fn unread(world: &World) -> std::sync::Arc<Reading> {
+async fn unread(world: &World) -> std::sync::Arc<OngoingAdoption> {
     match world.storage.discover(&world.root()).await.unwrap() {
         Discovery::Unread(reading) => reading,
         other => panic!("{other:?}"),
@@ -39,10 +39,10 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     let reading = unread(&world).await;
     assert!(!world.has_manifest("b/c", "x").await);
     // Nobody reads on: only what is asked for is there.
-    world.storage.catch_up(&name("b/c")).await.unwrap();
+    world.storage.ensure_adopted(&name("b/c")).await.unwrap();
     assert!(world.has_manifest("b/c", "x").await && world.has_manifest("b/c", &digest()).await);
     assert_eq!(world.content("b/c", sha256(b"layer")).await, b"layer");
-    let page = storage::Page {
+    let page = storage::PageRequest {
         after: None,
         limit: 9,
     };
@@ -58,11 +58,15 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     );
     assert!(!world.has_manifest("d", "x").await);
     for unknown in ["b", "never", "b/c/d"] {
-        world.storage.catch_up(&name(unknown)).await.unwrap();
+        world.storage.ensure_adopted(&name(unknown)).await.unwrap();
         assert!(!world.has_manifest(unknown, "x").await);
     }
 
-    let report = world.storage.read_through(&reading, |_| {}).await.unwrap();
+    let report = world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     assert_eq!(
         (
             report.repositories,
@@ -89,7 +93,11 @@ async fn what_changes_meanwhile_stays_changed() {
     let world = world_in(&old).await;
     let reading = unread(&world).await;
     for repository in ["a", "b", "c"] {
-        world.storage.catch_up(&name(repository)).await.unwrap();
+        world
+            .storage
+            .ensure_adopted(&name(repository))
+            .await
+            .unwrap();
     }
     world
         .storage
@@ -104,7 +112,11 @@ async fn what_changes_meanwhile_stays_changed() {
         .remove(&name("c"), &digest().parse().unwrap())
         .await
         .unwrap();
-    world.storage.read_through(&reading, |_| {}).await.unwrap();
+    world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("a", "y").await);
     let found = world
         .storage
@@ -124,17 +136,17 @@ async fn two_who_read_the_same_do_it_once() {
     let world = world_in(&old).await;
     let (ours, command) = (unread(&world).await, world.beside().await);
     let theirs = command
-        .begin_adoption(&world.root(), Check::Manifests)
+        .begin_adoption(&world.root(), AdoptionCheck::Manifests)
         .await
         .unwrap();
-    world.storage.catch_up(&name("a")).await.unwrap();
+    world.storage.ensure_adopted(&name("a")).await.unwrap();
     world
         .storage
         .manifests()
         .untag(&name("a"), &"x".parse().unwrap())
         .await
         .unwrap();
-    command.read_through(&theirs, |_| {}).await.unwrap();
+    command.complete_adoption(&theirs, |_| {}).await.unwrap();
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("b", "x").await);
     world
         .storage
@@ -142,11 +154,19 @@ async fn two_who_read_the_same_do_it_once() {
         .untag(&name("b"), &"x".parse().unwrap())
         .await
         .unwrap();
-    world.storage.read_through(&ours, |_| {}).await.unwrap();
+    world
+        .storage
+        .complete_adoption(&ours, |_| {})
+        .await
+        .unwrap();
     assert!(!world.has_manifest("a", "x").await && !world.has_manifest("b", "x").await);
     assert_eq!(
-        world.storage.finish_adoption(&world.root()).await.unwrap(),
-        Stage::Final
+        world
+            .storage
+            .finalize_adoption(&world.root())
+            .await
+            .unwrap(),
+        AdoptionStage::Final
     );
 }
 
@@ -155,7 +175,7 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
     let old = with_images(&["a", "b", "c"]);
     let world = world_in(&old).await;
     drop(unread(&world).await);
-    world.storage.catch_up(&name("a")).await.unwrap();
+    world.storage.ensure_adopted(&name("a")).await.unwrap();
     world
         .storage
         .manifests()
@@ -165,9 +185,13 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
     // There are images now, and it is not the first start any more.
     let world = world.restarted().await;
     let reading = unread(&world).await;
-    world.storage.catch_up(&name("b")).await.unwrap();
+    world.storage.ensure_adopted(&name("b")).await.unwrap();
     assert!(world.has_manifest("b", "x").await);
-    let report = world.storage.read_through(&reading, |_| {}).await.unwrap();
+    let report = world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     assert_eq!((report.repositories, report.manifests), (3, 2));
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("c", "x").await);
     drop(reading);
@@ -186,7 +210,11 @@ async fn a_registry_with_images_of_its_own_asks() {
     let Discovery::Unread(reading) = world.storage.discover(&world.root()).await.unwrap() else {
         panic!()
     };
-    world.storage.read_through(&reading, |_| {}).await.unwrap();
+    world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     let world = World::new().await;
     assert!(matches!(
         world.storage.discover(&world.root()).await.unwrap(),
@@ -197,7 +225,7 @@ async fn a_registry_with_images_of_its_own_asks() {
     world.storage.export(&world.root(), |_| {}).await.unwrap();
     assert!(matches!(
         world.storage.discover(&world.root()).await.unwrap(),
-        Discovery::Stranger
+        Discovery::Unrelated
     ));
 }
 
@@ -208,8 +236,8 @@ async fn collection_leaves_it_alone() {
     let before = old.everything().len();
     let world = world_in(&old).await;
     let reading = unread(&world).await;
-    world.storage.catch_up(&name("a")).await.unwrap();
-    let sweep = Sweep {
+    world.storage.ensure_adopted(&name("a")).await.unwrap();
+    let sweep = CollectionPolicy {
         untagged: Some(Duration::ZERO),
         ..SWEEP
     };
@@ -217,17 +245,29 @@ async fn collection_leaves_it_alone() {
         world.pass(GRACE * 2);
         assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
         assert_eq!(
-            world.storage.finish_adoption(&world.root()).await.unwrap(),
-            Stage::Reading
+            world
+                .storage
+                .finalize_adoption(&world.root())
+                .await
+                .unwrap(),
+            AdoptionStage::Reading
         );
     }
-    world.storage.read_through(&reading, |_| {}).await.unwrap();
+    world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     world.pass(GRACE * 2);
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
     assert!(old.everything().len() >= before);
     assert_eq!(
-        world.storage.finish_adoption(&world.root()).await.unwrap(),
-        Stage::Final
+        world
+            .storage
+            .finalize_adoption(&world.root())
+            .await
+            .unwrap(),
+        AdoptionStage::Final
     );
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 1);
     assert_eq!(world.content("b", sha256(b"layer")).await, b"layer");
@@ -241,14 +281,14 @@ async fn a_blob_that_was_condemned_is_brought_back() {
     let world = world_in(&old).await;
     let own = world.blob("z", b"layer").await;
     world.pass(GRACE * 2);
-    let waiting = Sweep {
+    let waiting = CollectionPolicy {
         wait: Duration::from_secs(600),
         ..SWEEP
     };
-    assert_eq!(world.storage.collect(waiting).await.unwrap().condemned, 1);
+    assert_eq!(world.storage.collect(waiting).await.unwrap().marked, 1);
     world
         .storage
-        .adopt(&world.root(), Check::Manifests, |_| {})
+        .adopt(&world.root(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     world.pass(Duration::from_secs(601));
@@ -271,7 +311,7 @@ async fn the_folder_can_be_moved() {
     let world = world_in(&old).await;
     world
         .storage
-        .adopt(&world.root(), Check::Manifests, |_| {})
+        .adopt(&world.root(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
@@ -282,7 +322,7 @@ async fn the_folder_can_be_moved() {
     let storage = Storage::open(
         open_database(directory.path()),
         &moved,
-        Settings::default(),
+        StorageSettings::default(),
         clock,
     )
     .await
@@ -318,7 +358,11 @@ async fn nothing_is_copied_that_is_half_read() {
             .await
             .is_err()
     );
-    world.storage.read_through(&reading, |_| {}).await.unwrap();
+    world
+        .storage
+        .complete_adoption(&reading, |_| {})
+        .await
+        .unwrap();
     world
         .storage
         .backup(&database, &root, [1; 16], |_, _| {})
@@ -327,7 +371,7 @@ async fn nothing_is_copied_that_is_half_read() {
     let storage = Storage::open(
         open_database(to.path()),
         root,
-        Settings::default(),
+        StorageSettings::default(),
         world.clock(),
     )
     .await
@@ -350,14 +394,19 @@ async fn many_pull_while_they_are_read() {
     let world = std::sync::Arc::new(world_in(&old).await);
     let reading = unread(&world).await;
     let reader = std::sync::Arc::clone(&world);
-    let task =
-        tokio::spawn(async move { reader.storage.read_through(&reading, |_| {}).await.unwrap() });
+    let task = tokio::spawn(async move {
+        reader
+            .storage
+            .complete_adoption(&reading, |_| {})
+            .await
+            .unwrap()
+    });
     let pullers = (0..4).map(|puller: usize| {
         let world = std::sync::Arc::clone(&world);
         tokio::spawn(async move {
             for number in (puller..300).rev().step_by(7) {
                 let repository = name(&format!("r{number}"));
-                world.storage.catch_up(&repository).await.unwrap();
+                world.storage.ensure_adopted(&repository).await.unwrap();
                 let found = world
                     .storage
                     .manifests()

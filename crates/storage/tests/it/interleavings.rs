@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use storage::collection::{Doomed, Sweep};
-use storage::{Collection, Error, Sqlite, UploadId};
+use storage::collection::{CollectionPolicy, DeletableBlob};
+use storage::{CollectionStore, Error, Sqlite, UploadId};
 
 use super::world::{GRACE, SWEEP, World, content, image, name, sha256};
 
 /// Collection of a second process, whose steps a test takes by itself.
 fn steps(world: &World) -> Sqlite {
-    Sqlite::beside(world.database.clone(), super::world::terms(), world.clock()).unwrap()
+    Sqlite::beside(
+        world.database.clone(),
+        super::world::retention(),
+        world.clock(),
+    )
+    .unwrap()
 }
 
 fn later() -> Duration {
@@ -20,10 +25,10 @@ fn later() -> Duration {
 }
 
 /// Up to the point where its blobs' files are about to be removed.
-async fn doom(collection: &Sqlite) -> Vec<Doomed> {
-    collection.condemn(SWEEP, 0).await.unwrap();
-    collection.sentence(SWEEP).await.unwrap();
-    collection.doomed(10).await.unwrap()
+async fn doom(collection: &Sqlite) -> Vec<DeletableBlob> {
+    collection.mark(SWEEP, 0).await.unwrap();
+    collection.sweep(SWEEP).await.unwrap();
+    collection.deletable(10).await.unwrap()
 }
 
 #[tokio::test]
@@ -42,7 +47,7 @@ async fn head_then_collection_then_manifest() {
             .await
             .unwrap();
     }
-    assert_eq!(world.storage.collect(SWEEP).await.unwrap().condemned, 0);
+    assert_eq!(world.storage.collect(SWEEP).await.unwrap().marked, 0);
     world
         .push("a", image(&[b"layer"], None), &["x"])
         .await
@@ -60,13 +65,13 @@ async fn condemned_then_manifest_then_sentence() {
     }
     world.pass(later());
     let collection = steps(&world);
-    assert_eq!(collection.condemn(SWEEP, 0).await.unwrap().0, 2);
+    assert_eq!(collection.mark(SWEEP, 0).await.unwrap().0, 2);
     world
         .push("a", image(&[b"layer"], None), &["x"])
         .await
         .unwrap();
-    assert_eq!(collection.sentence(SWEEP).await.unwrap(), 0);
-    assert!(collection.doomed(10).await.unwrap().is_empty());
+    assert_eq!(collection.sweep(SWEEP).await.unwrap(), 0);
+    assert!(collection.deletable(10).await.unwrap().is_empty());
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
 }
 
@@ -103,9 +108,9 @@ async fn mount_during_collection() {
         let blob = world.blob("a", b"layer").await;
         world.pass(later());
         let collection = steps(&world);
-        collection.condemn(SWEEP, 0).await.unwrap();
+        collection.mark(SWEEP, 0).await.unwrap();
         if sentenced {
-            collection.sentence(SWEEP).await.unwrap();
+            collection.sweep(SWEEP).await.unwrap();
         }
         let mounted = world
             .storage
@@ -128,12 +133,12 @@ async fn uploaded_again_between_the_rows_end_and_the_unlink() {
     let world = World::new().await;
     let old = world.blob("a", b"layer").await;
     world.pass(later());
-    let doomed = doom(&steps(&world)).await;
+    let deletable = doom(&steps(&world)).await;
     let new = world.blob("a", b"layer").await;
     assert_ne!((new.generation, &new.key), (old.generation, &old.key));
     // The late unlink hits the old file alone.
     world.storage.collect(SWEEP).await.unwrap();
-    assert_eq!(doomed[0].key, old.key);
+    assert_eq!(deletable[0].key, old.key);
     assert_eq!(world.files(), 1);
     assert_eq!(world.content("a", new.digest).await, b"layer");
 }
@@ -164,17 +169,17 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
         world.pass(later());
         let collection = steps(&world);
         if state > 0 {
-            collection.condemn(SWEEP, 0).await.unwrap();
+            collection.mark(SWEEP, 0).await.unwrap();
         }
         if state > 1 {
-            collection.sentence(SWEEP).await.unwrap();
+            collection.sweep(SWEEP).await.unwrap();
         }
         if state > 2 {
             std::fs::remove_file(world.root().join(&idle.key)).unwrap();
         }
         if state > 3 {
             collection
-                .bury(collection.doomed(10).await.unwrap())
+                .purge(collection.deletable(10).await.unwrap())
                 .await
                 .unwrap();
         }
@@ -192,7 +197,7 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
 async fn pushes_deletes_and_collections_at_once() {
     let world = Arc::new(World::new().await);
     let stop = Arc::new(AtomicBool::new(false));
-    let sweep = Sweep {
+    let sweep = CollectionPolicy {
         untagged: Some(Duration::ZERO),
         ..SWEEP
     };

@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use database::Database;
-use storage::collection::Sweep;
-use storage::{Error, Page, Settings, Storage, UploadId};
+use storage::collection::CollectionPolicy;
+use storage::{Error, PageRequest, Storage, StorageSettings, UploadId};
 
 use super::world::{
     SWEEP, clock, content, image, name, new_upload, open_database, push, root, sha256,
@@ -33,7 +33,7 @@ async fn open(directory: &std::path::Path, round: u64) -> (Storage, Database) {
         Storage::open(
             database.clone(),
             root(directory),
-            Settings::default(),
+            StorageSettings::default(),
             clock,
         )
         .await
@@ -61,7 +61,7 @@ async fn child() {
     };
     let round: u64 = std::env::var(ROUND).unwrap().parse().unwrap();
     let (storage, _database) = open(directory.as_ref(), round).await;
-    let sweep = Sweep {
+    let sweep = CollectionPolicy {
         untagged: Some(Duration::ZERO),
         ..SWEEP
     };
@@ -143,18 +143,18 @@ async fn upload(storage: &Storage, repository: &str, id: u128, content: &[u8]) {
 /// What a child acknowledged: by pusher and number, how far it came.
 #[derive(Default)]
 struct Acknowledged {
-    images: BTreeMap<(u64, u64), Progress>,
+    images: BTreeMap<(u64, u64), UploadProgress>,
     /// Bytes of uploads that were not being finished.
     uploads: BTreeMap<(String, String), u64>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, PartialOrd, Debug)]
-enum Progress {
+enum UploadProgress {
     #[default]
     Nothing,
     Blob,
     Image,
-    Referrer,
+    ReferrerEntry,
     Untagging,
     Untagged,
 }
@@ -175,11 +175,11 @@ impl Acknowledged {
                     .remove(&(words[1].to_owned(), words[2].to_owned()));
                 return;
             }
-            "blob" => Progress::Blob,
-            "image" => Progress::Image,
-            "referrer" => Progress::Referrer,
-            "untagging" => Progress::Untagging,
-            "untagged" => Progress::Untagged,
+            "blob" => UploadProgress::Blob,
+            "image" => UploadProgress::Image,
+            "referrer" => UploadProgress::ReferrerEntry,
+            "untagging" => UploadProgress::Untagging,
+            "untagged" => UploadProgress::Untagged,
             other => panic!("{other}"),
         };
         self.images.insert(
@@ -253,7 +253,7 @@ async fn killed_again_and_again_nothing_acknowledged_is_lost() {
     }
 }
 
-async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, fresh: bool) {
+async fn check(storage: &Storage, pusher: u64, number: u64, progress: UploadProgress, fresh: bool) {
     let (repository, layer) = (format!("r{pusher}"), layer(pusher, number));
     let has_tag = match storage
         .manifests()
@@ -265,9 +265,11 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, 
         Err(error) => panic!("{error}"),
     };
     match progress {
-        Progress::Image | Progress::Referrer => assert!(has_tag, "{pusher} {number}"),
-        Progress::Untagged => assert!(!has_tag, "{pusher} {number}"),
-        Progress::Nothing | Progress::Blob | Progress::Untagging => {}
+        UploadProgress::Image | UploadProgress::ReferrerEntry => {
+            assert!(has_tag, "{pusher} {number}")
+        }
+        UploadProgress::Untagged => assert!(!has_tag, "{pusher} {number}"),
+        UploadProgress::Nothing | UploadProgress::Blob | UploadProgress::Untagging => {}
     }
     // What has neither tag nor lease may have been collected.
     if fresh || has_tag {
@@ -276,9 +278,9 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, 
             layer
         );
     }
-    if progress == Progress::Referrer {
+    if progress == UploadProgress::ReferrerEntry {
         let subject = image(&[&layer], None).digest();
-        let page = Page {
+        let page = PageRequest {
             after: None,
             limit: 10,
         };
@@ -293,7 +295,7 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: Progress, 
 
 /// Whatever is visible is whole.
 async fn everything_pulls(storage: &Storage) {
-    let all = Page {
+    let all = PageRequest {
         after: None,
         limit: 1_000_000,
     };

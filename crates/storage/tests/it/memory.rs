@@ -11,8 +11,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm};
-use storage::collection::Doomed;
-use storage::{Answer, Blob, BlobStore, Error, Sink, Source, StoreId, UploadId, Written, hash};
+use storage::collection::DeletableBlob;
+use storage::{
+    Blob, BlobReader, BlobStore, Error, StorageFuture, StoreId, UploadId, UploadWriter,
+    WrittenContent, hash,
+};
 
 /// Content that is gone with the process.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +49,7 @@ impl Content {
     }
 }
 
-fn answer<'a, T: Send + 'a>(done: Result<T, Error>) -> Answer<'a, T> {
+fn answer<'a, T: Send + 'a>(done: Result<T, Error>) -> StorageFuture<'a, T> {
     Box::pin(ready(done))
 }
 
@@ -63,7 +66,11 @@ impl BlobStore for Memory {
         Ok(())
     }
 
-    fn open<'a>(&'a self, blob: &'a Blob, range: Range<u64>) -> Answer<'a, Box<dyn Source>> {
+    fn open<'a>(
+        &'a self,
+        blob: &'a Blob,
+        range: Range<u64>,
+    ) -> StorageFuture<'a, Box<dyn BlobReader>> {
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
         });
@@ -71,7 +78,12 @@ impl BlobStore for Memory {
         answer(found.map(|content| Box::new(Rest(content.slice(stretch))) as _))
     }
 
-    fn append(&self, upload: UploadId, at: u64, hasher: Option<hash::Hasher>) -> Box<dyn Sink> {
+    fn append(
+        &self,
+        upload: UploadId,
+        at: u64,
+        hasher: Option<hash::ContentHasher>,
+    ) -> Box<dyn UploadWriter> {
         Box::new(Arriving {
             memory: self.clone(),
             upload,
@@ -86,7 +98,7 @@ impl BlobStore for Memory {
         upload: UploadId,
         length: u64,
         algorithm: DigestAlgorithm,
-    ) -> Answer<'_, Digest> {
+    ) -> StorageFuture<'_, Digest> {
         let content = self.content();
         let bytes = content
             .uploads
@@ -98,7 +110,7 @@ impl BlobStore for Memory {
         ))
     }
 
-    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> Answer<'a, ()> {
+    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()> {
         let mut content = self.content();
         let Some(bytes) = content.uploads.remove(&upload) else {
             return answer(failed("publish an upload"));
@@ -110,7 +122,7 @@ impl BlobStore for Memory {
         answer(Ok(()))
     }
 
-    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> Answer<'a, ()> {
+    fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> StorageFuture<'a, ()> {
         let mut content = self.content();
         if let Some(bytes) = content.blobs.remove(key) {
             content.uploads.insert(upload, bytes.into());
@@ -118,16 +130,16 @@ impl BlobStore for Memory {
         answer(Ok(()))
     }
 
-    fn discard(&self, upload: UploadId) -> Answer<'_, ()> {
+    fn discard(&self, upload: UploadId) -> StorageFuture<'_, ()> {
         self.content().uploads.remove(&upload);
         answer(Ok(()))
     }
 
-    fn uploads(&self) -> Answer<'_, Vec<UploadId>> {
+    fn uploads(&self) -> StorageFuture<'_, Vec<UploadId>> {
         answer(Ok(self.content().uploads.keys().copied().collect()))
     }
 
-    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, _shared: bool) -> Answer<'a, ()> {
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, _shared: bool) -> StorageFuture<'a, ()> {
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
         });
@@ -137,9 +149,9 @@ impl BlobStore for Memory {
         }))
     }
 
-    fn remove<'a>(&'a self, doomed: &'a [Doomed]) -> Answer<'a, ()> {
+    fn remove<'a>(&'a self, deletable: &'a [DeletableBlob]) -> StorageFuture<'a, ()> {
         let mut content = self.content();
-        for Doomed { store, key, .. } in doomed {
+        for DeletableBlob { store, key, .. } in deletable {
             match content.adopted.get(store) {
                 Some(root) => drop(std::fs::remove_file(root.join(key))),
                 None => drop(content.blobs.remove(key)),
@@ -152,7 +164,7 @@ impl BlobStore for Memory {
 /// What is still to be read, handed out in two pieces.
 struct Rest(Bytes);
 
-impl Source for Rest {
+impl BlobReader for Rest {
     fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let piece = self.0.split_to(self.0.len().div_ceil(2));
         Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
@@ -163,7 +175,7 @@ struct Arriving {
     memory: Memory,
     upload: UploadId,
     length: u64,
-    hasher: Option<hash::Hasher>,
+    hasher: Option<hash::ContentHasher>,
     failed: bool,
 }
 
@@ -194,14 +206,14 @@ impl Arriving {
     }
 }
 
-impl Sink for Arriving {
-    fn write(&mut self, batch: Vec<Bytes>) -> Answer<'_, ()> {
+impl UploadWriter for Arriving {
+    fn write(&mut self, batch: Vec<Bytes>) -> StorageFuture<'_, ()> {
         answer(self.take(&batch))
     }
 
-    fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> Answer<'static, Written> {
+    fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> StorageFuture<'static, WrittenContent> {
         let done = self.take(&rest);
-        answer(done.map(|()| Written {
+        answer(done.map(|()| WrittenContent {
             length: self.length,
             hasher: self.hasher,
         }))

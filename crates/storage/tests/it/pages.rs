@@ -1,12 +1,12 @@
 //! Lists: in order, in pages, complete.
 
 use oci::{Digest, media_type};
-use storage::{Error, Page, Referrer};
+use storage::{Error, PageRequest, ReferrerEntry};
 
 use super::world::{World, descriptor, image, index, manifest, name, sha256};
 
-fn page<T>(after: Option<T>, limit: u32) -> Page<T> {
-    Page { after, limit }
+fn page<T>(after: Option<T>, limit: u32) -> PageRequest<T> {
+    PageRequest { after, limit }
 }
 
 #[tokio::test]
@@ -98,8 +98,8 @@ async fn referrers(
     world: &World,
     subject: Digest,
     kind: Option<&str>,
-    page: Page<Digest>,
-) -> (Vec<Referrer>, bool) {
+    page: PageRequest<Digest>,
+) -> (Vec<ReferrerEntry>, bool) {
     let list = world
         .storage
         .manifests()

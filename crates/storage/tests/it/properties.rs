@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use storage::{Error, Page};
+use storage::{Error, PageRequest};
 
 use super::world::{World, index, name, sha256};
 
@@ -109,7 +109,7 @@ async fn tag_and_untag(steps: Vec<(u8, u8, u8)>, limit: u32) {
     }
     let (mut walked, mut more) = (Vec::<String>::new(), true);
     while more {
-        let page = Page {
+        let page = PageRequest {
             after: walked.last().cloned(),
             limit,
         };

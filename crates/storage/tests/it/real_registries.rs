@@ -4,8 +4,8 @@ use std::path::Path;
 
 use oci::{Digest, Reference};
 use peers::{Client, Image, Registry, RegistryConfig};
-use storage::distribution::{Check, ProblemKind};
-use storage::{Page, Settings, Storage};
+use storage::distribution::{AdoptionCheck, AdoptionProblemKind};
+use storage::{PageRequest, Storage, StorageSettings};
 
 use super::world::{World, content, name, open_database, sha256};
 
@@ -159,14 +159,14 @@ async fn what_a_registry_wrote_pulls_from_us_and_back_from_it() {
         drop(registry);
         let report = world
             .storage
-            .adopt(old.path(), Check::Everything, |_| {})
+            .adopt(old.path(), AdoptionCheck::Everything, |_| {})
             .await
             .unwrap();
         assert!(
             report
                 .problems
                 .iter()
-                .all(|it| it.kind == ProblemKind::Upload),
+                .all(|it| it.kind == AdoptionProblemKind::Upload),
             "{:?}",
             report.problems
         );
@@ -177,7 +177,7 @@ async fn what_a_registry_wrote_pulls_from_us_and_back_from_it() {
         }
         assert!(!world.has_manifest("other", "gone").await);
         let subject = references[0].1.parse().unwrap();
-        let page = Page {
+        let page = PageRequest {
             after: None,
             limit: 10,
         };
@@ -225,13 +225,14 @@ async fn pulls_are_answered_while_a_data_directory_is_read() {
     let clock = super::world::clock(&std::sync::Arc::new(std::sync::atomic::AtomicU64::new(
         1_800_000_000,
     )));
-    let storage = Storage::open(database, old.path(), Settings::default(), clock)
+    let storage = Storage::open(database, old.path(), StorageSettings::default(), clock)
         .await
         .unwrap();
     let reading = storage.clone();
     // In place: our own files are to lie beside the old ones.
     let path = old.path().to_owned();
-    let task = tokio::spawn(async move { reading.adopt(&path, Check::Manifests, |_| {}).await });
+    let task =
+        tokio::spawn(async move { reading.adopt(&path, AdoptionCheck::Manifests, |_| {}).await });
     while storage
         .manifests()
         .find(&name("library/app"), &"1".parse().unwrap())

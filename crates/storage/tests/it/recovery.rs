@@ -3,24 +3,24 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use storage::{Error, Files, Landing, Parts, Reserved, Sqlite, Storage, Uploads};
+use storage::{Backends, Error, Files, FinishedUpload, Reservation, Sqlite, Storage, UploadStore};
 
 use super::memory::Memory;
-use super::world::{World, clock, name, sha256, terms};
+use super::world::{World, clock, name, retention, sha256};
 
 /// The parts of a server that is stopped before it opens: nothing is put right.
 async fn parts(world: &World) -> (Arc<Sqlite>, Arc<Files>) {
     let now = Arc::new(std::sync::atomic::AtomicU64::new(1_800_000_000));
-    let rows = Sqlite::new(world.database.clone(), terms(), clock(&now)).unwrap();
+    let rows = Sqlite::new(world.database.clone(), retention(), clock(&now)).unwrap();
     (Arc::new(rows), Arc::new(Files::open(world.root()).unwrap()))
 }
 
-async fn saved(world: &World, content: &'static str) -> Landing {
+async fn saved(world: &World, content: &'static str) -> FinishedUpload {
     let id = world.begin("a").await;
     let mut upload = world.storage.upload(&name("a"), id, None).await.unwrap();
     upload.write(content.into()).await.unwrap();
     upload.save().await.unwrap();
-    Landing {
+    FinishedUpload {
         upload: id,
         repository: name("a"),
         digest: sha256(content.as_bytes()),
@@ -72,7 +72,7 @@ async fn stopped_anywhere_on_the_way_to_a_blob_it_is_an_upload_again() {
         let landing = saved(&world, "cargo").await;
         let (rows, files) = parts(&world).await;
         let reserved = rows.reserve(landing.clone()).await.unwrap();
-        let Reserved::Pending(blob) = reserved else {
+        let Reservation::Pending(blob) = reserved else {
             panic!()
         };
         if published {
@@ -128,7 +128,7 @@ async fn who_was_slower_with_the_same_content_gets_the_blob_of_who_was_faster() 
     let world = World::new().await;
     let slow = saved(&world, "cargo").await;
     let (rows, files) = parts(&world).await;
-    let Reserved::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
+    let Reservation::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
         panic!()
     };
     storage::BlobStore::publish(files.as_ref(), slow.upload, &pending.key)
@@ -166,11 +166,11 @@ async fn a_second_server_is_refused_and_a_command_is_not() {
 #[tokio::test]
 async fn storage_can_stand_on_other_parts() {
     let world = World::new().await;
-    let rows = Arc::new(Sqlite::new(world.database.clone(), terms(), world.clock()).unwrap());
+    let rows = Arc::new(Sqlite::new(world.database.clone(), retention(), world.clock()).unwrap());
     let on_memory = |memory: &Memory| {
         Storage::new(
-            Parts::new(Arc::clone(&rows), Arc::new(memory.clone())),
-            storage::Limits::default(),
+            Backends::new(Arc::clone(&rows), Arc::new(memory.clone())),
+            storage::UploadLimits::default(),
         )
     };
     let memory = Memory::default();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oci::DigestAlgorithm;
-use storage::{Error, Limits, Settings, hash};
+use storage::{Error, StorageSettings, UploadLimits, hash};
 
 use super::world::{World, name, sha256};
 
@@ -168,13 +168,13 @@ async fn what_a_broken_request_wrote_is_given_up() {
 
 #[tokio::test]
 async fn one_request_at_a_time() {
-    let limits = Limits {
+    let limits = UploadLimits {
         patience: Duration::from_millis(1),
-        ..Limits::default()
+        ..UploadLimits::default()
     };
-    let world = World::with(Settings {
+    let world = World::with(StorageSettings {
         limits,
-        ..Settings::default()
+        ..StorageSettings::default()
     })
     .await;
     let id = world.begin("a").await;
@@ -208,14 +208,14 @@ async fn in_one_go_nothing_but_the_end_counts() {
 
 #[tokio::test]
 async fn limits() {
-    let limits = Limits {
+    let limits = UploadLimits {
         uploads_per_client: 2,
         blob: Some(10),
-        ..Limits::default()
+        ..UploadLimits::default()
     };
-    let world = World::with(Settings {
+    let world = World::with(StorageSettings {
         limits,
-        ..Settings::default()
+        ..StorageSettings::default()
     })
     .await;
     let (first, _) = (world.begin("a").await, world.begin("b").await);
@@ -238,13 +238,13 @@ async fn limits() {
 
 #[tokio::test]
 async fn blobs_in_one_go_count_while_they_are_on_their_way() {
-    let limits = Limits {
+    let limits = UploadLimits {
         uploads_per_client: 2,
-        ..Limits::default()
+        ..UploadLimits::default()
     };
-    let world = World::with(Settings {
+    let world = World::with(StorageSettings {
         limits,
-        ..Settings::default()
+        ..StorageSettings::default()
     })
     .await;
     let is_refused =

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
-use storage::collection::Sweep;
+use storage::collection::CollectionPolicy;
 use storage::{
-    Blob, Clock, Error, NewManifest, NewUpload, Settings, Storage, Terms, UploadId, hash,
+    Blob, Clock, Error, NewManifest, NewUpload, Retention, Storage, StorageSettings, UploadId, hash,
 };
 use tempfile::TempDir;
 
 pub(crate) const GRACE: Duration = Duration::from_secs(24 * 3600);
-pub(crate) const SWEEP: Sweep = Sweep {
+pub(crate) const SWEEP: CollectionPolicy = CollectionPolicy {
     grace: GRACE,
     wait: Duration::ZERO,
     untagged: None,
@@ -37,13 +37,13 @@ impl World {
     pub(crate) async fn new() -> Self {
         Self::at(
             Arc::new(tempfile::tempdir().unwrap()),
-            Settings::default(),
+            StorageSettings::default(),
             BEGINNING,
         )
         .await
     }
 
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: StorageSettings) -> Self {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), settings, BEGINNING).await
     }
 
@@ -51,10 +51,10 @@ impl World {
     pub(crate) async fn in_place_of(old: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(old, root(directory.path())).unwrap();
-        Self::at(Arc::new(directory), Settings::default(), BEGINNING).await
+        Self::at(Arc::new(directory), StorageSettings::default(), BEGINNING).await
     }
 
-    async fn at(directory: Arc<TempDir>, settings: Settings, now: u64) -> Self {
+    async fn at(directory: Arc<TempDir>, settings: StorageSettings, now: u64) -> Self {
         let database = open_database(directory.path());
         let now = Arc::new(AtomicU64::new(now));
         let storage = Storage::open(
@@ -85,23 +85,28 @@ impl World {
         } = self;
         drop((storage, database));
         // A request that broke off may still be clearing up.
-        let location = Location::at(directory.path().join("w.db"));
+        let location = DatabaseLocation::at(directory.path().join("w.db"));
         for _ in 0..1000 {
             match Database::open_exclusive(&location) {
                 Ok(_) => break,
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
-        let again = Self::at(directory, Settings::default(), now.load(Ordering::SeqCst)).await;
+        let again = Self::at(
+            directory,
+            StorageSettings::default(),
+            now.load(Ordering::SeqCst),
+        )
+        .await;
         Self { next_id, ..again }
     }
 
     /// A command that runs beside the server.
     pub(crate) async fn beside(&self) -> Storage {
-        let location = Location::at(self.directory.path().join("w.db"));
+        let location = DatabaseLocation::at(self.directory.path().join("w.db"));
         let database = Database::open(&location).unwrap();
         let root = root(self.directory.path());
-        Storage::beside(database, root, Settings::default(), clock(&self.now))
+        Storage::open_for_command(database, root, StorageSettings::default(), clock(&self.now))
             .await
             .unwrap()
     }
@@ -198,7 +203,7 @@ impl World {
 }
 
 pub(crate) fn open_database(directory: &Path) -> Database {
-    Database::open_exclusive(&Location::at(directory.join("w.db"))).unwrap()
+    Database::open_exclusive(&DatabaseLocation::at(directory.join("w.db"))).unwrap()
 }
 
 pub(crate) fn root(directory: &Path) -> std::path::PathBuf {
@@ -210,10 +215,10 @@ pub(crate) fn clock(now: &Arc<AtomicU64>) -> Clock {
     Arc::new(move || UNIX_EPOCH + Duration::from_secs(now.load(Ordering::SeqCst)))
 }
 
-pub(crate) fn terms() -> Terms {
-    Terms {
+pub(crate) fn retention() -> Retention {
+    Retention {
         grace: GRACE,
-        ..Terms::default()
+        ..Retention::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
-use storage::hash::{self, Hasher};
+use storage::hash::{self, ContentHasher};
 
 use crate::http::Connection;
 
@@ -15,7 +15,7 @@ pub(crate) const LARGE: usize = 100 << 20;
 /// digest is soon known.
 pub(crate) struct Content {
     common: Vec<u8>,
-    hashed: Hasher,
+    hashed: ContentHasher,
 }
 
 impl Content {
@@ -31,7 +31,7 @@ impl Content {
             common.extend_from_slice(&state.to_le_bytes());
         }
         common.truncate(length - 8);
-        let mut hashed = Hasher::new(DigestAlgorithm::Sha256);
+        let mut hashed = ContentHasher::new(DigestAlgorithm::Sha256);
         hashed.update(&common);
         Self { common, hashed }
     }

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use oci::{Digest, RepositoryName};
-use storage::{Clock, NewManifest, NewUpload, Settings, Storage, UploadId};
+use storage::{Clock, NewManifest, NewUpload, Storage, StorageSettings, UploadId};
 use tokio::task::JoinSet;
 
 use crate::cargo::{self, Content, IMAGE, LARGE, MEDIUM, SMALL};
@@ -76,9 +76,10 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
     runtime.block_on(async {
         let root = ours_root(directory);
         fs::create_dir_all(&root).unwrap();
-        let database = Database::open_exclusive(&Location::at(root.join("wharfinger.db"))).unwrap();
+        let database =
+            Database::open_exclusive(&DatabaseLocation::at(root.join("wharfinger.db"))).unwrap();
         let clock: Clock = Arc::new(std::time::SystemTime::now);
-        let storage = Storage::open(database, root, Settings::default(), clock)
+        let storage = Storage::open(database, root, StorageSettings::default(), clock)
             .await
             .unwrap();
         let app = name(APP);

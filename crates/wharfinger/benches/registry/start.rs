@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oci::DigestAlgorithm;
 use peers::program;
-use storage::hash::Hasher;
+use storage::hash::ContentHasher;
 
 use crate::common::median;
 use crate::servers::{Kind, Server, directory};
@@ -38,7 +38,7 @@ pub(crate) fn transfer(version: &str) -> f64 {
     let idle = server.process.megabytes("VmRSS:");
     let (file, mut hasher) = (
         directory.path().join("blob"),
-        Hasher::new(DigestAlgorithm::Sha256),
+        ContentHasher::new(DigestAlgorithm::Sha256),
     );
     std::fs::File::create(&file)
         .unwrap()

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use auth::sessions::{Selection, Session, Sessions};
 use clap::{Args, Subcommand};
 use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
-use database::{Database, OpenError};
+use database::{Database, DatabaseOpenError};
 
 use crate::config;
 use crate::failure::Failure;
@@ -141,13 +141,13 @@ fn open(file: &Path) -> Result<Sessions, Failure> {
     Ok(Sessions::new(database, policy, Arc::new(SystemEntropy)))
 }
 
-fn unopened(error: &OpenError) -> Failure {
+fn unopened(error: &DatabaseOpenError) -> Failure {
     let failure = Failure::system("the sessions cannot be reached").caused_by(error);
     match error {
-        OpenError::Place { .. } | OpenError::Database { .. } => {
+        DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => {
             failure.hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")
         }
-        OpenError::Missing(_) => {
+        DatabaseOpenError::Missing(_) => {
             failure.hint("without `database` in the configuration, $STATE_DIRECTORY says where it is")
         }
         _ => failure,

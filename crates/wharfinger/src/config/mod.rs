@@ -78,7 +78,7 @@ pub(crate) struct Config {
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
     pub(crate) registry: Option<RegistrySettings>,
-    pub(crate) database: Option<database::Location>,
+    pub(crate) database: Option<database::DatabaseLocation>,
 }
 
 /// A configuration that can be used.
@@ -238,9 +238,11 @@ fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let state_folder = || root.context.variable("STATE_DIRECTORY").map(OsString::from);
     let usual = || match &registry {
         // Beside the cargo that it speaks of.
-        Some(registry) => Some(database::Location::at(registry.root.join("wharfinger.db"))),
+        Some(registry) => Some(database::DatabaseLocation::at(
+            registry.root.join("wharfinger.db"),
+        )),
         None => refresh_tokens
-            .map(|_| database::Location::in_state_directory(state_folder().as_deref())),
+            .map(|_| database::DatabaseLocation::in_state_directory(state_folder().as_deref())),
     };
     let database = database.or_else(usual);
     Some(Config {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
-use database::Location;
+use database::DatabaseLocation;
 
 use super::section::Section;
 
@@ -37,7 +37,7 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> Option<SessionPolicy> {
 }
 
 /// Where what must last is kept.
-pub(super) fn read_location(section: &mut Section<'_>) -> Option<Location> {
+pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocation> {
     section.require("url", "as sqlite:///var/lib/wharfinger/wharfinger.db");
     section.parse("url", str::parse)
 }

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use common::{Clock, SystemClock};
 use storage::Storage;
-use storage::distribution::{AdoptError, Discovery, Problem, Reading, Report};
+use storage::distribution::{
+    AdoptError, AdoptionProblem, AdoptionReport, Discovery, OngoingAdoption,
+};
 
 use crate::failure::Failure;
 
@@ -24,7 +26,7 @@ const TOLD: usize = 100;
 pub(super) async fn discover(
     storage: &Storage,
     root: &Path,
-) -> Result<Option<Arc<Reading>>, Failure> {
+) -> Result<Option<Arc<OngoingAdoption>>, Failure> {
     let directory = root.display();
     match storage
         .discover(root)
@@ -39,7 +41,7 @@ pub(super) async fn discover(
             );
             Ok(Some(reading))
         }
-        Discovery::Stranger => {
+        Discovery::Unrelated => {
             tracing::warn!(
                 %directory,
                 "another registry's data directory was never adopted, and is not now: this registry has images of its own; \
@@ -51,14 +53,14 @@ pub(super) async fn discover(
 }
 
 /// Reads it to its end, however often that has to be tried.
-pub(super) async fn read_through(storage: &Storage, reading: &Arc<Reading>) {
+pub(super) async fn read_through(storage: &Storage, reading: &Arc<OngoingAdoption>) {
     let mut log = Log {
         told: 0,
         next: SystemClock.now() + PAUSE,
     };
     loop {
         match storage
-            .read_through(reading, |report| log.hear(report))
+            .complete_adoption(reading, |report| log.hear(report))
             .await
         {
             Ok(report) => return log.end(&report),
@@ -84,7 +86,7 @@ struct Log {
 }
 
 impl Log {
-    fn hear(&mut self, report: &Report) {
+    fn hear(&mut self, report: &AdoptionReport) {
         self.tell(&report.problems);
         let now = SystemClock.now();
         if now >= self.next {
@@ -97,14 +99,14 @@ impl Log {
         }
     }
 
-    fn tell(&mut self, problems: &[Problem]) {
-        for Problem { path, kind } in problems.iter().take(TOLD).skip(self.told) {
+    fn tell(&mut self, problems: &[AdoptionProblem]) {
+        for AdoptionProblem { path, kind } in problems.iter().take(TOLD).skip(self.told) {
             tracing::warn!(path, problem = %kind, "not adopted");
         }
         self.told = problems.len();
     }
 
-    fn end(&mut self, report: &Report) {
+    fn end(&mut self, report: &AdoptionReport) {
         self.tell(&report.problems);
         if report.problems.len() > TOLD {
             let untold = report.problems.len() - TOLD;

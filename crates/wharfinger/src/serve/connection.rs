@@ -6,22 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use common::RequestContext;
+use http::header::HeaderValue;
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use registry::Peer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{ResponseBody, TrackedBody, without_body};
+use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::listen::Stream;
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long a connection that is told to end may take to say goodbye.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -75,7 +79,7 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Opt
 async fn respond(
     services: &Services,
     serves: Serves,
-    peer: &Peer,
+    context: &RequestContext,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let path = request.uri().path();
@@ -92,14 +96,14 @@ async fn respond(
         .filter(|_| serves != Serves::TokenServer);
     match (token_server, registry) {
         (Some(token_server), None) => token_server
-            .respond(peer.address, request)
+            .respond(context, request)
             .await
             .map(Either::Left),
         (Some(token_server), Some(_)) if !is_api => token_server
-            .respond(peer.address, request)
+            .respond(context, request)
             .await
             .map(Either::Left),
-        (_, Some(registry)) => registry.respond(peer, request).await.map(Either::Right),
+        (_, Some(registry)) => registry.respond(context, request).await.map(Either::Right),
         // A new configuration took away what this address was for.
         (None, None) => {
             let mut answer = Response::new(Either::Left(Full::default()));
@@ -121,7 +125,16 @@ where
             let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
                 let is_head = request.method() == Method::HEAD;
-                let answer = respond(&services, serves, &peer, request).await;
+                let context = services.context.resolve(
+                    peer,
+                    request.uri(),
+                    request.headers(),
+                    services.request_ids.next(),
+                );
+                let mut answer = respond(&services, serves, &context, request).await;
+                if let Ok(id) = HeaderValue::try_from(context.request_id) {
+                    answer.headers_mut().insert(REQUEST_ID, id);
+                }
                 let answer = if is_head {
                     without_body(answer)
                 } else {

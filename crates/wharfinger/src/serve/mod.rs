@@ -3,6 +3,7 @@
 mod adoption;
 mod body;
 mod connection;
+mod context;
 mod file_snapshot;
 mod http2_streams;
 mod key_sets;

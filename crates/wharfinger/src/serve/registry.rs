@@ -10,13 +10,13 @@ use identity::{
     AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use registry::{
-    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Origins, Realm,
+    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
     Registry, RegistrySettings, TokenAuth,
 };
 use registry::{Caller, Visibility};
-use storage::collection::Sweep;
-use storage::distribution::Reading;
-use storage::{Limits, Storage, Terms};
+use storage::collection::CollectionPolicy;
+use storage::distribution::OngoingAdoption;
+use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
@@ -34,7 +34,7 @@ pub(super) struct RegistryState {
     storage: Storage,
     cursors: Arc<CursorKey>,
     /// Another registry's data directory, which is to be read.
-    unread: Option<Arc<Reading>>,
+    unread: Option<Arc<OngoingAdoption>>,
 }
 
 impl RegistryState {
@@ -44,12 +44,12 @@ impl RegistryState {
         database: Database,
         entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
-        let limits = Limits {
+        let limits = UploadLimits {
             uploads_per_client: config.limits.uploads_per_client,
             blob: config.limits.blob,
-            ..Limits::default()
+            ..UploadLimits::default()
         };
-        let terms = Terms {
+        let retention = Retention {
             grace: config.collection.grace,
             upload_expiry: config.upload_expiry,
         };
@@ -57,7 +57,7 @@ impl RegistryState {
         let opened = Storage::open(
             database,
             &config.root,
-            storage::Settings { limits, terms },
+            storage::StorageSettings { limits, retention },
             clock,
         )
         .await;
@@ -96,7 +96,7 @@ impl RegistryState {
     /// Collects what nobody needs any more, again and again.
     async fn collect(storage: Storage, config: config::CollectionSettings) {
         let Some(every) = config.every else { return };
-        let sweep = Sweep {
+        let sweep = CollectionPolicy {
             grace: config.grace,
             wait: WAIT,
             untagged: config.untagged,
@@ -129,11 +129,7 @@ impl RegistryState {
     ) -> Result<Registry, Failure> {
         let settings = RegistrySettings {
             auth: auth(config, section, persistent, shared)?,
-            origins: Origins {
-                public_url: config.server.public_url.clone(),
-                trusted_proxies: config.server.trusted_proxies.clone(),
-                relative: section.relative_urls,
-            },
+            relative_urls: section.relative_urls,
             delete: section.delete,
             read_only: section.read_only,
             catalog: CatalogSettings {

@@ -23,7 +23,7 @@ pub(super) struct Reloader {
     services: Arc<ArcSwap<Services>>,
     persistent: PersistentState,
     listen: Vec<ListenAddress>,
-    database: Option<database::Location>,
+    database: Option<database::DatabaseLocation>,
     registry: Option<RegistrySettings>,
 }
 

@@ -5,12 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::sessions::Sessions;
-use auth::{
-    AddressRule, Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer,
-    TokenServerSettings,
-};
+use auth::{Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use identity::process::Program;
 use identity::{
     Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
@@ -20,6 +17,7 @@ use registry::Registry;
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
+use super::context::{ContextRule, RequestIds};
 use super::key_sets::KeySets;
 use super::registry::{RegistryState, SharedServices};
 use crate::config::{
@@ -37,6 +35,9 @@ pub(super) struct Services {
     pub(super) registry: Option<Registry>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: ServerLimits,
+    /// How each request's client and origin are found.
+    pub(super) context: ContextRule,
+    pub(super) request_ids: Arc<RequestIds>,
     guard: Arc<LoginLimiter>,
     workers: Arc<WorkerPool>,
 }
@@ -45,6 +46,7 @@ pub(super) struct Services {
 pub(super) struct PersistentState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    request_ids: Arc<RequestIds>,
     database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
     /// The key sets of other token servers, as they were fetched last.
@@ -54,10 +56,10 @@ pub(super) struct PersistentState {
 impl PersistentState {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let open = |location: &Location| {
+        let open = |location: &DatabaseLocation| {
             Database::open_exclusive(location).map_err(|error| {
                 let hint = match &error {
-                    database::OpenError::InUse(_) => {
+                    database::DatabaseOpenError::InUse(_) => {
                         "stop it first; its commands (wharfinger registry, sessions) work beside it"
                     }
                     _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
@@ -73,8 +75,10 @@ impl PersistentState {
             }
             _ => None,
         };
+        let request_ids = RequestIds::new(entropy.as_ref()).map_err(|error| no_entropy(&error))?;
         Ok(Self {
             clock: Arc::new(SystemClock),
+            request_ids: Arc::new(request_ids),
             entropy,
             database,
             registry,
@@ -126,6 +130,8 @@ impl Services {
             registry,
             tls: tls.map(Arc::new),
             limits,
+            context: ContextRule::new(&config.server),
+            request_ids: Arc::clone(&persistent.request_ids),
             guard,
             workers,
         })
@@ -139,7 +145,7 @@ fn token_server(
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
 ) -> Result<TokenServer, Failure> {
-    let server = TokenServer::new(TokenServerSettings {
+    Ok(TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
         default: service(token, &token.options)?,
         services: services(token)?,
@@ -147,11 +153,6 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        address: AddressRule {
-            header: config.server.real_ip_header.clone(),
-            position: config.server.real_ip_pos,
-            trusted: config.server.trusted_proxies.clone(),
-        },
         login: login(config, persistent, Arc::clone(guard), workers)?,
         authorizers: authorizers(config),
         rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
@@ -160,8 +161,7 @@ fn token_server(
         body_timeout: config.server.limits.request_timeout,
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
-    });
-    server.map_err(|error| no_entropy(&error))
+    }))
 }
 
 pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {

@@ -17,6 +17,7 @@ mod inspect_matrix;
 mod layers;
 mod lifetime;
 mod manual;
+mod manual_commands;
 mod programs;
 mod registry;
 mod reload;

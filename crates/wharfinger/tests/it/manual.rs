@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
 /// What the manual writes where everybody has a hash of their own, and one that a start takes.
-const HASH: [&str; 2] = [
+pub(crate) const HASH: [&str; 2] = [
     "$2b$10$…",
     "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay",
 ];
@@ -200,7 +200,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// A page's blocks of YAML that are whole configurations.
-fn configurations(page: &Path) -> Vec<String> {
+pub(crate) fn configurations(page: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
     let blocks = text
         .split("\n```yaml\n")
@@ -215,7 +215,7 @@ fn configurations(page: &Path) -> Vec<String> {
 }
 
 /// A folder with every file that the manual's configurations name.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["token", "old", "tls"] {
         let _ = Certificate::new(KeyKind::P256, folder.path(), name);

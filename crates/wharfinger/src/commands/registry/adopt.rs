@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::Stage;
-use storage::distribution::{AdoptError, Check, Report};
+use storage::AdoptionStage;
+use storage::distribution::{AdoptError, AdoptionCheck, AdoptionReport};
 
 use super::progress::Progress;
 use super::{count, open, print};
@@ -48,13 +48,13 @@ impl Arguments {
         let opened = open::or_made(&self.file).await?;
         let report = {
             let mut progress = Progress::new("adopting");
-            let told = |report: &Report| {
+            let told = |report: &AdoptionReport| {
                 progress.of(report.repositories as u64, report.of as u64, "repositories")
             };
             let check = if self.check_digests {
-                Check::Everything
+                AdoptionCheck::Everything
             } else {
-                Check::Manifests
+                AdoptionCheck::Manifests
             };
             let adopted = opened.storage.adopt(&self.directory, check, told).await;
             adopted.map_err(|error| failure(&error))?
@@ -68,7 +68,7 @@ impl Arguments {
         let directory = self.directory.display();
         let stage = opened
             .storage
-            .finish_adoption(&self.directory)
+            .finalize_adoption(&self.directory)
             .await
             .map_err(|error| failure(&error))?;
         let command = format!(
@@ -76,12 +76,12 @@ impl Arguments {
             self.file.display()
         );
         match stage {
-            Stage::Final => {}
-            Stage::Unknown => {
+            AdoptionStage::Final => {}
+            AdoptionStage::Unknown => {
                 let failure = Failure::negative(format!("{directory} was never adopted"));
                 return Err(failure.hint(format!("`{command}` adopts it")));
             }
-            Stage::Reading | Stage::Complete => {
+            AdoptionStage::Reading | AdoptionStage::Complete => {
                 let message = format!(
                     "the adoption of {directory} has not come to its end: what was not read yet would be removed"
                 );
@@ -99,7 +99,7 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn human(&self, report: &Report) -> String {
+    fn human(&self, report: &AdoptionReport) -> String {
         let mut text = String::new();
         for problem in &report.problems {
             text += &format!("{}: {}\n", problem.path, problem.kind);
@@ -123,7 +123,7 @@ impl Arguments {
         }
     }
 
-    fn json_of(&self, report: &Report) -> Value {
+    fn json_of(&self, report: &AdoptionReport) -> Value {
         let problems = report.problems.iter();
         let problems = problems
             .map(|problem| json!({"path": problem.path, "problem": problem.kind.to_string()}));

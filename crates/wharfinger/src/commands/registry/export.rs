@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use storage::distribution::{ExportError, Exported};
+use storage::distribution::{ExportError, ExportReport};
 
 use super::hold::while_held;
 use super::progress::Progress;
@@ -33,7 +33,7 @@ impl Arguments {
         let opened = open::existing(&self.file).await?;
         let exported = {
             let mut progress = Progress::new("exporting");
-            let told = |exported: &Exported| progress.so_far(|| summary(exported));
+            let told = |exported: &ExportReport| progress.so_far(|| summary(exported));
             while_held(
                 &opened.storage,
                 opened.storage.export(&self.directory, told),
@@ -68,7 +68,7 @@ impl Arguments {
     }
 }
 
-fn summary(exported: &Exported) -> String {
+fn summary(exported: &ExportReport) -> String {
     format!(
         "{}, {}, {} and {}",
         count(exported.repositories, "repository"),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::collection::{Collected, Garbage};
+use storage::collection::{CollectionReport, Garbage};
 
 use super::progress::Progress;
 use super::{count, open, print, size};
@@ -97,7 +97,7 @@ fn bytes(garbage: &Garbage) -> u64 {
     garbage.blobs.iter().map(|(_, bytes)| bytes).sum()
 }
 
-fn done(collected: &Collected) -> String {
+fn done(collected: &CollectionReport) -> String {
     let waiting = match waiting(collected) {
         0 => String::new(),
         blobs => format!(
@@ -114,7 +114,7 @@ fn done(collected: &Collected) -> String {
     )
 }
 
-fn done_json(collected: &Collected) -> Value {
+fn done_json(collected: &CollectionReport) -> Value {
     json!({
         "dry_run": false,
         "manifests": collected.manifests,
@@ -125,10 +125,10 @@ fn done_json(collected: &Collected) -> Value {
     })
 }
 
-/// Blobs that were condemned and are still there: a backup holds them, or somebody has come back
+/// Blobs that were marked and are still there: a backup holds them, or somebody has come back
 /// for them.
-fn waiting(collected: &Collected) -> u64 {
-    collected.condemned.saturating_sub(collected.blobs)
+fn waiting(collected: &CollectionReport) -> u64 {
+    collected.marked.saturating_sub(collected.blobs)
 }
 
 #[cfg(test)]
@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn tells_what_it_did() {
-        let collected = Collected {
+        let collected = CollectionReport {
             manifests: 1,
-            condemned: 3,
+            marked: 3,
             blobs: 2,
             bytes: 2048,
             uploads: 0,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::{Entropy, SystemEntropy};
-use storage::collection::Hold;
+use storage::collection::CollectionHold;
 use storage::{Error, Storage};
 
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ pub(super) async fn while_held<T>(
     storage: &Storage,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    let hold = Hold {
+    let hold = CollectionHold {
         id: random_id()?,
         lasting: LASTING,
     };

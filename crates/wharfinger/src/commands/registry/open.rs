@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Clock, SystemClock};
-use database::{Database, Location};
-use storage::collection::Sweep;
-use storage::{Settings, Storage, Terms};
+use database::{Database, DatabaseLocation};
+use storage::collection::CollectionPolicy;
+use storage::{Retention, Storage, StorageSettings};
 
 use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
@@ -23,10 +23,10 @@ pub(super) struct Opened {
 /// Where a registry keeps what, and for how long.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    pub(super) database: Location,
+    pub(super) database: DatabaseLocation,
     pub(super) root: PathBuf,
-    pub(super) sweep: Sweep,
-    settings: Settings,
+    pub(super) sweep: CollectionPolicy,
+    settings: StorageSettings,
 }
 
 /// Opens what a server has made, beside it or without it.
@@ -52,7 +52,7 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
-    let storage = Storage::beside(database, &places.root, places.settings, clock()).await;
+    let storage = Storage::open_for_command(database, &places.root, places.settings, clock()).await;
     Ok(Opened {
         storage: storage.map_err(|error| no_content(&error))?,
         places,
@@ -69,19 +69,19 @@ impl Places {
                     .hint("write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`"),
             );
         };
-        let terms = Terms {
+        let retention = Retention {
             grace: registry.collection.grace,
             upload_expiry: registry.upload_expiry,
         };
         // One server, one database: nothing is remembered longer than it is so.
-        let sweep = Sweep {
-            grace: terms.grace,
+        let sweep = CollectionPolicy {
+            grace: retention.grace,
             wait: Duration::ZERO,
             untagged: registry.collection.untagged,
         };
-        let settings = Settings {
-            terms,
-            ..Settings::default()
+        let settings = StorageSettings {
+            retention,
+            ..StorageSettings::default()
         };
         Ok(Self {
             database: database.clone(),
@@ -105,21 +105,21 @@ fn clock() -> storage::Clock {
     Arc::new(|| SystemClock.now())
 }
 
-fn no_database(error: &database::OpenError) -> Failure {
-    use database::OpenError;
+fn no_database(error: &database::DatabaseOpenError) -> Failure {
+    use database::DatabaseOpenError;
     let failure = Failure::system("the registry's database cannot be opened").caused_by(error);
     match error {
-        OpenError::Missing(_) => failure
+        DatabaseOpenError::Missing(_) => failure
             .hint("start the server once; without `database` in the configuration, $STATE_DIRECTORY says where it is"),
-        OpenError::Place { .. } | OpenError::Database { .. } => failure.hint("run as the user that the server runs as"),
+        DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => failure.hint("run as the user that the server runs as"),
         _ => failure,
     }
 }
 
-fn no_content(error: &storage::OpenError) -> Failure {
+fn no_content(error: &storage::StorageOpenError) -> Failure {
     let failure = Failure::system("the registry's storage cannot be opened").caused_by(error);
     match error {
-        storage::OpenError::Place { .. } => failure
+        storage::StorageOpenError::Unreachable { .. } => failure
             .hint("run as the user that the server runs as, after the server was started once"),
         _ => failure,
     }

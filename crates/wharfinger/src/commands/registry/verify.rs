@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::{Finding, Health};
+use storage::{ContentHealth, VerifyResult};
 
 use super::progress::Progress;
 use super::{open, print, size};
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 struct Seen {
     checked: u64,
     bytes: u64,
-    damaged: Vec<Finding>,
+    damaged: Vec<VerifyResult>,
 }
 
 impl Arguments {
@@ -61,12 +61,12 @@ impl Arguments {
     async fn look(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
         let (mut seen, mut written) = (Seen::default(), Ok(()));
         let mut progress = Progress::new("checking");
-        let report = |finding: Finding| {
+        let report = |finding: VerifyResult| {
             seen.checked += 1;
             seen.bytes += finding.size;
             progress
                 .so_far(|| format!("{} blobs and manifests, {}", seen.checked, size(seen.bytes)));
-            if finding.health != Health::Sound {
+            if finding.health != ContentHealth::Sound {
                 if !self.json {
                     // At once: whoever reads terabytes wants to know before the end.
                     progress.aside(|| written = output::print(&format!("{}\n", line(&finding))));
@@ -85,12 +85,12 @@ impl Arguments {
     }
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &VerifyResult) -> String {
     let what = match finding.health {
-        Health::Sound => "is sound".to_owned(),
-        Health::Changed { computed } => format!("was changed: its digest is {computed} now"),
-        Health::Missing => "is missing or too short".to_owned(),
-        Health::Unreadable => "cannot be read".to_owned(),
+        ContentHealth::Sound => "is sound".to_owned(),
+        ContentHealth::Changed { computed } => format!("was changed: its digest is {computed} now"),
+        ContentHealth::Missing => "is missing or too short".to_owned(),
+        ContentHealth::Unreadable => "cannot be read".to_owned(),
     };
     format!("{} in {} {what}", finding.digest, finding.place)
 }
@@ -98,10 +98,10 @@ fn line(finding: &Finding) -> String {
 fn json(seen: &Seen) -> Value {
     let damaged = seen.damaged.iter().map(|finding| {
         let (health, computed) = match finding.health {
-            Health::Sound => ("sound", None),
-            Health::Changed { computed } => ("changed", Some(computed.to_string())),
-            Health::Missing => ("missing", None),
-            Health::Unreadable => ("unreadable", None),
+            ContentHealth::Sound => ("sound", None),
+            ContentHealth::Changed { computed } => ("changed", Some(computed.to_string())),
+            ContentHealth::Missing => ("missing", None),
+            ContentHealth::Unreadable => ("unreadable", None),
         };
         json!({
             "digest": finding.digest.to_string(),

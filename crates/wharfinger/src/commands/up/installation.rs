@@ -24,7 +24,7 @@ impl Installation {
                 .caused_by(&error)
                 .hint("name another one, or run as somebody who may make it")
         })?;
-        // What names a database (database::Location) and stands in YAML.
+        // What names a database (database::DatabaseLocation) and stands in YAML.
         match path.to_str() {
             Some(text) if !text.contains(['?', '#', '%', '\n']) => Ok(Self(path)),
             _ => Err(

@@ -202,7 +202,7 @@ impl Storage {
             .context
             .variable("STATE_DIRECTORY")
             .map(OsString::from);
-        let database = database::Location::in_state_directory(folder.as_deref());
+        let database = database::DatabaseLocation::in_state_directory(folder.as_deref());
         let root = database
             .path()
             .parent()

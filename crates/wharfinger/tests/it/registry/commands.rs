@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Clock, SystemClock};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use oci::{Digest, DigestAlgorithm, media_type};
 use peers::{Image, Output, RegistryConfig, Server, http, registry2, registry3, skopeo};
 use serde_json::{Value, json};
-use storage::{NewManifest, NewUpload, Settings, Storage, UploadId, hash};
+use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId, hash};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -96,11 +96,11 @@ impl World {
 
     /// Storage as a server of two days ago sees it.
     pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
-        let location = Location::at(self.root().join("wharfinger.db"));
+        let location = DatabaseLocation::at(self.root().join("wharfinger.db"));
         let database = Database::open_exclusive(&location).unwrap();
         let clock: storage::Clock =
             Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
-        Storage::open(database, self.root(), Settings::default(), clock)
+        Storage::open(database, self.root(), StorageSettings::default(), clock)
             .await
             .unwrap()
     }

@@ -1,9 +1,9 @@
 //! `wharfinger registry gc`, a process of its own, beside a server in the middle of uploads.
 
 use common::{Clock, SystemClock};
-use database::{Database, Location};
+use database::{Database, DatabaseLocation};
 use oci::DigestAlgorithm;
-use storage::{Settings, Storage, hash};
+use storage::{Storage, StorageSettings, hash};
 
 use super::commands::{World, upload};
 use crate::wire::{Answer, Connection};
@@ -107,11 +107,13 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
     under_way.send(head.as_bytes()).unwrap();
     assert_eq!(under_way.answer(false).unwrap().status, 100);
     runtime().block_on(async {
-        let database = Database::open(&Location::at(world.root().join("wharfinger.db"))).unwrap();
+        let database =
+            Database::open(&DatabaseLocation::at(world.root().join("wharfinger.db"))).unwrap();
         let clock: storage::Clock = std::sync::Arc::new(|| SystemClock.now());
-        let command = Storage::beside(database, world.root(), Settings::default(), clock)
-            .await
-            .unwrap();
+        let command =
+            Storage::open_for_command(database, world.root(), StorageSettings::default(), clock)
+                .await
+                .unwrap();
         for number in [1, 2, 3] {
             let new = upload(number);
             command.cancel(&new.repository, new.id).await.unwrap();

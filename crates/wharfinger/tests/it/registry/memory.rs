@@ -6,7 +6,7 @@ use std::process::Command;
 
 use oci::DigestAlgorithm;
 use peers::{Server, program};
-use storage::hash::Hasher;
+use storage::hash::ContentHasher;
 
 /// What is moved, in MiB.
 const MOVED: usize = 300;
@@ -25,7 +25,7 @@ fn a_large_blob_takes_little_over_either_http() {
         let before = resident(server.id());
         let (file, mut hasher) = (
             folder.path().join("blob"),
-            Hasher::new(DigestAlgorithm::Sha256),
+            ContentHasher::new(DigestAlgorithm::Sha256),
         );
         File::create(&file)
             .unwrap()

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task;
 
-use crate::place::Place;
+use crate::file::DatabaseFile;
 use crate::{Error, connection};
 
 /// A read is mostly processor time; more of them at once than this only stand in each other's way.
@@ -14,14 +14,14 @@ const PARALLEL: usize = 4;
 
 /// Connections that only read, opened as they are needed and kept.
 #[derive(Debug)]
-pub(crate) struct Readers {
-    place: Place,
+pub(crate) struct ReaderPool {
+    place: DatabaseFile,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
-impl Readers {
-    pub(crate) fn new(place: Place) -> Arc<Self> {
+impl ReaderPool {
+    pub(crate) fn new(place: DatabaseFile) -> Arc<Self> {
         Arc::new(Self {
             place,
             permits: Arc::new(Semaphore::new(PARALLEL)),

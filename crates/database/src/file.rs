@@ -12,12 +12,12 @@ use crate::Error;
 
 /// A file by its path and by what it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct DatabaseFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-impl Place {
+impl DatabaseFile {
     /// The file at `path`, as it is now.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         Ok(Self {

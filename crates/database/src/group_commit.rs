@@ -17,7 +17,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
-use crate::place::Place;
+use crate::file::DatabaseFile;
 
 /// Writes that may wait; whoever comes then waits to be allowed to wait.
 const QUEUE: usize = 1024;
@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 
 /// The thread that writes. When it is dropped it finishes what was begun.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct GroupCommit {
     queue: Option<mpsc::Sender<Box<dyn Write>>>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
@@ -48,8 +48,8 @@ pub struct Activity {
     pub commits: u64,
 }
 
-impl Writer {
-    pub(crate) fn start(connection: Connection, place: Place) -> io::Result<Self> {
+impl GroupCommit {
+    pub(crate) fn start(connection: Connection, place: DatabaseFile) -> io::Result<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let counters = Arc::new(Counters::default());
         let counted = Arc::clone(&counters);
@@ -100,7 +100,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for GroupCommit {
     fn drop(&mut self) {
         // Without senders the thread finishes its queue and ends.
         self.queue = None;
@@ -163,7 +163,7 @@ where
 /// Gathers writes from `queue` and commits them, until every sender is gone and the queue is empty.
 fn run(
     connection: &Connection,
-    place: &Place,
+    place: &DatabaseFile,
     mut queue: mpsc::Receiver<Box<dyn Write>>,
     counters: &Counters,
 ) {
@@ -180,7 +180,7 @@ fn run(
 
 fn commit(
     connection: &Connection,
-    place: &Place,
+    place: &DatabaseFile,
     mut batch: Vec<Box<dyn Write>>,
     counters: &Counters,
 ) {
@@ -222,7 +222,7 @@ impl From<rusqlite::Error> for Abandoned {
 /// Runs `batch` as one transaction and says how many of it were kept.
 fn attempt(
     connection: &Connection,
-    place: &Place,
+    place: &DatabaseFile,
     batch: &mut [Box<dyn Write>],
 ) -> Result<u64, Abandoned> {
     place.check().map_err(Abandoned::AtBegin)?;

@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many of them each client has.
 #[derive(Clone, Default)]
-pub(crate) struct Passing(Arc<Mutex<HashMap<String, u32>>>);
+pub(crate) struct PutCounter(Arc<Mutex<HashMap<String, u32>>>);
 
 /// One of them, until this is dropped.
-pub(crate) struct Place {
-    passing: Passing,
+pub(crate) struct PutPermit {
+    passing: PutCounter,
     client: String,
 }
 
-impl Passing {
+impl PutCounter {
     /// How many `client` has.
     pub(crate) fn of(&self, client: &str) -> u32 {
         self.lock().get(client).copied().unwrap_or(0)
     }
 
     /// A place for one more of `client`, who may have `limit`.
-    pub(crate) fn enter(&self, client: String, limit: u32) -> Option<Place> {
+    pub(crate) fn enter(&self, client: String, limit: u32) -> Option<PutPermit> {
         let mut all = self.lock();
         match all.get_mut(&client) {
             Some(count) if *count < limit => *count += 1,
             None if limit > 0 => drop(all.insert(client.clone(), 1)),
             Some(_) | None => return None,
         }
-        Some(Place {
+        Some(PutPermit {
             passing: self.clone(),
             client,
         })
@@ -39,7 +39,7 @@ impl Passing {
     }
 }
 
-impl Drop for Place {
+impl Drop for PutPermit {
     fn drop(&mut self) {
         let mut all = self.passing.lock();
         match all.get_mut(&self.client) {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn who_leaves_makes_room() {
-        let passing = Passing::default();
+        let passing = PutCounter::default();
         let enter = |limit| passing.enter("alice".to_owned(), limit);
         let first = enter(2).unwrap();
         let second = enter(2).unwrap();

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::read::Reader;
-use super::{AdoptError, Adopted, Check, Problem, Report};
-use crate::{Adoption, Error, StoreId};
+use super::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, RepositoryPart};
+use crate::{AdoptionStore, Error, StoreId};
 
 /// Rows in one transaction.
 const ROWS: usize = 500;
@@ -20,24 +20,24 @@ const ROWS: usize = 500;
 /// An adoption under way in this process: what
 /// [`Storage::begin_adoption`](crate::Storage::begin_adoption) begins.
 #[derive(Debug)]
-pub struct Reading {
+pub struct OngoingAdoption {
     pub(super) store: StoreId,
     root: PathBuf,
-    check: Check,
-    rows: Arc<dyn Adoption>,
+    check: AdoptionCheck,
+    rows: Arc<dyn AdoptionStore>,
     /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile
     /// waits.
     repositories: Mutex<HashMap<RepositoryName, Arc<OnceCell<()>>>>,
-    found: Mutex<Report>,
+    found: Mutex<AdoptionReport>,
 }
 
-impl Reading {
+impl OngoingAdoption {
     /// A reading that goes on after the repositories of `done`.
     pub(super) fn new(
-        rows: Arc<dyn Adoption>,
+        rows: Arc<dyn AdoptionStore>,
         store: StoreId,
         root: PathBuf,
-        check: Check,
+        check: AdoptionCheck,
         done: Vec<RepositoryName>,
     ) -> Self {
         let done = done
@@ -58,7 +58,7 @@ impl Reading {
     pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
         let reading = Arc::clone(self);
         let task = spawn_blocking(move || {
-            let mut reader = Reader::new(&reading.root, Check::Manifests);
+            let mut reader = Reader::new(&reading.root, AdoptionCheck::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::ended, Ok)?;
@@ -71,7 +71,10 @@ impl Reading {
     }
 
     /// Reads a repository, if there is one of this name and it was not read yet.
-    pub(crate) async fn catch_up(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
+    pub(crate) async fn ensure_adopted(
+        self: &Arc<Self>,
+        name: &RepositoryName,
+    ) -> Result<(), Error> {
         let known = lock(&self.repositories).get(name).cloned();
         let cell = match known {
             Some(cell) => cell,
@@ -86,7 +89,8 @@ impl Reading {
 
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
         let (reading, name) = (Arc::clone(self), name.clone());
-        let task = spawn_blocking(move || Reader::new(&reading.root, Check::Manifests).has(&name));
+        let task =
+            spawn_blocking(move || Reader::new(&reading.root, AdoptionCheck::Manifests).has(&name));
         task.await.map_or_else(Error::ended, Ok)?.map_err(Error::io(
             "look for a repository in an adopted data directory",
         ))
@@ -118,13 +122,13 @@ impl Reading {
     }
 
     /// What was found until now.
-    pub(super) fn found(&self) -> MutexGuard<'_, Report> {
+    pub(super) fn found(&self) -> MutexGuard<'_, AdoptionReport> {
         lock(&self.found)
     }
 }
 
-impl Report {
-    fn add(&mut self, (manifests, tags, blobs): (u64, u64, u64), problems: Vec<Problem>) {
+impl AdoptionReport {
+    fn add(&mut self, (manifests, tags, blobs): (u64, u64, u64), problems: Vec<AdoptionProblem>) {
         self.manifests += manifests;
         self.tags += tags;
         self.blobs += blobs;
@@ -134,15 +138,15 @@ impl Report {
 
 /// A repository in parts of so many rows that nobody else has to wait for long: blobs first, then
 /// manifests, then the tags that point at them.
-fn parts(found: Adopted) -> Vec<Adopted> {
-    let Adopted {
+fn parts(found: RepositoryPart) -> Vec<RepositoryPart> {
+    let RepositoryPart {
         repository,
         blobs,
         manifests,
         tags,
         ..
     } = found;
-    let empty = || Adopted {
+    let empty = || RepositoryPart {
         repository: repository.clone(),
         blobs: Vec::new(),
         manifests: Vec::new(),
@@ -150,7 +154,7 @@ fn parts(found: Adopted) -> Vec<Adopted> {
         is_last: false,
     };
     let (mut parts, mut part, mut rows) = (Vec::new(), empty(), 0);
-    let mut room = |part: &mut Adopted| {
+    let mut room = |part: &mut RepositoryPart| {
         rows += 1;
         if rows > ROWS {
             rows = 1;
@@ -198,7 +202,7 @@ mod tests {
         for (blobs, expected) in [(0, 1), (1, 1), (ROWS, 1), (ROWS + 1, 2), (3 * ROWS, 3)] {
             let blobs: Vec<_> = (0..blobs).map(blob).collect();
             let repository = "a".parse().unwrap();
-            let whole = Adopted {
+            let whole = RepositoryPart {
                 repository,
                 blobs: blobs.clone(),
                 manifests: vec![],

@@ -12,32 +12,32 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::join;
-use crate::blob_store::{Sink, Written};
-use crate::hash::Hasher;
-use crate::{Answer, Error};
+use crate::blob_store::{UploadWriter, WrittenContent};
+use crate::hash::ContentHasher;
+use crate::{Error, StorageFuture};
 
-pub(super) struct FileSink {
+pub(super) struct FileWriter {
     state: State,
 }
 
 enum State {
-    Ready(Writer),
-    Writing(JoinHandle<io::Result<Writer>>),
+    Ready(UploadFile),
+    Writing(JoinHandle<io::Result<UploadFile>>),
     Failed,
 }
 
 /// The file, opened by the first batch.
-struct Writer {
+struct UploadFile {
     path: PathBuf,
     file: Option<File>,
     length: u64,
-    hasher: Option<Hasher>,
+    hasher: Option<ContentHasher>,
 }
 
-impl FileSink {
-    pub(super) fn new(path: PathBuf, at: u64, hasher: Option<Hasher>) -> Self {
+impl FileWriter {
+    pub(super) fn new(path: PathBuf, at: u64, hasher: Option<ContentHasher>) -> Self {
         Self {
-            state: State::Ready(Writer {
+            state: State::Ready(UploadFile {
                 path,
                 file: None,
                 length: at,
@@ -48,7 +48,7 @@ impl FileSink {
 
     /// The writer, once it is done with the batch before. What is awaited stays in place until it
     /// is there, so that nothing is lost when the caller stops waiting.
-    async fn writer(&mut self) -> Result<Writer, Error> {
+    async fn writer(&mut self) -> Result<UploadFile, Error> {
         if let State::Writing(task) = &mut self.state {
             let done = join(task.await);
             self.state = State::Failed;
@@ -63,8 +63,8 @@ impl FileSink {
     }
 }
 
-impl Sink for FileSink {
-    fn write(&mut self, batch: Vec<Bytes>) -> Answer<'_, ()> {
+impl UploadWriter for FileWriter {
+    fn write(&mut self, batch: Vec<Bytes>) -> StorageFuture<'_, ()> {
         Box::pin(async move {
             let writer = self.writer().await?;
             self.state = State::Writing(spawn_blocking(move || writer.write(&batch)));
@@ -72,7 +72,7 @@ impl Sink for FileSink {
         })
     }
 
-    fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> Answer<'static, Written> {
+    fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> StorageFuture<'static, WrittenContent> {
         Box::pin(async move {
             let writer = self.writer().await?;
             let task = spawn_blocking(move || writer.write(&rest)?.sync());
@@ -82,7 +82,7 @@ impl Sink for FileSink {
     }
 }
 
-impl Writer {
+impl UploadFile {
     fn write(mut self, batch: &[Bytes]) -> io::Result<Self> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -98,11 +98,11 @@ impl Writer {
         Ok(self)
     }
 
-    fn sync(self) -> io::Result<Written> {
+    fn sync(self) -> io::Result<WrittenContent> {
         if let Some(file) = &self.file {
             file.sync_all()?;
         }
-        Ok(Written {
+        Ok(WrittenContent {
             length: self.length,
             hasher: self.hasher,
         })

@@ -19,29 +19,29 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::buffers::{Buffer, Buffers, LENGTH};
+use super::buffers::{Buffer, LENGTH, ReadBuffers};
 use super::join;
-use crate::blob_store::Source;
+use crate::blob_store::BlobReader;
 use crate::{Blob, Error};
 
-pub(super) struct FileSource {
+pub(super) struct FileReader {
     file: Arc<File>,
     digest: Digest,
     /// What is still to come.
     range: Range<u64>,
-    buffers: Arc<Buffers>,
+    buffers: Arc<ReadBuffers>,
     /// A read that waits for the disk.
     waiting: Option<JoinHandle<io::Result<Bytes>>>,
     /// Whether the file system knows how not to wait.
     nowait: bool,
 }
 
-impl FileSource {
+impl FileReader {
     pub(super) async fn open(
         root: Arc<File>,
         blob: &Blob,
         range: Range<u64>,
-        buffers: Arc<Buffers>,
+        buffers: Arc<ReadBuffers>,
     ) -> Result<Self, Error> {
         let damaged = Error::Damaged {
             digest: blob.digest,
@@ -121,7 +121,7 @@ impl FileSource {
     }
 }
 
-impl Source for FileSource {
+impl BlobReader for FileReader {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         if self.range.is_empty() {
             return Poll::Ready(None);
