@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use common::RequestContext;
+
 /// Where a login comes from and which account it names. Logins of the same source share its limits
 /// and its turns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +54,16 @@ impl From<Option<IpAddr>> for SourceAddress {
     /// A client's own address, or that of a Unix socket.
     fn from(address: Option<IpAddr>) -> Self {
         address.map_or(Self::Shared(None), Self::client)
+    }
+}
+
+impl From<&RequestContext> for SourceAddress {
+    /// The address that the client of a request cannot have chosen.
+    fn from(context: &RequestContext) -> Self {
+        match context.attributable_address() {
+            Some(address) => Self::client(address),
+            None => Self::shared(context.peer),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use common::{BasicCredentials, Clock};
-use identity::{Credentials, Login, LoginOutcome};
+use identity::{Credentials, Login, LoginOutcome, Proof};
 use oci::RepositoryName;
 use storage::Storage;
 use token::VerifiedToken;
@@ -348,10 +348,13 @@ async fn log_in(
     credentials: &Credentials,
     realm: &str,
 ) -> Result<Principal, RegistryError> {
-    let client = call.context.client.clone()?;
-    match login.login(credentials, client.attributable).await {
-        Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
-        Ok(LoginOutcome::Rejected) => Err(Challenge::basic(realm).into()),
+    call.context.client.clone()?;
+    let proof = Proof::Password(credentials.clone());
+    match login.login(&proof, call.context).await {
+        Ok(LoginOutcome::Accepted(accepted)) => {
+            Ok(Principal::Account(accepted.identity.subject.account))
+        }
+        Ok(LoginOutcome::Rejected { .. }) => Err(Challenge::basic(realm).into()),
         Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
             Err(RegistryError::TooManyLogins(wait))
         }

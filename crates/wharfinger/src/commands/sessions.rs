@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::sessions::{Selection, Session, Sessions};
+use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
 use clap::{Args, Subcommand};
 use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
@@ -138,7 +138,8 @@ fn open(file: &Path) -> Result<Sessions, Failure> {
         ));
     };
     let database = Database::open(&location).map_err(|error| unopened(&error))?;
-    Ok(Sessions::new(database, policy, Arc::new(SystemEntropy)))
+    let store = Arc::new(SqliteSessions::new(database));
+    Ok(Sessions::new(store, policy, Arc::new(SystemEntropy)))
 }
 
 fn unopened(error: &DatabaseOpenError) -> Failure {
@@ -244,6 +245,8 @@ fn json(sessions: &[Session]) -> String {
 mod tests {
     use std::time::Duration;
 
+    use auth::sessions::TokenHash;
+
     use super::*;
 
     const OPENED: u64 = 1_793_491_200;
@@ -254,6 +257,8 @@ mod tests {
 
     fn session(account: &str, client_id: &str) -> Session {
         Session {
+            hash: TokenHash::of(&"whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu".into())
+                .unwrap(),
             id: "0c1fe95f4c57c2db".into(),
             account: account.into(),
             labels: Default::default(),

@@ -77,6 +77,15 @@ impl Context {
         self.tell(Severity::Error, location, message.into());
     }
 
+    /// A warning about a line of another file.
+    pub(super) fn warn_in(&self, file: &Path, line: usize, message: impl Into<String>) {
+        let location = Location {
+            file: file.into(),
+            position: Position { line, column: 1 },
+        };
+        self.tell(Severity::Warning, location, message.into());
+    }
+
     /// How much was told so far.
     pub(super) fn found(&self) -> usize {
         self.found.borrow().len()

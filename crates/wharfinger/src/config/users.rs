@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use identity::{Account, Accounts, htpasswd};
+use identity::htpasswd::{self, EntryError, Htpasswd, HtpasswdProblem};
+use identity::{Account, Accounts};
 use policy::Labels;
 
-use super::section::Section;
+use super::section::{PathSetting, Section};
 use super::setting::Setting;
 
 /// The accounts of an htpasswd file.
@@ -43,25 +44,43 @@ pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
     Some(accounts)
 }
 
-/// Reads an htpasswd file.
+/// Reads the file of `users_htpasswd`, in which every line must be right.
 pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<HtpasswdFile> {
     let file = root.path("users_htpasswd")?;
     let text = String::from_utf8(file.read()?)
         .map_err(|_| format!("{} is not UTF-8", file.path.display()));
-    match htpasswd::parse(&file.setting.checked(text)?) {
-        Ok(accounts) => Some(HtpasswdFile {
-            accounts,
-            path: file.path,
-        }),
-        Err(errors) => {
-            for error in errors {
-                file.setting
-                    .context
-                    .error_in(&file.path, error.line, error.error.to_string());
-            }
-            None
+    let Htpasswd { accounts, problems } = htpasswd::parse(&file.setting.checked(text)?);
+    for problem in &problems {
+        let message = problem.error.to_string();
+        file.setting
+            .context
+            .error_in(&file.path, problem.line, message);
+    }
+    problems.is_empty().then_some(HtpasswdFile {
+        accounts,
+        path: file.path,
+    })
+}
+
+/// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and its
+/// account cannot log in. It does not serve with a line without a colon.
+pub(super) fn read_distribution_htpasswd(file: PathSetting<'_>) -> Option<HtpasswdFile> {
+    let bytes = file.read()?;
+    let Htpasswd { accounts, problems } = htpasswd::parse(&String::from_utf8_lossy(&bytes));
+    let context = file.setting.context;
+    let mut is_readable = true;
+    for HtpasswdProblem { line, error } in problems {
+        if error == EntryError::Colon {
+            is_readable = false;
+            context.error_in(&file.path, line, error.to_string());
+        } else {
+            context.warn_in(&file.path, line, error.to_string());
         }
     }
+    is_readable.then_some(HtpasswdFile {
+        accounts,
+        path: file.path,
+    })
 }
 
 fn read_account(user: &mut Section<'_>) -> Option<Account> {

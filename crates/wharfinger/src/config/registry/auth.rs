@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use ::token::{Certificate, JwkSet};
-use identity::htpasswd;
 
 use crate::config::section::{PathSetting, Section};
 use crate::config::setting::Setting;
-use crate::config::users::HtpasswdFile;
+use crate::config::users::{HtpasswdFile, read_distribution_htpasswd};
 
 /// What our own token server's tokens are for, where nothing else is said.
 const OWN_SERVICE: &str = "wharfinger";
@@ -183,25 +182,8 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
         .unwrap_or_else(|| "Registry Realm".to_owned());
     section.require("path", "the file with names and password hashes");
     let file = section.path("path")?;
-    let text = String::from_utf8(file.read()?)
-        .map_err(|_| format!("{} is not UTF-8", file.path.display()));
-    match htpasswd::parse(&file.setting.checked(text)?) {
-        Ok(accounts) => Some(RegistryAuth::Htpasswd {
-            realm,
-            file: HtpasswdFile {
-                accounts,
-                path: file.path,
-            },
-        }),
-        Err(errors) => {
-            for error in errors {
-                file.setting
-                    .context
-                    .error_in(&file.path, error.line, error.error.to_string());
-            }
-            None
-        }
-    }
+    let file = read_distribution_htpasswd(file)?;
+    Some(RegistryAuth::Htpasswd { realm, file })
 }
 
 fn read_bundle(file: &PathSetting<'_>) -> Option<Vec<Certificate>> {
