@@ -138,6 +138,48 @@ fn every_link_leads_somewhere() {
     assert_eq!(broken, [""; 0]);
 }
 
+/// ARCHITECTURE.md names files that exist, and draws the crates as their manifests have them.
+#[test]
+fn the_architecture_is_that_of_the_code() {
+    let page = fs::read_to_string(docs().join("../ARCHITECTURE.md")).unwrap();
+    let paths = between(&page, '`').filter(|code| code.contains("/src") || code.contains("/tests"));
+    let mut files = 0;
+    for path in paths {
+        assert!(crates().join(path).exists(), "there is no crates/{path}");
+        files += 1;
+    }
+    assert!(files >= 20, "only {files} paths were found");
+    let (_, table) = page.split_once("| crate | purpose | depends on |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let mut drawn = Vec::new();
+    for row in rows {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let name = between(cells[0], '`').next().unwrap();
+        drawn.push(name.to_owned());
+        if cells[2].starts_with("all") {
+            continue;
+        }
+        let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
+        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        let ours = dependencies
+            .lines()
+            .filter_map(|line| line.split(['.', ' ']).next())
+            .filter(|name| crates().join(name).join("Cargo.toml").exists());
+        let ours: BTreeSet<_> = ours.filter(|name| !name.is_empty()).collect();
+        let said: BTreeSet<_> = between(cells[2], '`').collect();
+        let missing: Vec<_> = ours.difference(&said).collect();
+        assert!(missing.is_empty(), "{name} also depends on {missing:?}");
+    }
+    let found = fs::read_dir(crates()).unwrap();
+    let mut found: Vec<_> = found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    drawn.sort();
+    assert_eq!(drawn, found);
+}
+
 #[test]
 fn every_page_is_in_the_table_of_contents() {
     let contents = fs::read_to_string(docs().join("README.md")).unwrap();

@@ -1,7 +1,7 @@
 //! The compose files of `deploy/`, run by docker-compose and dockerd.
 //!
-//! The images are stand-ins, for `deploy/image` needs a static build: the programs under test with
-//! the libraries that they need, and otherwise what `deploy/Containerfile` says.
+//! The images are those of `deploy/Containerfile`, but for the binary: `deploy/image` needs a static
+//! one, and here it comes with the libraries that it needs.
 
 use std::fs;
 use std::net::TcpListener;
@@ -24,6 +24,11 @@ struct Project<'a> {
 
 impl<'a> Project<'a> {
     fn new(docker: &'a Docker, file: &str, published: &[u16]) -> Self {
+        let text = fs::read_to_string(deploy(file)).unwrap();
+        Self::of(docker, &text, published)
+    }
+
+    fn of(docker: &'a Docker, text: &str, published: &[u16]) -> Self {
         let listeners: Vec<_> = published
             .iter()
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
@@ -32,10 +37,10 @@ impl<'a> Project<'a> {
             .iter()
             .map(|listener| listener.local_addr().unwrap().port())
             .collect();
-        let mut text = fs::read_to_string(deploy(file)).unwrap();
+        let mut text = text.to_owned();
         for (usual, port) in published.iter().zip(&ports) {
             let here = format!("\"{usual}:{usual}\"");
-            assert!(text.contains(&here), "{file}: {here}");
+            assert!(text.contains(&here), "{text}: {here}");
             text = text.replace(&here, &format!("\"127.0.0.1:{port}:{usual}\""));
             text = text.replace(&format!(":{usual}/auth\""), &format!(":{port}/auth\""));
         }
@@ -62,11 +67,15 @@ impl<'a> Project<'a> {
 
     /// Starts it, and waits until every service answers.
     fn up(&self) {
+        self.up_at("https");
+    }
+
+    fn up_at(&self, scheme: &str) {
         self.compose(&["up", "--detach"]).succeeded();
         for port in &self.ports {
             let answers = (0..600).any(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(100));
-                http::try_request(&[&format!("https://localhost:{port}/")])
+                http::try_request(&[&format!("{scheme}://localhost:{port}/")])
                     .is_some_and(|answer| answer.status == 200)
             });
             assert!(answers, "{}", self.logs());
@@ -85,65 +94,52 @@ impl Drop for Project<'_> {
     }
 }
 
-/// Makes the image `name` of `binary` and the libraries that it is linked with.
-fn image(docker: &Client, binary: &Path, name: &str, changes: &[&str]) {
+/// The files of an image: `program` with the libraries that it is linked with, where `deploy/image`
+/// would put a static one, and what else the Containerfile takes.
+fn context(program: &Path) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
-    let copy = |from: &Path, to: &Path| {
-        let to = root.join(to.strip_prefix("/").unwrap());
+    let copy = |from: &Path, to: &str| {
+        let to = root.join(to.strip_prefix('/').unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
     };
-    copy(binary, Path::new("/usr/bin/program"));
-    let libraries = run(Command::new(installed("ldd")).arg(binary));
+    copy(program, "/usr/bin/wharfinger");
+    let libraries = run(Command::new(installed("ldd")).arg(program));
     for library in libraries
         .stdout
         .split_whitespace()
         .filter(|word| word.starts_with('/'))
     {
-        copy(Path::new(library), Path::new(library));
+        copy(Path::new(library), library);
     }
-    let data = root.join("var/lib/wharfinger");
-    fs::create_dir_all(&data).unwrap();
-    std::os::unix::fs::chown(data, Some(65532), Some(65532)).unwrap();
-    let archive = folder.path().join("image.tar");
-    run(Command::new(installed("tar"))
-        .arg("-C")
-        .arg(&root)
-        .arg("-cf")
-        .arg(&archive)
-        .arg("."))
-    .succeeded();
-    let changes: Vec<_> = changes
-        .iter()
-        .flat_map(|change| ["--change", change])
-        .collect();
-    let archive = archive.display().to_string();
-    docker
-        .run(&[&["import"], &changes[..], &[&archive, name]].concat())
-        .succeeded();
+    for place in ["docker/registry", "distribution"] {
+        copy(
+            &deploy("registry-2.yml"),
+            &format!("/etc/{place}/config.yml"),
+        );
+    }
+    fs::create_dir_all(root.join("bin")).unwrap();
+    std::os::unix::fs::symlink("../usr/bin/wharfinger", root.join("bin/registry")).unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    folder
 }
 
-fn ours(docker: &Client) {
-    let changes = [
-        r#"ENTRYPOINT ["/usr/bin/program"]"#,
-        "USER 65532:65532",
-        "WORKDIR /var/lib/wharfinger",
-        "ENV STATE_DIRECTORY=/var/lib/wharfinger",
-        "VOLUME /var/lib/wharfinger",
+/// Builds the image `name` of the stage `stage`, as `deploy/image` does.
+fn build(docker: &Client, program: &Path, name: &str, stage: &str) {
+    let context = context(program);
+    let file = deploy("Containerfile").display().to_string();
+    let place = context.path().display().to_string();
+    let arguments = [
+        "build", "--tag", name, "--target", stage, "--file", &file, &place,
     ];
-    let text = fs::read_to_string(deploy("Containerfile")).unwrap();
-    assert!(
-        changes[1..].iter().all(|line| text.contains(line)),
-        "the stand-in is like the image"
-    );
-    image(docker, program(), "wharfinger", &changes);
+    docker.run(&arguments).succeeded();
 }
 
 #[test]
 fn one_process() {
     let docker = Docker::start();
-    ours(&docker.client());
+    build(&docker.client(), program(), "wharfinger", "wharfinger");
     let project = Project::new(&docker, "compose.yaml", &[5000]);
     project.up();
     let logs = project.logs();
@@ -179,28 +175,19 @@ fn one_process() {
 #[test]
 fn our_token_server_beside_registry_2() {
     let docker = Docker::start();
-    ours(&docker.client());
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/config/distribution/tests/registry-2.8-image.yml"
-    );
-    let project = Project::new(&docker, "compose-two.yaml", &[5001, 5000]);
-    let auth: PathBuf = project.folder.path().join("auth");
-    fs::create_dir(&auth).unwrap();
-    fs::copy(file, auth.join("config.yml")).unwrap();
-    let configuration = made_as_compose_two_says(&auth, "localhost");
-    fs::write(auth.join("wharfinger.yml"), configuration).unwrap();
-    for key in ["token.key", "tls.key"] {
-        std::os::unix::fs::chown(auth.join(key), Some(65532), Some(65532)).unwrap();
-    }
-    // In the image, the file is at a place of its own.
-    let changes = [r#"ENTRYPOINT ["/usr/bin/program", "serve", "/auth/config.yml"]"#];
-    image(
+    build(&docker.client(), program(), "wharfinger", "wharfinger");
+    build(
         &docker.client(),
         &installed("docker-registry"),
         "registry:2",
-        &changes,
+        "registry",
     );
+    let project = Project::new(&docker, "compose-two.yaml", &[5001, 5000]);
+    made_as_compose_two_says(project.folder.path(), "localhost");
+    for key in ["token.key", "tls.key"] {
+        let key = project.folder.path().join("auth").join(key);
+        std::os::unix::fs::chown(key, Some(65532), Some(65532)).unwrap();
+    }
     project.up();
     let host = format!("localhost:{}", project.ports[1]);
     let admin = docker.client();
@@ -216,4 +203,97 @@ fn our_token_server_beside_registry_2() {
             .refused()
             .contains("unauthorized")
     );
+}
+
+/// A compose file of registry:2, as its manual has it; only the image's name is changed.
+const REGISTRY_2: &str = r#"
+services:
+  registry:
+    image: registry:2
+    ports: ["5000:5000"]
+    environment: {REGISTRY_STORAGE_DELETE_ENABLED: "true"}
+    volumes: ["data:/var/lib/registry"]
+volumes:
+  data:
+"#;
+
+#[test]
+fn the_image_takes_the_place_of_registry_2() {
+    let docker = Docker::start();
+    let client = docker.client();
+    build(
+        &client,
+        &installed("docker-registry"),
+        "registry:2",
+        "registry",
+    );
+    build(&client, program(), "wharfinger-registry", "registry");
+    let project = Project::of(&docker, REGISTRY_2, &[5000]);
+    project.up_at("http");
+    let reference = format!("127.0.0.1:{}/team/app:1", project.ports[0]);
+    docker
+        .import(&peers::Image::saying("registry:2"), &reference)
+        .succeeded();
+    client.run(&["push", &reference]).succeeded();
+    client.run(&["rmi", &reference]).succeeded();
+
+    let file = project.folder.path().join("compose.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace("image: registry:2", "image: wharfinger-registry"),
+    )
+    .unwrap();
+    project.up_at("http");
+    client.run(&["pull", &reference]).succeeded();
+    client.run(&["push", &reference]).succeeded();
+    // The old command line, in the container.
+    let arguments = [
+        "exec",
+        "-T",
+        "registry",
+        "registry",
+        "garbage-collect",
+        "/etc/docker/registry/config.yml",
+    ];
+    project.compose(&arguments).succeeded();
+
+    // And back.
+    fs::write(&file, text).unwrap();
+    project.up_at("http");
+    client.run(&["rmi", &reference]).succeeded();
+    client.run(&["pull", &reference]).succeeded();
+}
+
+/// As the manual's page says for a user of one's own.
+#[test]
+fn the_image_runs_as_another_user_in_registry_2s_place() {
+    let docker = Docker::start();
+    let client = docker.client();
+    build(&client, program(), "wharfinger-registry", "registry");
+    let text = REGISTRY_2.replace(
+        "image: registry:2",
+        "image: wharfinger-registry\n    user: \"65532:65532\"",
+    );
+    let project = Project::of(&docker, &text, &[5000]);
+    // The volume belongs to root until it is given away.
+    project.compose(&["up", "--detach"]).succeeded();
+    let volumes = client.run(&[
+        "volume",
+        "inspect",
+        "--format",
+        "{{.Mountpoint}}",
+        "wharfinger_data",
+    ]);
+    let place = PathBuf::from(volumes.succeeded());
+    std::os::unix::fs::chown(&place, Some(65532), Some(65532)).unwrap();
+    project
+        .compose(&["up", "--detach", "--force-recreate"])
+        .succeeded();
+    project.up_at("http");
+    let reference = format!("127.0.0.1:{}/team/app:1", project.ports[0]);
+    docker
+        .import(&peers::Image::saying("user"), &reference)
+        .succeeded();
+    client.run(&["push", &reference]).succeeded();
 }
