@@ -82,7 +82,7 @@ pub use outcome::{
     Recheck,
 };
 pub use password::{HashError, PasswordHash};
-pub use proof::{Credentials, Proof};
+pub use proof::{Credentials, Proof, is_unambiguous_name};
 pub use rate::{Rate, RateError};
 pub use source::{LoginSource, SourceAddress};
 pub use static_users::StaticUsers;

@@ -11,7 +11,7 @@ use crate::in_flight::InFlight;
 use crate::{
     AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, CredentialFingerprint,
     LoginCache, LoginLimiter, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus,
-    SourceAddress,
+    SourceAddress, is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -175,7 +175,7 @@ impl Login {
         source: &LoginSource,
     ) -> Result<LoginOutcome, AuthenticationError> {
         // No backend sees a name that a program, a log or a terminal could read as another name.
-        if proof.account().contains(char::is_control) {
+        if !is_unambiguous_name(proof.account()) {
             let _rejection = self.verifier.reject(proof, source).await?;
             return Ok(LoginOutcome::Rejected { backend: None });
         }

@@ -1,4 +1,4 @@
-//! What a client presents to prove who it is.
+//! What a client presents to prove its account.
 
 use common::Secret;
 
@@ -91,6 +91,18 @@ impl From<Credentials> for Proof {
     fn from(credentials: Credentials) -> Self {
         Self::Password(credentials)
     }
+}
+
+/// Whether no log, terminal or program could read `account` as another name: it holds no control
+/// character. A tab is allowed, as in `docker_auth`.
+///
+/// ```
+/// assert!(identity::is_unambiguous_name("ann") && identity::is_unambiguous_name("a\tb"));
+/// assert!(!identity::is_unambiguous_name("ann\n") && !identity::is_unambiguous_name("ann\0"));
+/// ```
+#[must_use]
+pub fn is_unambiguous_name(account: &str) -> bool {
+    !account.contains(|c: char| c.is_control() && c != '\t')
 }
 
 #[cfg(test)]

@@ -10,17 +10,16 @@ use data_encoding::BASE64_NOPAD;
 use super::HashCost;
 use super::cost::Argon2idParameters;
 
-/// The most memory that one verification may take, in KiB: 1 GiB. As many may run at once as
-/// `login.parallel` says.
+/// The most memory that one verification takes, in KiB: 1 GiB. `login.parallel` of them run at once.
 pub(super) const MOST_MEMORY: u32 = 1 << 20;
 
-/// The most memory times passes, in KiB: 8 GiB, which takes some ten seconds.
+/// The highest product of memory and passes, in KiB: 8 GiB, which takes some ten seconds.
 const MOST_WORK: u64 = 8 << 20;
 
-/// What a salt may measure, in bytes.
+/// The length of a salt, in bytes.
 const SALT: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// What a hash may measure, in bytes. Shorter ones can be met by chance.
+/// The length of a hash, in bytes. A shorter one could match by chance.
 const HASH: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// An argon2id hash.
@@ -37,7 +36,7 @@ impl Argon2id {
     /// on one lane.
     ///
     /// # Errors
-    /// When `memory` or `passes` are out of the bounds that are accepted when such a hash is read.
+    /// When `memory` or `passes` are outside the bounds that hold for reading a hash, too.
     pub fn hash(
         password: &[u8],
         salt: &[u8; 16],
@@ -90,7 +89,7 @@ impl FromStr for Argon2id {
         };
         let (version, parameters, salt, hash) = match parts {
             [version, parameters, salt, hash] => (*version, parameters, salt, hash),
-            // The first edition of the format had no version, and meant 16.
+            // The first edition of the format had no version; it is 16.
             [parameters, salt, hash] if !parameters.starts_with("v=") => {
                 ("v=16", parameters, salt, hash)
             }
@@ -114,25 +113,25 @@ impl FromStr for Argon2id {
 /// What is wrong with an argon2id hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Argon2idError {
-    /// Not of the right form.
-    #[error("it must read `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`")]
+    /// It does not have the form of a PHC string.
+    #[error("write `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`")]
     Parts,
-    /// An edition of the algorithm that is not known.
+    /// The version of the algorithm is unknown.
     #[error("its version must be v=19 (or v=16)")]
     Version,
     /// The parameters cannot be read.
     #[error(
-        "its parameters must read m=<KiB>,t=<passes>,p=<lanes>, in this order and nothing else"
+        "its parameters must be m=<KiB>,t=<passes>,p=<lanes>, in this order"
     )]
     Parameters,
     /// The parameters ask for too little or too much memory.
-    #[error("its memory (m) must lie between 8 KiB for each lane and 1048576 KiB (1 GiB)")]
+    #[error("its memory (m) must be between 8 KiB for each lane and 1048576 KiB (1 GiB)")]
     Memory,
     /// The parameters ask for too many passes.
     #[error("its passes (t) must be at least 1, and memory times passes (m·t) at most 8388608")]
     Passes,
     /// The parameters ask for too many lanes.
-    #[error("its lanes (p) must lie between 1 and 255")]
+    #[error("its lanes (p) must be between 1 and 255")]
     Lanes,
     /// The salt cannot be read.
     #[error("its salt must be 8 to 64 bytes in base 64 without padding")]
@@ -142,7 +141,7 @@ pub enum Argon2idError {
     Hash,
 }
 
-/// The three parameters, when they are all within bounds that a stranger's request may safely cost.
+/// The three parameters, if they are within bounds that one request can safely cost.
 fn bounded(memory: u32, passes: u32, lanes: u32) -> Result<Params, Argon2idError> {
     if !(1..=255).contains(&lanes) {
         return Err(Argon2idError::Lanes);

@@ -187,7 +187,7 @@ async fn guesses_at_once_are_limited_like_guesses_in_turn() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_held_up_by_who_guesses() {
+async fn an_attacker_who_guesses_holds_up_no_other_client() {
     let bench = Bench::new(&users_and_anonymous());
     let attacker = "192.0.2.66";
     assert_eq!(
@@ -203,7 +203,7 @@ async fn nobody_else_is_held_up_by_who_guesses() {
         .collect();
     assert_eq!(all_at_once(&bench.login, others).await, (0, 10, 54));
     let performed = bench.verifier.performed();
-    // At the attacker's own address: anonymous, accounts without a password, and who is cache.
+    // At the attacker's own address: anonymous, accounts without a password, remembered logins.
     assert_eq!(
         name(&log_in(&bench.login, "", "", attacker).await),
         Some("")

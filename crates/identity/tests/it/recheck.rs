@@ -139,7 +139,7 @@ async fn an_account_is_looked_up_by_name_alone() {
     );
 }
 
-/// A directory: it knows who is there, and perhaps their credentials.
+/// A directory: it knows its accounts, and perhaps their credentials.
 struct Directory(CurrentCredentials);
 
 impl Authenticator for Directory {

@@ -18,14 +18,14 @@ use crate::config::{AccessRules, Config, ExternalProgram, HtpasswdFile};
 use crate::failure::Failure;
 
 /// Backends that know accounts, in the order in which they are asked.
-pub(super) struct Backends {
-    chain: AuthenticatorChain,
+pub(crate) struct Backends {
+    pub(crate) chain: AuthenticatorChain,
     verifier: Arc<PasswordVerifier>,
 }
 
 impl Backends {
     /// The token server's: `users`, `users_htpasswd`, `ext_auth`.
-    pub(super) fn of_token_server(config: &Config, workers: &Arc<WorkerPool>) -> Self {
+    pub(crate) fn of_token_server(config: &Config, workers: &Arc<WorkerPool>) -> Self {
         let users = config.users.as_ref().map(|accounts| ("users", accounts));
         let htpasswd = config.htpasswd.as_ref();
         let htpasswd = htpasswd.map(|file| ("users_htpasswd", &file.accounts));

@@ -1,7 +1,7 @@
 //! `serve`: the sockets, the connections, the reload and the end.
 
 mod adoption;
-mod backends;
+pub(crate) mod backends;
 mod body;
 mod connection;
 mod context;

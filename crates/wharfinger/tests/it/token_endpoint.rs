@@ -287,6 +287,16 @@ fn a_refresh_token_ends_with_its_user() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert_eq!(setup.refresh(&alice, "service=reg").status, 401);
+    // The command lists what the server accepts.
+    let listed = setup.sessions(&["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(listed.succeeded()).unwrap();
+    let accounts: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| session["account"].as_str().unwrap())
+        .collect();
+    assert_eq!(accounts, ["bob"]);
 }
 
 #[test]
