@@ -1,312 +1,233 @@
-//! Who is there, and what they may do here.
+//! Access control: which client makes a request, and whether it may.
 //!
-//! The door holds the storage and lets nobody at it but through a proof: [`Authorized`], which it
-//! makes for one repository and one kind of action after it has seen a token, a password, or the
-//! word that everybody may come in. Nothing before that asks the storage anything, so no refusal
-//! can tell what exists.
+//! A handler gets to the storage only through a proof, [`Authorized`], which is made here for one
+//! repository and one kind of action, after a token or a password was verified. Nothing before that
+//! asks the storage whether something exists, so no 401 can tell.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use common::{BasicCredentials, Clock};
+use event::EventKind;
 use identity::{Credentials, Login, LoginOutcome, Proof};
 use oci::RepositoryName;
-use storage::Storage;
-use token::VerifiedToken;
+use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
+use token::{VerifiedToken, VerifyError};
 
-use crate::challenge::{Challenge, Fault, Needed};
+use crate::authorized::{Action, Authorized, Pull, Push, Resources};
+use crate::challenge::{Challenge, RequiredAccess, TokenFault};
 use crate::error::RegistryError;
+use crate::mount_challenges::MountChallenges;
+use crate::principal::Principal;
 use crate::request::ApiRequest;
 use crate::settings::{Authentication, Realm, TokenAuth};
 use crate::visibility::{Caller, CatalogFilter, Visibility};
 
-/// A kind of thing to do with a repository. (Distribution has it so: what changes something needs
-/// `pull`, too.)
-pub trait Action: sealed::Sealed {
-    /// What a token must grant.
-    const NEEDED: &'static [&'static str];
-    /// Whether it changes anything.
-    const CHANGES: bool;
-    /// Whether it takes away what somebody may rely on.
-    const DELETES: bool;
-}
-
-/// Reading.
-pub enum Pull {}
-/// Uploading blobs and manifests.
-pub enum Push {}
-/// Ending an upload: who may begin one may end it.
-pub enum Cancel {}
-/// Deleting manifests, tags and blobs.
-pub enum Delete {}
-
-impl Action for Pull {
-    const NEEDED: &'static [&'static str] = &["pull"];
-    const CHANGES: bool = false;
-    const DELETES: bool = false;
-}
-
-impl Action for Push {
-    const NEEDED: &'static [&'static str] = &["pull", "push"];
-    const CHANGES: bool = true;
-    const DELETES: bool = false;
-}
-
-impl Action for Cancel {
-    const NEEDED: &'static [&'static str] = &["push"];
-    const CHANGES: bool = true;
-    const DELETES: bool = false;
-}
-
-impl Action for Delete {
-    const NEEDED: &'static [&'static str] = &["delete"];
-    const CHANGES: bool = true;
-    const DELETES: bool = true;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Pull {}
-    impl Sealed for super::Push {}
-    impl Sealed for super::Cancel {}
-    impl Sealed for super::Delete {}
-}
-
-/// Proof that somebody may do `A` with one repository, and the way to it. Only the door makes one.
-pub struct Authorized<'a, A> {
-    storage: &'a Storage,
-    repository: RepositoryName,
-    principal: Principal,
-    /// Whether they may push to the repository, whatever they do now.
-    pushes: bool,
-    action: PhantomData<A>,
-}
-
-impl<A> Authorized<'_, A> {
-    /// The storage.
-    pub(crate) fn storage(&self) -> &Storage {
-        self.storage
-    }
-
-    /// The repository that the proof is for.
-    pub(crate) fn repository(&self) -> &RepositoryName {
-        &self.repository
-    }
-
-    /// Who it is; empty for anonymous.
-    pub(crate) fn account(&self) -> &str {
-        self.principal.account()
-    }
-
-    /// Whether they may push here, so that what they ask for must stay until they have pushed what
-    /// refers to it.
-    pub(crate) fn pushes(&self) -> bool {
-        self.pushes
-    }
-
-    /// Whether they may pull from `other`.
-    pub(crate) fn may_pull_from(&self, other: &RepositoryName) -> bool {
-        self.principal.may(other.as_str(), "pull")
-    }
-
-    /// The repositories that they may pull from; none where that is all.
-    pub(crate) fn pulls_from(&self) -> Option<Vec<RepositoryName>> {
-        let Principal::Token(token) = &self.principal else {
-            return None;
-        };
-        let named = token
-            .access()
-            .iter()
-            .filter_map(|access| access.name.parse().ok());
-        Some(named.filter(|name| self.may_pull_from(name)).collect())
-    }
-}
-
-impl<A> fmt::Debug for Authorized<'_, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorized")
-            .field("repository", &self.repository)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Proof that somebody may see a list of repositories.
-pub(crate) struct CatalogAccess<'a> {
-    storage: &'a Storage,
-    account: String,
-    /// What of the list they see; none is all of it.
-    sight: Option<CatalogFilter>,
-}
-
-impl CatalogAccess<'_> {
-    pub(crate) fn storage(&self) -> &Storage {
-        self.storage
-    }
-
-    pub(crate) fn account(&self) -> &str {
-        &self.account
-    }
-
-    pub(crate) fn sight(&self) -> Option<&CatalogFilter> {
-        self.sight.as_ref()
-    }
-}
-
-/// Who came in.
-enum Principal {
-    /// Somebody, where everybody may do everything.
-    Anyone,
-    /// An account that proved itself, which may do everything.
-    Account(String),
-    /// Whoever bears this token.
-    Token(Arc<VerifiedToken>),
-}
-
-impl Principal {
-    fn account(&self) -> &str {
-        match self {
-            Self::Anyone => "",
-            Self::Account(account) => account,
-            Self::Token(token) => token.subject(),
-        }
-    }
-
-    fn may(&self, repository: &str, action: &str) -> bool {
-        match self {
-            Self::Anyone | Self::Account(_) => true,
-            Self::Token(token) => token.grants("repository", repository, action),
-        }
-    }
-}
-
-/// The way in.
+/// Decides who may do what.
 pub(crate) struct AccessControl {
-    pub(crate) storage: Storage,
+    pub(crate) resources: Resources,
     pub(crate) auth: Authentication,
     pub(crate) read_only: bool,
     pub(crate) delete: bool,
     pub(crate) visibility: Option<Arc<dyn Visibility>>,
+    /// How long an upload may go on after the end of the token that began it.
+    pub(crate) upload_grace: Duration,
+    pub(crate) mount_challenges: MountChallenges,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// Proof that a client may read a list of repositories, and the list that it may read.
+pub(crate) struct CatalogAccess<'a> {
+    resources: &'a Resources,
+    account: String,
+    filter: CatalogFilter,
+}
+
+/// The credentials of a request, where tokens are asked for.
+enum Presented {
+    Nothing,
+    Invalid(VerifyError),
+    Token(Arc<VerifiedToken>),
+}
+
 impl AccessControl {
-    /// Lets in whoever proves to be somebody: `GET /v2/` needs no more, and no less, for Docker and
-    /// crane learn here how to log in.
+    /// Requires any valid credentials. `GET /v2/` needs no more, and no less: Docker and crane
+    /// learn from it how to log in.
     pub(crate) async fn authenticate(&self, call: &ApiRequest<'_>) -> Result<(), RegistryError> {
-        let principal = self.principal(call, None, None).await?;
-        call.context.set_account(principal.account());
-        Ok(())
+        self.principal(call, &[]).await.map(drop)
     }
 
-    /// Lets somebody do `A` with `repository`.
+    /// Requires that the client may do `A` with `repository`.
     pub(crate) async fn authorize<A: Action>(
         &self,
         call: &ApiRequest<'_>,
         repository: RepositoryName,
     ) -> Result<Authorized<'_, A>, RegistryError> {
-        self.authorize_with(call, repository, None).await
+        let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
+        let principal = self.principal(call, &[required]).await?;
+        self.authorized(repository, principal)
     }
 
-    /// As [`authorize`](Self::authorize). Who has to bring a token is told to bring one that lets them pull
-    /// from `also`, too.
-    pub(crate) async fn authorize_with<A: Action>(
+    /// As [`authorize`](Self::authorize), for a push that would rather mount a blob of `from`. The
+    /// challenge, if there is one, asks for both at once.
+    ///
+    /// A token that only lacks the second is refused once if our own rules would grant that: some
+    /// clients do not ask for it ahead, and would send a blob that is here already.
+    pub(crate) async fn authorize_mount(
         &self,
         call: &ApiRequest<'_>,
         repository: RepositoryName,
-        also: Option<&RepositoryName>,
+        from: Option<&RepositoryName>,
+    ) -> Result<Authorized<'_, Push>, RegistryError> {
+        let Some(from) = from else {
+            return self.authorize(call, repository).await;
+        };
+        let required = [
+            RequiredAccess::repository(repository.as_str(), Push::NEEDED),
+            RequiredAccess::repository(from.as_str(), Pull::NEEDED),
+        ];
+        let principal = self.principal_for(call, &required[..1], &required).await?;
+        if let (Authentication::Token(auth), Principal::Token(token)) = (&self.auth, &principal)
+            && !required[1].granted_by(token)
+            && self.rules_grant_pull(call, token, from).await?
+            && self
+                .mount_challenges
+                .is_first(token.subject(), &repository, from, self.clock.now())
+        {
+            let fault = Some(TokenFault::InsufficientScope);
+            let reason = Some("the mount needs pull access to its source".to_owned());
+            return Err(challenge(call, auth, &required, fault)
+                .because(reason)
+                .into());
+        }
+        self.authorized(repository, principal)
+    }
+
+    /// As [`authorize`](Self::authorize), for an upload that was begun. A token that has ended
+    /// meanwhile still counts for a while if it belongs to the account that began the upload: a
+    /// large layer may take longer than a token lives.
+    pub(crate) async fn authorize_upload<A: Action>(
+        &self,
+        call: &ApiRequest<'_>,
+        repository: RepositoryName,
+        id: UploadId,
     ) -> Result<Authorized<'_, A>, RegistryError> {
-        let needed = Needed::repository(repository.as_str(), A::NEEDED);
-        let also = also.map(|also| Needed::repository(also.as_str(), Pull::NEEDED));
-        let principal = self.principal(call, Some(needed), also).await?;
-        call.context.set_account(principal.account());
+        let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
+        let refused = match self.principal(call, &[required.clone()]).await {
+            Ok(principal) => return self.authorized(repository, principal),
+            Err(refused) => refused,
+        };
+        let Some(token) = self.recently_expired(call).await else {
+            return Err(refused);
+        };
+        let storage = &self.resources.storage;
+        let is_owner = !token.subject().is_empty()
+            && required.granted_by(&token)
+            && match storage.upload_client(&repository, id).await {
+                Ok(client) => client == token.subject(),
+                Err(StorageError::UploadUnknown) => false,
+                Err(error) => return Err(error.into()),
+            };
+        if !is_owner {
+            return Err(refused);
+        }
+        call.context.set_account(token.subject());
+        self.authorized(repository, Principal::Token(token))
+    }
+
+    /// Requires that the client may read the list of repositories: all of it with Docker's scope
+    /// for that, else what our own rules let it pull.
+    pub(crate) async fn authorize_catalog(
+        &self,
+        call: &ApiRequest<'_>,
+    ) -> Result<CatalogAccess<'_>, RegistryError> {
+        let required = RequiredAccess::catalog();
+        if let (Authentication::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
+            && let Presented::Token(token) = self.presented(call, auth).await
+            && !required.granted_by(&token)
+        {
+            let account = token.subject().to_owned();
+            call.context.set_account(&account);
+            let filter = self.filter(call, visibility.as_ref(), &account).await?;
+            return Ok(CatalogAccess {
+                resources: &self.resources,
+                account,
+                filter,
+            });
+        }
+        let principal = self.principal(call, &[required]).await?;
+        Ok(CatalogAccess {
+            resources: &self.resources,
+            account: principal.account().to_owned(),
+            filter: CatalogFilter::Everything,
+        })
+    }
+
+    fn authorized<A: Action>(
+        &self,
+        repository: RepositoryName,
+        principal: Principal,
+    ) -> Result<Authorized<'_, A>, RegistryError> {
         if A::CHANGES && self.read_only {
             return Err(RegistryError::Maintenance);
         }
         if A::DELETES && !self.delete {
             return Err(RegistryError::DeletesOff);
         }
-        self.storage.ensure_adopted(&repository).await?;
-        let pushes = !self.read_only && principal.may(repository.as_str(), "push");
-        Ok(Authorized {
-            storage: &self.storage,
+        let may_push = !self.read_only && principal.may(&repository, "push");
+        Ok(Authorized::new(
+            &self.resources,
             repository,
             principal,
-            pushes,
-            action: PhantomData,
-        })
+            may_push,
+        ))
     }
 
-    /// Lets somebody see the list of repositories: all of it with Docker's scope for that; else,
-    /// where it is known what an account may see, that.
-    pub(crate) async fn authorize_catalog(
-        &self,
-        call: &ApiRequest<'_>,
-    ) -> Result<CatalogAccess<'_>, RegistryError> {
-        let needed = Needed::catalog();
-        if let (Authentication::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
-            && let Presented::Token(token) = self.presented(call, auth).await
-            && !needed.granted_by(&token)
-        {
-            let account = token.subject().to_owned();
-            call.context.set_account(&account);
-            let caller = Caller {
-                account: &account,
-                address: call.context.client.clone()?.ip,
-            };
-            let sight = visibility
-                .filter(caller)
-                .await
-                .map_err(RegistryError::Internal)?;
-            return Ok(CatalogAccess {
-                storage: &self.storage,
-                account,
-                sight: Some(sight),
-            });
-        }
-        let principal = self.principal(call, Some(needed), None).await?;
-        call.context.set_account(principal.account());
-        Ok(CatalogAccess {
-            storage: &self.storage,
-            account: principal.account().to_owned(),
-            sight: None,
-        })
-    }
-
-    /// Who it is, if they may have what is `needed`.
+    /// The client, if it may do all that is `required`.
     async fn principal(
         &self,
         call: &ApiRequest<'_>,
-        needed: Option<Needed<'_>>,
-        also: Option<Needed<'_>>,
+        required: &[RequiredAccess<'_>],
     ) -> Result<Principal, RegistryError> {
-        match &self.auth {
-            Authentication::Open => Ok(Principal::Anyone),
+        self.principal_for(call, required, required).await
+    }
+
+    /// As [`principal`](Self::principal), with a challenge that asks for `wanted`.
+    async fn principal_for(
+        &self,
+        call: &ApiRequest<'_>,
+        required: &[RequiredAccess<'_>],
+        wanted: &[RequiredAccess<'_>],
+    ) -> Result<Principal, RegistryError> {
+        let principal = match &self.auth {
+            Authentication::Open => Principal::Anyone,
             Authentication::Htpasswd { realm, login } => match basic(call) {
-                Some(credentials) => log_in(call, login, &credentials, realm).await,
-                None => Err(Challenge::basic(realm).into()),
+                Some(credentials) => log_in(call, login, &credentials, realm).await?,
+                None => return Err(Challenge::basic(realm).into()),
             },
             Authentication::Token(auth) => {
-                let fault = match self.presented(call, auth).await {
+                let (fault, reason) = match self.presented(call, auth).await {
                     Presented::Token(token)
-                        if needed
-                            .as_ref()
-                            .is_none_or(|needed| needed.granted_by(&token)) =>
+                        if required.iter().all(|access| access.granted_by(&token)) =>
                     {
+                        call.context.set_account(token.subject());
                         return Ok(Principal::Token(token));
                     }
-                    Presented::Token(_) => Some(Fault::InsufficientScope),
-                    Presented::Invalid => Some(Fault::InvalidToken),
-                    Presented::Nothing => None,
+                    Presented::Token(token) => {
+                        call.context.set_account(token.subject());
+                        let reason = "the token does not grant enough".to_owned();
+                        (Some(TokenFault::InsufficientScope), Some(reason))
+                    }
+                    Presented::Invalid(error) => {
+                        (Some(TokenFault::InvalidToken), Some(error.to_string()))
+                    }
+                    Presented::Nothing => (None, None),
                 };
-                let realm = match &auth.realm {
-                    Realm::Url(url) => url.clone(),
-                    Realm::Path(path) => call.context.origin.url(path),
-                };
-                let scope: Vec<Needed<'_>> = needed.into_iter().chain(also).collect();
-                Err(Challenge::bearer(&realm, &auth.service, &scope, fault).into())
+                return Err(challenge(call, auth, wanted, fault).because(reason).into());
             }
-        }
+        };
+        call.context.set_account(principal.account());
+        Ok(principal)
     }
 
     async fn presented(&self, call: &ApiRequest<'_>, auth: &TokenAuth) -> Presented {
@@ -315,22 +236,89 @@ impl AccessControl {
         };
         match auth.verifier.verify(token, self.clock.now()).await {
             Ok(token) => Presented::Token(token),
-            Err(error) => {
-                tracing::info!(
-                    error = &error as &dyn std::error::Error,
-                    "a token is not believed"
-                );
-                Presented::Invalid
-            }
+            Err(error) => Presented::Invalid(error),
         }
+    }
+
+    /// The token of a request, if it is valid but for its end, which is not long ago.
+    async fn recently_expired(&self, call: &ApiRequest<'_>) -> Option<Arc<VerifiedToken>> {
+        let (Authentication::Token(auth), false) = (&self.auth, self.upload_grace.is_zero()) else {
+            return None;
+        };
+        let (text, now) = (call.bearer_token()?, self.clock.now());
+        let Err(VerifyError::Expired { at }) = auth.verifier.verify(text, now).await else {
+            return None;
+        };
+        let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))?;
+        if now > end.checked_add(self.upload_grace)? {
+            return None;
+        }
+        auth.verifier.verify_at(text, end).ok()
+    }
+
+    async fn rules_grant_pull(
+        &self,
+        call: &ApiRequest<'_>,
+        token: &VerifiedToken,
+        repository: &RepositoryName,
+    ) -> Result<bool, RegistryError> {
+        let Some(visibility) = &self.visibility else {
+            return Ok(false);
+        };
+        let filter = self
+            .filter(call, visibility.as_ref(), token.subject())
+            .await?;
+        Ok(filter.shows(repository.as_str()))
+    }
+
+    async fn filter(
+        &self,
+        call: &ApiRequest<'_>,
+        visibility: &dyn Visibility,
+        account: &str,
+    ) -> Result<CatalogFilter, RegistryError> {
+        let caller = Caller {
+            account,
+            address: call.context.client.clone()?.ip,
+        };
+        visibility
+            .filter(caller)
+            .await
+            .map_err(RegistryError::Internal)
     }
 }
 
-/// What a caller brought, where tokens are asked for.
-enum Presented {
-    Nothing,
-    Invalid,
-    Token(Arc<VerifiedToken>),
+impl CatalogAccess<'_> {
+    /// A page of all repositories, which the filter has still to pass.
+    pub(crate) async fn repositories(
+        &self,
+        page: PageRequest<String>,
+    ) -> Result<ListPage<String>, StorageError> {
+        self.resources.storage.manifests().repositories(page).await
+    }
+
+    /// The client's account; empty for an anonymous client.
+    pub(crate) fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The repositories that the client may see.
+    pub(crate) fn filter(&self) -> &CatalogFilter {
+        &self.filter
+    }
+}
+
+fn challenge(
+    call: &ApiRequest<'_>,
+    auth: &TokenAuth,
+    required: &[RequiredAccess<'_>],
+    fault: Option<TokenFault>,
+) -> Challenge {
+    let realm = match &auth.realm {
+        Realm::Url(url) => url.clone(),
+        Realm::Path(path) => call.context.origin.url(path),
+    };
+    Challenge::bearer(&realm, &auth.service, required, fault)
 }
 
 /// The name and password of a Basic header; `None` if there is none that can be read.
@@ -354,7 +342,14 @@ async fn log_in(
         Ok(LoginOutcome::Accepted(accepted)) => {
             Ok(Principal::Account(accepted.identity.subject.account))
         }
-        Ok(LoginOutcome::Rejected { .. }) => Err(Challenge::basic(realm).into()),
+        Ok(LoginOutcome::Rejected { .. }) => {
+            call.context.set_account(&credentials.account);
+            let reason = "incorrect username or password";
+            call.observe(EventKind::LoginRefused { reason });
+            Err(Challenge::basic(realm)
+                .because(Some(reason.to_owned()))
+                .into())
+        }
         Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
             Err(RegistryError::TooManyLogins(wait))
         }

@@ -1,43 +1,90 @@
-//! What is sent: nothing, something small, or a blob on its way from the disk.
+//! The body of a response: nothing, something small, or content on its way from the storage.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use common::BoxFuture;
 use http::Response;
 use hyper::body::{Frame, SizeHint};
 use storage::BlobReader;
 
-/// An answer, whose body may still be on its way.
+/// A response, whose body may still be on its way.
 pub type HttpResponse = Response<Body>;
 
-/// The body of an answer, of a length that is known before it begins.
+/// Opens a range of some content when its turn comes.
+pub(crate) type OpenRange = Arc<
+    dyn Fn(Range<u64>) -> BoxFuture<'static, Result<Box<dyn BlobReader>, storage::Error>>
+        + Send
+        + Sync,
+>;
+
+/// The body of a response, of a length that is known before it begins.
 #[derive(Default)]
-pub struct Body(Content);
+pub struct Body(State);
 
 #[derive(Default)]
-enum Content {
+enum State {
     #[default]
-    Nothing,
+    Ended,
     Whole(Bytes),
-    Stream {
-        source: Box<dyn BlobReader>,
-        /// What is still to come, in bytes.
-        left: u64,
-    },
+    Stream(Stream),
+    Parts(Box<Parts>),
+}
+
+/// Content that comes piece by piece.
+struct Stream {
+    source: Box<dyn BlobReader>,
+    /// How many bytes are still to come.
+    left: u64,
+}
+
+/// Several ranges of one blob, of which one is open at a time.
+struct Parts {
+    open: OpenRange,
+    pending: VecDeque<Part>,
+    opening: Option<(
+        BoxFuture<'static, Result<Box<dyn BlobReader>, storage::Error>>,
+        u64,
+    )>,
+    stream: Option<Stream>,
+    /// How many bytes are still to come, of all parts.
+    left: u64,
+}
+
+/// A piece of a body that has several.
+pub(crate) enum Part {
+    /// What stands between the ranges.
+    Text(Bytes),
+    /// A range of the content.
+    Content(Range<u64>),
 }
 
 impl Body {
     /// `length` bytes, as they come from `source`.
     pub(crate) fn stream(source: Box<dyn BlobReader>, length: u64) -> Self {
         if length == 0 {
-            Self::default()
-        } else {
-            Self(Content::Stream {
-                source,
-                left: length,
-            })
+            return Self::default();
         }
+        Self(State::Stream(Stream {
+            source,
+            left: length,
+        }))
+    }
+
+    /// `parts`, one after the other. No range is empty.
+    pub(crate) fn parts(parts: VecDeque<Part>, open: OpenRange) -> Self {
+        let left = parts.iter().map(Part::length).sum();
+        Self(State::Parts(Box::new(Parts {
+            open,
+            pending: parts,
+            opening: None,
+            stream: None,
+            left,
+        })))
     }
 }
 
@@ -46,8 +93,64 @@ impl From<Bytes> for Body {
         if bytes.is_empty() {
             Self::default()
         } else {
-            Self(Content::Whole(bytes))
+            Self(State::Whole(bytes))
         }
+    }
+}
+
+impl Part {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Content(range) => range.end - range.start,
+        }
+    }
+}
+
+impl Stream {
+    /// The next piece. An end before its time is an error: the client relies on the length.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, storage::Error>> {
+        Poll::Ready(match ready!(self.source.poll_chunk(context)) {
+            Some(Ok(chunk)) if chunk.len() as u64 <= self.left => {
+                self.left -= chunk.len() as u64;
+                Ok(chunk)
+            }
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Err(storage::Error::BlobUnknown),
+        })
+    }
+}
+
+impl Parts {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, storage::Error>> {
+        loop {
+            if let Some(stream) = &mut self.stream {
+                let piece = ready!(stream.poll(context))?;
+                if stream.left == 0 {
+                    self.stream = None;
+                }
+                return self.counted(piece);
+            }
+            if let Some((opening, left)) = &mut self.opening {
+                let (source, left) = (ready!(opening.as_mut().poll(context))?, *left);
+                self.opening = None;
+                self.stream = Some(Stream { source, left });
+                continue;
+            }
+            match self.pending.pop_front() {
+                Some(Part::Text(text)) => return self.counted(text),
+                Some(Part::Content(range)) => {
+                    let length = range.end - range.start;
+                    self.opening = Some(((self.open)(range), length));
+                }
+                None => return Poll::Ready(Err(storage::Error::BlobUnknown)),
+            }
+        }
+    }
+
+    fn counted(&mut self, piece: Bytes) -> Poll<Result<Bytes, storage::Error>> {
+        self.left -= piece.len() as u64;
+        Poll::Ready(Ok(piece))
     }
 }
 
@@ -59,44 +162,35 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, storage::Error>>> {
-        let result = match &mut self.0 {
-            Content::Nothing => return Poll::Ready(None),
-            Content::Whole(bytes) => Ok(std::mem::take(bytes)),
-            Content::Stream { source, left } => match source.poll_chunk(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(chunk))) if chunk.len() as u64 <= *left => {
-                    *left -= chunk.len() as u64;
-                    if *left > 0 {
-                        return Poll::Ready(Some(Ok(Frame::data(chunk))));
-                    }
-                    Ok(chunk)
-                }
-                Poll::Ready(Some(Err(error))) => Err(error),
-                // More than was promised, or less: the connection must break, for the client counts
-                // on the length.
-                Poll::Ready(Some(Ok(_)) | None) => Err(storage::Error::BlobUnknown),
-            },
+        let (result, is_last) = match &mut self.0 {
+            State::Ended => return Poll::Ready(None),
+            State::Whole(bytes) => (Ok(std::mem::take(bytes)), true),
+            State::Stream(stream) => (ready!(stream.poll(context)), stream.left == 0),
+            State::Parts(parts) => (ready!(parts.poll(context)), parts.left == 0),
         };
-        self.0 = Content::Nothing;
+        if is_last || result.is_err() {
+            self.0 = State::Ended;
+        }
         if let Err(error) = &result {
             let error = error as &dyn std::error::Error;
             tracing::error!(
                 error,
-                "a blob ended in the middle of its way to a client, whose connection is broken off"
+                "cannot read a blob to its end: the connection to the client is closed"
             );
         }
         Poll::Ready(Some(result.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Content::Nothing)
+        matches!(self.0, State::Ended)
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match &self.0 {
-            Content::Nothing => 0,
-            Content::Whole(bytes) => bytes.len() as u64,
-            Content::Stream { left, .. } => *left,
+            State::Ended => 0,
+            State::Whole(bytes) => bytes.len() as u64,
+            State::Stream(stream) => stream.left,
+            State::Parts(parts) => parts.left,
         })
     }
 }
@@ -108,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces, as a disk would hand them out.
+    /// Pieces, as a disk would return them.
     struct Pieces(Vec<&'static [u8]>);
 
     impl BlobReader for Pieces {
@@ -144,5 +238,35 @@ mod tests {
     async fn a_stream_that_breaks_its_promise_is_an_error() {
         assert!(body(6).collect().await.is_err(), "shorter than promised");
         assert!(body(4).collect().await.is_err(), "longer than promised");
+    }
+
+    fn parts(ranges: &[Range<u64>]) -> Body {
+        let open: OpenRange = Arc::new(|range: Range<u64>| {
+            Box::pin(async move {
+                match range.start {
+                    9.. => Err(storage::Error::BlobUnknown),
+                    _ => Ok(Box::new(Pieces(vec![b"car", b"go"])) as Box<dyn BlobReader>),
+                }
+            })
+        });
+        let text = || Part::Text(Bytes::from_static(b"|"));
+        let pieces = ranges
+            .iter()
+            .flat_map(|range| [text(), Part::Content(range.clone())]);
+        Body::parts(pieces.chain([text()]).collect(), open)
+    }
+
+    #[tokio::test]
+    async fn parts_come_one_after_the_other() {
+        let body = parts(&[0..5, 2..7]);
+        assert_eq!(body.size_hint().exact(), Some(13));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "|cargo|cargo|");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_cannot_be_read_ends_the_body_with_an_error() {
+        assert!(parts(&[0..5, 9..14]).collect().await.is_err());
+        assert!(parts(&[0..6]).collect().await.is_err(), "too short");
+        assert!(parts(&[0..4]).collect().await.is_err(), "too long");
     }
 }

@@ -1,8 +1,9 @@
-//! The list of repositories, Docker's: all of it, or what the caller may pull.
+//! Docker's list of repositories: all of them, or those that the client may pull.
 
 use std::sync::Arc;
 
 use common::Entropy;
+use event::EventKind;
 use serde::Serialize;
 use storage::PageRequest;
 
@@ -18,11 +19,11 @@ use crate::visibility::CatalogFilter;
 /// Docker's default.
 const DEFAULT: u32 = 100;
 
-/// How many repositories are looked at for one page of a filtered list. A caller who may see few
+/// How many repositories are examined for one page of a filtered list. A client that may see few
 /// gets short pages, each for a bounded amount of work, and a `Link` to go on.
 const EXAMINED: u32 = 5000;
 
-/// How many of them are read at once.
+/// How many repositories are read at once.
 const BATCH: u32 = 500;
 
 const PATH: &str = "/v2/_catalog";
@@ -33,23 +34,23 @@ struct Repositories {
 }
 
 /// Pages of the list of repositories.
-pub(crate) struct Lists {
+pub(crate) struct CatalogPages {
     pub(crate) max: u32,
     pub(crate) cursors: Arc<CursorKey>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// Where a filtered page ended.
-enum End {
-    /// With the list.
+/// What comes after a page.
+enum PageEnd {
+    /// Nothing that the client may see.
     Nothing,
-    /// With an entry of the page.
-    Entry,
-    /// With a repository that the caller does not see.
-    Hidden(String),
+    /// More that the client may see.
+    More,
+    /// The client may see nothing up to this repository. What comes after it was not examined.
+    Unexamined(String),
 }
 
-impl Lists {
+impl CatalogPages {
     /// `GET` of the catalog.
     pub(crate) async fn page(
         &self,
@@ -70,25 +71,28 @@ impl Lists {
             ),
             None => call.query.first("last").map(str::to_owned),
         };
-        let (repositories, end) = match proof.sight() {
-            None => whole(proof, after, size).await?,
-            Some(sight) => filtered(proof, sight, after, size).await?,
+        let (repositories, end) = match proof.filter() {
+            CatalogFilter::Everything => whole(proof, after, size).await?,
+            filter => filtered(proof, filter, after, size).await?,
         };
         let last = repositories.last().cloned().unwrap_or_default();
-        let mut answer = response::json(&Repositories { repositories });
+        call.observe(EventKind::CatalogRead {
+            repositories: repositories.len(),
+        });
+        let mut response = response::json(&Repositories { repositories });
         let n = size.to_string();
         match end {
-            End::Nothing => {}
-            End::Entry => link(&mut answer, call, PATH, &[("n", &n), ("last", &last)]),
-            End::Hidden(name) => {
+            PageEnd::Nothing => {}
+            PageEnd::More => link(&mut response, call, PATH, &[("n", &n), ("last", &last)]),
+            PageEnd::Unexamined(name) => {
                 let cursor = self
                     .cursors
                     .seal(&name, proof.account(), self.entropy.as_ref());
                 let cursor = cursor.map_err(|error| RegistryError::Internal(error.into()))?;
-                link(&mut answer, call, PATH, &[("n", &n), ("next", &cursor)]);
+                link(&mut response, call, PATH, &[("n", &n), ("next", &cursor)]);
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
@@ -96,65 +100,59 @@ async fn whole(
     proof: &CatalogAccess<'_>,
     after: Option<String>,
     size: u32,
-) -> Result<(Vec<String>, End), RegistryError> {
-    let listing = proof
-        .storage()
-        .manifests()
-        .repositories(PageRequest { after, limit: size })
-        .await?;
-    let more = listing.more && !listing.entries.is_empty();
-    Ok((
-        listing.entries,
-        if more { End::Entry } else { End::Nothing },
-    ))
+) -> Result<(Vec<String>, PageEnd), RegistryError> {
+    let page = PageRequest { after, limit: size };
+    let listing = proof.repositories(page).await?;
+    let end = if listing.more && !listing.entries.is_empty() {
+        PageEnd::More
+    } else {
+        PageEnd::Nothing
+    };
+    Ok((listing.entries, end))
 }
 
-/// A page of what `sight` reaches.
+/// A page of what `filter` shows. Only what it shows counts: a page that is full has a next one only
+/// if that shows something, so its `Link` does not tell of hidden repositories.
 async fn filtered(
     proof: &CatalogAccess<'_>,
-    sight: &CatalogFilter,
+    filter: &CatalogFilter,
     mut after: Option<String>,
     size: u32,
-) -> Result<(Vec<String>, End), RegistryError> {
-    let (mut seen, mut examined) = (Vec::new(), 0);
-    if size == 0 || matches!(sight, CatalogFilter::Nothing) {
-        return Ok((seen, End::Nothing));
+) -> Result<(Vec<String>, PageEnd), RegistryError> {
+    let (mut shown, mut examined) = (Vec::new(), 0);
+    if size == 0 || matches!(filter, CatalogFilter::Nothing) {
+        return Ok((shown, PageEnd::Nothing));
     }
     loop {
-        let listing = proof
-            .storage()
-            .manifests()
-            .repositories(PageRequest {
-                after,
-                limit: BATCH,
-            })
-            .await?;
-        let Some(last) = listing.entries.last().cloned() else {
-            return Ok((seen, End::Nothing));
+        let page = PageRequest {
+            after,
+            limit: BATCH,
         };
-        let count = listing.entries.len();
-        for (index, name) in listing.entries.into_iter().enumerate() {
-            if !sight.shows(&name) {
+        let listing = proof.repositories(page).await?;
+        let Some(last) = listing.entries.last().cloned() else {
+            return Ok((shown, PageEnd::Nothing));
+        };
+        for name in listing.entries {
+            if !filter.shows(&name) {
                 continue;
             }
-            seen.push(name);
-            if seen.len() >= size as usize {
-                let more = listing.more || index + 1 < count;
-                return Ok((seen, if more { End::Entry } else { End::Nothing }));
+            if shown.len() >= size as usize {
+                return Ok((shown, PageEnd::More));
             }
+            shown.push(name);
         }
         if !listing.more {
-            return Ok((seen, End::Nothing));
+            return Ok((shown, PageEnd::Nothing));
         }
         examined += BATCH;
         if examined >= EXAMINED {
-            let is_seen = seen.last() == Some(&last);
+            let is_shown = shown.last() == Some(&last);
             return Ok((
-                seen,
-                if is_seen {
-                    End::Entry
+                shown,
+                if is_shown {
+                    PageEnd::More
                 } else {
-                    End::Hidden(last)
+                    PageEnd::Unexamined(last)
                 },
             ));
         }

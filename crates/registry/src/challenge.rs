@@ -1,8 +1,7 @@
-//! What a caller is told to bring: `WWW-Authenticate`, exactly as each client in the field needs
-//! it.
+//! The challenge of a 401: `WWW-Authenticate`, exactly as each client in the field needs it.
 //!
-//! There is one challenge, every parameter is quoted, and none is empty: crane asks for the scope
-//! `repository::pull` when it is given `scope=""`. A caller that brought a token hears what was
+//! There is one challenge, every parameter is quoted, and no parameter is empty: crane asks for the
+//! scope `repository::pull` if it is given `scope=""`. A client that sent a token is told what is
 //! wrong with it, or containerd goes on using it.
 //!
 //! (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2; Distribution, "Token Authentication
@@ -16,7 +15,7 @@ use token::VerifiedToken;
 
 /// Access to one resource that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Needed<'a> {
+pub(crate) struct RequiredAccess<'a> {
     resource_type: &'static str,
     name: &'a str,
     actions: &'static [&'static str],
@@ -24,23 +23,27 @@ pub(crate) struct Needed<'a> {
 
 /// What is wrong with a token that was presented (RFC 6750 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not believed.
+pub(crate) enum TokenFault {
+    /// It does not verify.
     InvalidToken,
-    /// It is believed and does not grant enough.
+    /// It verifies and does not grant enough.
     InsufficientScope,
 }
 
-/// What a 401 says.
+/// What a 401 asks for.
 #[derive(Debug)]
 pub(crate) struct Challenge {
     pub(crate) header: HeaderValue,
-    /// The `detail` of the body: an entry for each action, as Distribution words it; none where any
-    /// token would do.
+    /// The `detail` of the body: an entry for each action, as Distribution words it. There is none
+    /// if any token would do.
     pub(crate) detail: Option<Value>,
+    /// The scopes that are asked for, separated by spaces.
+    pub(crate) scope: String,
+    /// What was wrong with the credentials, for the operator; none if the client sent none.
+    pub(crate) reason: Option<String>,
 }
 
-impl<'a> Needed<'a> {
+impl<'a> RequiredAccess<'a> {
     pub(crate) fn repository(name: &'a str, actions: &'static [&'static str]) -> Self {
         Self {
             resource_type: "repository",
@@ -76,21 +79,26 @@ impl Challenge {
     pub(crate) fn bearer(
         realm: &str,
         service: &str,
-        needed: &[Needed<'_>],
-        fault: Option<Fault>,
+        needed: &[RequiredAccess<'_>],
+        fault: Option<TokenFault>,
     ) -> Self {
         let mut text = format!("Bearer realm={}", quoted(realm));
         parameter(&mut text, "service", service);
-        parameter(&mut text, "scope", &scope(needed));
+        let scope = scope(needed);
+        parameter(&mut text, "scope", &scope);
         match fault {
-            Some(Fault::InvalidToken) => parameter(&mut text, "error", "invalid_token"),
-            Some(Fault::InsufficientScope) => parameter(&mut text, "error", "insufficient_scope"),
+            Some(TokenFault::InvalidToken) => parameter(&mut text, "error", "invalid_token"),
+            Some(TokenFault::InsufficientScope) => {
+                parameter(&mut text, "error", "insufficient_scope")
+            }
             None => {}
         }
-        let detail: Vec<Value> = needed.iter().flat_map(Needed::details).collect();
+        let detail: Vec<Value> = needed.iter().flat_map(RequiredAccess::details).collect();
         Self {
             header: value(&text),
             detail: (!detail.is_empty()).then_some(Value::Array(detail)),
+            scope,
+            reason: None,
         }
     }
 
@@ -99,14 +107,21 @@ impl Challenge {
         Self {
             header: value(&format!("Basic realm={}", quoted(realm))),
             detail: None,
+            scope: String::new(),
+            reason: None,
         }
+    }
+
+    /// Notes why the credentials that came did not suffice.
+    pub(crate) fn because(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
     }
 }
 
 /// Several scopes are joined by spaces (RFC 6749 §3.3).
-fn scope(needed: &[Needed<'_>]) -> String {
+fn scope(needed: &[RequiredAccess<'_>]) -> String {
     let mut text = String::new();
-    for Needed {
+    for RequiredAccess {
         resource_type,
         name,
         actions,
@@ -133,7 +148,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn value(text: &str) -> HeaderValue {
-    // What a header cannot hold, a configuration should not have held.
+    // A configuration has nothing that a header cannot hold.
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""))
 }
 
@@ -141,7 +156,7 @@ fn value(text: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn bearer(needed: &[Needed<'_>], fault: Option<Fault>) -> Challenge {
+    fn bearer(needed: &[RequiredAccess<'_>], fault: Option<TokenFault>) -> Challenge {
         Challenge::bearer(
             "https://auth.example/token",
             "registry.example",
@@ -152,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_challenge_says_what_to_bring() {
-        let challenge = bearer(&[Needed::repository("a/b", &["pull"])], None);
+        let challenge = bearer(&[RequiredAccess::repository("a/b", &["pull"])], None);
         assert_eq!(
             challenge.header,
             r#"Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull""#
@@ -182,11 +197,11 @@ mod tests {
                 .map(str::to_owned)
         };
         assert_eq!(
-            last(Fault::InvalidToken).as_deref(),
+            last(TokenFault::InvalidToken).as_deref(),
             Some(r#"error="invalid_token""#)
         );
         assert_eq!(
-            last(Fault::InsufficientScope).as_deref(),
+            last(TokenFault::InsufficientScope).as_deref(),
             Some(r#"error="insufficient_scope""#)
         );
     }
@@ -195,8 +210,8 @@ mod tests {
     fn a_mount_needs_two_repositories() {
         let challenge = bearer(
             &[
-                Needed::repository("to", &["pull", "push"]),
-                Needed::repository("from", &["pull"]),
+                RequiredAccess::repository("to", &["pull", "push"]),
+                RequiredAccess::repository("from", &["pull"]),
             ],
             None,
         );

@@ -1,4 +1,7 @@
 //! Content that the client has already.
+//!
+//! `headers::IfNoneMatch` drops entity tags without quotes, which some clients send, so the header
+//! is read by hand.
 
 use http::HeaderMap;
 use http::header::IF_NONE_MATCH;
@@ -9,8 +12,8 @@ pub(crate) fn etag(digest: &Digest) -> String {
     ["\"", digest.text().as_str(), "\""].concat()
 }
 
-/// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2). Some clients
-/// leave the quotes away.
+/// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2), with or
+/// without quotes.
 pub(crate) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
     let lines = headers
         .get_all(IF_NONE_MATCH)

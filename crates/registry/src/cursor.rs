@@ -1,8 +1,8 @@
-//! Where a filtered catalog goes on.
+//! Where the next page of a filtered catalog begins.
 //!
-//! A page ends when enough repositories were looked at, and the last of them may be one that the
-//! caller must not know of. So the address of the next page holds its name sealed: encrypted for
-//! this caller, and of one length for every name.
+//! A page ends when enough repositories were examined, and the last of them may be one that the
+//! client must not know of. So the address of the next page has its name encrypted, for this client
+//! only, and in one length for every name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use common::{Entropy, EntropyError};
@@ -11,14 +11,14 @@ use data_encoding::BASE64URL_NOPAD;
 /// Longer than any repository's name, in bytes.
 const PADDED: usize = 256;
 
-/// Seals and opens cursors. Pages that were begun under another key have to be begun again.
+/// Encrypts and decrypts cursors. A list that was begun under another key must be begun again.
 pub struct CursorKey(LessSafeKey);
 
 impl CursorKey {
-    /// A key that nobody knows.
+    /// A random key.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system has no randomness.
     pub fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = [0; 32];
         entropy.fill(&mut key)?;
@@ -45,7 +45,7 @@ impl CursorKey {
         Ok(BASE64URL_NOPAD.encode(&[nonce.as_slice(), &text].concat()))
     }
 
-    /// The name in a cursor of `account`; none where it is not one of ours.
+    /// The name in a cursor of `account`, if it is one of ours.
     pub(crate) fn open(&self, cursor: &str, account: &str) -> Option<String> {
         let mut sealed = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
         let (nonce, text) = sealed.split_first_chunk_mut::<NONCE_LEN>()?;
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_tells_nobody_its_name() {
+    fn a_cursor_shows_nothing_of_its_name() {
         let key = CursorKey::new(&SystemEntropy).unwrap();
         let seal = |name: &str| key.seal(name, "alice", &SystemEntropy).unwrap();
         let (one, again, long) = (

@@ -1,8 +1,7 @@
-//! Why a request is not answered as it was meant, told apart by whose fault it is; and what the
-//! caller hears of it.
+//! Why a request fails, by who is at fault, and the response that the client gets.
 //!
-//! Clients read the status and the code; people read the message. A failure of ours tells a request
-//! id, under which the log has the cause, and nothing else.
+//! Clients read the status and the code; people read the message. A failure of the server shows
+//! only a request id, under which the log has the cause.
 //!
 //! (OCI distribution-spec, "Error Codes"; beside its fourteen, Docker's `RANGE_INVALID`,
 //! `PAGINATION_NUMBER_INVALID`, `UNAVAILABLE` and `UNKNOWN`, which its clients know.)
@@ -25,16 +24,17 @@ use crate::payload::PayloadError;
 use crate::ranges::{ContentRangeError, progress};
 use crate::response::{self, ErrorEntry};
 use crate::route::RouteError;
+use crate::upstream::UpstreamError;
 
-/// When to ask again where nothing better is known.
+/// When to ask again if nothing better is known.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Why a request is refused.
+/// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
     #[error(transparent)]
     Route(#[from] RouteError),
-    #[error("this method is not for this address")]
+    #[error("method not allowed at this address: use one of {allow}")]
     Method { allow: &'static str },
     #[error("authentication required")]
     Challenge(Box<Challenge>),
@@ -42,40 +42,44 @@ pub(crate) enum RegistryError {
     Client(#[from] ClientAddressError),
     #[error("too many logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooManyLogins(Duration),
-    #[error("this registry only serves reads for now: it is in maintenance")]
+    #[error("this registry is in maintenance and only serves reads")]
     Maintenance,
-    #[error("nothing can be deleted from this registry: its configuration says so")]
+    #[error("deletion is disabled in this registry's configuration")]
     DeletesOff,
     #[error("n must be a number from 0 to {max}")]
     PageSize { max: u32 },
-    #[error("this is not where a page begins (any more): start again without `next`")]
+    #[error("invalid or outdated `next`: start again without it")]
     Cursor,
     #[error(transparent)]
     Digest(#[from] DigestError),
-    #[error("the closing request must name the digest of the whole blob, as in ?digest=sha256:…")]
+    #[error(
+        "digest missing: the closing request needs the digest of the whole blob, as in ?digest=sha256:…"
+    )]
     NoDigest,
     #[error(transparent)]
     Algorithm(#[from] UnknownDigestAlgorithm),
-    #[error("a blob of {size} bytes has no such part")]
+    #[error("range not satisfiable: the content has {size} bytes")]
     Unsatisfiable { size: u64 },
     #[error(transparent)]
     ContentRange(#[from] ContentRangeError),
-    #[error("the Content-Range speaks of {claimed} bytes, and {arrived} came")]
+    #[error("the Content-Range says {claimed} bytes, but {arrived} bytes arrived")]
     ChunkLength { claimed: u64, arrived: u64 },
     #[error("the upload goes on at byte {received}")]
     OutOfOrder { received: u64, location: String },
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    #[error("a manifest has at most {limit} bytes here")]
+    #[error("manifest too large: this registry accepts at most {limit} bytes")]
     ManifestTooLarge { limit: usize },
     #[error(transparent)]
     Manifest(#[from] NewManifestError),
     #[error(transparent)]
     Tag(#[from] TagError),
-    #[error("a manifest can be given at most {most} tags at once")]
+    #[error("too many tags: one request can give a manifest at most {most}")]
     TooManyTags { most: usize },
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     #[error("an authentication backend failed")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -120,31 +124,39 @@ impl RegistryError {
                 (S::BAD_REQUEST, "MANIFEST_INVALID")
             }
             Self::Storage(error) => storage_kind(error),
-            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+            Self::Upstream(UpstreamError::Unavailable(_)) => {
+                (S::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+            }
+            Self::Upstream(UpstreamError::WrongDigest { .. }) | Self::Internal(_) => {
+                (S::INTERNAL_SERVER_ERROR, "UNKNOWN")
+            }
         }
     }
 
-    /// Whether it is ours, so that the log must have the cause and the caller must not.
+    /// Whether the server is at fault: then the log has the cause, and the client must not.
     pub(crate) fn is_ours(&self) -> bool {
         self.kind().0 == StatusCode::INTERNAL_SERVER_ERROR
     }
 
-    /// Whether the operator has to do something about it, although the caller may hear what it is.
+    /// Whether the operator has to act, although the client may know why.
     pub(crate) fn is_trouble(&self) -> bool {
         use StorageError::{Busy, Full, ReadOnly};
-        matches!(self, Self::Storage(Full | ReadOnly | Busy))
+        matches!(
+            self,
+            Self::Storage(Full | ReadOnly | Busy) | Self::Upstream(_)
+        )
     }
 
-    /// This refusal as an answer. `request_id` is told where the log knows more.
-    pub(crate) fn answer(&self, request_id: &str) -> HttpResponse {
+    /// The response. It shows `request_id` if the log has more.
+    pub(crate) fn response(&self, request_id: &str) -> HttpResponse {
         let (status, code) = self.kind();
-        let mut answer = match self {
+        let mut response = match self {
             Self::Storage(StorageError::ReferencesUnknown(digests)) => response::errors(
                 status,
                 digests.iter().map(|digest| ErrorEntry {
                     code,
                     message: format!(
-                        "the manifest refers to {digest}, which is unknown in this repository"
+                        "the manifest refers to {digest}, which this repository does not have"
                     ),
                     detail: Some(json!({ "digest": digest })),
                 }),
@@ -159,12 +171,12 @@ impl RegistryError {
             ),
         };
         for (name, value) in self.headers() {
-            // What is written here are numbers, and addresses that came in as a header or a path.
+            // All are numbers, or addresses that came in as a header or a path.
             if let Some(value) = value {
-                answer.headers_mut().insert(name, value);
+                response.headers_mut().insert(name, value);
             }
         }
-        answer
+        response
     }
 
     fn message(&self, request_id: &str) -> String {
@@ -211,7 +223,8 @@ impl RegistryError {
                 | StorageError::Busy
                 | StorageError::UploadBusy
                 | StorageError::ReadOnly,
-            ) => vec![(RETRY_AFTER, Some(SOON.as_secs().into()))],
+            )
+            | Self::Upstream(_) => vec![(RETRY_AFTER, Some(SOON.as_secs().into()))],
             _ => Vec::new(),
         }
     }
@@ -232,7 +245,9 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::TooManyUploads { .. } => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
         StorageError::Full => (S::INSUFFICIENT_STORAGE, "UNAVAILABLE"),
         StorageError::ReadOnly | StorageError::Busy => (S::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-        _ => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+        StorageError::Damaged { .. } | StorageError::Io { .. } | StorageError::Database(_) => {
+            (S::INTERNAL_SERVER_ERROR, "UNKNOWN")
+        }
     }
 }
 
@@ -243,13 +258,13 @@ mod tests {
     use super::*;
 
     async fn told(error: StorageError) -> (u16, Option<String>, String) {
-        let answer = RegistryError::from(error).answer("the-id");
-        let wait = answer
+        let response = RegistryError::from(error).response("the-id");
+        let wait = response
             .headers()
             .get(RETRY_AFTER)
             .map(|value| value.to_str().unwrap().to_owned());
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, wait, String::from_utf8(body.to_vec()).unwrap())
     }
 

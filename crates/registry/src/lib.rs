@@ -1,7 +1,7 @@
-//! The registry: the distribution API over [`storage`], opened only by a verified token.
+//! The registry: the distribution API over [`storage`], for clients with a verified token.
 //!
-//! A layer is pulled: bytes → *route* → the access that it needs → the *door*, which asks who is
-//! there and what they may do → [`Authorized`], a proof that only the door can make → a handler,
+//! A layer is pulled: bytes → *route* → the access that it needs → *access control*, which verifies
+//! the token and decides → [`Authorized`], a proof that only access control can make → a handler,
 //! which reaches the storage through the proof and in no other way → a body that streams. A handler
 //! without the proof does not compile:
 //!
@@ -11,15 +11,19 @@
 //! # }
 //! ```
 //!
-//! Whoever asks without the proof is told what to bring, by a *challenge*, and nothing else: before
-//! the door has opened nobody looks whether a repository exists.
+//! A proof opens one repository, and only for its kind of action. A proof for pulling has nothing
+//! that pushes or deletes, and leads to no other repository ([`Authorized`] shows that).
 //!
-//! - [`Registry::respond`] answers every request; `routes` has all of them on one page.
-//! - Outcomes become HTTP in `answer` and `refusal`, nowhere else.
+//! A request without enough access gets a *challenge*, and nothing else: before access is granted,
+//! the registry does not look whether a repository exists.
+//!
+//! - [`Registry::respond`] serves every request; `routes` has all of them on one page.
+//! - Outcomes become HTTP in `response` and `error`, nowhere else.
 //!
 //! (OCI distribution-spec; Docker's catalog; Distribution, "Token Authentication Specification".)
 
 mod access;
+mod authorized;
 mod blobs;
 mod body;
 mod catalog;
@@ -27,9 +31,13 @@ mod challenge;
 mod conditions;
 mod cursor;
 mod error;
+mod extensions;
 mod manifests;
+mod mount_challenges;
+mod multipart;
 mod paging;
 mod payload;
+mod principal;
 mod query;
 mod ranges;
 mod referrers;
@@ -40,13 +48,15 @@ mod routes;
 mod settings;
 mod tags;
 mod uploads;
+mod upstream;
 mod verifier;
 mod visibility;
 
-pub use access::{Action, Authorized, Cancel, Delete, Pull, Push};
+pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use body::{Body, HttpResponse};
 pub use cursor::CursorKey;
 pub use routes::Registry;
 pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
+pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};
 pub use verifier::{KeyRefresh, KeySource, TokenVerifier};
 pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

@@ -1,68 +1,92 @@
-//! Manifests: handed out exactly as they came, taken in, and taken away.
+//! Manifests: sent exactly as they were pushed, taken in, and removed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use common::Entropy;
+use event::{EventKind, Manifest};
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use oci::{Reference, Tag};
-use storage::{Error, NewManifest, StoredManifest};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use oci::{Digest, Reference, Tag};
+use storage::{BlobReader, NewManifest};
 
-use crate::access::{Authorized, Delete, Pull, Push};
+use crate::authorized::{Authorized, Delete, Pull, Push};
 use crate::body::{Body, HttpResponse};
 use crate::conditions::{etag, has_already};
 use crate::error::RegistryError;
+use crate::multipart;
 use crate::payload::{Payload, PayloadError};
+use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
 use crate::response;
+use crate::upstream::MemoryReader;
 
-/// Which manifest a pushed one is about (OCI distribution-spec, "Pushing Manifests with Subject").
+/// The subject of a pushed manifest (OCI distribution-spec, "Pushing Manifests with Subject").
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
-/// Which tags a pushed manifest was given (OCI distribution-spec, "Pushing Manifests").
+/// The tags that a pushed manifest was given (OCI distribution-spec, "Pushing Manifests").
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// How many tags one request may give. The specification wants ten at least.
+/// How many tags one request may give. The specification requires at least ten.
 const MOST_TAGS: usize = 100;
 
-/// `GET` and `HEAD` of a manifest: its bytes and its type, whatever the client says it would rather
-/// have. Another form of it would have another digest.
+/// `GET` and `HEAD` of a manifest: its bytes and its type, whatever `Accept` says. Another form of
+/// it would have another digest.
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
     call: &ApiRequest<'_>,
+    entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
-    let manifest = find(proof, reference, call).await?;
-    let tag = etag(&manifest.digest);
-    let mut answer = response::empty(StatusCode::OK);
-    if has_already(call.headers(), &tag) {
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    } else if call.is_head() {
-        answer
-            .headers_mut()
-            .insert(CONTENT_LENGTH, manifest.bytes.len().into());
+    let manifest = if call.is_head() {
+        proof.check_manifest(reference).await?
     } else {
-        *answer.body_mut() = Body::from(manifest.bytes.clone());
+        proof.manifest(reference).await?
+    };
+    let tag = etag(&manifest.digest);
+    let size = manifest.bytes.len() as u64;
+    let mut response = response::empty(StatusCode::OK);
+    response::set(&mut response, CONTENT_TYPE, &manifest.media_type);
+    if has_already(call.headers(), &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else if call.is_head() {
+        response.headers_mut().insert(CONTENT_LENGTH, size.into());
+    } else {
+        match requested_range(call.headers(), &tag, size) {
+            RequestedRange::Whole => *response.body_mut() = Body::from(manifest.bytes.clone()),
+            RequestedRange::Single(range) => {
+                multipart::single(&mut response, &range, size);
+                *response.body_mut() = Body::from(slice(&manifest.bytes, range));
+            }
+            RequestedRange::Multiple(ranges) => {
+                let bytes = manifest.bytes.clone();
+                let open = Arc::new(move |range| {
+                    let reader = MemoryReader(slice(&bytes, range));
+                    let reader = Ok(Box::new(reader) as Box<dyn BlobReader>);
+                    Box::pin(std::future::ready(reader)) as _
+                });
+                multipart::several(&mut response, ranges, size, open, entropy)?;
+            }
+            RequestedRange::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size }),
+        }
+        call.observe(EventKind::ManifestPulled(Manifest {
+            repository: proof.repository(),
+            digest: &manifest.digest,
+            reference: &reference.to_string(),
+            media_type: &manifest.media_type,
+            size,
+        }));
     }
-    response::set(&mut answer, CONTENT_TYPE, &manifest.media_type);
-    response::name(&mut answer, tag);
-    Ok(answer)
+    response
+        .headers_mut()
+        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response::name(&mut response, tag);
+    Ok(response)
 }
 
-/// The manifest. Somebody who may push and asks whether it is there is about to refer to it, so it
-/// is leased.
-async fn find(
-    proof: &Authorized<'_, Pull>,
-    reference: &Reference,
-    call: &ApiRequest<'_>,
-) -> Result<Arc<StoredManifest>, Error> {
-    let (manifests, repository) = (proof.storage().manifests(), proof.repository());
-    if call.is_head() && proof.pushes() {
-        match manifests.lease(repository, reference).await {
-            // A disk that takes no writes can still be read.
-            Err(Error::Full | Error::ReadOnly | Error::Busy) => {}
-            leased => return leased,
-        }
-    }
-    manifests.find(repository, reference).await
+/// A range that is within `bytes`.
+fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
+    bytes.slice(range.start as usize..range.end as usize)
 }
 
 /// `PUT` of a manifest.
@@ -78,43 +102,59 @@ pub(crate) async fn push(
         PayloadError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
         other => other.into(),
     })?;
-    let (claimed, mut tags) = match reference {
-        Reference::Digest(digest) => (Some(digest), Vec::new()),
-        Reference::Tag(tag) => (None, vec![tag]),
+    let (claimed, mut tags) = match &reference {
+        Reference::Digest(digest) => (Some(*digest), Vec::new()),
+        Reference::Tag(tag) => (None, vec![tag.clone()]),
     };
     tags.extend(given.iter().cloned());
-    let content_type = call
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = call.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let size = bytes.len() as u64;
     let manifest = NewManifest::parse(content_type, bytes, claimed)?;
-    let (digest, subject) = (
-        manifest.digest(),
-        manifest
-            .manifest()
-            .subject
-            .as_ref()
-            .map(|subject| subject.digest),
-    );
-    let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-    let names = names.join(" ");
-    proof
-        .storage()
-        .manifests()
-        .push(proof.repository(), manifest, tags)
-        .await?;
-    tracing::info!(repository = %proof.repository(), %digest, tags = names, account = proof.account(), "manifest pushed");
+    let digest = manifest.digest();
+    let media_type = manifest.manifest().media_type.clone();
+    let subject = manifest.manifest().subject.as_ref();
+    let subject = subject.map(|subject| subject.digest);
+    proof.push_manifest(manifest, tags.clone()).await?;
+    let pushed = Manifest {
+        repository: proof.repository(),
+        digest: &digest,
+        reference: &reference.to_string(),
+        media_type: &media_type,
+        size,
+    };
+    tell_of_push(proof, &pushed, &tags, call);
     let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
-    let mut answer = response::made(StatusCode::CREATED, &location, Some(&digest));
+    let mut response = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
-        response::set(&mut answer, OCI_SUBJECT, &subject.to_string());
+        response::set(&mut response, OCI_SUBJECT, &subject.to_string());
     }
     for tag in given {
         if let Ok(tag) = HeaderValue::from_str(tag.as_str()) {
-            answer.headers_mut().append(OCI_TAG, tag);
+            response.headers_mut().append(OCI_TAG, tag);
         }
     }
-    Ok(answer)
+    Ok(response)
+}
+
+fn tell_of_push(
+    proof: &Authorized<'_, Push>,
+    pushed: &Manifest<'_>,
+    tags: &[Tag],
+    call: &ApiRequest<'_>,
+) {
+    let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+    let (repository, digest) = (pushed.repository, pushed.digest);
+    tracing::info!(%repository, %digest, tags = names.join(" "), account = proof.account(), "manifest pushed");
+    call.observe(EventKind::ManifestPushed(*pushed));
+    for tag in tags {
+        call.observe(EventKind::TagMoved {
+            repository,
+            tag,
+            from: None,
+            to: digest,
+        });
+    }
 }
 
 /// The tags of `?tag=…&tag=…` (end-7b).
@@ -122,23 +162,32 @@ fn given_tags(call: &ApiRequest<'_>) -> Result<Vec<Tag>, RegistryError> {
     if call.query.all("tag").count() > MOST_TAGS {
         return Err(RegistryError::TooManyTags { most: MOST_TAGS });
     }
-    Ok(call
-        .query
-        .all("tag")
-        .map(str::parse)
-        .collect::<Result<_, _>>()?)
+    let tags = call.query.all("tag").map(str::parse);
+    Ok(tags.collect::<Result<_, _>>()?)
 }
 
 /// `DELETE` of a manifest with its tags, or of one tag.
 pub(crate) async fn delete(
     proof: &Authorized<'_, Delete>,
     reference: &Reference,
+    call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
-    let (manifests, repository) = (proof.storage().manifests(), proof.repository());
+    let repository = proof.repository();
     match reference {
-        Reference::Digest(digest) => manifests.remove(repository, digest).await?,
-        Reference::Tag(tag) => manifests.untag(repository, tag).await?,
+        Reference::Digest(digest) => proof.delete_manifest(digest).await?,
+        Reference::Tag(tag) => proof.delete_tag(tag).await?,
     }
     tracing::info!(%repository, %reference, account = proof.account(), "manifest deleted");
+    call.observe(deleted(repository, reference));
     Ok(response::empty(StatusCode::ACCEPTED))
+}
+
+fn deleted<'a>(repository: &'a oci::RepositoryName, reference: &'a Reference) -> EventKind<'a> {
+    match reference {
+        Reference::Digest(digest) => EventKind::ManifestDeleted {
+            repository,
+            digest: digest as &Digest,
+        },
+        Reference::Tag(tag) => EventKind::TagDeleted { repository, tag },
+    }
 }

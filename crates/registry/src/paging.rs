@@ -1,4 +1,4 @@
-//! Lists that come page by page: `n` and `last`, and the `Link` to the next page.
+//! Lists in pages: `n` and `last`, and the `Link` to the next page.
 
 use http::header::LINK;
 
@@ -11,46 +11,45 @@ use crate::response;
 /// How long a page may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// Where the request does not say.
+    /// The size if the request does not say.
     pub(crate) default: u32,
     pub(crate) max: u32,
-    /// Whether it is an error to ask for more than that. Otherwise the page is shorter than was
-    /// asked, and has a `Link`.
+    /// Whether it is an error to ask for more. If not, the page is shorter and has a `Link`.
     pub(crate) strict: bool,
 }
 
 impl Bounds {
-    /// How long a page `n` asks for.
+    /// The page size that `n` asks for.
     pub(crate) fn page_size(&self, n: Option<&str>) -> Result<u32, RegistryError> {
         let Some(text) = n else {
             return Ok(self.default);
         };
-        let refusal = || RegistryError::PageSize {
+        let error = || RegistryError::PageSize {
             max: if self.strict { self.max } else { u32::MAX },
         };
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(refusal());
+            return Err(error());
         }
-        // Digits that make no number are more than any.
+        // Digits that overflow are more than any maximum.
         let size = text.parse().unwrap_or(u32::MAX);
         match size {
             size if size <= self.max => Ok(size),
-            _ if self.strict => Err(refusal()),
+            _ if self.strict => Err(error()),
             _ => Ok(self.max),
         }
     }
 }
 
-/// Says where the next page is (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with
+/// Adds the address of the next page (RFC 8288; OCI distribution-spec, "Listing Tags"): at `path`, with
 /// these parameters.
 pub(crate) fn link(
-    answer: &mut HttpResponse,
+    response: &mut HttpResponse,
     call: &ApiRequest<'_>,
     path: &str,
     parameters: &[(&str, &str)],
 ) {
     let target = with_parameters(&call.context.origin.path(path), parameters);
-    response::set(answer, LINK, &format!("<{target}>; rel=\"next\""));
+    response::set(response, LINK, &format!("<{target}>; rel=\"next\""));
 }
 
 #[cfg(test)]

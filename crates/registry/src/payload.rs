@@ -1,9 +1,9 @@
-//! A request's body on its way in: never gathered whole but where it is small, never waited for
-//! without end.
+//! A request's body on its way in. Only small bodies are gathered, and none is waited for without
+//! end.
 //!
-//! A deadline for the next byte alone would let a client that sends one a second keep its
-//! connection for years; one for the whole body would cut off large layers. So each [`STRIDE`] has
-//! its time, of which only the waiting for the client counts.
+//! With a deadline for the next byte, a client that sends one byte a second could keep its
+//! connection for years. A deadline for the whole body would cut off large layers. So each
+//! [`STRIDE`] has its own, of which only the waiting for the client counts.
 
 use std::time::Duration;
 
@@ -13,29 +13,28 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout};
 
-/// How much of a body that is no longer wanted is read all the same, in bytes. Many clients write
-/// everything before they read an answer, and lose it when the connection ends under them.
+/// How much of a body is still read after the request failed, in bytes. Many clients send the whole
+/// body before they read the response, and lose it if the connection ends before that.
 const COURTESY: u64 = 16 << 20;
 
-/// How long the next [`STRIDE`] of an unwanted body is waited for.
+/// How long the next [`STRIDE`] of such a body may take.
 const COURTESY_WAIT: Duration = Duration::from_secs(2);
 
-/// How much of a body must arrive in the time that a stall may last, in bytes; what is less has to
-/// be the end.
+/// How much of a body must arrive in the time that a stall may last, in bytes, unless it ends.
 const STRIDE: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request.
 pub(crate) struct Payload {
-    /// None where there is none, or where it has ended.
+    /// None if there is no body, or after its end.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     length: Option<u64>,
-    /// How long a [`STRIDE`] may be waited for.
+    /// How long a [`STRIDE`] may take.
     stall: Duration,
-    /// How much of that is left for this one.
+    /// How much of that is left for the current stride.
     left: Duration,
-    /// How much of this one is there, in bytes.
+    /// How much of the current stride has arrived, in bytes.
     arrived: usize,
 }
 
@@ -67,7 +66,7 @@ impl Payload {
         }
     }
 
-    /// How long the whole body is, in bytes; none where that shows only at its end.
+    /// The length of the whole body in bytes, if the client says it ahead.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
@@ -103,7 +102,7 @@ impl Payload {
         }
     }
 
-    /// Notes what came; with a whole stride the time begins anew.
+    /// Notes what came. After a whole stride the time begins anew.
     fn count(&mut self, length: usize) {
         self.arrived += length;
         if self.arrived >= STRIDE {
@@ -112,9 +111,9 @@ impl Payload {
         }
     }
 
-    /// All of it, where it has at most `limit` bytes.
+    /// The whole body, if it has at most `limit` bytes.
     pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, PayloadError> {
-        // What says at once that it is too long is not waited for.
+        // A body that declares to be too long is not read.
         if self.length.is_some_and(|length| length > limit as u64) {
             return Err(PayloadError::TooLarge(limit));
         }
@@ -128,7 +127,7 @@ impl Payload {
         Ok(all.freeze())
     }
 
-    /// Reads on although nobody wants it, so that the client comes to read the answer.
+    /// Reads on after a failure, so that the client comes to read the response.
     pub(crate) async fn drain(&mut self) {
         self.stall = self.stall.min(COURTESY_WAIT);
         self.left = self.left.min(self.stall);

@@ -15,7 +15,7 @@ impl Query {
         )
     }
 
-    /// The first value of `name`; none where it is empty, too.
+    /// The first value of `name`, unless it is empty.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
         let value = self
             .0

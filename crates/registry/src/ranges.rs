@@ -1,69 +1,120 @@
-//! Stretches of bytes: those that are asked for, and those that are sent.
+//! Ranges of bytes: those that a request asks for, and those that it sends.
+//!
+//! `headers::Range` skips the ranges that it cannot read and knows `bytes` in lower case only. A
+//! wrong range must be a 416 here, so it is read by hand.
 
 use std::ops::Range;
 
 use http::HeaderMap;
 use http::header::{CONTENT_RANGE, IF_RANGE, RANGE};
 
-/// What part of a blob a `GET` wants.
+/// The most ranges that one response has. A request for more gets the whole content. Podman asks
+/// for at most 1024.
+const MAX_RANGES: usize = 1024;
+
+/// What part of some content a `GET` asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestedRange {
+    /// All of it.
     Whole,
-    Part(Range<u64>),
+    /// One range.
+    Single(Range<u64>),
+    /// At least two ranges, which neither overlap nor touch.
+    Multiple(Vec<Range<u64>>),
+    /// No byte that the content has.
     Unsatisfiable,
 }
 
-/// What `headers` want of content that has `size` bytes and this entity tag (RFC 9110 §14.2).
+/// What `headers` ask for of content that has `size` bytes and this entity tag (RFC 9110 §14.2).
 ///
-/// Several ranges at once, and units other than bytes, are answered with the whole, as the RFC
-/// allows.
-pub(crate) fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
+/// Units other than bytes are ignored, as the RFC requires. Ranges that overlap or touch are joined
+/// (RFC 9110 §15.3.7.2), so a response never has more bytes than the content.
+pub(crate) fn requested_range(headers: &HeaderMap, etag: &str, size: u64) -> RequestedRange {
     let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     };
-    // RFC 9110 §13.1.5: a part of something else is of no use.
+    // RFC 9110 §13.1.5: a part of other content is of no use.
     if headers
         .get(IF_RANGE)
         .is_some_and(|value| value.as_bytes() != etag.as_bytes())
     {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     }
     let Some((unit, set)) = range.split_once('=') else {
-        return Wanted::Unsatisfiable;
+        return RequestedRange::Unsatisfiable;
     };
-    if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
-        return Wanted::Whole;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return RequestedRange::Whole;
     }
-    match part(set.trim(), size) {
-        Some(range) => Wanted::Part(range),
-        None => Wanted::Unsatisfiable,
+    let Some(ranges) = satisfiable(set, size) else {
+        return RequestedRange::Unsatisfiable;
+    };
+    let mut ranges = joined(ranges);
+    match ranges.len() {
+        0 => RequestedRange::Unsatisfiable,
+        1 => RequestedRange::Single(ranges.remove(0)),
+        2..=MAX_RANGES => RequestedRange::Multiple(ranges),
+        _ => RequestedRange::Whole,
     }
 }
 
-/// One range of `bytes=`: `0-99`, `100-`, or the last `-5`.
+/// The ranges of a list that hold a byte of the content; none if one of them cannot be read.
+fn satisfiable(set: &str, size: u64) -> Option<Vec<Range<u64>>> {
+    // RFC 9110 §5.6.1.2: a list may have empty elements.
+    let elements = set
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let ranges = elements
+        .map(|text| part(text, size))
+        .collect::<Option<Vec<_>>>()?;
+    Some(
+        ranges
+            .into_iter()
+            .filter(|range| !range.is_empty())
+            .collect(),
+    )
+}
+
+/// One range of `bytes=`: `0-99`, `100-`, or the last `-5`. It is empty if the content has none of
+/// it.
 fn part(text: &str, size: u64) -> Option<Range<u64>> {
     let (first, last) = text.split_once('-')?;
-    let range = match (first, last) {
-        ("", suffix) => size.saturating_sub(number(suffix)?)..size,
-        (first, "") => number(first)?..size,
+    match (first, last) {
+        ("", suffix) => Some(size.saturating_sub(number(suffix)?)..size),
+        (first, "") => Some(number(first)?..size),
         (first, last) => {
             let (first, last) = (number(first)?, number(last)?);
-            if last < first {
-                return None;
-            }
-            first..last.saturating_add(1).min(size)
+            (first <= last).then(|| first..last.saturating_add(1).min(size))
         }
-    };
-    (range.start < range.end).then_some(range)
+    }
 }
 
-/// A number of digits only; one that is too large is as large as can be.
+/// The ranges with those joined that overlap or touch, in the order in which they were asked for.
+fn joined(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut sorted: Vec<(usize, Range<u64>)> = ranges.into_iter().enumerate().collect();
+    sorted.sort_by_key(|(_, range)| range.start);
+    let mut joined: Vec<(usize, Range<u64>)> = Vec::new();
+    for (position, range) in sorted {
+        match joined.last_mut() {
+            Some((first, last)) if range.start <= last.end => {
+                last.end = last.end.max(range.end);
+                *first = position.min(*first);
+            }
+            _ => joined.push((position, range)),
+        }
+    }
+    joined.sort_by_key(|(position, _)| *position);
+    joined.into_iter().map(|(_, range)| range).collect()
+}
+
+/// A number of digits only. One that is too large counts as the largest.
 fn number(text: &str) -> Option<u64> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Where a chunk of an upload belongs (OCI distribution-spec, "Pushing a blob in chunks":
+/// The place of a chunk in its upload (OCI distribution-spec, "Pushing a blob in chunks":
 /// `^[0-9]+-[0-9]+$`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContentRange {
@@ -75,11 +126,11 @@ pub(crate) struct ContentRange {
 
 /// A `Content-Range` that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the Content-Range of a chunk is its first byte and its last, as in 0-1023")]
+#[error("invalid Content-Range: write the first and the last byte of the chunk, as in 0-1023")]
 pub(crate) struct ContentRangeError;
 
 impl ContentRange {
-    /// The request's `Content-Range`; none where it has none.
+    /// The request's `Content-Range`, if it has one.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, ContentRangeError> {
         let Some(value) = headers.get(CONTENT_RANGE) else {
             return Ok(None);
@@ -100,8 +151,7 @@ impl ContentRange {
     }
 }
 
-/// How far an upload is, in Docker's notation, which cannot tell nothing from one byte: `0-0` is
-/// both.
+/// How much of an upload has arrived, as Docker writes it: `0-0` is one byte or nothing.
 pub(crate) fn progress(received: u64) -> String {
     format!("0-{}", received.saturating_sub(1))
 }
@@ -119,51 +169,84 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn one_range_of_bytes_is_understood() {
-        let table = [
-            ("bytes=0-4", Wanted::Part(0..5)),
-            ("bytes=5-", Wanted::Part(5..10)),
-            ("bytes=-3", Wanted::Part(7..10)),
-            ("bytes=-99", Wanted::Part(0..10)),
-            ("bytes=9-99999999999999999999999", Wanted::Part(9..10)),
-            ("Bytes=0-0", Wanted::Part(0..1)),
-            ("bytes=0-1,4-5", Wanted::Whole),
-            ("lines=0-4", Wanted::Whole),
-            ("bytes=10-", Wanted::Unsatisfiable),
-            ("bytes=500-0", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=-", Wanted::Unsatisfiable),
-            ("bytes=a-b", Wanted::Unsatisfiable),
-            ("bytes=+1-2", Wanted::Unsatisfiable),
-            ("bytes", Wanted::Unsatisfiable),
-        ];
-        for (range, expected) in table {
-            assert_eq!(
-                wanted(&headers(&[(RANGE, range)]), "\"e\"", 10),
-                expected,
-                "{range}"
-            );
-        }
-        assert_eq!(
-            wanted(&headers(&[(RANGE, "bytes=0-")]), "\"e\"", 0),
-            Wanted::Unsatisfiable
-        );
-        assert_eq!(wanted(&headers(&[]), "\"e\"", 10), Wanted::Whole);
+    fn asked(range: &'static str, size: u64) -> RequestedRange {
+        requested_range(&headers(&[(RANGE, range)]), "\"e\"", size)
     }
 
     #[test]
-    fn a_part_of_something_else_is_not_wanted() {
+    fn one_range_of_bytes_is_understood() {
+        use RequestedRange::{Single, Unsatisfiable, Whole};
+        let table = [
+            ("bytes=0-4", Single(0..5)),
+            ("bytes=5-", Single(5..10)),
+            ("bytes=-3", Single(7..10)),
+            ("bytes=-99", Single(0..10)),
+            ("bytes=9-99999999999999999999999", Single(9..10)),
+            ("Bytes=0-0", Single(0..1)),
+            ("lines=0-4", Whole),
+            ("bytes=10-", Unsatisfiable),
+            ("bytes=500-0", Unsatisfiable),
+            ("bytes=-0", Unsatisfiable),
+            ("bytes=-", Unsatisfiable),
+            ("bytes=a-b", Unsatisfiable),
+            ("bytes=+1-2", Unsatisfiable),
+            ("bytes=", Unsatisfiable),
+            ("bytes", Unsatisfiable),
+        ];
+        for (range, expected) in table {
+            assert_eq!(asked(range, 10), expected, "{range}");
+        }
+        assert_eq!(asked("bytes=0-", 0), Unsatisfiable);
+        assert_eq!(requested_range(&headers(&[]), "\"e\"", 10), Whole);
+    }
+
+    #[test]
+    fn several_ranges_are_joined_where_they_touch() {
+        use RequestedRange::{Multiple, Single, Unsatisfiable};
+        let table = [
+            ("bytes=0-1,4-5", Multiple(vec![0..2, 4..6])),
+            ("bytes=4-5, 0-1", Multiple(vec![4..6, 0..2])),
+            ("bytes=0-1,,\t4-5,", Multiple(vec![0..2, 4..6])),
+            ("bytes=0-1,2-5", Single(0..6)),
+            ("bytes=4-8,0-5", Single(0..9)),
+            ("bytes=0-0,0-0,0-", Single(0..10)),
+            ("bytes=8-,0-0,1-2,-1", Multiple(vec![8..10, 0..3])),
+            ("bytes=0-1,99-", Single(0..2)),
+            ("bytes=98-,99-", Unsatisfiable),
+            ("bytes=0-1,x", Unsatisfiable),
+            ("bytes=0-1,5-4", Unsatisfiable),
+            ("bytes=,", Unsatisfiable),
+        ];
+        for (range, expected) in table {
+            assert_eq!(asked(range, 10), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn more_ranges_than_allowed_are_answered_with_the_whole() {
+        let asked = |count: usize| {
+            let ranges: Vec<String> = (0..count).map(|n| format!("{0}-{0}", 2 * n)).collect();
+            let value = HeaderValue::from_str(&format!("bytes={}", ranges.join(","))).unwrap();
+            requested_range(&[(RANGE, value)].into_iter().collect(), "\"e\"", 1 << 20)
+        };
+        assert!(
+            matches!(asked(MAX_RANGES), RequestedRange::Multiple(all) if all.len() == MAX_RANGES)
+        );
+        assert_eq!(asked(MAX_RANGES + 1), RequestedRange::Whole);
+    }
+
+    #[test]
+    fn a_part_of_other_content_is_not_wanted() {
         let asked = |tag| {
-            wanted(
+            requested_range(
                 &headers(&[(RANGE, "bytes=0-0"), (IF_RANGE, tag)]),
                 "\"e\"",
                 10,
             )
         };
-        assert_eq!(asked("\"e\""), Wanted::Part(0..1));
-        assert_eq!(asked("\"f\""), Wanted::Whole);
-        assert_eq!(asked("W/\"e\""), Wanted::Whole);
+        assert_eq!(asked("\"e\""), RequestedRange::Single(0..1));
+        assert_eq!(asked("\"f\""), RequestedRange::Whole);
+        assert_eq!(asked("W/\"e\""), RequestedRange::Whole);
     }
 
     #[test]

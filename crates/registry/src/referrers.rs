@@ -1,4 +1,4 @@
-//! The list of manifests that are about another one: signatures, bills of materials.
+//! The list of manifests that refer to another one: signatures, bills of materials.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -6,7 +6,7 @@ use http::header::HeaderName;
 use oci::{Digest, media_type};
 use storage::{PageRequest, ReferrerEntry};
 
-use crate::access::{Authorized, Pull};
+use crate::authorized::{Authorized, Pull};
 use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
@@ -23,14 +23,14 @@ const BOUNDS: Bounds = Bounds {
 /// How many are read at once: each may bring annotations as large as a manifest.
 const BATCH: u32 = 100;
 
-/// When a page is full whatever its number, in bytes: what every client takes for a manifest.
+/// The size of a full page in bytes: every client accepts a manifest of this size.
 const FULL: usize = 4 << 20;
 
 /// Which filters were applied (OCI distribution-spec, "Listing Referrers").
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// `GET` of the referrers (end-12): an index, empty where there are none, even where there is no
-/// repository.
+/// `GET` of the referrers (end-12): an index, which is empty if there are none or if the repository
+/// does not exist.
 pub(crate) async fn list(
     proof: &Authorized<'_, Pull>,
     subject: &Digest,
@@ -41,12 +41,12 @@ pub(crate) async fn list(
     let after = call.query.first("last").map(str::parse).transpose()?;
     let (manifests, more) = page(proof, subject, kind, after, size).await?;
     let last = manifests.last().map(|referrer| referrer.digest.to_string());
-    let mut answer = response::whole(
+    let mut response = response::whole(
         HeaderValue::from_static(media_type::OCI_INDEX),
         index(&manifests),
     );
     if kind.is_some() {
-        answer
+        response
             .headers_mut()
             .insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
@@ -55,13 +55,13 @@ pub(crate) async fn list(
         let mut parameters = vec![("n", n.as_str()), ("last", &last)];
         parameters.extend(kind.map(|kind| ("artifactType", kind)));
         link(
-            &mut answer,
+            &mut response,
             call,
             &format!("/v2/{}/referrers/{subject}", proof.repository()),
             &parameters,
         );
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// One page of them, and whether there are more.
@@ -82,11 +82,7 @@ async fn page(
             after,
             limit: missing.min(BATCH),
         };
-        let listing = proof
-            .storage()
-            .manifests()
-            .referrers(proof.repository(), subject, kind, batch)
-            .await?;
+        let listing = proof.referrers(subject, kind, batch).await?;
         for referrer in listing.entries {
             bytes += weight(&referrer);
             if bytes > FULL && !entries.is_empty() {

@@ -1,7 +1,8 @@
 //! One request, without its body.
 
-use common::{BasicCredentials, RequestContext};
-use http::header::AUTHORIZATION;
+use common::{BasicCredentials, Clock, RequestContext};
+use event::{Actor, Event, EventKind, Observer, Observers};
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -12,16 +13,28 @@ pub(crate) struct ApiRequest<'a> {
     head: &'a Parts,
     /// The client and where it reaches this registry.
     pub(crate) context: &'a RequestContext,
-    relative_urls: bool,
+    environment: Environment<'a>,
     pub(crate) query: Query,
 }
 
+/// What every request of a registry shares.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a> {
+    pub(crate) relative_urls: bool,
+    pub(crate) observers: &'a Observers,
+    pub(crate) clock: &'a dyn Clock,
+}
+
 impl<'a> ApiRequest<'a> {
-    pub(crate) fn new(head: &'a Parts, context: &'a RequestContext, relative_urls: bool) -> Self {
+    pub(crate) fn new(
+        head: &'a Parts,
+        context: &'a RequestContext,
+        environment: Environment<'a>,
+    ) -> Self {
         Self {
             head,
             context,
-            relative_urls,
+            environment,
             query: Query::parse(head.uri.query()),
         }
     }
@@ -50,10 +63,32 @@ impl<'a> ApiRequest<'a> {
 
     /// Where the client finds `path`, which begins with a slash: the value of a `Location`.
     pub(crate) fn location(&self, path: &str) -> String {
-        if self.relative_urls {
+        if self.environment.relative_urls {
             self.context.origin.path(path)
         } else {
             self.context.origin.location(path)
         }
+    }
+
+    /// Tells the observers that this request did something.
+    pub(crate) fn observe(&self, kind: EventKind<'_>) {
+        let Environment {
+            observers, clock, ..
+        } = self.environment;
+        if observers.is_empty() {
+            return;
+        }
+        let user_agent = self.head.headers.get(USER_AGENT);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        observers.observe(&Event {
+            time: clock.now(),
+            actor: Actor {
+                account: self.context.account(),
+                address: self.context.shown_address(),
+                user_agent: user_agent.unwrap_or_default(),
+                request_id: &self.context.request_id,
+            },
+            kind,
+        });
     }
 }

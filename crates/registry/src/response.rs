@@ -1,4 +1,4 @@
-//! What a caller is told when all is well, and the JSON of everything else.
+//! Responses: their headers, and their bodies in JSON.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::body::{Body, HttpResponse};
 
-/// Which content an answer is about.
+/// The digest of the content that a response has.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// One error of an answer.
+/// One error of a response.
 #[derive(Serialize)]
 pub(crate) struct ErrorEntry {
     pub(crate) code: &'static str,
@@ -27,21 +27,21 @@ struct Errors {
     errors: Vec<ErrorEntry>,
 }
 
-/// An answer that says everything in its status and headers.
+/// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> HttpResponse {
-    let mut answer = Response::new(Body::default());
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    response
 }
 
-/// An answer with a body of this type.
+/// A response with a body of this type.
 pub(crate) fn whole(content_type: HeaderValue, body: Bytes) -> HttpResponse {
-    let mut answer = Response::new(Body::from(body));
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
-/// A short text, a line of its own.
+/// A response of plain text.
 pub(crate) fn text(body: &'static str) -> HttpResponse {
     whole(
         HeaderValue::from_static("text/plain; charset=utf-8"),
@@ -49,7 +49,7 @@ pub(crate) fn text(body: &'static str) -> HttpResponse {
     )
 }
 
-/// Something in JSON.
+/// A response of JSON.
 pub(crate) fn json(body: &impl Serialize) -> HttpResponse {
     whole(HeaderValue::from_static("application/json"), encoded(body))
 }
@@ -78,47 +78,46 @@ pub(crate) fn errors(
     let body = Errors {
         errors: errors.into_iter().collect(),
     };
-    let mut answer = whole(
+    let mut response = whole(
         HeaderValue::from_static("application/json; charset=utf-8"),
         encoded(&body),
     );
-    *answer.status_mut() = status;
-    answer
+    *response.status_mut() = status;
+    response
 }
 
 /// 301 to another path of the same host. No cache keeps it: a proxy may have another prefix next time.
 pub(crate) fn moved(path: &str) -> HttpResponse {
-    let mut answer = empty(StatusCode::MOVED_PERMANENTLY);
-    set(&mut answer, LOCATION, path);
-    set(&mut answer, CACHE_CONTROL, "no-store");
-    answer
+    let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    set(&mut response, LOCATION, path);
+    set(&mut response, CACHE_CONTROL, "no-store");
+    response
 }
 
-/// 201 or 202, and where to find what was made.
+/// 201 or 202, and where to find what was created.
 pub(crate) fn made(status: StatusCode, location: &str, digest: Option<&Digest>) -> HttpResponse {
-    let mut answer = empty(status);
-    set(&mut answer, LOCATION, location);
+    let mut response = empty(status);
+    set(&mut response, LOCATION, location);
     if let Some(digest) = digest {
-        set(&mut answer, CONTENT_DIGEST, &digest.to_string());
+        set(&mut response, CONTENT_DIGEST, &digest.to_string());
     }
-    answer
+    response
 }
 
-/// Says what the content is called: its entity tag, and what is within the tag's quotes.
-pub(crate) fn name(answer: &mut HttpResponse, etag: String) {
+/// Adds the entity tag, and the digest that stands within its quotes.
+pub(crate) fn name(response: &mut HttpResponse, etag: String) {
     let tag = Bytes::from(etag);
     for (header, value) in [(CONTENT_DIGEST, tag.slice(1..tag.len() - 1)), (ETAG, tag)] {
         // Both are one piece of memory.
         if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-            answer.headers_mut().insert(header, value);
+            response.headers_mut().insert(header, value);
         }
     }
 }
 
-/// Sets a header. What cannot stand in one is left away; nothing that is written here can have come
-/// to that, for it came in as a header, a path or a parsed noun.
-pub(crate) fn set(answer: &mut HttpResponse, name: HeaderName, value: &str) {
+/// Sets a header, unless the value has bytes that no header may have.
+pub(crate) fn set(response: &mut HttpResponse, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers_mut().insert(name, value);
+        response.headers_mut().insert(name, value);
     }
 }

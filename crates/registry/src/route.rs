@@ -1,4 +1,4 @@
-//! What a path leads to.
+//! The address that a path names.
 //!
 //! Names of repositories have slashes in their middle and may hold the very words that come after
 //! them, so a path is read from its end.
@@ -12,21 +12,23 @@ use storage::UploadId;
 /// A path of the API (OCI distribution-spec, "Endpoints").
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// `/` and `/healthz`: somebody is there.
+    /// `/` and `/healthz`: the server is up.
     Index,
-    /// `/v2`, which Docker's clients know with a slash at its end.
+    /// `/v2`, which clients write with a slash at its end.
     Unslashed,
     /// `/v2/` (end-1).
     Version,
     /// `/v2/_catalog`, Docker's.
     Catalog,
+    /// `/v2/_oci/ext/discover` (OCI distribution-spec, "Extensions").
+    Extensions,
     /// `/v2/<name>/tags/list` (end-8).
     Tags(RepositoryName),
     /// `/v2/<name>/referrers/<digest>` (end-12).
     Referrers(RepositoryName, Digest),
     /// `/v2/<name>/manifests/<tag-or-digest>` (end-3, end-7, end-9).
     Manifest(RepositoryName, Reference),
-    /// `/v2/<name>/manifests/` and what can be neither tag nor digest, so that no manifest has that
+    /// `/v2/<name>/manifests/` and text that is neither a tag nor a digest, so no manifest has that
     /// name.
     NoManifest(RepositoryName, TagError),
     /// `/v2/<name>/blobs/<digest>` (end-2, end-10).
@@ -37,7 +39,7 @@ pub(crate) enum Route {
     Upload(RepositoryName, UploadId),
 }
 
-/// Why a path leads nowhere.
+/// Why a path is not an address of the API.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RouteError {
     #[error("there is nothing at this address")]
@@ -51,7 +53,7 @@ pub(crate) enum RouteError {
 }
 
 impl Route {
-    /// Where `path`, as it came over the wire, leads.
+    /// The address that `path` names, as it came over the wire.
     pub(crate) fn parse(path: &str) -> Result<Self, RouteError> {
         let path = percent_decode_str(path)
             .decode_utf8()
@@ -66,6 +68,7 @@ impl Route {
         match rest {
             "" => return Ok(Self::Version),
             "_catalog" => return Ok(Self::Catalog),
+            "_oci/ext/discover" => return Ok(Self::Extensions),
             _ => {}
         }
         let (before, last) = rest.rsplit_once('/').ok_or(RouteError::Nothing)?;
@@ -88,13 +91,14 @@ impl Route {
         }
     }
 
-    /// The methods that are answered here, for `Allow` (RFC 9110 §10.2.1).
+    /// The methods that the address has, for `Allow` (RFC 9110 §10.2.1).
     pub(crate) fn methods(&self) -> &'static str {
         match self {
             Self::Index
             | Self::Unslashed
             | Self::Version
             | Self::Catalog
+            | Self::Extensions
             | Self::Tags(_)
             | Self::Referrers(..) => "GET, HEAD, OPTIONS",
             Self::Manifest(..) | Self::NoManifest(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
@@ -133,6 +137,7 @@ mod tests {
             ("/v2", Route::Unslashed),
             ("/v2/", Route::Version),
             ("/v2/_catalog", Route::Catalog),
+            ("/v2/_oci/ext/discover", Route::Extensions),
             ("/v2/a/b/c/tags/list", Route::Tags(name("a/b/c"))),
             (
                 &format!("/v2/a/referrers/{DIGEST}"),

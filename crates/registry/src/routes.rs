@@ -1,39 +1,46 @@
-//! Every address of the registry, and what answers there.
+//! Every address of the registry, and its handler.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{Entropy, RequestContext};
+use common::{Clock, Entropy, RequestContext};
+use event::{AccessRefusal, EventKind, Observers};
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
 use storage::{Error as StorageError, Storage};
 
-use crate::access::{AccessControl, Cancel, Delete, Pull, Push};
+use crate::access::AccessControl;
+use crate::authorized::{Cancel, Delete, Pull, Push, Resources};
 use crate::body::HttpResponse;
-use crate::catalog::Lists;
+use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
+use crate::mount_challenges::MountChallenges;
 use crate::payload::Payload;
-use crate::request::ApiRequest;
+use crate::request::{ApiRequest, Environment};
 use crate::response;
 use crate::route::Route;
 use crate::settings::RegistrySettings;
-use crate::{blobs, manifests, referrers, tags, uploads};
+use crate::{blobs, extensions, manifests, referrers, tags, uploads};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// The `ns` parameter of a request (OCI distribution-spec, "Registry Proxying").
+const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
-/// A registry, ready to answer.
+/// A registry, ready to serve.
 pub struct Registry {
     access: AccessControl,
     relative_urls: bool,
-    lists: Lists,
+    catalog: CatalogPages,
     manifest_limit: usize,
     stall: std::time::Duration,
     headers: HeaderMap,
+    observers: Observers,
+    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
-/// What a request wants done: its method, where `HEAD` reads as `GET` does.
+/// A request's method, with `HEAD` as `GET`.
 enum Verb {
     Read,
     Post,
@@ -44,7 +51,7 @@ enum Verb {
 }
 
 impl Registry {
-    /// A registry of what lies in `storage`.
+    /// A registry of the content of `storage`.
     #[must_use]
     pub fn new(settings: RegistrySettings, storage: Storage) -> Self {
         let RegistrySettings {
@@ -56,29 +63,36 @@ impl Registry {
             manifest_limit,
             stall,
             headers,
+            upload_grace,
+            upstream,
+            observers,
             clock,
             entropy,
         } = settings;
-        let lists = Lists {
+        let pages = CatalogPages {
             max: catalog.max,
             cursors: catalog.cursors,
             entropy: Arc::clone(&entropy),
         };
         let access = AccessControl {
-            storage,
+            resources: Resources { storage, upstream },
             auth,
             read_only,
             delete,
             visibility: catalog.visibility,
-            clock,
+            upload_grace,
+            mount_challenges: MountChallenges::default(),
+            clock: Arc::clone(&clock),
         };
         Self {
             access,
             relative_urls,
-            lists,
+            catalog: pages,
             manifest_limit,
             stall,
             headers,
+            observers,
+            clock,
             entropy,
         }
     }
@@ -91,38 +105,45 @@ impl Registry {
     {
         let (head, body) = request.into_parts();
         let mut payload = Payload::new(body, self.stall);
-        let call = ApiRequest::new(&head, context, self.relative_urls);
-        let mut answer = match self
-            .answer(&call, &head.method, head.uri.path(), &mut payload)
-            .await
-        {
-            Ok(answer) => answer,
-            Err(refusal) => {
-                // Who was told to wait for permission to send (RFC 9110 §10.1.1) has not sent
-                // anything.
+        let environment = Environment {
+            relative_urls: self.relative_urls,
+            observers: &self.observers,
+            clock: self.clock.as_ref(),
+        };
+        let call = ApiRequest::new(&head, context, environment);
+        let result = self
+            .dispatch(&call, &head.method, head.uri.path(), &mut payload)
+            .await;
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                // A client that waits for permission to send (RFC 9110 §10.1.1) has sent nothing.
                 if !head.headers.contains_key(http::header::EXPECT) {
                     payload.drain().await;
                 }
-                self.refuse(&refusal, &context.request_id)
+                report(&error, &call);
+                error.response(&context.request_id)
             }
         };
-        answer
-            .headers_mut()
-            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        let headers = response.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         for (name, value) in &self.headers {
-            answer.headers_mut().append(name, value.clone());
+            headers.append(name, value.clone());
         }
-        answer
+        if let Some(namespace) = call.query.first("ns") {
+            response::set(&mut response, NAMESPACE, namespace);
+        }
+        response
     }
 
-    async fn answer(
+    async fn dispatch(
         &self,
         call: &ApiRequest<'_>,
         method: &Method,
         path: &str,
         payload: &mut Payload,
     ) -> Result<HttpResponse, RegistryError> {
-        let access = &self.access;
+        let (access, entropy) = (&self.access, self.entropy.as_ref());
         let route = Route::parse(path)?;
         if method == Method::OPTIONS {
             return Ok(options(&route));
@@ -136,37 +157,41 @@ impl Registry {
                 access.authenticate(call).await?;
                 Ok(response::json(&serde_json::json!({})))
             }
+            (Route::Extensions, Verb::Read) => {
+                access.authenticate(call).await?;
+                Ok(extensions::list())
+            }
             (Route::Catalog, Verb::Read) => {
-                self.lists
-                    .page(&access.authorize_catalog(call).await?, call)
-                    .await
+                let proof = access.authorize_catalog(call).await?;
+                self.catalog.page(&proof, call).await
             }
             (Route::Tags(name), Verb::Read) => {
-                tags::list(&access.authorize::<Pull>(call, name).await?, call).await
+                let proof = access.authorize::<Pull>(call, name).await?;
+                tags::list(&proof, call).await
             }
             (Route::Referrers(name, subject), Verb::Read) => {
-                referrers::list(&access.authorize::<Pull>(call, name).await?, &subject, call).await
+                let proof = access.authorize::<Pull>(call, name).await?;
+                referrers::list(&proof, &subject, call).await
             }
             (Route::Blob(name, digest), Verb::Read) => {
-                blobs::fetch(&access.authorize::<Pull>(call, name).await?, &digest, call).await
+                let proof = access.authorize::<Pull>(call, name).await?;
+                blobs::fetch(&proof, &digest, call, entropy).await
             }
             (Route::Blob(name, digest), Verb::Delete) => {
-                blobs::delete(&access.authorize::<Delete>(call, name).await?, &digest).await
+                let proof = access.authorize::<Delete>(call, name).await?;
+                blobs::delete(&proof, &digest, call).await
             }
             (Route::Manifest(name, reference), Verb::Read) => {
-                manifests::fetch(
-                    &access.authorize::<Pull>(call, name).await?,
-                    &reference,
-                    call,
-                )
-                .await
+                let proof = access.authorize::<Pull>(call, name).await?;
+                manifests::fetch(&proof, &reference, call, entropy).await
             }
             (Route::Manifest(name, reference), Verb::Put) => {
                 let proof = access.authorize::<Push>(call, name).await?;
                 manifests::push(&proof, reference, call, payload, self.manifest_limit).await
             }
             (Route::Manifest(name, reference), Verb::Delete) => {
-                manifests::delete(&access.authorize::<Delete>(call, name).await?, &reference).await
+                let proof = access.authorize::<Delete>(call, name).await?;
+                manifests::delete(&proof, &reference, call).await
             }
             (Route::NoManifest(name, error), Verb::Put) => {
                 access.authorize::<Push>(call, name).await?;
@@ -182,52 +207,55 @@ impl Registry {
             }
             (Route::Uploads(name), Verb::Post) => {
                 let from = uploads::mounted_from(call);
-                let proof = access
-                    .authorize_with::<Push>(call, name, from.as_ref())
-                    .await?;
-                uploads::begin(&proof, from, call, payload, self.entropy.as_ref()).await
+                let proof = access.authorize_mount(call, name, from.as_ref()).await?;
+                uploads::begin(&proof, from, call, payload, entropy).await
             }
             (Route::Upload(name, id), Verb::Read) => {
-                uploads::status(&access.authorize::<Pull>(call, name).await?, id, call).await
+                let proof = access.authorize_upload::<Pull>(call, name, id).await?;
+                uploads::status(&proof, id, call).await
             }
             (Route::Upload(name, id), Verb::Patch) => {
-                uploads::append(
-                    &access.authorize::<Push>(call, name).await?,
-                    id,
-                    call,
-                    payload,
-                )
-                .await
+                let proof = access.authorize_upload::<Push>(call, name, id).await?;
+                uploads::append(&proof, id, call, payload).await
             }
             (Route::Upload(name, id), Verb::Put) => {
-                uploads::finish(
-                    &access.authorize::<Push>(call, name).await?,
-                    id,
-                    call,
-                    payload,
-                )
-                .await
+                let proof = access.authorize_upload::<Push>(call, name, id).await?;
+                uploads::finish(&proof, id, call, payload).await
             }
             (Route::Upload(name, id), Verb::Delete) => {
-                uploads::cancel(&access.authorize::<Cancel>(call, name).await?, id).await
+                let proof = access.authorize_upload::<Cancel>(call, name, id).await?;
+                uploads::cancel(&proof, id).await
             }
             (route, _) => Err(RegistryError::Method {
                 allow: route.methods(),
             }),
         }
     }
+}
 
-    /// A refusal as an answer. The log hears the cause of what is ours.
-    fn refuse(&self, refusal: &RegistryError, request_id: &str) -> HttpResponse {
-        let error = refusal as &dyn std::error::Error;
-        if refusal.is_trouble() {
-            tracing::error!(error, "a request cannot be served for now");
+/// Tells the log and the observers why a request failed.
+fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
+    let error = failed as &dyn std::error::Error;
+    let request_id = &call.context.request_id;
+    if let RegistryError::Challenge(challenge) = failed {
+        // A client without credentials is asked for them, not refused.
+        if let Some(reason) = &challenge.reason {
+            tracing::info!(
+                request_id,
+                account = call.context.account(),
+                error = reason,
+                "error authorizing context"
+            );
+            call.observe(EventKind::AccessRefused(AccessRefusal {
+                status: 401,
+                requested: &challenge.scope,
+                reason,
+            }));
         }
-        if !refusal.is_ours() {
-            return refusal.answer("");
-        }
-        tracing::error!(request_id, error, "a request failed");
-        refusal.answer(request_id)
+    } else if failed.is_ours() {
+        tracing::error!(request_id, error, "request failed");
+    } else if failed.is_trouble() {
+        tracing::error!(request_id, error, "request cannot be served for now");
     }
 }
 
@@ -244,12 +272,11 @@ impl Verb {
     }
 }
 
-/// What can be done at an address, which is no secret: browsers ask before they send anything of
-/// their own.
+/// The methods of an address, which are no secret: browsers ask for them before they send a request.
 fn options(route: &Route) -> HttpResponse {
-    let mut answer = response::empty(StatusCode::NO_CONTENT);
-    answer
+    let mut response = response::empty(StatusCode::NO_CONTENT);
+    response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(route.methods()));
-    answer
+    response
 }

@@ -1,62 +1,70 @@
-//! What a registry is made of.
+//! The settings of a registry.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Clock, Entropy};
+use event::Observers;
 use http::HeaderMap;
 use identity::Login;
 
 use crate::cursor::CursorKey;
+use crate::upstream::Upstream;
 use crate::verifier::TokenVerifier;
 use crate::visibility::Visibility;
 
-/// Everything that a [`Registry`](crate::Registry) is told.
+/// Everything that a [`Registry`](crate::Registry) is built from, besides its storage.
 pub struct RegistrySettings {
-    /// Who may come in.
+    /// How clients prove what they may do.
     pub auth: Authentication,
     /// Whether every `Location` is a path without a host.
     pub relative_urls: bool,
     /// Whether manifests, tags and blobs may be deleted.
     pub delete: bool,
-    /// Whether nothing at all may be changed, for maintenance.
+    /// Whether every change is refused, for maintenance.
     pub read_only: bool,
     /// The list of repositories.
     pub catalog: CatalogSettings,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
-    /// How long 64 KiB of a request's body may be waited for, or its end.
+    /// How long the next 64 KiB of a request's body may take.
     pub stall: Duration,
-    /// What every answer carries besides its own headers.
+    /// Headers that every response has besides its own.
     pub headers: HeaderMap,
+    /// How long an upload may go on with the token that began it after that token has ended.
+    pub upload_grace: Duration,
+    /// Another registry, which is asked for what is not here.
+    pub upstream: Option<Arc<dyn Upstream>>,
+    /// What is told of everything that happens.
+    pub observers: Observers,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for the names of uploads.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Who may come in.
+/// How clients prove what they may do.
 pub enum Authentication {
-    /// Whoever has a token.
+    /// With a token.
     Token(TokenAuth),
-    /// Whoever has a name and a password, which let them do everything.
+    /// With a name and a password. Every account may do everything.
     Htpasswd {
-        /// What a login is for, in the words of its operator.
+        /// The realm that clients show with their question for a password.
         realm: String,
-        /// Who they are.
+        /// The accounts.
         login: Box<Login>,
     },
-    /// Everybody may do everything.
+    /// Not at all: every client may do everything.
     Open,
 }
 
-/// What tokens are asked for and believed.
+/// Which tokens clients are to bring, and how they are verified.
 pub struct TokenAuth {
     /// Where clients get one.
     pub realm: Realm,
-    /// What they are to ask for one for.
+    /// The service that tokens must be issued for.
     pub service: String,
-    /// Which are believed. It may be shared, and its keys replaced while the registry serves.
+    /// Verifies tokens. It may be shared, and its keys replaced while the registry serves.
     pub verifier: Arc<TokenVerifier>,
 }
 
@@ -65,16 +73,17 @@ pub struct TokenAuth {
 pub enum Realm {
     /// At this URL.
     Url(String),
-    /// At this path of the very host that they asked: token server and registry share their origin.
+    /// At this path of the host that they asked: token server and registry share their origin.
     Path(String),
 }
 
 /// The list of repositories.
 pub struct CatalogSettings {
-    /// The most that one page may have.
+    /// The largest page.
     pub max: u32,
-    /// What somebody may see who has no access to the list as a whole; without it they see no list.
+    /// What a client may see without access to the whole list. Without this, such a client sees no
+    /// list.
     pub visibility: Option<Arc<dyn Visibility>>,
-    /// Seals what the next page begins with.
+    /// Encrypts where the next page begins.
     pub cursors: Arc<CursorKey>,
 }

@@ -3,14 +3,14 @@
 use serde::Serialize;
 use storage::PageRequest;
 
-use crate::access::{Authorized, Pull};
+use crate::authorized::{Authorized, Pull};
 use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
 use crate::request::ApiRequest;
 use crate::response;
 
-/// Who does not say how many gets them all, up to a number that still makes a page.
+/// A request without `n` gets all tags, up to a number that still makes a page.
 const BOUNDS: Bounds = Bounds {
     default: 10_000,
     max: 10_000,
@@ -33,23 +33,19 @@ pub(crate) async fn list(
         after: call.query.first("last").map(str::to_owned),
         limit: size,
     };
-    let tags = proof
-        .storage()
-        .manifests()
-        .tags(proof.repository(), page)
-        .await?;
+    let tags = proof.tags(page).await?;
     let name = proof.repository().as_str();
-    let mut answer = response::json(&Tags {
+    let mut response = response::json(&Tags {
         name,
         tags: &tags.entries,
     });
     if let (true, Some(last)) = (tags.more, tags.entries.last()) {
         link(
-            &mut answer,
+            &mut response,
             call,
             &format!("/v2/{name}/tags/list"),
             &[("n", &size.to_string()), ("last", last)],
         );
     }
-    Ok(answer)
+    Ok(response)
 }

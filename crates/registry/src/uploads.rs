@@ -1,12 +1,13 @@
-//! Uploads: begun, gone on with, finished as blobs; and mounts, which spare them.
+//! Uploads, from their beginning to a blob; and mounts, which make them unnecessary.
 
 use common::Entropy;
+use event::EventKind;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use storage::{Blob, Error, NewUpload, PageRequest, Upload, UploadId};
+use storage::{Blob, Error, Upload, UploadId};
 
-use crate::access::{Authorized, Cancel, Pull, Push};
+use crate::authorized::{Authorized, Cancel, MountSource, Pull, Push};
 use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::payload::{Payload, PayloadError};
@@ -14,16 +15,16 @@ use crate::ranges::{ContentRange, progress};
 use crate::request::ApiRequest;
 use crate::response;
 
-/// The upload's name, as Docker's clients want it told.
+/// The upload's id, in the header that Docker's clients read.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// The repository that a mount is to be from; none where no such name can be.
+/// The repository that a mount names as its source, if that can be one.
 pub(crate) fn mounted_from(call: &ApiRequest<'_>) -> Option<RepositoryName> {
     call.query.first("mount")?;
     call.query.first("from")?.parse().ok()
 }
 
-/// `POST`: a mount (end-11), a blob in one go (end-4b), or the beginning of an upload (end-4a,
+/// `POST`: a mount (end-11), a blob in one request (end-4b), or the beginning of an upload (end-4a,
 /// end-4c).
 pub(crate) async fn begin(
     proof: &Authorized<'_, Push>,
@@ -34,8 +35,8 @@ pub(crate) async fn begin(
 ) -> Result<HttpResponse, RegistryError> {
     if let Some(mount) = call.query.first("mount") {
         let digest = mount.parse()?;
-        if let Some(blob) = self::mount(proof, &digest, from, call).await? {
-            return Ok(created(proof, &blob, call));
+        if let Some(response) = self::mount(proof, &digest, from, call).await? {
+            return Ok(response);
         }
     }
     let whole: Option<Digest> = call.query.first("digest").map(str::parse).transpose()?;
@@ -44,100 +45,66 @@ pub(crate) async fn begin(
         (None, Some(name)) => name.parse()?,
         (None, None) => DigestAlgorithm::default(),
     };
-    let upload = new_upload(proof, algorithm, call, entropy)?;
-    let id = upload.id;
+    let mut random = [0; 16];
+    entropy
+        .fill(&mut random)
+        .map_err(|error| RegistryError::Internal(error.into()))?;
+    let (id, client) = (UploadId::from_random(random), client(proof, call));
     let Some(digest) = whole else {
-        proof.storage().begin(upload).await?;
+        proof.begin(id, client, algorithm).await?;
         return Ok(under_way(StatusCode::ACCEPTED, proof, id, 0, call));
     };
-    let mut upload = proof.storage().put(upload).await?;
+    let mut upload = proof.put(id, client, algorithm).await?;
     receive(&mut upload, payload).await?;
     let blob = upload.finish(digest).await?;
-    Ok(created(proof, &blob, call))
+    Ok(pushed(proof, &blob, call))
 }
 
-/// The blob, mounted; none where it is not to be had, for whatever reason: an ordinary upload
-/// begins then, and does not tell which it was.
+/// The response to a mount that succeeds. There is none if the blob cannot be had, for whatever
+/// reason: an ordinary upload begins then, and does not tell which reason it was.
 async fn mount(
     proof: &Authorized<'_, Push>,
     digest: &Digest,
     from: Option<RepositoryName>,
     call: &ApiRequest<'_>,
-) -> Result<Option<Blob>, Error> {
-    let sources = match from {
-        Some(from) if proof.may_pull_from(&from) => vec![from],
-        Some(_) => Vec::new(),
-        None if call.query.first("from").is_some() => Vec::new(),
-        // Without `from` it may come from anywhere that the caller may pull from.
-        None => match proof.pulls_from() {
-            Some(named) => named,
-            None => {
-                proof
-                    .storage()
-                    .blobs()
-                    .holders(
-                        digest,
-                        PageRequest {
-                            after: None,
-                            limit: 1,
-                        },
-                    )
-                    .await?
-                    .entries
-            }
-        },
+) -> Result<Option<HttpResponse>, Error> {
+    let source = match from {
+        Some(from) => MountSource::Repository(from),
+        // It names something that no repository can be called.
+        None if call.query.first("from").is_some() => return Ok(None),
+        None => MountSource::Any,
     };
-    for source in sources {
-        proof.storage().ensure_adopted(&source).await?;
-        match proof
-            .storage()
-            .blobs()
-            .mount(digest, &source, proof.repository())
-            .await
-        {
-            Ok(blob) => return Ok(Some(blob)),
-            Err(Error::BlobUnknown) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
+    let Some((blob, from)) = proof.mount(digest, source).await? else {
+        return Ok(None);
+    };
+    call.observe(EventKind::BlobMounted {
+        blob: described(proof, &blob),
+        from: &from,
+    });
+    Ok(Some(created(proof, &blob, call)))
 }
 
-fn new_upload(
-    proof: &Authorized<'_, Push>,
-    algorithm: DigestAlgorithm,
-    call: &ApiRequest<'_>,
-    entropy: &dyn Entropy,
-) -> Result<NewUpload, RegistryError> {
-    let mut random = [0; 16];
-    entropy
-        .fill(&mut random)
-        .map_err(|error| RegistryError::Internal(error.into()))?;
+/// Whose uploads are counted together: the account, or the address of an anonymous client.
+fn client(proof: &Authorized<'_, Push>, call: &ApiRequest<'_>) -> String {
     // A limit never counts an address that a client can choose.
     let address = call.context.attributable_address().or(call.context.peer);
-    let client = match (proof.account(), address) {
+    match (proof.account(), address) {
         ("", Some(address)) => address.to_string(),
         (account, _) => account.to_owned(),
-    };
-    Ok(NewUpload {
-        id: UploadId::from_random(random),
-        repository: proof.repository().clone(),
-        client,
-        algorithm,
-    })
+    }
 }
 
-/// `GET` and `HEAD` of an upload: how far it is (end-13).
+/// `GET` and `HEAD` of an upload: how much of it has arrived (end-13).
 pub(crate) async fn status(
     proof: &Authorized<'_, Pull>,
     id: UploadId,
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
-    let received = proof.storage().received(proof.repository(), id).await?;
+    let received = proof.received(id).await?;
     Ok(under_way(StatusCode::NO_CONTENT, proof, id, received, call))
 }
 
-/// `PATCH`: a chunk (end-5), or everything at once.
+/// `PATCH`: a chunk (end-5), or the whole content.
 pub(crate) async fn append(
     proof: &Authorized<'_, Push>,
     id: UploadId,
@@ -163,7 +130,7 @@ pub(crate) async fn finish(
         .parse()?;
     let upload = take_in(proof, id, call, payload).await?;
     let blob = upload.finish(digest).await?;
-    Ok(created(proof, &blob, call))
+    Ok(pushed(proof, &blob, call))
 }
 
 /// `DELETE` of an upload (end-14).
@@ -171,11 +138,11 @@ pub(crate) async fn cancel(
     proof: &Authorized<'_, Cancel>,
     id: UploadId,
 ) -> Result<HttpResponse, RegistryError> {
-    proof.storage().cancel(proof.repository(), id).await?;
+    proof.cancel(id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// The upload with the request's body behind what it had.
+/// The upload, with the request's body appended.
 async fn take_in(
     proof: &Authorized<'_, Push>,
     id: UploadId,
@@ -192,12 +159,9 @@ async fn take_in(
     {
         return Err(RegistryError::ChunkLength { claimed, arrived });
     }
-    let upload = proof
-        .storage()
-        .upload(proof.repository(), id, range.map(|range| range.start))
-        .await;
+    let upload = proof.upload(id, range.map(|range| range.start)).await;
     let mut upload = upload.map_err(|error| match error {
-        // It lives on, and the client is told where.
+        // The upload stays, and the client learns where it goes on.
         Error::OutOfOrder { received } => RegistryError::OutOfOrder {
             received,
             location: call.location(&path(proof, id)),
@@ -210,7 +174,7 @@ async fn take_in(
             refusal,
             RegistryError::Payload(PayloadError::Broken | PayloadError::Stalled)
         ) {
-            // What came is kept: the client asks how much it was and goes on from there.
+            // What came is kept: the client asks how much that is and goes on from there.
             upload.save().await?;
         }
         return Err(refusal);
@@ -241,11 +205,25 @@ fn under_way<A>(
     received: u64,
     call: &ApiRequest<'_>,
 ) -> HttpResponse {
-    let mut answer = response::empty(status);
-    response::set(&mut answer, LOCATION, &call.location(&path(proof, id)));
-    response::set(&mut answer, RANGE, &progress(received));
-    response::set(&mut answer, UPLOAD_ID, &id.to_string());
-    answer
+    let mut response = response::empty(status);
+    response::set(&mut response, LOCATION, &call.location(&path(proof, id)));
+    response::set(&mut response, RANGE, &progress(received));
+    response::set(&mut response, UPLOAD_ID, &id.to_string());
+    response
+}
+
+/// The response to the end of an upload.
+fn pushed(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
+    call.observe(EventKind::BlobPushed(described(proof, blob)));
+    created(proof, blob, call)
+}
+
+fn described<'a>(proof: &'a Authorized<'_, Push>, blob: &'a Blob) -> event::Blob<'a> {
+    event::Blob {
+        repository: proof.repository(),
+        digest: &blob.digest,
+        size: blob.size,
+    }
 }
 
 fn created(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {

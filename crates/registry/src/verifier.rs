@@ -1,42 +1,48 @@
-//! Tokens that are cached, and the memory of those that were.
+//! The verification of tokens, and the memory of those that were verified.
 //!
 //! A signature costs more to verify than everything else that a small request does, and a client
-//! shows the same token dozens of times. So a token that was believed is remembered by its SHA-256
-//! until it expires; one that was not believed is not, for tomorrow its key may be known. When the
-//! keys change, what was believed before counts no more. A token whose key nobody knows may be
-//! signed with one that is new at its issuer, so the keys are looked for once more then.
+//! sends the same token dozens of times. So a token that verified is remembered by its SHA-256 until
+//! it expires. A token that failed is not: its key may be known tomorrow. When the keys change, no
+//! token that was verified before counts any more. A token with an unknown key may be signed with
+//! one that is new at its issuer, so the keys are fetched once more for it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
-use common::unix_seconds;
+use common::{BoxFuture, unix_seconds};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use token::{LEEWAY, VerifiedToken, Verifier, VerifyError};
 
-/// How many tokens are remembered.
-const CAPACITY: usize = 4096;
+/// How many tokens the memory is laid out for.
+const EXPECTED_TOKENS: usize = 4096;
 
-/// Whom a registry believes. Keys may be replaced while it serves.
+/// How much memory the remembered tokens take together, in bytes.
+const MEMORY: u64 = 8 << 20;
+
+/// The most memory that one token may take and still be remembered, in bytes. A token that grants
+/// pull and push in 50 repositories takes some 10 KiB.
+const LARGEST: u64 = 64 << 10;
+
+/// Verifies tokens. Its keys may be replaced while it serves.
 pub struct TokenVerifier {
     current: ArcSwap<Generation>,
-    cache: Cache<[u8; 32], CachedToken>,
+    cache: Cache<[u8; 32], CachedToken, Weight>,
     source: Option<Arc<dyn KeySource>>,
 }
 
 /// Where new keys come from.
 pub trait KeySource: Send + Sync {
-    /// Looks for new keys, and comes back when what there is has been handed to [`TokenVerifier::replace`],
-    /// or when it is not worth waiting any longer. How often it really looks is its own to bound:
-    /// anybody can send a token with an unknown key.
+    /// Fetches new keys, and returns when they were handed to [`TokenVerifier::replace`] or when it
+    /// is not worth waiting any longer. The implementation bounds how often it really fetches:
+    /// anyone can send a token with an unknown key.
     fn refresh(&self) -> KeyRefresh<'_>;
 }
 
-/// A look for new keys, under way.
-pub type KeyRefresh<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+/// What [`KeySource::refresh`] returns.
+pub type KeyRefresh<'a> = BoxFuture<'a, ()>;
 
 struct Generation {
     number: u64,
@@ -47,13 +53,24 @@ struct Generation {
 #[derive(Clone)]
 struct CachedToken {
     generation: u64,
-    /// The last second, since the Unix epoch, in which it is cached.
+    /// The last second, since the Unix epoch, in which it is valid.
     until: u64,
+    /// About how much memory it takes, in bytes.
+    weight: u64,
     token: Arc<VerifiedToken>,
 }
 
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<[u8; 32], CachedToken> for Weight {
+    fn weight(&self, _: &[u8; 32], cached: &CachedToken) -> u64 {
+        cached.weight
+    }
+}
+
 impl TokenVerifier {
-    /// Believes what any of `verifiers` believes. Their leeway is [`LEEWAY`].
+    /// Accepts what any of `verifiers` accepts. Their leeway is [`LEEWAY`].
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
         let current = ArcSwap::from_pointee(Generation {
@@ -62,12 +79,12 @@ impl TokenVerifier {
         });
         Self {
             current,
-            cache: Cache::new(CAPACITY),
+            cache: Cache::with_weighter(EXPECTED_TOKENS, MEMORY, Weight),
             source: None,
         }
     }
 
-    /// Asks `supply` for new keys when a token's key is unknown.
+    /// Asks `source` for new keys when a token's key is unknown.
     #[must_use]
     pub fn with_key_source(self, source: Arc<dyn KeySource>) -> Self {
         Self {
@@ -76,7 +93,7 @@ impl TokenVerifier {
         }
     }
 
-    /// Believes these from now on, and nothing that was believed before for that alone.
+    /// Uses these from now on. Tokens that were verified before are verified again.
     pub fn replace(&self, verifiers: &[Verifier]) {
         self.current.rcu(|old| Generation {
             number: old.number + 1,
@@ -84,7 +101,7 @@ impl TokenVerifier {
         });
     }
 
-    /// The token, verified; with keys that are fetched for it where that is necessary.
+    /// The token, verified, with keys that are fetched for it if necessary.
     pub(crate) async fn verify(
         &self,
         token: &str,
@@ -99,6 +116,15 @@ impl TokenVerifier {
         }
     }
 
+    /// The token, verified as of another time than now. It is not remembered.
+    pub(crate) fn verify_at(
+        &self,
+        token: &str,
+        time: SystemTime,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
+        self.current.load().verify(token, time).map(Arc::new)
+    }
+
     fn verify_now(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
@@ -110,23 +136,24 @@ impl TokenVerifier {
             return Ok(cached.token);
         }
         let verified = Arc::new(current.verify(token, now)?);
-        let until = verified
-            .claims()
-            .expires_at
-            .saturating_add(LEEWAY.as_secs());
-        let cached = CachedToken {
-            generation: current.number,
-            until,
-            token: Arc::clone(&verified),
-        };
-        self.cache.insert(key, cached);
+        let weight = weight(&verified);
+        if weight <= LARGEST {
+            let end = verified.claims().expires_at;
+            let cached = CachedToken {
+                generation: current.number,
+                until: end.saturating_add(LEEWAY.as_secs()),
+                weight,
+                token: Arc::clone(&verified),
+            };
+            self.cache.insert(key, cached);
+        }
         Ok(verified)
     }
 }
 
 impl Generation {
-    /// What the first one says that believes it; else what the one says that knows its key; else
-    /// what the last one says.
+    /// The result of the first verifier that accepts the token; else of the one that knows its key;
+    /// else of the last one.
     fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
         let mut refused = VerifyError::NoKey;
         let mut knows_key = false;
@@ -142,6 +169,28 @@ impl Generation {
         }
         Err(refused)
     }
+}
+
+/// About how much memory a token takes, in bytes: each string has its own, and some more for the
+/// allocator.
+fn weight(token: &VerifiedToken) -> u64 {
+    const EACH: usize = size_of::<String>() + 16;
+    let claims = token.claims();
+    let mut sum = 512 + claims.issuer.len() + claims.subject.len() + claims.id.len();
+    sum += claims
+        .audience
+        .iter()
+        .map(|text| EACH + text.len())
+        .sum::<usize>();
+    for access in &claims.access {
+        sum += 4 * EACH + access.resource_type.len() + access.name.len();
+        sum += access
+            .actions
+            .iter()
+            .map(|text| EACH + text.len())
+            .sum::<usize>();
+    }
+    sum as u64
 }
 
 fn is_about_an_unknown_key(error: &VerifyError) -> bool {
@@ -170,6 +219,15 @@ mod tests {
     }
 
     fn token_of(key: &Arc<PrivateKey>, issuer: &str) -> String {
+        signed(key, issuer, "1".into(), vec![])
+    }
+
+    fn signed(
+        key: &Arc<PrivateKey>,
+        issuer: &str,
+        id: String,
+        access: Vec<token::Access>,
+    ) -> String {
         let header = HeaderOptions {
             members: &[HeaderMember::Kid],
             key_id: KeyIdKind::Thumbprint,
@@ -183,8 +241,8 @@ mod tests {
             expires_at: seconds + 300,
             not_before: seconds,
             issued_at: seconds,
-            id: "1".into(),
-            access: vec![],
+            id,
+            access,
         };
         Signer::new(Arc::clone(key), header)
             .unwrap()
@@ -213,6 +271,34 @@ mod tests {
             token_verifier.verify_now(&token, end + Duration::from_secs(1)),
             Err(VerifyError::Expired { .. })
         ));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_in_bytes_and_large_tokens_take_none() {
+        let key = key();
+        let verifier = TokenVerifier::new(vec![verifier(&key, "Acme")]);
+        let token = |id: usize, actions: usize| {
+            let access = token::Access {
+                resource_type: "repository".into(),
+                name: "alice/x".into(),
+                actions: (0..actions).map(|n| n.to_string()).collect(),
+            };
+            signed(&key, "Acme", id.to_string(), vec![access])
+        };
+        let large = token(0, 5000);
+        let first = verifier.verify_now(&large, now()).unwrap();
+        let second = verifier.verify_now(&large, now()).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second), "not remembered");
+        assert_eq!(verifier.cache.weight(), 0);
+        for id in 0..600 {
+            assert!(verifier.verify_now(&token(id, 800), now()).is_ok());
+        }
+        assert!(
+            verifier.cache.weight() <= MEMORY,
+            "{}",
+            verifier.cache.weight()
+        );
+        assert!(verifier.cache.len() > 50 && verifier.cache.len() < 600);
     }
 
     #[test]

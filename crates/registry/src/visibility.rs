@@ -1,29 +1,29 @@
-//! Who may see which repositories in the catalog.
+//! The repositories that a client may see in the catalog.
 //!
-//! A token says what its bearer may do with the repositories that it names, and a list names none.
-//! Where the token server is our own, its rules can be asked instead: the binary connects this seam
-//! to them.
+//! A token says what its bearer may do with the repositories that it names, and the catalog names
+//! none. If the token server is our own, its rules can be asked instead: the binary connects this
+//! seam to them.
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 
-/// Somebody who asks for the catalog.
+use common::BoxFuture;
+
+/// The client that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller<'a> {
-    /// The account; empty for anonymous.
+    /// The account; empty for an anonymous client.
     pub account: &'a str,
-    /// Where the request comes from, as far as anybody can tell.
+    /// The client's address, if it is known.
     pub address: Option<IpAddr>,
 }
 
-/// What somebody may see.
+/// The repositories that a client may see.
 pub enum CatalogFilter {
-    /// No repository at all.
+    /// No repository.
     Nothing,
-    /// Those of which this says so.
+    /// Those for which the function returns true.
     Matching(Box<dyn Fn(&str) -> bool + Send + Sync>),
-    /// Every one.
+    /// Every repository.
     Everything,
 }
 
@@ -37,19 +37,14 @@ impl CatalogFilter {
     }
 }
 
-/// What [`Visibility::sight`] returns.
-pub type CatalogFilterFuture<'a> = Pin<
-    Box<
-        dyn Future<Output = Result<CatalogFilter, Box<dyn std::error::Error + Send + Sync>>>
-            + Send
-            + 'a,
-    >,
->;
+/// What [`Visibility::filter`] returns.
+pub type CatalogFilterFuture<'a> =
+    BoxFuture<'a, Result<CatalogFilter, Box<dyn std::error::Error + Send + Sync>>>;
 
-/// Knows what somebody may see.
+/// Knows which repositories a client may see.
 pub trait Visibility: Send + Sync {
     /// What `caller` may see now: the repositories that it could get a token to pull from.
     ///
-    /// Fails where that cannot be told, which is not the same as seeing nothing.
+    /// Fails if that cannot be decided, which is not the same as seeing nothing.
     fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a>;
 }

@@ -9,7 +9,6 @@ use tokio::task::JoinError;
 /// Why a request to the storage failed. What the caller got wrong comes first, what went wrong here
 /// last.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// Nothing was ever pushed under this name, or all of it is gone.
     #[error("the repository is unknown")]

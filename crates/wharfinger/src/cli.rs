@@ -4,10 +4,10 @@
 //! token generator's (`-key`, `-issuer`, … with one dash) and Distribution's (`registry serve
 //! FILE`). All are turned into ours here, and nothing behind this file hears of them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
@@ -57,6 +57,13 @@ enum Command {
     Tags(tags::Arguments),
     Token(token::Arguments),
     Up(up::Arguments),
+}
+
+/// Whether `word` is the name of a command.
+pub(crate) fn is_command(word: &OsStr) -> bool {
+    Cli::command()
+        .get_subcommands()
+        .any(|command| command.get_name() == word)
 }
 
 /// Runs the command that `arguments` (the program's own name first) ask for.

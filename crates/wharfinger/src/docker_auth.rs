@@ -56,8 +56,12 @@ fn read(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
     Some((flags, file?))
 }
 
-/// Whether `word` is meant as a file rather than as a command, misspelt perhaps.
+/// Whether `word` is meant as a file rather than as a command, misspelt perhaps. A command is one
+/// even if a file of its name is here.
 fn is_file(word: &OsStr) -> bool {
+    if crate::cli::is_command(word) {
+        return false;
+    }
     let path = Path::new(word);
     path.extension().is_some() || path.components().count() > 1 || path.is_file()
 }

@@ -1,7 +1,7 @@
 //! Lengths of time and sizes, as people write them in the configuration and on the command line.
 //!
 //! A length is a number of seconds (`300`) or numbers with units (`5m`, `1h30m`, `1.5h`, `30d`).
-//! Go's notation is a part of it, because `docker_auth`'s files carry it; `d` (24 hours) and `w` (7
+//! Go's notation is a part of it, because `docker_auth`'s files have it; `d` (24 hours) and `w` (7
 //! days) are ours. A size is a number of bytes (`65536`) or a number with a unit (`64KiB`, `10MB`).
 
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub(crate) enum DurationError {
     #[error("a length of time is missing")]
     Empty,
     /// A unit was expected, and this was there. Lengths with several parts have a unit in each.
-    #[error("`{0}` is no unit of time; use s, m, h, d or w, as in 90s, 5m, 1h30m or 30d")]
+    #[error("unknown unit `{0}`: use s, m, h, d or w, as in 90s, 5m, 1h30m or 30d")]
     Unit(String),
     /// A number was expected.
-    #[error("`{0}` is no length of time; write seconds, or 90s, 5m, 1h30m or 30d")]
+    #[error("`{0}` is not a length of time: write seconds, or 90s, 5m, 1h30m or 30d")]
     Number(String),
     /// More than some 584 billion years.
-    #[error("`{0}` is longer than can be counted")]
+    #[error("`{0}` is too long")]
     TooLong(String),
 }
 
@@ -27,13 +27,13 @@ pub(crate) enum DurationError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SizeError {
     /// A number was expected.
-    #[error("`{0}` is no size; write bytes, or 64KiB, 10MiB, 1GB")]
+    #[error("`{0}` is not a size: write bytes, or 64KiB, 10MiB, 1GB")]
     Number(String),
     /// A unit was expected, and this was there.
-    #[error("`{0}` is no unit of size; use B, KiB, MiB, GiB, TiB or kB, MB, GB, TB")]
+    #[error("unknown unit `{0}`: use B, KiB, MiB, GiB, TiB or kB, MB, GB, TB")]
     Unit(String),
     /// More than 2^64 bytes.
-    #[error("`{0}` is larger than can be counted")]
+    #[error("`{0}` is too large")]
     TooLarge(String),
 }
 

@@ -36,14 +36,20 @@ fn is_called(arguments: &[OsString]) -> bool {
 }
 
 fn read(arguments: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString>, Failure> {
-    let (program, rest) = arguments.split_at(arguments.len().min(1));
+    let (program, mut rest) = arguments.split_at(arguments.len().min(1));
+    // The image's entry point takes the program's name, too: `command: registry serve FILE`.
+    if let [name, word, ..] = rest
+        && is_called(std::slice::from_ref(name))
+        && ["serve", "garbage-collect"]
+            .iter()
+            .any(|known| word == known)
+    {
+        rest = &rest[1..];
+    }
     let words: Vec<OsString> = match rest.split_first().map(|(word, rest)| (word.to_str(), rest)) {
         Some((Some("serve"), rest)) => chain(&["serve"], with_file(rest, usual)?),
         Some((Some("garbage-collect"), rest)) => {
-            let words = rest
-                .iter()
-                .filter_map(|word| collect_word(word).transpose())
-                .collect::<Result<Vec<_>, _>>()?;
+            let words: Vec<_> = rest.iter().filter_map(|word| collect_word(word)).collect();
             chain(&["registry", "gc"], with_file(&words, usual)?)
         }
         Some((Some("-v"), [])) => chain(&["--version"], Vec::new()),
@@ -67,20 +73,15 @@ fn with_file(words: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString
 }
 
 /// A word behind `garbage-collect` as ours; none where nothing of it is left.
-fn collect_word(word: &OsStr) -> Result<Option<OsString>, Failure> {
+fn collect_word(word: &OsStr) -> Option<OsString> {
     match word.to_str() {
-        Some("-d" | "--dry-run" | "--dry-run=true") => Ok(Some("--dry-run".into())),
+        Some("-d" | "--dry-run" | "--dry-run=true") => Some("--dry-run".into()),
         // The only lines are those that say what was done.
-        Some("-q" | "--quiet" | "--dry-run=false" | "--delete-untagged=false") => Ok(None),
+        Some("-q" | "--quiet" | "--dry-run=false" | "--delete-untagged=false") => None,
         Some("-m" | "--delete-untagged" | "--delete-untagged=true") => {
-            let hint = "write `wharfinger: {registry: {gc: {untagged: 30d}}}` into the file: manifests without a tag go \
-                        then when they are older than that";
-            Err(
-                Failure::usage("which manifests without a tag are collected is a setting here")
-                    .hint(hint),
-            )
+            Some("--delete-untagged".into())
         }
-        _ => Ok(Some(word.to_owned())),
+        _ => Some(word.to_owned()),
     }
 }
 
@@ -121,6 +122,20 @@ mod tests {
                 "registry garbage-collect c.yml -d",
                 "registry registry gc c.yml --dry-run",
             ),
+            (
+                "registry garbage-collect -m c.yml",
+                "registry registry gc --delete-untagged c.yml",
+            ),
+            (
+                "registry garbage-collect --delete-untagged=true --delete-untagged=false c.yml",
+                "registry registry gc --delete-untagged c.yml",
+            ),
+            ("registry registry serve c.yml", "registry serve c.yml"),
+            (
+                "registry /bin/registry garbage-collect c.yml",
+                "registry registry gc c.yml",
+            ),
+            ("registry registry gc c.yml", "registry registry gc c.yml"),
             ("registry -v", "registry --version"),
             ("registry --version", "registry --version"),
             ("registry serve --help", "registry serve --help"),
@@ -152,15 +167,6 @@ mod tests {
                 "{refused}"
             );
         }
-    }
-
-    #[test]
-    fn what_is_a_setting_here_is_said_so() {
-        let refused = translate("registry garbage-collect -m c.yml", None).unwrap_err();
-        assert!(
-            refused.contains("wharfinger: {registry: {gc: {untagged: 30d}}}"),
-            "{refused}"
-        );
     }
 
     #[test]

@@ -120,9 +120,7 @@ pub enum Argon2idError {
     #[error("its version must be v=19 (or v=16)")]
     Version,
     /// The parameters cannot be read.
-    #[error(
-        "its parameters must be m=<KiB>,t=<passes>,p=<lanes>, in this order"
-    )]
+    #[error("its parameters must be m=<KiB>,t=<passes>,p=<lanes>, in this order")]
     Parameters,
     /// The parameters ask for too little or too much memory.
     #[error("its memory (m) must be between 8 KiB for each lane and 1048576 KiB (1 GiB)")]

@@ -19,10 +19,11 @@ use super::world::{NOW, Seen, Still, World, settings};
 const GOLDEN: &str = include_str!("../vectors/access.txt");
 
 /// Each route with each method that it answers.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 26] = [
     ("GET", "/v2/"),
     ("HEAD", "/v2/"),
     ("GET", "/v2/_catalog"),
+    ("GET", "/v2/_oci/ext/discover"),
     ("GET", "/v2/a/tags/list"),
     ("HEAD", "/v2/a/tags/list"),
     ("GET", "/v2/a/referrers/{image}"),
@@ -310,6 +311,51 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
         challenge(&seen).ends_with(r#"scope="repository:new:pull,push repository:b:pull""#),
         "{seen:?}"
     );
+}
+
+/// Rules that let every account pull from `b`, and from nothing else.
+struct OnlyB;
+
+impl registry::Visibility for OnlyB {
+    fn filter<'a>(&'a self, _: registry::Caller<'a>) -> registry::CatalogFilterFuture<'a> {
+        let filter = registry::CatalogFilter::Matching(Box::new(|name| name == "b"));
+        Box::pin(std::future::ready(Ok(filter)))
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_our_rules_would_allow_asks_for_the_scope_once() {
+    let issuer = Issuer::new();
+    let world = World::with(RegistrySettings {
+        catalog: super::world::catalog(Some(Arc::new(OnlyB))),
+        ..settings(issuer.auth())
+    })
+    .await;
+    let target = "repository:new:pull,push";
+    let mount = async |scopes: &[&str], query: &str| {
+        let path = format!("/v2/new/blobs/uploads/?mount={{other}}{query}");
+        let path = super::script::fill(&path, &world.names, "");
+        let bearer = issuer.bearer(scopes);
+        world
+            .send("POST", &path, &[("authorization", &bearer)], b"")
+            .await
+    };
+    let refused = mount(&[target], "&from=b").await;
+    assert_eq!(refused.status, 401);
+    assert!(
+        challenge(&refused).ends_with(
+            r#"scope="repository:new:pull,push repository:b:pull",error="insufficient_scope""#
+        ),
+        "{}",
+        challenge(&refused)
+    );
+    // A client that does as it is told mounts; one that does not may upload.
+    let both = [target, "repository:b:pull"];
+    assert_eq!(mount(&both, "&from=b").await.status, 201);
+    assert_eq!(mount(&[target], "&from=b").await.status, 202);
+    assert_eq!(mount(&[target], "&from=b").await.status, 202);
+    // What the rules do not allow is not asked for.
+    assert_eq!(mount(&[target], "&from=a").await.status, 202);
 }
 
 #[tokio::test]

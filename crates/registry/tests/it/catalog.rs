@@ -151,6 +151,29 @@ async fn who_may_not_sees_what_it_may_pull() {
 }
 
 #[tokio::test]
+async fn a_full_page_has_a_next_one_only_if_that_shows_something() {
+    let issuer = Issuer::new();
+    let names = ["alice/a", "bob/a", "hidden/a", "zoe/a"].map(str::to_owned);
+    let world = world(&issuer, names).await;
+    let sizes = async |account: &str, n: u32| {
+        let path = format!("/v2/_catalog?n={n}");
+        let pages = pages(&world, &path, &bearer(&issuer, account)).await;
+        pages
+            .iter()
+            .map(|(names, _)| names.len())
+            .collect::<Vec<_>>()
+    };
+    for account in ["alice", "bob", "zoe"] {
+        assert_eq!(sizes(account, 1).await, [1], "{account}");
+        assert_eq!(sizes(account, 2).await, [1], "{account}");
+    }
+    assert_eq!(sizes("nobody", 1).await, [0]);
+    assert_eq!(sizes("root", 1).await, [1, 1, 1, 1]);
+    assert_eq!(sizes("root", 2).await, [2, 2]);
+    assert_eq!(sizes("root", 3).await, [3, 1]);
+}
+
+#[tokio::test]
 async fn a_page_looks_at_no_more_than_it_may_and_tells_no_name() {
     let issuer = Issuer::new();
     let hidden = (0..5200).map(|number| format!("hidden/{number:04}"));

@@ -1,4 +1,4 @@
-//! The registry as its clients see it, request by request, without a network between.
+//! The registry as its clients see it, request by request, without a network.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,10 +8,14 @@
 mod access;
 mod bad_input;
 mod catalog;
+mod events;
 mod faults;
 mod proxies;
+mod ranges;
 mod script;
 mod specification;
 mod tokens;
 mod transfers;
+mod upload_grace;
+mod upstream;
 mod world;

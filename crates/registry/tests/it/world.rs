@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy};
 use database::{Database, DatabaseLocation};
+use event::Observers;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -93,6 +94,9 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         manifest_limit: 4 << 20,
         stall: Duration::from_millis(200),
         headers: HeaderMap::new(),
+        upload_grace: Duration::ZERO,
+        upstream: None,
+        observers: Observers::default(),
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
     }
@@ -146,6 +150,13 @@ impl World {
             names: BTreeMap::new(),
             origin: None,
         }
+    }
+
+    /// Whose upload is at this path.
+    pub(crate) async fn upload_client(&self, path: &str) -> String {
+        let id = path.rsplit('/').next().unwrap().parse().unwrap();
+        let repository = "a".parse().unwrap();
+        self.storage.upload_client(&repository, id).await.unwrap()
     }
 
     /// Another registry over the same storage.

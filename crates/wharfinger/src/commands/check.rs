@@ -1,6 +1,6 @@
 //! `wharfinger check`: whether a configuration can be used, without using it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{self, Diagnostic, Diagnostics, LoadedConfig, Severity};
@@ -9,28 +9,36 @@ use crate::output;
 
 /// Check a configuration and every file that it names, without starting anything
 ///
-/// Everything that is wrong is told at once, as FILE:LINE:COLUMN: error: …, and the exit code is 1.
-/// Warnings are told, too, and do not fail.
+/// All errors are printed at once, as FILE:LINE:COLUMN: error: KEY: …, and the exit code is 1.
+/// Warnings and notes are printed, too, and do not fail.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
-    file: PathBuf,
-    /// Print what is in effect, defaults filled in and passwords left out
+    #[arg(required_unless_present = "schema")]
+    file: Option<PathBuf>,
+    /// Print what is in effect, defaults filled in and secrets left out
     #[arg(long)]
     print: bool,
-    /// Print the findings as one JSON object: {file, fine, findings: [{severity, file, line,
-    /// column, message}]}
+    /// Print the findings as one JSON object: {file, fine, findings: [{severity, kind, key, file,
+    /// line, column, message}]}
     #[arg(long, conflicts_with = "print")]
     json: bool,
+    /// Print the JSON Schema of a configuration, for editors, and check nothing
+    #[arg(long, conflicts_with_all = ["file", "print", "json"])]
+    schema: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let loaded = config::load(&arguments.file);
+    let Some(file) = &arguments.file else {
+        output::print(&format!("{:#}\n", config::json_schema()))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let loaded = config::load(file);
     if let (true, Ok(loaded)) = (arguments.print, &loaded) {
-        // On standard output stands nothing but the configuration, which a program may read.
+        // Standard output has nothing but the configuration, which a program may read.
         loaded.warnings.iter().for_each(output::note);
     }
-    output::print(&report(arguments, &loaded))?;
+    output::print(&report(file, arguments, &loaded))?;
     Ok(if loaded.is_ok() {
         ExitCode::SUCCESS
     } else {
@@ -38,20 +46,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-fn report(arguments: &Arguments, loaded: &Result<LoadedConfig, Diagnostics>) -> String {
+fn report(
+    file: &Path,
+    arguments: &Arguments,
+    loaded: &Result<LoadedConfig, Diagnostics>,
+) -> String {
     match loaded {
-        Ok(loaded) if arguments.json => json(arguments, true, loaded.warnings.iter()),
-        Err(wrong) if arguments.json => json(arguments, false, wrong.iter()),
-        Ok(loaded) if arguments.print => loaded.config.to_string(),
+        Ok(loaded) if arguments.json => json(file, true, loaded.warnings.iter()),
+        Err(wrong) if arguments.json => json(file, false, wrong.iter()),
+        Ok(loaded) if arguments.print => loaded.effective.to_string(),
         Ok(loaded) => {
-            let fine = format!(
-                "{}: fine{}\n",
-                arguments.file.display(),
-                but(loaded.warnings.len())
-            );
+            let warnings = but(of(Severity::Warning, loaded.warnings.iter()));
+            let fine = format!("{}: fine{warnings}\n", file.display());
             lines(loaded.warnings.iter()) + &fine
         }
-        Err(wrong) => lines(wrong.iter()) + &summary(wrong.iter()),
+        Err(wrong) => lines(wrong.iter()) + &summary(wrong),
     }
 }
 
@@ -60,10 +69,16 @@ fn lines<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> String {
 }
 
 /// How many errors and warnings there are.
-fn summary<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> String {
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.partition(|finding| finding.severity == Severity::Error);
-    format!("{}{}\n", count(errors.len(), "error"), but(warnings.len()))
+fn summary(wrong: &Diagnostics) -> String {
+    let errors = count(of(Severity::Error, wrong.iter()), "error");
+    let warnings = but(of(Severity::Warning, wrong.iter()));
+    format!("{errors}{warnings}\n")
+}
+
+fn of<'a>(severity: Severity, findings: impl Iterator<Item = &'a Diagnostic>) -> usize {
+    findings
+        .filter(|finding| finding.severity == severity)
+        .count()
 }
 
 fn but(warnings: usize) -> String {
@@ -78,22 +93,20 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn json<'a>(
-    arguments: &Arguments,
-    fine: bool,
-    findings: impl Iterator<Item = &'a Diagnostic>,
-) -> String {
+fn json<'a>(file: &Path, fine: bool, findings: impl Iterator<Item = &'a Diagnostic>) -> String {
     let findings = findings.map(|finding| {
         serde_json::json!({
             "severity": finding.severity.to_string(),
+            "kind": finding.problem.to_string(),
+            "key": finding.key,
             "file": finding.location.file.display().to_string(),
             "line": finding.location.position.line,
             "column": finding.location.position.column,
-            "message": finding.message,
+            "message": finding.text(),
         })
     });
     let findings: Vec<_> = findings.collect();
-    let file = arguments.file.display().to_string();
+    let file = file.display().to_string();
     format!(
         "{}\n",
         serde_json::json!({ "file": file, "fine": fine, "findings": findings })
@@ -109,13 +122,15 @@ mod tests {
     /// What is reported about a file of this content, the file being `c.yml`.
     fn reported(content: &str, print: bool, json: bool) -> String {
         let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.yml");
         let arguments = Arguments {
-            file: folder.path().join("c.yml"),
+            file: Some(file.clone()),
             print,
             json,
+            schema: false,
         };
-        fs::write(&arguments.file, content).unwrap();
-        let text = report(&arguments, &config::load(&arguments.file));
+        fs::write(&file, content).unwrap();
+        let text = report(&file, &arguments, &config::load(&file));
         text.replace(&format!("{}/", folder.path().display()), "")
     }
 
@@ -150,6 +165,10 @@ mod tests {
             (&first["severity"], &first["line"], &first["column"]),
             (&"error".into(), &1.into(), &16.into())
         );
+        assert_eq!(
+            (&first["key"], &first["kind"]),
+            (&"server.addr".into(), &"invalid".into())
+        );
         assert_eq!(report["findings"].as_array().unwrap().len(), 3);
     }
 
@@ -170,7 +189,7 @@ mod tests {
         let report = reported(&content, false, false);
         assert_eq!(
             report,
-            "c.yml:3:9: warning: users.ann: anybody may log in as ann, who has no password\nc.yml: fine, 1 warning\n"
+            "c.yml:3:9: warning: users.ann: no password: anyone can log in as ann\nc.yml: fine, 1 warning\n"
         );
         assert!(reported(&content, true, false).starts_with("server:\n  addr: [\":5001\"]\n"));
     }

@@ -1,9 +1,11 @@
-//! Where the server listens: `server.addr` and `server.net`.
+//! The addresses of `server.addr`, `server.net` and `registry.addr`.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+
+use super::schema::key::Words;
 
 /// One place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub(crate) struct TcpAddress {
     family: Family,
 }
 
-/// Which addresses count (Go's `tcp`, `tcp4`, `tcp6`).
+/// Which addresses are meant (Go's `tcp`, `tcp4`, `tcp6`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Any,
@@ -36,16 +38,16 @@ pub(super) enum Net {
     Unix,
 }
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AddressError {
     #[error("`{0}` has no port; write HOST:PORT, or :PORT for every address of this machine")]
     NoPort(String),
-    #[error("`{0}` is no port; a port is a number from 0 to 65535")]
+    #[error("`{0}` is not a port; a port is a number from 0 to 65535")]
     Port(String),
-    #[error("an IPv6 address stands in brackets before its port: [{0}]:PORT")]
+    #[error("write an IPv6 address in brackets: [{0}]:PORT")]
     Brackets(String),
-    #[error("`{0}` is an address of the other family than server.net asks for")]
+    #[error("`{0}` is not of the family that server.net asks for")]
     OtherFamily(String),
     #[error("a Unix socket needs a path")]
     NoPath,
@@ -92,11 +94,11 @@ impl TcpAddress {
         Ok(Self { host, port, family })
     }
 
-    /// The socket addresses that this stands for, the best first. A name is looked up; IPv4 comes
-    /// first then, as in Go.
+    /// Its socket addresses, the preferred one first. A name is looked up; IPv4 comes first then, as
+    /// in Go.
     pub(crate) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         if self.host.is_empty() {
-            // An IPv6 socket takes IPv4 connections, too, where the machine has IPv6 at all.
+            // An IPv6 socket takes IPv4 connections, too, if the machine has IPv6.
             let everywhere = [
                 IpAddr::from(Ipv6Addr::UNSPECIFIED),
                 IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -123,18 +125,15 @@ impl Family {
     }
 }
 
-impl std::str::FromStr for Net {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "" | "tcp" => Ok(Self::Tcp(Family::Any)),
-            "tcp4" => Ok(Self::Tcp(Family::V4)),
-            "tcp6" => Ok(Self::Tcp(Family::V6)),
-            "unix" => Ok(Self::Unix),
-            _ => Err("this must be tcp, tcp4, tcp6 or unix"),
-        }
-    }
+impl Words for Net {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tcp", Self::Tcp(Family::Any)),
+        ("tcp4", Self::Tcp(Family::V4)),
+        ("tcp6", Self::Tcp(Family::V6)),
+        ("unix", Self::Unix),
+        // docker_auth takes the empty text for tcp.
+        ("", Self::Tcp(Family::Any)),
+    ];
 }
 
 impl fmt::Display for TcpAddress {
@@ -159,9 +158,10 @@ impl fmt::Display for ListenAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema::key::parse_word;
 
     fn tcp(text: &str, net: &str) -> Result<String, AddressError> {
-        ListenAddress::parse(text, Some(net.parse().unwrap())).map(|listen| listen.to_string())
+        ListenAddress::parse(text, Some(parse_word(net).unwrap())).map(|listen| listen.to_string())
     }
 
     #[test]
@@ -213,22 +213,22 @@ mod tests {
             Err(AddressError::OtherFamily("127.0.0.1".to_owned()))
         );
         assert_eq!(tcp("", "unix"), Err(AddressError::NoPath));
-        assert!("udp".parse::<Net>().is_err());
+        assert!(parse_word::<Net>("udp").is_err());
     }
 
     #[tokio::test]
     async fn no_host_is_every_address() {
-        let resolve = async |net: &str| match ListenAddress::parse(":5", Some(net.parse().unwrap()))
-        {
-            Ok(ListenAddress::Tcp(address)) => address
-                .resolve()
-                .await
-                .unwrap()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            _ => Vec::new(),
-        };
+        let resolve =
+            async |net: &str| match ListenAddress::parse(":5", Some(parse_word(net).unwrap())) {
+                Ok(ListenAddress::Tcp(address)) => address
+                    .resolve()
+                    .await
+                    .unwrap()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                _ => Vec::new(),
+            };
         assert_eq!(resolve("tcp").await, ["[::]:5", "0.0.0.0:5"]);
         assert_eq!(resolve("tcp4").await, ["0.0.0.0:5"]);
         assert_eq!(resolve("tcp6").await, ["[::]:5"]);

@@ -1,17 +1,20 @@
-//! What a configuration of either server says about tokens: enough for the doctor to compare both
-//! agreement.
+//! What a configuration of either server says about tokens: what both sides must agree on, for the
+//! doctor to compare.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-use super::context::read_bounded;
-use super::yaml::{Node, Position, Value, read};
+use super::context::{Context, Variables};
+use super::distribution;
+use super::yaml::{Node, Value};
 
-/// What the doctor takes from a file. Paths are as seen from the directory of the file.
+/// The settings that a registry and its token server must agree on. Paths are as seen from the
+/// directory of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TokenAgreement {
     /// The issuer that a registry wants, or that a token server writes.
     pub(crate) issuer: Option<String>,
-    /// The service that a registry is.
+    /// The registry's service.
     pub(crate) service: Option<String>,
     /// The registry's bundle.
     pub(crate) bundle: Option<PathBuf>,
@@ -19,43 +22,55 @@ pub(crate) struct TokenAgreement {
     pub(crate) jwks: Option<PathBuf>,
 }
 
-/// Where a registry's part lies: in Distribution's file, and in ours.
-const REGISTRY: [&[&str]; 2] = [&["auth", "token"], &["registry", "auth", "token"]];
-
 impl TokenAgreement {
-    /// Reads Distribution's file, docker_auth's or ours.
+    /// Reads Distribution's file with the `REGISTRY_*` variables of this process, docker_auth's or
+    /// ours. Only these settings are read; the rest of the file may be wrong.
     ///
     /// # Errors
     /// What is wrong with the file, in words.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let bytes = read_bounded(path).map_err(|error| error.to_string())?;
-        let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
-        let (root, problems) = read(&text);
-        if let Some(problem) = problems.first() {
-            let Position { line, column } = problem.position;
-            return Err(format!("line {line}, column {column}: {}", problem.message));
+        Self::read_with(path, distribution::environment::of_process())
+    }
+
+    fn read_with(path: &Path, variables: Variables) -> Result<Self, String> {
+        let context = Context::new(path, |name| std::env::var(name).ok(), UNIX_EPOCH);
+        let context = context.with_variables(variables);
+        let Some(mut root) = super::read_tree(&context, path) else {
+            return Err(first_error(context));
+        };
+        // Without its version it is still a registry's, and told apart by `auth`.
+        if distribution::is_distribution(&root) || find(&root, "auth").is_some() {
+            root = distribution::translate(&context, root).unwrap_or_else(|| Node {
+                value: Value::Null,
+                position: Default::default(),
+            });
         }
-        let root = root.ok_or("is empty")?;
-        if let Some(token) = REGISTRY.iter().find_map(|keys| find(&root, keys)) {
+        if let Some(token) = find(&root, "registry.auth.token") {
             let file = |key| {
-                find_text(token, key).map(|file| path.parent().unwrap_or(Path::new("")).join(file))
+                let text = find_text(&context, token, key)?;
+                Some(path.parent().unwrap_or(Path::new("")).join(text))
             };
             return Ok(Self {
-                issuer: find_text(token, "issuer"),
-                service: find_text(token, "service"),
+                issuer: find_text(&context, token, "issuer"),
+                service: find_text(&context, token, "service"),
                 bundle: file("rootcertbundle"),
                 jwks: file("jwks"),
             });
         }
-        match find(&root, &["token"]).and_then(|token| find_text(token, "issuer")) {
-            Some(issuer) => Ok(Self { issuer: Some(issuer), ..Self::default() }),
-            None => {
-                Err("says nothing of tokens: neither auth.token (a registry's) nor token (a token server's)".to_owned())
-            }
+        match find_text(&context, &root, "token.issuer") {
+            Some(issuer) => Ok(Self {
+                issuer: Some(issuer),
+                ..Self::default()
+            }),
+            None => Err(
+                "says nothing about tokens: it has neither auth.token (a registry's) nor token (a \
+                 token server's)"
+                    .to_owned(),
+            ),
         }
     }
 
-    /// These, and what only `other` says.
+    /// These settings, and those that only `other` has.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             issuer: self.issuer.or(other.issuer),
@@ -66,20 +81,44 @@ impl TokenAgreement {
     }
 }
 
-fn find<'a>(node: &'a Node, keys: &[&str]) -> Option<&'a Node> {
-    keys.iter().try_fold(node, |node, key| match &node.value {
-        Value::Mapping(entries) => entries
-            .iter()
-            .rfind(|entry| entry.key == *key)
-            .map(|entry| &entry.value),
-        _ => None,
-    })
+fn first_error(context: Context) -> String {
+    let found = context.into_parts().1;
+    let first = found.first();
+    first.map_or_else(
+        || "cannot be read".to_owned(),
+        |first| {
+            let position = first.location.position;
+            format!(
+                "line {}, column {}: {}",
+                position.line, position.column, first.message
+            )
+        },
+    )
 }
 
-fn find_text(node: &Node, key: &str) -> Option<String> {
-    match &find(node, &[key])?.value {
-        Value::Scalar(scalar) => Some(scalar.text().to_owned()).filter(|text| !text.is_empty()),
-        _ => None,
+/// The value at `path`; of a list of issuers the first.
+fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
+    let found = path
+        .split('.')
+        .try_fold(node, |node, key| match &node.value {
+            Value::Mapping(entries) => entries
+                .iter()
+                .rfind(|entry| entry.key == key)
+                .map(|entry| &entry.value),
+            Value::Null | Value::Scalar(_) | Value::Sequence(_) => None,
+        })?;
+    match &found.value {
+        Value::Sequence(items) => items.first(),
+        _ => Some(found),
+    }
+}
+
+fn find_text(context: &Context, node: &Node, path: &str) -> Option<String> {
+    match &find(node, path)?.value {
+        Value::Scalar(scalar) => context
+            .expand(scalar.text(), path, node.position)
+            .filter(|text| !text.is_empty()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
     }
 }
 
@@ -88,6 +127,13 @@ mod tests {
     use super::*;
 
     fn agreement(text: &str) -> Result<TokenAgreement, String> {
+        agreement_with(text, &[])
+    }
+
+    fn agreement_with(
+        text: &str,
+        variables: &[(String, String)],
+    ) -> Result<TokenAgreement, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yml");
         std::fs::write(&path, text).unwrap();
@@ -98,7 +144,7 @@ mod tests {
                     .to_owned()
             })
         };
-        TokenAgreement::read(&path).map(|agreement| TokenAgreement {
+        TokenAgreement::read_with(&path, variables.to_vec()).map(|agreement| TokenAgreement {
             bundle: plain(agreement.bundle),
             jwks: plain(agreement.jwks),
             ..agreement
@@ -138,14 +184,29 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_said_to() {
+    fn a_file_without_token_settings_is_an_error() {
         assert!(
             agreement("users: {}")
                 .unwrap_err()
-                .starts_with("says nothing of tokens")
+                .starts_with("says nothing about tokens")
         );
         assert!(agreement("a: [").unwrap_err().starts_with("line "));
         assert!(agreement("").is_err());
+    }
+
+    #[test]
+    fn variables_complete_a_registry_s_file() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = [
+            pair("REGISTRY_AUTH", "token"),
+            pair("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+            pair("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+        ];
+        let read = agreement_with("version: 0.1\nstorage: filesystem\n", &variables).unwrap();
+        assert_eq!(
+            (read.issuer.as_deref(), read.service.as_deref()),
+            (Some("i"), Some("s"))
+        );
     }
 
     #[test]

@@ -7,23 +7,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::diagnostics::{Diagnostic, Location, Severity};
-use super::distribution::environment::Variables;
+use super::diagnostics::{Diagnostic, Location, Problem, Severity};
 use super::yaml::Position;
 
 /// The largest file that a configuration may be or name, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
+/// Variables of the environment that may be settings, with their values, in the order in which
+/// they count.
+pub(super) type Variables = Vec<(String, String)>;
+
 /// Shared by all readers of one configuration.
 pub(super) struct Context {
     file: Arc<Path>,
     environment: fn(&str) -> Option<String>,
-    /// The variables that may be settings of Distribution's dialect.
     pub(super) variables: Variables,
-    /// The time at which certificates are looked at.
+    /// The time at which certificates are checked.
     pub(super) now: SystemTime,
+    /// Whether there is no file, and the readers only say which keys they have.
+    describing: bool,
+    /// What the file's own dialect calls a key of ours, and which of our sections it has refused.
+    translation: RefCell<Option<Translation>>,
     found: RefCell<Vec<Diagnostic>>,
     files: RefCell<Vec<PathBuf>>,
+}
+
+/// What is needed to speak of a file that was translated.
+pub(super) struct Translation {
+    /// The name in the file's dialect of one of our keys.
+    pub(super) name: fn(&str) -> Option<&'static str>,
+    /// Sections of ours that are wrong for a reason that was reported already.
+    pub(super) refused: Vec<&'static str>,
 }
 
 impl Context {
@@ -33,20 +47,45 @@ impl Context {
         environment: fn(&str) -> Option<String>,
         now: SystemTime,
     ) -> Self {
-        let (found, files) = (RefCell::default(), RefCell::new(vec![file.to_owned()]));
         Self {
             file: file.into(),
             environment,
             variables: Variables::new(),
             now,
-            found,
-            files,
+            describing: false,
+            translation: RefCell::default(),
+            found: RefCell::default(),
+            files: RefCell::new(vec![file.to_owned()]),
         }
     }
 
     /// The same, with variables that may be settings.
     pub(super) fn with_variables(self, variables: Variables) -> Self {
         Self { variables, ..self }
+    }
+
+    /// The same for readers that only say which keys they have.
+    pub(super) fn describing(self) -> Self {
+        Self {
+            describing: true,
+            ..self
+        }
+    }
+
+    pub(super) fn is_describing(&self) -> bool {
+        self.describing
+    }
+
+    /// From here on, what is reported is about a file that was translated.
+    pub(super) fn set_translation(&self, translation: Translation) {
+        *self.translation.borrow_mut() = Some(translation);
+    }
+
+    /// What the file's own dialect calls the key of ours at `path`.
+    pub(super) fn name_of<'p>(&self, path: &'p str) -> &'p str {
+        let translation = self.translation.borrow();
+        let name = translation.as_ref().and_then(|known| (known.name)(path));
+        name.unwrap_or(path)
     }
 
     pub(super) fn location(&self, position: Position) -> Location {
@@ -60,38 +99,56 @@ impl Context {
         Location { file, position }
     }
 
-    pub(super) fn error(&self, position: Position, message: impl Into<String>) {
-        self.tell(Severity::Error, self.location(position), message.into());
+    /// Reports an error about the key at the path `key`, or about the file where it is empty.
+    pub(super) fn error(
+        &self,
+        position: Position,
+        key: &str,
+        problem: Problem,
+        message: impl Into<String>,
+    ) {
+        let location = self.location(position);
+        self.report(Severity::Error, location, key, problem, message.into());
     }
 
-    pub(super) fn warn(&self, position: Position, message: impl Into<String>) {
-        self.tell(Severity::Warning, self.location(position), message.into());
+    pub(super) fn warn(
+        &self,
+        position: Position,
+        key: &str,
+        problem: Problem,
+        message: impl Into<String>,
+    ) {
+        let location = self.location(position);
+        self.report(Severity::Warning, location, key, problem, message.into());
     }
 
-    /// An error in a file that the configuration names.
-    pub(super) fn error_in(&self, file: &Path, line: usize, message: impl Into<String>) {
+    pub(super) fn note(
+        &self,
+        position: Position,
+        key: &str,
+        problem: Problem,
+        message: impl Into<String>,
+    ) {
+        let location = self.location(position);
+        self.report(Severity::Note, location, key, problem, message.into());
+    }
+
+    /// Reports something about a line of a file that the configuration names.
+    pub(super) fn report_in(
+        &self,
+        severity: Severity,
+        file: &Path,
+        line: usize,
+        message: impl Into<String>,
+    ) {
         let location = Location {
             file: file.into(),
             position: Position { line, column: 1 },
         };
-        self.tell(Severity::Error, location, message.into());
+        self.report(severity, location, "", Problem::File, message.into());
     }
 
-    /// A warning about a line of another file.
-    pub(super) fn warn_in(&self, file: &Path, line: usize, message: impl Into<String>) {
-        let location = Location {
-            file: file.into(),
-            position: Position { line, column: 1 },
-        };
-        self.tell(Severity::Warning, location, message.into());
-    }
-
-    /// How much was told so far.
-    pub(super) fn found(&self) -> usize {
-        self.found.borrow().len()
-    }
-
-    /// How many errors were told so far.
+    /// How many errors were reported so far.
     pub(super) fn errors(&self) -> usize {
         self.found
             .borrow()
@@ -100,22 +157,20 @@ impl Context {
             .count()
     }
 
-    /// What the file at `path` holds, which the setting `name` at `position` asks for.
-    pub(super) fn read(&self, path: &Path, name: &str, position: Position) -> Option<Vec<u8>> {
+    /// What the file at `path` holds, which the setting `key` at `position` names.
+    pub(super) fn read(&self, path: &Path, key: &str, position: Position) -> Option<Vec<u8>> {
         self.files.borrow_mut().push(path.to_owned());
         match read_bounded(path) {
             Ok(content) => Some(content),
             Err(error) => {
-                self.error(
-                    position,
-                    format!("{name}: cannot read {}: {error}", path.display()),
-                );
+                let message = format!("cannot read {}: {error}", path.display());
+                self.error(position, key, Problem::File, message);
                 None
             }
         }
     }
 
-    /// Takes down a file that is not read, and is worth another look when it changes.
+    /// Notes a file that is not read, and is worth another look when it changes.
     pub(super) fn watch(&self, path: &Path) {
         self.files.borrow_mut().push(path.to_owned());
     }
@@ -125,16 +180,15 @@ impl Context {
         (self.environment)(name)
     }
 
-    /// `text` with each `${env:NAME}` replaced; other `${…}` are none of ours.
-    pub(super) fn expand(&self, text: &str, name: &str, position: Position) -> Option<String> {
+    /// `text` with each `${env:NAME}` replaced; any other `${…}` stays.
+    pub(super) fn expand(&self, text: &str, key: &str, position: Position) -> Option<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, variable, after)) = next_variable(rest) {
             let Some(value) = (self.environment)(variable) else {
-                let message = format!(
-                    "{name}: the environment has no variable {variable} (or its value is not UTF-8)"
-                );
-                self.error(position, message);
+                let message =
+                    format!("the environment variable {variable} is not set, or not UTF-8");
+                self.error(position, key, Problem::Invalid, message);
                 return None;
             };
             expanded.push_str(before);
@@ -156,13 +210,50 @@ impl Context {
         (files, self.found.into_inner())
     }
 
-    fn tell(&self, severity: Severity, location: Location, message: String) {
-        self.found.borrow_mut().push(Diagnostic {
+    fn report(
+        &self,
+        severity: Severity,
+        location: Location,
+        key: &str,
+        problem: Problem,
+        message: String,
+    ) {
+        let mut key = key.to_owned();
+        if let Some(translation) = &*self.translation.borrow() {
+            // A section of ours that could not be translated lacks what was refused in it.
+            if translation
+                .refused
+                .iter()
+                .any(|section| is_in(&key, section))
+            {
+                return;
+            }
+            if let Some(name) = (translation.name)(&key) {
+                key = name.to_owned();
+            }
+        }
+        let mut found = self.found.borrow_mut();
+        // The translation may have said the same of the same value.
+        let is_known = |known: &Diagnostic| {
+            (known.problem, &known.key, &known.location) == (problem, &key, &location)
+        };
+        if problem == Problem::Insecure && found.iter().any(is_known) {
+            return;
+        }
+        found.push(Diagnostic {
             severity,
             location,
+            key,
+            problem,
             message,
         });
     }
+}
+
+/// Whether the key at the path `key` is `section`, or in it.
+fn is_in(key: &str, section: &str) -> bool {
+    key.strip_prefix(section)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Reads a file that must not be larger than [`MAX_FILE`].
@@ -236,9 +327,7 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            [
-                "c.yml:2:3: error: k: the environment has no variable OTHER (or its value is not UTF-8)"
-            ]
+            ["c.yml:2:3: error: k: the environment variable OTHER is not set, or not UTF-8"]
         );
     }
 

@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, all of it at once.
 //!
-//! A diagnostic is one line that editors and people can follow: `auth.yml:12:5: error: …`. It never
-//! shows a value that may be a secret, only where it stands.
+//! A diagnostic is one line that editors and people can follow:
+//! `auth.yml:12:5: error: server.addr: …`. It names the key and the kind of the problem, and never
+//! shows a value that may be a secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,37 @@ use super::yaml::Position;
 pub(crate) enum Severity {
     Error,
     Warning,
+    /// Worth knowing once, and as the operator most likely wants it.
+    Note,
+}
+
+/// What kind of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The file is not YAML, or too large.
+    Syntax,
+    /// A key is there twice.
+    Duplicate,
+    /// No setting has this name.
+    UnknownKey,
+    /// A required key is not there.
+    Missing,
+    /// A value of another type is expected.
+    WrongType,
+    /// The value cannot be used.
+    Invalid,
+    /// A file that is named cannot be read or used.
+    File,
+    /// Two settings contradict each other.
+    Conflict,
+    /// This program cannot do it, or not yet.
+    Unsupported,
+    /// The setting changes nothing.
+    NoEffect,
+    /// Access is wider than most operators want.
+    Insecure,
+    /// Legal, and most likely not what was meant.
+    Doubtful,
 }
 
 /// A place in one of the configuration's files.
@@ -28,6 +60,10 @@ pub(crate) struct Location {
 pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
     pub(crate) location: Location,
+    /// The key's path with the names that the file uses; empty for the file as a whole.
+    pub(crate) key: String,
+    pub(crate) problem: Problem,
+    /// What is wrong, and what to do. The key is not repeated.
     pub(crate) message: String,
 }
 
@@ -78,6 +114,27 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One word, as `check --json` has it.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "syntax",
+            Self::Duplicate => "duplicate",
+            Self::UnknownKey => "unknown-key",
+            Self::Missing => "missing",
+            Self::WrongType => "wrong-type",
+            Self::Invalid => "invalid",
+            Self::File => "file",
+            Self::Conflict => "conflict",
+            Self::Unsupported => "unsupported",
+            Self::NoEffect => "no-effect",
+            Self::Insecure => "insecure",
+            Self::Doubtful => "doubtful",
         })
     }
 }
@@ -92,18 +149,40 @@ impl fmt::Display for Location {
     }
 }
 
+impl Diagnostic {
+    /// The key, what is wrong with it and what to do, without the place.
+    pub(crate) fn text(&self) -> String {
+        match (self.key.as_str(), self.problem) {
+            ("", _) | (_, Problem::UnknownKey | Problem::Duplicate) => self.message.clone(),
+            (key, Problem::Missing) => format!("{key} is missing: {}", self.message),
+            (key, _) => format!("{key}: {}", self.message),
+        }
+    }
+
+    /// Writes it to the log, at the level of its severity.
+    pub(crate) fn log(&self) {
+        let (place, text) = (self.place(), self.text());
+        match self.severity {
+            Severity::Error => tracing::error!("{place}: {text}"),
+            Severity::Warning => tracing::warn!("{place}: {text}"),
+            Severity::Note => tracing::info!("{place}: {text}"),
+        }
+    }
+
+    /// Where it is: `FILE:LINE:COLUMN`, or the name of a variable.
+    pub(crate) fn place(&self) -> String {
+        let position = self.location.position;
+        match position.variable() {
+            Some(_) => self.location.to_string(),
+            None => format!("{}:{}", self.location, position.column),
+        }
+    }
+}
+
 /// `FILE:LINE:COLUMN: error: …`, or `VARIABLE: error: …`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (location, position) = (&self.location, self.location.position);
-        match position.variable() {
-            Some(_) => write!(f, "{location}: {}: {}", self.severity, self.message),
-            None => write!(
-                f,
-                "{location}:{}: {}: {}",
-                position.column, self.severity, self.message
-            ),
-        }
+        write!(f, "{}: {}: {}", self.place(), self.severity, self.text())
     }
 }
 
@@ -221,6 +300,8 @@ mod tests {
                 file: Arc::clone(file),
                 position: Position { line, column: 1 },
             },
+            key: String::new(),
+            problem: Problem::Invalid,
             message: message.to_owned(),
         };
         let other: Arc<Path> = Path::new("a.htpasswd").into();

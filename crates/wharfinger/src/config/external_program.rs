@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::effective::Effective;
+use super::schema::{Kind, key};
 use super::section::Section;
 
 /// A program and how it is run.
@@ -17,30 +19,74 @@ pub(crate) struct ExternalProgram {
     pub(crate) timeout: Duration,
     /// How many runs there may be at once.
     pub(crate) concurrency: NonZeroUsize,
+    /// Whether it is asked about names with white space.
+    pub(crate) allows_white_space: bool,
 }
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-const MOST_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(600);
+const SECOND: Duration = Duration::from_secs(1);
 
 impl ExternalProgram {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        section.require("command", "the program to run");
+        let command = section.locate(
+            key::text("command")
+                .docker_auth()
+                .required("write the program to run")
+                .means("the program: a path if it has a slash, else looked up in `PATH`"),
+        );
+        let args = section.get(
+            key::texts("args")
+                .docker_auth()
+                .means("its arguments")
+                .default(Vec::new()),
+        );
+        let timeout = section.get(
+            key::duration("timeout", SECOND / 10..=600 * SECOND)
+                .means(
+                    "how long it may run before it is killed with all it started; a request waits \
+                     as long for its turn",
+                )
+                .default(10 * SECOND),
+        );
+        let concurrency = section.get(
+            key::count("concurrency", 1024)
+                .means("how many run at once; four times as many may wait")
+                .default(DEFAULT_CONCURRENCY),
+        );
         let path = section.context.variable("PATH").unwrap_or_default();
-        let command = section.parse("command", |text| find(text, &path));
-        let args = section.setting("args").map(|setting| setting.texts());
+        let command = command?;
+        let command = command.setting.checked(find(&command.value, &path))?;
+        section.show("command", Effective::quoted(command.display()));
         Some(Self {
-            timeout: section
-                .duration_within("timeout", SHORTEST, LONGEST)
-                .unwrap_or(DEFAULT_TIMEOUT),
-            concurrency: section
-                .count("concurrency", MOST_CONCURRENCY)
-                .unwrap_or(DEFAULT_CONCURRENCY),
-            command: command?,
-            args: args.unwrap_or_default().unwrap_or_default(),
+            command,
+            args,
+            timeout,
+            concurrency,
+            allows_white_space: false,
         })
+    }
+
+    /// The program of `ext_auth`, which gets a name and a password with a space between them.
+    pub(super) fn read_ext_auth(section: &mut Section<'_>) -> Option<Self> {
+        let allows_white_space = section.get(
+            key::switch("allow_white_space")
+                .means(
+                    "whether it is asked about names with white space, which it cannot tell from \
+                     a name and the beginning of a password",
+                )
+                .default(false),
+        );
+        Some(Self {
+            allows_white_space,
+            ..Self::read(section)?
+        })
+    }
+
+    /// The key of such a section.
+    pub(super) fn key(name: &'static str, means: &'static str) -> key::Key<()> {
+        key::custom(name, Kind::Mapping(Vec::new()))
+            .docker_auth()
+            .means(means)
     }
 }
 
@@ -48,13 +94,13 @@ impl ExternalProgram {
 /// in `PATH`.
 fn find(command: &str, path: &str) -> Result<PathBuf, String> {
     if command.is_empty() {
-        return Err("it is empty; it is the program to run".to_owned());
+        return Err("empty; write the program to run".to_owned());
     }
     if command.contains('/') {
         return match executable(Path::new(command)) {
             Ok(true) => Ok(command.into()),
             Ok(false) => Err(format!(
-                "{command} is not a program that may be run (chmod +x?)"
+                "{command} is not executable; run chmod +x {command}"
             )),
             Err(error) => Err(format!("{command} cannot be run: {error}")),
         };
@@ -63,7 +109,7 @@ fn find(command: &str, path: &str) -> Result<PathBuf, String> {
     let found = folders
         .map(|folder| Path::new(folder).join(command))
         .find(|file| executable(file).unwrap_or(false));
-    found.ok_or_else(|| format!("there is no program `{command}` in PATH; give its whole path"))
+    found.ok_or_else(|| format!("no program `{command}` in PATH; write its whole path"))
 }
 
 fn executable(file: &Path) -> std::io::Result<bool> {
@@ -80,19 +126,16 @@ mod tests {
         assert_eq!(find("/bin/sh", ""), Ok("/bin/sh".into()));
         assert_eq!(find("sh", "/no/such/folder::/bin"), Ok("/bin/sh".into()));
         let refused = |command| find(command, "/bin").unwrap_err();
-        assert_eq!(refused(""), "it is empty; it is the program to run");
+        assert_eq!(refused(""), "empty; write the program to run");
         assert_eq!(
             refused("no-such-program"),
-            "there is no program `no-such-program` in PATH; give its whole path"
+            "no program `no-such-program` in PATH; write its whole path"
         );
         assert_eq!(
             refused("/etc/passwd"),
-            "/etc/passwd is not a program that may be run (chmod +x?)"
+            "/etc/passwd is not executable; run chmod +x /etc/passwd"
         );
-        assert_eq!(
-            refused("/bin"),
-            "/bin is not a program that may be run (chmod +x?)"
-        );
+        assert_eq!(refused("/bin"), "/bin is not executable; run chmod +x /bin");
         assert!(refused("/no/such").starts_with("/no/such cannot be run: No such file"));
     }
 }

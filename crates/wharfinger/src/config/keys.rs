@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use common::{rfc3339, unix_seconds};
 use token::{Certificate, PrivateKey};
 
-use super::section::PathSetting;
+use super::diagnostics::Problem;
+use super::effective::Effective;
+use super::section::Located;
 
 /// A key that signs tokens, or did.
 #[derive(Clone, Debug)]
@@ -16,15 +19,15 @@ pub(crate) struct SigningKey {
     pub(crate) chain: Vec<Certificate>,
     /// Until when it is published.
     pub(crate) not_after: Option<SystemTime>,
-    /// The files that both came from.
-    pub(super) files: (PathBuf, Option<PathBuf>),
+    pub(super) key_file: PathBuf,
+    pub(super) certificate_file: Option<PathBuf>,
 }
 
 impl SigningKey {
     /// Reads both files; the certificate must be the key's.
     pub(super) fn read(
-        key: &PathSetting<'_>,
-        certificate: Option<&PathSetting<'_>>,
+        key: &Located<'_, PathBuf>,
+        certificate: Option<&Located<'_, PathBuf>>,
     ) -> Option<Self> {
         let private = read_key(key);
         let chain = match certificate {
@@ -35,32 +38,40 @@ impl SigningKey {
         if let Some((certificate, leaf)) = certificate.zip(chain.first())
             && !leaf.holds(private.public())
         {
-            let files = format!(
-                "{} does not belong to the key in {}",
-                certificate.path.display(),
-                key.path.display()
-            );
-            let elsewhere = chain.iter().any(|other| other.holds(private.public()));
-            let hint = if elsewhere {
-                "; the key's own certificate must come first in the file"
+            let is_later = chain.iter().any(|other| other.holds(private.public()));
+            let hint = if is_later {
+                "; put the key's own certificate first in the file"
             } else {
                 ""
             };
-            certificate
-                .setting
-                .error(format_args!("the certificate in {files}{hint}"));
+            let message = format!(
+                "the certificate in {} does not belong to the key in {}{hint}",
+                certificate.value.display(),
+                key.value.display()
+            );
+            certificate.setting.report(Problem::Conflict, message);
             return None;
         }
-        let files = (
-            key.path.clone(),
-            certificate.map(|certificate| certificate.path.clone()),
-        );
         Some(Self {
             key: Arc::new(private),
             chain,
             not_after: None,
-            files,
+            key_file: key.value.clone(),
+            certificate_file: certificate.map(|certificate| certificate.value.clone()),
         })
+    }
+
+    /// The files; the key itself stays in its own.
+    pub(super) fn show(&self) -> Effective {
+        let mut entries = vec![("key", Effective::quoted(self.key_file.display()))];
+        if let Some(file) = &self.certificate_file {
+            entries.push(("certificate", Effective::quoted(file.display())));
+        }
+        if let Some(time) = self.not_after {
+            let date = rfc3339(unix_seconds(time));
+            entries.push(("not_after", Effective::plain(date)));
+        }
+        Effective::mapping(entries)
     }
 
     /// Whether a registry that trusts the chain would take it at `now`.
@@ -69,22 +80,20 @@ impl SigningKey {
     }
 }
 
-fn read_key(key: &PathSetting<'_>) -> Option<PrivateKey> {
+fn read_key(key: &Located<'_, PathBuf>) -> Option<PrivateKey> {
     let pem = text(key)?;
-    let private =
-        PrivateKey::from_pem(&pem).map_err(|error| format!("{}: {error}", key.path.display()));
-    key.setting.checked(private)
+    key.setting
+        .checked_file(&key.value, PrivateKey::from_pem(&pem))
 }
 
-fn read_chain(certificate: &PathSetting<'_>) -> Option<Vec<Certificate>> {
+fn read_chain(certificate: &Located<'_, PathBuf>) -> Option<Vec<Certificate>> {
     let pem = text(certificate)?;
-    let chain = Certificate::bundle_from_pem(&pem)
-        .map_err(|error| format!("{}: {error}", certificate.path.display()));
-    certificate.setting.checked(chain)
+    let chain = Certificate::bundle_from_pem(&pem);
+    certificate.setting.checked_file(&certificate.value, chain)
 }
 
 /// PEM files may hold remarks in any encoding; only their blocks count, which are ASCII.
-fn text(file: &PathSetting<'_>) -> Option<zeroize::Zeroizing<String>> {
+fn text(file: &Located<'_, PathBuf>) -> Option<zeroize::Zeroizing<String>> {
     let bytes = zeroize::Zeroizing::new(file.read()?);
     Some(zeroize::Zeroizing::new(
         String::from_utf8_lossy(&bytes).into_owned(),

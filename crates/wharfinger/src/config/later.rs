@@ -1,11 +1,12 @@
-//! Words of the schema that mean something elsewhere, or will here, and nothing yet.
+//! Keys that `docker_auth` or a later version has, and this version refuses by name.
 //!
-//! None of them is ever ignored: a login that a file asks for must not be missing in silence.
+//! None of them is ignored: a login that a file asks for must not be missing without a word.
 
+use super::diagnostics::Problem;
+use super::schema::{Kind, key};
 use super::section::Section;
 
-/// Backends that say who somebody is.
-const AUTHENTICATION: [(&str, &str); 9] = [
+const LOGINS: [(&str, &str); 9] = [
     ("ldap_auth", "LDAP logins"),
     ("mongo_auth", "logins from MongoDB"),
     ("xorm_auth", "logins from an SQL database"),
@@ -17,8 +18,7 @@ const AUTHENTICATION: [(&str, &str); 9] = [
     ("plugin_authn", "Go plugins"),
 ];
 
-/// Backends that say what somebody may do.
-const AUTHORIZATION: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 5] = [
     ("acl_mongo", "rules from MongoDB"),
     ("acl_xorm", "rules from an SQL database"),
     ("acl_sql", "rules from an SQL database"),
@@ -28,38 +28,44 @@ const AUTHORIZATION: [(&str, &str); 5] = [
 
 /// Which kinds of backends are there, though they cannot be used.
 pub(super) struct Later {
-    pub(super) authentication: bool,
-    pub(super) authorization: bool,
+    pub(super) logins: bool,
+    pub(super) rules: bool,
 }
 
-/// Refuses every one of them that is there; one with nothing in it is absent.
+/// Refuses each of them that is there. One with nothing in it is absent.
 pub(super) fn refuse(root: &mut Section<'_>) -> Later {
-    let authentication = AUTHENTICATION.map(|(key, what)| {
-        refuse_one(
-            root,
-            key,
-            what,
-            "use users, users_htpasswd, or a program that asks the same place under ext_auth",
-        )
-    });
-    let authorization = AUTHORIZATION.map(|(key, what)| {
-        refuse_one(
-            root,
-            key,
-            what,
-            "write the rules under acl, or let a program under ext_authz decide",
-        )
-    });
-    Later {
-        authentication: authentication.contains(&true),
-        authorization: authorization.contains(&true),
-    }
+    let mut refuse_all = |keys: &[(&'static str, &'static str)], instead: &str| {
+        let refused = keys
+            .iter()
+            .filter(|(name, what)| refuse_one(root, name, what, instead));
+        refused.count() > 0
+    };
+    let logins = refuse_all(
+        &LOGINS,
+        "use users, users_htpasswd, or a program that asks the same place under ext_auth",
+    );
+    let rules = refuse_all(
+        &RULES,
+        "write the rules under acl, or let a program under ext_authz decide",
+    );
+    Later { logins, rules }
 }
 
-fn refuse_one(root: &mut Section<'_>, key: &'static str, what: &str, instead: &str) -> bool {
+fn refuse_one(
+    root: &mut Section<'_>,
+    name: &'static str,
+    what: &'static str,
+    instead: &str,
+) -> bool {
+    let mut key = key::custom(name, Kind::Anything).later().means(what);
+    // docker_auth's names for SQL databases are those with xorm.
+    if !name.contains("sql") {
+        key = key.docker_auth();
+    }
     let Some(setting) = root.setting(key) else {
         return false;
     };
-    setting.error(format_args!("{what} are not supported yet; {instead}"));
+    let message = format!("{what} are not supported yet; {instead}");
+    setting.report(Problem::Unsupported, message);
     true
 }

@@ -1,32 +1,48 @@
-//! The section `login`: how passwords are guarded.
+//! The section `login`: limits on passwords.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use identity::LoginSettings;
 
+use super::schema::key::{self, from_str};
 use super::section::Section;
 
-/// A remembered password is a changed password's, too, until it is forgotten.
+/// A remembered login survives a change of the password for that long.
 const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
 
-const MOST_PARALLEL: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-
-/// What each key says; what none says is `identity`'s default.
-pub(super) fn read(login: &mut Section<'_>) -> Option<LoginSettings> {
+/// The defaults are those of the crate `identity`.
+pub(super) fn read(login: &mut Section<'_>) -> LoginSettings {
     let default = LoginSettings::default();
-    Some(LoginSettings {
-        parallel: login
-            .count("parallel", MOST_PARALLEL)
-            .unwrap_or(default.parallel),
-        remember: login
-            .duration_within("remember", Duration::ZERO, LONGEST_MEMORY)
-            .unwrap_or(default.remember),
-        per_address: login
-            .parse("per_address", str::parse)
-            .unwrap_or(default.per_address),
-        per_account: login
-            .parse("per_account", str::parse)
-            .unwrap_or(default.per_account),
-    })
+    LoginSettings {
+        parallel: login.get(
+            key::count("parallel", 256)
+                .means("password verifications at once")
+                .otherwise("the cores")
+                .default(default.parallel),
+        ),
+        remember: login.get(
+            key::duration("remember", Duration::ZERO..=LONGEST_MEMORY)
+                .means(
+                    "how long a successful login is remembered (in memory, under a keyed hash, \
+                     until a reload); 0 turns it off",
+                )
+                .default(default.remember),
+        ),
+        per_address: login.get(
+            key::parsed("per_address", "rate", from_str)
+                .means(
+                    "failures from one address (of IPv6, 64 bits), then 429 with `Retry-After`: \
+                     `20/min`, `N/s`, `N/h` or `off`",
+                )
+                .default(default.per_address),
+        ),
+        per_account: login.get(
+            key::parsed("per_account", "rate", from_str)
+                .means(
+                    "failures on one account from one address. If clients can make up the \
+                     address, or it is a proxy's, on the account alone",
+                )
+                .default(default.per_account),
+        ),
+    }
 }

@@ -1,5 +1,4 @@
-//! The section `server`: where to listen, how to find out who calls, and how much a caller may
-//! send.
+//! The section `server`: where to listen, who the client is, and how much it may send.
 
 use std::time::Duration;
 
@@ -8,24 +7,28 @@ use http::{HeaderName, HeaderValue, Uri};
 use tracing::Level;
 
 use super::address::{ListenAddress, Net};
+use super::diagnostics::Problem;
+use super::effective::Effective;
+use super::schema::Kind;
+use super::schema::key::{self, Words};
 use super::section::Section;
 use super::setting::Setting;
-use super::tls::Tls;
+use super::tls::{Pair, Tls};
 use crate::log::LogFormat;
 
-/// How the server is reached and how it treats those who come.
+/// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerSettings {
     /// Where it listens; never empty.
     pub(crate) listen: Vec<ListenAddress>,
     pub(crate) tls: Option<Tls>,
-    /// What stands before every path: nothing, or a path that begins with `/`.
+    /// The prefix of every path: empty, or a path that begins with `/`.
     pub(crate) path_prefix: String,
-    /// The header that holds the client's address, and its place among several there; negative
-    /// counts from the end.
+    /// The header that holds the client's address, and the place of the address among several;
+    /// negative counts from the end.
     pub(crate) real_ip_header: Option<HeaderName>,
     pub(crate) real_ip_pos: i32,
-    /// Whose forwarded headers count; without a list, everybody's.
+    /// The proxies whose forwarded headers count.
     pub(crate) trusted_proxies: Option<Vec<IpNetwork>>,
     /// The value of `Strict-Transport-Security`.
     pub(crate) hsts: Option<HeaderValue>,
@@ -35,7 +38,7 @@ pub(crate) struct ServerSettings {
     pub(crate) log: LogSettings,
 }
 
-/// How much a stranger may ask of the server.
+/// How much a client may ask of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerLimits {
     /// All headers of a request, in bytes.
@@ -45,10 +48,10 @@ pub(crate) struct ServerLimits {
     /// For the body of a request to the token server, 64 KiB of one to the registry, and a TLS
     /// handshake.
     pub(crate) request_timeout: Duration,
-    /// How long a connection may stay without a request, and a client away from an answer that it
-    /// is sent.
+    /// How long a connection may stay without a request, and a client may pause while it reads a
+    /// response.
     pub(crate) idle_timeout: Duration,
-    /// How long requests under way may take to end after the server was told to.
+    /// How long open requests may take to end when the server shuts down.
     pub(crate) shutdown_timeout: Duration,
     /// Connections at once.
     pub(crate) connections: usize,
@@ -62,167 +65,258 @@ pub(crate) struct LogSettings {
 }
 
 const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Two years, which `docker_auth` sends for `hsts: true`.
-const HSTS_AGE: Duration = Duration::from_secs(63_072_000);
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            header: 32 * KIB,
-            body: 64 * KIB,
-            request_timeout: 30 * SECOND,
-            idle_timeout: 90 * SECOND,
-            shutdown_timeout: 30 * SECOND,
-            connections: 10_000,
-        }
-    }
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            level: Level::INFO,
-            format: LogFormat::Text,
-        }
-    }
-}
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl ServerSettings {
-    pub(super) fn read(server: &mut Section<'_>) -> Option<Self> {
-        if let Some(letsencrypt) = server.setting("letsencrypt") {
-            letsencrypt.error(
-                "certificates from Let's Encrypt are not supported yet; use certificate and key (certbot or lego keep \
-                 them fresh, and they are read again when they change), or a proxy that does TLS",
-            );
-        }
-        server.require(
-            "addr",
-            "write addr: \":5001\" to listen on every address of this machine",
+    /// Reads the section; with the files of the TLS pair.
+    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, Pair<'a>) {
+        let listen = read_listen(server);
+        let (tls, pair) = Tls::read(server);
+        refuse_letsencrypt(server);
+        let path_prefix = server.get(
+            key::parsed("path_prefix", "text that begins with `/`", path_prefix)
+                .docker_auth()
+                .means("the prefix of `/auth`, `/auth/token`, `/token`, …")
+                .default(String::new()),
         );
-        let net = server.parse("net", str::parse);
-        let listen = server
-            .setting("addr")
-            .and_then(|setting| read_listen(&setting, net));
-        let tls = Tls::read(server);
-        let real_ip_header = server.parse("real_ip_header", header_name).flatten();
-        let real_ip_pos = server.setting("real_ip_pos");
-        let trusted_proxies = server
-            .setting("trusted_proxies")
-            .and_then(|setting| read_networks(&setting));
-        if real_ip_header.is_some() && trusted_proxies.is_none() {
-            warn_of_strangers(server);
-        }
-        if let (None, Some(setting)) = (&real_ip_header, &real_ip_pos) {
-            setting.warn("without real_ip_header this has no effect");
-        }
-        Some(Self {
+        let (real_ip_header, real_ip_pos, trusted_proxies) = read_client_address(server);
+        let hsts = read_hsts(server);
+        let settings = Self {
+            listen: listen.clone().unwrap_or_default(),
             tls,
-            path_prefix: server.parse("path_prefix", path_prefix).unwrap_or_default(),
+            path_prefix,
             real_ip_header,
-            real_ip_pos: real_ip_pos
-                .and_then(|setting| setting.number(i32::MIN, i32::MAX))
-                .unwrap_or(0),
+            real_ip_pos,
             trusted_proxies,
-            hsts: server
-                .setting("hsts")
-                .and_then(|setting| read_hsts(&setting)),
-            public_url: server.parse("public_url", public_url),
-            limits: server
-                .section("limits", ServerLimits::read)
-                .unwrap_or_default(),
-            log: server.section("log", LogSettings::read).unwrap_or_default(),
-            listen: listen?,
-        })
+            hsts,
+            public_url: server.find(
+                key::parsed("public_url", "URL", public_url)
+                    .means(
+                        "the URL that clients use: where the registry sends them for a token (with \
+                         `path_prefix`), and the beginning of each `Location`. Needed only behind a \
+                         proxy that does not send it as `X-Forwarded-Host` and `X-Forwarded-Proto`",
+                    )
+                    .otherwise("from the request"),
+            ),
+            limits: server.always(
+                key::mapping("limits").means("how much a client may ask of the server; below"),
+                ServerLimits::read,
+            ),
+            log: server.always(
+                key::mapping("log").means("what the log says; below"),
+                LogSettings::read,
+            ),
+        };
+        (listen.map(|_| settings), pair)
     }
 }
 
 impl ServerLimits {
-    fn read(limits: &mut Section<'_>) -> Option<Self> {
-        let default = Self::default();
-        Some(Self {
-            header: limits
-                .size_within("header", 8 * KIB, 1024 * KIB)
-                .unwrap_or(default.header),
-            body: limits
-                .size_within("body", KIB, 1024 * KIB)
-                .unwrap_or(default.body),
-            request_timeout: limits
-                .duration_within("request_timeout", SECOND, HOUR)
-                .unwrap_or(default.request_timeout),
-            idle_timeout: limits
-                .duration_within("idle_timeout", SECOND, HOUR)
-                .unwrap_or(default.idle_timeout),
-            shutdown_timeout: limits
-                .duration_within("shutdown_timeout", Duration::ZERO, 24 * HOUR)
-                .unwrap_or(default.shutdown_timeout),
-            connections: limits
-                .number("connections", 1, 1_000_000)
-                .unwrap_or(default.connections),
-        })
+    fn read(limits: &mut Section<'_>) -> Self {
+        Self {
+            header: limits.get(
+                key::size("header", 8 * KIB..=MIB)
+                    .means("request line and headers")
+                    .default(32 * KIB),
+            ),
+            body: limits.get(
+                key::size("body", KIB..=MIB)
+                    .means("the body of a request to the token server")
+                    .default(64 * KIB),
+            ),
+            request_timeout: limits.get(
+                key::duration("request_timeout", SECOND..=HOUR)
+                    .means(
+                        "for a body to arrive (at the registry: every 64 KiB of it), and for a TLS \
+                         handshake",
+                    )
+                    .default(30 * SECOND),
+            ),
+            idle_timeout: limits.get(
+                key::duration("idle_timeout", SECOND..=HOUR)
+                    .means(
+                        "from one response to the end of the next request's headers, and for a \
+                         client to read more of a response",
+                    )
+                    .default(90 * SECOND),
+            ),
+            shutdown_timeout: limits.get(
+                key::duration("shutdown_timeout", Duration::ZERO..=DAY)
+                    .means(
+                        "for open requests to end after SIGTERM or SIGINT; a second signal ends \
+                         them at once",
+                    )
+                    .default(30 * SECOND),
+            ),
+            connections: limits.get(
+                key::number("connections", 1..=1_000_000)
+                    .means("connections at once")
+                    .restart()
+                    .default(10_000),
+            ),
+        }
     }
 }
 
 impl LogSettings {
-    fn read(log: &mut Section<'_>) -> Option<Self> {
-        let default = Self::default();
-        let format = log.parse("format", |text| match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err("this must be text or json"),
-        });
-        let level = log.parse("level", |text| match text {
-            "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| ""),
-            _ => Err("this must be error, warn, info, debug or trace"),
-        });
-        Some(Self {
-            level: level.unwrap_or(default.level),
-            format: format.unwrap_or(default.format),
-        })
+    fn read(log: &mut Section<'_>) -> Self {
+        Self {
+            level: log.get(
+                key::word("level")
+                    .means("the least severe lines to write; `-v=2` on the command line is `debug`")
+                    .restart()
+                    .default(Level::INFO),
+            ),
+            format: log.get(
+                key::word("format")
+                    .means("`json` writes one object a line")
+                    .restart()
+                    .default(LogFormat::Text),
+            ),
+        }
+    }
+}
+
+impl Words for Level {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("error", Self::ERROR),
+        ("warn", Self::WARN),
+        ("info", Self::INFO),
+        ("debug", Self::DEBUG),
+        ("trace", Self::TRACE),
+    ];
+}
+
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+fn refuse_letsencrypt(server: &mut Section<'_>) {
+    let key = key::custom("letsencrypt", Kind::Anything)
+        .docker_auth()
+        .later()
+        .means(
+            "certificates by ACME. Until then: `certificate` and `key`, which are read again when \
+             they change",
+        );
+    if let Some(letsencrypt) = server.setting(key) {
+        letsencrypt.report(
+            Problem::Unsupported,
+            "certificates from Let's Encrypt are not supported yet; use certificate and key \
+             (certbot or lego renew them, and they are read again when they change), or a proxy \
+             that does TLS",
+        );
     }
 }
 
 /// One address, or a list of them.
-fn read_listen(setting: &Setting<'_>, net: Option<Net>) -> Option<Vec<ListenAddress>> {
-    let items = if setting.is_sequence() {
-        setting.items()?
-    } else {
-        vec![setting.clone()]
-    };
+fn read_listen(server: &mut Section<'_>) -> Option<Vec<ListenAddress>> {
+    let setting = server.setting(
+        key::custom("addr", Kind::OneOrMany(Box::new(Kind::Form("address"))))
+            .not(&["address", "listen", "port"])
+            .docker_auth()
+            .restart()
+            .required("write addr: \":5001\" to listen on every address of this machine")
+            .means(
+                "where to listen: `HOST:PORT`, `:PORT` for every address, `/path` for a Unix \
+                 socket; + several as a list",
+            ),
+    );
+    let net: Option<Net> = server.find(
+        key::word("net")
+            .docker_auth()
+            .restart()
+            .means("`unix` makes `addr` a path, whatever it begins with")
+            .otherwise("`tcp`, or `unix` for an address that begins with `/`"),
+    );
+    let setting = setting?;
     let mut listen = Vec::new();
-    for item in items {
+    for item in setting.one_or_many()? {
         match item.parse(|text| ListenAddress::parse(text, net)) {
             Some(address) if listen.contains(&address) => {
-                item.error("this address is in the list already")
+                item.error("this address is in the list already");
             }
             Some(address) => listen.push(address),
             None => {}
         }
     }
     if listen.is_empty() && setting.is_sequence() {
-        setting.error("there must be an address in the list");
+        setting.error("the list is empty; write an address, such as \":5001\"");
     }
+    server.show(
+        "addr",
+        Effective::List(listen.iter().map(Effective::quoted).collect()),
+    );
     (!listen.is_empty()).then_some(listen)
 }
 
+/// `real_ip_header`, `real_ip_pos` and `trusted_proxies`: whose word counts for the client's
+/// address.
+fn read_client_address(
+    server: &mut Section<'_>,
+) -> (Option<HeaderName>, i32, Option<Vec<IpNetwork>>) {
+    let header = server.locate(
+        key::parsed_as(
+            "real_ip_header",
+            Kind::Text,
+            header_name,
+            |name: &Option<HeaderName>| {
+                Effective::quoted(name.as_ref().map_or("", HeaderName::as_str))
+            },
+        )
+        .docker_auth()
+        .means("the header that holds the client's address. A request without it is 400")
+        .otherwise("none; see below"),
+    );
+    let position = server.locate(
+        key::number::<i32>("real_ip_pos", i32::MIN.into()..=i32::MAX.into())
+            .docker_auth()
+            .means("which of its comma-separated addresses; negative counts from the end")
+            .otherwise("0"),
+    );
+    let proxies = server.setting(
+        key::custom(
+            "trusted_proxies",
+            Kind::List(Box::new(Kind::Form("addresses and networks"))),
+        )
+        .means(
+            "addresses and networks of proxies whose headers count; see below. A client of a Unix \
+             socket is trusted",
+        )
+        .otherwise("`[]`; for `real_ip_header` every peer, with a warning"),
+    );
+    let proxies = proxies.and_then(|setting| read_networks(&setting));
+    if let Some(networks) = &proxies {
+        let networks = networks.iter().map(Effective::quoted).collect();
+        server.show("trusted_proxies", Effective::List(networks));
+    }
+    let has_header = header.as_ref().is_some_and(|header| header.value.is_some());
+    if let (Some(header), true, None) = (&header, has_header, &proxies) {
+        header.setting.warn(
+            Problem::Insecure,
+            "without trusted_proxies any client can send this header, claim any address and pass \
+             rules that match on ip; list the addresses of your proxies in server.trusted_proxies",
+        );
+    }
+    if let (Some(position), false) = (&position, has_header) {
+        let message = "no effect without real_ip_header";
+        position.setting.warn(Problem::NoEffect, message);
+    }
+    let position = position.map_or(0, |position| position.value);
+    (header.and_then(|header| header.value), position, proxies)
+}
+
 fn read_networks(setting: &Setting<'_>) -> Option<Vec<IpNetwork>> {
+    let items = setting.items()?;
     Some(
-        setting
-            .items()?
+        items
             .iter()
             .filter_map(|item| item.parse(str::parse))
             .collect(),
     )
-}
-
-fn warn_of_strangers(server: &mut Section<'_>) {
-    if let Some(setting) = server.setting("real_ip_header") {
-        setting.warn(
-            "without trusted_proxies, whoever reaches this server can put any address there and pass rules that match \
-             on ip; list the addresses of your proxies in server.trusted_proxies",
-        );
-    }
 }
 
 /// An empty name is none, as in `docker_auth`.
@@ -232,60 +326,111 @@ fn header_name(text: &str) -> Result<Option<HeaderName>, String> {
     }
     text.parse()
         .map(Some)
-        .map_err(|_| format!("`{text}` cannot be the name of a header"))
+        .map_err(|_| format!("`{text}` is not a header's name"))
 }
 
-fn path_prefix(text: &str) -> Result<String, &'static str> {
+pub(super) fn path_prefix(text: &str) -> Result<String, String> {
     if text.is_empty() || text.starts_with('/') {
         Ok(text.to_owned())
     } else {
-        Err("a path begins with /")
+        Err("a path begins with /".to_owned())
     }
 }
 
-fn public_url(text: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "this must be a URL without a query, as https://auth.example.com";
-    let uri: Uri = text.parse().map_err(|_| WRONG)?;
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri
+fn public_url(text: &str) -> Result<String, String> {
+    let wrong = || "must be a URL without a query, such as https://auth.example.com".to_owned();
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let has_host = uri
         .authority()
         .is_some_and(|authority| !authority.as_str().contains('@'));
-    if scheme && host && uri.query().is_none() {
+    if is_http && has_host && uri.query().is_none() {
         Ok(text.trim_end_matches('/').to_owned())
     } else {
-        Err(WRONG)
+        Err(wrong())
+    }
+}
+
+/// What `Strict-Transport-Security` says (RFC 6797 §6.1).
+struct Hsts {
+    max_age: Duration,
+    include_subdomains: bool,
+    preload: bool,
+    enabled: bool,
+}
+
+impl Hsts {
+    /// Each default is what `docker_auth` sends for `hsts: true`.
+    fn read(hsts: &mut Section<'_>) -> Self {
+        Self {
+            max_age: hsts.get(
+                key::duration("max_age", Duration::ZERO..=1000 * 365 * DAY)
+                    .means("how long browsers keep to HTTPS")
+                    .default(730 * DAY),
+            ),
+            include_subdomains: hsts.get(
+                key::switch("include_subdomains")
+                    .means("for subdomains, too")
+                    .default(true),
+            ),
+            preload: hsts.get(
+                key::switch("preload")
+                    .means("asks for the browsers' preload lists")
+                    .default(false),
+            ),
+            enabled: hsts.get(
+                key::switch("enabled")
+                    .means("false sends no header")
+                    .default(true),
+            ),
+        }
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let mut value = format!("max-age={}", self.max_age.as_secs());
+        if self.include_subdomains {
+            value += "; includeSubDomains";
+        }
+        if self.preload {
+            value += "; preload";
+        }
+        HeaderValue::from_str(&value).ok().filter(|_| self.enabled)
     }
 }
 
 /// `true`, or what the header is to say.
-fn read_hsts(setting: &Setting<'_>) -> Option<HeaderValue> {
-    let value = if setting.is_mapping() {
-        setting.section(|hsts| {
-            let age = hsts.duration("max_age").unwrap_or(HSTS_AGE);
-            let subdomains = hsts.flag("include_subdomains").unwrap_or(true);
-            let preload = hsts.flag("preload").unwrap_or(false);
-            // https://hstspreload.org takes no other.
-            if preload && (age < Duration::from_secs(31_536_000) || !subdomains) {
-                setting
-                    .warn("preload lists want include_subdomains and a max_age of a year or more");
-            }
-            hsts.flag("enabled")
-                .unwrap_or(true)
-                .then(|| hsts_value(age, subdomains, preload))
-        })
+fn read_hsts(server: &mut Section<'_>) -> Option<HeaderValue> {
+    let kind = Kind::Either(vec![Kind::Switch, Kind::Mapping(Vec::new())]);
+    let key = key::custom("hsts", kind)
+        .docker_auth()
+        .means(
+            "`true` sends `Strict-Transport-Security` for two years, with subdomains; or a \
+             mapping, below",
+        )
+        .otherwise("false");
+    let setting = server.structured(key, Hsts::read)?;
+    if !setting.is_mapping() && setting.flag() != Some(true) {
+        return None;
+    }
+    let (hsts, effective) = if setting.is_mapping() {
+        setting.section(Hsts::read)?
     } else {
-        setting.flag()?.then(|| hsts_value(HSTS_AGE, true, false))
+        // The defaults, as an empty mapping would have them.
+        let mut section = Section::new(
+            setting.context,
+            &setting.name,
+            setting.position(),
+            Vec::new(),
+        );
+        (Hsts::read(&mut section), section.finish())
     };
-    value.and_then(|value| HeaderValue::from_str(&value).ok())
-}
-
-/// RFC 6797 §6.1.
-fn hsts_value(age: Duration, subdomains: bool, preload: bool) -> String {
-    let subdomains = if subdomains {
-        "; includeSubDomains"
-    } else {
-        ""
-    };
-    let preload = if preload { "; preload" } else { "" };
-    format!("max-age={}{subdomains}{preload}", age.as_secs())
+    server.show("hsts", effective);
+    // https://hstspreload.org takes no other.
+    if hsts.preload && (hsts.max_age < 365 * DAY || !hsts.include_subdomains) {
+        setting.warn(
+            Problem::Doubtful,
+            "preload lists ask for include_subdomains and a max_age of a year or more",
+        );
+    }
+    hsts.header()
 }

@@ -1,43 +1,69 @@
 //! The sections `refresh_tokens` and `database`: sessions that outlive a token, and where they are
-//! kept.
+//! stored.
 
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
 use database::DatabaseLocation;
 
+use super::diagnostics::Problem;
+use super::schema::key::{self, from_str};
 use super::section::Section;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// How long refresh tokens last, and how many of them a user may have.
-pub(super) fn read_policy(section: &mut Section<'_>) -> Option<SessionPolicy> {
+/// How long refresh tokens last, and how many of them a user may have. The defaults are those of
+/// the crate `auth`.
+pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
     let default = SessionPolicy::default();
-    let idle = section.setting("idle");
     let policy = SessionPolicy {
-        idle: idle
-            .as_ref()
-            .and_then(|idle| idle.duration_within(MINUTE, LONGEST))
-            .unwrap_or(default.idle),
-        absolute: section
-            .duration_within("absolute", MINUTE, LONGEST)
-            .unwrap_or(default.absolute),
-        per_user: section
-            .number("per_user", 1, 1_000_000)
-            .unwrap_or(default.per_user),
-        recheck_max_age: section
-            .duration_within("recheck_max_age", Duration::ZERO, LONGEST)
-            .unwrap_or(default.recheck_max_age),
+        idle: section.get(
+            key::duration("idle", MINUTE..=LONGEST)
+                .means("a refresh token expires when it is not used for this long")
+                .default(default.idle),
+        ),
+        absolute: section.get(
+            key::duration("absolute", MINUTE..=LONGEST)
+                .means("it expires this long after its login")
+                .default(default.absolute),
+        ),
+        per_user: section.get(
+            key::number("per_user", 1..=1_000_000)
+                .means("how many an account has; a further login ends the least recently used")
+                .default(default.per_user),
+        ),
+        recheck_max_age: section.get(
+            key::duration("recheck_max_age", Duration::ZERO..=LONGEST)
+                .means(
+                    "users of `ext_auth` cannot be checked without a password: their refresh \
+                     tokens are refused this long after the login",
+                )
+                .default(default.recheck_max_age),
+        ),
     };
-    if let Some(idle) = idle.filter(|_| policy.idle > policy.absolute) {
-        idle.warn("it is longer than refresh_tokens.absolute, which ends them first");
+    if let Some(idle) = section
+        .present("idle")
+        .filter(|_| policy.idle > policy.absolute)
+    {
+        let message = "longer than refresh_tokens.absolute, which ends them first";
+        idle.warn(Problem::NoEffect, message);
     }
-    Some(policy)
+    policy
 }
 
-/// Where what must last is kept.
+/// Where what must last is stored.
 pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocation> {
-    section.require("url", "as sqlite:///var/lib/wharfinger/wharfinger.db");
-    section.parse("url", str::parse)
+    section.find(
+        key::parsed("url", "URL", from_str)
+            .required("write url: \"sqlite:///var/lib/wharfinger/wharfinger.db\"")
+            .restart()
+            .means(
+                "`sqlite:///PATH`, on a local disk; `postgres://` is refused until a later version",
+            )
+            .otherwise(
+                "`wharfinger.db` in the first directory of `$STATE_DIRECTORY`, or in \
+                 `/var/lib/wharfinger`",
+            ),
+    )
 }

@@ -1,18 +1,24 @@
-//! One value of the configuration, read as whatever its section wants it to be.
+//! One value of the configuration, read as the type that its key has.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use super::context::Context;
+use super::diagnostics::Problem;
+use super::effective::Effective;
 use super::section::Section;
 use super::yaml::{Entry, Node, Plain, Position, Scalar, Value};
 use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
-/// A value with its name (`server.limits.header`) and its place. What cannot be read is told and
-/// then absent.
+/// A value with its name (`server.limits.header`) and its place. What cannot be read is reported
+/// and then absent.
 #[derive(Clone)]
 pub(super) struct Setting<'a> {
     pub(super) context: &'a Context,
+    /// The path of its key, with the names that the file uses.
     pub(super) name: String,
     /// Where its key stands, if it has one.
     key: Option<Position>,
@@ -41,20 +47,25 @@ impl<'a> Setting<'a> {
     ) -> Self {
         Self {
             context,
-            name,
+            name: entry.written_as.clone().unwrap_or(name),
             key: Some(entry.position),
             node: &entry.value,
             under,
         }
     }
 
-    /// Where to look: at a scalar itself, at the key of anything larger, which may begin far below
-    /// it.
+    /// The place to show: of a scalar its own, of anything larger its key's, since it may begin far
+    /// below it.
     pub(super) fn position(&self) -> Position {
         match self.node.value {
             Value::Null | Value::Scalar(_) => self.node.position,
             Value::Sequence(_) | Value::Mapping(_) => self.key.unwrap_or(self.node.position),
         }
+    }
+
+    /// The place of its key.
+    pub(super) fn key_position(&self) -> Position {
+        self.key.unwrap_or(self.node.position)
     }
 
     pub(super) fn node(&self) -> &'a Node {
@@ -73,16 +84,20 @@ impl<'a> Setting<'a> {
         self.node.is_mapping()
     }
 
-    /// Tells that something is wrong with this value.
+    /// Reports that the value cannot be used.
     pub(super) fn error(&self, message: impl Display) {
-        self.context
-            .error(self.position(), format!("{}: {message}", self.name));
+        self.report(Problem::Invalid, message);
     }
 
-    /// Tells what is worth knowing about this value.
-    pub(super) fn warn(&self, message: impl Display) {
+    /// Reports an error of another kind.
+    pub(super) fn report(&self, problem: Problem, message: impl Display) {
         self.context
-            .warn(self.position(), format!("{}: {message}", self.name));
+            .error(self.position(), &self.name, problem, message.to_string());
+    }
+
+    pub(super) fn warn(&self, problem: Problem, message: impl Display) {
+        self.context
+            .warn(self.position(), &self.name, problem, message.to_string());
     }
 
     /// A text: any scalar as it was written, and nothing as the empty one.
@@ -90,7 +105,7 @@ impl<'a> Setting<'a> {
         match &self.node.value {
             Value::Null => Some(String::new()),
             Value::Scalar(scalar) => self.expand(scalar),
-            Value::Sequence(_) | Value::Mapping(_) => self.mismatch("a text"),
+            Value::Sequence(_) | Value::Mapping(_) => self.mismatch("text"),
         }
     }
 
@@ -102,9 +117,29 @@ impl<'a> Setting<'a> {
         self.checked(parse(&self.text()?))
     }
 
-    /// The good half of `result`; the other is told.
+    /// The value of `result`; an error is reported.
     pub(super) fn checked<T, E: Display>(&self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.error(error)).ok()
+    }
+
+    /// As [`Self::checked`] for what a file holds.
+    pub(super) fn checked_file<T, E: Display>(
+        &self,
+        file: &Path,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        let report = |error| self.report(Problem::File, format!("{}: {error}", file.display()));
+        result.map_err(report).ok()
+    }
+
+    /// The text in the file that this setting names, without its last line end.
+    pub(super) fn content(&self) -> Option<String> {
+        let path = self.text()?;
+        let path = Path::new(&path);
+        let content = self.context.read(path, &self.name, self.position())?;
+        let text = self.checked_file(path, String::from_utf8(content).map_err(|_| "not UTF-8"))?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        Some(line.strip_suffix('\r').unwrap_or(line).to_owned())
     }
 
     pub(super) fn flag(&self) -> Option<bool> {
@@ -114,7 +149,7 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// A whole number; what stands behind a decimal point is cut off, as yaml.v2 does.
+    /// A whole number; digits after a decimal point are cut off, as yaml.v2 does.
     pub(super) fn integer(&self) -> Option<i64> {
         match self.plain()? {
             Plain::Integer(integer) => Some(integer),
@@ -131,89 +166,54 @@ impl<'a> Setting<'a> {
     }
 
     /// A whole number in a range.
-    pub(super) fn number<N: TryFrom<i64> + PartialOrd + Copy + Display>(
-        &self,
-        least: N,
-        most: N,
-    ) -> Option<N> {
-        let number = N::try_from(self.integer()?)
-            .ok()
-            .filter(|number| (&least..=&most).contains(&number));
-        if number.is_none() {
-            self.error(format_args!("the number must be from {least} to {most}"));
-        }
-        number
+    pub(super) fn number(&self, bounds: &RangeInclusive<i64>) -> Option<i64> {
+        self.within(self.integer()?, bounds, i64::to_string)
+    }
+
+    /// A length of time in a range: a number of seconds, or `5m`.
+    pub(super) fn duration_within(&self, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+        self.within(self.duration()?, bounds, |duration| {
+            print_duration(*duration)
+        })
     }
 
     /// A length of time: a number of seconds, or `5m`.
     pub(super) fn duration(&self) -> Option<Duration> {
-        if self
-            .plain()
-            .is_some_and(|plain| matches!(plain, Plain::Integer(_) | Plain::Float(_)))
-        {
+        if self.is_number()? {
             let seconds = self.integer()?;
             return self.checked(
                 u64::try_from(seconds)
                     .map(Duration::from_secs)
-                    .map_err(|_| "it cannot be negative"),
+                    .map_err(|_| "cannot be negative"),
             );
-        }
-        if self.is_quoted_number() {
-            return self.refuse_quotes();
         }
         self.parse(parse_duration)
     }
 
-    /// A length of time in a range.
-    pub(super) fn duration_within(&self, least: Duration, most: Duration) -> Option<Duration> {
-        let duration = self.duration()?;
-        let range = || {
-            format!(
-                "it must be from {} to {}",
-                print_duration(least),
-                print_duration(most)
-            )
-        };
-        self.checked(if (least..=most).contains(&duration) {
-            Ok(duration)
-        } else {
-            Err(range())
-        })
-    }
-
-    /// A size in a range, in bytes.
-    pub(super) fn size_within(&self, least: usize, most: usize) -> Option<usize> {
-        let size = self.size()?;
-        let range = || {
-            format!(
-                "it must be from {} to {}",
-                print_size(least as u64),
-                print_size(most as u64)
-            )
-        };
-        self.checked(if (least..=most).contains(&size) {
-            Ok(size)
-        } else {
-            Err(range())
-        })
-    }
-
-    /// A size in bytes: a number, or `64KiB`.
-    pub(super) fn size(&self) -> Option<usize> {
-        if self
-            .plain()
-            .is_some_and(|plain| matches!(plain, Plain::Integer(_) | Plain::Float(_)))
-        {
+    /// A size in a range, in bytes: a number, or `64KiB`.
+    pub(super) fn size_within(&self, bounds: &RangeInclusive<u64>) -> Option<u64> {
+        let size = if self.is_number()? {
             let bytes = self.integer()?;
-            return self.checked(usize::try_from(bytes).map_err(|_| "it cannot be negative"));
+            self.checked(u64::try_from(bytes).map_err(|_| "cannot be negative"))?
+        } else {
+            self.parse(parse_size)?
+        };
+        self.within(size, bounds, |size| print_size(*size))
+    }
+
+    /// The value itself, if it is in `bounds`.
+    fn within<N: PartialOrd>(
+        &self,
+        value: N,
+        bounds: &RangeInclusive<N>,
+        print: impl Fn(&N) -> String,
+    ) -> Option<N> {
+        if bounds.contains(&value) {
+            return Some(value);
         }
-        if self.is_quoted_number() {
-            return self.refuse_quotes();
-        }
-        let bytes = self.parse(parse_size)?;
-        self.checked(
-            usize::try_from(bytes).map_err(|_| "it is larger than this machine can address"),
-        )
+        let (least, most) = (print(bounds.start()), print(bounds.end()));
+        self.error(format_args!("must be from {least} to {most}"));
+        None
     }
 
     /// A list's values.
@@ -221,17 +221,22 @@ impl<'a> Setting<'a> {
         let Value::Sequence(items) = &self.node.value else {
             return self.mismatch("a list");
         };
-        Some(
-            items
-                .iter()
-                .map(|item| Setting::new(self.context, self.name.clone(), item))
-                .collect(),
-        )
+        let item = |item| Setting::new(self.context, self.name.clone(), item);
+        Some(items.iter().map(item).collect())
+    }
+
+    /// A list's values, or the value itself.
+    pub(super) fn one_or_many(&self) -> Option<Vec<Setting<'a>>> {
+        if self.is_sequence() {
+            self.items()
+        } else {
+            Some(vec![self.clone()])
+        }
     }
 
     /// A list of texts.
     pub(super) fn texts(&self) -> Option<Vec<String>> {
-        // All of them are read before one can be missing, so all that is wrong is told.
+        // All are read before one can be missing, so that all errors are reported.
         let texts: Vec<_> = self.items()?.iter().map(Setting::text).collect();
         texts.into_iter().collect()
     }
@@ -239,14 +244,10 @@ impl<'a> Setting<'a> {
     /// A mapping from names to values. Of what a merge repeats, the last counts, whole.
     pub(super) fn entries(&self) -> Option<Vec<(&'a Entry, Setting<'a>)>> {
         let mut entries: Vec<(&Entry, Setting<'_>)> = Vec::new();
-        let mut places = std::collections::HashMap::new();
-        for entry in self.mapping("a mapping")? {
-            let value = Setting::of(
-                self.context,
-                format!("{}.{}", self.name, entry.key),
-                entry,
-                Vec::new(),
-            );
+        let mut places = HashMap::new();
+        for entry in self.entries_of_section()? {
+            let name = format!("{}.{}", self.name, entry.key);
+            let value = Setting::of(self.context, name, entry, Vec::new());
             match places.get(&entry.key) {
                 Some(index) => entries[*index] = (entry, value),
                 None => {
@@ -258,24 +259,22 @@ impl<'a> Setting<'a> {
         Some(entries)
     }
 
-    /// A mapping of settings: `read` asks for those it knows, and what it does not ask for is told
-    /// as unknown.
-    pub(super) fn section<T>(&self, read: impl FnOnce(&mut Section<'a>) -> Option<T>) -> Option<T> {
-        let mut section = Section::new(
-            self.context,
-            &self.name,
-            self.position(),
-            self.mapping("a mapping")?,
-        );
+    /// A mapping of settings: `read` asks for those it knows, and each other key is reported as
+    /// unknown. With what is in effect.
+    pub(super) fn section<T>(
+        &self,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Option<(T, Effective)> {
+        let entries = self.entries_of_section()?;
+        let mut section = Section::new(self.context, &self.name, self.position(), entries);
         let value = read(&mut section);
-        section.finish();
-        value
+        Some((value, section.finish()))
     }
 
     /// The entries of this mapping and of what it was merged over.
-    fn mapping(&self, wanted: &str) -> Option<Vec<&'a Entry>> {
+    pub(super) fn entries_of_section(&self) -> Option<Vec<&'a Entry>> {
         let Value::Mapping(entries) = &self.node.value else {
-            return self.mismatch(wanted);
+            return self.mismatch("a mapping");
         };
         let under = self.under.iter().filter_map(|node| match &node.value {
             Value::Mapping(entries) => Some(entries),
@@ -284,7 +283,7 @@ impl<'a> Setting<'a> {
         Some(under.flatten().chain(entries).collect())
     }
 
-    /// What a plain scalar is, behind its variables.
+    /// What a plain scalar is, after its variables were replaced.
     fn plain(&self) -> Option<Plain> {
         match &self.node.value {
             Value::Scalar(scalar) if has_variable(scalar) => Some(Plain::of(&self.expand(scalar)?)),
@@ -293,44 +292,44 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// Whether it is a number without a unit. yaml.v2 takes what is quoted for text and refuses it
+    /// where a number is wanted.
+    fn is_number(&self) -> Option<bool> {
+        if matches!(self.plain()?, Plain::Integer(_) | Plain::Float(_)) {
+            return Some(true);
+        }
+        let is_quoted = matches!(&self.node.value, Value::Scalar(scalar)
+            if scalar.plain().is_none()
+                && matches!(Plain::of(scalar.text()), Plain::Integer(_) | Plain::Float(_)));
+        if is_quoted {
+            self.report(
+                Problem::WrongType,
+                "a number in quotes is text; remove the quotes",
+            );
+            return None;
+        }
+        Some(false)
+    }
+
     fn expand(&self, scalar: &Scalar) -> Option<String> {
         self.context
             .expand(scalar.text(), &self.name, self.node.position)
     }
 
-    /// yaml.v2 takes what is quoted for a text and refuses it where a number is wanted.
-    fn is_quoted_number(&self) -> bool {
-        let Value::Scalar(scalar) = &self.node.value else {
-            return false;
-        };
-        scalar.plain().is_none()
-            && matches!(
-                Plain::of(scalar.text()),
-                Plain::Integer(_) | Plain::Float(_)
-            )
-    }
-
-    fn refuse_quotes<T>(&self) -> Option<T> {
-        self.error("a number in quotes is a text; remove the quotes");
-        None
-    }
-
     fn mismatch<T>(&self, wanted: &str) -> Option<T> {
         let quoted = matches!(&self.node.value, Value::Scalar(scalar) if scalar.plain().is_none());
-        let hint = if quoted && !wanted.contains("text") {
+        let hint = if wanted == "a list" && !self.is_mapping() {
+            "; write [a, b]"
+        } else if quoted && wanted != "text" {
             "; remove the quotes"
         } else {
             ""
         };
-        let hint = if wanted == "a list" && !self.is_mapping() {
-            "; write [a, b]"
-        } else {
-            hint
-        };
-        self.error(format_args!(
-            "this must be {wanted}, and it is {}{hint}",
-            self.node.describe()
-        ));
+        let found = self.node.describe();
+        self.report(
+            Problem::WrongType,
+            format_args!("expected {wanted}, found {found}{hint}"),
+        );
         None
     }
 }

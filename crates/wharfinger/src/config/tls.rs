@@ -1,9 +1,9 @@
 //! TLS for the server: `certificate`, `key` and Go's names for versions, cipher suites and curves.
 //!
 //! docker_auth hands these names to Go's TLS library, which still has ciphers and curves that
-//! rustls was written without. Those are dropped with a warning; when nothing would be left, the
-//! file is refused. A minimum version below 1.2 is read as 1.2: whoever set it wanted old clients
-//! in, and refusing to start would help none of them.
+//! rustls does not implement. Those are dropped with a warning; when nothing would be left, the
+//! file is refused. A minimum version below 1.2 is read as 1.2: it was set to let old clients in,
+//! and a server that does not start would not help them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::diagnostics::nearest;
-use super::section::Section;
+use super::diagnostics::{Problem, nearest};
+use super::effective::Effective;
+use super::schema::{Kind, key};
+use super::section::{Located, Section};
 use super::setting::Setting;
 
 /// What a TLS listener needs. Every part was tried together when it was read.
@@ -24,8 +26,24 @@ pub(crate) struct Tls {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,
     options: Options,
-    /// The files of the certificate and of the key.
-    pub(super) files: (PathBuf, PathBuf),
+}
+
+/// The files of a certificate and of its key.
+pub(super) type Pair<'a> = (Option<Located<'a, PathBuf>>, Option<Located<'a, PathBuf>>);
+
+fn read_pair<'a>(server: &mut Section<'a>) -> Pair<'a> {
+    let certificate = server.locate(
+        key::path("certificate")
+            .docker_auth()
+            .means("TLS: the certificate and its chain, PEM; read again when it changes")
+            .otherwise("without it and `key`, plain HTTP"),
+    );
+    let key = server.locate(
+        key::path("key")
+            .docker_auth()
+            .means("TLS: the certificate's private key, PEM"),
+    );
+    (certificate, key)
 }
 
 #[derive(Clone)]
@@ -51,7 +69,7 @@ const OLD_SUITE_NAMES: [(&str, &str); 2] = [
     ),
 ];
 
-/// Suites that Go has and rustls has not, so that they are told from misspelt ones.
+/// Suites that Go has and rustls does not, to tell them from misspelt ones.
 const SUITES_WITHOUT: [&str; 18] = [
     "TLS_RSA_WITH_RC4_128_SHA",
     "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
@@ -83,48 +101,49 @@ const CURVES: [(&str, u16); 5] = [
 ];
 
 impl Tls {
-    /// Reads the server's TLS settings; none of them, no TLS.
-    pub(super) fn read(server: &mut Section<'_>) -> Option<Self> {
+    /// Reads the server's TLS settings; without a certificate and a key there is no TLS. The pair
+    /// also signs tokens when `token` has no key.
+    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, Pair<'a>) {
         let options = Options::read(server);
-        let (certificate, key) = (server.path("certificate"), server.path("key"));
-        let (certificate, key) = match (certificate, key) {
+        let pair = read_pair(server);
+        (Self::new(server, options, &pair), pair)
+    }
+
+    fn new(server: &mut Section<'_>, options: Option<Options>, pair: &Pair<'_>) -> Option<Self> {
+        let (certificate, key) = match pair {
             (Some(certificate), Some(key)) => (certificate, key),
-            (Some(one), None) => {
-                return one
-                    .setting
-                    .checked(Err("the other half is missing: server.key"));
+            (Some(certificate), None) => {
+                let other = server.context.name_of("server.key");
+                let message = format!("{other} is missing: a certificate needs its private key");
+                certificate.setting.report(Problem::Conflict, message);
+                return None;
             }
-            (None, Some(one)) => {
-                return one
-                    .setting
-                    .checked(Err("the other half is missing: server.certificate"));
+            (None, Some(key)) => {
+                let other = server.context.name_of("server.certificate");
+                let message = format!("{other} is missing: a private key needs its certificate");
+                key.setting.report(Problem::Conflict, message);
+                return None;
             }
             (None, None) => return None,
         };
+        if let Some(options) = &options {
+            options.show(server);
+        }
         let (chain, pem) = (certificate.read(), key.read());
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain?)
             .filter_map(Result::ok)
             .collect();
         if chain.is_empty() {
-            certificate.setting.error(format_args!(
-                "{} holds no certificate",
-                certificate.path.display()
-            ));
+            let message = format!("{}: no certificate in it", certificate.value.display());
+            certificate.setting.report(Problem::File, message);
         }
         let private = PrivateKeyDer::from_pem_slice(&pem?);
-        let unreadable = |_| {
-            format!(
-                "{} holds no private key that can be read",
-                key.path.display()
-            )
-        };
-        let private = key.setting.checked(private.map_err(unreadable))?;
-        let files = (certificate.path.clone(), key.path.clone());
+        let private = private.map_err(|_| "no private key in it that can be read");
+        let private = key.setting.checked_file(&key.value, private)?;
         let tls = Self {
             chain,
             key: Arc::new(private),
             options: options?,
-            files,
         };
         let tried = tls.server_config(&[]);
         key.setting
@@ -134,9 +153,10 @@ impl Tls {
             .first()
             .and_then(|leaf| Certificate::from_der(leaf).ok());
         if leaf.is_some_and(|leaf| !leaf.valid_at(server.context.now)) {
-            certificate
-                .setting
-                .warn("the certificate is not valid now: it has expired or begins later, and clients refuse it");
+            certificate.setting.warn(
+                Problem::Doubtful,
+                "the certificate has expired or is not valid yet; clients refuse it",
+            );
         }
         (!tls.chain.is_empty()).then_some(tls)
     }
@@ -158,34 +178,6 @@ impl Tls {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     }
-
-    /// The lowest version, by Go's name.
-    pub(super) fn min_version(&self) -> &'static str {
-        if self.options.versions.len() == 1 {
-            "TLS13"
-        } else {
-            "TLS12"
-        }
-    }
-
-    /// The suites of TLS 1.2, the only ones that a list chooses.
-    pub(super) fn cipher_suites(&self) -> Vec<String> {
-        self.options
-            .suites
-            .iter()
-            .filter(|suite| suite.tls13().is_none())
-            .map(suite_name)
-            .collect()
-    }
-
-    /// The curves, by Go's names.
-    pub(super) fn curves(&self) -> Vec<String> {
-        self.options
-            .groups
-            .iter()
-            .map(|group| group_name(*group))
-            .collect()
-    }
 }
 
 impl std::fmt::Debug for Tls {
@@ -198,15 +190,51 @@ impl std::fmt::Debug for Tls {
 
 impl Options {
     fn read(server: &mut Section<'_>) -> Option<Self> {
-        let since_1_3 = server
-            .setting("tls_min_version")
-            .is_some_and(|setting| is_1_3(&setting));
-        let versions = if since_1_3 { SINCE_1_3 } else { SINCE_1_2 };
-        let suites = match server.setting("tls_cipher_suites") {
+        let minimum = server.locate(
+            key::parsed_as(
+                "tls_min_version",
+                Kind::Form("`TLS12` or `TLS13`, or Go's number"),
+                minimum,
+                |minimum| Effective::plain(minimum.name),
+            )
+            .docker_auth()
+            .means(
+                "the oldest version that is offered; older than `TLS12` means `TLS12`, and warns",
+            )
+            .otherwise("`TLS12`"),
+        );
+        if let Some(minimum) = &minimum
+            && let Some(old) = minimum.value.instead_of
+        {
+            let message = format!("{old} is broken and not offered; the minimum is TLS12");
+            minimum.setting.warn(Problem::NoEffect, message);
+        }
+        let versions = minimum.map_or(TLS_1_2, |minimum| minimum.value).versions;
+        let list = || Kind::List(Box::new(Kind::Text));
+        let suites = server.setting(
+            key::custom("tls_cipher_suites", list())
+                .docker_auth()
+                .means(
+                    "suites for TLS 1.2, by IANA's or Go's name or number; those of TLS 1.3 are \
+                     always on. Suites that are not offered here warn; none left is an error",
+                )
+                .otherwise("the library's"),
+        );
+        let groups = server.setting(
+            key::custom("tls_curve_preferences", list())
+                .docker_auth()
+                .means(
+                    "`X25519`, `P256`, `P384`, `X25519MLKEM768`, in order; `P521` warns and is \
+                     left out",
+                )
+                .otherwise("the library's"),
+        );
+        let is_1_3 = versions.len() == 1;
+        let suites = match suites {
             None => Some(aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec()),
-            Some(list) => chosen(&list, since_1_3),
+            Some(list) => chosen(&list, is_1_3),
         };
-        let groups = match server.setting("tls_curve_preferences") {
+        let groups = match groups {
             None => Some(aws_lc_rs::DEFAULT_KX_GROUPS.to_vec()),
             Some(list) => select(&list, group),
         };
@@ -216,25 +244,58 @@ impl Options {
             groups: groups?,
         })
     }
+
+    /// Notes what is offered: of the suites those of TLS 1.2, the only ones that a list chooses.
+    fn show(&self, server: &mut Section<'_>) {
+        let is_1_3 = self.versions.len() == 1;
+        server.show(
+            "tls_min_version",
+            Effective::plain(if is_1_3 { "TLS13" } else { "TLS12" }),
+        );
+        if !is_1_3 {
+            let of_1_2 = self.suites.iter().filter(|suite| suite.tls13().is_none());
+            let names = of_1_2.map(|suite| Effective::plain(suite_name(suite)));
+            server.show("tls_cipher_suites", Effective::List(names.collect()));
+        }
+        let groups = self.groups.iter();
+        let names = groups.map(|group| Effective::plain(group_name(*group)));
+        server.show("tls_curve_preferences", Effective::List(names.collect()));
+    }
 }
 
-fn is_1_3(setting: &Setting<'_>) -> bool {
-    let Some(text) = setting.text() else {
-        return false;
-    };
-    match (text.as_str(), number(&text)) {
-        ("TLS13", _) | (_, Some(0x0304)) => true,
-        ("TLS12", _) | (_, Some(0x0303)) => false,
-        ("SSL30" | "TLS10" | "TLS11", _) | (_, Some(0x0300..=0x0302)) => {
-            setting.warn(format_args!(
-                "{text} is broken and not offered; the minimum is TLS12"
-            ));
-            false
-        }
-        _ => {
-            setting.error("this must be TLS12 or TLS13");
-            false
-        }
+/// The versions that are offered.
+#[derive(Clone, Copy)]
+struct Minimum {
+    /// The oldest, by Go's name.
+    name: &'static str,
+    versions: &'static [&'static SupportedProtocolVersion],
+    /// An older one that the file asks for.
+    instead_of: Option<&'static str>,
+}
+
+const TLS_1_2: Minimum = Minimum {
+    name: "TLS12",
+    versions: SINCE_1_2,
+    instead_of: None,
+};
+
+fn minimum(text: &str) -> Result<Minimum, String> {
+    const OLD: [(&str, u16); 3] = [("SSL30", 0x0300), ("TLS10", 0x0301), ("TLS11", 0x0302)];
+    let old = OLD
+        .iter()
+        .find(|(name, value)| *name == text || number(text) == Some(*value));
+    match (text, number(text), old) {
+        ("TLS13", ..) | (_, Some(0x0304), _) => Ok(Minimum {
+            name: "TLS13",
+            versions: SINCE_1_3,
+            instead_of: None,
+        }),
+        ("TLS12", ..) | (_, Some(0x0303), _) => Ok(TLS_1_2),
+        (_, _, Some((name, _))) => Ok(Minimum {
+            instead_of: Some(name),
+            ..TLS_1_2
+        }),
+        _ => Err("must be TLS12 or TLS13".to_owned()),
     }
 }
 
@@ -242,7 +303,11 @@ fn is_1_3(setting: &Setting<'_>) -> bool {
 /// of TLS 1.3's.
 fn chosen(list: &Setting<'_>, since_1_3: bool) -> Option<Vec<SupportedCipherSuite>> {
     if since_1_3 {
-        list.error("TLS 1.3's cipher suites cannot be chosen, and tls_min_version leaves no others; remove the list");
+        list.report(
+            Problem::Conflict,
+            "TLS 1.3's cipher suites cannot be chosen, and tls_min_version leaves no others; \
+             remove the list",
+        );
         return None;
     }
     let of_1_3 = aws_lc_rs::ALL_CIPHER_SUITES
@@ -258,8 +323,8 @@ fn chosen(list: &Setting<'_>, since_1_3: bool) -> Option<Vec<SupportedCipherSuit
     Some(suites)
 }
 
-/// What `find` knows of the list's names, in its order. What exists elsewhere (`Ok(None)`) is
-/// dropped with a warning.
+/// The list's names as `find` knows them, in their order. A name that only Go knows (`Ok(None)`)
+/// is dropped with a warning.
 fn select<T>(list: &Setting<'_>, find: fn(&str) -> Result<Option<T>, String>) -> Option<Vec<T>> {
     let mut found = Vec::new();
     let mut wrong = false;
@@ -268,9 +333,8 @@ fn select<T>(list: &Setting<'_>, find: fn(&str) -> Result<Option<T>, String>) ->
         match find(&name) {
             Ok(Some(one)) => found.push(one),
             Ok(None) => {
-                item.warn(format_args!(
-                    "{name} is not offered here (too old, or not implemented) and left out"
-                ));
+                let message = format!("{name} is left out: too old, or not implemented here");
+                item.warn(Problem::NoEffect, message);
             }
             Err(message) => {
                 item.error(message);
@@ -279,7 +343,7 @@ fn select<T>(list: &Setting<'_>, find: fn(&str) -> Result<Option<T>, String>) ->
         }
     }
     if found.is_empty() && !wrong {
-        list.error("nothing of this list can be offered; remove it to offer what is safe");
+        list.error("nothing in this list can be offered; remove it to offer what is safe");
     }
     (!found.is_empty()).then_some(found)
 }
@@ -348,19 +412,17 @@ fn number(text: &str) -> Option<u16> {
 
 fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(name, known) {
-        Some(known) => format!("`{name}` is no {kind}; did you mean {known}?"),
-        None => format!("`{name}` is no {kind}"),
+        Some(known) => format!("unknown {kind} `{name}`; did you mean {known}?"),
+        None => format!("unknown {kind} `{name}`"),
     }
 }
 
 fn cannot_serve(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            "this key does not belong to server.certificate".to_owned()
+            "this key does not belong to the certificate".to_owned()
         }
-        rustls::Error::NoCertificatesPresented => {
-            "server.certificate holds no certificate".to_owned()
-        }
+        rustls::Error::NoCertificatesPresented => "the certificate's file holds none".to_owned(),
         other => format!("rustls cannot serve with this key and certificate: {other}"),
     }
 }

@@ -1,15 +1,20 @@
-//! The section `token`: who issues, for how long, and under which key and header.
+//! The section `token`: the issuer, the lifetime, the key and the header of tokens.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use ::token::{HeaderMember, KeyIdKind};
 use auth::MIN_EXPIRATION_SECONDS;
+use common::{rfc3339, unix_seconds};
 
 use super::date::parse_date;
+use super::diagnostics::Problem;
+use super::effective::Effective;
 use super::keys::SigningKey;
-use super::section::{PathSetting, Section};
-use super::setting::Setting;
+use super::schema::Kind;
+use super::schema::key::{self, Words};
+use super::section::{Located, Section};
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
@@ -18,9 +23,9 @@ pub(crate) struct TokenSettings {
     pub(crate) issuer: String,
     /// The keys to publish, at least one; the first signs.
     pub(crate) keys: Vec<SigningKey>,
-    /// Where no service says otherwise.
+    /// For each service that has no options of its own.
     pub(crate) options: TokenOptions,
-    /// Services that want something else, by name.
+    /// The options of services that have their own, by name.
     pub(crate) services: BTreeMap<String, TokenOptions>,
     /// How far before now a token begins to be valid.
     pub(crate) not_before_skew: Duration,
@@ -35,233 +40,301 @@ pub(crate) struct TokenOptions {
 }
 
 /// The files of a key and its certificate.
-type Pair<'a> = (PathSetting<'a>, PathSetting<'a>);
+pub(super) type Pair<'a> = (Located<'a, PathBuf>, Located<'a, PathBuf>);
 
-/// Clients take a token for good for this long, whatever it says (Distribution, "Token
-/// Authentication Specification", `expires_in`).
+/// Clients use a token for this long, whatever it says (Distribution, "Token Authentication
+/// Specification", `expires_in`).
 const SHORTEST: Duration = Duration::from_secs(MIN_EXPIRATION_SECONDS);
+const SECOND: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
-const DEFAULT_SKEW: Duration = Duration::from_secs(10);
-const LONGEST_SKEW: Duration = Duration::from_secs(3600);
+
+impl Words for HeaderMember {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("kid", Self::Kid), ("jwk", Self::Jwk), ("x5c", Self::X5c)];
+}
+
+impl Words for KeyIdKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("libtrust", Self::Libtrust),
+        ("thumbprint", Self::Thumbprint),
+    ];
+}
 
 impl TokenSettings {
-    /// Reads the section; without a key of its own, tokens are signed with the `server`'s key (and
+    /// Reads the section. Without a key of its own, tokens are signed with the `server`'s key (and
     /// certificate).
-    pub(super) fn read(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Self> {
-        section.require(
-            "issuer",
-            "it is what the registries have under auth.token.issuer",
+    pub(super) fn read<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option<Self> {
+        let issuer = section.find(
+            key::parsed("issuer", "text", |text| match text {
+                "" => Err("empty; write what registries have as auth.token.issuer".to_owned()),
+                issuer => Ok(issuer.to_owned()),
+            })
+            .docker_auth()
+            .required("write what registries have as auth.token.issuer")
+            .means("the `iss` of every token; exactly the registry's `auth.token.issuer`"),
         );
-        let issuer = section.parse("issuer", |text| match text {
-            "" => Err("it is empty; it is what the registries have under auth.token.issuer"),
-            issuer => Ok(issuer.to_owned()),
-        });
-        section.require(
-            "expiration",
-            "for how many seconds a token is valid, as 900",
-        );
-        let expiration = section
-            .setting("expiration")
-            .and_then(|setting| read_expiration(&setting));
+        let expiration = read_expiration(section, true);
         let keys = read_keys(section, server);
+        let legacy = section.locate(
+            key::switch("disable_legacy_key_id")
+                .docker_auth()
+                .means("`true` is `key_id: thumbprint`")
+                .otherwise("false"),
+        );
+        let header = read_header(section);
         let key_id = read_key_id(section);
-        let header = section
-            .setting("header")
-            .and_then(|setting| read_header(&setting));
         let options = TokenOptions {
             header: header.unwrap_or_else(|| vec![HeaderMember::Kid]),
-            key_id: key_id.unwrap_or(KeyIdKind::Libtrust),
+            key_id: settle_key_id(legacy, key_id),
             expiration: expiration.unwrap_or(SHORTEST),
         };
-        let services = section
-            .setting("services")
-            .and_then(|setting| read_services(&setting, &options));
-        let skew = section.setting("not_before_skew");
-        let skew = skew.and_then(|setting| setting.duration_within(Duration::ZERO, LONGEST_SKEW));
+        let services = read_services(section, &options);
+        let not_before_skew = section.get(
+            key::duration("not_before_skew", Duration::ZERO..=3600 * SECOND)
+                .means("how far before now a token begins; docker_auth's is 10 seconds, too")
+                .default(10 * SECOND),
+        );
+        options.show(section);
         expiration?;
         let token = Self {
             issuer: issuer?,
             keys: keys?,
             options,
-            services: services.unwrap_or_default(),
-            not_before_skew: skew.unwrap_or(DEFAULT_SKEW),
+            services,
+            not_before_skew,
         };
         token.check_certificate(section);
         token.check_life(section);
         Some(token)
     }
 
-    /// `x5c` needs the signing key's certificate, and a registry looks at its dates.
+    /// `x5c` needs the signing key's certificate, and a registry checks its dates.
     fn check_certificate(&self, section: &Section<'_>) {
-        let all = std::iter::once(&self.options).chain(self.services.values());
-        let wanted = all
-            .into_iter()
-            .any(|options| options.header.contains(&HeaderMember::X5c));
-        let Some(first) = self.keys.first().filter(|_| wanted) else {
+        let mut all = std::iter::once(&self.options).chain(self.services.values());
+        let is_wanted = all.any(|options| options.header.contains(&HeaderMember::X5c));
+        let Some(first) = self.keys.first().filter(|_| is_wanted) else {
             return;
         };
         if first.chain.is_empty() {
-            section.context.error(
-                section.position,
-                "token.header: x5c needs the certificate of the key that signs",
+            section.error_about(
+                "header",
+                Problem::Conflict,
+                "x5c needs the certificate of the key that signs; set token.certificate",
             );
         } else if !first.certificate_is_valid(section.context.now) {
-            let message = "token.header: registries refuse x5c with the certificate of the key that signs, which is not valid now";
-            section.context.warn(section.position, message);
+            section.warn_about(
+                "header",
+                Problem::Doubtful,
+                "the certificate of the key that signs has expired or is not valid yet; \
+                 registries refuse x5c with it",
+            );
         }
     }
 
     /// The key that signs must not leave the JWKS while its tokens live.
     fn check_life(&self, section: &Section<'_>) {
         match self.keys.first().and_then(|key| key.not_after) {
-            Some(end) if end <= section.context.now => section.context.error(
-                section.position,
-                "token.keys: the first key signs, and its not_after has passed; put the key that is to sign before it",
+            Some(end) if end <= section.context.now => section.error_about(
+                "keys",
+                Problem::Invalid,
+                "the first key signs, and its not_after has passed; put the key that is to sign \
+                 before it",
             ),
-            Some(_) => section.context.warn(
-                section.position,
-                "token.keys: the first key signs, and after its not_after the JWKS will not have it any more",
+            Some(_) => section.warn_about(
+                "keys",
+                Problem::Doubtful,
+                "the first key signs, and the JWKS drops it at its not_after",
             ),
             None => {}
         }
     }
 }
 
-/// docker_auth takes any positive number. A shorter life than clients count with makes them send
-/// tokens that have expired, so it is lengthened; the file still starts.
-fn read_expiration(setting: &Setting<'_>) -> Option<Duration> {
-    let expiration = setting.duration()?;
-    if expiration < Duration::from_secs(1) || expiration > LONGEST {
-        setting.error("it must be from 1 second to 10 years");
-        return None;
+impl TokenOptions {
+    fn show(&self, section: &mut Section<'_>) {
+        let header = self.header.iter().map(key::show_word);
+        section.show("header", Effective::List(header.collect()));
+        section.show("key_id", key::show_word(&self.key_id));
+        let seconds = Effective::plain(self.expiration.as_secs());
+        section.show("expiration", seconds);
     }
-    if expiration < SHORTEST {
-        setting.warn(
-            "clients use every token for 60 seconds at least, so tokens are made for 60 seconds",
-        );
+}
+
+/// docker_auth takes any positive number. Clients use a token for 60 seconds even if it expires
+/// sooner, so a shorter life is lengthened, with a warning.
+fn read_expiration(section: &mut Section<'_>, is_required: bool) -> Option<Duration> {
+    let mut key = key::duration("expiration", SECOND..=LONGEST)
+        .not(&["ttl", "lifetime", "expires_in"])
+        .docker_auth()
+        .means("how long a token is valid; below 60 s it is 60 s, with a warning");
+    if is_required {
+        key = key.required("write the seconds for which a token is valid, such as 900");
     }
-    Some(expiration.max(SHORTEST))
+    let Located { value, setting } = section.locate(key)?;
+    if value < SHORTEST {
+        let message = "clients use every token for at least 60 seconds, so tokens are made for 60";
+        setting.warn(Problem::NoEffect, message);
+    }
+    Some(value.max(SHORTEST))
 }
 
 /// `certificate` and `key` first, then `keys`; without any, the server's.
-fn read_keys(section: &mut Section<'_>, server: Option<&Pair<'_>>) -> Option<Vec<SigningKey>> {
-    let (key, certificate, list) = (
-        section.path("key"),
-        section.path("certificate"),
-        section.setting("keys"),
+fn read_keys<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option<Vec<SigningKey>> {
+    let (key, certificate) = read_pair(section, false);
+    let list = section.structured(
+        key::custom("keys", Kind::List(Box::new(Kind::Mapping(Vec::new()))))
+            .means("further pairs, below: all are published, the first of all signs"),
+        read_listed_key,
     );
     let own = match (key, certificate) {
         (Some(key), certificate) => Some(SigningKey::read(&key, certificate.as_ref())),
-        (None, Some(certificate)) => Some(
-            certificate
-                .setting
-                .checked(Err("the other half is missing: token.key")),
-        ),
+        (None, Some(certificate)) => {
+            let message = "token.key is missing: a certificate needs its private key";
+            certificate.setting.report(Problem::Conflict, message);
+            Some(None)
+        }
         (None, None) => None,
     };
     let items = list.map_or_else(|| Some(Vec::new()), |list| list.items())?;
-    // All of them are read before one can be missing, so all that is wrong is told.
+    // All are read before one can be missing, so that all errors are reported.
     let listed: Vec<_> = items
         .iter()
-        .map(|item| item.section(read_listed_key))
+        .map(|item| item.section(read_listed_key)?.0)
         .collect();
     let mut keys: Vec<_> = own.into_iter().chain(listed).collect::<Option<_>>()?;
     if let (true, Some((key, certificate))) = (keys.is_empty(), server) {
         keys.push(SigningKey::read(key, Some(certificate))?);
     }
     if keys.is_empty() {
-        let message = "token.key is missing: there is no key to sign tokens with (`wharfinger keys new` and `wharfinger \
-                       certs new` make one and its certificate)";
-        section.context.error(section.position, message);
+        section.error_about(
+            "key",
+            Problem::Missing,
+            "tokens need a key that signs them; `wharfinger keys new` and `wharfinger certs new` \
+             make one and its certificate",
+        );
         return None;
     }
+    let shown = keys.iter().map(SigningKey::show).collect();
+    // As a list, the pair that stands alone is its first item.
+    section.hide(&["key", "certificate"]);
+    section.show("keys", Effective::List(shown));
     Some(keys)
 }
 
+/// The files of a private key and its certificate.
+fn read_pair<'a>(
+    section: &mut Section<'a>,
+    is_listed: bool,
+) -> (Option<Located<'a, PathBuf>>, Option<Located<'a, PathBuf>>) {
+    let mut key = key::path("key").docker_auth().means(
+        "the private key that signs, PEM (PKCS#8, PKCS#1, SEC1): RSA with 2048 to 8192 bits, \
+         P-256, P-384, P-521, + Ed25519",
+    );
+    let mut certificate = key::path("certificate")
+        .docker_auth()
+        .means("the key's certificate first, then those above it, PEM; needed for `x5c` only");
+    if is_listed {
+        key = key.required("write a private key's file").ours();
+        certificate = certificate.ours();
+    } else {
+        key = key.otherwise("the first of `keys`, else the server's TLS pair");
+    }
+    (section.locate(key), section.locate(certificate))
+}
+
 fn read_listed_key(section: &mut Section<'_>) -> Option<SigningKey> {
-    section.require("key", "a private key's file");
-    let (key, certificate) = (section.path("key"), section.path("certificate"));
-    let not_after = section.parse("not_after", parse_date);
+    let (key, certificate) = read_pair(section, true);
+    let not_after = section.find(
+        key::parsed_as(
+            "not_after",
+            Kind::Form("`2026-01-31` or `2026-01-31T12:00:00Z`"),
+            parse_date,
+            |time: &SystemTime| Effective::plain(rfc3339(unix_seconds(*time))),
+        )
+        .means("until when the JWKS has the key, inclusive; the first key must not have passed it")
+        .otherwise("always"),
+    );
     let read = SigningKey::read(&key?, certificate.as_ref())?;
     Some(SigningKey { not_after, ..read })
 }
 
-/// `disable_legacy_key_id` is docker_auth's word for `key_id: thumbprint`.
 fn read_key_id(section: &mut Section<'_>) -> Option<KeyIdKind> {
-    let legacy = section.setting("disable_legacy_key_id");
-    let legacy = legacy.and_then(|setting| setting.flag().map(|disabled| (setting, disabled)));
-    let key_id = section.parse("key_id", parse_key_id);
-    match (legacy, key_id) {
-        (Some((setting, true)), Some(KeyIdKind::Libtrust)) => {
-            setting.error("it contradicts token.key_id: libtrust; remove one of them");
-            None
-        }
-        (Some((_, true)), _) => Some(KeyIdKind::Thumbprint),
-        (_, key_id) => key_id,
-    }
+    section.find(
+        key::word("key_id")
+            .means(
+                "the id in `kid` and in `jwk`: registry 2 with a `rootcertbundle` wants \
+                 `libtrust`, registry 3 `thumbprint`",
+            )
+            .otherwise("`libtrust`"),
+    )
 }
 
-fn parse_key_id(text: &str) -> Result<KeyIdKind, &'static str> {
-    match text {
-        "libtrust" => Ok(KeyIdKind::Libtrust),
-        "thumbprint" => Ok(KeyIdKind::Thumbprint),
-        _ => Err(
-            "this must be libtrust (registry 2 with a rootcertbundle) or thumbprint (registry 3)",
-        ),
+/// `disable_legacy_key_id` is docker_auth's word for `key_id: thumbprint`.
+fn settle_key_id(legacy: Option<Located<'_, bool>>, key_id: Option<KeyIdKind>) -> KeyIdKind {
+    let Some(legacy) = legacy.filter(|legacy| legacy.value) else {
+        return key_id.unwrap_or(KeyIdKind::Libtrust);
+    };
+    if key_id == Some(KeyIdKind::Libtrust) {
+        let message = "contradicts token.key_id: libtrust; remove one of them";
+        legacy.setting.report(Problem::Conflict, message);
     }
+    KeyIdKind::Thumbprint
 }
 
 /// One header member, or a list of them.
-fn read_header(setting: &Setting<'_>) -> Option<Vec<HeaderMember>> {
-    let items = if setting.is_sequence() {
-        setting.items()?
-    } else {
-        vec![setting.clone()]
-    };
-    let mut header = Vec::new();
-    for item in &items {
-        match item.parse(parse_member) {
-            Some(member) if header.contains(&member) => item.error("this is in the list already"),
-            Some(member) => header.push(member),
-            None => {}
-        }
+fn read_header(section: &mut Section<'_>) -> Option<Vec<HeaderMember>> {
+    let Located { value, setting } = section.locate(
+        key::one_or_many_words("header")
+            .means(
+                "what the token's header says of the key, one or several. [Which registry reads \
+                 which](keys-and-tokens.md#which-header-for-which-registry)",
+            )
+            .otherwise("`kid`"),
+    )?;
+    if value.is_empty() && setting.is_sequence() && setting.items()?.is_empty() {
+        setting.error("empty; without kid, jwk or x5c no registry can tell which key signed");
     }
-    if items.is_empty() {
-        setting.error("without kid, jwk or x5c no registry can tell which key signed");
-    }
-    Some(header)
-}
-
-fn parse_member(text: &str) -> Result<HeaderMember, &'static str> {
-    match text {
-        "kid" => Ok(HeaderMember::Kid),
-        "jwk" => Ok(HeaderMember::Jwk),
-        "x5c" => Ok(HeaderMember::X5c),
-        _ => Err("this must be kid, jwk or x5c"),
-    }
+    Some(value)
 }
 
 fn read_services(
-    setting: &Setting<'_>,
+    section: &mut Section<'_>,
     default: &TokenOptions,
-) -> Option<BTreeMap<String, TokenOptions>> {
-    let read = |(entry, service): &(&super::yaml::Entry, Setting<'_>)| {
-        let options = service.section(|section| {
-            let header = section
-                .setting("header")
-                .and_then(|setting| read_header(&setting));
-            let expiration = section
-                .setting("expiration")
-                .and_then(|setting| read_expiration(&setting));
-            Some(TokenOptions {
-                header: header.unwrap_or_else(|| default.header.clone()),
-                key_id: section
-                    .parse("key_id", parse_key_id)
-                    .unwrap_or(default.key_id),
-                expiration: expiration.unwrap_or(default.expiration),
-            })
-        })?;
-        Some((entry.key.clone(), options))
+) -> BTreeMap<String, TokenOptions> {
+    let kind = Kind::Names(Box::new(Kind::Mapping(Vec::new())));
+    let key = key::custom("services", kind).means(
+        "`NAME: {header, key_id, expiration}` for requests whose `service` is `NAME`; what is \
+         left out is as above",
+    );
+    let read = |section: &mut Section<'_>| TokenOptions::read(section, default);
+    let Some(entries) = section
+        .structured(key, read)
+        .and_then(|setting| setting.entries())
+    else {
+        return BTreeMap::new();
     };
-    Some(setting.entries()?.iter().filter_map(read).collect())
+    let (mut services, mut shown) = (BTreeMap::new(), Vec::new());
+    for (entry, service) in entries {
+        if let Some((options, effective)) = service.section(read) {
+            services.insert(entry.key.clone(), options);
+            shown.push((entry.key.clone(), effective));
+        }
+    }
+    section.show("services", Effective::names(shown));
+    services
+}
+
+impl TokenOptions {
+    /// What a service says of itself, over `default`.
+    fn read(section: &mut Section<'_>, default: &Self) -> Self {
+        let (header, key_id) = (read_header(section), read_key_id(section));
+        let expiration = read_expiration(section, false);
+        let options = Self {
+            header: header.unwrap_or_else(|| default.header.clone()),
+            key_id: key_id.unwrap_or(default.key_id),
+            expiration: expiration.unwrap_or(default.expiration),
+        };
+        options.show(section);
+        options
+    }
 }

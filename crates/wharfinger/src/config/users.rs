@@ -3,115 +3,167 @@
 use std::path::PathBuf;
 
 use identity::htpasswd::{self, EntryError, Htpasswd, HtpasswdProblem};
-use identity::{Account, Accounts};
+use identity::{Account, Accounts, PasswordHash};
 use policy::Labels;
 
-use super::section::{PathSetting, Section};
+use super::diagnostics::{Problem, Severity};
+use super::effective::Effective;
+use super::schema::{Kind, key};
+use super::section::{Located, Section};
 use super::setting::Setting;
 
 /// The accounts of an htpasswd file.
 #[derive(Clone, Debug)]
 pub(crate) struct HtpasswdFile {
     pub(crate) accounts: Accounts,
-    pub(crate) path: PathBuf,
 }
 
-/// Reads the accounts; an empty mapping knows nobody.
-pub(super) fn read(users: &Setting<'_>) -> Option<Accounts> {
-    let entries = users.entries()?;
-    let mut accounts = Accounts::default();
-    for (entry, setting) in &entries {
+/// Reads the accounts; with an empty mapping there are none.
+pub(super) fn read(root: &mut Section<'_>) -> Option<Accounts> {
+    let kind = Kind::Names(Box::new(Kind::Mapping(Vec::new())));
+    let users = root.structured(
+        key::custom("users", kind).docker_auth().means(
+            "`NAME: {password, labels}`. `\"\"` is the anonymous account: `\"\": {}` lets anyone in \
+             without a name. `NAME:` with nothing is unknown, and warns",
+        ),
+        read_account,
+    )?;
+    let (mut accounts, mut shown) = (Accounts::default(), Vec::new());
+    for (entry, setting) in users.entries()? {
+        let name = &entry.key;
+        let warn = |problem, message: String| {
+            let context = setting.context;
+            context.warn(setting.key_position(), &setting.name, problem, message);
+        };
         if setting.is_null() {
             let message = format!(
-                "users.{0}: a user with nothing behind the colon is unknown; write `{0}: {{}}` for one without a password",
-                entry.key
+                "a user without settings cannot log in; write `{name}: {{}}` for one without a \
+                 password"
             );
-            setting.context.warn(entry.position, message);
+            warn(Problem::Doubtful, message);
             continue;
         }
-        let Some(account) = setting.section(read_account) else {
+        let Some((Some(account), effective)) = setting.section(read_account) else {
             continue;
         };
-        if account.passwords.is_empty() && !entry.key.is_empty() {
-            let message = format!(
-                "users.{0}: anybody may log in as {0}, who has no password",
-                entry.key
-            );
-            setting.context.warn(entry.position, message);
+        if account.passwords.is_empty() && !name.is_empty() {
+            let message = format!("no password: anyone can log in as {name}");
+            warn(Problem::Insecure, message);
         }
-        setting.checked(accounts.add(entry.key.clone(), account));
+        if setting
+            .checked(accounts.add(name.clone(), account))
+            .is_some()
+        {
+            shown.push((name.clone(), effective));
+        }
     }
+    root.show("users", Effective::names(shown));
     Some(accounts)
 }
 
-/// Reads the file of `users_htpasswd`, in which every line must be right.
+/// Reads the file of `users_htpasswd`.
 pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<HtpasswdFile> {
-    let file = root.path("users_htpasswd")?;
-    let text = String::from_utf8(file.read()?)
-        .map_err(|_| format!("{} is not UTF-8", file.path.display()));
-    let Htpasswd { accounts, problems } = htpasswd::parse(&file.setting.checked(text)?);
-    for problem in &problems {
-        let message = problem.error.to_string();
-        file.setting
-            .context
-            .error_in(&file.path, problem.line, message);
-    }
-    problems.is_empty().then_some(HtpasswdFile {
-        accounts,
-        path: file.path,
-    })
+    let file = root.locate(key::path("users_htpasswd").means(
+        "an htpasswd file, `NAME:HASH` a line, hashes as above, no labels; read again when it \
+         changes",
+    ))?;
+    HtpasswdFile::read(file)
 }
 
-/// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and its
-/// account cannot log in. It does not serve with a line without a colon.
-pub(super) fn read_distribution_htpasswd(file: PathSetting<'_>) -> Option<HtpasswdFile> {
-    let bytes = file.read()?;
-    let Htpasswd { accounts, problems } = htpasswd::parse(&String::from_utf8_lossy(&bytes));
-    let context = file.setting.context;
-    let mut is_readable = true;
-    for HtpasswdProblem { line, error } in problems {
-        if error == EntryError::Colon {
-            is_readable = false;
-            context.error_in(&file.path, line, error.to_string());
-        } else {
-            context.warn_in(&file.path, line, error.to_string());
+impl HtpasswdFile {
+    /// Reads the file, in which every line must be right.
+    pub(super) fn read(file: Located<'_, PathBuf>) -> Option<Self> {
+        let text = String::from_utf8(file.read()?).map_err(|_| "not UTF-8");
+        let text = file.setting.checked_file(&file.value, text)?;
+        let Htpasswd { accounts, problems } = htpasswd::parse(&text);
+        for HtpasswdProblem { line, error } in &problems {
+            let (context, message) = (file.setting.context, error.to_string());
+            context.report_in(Severity::Error, &file.value, *line, message);
         }
+        problems.is_empty().then_some(Self { accounts })
     }
-    is_readable.then_some(HtpasswdFile {
-        accounts,
-        path: file.path,
-    })
+
+    /// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and
+    /// its account cannot log in. Distribution does not serve with a line without a colon.
+    pub(super) fn read_distribution(file: Located<'_, PathBuf>) -> Option<Self> {
+        let bytes = file.read()?;
+        let Htpasswd { accounts, problems } = htpasswd::parse(&String::from_utf8_lossy(&bytes));
+        let mut is_readable = true;
+        for HtpasswdProblem { line, error } in problems {
+            let severity = match error {
+                EntryError::Colon => Severity::Error,
+                _ => Severity::Warning,
+            };
+            is_readable &= severity != Severity::Error;
+            let context = file.setting.context;
+            context.report_in(severity, &file.value, line, error.to_string());
+        }
+        is_readable.then_some(Self { accounts })
+    }
 }
 
 fn read_account(user: &mut Section<'_>) -> Option<Account> {
-    let passwords = match user.setting("password").filter(Setting::is_sequence) {
-        Some(list) => read_passwords(&list),
-        None => {
-            let password = user.parse("password", str::parse);
-            // A password that cannot be read must not become none, which would let everybody in.
-            let is_missing = !user.has("password") && !user.has("password_file");
-            if is_missing {
-                Some(Vec::new())
-            } else {
-                password.map(|hash| vec![hash])
-            }
-        }
-    };
-    let labels = user.setting("labels").map(|labels| read_labels(&labels));
+    let passwords = read_passwords(user);
+    let labels = Kind::Names(Box::new(Kind::List(Box::new(Kind::Text))));
+    let labels = user.setting(
+        key::custom("labels", labels)
+            .docker_auth()
+            .means("`LABEL: [VALUE, …]`, for rules"),
+    );
+    let labels = labels
+        .map(|labels| read_labels(&labels))
+        .unwrap_or_default();
+    if !labels.is_empty() {
+        let shown = labels.iter().map(|(name, values)| {
+            let values = values.iter().map(Effective::quoted).collect();
+            (name.clone(), Effective::List(values))
+        });
+        user.show("labels", Effective::names(shown));
+    }
     Some(Account {
         passwords: passwords?,
-        labels: labels.unwrap_or_default(),
+        labels,
     })
 }
 
-fn read_passwords(list: &Setting<'_>) -> Option<Vec<identity::PasswordHash>> {
+/// A hash, or a list of them. A password that cannot be read must not become none, which would let
+/// anyone in.
+fn read_passwords(user: &mut Section<'_>) -> Option<Vec<PasswordHash>> {
+    let key = key::parsed_as(
+        "password",
+        Kind::OneOrMany(Box::new(Kind::Form("hash"))),
+        |text| {
+            text.parse()
+                .map_err(|error: identity::HashError| error.to_string())
+        },
+        |_: &PasswordHash| Effective::hidden(),
+    )
+    .docker_auth()
+    .secret()
+    .means(
+        "a hash, + or a list of them, any of which lets in: bcrypt (`$2…`, cost 4 to 31), \
+         + argon2id ([bounds](limits.md)). Without it any password does, and a warning says so",
+    );
+    let list = user.present("password").filter(Setting::is_sequence);
+    let Some(list) = list else {
+        let is_missing = !user.has("password");
+        let password = user.find(key);
+        return if is_missing {
+            Some(Vec::new())
+        } else {
+            password.map(|hash| vec![hash])
+        };
+    };
+    user.know([key.declaration.name]);
     let items = list.items()?;
     if items.is_empty() {
-        list.error("the list is empty; remove it to let anybody in, or the user to let nobody in");
+        list.error("the list is empty; remove it to let anyone in, or the user to let nobody in");
         return None;
     }
-    // All are read before one can fail, so all that is wrong is told.
+    // All are read before one can fail, so that all errors are reported.
     let hashes: Vec<_> = items.iter().map(|item| item.parse(str::parse)).collect();
+    let hidden = hashes.iter().map(|_| Effective::hidden()).collect();
+    user.show("password", Effective::List(hidden));
     hashes.into_iter().collect()
 }
 

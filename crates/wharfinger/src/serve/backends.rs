@@ -38,7 +38,9 @@ impl Backends {
         }
         if let Some(process) = &config.ext_auth {
             let backend = ExtAuth::new(program(process), Arc::clone(&verifier));
-            backends.push(Box::new(backend));
+            backends.push(Box::new(
+                backend.allowing_white_space(process.allows_white_space),
+            ));
         }
         Self {
             chain: AuthenticatorChain::new(backends),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::RequestContext;
+use common::{Origin, RequestContext};
 use http::header::HeaderValue;
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -82,10 +82,7 @@ async fn respond(
     context: &RequestContext,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let path = request.uri().path();
-    let is_api = path
-        .strip_prefix("/v2")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_api = is_api(request.uri().path());
     let token_server = services
         .token_server
         .as_ref()
@@ -105,12 +102,44 @@ async fn respond(
             .map(Either::Left),
         (_, Some(registry)) => registry.respond(context, request).await.map(Either::Right),
         // A new configuration took away what this address was for.
-        (None, None) => {
-            let mut answer = Response::new(Either::Left(Full::default()));
-            *answer.status_mut() = StatusCode::NOT_FOUND;
-            answer
-        }
+        (None, None) => not_found(),
     }
+}
+
+fn not_found() -> Response<ResponseBody> {
+    let mut answer = Response::new(Either::Left(Full::default()));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
+/// Whether a path is the registry's API.
+fn is_api(path: &str) -> bool {
+    path.strip_prefix("/v2")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Takes `registry.path_prefix` off a request to the API, whose responses name paths with it.
+/// False if the request leaves it out.
+fn without_prefix(prefix: &str, request: &mut Request<Incoming>, origin: &mut Origin) -> bool {
+    if prefix.is_empty() {
+        return true;
+    }
+    let uri = request.uri();
+    let Some(rest) = uri.path().strip_prefix(prefix).filter(|rest| is_api(rest)) else {
+        return !is_api(uri.path());
+    };
+    let target = match uri.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    let Ok(uri) = Uri::from_parts(parts) else {
+        return false;
+    };
+    *request.uri_mut() = uri;
+    origin.prefix.push_str(prefix);
+    true
 }
 
 async fn http<I>(mut shared: Shared, io: I, peer: Peer)
@@ -121,17 +150,22 @@ where
     let activity = Arc::new(Activity::new());
     let service = {
         let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
                 let is_head = request.method() == Method::HEAD;
-                let context = services.context.resolve(
+                let mut context = services.context.resolve(
                     peer,
                     request.uri(),
                     request.headers(),
                     services.request_ids.next(),
                 );
-                let mut answer = respond(&services, serves, &context, request).await;
+                let prefix = &services.registry_prefix;
+                let mut answer = if without_prefix(prefix, &mut request, &mut context.origin) {
+                    respond(&services, serves, &context, request).await
+                } else {
+                    not_found()
+                };
                 if let Ok(id) = HeaderValue::try_from(context.request_id) {
                     answer.headers_mut().insert(REQUEST_ID, id);
                 }

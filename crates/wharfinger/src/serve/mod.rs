@@ -60,7 +60,7 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
     };
     let _log = Log::start(&settings)?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        warning.log();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -28,6 +28,9 @@ use crate::failure::Failure;
 /// remembers it for longer than a request.
 const WAIT: Duration = Duration::from_secs(60);
 
+/// How long an upload may go on with the token that began it after that token has ended.
+const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
+
 /// What a registry keeps when the configuration changes.
 pub(super) struct RegistryState {
     storage: Storage,
@@ -139,6 +142,9 @@ impl RegistryState {
             manifest_limit: section.limits.manifest,
             stall: config.server.limits.request_timeout,
             headers: section.headers.clone(),
+            upload_grace: UPLOAD_GRACE,
+            upstream: None,
+            observers: event::Observers::default(),
             clock: Arc::clone(&persistent.clock),
             entropy: Arc::clone(&persistent.entropy),
         };

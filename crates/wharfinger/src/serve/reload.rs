@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::file_snapshot::FileSnapshot;
 use super::services::{PersistentState, Services};
-use crate::config::{self, Config, ListenAddress, LoadedConfig, RegistrySettings};
+use crate::config::{self, Effective, LoadedConfig};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,9 +22,8 @@ pub(super) struct Reloader {
     snapshot: FileSnapshot,
     services: Arc<ArcSwap<Services>>,
     persistent: PersistentState,
-    listen: Vec<ListenAddress>,
-    database: Option<database::DatabaseLocation>,
-    registry: Option<RegistrySettings>,
+    /// The values in effect when the server started.
+    started_with: Effective,
 }
 
 impl Reloader {
@@ -35,20 +34,12 @@ impl Reloader {
         persistent: PersistentState,
     ) -> Self {
         let snapshot = FileSnapshot::at(&loaded.files);
-        let Config {
-            server,
-            database,
-            registry,
-            ..
-        } = loaded.config;
         Self {
             path: path.to_owned(),
             snapshot,
             services,
             persistent,
-            listen: server.listen,
-            database,
-            registry,
+            started_with: loaded.effective,
         }
     }
 
@@ -97,29 +88,11 @@ impl Reloader {
             }
         };
         for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
+            warning.log();
         }
-        if loaded.config.server.listen != self.listen {
-            tracing::warn!(
-                "server.addr has changed: new addresses are listened on after a restart"
-            );
-        }
-        if loaded.config.database != self.database {
-            tracing::warn!("the database has changed: it is opened after a restart");
-        }
-        if loaded
-            .config
-            .registry
-            .as_ref()
-            .map(RegistrySettings::needing_restart)
-            != self
-                .registry
-                .as_ref()
-                .map(RegistrySettings::needing_restart)
-        {
-            tracing::warn!(
-                "the registry's address, folder, limits, upload expiry or collection has changed: that needs a restart"
-            );
+        // What the server was started with stays what the next reload is compared with.
+        for key in config::changes_for_restart(&self.started_with, &loaded.effective) {
+            tracing::warn!("{key} has changed: that needs a restart");
         }
         self.snapshot = self.snapshot.narrowed(&loaded.files);
         self.services.store(Arc::new(services));

@@ -29,6 +29,8 @@ pub(super) struct Services {
     /// None where only a registry is configured.
     pub(super) token_server: Option<Arc<TokenServer>>,
     pub(super) registry: Option<Registry>,
+    /// The prefix of the registry's paths: empty, or a path without a slash at its end.
+    pub(super) registry_prefix: String,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: ServerLimits,
     /// How each request's client and origin are found.
@@ -124,6 +126,11 @@ impl Services {
         Ok(Self {
             token_server,
             registry,
+            registry_prefix: config
+                .registry
+                .as_ref()
+                .map(|registry| registry.path_prefix.clone())
+                .unwrap_or_default(),
             tls: tls.map(Arc::new),
             limits,
             context: ContextRule::new(&config.server),

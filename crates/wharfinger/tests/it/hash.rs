@@ -70,3 +70,14 @@ fn a_mistake_is_an_error_and_shows_no_password() {
         );
     }
 }
+
+/// `wharfinger FILE` serves a file, but a command stays one where a file has its name.
+#[test]
+fn a_file_called_hash_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hash"), "server: {addr: ':0'}\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
+    command.arg("hash").current_dir(folder.path());
+    let output = peers::run_with_input(&mut command, "sesame\n");
+    assert!(output.succeeded().starts_with("$2b$"), "{output}");
+}

@@ -575,7 +575,7 @@ fn a_user_without_a_password_is_named_at_start_and_by_check() {
         Path::new(env!("CARGO_BIN_EXE_wharfinger")),
         &config(&setup.folder, &open, ""),
     );
-    let warning = "users.bob: anybody may log in as bob, who has no password";
+    let warning = "users.bob: no password: anyone can log in as bob";
     assert!(server.log().contains(warning), "{}", server.log());
     assert!(!server.log().contains("users.alice"), "{}", server.log());
     let check = run(Command::new(env!("CARGO_BIN_EXE_wharfinger"))

@@ -9,7 +9,9 @@ use storage::collection::{CollectionReport, Garbage};
 
 use super::progress::Progress;
 use super::{count, open, print, size};
+use crate::duration::print_duration;
 use crate::failure::Failure;
+use crate::output::note;
 
 /// Remove what nothing refers to: blobs, uploads that never ended and, where `registry.gc.untagged`
 /// says so, manifests without a tag.
@@ -23,6 +25,10 @@ pub(super) struct Arguments {
     /// Only list what would be removed.
     #[arg(long)]
     dry_run: bool,
+    /// Also remove manifests without a tag that are older than `registry.gc.grace`, if
+    /// `registry.gc.untagged` keeps them.
+    #[arg(long)]
+    delete_untagged: bool,
     /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run
     /// manifests, blobs and uploads are lists, and nothing is waiting.
     #[arg(long)]
@@ -31,7 +37,16 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
-        let opened = open::existing(&self.file).await?;
+        let mut opened = open::existing(&self.file).await?;
+        if self.delete_untagged {
+            // A manifest that was just pushed may be about to get its tag.
+            let sweep = &mut opened.places.sweep;
+            let age = *sweep.untagged.get_or_insert(sweep.grace);
+            let age = print_duration(age);
+            note(format_args!(
+                "note: manifests without a tag are removed if they are older than {age}"
+            ));
+        }
         let failed =
             |error: storage::Error| Failure::system("the collection did not end").caused_by(&error);
         if self.dry_run {

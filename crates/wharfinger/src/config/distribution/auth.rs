@@ -1,217 +1,217 @@
-//! The section `auth`: who may come in.
+//! The section `auth`: who gets in.
 
 use std::path::Path;
 
-use super::draft::Draft;
+use super::environment::variable_of;
+use super::translation::Translator;
+use crate::config::diagnostics::Problem;
 use crate::config::section::Section;
 use crate::config::setting::Setting;
 
-/// Where `autoredirect` sends clients unless it is told where.
+/// Where `autoredirect` sends clients unless a path is set.
 const REDIRECT: &str = "/auth/token";
 
-/// What means the same here.
-const TAKEN: [(&str, &str); 4] = [
-    ("service", "registry.auth.token.service"),
-    ("issuer", "registry.auth.token.issuer"),
-    ("rootcertbundle", "registry.auth.token.rootcertbundle"),
-    ("jwks", "registry.auth.token.jwks"),
-];
-
-/// What tokens may be signed with. HMAC is none of ours: whoever can verify such a token can make
-/// one.
+/// What tokens may be signed with. HMAC is not accepted: a key that verifies such a token can also
+/// make one.
 const ALGORITHMS: [&str; 10] = [
     "EdDSA", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
 ];
 const SYMMETRIC: [&str; 3] = ["HS256", "HS384", "HS512"];
 
-/// Reads the section; `own` says whether the block `wharfinger` has one, too.
-pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>, own: bool) {
-    if let Some(auth) = root.setting("auth") {
-        auth.section(|section| {
-            read_section(&auth, section, draft, own);
-            Some(())
-        });
-    } else if !own {
-        let message = "auth is missing, so everybody may pull, push and delete everything; set auth.token or auth.htpasswd";
-        root.context.warn(root.position, message);
-        draft.word("registry.auth.none", &true, root.position);
-    }
-}
+const PROVIDERS: [&str; 4] = ["token", "htpasswd", "silly", "none"];
 
-fn read_section(auth: &Setting<'_>, section: &mut Section<'_>, draft: &mut Draft<'_>, own: bool) {
-    let providers = ["token", "htpasswd", "silly", "none"];
-    let given = providers.map(|name| section.present(name).map(|setting| (name, setting)));
-    let given: Vec<_> = given.into_iter().flatten().collect();
-    if own && !given.is_empty() {
-        auth.error("who may come in is said twice: here and in the block wharfinger; only one of them can count");
+pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
+    if auth.is_null() {
+        return;
     }
-    match &given[..] {
-        [] => {
-            auth.error("no provider is chosen; write auth: {token: {…}} or auth: {htpasswd: {…}}")
+    translator.section(auth, "auth", true, |section, translator| {
+        let given = PROVIDERS.map(|name| Some((name, section.present(name)?)));
+        let given: Vec<_> = given.into_iter().flatten().collect();
+        if translator.has_own_auth && !given.is_empty() {
+            auth.report(
+                Problem::Conflict,
+                "set here and in the block wharfinger; only one of them can count",
+            );
         }
-        [(name, setting)] => match *name {
-            "token" => within(setting, |token| read_token(token, draft)),
-            "htpasswd" => within(setting, |htpasswd| read_htpasswd(htpasswd, draft)),
-            "silly" => {
-                setting.error("this lets everybody in who sends anything; use token or htpasswd")
+        match &given[..] {
+            [] if translator.has_own_auth => {}
+            [] => refuse(
+                auth,
+                translator,
+                "no provider is chosen; write auth: {token: {…}} or auth: {htpasswd: {…}}",
+            ),
+            [(name, setting)] => match *name {
+                "token" => translator.section(setting, "auth.token", false, read_token),
+                "htpasswd" => translator.section(setting, "auth.htpasswd", false, read_htpasswd),
+                "none" => translator.word("registry.auth.none", true, setting),
+                // Its row has refused it.
+                _ => translator.refuse("registry.auth"),
+            },
+            several => {
+                let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
+                let message = format!("only one provider can count, not {}", names.join(", "));
+                refuse(auth, translator, &message);
             }
-            _ => {
-                draft.word("registry.auth.none", &true, setting.position());
-            }
-        },
-        several => {
-            let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
-            auth.error(format_args!(
-                "there must be one provider, and here are {}",
-                names.join(", ")
-            ));
         }
-    }
-}
-
-/// The settings of a provider; with nothing behind its colon it has none, and says what is missing.
-fn within(provider: &Setting<'_>, read: impl FnOnce(&mut Section<'_>)) {
-    if provider.is_null() {
-        let mut section = Section::new(
-            provider.context,
-            &provider.name,
-            provider.position(),
-            Vec::new(),
-        );
-        return read(&mut section);
-    }
-    provider.section(|section| {
-        read(section);
-        Some(())
     });
 }
 
-fn read_token(token: &mut Section<'_>, draft: &mut Draft<'_>) {
-    token.require(
-        "realm",
-        "where clients get tokens, as https://auth.example.com/auth",
-    );
-    token.require(
-        "service",
-        "what tokens are for: the name under which the token server knows this registry",
-    );
-    token.require(
-        "issuer",
-        "who issues the tokens, as the token server has it",
-    );
-    if !token.has("rootcertbundle") && !token.has("jwks") {
-        let message = "auth.token.rootcertbundle is missing: the token server's certificate, or its keys under jwks";
-        token.context.error(token.position, message);
+fn refuse(auth: &Setting<'_>, translator: &mut Translator, message: &str) {
+    auth.report(Problem::Conflict, message);
+    translator.refuse("registry.auth");
+}
+
+/// Reports all that is missing at once, with the variables that would set it.
+fn require(section: &Section<'_>, translator: &mut Translator, keys: &[(&str, &str)]) {
+    let missing: Vec<_> = keys
+        .iter()
+        .filter(|(key, _)| !key.split(' ').any(|key| section.has(key)))
+        .collect();
+    if missing.is_empty() {
+        return;
     }
-    let redirects = token.flag("autoredirect") == Some(true);
-    let path = token.setting("autoredirectpath");
-    let realm = token.setting("realm");
-    if redirects {
-        if let Some(setting) = path.as_ref().or(realm.as_ref()) {
-            let path = path
-                .as_ref()
-                .and_then(Setting::text)
-                .filter(|path| !path.is_empty());
-            draft.text(
-                "registry.auth.token.realm",
-                path.unwrap_or_else(|| REDIRECT.to_owned()),
-                setting.position(),
-            );
-        }
-    } else if let Some(realm) = &realm {
-        take(realm, draft, "registry.auth.token.realm");
+    translator.refuse("registry.auth");
+    let first = |keys: &str| keys.split(' ').next().unwrap_or_default().to_owned();
+    if let [(keys, hint)] = missing[..] {
+        return section.error_about(&first(keys), Problem::Missing, *hint);
     }
-    for (key, path) in TAKEN {
-        if let Some(setting) = token.setting(key) {
-            take(&setting, draft, path);
-        }
-    }
-    if let Some(list) = token.setting("signingalgorithms") {
-        check_algorithms(&list);
+    let names: Vec<_> = missing
+        .iter()
+        .map(|(keys, _)| keys.replace(' ', " or "))
+        .collect();
+    let variables = missing
+        .iter()
+        .map(|(keys, _)| variable_of(&format!("{}.{}", section.name, first(keys))));
+    let message = format!(
+        "missing {}; set them in the file, or as {}",
+        names.join(", "),
+        variables.collect::<Vec<_>>().join(", ")
+    );
+    section.error(Problem::Invalid, message);
+}
+
+fn read_token(token: &mut Section<'_>, translator: &mut Translator) {
+    require(
+        token,
+        translator,
+        &[
+            (
+                "realm",
+                "write where clients get tokens, such as https://auth.example.com/auth",
+            ),
+            (
+                "service",
+                "write the name under which the token server knows this registry",
+            ),
+            ("issuer", "write the issuer, as the token server has it"),
+            (
+                "rootcertbundle jwks",
+                "write the file of the token server's certificate, or of its keys as jwks",
+            ),
+        ],
+    );
+    let something = |setting: &Setting<'_>| !setting.is_null();
+    let [realm, path, redirects] = ["realm", "autoredirectpath", "autoredirect"]
+        .map(|name| token.present(name).filter(something));
+    const REALM: &str = "registry.auth.token.realm";
+    let redirects = redirects.and_then(|setting| Some((setting.flag()?, setting)));
+    if let Some((true, redirects)) = redirects {
+        let set = path.as_ref().and_then(Setting::text);
+        let text = set.filter(|path| !path.is_empty());
+        let text = text.unwrap_or_else(|| REDIRECT.to_owned());
+        translator.text(REALM, text, path.as_ref().unwrap_or(&redirects));
+    } else if let Some(realm) = realm
+        && let Some(text) = realm.text().filter(|text| !text.is_empty())
+    {
+        translator.text(REALM, text, &realm);
     }
 }
 
-fn take(setting: &Setting<'_>, draft: &mut Draft<'_>, path: &'static str) {
-    if let Some(text) = setting.text().filter(|text| !text.is_empty()) {
-        draft.text(path, text, setting.position());
-    }
-}
-
-/// A key belongs to one family of algorithms, and the keys that are trusted decide; the list can
+/// A key belongs to one family of algorithms, and the keys that are trusted decide. The list can
 /// only leave nothing.
-fn check_algorithms(list: &Setting<'_>) {
+pub(super) fn check_algorithms(list: &Setting<'_>, _: &mut Translator) {
+    if list.is_null() {
+        return;
+    }
     let Some(items) = list.items() else { return };
     let names: Vec<_> = items
         .iter()
         .filter_map(|item| Some((item, item.text()?)))
         .collect();
+    let is_usable = |name: &str| ALGORITHMS.contains(&name);
     for (item, name) in &names {
         if SYMMETRIC.contains(&name.as_str()) {
-            item.warn(format_args!(
-                "{name} is never accepted: whoever verifies such a token could make one"
-            ));
-        } else if !ALGORITHMS.contains(&name.as_str()) {
+            let message = format!(
+                "{name} is never accepted: a key that verifies such a token can also make one"
+            );
+            item.warn(Problem::NoEffect, message);
+        } else if !is_usable(name) {
+            let known = ALGORITHMS.join(", ");
             item.error(format_args!(
-                "`{name}` is no algorithm; known are {}",
-                ALGORITHMS.join(", ")
+                "unknown algorithm `{name}`; known are {known}"
             ));
         }
     }
-    let usable = names
-        .iter()
-        .filter(|(_, name)| ALGORITHMS.contains(&name.as_str()))
-        .count();
+    let usable = names.iter().filter(|(_, name)| is_usable(name)).count();
     if usable == 0 && !names.is_empty() {
-        list.error(
-            "no token could be accepted; use an algorithm with a public key, as ES256 or RS256",
-        );
+        list.error("no token could be accepted; use a public-key algorithm, such as ES256");
     } else if usable > 0 && usable < ALGORITHMS.len() {
-        list.warn("this has no effect here: a token's algorithm must fit the key that it names, which decides");
+        list.warn(
+            Problem::NoEffect,
+            "no effect here: the key that a token names decides which algorithm it must have",
+        );
     }
 }
 
-fn read_htpasswd(htpasswd: &mut Section<'_>, draft: &mut Draft<'_>) {
-    htpasswd.require(
-        "realm",
-        "what browsers show when they ask for a password, as Registry",
+fn read_htpasswd(htpasswd: &mut Section<'_>, translator: &mut Translator) {
+    require(
+        htpasswd,
+        translator,
+        &[
+            (
+                "realm",
+                "write what clients show when they ask for a password",
+            ),
+            (
+                "path",
+                "write the file with names and bcrypt hashes, as htpasswd -B makes it",
+            ),
+        ],
     );
-    htpasswd.require(
-        "path",
-        "the file with names and bcrypt hashes that htpasswd -B writes",
-    );
-    if let Some(realm) = htpasswd.setting("realm")
-        && let Some(text) = realm.text()
-    {
-        draft.text("registry.auth.htpasswd.realm", text, realm.position());
-    }
-    let Some(file) = htpasswd.path("path") else {
+    let Some(setting) = htpasswd.present("path") else {
         return;
     };
-    let path = accounts_file(&file.path, &file.setting, draft);
-    draft.text(
+    let Some(text) = setting.text().filter(|text| !text.is_empty()) else {
+        return;
+    };
+    let path = accounts_file(Path::new(&text), &setting);
+    translator.text(
         "registry.auth.htpasswd.path",
         path.to_string_lossy(),
-        file.setting.position(),
+        &setting,
     );
 }
 
-/// Where the accounts are. A folder has none (Debian's file names the folder it lies in), and lets
-/// Distribution start all the same, to refuse everybody.
-fn accounts_file<'p>(path: &'p Path, setting: &Setting<'_>, draft: &Draft<'_>) -> &'p Path {
-    const NOBODY: &str = "/dev/null";
+/// The file with the accounts. A directory has none (Debian's file names the directory it is in),
+/// and Distribution starts all the same, to refuse every login.
+fn accounts_file<'p>(path: &'p Path, setting: &Setting<'_>) -> &'p Path {
+    const NO_ACCOUNTS: &str = "/dev/null";
     if path.is_dir() {
-        setting.warn(format_args!(
-            "{} is a folder, so nobody can log in; name the file with the passwords",
+        let message = format!(
+            "{} is a directory, so no one can log in; name the file with the passwords",
             path.display()
-        ));
+        );
+        setting.warn(Problem::Doubtful, message);
     } else if !path.exists() {
-        setting.warn(format_args!(
-            "{0} is not there, so nobody can log in; make it with: wharfinger hash --user NAME > {0}",
+        let message = format!(
+            "{0} does not exist, so no one can log in; make it with: wharfinger hash --user NAME \
+             > {0}",
             path.display()
-        ));
+        );
+        setting.warn(Problem::Doubtful, message);
     } else {
         return path;
     }
-    draft.context().watch(path);
-    Path::new(NOBODY)
+    setting.context.watch(path);
+    Path::new(NO_ACCOUNTS)
 }

@@ -2,20 +2,17 @@
 //!
 //! A variable's name is the path to a setting, in upper case and joined by `_`; its value is YAML.
 //! The shorter path comes first, so `REGISTRY_AUTH=token` chooses and `REGISTRY_AUTH_TOKEN_REALM`
-//! fills in. What a variable names replaces what the file has there, whole.
+//! fills in. A variable replaces what the file has at its path, whole.
 
-use super::names;
-use crate::config::context::Context;
-use crate::config::diagnostics::nearest;
+use super::keys;
+use crate::config::context::{Context, Variables};
+use crate::config::diagnostics::{Problem, nearest};
 use crate::config::yaml::{self, Entry, Node, Position, Value};
-
-/// Variables and their values.
-pub(in crate::config) type Variables = Vec<(String, String)>;
 
 const PREFIX: &str = "REGISTRY_";
 
-/// Names with another use: where the configuration lies, and what `docker run --link` once set.
-const NOT_SETTINGS: [&str; 1] = ["REGISTRY_CONFIGURATION_PATH"];
+/// A variable that names the file.
+const FILE: &str = "REGISTRY_CONFIGURATION_PATH";
 
 /// The variables of this process that may be settings, in the order in which they count.
 pub(in crate::config) fn of_process() -> Variables {
@@ -26,8 +23,14 @@ pub(in crate::config) fn of_process() -> Variables {
     variables
 }
 
-/// Lays the variables that `context` has over `tree`.
+/// The variable that sets the key at `path`.
+pub(super) fn variable_of(path: &str) -> String {
+    format!("{PREFIX}{}", path.to_uppercase().replace('.', "_"))
+}
+
+/// Lays the variables of `context` over `tree`.
 pub(super) fn overlay(context: &Context, tree: &mut Node) {
+    let mut of_services = Vec::new();
     for (index, (name, value)) in context.variables.iter().enumerate() {
         let position = Position::in_environment(index);
         let path: Vec<&str> = name
@@ -35,10 +38,14 @@ pub(super) fn overlay(context: &Context, tree: &mut Node) {
             .unwrap_or_default()
             .split('_')
             .collect();
-        if NOT_SETTINGS.contains(&name.as_str()) {
+        if name == FILE {
             continue;
         }
-        if !names::is_known(&path) {
+        if is_of_service(name, value) {
+            of_services.push((position, name.as_str()));
+            continue;
+        }
+        if !keys::is_known(&path) {
             warn_of_unknown(context, name, position);
             continue;
         }
@@ -46,36 +53,67 @@ pub(super) fn overlay(context: &Context, tree: &mut Node) {
             continue;
         };
         if let ["AUTH" | "STORAGE"] = path[..] {
-            choose(&mut node);
+            expand_choice(&mut node);
         }
         if let Err(message) = put(tree, &path, node) {
-            context.error(position, message);
+            context.error(position, "", Problem::Invalid, message);
         }
+    }
+    if let [(position, _), more @ ..] = &of_services[..] {
+        let more = match more.len() {
+            0 => String::new(),
+            number => format!(" (and {number} more)"),
+        };
+        let message = format!("ignored{more}: set by Kubernetes or Docker for a service");
+        context.note(*position, "", Problem::NoEffect, message);
+    }
+}
+
+/// Whether Kubernetes, or `docker run --link`, set the variable for a service whose name begins
+/// with `registry`: `REGISTRY_REDIS_SERVICE_HOST`, `REGISTRY_REDIS_PORT=tcp://10.0.0.1:6379`,
+/// `REGISTRY_PORT_5000_TCP_ADDR`.
+fn is_of_service(name: &str, value: &str) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_protocol = |part: &str| PROTOCOLS.contains(&part);
+    let is_url = PROTOCOLS
+        .iter()
+        .any(|protocol| value.starts_with(&format!("{}://", protocol.to_lowercase())));
+    let parts: Vec<&str> = name.split('_').collect();
+    match &parts[..] {
+        [.., "SERVICE", "HOST" | "PORT"] => true,
+        [.., "PORT", number, protocol, "ADDR" | "PORT" | "PROTO"]
+            if is_number(number) && is_protocol(protocol) =>
+        {
+            true
+        }
+        [.., "PORT", number, protocol] if is_number(number) && is_protocol(protocol) => true,
+        [.., "PORT"] => is_url,
+        // A port of a service may have a name: `REGISTRY_SERVICE_PORT_HTTP`.
+        parts => parts
+            .windows(3)
+            .any(|window| matches!(window, ["SERVICE", "PORT", name] if !name.is_empty())),
     }
 }
 
 fn warn_of_unknown(context: &Context, name: &str, position: Position) {
-    let known: Vec<String> = names::variables().collect();
-    // What every name begins with makes none of them nearer.
+    let known: Vec<String> = keys::variables().collect();
+    // The prefix, which every name has, makes none of them nearer.
     let behind = |name| str::strip_prefix(name, PREFIX).unwrap_or_default();
     let hint = match nearest(behind(name), known.iter().map(|name| behind(name.as_str()))) {
         Some(known) => format!("; did you mean {PREFIX}{known}?"),
         None => String::new(),
     };
-    context.warn(
-        position,
-        format!("no setting has this name, so it is ignored{hint}"),
-    );
+    let message = format!("ignored: no setting has this name{hint}");
+    context.warn(position, "", Problem::UnknownKey, message);
 }
 
 /// The value as YAML, every part of it at the variable's place.
 fn read_value(context: &Context, value: &str, position: Position) -> Option<Node> {
-    let (tree, problems) = yaml::read(value);
-    for problem in problems {
-        context.error(
-            position,
-            format!("its value is no YAML: {}", problem.message),
-        );
+    let (tree, errors) = yaml::read(value);
+    for error in errors {
+        let message = format!("the value is not YAML: {}", error.message);
+        context.error(position, "", Problem::Syntax, message);
     }
     tree.map(|mut tree| {
         tree.move_to(position);
@@ -84,7 +122,7 @@ fn read_value(context: &Context, value: &str, position: Position) -> Option<Node
 }
 
 /// Makes `{token: {}}` of `token`.
-pub(super) fn choose(node: &mut Node) {
+pub(super) fn expand_choice(node: &mut Node) {
     let Value::Scalar(scalar) = &node.value else {
         return;
     };
@@ -93,11 +131,7 @@ pub(super) fn choose(node: &mut Node) {
         value: Value::Mapping(Vec::new()),
         position,
     };
-    node.value = Value::Mapping(vec![Entry {
-        key,
-        position,
-        value,
-    }]);
+    node.value = Value::Mapping(vec![Entry::new(key, position, value)]);
 }
 
 /// Puts `node` at `path` below `tree`.
@@ -127,7 +161,7 @@ fn put(tree: &mut Node, path: &[&str], node: Node) -> Result<(), String> {
             put(&mut items[index], rest, node)
         }
         (Value::Sequence(items), _) => Err(format!(
-            "the list has {} items, so the next one's number is {0}, not {name}",
+            "the list ends before item {name}; number the next one {}",
             items.len()
         )),
         (Value::Mapping(entries), _) => {
@@ -142,11 +176,7 @@ fn put(tree: &mut Node, path: &[&str], node: Node) -> Result<(), String> {
                         value: Value::Null,
                         position,
                     };
-                    entries.push(Entry {
-                        key: name.to_lowercase(),
-                        position,
-                        value,
-                    });
+                    entries.push(Entry::new(name.to_lowercase(), position, value));
                     entries.len() - 1
                 }
             };
@@ -161,7 +191,7 @@ fn put(tree: &mut Node, path: &[&str], node: Node) -> Result<(), String> {
             put(&mut entries[index].value, rest, node)
         }
         (Value::Null | Value::Scalar(_), _) => {
-            Err("what it stands below is one value, without settings".to_owned())
+            Err("the setting above it is a single value, not a section".to_owned())
         }
     }
 }

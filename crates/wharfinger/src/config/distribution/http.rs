@@ -1,22 +1,8 @@
-//! The section `http`: where the registry listens, TLS, and what its answers say.
+//! The section `http`: what takes more than a row in [`super::keys`].
 
-use super::draft::Draft;
-use super::without_effect;
-use crate::config::section::Section;
-
-/// Where the images' own files have it listen.
-const DEFAULT_ADDRESS: &str = ":5000";
-
-const TUNING: [(&str, &str); 2] = [
-    (
-        "secret",
-        "what an upload must remember is kept in the database, not with the client",
-    ),
-    (
-        "debug",
-        "there is no second port; / and /healthz answer health checks",
-    ),
-];
+use super::translation::Translator;
+use crate::config::diagnostics::Problem;
+use crate::config::setting::Setting;
 
 const VERSIONS: [(&str, &str); 4] = [
     ("tls1.0", "TLS10"),
@@ -25,133 +11,94 @@ const VERSIONS: [(&str, &str); 4] = [
     ("tls1.3", "TLS13"),
 ];
 
-pub(super) fn read(root: &mut Section<'_>, draft: &mut Draft<'_>) {
-    let root_position = root.position;
-    let has_address = root.section("http", |http| {
-        let address = http.setting("addr");
-        if let Some((address, text)) = address
-            .as_ref()
-            .and_then(|setting| Some((setting, setting.text()?)))
-        {
-            draft.text("server.addr", text, address.position());
-        }
-        read_section(http, draft);
-        Some(address.is_some())
-    });
-    if has_address != Some(true) {
-        draft.text("server.addr", DEFAULT_ADDRESS, root_position);
+/// Distribution wants a slash at both ends.
+pub(super) fn read_prefix(setting: &Setting<'_>, translator: &mut Translator) {
+    let prefix = setting.text().unwrap_or_default();
+    let prefix = prefix.trim_end_matches('/');
+    if !prefix.is_empty() {
+        translator.text("registry.path_prefix", prefix, setting);
     }
 }
 
-fn read_section(http: &mut Section<'_>, draft: &mut Draft<'_>) {
-    copy(http, "net", draft, "server.net");
-    copy(http, "host", draft, "server.public_url");
-    if let Some((prefix, text)) = http
-        .setting("prefix")
-        .and_then(|setting| setting.text().map(|text| (setting, text)))
-    {
-        draft.text(
-            "server.path_prefix",
-            text.trim_end_matches('/'),
-            prefix.position(),
+pub(super) fn read_minimum(setting: &Setting<'_>, translator: &mut Translator) {
+    if setting.is_null() {
+        return;
+    }
+    let version = setting.parse(|text| {
+        let known = VERSIONS.iter().find(|(known, _)| *known == text);
+        let version = known.map(|(_, version)| *version);
+        version.ok_or("must be tls1.0, tls1.1, tls1.2 or tls1.3")
+    });
+    if let Some(version) = version {
+        translator.text("server.tls_min_version", version, setting);
+    }
+}
+
+/// Distribution ignores the list when only TLS 1.3 is left.
+pub(super) fn read_suites(setting: &Setting<'_>, translator: &mut Translator) {
+    if !is_used_list(setting) {
+        return;
+    }
+    if translator.text_of("server.tls_min_version") == Some("TLS13") {
+        let message = "no effect here: TLS 1.3's cipher suites cannot be chosen";
+        setting.warn(Problem::NoEffect, message);
+    } else {
+        translator.whole("server.tls_cipher_suites", setting);
+    }
+}
+
+pub(super) fn refuse_client_certificates(setting: &Setting<'_>, _: &mut Translator) {
+    if is_used_list(setting) {
+        setting.report(
+            Problem::Unsupported,
+            "certificates of clients are not supported yet, and without them everyone could \
+             connect; let a proxy in front of the registry check them, or remove the list and use \
+             auth",
         );
     }
-    if let Some(relative) = http.setting("relativeurls")
-        && let Some(flag) = relative.flag()
-    {
-        draft.word("registry.relative_urls", &flag, relative.position());
-    }
-    if let Some(headers) = http.setting("headers") {
-        draft.whole("registry.headers", &headers);
-    }
-    http.section("http2", |http2| {
-        let disabled = http2.setting("disabled")?;
-        if disabled.flag()? {
-            disabled.warn("this has no effect here: who asks for HTTP/2 gets it");
-        }
-        Some(())
-    });
-    // Whoever begins with HTTP/2 on a plain connection is understood.
-    http.section("h2c", |h2c| h2c.flag("enabled"));
-    copy(
-        http,
-        "draintimeout",
-        draft,
-        "server.limits.shutdown_timeout",
-    );
-    without_effect(http, &TUNING);
-    http.section("tls", |tls| {
-        read_tls(tls, draft);
-        Some(())
-    });
 }
 
-fn read_tls(tls: &mut Section<'_>, draft: &mut Draft<'_>) {
-    let certificate = copy(tls, "certificate", draft, "server.certificate");
-    copy(tls, "key", draft, "server.key");
-    let minimum = tls.setting("minimumtls");
-    let version = minimum.as_ref().and_then(|setting| setting.parse(version));
-    if let (Some(setting), Some(version)) = (&minimum, version) {
-        draft.text("server.tls_min_version", version, setting.position());
+pub(super) fn read_letsencrypt(setting: &Setting<'_>, translator: &mut Translator) {
+    let entries = if setting.is_null() {
+        Vec::new()
+    } else {
+        setting.entries().unwrap_or_default()
+    };
+    let is_used = entries.iter().any(|(entry, value)| {
+        let matters = ["cachefile", "email", "directoryurl"].contains(&entry.key.as_str());
+        matters && !value.is_null() && value.text().is_none_or(|text| !text.is_empty())
+    });
+    if !is_used {
+        return;
     }
-    if let Some(suites) = tls.setting("ciphersuites") {
-        if version == Some("TLS13") {
-            suites.warn("this has no effect here: TLS 1.3's cipher suites cannot be chosen");
-        } else if suites.items().is_some_and(|items| !items.is_empty()) {
-            draft.whole("server.tls_cipher_suites", &suites);
-        }
-    }
-    if let Some(authorities) = tls
-        .setting("clientcas")
-        .filter(|list| list.items().is_none_or(|items| !items.is_empty()))
-    {
-        authorities.error(
-            "certificates of clients are not supported yet, and without them everybody could connect; let a proxy in \
-             front of the registry ask for them, or remove the list and use auth",
+    if translator.has("server.certificate") {
+        let message = "no effect beside http.tls.certificate";
+        setting.warn(Problem::NoEffect, message);
+    } else {
+        setting.report(
+            Problem::Unsupported,
+            "certificates from Let's Encrypt are not supported yet; use certificate and key \
+             (certbot or lego renew them, and they are read again when they change), or a proxy \
+             that does TLS",
         );
     }
-    without_effect(
-        tls,
-        &[("clientauth", "certificates of clients are not asked for")],
-    );
-    tls.section("letsencrypt", |letsencrypt| {
-        let used = ["cachefile", "email", "directoryurl"].map(|key| letsencrypt.text(key)).into_iter().flatten();
-        let used = used.filter(|text| !text.is_empty()).count() > 0;
-        letsencrypt.setting("hosts");
-        if used && certificate {
-            let message = "http.tls.letsencrypt: this has no effect beside http.tls.certificate";
-            letsencrypt.context.warn(letsencrypt.position, message);
-        } else if used {
-            let message = "http.tls.letsencrypt: certificates from Let's Encrypt are not supported yet; use certificate \
-                           and key (certbot or lego keep them fresh, and they are read again when they change), or a \
-                           proxy that does TLS";
-            letsencrypt.context.error(letsencrypt.position, message);
-        }
-        Some(())
-    });
 }
 
-fn version(text: &str) -> Result<&'static str, &'static str> {
-    let known = VERSIONS
-        .iter()
-        .find(|(known, _)| *known == text)
-        .map(|(_, version)| *version);
-    known.ok_or("this must be tls1.0, tls1.1, tls1.2 or tls1.3")
+pub(super) fn read_http2(setting: &Setting<'_>, _: &mut Translator) {
+    if !setting.is_null() && setting.flag() == Some(true) {
+        let message = "no effect here: a client that asks for HTTP/2 gets it";
+        setting.warn(Problem::NoEffect, message);
+    }
 }
 
-/// Takes a text over as it is; an empty one is none. Whether there was one.
-fn copy(
-    section: &mut Section<'_>,
-    key: &'static str,
-    draft: &mut Draft<'_>,
-    path: &'static str,
-) -> bool {
-    let Some(setting) = section.setting(key) else {
-        return false;
-    };
-    let Some(text) = setting.text().filter(|text| !text.is_empty()) else {
-        return false;
-    };
-    draft.text(path, text, setting.position());
-    true
+/// HTTP/2 without TLS is always understood, as `enabled` asks for.
+pub(super) fn read_h2c(setting: &Setting<'_>, _: &mut Translator) {
+    if !setting.is_null() {
+        setting.flag();
+    }
+}
+
+/// Whether there is anything in the list. A value that is no list is reported.
+pub(super) fn is_used_list(setting: &Setting<'_>) -> bool {
+    !setting.is_null() && setting.items().is_none_or(|items| !items.is_empty())
 }

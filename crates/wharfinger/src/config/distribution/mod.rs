@@ -1,59 +1,75 @@
 //! Distribution's dialect: the files of `registry:2` and `registry:3`, and their `REGISTRY_*`
 //! variables.
 //!
-//! A file with a `version` at its top is Distribution's; ours has none. It is read with the tools
-//! that read ours, and what comes out is a tree of our schema ([`translate`]) whose values keep
-//! their places in the file that was written. Nothing behind this module hears of it. What
-//! Distribution has no word for stands in a block `wharfinger`, in our schema, over what was
-//! translated.
+//! A file with a `version` at its top is Distribution's; ours has none. It becomes a tree of our
+//! schema ([`translate`]) whose values keep their places and names in the file that was written, so
+//! that what our readers report about them is in that file's words. What Distribution has no key
+//! for stands in a block `wharfinger`, in our schema, over what was translated.
 //!
-//! Of what there is no equal for, what only tunes is accepted with a warning that it has no effect,
-//! and what matters is refused by name: a file that asks for a push to be announced must not be
-//! served by a registry that announces nothing.
+//! A setting without an equal here either only tunes Distribution, and is accepted with a warning,
+//! or matters, and is refused by name: a file that asks for notifications must not be served by a
+//! registry that sends none. A key that Distribution ignores as unknown is a warning here, too.
 //!
-//! - [`environment`], [`names`]: the variables; [`http`], [`storage`], [`auth`], [`general`]: the
-//!   sections.
-//! - [`draft`]: our tree while it grows; [`words`]: what is said of it, in Distribution's words.
+//! - [`keys`]: every key and what becomes of it; [`translation`]: how.
+//! - [`http`], [`storage`], [`auth`], [`other`]: what takes more than a row.
+//! - [`environment`]: the variables.
 
 mod auth;
-mod draft;
 pub(super) mod environment;
-mod general;
 mod http;
-mod names;
+mod keys;
+mod other;
 mod storage;
 #[cfg(test)]
 mod tests;
-mod words;
+mod translation;
 
-use self::draft::Draft;
-pub(super) use self::words::Words;
-use super::context::Context;
-use super::section::Section;
+use self::translation::Translator;
+use super::context::{Context, Translation};
+use super::diagnostics::Problem;
 use super::setting::Setting;
 use super::yaml::{Entry, Node, Value};
 
-/// Distribution's only version.
-const VERSION: &str = "0.1";
+/// The address that the images' own files have.
+const DEFAULT_ADDRESS: &str = ":5000";
 
 /// Whether the file is Distribution's.
-pub(super) fn is_spoken(tree: &Node) -> bool {
+pub(super) fn is_distribution(tree: &Node) -> bool {
     matches!(&tree.value, Value::Mapping(entries) if entries.iter().any(|entry| entry.key == "version"))
 }
 
-/// The same in our schema, the variables of the environment laid over it. What is wrong is told.
+/// The file in our schema, with the variables of the environment laid over it. Errors are reported.
 pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
-    choose(&mut tree);
+    expand_choices(&mut tree);
     environment::overlay(context, &mut tree);
     let position = tree.position;
+    let own = own_block(context, &mut tree);
+    let mut translator = Translator::new(has_auth(&own));
     let root = Setting::new(context, String::new(), &tree);
-    let entries = root.section(|root| {
-        let own = own(root);
-        let mut draft = Draft::new(context);
-        read(root, &mut draft, &own);
-        // What stands later counts more, and sections complete each other.
-        Some(draft.finish().into_iter().chain(own).collect())
-    })?;
+    translator.section(&root, "", false, |root, translator| {
+        for (name, hint) in [
+            ("storage", storage::WRITE),
+            ("version", "write version: 0.1"),
+        ] {
+            if !root.has(name) {
+                root.error_about(name, Problem::Missing, hint);
+            }
+        }
+        translator.default("server.addr", DEFAULT_ADDRESS, "http.addr", position);
+        if !root.has("auth") && !translator.has_own_auth {
+            let message = "not set, so everyone can pull, push and delete everything; set \
+                           auth.token or auth.htpasswd";
+            context.note(position, "auth", Problem::Insecure, message);
+            translator.default("registry.auth.none", true, "auth", position);
+        }
+    });
+    let (translated, refused) = translator.finish();
+    context.set_translation(Translation {
+        name: keys::name_of,
+        refused,
+    });
+    // A later entry counts more, and sections complete each other.
+    let entries = translated.into_iter().chain(own).collect();
     Some(Node {
         value: Value::Mapping(entries),
         position,
@@ -62,44 +78,38 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
 
 /// `storage: filesystem` and `auth: token` are a driver and a provider without settings, which
 /// variables may bring.
-fn choose(tree: &mut Node) {
+fn expand_choices(tree: &mut Node) {
     let Value::Mapping(entries) = &mut tree.value else {
         return;
     };
-    for entry in entries
-        .iter_mut()
-        .filter(|entry| ["auth", "storage"].contains(&entry.key.as_str()))
-    {
-        environment::choose(&mut entry.value);
+    for entry in entries {
+        if ["auth", "storage"].contains(&entry.key.as_str()) {
+            environment::expand_choice(&mut entry.value);
+        }
     }
 }
 
-fn read(root: &mut Section<'_>, draft: &mut Draft<'_>, own: &[Entry]) {
-    if let Some(version) = root.setting("version") {
-        version.parse(|text| match text {
-            VERSION => Ok(()),
-            _ => Err("the only version that there is of Distribution's files is 0.1"),
-        });
+/// Takes the sections of the block `wharfinger` out of the tree.
+fn own_block(context: &Context, tree: &mut Node) -> Vec<Entry> {
+    let Value::Mapping(entries) = &mut tree.value else {
+        return Vec::new();
+    };
+    let mut own = Vec::new();
+    for entry in entries.extract_if(.., |entry| entry.key == "wharfinger") {
+        match entry.value.value {
+            Value::Null => {}
+            Value::Mapping(sections) => own.extend(sections),
+            _ => {
+                let found = entry.value.describe();
+                let message = format!("expected a mapping, found {found}");
+                context.error(entry.position, "wharfinger", Problem::WrongType, message);
+            }
+        }
     }
-    general::read(root, draft);
-    http::read(root, draft);
-    storage::read(root, draft);
-    auth::read(root, draft, has_auth(own));
+    own
 }
 
-/// The sections of the block `wharfinger`.
-fn own(root: &mut Section<'_>) -> Vec<Entry> {
-    let entries = root
-        .setting("wharfinger")
-        .and_then(|block| block.entries())
-        .unwrap_or_default();
-    entries
-        .into_iter()
-        .map(|(entry, _)| entry.clone())
-        .collect()
-}
-
-/// Whether sections of ours say who may come in.
+/// Whether sections of ours say who gets in.
 fn has_auth(own: &[Entry]) -> bool {
     let has = |entries: &[Entry], key: &str| entries.iter().any(|entry| entry.key == key);
     let registry = own
@@ -107,13 +117,4 @@ fn has_auth(own: &[Entry]) -> bool {
         .find(|entry| entry.key == "registry")
         .map(|entry| &entry.value.value);
     has(own, "token") || matches!(registry, Some(Value::Mapping(entries)) if has(entries, "auth"))
-}
-
-/// Takes settings that only tune Distribution, whatever they hold.
-fn without_effect(section: &mut Section<'_>, keys: &[(&'static str, &str)]) {
-    for (key, why) in keys {
-        if let Some(setting) = section.setting(key) {
-            setting.warn(format_args!("this has no effect here: {why}"));
-        }
-    }
 }

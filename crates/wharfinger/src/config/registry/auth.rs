@@ -1,98 +1,118 @@
-//! `registry.auth`: whom the registry lets in.
+//! `registry.auth`: who gets into the registry.
 
 use std::path::PathBuf;
 
 use ::token::{Certificate, JwkSet};
 
-use crate::config::section::{PathSetting, Section};
-use crate::config::setting::Setting;
-use crate::config::users::{HtpasswdFile, read_distribution_htpasswd};
+use crate::config::diagnostics::Problem;
+use crate::config::effective::Effective;
+use crate::config::schema::{Kind, key};
+use crate::config::section::{Located, Section};
+use crate::config::users::HtpasswdFile;
 
-/// What our own token server's tokens are for, where nothing else is said.
+/// The service of our own token server's tokens, unless another is set.
 const OWN_SERVICE: &str = "wharfinger";
 
-/// Who may come in.
+/// Who gets in.
 #[derive(Clone, Debug)]
 pub(crate) enum RegistryAuth {
-    /// Whoever has a token of one of these; clients are sent to the first.
+    /// Callers with a token of one of these; clients are sent to the first.
     Token(Vec<TokenIssuer>),
-    /// Whoever has a password.
+    /// Callers with a password.
     Htpasswd { realm: String, file: HtpasswdFile },
-    /// Everybody.
+    /// Everyone.
     Open,
 }
 
-/// Whose tokens are believed.
+/// An issuer whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenIssuer {
-    /// Where clients get a token, a URL or a path of the very host that they asked; none where our
-    /// own token server gives it.
+    /// Where clients get a token: a URL, or a path of the host that they asked. `None` is our own
+    /// token server.
     pub(crate) realm: Option<String>,
     /// What a token must be for.
     pub(crate) service: String,
     pub(crate) trust: IssuerKeys,
 }
 
-/// Why a token of theirs is believed.
+/// The keys that an issuer's tokens may be signed with.
 #[derive(Clone, Debug)]
 pub(crate) enum IssuerKeys {
-    /// It is our own token server's.
+    /// Those of our own token server.
     Own,
-    /// It was signed with a key that one of these vouches for.
+    /// Those that the configuration names.
     Other {
         issuer: String,
         certificates: Vec<Certificate>,
         /// The keys of a key set in a file.
         keys: JwkSet,
-        /// Where a key set is fetched.
+        /// The URL of a key set.
         url: Option<String>,
-        /// The bundle's file and the key set's.
-        paths: (Option<PathBuf>, Option<PathBuf>),
     },
 }
 
 impl RegistryAuth {
-    /// Reads `auth` out of `registry`. Without it, and with a token server in the same file, that
-    /// is whom to ask.
-    pub(super) fn read(registry: &mut Section<'_>, own: bool) -> Option<Self> {
-        if !registry.has("auth") {
-            if own {
-                return Some(Self::Token(vec![TokenIssuer::own(None)]));
-            }
-            let message = "registry.auth is missing: whom to let in; write token: {realm, service, issuer, rootcertbundle}, \
-                           htpasswd: {realm, path}, or none: true to let everybody do everything";
-            registry.context.error(registry.position, message);
-            return None;
+    /// Reads `auth` of the section `registry`. Without it, a registry beside a token server takes
+    /// its tokens.
+    pub(super) fn read(registry: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
+        let is_absent = !registry.has("auth");
+        let auth = registry.optional(
+            key::mapping("auth")
+                .means("who gets in: one of `token`, `htpasswd` and `none`")
+                .otherwise("beside a token server: its tokens"),
+            |auth| Self::read_section(auth, has_token_server),
+        );
+        if !is_absent {
+            return auth;
         }
-        registry.section("auth", |auth| {
-            let token = auth
-                .setting("token")
-                .map(|setting| read_tokens(&setting, own));
-            let htpasswd = auth.section("htpasswd", |section| Some(read_htpasswd(section)));
-            let none = auth
-                .setting("none")
-                .filter(|setting| setting.flag() == Some(true));
-            if let Some(none) = &none {
-                none.warn("whoever reaches this registry may pull, push and delete everything");
+        if has_token_server {
+            let own = TokenIssuer::own(None);
+            let shown = Effective::List(vec![own.show()]);
+            let shown = Effective::mapping(vec![("token", shown)]);
+            registry.show("auth", shown);
+            return Some(Self::Token(vec![own]));
+        }
+        registry.error_about(
+            "auth",
+            Problem::Missing,
+            "write token: {realm, service, issuer, rootcertbundle}, htpasswd: {realm, path}, or \
+             none: true to let everyone do everything",
+        );
+        None
+    }
+
+    fn read_section(auth: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
+        let token = read_tokens(auth, has_token_server);
+        let htpasswd = auth.optional(
+            key::mapping("htpasswd").means("names and passwords; each may do everything"),
+            |section| Some(read_htpasswd(section)),
+        );
+        let none = auth
+            .locate(
+                key::switch("none")
+                    .means("everyone may do everything; warns")
+                    .otherwise("false"),
+            )
+            .filter(|none| none.value);
+        if let Some(none) = &none {
+            let message = "everyone who reaches this registry can pull, push and delete everything";
+            none.setting.warn(Problem::Insecure, message);
+        }
+        match (token, htpasswd, none) {
+            (Some(token), None, None) => token.map(Self::Token),
+            (None, Some(htpasswd), None) => htpasswd,
+            (None, None, Some(_)) => Some(Self::Open),
+            (None, None, None) => {
+                let message = "nothing is chosen; write token, htpasswd, or none: true";
+                auth.error(Problem::Invalid, message);
+                None
             }
-            match (token, htpasswd, none) {
-                (Some(token), None, None) => token.map(Self::Token),
-                (None, Some(htpasswd), None) => htpasswd,
-                (None, None, Some(_)) => Some(Self::Open),
-                (None, None, None) => {
-                    auth.context.error(
-                        auth.position,
-                        "registry.auth: there must be token, htpasswd, or none: true",
-                    );
-                    None
-                }
-                _ => {
-                    let message = "registry.auth: only one of token, htpasswd and none can be";
-                    auth.context.error(auth.position, message);
-                    None
-                }
+            _ => {
+                let message = "only one of token, htpasswd and none can count";
+                auth.error(Problem::Conflict, message);
+                None
             }
-        })
+        }
     }
 }
 
@@ -105,49 +125,61 @@ impl TokenIssuer {
         }
     }
 
-    fn read(section: &mut Section<'_>, own: bool) -> Option<Self> {
-        let is_own = own
-            && !["issuer", "rootcertbundle", "jwks"]
-                .iter()
-                .any(|key| section.has(key));
-        let realm = section.parse("realm", url);
-        let service = section.parse("service", |text| {
-            if text.is_empty() {
-                Err("it is empty")
-            } else {
-                Ok(text.to_owned())
-            }
-        });
+    fn read(section: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
+        let names_keys = ["issuer", "rootcertbundle", "jwks"].map(|key| section.has(key));
+        let is_own = has_token_server && !names_keys.contains(&true);
+        let mut realm = key::parsed("realm", "URL", url)
+            .means("where clients get a token")
+            .otherwise("our own token server");
+        let mut service = key::parsed("service", "text", not_empty)
+            .means("what a token must be for (`aud`)")
+            .otherwise("beside a token server `wharfinger`");
+        let mut issuer = key::text("issuer").means("the `iss` of its tokens");
+        if !is_own && !section.context.is_describing() {
+            realm = realm.required("write the URL at which clients get a token");
+            service = service.required("write what the tokens are for");
+            issuer = issuer.required("write the issuer, as it is in the tokens");
+        }
+        let (realm, service) = (section.find(realm), section.find(service));
+        let issuer = section.find(issuer);
+        let bundle = section.locate(
+            key::path("rootcertbundle")
+                .means("certificates that tokens may be signed with, or be issued by, PEM"),
+        );
+        let jwks = section.locate(
+            key::path("jwks").means("a key set that tokens may be signed with: a file or a URL"),
+        );
         if is_own {
             return Some(Self {
                 realm,
                 ..Self::own(service)
             });
         }
-        section.require("realm", "the URL at which clients get a token");
-        section.require("service", "what the tokens must be for");
-        section.require("issuer", "who issues the tokens, as it stands in them");
-        let issuer = section.text("issuer");
-        let (bundle, jwks) = (section.path("rootcertbundle"), section.path("jwks"));
         let address = jwks
             .as_ref()
-            .and_then(|jwks| jwks.path.to_str())
-            .and_then(|text| url(text).ok());
-        let jwks = jwks.filter(|_| address.is_none());
-        if bundle.is_none() && jwks.is_none() && address.is_none() {
-            let message = "registry.auth.token: there must be rootcertbundle (certificates in PEM) or jwks (a key set), or no token can be believed";
-            section.context.error(section.position, message);
+            .and_then(|jwks| jwks.value.to_str())
+            .and_then(|text| url(text).ok())
+            .filter(|text| !text.starts_with('/'));
+        if let (Some(jwks), Some(url)) = (&jwks, &address)
+            && url.starts_with("http://")
+        {
+            let message = "keys fetched without TLS can be replaced on the way, and with them \
+                           anyone can make tokens; use https";
+            jwks.setting.warn(Problem::Insecure, message);
+        }
+        if bundle.is_none() && jwks.is_none() {
+            let message = "no keys: set rootcertbundle (certificates, PEM) or jwks (a key set)";
+            section.error(Problem::Invalid, message);
             return None;
         }
         let certificates = bundle.as_ref().map(read_bundle);
-        let keys = jwks.as_ref().map(read_key_set);
-        let path = |setting: Option<PathSetting<'_>>| setting.map(|setting| setting.path);
+        let file = jwks.filter(|_| address.is_none());
+        let keys = file.as_ref().map(read_key_set);
         let trust = IssuerKeys::Other {
             issuer: issuer?,
             certificates: certificates.unwrap_or_else(|| Some(Vec::new()))?,
             keys: keys.unwrap_or_else(|| Some(JwkSet::default()))?,
             url: address,
-            paths: (path(bundle), path(jwks)),
         };
         Some(Self {
             realm: Some(realm?),
@@ -155,51 +187,83 @@ impl TokenIssuer {
             trust,
         })
     }
+
+    fn show(&self) -> Effective {
+        let service = Effective::quoted(&self.service);
+        Effective::mapping(vec![("service", service)])
+    }
 }
 
-/// One issuer, or a list of them.
-fn read_tokens(setting: &Setting<'_>, own: bool) -> Option<Vec<TokenIssuer>> {
-    let items = if setting.is_sequence() {
-        setting.items()?
-    } else {
-        vec![setting.clone()]
-    };
+/// One issuer, or a list of them. The outer `None` says that there is no `token`.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is absence, the inner one an error"
+)]
+fn read_tokens(auth: &mut Section<'_>, has_token_server: bool) -> Option<Option<Vec<TokenIssuer>>> {
+    let kind = Kind::OneOrMany(Box::new(Kind::Mapping(Vec::new())));
+    let read = |section: &mut Section<'_>| TokenIssuer::read(section, has_token_server);
+    let setting = auth.structured(
+        key::custom("token", kind).means("token servers whose tokens are accepted"),
+        read,
+    )?;
+    let items = setting.one_or_many().unwrap_or_default();
     if items.is_empty() {
-        setting.error("there must be an issuer in the list");
-        return None;
+        setting.error("the list is empty; write an issuer");
+        return Some(None);
     }
-    // All of them are read before one can be missing, so all that is wrong is told.
-    let issuers: Vec<_> = items
-        .iter()
-        .map(|item| item.section(|section| TokenIssuer::read(section, own)))
-        .collect();
-    issuers.into_iter().collect()
+    // All are read before one can be missing, so that all errors are reported.
+    let (mut issuers, mut shown) = (Vec::new(), Vec::new());
+    for item in items {
+        let (issuer, mut effective) = item.section(read).unzip();
+        let issuer = issuer.flatten();
+        if let (Some(issuer), Some(Effective::Mapping(entries))) = (&issuer, &mut effective)
+            && entries.iter().all(|(name, _)| name != "service")
+        {
+            entries.push(("service".to_owned(), Effective::quoted(&issuer.service)));
+        }
+        issuers.push(issuer);
+        shown.extend(effective);
+    }
+    auth.show("token", Effective::List(shown));
+    Some(issuers.into_iter().collect())
 }
 
 fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
-    let realm = section
-        .text("realm")
-        .unwrap_or_else(|| "Registry Realm".to_owned());
-    section.require("path", "the file with names and password hashes");
-    let file = section.path("path")?;
-    let file = read_distribution_htpasswd(file)?;
+    let realm = section.get(
+        key::text("realm")
+            .means("what clients show when they ask for a password")
+            .default("Registry Realm".to_owned()),
+    );
+    let file = section.locate(
+        key::path("path")
+            .required("write the file with names and password hashes")
+            .means("the htpasswd file: bcrypt and argon2id"),
+    )?;
+    let file = HtpasswdFile::read_distribution(file)?;
     Some(RegistryAuth::Htpasswd { realm, file })
 }
 
-fn read_bundle(file: &PathSetting<'_>) -> Option<Vec<Certificate>> {
+fn read_bundle(file: &Located<'_, PathBuf>) -> Option<Vec<Certificate>> {
     let pem = String::from_utf8_lossy(&file.read()?).into_owned();
-    let bundle = Certificate::bundle_from_pem(&pem)
-        .map_err(|error| format!("{}: {error}", file.path.display()));
-    file.setting.checked(bundle)
+    file.setting
+        .checked_file(&file.value, Certificate::bundle_from_pem(&pem))
 }
 
-fn read_key_set(file: &PathSetting<'_>) -> Option<JwkSet> {
-    let keys = JwkSet::from_json(&String::from_utf8_lossy(&file.read()?))
-        .map_err(|error| format!("{}: {error}", file.path.display()));
-    file.setting.checked(keys)
+fn read_key_set(file: &Located<'_, PathBuf>) -> Option<JwkSet> {
+    let json = String::from_utf8_lossy(&file.read()?).into_owned();
+    file.setting
+        .checked_file(&file.value, JwkSet::from_json(&json))
 }
 
-fn url(text: &str) -> Result<String, &'static str> {
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("empty".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
     // A path is one of the host that the client asked: Distribution's `autoredirect`.
     let is_path = text.starts_with('/') && !text.starts_with("//");
     let is_url = text
@@ -210,6 +274,6 @@ fn url(text: &str) -> Result<String, &'static str> {
     if (is_url || is_path) && is_plain {
         Ok(text.to_owned())
     } else {
-        Err("this must be a URL, as https://auth.example.com/token")
+        Err("must be a URL, such as https://auth.example.com/token".to_owned())
     }
 }

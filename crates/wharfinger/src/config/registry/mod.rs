@@ -1,8 +1,9 @@
-//! The section `registry`: where cargo lies, who may come to it, and how much of it there may be.
+//! The section `registry`: where content is stored, who gets in, and how much there may be.
 
 mod auth;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,28 +11,33 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::auth::RegistryAuth;
 use super::address::ListenAddress;
+use super::diagnostics::Problem;
+use super::effective::Effective;
+use super::schema::{Kind, key};
 use super::section::Section;
-use super::setting::Setting;
-use crate::duration::{parse_duration, parse_size};
+use super::server::path_prefix;
+use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
 pub(crate) use self::auth::{IssuerKeys, RegistryAuth as Auth, TokenIssuer};
 
 /// The registry.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrySettings {
-    /// Where it listens; none where the token server does, or would.
+    /// Where it listens; `None` shares the address of the token server.
     pub(crate) listen: Option<ListenAddress>,
-    /// The folder that cargo lies in.
+    /// The prefix of `/v2/`: empty, or a path that begins with `/`.
+    pub(crate) path_prefix: String,
+    /// The directory that content is stored in.
     pub(crate) root: PathBuf,
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: RegistryAuth,
     pub(crate) catalog: CatalogSettings,
-    /// How long an upload may stay without a move.
+    /// How long an upload may stay without progress.
     pub(crate) upload_expiry: Duration,
     pub(crate) collection: CollectionSettings,
     pub(crate) limits: RegistryLimits,
-    /// What every answer carries besides its own headers.
+    /// What every response carries besides its own headers.
     pub(crate) headers: HeaderMap,
     pub(crate) relative_urls: bool,
 }
@@ -45,18 +51,18 @@ pub(crate) struct CatalogSettings {
     pub(crate) max: u32,
 }
 
-/// How what nobody needs any more is collected.
+/// How unused content is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CollectionSettings {
-    /// How often; none where only the command does it.
+    /// How often; `None` leaves it to the command.
     pub(crate) every: Option<Duration>,
-    /// For how long after its last use nothing is touched.
+    /// How long after its last use content is kept in any case.
     pub(crate) grace: Duration,
-    /// The age from which manifests without a tag go; none keeps them.
+    /// The age from which manifests without a tag go; `None` keeps them.
     pub(crate) untagged: Option<Duration>,
 }
 
-/// How much one may send.
+/// How much a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RegistryLimits {
     /// The largest manifest, in bytes.
@@ -73,98 +79,99 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MIB: usize = 1024 * 1024;
 
-impl Default for CatalogSettings {
-    fn default() -> Self {
-        Self {
-            filter: true,
-            max: 1000,
-        }
-    }
-}
-
-impl Default for CollectionSettings {
-    fn default() -> Self {
-        Self {
-            every: Some(DAY),
-            grace: DAY,
-            untagged: None,
-        }
-    }
-}
-
-impl Default for RegistryLimits {
-    fn default() -> Self {
-        Self {
-            manifest: 4 * MIB,
-            blob: None,
-            uploads_per_client: 64,
-        }
-    }
-}
-
 impl RegistrySettings {
-    /// Reads the section; `own` says whether there is a token server in the same file.
-    pub(super) fn read(section: &mut Section<'_>, own: bool) -> Option<Self> {
-        let listen = section
-            .setting("addr")
-            .filter(|setting| setting.text().as_deref() != Some("same"));
-        let listen = listen.map(|setting| setting.parse(|text| ListenAddress::parse(text, None)));
-        let storage = section
-            .section("storage", Storage::read)
-            .unwrap_or_else(|| Storage::usual(section));
-        let auth = RegistryAuth::read(section, own);
-        let uploads = section.section("uploads", |uploads| {
-            Some(uploads.duration_within("expire", HOUR, LONGEST))
-        });
-        if let (Some(Some(_)), Some(RegistryAuth::Token(issuers))) = (&listen, &auth)
+    /// Reads the section; `has_token_server` says whether there is one in the same file.
+    pub(super) fn read(section: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
+        let listen = read_listen(section);
+        let path_prefix = section.get(
+            key::parsed("path_prefix", "text that begins with `/`", |text| {
+                path_prefix(text.trim_end_matches('/'))
+            })
+            .means("the prefix of `/v2/`; clients need a proxy that takes it away again")
+            .default(String::new()),
+        );
+        let storage = section.always(
+            key::mapping("storage").means("where content is stored, and what may happen to it"),
+            Storage::read,
+        );
+        let auth = RegistryAuth::read(section, has_token_server);
+        let catalog = section.always(
+            key::mapping("catalog").means("the list of repositories"),
+            CatalogSettings::read,
+        );
+        let upload_expiry =
+            section.always(key::mapping("uploads").means("open uploads"), |uploads| {
+                uploads.get(
+                    key::duration("expire", HOUR..=LONGEST)
+                        .means("an upload without progress for this long is removed")
+                        .restart()
+                        .default(7 * DAY),
+                )
+            });
+        let collection = section.always(
+            key::mapping("gc").means("collection of unused content"),
+            CollectionSettings::read,
+        );
+        let limits = section.always(
+            key::mapping("limits").means("how much a client may send"),
+            RegistryLimits::read,
+        );
+        let headers = read_headers(section);
+        let relative_urls = section.get(
+            key::switch("relative_urls")
+                .means("whether `Location` is a path without a host")
+                .default(false),
+        );
+        let (listen, auth) = (listen?, auth?);
+        if let (Some(_), RegistryAuth::Token(issuers)) = (&listen, &auth)
             && issuers.first().is_some_and(|first| first.realm.is_none())
         {
-            let message = "registry.auth.token.realm is missing: the registry has an address of its own, so clients must be \
-                           told the token server's, as https://auth.example.com/auth";
-            section.context.error(section.position, message);
+            section.error_about(
+                "auth.token.realm",
+                Problem::Missing,
+                "the registry has an address of its own, so clients must be told the token \
+                 server's; write its URL, such as https://auth.example.com/auth",
+            );
             return None;
         }
-        let registry = Self {
+        Some(Self {
+            listen,
+            path_prefix,
             root: storage.root,
             delete: storage.delete,
             read_only: storage.read_only,
-            catalog: section
-                .section("catalog", CatalogSettings::read)
-                .unwrap_or_default(),
-            upload_expiry: uploads.flatten().unwrap_or(7 * DAY),
-            collection: section
-                .section("gc", CollectionSettings::read)
-                .unwrap_or_default(),
-            limits: section
-                .section("limits", RegistryLimits::read)
-                .unwrap_or_default(),
-            headers: section
-                .setting("headers")
-                .and_then(|setting| read_headers(&setting))
-                .unwrap_or_default(),
-            relative_urls: section.flag("relative_urls").unwrap_or(false),
-            listen: match listen {
-                Some(listen) => Some(listen?),
-                None => None,
-            },
-            auth: auth?,
-        };
-        Some(registry)
+            auth,
+            catalog,
+            upload_expiry,
+            collection,
+            limits,
+            headers,
+            relative_urls,
+        })
     }
 }
 
-impl RegistrySettings {
-    /// What cannot change while the server runs.
-    pub(crate) fn needing_restart(&self) -> impl PartialEq {
-        let limits = (self.limits.blob, self.limits.uploads_per_client);
-        (
-            self.listen.clone(),
-            self.root.clone(),
-            self.upload_expiry,
-            self.collection,
-            limits,
-        )
-    }
+/// Its own address, or `None` for the server's. The outer `None` is an address that is wrong.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is an error, as in every reader here"
+)]
+fn read_listen(section: &mut Section<'_>) -> Option<Option<ListenAddress>> {
+    let setting = section.setting(
+        key::custom("addr", Kind::Form("`same` or address"))
+            .not(&["address", "listen", "port"])
+            .restart()
+            .means("where it listens; `same` shares the server's address")
+            .otherwise("`same`"),
+    );
+    let setting = setting.filter(|setting| setting.text().as_deref() != Some("same"));
+    let Some(setting) = setting else {
+        section.show("addr", Effective::plain("same"));
+        return Some(None);
+    };
+    let address = setting.parse(|text| ListenAddress::parse(text, None))?;
+    section.show("addr", Effective::quoted(&address));
+    Some(Some(address))
 }
 
 /// What `registry.storage` says.
@@ -175,129 +182,202 @@ struct Storage {
 }
 
 impl Storage {
-    fn read(storage: &mut Section<'_>) -> Option<Self> {
-        for later in ["s3", "gcs", "azure"] {
-            if let Some(setting) = storage.setting(later) {
-                setting.error("object stores are not supported yet; write filesystem: {root: DIR}");
+    fn read(storage: &mut Section<'_>) -> Self {
+        for name in ["s3", "gcs", "azure"] {
+            let key = key::custom(name, Kind::Anything).later();
+            if let Some(setting) = storage.setting(key.means("content in an object store")) {
+                setting.report(
+                    Problem::Unsupported,
+                    "object stores are not supported yet; write filesystem: {root: DIRECTORY}",
+                );
             }
         }
-        let root = storage.section("filesystem", |files| {
-            Some(files.path("root").map(|root| root.path))
-        });
-        let maintenance = storage.section("maintenance", |maintenance| {
-            Some(maintenance.flag("readonly"))
-        });
-        let usual = Self::usual(storage);
-        Some(Self {
-            root: root.flatten().unwrap_or(usual.root),
-            delete: storage.flag("delete").unwrap_or(usual.delete),
-            read_only: maintenance.flatten().unwrap_or(usual.read_only),
-        })
-    }
-
-    /// What it is where nothing is said: in the folder that systemd gives the service, or where
-    /// that would be.
-    fn usual(section: &Section<'_>) -> Self {
-        let folder = section
-            .context
-            .variable("STATE_DIRECTORY")
-            .map(OsString::from);
-        let database = database::DatabaseLocation::in_state_directory(folder.as_deref());
-        let root = database
-            .path()
-            .parent()
-            .map(PathBuf::from)
-            .unwrap_or_default();
+        let usual = usual_root(storage);
+        let root = storage.always(
+            key::mapping("filesystem").means("files, on a local disk"),
+            |files| {
+                files.get(
+                    key::path("root")
+                        .not(&["rootdirectory", "path"])
+                        .means("the directory")
+                        .restart()
+                        .otherwise(
+                            "the first directory of `$STATE_DIRECTORY`, or `/var/lib/wharfinger`",
+                        )
+                        .default(usual),
+                )
+            },
+        );
         Self {
             root,
-            delete: true,
-            read_only: false,
+            delete: storage.get(
+                key::switch("delete")
+                    .means("whether manifests, tags and blobs may be deleted")
+                    .default(true),
+            ),
+            read_only: storage.always(
+                key::mapping("maintenance").means("`{readonly: true}` for a time"),
+                |maintenance| {
+                    maintenance.get(
+                        key::switch("readonly")
+                            .means("refuse every change")
+                            .default(false),
+                    )
+                },
+            ),
         }
     }
 }
 
+/// The directory that systemd gives the service, or its usual place.
+fn usual_root(section: &Section<'_>) -> PathBuf {
+    let directory = section.context.variable("STATE_DIRECTORY");
+    let directory = directory.map(OsString::from);
+    let database = database::DatabaseLocation::in_state_directory(directory.as_deref());
+    let root = database.path().parent();
+    root.map(PathBuf::from).unwrap_or_default()
+}
+
 impl CatalogSettings {
-    fn read(catalog: &mut Section<'_>) -> Option<Self> {
-        let default = Self::default();
-        Some(Self {
-            filter: catalog.flag("filter").unwrap_or(default.filter),
-            max: catalog.number("max", 1, 100_000).unwrap_or(default.max),
-        })
+    fn read(catalog: &mut Section<'_>) -> Self {
+        Self {
+            filter: catalog.get(
+                key::switch("filter")
+                    .means("whether callers without `registry:catalog:*` see what they may pull")
+                    .default(true),
+            ),
+            max: catalog.get(
+                key::number("max", 1..=100_000)
+                    .means("how many repositories one page has")
+                    .default(1000),
+            ),
+        }
     }
 }
 
 impl CollectionSettings {
-    fn read(gc: &mut Section<'_>) -> Option<Self> {
-        let default = Self::default();
-        let every = gc.parse("schedule", |text| match text {
-            "off" | "never" => Ok(None),
-            "hourly" => Ok(Some(HOUR)),
-            "daily" => Ok(Some(DAY)),
-            "weekly" => Ok(Some(7 * DAY)),
-            other => match parse_duration(other) {
-                Ok(every) if every >= MINUTE => Ok(Some(every)),
-                _ => Err(
-                    "this must be hourly, daily, weekly, off, or a length of time from 1m, as 12h",
-                ),
-            },
-        });
-        let untagged = gc.parse("untagged", |text| match text {
-            "keep" => Ok(None),
-            other => parse_duration(other)
-                .map(Some)
-                .map_err(|_| "this must be keep, or an age such as 30d"),
-        });
-        Some(Self {
-            every: every.unwrap_or(default.every),
-            grace: gc
-                .duration_within("grace", MINUTE, LONGEST)
-                .unwrap_or(default.grace),
-            untagged: untagged.unwrap_or(default.untagged),
-        })
+    fn read(gc: &mut Section<'_>) -> Self {
+        Self {
+            every: gc.get(
+                key::parsed_as(
+                    "schedule",
+                    Kind::Form("`hourly`, `daily`, `weekly`, `off`, or time from 1m"),
+                    schedule,
+                    |every| or_word(every.map(print_duration), "off"),
+                )
+                .means("how often it runs")
+                .restart()
+                .otherwise("`daily`")
+                .default(Some(DAY)),
+            ),
+            grace: gc.get(
+                key::duration("grace", MINUTE..=LONGEST)
+                    .means("content is kept this long after its last use")
+                    .restart()
+                    .default(DAY),
+            ),
+            untagged: gc.get(
+                key::parsed_as("untagged", Kind::Form("`keep` or time"), untagged, |age| {
+                    or_word(age.map(print_duration), "keep")
+                })
+                .means("the age from which manifests without a tag are removed")
+                .restart()
+                .otherwise("`keep`")
+                .default(None),
+            ),
+        }
     }
 }
 
+fn schedule(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" | "never" => Ok(None),
+        "hourly" => Ok(Some(HOUR)),
+        "daily" => Ok(Some(DAY)),
+        "weekly" => Ok(Some(7 * DAY)),
+        other => match parse_duration(other) {
+            Ok(every) if every >= MINUTE => Ok(Some(every)),
+            _ => Err("must be hourly, daily, weekly, off, or a time from 1m, such as 12h".into()),
+        },
+    }
+}
+
+fn untagged(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "keep" => Ok(None),
+        other => parse_duration(other)
+            .map(Some)
+            .map_err(|_| "must be keep, or an age such as 30d".to_owned()),
+    }
+}
+
+fn or_word(value: Option<impl Display>, word: &str) -> Effective {
+    value.map_or_else(|| Effective::plain(word), Effective::plain)
+}
+
 impl RegistryLimits {
-    fn read(limits: &mut Section<'_>) -> Option<Self> {
-        let default = Self::default();
-        let blob = limits.parse("blob", |text| match text {
-            "none" => Ok(None),
-            other => match other.parse().ok().or_else(|| parse_size(other).ok()) {
-                Some(size) => Ok(Some(size)),
-                None => Err("this must be none, or a size such as 10GiB"),
-            },
-        });
-        Some(Self {
-            manifest: limits
-                .size_within("manifest", 64 * 1024, 64 * MIB)
-                .unwrap_or(default.manifest),
-            blob: blob.unwrap_or(default.blob),
-            uploads_per_client: limits
-                .number("uploads_per_client", 1, 1_000_000)
-                .unwrap_or(default.uploads_per_client),
-        })
+    fn read(limits: &mut Section<'_>) -> Self {
+        Self {
+            manifest: limits.get(
+                key::size("manifest", 64 * 1024..=64 * MIB)
+                    .means("the largest manifest")
+                    .default(4 * MIB),
+            ),
+            blob: limits.get(
+                key::parsed_as("blob", Kind::Form("size or `none`"), blob_limit, |size| {
+                    or_word(size.map(print_size), "none")
+                })
+                .means("the largest blob")
+                .restart()
+                .otherwise("`none`")
+                .default(None),
+            ),
+            uploads_per_client: limits.get(
+                key::number("uploads_per_client", 1..=1_000_000)
+                    .means("uploads that one client may have open")
+                    .restart()
+                    .default(64),
+            ),
+        }
+    }
+}
+
+fn blob_limit(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "none" => Ok(None),
+        other => parse_size(other)
+            .map(Some)
+            .map_err(|_| "must be none, or a size such as 10GiB".to_owned()),
     }
 }
 
 /// Headers with a value or several each, as Distribution writes them.
-fn read_headers(setting: &Setting<'_>) -> Option<HeaderMap> {
+fn read_headers(section: &mut Section<'_>) -> HeaderMap {
+    let kind = Kind::Names(Box::new(Kind::OneOrMany(Box::new(Kind::Text))));
+    let setting = section.setting(
+        key::custom("headers", kind)
+            .means("headers that every response carries besides its own")
+            .otherwise("`{}`"),
+    );
     let mut headers = HeaderMap::new();
-    for (entry, value) in setting.entries()? {
-        let name = value.checked(
-            HeaderName::try_from(entry.key.as_str()).map_err(|_| "this is no name of a header"),
-        );
-        let values = if value.is_sequence() {
-            value.items()?
-        } else {
-            vec![value]
-        };
-        for value in values {
+    let entries = setting.and_then(|setting| setting.entries());
+    for (entry, value) in entries.unwrap_or_default() {
+        let name = HeaderName::try_from(entry.key.as_str());
+        let name = value.checked(name.map_err(|_| "not a header's name"));
+        for value in value.one_or_many().unwrap_or_default() {
             let value = value
-                .parse(|text| HeaderValue::from_str(text).map_err(|_| "a header cannot hold this"));
+                .parse(|text| HeaderValue::from_str(text).map_err(|_| "not allowed in a header"));
             if let (Some(name), Some(value)) = (&name, value) {
                 headers.append(name, value);
             }
         }
     }
-    Some(headers)
+    let shown = headers.keys().map(|name| {
+        let values = headers.get_all(name).iter();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let values = values.map(|value| Effective::quoted(text(value)));
+        (name.to_string(), Effective::List(values.collect()))
+    });
+    section.show("headers", Effective::names(shown));
+    headers
 }

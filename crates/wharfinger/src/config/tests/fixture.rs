@@ -69,6 +69,14 @@ impl Fixture {
             "bad.htpasswd",
             "bob\n\neve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
         );
+        let hash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
+        fixture.write(
+            "old.htpasswd",
+            &format!(
+                "old:$apr1$a$b\nsha:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nplain:hunter2\n\
+                 bob:{hash}\nbob:{hash}\nextra:{hash}:more\n:{hash}\nann:{hash}\n"
+            ),
+        );
         fixture.write("program", "#!/bin/sh\n");
         fs::set_permissions(
             fixture.path().join("program"),
@@ -82,8 +90,8 @@ impl Fixture {
         self.0.path()
     }
 
-    /// Reads a configuration, `@` lines and `{{dir}}` replaced.
-    pub(super) fn load(&self, text: &str) -> Result<LoadedConfig, Diagnostics> {
+    /// A configuration with its `@` lines and `{{dir}}` replaced.
+    pub(super) fn filled(&self, text: &str) -> String {
         let mut lines = Vec::new();
         for line in text.split('\n') {
             lines.push(
@@ -93,10 +101,12 @@ impl Fixture {
                     .map_or(line, |(_, section)| section),
             );
         }
-        self.write(
-            "c.yml",
-            &lines.join("\n").replace("{{dir}}", &self.folder()),
-        );
+        lines.join("\n").replace("{{dir}}", &self.folder())
+    }
+
+    /// Reads a configuration, `@` lines and `{{dir}}` replaced.
+    pub(super) fn load(&self, text: &str) -> Result<LoadedConfig, Diagnostics> {
+        self.write("c.yml", &self.filled(text));
         let path = self.path().join("c.yml");
         load_in(Context::new(&path, environment, UNIX_EPOCH + NOW), &path)
     }

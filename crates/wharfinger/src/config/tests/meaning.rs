@@ -161,29 +161,15 @@ fn merges_in_the_order_of_the_file() {
                  - &base {match: {account: ann, name: base}, actions: [pull]}\n\
                  - {<<: *base, match: {name: before}}\n\
                  - {match: {name: after, service: \"\"}, <<: *base}\n";
-    let merged = config(&fixture, &format!("@server\n@token\n@users\n{rules}"));
-    let conditions: Vec<_> = merged
-        .acl
-        .as_ref()
-        .unwrap()
-        .entries
-        .iter()
-        .map(|entry| entry.conditions.clone())
-        .collect();
-    assert_eq!(
-        (
-            conditions[1].name.as_deref(),
-            conditions[1].account.as_deref()
-        ),
-        (Some("before"), Some("ann"))
-    );
-    assert_eq!(
-        (
-            conditions[2].name.as_deref(),
-            conditions[2].service.as_deref()
-        ),
-        (Some("base"), Some(""))
-    );
+    let text = format!("@server\n@token\n@users\n{rules}");
+    let merged = fixture.load(&text).unwrap().effective.to_string();
+    for rule in [
+        "  - {match: {account: \"ann\", name: \"base\"}, actions: [\"pull\"]}\n",
+        "  - {match: {account: \"ann\", name: \"before\"}, actions: [\"pull\"]}\n",
+        "  - {match: {account: \"ann\", name: \"base\", service: \"\"}, actions: [\"pull\"]}\n",
+    ] {
+        assert!(merged.contains(rule), "no {rule} in {merged}");
+    }
     // Names are replaced whole: nobody gets the labels of the one who had the name before.
     let users = "x-base: &base\n  ann: {labels: {g: [a]}}\nusers:\n  <<: *base\n  ann: {}\n";
     let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}"))

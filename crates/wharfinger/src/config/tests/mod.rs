@@ -1,10 +1,13 @@
-//! Whole configurations: what is said about them, what comes out of them, and that nothing makes a
-//! reader panic.
+//! Whole configurations: what is reported about them, what comes out of them, and that nothing makes
+//! a reader panic.
 
+mod docker_auth;
 mod fixture;
+mod manual;
 mod meaning;
 mod printing;
 mod robustness;
+mod schema;
 
 use std::fmt::Write;
 

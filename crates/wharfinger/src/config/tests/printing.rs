@@ -35,11 +35,11 @@ login: {parallel: 3, per_account: off}
 #[test]
 fn what_is_printed_means_the_same() {
     let fixture = Fixture::new();
-    let printed = fixture.load(FULL).unwrap().config.to_string();
+    let printed = fixture.load(FULL).unwrap().effective.to_string();
     let again = fixture
         .load(&printed)
         .unwrap_or_else(|wrong| panic!("{wrong}\n{printed}"))
-        .config
+        .effective
         .to_string();
     assert_eq!(printed, again);
     let printed = printed.replace(&fixture.folder(), "DIR");
@@ -68,12 +68,12 @@ fn a_printed_registry_means_the_same() {
     let printed = fixture
         .load(REGISTRY)
         .unwrap_or_else(|wrong| panic!("{wrong}"))
-        .config
+        .effective
         .to_string();
     let again = fixture
         .load(&printed)
         .unwrap_or_else(|wrong| panic!("{wrong}\n{printed}"))
-        .config
+        .effective
         .to_string();
     assert_eq!(printed, again);
     let printed = printed.replace(&fixture.folder(), "DIR");
@@ -87,10 +87,10 @@ fn passwords_are_not_printed() {
     let printed = fixture
         .load("@server\n@token\n@users\n@acl\n")
         .unwrap()
-        .config
+        .effective
         .to_string();
     assert!(
-        printed.contains("users:\n  \"ann\": {password: (hidden)}\n"),
+        printed.contains("users:\n  \"ann\":\n    password: (hidden)\n"),
         "{printed}"
     );
     assert!(!printed.contains("$2y$"));

@@ -105,7 +105,7 @@ fn another_kind_of_file_is_refused_in_few_words() {
     let found = Fixture::new().findings(&"a: b\n".repeat(100_000));
     assert_eq!(found.lines().count(), 21, "{found}");
     assert!(
-        found.ends_with("c.yml:22:1: error: and another: more than 20 keys are here twice\n"),
+        found.ends_with("c.yml:22:1: error: more than 20 duplicate keys\n"),
         "{found}"
     );
 }

@@ -1,11 +1,11 @@
 //! YAML as the configuration needs it: a tree that knows where each value stands in its file.
 //!
 //! `docker_auth` reads its file with Go's yaml.v2, which is YAML 1.1 with a few habits of its own;
-//! a file that was written for it must mean the same here. So plain scalars keep their text until
-//! somebody asks for a number or a boolean ([`Scalar`]), `<<` merges in the order of the file, and
-//! what a merge repeats is settled by the reader, who knows whether a mapping is a set of settings
-//! (merged) or of names (replaced). Keys written twice are refused: there the last one won, or both
-//! were mixed.
+//! a file that was written for it must mean the same here. So plain scalars keep their text until a
+//! number or a boolean is asked for ([`Scalar`]), and `<<` merges in the order of the file. What a
+//! merge repeats is settled by the reader of the section, which knows whether a mapping is a set of
+//! settings (merged) or of names (replaced). Duplicate keys are reported: in yaml.v2 the last one
+//! wins, or both are mixed.
 
 mod read;
 mod scalar;
@@ -64,6 +64,19 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) position: Position,
     pub(super) value: Node,
+    /// The path of the setting that it was translated from, when the file is in another dialect.
+    pub(super) written_as: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn new(key: String, position: Position, value: Node) -> Self {
+        Self {
+            key,
+            position,
+            value,
+            written_as: None,
+        }
+    }
 }
 
 impl Node {
@@ -71,7 +84,7 @@ impl Node {
         matches!(self.value, Value::Mapping(_))
     }
 
-    /// Puts it and all in it at one place.
+    /// Gives it and all in it one place.
     pub(super) fn move_to(&mut self, position: Position) {
         self.position = position;
         match &mut self.value {
@@ -86,14 +99,14 @@ impl Node {
         }
     }
 
-    /// What stands there, in a reader's words.
+    /// Its type, as an error names it.
     pub(super) fn describe(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
             Value::Scalar(scalar) => match scalar.plain() {
                 Some(Plain::Bool(_)) => "a boolean",
                 Some(Plain::Integer(_) | Plain::Float(_)) => "a number",
-                Some(Plain::Text) | None => "a text",
+                Some(Plain::Text) | None => "text",
             },
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",

@@ -16,16 +16,18 @@ const MAX_NODES: usize = 1_000_000;
 /// The most keys that are told to be there twice: with more, it is another kind of file.
 const MAX_PROBLEMS: usize = 20;
 
-/// Something wrong, and where.
+/// What is wrong with the file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Problem {
+pub(in crate::config) struct YamlError {
     pub(in crate::config) position: Position,
+    /// Whether it is only that a key is there twice; the tree has both.
+    pub(in crate::config) is_duplicate: bool,
     pub(in crate::config) message: String,
 }
 
 /// Reads the first document of `text`. Without a tree there is at least one problem; with one there
 /// may be, too.
-pub(in crate::config) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
+pub(in crate::config) fn read(text: &str) -> (Option<Node>, Vec<YamlError>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(problem) = forbidden_character(text) {
         return (None, vec![problem]);
@@ -48,7 +50,7 @@ struct Builder<'a> {
     open: Vec<Frame>,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
-    problems: Vec<Problem>,
+    problems: Vec<YamlError>,
 }
 
 /// A collection whose end has not come yet.
@@ -95,7 +97,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The first document; an empty file is an empty document.
-    fn run(&mut self) -> Result<Node, Problem> {
+    fn run(&mut self) -> Result<Node, YamlError> {
         let mut root = None;
         while let Some(event) = self.parser.next_event() {
             let (event, span) = event.map_err(|error| problem(error.marker(), error.info()))?;
@@ -114,7 +116,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes one event; gives the root when it is complete.
-    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<Option<Node>, Problem> {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<Option<Node>, YamlError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if style == ScalarStyle::DoubleQuoted && text.contains('/') {
@@ -174,7 +176,7 @@ impl<'a> Builder<'a> {
         content: Content,
         anchor: usize,
         span: &Span,
-    ) -> Result<Option<Node>, Problem> {
+    ) -> Result<Option<Node>, YamlError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(problem(
                 &span.start,
@@ -195,7 +197,7 @@ impl<'a> Builder<'a> {
         node: Node,
         anchor: usize,
         merge: bool,
-    ) -> Result<Option<Node>, Problem> {
+    ) -> Result<Option<Node>, YamlError> {
         self.spend(1, node.position)?;
         if anchor != 0 {
             let (nodes, height) = measure(&node);
@@ -220,16 +222,18 @@ impl<'a> Builder<'a> {
                     let (name, position) = name(node)?;
                     if let Some(first) = seen.insert(name.clone(), position) {
                         if self.problems.len() >= MAX_PROBLEMS {
-                            let message = format!(
-                                "and another: more than {MAX_PROBLEMS} keys are here twice"
-                            );
-                            return Err(Problem { position, message });
+                            let message = format!("more than {MAX_PROBLEMS} duplicate keys");
+                            return Err(error_at(position, message));
                         }
                         let message = format!(
-                            "the key `{name}` is here a second time; the first is on line {}",
+                            "duplicate key `{name}`; the first is on line {}",
                             first.line
                         );
-                        self.problems.push(Problem { position, message });
+                        self.problems.push(YamlError {
+                            position,
+                            is_duplicate: true,
+                            message,
+                        });
                     }
                     *key = Some(Key::Name(name, position));
                 }
@@ -241,14 +245,11 @@ impl<'a> Builder<'a> {
                     } else {
                         node.position
                     };
-                    entries.push(Entry {
-                        key: name,
-                        position,
-                        value: Node {
-                            position: place,
-                            ..node
-                        },
-                    });
+                    let value = Node {
+                        position: place,
+                        ..node
+                    };
+                    entries.push(Entry::new(name, position, value));
                 }
             },
         }
@@ -256,7 +257,7 @@ impl<'a> Builder<'a> {
     }
 
     /// What the alias at `span` stands for.
-    fn expand(&mut self, anchor: usize, span: &Span) -> Result<Node, Problem> {
+    fn expand(&mut self, anchor: usize, span: &Span) -> Result<Node, YamlError> {
         let Some(Anchored {
             node,
             nodes,
@@ -279,20 +280,20 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn spend(&mut self, nodes: usize, position: Position) -> Result<(), Problem> {
+    fn spend(&mut self, nodes: usize, position: Position) -> Result<(), YamlError> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             let message = format!(
                 "there are more than {MAX_NODES} values up to here, counting what aliases repeat"
             );
-            return Err(Problem { position, message });
+            return Err(error_at(position, message));
         }
         Ok(())
     }
 
     /// yaml.v2 reads one document and does not look at the others; here nothing is left unread
     /// without a word.
-    fn refuse_content_after(&mut self, start: &Span) -> Result<(), Problem> {
+    fn refuse_content_after(&mut self, start: &Span) -> Result<(), YamlError> {
         match self.parser.next_event() {
             Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), _))) if text.is_empty() => Ok(()),
             None | Some(Ok((Event::StreamEnd | Event::DocumentEnd, _))) => Ok(()),
@@ -305,7 +306,7 @@ impl<'a> Builder<'a> {
     }
 
     /// YAML 1.1 does not know `\/`, which came with 1.2.
-    fn refuse_escaped_slash(&mut self, span: &Span) -> Result<(), Problem> {
+    fn refuse_escaped_slash(&mut self, span: &Span) -> Result<(), YamlError> {
         let mut raw = self
             .raw
             .from(span.start.index())
@@ -344,7 +345,12 @@ impl<'a> Raw<'a> {
 
 /// A scalar's node. A tag of the core schema chooses how it is read; other tags have no meaning
 /// here.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Node, Problem> {
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    span: &Span,
+) -> Result<Node, YamlError> {
     let plain = match tag {
         None => style == ScalarStyle::Plain,
         Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
@@ -368,7 +374,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Res
     })
 }
 
-fn check_tag(tag: Option<&Tag>, expected: &str, span: &Span) -> Result<(), Problem> {
+fn check_tag(tag: Option<&Tag>, expected: &str, span: &Span) -> Result<(), YamlError> {
     match tag {
         Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == expected) => {
             Err(unknown_tag(tag, span))
@@ -377,7 +383,7 @@ fn check_tag(tag: Option<&Tag>, expected: &str, span: &Span) -> Result<(), Probl
     }
 }
 
-fn unknown_tag(tag: &Tag, span: &Span) -> Problem {
+fn unknown_tag(tag: &Tag, span: &Span) -> YamlError {
     problem(
         &span.start,
         &format!("the tag `{tag}` has no meaning here; leave it out"),
@@ -385,22 +391,19 @@ fn unknown_tag(tag: &Tag, span: &Span) -> Problem {
 }
 
 /// A key's text.
-fn name(node: Node) -> Result<(String, Position), Problem> {
+fn name(node: Node) -> Result<(String, Position), YamlError> {
     match node.value {
         Value::Null => Ok((String::new(), node.position)),
         Value::Scalar(scalar) => Ok((scalar.text().to_owned(), node.position)),
         Value::Sequence(_) | Value::Mapping(_) => {
-            let message = format!("a key must be a text, and this is {}", node.describe());
-            Err(Problem {
-                position: node.position,
-                message,
-            })
+            let message = format!("a key must be text, and this is {}", node.describe());
+            Err(error_at(node.position, message))
         }
     }
 }
 
 /// Adds what `<<` brings. Of a list of mappings the earlier ones count more, so they come last.
-fn merge_into(entries: &mut Vec<Entry>, node: Node, at: Position) -> Result<(), Problem> {
+fn merge_into(entries: &mut Vec<Entry>, node: Node, at: Position) -> Result<(), YamlError> {
     match node.value {
         Value::Mapping(merged) => {
             entries.extend(merged);
@@ -416,10 +419,10 @@ fn merge_into(entries: &mut Vec<Entry>, node: Node, at: Position) -> Result<(), 
                 .rev()
                 .try_for_each(|item| merge_into(entries, item, at))
         }
-        _ => Err(Problem {
-            position: at,
-            message: "`<<` takes a mapping or a list of mappings".to_owned(),
-        }),
+        _ => {
+            let message = "`<<` takes a mapping or a list of mappings".to_owned();
+            Err(error_at(at, message))
+        }
     }
 }
 
@@ -438,7 +441,7 @@ fn measure(node: &Node) -> (usize, usize) {
 }
 
 /// YAML has no control characters; the parser takes NUL for the end of the file.
-fn forbidden_character(text: &str) -> Option<Problem> {
+fn forbidden_character(text: &str) -> Option<YamlError> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     let (index, found) = text
         .char_indices()
@@ -447,13 +450,10 @@ fn forbidden_character(text: &str) -> Option<Problem> {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let message = format!(
-        "the control character U+{:04X} has no place in a YAML file",
+        "the control character U+{:04X} is not allowed in YAML",
         u32::from(found)
     );
-    Some(Problem {
-        position: Position { line, column },
-        message,
-    })
+    Some(error_at(Position { line, column }, message))
 }
 
 fn position(marker: &Marker) -> Position {
@@ -463,11 +463,16 @@ fn position(marker: &Marker) -> Position {
     }
 }
 
-fn problem(marker: &Marker, message: &str) -> Problem {
-    Problem {
-        position: position(marker),
-        message: message.to_owned(),
+fn error_at(position: Position, message: String) -> YamlError {
+    YamlError {
+        position,
+        is_duplicate: false,
+        message,
     }
+}
+
+fn problem(marker: &Marker, message: &str) -> YamlError {
+    error_at(position(marker), message.to_owned())
 }
 
 #[cfg(test)]
@@ -581,17 +586,17 @@ mod tests {
         assert_eq!(
             problems("a: 1\nb: {c: 1, 'c': 2}\na: 3\n"),
             [
-                "2:11: the key `c` is here a second time; the first is on line 2",
-                "3:1: the key `a` is here a second time; the first is on line 1",
+                "2:11: duplicate key `c`; the first is on line 2",
+                "3:1: duplicate key `a`; the first is on line 1",
             ]
         );
         assert_eq!(
             problems("'': 1\nnull: 2\n"),
-            ["2:1: the key `` is here a second time; the first is on line 1"]
+            ["2:1: duplicate key ``; the first is on line 1"]
         );
         assert_eq!(
             problems("[a]: 1\n"),
-            ["1:1: a key must be a text, and this is a list"]
+            ["1:1: a key must be text, and this is a list"]
         );
     }
 
@@ -658,7 +663,7 @@ mod tests {
     fn control_characters_are_told() {
         assert_eq!(
             problems("a: 1\nb: é\0c\n"),
-            ["2:5: the control character U+0000 has no place in a YAML file"]
+            ["2:5: the control character U+0000 is not allowed in YAML"]
         );
     }
 

@@ -1,4 +1,4 @@
-//! Scalars: a text that may also be a number or a boolean, for whoever asks.
+//! Scalars: a text that may also be a number or a boolean.
 
 /// A scalar as it was written.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Scalar {
         &self.text
     }
 
-    /// What it is besides a text; nothing for a quoted one.
+    /// What it is besides a text; `None` for a quoted one.
     pub(in crate::config) fn plain(&self) -> Option<Plain> {
         self.plain.then(|| Plain::of(&self.text))
     }

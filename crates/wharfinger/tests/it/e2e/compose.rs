@@ -258,6 +258,17 @@ fn the_image_takes_the_place_of_registry_2() {
     ];
     project.compose(&arguments).succeeded();
 
+    // Each form of a command that the old image's entry point takes.
+    for form in [
+        "/etc/docker/registry/config.yml",
+        "serve /etc/distribution/config.yml",
+        "registry serve /etc/docker/registry/config.yml",
+    ] {
+        let ours = format!("image: wharfinger-registry\n    command: {form}");
+        fs::write(&file, text.replace("image: registry:2", &ours)).unwrap();
+        project.up_at("http");
+    }
+
     // And back.
     fs::write(&file, text).unwrap();
     project.up_at("http");

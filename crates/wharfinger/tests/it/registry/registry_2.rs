@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -57,9 +57,21 @@ impl Running {
     }
 
     fn start_with(program: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_with_file(program, IMAGE, variables)
+    }
+
+    /// Starts `program` with a file of this content, whose data are in the folder of the test.
+    fn start_with_file(program: &Path, content: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yml");
-        std::fs::write(&file, IMAGE).unwrap();
+        std::fs::write(
+            &file,
+            content.replace(
+                "/var/lib/registry",
+                folder.path().join("data").to_str().unwrap(),
+            ),
+        )
+        .unwrap();
         std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
         let _files = Certificate::new(KeyKind::P256, folder.path(), "tls");
         let address = TcpListener::bind("127.0.0.1:0")
@@ -237,6 +249,78 @@ fn a_client_sees_no_difference() {
     }
 }
 
+/// With a prefix, the API is under it and nowhere else, and `Location` names it.
+#[test]
+fn a_prefix_is_in_front_of_every_path() {
+    for program in [program("docker-registry"), PathBuf::from(PROGRAM)] {
+        let running = Running::start(&program, &[("REGISTRY_HTTP_PREFIX", "/registry/")]);
+        let status = |path: &str| http::request(&[&running.url(path)]).status;
+        assert_eq!(status("/registry/v2/"), 200, "{}", program.display());
+        assert_eq!(status("/v2/"), 404, "{}", program.display());
+        assert_eq!(status("/registry/v2/a/tags/list"), 404);
+        let upload = running.url("/registry/v2/a/b/blobs/uploads/");
+        let begun = http::request(&["-X", "POST", "-d", "", &upload]);
+        let location = begun.header("location").unwrap();
+        assert!(
+            location.starts_with(&upload),
+            "{}: {location}",
+            program.display()
+        );
+    }
+}
+
+/// The image's own file asks for nothing that is not there: it starts without a warning.
+#[test]
+fn the_image_s_file_needs_no_warning() {
+    let running = Running::start(Path::new(PROGRAM), &[]);
+    running.wait_for_log("listening");
+    let log = running.log();
+    assert!(!log.contains("WARN"), "{log}");
+    assert!(log.contains("everyone can pull, push and delete"), "{log}");
+}
+
+/// registry:2 starts on files with unknown and repeated keys.
+#[test]
+fn unknown_and_repeated_keys_only_warn() {
+    for program in [program("docker-registry"), PathBuf::from(PROGRAM)] {
+        let extra = "colour: blue\nlog: {level: debug, colour: red}\n";
+        let running = Running::start_with_file(&program, &format!("{IMAGE}\n{extra}"), &[]);
+        assert_eq!(http::request(&[&running.url("/v2/")]).status, 200);
+        if program == Path::new(PROGRAM) {
+            for word in ["unknown key `colour`", "duplicate key `log`"] {
+                running.wait_for_log(word);
+            }
+        }
+    }
+}
+
+/// As in a cron job beside the server: `-m` removes manifests without a tag.
+#[test]
+fn garbage_is_collected_as_a_cron_job_asks() {
+    let running = Running::start(Path::new(PROGRAM), &[]);
+    let file = running.folder.path().join("config.yml");
+    for words in [
+        &["-m"][..],
+        &["--delete-untagged", "--dry-run"],
+        &["-d", "-m"],
+    ] {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg0("registry")
+            .arg("garbage-collect")
+            .args(words)
+            .arg(&file);
+        command.env(
+            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+            running.folder.path().join("data"),
+        );
+        let output = peers::run(&mut command);
+        let text = output.to_string();
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("older than 1d"), "{text}");
+    }
+}
+
 /// The words of the command line, under the name that they have there.
 #[test]
 fn the_program_takes_its_words() {
@@ -259,8 +343,6 @@ fn the_program_takes_its_words() {
     run(&["--version"], None).succeeded();
     let refused = run(&["serve"], None).refused();
     assert!(refused.contains("no configuration is named"), "{refused}");
-    let refused = run(&["garbage-collect", "-m", file.to_str().unwrap()], None).refused();
-    assert!(refused.contains("gc: {untagged: 30d}"), "{refused}");
     let fine = run(&["check", file.to_str().unwrap()], None);
     assert!(fine.succeeded().contains("fine"), "{fine}");
     let refused = run(&["garbage-collect", "--dry-run"], Some(&file)).refused();

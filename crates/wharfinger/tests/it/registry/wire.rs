@@ -174,6 +174,7 @@ fn maintenance_begins_without_a_restart() {
     let elsewhere = tempfile::tempdir().unwrap();
     open.server.rewrite(&config(&elsewhere, ""));
     open.server.hang_up();
-    open.server.wait_for_log("that needs a restart");
+    open.server
+        .wait_for_log("registry.storage.filesystem.root has changed: that needs a restart");
     assert_eq!(open.ask("GET", &blob, &[]).body, "cargo");
 }

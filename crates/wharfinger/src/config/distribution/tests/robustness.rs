@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::translated;
-use crate::config::distribution::names;
+use crate::config::distribution::keys;
 
 /// Words of the dialect and of YAML, thrown together.
 fn line() -> impl Strategy<Value = String> {
@@ -71,7 +71,7 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 fn variable() -> impl Strategy<Value = (String, String)> {
-    let known: Vec<String> = names::variables().collect();
+    let known: Vec<String> = keys::variables().collect();
     let name = prop_oneof![
         prop::sample::select(known),
         "REGISTRY_(AUTH|STORAGE|HTTP|LOG|HTTP_TLS_CLIENTCAS|MIDDLEWARE_STORAGE)(_[A-Z0-9]{0,3}){0,3}",

@@ -1,8 +1,8 @@
 //! The variables that people set, one by one.
 
 use super::translated;
-use crate::config::distribution::environment::Variables;
-use crate::config::distribution::names;
+use crate::config::context::Variables;
+use crate::config::distribution::keys;
 
 const FILE: &str = include_str!("registry-2.8-image.yml");
 
@@ -32,7 +32,7 @@ fn one_variable_changes_one_setting() {
         (
             "REGISTRY_HTTP_PREFIX",
             "/a/b/",
-            "server.path_prefix = \"/a/b\"",
+            "registry.path_prefix = \"/a/b\"",
         ),
         (
             "REGISTRY_HTTP_RELATIVEURLS",
@@ -144,59 +144,80 @@ fn a_variable_chooses_who_may_come_in() {
     assert_eq!(
         auth,
         [
-            "registry.auth.token.realm = \"https://auth.example.com:5001/auth\"",
             "registry.auth.token.service = \"Docker registry\"",
             "registry.auth.token.issuer = \"Acme auth server\"",
             "registry.auth.token.rootcertbundle = \"/ssl/server.pem\"",
+            "registry.auth.token.realm = \"https://auth.example.com:5001/auth\"",
         ]
     );
     // Without the word that chooses, the settings choose; the word alone says what is missing.
     assert_eq!(with(&token[1..]).0, ours);
     let (_, alone) = with(&token[..1]);
-    assert!(
-        alone.contains("REGISTRY_AUTH: error: auth.token.realm is missing"),
-        "{alone}"
+    let missing = "REGISTRY_AUTH: error: auth.token: missing realm, service, issuer, rootcertbundle or jwks; \
+                   set them in the file, or as REGISTRY_AUTH_TOKEN_REALM, REGISTRY_AUTH_TOKEN_SERVICE, \
+                   REGISTRY_AUTH_TOKEN_ISSUER, REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE\n";
+    assert_eq!(alone, missing, "one error says all");
+}
+
+/// What Kubernetes sets beside services whose names begin with `registry`, whatever comes behind.
+#[test]
+fn variables_of_services_are_ignored_with_one_note() {
+    let plain = with(&[]);
+    let mut all = Vec::new();
+    for service in [
+        "REGISTRY",
+        "REGISTRY_AUTH",
+        "REGISTRY_AUTH_TOKEN",
+        "REGISTRY_STORAGE",
+        "REGISTRY_STORAGE_S3",
+        "REGISTRY_HTTP_ADDR",
+        "REGISTRY_REDIS",
+        "REGISTRY_REDIS_CACHE",
+        "REGISTRY_LOG_FIELDS",
+        "REGISTRY_HEALTH_FILE",
+        "REGISTRY_PROXY",
+        "REGISTRY_NOTIFICATIONS",
+        "REGISTRY_UI",
+    ] {
+        for (name, value) in [
+            ("SERVICE_HOST", "10.0.0.1"),
+            ("SERVICE_PORT", "5000"),
+            ("SERVICE_PORT_HTTP", "5000"),
+            ("PORT", "tcp://10.0.0.1:5000"),
+            ("PORT_5000_TCP", "tcp://10.0.0.1:5000"),
+            ("PORT_5000_TCP_ADDR", "10.0.0.1"),
+            ("PORT_5000_TCP_PORT", "5000"),
+            ("PORT_5000_TCP_PROTO", "tcp"),
+        ] {
+            let name = format!("{service}_{name}");
+            let (ours, found) = with(&[(&name, value)]);
+            assert_eq!(ours, plain.0, "{name}");
+            let expected = format!("{name}: note: ignored: set by Kubernetes or Docker");
+            assert!(found.contains(&expected), "{name}: {found}");
+            assert!(
+                !found.contains("error") && !found.contains("warning"),
+                "{found}"
+            );
+            all.push((name, value));
+        }
+    }
+    let all: Vec<_> = all
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    let (ours, found) = with(&all);
+    assert_eq!(ours, plain.0);
+    assert_eq!(
+        found.lines().count(),
+        1 + plain.1.lines().count(),
+        "{found}"
     );
 }
 
-/// What Kubernetes puts beside services named `registry`, `registry-auth`, `registry-storage`, …
-#[test]
-fn names_that_nobody_chose_only_warn() {
-    let plain = with(&[]);
-    for name in [
-        "REGISTRY_PORT",
-        "REGISTRY_SERVICE_HOST",
-        "REGISTRY_PORT_5000_TCP_ADDR",
-        "REGISTRY_AUTH_PORT",
-        "REGISTRY_AUTH_SERVICE_HOST",
-        "REGISTRY_AUTH_TOKEN_PORT_5001_TCP",
-        "REGISTRY_AUTH_TOKEN_SERVICE_HOST",
-        "REGISTRY_STORAGE_PORT_5000_TCP_PROTO",
-        "REGISTRY_STORAGE_S3_SERVICE_HOST",
-        "REGISTRY_HTTP_ADDR_PORT",
-        "REGISTRY_PROXY_PORT",
-        "REGISTRY_NOTIFICATIONS_SERVICE_PORT",
-        "REGISTRY_",
-    ] {
-        let (ours, found) = with(&[(name, "tcp://10.0.0.1:5000")]);
-        assert_eq!(ours, plain.0, "{name}");
-        let line = found
-            .lines()
-            .find(|line| line.starts_with(name))
-            .unwrap_or_else(|| panic!("{name}: {found}"));
-        assert!(
-            line.contains(": warning: no setting has this name, so it is ignored"),
-            "{line}"
-        );
-        assert!(!found.contains("error"), "{found}");
-    }
-}
-
-/// Every name that a variable may have is one that a reader of the file asks for.
 #[test]
 fn every_known_variable_is_asked_for() {
     let mut number = 0;
-    for name in names::variables() {
+    for name in keys::variables() {
         let (_, found) = with(&[(&name, "x")]);
         assert!(
             !found.contains("unknown key") && !found.contains("no setting has this name"),

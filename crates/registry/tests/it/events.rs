@@ -1,0 +1,178 @@
+//! What observers are told.
+
+use std::sync::Arc;
+
+use event::{MemoryObserver, Observer, Observers};
+use registry::{Authentication, RegistrySettings};
+use serde_json::{Value, json};
+
+use super::script::fill;
+use super::tokens::Issuer;
+use super::world::{World, settings};
+
+async fn world(auth: Authentication) -> (World, Arc<MemoryObserver>) {
+    let memory = Arc::new(MemoryObserver::new(100));
+    let observers = Observers::new([Arc::clone(&memory) as Arc<dyn Observer>]);
+    let settings = RegistrySettings {
+        observers,
+        ..settings(auth)
+    };
+    (World::with(settings).await, memory)
+}
+
+/// The events so far, without what every request has.
+fn taken(memory: &MemoryObserver) -> Vec<Value> {
+    let mut events = memory.take();
+    for event in &mut events {
+        let event = event.as_object_mut().unwrap();
+        for name in ["time", "address", "request_id", "user_agent"] {
+            event.remove(name);
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn every_change_and_every_read_is_an_event() {
+    let (world, memory) = world(Authentication::Open).await;
+    let path = |text: &str| fill(text, &world.names, "");
+    let name = |name: &str| &world.names[name];
+    let cargo = || json!({"repository": "a", "digest": name("cargo"), "size": 5});
+    let with = |mut event: Value, more: Value| {
+        let more = more.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(more);
+        event
+    };
+    let manifest_type = [("content-type", oci::media_type::OCI_MANIFEST)];
+    world
+        .send(
+            "POST",
+            &path("/v2/a/blobs/uploads/?digest={cargo}"),
+            &[],
+            b"cargo",
+        )
+        .await;
+    assert_eq!(
+        taken(&memory),
+        [with(cargo(), json!({"event": "blob_pushed"}))]
+    );
+    world
+        .send(
+            "POST",
+            &path("/v2/b/blobs/uploads/?mount={cargo}&from=a"),
+            &[],
+            b"",
+        )
+        .await;
+    let mounted = json!({"event": "blob_mounted", "repository": "b", "from": "a"});
+    assert_eq!(taken(&memory), [with(cargo(), mounted)]);
+    let blob = path("/v2/a/blobs/{cargo}");
+    world.get(&blob, &[("range", "bytes=1-2")]).await;
+    world.send("HEAD", &blob, &[], b"").await;
+    let pulled = json!({"event": "blob_pulled", "length": 2});
+    assert_eq!(taken(&memory), [with(cargo(), pulled)], "not HEAD");
+    world.send("DELETE", &blob, &[], b"").await;
+    assert_eq!(
+        taken(&memory),
+        [json!({"event": "blob_deleted", "repository": "a", "digest": name("cargo")})]
+    );
+    let bytes = name("image.bytes").clone();
+    let put = path("/v2/a/manifests/new?tag=more");
+    world
+        .send("PUT", &put, &manifest_type, bytes.as_bytes())
+        .await;
+    let image = |event: &str| {
+        json!({
+            "event": event,
+            "repository": "a",
+            "digest": name("image"),
+            "reference": "new",
+            "media_type": oci::media_type::OCI_MANIFEST,
+            "size": bytes.len(),
+        })
+    };
+    let moved =
+        |tag| json!({"event": "tag_moved", "repository": "a", "tag": tag, "to": name("image")});
+    assert_eq!(
+        taken(&memory),
+        [image("manifest_pushed"), moved("new"), moved("more")]
+    );
+    world.get("/v2/a/manifests/new", &[]).await;
+    world.get("/v2/a/manifests/never", &[]).await;
+    assert_eq!(taken(&memory), [image("manifest_pulled")]);
+    world.send("DELETE", "/v2/a/manifests/new", &[], b"").await;
+    world
+        .send("DELETE", &path("/v2/a/manifests/{image}"), &[], b"")
+        .await;
+    world.get("/v2/_catalog", &[]).await;
+    assert_eq!(
+        taken(&memory),
+        [
+            json!({"event": "tag_deleted", "repository": "a", "tag": "new"}),
+            json!({"event": "manifest_deleted", "repository": "a", "digest": name("image")}),
+            json!({"event": "catalog_read", "repositories": 2}),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_event_says_who_caused_it() {
+    let issuer = Issuer::new();
+    let (world, memory) = world(issuer.auth()).await;
+    let bearer = issuer.bearer(&["repository:a:pull"]);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("user-agent", "docker/27"),
+    ];
+    world.get("/v2/a/manifests/one", &headers).await;
+    let event = memory.take().remove(0);
+    for (name, value) in [
+        ("event", "manifest_pulled"),
+        ("account", "alice"),
+        ("address", "127.0.0.1"),
+        ("user_agent", "docker/27"),
+        ("request_id", "request-1"),
+        ("time", "2027-01-15T08:00:00Z"),
+    ] {
+        assert_eq!(event[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_event_and_a_question_for_credentials_is_none() {
+    let issuer = Issuer::new();
+    let (world, memory) = world(issuer.auth()).await;
+    world.get("/v2/a/manifests/one", &[]).await;
+    assert!(memory.take().is_empty());
+    let bearer = issuer.bearer(&["repository:b:pull"]);
+    world
+        .get("/v2/a/manifests/one", &[("authorization", &bearer)])
+        .await;
+    let other = Issuer::new().bearer(&["repository:a:pull"]);
+    world
+        .get("/v2/a/manifests/one", &[("authorization", &other)])
+        .await;
+    let refused = |account: Option<&str>| {
+        let mut event = json!({
+            "event": "access_refused",
+            "status": 401,
+            "requested": "repository:a:pull",
+        });
+        if let Some(account) = account {
+            event["account"] = account.into();
+        }
+        event
+    };
+    let mut events = taken(&memory);
+    let reasons: Vec<Value> = events
+        .iter_mut()
+        .map(|event| event.as_object_mut().unwrap().remove("reason").unwrap())
+        .collect();
+    assert_eq!(events, [refused(Some("alice")), refused(None)]);
+    assert_eq!(reasons[0], "the token does not grant enough");
+    assert!(
+        reasons[1].as_str().unwrap().contains("key"),
+        "{}",
+        reasons[1]
+    );
+}

@@ -1,0 +1,383 @@
+//! Every key of Distribution 2 and 3, and what becomes of it here.
+//!
+//! A key is translated into one of ours, has no effect and says why, or is refused with what to
+//! write instead. The same rows say which keys a file may have, which variables `REGISTRY_*` are
+//! settings, and what a key of ours is called in such a file.
+
+use super::translation::Translator;
+use super::{auth, http, other, storage};
+use crate::config::setting::Setting;
+
+/// A key, or a section that is treated as a whole.
+pub(super) struct Row {
+    /// Its path: `http.addr`.
+    pub(super) path: &'static str,
+    pub(super) effect: Effect,
+    /// The key of ours that it becomes.
+    pub(super) ours: Option<&'static str>,
+    /// The keys below it, for the names of variables: `*` is any name and all below it, `#` the
+    /// number of an item in a list.
+    below: &'static str,
+    /// The value that registry:2's own file has. It needs no warning: the operator did not ask for
+    /// anything.
+    pub(super) stock: Option<&'static str>,
+}
+
+/// What becomes of a key.
+pub(super) enum Effect {
+    /// The text becomes our key's; an empty one is absent.
+    Text,
+    /// True or false becomes our key's.
+    Switch,
+    /// The value becomes our key's, whole.
+    Whole,
+    /// Code of its own translates it, also when it is nothing.
+    By(fn(&Setting<'_>, &mut Translator)),
+    /// The section above it reads it.
+    Above,
+    /// Accepted, with a warning that says why it changes nothing.
+    NoEffect(&'static str),
+    /// An error that says what to write instead.
+    Refused(&'static str),
+}
+
+const fn row(path: &'static str, effect: Effect) -> Row {
+    Row {
+        path,
+        effect,
+        ours: None,
+        below: "",
+        stock: None,
+    }
+}
+
+impl Row {
+    const fn becomes(self, ours: &'static str) -> Self {
+        Self {
+            ours: Some(ours),
+            ..self
+        }
+    }
+
+    const fn with(self, below: &'static str) -> Self {
+        Self { below, ..self }
+    }
+
+    const fn stock(self, yaml: &'static str) -> Self {
+        Self {
+            stock: Some(yaml),
+            ..self
+        }
+    }
+}
+
+use Effect::{Above, By, NoEffect, Refused, Switch, Text, Whole};
+
+const ELSEWHERE: &str =
+    "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}";
+
+pub(super) static ROWS: &[Row] = &[
+    row("version", By(other::read_version)),
+    // The log.
+    row("log.level", By(other::read_level)).becomes("server.log.level"),
+    row("loglevel", By(other::read_old_level)),
+    row("log.formatter", By(other::read_formatter)).becomes("server.log.format"),
+    row("log.fields", NoEffect("log lines have fields of their own"))
+        .with("*")
+        .stock("{service: registry}"),
+    row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
+    row(
+        "log.accesslog",
+        NoEffect("log.level says how much is logged"),
+    )
+    .with("disabled"),
+    row(
+        "log.reportcaller",
+        NoEffect("lines name the part of the program that they come from"),
+    ),
+    // Storage.
+    row("storage", By(storage::read)),
+    row("storage.filesystem", Above),
+    row("storage.filesystem.rootdirectory", Text).becomes("registry.storage.filesystem.root"),
+    row(
+        "storage.filesystem.maxthreads",
+        NoEffect("as many threads run as there is work for"),
+    ),
+    row("storage.delete.enabled", Switch).becomes("registry.storage.delete"),
+    row(
+        "storage.redirect",
+        NoEffect("the registry sends all content itself"),
+    )
+    .with("disable"),
+    row(
+        "storage.cache",
+        NoEffect("the database holds what a cache would"),
+    )
+    .with("blobdescriptor blobdescriptorsize layerinfo")
+    .stock("{blobdescriptor: inmemory}"),
+    row(
+        "storage.tag",
+        NoEffect("one query finds the tags of a manifest"),
+    )
+    .with("concurrencylimit")
+    .stock("{concurrencylimit: 8}"),
+    row("storage.maintenance.readonly.enabled", Switch)
+        .becomes("registry.storage.maintenance.readonly"),
+    row(
+        "storage.maintenance.uploadpurging",
+        By(storage::read_purging),
+    ),
+    row("storage.maintenance.uploadpurging.enabled", Above),
+    row("storage.maintenance.uploadpurging.age", Above).becomes("registry.uploads.expire"),
+    row(
+        "storage.maintenance.uploadpurging.interval",
+        NoEffect("an upload is removed as soon as it is too old"),
+    ),
+    row("storage.maintenance.uploadpurging.dryrun", Above),
+    row("storage.inmemory", Refused(ELSEWHERE)),
+    row("storage.s3", Refused(ELSEWHERE)).with(
+        "accesskey secretkey region regionendpoint forcepathstyle accelerate bucket encrypt keyid \
+         secure v4auth skipverify chunksize multipartcopychunksize multipartcopymaxconcurrency \
+         multipartcopythresholdsize rootdirectory storageclass objectacl sessiontoken useragent \
+         usedualstack usefipsendpoint loglevel",
+    ),
+    row("storage.gcs", Refused(ELSEWHERE))
+        .with("bucket keyfile rootdirectory chunksize maxconcurrency credentials.*"),
+    row("storage.azure", Refused(ELSEWHERE)).with(
+        "accountname accountkey container realm rootdirectory max_retries retry_delay \
+         credentials.*",
+    ),
+    row("storage.swift", Refused(ELSEWHERE)).with(
+        "authurl username password container region tenant tenantid domain domainid trustid \
+         insecureskipverify chunksize prefix secretkey accesskey authversion endpointtype",
+    ),
+    row("storage.oss", Refused(ELSEWHERE)).with(
+        "accesskeyid accesskeysecret bucket region endpoint internal encrypt secure chunksize \
+         rootdirectory",
+    ),
+    // Who gets in.
+    row("auth", By(auth::read)),
+    row("auth.token", Above),
+    row("auth.token.realm", Above).becomes("registry.auth.token.realm"),
+    row("auth.token.service", Text).becomes("registry.auth.token.service"),
+    row("auth.token.issuer", Text).becomes("registry.auth.token.issuer"),
+    row("auth.token.rootcertbundle", Text).becomes("registry.auth.token.rootcertbundle"),
+    row("auth.token.jwks", Text).becomes("registry.auth.token.jwks"),
+    row("auth.token.autoredirect", Above),
+    row("auth.token.autoredirectpath", Above),
+    row("auth.token.signingalgorithms", By(auth::check_algorithms)).with("#"),
+    row("auth.htpasswd", Above),
+    row("auth.htpasswd.realm", Text).becomes("registry.auth.htpasswd.realm"),
+    row("auth.htpasswd.path", Above).becomes("registry.auth.htpasswd.path"),
+    row(
+        "auth.silly",
+        Refused("it lets everyone in who sends any token; use token or htpasswd"),
+    )
+    .with("realm service"),
+    row("auth.none", Above).becomes("registry.auth.none"),
+    // HTTP.
+    row("http.addr", Text).becomes("server.addr"),
+    row("http.net", Text).becomes("server.net"),
+    row("http.host", Text).becomes("server.public_url"),
+    row("http.prefix", By(http::read_prefix)).becomes("registry.path_prefix"),
+    row(
+        "http.secret",
+        NoEffect("the database stores what an upload needs"),
+    ),
+    row("http.relativeurls", Switch).becomes("registry.relative_urls"),
+    row("http.draintimeout", Text).becomes("server.limits.shutdown_timeout"),
+    row("http.tls.certificate", Text).becomes("server.certificate"),
+    row("http.tls.key", Text).becomes("server.key"),
+    row("http.tls.clientcas", By(http::refuse_client_certificates)).with("#"),
+    row(
+        "http.tls.clientauth",
+        NoEffect("clients are not asked for certificates"),
+    ),
+    row("http.tls.minimumtls", By(http::read_minimum)).becomes("server.tls_min_version"),
+    row("http.tls.ciphersuites", By(http::read_suites))
+        .becomes("server.tls_cipher_suites")
+        .with("#"),
+    row("http.tls.letsencrypt", By(http::read_letsencrypt))
+        .with("cachefile email hosts.# directoryurl"),
+    row("http.headers", Whole)
+        .becomes("registry.headers")
+        .with("*"),
+    row(
+        "http.debug",
+        NoEffect("there is no second port; / and /healthz answer health checks"),
+    )
+    .with("addr prometheus.enabled prometheus.path"),
+    row("http.http2.disabled", By(http::read_http2)),
+    row("http.h2c.enabled", By(http::read_h2c)),
+    // What announces, caches and checks.
+    row("notifications.events", Above).with("includereferences"),
+    row("notifications.endpoints", By(other::refuse_endpoints)).with("#"),
+    row(
+        "redis",
+        NoEffect("there is no cache outside of this process"),
+    )
+    .with("*"),
+    row(
+        "health",
+        NoEffect("/healthz and /readyz answer health checks"),
+    )
+    .with(
+        "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
+             tcp.*",
+    )
+    .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
+    row(
+        "reporting",
+        NoEffect("errors are logged, and are sent nowhere"),
+    )
+    .with("bugsnag.* newrelic.*"),
+    row("catalog.maxentries", By(other::read_max_entries)).becomes("registry.catalog.max"),
+    row("tags", NoEffect("how many tags a page may have is fixed")).with("maxtags"),
+    row("proxy", By(other::refuse_proxy))
+        .with("remoteurl username password ttl exec.command exec.lifetime"),
+    row("middleware.registry", By(other::refuse_middleware)).with("#"),
+    row("middleware.repository", By(other::refuse_middleware)).with("#"),
+    row("middleware.storage", By(other::refuse_middleware)).with("#"),
+    row("compatibility.schema1.enabled", By(other::read_schema1)),
+    row("compatibility.schema1.signingkeyfile", Above),
+    row("compatibility.schema1.trustkey", Above),
+    row("validation.enabled", Above),
+    row("validation.disabled", By(other::read_validation_disabled)),
+    row("validation.manifests.urls", By(other::refuse_urls)).with("allow.# deny.#"),
+    row(
+        "validation.manifests.indexes",
+        NoEffect("an index is accepted with or without its images"),
+    )
+    .with("platforms platformlist.#"),
+    row("policy.repository.classes", By(other::refuse_classes)).with("#"),
+];
+
+/// The row of a path.
+pub(super) fn find(path: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.path == path)
+}
+
+/// The names of the keys in the section `above`, each once.
+pub(super) fn names_in(above: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for row in ROWS {
+        let rest = if above.is_empty() {
+            Some(row.path)
+        } else {
+            row.path
+                .strip_prefix(above)
+                .and_then(|rest| rest.strip_prefix('.'))
+        };
+        let Some(name) = rest.and_then(|rest| rest.split('.').next()) else {
+            continue;
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What a key of ours is called in Distribution's file.
+pub(super) fn name_of(ours: &str) -> Option<&'static str> {
+    let row = ROWS.iter().find(|row| row.ours == Some(ours));
+    row.map(|row| row.path)
+}
+
+/// Whether `path`, the parts of a variable's name behind `REGISTRY_`, names a setting or a section.
+/// Kubernetes sets variables such as `REGISTRY_AUTH_PORT` in every container beside a service of
+/// such a name, and none of them may choose who gets in or where content is stored.
+pub(super) fn is_known(path: &[&str]) -> bool {
+    patterns().any(|pattern| covers(&pattern, path))
+}
+
+/// The variables of all settings that are one value.
+pub(super) fn variables() -> impl Iterator<Item = String> {
+    let all: Vec<_> = patterns().collect();
+    let single = all.clone().into_iter().filter(move |pattern| {
+        let is_section = |other: &String| {
+            other
+                .strip_prefix(pattern.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        !pattern.contains(['*', '#', '_']) && !all.iter().any(is_section)
+    });
+    single.map(|pattern| super::environment::variable_of(&pattern))
+}
+
+/// The path of each key, and of those below it.
+fn patterns() -> impl Iterator<Item = String> {
+    ROWS.iter().flat_map(|row| {
+        let below = row.below.split_whitespace();
+        let below = below.map(|name| format!("{}.{name}", row.path));
+        std::iter::once(row.path.to_owned()).chain(below)
+    })
+}
+
+fn covers(pattern: &str, path: &[&str]) -> bool {
+    let mut parts = pattern.split('.');
+    for name in path {
+        match parts.next() {
+            Some("*") => return true,
+            // What is in an item is not checked.
+            Some("#") => return !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()),
+            Some(part) if part.to_ascii_uppercase() == *name => {}
+            Some(_) | None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema;
+
+    #[test]
+    fn what_kubernetes_sets_is_not_known() {
+        for name in [
+            "PORT",
+            "SERVICE_HOST",
+            "PORT_5000_TCP_ADDR",
+            "AUTH_PORT",
+            "AUTH_SERVICE_HOST",
+            "AUTH_TOKEN_SERVICE_HOST",
+            "AUTH_TOKEN_PORT",
+            "STORAGE_SERVICE_PORT",
+            "STORAGE_S3_PORT_443_TCP",
+            "HTTP_PORT",
+            "HTTP_ADDR_PORT",
+            "PROXY_SERVICE_HOST",
+            "NOTIFICATIONS_PORT",
+            "http_addr",
+            "",
+        ] {
+            assert!(!is_known(&name.split('_').collect::<Vec<_>>()), "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_sections_and_items_are() {
+        for name in [
+            "AUTH",
+            "AUTH_TOKEN",
+            "AUTH_TOKEN_REALM",
+            "HTTP_TLS_CLIENTCAS_0",
+            "LOG_FIELDS_X_Y",
+            "HTTP_HEADERS_X-A",
+        ] {
+            assert!(is_known(&name.split('_').collect::<Vec<_>>()), "{name}");
+        }
+        assert!(variables().any(|name| name == "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"));
+    }
+
+    #[test]
+    fn what_they_become_are_keys_of_ours() {
+        let declarations = schema::of_configuration();
+        let mut ours = Vec::new();
+        schema::walk(&declarations, &mut |path, _| ours.push(path.to_owned()));
+        for becomes in ROWS.iter().filter_map(|row| row.ours) {
+            assert!(ours.iter().any(|path| path == becomes), "{becomes}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A walk over every key of Distribution: none is accepted without a word and without an effect.
+
+use super::translated;
+use crate::config::context::Variables;
+use crate::config::distribution::keys::{self, Effect, ROWS};
+
+/// A file with everything that other keys need.
+const BASE: &str = "version: 0.1
+storage: {filesystem: {rootdirectory: /data}}
+auth: {token: {realm: \"https://a.example/token\", service: s, issuer: i, rootcertbundle: /b}}
+http: {tls: {certificate: /c, key: /k}}
+";
+
+/// A value of each key that says something else than its default.
+const VALUES: &[(&str, &str)] = &[
+    ("version", "0.2"),
+    ("log.level", "debug"),
+    ("loglevel", "debug"),
+    ("log.formatter", "json"),
+    ("storage.filesystem.rootdirectory", "/other"),
+    ("storage.delete.enabled", "true"),
+    ("storage.maintenance.readonly.enabled", "true"),
+    ("storage.maintenance.uploadpurging.enabled", "false"),
+    ("storage.maintenance.uploadpurging.age", "72h"),
+    ("storage.maintenance.uploadpurging.interval", "24h"),
+    ("storage.maintenance.uploadpurging.dryrun", "true"),
+    ("auth.token.realm", "https://b.example/token"),
+    ("auth.token.service", "other"),
+    ("auth.token.issuer", "other"),
+    ("auth.token.rootcertbundle", "/other"),
+    ("auth.token.jwks", "/j"),
+    ("auth.token.autoredirect", "true"),
+    ("auth.token.signingalgorithms", "[ES256]"),
+    ("http.addr", ":6000"),
+    ("http.net", "unix"),
+    ("http.host", "https://r.example"),
+    ("http.prefix", "/registry/"),
+    ("http.relativeurls", "true"),
+    ("http.draintimeout", "60s"),
+    ("http.tls.certificate", "/other"),
+    ("http.tls.key", "/other"),
+    ("http.tls.clientcas", "[/ca.pem]"),
+    ("http.tls.minimumtls", "tls1.3"),
+    (
+        "http.tls.ciphersuites",
+        "[TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]",
+    ),
+    (
+        "http.tls.letsencrypt",
+        "{email: a@example.com, cachefile: /f}",
+    ),
+    ("http.headers", "{X-A: [b]}"),
+    ("http.http2.disabled", "true"),
+    ("notifications.endpoints", "[{name: a, url: \"https://a\"}]"),
+    ("catalog.maxentries", "7"),
+    ("proxy", "{remoteurl: \"https://registry-1.docker.io\"}"),
+    ("middleware.registry", "[{name: a}]"),
+    ("middleware.repository", "[{name: a}]"),
+    ("middleware.storage", "[{name: a}]"),
+    ("compatibility.schema1.enabled", "true"),
+    ("validation.manifests.urls", "{allow: [\"^https://\"]}"),
+    ("policy.repository.classes", "[image]"),
+    ("auth.htpasswd", "{realm: r, path: /p}"),
+    ("auth.none", "{}"),
+];
+
+/// What says nothing alone, and why.
+const SILENT: &[(&str, &str)] = &[
+    ("storage", "its keys are here"),
+    ("auth", "its keys are here"),
+    ("storage.maintenance.uploadpurging", "its keys are here"),
+    (
+        "validation.disabled",
+        "it only switches off what is refused",
+    ),
+    (
+        "http.h2c.enabled",
+        "HTTP/2 without TLS is always understood",
+    ),
+    (
+        "auth.token.autoredirectpath",
+        "it only counts beside autoredirect",
+    ),
+    ("auth.htpasswd.realm", "it is in auth.htpasswd above"),
+    ("auth.htpasswd.path", "it is in auth.htpasswd above"),
+    ("storage.filesystem", "its keys are here"),
+    ("auth.token", "its keys are here"),
+    (
+        "notifications.events",
+        "it only counts for endpoints, which are refused",
+    ),
+    (
+        "compatibility.schema1.signingkeyfile",
+        "it only counts beside enabled",
+    ),
+    (
+        "compatibility.schema1.trustkey",
+        "it only counts beside enabled",
+    ),
+    (
+        "validation.enabled",
+        "what it switches on is refused or has no effect, with a word",
+    ),
+];
+
+#[test]
+fn every_key_has_an_effect_or_is_named() {
+    let base = translated(BASE, Variables::new());
+    for row in ROWS {
+        let is_known = |list: &[(&str, &str)]| list.iter().any(|(path, _)| *path == row.path);
+        if is_known(SILENT) {
+            continue;
+        }
+        let value = match (
+            &row.effect,
+            VALUES.iter().find(|(path, _)| *path == row.path),
+        ) {
+            (_, Some((_, value))) => *value,
+            (Effect::NoEffect(_) | Effect::Refused(_), None) => "{x: y}",
+            _ => panic!("no value for {}", row.path),
+        };
+        let variables = vec![(
+            crate::config::distribution::environment::variable_of(row.path),
+            value.to_owned(),
+        )];
+        let (ours, found) = translated(BASE, variables);
+        let is_named = found.lines().any(|line| {
+            let is_new = !base.1.contains(line);
+            is_new && (line.contains(row.path) || line.contains("only one provider"))
+        });
+        let has_effect = !ours.is_empty() && ours != base.0;
+        assert!(is_named || has_effect, "{}:\n{ours}{found}", row.path);
+    }
+}
+
+/// What Distribution's own file says needs no warning, and anything else does.
+#[test]
+fn only_what_differs_from_the_image_s_file_warns() {
+    for row in ROWS.iter().filter(|row| row.stock.is_some()) {
+        let said = |value: &str| {
+            let name = crate::config::distribution::environment::variable_of(row.path);
+            translated(BASE, vec![(name, value.to_owned())]).1
+        };
+        assert_eq!(said(row.stock.unwrap()), "", "{}", row.path);
+        assert!(said("{x: y}").contains(row.path), "{}", row.path);
+    }
+    let image = include_str!("registry-2.8-image.yml");
+    let (_, found) = translated(image, Variables::new());
+    assert!(
+        !found.contains("warning") && !found.contains("error"),
+        "{found}"
+    );
+}
+
+#[test]
+fn every_key_of_ours_has_one_name_there() {
+    for row in ROWS {
+        if let Some(ours) = row.ours {
+            assert_eq!(keys::name_of(ours), Some(row.path));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The translation: Distribution's settings, visited row by row, and ours as they gather.
+
+use super::keys::{self, Effect, Row};
+use crate::config::diagnostics::Problem;
+use crate::config::section::Section;
+use crate::config::setting::Setting;
+use crate::config::yaml::{self, Entry, Node, Position, Scalar, Value};
+
+/// Our settings so far, each with the place and the name of the one that it comes from.
+pub(super) struct Translator {
+    /// Whether the block `wharfinger` says who gets in.
+    pub(super) has_own_auth: bool,
+    /// Whether `validation.disabled` switches the checks of manifests off.
+    pub(super) is_validation_disabled: bool,
+    settings: Vec<Translated>,
+    refused: Vec<&'static str>,
+}
+
+struct Translated {
+    path: &'static str,
+    node: Node,
+    written_as: String,
+}
+
+impl Translator {
+    pub(super) fn new(has_own_auth: bool) -> Self {
+        Self {
+            has_own_auth,
+            is_validation_disabled: false,
+            settings: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Translates what is in the section `above`, then lets `read` translate what rows cannot say.
+    /// Distribution ignores keys that it does not know; here they warn, or are errors if `is_strict`.
+    pub(super) fn section<'a>(
+        &mut self,
+        setting: &Setting<'a>,
+        above: &str,
+        is_strict: bool,
+        read: impl FnOnce(&mut Section<'a>, &mut Self),
+    ) {
+        let entries = if setting.is_null() {
+            Some(Vec::new())
+        } else {
+            setting.entries_of_section()
+        };
+        let Some(entries) = entries else { return };
+        let mut section = Section::new(setting.context, above, setting.position(), entries);
+        let names = keys::names_in(above);
+        section.know(names.iter().copied());
+        for name in names {
+            let path = join(above, name);
+            match (keys::find(&path), section.present(name)) {
+                (Some(row), Some(setting)) => self.apply(row, &setting),
+                (None, Some(setting)) if !setting.is_null() => {
+                    self.section(&setting, &path, false, nothing_else);
+                }
+                (_, None) | (None, Some(_)) => {}
+            }
+        }
+        read(&mut section, self);
+        if is_strict {
+            section.finish();
+        } else {
+            section.finish_leniently();
+        }
+    }
+
+    fn apply(&mut self, row: &'static Row, setting: &Setting<'_>) {
+        if let Effect::By(read) = row.effect {
+            return read(setting, self);
+        }
+        // `inmemory:` chooses a driver though there is nothing behind the colon.
+        if setting.is_null() && !matches!(row.effect, Effect::Refused(_)) {
+            return;
+        }
+        match (&row.effect, row.ours) {
+            (Effect::Text, Some(ours)) => {
+                if let Some(text) = setting.text().filter(|text| !text.is_empty()) {
+                    self.text(ours, text, setting);
+                }
+            }
+            (Effect::Switch, Some(ours)) => {
+                if let Some(flag) = setting.flag() {
+                    self.word(ours, flag, setting);
+                }
+            }
+            (Effect::Whole, Some(ours)) => self.whole(ours, setting),
+            (Effect::NoEffect(why), _) if !is_stock(row, setting) => {
+                let message = format!("no effect here: {why}");
+                setting.warn(Problem::NoEffect, message);
+            }
+            (Effect::Refused(instead), _) => setting.report(Problem::Unsupported, instead),
+            _ => {}
+        }
+    }
+
+    /// Sets our key `path` to a text.
+    pub(super) fn text(&mut self, path: &'static str, text: impl Into<String>, from: &Setting<'_>) {
+        let value = Value::Scalar(Scalar::new(text.into(), false));
+        self.set(path, value, from.position(), from.name.clone());
+    }
+
+    /// Sets our key `path` to a word that is more than a text: a boolean or a number.
+    pub(super) fn word(&mut self, path: &'static str, word: impl ToString, from: &Setting<'_>) {
+        let value = Value::Scalar(Scalar::new(word.to_string(), true));
+        self.set(path, value, from.position(), from.name.clone());
+    }
+
+    /// Sets our key `path` to what `from` is, whole.
+    pub(super) fn whole(&mut self, path: &'static str, from: &Setting<'_>) {
+        let value = from.node().value.clone();
+        self.set(path, value, from.position(), from.name.clone());
+    }
+
+    /// Sets our key `path` to what counts in Distribution when the key `name` is not there.
+    pub(super) fn default(
+        &mut self,
+        path: &'static str,
+        word: impl ToString,
+        name: &str,
+        position: Position,
+    ) {
+        if !self.has(path) {
+            let value = Value::Scalar(Scalar::new(word.to_string(), true));
+            self.set(path, value, position, name.to_owned());
+        }
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.settings.iter().any(|known| known.path == path)
+    }
+
+    /// The text that our key `path` was set to.
+    pub(super) fn text_of(&self, path: &str) -> Option<&str> {
+        let known = self.settings.iter().rfind(|known| known.path == path)?;
+        match &known.node.value {
+            Value::Scalar(scalar) => Some(scalar.text()),
+            Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
+        }
+    }
+
+    /// Notes that our section `path` lacks what was refused, so that it is not reported again.
+    pub(super) fn refuse(&mut self, path: &'static str) {
+        self.refused.push(path);
+    }
+
+    /// Our sections, in the order of their first settings, and those that were refused.
+    pub(super) fn finish(self) -> (Vec<Entry>, Vec<&'static str>) {
+        let settings = self.settings.into_iter();
+        let settings = settings.map(|known| (known.path, known.node, known.written_as));
+        (tree(settings.collect()), self.refused)
+    }
+
+    fn set(&mut self, path: &'static str, value: Value, position: Position, written_as: String) {
+        self.settings.push(Translated {
+            path,
+            node: Node { value, position },
+            written_as,
+        });
+    }
+}
+
+/// For a section whose rows say all.
+pub(super) fn nothing_else(_: &mut Section<'_>, _: &mut Translator) {}
+
+/// Whether the setting is what registry:2's own file says.
+fn is_stock(row: &Row, setting: &Setting<'_>) -> bool {
+    let stock = row.stock.and_then(|stock| yaml::read(stock).0);
+    stock.is_some_and(|stock| is_alike(&stock, setting.node()))
+}
+
+/// Whether both hold the same, wherever they stand.
+fn is_alike(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Scalar(a), Value::Scalar(b)) => a.text() == b.text(),
+        (Value::Mapping(a), Value::Mapping(b)) => {
+            let has = |entry: &Entry| {
+                b.iter()
+                    .any(|other| other.key == entry.key && is_alike(&entry.value, &other.value))
+            };
+            a.len() == b.len() && a.iter().all(has)
+        }
+        _ => false,
+    }
+}
+
+fn join(above: &str, name: &str) -> String {
+    if above.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{above}.{name}")
+    }
+}
+
+/// Settings by path as a tree.
+fn tree(settings: Vec<(&str, Node, String)>) -> Vec<Entry> {
+    let mut groups: Vec<(&str, Vec<(&str, Node, String)>)> = Vec::new();
+    for (path, node, written_as) in settings {
+        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push((rest, node, written_as)),
+            None => groups.push((key, vec![(rest, node, written_as)])),
+        }
+    }
+    let entry = |(key, mut group): (&str, Vec<(&str, Node, String)>)| {
+        let position = group
+            .first()
+            .map_or_else(Position::default, |(_, node, _)| node.position);
+        let leaf = group.iter().rposition(|(rest, ..)| rest.is_empty());
+        let (value, written_as) = match leaf.map(|index| group.swap_remove(index)) {
+            Some((_, node, written_as)) => (node, Some(written_as)),
+            None => {
+                let value = Value::Mapping(tree(group));
+                (Node { value, position }, None)
+            }
+        };
+        let entry = Entry::new(key.to_owned(), position, value);
+        Entry {
+            written_as,
+            ..entry
+        }
+    };
+    groups.into_iter().map(entry).collect()
+}
