@@ -121,7 +121,7 @@ pub enum BcryptError {
     #[error("its last character is one that bcrypt never ends in, so no password can match")]
     Damaged,
     /// The password to hash is longer than what bcrypt reads.
-    #[error("the password has {length} bytes, and bcrypt reads only the first 72")]
+    #[error("the password has {length} bytes, and bcrypt counts only the first 72")]
     TooLong {
         /// The password's length in bytes.
         length: usize,

@@ -68,6 +68,7 @@ impl ExternalProgram {
 
     /// The program of `ext_auth`, which gets a name and a password with a space between them.
     pub(super) fn read_ext_auth(section: &mut Section<'_>) -> Option<Self> {
+        let program = Self::read(section);
         let allows_white_space = section.get(
             key::switch("allow_white_space")
                 .means(
@@ -78,7 +79,7 @@ impl ExternalProgram {
         );
         Some(Self {
             allows_white_space,
-            ..Self::read(section)?
+            ..program?
         })
     }
 
