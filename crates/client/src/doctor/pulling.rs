@@ -34,7 +34,7 @@ impl ProbeRun<'_> {
                 Ok(tags) => self.ok(ID, format!("the repository has {} tags", tags.len())),
                 // That is normal before the first push.
                 Err(Error::NotFound { .. }) => {
-                    self.not_tested(ID, "the repository does not exist yet")
+                    self.not_tested(ID, "the repository does not exist yet");
                 }
                 Err(error) => self.refused(&error),
             },
