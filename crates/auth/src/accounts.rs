@@ -5,10 +5,9 @@ use std::time::SystemTime;
 
 use common::{Clock, Secret};
 use identity::{
-    AcceptedLogin, BackendError, Identity, Login, LoginOutcome, Proof, ScopeCeiling, SessionStatus,
-    SourceAddress,
+    AcceptedLogin, BackendError, Identity, Login, LoginOutcome, Proof, SessionStatus, SourceAddress,
 };
-use policy::Subject;
+use policy::{ScopeCeiling, Subject};
 
 use crate::audit::DecisionRecord;
 use crate::endpoint::TokenRequestError;

@@ -47,7 +47,6 @@
 
 mod accounts;
 mod authenticator;
-mod ceiling;
 mod chain;
 pub mod ext_auth;
 mod fair_queue;
@@ -71,7 +70,6 @@ mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError};
-pub use ceiling::ScopeCeiling;
 pub use chain::{AcceptedLogin, AuthenticatorChain, SessionStatus};
 pub use ext_auth::ExtAuth;
 pub use limiter::{Admission, LoginLimiter};

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Clock, Entropy, EntropyError};
+use policy::ScopeCeiling;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::keyed_hash::{KeyedDigest, KeyedHash};
-use crate::{AcceptedLogin, Proof, ScopeCeiling};
+use crate::{AcceptedLogin, Proof};
 
 /// The most memory that the cache takes, in bytes. (Labels come from programs and may be long.)
 const CAPACITY: u64 = 8 << 20;

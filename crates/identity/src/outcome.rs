@@ -3,9 +3,8 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use policy::Subject;
+use policy::{ScopeCeiling, Subject};
 
-use crate::ScopeCeiling;
 use crate::verifier::Rejection;
 
 /// A backend's answer to a proof.

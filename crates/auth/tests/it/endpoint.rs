@@ -6,9 +6,9 @@ use auth::{AuthorizeError, Authorizer, DecidedBy, Decision};
 use common::BoxFuture;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
-    LoginSource, Proof, Recheck, ScopeCeiling,
+    LoginSource, Proof, Recheck,
 };
-use policy::{AclQuery, Subject};
+use policy::{AclQuery, ScopeCeiling, Subject};
 use token::{Access, KeyIdKind, KeyKind, PrivateKey};
 
 use crate::support::{ALICE, BOB, Setup, service};
