@@ -48,6 +48,8 @@ mod credentials;
 mod doctor;
 mod error;
 mod error_response;
+#[cfg(test)]
+mod fuzz;
 mod hasher;
 mod image_location;
 mod image_name;
