@@ -101,6 +101,10 @@ impl KeySets {
 
     /// Whether the last look that an unknown key caused is long enough ago; if so, this is the
     /// next.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time between two requests on the runtime's timer"
+    )]
     fn is_worth_a_look(&self) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth = asked.is_none_or(|at| at.elapsed() >= PAUSE);
