@@ -214,7 +214,7 @@ impl Transport {
     pub async fn document(&self, url: &str, accept: &str, limit: usize) -> Result<Bytes, Error> {
         let url = Url::parse(url)
             .map_err(|error| Error::Unsupported(format!("{url:?} is not a URL: {error}")))?;
-        let request = HttpRequest::get(url).step(Step::Elsewhere).once();
+        let request = ClientRequest::get(url).step(Step::Elsewhere).once();
         let request = request.header(ACCEPT, accept);
         self.fetch(&request)
             .await?
