@@ -48,6 +48,8 @@ mod content;
 mod credentials;
 mod doctor;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod hasher;
 mod http_error_response;
 mod image_location;

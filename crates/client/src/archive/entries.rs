@@ -432,4 +432,24 @@ mod tests {
                 .ends_with("not a regular file")
         );
     }
+
+    #[test]
+    fn fuzz_archive() {
+        let (directory, path) = archive(|builder| {
+            add(builder, "manifest.json", EntryType::Regular, "", b"[]");
+            add(builder, &"long/".repeat(40), EntryType::Regular, "", b"x");
+            add(builder, "link", EntryType::Symlink, "manifest.json", b"");
+        });
+        let seed = std::fs::read(&path).unwrap();
+        let path = directory.path().join("mutated.tar");
+        fuzz::target("archive", &[&seed[..seed.len().min(8 * 1024)]], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let Ok(entries) = ArchiveEntries::read(&path) else {
+                return false;
+            };
+            entries
+                .find("link")
+                .is_none_or(|extent| entries.bytes(extent, 1 << 20).is_ok())
+        });
+    }
 }
