@@ -444,7 +444,7 @@ mod tests {
         let path = directory.path().join("mutated.tar");
         fuzz::target("archive", &[&seed[..seed.len().min(8 * 1024)]], |bytes| {
             std::fs::write(&path, bytes).unwrap();
-            let Ok(entries) = Entries::read(&path) else {
+            let Ok(entries) = ArchiveEntries::read(&path) else {
                 return false;
             };
             entries
