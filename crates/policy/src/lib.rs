@@ -41,6 +41,7 @@
 
 mod acl;
 mod captures;
+mod ceiling;
 mod combinations;
 mod condition;
 mod entry;
@@ -59,6 +60,7 @@ mod variables;
 mod warning;
 
 pub use acl::Acl;
+pub use ceiling::ScopeCeiling;
 pub use entry::{AclEntry, AclOptions, Conditions};
 pub use error::{AclEntryError, ConditionError};
 pub use explanation::{DecidingRule, Explanation, SkippedRule};

@@ -14,7 +14,7 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::compression::{self, Compression};
 use crate::Error;
-use crate::transfer::FileReader;
+use crate::content::FileRangeReader;
 
 /// How many files an archive may have.
 const MAX_FILES: usize = 100_000;
@@ -210,8 +210,8 @@ impl ArchiveEntries {
     }
 
     /// Reads a range from `offset` in it on.
-    pub(super) fn reader(&self, extent: Extent, offset: u64) -> FileReader {
-        FileReader::new(
+    pub(super) fn reader(&self, extent: Extent, offset: u64) -> FileRangeReader {
+        FileRangeReader::new(
             &self.path,
             self.file.clone(),
             extent.begin + offset,
