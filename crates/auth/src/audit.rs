@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use common::RequestContext;
 use event::{Actor, Event, EventKind, Observer, Observers, TokenDecision};
-use http::HeaderMap;
 use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
 use token::Scope;
 
 use crate::authorize::Decision;
@@ -47,7 +47,7 @@ pub(crate) struct DecisionRecord {
 impl DecisionRecord {
     pub(crate) fn new(context: &RequestContext, headers: &HeaderMap) -> Self {
         let ip = context.shown_address();
-        let user_agent = headers.get(USER_AGENT).map(|value| value.as_bytes());
+        let user_agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
         Self {
             request_id: context.request_id.clone(),
             ip,

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use common::Secret;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
 /// The decoded `name=value` pairs of a form body and a query, in that order.
@@ -40,7 +40,7 @@ impl Parameters {
         query: &str,
         body: &[u8],
     ) -> Result<Self, ParametersError> {
-        let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let mut parts = content_type.unwrap_or_default().split(|&b| b == b';');
         let essence = parts.next().unwrap_or_default().trim_ascii();
         let is_form = essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded");

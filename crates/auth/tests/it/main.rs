@@ -1,5 +1,11 @@
 //! The token server without a socket: requests in, responses out.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first failure"
+)]
+
 mod endpoint;
 mod events;
 mod limits;
