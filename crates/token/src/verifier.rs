@@ -202,8 +202,8 @@ pub enum VerifyError {
     /// Its header leads to no key.
     #[error("the token's header names no key: it has neither kid nor jwk nor x5c")]
     NoKey,
-    /// Its `kid` is nobody's.
-    #[error("no trusted key has the id {0:?}")]
+    /// No key has its `kid`. (The words are Distribution's.)
+    #[error("token signed by untrusted key with ID: {0:?}")]
     UnknownKeyId(String),
     /// It carries a key that is not trusted.
     #[error("the key that the token carries is not trusted")]
