@@ -86,7 +86,6 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, RegistryError> {
     proof.delete_blob(digest).await?;
     let repository = proof.repository();
-    tracing::info!(%repository, %digest, account = proof.account(), "blob deleted");
     call.observe(EventKind::BlobDeleted { repository, digest });
     Ok(response::empty(StatusCode::ACCEPTED))
 }

@@ -123,7 +123,7 @@ pub(crate) async fn push(
         media_type: &media_type,
         size,
     };
-    tell_of_push(proof, &pushed, &tags, call);
+    tell_of_push(&pushed, &tags, call);
     let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut response = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
@@ -137,15 +137,8 @@ pub(crate) async fn push(
     Ok(response)
 }
 
-fn tell_of_push(
-    proof: &Authorized<'_, Push>,
-    pushed: &Manifest<'_>,
-    tags: &[Tag],
-    call: &ApiRequest<'_>,
-) {
-    let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+fn tell_of_push(pushed: &Manifest<'_>, tags: &[Tag], call: &ApiRequest<'_>) {
     let (repository, digest) = (pushed.repository, pushed.digest);
-    tracing::info!(%repository, %digest, tags = names.join(" "), account = proof.account(), "manifest pushed");
     call.observe(EventKind::ManifestPushed(*pushed));
     for tag in tags {
         call.observe(EventKind::TagMoved {
@@ -177,7 +170,6 @@ pub(crate) async fn delete(
         Reference::Digest(digest) => proof.delete_manifest(digest).await?,
         Reference::Tag(tag) => proof.delete_tag(tag).await?,
     }
-    tracing::info!(%repository, %reference, account = proof.account(), "manifest deleted");
     call.observe(deleted(repository, reference));
     Ok(response::empty(StatusCode::ACCEPTED))
 }

@@ -233,19 +233,13 @@ impl Registry {
     }
 }
 
-/// Tells the log and the observers why a request failed.
+/// Tells the observers why access was refused, and the log what failed here.
 fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
     let error = failed as &dyn std::error::Error;
     let request_id = &call.context.request_id;
     if let RegistryError::Challenge(challenge) = failed {
         // A client without credentials is asked for them, not refused.
         if let Some(reason) = &challenge.reason {
-            tracing::info!(
-                request_id,
-                account = call.context.account(),
-                error = reason,
-                "error authorizing context"
-            );
             call.observe(EventKind::AccessRefused(AccessRefusal {
                 status: 401,
                 requested: &challenge.scope,

@@ -202,8 +202,8 @@ pub enum VerifyError {
     /// Its header leads to no key.
     #[error("the token's header names no key: it has neither kid nor jwk nor x5c")]
     NoKey,
-    /// Its `kid` is not the id of a trusted key.
-    #[error("no trusted key has the id {0:?}")]
+    /// Its `kid` is not the ID of a trusted key. (The words are Distribution's.)
+    #[error("token signed by untrusted key with ID: {0:?}")]
     UnknownKeyId(String),
     /// It carries a key that is not trusted.
     #[error("the key that the token carries is not trusted")]

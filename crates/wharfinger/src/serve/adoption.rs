@@ -1,7 +1,8 @@
-//! Taking registry:2's place: the data directory that a server finds on its first start is adopted
-//! while it serves.
+//! Replacing registry:2: the data directory that a server finds on its first start is adopted while
+//! it serves.
 //!
-//! What somebody asks for is read first; the rest is read in turn. Here the log hears of it.
+//! Repositories that clients request are adopted first, the others in turn. This file writes the
+//! progress to the log.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use storage::distribution::{
 
 use crate::failure::Failure;
 
-/// How often the log hears of the progress.
+/// The time between two lines about the progress.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long it takes to try again after a disk or the database failed.
+/// The time until the next try after the disk or the database failed.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Problems that have a line each; the command lists them all.
+/// How many problems have a line each. The command lists them all.
 const TOLD: usize = 100;
 
-/// What lies under `root` already, if it is to be read.
+/// The data directory below `root`, if it is to be adopted.
 pub(super) async fn discover(
     storage: &Storage,
     root: &Path,
@@ -52,7 +53,7 @@ pub(super) async fn discover(
     }
 }
 
-/// Reads it to its end, however often that has to be tried.
+/// Adopts all of it, and tries again after failures.
 pub(super) async fn read_through(storage: &Storage, reading: &Arc<OngoingAdoption>) {
     let mut log = Log {
         told: 0,

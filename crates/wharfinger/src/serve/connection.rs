@@ -155,8 +155,7 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
         .max_send_buf_size(STREAM_BUFFER);
-    // With the usual 64 KiB an upload waits for the other side's permission to go on most of the
-    // time.
+    // With the default of 64 KiB, an upload waits for window updates most of the time.
     builder
         .http2()
         .initial_stream_window_size(4 << 20)

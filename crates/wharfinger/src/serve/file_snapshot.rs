@@ -1,8 +1,8 @@
-//! Whether a file has changed, asked by looking.
+//! Whether a file has changed, found by polling.
 //!
-//! A look a second at a handful of files costs nothing and sees what a notification misses:
-//! Kubernetes replaces a mounted file by moving a symbolic link two folders up, and network file
-//! systems notify nobody.
+//! Polling a few files once a second costs nothing and finds what notifications miss: Kubernetes
+//! replaces a mounted file by moving a symbolic link two folders up, and network file systems send no
+//! notifications.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileSnapshot(BTreeMap<PathBuf, Option<FileIdentity>>);
 
-/// What tells one state of a file from another, symbolic links followed.
+/// What distinguishes one state of a file from another; symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileIdentity {
     device: u64,

@@ -22,7 +22,7 @@ tokio::task_local! {
 /// Runs hyper's streams, each with its deadline.
 #[derive(Clone)]
 pub(super) struct StreamExecutor {
-    /// How long a client may take to come for the next piece.
+    /// How long a client may take to read the next piece.
     pub(super) limit: Duration,
 }
 
@@ -37,17 +37,17 @@ where
             let overdue = progress.overdue(limit);
             tokio::select! {
                 _ = pin!(STREAM_PROGRESS.scope(Arc::clone(&progress), stream)) => {}
-                () = overdue => tracing::debug!("a stream ended: its client did not take what it had asked for"),
+                () = overdue => tracing::debug!("a stream was reset: its client stopped reading the response"),
             }
         });
     }
 }
 
-/// Where an answer's pieces change hands.
+/// How far a client has read a response.
 pub(super) struct StreamProgress {
     began: Instant,
-    /// When the last piece was handed out, in milliseconds after `began`, and one more; 0 while
-    /// nobody has to take one.
+    /// When the last piece was given out, in milliseconds after `began`, plus one; 0 while no piece
+    /// waits.
     waiting_since: AtomicU64,
 }
 
@@ -63,19 +63,19 @@ impl StreamProgress {
         }
     }
 
-    /// That of the stream whose request is being answered; none over HTTP/1.1.
+    /// The progress of the current request's stream; `None` over HTTP/1.1.
     pub(super) fn current() -> Option<Arc<Self>> {
         STREAM_PROGRESS.try_with(Arc::clone).ok()
     }
 
-    /// A piece was handed out.
+    /// Notes that a piece was given out.
     pub(super) fn give(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.waiting_since
             .store(now.saturating_add(1), Ordering::Release);
     }
 
-    /// Somebody came for the next one: there was room for all before it.
+    /// Notes that hyper asks for the next piece, so that the client has read enough.
     pub(super) fn taken(&self) {
         self.waiting_since.store(0, Ordering::Release);
     }

@@ -22,7 +22,7 @@ pub(super) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// What a connection is read from and written to.
+/// The bytes of a connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -44,7 +44,7 @@ impl Listener {
         }
     }
 
-    /// The next connection, and the address of its other end (none: a Unix socket).
+    /// The next connection, and the address of its peer; `None` for a Unix socket.
     pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
@@ -59,7 +59,7 @@ impl Listener {
         }
     }
 
-    /// The address that is listened on, with the port that the system chose for port 0.
+    /// The address to which it is bound, with the port that the system chose for port 0.
     pub(super) fn address(&self) -> String {
         match self {
             Self::Tcp(listener) => listener
@@ -75,7 +75,7 @@ pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Left behind it does no harm: the next start removes it.
+        // A file that stays does no harm: the next start removes it.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -83,8 +83,9 @@ impl Drop for SocketFile {
 fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     let failure = Failure::system(format!("cannot listen on {address}")).caused_by(error);
     match error.kind() {
-        io::ErrorKind::AddrInUse => failure
-            .hint("another program has this address: stop it, or choose another in server.addr"),
+        io::ErrorKind::AddrInUse => {
+            failure.hint("another program uses this address: stop it, or change server.addr")
+        }
         io::ErrorKind::PermissionDenied => failure.hint(
             "choose a port above 1023 in server.addr, or grant the program CAP_NET_BIND_SERVICE",
         ),
@@ -119,7 +120,7 @@ fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Binds `path`; a socket there that nobody listens on any more is removed first.
+/// Binds `path`. A socket file there that no process listens on is removed first.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_socket =
         fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());

@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod connection_limit;
 mod context;
+mod event_log;
 mod file_snapshot;
 mod http2_streams;
 mod jwks;

@@ -19,6 +19,7 @@ use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::backends::Backends;
+use super::event_log::EventLog;
 use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
@@ -144,7 +145,7 @@ impl RegistryState {
             headers: section.headers.clone(),
             upload_grace: UPLOAD_GRACE,
             upstream: None,
-            observers: event::Observers::default(),
+            observers: event::Observers::new([Arc::new(EventLog) as _]),
             clock: Arc::clone(&persistent.clock),
             entropy: Arc::clone(&persistent.entropy),
         };

@@ -1,7 +1,7 @@
 //! A new configuration while the server runs.
 //!
-//! A good one replaces the old at once: requests under way end under the one they began with,
-//! connections stay. A bad one is told to the log, once, and the old one stays.
+//! A valid configuration replaces the old one at once. Open requests finish with the one that they
+//! began with, and connections stay open. An invalid one is logged once, and the old one stays.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::file_snapshot::FileSnapshot;
 use super::services::{PersistentState, Services};
 use crate::config::{self, Effective, LoadedConfig};
 
-/// How often the files are looked at.
+/// How often the files are polled.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches the configuration's files and puts new ones into force.
@@ -43,7 +43,7 @@ impl Reloader {
         }
     }
 
-    /// Returns when a file is not what it was, and has stopped changing.
+    /// Returns when a file has changed and has stopped changing.
     pub(super) async fn changed(&mut self) {
         let mut last = self.snapshot.clone();
         loop {
@@ -58,7 +58,7 @@ impl Reloader {
 
     /// Reads everything again and puts it into force if it is good.
     pub(super) async fn reload(&mut self, why: &'static str) {
-        // Taken before the files are read: what changes meanwhile is a change still to come.
+        // Taken before the files are read, so that a change in the meantime counts as the next one.
         self.snapshot = self.snapshot.again();
         let path = self.path.clone();
         let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {

@@ -1,4 +1,4 @@
-//! What is in force: the servers that a configuration makes, swapped as a whole when it changes.
+//! The services that a configuration makes, replaced as a whole when it changes.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! A stream that does not wait without end for the other side to read.
+//! A stream whose writes time out when the client does not read.
 
 use std::future::Future;
 use std::io;
@@ -9,14 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream whose writes fail when nothing can be written for too long: a client that asks for a
-/// large blob and stops reading would otherwise keep its connection, and what was read for it, for
-/// ever. (Reads have their deadlines where it is known what is read; single streams of HTTP/2 have
-/// theirs in `streams`.)
+/// A stream whose writes fail when nothing can be written for too long. Otherwise a client that
+/// requests a large blob and stops reading would keep its connection and buffers for ever.
+///
+/// The code that knows what it reads sets deadlines for reads. `http2_streams` has those of single
+/// HTTP/2 streams.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Runs while the other side does not read.
+    /// Runs while the client does not read.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -29,7 +30,7 @@ impl<S> WriteTimeout<S> {
         }
     }
 
-    /// `polled`, or an error where it has been pending for too long.
+    /// `polled`, or an error if it has been pending for too long.
     fn judge<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
@@ -46,7 +47,7 @@ impl<S> WriteTimeout<S> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the other side stopped reading",
+                "the client stopped reading",
             ))),
         }
     }
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_stops_reading_is_not_waited_for() {
+    async fn a_client_that_stops_reading_is_not_waited_for() {
         let (near, _far) = duplex(4);
         let mut near = WriteTimeout::new(near, Duration::from_millis(20));
         let error = near.write_all(b"more than fits").await.unwrap_err();
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_reads_slowly_is() {
+    async fn a_client_that_reads_slowly_is_waited_for() {
         let (near, mut far) = duplex(4);
         let mut near = WriteTimeout::new(near, Duration::from_secs(600));
         let (written, mut read) = (near.write_all(b"more than fits"), [0; 14]);

@@ -291,6 +291,66 @@ fn a_registry_without_its_content_is_not_ready() {
     assert_eq!(both.request("POST", "/readyz", &[]).status, 405);
 }
 
+#[test]
+fn the_log_says_who_changed_what_and_who_was_refused() {
+    let mut both = Both::start("", r#"[{match: {}, actions: ["*"]}]"#);
+    both.push(&[]);
+    both.server
+        .wait_for_log("tag set repository=\"a\" tag=\"one\"");
+    both.server.wait_for_log("manifest pushed repository=\"a\"");
+    let other = Both::start("", "[]");
+    let token = other.token("", &[]);
+    let bearer = format!("Bearer {token}");
+    let refused = both.request("GET", "/v2/", &[("Authorization", &bearer)]);
+    assert_eq!(refused.status, 401);
+    both.server.wait_for_log("error authorizing context");
+    let log = both.server.log();
+    let line = log.lines().find(|line| line.contains("authorizing"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    for part in [
+        "token signed by untrusted key with ID",
+        "address=\"127.0.0.1\"",
+        "request_id=",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[test]
+fn a_refused_htpasswd_login_is_in_the_log_with_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("htpasswd");
+    std::fs::write(&file, format!("ann:{HASH}\n")).unwrap();
+    let config = format!(
+        "server: {{addr: \"@addr@\"}}\n\
+         registry:\n  auth: {{htpasswd: {{realm: r, path: \"{}\"}}}}\n  \
+         storage: {{filesystem: {{root: \"{}/content\"}}}}\n",
+        file.display(),
+        folder.path().display()
+    );
+    let mut server = Server::start(Path::new(PROGRAM), &config);
+    let basic = data_encoding::BASE64.encode(b"ann:wrong");
+    let basic = format!("Basic {basic}");
+    let answer = Connection::open(&server.host_port()).request(
+        "GET",
+        "/v2/",
+        &[("Authorization", &basic)],
+        None,
+    );
+    assert_eq!(answer.status, 401);
+    server.wait_for_log("error authorizing context");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("authorizing"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    for part in [
+        "incorrect username or password",
+        "account=\"ann\"",
+        "address=\"127.0.0.1\"",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
 /// Sends a request that the server refuses before it has read the body, all of it before reading
 /// the response, as many clients do.
 fn refused_early<S: Read + Write>(mut stream: S, head: &str, length: usize) -> String {
