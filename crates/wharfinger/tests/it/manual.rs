@@ -95,7 +95,8 @@ fn the_architecture_is_that_of_the_code() {
             continue;
         }
         let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
-        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let dependencies = manifest.split_once("\n[dependencies]\n");
+        let dependencies = dependencies.map_or("", |(_, dependencies)| dependencies);
         let dependencies = dependencies.split("\n[").next().unwrap();
         let ours = dependencies
             .lines()
