@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use oci::{Digest, Manifest, ManifestError};
+use oci::{Digest, Manifest, ManifestError, media_type};
+use serde_json::Value;
 
 use crate::{DigestMismatch, Error, hash};
 
@@ -58,6 +59,14 @@ impl NewManifest {
         })
     }
 
+    /// Reads a manifest that another registry has stored as `digest`, and served.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_stored(bytes: Bytes, digest: Digest) -> Result<Self, NewManifestError> {
+        Self::parse(stored_type(&bytes), bytes.clone(), Some(digest))
+    }
+
     /// What it says.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -74,6 +83,18 @@ impl NewManifest {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+}
+
+/// What a manifest is that does not say so itself: Distribution looks whether it lists manifests.
+fn stored_type(bytes: &[u8]) -> Option<&'static str> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else {
+        return None;
+    };
+    match body.get("mediaType").and_then(Value::as_str) {
+        Some(said) if !said.is_empty() => None,
+        _ if body.get("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
+        _ => Some(media_type::OCI_MANIFEST),
     }
 }
 
