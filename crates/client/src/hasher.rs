@@ -1,18 +1,18 @@
-//! Hashing as content comes by.
+//! Hashing content piece by piece.
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use oci::{Digest, DigestAlgorithm};
 
-/// A digest in the making.
+/// Computes a digest.
 #[derive(Clone)]
-pub(crate) struct ContentHasher {
+pub(crate) struct DigestHasher {
     algorithm: DigestAlgorithm,
     context: Context,
-    /// How many bytes it has seen.
+    /// How many bytes it has hashed.
     length: u64,
 }
 
-impl ContentHasher {
+impl DigestHasher {
     pub(crate) fn new(algorithm: DigestAlgorithm) -> Self {
         let context = match algorithm {
             DigestAlgorithm::Sha256 => Context::new(&SHA256),
@@ -30,9 +30,8 @@ impl ContentHasher {
         self.length += bytes.len() as u64;
     }
 
-    /// Takes bytes that begin at `offset` of the content, and passes over those that were seen
-    /// before: a transfer that was broken off may begin again a little earlier. Bytes after a gap
-    /// are none of this content's.
+    /// Hashes bytes that begin at `offset` of the content, except those that were hashed before: a
+    /// transfer that continues may begin a little earlier. There must be no gap.
     pub(crate) fn update_at(&mut self, offset: u64, bytes: &[u8]) {
         let seen = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         debug_assert!(offset <= self.length, "a gap");
@@ -67,15 +66,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_before_counts_once() {
-        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
+    fn repeated_bytes_count_once() {
+        let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
         hasher.update_at(0, b"abcdef");
         hasher.update_at(4, b"ef");
         hasher.update_at(2, b"cdefgh");
         assert_eq!(hasher.length(), 8);
         assert_eq!(
             hasher.finish(),
-            ContentHasher::digest(DigestAlgorithm::Sha256, b"abcdefgh")
+            DigestHasher::digest(DigestAlgorithm::Sha256, b"abcdefgh")
         );
     }
 
@@ -83,11 +82,11 @@ mod tests {
     fn known_answers() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(
-            ContentHasher::digest(DigestAlgorithm::Sha256, b"").to_string(),
+            DigestHasher::digest(DigestAlgorithm::Sha256, b"").to_string(),
             empty
         );
         assert!(
-            ContentHasher::digest(DigestAlgorithm::Sha512, b"abc")
+            DigestHasher::digest(DigestAlgorithm::Sha512, b"abc")
                 .to_string()
                 .starts_with("sha512:ddaf35a193617aba")
         );

@@ -1,9 +1,9 @@
-//! What a registry will answer to a token, and why.
+//! What the registries 2.8, 3.0 and 3.1 will answer to a token, and why.
 //!
 //! When a registry refuses a token its user sees "unauthorized", and its log one line that few can
 //! read. A [`Prediction`] is that answer in advance: accepted, or the line that the registry logs and
 //! what to change. The rules are those of the programs themselves, version by version, not of a
-//! specification; the tests ask the programs.
+//! specification; the tests run the programs.
 
 mod advice;
 mod go;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use common::unix_seconds;
-use token::{Certificate, JwkSet};
+use token::{Certificate, JwkSet, PublicKey};
 
 /// The registries whose answers differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,16 @@ pub enum RegistryVersion {
 impl RegistryVersion {
     /// All of them, oldest first.
     pub const ALL: [Self; 3] = [Self::V2_8, Self::V3_0, Self::V3_1];
+
+    /// The id under which it knows a key of its bundle; `None` if it knows it under none.
+    fn bundle_id(self, key: &PublicKey) -> Option<String> {
+        let ids = key.ids();
+        match self {
+            Self::V2_8 => Some(ids.libtrust),
+            Self::V3_0 => ids.registry_3_0,
+            Self::V3_1 => Some(ids.registry_3_1),
+        }
+    }
 }
 
 impl fmt::Display for RegistryVersion {
@@ -76,7 +86,7 @@ pub enum Prediction {
 pub struct PredictedRejection {
     /// What the registry logs; `…` stands for what changes from one time to the next.
     pub logged: String,
-    /// What to change, where that is known.
+    /// What to change, if that is known.
     pub advice: Option<String>,
 }
 

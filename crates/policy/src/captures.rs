@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::entry::Conditions;
-use crate::pattern::{SIZE_LIMIT, regex_in};
+use crate::syntax::{SIZE_LIMIT, regex_in};
 use crate::{AclQuery, Attribute};
 
 /// A group of one of a rule's conditions.
@@ -28,7 +28,7 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Its name and its value in `query`; none where the condition does not match.
+    /// Its name and its value in `query`; `None` if the condition does not match.
     pub(crate) fn of<'a>(&'a self, query: &AclQuery<'a>) -> Option<(&'a str, &'a str)> {
         let groups = self.regex.captures(self.attribute.of(query))?;
         // A group that took no part in the match captured nothing.

@@ -4,7 +4,7 @@ use crate::captures::{Capture, CaptureReference, find};
 use crate::condition::Condition;
 use crate::entry::{AclEntry, Conditions};
 use crate::error::ConditionError;
-use crate::explanation::Mismatch;
+use crate::mismatch::Mismatch;
 use crate::variables::Bindings;
 use crate::{AclQuery, Attribute, Field};
 
@@ -49,8 +49,8 @@ impl Rule {
         })
     }
 
-    /// The first condition that does not hold, and why; none where all hold, so that the rule
-    /// decides.
+    /// The first condition that does not hold, and why; `None` if all hold, so that the
+    /// rule decides.
     pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
         self.conditions
             .iter()

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{BasicCredentials, Clock};
 use event::EventKind;
-use identity::{Credentials, Login, LoginOutcome};
+use identity::{Credentials, Login, LoginOutcome, Proof};
 use oci::RepositoryName;
 use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
 use token::{VerifiedToken, VerifyError};
@@ -113,7 +113,7 @@ impl AccessControl {
         id: UploadId,
     ) -> Result<Authorized<'_, A>, RegistryError> {
         let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
-        let refused = match self.principal(call, &[required.clone()]).await {
+        let refused = match self.principal(call, std::slice::from_ref(&required)).await {
             Ok(principal) => return self.authorized(repository, principal),
             Err(refused) => refused,
         };
@@ -336,10 +336,13 @@ async fn log_in(
     credentials: &Credentials,
     realm: &str,
 ) -> Result<Principal, RegistryError> {
-    let client = call.context.client.clone()?;
-    match login.login(credentials, client.attributable).await {
-        Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
-        Ok(LoginOutcome::Rejected) => {
+    call.context.client.clone()?;
+    let proof = Proof::Password(credentials.clone());
+    match login.login(&proof, call.context).await {
+        Ok(LoginOutcome::Accepted(accepted)) => {
+            Ok(Principal::Account(accepted.identity.subject.account))
+        }
+        Ok(LoginOutcome::Rejected { .. }) => {
             call.context.set_account(&credentials.account);
             let reason = "incorrect username or password";
             call.observe(EventKind::LoginRefused { reason });

@@ -32,6 +32,8 @@ mod conditions;
 mod cursor;
 mod error;
 mod extensions;
+#[cfg(test)]
+mod fuzz;
 mod manifests;
 mod mount_challenges;
 mod multipart;
@@ -58,5 +60,5 @@ pub use cursor::CursorKey;
 pub use routes::Registry;
 pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
 pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};
-pub use verifier::{KeyRefresh, KeySource, TokenVerifier};
+pub use verifier::{KeyGeneration, KeySource, TokenVerifier};
 pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use oci::{Digest, Manifest, ManifestError, media_type};
-use serde_json::Value;
+use oci::{Digest, Manifest, ManifestError};
 
 use crate::{DigestMismatch, Error, hash};
 
@@ -39,18 +38,7 @@ impl NewManifest {
         bytes: Bytes,
         claimed: Option<Digest>,
     ) -> Result<Self, NewManifestError> {
-        let digest = hash::digest(
-            claimed
-                .map(|claimed| claimed.algorithm())
-                .unwrap_or_default(),
-            &bytes,
-        );
-        if let Some(claimed) = claimed.filter(|claimed| *claimed != digest) {
-            return Err(NewManifestError::Digest(Box::new(DigestMismatch {
-                claimed,
-                computed: digest,
-            })));
-        }
+        let digest = checked_digest(&bytes, claimed)?;
         let manifest = Manifest::parse(content_type, &bytes)?;
         Ok(Self {
             manifest,
@@ -59,12 +47,19 @@ impl NewManifest {
         })
     }
 
-    /// Reads a manifest that another registry has stored as `digest`, and served.
+    /// Reads a manifest that another registry stored under `digest`, as forgiving as that registry
+    /// was.
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse).
+    /// As [`parse`](Self::parse).
     pub fn parse_stored(bytes: Bytes, digest: Digest) -> Result<Self, NewManifestError> {
-        Self::parse(stored_type(&bytes), bytes.clone(), Some(digest))
+        let digest = checked_digest(&bytes, Some(digest))?;
+        let manifest = Manifest::parse_stored(None, &bytes)?;
+        Ok(Self {
+            manifest,
+            bytes,
+            digest,
+        })
     }
 
     /// What it says.
@@ -86,15 +81,15 @@ impl NewManifest {
     }
 }
 
-/// What a manifest is that does not say so itself: Distribution looks whether it lists manifests.
-fn stored_type(bytes: &[u8]) -> Option<&'static str> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else {
-        return None;
-    };
-    match body.get("mediaType").and_then(Value::as_str) {
-        Some(said) if !said.is_empty() => None,
-        _ if body.get("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
-        _ => Some(media_type::OCI_MANIFEST),
+fn checked_digest(bytes: &[u8], claimed: Option<Digest>) -> Result<Digest, NewManifestError> {
+    let algorithm = claimed.map(|claimed| claimed.algorithm());
+    let computed = hash::digest(algorithm.unwrap_or_default(), bytes);
+    match claimed.filter(|claimed| *claimed != computed) {
+        Some(claimed) => Err(NewManifestError::Digest(Box::new(DigestMismatch {
+            claimed,
+            computed,
+        }))),
+        None => Ok(computed),
     }
 }
 

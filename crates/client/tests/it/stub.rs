@@ -1,4 +1,4 @@
-//! A server that answers as it is told, and remembers what it was asked.
+//! A server that responds as a test says, and remembers the requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use client::{
-    Credentials, RegistryClient, RegistrySession, RepositoryClient, Transport, TransportOptions,
+    LoginCredentials, RegistryClient, RegistrySession, RepositoryClient, Transport,
+    TransportOptions,
 };
 
 /// What came.
@@ -149,7 +150,7 @@ impl Stub {
     }
 
     /// A session with it, over plain HTTP.
-    pub(crate) async fn session(&self, credentials: Credentials) -> RegistrySession {
+    pub(crate) async fn session(&self, credentials: LoginCredentials) -> RegistrySession {
         plain_session(&self.address, credentials).await
     }
 
@@ -157,14 +158,14 @@ impl Stub {
     pub(crate) async fn repository(
         &self,
         name: &str,
-        credentials: Credentials,
+        credentials: LoginCredentials,
     ) -> RepositoryClient {
         RegistryClient::new(self.session(credentials).await).repository(name.parse().unwrap())
     }
 }
 
 /// A session over plain HTTP.
-pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> RegistrySession {
+pub(crate) async fn plain_session(host: &str, credentials: LoginCredentials) -> RegistrySession {
     let transport = Transport::new(TransportOptions {
         plain_http: true,
         ..TransportOptions::default()
@@ -174,8 +175,8 @@ pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> Regis
         .unwrap()
 }
 
-pub(crate) fn password(user: &str, password: &str) -> Credentials {
-    Credentials::Password {
+pub(crate) fn password(user: &str, password: &str) -> LoginCredentials {
+    LoginCredentials::Password {
         user: user.to_owned(),
         password: password.into(),
     }
@@ -187,7 +188,7 @@ fn serve(
     seen: &Mutex<Vec<Request>>,
     answer: &dyn Fn(&Request) -> Reply,
 ) {
-    // Heads and bodies go out apart, and nobody shall wait for the one to be acknowledged.
+    // Head and body are sent apart, and must not wait for an acknowledgement.
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(request) = read(&mut reader) {

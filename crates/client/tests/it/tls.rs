@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::{
-    ConnectionError, Credentials, Error, RegistryClient, RegistrySession, Transport,
+    ConnectionError, Error, LoginCredentials, RegistryClient, RegistrySession, Transport,
     TransportOptions,
 };
 use common::{Clock, SystemClock, SystemEntropy};
@@ -37,7 +37,7 @@ async fn catalog(host: &str, options: TransportOptions) -> Result<Vec<String>, E
     let session = RegistrySession::begin(
         Transport::new(options),
         host.parse().unwrap(),
-        Credentials::Anonymous,
+        LoginCredentials::Anonymous,
     )
     .await?;
     RegistryClient::new(session).catalog(None)?.all().await
@@ -209,8 +209,8 @@ async fn this_machine_may_speak_plain_http_and_others_may_not() {
             .unwrap()
             .is_empty()
     );
-    let nobody = problem("127.0.0.1:1", TransportOptions::default()).await;
-    assert_eq!(nobody, ConnectionError::Unreachable);
+    let closed = problem("127.0.0.1:1", TransportOptions::default()).await;
+    assert_eq!(closed, ConnectionError::Unreachable);
     assert_eq!(
         problem("no-such-host.invalid", TransportOptions::default()).await,
         ConnectionError::UnknownHost

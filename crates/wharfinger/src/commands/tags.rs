@@ -1,4 +1,4 @@
-//! `wharfinger tags`: what a repository's images are called.
+//! `wharfinger tags`: list tags.
 
 use std::process::ExitCode;
 
@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
+use crate::remote::{ListArguments, run as run_async};
 
-/// List the tags of a repository, sorted, one a line
+/// List the tags of a repository, sorted, one per line
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The repository: HOST/NAME.
@@ -20,19 +20,18 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pages: PageArguments,
-    #[command(flatten)]
-    connection: ConnectionArguments,
+    list: ListArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let repository = arguments
+            .list
             .connection
             .open()
             .repository(&arguments.name)
             .await?;
-        let tags = repository.tags(arguments.pages.page)?.all().await?;
+        let tags = repository.tags(arguments.list.page)?.all().await?;
         if arguments.json {
             return print_json(&json!({ "name": repository.name().as_str(), "tags": tags }));
         }

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use auth::TokenServer;
 use database::Database;
-use identity::{
-    AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
-};
+use identity::{LoginLimiter, WorkerPool};
 use registry::{
     Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
-    Registry, RegistrySettings, TokenAuth,
+    Registry, RegistrySettings, TokenAuth, TokenVerifier,
 };
 use registry::{Caller, Visibility};
 use storage::collection::CollectionPolicy;
@@ -20,7 +18,8 @@ use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
-use super::key_sets::KeySets;
+use super::backends::Backends;
+use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
@@ -65,7 +64,7 @@ impl RegistryState {
         )
         .await;
         let storage = opened.map_err(|error| {
-            let hint = "registry.storage.filesystem.root says where cargo lies";
+            let hint = "registry.storage.filesystem.root names the directory";
             Failure::system("cannot open the registry's storage")
                 .caused_by(&error)
                 .hint(hint)
@@ -158,7 +157,7 @@ pub(super) struct SharedServices<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<LoginLimiter>,
     pub(super) workers: &'a Arc<WorkerPool>,
-    pub(super) key_sets: &'a Arc<KeySets>,
+    pub(super) jwks: &'a Arc<JwksFetcher>,
 }
 
 fn auth(
@@ -170,20 +169,8 @@ fn auth(
     match &section.auth {
         RegistryAuth::Open => Ok(Authentication::Open),
         RegistryAuth::Htpasswd { realm, file } => {
-            let accounts = &file.accounts;
-            let passwords = accounts
-                .iter()
-                .map(|(_, account): (&str, &identity::Account)| account);
-            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
-            let clock = Arc::clone(&persistent.clock);
-            let remembered =
-                LoginCache::new(config.login.remember, clock, persistent.entropy.as_ref());
-            let remembered = remembered.map_err(|error| no_entropy(&error))?;
-            let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
-                accounts.clone(),
-                Arc::clone(&verifier),
-            ))]);
-            let login = Login::new(chain, remembered, Arc::clone(shared.guard), verifier);
+            let backends = Backends::of_htpasswd(file, shared.workers);
+            let login = backends.login(config, persistent, Arc::clone(shared.guard))?;
             Ok(Authentication::Htpasswd {
                 realm: realm.clone(),
                 login: Box::new(login),
@@ -198,11 +185,11 @@ fn auth(
                 Some(url) => Realm::Url(url.clone()),
                 None => Realm::Path(format!("{}/auth", config.server.path_prefix)),
             };
-            let mut believed = Vec::new();
-            for issuer in issuers {
-                believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
-            }
-            let verifier = shared.key_sets.token_verifier(believed);
+            let issuers = issuers
+                .iter()
+                .map(|issuer| (verifier(config, issuer), url(issuer).map(str::to_owned)));
+            let keys = shared.jwks.keys_of(issuers.collect());
+            let verifier = Arc::new(TokenVerifier::with_keys_of(keys));
             Ok(Authentication::Token(TokenAuth {
                 realm,
                 service: first.service.clone(),

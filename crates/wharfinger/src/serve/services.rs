@@ -4,25 +4,23 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use auth::sessions::Sessions;
-use auth::{Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
+use auth::sessions::{Sessions, SqliteSessions};
+use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, DatabaseLocation};
-use identity::process::Program;
-use identity::{
-    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
-    PasswordVerifier, StaticUsers, WorkerPool,
-};
-use registry::Registry;
+use event::Observers;
+use identity::{LoginLimiter, WorkerPool};
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
+use super::access_log::AccessLog;
+use super::backends::{self, Backends};
 use super::context::{ContextRule, RequestIds};
-use super::key_sets::KeySets;
+use super::jwks::JwksFetcher;
+use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
-use crate::config::{
-    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
-};
+use super::service::Mounts;
+use crate::config::{Config, ServerLimits, SigningKey, TokenOptions, TokenSettings};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -30,11 +28,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Everything that one configuration makes.
 pub(super) struct Services {
-    /// None where only a registry is configured.
-    pub(super) token_server: Option<Arc<TokenServer>>,
-    pub(super) registry: Option<Registry>,
-    /// The prefix of the registry's paths: empty, or a path without a slash at its end.
-    pub(super) registry_prefix: String,
+    pub(super) mounts: Mounts,
+    pub(super) access_log: AccessLog,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) limits: ServerLimits,
     /// How each request's client and origin are found.
@@ -51,8 +46,8 @@ pub(super) struct PersistentState {
     request_ids: Arc<RequestIds>,
     database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
-    /// The key sets of other token servers, as they were fetched last.
-    pub(super) key_sets: Arc<KeySets>,
+    /// The key sets of other token servers.
+    pub(super) jwks: Arc<JwksFetcher>,
 }
 
 impl PersistentState {
@@ -84,7 +79,7 @@ impl PersistentState {
             entropy,
             database,
             registry,
-            key_sets: Arc::default(),
+            jwks: Arc::default(),
         })
     }
 }
@@ -118,23 +113,26 @@ impl Services {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
-            key_sets: &persistent.key_sets,
+            jwks: &persistent.jwks,
         };
         let registry = match (&persistent.registry, &config.registry) {
-            (Some(cargo), Some(section)) => {
-                Some(cargo.registry(config, section, persistent, &shared)?)
-            }
+            (Some(state), Some(section)) => Some(Arc::new(
+                state.registry(config, section, persistent, &shared)?,
+            )),
             _ => None,
         };
         let limits = config.server.limits.clone();
         Ok(Self {
-            token_server,
-            registry,
-            registry_prefix: config
-                .registry
-                .as_ref()
-                .map(|registry| registry.path_prefix.clone())
-                .unwrap_or_default(),
+            mounts: Mounts::new(
+                token_server,
+                registry,
+                config
+                    .registry
+                    .as_ref()
+                    .map_or("", |registry| registry.path_prefix.as_str()),
+                Readiness::new(config.registry.as_ref().map(|section| section.root.clone())),
+            ),
+            access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),
             limits,
             context: ContextRule::new(&config.server),
@@ -160,14 +158,18 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: login(config, persistent, Arc::clone(guard), workers)?,
-        authorizers: authorizers(config),
-        rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
+        login: Backends::of_token_server(config, workers).login(
+            config,
+            persistent,
+            Arc::clone(guard),
+        )?,
+        authorizers: backends::authorizers(config),
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
+        observers: Observers::default(),
     }))
 }
 
@@ -205,87 +207,10 @@ fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool>
     }
 }
 
-fn login(
-    config: &Config,
-    persistent: &PersistentState,
-    guard: Arc<LoginLimiter>,
-    workers: &Arc<WorkerPool>,
-) -> Result<Login, Failure> {
-    let tables = [
-        config.users.as_ref(),
-        config.htpasswd.as_ref().map(|file| &file.accounts),
-    ];
-    let tables = || tables.into_iter().flatten();
-    let accounts = tables().flat_map(|accounts| {
-        accounts
-            .iter()
-            .map(|(_, account): (&str, &Account)| account)
-    });
-    let verifier = Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts));
-    let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
-    for accounts in tables() {
-        chain.push(Box::new(StaticUsers::new(
-            accounts.clone(),
-            Arc::clone(&verifier),
-        )));
-    }
-    if let Some(process) = &config.ext_auth {
-        chain.push(Box::new(ExtAuth::new(
-            program(process),
-            Arc::clone(&verifier),
-        )));
-    }
-    let remembered = LoginCache::new(
-        config.login.remember,
-        Arc::clone(&persistent.clock),
-        persistent.entropy.as_ref(),
-    );
-    let remembered = remembered.map_err(|error| no_entropy(&error))?;
-    Ok(Login::new(
-        AuthenticatorChain::new(chain),
-        remembered,
-        guard,
-        verifier,
-    ))
-}
-
-fn program(process: &ExternalProgram) -> Program {
-    Program::new(
-        &process.command,
-        &process.args,
-        process.timeout,
-        process.concurrency,
-    )
-}
-
-fn authorizers(config: &Config) -> Vec<Authorizer> {
-    let acl = config
-        .acl
-        .as_ref()
-        .map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
-    let ext_authz = config
-        .ext_authz
-        .as_ref()
-        .map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
-    acl.into_iter().chain(ext_authz).collect()
-}
-
-/// Where each rule stands: `auth.yml:31`.
-fn rule_origins(rules: &AccessRules) -> Vec<String> {
-    let origin = |location: &crate::config::Location| {
-        let file = location
-            .file
-            .file_name()
-            .unwrap_or(location.file.as_os_str());
-        format!("{}:{}", file.display(), location.position.line)
-    };
-    rules.locations.iter().map(origin).collect()
-}
-
 fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
-    let database = persistent.database.clone()?;
+    let store = SqliteSessions::new(persistent.database.clone()?);
     Some(Sessions::new(
-        database,
+        Arc::new(store),
         config.refresh_tokens?,
         Arc::clone(&persistent.entropy),
     ))

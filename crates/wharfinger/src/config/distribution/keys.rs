@@ -86,11 +86,7 @@ pub(super) static ROWS: &[Row] = &[
         .with("*")
         .stock("{service: registry}"),
     row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
-    row(
-        "log.accesslog",
-        NoEffect("log.level says how much is logged"),
-    )
-    .with("disabled"),
+    row("log.accesslog.disabled", By(other::read_access_log)).becomes("server.log.access"),
     row(
         "log.reportcaller",
         NoEffect("lines name the part of the program that they come from"),
