@@ -60,6 +60,17 @@ pub enum DatabaseOpenError {
     /// The file is another program's.
     #[error("{} is another program's database: choose another file with `database: {{url: sqlite:///…}}`", .0.display())]
     Foreign(PathBuf),
+    /// The file is damaged.
+    #[error(
+        "the database {} is damaged, or is no database: stop the server and put a backup of it in its place",
+        path.display()
+    )]
+    Damaged {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite found.
+        source: Error,
+    },
     /// SQLite could not do what it must be able to.
     #[error("the database {} cannot be used", path.display())]
     Database {
@@ -68,6 +79,16 @@ pub enum DatabaseOpenError {
         /// Why.
         source: Error,
     },
+}
+
+impl DatabaseOpenError {
+    fn of(path: &Path, source: Error) -> Self {
+        let path = path.to_owned();
+        match source {
+            Error::Corrupt(_) => Self::Damaged { path, source },
+            _ => Self::Database { path, source },
+        }
+    }
 }
 
 /// A database that is open for writing.
@@ -106,10 +127,7 @@ fn beside_on(
         Err(source) => return Err(DatabaseOpenError::Unreachable { path, source }),
     };
     check_filesystem(&path, on)?;
-    let at = |source| DatabaseOpenError::Database {
-        path: path.clone(),
-        source,
-    };
+    let at = |source| DatabaseOpenError::of(&path, source);
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
         State::Current => Ok(OpenedDatabase {
@@ -142,10 +160,7 @@ fn exclusively_on(
     let Some(lock) = DataLock::take(&path).map_err(place)? else {
         return Err(DatabaseOpenError::InUse(path));
     };
-    let at = |source| DatabaseOpenError::Database {
-        path: path.clone(),
-        source,
-    };
+    let at = |source| DatabaseOpenError::of(&path, source);
     let connection = connection::writer(&path).map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
         State::Empty | State::Current | State::Behind => {}

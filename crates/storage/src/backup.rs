@@ -24,6 +24,9 @@ pub enum BackupError {
     /// Something is there already; a backup never writes over another.
     #[error("{} exists already: name a new directory", .0.display())]
     Exists(PathBuf),
+    /// It would lie in the directory that is copied.
+    #[error("{} lies within the content that is to be copied: name a directory elsewhere", .0.display())]
+    Inside(PathBuf),
     /// A data directory is still being adopted: what was not read yet would be missing.
     #[error("{} is not adopted to its end: what was not read yet would be missing", .0.display())]
     HalfRead(PathBuf),
@@ -58,6 +61,9 @@ impl Storage {
             if place.exists() {
                 return Err(BackupError::Exists(place.to_owned()));
             }
+            if self.is_within_content(place) {
+                return Err(BackupError::Inside(place.to_owned()));
+            }
         }
         if let Some(directory) = self.half_read().await? {
             return Err(BackupError::HalfRead(directory));
@@ -70,6 +76,15 @@ impl Storage {
         let copied = self.copy(database, root, hold, &mut report).await;
         self.release(hold).await?;
         copied
+    }
+
+    /// Whether a path that need not exist yet lies in the directory of our own content.
+    fn is_within_content(&self, path: &Path) -> bool {
+        let existing = path.ancestors().find_map(|above| above.canonicalize().ok());
+        match (&self.shared.home, existing) {
+            (Some(home), Some(existing)) => existing.starts_with(home),
+            _ => false,
+        }
     }
 
     async fn copy(

@@ -67,4 +67,4 @@ pub use seams::{
 pub use sqlite::{Retention, Sqlite};
 pub use storage::{Backends, Clock, Storage, StorageSettings, UploadLimits};
 pub use upload::Upload;
-pub use verify::{ContentHealth, VerifyResult};
+pub use verify::{AffectedRepository, ContentHealth, VerifyResult};

@@ -16,8 +16,8 @@ use crate::collection::{CollectionHold, CollectionPolicy, DeletableBlob, Garbage
 use crate::distribution::{AdoptionTotals, RepositoryPart};
 use crate::hash::HashState;
 use crate::{
-    Blob, Error, ListPage, NewManifest, PageRequest, ReferrerEntry, StoreId, StoredManifest,
-    UploadId,
+    AffectedRepository, Blob, Error, ListPage, NewManifest, PageRequest, ReferrerEntry, StoreId,
+    StoredManifest, UploadId,
 };
 
 /// What a method of a seam returns.
@@ -436,6 +436,10 @@ pub trait Inventory: fmt::Debug + Send + Sync {
         after: i64,
         limit: u32,
     ) -> StorageFuture<'a, Vec<Blob>>;
+
+    /// The repositories that need this content, with the tags that lead to it: a blob, or a manifest.
+    /// Of very many, only some.
+    fn affected<'a>(&'a self, digest: &'a Digest) -> StorageFuture<'a, Vec<AffectedRepository>>;
 
     /// Copies the metadata, all of one moment, to a new file at `path`, as that of a server which
     /// has no uploads under way and whose blobs are all in its own store. Answers each blob, and

@@ -10,7 +10,7 @@ use database::Database;
 use oci::{RepositoryName, Tag};
 
 use crate::active_uploads::ActiveUploads;
-use crate::distribution::OngoingAdoption;
+use crate::distribution::{BASE, OngoingAdoption};
 use crate::upload::{Upload, to_its_end};
 use crate::{
     AdoptionStore, Blob, BlobIndex, BlobReader, BlobStore, CollectionStore, Error, Files,
@@ -130,6 +130,7 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open_exclusive(root)?;
         let rows = Sqlite::new(database, settings.retention, clock)?;
+        belong_together(&rows, &files).await?;
         let storage = Self::on(rows, files, settings.limits);
         storage.recover().await?;
         storage.add_stores().await?;
@@ -281,6 +282,30 @@ impl Storage {
         Ok(())
     }
 
+    /// Directories that content lies in and that cannot be reached now: a disk that is not mounted, a
+    /// data directory that was moved away. A server with one of them is not ready.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unreachable_directories(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut needed = vec![];
+        for (id, place) in self.blobs().stores().await? {
+            needed.push((Some(id), self.shared.resolve(&place)));
+        }
+        needed.extend(self.shared.home.clone().map(|home| (None, home)));
+        let store = Arc::clone(&self.shared.backends.store);
+        let looked = tokio::task::spawn_blocking(move || {
+            let is_away = |(id, path): &(Option<StoreId>, PathBuf)| match id {
+                // One that has come back is served again.
+                Some(id) => !path.join(BASE).is_dir() || store.add(*id, path).is_err(),
+                None => !path.join("blobs").is_dir(),
+            };
+            needed.retain(is_away);
+            needed.into_iter().map(|(_, path)| path).collect()
+        });
+        looked.await.map_or_else(Error::ended, Ok)
+    }
+
     /// Begins an upload. If the client has as many as it may have, those that no request has written
     /// to for longest make room.
     ///
@@ -382,6 +407,24 @@ impl Storage {
         }
         Ok(())
     }
+}
+
+/// A database without its content, or content without its database, is never served as if it were
+/// whole.
+async fn belong_together(rows: &Sqlite, files: &Files) -> Result<(), StorageOpenError> {
+    let path = files.place().to_owned();
+    let looked = |source| StorageOpenError::Unreachable {
+        path: path.clone(),
+        source,
+    };
+    let (any, live) = rows.own_blobs().await?;
+    if live && files.is_new().map_err(looked)? {
+        return Err(StorageOpenError::NoContent(path));
+    }
+    if !any && files.has_blobs().map_err(looked)? {
+        return Err(StorageOpenError::NoRows(path));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Storage {

@@ -21,6 +21,17 @@ pub struct VerifyResult {
     pub place: String,
     /// How it is.
     pub health: ContentHealth,
+    /// If it is damaged: the repositories that need it.
+    pub affected: Vec<AffectedRepository>,
+}
+
+/// A repository that needs damaged content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AffectedRepository {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// Its tags of images that need the content. They are whole again when the content is pushed.
+    pub tags: Vec<String>,
 }
 
 /// How something is.
@@ -92,7 +103,19 @@ impl Storage {
             size: blob.size,
             place: blob.key,
             health,
+            affected: self.affected(&blob.digest, health).await?,
         }))
+    }
+
+    async fn affected(
+        &self,
+        digest: &Digest,
+        health: ContentHealth,
+    ) -> Result<Vec<AffectedRepository>, Error> {
+        match health {
+            ContentHealth::Sound => Ok(Vec::new()),
+            _ => self.shared.backends.inventory.affected(digest).await,
+        }
     }
 
     /// A blob's digest, from its content as it lies on the disk.
@@ -154,11 +177,13 @@ impl Storage {
                     ContentHealth::Changed { computed }
                 };
                 let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
+                let affected = self.affected(&digest, health).await?;
                 if report(VerifyResult {
                     digest,
                     size,
                     place: name.to_string(),
                     health,
+                    affected,
                 })
                 .is_break()
                 {

@@ -183,7 +183,7 @@ fn what_is_no_database_is_refused() {
         assert!(
             matches!(
                 error,
-                DatabaseOpenError::Database {
+                DatabaseOpenError::Damaged {
                     source: Error::Corrupt(_),
                     ..
                 }

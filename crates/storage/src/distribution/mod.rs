@@ -17,6 +17,7 @@ mod adopt;
 mod export;
 mod ongoing;
 mod read;
+mod tree;
 
 use oci::{Digest, RepositoryName, Tag};
 
@@ -27,7 +28,7 @@ pub use export::{ExportError, ExportReport};
 pub use ongoing::OngoingAdoption;
 
 /// Where everything lies in a data directory.
-const BASE: &str = "docker/registry/v2";
+pub(crate) const BASE: &str = "docker/registry/v2";
 
 /// A part of a repository that another registry has written.
 #[derive(Clone, Debug)]
@@ -96,6 +97,9 @@ pub enum AdoptionProblemKind {
     /// Content that is not what it is called.
     #[error("its digest is {0}: it was changed on the disk")]
     Changed(Digest),
+    /// A symbolic link where a directory should be.
+    #[error("a symbolic link, which is not followed")]
+    Link,
     /// An upload that was never finished.
     #[error("an upload that was never finished")]
     Upload,

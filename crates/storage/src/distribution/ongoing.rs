@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::read::Reader;
+use super::tree::DirectoryTree;
 use super::{
     AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, AdoptionTotals, RepositoryPart,
 };
@@ -68,7 +69,8 @@ impl OngoingAdoption {
     pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
         let reading = Arc::clone(self);
         let task = spawn_blocking(move || {
-            let mut reader = Reader::new(&reading.root, AdoptionCheck::Manifests);
+            let tree = DirectoryTree::open(&reading.root)?;
+            let mut reader = Reader::new(&tree, AdoptionCheck::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::ended, Ok)?;
@@ -99,8 +101,10 @@ impl OngoingAdoption {
 
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
         let (reading, name) = (Arc::clone(self), name.clone());
-        let task =
-            spawn_blocking(move || Reader::new(&reading.root, AdoptionCheck::Manifests).has(&name));
+        let task = spawn_blocking(move || {
+            let tree = DirectoryTree::open(&reading.root)?;
+            Reader::new(&tree, AdoptionCheck::Manifests).has(&name)
+        });
         task.await.map_or_else(Error::ended, Ok)?.map_err(Error::io(
             "look for a repository in an adopted data directory",
         ))
@@ -109,10 +113,12 @@ impl OngoingAdoption {
     async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
         let (reading, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || {
-            let mut reader = Reader::new(&reading.root, reading.check);
-            (reader.repository(name), reader.problems)
+            let tree = DirectoryTree::open(&reading.root)?;
+            let mut reader = Reader::new(&tree, reading.check);
+            Ok((reader.repository(name), reader.problems))
         });
-        let (found, problems) = task.await.map_or_else(Error::ended, Ok)?;
+        let read = task.await.map_or_else(Error::ended, Ok)?;
+        let (found, problems) = read.map_err(Error::io("read an adopted data directory"))?;
         let totals = found.totals.unwrap_or_default();
         for part in parts(found) {
             self.rows.adopt(self.store, part).await?;

@@ -2,18 +2,17 @@
 //! passed over.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag};
 
+use super::tree::{EntryKind, Tree};
 use super::{
     AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, AdoptionTotals, BASE,
     RepositoryPart, blob_key,
 };
-use crate::{NewManifest, NewManifestError, hash};
+use crate::{NewManifest, NewManifestError};
 
 /// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
 const LARGEST: u64 = 16 << 20;
@@ -25,15 +24,15 @@ const PARTS: [&str; 2] = ["_layers", "_manifests"];
 
 /// A data directory, and what was wrong in it so far.
 pub(super) struct Reader<'a> {
-    root: &'a Path,
+    tree: &'a dyn Tree,
     check: AdoptionCheck,
     pub(super) problems: Vec<AdoptionProblem>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(root: &'a Path, check: AdoptionCheck) -> Self {
+    pub(super) fn new(tree: &'a dyn Tree, check: AdoptionCheck) -> Self {
         Self {
-            root,
+            tree,
             check,
             problems: Vec::new(),
         }
@@ -41,29 +40,31 @@ impl<'a> Reader<'a> {
 
     /// Every repository, by name.
     pub(super) fn repositories(&mut self) -> io::Result<Vec<RepositoryName>> {
-        let top = self.root.join(BASE).join("repositories");
+        let top = format!("{BASE}/repositories");
         // That one cannot be looked into is a problem; that nothing can be is an error.
-        if !is_there(&top)? {
+        if !self.tree.exists(&top)? {
             return Ok(Vec::new());
         }
-        fs::read_dir(&top)?;
+        self.tree.list(&top)?;
         let mut found = Vec::new();
         let mut open = vec![(top, String::new())];
         while let Some((directory, name)) = open.pop() {
             let mut is_repository = false;
-            for entry in self.names(&directory) {
-                match entry.as_str() {
-                    entry if PARTS.contains(&entry) => is_repository = true,
-                    other if other.starts_with('_') => {}
-                    other if directory.join(other).is_dir() => {
+            for (entry, kind) in self.entries(&directory) {
+                let path = format!("{directory}/{entry}");
+                match (entry.as_str(), kind) {
+                    (entry, _) if PARTS.contains(&entry) => is_repository = true,
+                    (entry, _) if entry.starts_with('_') => {}
+                    (_, EntryKind::Directory) => {
                         let below = if name.is_empty() {
-                            other.to_owned()
+                            entry
                         } else {
-                            format!("{name}/{other}")
+                            format!("{name}/{entry}")
                         };
-                        open.push((directory.join(other), below));
+                        open.push((path, below));
                     }
-                    _ => {}
+                    (_, EntryKind::Link) => self.problem(&path, AdoptionProblemKind::Link),
+                    (_, EntryKind::Other) => {}
                 }
             }
             if is_repository {
@@ -79,31 +80,29 @@ impl<'a> Reader<'a> {
 
     /// Whether there is a repository of this name.
     pub(super) fn has(&self, repository: &RepositoryName) -> io::Result<bool> {
-        let home = self.home(repository);
-        PARTS
-            .iter()
-            .try_fold(false, |has, part| Ok(has || is_there(&home.join(part))?))
+        let home = home(repository);
+        PARTS.iter().try_fold(false, |has, part| {
+            Ok(has || self.tree.exists(&format!("{home}/{part}"))?)
+        })
     }
 
     /// Everything of a repository.
     pub(super) fn repository(&mut self, repository: RepositoryName) -> RepositoryPart {
-        let home = self.home(&repository);
-        let revisions = self.links(&home.join("_manifests/revisions"));
+        let home = home(&repository);
+        let revisions = self.links(&format!("{home}/_manifests/revisions"));
         let manifests: Vec<_> = revisions
             .iter()
-            .filter_map(|digest| self.manifest(digest))
+            .filter_map(|link| self.manifest(link))
             .collect();
         let blobs: Vec<_> = self
-            .links(&home.join("_layers"))
+            .links(&format!("{home}/_layers"))
             .iter()
-            .filter_map(|digest| self.blob(digest))
+            .filter_map(|link| self.blob(link))
             .collect();
-        let tags = self.tags(&home.join("_manifests/tags"), &manifests);
-        for upload in self.names(&home.join("_uploads")) {
-            self.problem(
-                &home.join("_uploads").join(upload),
-                AdoptionProblemKind::Upload,
-            );
+        let tags = self.tags(&format!("{home}/_manifests/tags"), &manifests);
+        let uploads = format!("{home}/_uploads");
+        for (upload, _) in self.entries(&uploads) {
+            self.problem(&format!("{uploads}/{upload}"), AdoptionProblemKind::Upload);
         }
         let totals = AdoptionTotals {
             manifests: manifests.len() as u64,
@@ -119,48 +118,51 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn home(&self, repository: &RepositoryName) -> PathBuf {
-        self.root
-            .join(BASE)
-            .join("repositories")
-            .join(repository.as_str())
+    /// The entries of a directory, by name; nothing if there is no directory.
+    fn entries(&mut self, directory: &str) -> Vec<(String, EntryKind)> {
+        match self.tree.list(directory) {
+            Ok(entries) => entries
+                .into_iter()
+                .map(|entry| (entry.name, entry.kind))
+                .collect(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                self.problem(
+                    directory,
+                    AdoptionProblemKind::Unreadable(error.to_string()),
+                );
+                Vec::new()
+            }
+        }
     }
 
-    /// The names in a directory, sorted; nothing where there is none.
-    fn names(&mut self, directory: &Path) -> Vec<String> {
-        names(directory).unwrap_or_else(|error| {
-            self.problem(
-                directory,
-                AdoptionProblemKind::Unreadable(error.to_string()),
-            );
-            Vec::new()
-        })
-    }
-
-    /// The digests that `directory/ALGORITHM/HASH/link` name. One without its file was deleted.
-    fn links(&mut self, directory: &Path) -> Vec<Digest> {
-        let mut digests = Vec::new();
+    /// What the files `directory/ALGORITHM/HASH/link` say. An entry without its file was deleted.
+    fn links(&mut self, directory: &str) -> Vec<Link> {
+        let mut links = Vec::new();
         for algorithm in DigestAlgorithm::ALL {
-            let directory = directory.join(algorithm.as_str());
-            for hash in self.names(&directory) {
-                let path = directory.join(&hash).join("link");
-                let Some(link) = self.link(&path) else {
+            let directory = format!("{directory}/{algorithm}");
+            for (hash, _) in self.entries(&directory) {
+                let path = format!("{directory}/{hash}/link");
+                let Some(said) = self.link(&path) else {
                     continue;
                 };
-                match link
-                    .filter(|digest| digest.algorithm() == algorithm && digest.encoded() == hash)
-                {
-                    Some(digest) => digests.push(digest),
-                    None => self.problem(&path, AdoptionProblemKind::NoLink),
+                match (format!("{algorithm}:{hash}").parse::<Digest>(), said) {
+                    // Distribution stores content by one algorithm. The other name links to it.
+                    (Ok(name), Some(content))
+                        if name == content || algorithm != content.algorithm() =>
+                    {
+                        links.push(Link { name, content });
+                    }
+                    _ => self.problem(&path, AdoptionProblemKind::NoLink),
                 }
             }
         }
-        digests
+        links
     }
 
-    /// What a link says; none within where that is no digest, none at all where there is no link.
-    fn link(&mut self, path: &Path) -> Option<Option<Digest>> {
-        match read(path, LINK) {
+    /// What a link says; none within if that is no digest, none at all if there is no link.
+    fn link(&mut self, path: &str) -> Option<Option<Digest>> {
+        match self.tree.read(path, LINK) {
             Ok(bytes) => Some(
                 str::from_utf8(&bytes)
                     .ok()
@@ -174,37 +176,40 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn blob(&mut self, digest: &Digest) -> Option<AdoptedBlob> {
-        let key = blob_key(digest);
-        let path = self.root.join(&key);
-        let looked = File::open(&path).and_then(|file| match self.check {
-            AdoptionCheck::Manifests => Ok((file.metadata()?.len(), *digest)),
-            AdoptionCheck::Everything => hash::read(digest.algorithm(), file),
-        });
-        match looked {
-            Ok((size, computed)) if computed == *digest => {
+    fn blob(&mut self, link: &Link) -> Option<AdoptedBlob> {
+        let Link { name, content } = *link;
+        let path = blob_key(&content);
+        // A name of another algorithm than the content's is no proof: it is checked in any case.
+        let is_checked = self.check == AdoptionCheck::Everything || name != content;
+        let found = if is_checked {
+            self.tree.digest(&path, name.algorithm())
+        } else {
+            self.tree.size(&path).map(|size| (size, name))
+        };
+        match found {
+            Ok((size, computed)) if computed == name => {
                 return Some(AdoptedBlob {
-                    digest: *digest,
+                    digest: name,
                     size,
-                    key,
+                    key: path,
                 });
             }
             Ok((_, computed)) => self.problem(&path, AdoptionProblemKind::Changed(computed)),
-            Err(error) => self.unreadable(&path, digest, &error),
+            Err(error) => self.unreadable(&path, &content, &error),
         }
         None
     }
 
-    fn manifest(&mut self, digest: &Digest) -> Option<NewManifest> {
-        let path = self.root.join(blob_key(digest));
-        let bytes = match read(&path, LARGEST) {
+    fn manifest(&mut self, link: &Link) -> Option<NewManifest> {
+        let path = blob_key(&link.content);
+        let bytes = match self.tree.read(&path, LARGEST) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => {
-                self.unreadable(&path, digest, &error);
+                self.unreadable(&path, &link.content, &error);
                 return None;
             }
         };
-        let kind = match NewManifest::parse_stored(bytes, *digest) {
+        let kind = match NewManifest::parse_stored(bytes, link.name) {
             Ok(manifest) => return Some(manifest),
             Err(NewManifestError::Digest(mismatch)) => {
                 AdoptionProblemKind::Changed(mismatch.computed)
@@ -218,11 +223,11 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn tags(&mut self, directory: &Path, manifests: &[NewManifest]) -> Vec<(Tag, Digest)> {
+    fn tags(&mut self, directory: &str, manifests: &[NewManifest]) -> Vec<(Tag, Digest)> {
         let known: HashSet<Digest> = manifests.iter().map(NewManifest::digest).collect();
         let mut tags = Vec::new();
-        for name in self.names(directory) {
-            let path = directory.join(&name).join("current/link");
+        for (name, _) in self.entries(directory) {
+            let path = format!("{directory}/{name}/current/link");
             let Some(link) = self.link(&path) else {
                 continue;
             };
@@ -236,7 +241,7 @@ impl<'a> Reader<'a> {
         tags
     }
 
-    fn unreadable(&mut self, path: &Path, digest: &Digest, error: &io::Error) {
+    fn unreadable(&mut self, path: &str, digest: &Digest, error: &io::Error) {
         let kind = match error.kind() {
             ErrorKind::NotFound => AdoptionProblemKind::Broken(*digest),
             _ => AdoptionProblemKind::Unreadable(error.to_string()),
@@ -244,47 +249,18 @@ impl<'a> Reader<'a> {
         self.problem(path, kind);
     }
 
-    fn problem(&mut self, path: &Path, kind: AdoptionProblemKind) {
-        let path = path
-            .strip_prefix(self.root)
-            .unwrap_or(path)
-            .display()
-            .to_string();
+    fn problem(&mut self, path: &str, kind: AdoptionProblemKind) {
+        let path = path.to_owned();
         self.problems.push(AdoptionProblem { path, kind });
     }
 }
 
-/// Whether there is something at this path, which a stranger may have chosen.
-fn is_there(path: &Path) -> io::Result<bool> {
-    match fs::metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
-                Ok(false)
-            }
-            _ => Err(error),
-        },
-    }
+/// A name of content, and the name that it is stored by.
+struct Link {
+    name: Digest,
+    content: Digest,
 }
 
-fn names(directory: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<io::Result<Vec<_>>>()?;
-    names.sort();
-    Ok(names)
-}
-
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if File::open(path)?.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
-        return Err(io::Error::new(
-            ErrorKind::FileTooLarge,
-            "larger than anything of its kind",
-        ));
-    }
-    Ok(bytes)
+fn home(repository: &RepositoryName) -> String {
+    format!("{BASE}/repositories/{repository}")
 }

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use oci::{Digest, DigestAlgorithm};
+use rustix::fs::Access;
 use tokio::task::JoinError;
 
 use crate::blob_store::{BlobReader, BlobStore, UploadWriter};
@@ -57,6 +58,26 @@ pub enum StorageOpenError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Part of it cannot be written to, perhaps because a command of another user made it.
+    #[error(
+        "cannot read and write {}: it belongs to another user; give it to the server's user with chown -R",
+        .0.display()
+    )]
+    NotOurs(PathBuf),
+    /// There is content, and no row leads to it.
+    #[error(
+        "the storage directory {at} holds blobs, but the database has none: the database is lost, or it is another one. \
+         Restore the database from a backup, or name the right one. To begin with an empty registry, move {at}/blobs away",
+        at = .0.display()
+    )]
+    NoRows(PathBuf),
+    /// There are rows, and the content is not there.
+    #[error(
+        "the database has blobs, but the storage directory {at} is empty: its disk is not mounted, or it is another \
+         directory. Mount it, or restore the content from a backup",
+        at = .0.display()
+    )]
+    NoContent(PathBuf),
     /// A server has it.
     #[error("another server has the storage directory {} open", .0.display())]
     InUse(PathBuf),
@@ -89,6 +110,7 @@ impl Files {
         for directory in [root.clone(), root.join("uploads"), root.join("blobs")] {
             make_directory(&directory).map_err(place)?;
         }
+        check_access(&root)?;
         // The lock is the kernel's, and ends with the process however it ends.
         let path = root.join("lock");
         OpenOptions::new()
@@ -131,6 +153,22 @@ impl Files {
             buffers: Arc::default(),
             _lock: lock,
         })
+    }
+
+    /// Whether there is any blob of our own.
+    pub(crate) fn has_blobs(&self) -> io::Result<bool> {
+        let blobs = self.root.join("blobs");
+        for directory in subdirectories(&blobs, 2)? {
+            if fs::read_dir(directory)?.next().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether no blob of our own was ever stored here.
+    pub(crate) fn is_new(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(self.root.join("blobs"))?.next().is_none())
     }
 
     /// Where it lies.
@@ -271,6 +309,46 @@ impl BlobStore for Files {
         let paths: Vec<_> = deletable.iter().filter_map(path).collect();
         Box::pin(blocking("remove a blob", move || remove_files(&paths)))
     }
+}
+
+/// Requires that this process may read and write all directories, which are few.
+fn check_access(root: &Path) -> Result<(), StorageOpenError> {
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let is_ours = |path: &Path| rustix::fs::access(path, access).is_ok();
+    let mut open = vec![root.to_owned(), root.join("uploads"), root.join("blobs")];
+    for depth in 1..=2 {
+        if let Some(refused) = open.iter().find(|path| !is_ours(path)) {
+            return Err(StorageOpenError::NotOurs(refused.clone()));
+        }
+        open = subdirectories(&root.join("blobs"), depth).map_err(|source| {
+            StorageOpenError::Unreachable {
+                path: root.join("blobs"),
+                source,
+            }
+        })?;
+    }
+    match open.into_iter().find(|path| !is_ours(path)) {
+        Some(refused) => Err(StorageOpenError::NotOurs(refused)),
+        None => Ok(()),
+    }
+}
+
+/// The directories so many levels below `top`.
+fn subdirectories(top: &Path, levels: usize) -> io::Result<Vec<PathBuf>> {
+    let mut found = vec![top.to_owned()];
+    for _ in 0..levels {
+        let mut below = Vec::new();
+        for directory in found {
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    below.push(entry.path());
+                }
+            }
+        }
+        found = below;
+    }
+    Ok(found)
 }
 
 /// Runs what may wait for a disk where nobody waits for it.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use oci::{Digest, RepositoryName, Tag};
 use rusqlite::{Connection, OpenFlags};
 
-use super::columns::{BLOB, Packed, blob, repository};
+use super::columns::{BLOB, Packed, blob, name, repository};
 use super::{Sqlite, pages};
 use crate::{
-    Blob, Error, Inventory, ListPage, PageRequest, StorageFuture, StoreId, StoredManifest,
+    AffectedRepository, Blob, Error, Inventory, ListPage, PageRequest, StorageFuture, StoreId,
+    StoredManifest,
 };
 
 impl Inventory for Sqlite {
@@ -96,6 +97,11 @@ impl Inventory for Sqlite {
         }))
     }
 
+    fn affected<'a>(&'a self, digest: &'a Digest) -> StorageFuture<'a, Vec<AffectedRepository>> {
+        let digest = Packed(*digest);
+        Box::pin(self.read(move |connection| affected(connection, digest)))
+    }
+
     fn copy_to<'a>(&'a self, path: &'a Path) -> StorageFuture<'a, Vec<(Blob, String)>> {
         let (from, to) = (self.shared.database.path().to_owned(), path.to_owned());
         Box::pin(async move {
@@ -103,6 +109,40 @@ impl Inventory for Sqlite {
             task.await.unwrap_or_else(Error::ended)
         })
     }
+}
+
+/// Rows that are read to say who is affected.
+const AFFECTED: i64 = 1000;
+
+fn affected(connection: &Connection, digest: Packed) -> Result<Vec<AffectedRepository>, Error> {
+    // From the manifests that refer to it, up to the indexes that refer to these.
+    let mut list = connection.prepare_cached(
+        "WITH RECURSIVE needing(id) AS (
+           SELECT manifest FROM manifest_references WHERE digest = ?1
+           UNION SELECT id FROM manifests WHERE digest = ?1
+           UNION SELECT f.manifest FROM needing n JOIN manifests m ON m.id = n.id
+             JOIN manifest_references f ON f.digest = m.digest AND f.repository = m.repository
+         )
+         SELECT r.name, t.name FROM needing n JOIN manifests m ON m.id = n.id
+           JOIN repositories r ON r.id = m.repository LEFT JOIN tags t ON t.manifest = m.id
+         UNION SELECT r.name, NULL FROM blobs b JOIN links l ON l.blob = b.generation
+           JOIN repositories r ON r.id = l.repository WHERE b.digest = ?1 AND b.state IN (1, 2)
+         ORDER BY 1, 2 LIMIT ?2",
+    )?;
+    let mut all: Vec<AffectedRepository> = Vec::new();
+    let mut rows = list.query((digest, AFFECTED))?;
+    while let Some(row) = rows.next()? {
+        let repository = name(row, 0)?;
+        let tag: Option<String> = row.get(1)?;
+        match all.last_mut() {
+            Some(last) if last.repository == repository => last.tags.extend(tag),
+            _ => all.push(AffectedRepository {
+                repository,
+                tags: tag.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(all)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<Vec<(Blob, String)>, Error> {

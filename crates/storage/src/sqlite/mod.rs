@@ -107,6 +107,17 @@ impl Sqlite {
         })
     }
 
+    /// Whether there is any blob of our own, and whether there is one that can be pulled.
+    pub(crate) async fn own_blobs(&self) -> Result<(bool, bool), Error> {
+        self.read(|connection| {
+            let any = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0)";
+            let live = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0 AND state IN (1, 2))";
+            let exists = |sql| connection.query_row(sql, (), |row| row.get(0));
+            Ok((exists(any)?, exists(live)?))
+        })
+        .await
+    }
+
     /// Reads on a snapshot.
     async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where

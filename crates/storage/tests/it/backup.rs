@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use storage::{BackupError, ContentHealth, Error, Storage, StorageSettings, VerifyResult};
+use storage::{
+    AffectedRepository, BackupError, ContentHealth, Error, Storage, StorageSettings, VerifyResult,
+};
 
 use super::world::{SWEEP, World, content, name, open_database, sha256};
 
@@ -48,13 +50,15 @@ async fn what_was_changed_or_lost_is_found() {
                 digest: changed.digest,
                 size: 7,
                 place: changed.key,
-                health: ContentHealth::Changed { computed }
+                health: ContentHealth::Changed { computed },
+                affected: affected("a", &[]),
             },
             VerifyResult {
                 digest: lost.digest,
                 size: 4,
                 place: lost.key.clone(),
-                health: ContentHealth::Missing
+                health: ContentHealth::Missing,
+                affected: affected("a", &[]),
             },
         ]
     );
@@ -102,6 +106,55 @@ async fn back_up(storage: &Storage, backup: &tempfile::TempDir) -> Result<usize,
         .await?;
     assert_eq!(last.0, last.1);
     Ok(last.1)
+}
+
+fn affected(repository: &str, tags: &[&str]) -> Vec<AffectedRepository> {
+    vec![AffectedRepository {
+        repository: name(repository),
+        tags: tags.iter().map(ToString::to_string).collect(),
+    }]
+}
+
+#[tokio::test]
+async fn of_damaged_content_it_is_said_what_to_push_again() {
+    let world = World::new().await;
+    let digest = world.image("a", "layer", &["x", "y"]).await;
+    world
+        .push("a", super::world::index(&[digest]), &["multi"])
+        .await
+        .unwrap();
+    world.image("b", "another layer", &["x"]).await;
+    let blobs = world.storage.blobs();
+    let layer = blobs.find(&name("a"), &sha256(b"layer")).await.unwrap();
+    std::fs::write(world.root().join(&layer.key), "").unwrap();
+    let unsound: Vec<_> = findings(&world)
+        .await
+        .into_iter()
+        .filter(|it| it.health != ContentHealth::Sound)
+        .collect();
+    let [damaged] = unsound.as_slice() else {
+        panic!("{unsound:?}")
+    };
+    assert_eq!(damaged.health, ContentHealth::Missing);
+    assert_eq!(damaged.affected, affected("a", &["multi", "x", "y"]));
+}
+
+#[tokio::test]
+async fn no_backup_is_made_within_the_content_that_it_copies() {
+    let world = World::new().await;
+    world.image("a", "layer", &["x"]).await;
+    for (database, root) in [
+        ("copy.db", "../copy"),
+        ("../copy.db", "blobs/copy"),
+        ("new/a.db", "new/b"),
+    ] {
+        let (database, root) = (world.root().join(database), world.root().join(root));
+        let made = world
+            .storage
+            .backup(&database, &root, [9; 16], |_, _| {})
+            .await;
+        assert!(matches!(made, Err(BackupError::Inside(_))), "{made:?}");
+    }
 }
 
 #[tokio::test]

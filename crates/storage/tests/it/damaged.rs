@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 use oci::Digest;
 use storage::{Blob, Error};
 
-use super::world::{World, image, name, sha256};
+use std::sync::Arc;
+
+use storage::distribution::AdoptionCheck;
+use storage::{Storage, StorageOpenError, StorageSettings};
+
+use super::old::Old;
+use super::world::{World, image, name, open_database, root, sha256};
 
 const LAYER: &[u8] = b"the content of a layer";
 
@@ -118,4 +124,74 @@ async fn a_whole_blob_is_not_stored_twice() {
     world.blob("b", LAYER).await;
     assert_eq!(found(&world, "b", sha256(LAYER)).await, before);
     assert_eq!(world.files(), 1);
+}
+
+#[tokio::test]
+async fn a_database_and_content_that_do_not_belong_together_are_not_served() {
+    let (whole, other) = (World::new().await, World::new().await);
+    whole.image("a", "layer", &["x"]).await;
+    let (clock, directory) = (whole.clock(), Arc::clone(&whole.directory));
+    let open = async || {
+        let database = open_database(directory.path());
+        let root = root(directory.path());
+        Storage::open(database, root, StorageSettings::default(), clock.clone()).await
+    };
+    drop(whole);
+    drop(open().await.unwrap());
+    // The database is lost.
+    let database = directory.path().join("w.db");
+    let kept = fs::read(&database).unwrap();
+    fs::remove_file(&database).unwrap();
+    let _ = fs::remove_file(directory.path().join("w.db-wal"));
+    let error = open().await.unwrap_err();
+    assert!(matches!(error, StorageOpenError::NoRows(_)), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("Restore the database from a backup")
+    );
+    // The content is lost, or its disk is not mounted.
+    fs::write(&database, kept).unwrap();
+    let _ = fs::remove_file(directory.path().join("w.db-wal"));
+    let _ = fs::remove_file(directory.path().join("w.db-shm"));
+    let away = directory.path().join("away");
+    fs::rename(root(directory.path()), &away).unwrap();
+    let error = open().await.unwrap_err();
+    assert!(matches!(error, StorageOpenError::NoContent(_)), "{error}");
+    fs::remove_dir_all(root(directory.path())).unwrap();
+    fs::rename(&away, root(directory.path())).unwrap();
+    drop(open().await.unwrap());
+    // Empty is whole.
+    drop(other.restarted().await);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_away_is_known_and_a_push_stores_its_blobs_again() {
+    let (world, old) = (World::new().await, Old::new());
+    old.layer("a", b"{}");
+    old.layer("a", LAYER);
+    old.manifest("a", &image(&[LAYER], None), &["x"]);
+    let adopted = world
+        .storage
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
+    adopted.await.unwrap();
+    let away = async |storage: &Storage| storage.unreachable_directories().await.unwrap();
+    assert!(away(&world.storage).await.is_empty());
+
+    let (there, moved) = (old.path().join("docker"), old.path().join("moved"));
+    fs::rename(&there, &moved).unwrap();
+    let world = world.restarted().await;
+    assert_eq!(
+        away(&world.storage).await,
+        [old.path().canonicalize().unwrap()]
+    );
+    let blob = found(&world, "a", sha256(LAYER)).await;
+    assert!(is_damaged(&world, "a", &blob).await);
+    world.blob("a", LAYER).await;
+    assert_eq!(world.content("a", sha256(LAYER)).await, LAYER);
+
+    // It comes back while the server runs.
+    fs::rename(&moved, &there).unwrap();
+    assert!(away(&world.storage).await.is_empty());
+    assert_eq!(world.content("a", sha256(b"{}")).await, b"{}");
 }

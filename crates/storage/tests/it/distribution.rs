@@ -400,3 +400,85 @@ async fn a_backup_has_what_was_adopted() {
         b"layer"
     );
 }
+
+#[tokio::test]
+async fn what_leads_out_of_a_data_directory_is_told_and_never_served() {
+    use std::os::unix::fs::symlink;
+
+    let (world, old) = (World::new().await, Old::new());
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("data"), b"secret").unwrap();
+    old.layer("a", b"{}");
+    old.layer("a", b"layer");
+    old.manifest("a", &image(&[b"layer"], None), &["x"]);
+    let repositories = old.path().join(BASE).join("repositories");
+    // Content that is a link to a file outside, or to one that is inside.
+    old.layer("a", b"secret");
+    old.layer("a", b"linked");
+    let path = |content: &[u8]| old.path().join(BASE).join(data(&sha256(content)));
+    std::fs::remove_file(path(b"secret")).unwrap();
+    symlink(outside.path().join("data"), path(b"secret")).unwrap();
+    std::fs::rename(path(b"linked"), path(b"linked").with_file_name("real")).unwrap();
+    symlink("real", path(b"linked")).unwrap();
+    // A pipe as a link file, and directories that lead to their parent.
+    let pipe = repositories.join(format!(
+        "a/_layers/sha256/{}/link",
+        sha256(b"pipe").encoded()
+    ));
+    std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    symlink("..", repositories.join("a/loop")).unwrap();
+    symlink(outside.path(), repositories.join("elsewhere")).unwrap();
+
+    let adopted = world
+        .storage
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
+    let report = adopted.await.unwrap();
+    assert_eq!(
+        (report.repositories, report.manifests, report.blobs),
+        (1, 1, 3)
+    );
+    let told = |end: &str| {
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.path.ends_with(end))
+    };
+    let secret = data(&sha256(b"secret"));
+    for end in ["a/loop", "elsewhere", "/link", secret.as_str()] {
+        assert!(told(end), "{end} in {:?}", report.problems);
+    }
+    assert_eq!(report.problems.len(), 4);
+    assert_eq!(world.content("a", sha256(b"linked")).await, b"linked");
+    // It becomes a link only after it was adopted.
+    let real = path(b"layer");
+    std::fs::write(outside.path().join("layer"), b"outer").unwrap();
+    std::fs::remove_file(&real).unwrap();
+    symlink(outside.path().join("layer"), &real).unwrap();
+    let read = content(&world.storage, "a", sha256(b"layer")).await;
+    assert!(matches!(read, Err(Error::Damaged { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn content_that_has_a_second_name_of_another_algorithm_is_pulled_by_both() {
+    let (world, old) = (World::new().await, Old::new());
+    let (layer, wrong) = (b"a layer".as_slice(), b"another".as_slice());
+    old.layer("a", layer);
+    let sha512 = |content| storage::hash::digest(oci::DigestAlgorithm::Sha512, content);
+    for (named, content) in [(sha512(layer), layer), (sha512(wrong), layer)] {
+        let link = format!("repositories/a/_layers/sha512/{}/link", named.encoded());
+        old.write(&link, sha256(content).to_string().as_bytes());
+    }
+    let adopted = world
+        .storage
+        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
+    let report = adopted.await.unwrap();
+    assert_eq!(report.blobs, 2);
+    for digest in [sha256(layer), sha512(layer)] {
+        assert_eq!(world.content("a", digest).await, layer);
+    }
+    // A link is no proof: what it names has to have that digest.
+    assert!(!world.has_blob("a", sha512(wrong)).await);
+    assert_eq!(report.problems.len(), 1);
+}

@@ -40,6 +40,7 @@ impl Arguments {
         let to = Installation::at(&self.directory)?;
         // Said before the work that would be lost.
         crate::files::must_be_new(&to.configuration())?;
+        must_be_empty(to.directory())?;
         let database = database(&opened.places, &to);
         let blobs = copy(&self.file, &opened, &database, &to.content()).await?;
         let copied = configuration::copy(&self.file, &opened, &to, &database)?;
@@ -88,6 +89,23 @@ impl Arguments {
     }
 }
 
+fn must_be_empty(directory: &Path) -> Result<(), Failure> {
+    let entries = directory
+        .read_dir()
+        .and_then(|mut entries| entries.next().transpose());
+    let entries = entries.map_err(|error| {
+        Failure::system(format!("cannot read {}", shown(directory))).caused_by(&error)
+    })?;
+    match entries {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!(
+            "no backup was made: {} is not empty",
+            shown(directory)
+        ))
+        .hint("name a new directory, or an empty one")),
+    }
+}
+
 /// Where the copy's database goes: where the original's is within the content, which is where it is
 /// looked for when no setting says where it is, or else beside it.
 fn database(from: &Places, to: &Installation) -> PathBuf {
@@ -126,7 +144,9 @@ fn failure(error: &BackupError, file: &Path) -> Failure {
         BackupError::HalfRead(directory) => {
             half_read(Failure::system("no backup was made"), file, directory).caused_by(error)
         }
-        BackupError::Exists(_) => Failure::usage("no backup was made").caused_by(error),
+        BackupError::Exists(_) | BackupError::Inside(_) => {
+            Failure::usage("no backup was made").caused_by(error)
+        }
         _ => Failure::system("the backup is not complete")
             .caused_by(error)
             .hint("remove what was written and make it again, where there is room"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::{ContentHealth, VerifyResult};
+use storage::{AffectedRepository, ContentHealth, VerifyResult};
 
 use super::progress::Progress;
 use super::{open, print, size};
@@ -92,7 +92,21 @@ fn line(finding: &VerifyResult) -> String {
         ContentHealth::Missing => "is missing or too short".to_owned(),
         ContentHealth::Unreadable => "cannot be read".to_owned(),
     };
-    format!("{} in {} {what}", finding.digest, finding.place)
+    let mut line = format!("{} in {} {what}", finding.digest, finding.place);
+    for AffectedRepository { repository, tags } in &finding.affected {
+        line += &format!("\n  push again to {repository}");
+        if !tags.is_empty() {
+            line += &format!(": {}", tags.join(", "));
+        }
+    }
+    line
+}
+
+fn affected(finding: &VerifyResult) -> Vec<Value> {
+    let affected = finding.affected.iter();
+    affected
+        .map(|it| json!({"repository": it.repository.to_string(), "tags": it.tags}))
+        .collect()
 }
 
 fn json(seen: &Seen) -> Value {
@@ -109,6 +123,7 @@ fn json(seen: &Seen) -> Value {
             "place": finding.place,
             "health": health,
             "computed": computed,
+            "affected": affected(finding),
         })
     });
     json!({"checked": seen.checked, "bytes": seen.bytes, "damaged": Value::from_iter(damaged)})
