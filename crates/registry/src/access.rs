@@ -215,6 +215,7 @@ impl AccessControl {
                     }
                     Presented::Token(token) => {
                         call.context.set_account(token.subject());
+                        self.check_not_denied(call, &token, required).await?;
                         let reason = "the token does not grant enough".to_owned();
                         (Some(TokenFault::InsufficientScope), Some(reason))
                     }
@@ -254,6 +255,40 @@ impl AccessControl {
             return None;
         }
         auth.verifier.verify_at(text, end).ok()
+    }
+
+    /// Fails if the account of a token that lacks `required` cannot get a better one, because our
+    /// own rules do not let it pull.
+    ///
+    /// Clients print the text of a 403; on a 401 they ask for another token or another login, which
+    /// would not help. Rules know nothing of what exists, so this cannot tell either. An anonymous
+    /// client gets a 401, because a login may help.
+    async fn check_not_denied(
+        &self,
+        call: &ApiRequest<'_>,
+        token: &VerifiedToken,
+        required: &[RequiredAccess<'_>],
+    ) -> Result<(), RegistryError> {
+        let ([access], Some(visibility)) = (required, &self.visibility) else {
+            return Ok(());
+        };
+        let Some(repository) = access.pulled_repository() else {
+            return Ok(());
+        };
+        let account = token.subject();
+        if account.is_empty()
+            || self
+                .filter(call, visibility.as_ref(), account)
+                .await?
+                .shows(repository)
+        {
+            return Ok(());
+        }
+        Err(RegistryError::Denied {
+            account: account.to_owned(),
+            repository: repository.to_owned(),
+            scope: access.scope(),
+        })
     }
 
     async fn rules_grant_pull(

@@ -67,6 +67,16 @@ impl<'a> RequiredAccess<'a> {
             .all(|action| token.grants(self.resource_type, self.name, action))
     }
 
+    /// The repository, if the access is no more than pulling from one.
+    pub(crate) fn pulled_repository(&self) -> Option<&'a str> {
+        (self.resource_type == "repository" && self.actions == ["pull"]).then_some(self.name)
+    }
+
+    /// The access as a scope.
+    pub(crate) fn scope(&self) -> String {
+        scope(std::slice::from_ref(self))
+    }
+
     fn details(&self) -> impl Iterator<Item = Value> {
         self.actions
             .iter()

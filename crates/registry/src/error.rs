@@ -38,6 +38,15 @@ pub(crate) enum RegistryError {
     Method { allow: &'static str },
     #[error("authentication required")]
     Challenge(Box<Challenge>),
+    #[error(
+        "no rule lets {account:?} pull from {repository}: ask the operator of this registry for access"
+    )]
+    Denied {
+        account: String,
+        repository: String,
+        /// The scope that the request needs.
+        scope: String,
+    },
     #[error(transparent)]
     Client(#[from] ClientAddressError),
     #[error("too many logins: try again in {} seconds", seconds_rounded_up(*.0))]
@@ -106,6 +115,7 @@ impl RegistryError {
                 (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
             Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Denied { .. } => (S::FORBIDDEN, "DENIED"),
             Self::Client(_) => (S::BAD_REQUEST, "UNSUPPORTED"),
             Self::TooManyLogins(_) => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::PageSize { .. } | Self::Cursor => (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),

@@ -58,7 +58,9 @@ pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use body::{Body, HttpResponse};
 pub use cursor::CursorKey;
 pub use routes::Registry;
-pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
+pub use settings::{
+    Authentication, CatalogSettings, Realm, RegistrySettings, SparseManifests, TokenAuth,
+};
 pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};
 pub use verifier::{KeyGeneration, KeySource, TokenVerifier};
 pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

@@ -20,6 +20,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
 use crate::response;
+use crate::settings::SparseManifests;
 use crate::upstream::MemoryReader;
 
 /// The subject of a pushed manifest (OCI distribution-spec, "Pushing Manifests with Subject").
@@ -89,19 +90,30 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.slice(range.start as usize..range.end as usize)
 }
 
+/// What a pushed manifest must keep to.
+#[derive(Clone, Copy)]
+pub(crate) struct ManifestRules {
+    /// The largest manifest, in bytes.
+    pub(crate) limit: usize,
+    pub(crate) sparse: SparseManifests,
+}
+
 /// `PUT` of a manifest.
 pub(crate) async fn push(
     proof: &Authorized<'_, Push>,
     reference: Reference,
     call: &ApiRequest<'_>,
     payload: &mut Payload,
-    limit: usize,
+    rules: ManifestRules,
 ) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;
-    let bytes = payload.collect(limit).await.map_err(|error| match error {
-        PayloadError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
-        other => other.into(),
-    })?;
+    let bytes = payload
+        .collect(rules.limit)
+        .await
+        .map_err(|error| match error {
+            PayloadError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
+            other => other.into(),
+        })?;
     let (claimed, mut tags) = match &reference {
         Reference::Digest(digest) => (Some(*digest), Vec::new()),
         Reference::Tag(tag) => (None, vec![tag.clone()]),
@@ -111,6 +123,10 @@ pub(crate) async fn push(
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let size = bytes.len() as u64;
     let manifest = NewManifest::parse(content_type, bytes, claimed)?;
+    let manifest = match rules.sparse {
+        SparseManifests::Indexes => manifest,
+        SparseManifests::All => manifest.without_requiring_blobs(),
+    };
     let digest = manifest.digest();
     let media_type = manifest.manifest().media_type.clone();
     let subject = manifest.manifest().subject.as_ref();

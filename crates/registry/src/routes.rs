@@ -32,7 +32,7 @@ pub struct Registry {
     access: AccessControl,
     relative_urls: bool,
     catalog: CatalogPages,
-    manifest_limit: usize,
+    manifest_rules: manifests::ManifestRules,
     stall: std::time::Duration,
     headers: HeaderMap,
     observers: Observers,
@@ -61,6 +61,7 @@ impl Registry {
             read_only,
             catalog,
             manifest_limit,
+            sparse,
             stall,
             headers,
             upload_grace,
@@ -88,7 +89,10 @@ impl Registry {
             access,
             relative_urls,
             catalog: pages,
-            manifest_limit,
+            manifest_rules: manifests::ManifestRules {
+                limit: manifest_limit,
+                sparse,
+            },
             stall,
             headers,
             observers,
@@ -187,7 +191,7 @@ impl Registry {
             }
             (Route::Manifest(name, reference), Verb::Put) => {
                 let proof = access.authorize::<Push>(call, name).await?;
-                manifests::push(&proof, reference, call, payload, self.manifest_limit).await
+                manifests::push(&proof, reference, call, payload, self.manifest_rules).await
             }
             (Route::Manifest(name, reference), Verb::Delete) => {
                 let proof = access.authorize::<Delete>(call, name).await?;
@@ -237,7 +241,19 @@ impl Registry {
 fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
     let error = failed as &dyn std::error::Error;
     let request_id = &call.context.request_id;
-    if let RegistryError::Challenge(challenge) = failed {
+    if let RegistryError::Denied { scope, .. } = failed {
+        tracing::info!(
+            request_id,
+            account = call.context.account(),
+            error,
+            "error authorizing context"
+        );
+        call.observe(EventKind::AccessRefused(AccessRefusal {
+            status: 403,
+            requested: scope,
+            reason: &failed.to_string(),
+        }));
+    } else if let RegistryError::Challenge(challenge) = failed {
         // A client without credentials is asked for them, not refused.
         if let Some(reason) = &challenge.reason {
             call.observe(EventKind::AccessRefused(AccessRefusal {

@@ -27,6 +27,8 @@ pub struct RegistrySettings {
     pub catalog: CatalogSettings,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
+    /// Which manifests may refer to content that is not here.
+    pub sparse: SparseManifests,
     /// How long the next 64 KiB of a request's body may take.
     pub stall: Duration,
     /// Headers that every response has besides its own.
@@ -41,6 +43,16 @@ pub struct RegistrySettings {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for the names of uploads.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// Which manifests may refer to content that their repository does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SparseManifests {
+    /// Indexes only. A push of an image whose blobs are missing is refused, as Distribution does.
+    #[default]
+    Indexes,
+    /// All, images without their blobs too.
+    All,
 }
 
 /// How clients prove what they may do.

@@ -25,6 +25,7 @@ pub struct NewManifest {
     manifest: Manifest,
     bytes: Bytes,
     digest: Digest,
+    may_lack_blobs: bool,
 }
 
 impl NewManifest {
@@ -44,7 +45,23 @@ impl NewManifest {
             manifest,
             bytes,
             digest,
+            may_lack_blobs: false,
         })
+    }
+
+    /// Accepts the manifest even if the repository lacks its blobs.
+    #[must_use]
+    pub fn without_requiring_blobs(self) -> Self {
+        Self {
+            may_lack_blobs: true,
+            ..self
+        }
+    }
+
+    /// Whether the repository may lack the manifest's blobs.
+    #[must_use]
+    pub fn may_lack_blobs(&self) -> bool {
+        self.may_lack_blobs
     }
 
     /// Reads a manifest that another registry stored under `digest`, as forgiving as that registry
@@ -59,6 +76,7 @@ impl NewManifest {
             manifest,
             bytes,
             digest,
+            may_lack_blobs: false,
         })
     }
 

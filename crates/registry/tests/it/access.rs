@@ -359,6 +359,65 @@ async fn a_mount_that_our_rules_would_allow_asks_for_the_scope_once() {
 }
 
 #[tokio::test]
+async fn a_pull_that_no_rule_allows_is_403_with_the_reason() {
+    let issuer = Issuer::new();
+    let mut world = World::with(RegistrySettings {
+        catalog: super::world::catalog(Some(Arc::new(OnlyB))),
+        ..settings(issuer.auth())
+    })
+    .await;
+    world.names.insert("upload".into(), UPLOAD.into());
+    let as_account = |account: &str, scopes: &[&str]| {
+        let claims = token::Claims {
+            subject: account.into(),
+            ..claims(scopes)
+        };
+        format!("Bearer {}", issuer.sign(&claims))
+    };
+    let status = async |method: &str, path: &str, bearer: &str| {
+        let path = super::script::fill(path, &world.names, "");
+        let seen = world
+            .send(method, &path, &[("authorization", bearer)], b"")
+            .await;
+        (seen.status, seen.code())
+    };
+    let (alice, nobody) = (as_account("alice", &[]), as_account("", &[]));
+    for path in [
+        "tags/list",
+        "manifests/one",
+        "blobs/{layer}",
+        "referrers/{image}",
+    ] {
+        for repository in ["a", "never"] {
+            let path = format!("/v2/{repository}/{path}");
+            let denied = (403, "DENIED".to_owned());
+            assert_eq!(status("GET", &path, &alice).await, denied, "{path}");
+            assert_eq!(status("HEAD", &path, &alice).await, denied, "{path}");
+            assert_eq!(status("GET", &path, &nobody).await.0, 401, "{path}");
+            assert_eq!(status("GET", &path, "Bearer x").await.0, 401, "{path}");
+        }
+        // Here another token would do.
+        let path = format!("/v2/b/{path}");
+        assert_eq!(status("GET", &path, &alice).await.0, 401, "{path}");
+    }
+    assert_eq!(status("PUT", "/v2/a/manifests/one", &alice).await.0, 401);
+    assert_eq!(status("POST", "/v2/a/blobs/uploads/", &alice).await.0, 401);
+    assert_eq!(status("GET", "/v2/", &alice).await.0, 200);
+    // A token that grants it was issued by the rules of its time.
+    let granted = as_account("alice", &["repository:a:pull"]);
+    assert_eq!(status("GET", "/v2/a/manifests/one", &granted).await.0, 200);
+    let seen = world
+        .get("/v2/a/manifests/one", &[("authorization", &alice)])
+        .await;
+    assert!(
+        seen.text()
+            .contains(r#"no rule lets \"alice\" pull from a: ask"#),
+        "{}",
+        seen.text()
+    );
+}
+
+#[tokio::test]
 async fn what_is_switched_off_is_405_to_those_who_may() {
     let issuer = Issuer::new();
     let auth = issuer.bearer(&["repository:a:*"]);

@@ -60,6 +60,38 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
 }
 
 #[tokio::test]
+async fn an_image_without_its_blobs_is_taken_in_only_if_that_is_configured() {
+    let image = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{0}","config":{{"mediaType":"application/x.config","digest":"{1}","size":1}},
+        "layers":[{{"mediaType":"application/x.layer","digest":"{2}","size":1}}]}}"#,
+        oci::media_type::OCI_MANIFEST,
+        sha256(b"a"),
+        sha256(b"b"),
+    );
+    let headers = [("content-type", oci::media_type::OCI_MANIFEST)];
+    let path = "/v2/a/manifests/sparse";
+    let world = World::with(settings(Authentication::Open)).await;
+    let refused = world.send("PUT", path, &headers, image.as_bytes()).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (400, "MANIFEST_BLOB_UNKNOWN")
+    );
+    let world = world.again(RegistrySettings {
+        sparse: registry::SparseManifests::All,
+        ..settings(Authentication::Open)
+    });
+    let taken = world.send("PUT", path, &headers, image.as_bytes()).await;
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    assert_eq!(world.get(path, &[]).await.text(), image);
+    let blob = format!("/v2/a/blobs/{}", sha256(b"b"));
+    assert_eq!(world.get(&blob, &[]).await.status, 404);
+    // The blob may follow.
+    let push = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"b"));
+    assert_eq!(world.send("POST", &push, &[], b"b").await.status, 201);
+    assert_eq!(world.get(&blob, &[]).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_smaller_limit_for_manifests_is_kept() {
     let world = World::with(RegistrySettings {
         manifest_limit: 100,

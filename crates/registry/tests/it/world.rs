@@ -13,7 +13,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, Registry, RegistrySettings, Visibility,
+    Authentication, CatalogSettings, CursorKey, Registry, RegistrySettings, SparseManifests,
+    Visibility,
 };
 use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
@@ -94,6 +95,7 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         manifest_limit: 4 << 20,
         stall: Duration::from_millis(200),
         headers: HeaderMap::new(),
+        sparse: SparseManifests::Indexes,
         upload_grace: Duration::ZERO,
         upstream: None,
         observers: Observers::default(),

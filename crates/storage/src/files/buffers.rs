@@ -2,9 +2,13 @@
 //!
 //! A fresh buffer must be zeroed before safe code may read into it, and the kernel must find pages
 //! for it. Both cost about as much as the copy out of the page cache itself. So a few are kept and
-//! go round.
+//! used again.
+//!
+//! A client that stops reading keeps the buffer that is on its way to it. So that many such clients
+//! cannot fill the memory, buffers get smaller when many are in use.
 
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -13,39 +17,55 @@ use bytes::Bytes;
 /// costs little beside the copy, short enough to stay in a processor's second-level cache.
 pub(super) const LENGTH: usize = 1 << 18;
 
-/// Buffers that are kept when nobody reads: 2 MiB.
+/// Buffers that are kept when none is in use: 2 MiB.
 const KEPT: usize = 8;
+
+/// How long buffers are while this much is in use, in bytes. Under the last bound, 1,000 clients
+/// take 16 MiB.
+const LENGTHS: [(usize, usize); 2] = [(32 << 20, LENGTH), (64 << 20, 64 << 10)];
+
+/// How long they are beyond, in bytes.
+const SHORTEST: usize = 16 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct ReadBuffers {
     idle: Mutex<Vec<Box<[u8]>>>,
+    /// How many bytes the buffers in use have together.
+    in_use: AtomicUsize,
 }
 
 impl ReadBuffers {
-    /// A buffer of [`LENGTH`], or one of just `length` where that is much less. What is in it is
-    /// old.
+    /// A buffer of [`LENGTH`] with old content, or a new one of just `length` if that is much less.
+    /// It is shorter when many buffers are in use.
     pub(super) fn take(self: &Arc<Self>, length: usize) -> Buffer {
-        if length <= LENGTH / 8 {
-            return Buffer {
-                bytes: vec![0; length].into(),
-                filled: 0,
-                home: None,
-            };
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        let allowed = LENGTHS.iter().find(|(bound, _)| in_use < *bound);
+        let allowed = allowed.map_or(SHORTEST, |(_, length)| *length);
+        if length <= LENGTH / 8 || allowed < LENGTH {
+            return self.counted(vec![0; length.min(allowed)].into());
         }
         let idle = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let bytes = idle.unwrap_or_else(|| vec![0; LENGTH].into());
+        self.counted(idle.unwrap_or_else(|| vec![0; LENGTH].into()))
+    }
+
+    fn counted(self: &Arc<Self>, bytes: Box<[u8]>) -> Buffer {
+        self.in_use.fetch_add(bytes.len(), Ordering::Relaxed);
         Buffer {
             bytes,
             filled: 0,
-            home: Some(Arc::clone(self)),
+            home: Arc::clone(self),
         }
     }
 
     fn give_back(&self, bytes: Box<[u8]>) {
+        self.in_use.fetch_sub(bytes.len(), Ordering::Relaxed);
+        if bytes.len() != LENGTH {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(bytes);
@@ -58,7 +78,7 @@ impl ReadBuffers {
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
-    home: Option<Arc<ReadBuffers>>,
+    home: Arc<ReadBuffers>,
 }
 
 impl Buffer {
@@ -83,9 +103,8 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            home.give_back(mem::take(&mut self.bytes));
-        }
+        let bytes = mem::take(&mut self.bytes);
+        self.home.give_back(bytes);
     }
 }
 
@@ -106,6 +125,25 @@ mod tests {
         drop(part);
         assert_eq!(buffers.idle.lock().unwrap().len(), 1);
         assert_eq!(buffers.take(LENGTH).into_bytes(0), [].as_slice());
+    }
+
+    #[test]
+    fn buffers_get_shorter_when_many_are_in_use() {
+        let buffers = Arc::new(ReadBuffers::default());
+        let mut taken = Vec::new();
+        for expected in [LENGTH, 64 << 10, SHORTEST] {
+            assert_eq!(buffers.take(LENGTH).bytes.len(), expected);
+            let bound = if expected == LENGTH { 32 } else { 64 };
+            while buffers.in_use.load(Ordering::Relaxed) < bound << 20 {
+                taken.push(buffers.take(LENGTH));
+            }
+        }
+        let before = buffers.in_use.load(Ordering::Relaxed);
+        taken.extend((0..1000).map(|_| buffers.take(LENGTH)));
+        assert!(buffers.in_use.load(Ordering::Relaxed) <= before + (16 << 20));
+        drop(taken);
+        assert_eq!(buffers.in_use.load(Ordering::Relaxed), 0);
+        assert_eq!(buffers.take(LENGTH).bytes.len(), LENGTH);
     }
 
     #[test]

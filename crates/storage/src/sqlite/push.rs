@@ -19,7 +19,10 @@ pub(super) fn push(
     now: i64,
 ) -> Result<(), Error> {
     let repository = make_repository(connection, name)?;
-    require_blobs(connection, repository, manifest.manifest(), now)?;
+    let missing = missing_blobs(connection, repository, manifest.manifest(), now)?;
+    if !missing.is_empty() && !manifest.may_lack_blobs() {
+        return Err(Error::ReferencesUnknown(missing));
+    }
     let id = take_in(connection, repository, manifest, now)?;
     let mut tag_it = connection.prepare_cached(
         "INSERT INTO tags VALUES (?1, ?2, ?3, ?4)
@@ -48,14 +51,14 @@ pub(super) fn take_in(
     Ok(id)
 }
 
-/// A manifest cannot be without its blobs: each must be the repository's and neither gone nor
-/// going. One that was condemned is needed again.
-fn require_blobs(
+/// The blobs of a manifest that the repository does not have, or that are about to be removed. A
+/// blob that was marked for removal is needed again.
+fn missing_blobs(
     connection: &Connection,
     repository: i64,
     manifest: &Manifest,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<Vec<Digest>, Error> {
     let mut find = connection.prepare_cached(
         "SELECT b.generation, b.state FROM blobs b JOIN links l ON l.blob = b.generation AND l.repository = ?1
          WHERE b.digest = ?2 AND b.state IN (1, 2)",
@@ -75,11 +78,7 @@ fn require_blobs(
             break;
         }
     }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::ReferencesUnknown(missing))
-    }
+    Ok(missing)
 }
 
 fn existing(

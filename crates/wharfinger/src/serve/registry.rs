@@ -143,6 +143,7 @@ impl RegistryState {
             manifest_limit: section.limits.manifest,
             stall: config.server.limits.request_timeout,
             headers: section.headers.clone(),
+            sparse: registry::SparseManifests::Indexes,
             upload_grace: UPLOAD_GRACE,
             upstream: None,
             observers: event::Observers::new([Arc::new(EventLog) as _]),
