@@ -22,6 +22,7 @@ mod diagnostics;
 mod distribution;
 mod effective;
 mod external_program;
+mod hsts;
 mod keys;
 mod later;
 mod login;

@@ -80,6 +80,10 @@ impl<'a> Setting<'a> {
         matches!(self.node.value, Value::Sequence(_))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::Sequence(items) if items.is_empty())
+    }
+
     pub(super) fn is_mapping(&self) -> bool {
         self.node.is_mapping()
     }
