@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_refresh_tokens.sql"),
     include_str!("../migrations/0002_registry.sql"),
     include_str!("../migrations/0003_adoption.sql"),
+    include_str!("../migrations/0004_checkpoints.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

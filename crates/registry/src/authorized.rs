@@ -268,8 +268,8 @@ impl Authorized<'_, Pull> {
             Err(Error::BlobUnknown) => return self.upstream_blob(digest).await,
             found => found?,
         };
-        match storage.read(&self.repository, &blob, 0..blob.size).await {
-            Ok(_) => Ok(PullableBlob::StoredManifest(blob)),
+        match storage.check_blob(&self.repository, &blob).await {
+            Ok(()) => Ok(PullableBlob::StoredManifest(blob)),
             Err(Error::Damaged { digest }) => {
                 tracing::error!(
                     %digest,
@@ -443,8 +443,10 @@ impl Authorized<'_, Push> {
     /// # Errors
     /// [`Error::ReferencesUnknown`], or when the storage fails.
     pub async fn push_manifest(&self, manifest: NewManifest, tags: Vec<Tag>) -> Result<(), Error> {
-        let manifests = self.storage().await?.manifests();
-        manifests.push(&self.repository, manifest, tags).await
+        let storage = self.storage().await?;
+        storage
+            .push_manifest(&self.repository, manifest, tags)
+            .await
     }
 }
 
@@ -506,8 +508,8 @@ async fn readable(
         Err(Error::BlobUnknown) => return Ok(None),
         found => found?,
     };
-    match storage.read(repository, &blob, 0..blob.size).await {
-        Ok(_) => Ok(Some(blob)),
+    match storage.check_blob(repository, &blob).await {
+        Ok(()) => Ok(Some(blob)),
         Err(Error::Damaged { .. } | Error::BlobUnknown) => Ok(None),
         Err(error) => Err(error),
     }

@@ -37,6 +37,11 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         range: Range<u64>,
     ) -> StorageFuture<'a, Box<dyn BlobReader>>;
 
+    /// Whether all of a blob is there to be opened. Nothing is read.
+    ///
+    /// Fails with [`Error::Damaged`] if there is no content, or not as much as the row says.
+    fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()>;
+
     /// Continues an upload at a length that it had before, hashing on with `hasher`. What was
     /// beyond that is gone. Nobody else may do so meanwhile.
     fn append(

@@ -77,12 +77,10 @@ impl Storage {
     async fn end_expired(&self) -> Result<u64, Error> {
         let mut ended = 0;
         for id in self.shared.backends.uploads.expired(EXPIRED).await? {
-            if let Ok(mut running) = self.shared.running(id).try_lock_owned()
+            if let Some(_locked) = self.shared.active.try_lock(id)
                 && self.shared.backends.uploads.expire(id).await?
             {
                 self.shared.backends.store.discard(id).await?;
-                *running = crate::upload::Running::Ended;
-                self.shared.forget(id);
                 ended += 1;
             }
         }

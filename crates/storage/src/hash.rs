@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use aws_lc_rs::digest::{Context, SHA256, SHA512};
+use hash_state::{Function, Hasher};
 use oci::{Digest, DigestAlgorithm};
 
 /// How much is read at once, in bytes.
@@ -28,47 +28,74 @@ pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Res
     Ok((length, hasher.finish()))
 }
 
-/// A digest under way. A clone goes its own way from there.
-#[derive(Clone)]
-pub struct ContentHasher {
-    algorithm: DigestAlgorithm,
-    context: Context,
-}
+/// A digest under way. A clone goes on independently.
+#[derive(Clone, Debug)]
+pub struct ContentHasher(Hasher);
 
 impl ContentHasher {
     /// A digest of nothing yet.
     #[must_use]
     pub fn new(algorithm: DigestAlgorithm) -> Self {
-        let function = match algorithm {
-            DigestAlgorithm::Sha256 => &SHA256,
-            DigestAlgorithm::Sha512 => &SHA512,
-        };
-        Self {
-            algorithm,
-            context: Context::new(function),
-        }
+        Self(Hasher::new(match algorithm {
+            DigestAlgorithm::Sha256 => Function::Sha256,
+            DigestAlgorithm::Sha512 => Function::Sha512,
+        }))
     }
 
     /// The hash function.
     #[must_use]
     pub fn algorithm(&self) -> DigestAlgorithm {
-        self.algorithm
+        match self.0.function() {
+            Function::Sha256 => DigestAlgorithm::Sha256,
+            Function::Sha512 => DigestAlgorithm::Sha512,
+        }
     }
 
     /// Takes more content in.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.context.update(bytes);
+        self.0.update(bytes);
+    }
+
+    /// The state, which [`HashState::resume`] goes on from, in this process or another.
+    #[must_use]
+    pub fn state(&self) -> HashState {
+        HashState(self.0.save())
     }
 
     /// The digest of everything taken in.
     #[must_use]
     pub fn finish(self) -> Digest {
-        let hash = self.context.finish();
+        let algorithm = self.algorithm();
         #[expect(
             clippy::expect_used,
             reason = "the function was chosen by the algorithm, whose length it has"
         )]
-        Digest::new(self.algorithm, hash.as_ref()).expect("a hash has its function's length")
+        Digest::new(algorithm, &self.0.finish()).expect("a hash has its function's length")
+    }
+}
+
+/// The state of a digest under way: the algorithm, the words of the hash, the number of bytes, and
+/// the bytes that do not fill a block yet. At most 200 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashState(Vec<u8>);
+
+impl HashState {
+    /// A state as it was stored. `None` if it is not one.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        Hasher::resume(&bytes).map(|_| Self(bytes))
+    }
+
+    /// The state as it is stored; see the crate `hash-state` for the form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The digest that goes on from here.
+    #[must_use]
+    pub fn resume(&self) -> Option<ContentHasher> {
+        Hasher::resume(&self.0).map(ContentHasher)
     }
 }
 
@@ -90,13 +117,21 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_the_whole_and_a_clone_goes_its_own_way() {
-        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
-        hasher.update(b"car");
-        let mut other = hasher.clone();
-        other.update(b"avel");
-        hasher.update(b"go");
-        assert_eq!(hasher.finish(), digest(DigestAlgorithm::Sha256, b"cargo"));
-        assert_eq!(other.finish(), digest(DigestAlgorithm::Sha256, b"caravel"));
+    fn a_clone_and_a_resumed_state_go_on_independently() {
+        for algorithm in DigestAlgorithm::ALL {
+            let mut hasher = ContentHasher::new(algorithm);
+            hasher.update(b"con");
+            let mut clone = hasher.clone();
+            let state = HashState::from_bytes(hasher.state().as_bytes().to_vec()).unwrap();
+            let mut resumed = state.resume().unwrap();
+            clone.update(b"cert");
+            resumed.update(b"tent");
+            hasher.update(b"duct");
+            assert_eq!(hasher.finish(), digest(algorithm, b"conduct"));
+            assert_eq!(clone.finish(), digest(algorithm, b"concert"));
+            assert_eq!(resumed.algorithm(), algorithm);
+            assert_eq!(resumed.finish(), digest(algorithm, b"content"));
+        }
+        assert_eq!(HashState::from_bytes(vec![1, 2, 3]), None);
     }
 }

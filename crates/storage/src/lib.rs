@@ -35,6 +35,7 @@
 //! # });
 //! ```
 
+mod active_uploads;
 mod backup;
 mod blob_store;
 pub mod collection;
@@ -44,7 +45,6 @@ mod error;
 mod files;
 pub mod hash;
 mod model;
-mod put_counter;
 mod seams;
 mod sqlite;
 mod storage;
@@ -60,8 +60,9 @@ pub use model::{
     StoredManifest, UploadId,
 };
 pub use seams::{
-    AdoptionStage, AdoptionStore, BlobIndex, CollectionStore, FinishedUpload, Inventory,
-    ManifestStore, NewUpload, Reservation, StorageFuture, UploadState, UploadStore,
+    AdoptionProgress, AdoptionStage, AdoptionStore, BlobIndex, ChangeSet, Checkpoint,
+    CollectionStore, FinishedUpload, Inventory, ManifestChange, ManifestStore, NewOutboxRecord,
+    NewUpload, OutboxRecord, OutboxStore, Reservation, StorageFuture, UploadState, UploadStore,
 };
 pub use sqlite::{Retention, Sqlite};
 pub use storage::{Backends, Clock, Storage, StorageSettings, UploadLimits};

@@ -5,22 +5,23 @@
 //! and a change is visible to everybody from then on. Times are the implementation's own.
 
 use std::fmt;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
+
+use common::BoxFuture;
 
 use oci::{Digest, Reference, RepositoryName, Tag};
 
 use crate::collection::{CollectionHold, CollectionPolicy, DeletableBlob, Garbage};
-use crate::distribution::RepositoryPart;
+use crate::distribution::{AdoptionTotals, RepositoryPart};
+use crate::hash::HashState;
 use crate::{
     Blob, Error, ListPage, NewManifest, PageRequest, ReferrerEntry, StoreId, StoredManifest,
     UploadId,
 };
 
 /// What a method of a seam returns.
-pub type StorageFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+pub type StorageFuture<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// Repositories, their manifests and their tags.
 pub trait ManifestStore: fmt::Debug + Send + Sync {
@@ -41,29 +42,38 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
         reference: &'a Reference,
     ) -> StorageFuture<'a, Arc<StoredManifest>>;
 
-    /// Takes a manifest in and points `tags` at it. The repository is made where there is none; a
-    /// manifest that is there already is not changed.
+    /// Makes a change, and writes the outbox records that belong to it, in one transaction.
     ///
-    /// Fails with [`Error::ReferencesUnknown`] where the repository lacks a blob that the manifest
-    /// cannot be without. Children and a subject may be missing.
+    /// Fails as [`ManifestChange`] says for each change.
+    fn apply<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        changes: ChangeSet,
+    ) -> StorageFuture<'a, ()>;
+
+    /// [`ManifestChange::Push`], without an outbox record.
     fn push<'a>(
         &'a self,
         repository: &'a RepositoryName,
         manifest: NewManifest,
         tags: Vec<Tag>,
-    ) -> StorageFuture<'a, ()>;
+    ) -> StorageFuture<'a, ()> {
+        self.apply(repository, ManifestChange::Push { manifest, tags }.into())
+    }
 
-    /// Removes a manifest and every tag that points at it.
-    ///
-    /// Fails with [`Error::RepositoryUnknown`] or [`Error::ManifestUnknown`].
+    /// [`ManifestChange::Remove`], without an outbox record.
     fn remove<'a>(
         &'a self,
         repository: &'a RepositoryName,
         digest: &'a Digest,
-    ) -> StorageFuture<'a, ()>;
+    ) -> StorageFuture<'a, ()> {
+        self.apply(repository, ManifestChange::Remove(*digest).into())
+    }
 
-    /// Removes a tag, not what it points at. Errors as for [`remove`](Self::remove).
-    fn untag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> StorageFuture<'a, ()>;
+    /// [`ManifestChange::Untag`], without an outbox record.
+    fn untag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> StorageFuture<'a, ()> {
+        self.apply(repository, ManifestChange::Untag(tag.clone()).into())
+    }
 
     /// The tags of a repository, compared as bytes. `page.after` need not be a tag that exists.
     ///
@@ -88,6 +98,47 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
     fn repositories(&self, page: PageRequest<String>) -> StorageFuture<'_, ListPage<String>>;
 }
 
+/// A change of the manifests and tags of a repository.
+#[derive(Clone, Debug)]
+pub enum ManifestChange {
+    /// Takes a manifest in and points `tags` at it. The repository is made if there is none; a
+    /// manifest that exists already is not changed.
+    ///
+    /// Fails with [`Error::ReferencesUnknown`] if the repository lacks a blob that the manifest
+    /// needs. Children and a subject may be missing.
+    Push {
+        /// The manifest.
+        manifest: NewManifest,
+        /// The tags that point at it from now on.
+        tags: Vec<Tag>,
+    },
+    /// Removes a manifest and every tag that points at it.
+    ///
+    /// Fails with [`Error::RepositoryUnknown`] or [`Error::ManifestUnknown`].
+    Remove(Digest),
+    /// Removes a tag, not the manifest that it points at. Errors as for `Remove`.
+    Untag(Tag),
+}
+
+/// A change, and what others are to be told of it.
+#[derive(Clone, Debug)]
+pub struct ChangeSet {
+    /// The change.
+    pub change: ManifestChange,
+    /// Records for the outbox, written with it.
+    pub outbox: Vec<NewOutboxRecord>,
+}
+
+impl From<ManifestChange> for ChangeSet {
+    /// A change without outbox records.
+    fn from(change: ManifestChange) -> Self {
+        Self {
+            change,
+            outbox: Vec::new(),
+        }
+    }
+}
+
 /// Which blobs a repository has, and where they lie.
 pub trait BlobIndex: fmt::Debug + Send + Sync {
     /// A blob of this repository.
@@ -99,7 +150,14 @@ pub trait BlobIndex: fmt::Debug + Send + Sync {
         digest: &'a Digest,
     ) -> StorageFuture<'a, Blob>;
 
-    /// As [`find`](Self::find), for somebody who may push and is about to rely on it: the blob is
+    /// Those of `digests` that this repository has, in any order.
+    fn find_all<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digests: Vec<Digest>,
+    ) -> StorageFuture<'a, Vec<Blob>>;
+
+    /// As [`find`](Self::find), for a client that may push and is about to rely on it: the blob is
     /// revived, and collection leaves it alone for another grace time.
     fn lease<'a>(
         &'a self,
@@ -138,15 +196,23 @@ pub trait BlobIndex: fmt::Debug + Send + Sync {
     ) -> StorageFuture<'a, ()>;
 }
 
-/// Uploads, from the first request to the moment their blob is there for everybody.
+/// Uploads, from the first request to the moment their blob can be pulled.
+///
+/// The row is what counts: what a server remembers of an upload besides, it reads from here again
+/// before the next request goes on. Each checkpoint moves the upload's *fence* on, so that a writer
+/// that was overtaken changes nothing.
 pub trait UploadStore: fmt::Debug + Send + Sync {
-    /// Remembers a new upload with nothing received yet.
+    /// Stores a new upload with nothing received yet. If the client has `limit` uploads already, the
+    /// ones that have been idle for longest make room, but none of `active`. Returns those that did;
+    /// the caller removes their content.
     ///
-    /// Fails with [`Error::TooManyUploads`] where the client has `limit` of them already.
-    fn begin(&self, upload: NewUpload, limit: u32) -> StorageFuture<'_, ()>;
-
-    /// How many uploads `client` has.
-    fn open<'a>(&'a self, client: &'a str) -> StorageFuture<'a, u32>;
+    /// Fails with [`Error::TooManyUploads`] if `limit` uploads are active.
+    fn begin(
+        &self,
+        upload: NewUpload,
+        limit: u32,
+        active: Vec<UploadId>,
+    ) -> StorageFuture<'_, Vec<UploadId>>;
 
     /// An upload of this repository.
     ///
@@ -157,47 +223,52 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
         id: UploadId,
     ) -> StorageFuture<'a, UploadState>;
 
-    /// As [`find`](Self::find), for somebody who goes on with it: it does not expire for most of
-    /// the time that an upload may go without a move.
+    /// As [`find`](Self::find), for a request that goes on with the upload: it does not expire for
+    /// most of the time that an upload may be idle.
     fn lease<'a>(
         &'a self,
         repository: &'a RepositoryName,
         id: UploadId,
     ) -> StorageFuture<'a, UploadState>;
 
-    /// Remembers that `received` bytes are safe on the disk.
+    /// Stores how far an upload is, and returns its new fence.
     ///
-    /// Fails with [`Error::UploadUnknown`].
-    fn record(&self, id: UploadId, received: u64) -> StorageFuture<'_, ()>;
+    /// Fails with [`Error::UploadUnknown`], or with [`Error::UploadBusy`] if `fence` is not the
+    /// upload's fence any more.
+    fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64>;
 
-    /// Forgets an upload. It is no error when it is unknown.
+    /// Removes an upload. It is no error if it is unknown.
     fn end(&self, id: UploadId) -> StorageFuture<'_, ()>;
 
     /// The next step of a finished upload, whose content is safe in its temporary file and has this
-    /// digest: either the blob is there already, then the repository has it now and the upload is
-    /// ended; or a row in state *pending* now says where the file is to go.
-    fn reserve<'a>(&'a self, landing: FinishedUpload) -> StorageFuture<'a, Reservation>;
+    /// digest. If the blob exists already, the repository has it now and the upload is ended. If
+    /// not, a row in state *pending* now says where the file is to go.
+    ///
+    /// Fails like [`record`](Self::record) if the upload has a fence.
+    fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, Reservation>;
 
     /// The last step: the file is safe where the pending row says, so the blob is live, the
-    /// repository has it, and the upload is ended. Where another upload of the same content was
-    /// faster, its blob is the answer and this one's file is left to collection.
-    fn settle<'a>(&'a self, landing: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
+    /// repository has it, and the upload is ended. If another upload of the same content was
+    /// faster, its blob is returned and this one's file is left to collection.
+    ///
+    /// If the upload replaces a blob, every repository that had that one has this one instead.
+    fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
 
     /// Gives a pending row up: its file is back in its temporary place, or nowhere.
     fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()>;
 
-    /// Pending rows, oldest first, with the upload that each belongs to: what a crash left behind,
-    /// when nobody uploads.
+    /// Pending rows, oldest first, with the upload that each belongs to. If no server uploads now,
+    /// they are what a crash has left behind.
     fn pending(&self) -> StorageFuture<'_, Vec<(Blob, UploadId)>>;
 
-    /// At most `limit` uploads that have not moved for as long as an upload may.
+    /// At most `limit` uploads that have been idle for as long as an upload may.
     fn expired(&self, limit: u32) -> StorageFuture<'_, Vec<UploadId>>;
 
-    /// Forgets an upload that has not moved for as long as an upload may. False where it has, or is
+    /// Removes an upload that has been idle for as long as an upload may. False if it has not, or is
     /// unknown.
     fn expire(&self, id: UploadId) -> StorageFuture<'_, bool>;
 
-    /// All uploads, by id: whose temporary files are to be kept.
+    /// All uploads, by id: their temporary files are to be kept.
     fn all(&self) -> StorageFuture<'_, Vec<UploadId>>;
 }
 
@@ -208,21 +279,32 @@ pub struct NewUpload {
     pub id: UploadId,
     /// Where the blob is to be.
     pub repository: RepositoryName,
-    /// Who sends it: an account, or the address of somebody without one.
+    /// Who sends it: an account, or the address of a client without one.
     pub client: String,
     /// How it is to be hashed while it arrives.
     pub algorithm: oci::DigestAlgorithm,
 }
 
-/// What is remembered of an upload.
+/// How far an upload is: what its row says of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// How many bytes are safe on the disk.
+    pub received: u64,
+    /// The state of the hash after these bytes. Without it, the content has to be read again.
+    pub hash: Option<HashState>,
+}
+
+/// An upload, as its row has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadState {
-    /// The client that began it, as [`NewUpload::client`] has it.
+    /// Who began it.
     pub client: String,
     /// How it is hashed while it arrives.
     pub algorithm: oci::DigestAlgorithm,
-    /// How many bytes were acknowledged.
-    pub received: u64,
+    /// How far it is.
+    pub checkpoint: Checkpoint,
+    /// How often it has been recorded.
+    pub fence: i64,
 }
 
 /// A finished upload on its way to being a blob.
@@ -230,18 +312,22 @@ pub struct UploadState {
 pub struct FinishedUpload {
     /// The upload.
     pub upload: UploadId,
+    /// The fence of its row. A blob that is taken in one request has no row, and no fence.
+    pub fence: Option<i64>,
     /// Where the blob is to be.
     pub repository: RepositoryName,
     /// The content's digest, computed.
     pub digest: Digest,
     /// The content's length in bytes.
     pub size: u64,
+    /// The generation of a blob with this digest whose content is gone or damaged.
+    pub replaces: Option<i64>,
 }
 
-/// The answer to [`UploadStore::reserve`].
+/// The outcome of [`UploadStore::reserve`].
 #[derive(Clone, Debug)]
 pub enum Reservation {
-    /// The blob was there. Nothing is to be stored.
+    /// The blob exists. Nothing is to be stored.
     Exists(Blob),
     /// The file is to go where this says.
     Pending(Blob),
@@ -292,6 +378,38 @@ pub trait CollectionStore: fmt::Debug + Send + Sync {
     fn release(&self, hold: CollectionHold) -> StorageFuture<'_, ()>;
 }
 
+/// What others are to be told of: written in the transaction that makes it true, and kept until it
+/// was delivered.
+pub trait OutboxStore: fmt::Debug + Send + Sync {
+    /// At most `limit` records, oldest first, those after `after`.
+    fn records(&self, after: i64, limit: u32) -> StorageFuture<'_, Vec<OutboxRecord>>;
+
+    /// Removes the records up to and including `last`: they were delivered.
+    fn acknowledge(&self, last: i64) -> StorageFuture<'_, ()>;
+}
+
+/// A record that is to be written with a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOutboxRecord {
+    /// What has happened, as the reader of the outbox calls it.
+    pub kind: String,
+    /// What else the reader needs.
+    pub payload: Vec<u8>,
+}
+
+/// A record of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRecord {
+    /// Its number; later records have larger ones.
+    pub id: i64,
+    /// The repository that was changed.
+    pub repository: RepositoryName,
+    /// What was written with the change.
+    pub record: NewOutboxRecord,
+    /// When, in seconds since the Unix epoch.
+    pub created_at: i64,
+}
+
 /// Everything there is, for those who check it or carry it elsewhere.
 pub trait Inventory: fmt::Debug + Send + Sync {
     /// At most `limit` blobs that anybody has, by generation, the first after `after`.
@@ -331,10 +449,9 @@ pub trait AdoptionStore: fmt::Debug + Send + Sync {
     /// How far the adoption of `place` is.
     fn stage<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage>;
 
-    /// Begins the adoption of `place`, or goes on with it where it was interrupted: answers the
-    /// store, and the repositories that were read. One that had come to its end begins anew, and is
-    /// not final any more.
-    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, (StoreId, Vec<RepositoryName>)>;
+    /// Begins the adoption of `place`, or goes on with it if it was interrupted. An adoption that was
+    /// complete begins again, and is not final any more.
+    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionProgress>;
 
     /// Takes in a part of a repository; the last part makes it one that was read. What is there
     /// already stays as it is, tags included. Of a repository that was read, nothing is taken in.
@@ -349,6 +466,17 @@ pub trait AdoptionStore: fmt::Debug + Send + Sync {
 
     /// The places whose adoption is under way.
     fn unfinished(&self) -> StorageFuture<'_, Vec<String>>;
+}
+
+/// Where an adoption goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdoptionProgress {
+    /// The store that the adopted blobs belong to.
+    pub store: StoreId,
+    /// Repositories that were read.
+    pub done: Vec<RepositoryName>,
+    /// What was found in them.
+    pub totals: AdoptionTotals,
 }
 
 /// How far an adoption is.

@@ -1,6 +1,5 @@
 //! What a registry opens.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,23 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use database::Database;
-use oci::RepositoryName;
+use oci::{RepositoryName, Tag};
 
+use crate::active_uploads::ActiveUploads;
 use crate::distribution::OngoingAdoption;
-use crate::put_counter::PutCounter;
-use crate::upload::{Running, Upload};
+use crate::upload::{Upload, to_its_end};
 use crate::{
     AdoptionStore, Blob, BlobIndex, BlobReader, BlobStore, CollectionStore, Error, Files,
-    Inventory, ManifestStore, NewUpload, Retention, Sqlite, StorageOpenError, StoreId, UploadId,
-    UploadStore,
+    Inventory, ManifestStore, NewManifest, NewUpload, OutboxStore, Retention, Sqlite,
+    StorageOpenError, StoreId, UploadId, UploadStore,
 };
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
-/// Uploads whose running hash is kept in memory; of those beyond, the idle ones read their content
-/// once more.
-const REMEMBERED: usize = 4096;
 
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +65,8 @@ pub struct Backends {
     pub collection: Arc<dyn CollectionStore>,
     /// Everything there is.
     pub inventory: Arc<dyn Inventory>,
+    /// What others are to be told of.
+    pub outbox: Arc<dyn OutboxStore>,
     /// Taking over what another registry has written.
     pub adoption: Arc<dyn AdoptionStore>,
     /// Content.
@@ -85,6 +82,7 @@ impl Backends {
             + UploadStore
             + CollectionStore
             + Inventory
+            + OutboxStore
             + AdoptionStore
             + 'static,
     {
@@ -94,6 +92,7 @@ impl Backends {
             uploads: Arc::clone(&metadata) as _,
             collection: Arc::clone(&metadata) as _,
             inventory: Arc::clone(&metadata) as _,
+            outbox: Arc::clone(&metadata) as _,
             adoption: metadata,
             store,
         }
@@ -113,10 +112,8 @@ pub(crate) struct SharedState {
     pub(crate) home: Option<PathBuf>,
     /// Data directories that are being read.
     readings: Mutex<Vec<Arc<OngoingAdoption>>>,
-    /// Uploads that this process has seen, each locked by whoever writes to it.
-    running: Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>>,
-    /// Blobs on their way in one go.
-    passing: PutCounter,
+    /// Uploads that requests are writing to.
+    pub(crate) active: ActiveUploads,
 }
 
 impl Storage {
@@ -168,16 +165,13 @@ impl Storage {
     }
 
     fn with(backends: Backends, limits: UploadLimits, home: Option<PathBuf>) -> Self {
-        let (readings, running, passing) =
-            (Mutex::default(), Mutex::default(), PutCounter::default());
         Self {
             shared: Arc::new(SharedState {
                 backends,
                 limits,
                 home,
-                readings,
-                running,
-                passing,
+                readings: Mutex::default(),
+                active: ActiveUploads::default(),
             }),
         }
     }
@@ -192,6 +186,12 @@ impl Storage {
     #[must_use]
     pub fn blobs(&self) -> &dyn BlobIndex {
         self.shared.backends.blobs.as_ref()
+    }
+
+    /// What others are to be told of.
+    #[must_use]
+    pub fn outbox(&self) -> &dyn OutboxStore {
+        self.shared.backends.outbox.as_ref()
     }
 
     /// The content of a blob of this repository, or a stretch of it. `range` must be within the
@@ -223,6 +223,52 @@ impl Storage {
         }
     }
 
+    /// Takes a manifest in and points `tags` at it. Each blob that it needs must be there to be read:
+    /// a row is no proof of that.
+    ///
+    /// # Errors
+    /// [`Error::ReferencesUnknown`] if blobs are missing, in rows or on the disk.
+    pub async fn push_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: NewManifest,
+        tags: Vec<Tag>,
+    ) -> Result<(), Error> {
+        let digests: Vec<_> = manifest
+            .manifest()
+            .blobs()
+            .map(|blob| blob.digest)
+            .collect();
+        let mut unreadable = Vec::new();
+        for blob in self.blobs().find_all(repository, digests).await? {
+            if let Err(Error::Damaged { digest }) = self.check_blob(repository, &blob).await {
+                tracing::error!(%repository, %digest, "the content of a blob is missing or damaged: push it again");
+                unreadable.push(digest);
+            }
+        }
+        if !unreadable.is_empty() {
+            return Err(Error::ReferencesUnknown(unreadable));
+        }
+        self.manifests().push(repository, manifest, tags).await
+    }
+
+    /// Whether all of a blob is there to be read. It costs a look at its file.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if it was removed meanwhile, [`Error::Damaged`] if its file was.
+    pub async fn check_blob(&self, repository: &RepositoryName, blob: &Blob) -> Result<(), Error> {
+        let store = &self.shared.backends.store;
+        match store.check(blob).await {
+            Err(Error::Damaged { digest }) => {
+                // Another row since, or a store that was adopted or came back?
+                let now = self.blobs().find(repository, &digest).await?;
+                self.add_stores().await?;
+                store.check(&now).await
+            }
+            checked => checked,
+        }
+    }
+
     /// Learns of data directories that were adopted.
     async fn add_stores(&self) -> Result<(), Error> {
         for (id, place) in self.blobs().stores().await? {
@@ -235,42 +281,30 @@ impl Storage {
         Ok(())
     }
 
-    /// Begins an upload.
+    /// Begins an upload. If the client has as many as it may have, those that no request has written
+    /// to for longest make room.
     ///
     /// # Errors
-    /// [`Error::TooManyUploads`].
+    /// [`Error::TooManyUploads`] if requests are writing to as many as the client may have.
     pub async fn begin(&self, upload: NewUpload) -> Result<(), Error> {
-        let (id, known) = (upload.id, Running::begun(&upload));
         let limit = self.shared.limits.uploads_per_client;
-        let room = limit.saturating_sub(self.shared.passing.of(&upload.client));
-        self.shared
-            .backends
-            .uploads
-            .begin(upload, room)
-            .await
-            .map_err(|error| match error {
-                Error::TooManyUploads { .. } => Error::TooManyUploads { limit },
-                other => other,
-            })?;
-        self.shared.remember(id, known);
-        Ok(())
+        let active = self.shared.active.of(&upload.client);
+        if active.len() >= limit as usize {
+            return Err(Error::TooManyUploads { limit });
+        }
+        let shared = Arc::clone(&self.shared);
+        to_its_end(async move {
+            let Backends { uploads, store, .. } = &shared.backends;
+            for evicted in uploads.begin(upload, limit, active).await? {
+                tracing::debug!(upload = %evicted, "an idle upload made room for a new one");
+                store.discard(evicted).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// How much of an upload is safe on the disk, in bytes.
-    ///
-    /// # Errors
-    /// [`Error::UploadUnknown`].
-    pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
-        Ok(self
-            .shared
-            .backends
-            .uploads
-            .find(repository, id)
-            .await?
-            .received)
-    }
-
-    /// The client that began an upload.
+    /// Who began an upload.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`].
@@ -281,6 +315,15 @@ impl Storage {
     ) -> Result<String, Error> {
         let uploads = &self.shared.backends.uploads;
         Ok(uploads.find(repository, id).await?.client)
+    }
+
+    /// How much of an upload is safe on the disk, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`].
+    pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
+        let uploads = &self.shared.backends.uploads;
+        Ok(uploads.find(repository, id).await?.checkpoint.received)
     }
 
     /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the
@@ -305,10 +348,9 @@ impl Storage {
     /// [`Error::TooManyUploads`].
     pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
         let limit = self.shared.limits.uploads_per_client;
-        let room = limit.saturating_sub(self.shared.backends.uploads.open(&upload.client).await?);
-        let place = self.shared.passing.enter(upload.client.clone(), room);
-        let place = place.ok_or(Error::TooManyUploads { limit })?;
-        Ok(Upload::single(Arc::clone(&self.shared), upload, place))
+        let active = self.shared.active.enter(upload.id, &upload.client, limit);
+        let active = active.ok_or(Error::TooManyUploads { limit })?;
+        Ok(Upload::single(Arc::clone(&self.shared), upload, active))
     }
 
     /// Ends an upload and forgets what was received.
@@ -351,11 +393,6 @@ impl fmt::Debug for Storage {
 }
 
 impl SharedState {
-    /// The upload's place in memory, locked by whoever writes to it.
-    pub(crate) fn running(&self, id: UploadId) -> Arc<tokio::sync::Mutex<Running>> {
-        Arc::clone(self.lock().entry(id).or_default())
-    }
-
     pub(crate) fn readings(&self) -> MutexGuard<'_, Vec<Arc<OngoingAdoption>>> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -365,21 +402,5 @@ impl SharedState {
         self.home
             .as_deref()
             .map_or_else(|| place.to_owned(), |home| home.join(place))
-    }
-
-    pub(crate) fn forget(&self, id: UploadId) {
-        self.lock().remove(&id);
-    }
-
-    fn remember(&self, id: UploadId, running: Running) {
-        let mut all = self.lock();
-        if all.len() >= REMEMBERED {
-            all.retain(|_, upload| Arc::strong_count(upload) > 1);
-        }
-        all.insert(id, Arc::new(tokio::sync::Mutex::new(running)));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<tokio::sync::Mutex<Running>>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

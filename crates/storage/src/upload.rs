@@ -1,85 +1,51 @@
 //! Content on its way in.
+//!
+//! An upload is changed in two places, its file and its row. A request may be dropped at any await,
+//! when its client goes away. So whatever changes both runs in a task of its own, to its end, and
+//! how far an upload is, the next request reads from the row.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci::{Digest, DigestAlgorithm, RepositoryName};
+use oci::{Digest, RepositoryName};
 use tokio::runtime::Handle;
-use tokio::sync::OwnedMutexGuard;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
+use crate::active_uploads::ActiveUpload;
 use crate::blob_store::{UploadWriter, WrittenContent};
 use crate::hash::ContentHasher;
-use crate::put_counter::PutPermit;
 use crate::storage::{Backends, SharedState};
-use crate::{Blob, DigestMismatch, Error, FinishedUpload, NewUpload, Reservation, UploadId};
+use crate::{
+    Blob, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, Reservation, UploadId,
+};
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
 /// what is being written and what is being gathered.
 const BATCH: usize = 1 << 20;
 
-/// How often the lease of an upload is renewed while one request writes to it: an upload may go
-/// without a move for an hour at least.
+/// How often the lease of an upload is renewed while one request writes to it: an upload may be idle
+/// for an hour at least.
 const RENEWAL: Duration = Duration::from_secs(600);
 
-/// What a process knows of an upload.
-#[derive(Default)]
-pub(crate) enum Running {
-    /// Nothing yet: its row says.
-    #[default]
-    Unknown,
-    /// Where it stands.
-    Known(UploadProgress),
-    /// It is finished or cancelled.
-    Ended,
-}
-
-#[derive(Clone)]
-pub(crate) struct UploadProgress {
-    repository: RepositoryName,
-    /// Bytes that are safe on the disk.
-    received: u64,
-    /// The hash of exactly these; none after a restart.
-    hasher: Option<ContentHasher>,
-}
-
-impl Running {
-    pub(crate) fn begun(upload: &NewUpload) -> Self {
-        Self::Known(UploadProgress::new(
-            upload.repository.clone(),
-            upload.algorithm,
-            0,
-        ))
-    }
-}
-
-impl UploadProgress {
-    fn new(repository: RepositoryName, algorithm: DigestAlgorithm, received: u64) -> Self {
-        let hasher = (received == 0).then(|| ContentHasher::new(algorithm));
-        Self {
-            repository,
-            received,
-            hasher,
-        }
-    }
-}
-
-/// An upload in one request's hands. What is written is kept by [`save`](Self::save) or
-/// [`finish`](Self::finish); a request that drops it leaves the upload as it found it.
+/// An upload that one request writes to. [`save`](Self::save) and [`finish`](Self::finish) keep what
+/// is written; a request that drops it leaves the upload as it was.
 pub struct Upload {
     shared: Arc<SharedState>,
     id: UploadId,
-    progress: UploadProgress,
-    /// None for a blob that is taken in one go.
-    guard: Option<OwnedMutexGuard<Running>>,
-    /// The place of a blob that is.
-    _place: Option<PutPermit>,
-    sink: Option<Box<dyn UploadWriter>>,
-    gathered: Vec<Bytes>,
-    gathered_length: usize,
+    repository: RepositoryName,
+    /// The fence of its row; a blob that is taken in one request has none.
+    fence: Option<i64>,
+    /// Bytes that are safe on the disk, as the row says.
+    received: u64,
+    /// The hash of exactly these; none after an upload of an earlier version.
+    hasher: Option<ContentHasher>,
     /// The length of the whole, with what was written last.
     length: u64,
+    writer: Option<Box<dyn UploadWriter>>,
+    gathered: Vec<Bytes>,
+    gathered_length: usize,
+    active: Option<ActiveUpload>,
     /// When its lease was last renewed.
     leased: Instant,
 }
@@ -91,66 +57,51 @@ impl Upload {
         id: UploadId,
         at: Option<u64>,
     ) -> Result<Self, Error> {
-        let lock = shared.running(id).lock_owned();
-        let mut guard = time::timeout(shared.limits.patience, lock)
-            .await
-            .map_err(|_| Error::UploadBusy)?;
-        // A command beside the server may have ended it, and must not from now on.
-        match shared.backends.uploads.lease(repository, id).await {
-            Ok(row) if matches!(*guard, Running::Unknown) => {
-                *guard = Running::Known(UploadProgress::new(
-                    repository.clone(),
-                    row.algorithm,
-                    row.received,
-                ));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                // Where it belongs to another repository, it is known there.
-                if !matches!(&*guard, Running::Known(progress) if progress.repository != *repository)
-                {
-                    shared.forget(id);
-                }
-                return Err(error);
-            }
+        let locked = shared.active.lock(id, shared.limits.patience).await;
+        let mut active = locked.ok_or(Error::UploadBusy)?;
+        let state = shared.backends.uploads.lease(repository, id).await?;
+        active.count_for(&state.client);
+        let Checkpoint { received, hash } = state.checkpoint;
+        if at.is_some_and(|at| at != received) {
+            return Err(Error::OutOfOrder { received });
         }
-        let progress = match &*guard {
-            Running::Known(progress) if progress.repository == *repository => progress.clone(),
-            Running::Known(_) | Running::Unknown | Running::Ended => {
-                return Err(Error::UploadUnknown);
-            }
+        let hasher = match hash {
+            Some(hash) => hash.resume(),
+            None => (received == 0).then(|| ContentHasher::new(state.algorithm)),
         };
-        if at.is_some_and(|at| at != progress.received) {
-            return Err(Error::OutOfOrder {
-                received: progress.received,
-            });
-        }
-        Ok(Self::new(shared, id, progress, Some(guard), None))
-    }
-
-    pub(crate) fn single(shared: Arc<SharedState>, upload: NewUpload, place: PutPermit) -> Self {
-        let progress = UploadProgress::new(upload.repository, upload.algorithm, 0);
-        Self::new(shared, upload.id, progress, None, Some(place))
-    }
-
-    fn new(
-        shared: Arc<SharedState>,
-        id: UploadId,
-        progress: UploadProgress,
-        guard: Option<OwnedMutexGuard<Running>>,
-        place: Option<PutPermit>,
-    ) -> Self {
-        let length = progress.received;
-        Self {
+        Ok(Self {
             shared,
             id,
-            progress,
-            guard,
-            _place: place,
-            sink: None,
+            repository: repository.clone(),
+            fence: Some(state.fence),
+            received,
+            hasher,
+            length: received,
+            writer: None,
             gathered: Vec::new(),
             gathered_length: 0,
-            length,
+            active: Some(active),
+            leased: Instant::now(),
+        })
+    }
+
+    pub(crate) fn single(
+        shared: Arc<SharedState>,
+        upload: NewUpload,
+        active: ActiveUpload,
+    ) -> Self {
+        Self {
+            shared,
+            id: upload.id,
+            repository: upload.repository,
+            fence: None,
+            received: 0,
+            hasher: Some(ContentHasher::new(upload.algorithm)),
+            length: 0,
+            writer: None,
+            gathered: Vec::new(),
+            gathered_length: 0,
+            active: Some(active),
             leased: Instant::now(),
         }
     }
@@ -161,11 +112,11 @@ impl Upload {
         self.length
     }
 
-    /// Takes more content. What is in memory is bounded: it comes back when there is room for more.
+    /// Takes more content. What is in memory is bounded: it returns when there is room for more.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], or [`Error::Full`] and its like. There is no going on then; the upload
-    /// is as it was before this request.
+    /// [`Error::TooLarge`], or [`Error::Full`] and its like. The upload cannot be written to then;
+    /// it is as it was before this request.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
         self.length += chunk.len() as u64;
         if let Some(limit) = self.shared.limits.blob.filter(|limit| self.length > *limit) {
@@ -176,29 +127,28 @@ impl Upload {
         if self.gathered_length >= BATCH {
             self.gathered_length = 0;
             let batch = std::mem::take(&mut self.gathered);
-            let written = self.sink().write(batch).await;
+            let written = self.writer().write(batch).await;
             return self.or_ended(written).await;
         }
         Ok(())
     }
 
-    /// What became of a step that needs the upload's file. Where that is gone because the upload
-    /// was ended by somebody else (a command beside the server), this is said, and not that the
+    /// The outcome of a step that needs the upload's file. If the file is gone because something
+    /// else ended the upload (a command beside the server), the error says that, and not that the
     /// disk has failed.
     async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
-        let uploads = &self.shared.backends.uploads;
-        let repository = &self.progress.repository;
         let is_due = self.leased.elapsed() >= RENEWAL;
-        if self.guard.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
+        if self.fence.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
             return done;
         }
-        match uploads.lease(repository, self.id).await {
+        let uploads = &self.shared.backends.uploads;
+        match uploads.lease(&self.repository, self.id).await {
             Err(Error::UploadUnknown) => {
-                self.end();
+                self.has_ended();
                 Err(Error::UploadUnknown)
             }
-            // Another failure is no reason to break off: the lease lasts much longer than until the
-            // next renewal.
+            // Another failure is no reason to stop: the lease lasts much longer than until the next
+            // renewal.
             _ => {
                 self.leased = Instant::now();
                 done
@@ -206,56 +156,68 @@ impl Upload {
         }
     }
 
-    /// Keeps what was written, for a later request to go on. Answers how much there is now, in
-    /// bytes, all of it safe on the disk.
+    /// Keeps what was written, so that a later request can go on. Returns how much there is now, in
+    /// bytes, all of it safe on the disk. Once begun it goes on to its end, even if the caller does
+    /// not wait for it.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] where the upload has expired meanwhile or never was one to be
-    /// resumed; [`Error::Full`] and its like.
-    pub async fn save(mut self) -> Result<u64, Error> {
-        if self.guard.is_none() {
-            return Err(Error::UploadUnknown);
-        }
-        if self.length > self.progress.received {
-            let written = self.flush().await;
-            let written = self.or_ended(written).await?;
-            if let Err(error) = self
-                .shared
-                .backends
-                .uploads
-                .record(self.id, written.length)
-                .await
-            {
-                if matches!(error, Error::UploadUnknown) {
-                    self.shared.backends.store.discard(self.id).await?;
-                    self.end();
-                }
-                return Err(error);
-            }
-            self.progress.received = written.length;
-            self.progress.hasher = written.hasher;
-        }
-        if let Some(guard) = &mut self.guard {
-            **guard = Running::Known(self.progress.clone());
-        }
-        Ok(self.progress.received)
+    /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or never was one to be resumed;
+    /// [`Error::Full`] and its like.
+    pub async fn save(self) -> Result<u64, Error> {
+        to_its_end(self.save_now()).await
     }
 
-    /// Makes the upload a blob of its repository, which everybody can see when the answer comes. It
-    /// goes on to the end when the caller does not wait for it.
+    async fn save_now(mut self) -> Result<u64, Error> {
+        let fence = self.fence.ok_or(Error::UploadUnknown)?;
+        if self.length == self.received {
+            return Ok(self.received);
+        }
+        let written = self.flush().await;
+        let written = self.or_ended(written).await?;
+        let checkpoint = Checkpoint {
+            received: written.length,
+            hash: written.hasher.as_ref().map(ContentHasher::state),
+        };
+        let uploads = &self.shared.backends.uploads;
+        match uploads.record(self.id, fence, checkpoint).await {
+            Ok(_) => {
+                self.received = written.length;
+                Ok(self.received)
+            }
+            Err(Error::UploadUnknown) => {
+                self.shared.backends.store.discard(self.id).await?;
+                self.has_ended();
+                Err(Error::UploadUnknown)
+            }
+            Err(error) => {
+                if !is_undone(&error) {
+                    // The row may say that this content is there, so it stays. If the row does not,
+                    // the next request overwrites it.
+                    self.length = self.received;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the upload a blob of its repository, which can be pulled when this returns. Once begun
+    /// it goes on to its end, even if the caller does not wait for it.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do
-    /// not.
-    pub async fn finish(mut self, claimed: Digest) -> Result<Blob, Error> {
+    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do not.
+    pub async fn finish(self, claimed: Digest) -> Result<Blob, Error> {
+        to_its_end(self.finish_now(claimed)).await
+    }
+
+    async fn finish_now(mut self, claimed: Digest) -> Result<Blob, Error> {
         // An empty blob has a file, too.
-        let written = if self.length > self.progress.received || self.length == 0 {
+        let written = if self.length > self.received || self.length == 0 {
             let written = self.flush().await;
             self.or_ended(written).await?
         } else {
             WrittenContent {
-                length: self.progress.received,
-                hasher: self.progress.hasher.clone(),
+                length: self.received,
+                hasher: self.hasher.clone(),
             }
         };
         let hasher = written
@@ -263,147 +225,159 @@ impl Upload {
             .filter(|hasher| hasher.algorithm() == claimed.algorithm());
         let computed = match hasher {
             Some(hasher) => hasher.finish(),
-            // After a restart, or where the algorithm is named only now.
+            // The client names the algorithm only now, or an earlier version began the upload.
             None => {
-                let read = self
-                    .shared
-                    .backends
-                    .store
-                    .digest(self.id, written.length, claimed.algorithm())
-                    .await;
+                let store = Arc::clone(&self.shared.backends.store);
+                let read = store.digest(self.id, written.length, claimed.algorithm());
+                let read = read.await;
                 self.or_ended(read).await?
             }
         };
         if computed != claimed {
-            self.cancel().await?;
+            self.cancel_now().await?;
             return Err(Error::DigestMismatch(Box::new(DigestMismatch {
                 claimed,
                 computed,
             })));
         }
-        let repository = self.progress.repository.clone();
-        let landing = FinishedUpload {
+        let finished = FinishedUpload {
             upload: self.id,
-            repository,
+            fence: self.fence,
+            repository: self.repository.clone(),
             digest: computed,
             size: written.length,
+            replaces: None,
         };
-        let landed = tokio::spawn(async move {
-            let landed = land(&self.shared.backends, landing).await;
-            let blob = self.or_ended(landed).await?;
-            self.end();
-            Ok(blob)
-        });
-        landed.await.unwrap_or_else(Error::ended)
+        let published = publish(&self.shared.backends, finished).await;
+        let published = self.or_ended(published).await;
+        if matches!(published, Err(Error::UploadUnknown)) {
+            self.shared.backends.store.discard(self.id).await?;
+        }
+        if matches!(published, Ok(_) | Err(Error::UploadUnknown)) {
+            self.has_ended();
+        }
+        published
     }
 
-    /// Ends the upload and forgets what was received.
-    pub(crate) async fn cancel(mut self) -> Result<(), Error> {
-        if let Some(sink) = self.sink.take() {
+    /// Ends the upload and removes what was received. Once begun it goes on to its end.
+    pub(crate) async fn cancel(self) -> Result<(), Error> {
+        to_its_end(self.cancel_now()).await
+    }
+
+    async fn cancel_now(mut self) -> Result<(), Error> {
+        if let Some(writer) = self.writer.take() {
             // What it is still writing would come after the end.
-            let _ = sink.finish(Vec::new()).await;
+            let _ = writer.finish(Vec::new()).await;
         }
-        if self.guard.is_some() {
+        if self.fence.is_some() {
             self.shared.backends.uploads.end(self.id).await?;
         }
         self.shared.backends.store.discard(self.id).await?;
-        self.end();
+        self.has_ended();
         Ok(())
     }
 
-    fn sink(&mut self) -> &mut Box<dyn UploadWriter> {
-        let UploadProgress {
-            received, hasher, ..
-        } = &self.progress;
-        self.sink.get_or_insert_with(|| {
-            self.shared
-                .backends
-                .store
-                .append(self.id, *received, hasher.clone())
+    fn writer(&mut self) -> &mut Box<dyn UploadWriter> {
+        self.writer.get_or_insert_with(|| {
+            let store = &self.shared.backends.store;
+            store.append(self.id, self.received, self.hasher.clone())
         })
     }
 
     async fn flush(&mut self) -> Result<WrittenContent, Error> {
-        self.sink();
+        self.writer();
         let rest = std::mem::take(&mut self.gathered);
-        match self.sink.take() {
-            Some(sink) => sink.finish(rest).await,
+        match self.writer.take() {
+            Some(writer) => writer.finish(rest).await,
             None => Ok(WrittenContent {
-                length: self.progress.received,
-                hasher: self.progress.hasher.clone(),
+                length: self.received,
+                hasher: self.hasher.clone(),
             }),
         }
     }
 
-    fn end(&mut self) {
-        if let Some(mut guard) = self.guard.take() {
-            *guard = Running::Ended;
-            self.shared.forget(self.id);
-        }
-        self.sink = None;
-        self.length = self.progress.received;
+    /// The upload has no row and no file any more: nothing is to be put right when it is dropped.
+    fn has_ended(&mut self) {
+        self.writer = None;
+        self.length = self.received;
     }
 }
 
-/// Gives back the room that a broken request took, before the next one can begin.
+/// Frees the room that a broken request took, before the next request can go on.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.length == self.progress.received && self.sink.is_none() {
+        if self.length == self.received && self.writer.is_none() {
             return;
         }
-        // Outside a runtime nothing is running any more; the next start cleans up.
+        // Outside of a runtime nothing runs any more; the next start cleans up.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let (shared, id, received) = (Arc::clone(&self.shared), self.id, self.progress.received);
-        let (guard, sink) = (self.guard.take(), self.sink.take());
+        let (shared, id, received) = (Arc::clone(&self.shared), self.id, self.received);
+        let (active, writer) = (self.active.take(), self.writer.take());
+        let is_resumable = self.fence.is_some();
         runtime.spawn(async move {
-            if let Some(sink) = sink {
-                let _ = sink.finish(Vec::new()).await;
+            if let Some(writer) = writer {
+                let _ = writer.finish(Vec::new()).await;
             }
             let store = &shared.backends.store;
-            let cleared = match &guard {
-                Some(_) => store
-                    .append(id, received, None)
-                    .finish(Vec::new())
-                    .await
-                    .map(drop),
-                None => store.discard(id).await,
+            let cleared = if is_resumable {
+                let rest = store.append(id, received, None).finish(Vec::new());
+                rest.await.map(drop)
+            } else {
+                store.discard(id).await
             };
             if let Err(error) = cleared {
-                tracing::warn!(upload = %id, %error, "what a broken upload wrote is still there");
+                tracing::warn!(upload = %id, %error, "cannot remove what a broken upload wrote; the next start does");
             }
-            drop(guard);
+            drop(active);
         });
     }
 }
 
-/// From safe content to a blob that everybody can see.
-async fn land(backends: &Backends, landing: FinishedUpload) -> Result<Blob, Error> {
+/// Runs `work` to its end, whether or not the caller goes on to wait for it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or_else(Error::ended)
+}
+
+/// From safe content to a blob that can be pulled.
+async fn publish(backends: &Backends, mut finished: FinishedUpload) -> Result<Blob, Error> {
     let Backends { uploads, store, .. } = backends;
-    let upload = landing.upload;
-    let blob = match uploads.reserve(landing.clone()).await? {
-        Reservation::Exists(blob) => {
-            // The blob is there whether or not this succeeds; the next start would find what is
-            // left.
-            if let Err(error) = store.discard(upload).await {
-                tracing::warn!(%upload, %error, "a second copy is still there");
-            }
-            return Ok(blob);
+    let upload = finished.upload;
+    let blob = loop {
+        match uploads.reserve(finished.clone()).await? {
+            Reservation::Pending(blob) => break blob,
+            Reservation::Exists(blob) => match store.check(&blob).await {
+                // A row is no proof that content can be read: this upload brings it again.
+                Err(Error::Damaged { digest }) if finished.replaces != Some(blob.generation) => {
+                    tracing::warn!(%digest, "the content of a blob is missing or damaged; it is stored again");
+                    finished.replaces = Some(blob.generation);
+                    finished.fence = None;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    // The blob exists whether or not this succeeds.
+                    if let Err(error) = store.discard(upload).await {
+                        tracing::warn!(%upload, %error, "cannot remove a second copy; the next start does");
+                    }
+                    return Ok(blob);
+                }
+            },
         }
-        Reservation::Pending(blob) => blob,
     };
-    let landed = match store.publish(upload, &blob.key).await {
-        Ok(()) => uploads.settle(landing, blob.clone()).await,
+    let published = match store.publish(upload, &blob.key).await {
+        Ok(()) => uploads.settle(finished, blob.clone()).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = &landed
+    if let Err(error) = &published
         && is_undone(error)
         && let Err(error) = give_back(backends, blob, upload).await
     {
         tracing::warn!(%upload, %error, "an upload that could not become a blob is left to the next start");
     }
-    landed
+    published
 }
 
 async fn give_back(backends: &Backends, blob: Blob, upload: UploadId) -> Result<(), Error> {

@@ -1,13 +1,14 @@
 //! When there is too much, or something is broken.
 
+use oci::DigestAlgorithm;
 use registry::{Authentication, RegistrySettings};
-use storage::UploadLimits;
+use storage::{NewUpload, UploadId, UploadLimits};
 
 use super::script::fill;
 use super::world::{World, settings, sha256};
 
 #[tokio::test]
-async fn a_client_has_so_many_uploads_and_no_more() {
+async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
     let limits = UploadLimits {
         uploads_per_client: 3,
         blob: Some(4),
@@ -18,11 +19,31 @@ async fn a_client_has_so_many_uploads_and_no_more() {
         ..storage::StorageSettings::default()
     };
     let world = World::bare(settings(Authentication::Open), terms).await;
-    let mut begun = String::new();
-    for _ in 0..3 {
-        let answer = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
-        assert_eq!(answer.status, 202);
-        answer.header("location").unwrap().clone_into(&mut begun);
+    let mut begun = Vec::new();
+    for _ in 0..4 {
+        let response = world.send("POST", "/v2/a/blobs/uploads/", &[], b"").await;
+        assert_eq!(response.status, 202);
+        begun.push(response.header("location").unwrap().to_owned());
+    }
+    // One of the abandoned ones made room.
+    let mut left = 0;
+    for upload in &begun {
+        let status = world.send("GET", upload, &[], b"").await.status;
+        assert!(matches!(status, 204 | 404), "{status}");
+        left += u32::from(status == 204);
+    }
+    assert_eq!(left, 3);
+    // Those that requests write to now do not.
+    let client = world.upload_client(begun.last().unwrap()).await;
+    let mut active = Vec::new();
+    for number in 0..3 {
+        let new = NewUpload {
+            id: UploadId::from_random([number; 16]),
+            repository: "a".parse().unwrap(),
+            client: client.clone(),
+            algorithm: DigestAlgorithm::Sha256,
+        };
+        active.push(world.storage.put(new).await.unwrap());
     }
     let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"cargo"));
     for path in ["/v2/a/blobs/uploads/", &path] {
@@ -33,7 +54,7 @@ async fn a_client_has_so_many_uploads_and_no_more() {
         );
         assert!(refused.header("retry-after").is_some());
     }
-    assert_eq!(world.send("DELETE", &begun, &[], b"").await.status, 204);
+    drop(active);
     let large = world.send("POST", &path, &[], b"cargo").await;
     assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
 }

@@ -152,6 +152,13 @@ impl World {
         }
     }
 
+    /// Whose upload is at this path.
+    pub(crate) async fn upload_client(&self, path: &str) -> String {
+        let id = path.rsplit('/').next().unwrap().parse().unwrap();
+        let repository = "a".parse().unwrap();
+        self.storage.upload_client(&repository, id).await.unwrap()
+    }
+
     /// Another registry over the same storage.
     pub(crate) fn again(self, settings: RegistrySettings) -> Self {
         Self {

@@ -33,11 +33,11 @@ pub struct AdoptionReport {
     pub repositories: usize,
     /// Repositories that there are.
     pub of: usize,
-    /// Manifests that were taken over.
+    /// Manifests that were taken over, in this run and in those before it.
     pub manifests: u64,
-    /// Tags that were found.
+    /// Tags that were found, likewise.
     pub tags: u64,
-    /// Blobs that repositories have, each counted once a repository.
+    /// Blobs that repositories have, each counted once a repository, likewise.
     pub blobs: u64,
     /// What could not be taken over.
     pub problems: Vec<AdoptionProblem>,
@@ -135,14 +135,14 @@ impl Storage {
     ) -> Result<Arc<OngoingAdoption>, AdoptError> {
         let root = open(path)?;
         let rows = &self.shared.backends.adoption;
-        let (store, done) = rows.begin(self.place(&root)?).await?;
+        let progress = rows.begin(self.place(&root)?).await?;
+        let store = progress.store;
         self.shared.backends.store.add(store, &root)?;
         let reading = Arc::new(OngoingAdoption::new(
             Arc::clone(rows),
-            store,
             root,
             check,
-            done,
+            progress,
         ));
         let mut readings = self.shared.readings();
         readings.retain(|other| other.store != store);

@@ -40,8 +40,19 @@ pub struct RepositoryPart {
     pub manifests: Vec<NewManifest>,
     /// Its tags, and the manifests, of this part or an earlier one, that they point at.
     pub tags: Vec<(Tag, Digest)>,
-    /// Whether nothing of the repository comes after this part.
-    pub is_last: bool,
+    /// With the last part of a repository, what was found in all of it.
+    pub totals: Option<AdoptionTotals>,
+}
+
+/// How much was found in repositories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdoptionTotals {
+    /// Manifests.
+    pub manifests: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Blobs, each counted once a repository.
+    pub blobs: u64,
 }
 
 /// A blob that another registry has written.

@@ -11,8 +11,10 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::read::Reader;
-use super::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, RepositoryPart};
-use crate::{AdoptionStore, Error, StoreId};
+use super::{
+    AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, AdoptionTotals, RepositoryPart,
+};
+use crate::{AdoptionProgress, AdoptionStore, Error, StoreId};
 
 /// Rows in one transaction.
 const ROWS: usize = 500;
@@ -35,10 +37,13 @@ impl OngoingAdoption {
     /// A reading that goes on after the repositories of `done`.
     pub(super) fn new(
         rows: Arc<dyn AdoptionStore>,
-        store: StoreId,
         root: PathBuf,
         check: AdoptionCheck,
-        done: Vec<RepositoryName>,
+        AdoptionProgress {
+            store,
+            done,
+            totals,
+        }: AdoptionProgress,
     ) -> Self {
         let done = done
             .into_iter()
@@ -50,7 +55,12 @@ impl OngoingAdoption {
             check,
             rows,
             repositories,
-            found: Mutex::default(),
+            found: Mutex::new(AdoptionReport {
+                manifests: totals.manifests,
+                tags: totals.tags,
+                blobs: totals.blobs,
+                ..AdoptionReport::default()
+            }),
         }
     }
 
@@ -103,15 +113,11 @@ impl OngoingAdoption {
             (reader.repository(name), reader.problems)
         });
         let (found, problems) = task.await.map_or_else(Error::ended, Ok)?;
-        let counts = (
-            found.manifests.len() as u64,
-            found.tags.len() as u64,
-            found.blobs.len() as u64,
-        );
+        let totals = found.totals.unwrap_or_default();
         for part in parts(found) {
             self.rows.adopt(self.store, part).await?;
         }
-        self.found().add(counts, problems);
+        self.found().add(totals, problems);
         Ok(())
     }
 
@@ -128,10 +134,10 @@ impl OngoingAdoption {
 }
 
 impl AdoptionReport {
-    fn add(&mut self, (manifests, tags, blobs): (u64, u64, u64), problems: Vec<AdoptionProblem>) {
-        self.manifests += manifests;
-        self.tags += tags;
-        self.blobs += blobs;
+    fn add(&mut self, totals: AdoptionTotals, problems: Vec<AdoptionProblem>) {
+        self.manifests += totals.manifests;
+        self.tags += totals.tags;
+        self.blobs += totals.blobs;
         self.problems.extend(problems);
     }
 }
@@ -144,14 +150,14 @@ fn parts(found: RepositoryPart) -> Vec<RepositoryPart> {
         blobs,
         manifests,
         tags,
-        ..
+        totals,
     } = found;
     let empty = || RepositoryPart {
         repository: repository.clone(),
         blobs: Vec::new(),
         manifests: Vec::new(),
         tags: Vec::new(),
-        is_last: false,
+        totals: None,
     };
     let (mut parts, mut part, mut rows) = (Vec::new(), empty(), 0);
     let mut room = |part: &mut RepositoryPart| {
@@ -173,7 +179,7 @@ fn parts(found: RepositoryPart) -> Vec<RepositoryPart> {
         room(&mut part);
         part.tags.push(tag);
     }
-    part.is_last = true;
+    part.totals = Some(totals.unwrap_or_default());
     parts.push(part);
     parts
 }
@@ -207,7 +213,7 @@ mod tests {
                 blobs: blobs.clone(),
                 manifests: vec![],
                 tags: vec![],
-                is_last: true,
+                totals: Some(AdoptionTotals::default()),
             };
             let parts = parts(whole);
             assert_eq!(parts.len(), expected);
@@ -216,7 +222,7 @@ mod tests {
                     .iter()
                     .rev()
                     .enumerate()
-                    .all(|(back, part)| part.is_last == (back == 0))
+                    .all(|(back, part)| part.totals.is_some() == (back == 0))
             );
             assert_eq!(
                 parts

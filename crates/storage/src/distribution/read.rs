@@ -11,8 +11,8 @@ use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag, media_typ
 use serde_json::Value;
 
 use super::{
-    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, BASE, RepositoryPart,
-    blob_key,
+    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, AdoptionTotals, BASE,
+    RepositoryPart, blob_key,
 };
 use crate::{NewManifest, NewManifestError, hash};
 
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
             .iter()
             .filter_map(|digest| self.manifest(digest))
             .collect();
-        let blobs = self
+        let blobs: Vec<_> = self
             .links(&home.join("_layers"))
             .iter()
             .filter_map(|digest| self.blob(digest))
@@ -106,12 +106,17 @@ impl<'a> Reader<'a> {
                 AdoptionProblemKind::Upload,
             );
         }
+        let totals = AdoptionTotals {
+            manifests: manifests.len() as u64,
+            tags: tags.len() as u64,
+            blobs: blobs.len() as u64,
+        };
         RepositoryPart {
             repository,
             blobs,
             manifests,
             tags,
-            is_last: true,
+            totals: Some(totals),
         }
     }
 

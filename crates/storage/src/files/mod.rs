@@ -70,6 +70,8 @@ pub enum StorageOpenError {
 struct Root {
     path: PathBuf,
     directory: Arc<File>,
+    /// Whether others wrote it: then no link is followed out of it.
+    is_foreign: bool,
 }
 
 impl Files {
@@ -120,6 +122,7 @@ impl Files {
         let own = Root {
             path: root.clone(),
             directory: Arc::new(directory),
+            is_foreign: false,
         };
         let roots = RwLock::new(HashMap::from([(StoreId::OWN, own)]));
         Ok(Self {
@@ -154,6 +157,7 @@ impl BlobStore for Files {
         let root = Root {
             path: path.to_owned(),
             directory: Arc::new(directory),
+            is_foreign: true,
         };
         self.roots
             .write()
@@ -171,9 +175,17 @@ impl BlobStore for Files {
             let root = self.root(blob.store).ok_or(Error::Damaged {
                 digest: blob.digest,
             })?;
-            let source =
-                FileReader::open(root.directory, blob, range, Arc::clone(&self.buffers)).await?;
-            Ok(Box::new(source) as _)
+            let reader = FileReader::open(&root, blob, range, Arc::clone(&self.buffers)).await?;
+            Ok(Box::new(reader) as _)
+        })
+    }
+
+    fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()> {
+        Box::pin(async move {
+            let root = self.root(blob.store).ok_or(Error::Damaged {
+                digest: blob.digest,
+            })?;
+            reader::open(&root, blob).await.map(drop)
         })
     }
 
@@ -343,7 +355,11 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 fn remove_files(paths: &[PathBuf]) -> io::Result<()> {
     let mut directories = BTreeSet::new();
     for path in paths {
-        unless_missing(fs::remove_file(path))?;
+        match unless_missing(fs::remove_file(path)) {
+            // Not ours: something else was put where a blob was.
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {}
+            removed => removed?,
+        }
         directories.extend(path.parent());
     }
     // Before the rows go: a file that came back would belong to nobody.

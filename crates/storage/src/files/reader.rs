@@ -20,7 +20,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::buffers::{Buffer, LENGTH, ReadBuffers};
-use super::join;
+use super::{Root, join};
 use crate::blob_store::BlobReader;
 use crate::{Blob, Error};
 
@@ -38,28 +38,12 @@ pub(super) struct FileReader {
 
 impl FileReader {
     pub(super) async fn open(
-        root: Arc<File>,
+        root: &Root,
         blob: &Blob,
         range: Range<u64>,
         buffers: Arc<ReadBuffers>,
     ) -> Result<Self, Error> {
-        let damaged = Error::Damaged {
-            digest: blob.digest,
-        };
-        let file = match open_at_once(&root, &blob.key) {
-            Some(opened) => opened,
-            None => {
-                let key = blob.key.clone();
-                join(spawn_blocking(move || open_and_wait(&root, &key)).await)
-            }
-        };
-        let file = match file {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(damaged),
-            opened => opened.map_err(Error::io("open a blob"))?,
-        };
-        if file.metadata().map_err(Error::io("look at a blob"))?.len() < blob.size {
-            return Err(damaged);
-        }
+        let file = open(root, blob).await?;
         Ok(Self {
             file: Arc::new(file),
             digest: blob.digest,
@@ -141,11 +125,58 @@ impl BlobReader for FileReader {
     }
 }
 
-/// Opens a file whose path the kernel has in memory; none where it would have to look at the disk,
-/// or cannot say.
-fn open_at_once(root: &File, key: &str) -> Option<io::Result<File>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    match rustix::fs::openat2(root, key, flags, Mode::empty(), ResolveFlags::CACHED) {
+/// Opens the file of a blob, which must be as long as its row says.
+pub(super) async fn open(root: &Root, blob: &Blob) -> Result<File, Error> {
+    let damaged = Error::Damaged {
+        digest: blob.digest,
+    };
+    let file = match open_at_once(root, &blob.key) {
+        Some(opened) => opened,
+        None => {
+            let (root, key) = (root.clone(), blob.key.clone());
+            join(spawn_blocking(move || open_and_wait(&root, &key)).await)
+        }
+    };
+    let file = match file {
+        Ok(file) => file,
+        Err(error) if is_nowhere(&error) => return Err(damaged),
+        Err(error) => return Err(Error::io("open a blob")(error)),
+    };
+    let metadata = file.metadata().map_err(Error::io("look at a blob"))?;
+    if metadata.is_file() && metadata.len() == blob.size {
+        Ok(file)
+    } else {
+        Err(damaged)
+    }
+}
+
+/// Whether no file is where a key leads: it is missing, or a link leads out of its directory.
+fn is_nowhere(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::CrossesDevices
+    ) || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// Others may have left a link or a pipe where a file should be: neither is waited for or followed.
+const FOREIGN: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK);
+
+fn flags(root: &Root) -> (OFlags, ResolveFlags) {
+    if root.is_foreign {
+        (FOREIGN, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+    } else {
+        (OFlags::RDONLY | OFlags::CLOEXEC, ResolveFlags::empty())
+    }
+}
+
+/// Opens a file whose path the kernel has in memory; none if it would have to look at the disk, or
+/// cannot say.
+fn open_at_once(root: &Root, key: &str) -> Option<io::Result<File>> {
+    let (flags, resolve) = flags(root);
+    let resolve = resolve | ResolveFlags::CACHED;
+    match rustix::fs::openat2(&*root.directory, key, flags, Mode::empty(), resolve) {
         Ok(file) => Some(Ok(file.into())),
         Err(Errno::NOENT) => Some(Err(ErrorKind::NotFound.into())),
         // Of an old kernel or a sandbox that knows no openat2, and everything else, the ordinary
@@ -154,7 +185,19 @@ fn open_at_once(root: &File, key: &str) -> Option<io::Result<File>> {
     }
 }
 
-fn open_and_wait(root: &File, key: &str) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(root, key, flags, Mode::empty())?.into())
+fn open_and_wait(root: &Root, key: &str) -> io::Result<File> {
+    let (flags, resolve) = flags(root);
+    if root.is_foreign {
+        match rustix::fs::openat2(&*root.directory, key, flags, Mode::empty(), resolve) {
+            // A kernel or a sandbox without openat2: then no link is followed at its end.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let flags = flags | OFlags::NOFOLLOW;
+                let file = rustix::fs::openat(&*root.directory, key, flags, Mode::empty())?;
+                Ok(file.into())
+            }
+            opened => Ok(opened?.into()),
+        }
+    } else {
+        Ok(rustix::fs::openat(&*root.directory, key, flags, Mode::empty())?.into())
+    }
 }

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::cache::Stale;
 use super::columns::{Packed, link, make_repository, name, revive};
 use super::{Sqlite, manifests, push};
-use crate::distribution::RepositoryPart;
-use crate::{AdoptionStage, AdoptionStore, Error, StorageFuture, StoreId};
+use crate::distribution::{AdoptionTotals, RepositoryPart};
+use crate::{AdoptionProgress, AdoptionStage, AdoptionStore, Error, StorageFuture, StoreId};
 
 impl AdoptionStore for Sqlite {
     fn stage<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage> {
@@ -15,7 +15,7 @@ impl AdoptionStore for Sqlite {
         Box::pin(self.read(move |connection| stage(connection, &place)))
     }
 
-    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, (StoreId, Vec<RepositoryName>)> {
+    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionProgress> {
         let place = place.to_owned();
         Box::pin(self.write(
             move |connection| begin(connection, &place),
@@ -76,7 +76,7 @@ fn stage(connection: &Connection, place: &str) -> Result<AdoptionStage, Error> {
     })
 }
 
-fn begin(connection: &Connection, place: &str) -> Result<(StoreId, Vec<RepositoryName>), Error> {
+fn begin(connection: &Connection, place: &str) -> Result<AdoptionProgress, Error> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?
         .execute([place])?;
@@ -90,10 +90,25 @@ fn begin(connection: &Connection, place: &str) -> Result<(StoreId, Vec<Repositor
     }
     let mut list =
         connection.prepare_cached("SELECT name FROM adopted_repositories WHERE store = ?1")?;
-    let read = list
+    let done = list
         .query_map([store.0], |row| name(row, 0))?
         .collect::<Result<_, _>>()?;
-    Ok((store, read))
+    let mut sum = connection.prepare_cached(
+        "SELECT coalesce(sum(manifests), 0), coalesce(sum(tags), 0), coalesce(sum(blobs), 0)
+         FROM adopted_repositories WHERE store = ?1",
+    )?;
+    let totals = sum.query_row([store.0], |row| {
+        Ok(AdoptionTotals {
+            manifests: row.get(0)?,
+            tags: row.get(1)?,
+            blobs: row.get(2)?,
+        })
+    })?;
+    Ok(AdoptionProgress {
+        store,
+        done,
+        totals,
+    })
 }
 
 fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
@@ -156,11 +171,21 @@ fn adopt(
     for (tag, digest) in &part.tags {
         tag_it.execute((repository, tag.as_str(), Packed(*digest), now))?;
     }
-    if part.is_last {
-        let sql = "INSERT OR IGNORE INTO adopted_repositories VALUES (?1, ?2)";
-        connection
-            .prepare_cached(sql)?
-            .execute((store.0, part.repository.as_str()))?;
+    if let Some(totals) = part.totals {
+        let AdoptionTotals {
+            manifests,
+            tags,
+            blobs,
+        } = totals;
+        let sql = "INSERT OR IGNORE INTO adopted_repositories (store, name, manifests, tags, blobs)
+            VALUES (?1, ?2, ?3, ?4, ?5)";
+        connection.prepare_cached(sql)?.execute((
+            store.0,
+            part.repository.as_str(),
+            manifests,
+            tags,
+            blobs,
+        ))?;
     }
     manifests::count_change(connection, repository)
 }

@@ -15,6 +15,25 @@ impl BlobIndex for Sqlite {
         Box::pin(async move { Ok(self.known(name, digest).await?.blob) })
     }
 
+    fn find_all<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        digests: Vec<Digest>,
+    ) -> StorageFuture<'a, Vec<Blob>> {
+        let name = name.clone();
+        Box::pin(self.read(move |connection| {
+            let mut found = Vec::with_capacity(digests.len());
+            for digest in digests {
+                match read(connection, &name, digest) {
+                    Ok(known) => found.push(known.blob),
+                    Err(Error::BlobUnknown) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        }))
+    }
+
     fn lease<'a>(
         &'a self,
         name: &'a RepositoryName,

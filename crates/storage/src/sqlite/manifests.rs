@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::cache::Stale;
 use super::columns::{Packed, repository};
-use super::{Sqlite, pages, push};
+use super::{Sqlite, outbox, pages, push};
 use crate::{
-    Error, ListPage, ManifestStore, NewManifest, PageRequest, ReferrerEntry, StorageFuture,
-    StoredManifest,
+    ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, ReferrerEntry,
+    StorageFuture, StoredManifest,
 };
 
 impl ManifestStore for Sqlite {
@@ -67,38 +67,31 @@ impl ManifestStore for Sqlite {
         })
     }
 
-    fn push<'a>(
+    fn apply<'a>(
         &'a self,
-        name: &'a RepositoryName,
-        manifest: NewManifest,
-        tags: Vec<Tag>,
+        repository: &'a RepositoryName,
+        changes: ChangeSet,
     ) -> StorageFuture<'a, ()> {
-        let references = tags.iter().cloned().map(Reference::Tag).collect();
-        let stale = Stale::Manifests(name.clone(), references);
-        let (name, now) = (name.clone(), self.now());
-        Box::pin(self.write(
-            move |connection| push::push(connection, &name, &manifest, &tags, now),
-            |()| stale,
-        ))
-    }
-
-    fn remove<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, ()> {
-        let (name, digest) = (name.clone(), *digest);
-        let of = name.clone();
+        let (of, name, now) = (repository.clone(), repository.clone(), self.now());
+        let work = move |connection: &Connection| {
+            let references = match &changes.change {
+                ManifestChange::Push { manifest, tags } => {
+                    push::push(connection, &name, manifest, tags, now)?;
+                    tags.iter().cloned().map(Reference::Tag).collect()
+                }
+                ManifestChange::Remove(digest) => remove(connection, &name, *digest)?,
+                ManifestChange::Untag(tag) => {
+                    untag(connection, &name, tag)?;
+                    vec![Reference::Tag(tag.clone())]
+                }
+            };
+            outbox::write(connection, &name, &changes.outbox, now)?;
+            Ok(references)
+        };
         Box::pin(async move {
-            let work = move |connection: &Connection| remove(connection, &name, digest);
-            self.write(work, move |references| {
-                Stale::Manifests(of, references.clone())
-            })
-            .await
-            .map(drop)
+            let stale = |references: &Vec<_>| Stale::Manifests(of, references.clone());
+            self.write(work, stale).await.map(drop)
         })
-    }
-
-    fn untag<'a>(&'a self, name: &'a RepositoryName, tag: &'a Tag) -> StorageFuture<'a, ()> {
-        let stale = Stale::Manifests(name.clone(), vec![tag.clone().into()]);
-        let (name, tag) = (name.clone(), tag.clone());
-        Box::pin(self.write(move |connection| untag(connection, &name, &tag), |()| stale))
     }
 
     fn tags<'a>(

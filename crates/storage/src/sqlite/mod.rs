@@ -13,6 +13,7 @@ mod columns;
 mod garbage;
 mod inventory;
 mod manifests;
+mod outbox;
 mod pages;
 mod push;
 mod uploads;

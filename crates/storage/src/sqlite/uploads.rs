@@ -8,23 +8,24 @@ use super::columns::{
     BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id,
 };
 use super::{Sqlite, seconds};
+use crate::hash::HashState;
 use crate::{
-    Blob, Error, FinishedUpload, NewUpload, Reservation, StorageFuture, StoreId, UploadId,
-    UploadState, UploadStore,
+    Blob, Checkpoint, Error, FinishedUpload, NewUpload, Reservation, StorageFuture, StoreId,
+    UploadId, UploadState, UploadStore,
 };
 
 impl UploadStore for Sqlite {
-    fn begin(&self, upload: NewUpload, limit: u32) -> StorageFuture<'_, ()> {
+    fn begin(
+        &self,
+        upload: NewUpload,
+        limit: u32,
+        active: Vec<UploadId>,
+    ) -> StorageFuture<'_, Vec<UploadId>> {
         let now = self.now();
         Box::pin(self.write(
-            move |connection| begin(connection, &upload, limit, now),
-            |()| Stale::Nothing,
+            move |connection| begin(connection, &upload, limit, &active, now),
+            |_| Stale::Nothing,
         ))
-    }
-
-    fn open<'a>(&'a self, client: &'a str) -> StorageFuture<'a, u32> {
-        let client = client.to_owned();
-        Box::pin(self.read(move |connection| open(connection, &client)))
     }
 
     fn find<'a>(
@@ -63,41 +64,41 @@ impl UploadStore for Sqlite {
         })
     }
 
-    fn record(&self, id: UploadId, received: u64) -> StorageFuture<'_, ()> {
+    fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64> {
         let now = self.now();
         let work = move |connection: &Connection| {
-            let mut record = connection
-                .prepare_cached("UPDATE uploads SET received = ?2, moved_at = ?3 WHERE id = ?1")?;
-            match record.execute((id.as_bytes(), received, now))? {
-                0 => Err(Error::UploadUnknown),
-                _ => Ok(()),
-            }
+            check_fence(connection, id, fence)?;
+            let Checkpoint { received, hash } = &checkpoint;
+            let mut record = connection.prepare_cached(
+                "UPDATE uploads SET received = ?2, hash = ?3, moved_at = ?4, fence = fence + 1 WHERE id = ?1",
+            )?;
+            record.execute((
+                id.as_bytes(),
+                received,
+                hash.as_ref().map(HashState::as_bytes),
+                now,
+            ))?;
+            Ok(fence + 1)
         };
-        Box::pin(self.write(work, |()| Stale::Nothing))
+        Box::pin(self.write(work, |_| Stale::Nothing))
     }
 
     fn end(&self, id: UploadId) -> StorageFuture<'_, ()> {
         Box::pin(self.write(move |connection| end(connection, id), |()| Stale::Nothing))
     }
 
-    fn reserve<'a>(&'a self, landing: FinishedUpload) -> StorageFuture<'a, Reservation> {
-        let (now, stale) = (
-            self.now(),
-            Stale::Blob(landing.repository.clone(), landing.digest),
-        );
+    fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, Reservation> {
+        let (now, stale) = (self.now(), stale(&finished));
         Box::pin(self.write(
-            move |connection| reserve(connection, &landing, now),
+            move |connection| reserve(connection, &finished, now),
             |_| stale,
         ))
     }
 
-    fn settle<'a>(&'a self, landing: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
-        let (now, stale) = (
-            self.now(),
-            Stale::Blob(landing.repository.clone(), landing.digest),
-        );
+    fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
+        let (now, stale) = (self.now(), stale(&finished));
         Box::pin(self.write(
-            move |connection| settle(connection, &landing, &blob, now),
+            move |connection| settle(connection, &finished, &blob, now),
             |_| stale,
         ))
     }
@@ -161,33 +162,66 @@ impl Sqlite {
     }
 }
 
+/// What memory knows of a blob is old once an upload has become it, or has replaced it.
+fn stale(finished: &FinishedUpload) -> Stale {
+    match finished.replaces {
+        Some(_) => Stale::Everything,
+        None => Stale::Blob(finished.repository.clone(), finished.digest),
+    }
+}
+
 /// An upload, and when it last moved.
 fn find(
     connection: &Connection,
     repository: &RepositoryName,
     id: UploadId,
 ) -> Result<(UploadState, i64), Error> {
-    let sql = "SELECT algorithm, received, moved_at, client FROM uploads WHERE id = ?1 AND repository = ?2";
+    let sql = "SELECT client, algorithm, received, hash, fence, moved_at FROM uploads
+        WHERE id = ?1 AND repository = ?2";
     let row =
         connection
             .prepare_cached(sql)?
             .query_row((id.as_bytes(), repository.as_str()), |row| {
-                let upload = UploadState {
-                    algorithm: row.get::<_, PackedAlgorithm>(0)?.0,
-                    received: row.get(1)?,
-                    client: row.get(3)?,
+                let hash: Option<Vec<u8>> = row.get(3)?;
+                let checkpoint = Checkpoint {
+                    received: row.get(2)?,
+                    hash: hash.and_then(HashState::from_bytes),
                 };
-                Ok((upload, row.get(2)?))
+                let upload = UploadState {
+                    client: row.get(0)?,
+                    algorithm: row.get::<_, PackedAlgorithm>(1)?.0,
+                    checkpoint,
+                    fence: row.get(4)?,
+                };
+                Ok((upload, row.get(5)?))
             });
     row.optional()?.ok_or(Error::UploadUnknown)
 }
 
-fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> Result<(), Error> {
-    if open(connection, &upload.client)? >= limit {
-        return Err(Error::TooManyUploads { limit });
+/// Requires that no other writer has recorded the upload since.
+fn check_fence(connection: &Connection, id: UploadId, fence: i64) -> Result<(), Error> {
+    let mut find = connection.prepare_cached("SELECT fence FROM uploads WHERE id = ?1")?;
+    let now = find.query_row([id.as_bytes()], |row| row.get::<_, i64>(0));
+    match now.optional()? {
+        None => Err(Error::UploadUnknown),
+        Some(now) if now == fence => Ok(()),
+        Some(_) => Err(Error::UploadBusy),
     }
+}
+
+fn begin(
+    connection: &Connection,
+    upload: &NewUpload,
+    limit: u32,
+    active: &[UploadId],
+    now: i64,
+) -> Result<Vec<UploadId>, Error> {
+    let evicted = make_room(connection, &upload.client, limit, active)?;
     connection
-        .prepare_cached("INSERT INTO uploads VALUES (?1, ?2, ?3, ?4, 0, ?5)")?
+        .prepare_cached(
+            "INSERT INTO uploads (id, repository, client, algorithm, received, moved_at)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5)",
+        )?
         .execute((
             upload.id.as_bytes(),
             upload.repository.as_str(),
@@ -195,12 +229,36 @@ fn begin(connection: &Connection, upload: &NewUpload, limit: u32, now: i64) -> R
             PackedAlgorithm(upload.algorithm),
             now,
         ))?;
-    Ok(())
+    Ok(evicted)
 }
 
-fn open(connection: &Connection, client: &str) -> Result<u32, Error> {
+/// Removes the uploads of `client` that have been idle for longest, until it may begin another one.
+fn make_room(
+    connection: &Connection,
+    client: &str,
+    limit: u32,
+    active: &[UploadId],
+) -> Result<Vec<UploadId>, Error> {
     let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
-    Ok(count.query_row([client], |row| row.get(0))?)
+    let count: usize = count.query_row([client], |row| row.get(0))?;
+    let excess = (count + 1).saturating_sub(limit as usize);
+    if excess == 0 {
+        return Ok(Vec::new());
+    }
+    let mut list = connection
+        .prepare_cached("SELECT id FROM uploads WHERE client = ?1 ORDER BY moved_at, id")?;
+    let oldest = list
+        .query_map([client], upload_id)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let idle = oldest.into_iter().filter(|id| !active.contains(id));
+    let evicted: Vec<_> = idle.take(excess).collect();
+    if evicted.len() < excess {
+        return Err(Error::TooManyUploads { limit });
+    }
+    for id in &evicted {
+        end(connection, *id)?;
+    }
+    Ok(evicted)
 }
 
 fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
@@ -212,12 +270,15 @@ fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
 
 fn reserve(
     connection: &Connection,
-    landing: &FinishedUpload,
+    finished: &FinishedUpload,
     now: i64,
 ) -> Result<Reservation, Error> {
-    if let Some(there) = current(connection, landing)? {
-        land(connection, landing, there.generation, now)?;
-        return Ok(Reservation::Exists(there));
+    if let Some(fence) = finished.fence {
+        check_fence(connection, finished.upload, fence)?;
+    }
+    if let Some(existing) = current(connection, finished)? {
+        give(connection, finished, existing.generation, now)?;
+        return Ok(Reservation::Exists(existing));
     }
     connection
         .prepare_cached(
@@ -225,18 +286,18 @@ fn reserve(
              VALUES (?1, ?2, ?3, '', 0, ?4, ?4, ?5)",
         )?
         .execute((
-            Packed(landing.digest),
-            landing.size,
+            Packed(finished.digest),
+            finished.size,
             StoreId::OWN.0,
             now,
-            landing.upload.as_bytes(),
+            finished.upload.as_bytes(),
         ))?;
     let generation = connection.last_insert_rowid();
-    let key = Blob::new_key(&landing.digest, generation);
+    let key = Blob::new_key(&finished.digest, generation);
     connection
         .prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?
         .execute((generation, &key))?;
-    let (digest, size) = (landing.digest, landing.size);
+    let (digest, size) = (finished.digest, finished.size);
     Ok(Reservation::Pending(Blob {
         digest,
         size,
@@ -248,19 +309,20 @@ fn reserve(
 
 fn settle(
     connection: &Connection,
-    landing: &FinishedUpload,
+    finished: &FinishedUpload,
     pending: &Blob,
     now: i64,
 ) -> Result<Blob, Error> {
-    if let Some(there) = current(connection, landing)? {
-        // Somebody was faster. Our file has a key that nobody will ask for.
+    if let Some(existing) = current(connection, finished)? {
+        // Another upload was faster. No row will lead to our file.
         let sql = "UPDATE blobs SET state = 3, since = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
         connection
             .prepare_cached(sql)?
             .execute([pending.generation, now])?;
-        land(connection, landing, there.generation, now)?;
-        return Ok(there);
+        give(connection, finished, existing.generation, now)?;
+        return Ok(existing);
     }
+    replace(connection, finished, pending.generation, now)?;
     let sql = "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
     if connection
         .prepare_cached(sql)?
@@ -270,31 +332,58 @@ fn settle(
         // Collection took it for what a crash had left behind.
         return Err(Error::UploadUnknown);
     }
-    land(connection, landing, pending.generation, now)?;
+    give(connection, finished, pending.generation, now)?;
     Ok(pending.clone())
 }
 
-/// The row that leads to this content now.
-fn current(connection: &Connection, landing: &FinishedUpload) -> Result<Option<Blob>, Error> {
-    let sql = format!("SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2)");
+/// The row that leads to this content now. One that is to be replaced does not count.
+fn current(connection: &Connection, finished: &FinishedUpload) -> Result<Option<Blob>, Error> {
+    let sql = format!(
+        "SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2) AND b.generation IS NOT ?2"
+    );
     Ok(connection
         .prepare_cached(&sql)?
-        .query_row([Packed(landing.digest)], blob)
+        .query_row((Packed(finished.digest), finished.replaces), blob)
         .optional()?)
 }
 
-/// Gives the repository its blob, and ends the upload.
-fn land(
+/// Takes the row out of the way whose content is gone or damaged: every repository that has it has
+/// the new one instead. If its file is ours, collection removes what is left of it.
+fn replace(
     connection: &Connection,
-    landing: &FinishedUpload,
+    finished: &FinishedUpload,
+    by: i64,
+    now: i64,
+) -> Result<(), Error> {
+    let Some(old) = finished.replaces else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached("UPDATE links SET blob = ?2 WHERE blob = ?1")?
+        .execute([old, by])?;
+    connection
+        .prepare_cached(
+            "UPDATE blobs SET state = 3, since = ?2 WHERE generation = ?1 AND store = 0",
+        )?
+        .execute([old, now])?;
+    connection
+        .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND store <> 0")?
+        .execute([old])?;
+    Ok(())
+}
+
+/// Gives the repository its blob, and ends the upload.
+fn give(
+    connection: &Connection,
+    finished: &FinishedUpload,
     generation: i64,
     now: i64,
 ) -> Result<(), Error> {
     revive(connection, generation, now)?;
     link(
         connection,
-        make_repository(connection, &landing.repository)?,
+        make_repository(connection, &finished.repository)?,
         generation,
     )?;
-    end(connection, landing.upload)
+    end(connection, finished.upload)
 }

@@ -192,7 +192,7 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
         .complete_adoption(&reading, |_| {})
         .await
         .unwrap();
-    assert_eq!((report.repositories, report.manifests), (3, 2));
+    assert_eq!((report.repositories, report.manifests), (3, 3));
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("c", "x").await);
     drop(reading);
     let world = world.restarted().await;

@@ -45,7 +45,7 @@ impl Content {
                 .filter(|_| blob.store == StoreId::OWN)
                 .cloned(),
         };
-        found.filter(|content| content.len() as u64 >= blob.size)
+        found.filter(|content| content.len() as u64 == blob.size)
     }
 }
 
@@ -76,6 +76,13 @@ impl BlobStore for Memory {
         });
         let stretch = range.start as usize..range.end as usize;
         answer(found.map(|content| Box::new(Rest(content.slice(stretch))) as _))
+    }
+
+    fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()> {
+        let found = self.content().blob(blob);
+        answer(found.map(drop).ok_or(Error::Damaged {
+            digest: blob.digest,
+        }))
     }
 
     fn append(

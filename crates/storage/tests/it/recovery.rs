@@ -22,9 +22,11 @@ async fn saved(world: &World, content: &'static str) -> FinishedUpload {
     upload.save().await.unwrap();
     FinishedUpload {
         upload: id,
+        fence: Some(1),
         repository: name("a"),
         digest: sha256(content.as_bytes()),
         size: content.len() as u64,
+        replaces: None,
     }
 }
 

@@ -218,11 +218,16 @@ async fn limits() {
         ..StorageSettings::default()
     })
     .await;
-    let (first, _) = (world.begin("a").await, world.begin("b").await);
+    let first = world.begin("a").await;
+    let held = [
+        world.storage.upload(&name("a"), first, None).await.unwrap(),
+        world.storage.put(world.upload("b")).await.unwrap(),
+    ];
     let refused = world.storage.begin(world.upload("c")).await;
     assert!(matches!(refused, Err(Error::TooManyUploads { limit: 2 })));
+    drop(held);
     let mut other = world.upload("c");
-    other.client = "somebody else".to_owned();
+    other.client = "another client".to_owned();
     world.storage.begin(other).await.unwrap();
     let mut upload = world.storage.upload(&name("a"), first, None).await.unwrap();
     upload.write("0123456789".into()).await.unwrap();
@@ -249,36 +254,94 @@ async fn blobs_in_one_go_count_while_they_are_on_their_way() {
     .await;
     let is_refused =
         |result: Result<(), Error>| matches!(result, Err(Error::TooManyUploads { limit: 2 }));
-    let (begun, mut passing) = (
-        world.begin("a").await,
-        world.storage.put(world.upload("a")).await.unwrap(),
-    );
+    let mut one = world.storage.put(world.upload("a")).await.unwrap();
+    let two = world.storage.put(world.upload("a")).await.unwrap();
     assert!(is_refused(
         world.storage.put(world.upload("a")).await.map(drop)
     ));
     assert!(is_refused(world.storage.begin(world.upload("a")).await));
     let mut other = world.upload("a");
-    other.client = "somebody else".to_owned();
+    other.client = "another client".to_owned();
     world.storage.put(other).await.unwrap();
-    passing.write("cargo".into()).await.unwrap();
-    passing.finish(sha256(b"cargo")).await.unwrap();
+    one.write("content".into()).await.unwrap();
+    one.finish(sha256(b"content")).await.unwrap();
+    world.begin("a").await;
+    drop(two);
     drop(world.storage.put(world.upload("a")).await.unwrap());
-    let second = world.begin("a").await;
-    assert!(
-        is_refused(world.storage.put(world.upload("a")).await.map(drop)),
-        "those that were begun count, too"
-    );
-    for id in [begun, second] {
-        world.storage.cancel(&name("a"), id).await.unwrap();
+}
+
+#[tokio::test]
+async fn abandoned_uploads_make_room_oldest_first_and_active_ones_do_not() {
+    let limits = UploadLimits {
+        uploads_per_client: 3,
+        ..UploadLimits::default()
+    };
+    let world = World::with(StorageSettings {
+        limits,
+        ..StorageSettings::default()
+    })
+    .await;
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        begun.push(saved(&world, "abandoned").await);
+        world.pass(Duration::from_secs(1));
     }
-    let both = [
-        world.storage.put(world.upload("a")).await,
-        world.storage.put(world.upload("a")).await,
-    ];
-    assert!(both.iter().all(Result::is_ok));
-    assert!(is_refused(
-        world.storage.put(world.upload("a")).await.map(drop)
-    ));
+    // The oldest of them is in use again.
+    let active = world
+        .storage
+        .upload(&name("a"), begun[0], None)
+        .await
+        .unwrap();
+    for _ in 0..7 {
+        world.blob("b", b"pushed all the same").await;
+        world.begin("b").await;
+        world.pass(Duration::from_secs(1));
+    }
+    active.finish(sha256(b"abandoned")).await.unwrap();
+    for id in &begun[1..] {
+        let gone = world.storage.upload(&name("a"), *id, None).await;
+        assert!(matches!(gone, Err(Error::UploadUnknown)));
+    }
+    // One client's uploads make no room for another's.
+    let kept = saved(&world, "kept").await;
+    for _ in 0..5 {
+        let mut other = world.upload("a");
+        other.client = "another client".to_owned();
+        world.storage.begin(other).await.unwrap();
+    }
+    world
+        .storage
+        .upload(&name("a"), kept, Some(4))
+        .await
+        .unwrap();
+    // No file outlives its row.
+    assert_eq!(world.temporaries(), 1);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_hash_goes_on_and_nothing_is_read_again() {
+    for algorithm in DigestAlgorithm::ALL {
+        let world = World::new().await;
+        let mut new = world.upload("a");
+        new.algorithm = algorithm;
+        let id = new.id;
+        world.storage.begin(new).await.unwrap();
+        let mut upload = world.storage.upload(&name("a"), id, None).await.unwrap();
+        upload.write("first half, ".into()).await.unwrap();
+        upload.save().await.unwrap();
+        // If the content was read again, the digest would be that of other content.
+        let file = world.root().join("uploads").join(id.to_string());
+        std::fs::write(&file, "FIRST HALF, ").unwrap();
+        let world = world.restarted().await;
+        let mut upload = world
+            .storage
+            .upload(&name("a"), id, Some(12))
+            .await
+            .unwrap();
+        upload.write("second half".into()).await.unwrap();
+        let digest = hash::digest(algorithm, b"first half, second half");
+        upload.finish(digest).await.unwrap();
+    }
 }
 
 #[tokio::test]

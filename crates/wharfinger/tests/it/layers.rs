@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each crate and the crates of ours that it may know, ground floor first.
-const FLOORS: [(&str, &[&str]); 14] = [
+const FLOORS: [(&str, &[&str]); 15] = [
     ("common", &[]),
     ("oci", &[]),
+    ("hash-state", &[]),
     ("event", &["common", "oci"]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
@@ -18,7 +19,7 @@ const FLOORS: [(&str, &[&str]); 14] = [
         "auth",
         &["common", "event", "token", "policy", "identity", "database"],
     ),
-    ("storage", &["common", "oci", "database"]),
+    ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
         &["common", "event", "oci", "token", "identity", "storage"],

@@ -156,6 +156,36 @@ fn every_limit_names_a_test_that_exists() {
     assert!(tests >= 30, "only {tests} tests were found");
 }
 
+/// Each row of the threat model ends with tests that exist, or with a page.
+#[test]
+fn every_protection_names_a_test_that_exists() {
+    let sources = sources(&crates());
+    let page = fs::read_to_string(docs().join("../SECURITY.md")).unwrap();
+    let rows = page.lines().filter(|line| {
+        line.starts_with("| ")
+            && !["| attack", "| can read"]
+                .iter()
+                .any(|head| line.starts_with(head))
+    });
+    let mut tests = 0;
+    for row in rows {
+        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        if shown_by == "each row names its test" {
+            continue;
+        }
+        assert!(shown_by.contains('`'), "no test: {row}");
+        for test in between(shown_by, '`') {
+            let function = format!("fn {test}(");
+            assert!(
+                sources.iter().any(|source| source.contains(&function)),
+                "there is no test {test}: {row}"
+            );
+            tests += 1;
+        }
+    }
+    assert!(tests >= 30, "only {tests} tests were found");
+}
+
 fn crates() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
