@@ -66,12 +66,12 @@ pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<HtpasswdFile> {
         "an htpasswd file, `NAME:HASH` a line, hashes as above, no labels; read again when it \
          changes",
     ))?;
-    HtpasswdFile::read(file)
+    HtpasswdFile::read(&file)
 }
 
 impl HtpasswdFile {
     /// Reads the file, in which every line must be right.
-    pub(super) fn read(file: Located<'_, PathBuf>) -> Option<Self> {
+    pub(super) fn read(file: &Located<'_, PathBuf>) -> Option<Self> {
         let text = String::from_utf8(file.read()?).map_err(|_| "not UTF-8");
         let text = file.setting.checked_file(&file.value, text)?;
         match htpasswd::parse(&text) {

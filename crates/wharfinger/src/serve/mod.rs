@@ -8,6 +8,7 @@ mod file_snapshot;
 mod http2_streams;
 mod key_sets;
 mod listen;
+mod read_only;
 mod registry;
 mod reload;
 mod services;

@@ -19,6 +19,7 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::context::{ContextRule, RequestIds};
 use super::key_sets::KeySets;
+use super::read_only::ScratchDirectory;
 use super::registry::{RegistryState, SharedServices};
 use crate::config::{
     AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
@@ -53,6 +54,8 @@ pub(super) struct PersistentState {
     pub(super) registry: Option<RegistryState>,
     /// The key sets of other token servers, as they were fetched last.
     pub(super) key_sets: Arc<KeySets>,
+    /// What the database is in if its own place cannot be written.
+    _scratch: Option<ScratchDirectory>,
 }
 
 impl PersistentState {
@@ -69,11 +72,18 @@ impl PersistentState {
                 Failure::system("cannot open the database").caused_by(&error).hint(hint)
             })
         };
-        let database = config.database.as_ref().map(open).transpose()?;
+        let scratch = ScratchDirectory::if_needed(config)?;
+        let location = scratch.as_ref().map(|scratch| &scratch.database);
+        let location = location.or(config.database.as_ref());
+        let database = location.map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                Some(RegistryState::open(section, database.clone(), entropy.as_ref()).await?)
+                let root = scratch
+                    .as_ref()
+                    .map_or(&section.root, |scratch| &scratch.root);
+                let database = database.clone();
+                Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
             }
             _ => None,
         };
@@ -85,6 +95,7 @@ impl PersistentState {
             database,
             registry,
             key_sets: Arc::default(),
+            _scratch: scratch,
         })
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
             [(name, setting)] => match *name {
                 "token" => translator.section(setting, "auth.token", false, read_token),
                 "htpasswd" => translator.section(setting, "auth.htpasswd", false, read_htpasswd),
-                "none" => translator.word("registry.auth.none", true, setting),
+                "none" => translator.word("registry.auth.none", &true, setting),
                 // Its row has refused it.
                 _ => translator.refuse("registry.auth"),
             },

@@ -36,7 +36,7 @@ pub(super) enum Effect {
     /// The section above it reads it.
     Above,
     /// Accepted, with a warning that says why it changes nothing.
-    NoEffect(&'static str),
+    Ineffective(&'static str),
     /// An error that says what to write instead.
     Refused(&'static str),
 }
@@ -71,7 +71,7 @@ impl Row {
     }
 }
 
-use Effect::{Above, By, NoEffect, Refused, Switch, Text, Whole};
+use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
 const ELSEWHERE: &str =
     "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}";
@@ -82,18 +82,25 @@ pub(super) static ROWS: &[Row] = &[
     row("log.level", By(other::read_level)).becomes("server.log.level"),
     row("loglevel", By(other::read_old_level)),
     row("log.formatter", By(other::read_formatter)).becomes("server.log.format"),
-    row("log.fields", NoEffect("log lines have fields of their own"))
-        .with("*")
-        .stock("{service: registry}"),
-    row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
+    row(
+        "log.fields",
+        Ineffective("log lines have fields of their own"),
+    )
+    .with("*")
+    .stock("{service: registry}"),
+    row(
+        "log.hooks",
+        Ineffective("the log goes to standard error only"),
+    )
+    .with("*"),
     row(
         "log.accesslog",
-        NoEffect("log.level says how much is logged"),
+        Ineffective("log.level says how much is logged"),
     )
     .with("disabled"),
     row(
         "log.reportcaller",
-        NoEffect("lines name the part of the program that they come from"),
+        Ineffective("lines name the part of the program that they come from"),
     ),
     // Storage.
     row("storage", By(storage::read)),
@@ -101,23 +108,23 @@ pub(super) static ROWS: &[Row] = &[
     row("storage.filesystem.rootdirectory", Text).becomes("registry.storage.filesystem.root"),
     row(
         "storage.filesystem.maxthreads",
-        NoEffect("as many threads run as there is work for"),
+        Ineffective("as many threads run as there is work for"),
     ),
     row("storage.delete.enabled", Switch).becomes("registry.storage.delete"),
     row(
         "storage.redirect",
-        NoEffect("the registry sends all content itself"),
+        Ineffective("the registry sends all content itself"),
     )
     .with("disable"),
     row(
         "storage.cache",
-        NoEffect("the database holds what a cache would"),
+        Ineffective("the database holds what a cache would"),
     )
     .with("blobdescriptor blobdescriptorsize layerinfo")
     .stock("{blobdescriptor: inmemory}"),
     row(
         "storage.tag",
-        NoEffect("one query finds the tags of a manifest"),
+        Ineffective("one query finds the tags of a manifest"),
     )
     .with("concurrencylimit")
     .stock("{concurrencylimit: 8}"),
@@ -131,7 +138,7 @@ pub(super) static ROWS: &[Row] = &[
     row("storage.maintenance.uploadpurging.age", Above).becomes("registry.uploads.expire"),
     row(
         "storage.maintenance.uploadpurging.interval",
-        NoEffect("an upload is removed as soon as it is too old"),
+        Ineffective("an upload is removed as soon as it is too old"),
     ),
     row("storage.maintenance.uploadpurging.dryrun", Above),
     row("storage.inmemory", Refused(ELSEWHERE)),
@@ -182,7 +189,7 @@ pub(super) static ROWS: &[Row] = &[
     row("http.prefix", By(http::read_prefix)).becomes("registry.path_prefix"),
     row(
         "http.secret",
-        NoEffect("the database stores what an upload needs"),
+        Ineffective("the database stores what an upload needs"),
     ),
     row("http.relativeurls", Switch).becomes("registry.relative_urls"),
     row("http.draintimeout", Text).becomes("server.limits.shutdown_timeout"),
@@ -191,7 +198,7 @@ pub(super) static ROWS: &[Row] = &[
     row("http.tls.clientcas", By(http::refuse_client_certificates)).with("#"),
     row(
         "http.tls.clientauth",
-        NoEffect("clients are not asked for certificates"),
+        Ineffective("clients are not asked for certificates"),
     ),
     row("http.tls.minimumtls", By(http::read_minimum)).becomes("server.tls_min_version"),
     row("http.tls.ciphersuites", By(http::read_suites))
@@ -204,7 +211,7 @@ pub(super) static ROWS: &[Row] = &[
         .with("*"),
     row(
         "http.debug",
-        NoEffect("there is no second port; / and /healthz answer health checks"),
+        Ineffective("there is no second port; / and /healthz answer health checks"),
     )
     .with("addr prometheus.enabled prometheus.path"),
     row("http.http2.disabled", By(http::read_http2)),
@@ -214,12 +221,12 @@ pub(super) static ROWS: &[Row] = &[
     row("notifications.endpoints", By(other::refuse_endpoints)).with("#"),
     row(
         "redis",
-        NoEffect("there is no cache outside of this process"),
+        Ineffective("there is no cache outside of this process"),
     )
     .with("*"),
     row(
         "health",
-        NoEffect("/healthz and /readyz answer health checks"),
+        Ineffective("/healthz and /readyz answer health checks"),
     )
     .with(
         "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
@@ -228,11 +235,15 @@ pub(super) static ROWS: &[Row] = &[
     .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
     row(
         "reporting",
-        NoEffect("errors are logged, and are sent nowhere"),
+        Ineffective("errors are logged, and are sent nowhere"),
     )
     .with("bugsnag.* newrelic.*"),
     row("catalog.maxentries", By(other::read_max_entries)).becomes("registry.catalog.max"),
-    row("tags", NoEffect("how many tags a page may have is fixed")).with("maxtags"),
+    row(
+        "tags",
+        Ineffective("how many tags a page may have is fixed"),
+    )
+    .with("maxtags"),
     row("proxy", By(other::refuse_proxy))
         .with("remoteurl username password ttl exec.command exec.lifetime"),
     row("middleware.registry", By(other::refuse_middleware)).with("#"),
@@ -246,7 +257,7 @@ pub(super) static ROWS: &[Row] = &[
     row("validation.manifests.urls", By(other::refuse_urls)).with("allow.# deny.#"),
     row(
         "validation.manifests.indexes",
-        NoEffect("an index is accepted with or without its images"),
+        Ineffective("an index is accepted with or without its images"),
     )
     .with("platforms platformlist.#"),
     row("policy.repository.classes", By(other::refuse_classes)).with("#"),

@@ -55,12 +55,12 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
                 root.error_about(name, Problem::Missing, hint);
             }
         }
-        translator.default("server.addr", DEFAULT_ADDRESS, "http.addr", position);
+        translator.default("server.addr", &DEFAULT_ADDRESS, "http.addr", position);
         if !root.has("auth") && !translator.has_own_auth {
             let message = "not set, so everyone can pull, push and delete everything; set \
                            auth.token or auth.htpasswd";
             context.note(position, "auth", Problem::Insecure, message);
-            translator.default("registry.auth.none", true, "auth", position);
+            translator.default("registry.auth.none", &true, "auth", position);
         }
     });
     let (translated, refused) = translator.finish();

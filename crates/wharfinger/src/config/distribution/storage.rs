@@ -31,12 +31,12 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
         if let Some(filesystem) = &filesystem {
             translator.section(filesystem, "storage.filesystem", false, nothing_else);
             let position = filesystem.position();
-            translator.default(ROOT, DEFAULT_ROOT, "storage.filesystem", position);
+            translator.default(ROOT, &DEFAULT_ROOT, "storage.filesystem", position);
         }
         // Distribution deletes nothing unless it is told to.
         translator.default(
             "registry.storage.delete",
-            false,
+            &false,
             "storage.delete",
             section.position,
         );

@@ -84,11 +84,11 @@ impl Translator {
             }
             (Effect::Switch, Some(ours)) => {
                 if let Some(flag) = setting.flag() {
-                    self.word(ours, flag, setting);
+                    self.word(ours, &flag, setting);
                 }
             }
             (Effect::Whole, Some(ours)) => self.whole(ours, setting),
-            (Effect::NoEffect(why), _) if !is_stock(row, setting) => {
+            (Effect::Ineffective(why), _) if !is_stock(row, setting) => {
                 let message = format!("no effect here: {why}");
                 setting.warn(Problem::NoEffect, message);
             }
@@ -104,7 +104,7 @@ impl Translator {
     }
 
     /// Sets our key `path` to a word that is more than a text: a boolean or a number.
-    pub(super) fn word(&mut self, path: &'static str, word: impl ToString, from: &Setting<'_>) {
+    pub(super) fn word(&mut self, path: &'static str, word: &impl ToString, from: &Setting<'_>) {
         let value = Value::Scalar(Scalar::new(word.to_string(), true));
         self.set(path, value, from.position(), from.name.clone());
     }
@@ -119,7 +119,7 @@ impl Translator {
     pub(super) fn default(
         &mut self,
         path: &'static str,
-        word: impl ToString,
+        word: &impl ToString,
         name: &str,
         position: Position,
     ) {
@@ -149,9 +149,7 @@ impl Translator {
 
     /// Our sections, in the order of their first settings, and those that were refused.
     pub(super) fn finish(self) -> (Vec<Entry>, Vec<&'static str>) {
-        let settings = self.settings.into_iter();
-        let settings = settings.map(|known| (known.path, known.node, known.written_as));
-        (tree(settings.collect()), self.refused)
+        (tree(self.settings), self.refused)
     }
 
     fn set(&mut self, path: &'static str, value: Value, position: Position, written_as: String) {
@@ -195,33 +193,35 @@ fn join(above: &str, name: &str) -> String {
     }
 }
 
-/// Settings by path as a tree.
-fn tree(settings: Vec<(&str, Node, String)>) -> Vec<Entry> {
-    let mut groups: Vec<(&str, Vec<(&str, Node, String)>)> = Vec::new();
-    for (path, node, written_as) in settings {
-        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+/// Our settings by path, as a tree.
+fn tree(settings: Vec<Translated>) -> Vec<Entry> {
+    let mut groups: Vec<(&str, Vec<Translated>)> = Vec::new();
+    for setting in settings {
+        let (key, path) = setting.path.split_once('.').unwrap_or((setting.path, ""));
+        let setting = Translated { path, ..setting };
         match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push((rest, node, written_as)),
-            None => groups.push((key, vec![(rest, node, written_as)])),
+            Some((_, group)) => group.push(setting),
+            None => groups.push((key, vec![setting])),
         }
     }
-    let entry = |(key, mut group): (&str, Vec<(&str, Node, String)>)| {
-        let position = group
-            .first()
-            .map_or_else(Position::default, |(_, node, _)| node.position);
-        let leaf = group.iter().rposition(|(rest, ..)| rest.is_empty());
-        let (value, written_as) = match leaf.map(|index| group.swap_remove(index)) {
-            Some((_, node, written_as)) => (node, Some(written_as)),
-            None => {
-                let value = Value::Mapping(tree(group));
-                (Node { value, position }, None)
-            }
-        };
-        let entry = Entry::new(key.to_owned(), position, value);
-        Entry {
-            written_as,
-            ..entry
+    let groups = groups.into_iter();
+    groups.map(|(key, group)| entry(key, group)).collect()
+}
+
+/// A key with the settings below it, or with the last value that it was set to.
+fn entry(key: &str, mut group: Vec<Translated>) -> Entry {
+    let first = group.first().map(|setting| setting.node.position);
+    let position = first.unwrap_or_default();
+    let own = group.iter().rposition(|setting| setting.path.is_empty());
+    let (value, written_as) = match own.map(|index| group.swap_remove(index)) {
+        Some(setting) => (setting.node, Some(setting.written_as)),
+        None => {
+            let value = Value::Mapping(tree(group));
+            (Node { value, position }, None)
         }
     };
-    groups.into_iter().map(entry).collect()
+    Entry {
+        written_as,
+        ..Entry::new(key.to_owned(), position, value)
+    }
 }

@@ -323,7 +323,7 @@ pub(in crate::config) fn texts(name: &'static str) -> Key<Vec<String>> {
     let reader = Reader::Value(|setting, _| setting.texts());
     let kind = Kind::List(Box::new(Kind::Text));
     Key::new(name, kind, reader, |texts| {
-        Effective::List(texts.iter().map(|text| Effective::quoted(text)).collect())
+        Effective::List(texts.iter().map(Effective::quoted).collect())
     })
 }
 

@@ -116,7 +116,7 @@ fn every_key_has_an_effect_or_is_named() {
             VALUES.iter().find(|(path, _)| *path == row.path),
         ) {
             (_, Some((_, value))) => *value,
-            (Effect::NoEffect(_) | Effect::Refused(_), None) => "{x: y}",
+            (Effect::Ineffective(_) | Effect::Refused(_), None) => "{x: y}",
             _ => panic!("no value for {}", row.path),
         };
         let variables = vec![(
