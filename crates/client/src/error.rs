@@ -6,109 +6,111 @@ use oci::{Digest, ManifestError};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::credentials::CredentialsError;
+use crate::error_response::without_secrets;
 use crate::transport::{ConnectionError, RootCause};
 use crate::{ErrorResponse, Step};
 
-/// Why something could not be done. [`Error::kind`] says who is at fault, [`Error::hint`] what to
+/// Why something could not be done. [`Error::kind`] says where the fault is, [`Error::hint`] what to
 /// try.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No answer came, or only a part of one.
+    /// No response came, or only a part of one.
     #[error("{step}: {origin} {problem}")]
     Connection {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
         /// Scheme, host and port.
         origin: String,
-        /// What is the matter.
+        /// What went wrong.
         problem: ConnectionError,
-        /// What the machine says.
+        /// What the operating system or a library says.
         source: RootCause,
     },
-    /// The user's name and password, or refresh token, were not believed.
-    #[error("{step}: the login{} is refused", of(.account.as_deref()))]
+    /// The server rejected the user's name and password, or the refresh token.
+    #[error("{step}: login{} rejected", of(.account.as_deref()))]
     LoginFailed {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
-        /// Whose login it was.
+        /// The account that tried to log in.
         account: Option<String>,
         /// What the server said.
         source: Box<ErrorResponse>,
     },
-    /// What was asked for is not allowed to this caller.
-    #[error("{step}: not allowed")]
+    /// The caller lacks the right.
+    #[error("{step}: access denied")]
     Denied {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
-        /// Whether a login was at hand.
+        /// Whether the request was made with a login.
         logged_in: bool,
         /// What the registry said.
         source: Box<ErrorResponse>,
     },
-    /// What was asked for does not exist.
+    /// The requested thing does not exist.
     #[error("{step}: not found")]
     NotFound {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
         /// What the registry said.
         source: Box<ErrorResponse>,
     },
-    /// Any other answer that is no success.
-    #[error("{step}: refused")]
+    /// Any other response that is not a success.
+    #[error("{step}: request failed")]
     ErrorResponse {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
         /// What the server said.
         source: Box<ErrorResponse>,
     },
-    /// The registry sends its callers to a place that makes no sense, or that nothing secret should
-    /// be sent to.
+    /// The registry asks for a token from an address that is wrong or unsafe.
     #[error("{host} asks for a token, but {why}")]
     Challenge {
         /// The registry.
         host: String,
-        /// What is the matter.
+        /// What is wrong with the challenge.
         why: String,
     },
     /// A redirect that is not followed.
-    #[error("{step}: {from} redirects to {to}, {why}")]
+    #[error(
+        "{step}: {} redirects to {}, {why}", without_secrets(.from), hide_query(.to)
+    )]
     Redirect {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
-        /// Who redirects.
+        /// The URL that redirects.
         from: Box<Url>,
-        /// Where to, as it was written.
+        /// The URL that it redirects to, as it was written.
         to: String,
-        /// Why not.
+        /// Why it is not followed.
         why: &'static str,
     },
-    /// An answer that is not what the protocol says.
-    #[error("{step}: {method} {url} answered {status}, but {what}")]
+    /// A response that breaks the protocol.
+    #[error("{step}: {method} {} responded {status}, but {what}", without_secrets(.url))]
     Malformed {
-        /// What was being done.
+        /// What the request was for.
         step: Step,
-        /// What was asked.
+        /// The request's method.
         method: Method,
-        /// Whom.
+        /// The URL that responded.
         url: Box<Url>,
-        /// What came.
+        /// The response's status.
         status: StatusCode,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         what: String,
     },
-    /// Content is not what its name says.
-    #[error("{what}: its digest should be {expected} and is {found}")]
+    /// Content does not match its digest.
+    #[error("{what}: content does not match its digest: expected {expected}, found {found}")]
     Digest {
         /// Where the content came from.
         what: String,
-        /// The name.
+        /// The digest that it should have.
         expected: Box<Digest>,
-        /// What the content's name should be.
+        /// The digest that it has.
         found: Box<Digest>,
     },
-    /// Content has not the length that its descriptor says.
-    #[error("{what}: should have {expected} bytes and has {found}")]
+    /// Content does not have the length that its descriptor says.
+    #[error("{what}: content has {found} bytes, expected {expected}")]
     Size {
         /// Where the content came from.
         what: String,
@@ -118,62 +120,62 @@ pub enum Error {
         found: u64,
     },
     /// A manifest that cannot be read.
-    #[error("{what} is no manifest that can be handled")]
+    #[error("cannot read the manifest {what}")]
     Manifest {
         /// Where it came from.
         what: String,
         /// Why.
         source: ManifestError,
     },
-    /// A file or directory that does not do its part.
+    /// A file or directory that cannot be read or written.
     #[error("{}", .path.display())]
     File {
-        /// Which.
+        /// Which one.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// A file or directory that is not what it should be.
+    /// A file or directory whose content is not as expected.
     #[error("{}: {what}", .path.display())]
     Layout {
-        /// Which.
+        /// Which one.
         path: PathBuf,
-        /// What is the matter.
+        /// What is wrong with it.
         what: String,
         /// Whether it is only that something is not in it.
         missing: bool,
     },
-    /// What was asked for cannot be done this way.
+    /// The request cannot be fulfilled, for the reason given.
     #[error("{0}")]
     Unsupported(String),
-    /// Credentials that cannot be read or kept.
+    /// Credentials that cannot be read or stored.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
 }
 
-/// Who is at fault, as far as a script must know.
+/// Where the fault is, as far as a script needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// User name, password or refresh token are wrong.
+    /// The user name, password or refresh token.
     Login,
-    /// The caller may not do this.
+    /// The caller's rights.
     Denied,
-    /// It does not exist.
+    /// The requested thing does not exist.
     NotFound,
-    /// No connection, or none that can be trusted.
+    /// There is no connection, or none that can be trusted.
     Unreachable,
-    /// Content is not what its digest says.
+    /// Content does not match its digest.
     Content,
-    /// The server did not do its part.
+    /// The server.
     Server,
-    /// This machine did not do its part.
+    /// This machine.
     Local,
-    /// What was asked for makes no sense.
+    /// The arguments.
     Usage,
 }
 
 impl Error {
-    /// Who is at fault.
+    /// Where the fault is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -192,33 +194,55 @@ impl Error {
         }
     }
 
-    /// What the reader can do about it, where that is known.
+    /// What the reader can do about it, if that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Connection { origin, problem, .. } => problem.hint(origin),
-            Self::LoginFailed { account: Some(_), .. } => {
-                Some("check the user's name and password, and log in again: wharfinger login HOST".to_owned())
-            }
-            Self::LoginFailed { account: None, .. } => Some(
-                "the stored refresh token is not good any more: log in again with wharfinger login HOST".to_owned(),
-            ),
-            Self::Denied { logged_in: false, source, .. } => {
-                Some(format!("nobody is logged in: wharfinger login {}", source.host()))
-            }
-            Self::Denied { logged_in: true, source, .. } => Some(format!(
-                "the login is good, but not allowed this; --trace shows what was asked for and granted, and wharfinger \
-                 doctor {} looks for what is set up wrong",
+            Self::Connection {
+                origin, problem, ..
+            } => problem.hint(origin),
+            Self::LoginFailed {
+                account, source, ..
+            } => Some(match account {
+                Some(_) => "check the user name and the password, and log in again".to_owned(),
+                None => format!(
+                    "the stored refresh token has expired or was revoked: log in again with \
+                     `wharfinger login {}`",
+                    source.host()
+                ),
+            }),
+            Self::Denied {
+                logged_in: false,
+                source,
+                ..
+            } => Some(format!(
+                "no login was sent: log in with `wharfinger login {}`",
+                source.host()
+            )),
+            Self::Denied {
+                logged_in: true,
+                source,
+                ..
+            } => Some(format!(
+                "the login works but does not have this right: --trace shows what was requested \
+                 and granted, and `wharfinger doctor {}` looks for wrong settings",
                 source.host()
             )),
             Self::ErrorResponse { source, .. } => source.hint(),
-            Self::Redirect { from, to, .. } if from.scheme() == "https" && to.starts_with("http://") => {
-                Some("a proxy in front that does not set X-Forwarded-Proto makes registries answer so".to_owned())
+            Self::Redirect { from, to, .. }
+                if from.scheme() == "https" && to.starts_with("http://") =>
+            {
+                Some(
+                    "a proxy in front of the registry must set X-Forwarded-Proto (nginx: \
+                     `proxy_set_header X-Forwarded-Proto $scheme;`)"
+                        .to_owned(),
+                )
             }
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("the disk is full; what has arrived is kept and the next try goes on from there".to_owned())
+                Some("the disk is full: free some space and run the command again; it continues where it stopped".to_owned())
             }
-            Self::Digest { .. } => Some("nothing of it was kept".to_owned()),
+            Self::Digest { .. } => Some("the content was discarded".to_owned()),
+            Self::Credentials(error) => error.hint(),
             _ => None,
         }
     }
@@ -228,16 +252,29 @@ impl Error {
         move |source| Self::File { path, source }
     }
 
-    /// Whether the same might succeed at another time.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// Whether another try may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { problem, .. } => problem.may_pass(),
-            Self::ErrorResponse { source, .. } => source.may_pass(),
+            Self::Connection { problem, .. } => problem.is_transient(),
+            Self::ErrorResponse { source, .. } => source.is_transient(),
             _ => false,
+        }
+    }
+
+    /// How long the server asks to wait before another try.
+    pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::ErrorResponse { source, .. } => source.retry_after,
+            _ => None,
         }
     }
 }
 
 fn of(account: Option<&str>) -> String {
-    account.map_or_else(String::new, |account| format!(" of {account:?}"))
+    account.map_or_else(String::new, |account| format!(" as {account:?}"))
+}
+
+/// A URL as a server wrote it, without its query, which may be signed.
+fn hide_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(path, _)| path)
 }

@@ -1,40 +1,44 @@
-//! What a server says when it says no.
+//! What a server says when a request fails.
 
 use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::json;
+use crate::transport::is_transient;
 
 /// The longest message of a server that is shown, in characters.
-const LONGEST: usize = 300;
+const MAX_MESSAGE: usize = 300;
+/// How many errors of one response are read.
+const MAX_ERRORS: usize = 10;
 
-/// An answer that is no success, with what the server says of it.
+/// A response that is not a success, with what the server says about it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct ErrorResponse {
-    /// What was asked.
+    /// The request's method.
     pub method: Method,
-    /// Whom.
+    /// The URL that responded.
     pub url: Url,
-    /// The answer.
+    /// The response's status.
     pub status: StatusCode,
-    /// The errors that it names: a registry's, or a token server's.
+    /// The errors in its body: a registry's, or a token server's.
     pub errors: Vec<ServerError>,
-    /// What it says where it names none.
+    /// The text of its body, if that holds no errors in a known form.
     pub text: String,
-    /// The program that says it is there (`Server`).
+    /// The server's `Server` header.
     pub server: Option<String>,
-    /// How long to wait (`Retry-After`).
+    /// How long the client should wait (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
-/// One error that a server names.
+/// One error of a response's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// `MANIFEST_UNKNOWN`, `invalid_grant`, …; may be empty.
     pub code: String,
-    /// For people; may be empty.
+    /// A sentence for people; may be empty.
     pub message: String,
 }
 
@@ -42,54 +46,27 @@ impl ErrorResponse {
     /// Reads a body: a registry's errors (OCI distribution-spec, "Error Codes"), a token server's
     /// (RFC 6749 §5.2), or text.
     pub(crate) fn errors_of(body: &[u8]) -> (Vec<ServerError>, String) {
-        #[derive(Deserialize)]
-        struct Registrys {
-            errors: Vec<Item>,
+        let object: Map<String, Value> = match serde_json::from_slice(body) {
+            Ok(object) => object,
+            Err(_) => return (Vec::new(), shortened(&String::from_utf8_lossy(body))),
+        };
+        if let Some(Value::Array(errors)) = json::member(&object, "errors") {
+            let errors = errors.iter().filter_map(Value::as_object).take(MAX_ERRORS);
+            return (errors.map(registry_error).collect(), String::new());
         }
-        #[derive(Deserialize)]
-        struct Item {
-            #[serde(default)]
-            code: Value,
-            #[serde(default)]
-            message: Option<String>,
-            #[serde(default)]
-            detail: Value,
+        match json::text(&object, "error") {
+            Some(code) => {
+                let message = json::text(&object, "error_description")
+                    .or_else(|| json::text(&object, "details"))
+                    .unwrap_or_default();
+                let error = ServerError {
+                    code: shortened(code),
+                    message: shortened(message),
+                };
+                (vec![error], String::new())
+            }
+            None => (Vec::new(), shortened(&String::from_utf8_lossy(body))),
         }
-        #[derive(Deserialize)]
-        struct TokenServers {
-            error: String,
-            error_description: Option<String>,
-            details: Option<String>,
-        }
-        if let Ok(Registrys { errors }) = serde_json::from_slice(body) {
-            let read = |Item {
-                            code,
-                            message,
-                            detail,
-                        }| ServerError {
-                code: code
-                    .as_str()
-                    .map_or_else(|| code.to_string(), str::to_owned),
-                message: shown(&[message.unwrap_or_default(), text_of(&detail)].join(" ")),
-            };
-            return (errors.into_iter().map(read).collect(), String::new());
-        }
-        if let Ok(TokenServers {
-            error,
-            error_description,
-            details,
-        }) = serde_json::from_slice(body)
-        {
-            let message = shown(&error_description.or(details).unwrap_or_default());
-            return (
-                vec![ServerError {
-                    code: error,
-                    message,
-                }],
-                String::new(),
-            );
-        }
-        (Vec::new(), shown(&String::from_utf8_lossy(body)))
     }
 
     /// Whether an error with this code is among them.
@@ -100,30 +77,27 @@ impl ErrorResponse {
             .any(|error| error.code.eq_ignore_ascii_case(code))
     }
 
-    /// Host and port, as images' names begin with.
+    /// Host and port, as names of images begin.
     pub(crate) fn host(&self) -> String {
         host(&self.url)
     }
 
-    /// Whether the same might succeed at another time.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(
-            self.status.as_u16(),
-            408 | 425 | 429 | 500 | 502 | 503 | 504
-        )
+    /// Whether another try may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        is_transient(self.status)
     }
 
     pub(crate) fn hint(&self) -> Option<String> {
         match self.status.as_u16() {
-            413 => Some(format!(
-                "{} takes no body of this size: raise the limit of the proxy (nginx: client_max_body_size 0;)",
-                self.server
-                    .as_deref()
-                    .unwrap_or("something in front of the registry")
-            )),
+            413 => Some(
+                "a proxy in front of the registry limits the size of requests: raise the limit \
+                 (nginx: `client_max_body_size 0;`)"
+                    .to_owned(),
+            ),
             429 => Some("too many requests: wait, or log in for a higher limit".to_owned()),
             405 if self.method == Method::DELETE => Some(
-                "the registry does not delete: storage.delete.enabled: true in its configuration"
+                "the registry does not allow deleting: set storage.delete.enabled: true in its \
+                 configuration"
                     .to_owned(),
             ),
             _ => None,
@@ -133,13 +107,8 @@ impl ErrorResponse {
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} answered {}",
-            self.method,
-            without_query(&self.url),
-            self.status
-        )?;
+        let url = without_secrets(&self.url);
+        write!(f, "{} {url} responded {}", self.method, self.status)?;
         for error in &self.errors {
             let separator = if error.message.is_empty() { "" } else { ": " };
             write!(f, ": {}{separator}{}", error.code, error.message)?;
@@ -156,37 +125,41 @@ pub(crate) fn origin(url: &Url) -> String {
     format!("{}://{}", url.scheme(), host(url))
 }
 
-/// Host and port, the port only where it is not the scheme's.
+/// Host and port; without the port when it is the scheme's own.
 pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Queries may hold what was signed.
-fn without_query(url: &Url) -> String {
+/// A URL without user name, password and query: the query may be signed.
+pub(crate) fn without_secrets(url: &Url) -> String {
     format!("{}{}", origin(url), url.path())
 }
 
-/// Text of somebody else's, made fit for a terminal's line.
-fn shown(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let words: Vec<&str> = clean.split_whitespace().collect();
+/// A server's text as one line of bearable length. Control characters are escaped where it is
+/// shown.
+fn shortened(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
 }
 
-/// The part of a `detail` that a person can read. Docker Hub explains itself there.
-fn text_of(detail: &Value) -> String {
-    match detail {
-        Value::String(text) => format!("({text})"),
-        _ => String::new(),
+/// An error of a registry. Docker Hub explains itself in `detail`.
+fn registry_error(error: &Map<String, Value>) -> ServerError {
+    let code = match json::member(error, "code") {
+        Some(Value::String(code)) => code.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let message = json::text(error, "message").unwrap_or_default();
+    let detail = json::text(error, "detail").map_or_else(String::new, |text| format!("({text})"));
+    ServerError {
+        code: shortened(&code),
+        message: shortened(&format!("{message} {detail}")),
     }
 }
 
@@ -209,8 +182,8 @@ mod tests {
             errors(registry),
             [("MANIFEST_UNKNOWN".into(), "manifest unknown".into())]
         );
-        let wordy = r#"{"errors":[{"code":42,"detail":"pull\u001b[2J limit"}]}"#;
-        assert_eq!(errors(wordy), [("42".into(), "(pull [2J limit)".into())]);
+        let wordy = r#"{"Errors":[{"code":42,"message":null,"detail":"pull\n limit"}],"x":1}"#;
+        assert_eq!(errors(wordy), [("42".into(), "(pull limit)".into())]);
         let token = r#"{"error":"invalid_grant","error_description":"no such token"}"#;
         assert_eq!(
             errors(token),
@@ -224,19 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_text_of_a_bearable_length() {
-        let (none, text) =
-            ErrorResponse::errors_of(b"<html>\r\n  413 Request Entity\x07 Too Large");
+    fn anything_else_is_text_of_bearable_length() {
+        let (none, text) = ErrorResponse::errors_of(b"<html>\r\n  413 Request Entity Too Large");
         assert_eq!(
             (none.len(), text.as_str()),
             (0, "<html> 413 Request Entity Too Large")
         );
-        assert_eq!(
-            ErrorResponse::errors_of("é".repeat(1000).as_bytes())
-                .1
-                .chars()
-                .count(),
-            LONGEST + 1
-        );
+        let long = ErrorResponse::errors_of("é".repeat(1000).as_bytes()).1;
+        assert_eq!(long.chars().count(), MAX_MESSAGE + 1);
+        let many = format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"code":"X"},"#.repeat(1000));
+        assert_eq!(errors(&many).len(), MAX_ERRORS);
     }
 }

@@ -1,14 +1,14 @@
-//! Hashing as content comes by.
+//! Hashing content piece by piece.
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use oci::{Digest, DigestAlgorithm};
 
-/// A digest in the making.
+/// Computes a digest.
 #[derive(Clone)]
 pub(crate) struct ContentHasher {
     algorithm: DigestAlgorithm,
     context: Context,
-    /// How many bytes it has seen.
+    /// How many bytes it has hashed.
     length: u64,
 }
 
@@ -30,9 +30,8 @@ impl ContentHasher {
         self.length += bytes.len() as u64;
     }
 
-    /// Takes bytes that begin at `offset` of the content, and passes over those that were seen
-    /// before: a transfer that was broken off may begin again a little earlier. Bytes after a gap
-    /// are none of this content's.
+    /// Hashes bytes that begin at `offset` of the content, except those that were hashed before: a
+    /// transfer that continues may begin a little earlier. There must be no gap.
     pub(crate) fn update_at(&mut self, offset: u64, bytes: &[u8]) {
         let seen = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         debug_assert!(offset <= self.length, "a gap");
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_before_counts_once() {
+    fn repeated_bytes_count_once() {
         let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
         hasher.update_at(0, b"abcdef");
         hasher.update_at(4, b"ef");

@@ -1,4 +1,4 @@
-//! How people write where images come from and go to.
+//! Where an image is, as a command line names it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use oci::{Reference, Tag};
 
 use crate::{ImageName, ImageNameError};
 
-/// One end of a transfer.
+/// Source or target of a copy.
 ///
 /// ```
 /// use client::ImageLocation;
@@ -37,7 +37,7 @@ pub enum ImageLocation {
 }
 
 impl ImageLocation {
-    /// The image in it, where one is named.
+    /// The image in it, if one is named.
     #[must_use]
     pub fn reference(&self) -> Option<Reference> {
         match self {
@@ -46,8 +46,7 @@ impl ImageLocation {
         }
     }
 
-    /// The tag that an image gets there, where one is named. A registry calls what is not named
-    /// `latest`.
+    /// The tag of the image there, if one is named. In a registry it is `latest` by default.
     #[must_use]
     pub fn tag(&self) -> Option<Tag> {
         match self.reference() {
@@ -99,7 +98,7 @@ impl fmt::Display for ImageLocation {
     }
 }
 
-/// A path and what follows its last colon, or its last `@`, when that is a tag or a digest.
+/// A path, and the tag or digest after its last colon or `@`.
 fn split(text: &str) -> (PathBuf, Option<Reference>) {
     if let Some((path, digest)) = text.rsplit_once('@')
         && let Ok(digest) = digest.parse()
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn three_kinds_of_places() {
+    fn three_kinds_of_locations() {
         let digest = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(
             shown("r.example:5000/a.tar/b:1"),
@@ -160,7 +159,7 @@ mod tests {
         assert_eq!(shown("a/b.tar"), "archive a/b.tar ");
         assert_eq!(shown("b.tar:1"), "archive b.tar 1");
         assert_eq!(shown("archive:/tmp/x:1"), "archive /tmp/x 1");
-        assert!(shown("ubuntu").contains("names no registry"));
+        assert!(shown("ubuntu").contains("does not begin with a registry"));
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! How people write where an image is: `HOST/NAME[:TAG][@DIGEST]`.
+//! The name of an image in a registry: `HOST/NAME[:TAG][@DIGEST]`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use oci::{Digest, DigestError, Reference, RepositoryName, RepositoryNameError, Tag, TagError};
 
-/// The host of a registry, with its port where one is written: `registry.example`,
+/// The host of a registry, with its port if one is written: `registry.example`,
 /// `127.0.0.1:5000`, `[::1]:5000`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(String);
 
-/// The name that Docker's own registry goes by in images' names.
+/// The name of Docker Hub in the names of images.
 const DOCKER_HUB: &str = "docker.io";
 
 impl Host {
@@ -20,7 +20,7 @@ impl Host {
         &self.0
     }
 
-    /// The host that really answers: images of `docker.io` are served by another.
+    /// The host to connect to: another one serves the images of `docker.io`.
     #[must_use]
     pub fn server(&self) -> &str {
         if self.is_docker_hub() {
@@ -30,7 +30,7 @@ impl Host {
         }
     }
 
-    /// Whether it is Docker's own registry.
+    /// Whether it is Docker Hub.
     #[must_use]
     pub fn is_docker_hub(&self) -> bool {
         matches!(
@@ -109,14 +109,14 @@ impl fmt::Display for Host {
     }
 }
 
-/// A text that is no host.
+/// A text that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no host: write `registry.example` or `registry.example:5000`, without https:// and without a path"
+    "{0:?} is not a host: write `registry.example` or `registry.example:5000`, without https:// and without a path"
 )]
 pub struct HostError(pub String);
 
-/// An image, or many: a repository of a registry, with a tag, a digest, both or neither.
+/// A repository of a registry, with a tag, a digest, both or neither.
 ///
 /// ```
 /// let name: client::ImageName = "127.0.0.1:5000/team/app:1.2".parse().unwrap();
@@ -131,14 +131,14 @@ pub struct ImageName {
     pub host: Host,
     /// The repository there.
     pub repository: RepositoryName,
-    /// The tag, where one is written.
+    /// The tag, if one is written.
     pub tag: Option<Tag>,
-    /// The digest, where one is written: it decides, whatever the tag.
+    /// The digest, if one is written. It takes precedence over the tag.
     pub digest: Option<Digest>,
 }
 
 impl ImageName {
-    /// What to ask the registry for: the digest, else the tag, else `latest`.
+    /// The digest, else the tag, else `latest`.
     #[must_use]
     pub fn reference(&self) -> Reference {
         match (&self.digest, &self.tag) {
@@ -180,7 +180,7 @@ impl FromStr for ImageName {
             None => (text, None),
         };
         let (host, path) = rest.split_once('/').unwrap_or(("", rest));
-        // As Docker tells a host from a first component: only a host has a dot, a port or is
+        // As Docker tells a host from a name's first component: a host has a dot or a port, or is
         // localhost.
         if !(host.contains(['.', ':']) || host.eq_ignore_ascii_case("localhost")) {
             return Err(ImageNameError::NoHost(text.to_owned()));
@@ -215,27 +215,27 @@ impl fmt::Display for ImageName {
     }
 }
 
-/// Why a text names no image.
+/// Why a text is not the name of an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
-    /// Not a word of a registry.
+    /// The registry is missing.
     #[error(
-        "{0:?} names no registry: an image is written HOST/NAME[:TAG][@DIGEST], Docker's own as docker.io/library/NAME"
+        "{0:?} does not begin with a registry: write HOST/NAME[:TAG][@DIGEST]; images of Docker Hub are docker.io/library/NAME"
     )]
     NoHost(String),
     /// A URL.
-    #[error("{0:?} is a URL: an image is written HOST/NAME[:TAG][@DIGEST], without a scheme")]
+    #[error("{0:?} is a URL: write HOST/NAME[:TAG][@DIGEST], without a scheme")]
     Scheme(String),
-    /// The host is none.
+    /// The host is invalid.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The repository is none.
+    /// The repository is invalid.
     #[error(transparent)]
     Repository(#[from] RepositoryNameError),
-    /// The tag is none.
+    /// The tag is invalid.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// The digest is none.
+    /// The digest is invalid.
     #[error(transparent)]
     Digest(#[from] DigestError),
 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write() {
+    fn names_as_people_write_them() {
         let digest = format!("sha256:{}", "0a".repeat(32));
         for text in [
             "localhost/a",
@@ -286,30 +286,30 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_image_says_why() {
+    fn an_invalid_name_says_why() {
         assert!(
             name("ubuntu")
                 .unwrap_err()
-                .starts_with("\"ubuntu\" names no registry")
+                .starts_with("\"ubuntu\" does not begin with a registry")
         );
         assert!(
             name("library/ubuntu")
                 .unwrap_err()
-                .contains("names no registry")
+                .contains("does not begin with a registry")
         );
         assert!(
             name("https://r.example/a")
                 .unwrap_err()
                 .contains("is a URL")
         );
-        assert!(name("r.example:0/a").unwrap_err().contains("is no host"));
+        assert!(name("r.example:0/a").unwrap_err().contains("is not a host"));
         assert!(
             name("r.example:99999/a")
                 .unwrap_err()
-                .contains("is no host")
+                .contains("is not a host")
         );
-        assert!(name("r..example/a").unwrap_err().contains("is no host"));
-        assert!(name("[::1/a").unwrap_err().contains("is no host"));
+        assert!(name("r..example/a").unwrap_err().contains("is not a host"));
+        assert!(name("[::1/a").unwrap_err().contains("is not a host"));
         assert_eq!(
             name("r.example/A").unwrap_err(),
             RepositoryNameError::Character('A').to_string()

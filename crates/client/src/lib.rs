@@ -1,10 +1,11 @@
-//! The other side of the wharf: what a client of a container registry does.
+//! A client of container registries.
 //!
-//! A [`RegistrySession`] walks the six steps of token authentication (Distribution, "Token Authentication
-//! Specification"): it asks, is challenged, asks the token server with whatever [`Credentials`]
-//! there are, and asks again. A [`RegistryClient`] and its [`RepositoryClient`]s are what can be asked for
-//! then; [`copy`] moves images between repositories, OCI [`OciLayout`]s and archives. An [`ExchangeObserver`]
-//! sees each exchange, without its secrets.
+//! A [`RegistrySession`] goes through the six steps of token authentication (Distribution, "Token
+//! Authentication Specification"): it sends a request, gets a challenge, requests a token from the
+//! token server with the user's [`Credentials`], and sends the request again. A [`RegistryClient`]
+//! and its [`RepositoryClient`]s have a method for each request. [`copy`] copies images between
+//! repositories, [`OciLayout`]s and archives. [`run_probes`] finds out why a login or a pull fails. An
+//! [`ExchangeObserver`] sees each request and response, without their secrets.
 //!
 //! ```
 //! # // A registry that wants a token, its token server and an image of one line, all at one address.
@@ -39,8 +40,8 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example).unwrap();
 //! ```
 //!
-//! Every read is bounded, every wait has an end, and content whose digest is not its name is never
-//! handed on as if it were.
+//! Every read has a limit of size and of time. Content that does not match its digest is never
+//! returned as if it did.
 
 mod archive;
 mod credentials;
@@ -50,7 +51,9 @@ mod error_response;
 mod hasher;
 mod image_location;
 mod image_name;
+mod json;
 mod layout;
+mod link;
 mod observer;
 mod platform;
 mod registry;
@@ -59,13 +62,16 @@ mod transfer;
 mod transport;
 
 pub use archive::{Archive, ArchiveWriter};
-pub use credentials::{CredentialStore, Credentials, CredentialsError, StoredCredentials};
+pub use credentials::{
+    CredentialLookup, CredentialStore, Credentials, CredentialsError, StoredCredentials,
+};
 pub use doctor::{KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict, run_probes};
 pub use error::{Error, ErrorKind};
 pub use error_response::{ErrorResponse, ServerError};
 pub use image_location::ImageLocation;
 pub use image_name::{Host, HostError, ImageName, ImageNameError};
 pub use layout::OciLayout;
+pub use link::Link;
 pub use observer::{ExchangeEvent, ExchangeObserver, Step};
 pub use platform::{Platform, PlatformError};
 pub(crate) use registry::media_type_of;
@@ -78,5 +84,5 @@ pub use transfer::{
     BlobProgress, CopyOptions, CopyProgress, CopyReport, ImageSource, ImageTarget, NoProgress, copy,
 };
 pub use transport::{
-    ConnectionError, RootCause, Transport, TransportOptions, certificate_directories,
+    ConnectionError, ProxySettings, RootCause, Transport, TransportOptions, certificate_directories,
 };

@@ -1,8 +1,8 @@
-//! Looking on while a client and a registry speak: the seam behind `--trace`.
+//! Observing what a client and a registry say to each other: the seam behind `--trace`.
 //!
-//! The exchange has six steps (Distribution, "Token Authentication Specification"). Every request
-//! and answer of a session passes an [`ExchangeObserver`], with the step that it belongs to and without
-//! anything secret in it.
+//! The exchange has six steps (Distribution, "Token Authentication Specification"). An
+//! [`ExchangeObserver`] sees every request and response of a session, with the step that it belongs
+//! to and without its secrets.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use token::{Challenge, UnverifiedToken};
 
 use crate::Error;
 
-/// Who looks on.
+/// Sees each exchange.
 pub trait ExchangeObserver: Send + Sync {
-    /// Something happened. Called from any thread, and waited for.
+    /// Something happened. Called from any thread; the exchange waits until it returns.
     fn observe(&self, event: &ExchangeEvent<'_>);
 }
 
-/// What a request is for, in the words of the six steps.
+/// What a request is for, as one of the six steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The client asks the registry without a token (1) and is answered, or challenged (2).
+    /// The client asks the registry without a token (1) and gets a response or a challenge (2).
     Ask,
-    /// The client asks for a token (3) and is answered (4).
+    /// The client asks for a token (3) and gets one (4).
     Token,
-    /// The client asks with a token or a password (5) and is served, or not (6).
+    /// The client asks the registry with a token or a password (5) and is served (6).
     Authorized,
-    /// The client fetches from where the registry sent it.
+    /// The client fetches from another host, to which the registry redirects.
     Elsewhere,
 }
 
 impl Step {
-    /// The numbers of request and answer among the six.
+    /// The numbers of request and response among the six steps.
     #[must_use]
     pub fn numbers(self) -> Option<(u8, u8)> {
         match self {
@@ -48,10 +48,10 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Ask => "asking the registry",
-            Self::Token => "asking for a token",
-            Self::Authorized => "asking the registry, logged in",
-            Self::Elsewhere => "fetching from where the registry sent us",
+            Self::Ask => "request to the registry",
+            Self::Token => "token request",
+            Self::Authorized => "authorized request to the registry",
+            Self::Elsewhere => "redirected request",
         })
     }
 }
@@ -66,55 +66,58 @@ pub enum ExchangeEvent<'a> {
         step: Step,
         /// Its method.
         method: &'a Method,
-        /// Whom it goes to.
+        /// Its URL, secrets hidden.
         url: &'a Url,
-        /// Its headers, secrets shortened.
+        /// Its headers, secrets hidden.
         headers: &'a [(String, String)],
-        /// The form in its body, secrets shortened; empty where there is none.
+        /// The fields of a body that is a form, secrets hidden; else empty.
         form: &'a [(String, String)],
     },
-    /// An answer has begun to arrive.
+    /// A response has begun to arrive.
     Response {
-        /// What was asked for.
+        /// What the request was for.
         step: Step,
-        /// How it went.
+        /// Its status.
         status: StatusCode,
-        /// Its headers, secrets shortened.
+        /// Its headers, secrets hidden.
         headers: &'a [(String, String)],
     },
-    /// No answer came.
+    /// No response came.
     Failed(&'a Error),
-    /// The registry wants papers.
+    /// The registry asks for a token or a password.
     Challenged(&'a Challenge),
-    /// A token came.
+    /// The token server gave a token.
     Granted {
-        /// What was asked for: scopes, joined by spaces.
+        /// The requested scopes, separated by spaces.
         asked: &'a str,
-        /// The token, where it is one that can be looked into.
+        /// The token, if it is a JWT.
         token: Option<&'a UnverifiedToken>,
         /// How long it may be used.
         lifetime: Duration,
         /// Whether a refresh token came with it.
         refresh_token: bool,
     },
-    /// The same is tried again in a while.
+    /// The request will be sent again.
     Retry {
-        /// In how long.
+        /// After this time.
         after: Duration,
         /// Why.
         reason: &'a str,
     },
-    /// The registry sends us to another place.
+    /// The server redirects to another URL.
     Redirected {
-        /// Where to.
+        /// The other URL, secrets hidden.
         to: &'a Url,
-        /// Whether the papers go along: only to the same host.
+        /// Whether the `Authorization` header goes along: only to the same origin.
         with_authorization: bool,
     },
 }
 
-/// The headers that matter to what registries and clients say to each other; the rest is transport.
-const TELLING: [&str; 26] = [
+/// What is shown in place of a secret. Not even its length is told: for a password that is much.
+pub(crate) const HIDDEN: &str = "[hidden]";
+
+/// The headers that matter between registries and clients; the rest is transport.
+const SHOWN: [&str; 26] = [
     "accept",
     "authorization",
     "content-length",
@@ -143,60 +146,49 @@ const TELLING: [&str; 26] = [
     "www-authenticate",
 ];
 
-/// The headers that matter, fit to be seen.
+/// The headers that matter, secrets hidden.
 pub(crate) fn seen(headers: &HeaderMap) -> Vec<(String, String)> {
-    let tells = |name: &HeaderName| TELLING.contains(&name.as_str());
+    let is_shown = |name: &HeaderName| SHOWN.contains(&name.as_str());
     let shown = |name: &HeaderName, value: &str| match name.as_str() {
-        "authorization" => authorization(value),
-        // A redirect's query may carry a signature that opens the content to whoever has it.
-        "location" => location(value),
+        "authorization" => hide_credentials(value),
+        // The query of a redirect may be signed, and then opens the content for everybody.
+        "location" => hide_query(value),
         _ => value.to_owned(),
     };
     headers
         .iter()
-        .filter(|(name, _)| tells(name))
+        .filter(|(name, _)| is_shown(name))
         .map(|(name, value)| {
-            (
-                name.to_string(),
-                shown(name, &String::from_utf8_lossy(value.as_bytes())),
-            )
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), shown(name, &value))
         })
         .collect()
 }
 
-/// A URL, fit to be seen: elsewhere than at registry and token server, the query may be what opens
-/// the content.
+/// A URL, secrets hidden: user name and password, and the query when another host than registry and
+/// token server is asked.
 pub(crate) fn seen_url(step: Step, url: &Url) -> Url {
     let mut seen = url.clone();
-    if let (Step::Elsewhere, Some(query)) = (step, url.query()) {
-        let shortened = shortened(query);
-        seen.set_query(Some(&shortened));
+    let _ = seen.set_username("");
+    let _ = seen.set_password(None);
+    if step == Step::Elsewhere && url.query().is_some() {
+        seen.set_query(Some(HIDDEN));
     }
     seen
 }
 
-fn authorization(value: &str) -> String {
+fn hide_credentials(value: &str) -> String {
     match value.split_once(' ') {
-        Some((scheme, secret)) => format!("{scheme} {}", shortened(secret)),
-        None => shortened(value),
+        Some((scheme, _)) => format!("{scheme} {HIDDEN}"),
+        None => HIDDEN.to_owned(),
     }
 }
 
-fn location(value: &str) -> String {
-    value.split_once('?').map_or_else(
-        || value.to_owned(),
-        |(path, query)| format!("{path}?{}", shortened(query)),
-    )
-}
-
-/// Enough of a secret to tell it from another, and too little to use it: nothing of a short one.
-pub(crate) fn shortened(secret: &str) -> String {
-    let visible = if secret.len() < 40 || !secret.is_ascii() {
-        ""
-    } else {
-        &secret[..8]
-    };
-    format!("{visible}… ({} characters)", secret.chars().count())
+fn hide_query(value: &str) -> String {
+    match value.split_once('?') {
+        Some((path, _)) => format!("{path}?{HIDDEN}"),
+        None => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -206,39 +198,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_seen_whole() {
-        let mut headers = HeaderMap::new();
-        let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJBY21lIn0.c2lnbmF0dXJl";
-        headers.insert(
-            "authorization",
-            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-        );
-        headers.insert(
-            "location",
-            HeaderValue::from_static("https://s3.example/a?X-Amz-Signature=0123456789"),
-        );
-        headers.insert("x-private", HeaderValue::from_static("never shown"));
-        let seen = seen(&headers);
-        assert_eq!(
-            seen,
-            [
-                (
-                    "authorization".to_owned(),
-                    "Bearer eyJhbGci… (53 characters)".to_owned()
-                ),
-                (
-                    "location".to_owned(),
-                    "https://s3.example/a?… (26 characters)".to_owned()
-                )
-            ]
-        );
-    }
-
-    #[test]
-    fn of_a_password_nothing_is_seen() {
-        assert_eq!(
-            authorization("Basic dXNlcjpwYXNzd29yZA=="),
-            "Basic … (20 characters)"
-        );
+    fn secrets_are_hidden_whatever_their_length() {
+        for secret in [
+            "x",
+            "dXNlcjpwYXNzd29yZA==",
+            &"eyJhbGciOiJFUzI1NiJ9".repeat(9),
+        ] {
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
+            headers.insert("authorization", value);
+            let location = format!("https://s3.example/a?X-Amz-Signature={secret}");
+            headers.insert("location", HeaderValue::from_str(&location).unwrap());
+            headers.insert("x-private", HeaderValue::from_static("never shown"));
+            assert_eq!(
+                seen(&headers),
+                [
+                    ("authorization".to_owned(), "Bearer [hidden]".to_owned()),
+                    (
+                        "location".to_owned(),
+                        "https://s3.example/a?[hidden]".to_owned()
+                    )
+                ]
+            );
+            let url = format!("https://ann:{secret}@s3.example/a?signature={secret}");
+            let seen = seen_url(Step::Elsewhere, &url.parse().unwrap()).to_string();
+            assert_eq!(seen, "https://s3.example/a?[hidden]");
+        }
     }
 }

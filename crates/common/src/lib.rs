@@ -2,7 +2,7 @@
 //!
 //! The ground floor: it knows no other crate of this workspace and nothing of registries. Time and
 //! randomness are parameters ([`Clock`], [`Entropy`]), so that a test can fix both. A [`Secret`] is
-//! never printed. Dates are written as RFC 3339 has them, and IP networks are read as Go reads
+//! never printed. Text from others is escaped before it is shown. Dates are written as RFC 3339 has them, and IP networks are read as Go reads
 //! them.
 //!
 //! ```
@@ -18,6 +18,7 @@
 mod basic;
 mod clock;
 mod date;
+mod display;
 mod entropy;
 mod future;
 mod ip;
@@ -27,6 +28,7 @@ mod secret;
 pub use basic::{BasicCredentials, BasicError};
 pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
 pub use date::{go_date, rfc3339};
+pub use display::{escape_json, escape_line, escape_lines};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, parse_ip};

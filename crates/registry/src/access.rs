@@ -113,7 +113,7 @@ impl AccessControl {
         id: UploadId,
     ) -> Result<Authorized<'_, A>, RegistryError> {
         let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
-        let refused = match self.principal(call, &[required.clone()]).await {
+        let refused = match self.principal(call, std::slice::from_ref(&required)).await {
             Ok(principal) => return self.authorized(repository, principal),
             Err(refused) => refused,
         };

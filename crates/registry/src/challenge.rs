@@ -89,7 +89,7 @@ impl Challenge {
         match fault {
             Some(TokenFault::InvalidToken) => parameter(&mut text, "error", "invalid_token"),
             Some(TokenFault::InsufficientScope) => {
-                parameter(&mut text, "error", "insufficient_scope")
+                parameter(&mut text, "error", "insufficient_scope");
             }
             None => {}
         }

@@ -58,9 +58,9 @@ pub enum UpstreamError {
     #[error("the upstream registry sent content with the digest {computed} instead of {requested}")]
     WrongDigest {
         /// The digest in the request.
-        requested: Digest,
+        requested: Box<Digest>,
         /// The digest of what came.
-        computed: Digest,
+        computed: Box<Digest>,
     },
 }
 
@@ -153,8 +153,8 @@ pub(crate) fn verified(
         Ok(manifest)
     } else {
         Err(UpstreamError::WrongDigest {
-            requested,
-            computed,
+            requested: Box::new(requested),
+            computed: Box::new(computed),
         })
     }
 }

@@ -120,10 +120,10 @@ impl PrivateKey {
                     .map_err(|_| SignError)?;
             }
             AnyKeyPair::Ecdsa(pair) => {
-                signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref())
+                signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref());
             }
             AnyKeyPair::Ed25519(pair) => {
-                signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref())
+                signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref());
             }
         }
         Ok(signature)

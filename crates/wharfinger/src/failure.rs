@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use common::{escape_line, escape_lines};
+
 /// Who is at fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
@@ -101,14 +103,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        write!(f, "error: {}", escape_lines(&self.message))?;
         for cause in &self.causes {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", escape_line(cause))?;
         }
         writeln!(f)?;
         self.hint
             .iter()
-            .try_for_each(|hint| writeln!(f, "hint: {hint}"))
+            .try_for_each(|hint| writeln!(f, "hint: {}", escape_lines(hint)))
     }
 }
 

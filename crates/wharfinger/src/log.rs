@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::{escape_json, escape_lines};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -202,8 +203,14 @@ impl LogOutputs {
         );
     }
 
-    /// Writes where it can: a log that cannot be written has no place to say so.
+    /// Writes to every output that works. Lines hold what clients sent, so they are made safe here.
     fn write(&mut self, lines: &[u8]) {
+        let text = String::from_utf8_lossy(lines);
+        let safe = match self.format {
+            LogFormat::Text => escape_lines(&text),
+            LogFormat::Json => escape_json(&text),
+        };
+        let lines = safe.as_bytes();
         if self.stderr {
             let _ = io::stderr().write_all(lines);
         }
@@ -262,5 +269,23 @@ mod tests {
             MAX_WAITING + "the log could not keep up: 2 lines are lost\n".len()
         );
         assert!(written.ends_with("2 lines are lost\n"));
+    }
+
+    #[test]
+    fn what_clients_send_is_escaped_in_both_formats() {
+        for (format, expected) in [
+            (LogFormat::Text, "a \\u{1b}[2J\\u{9b}\\u{202e}\n"),
+            (LogFormat::Json, "a \\u001b[2J\\u009b\\u202e\n"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("log");
+            let mut outputs = LogOutputs {
+                stderr: false,
+                file: Some(File::create(&path).unwrap()),
+                format,
+            };
+            outputs.write("a \u{1b}[2J\u{9b}\u{202e}\n".as_bytes());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        }
     }
 }

@@ -88,7 +88,7 @@ fn question(query: &AclQuery<'_>) -> String {
     for c in json.chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(c)))
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             _ => escaped.push(c),
         }

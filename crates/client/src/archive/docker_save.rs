@@ -1,11 +1,14 @@
-//! What `docker save` writes: configurations and layers without a manifest that a registry would
-//! take, so one is made.
+//! The output of `docker save`: configurations and layers without a manifest that a registry would
+//! accept. A manifest is made for each image.
+
+use std::collections::HashMap;
 
 use oci::{Digest, DigestAlgorithm, media_type};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entries::{ArchiveEntries, Extent, compression_of};
+use super::compression::Compression;
+use super::entries::{ArchiveEntries, Extent};
 use crate::Error;
 use crate::hasher::ContentHasher;
 
@@ -19,9 +22,9 @@ const PIECE: usize = 256 * 1024;
 pub(super) struct SavedImage {
     /// Its names, `HOST/NAME:TAG`.
     pub(super) names: Vec<String>,
-    /// The manifest that was made for it, in OCI's words.
+    /// The OCI manifest that was made for it.
     pub(super) manifest: Vec<u8>,
-    /// Where configuration and layers lie.
+    /// Where its configuration and layers lie.
     pub(super) blobs: Vec<(Digest, Extent)>,
 }
 
@@ -37,8 +40,8 @@ struct ManifestEntry {
     layers: Vec<String>,
 }
 
-/// Reads all images. Every layer is hashed once, for nothing in the archive says its digest for
-/// sure.
+/// Reads all images. The digests of layers are not stored in the archive, so every layer is hashed,
+/// once however often it is named.
 pub(super) fn read(entries: &ArchiveEntries, list: &[u8]) -> Result<Vec<SavedImage>, Error> {
     let wrong = |what: String| Error::Layout {
         path: entries.path.clone(),
@@ -47,20 +50,49 @@ pub(super) fn read(entries: &ArchiveEntries, list: &[u8]) -> Result<Vec<SavedIma
     };
     let items: Vec<ManifestEntry> = serde_json::from_slice(list)
         .map_err(|error| wrong(format!("its manifest.json cannot be read: {error}")))?;
-    items.into_iter().map(|item| item.read(entries)).collect()
+    let mut hashed = Hashed::default();
+    let images = items.into_iter();
+    images.map(|item| item.read(entries, &mut hashed)).collect()
+}
+
+/// What was hashed already.
+#[derive(Default)]
+struct Hashed(HashMap<Extent, (Digest, &'static str)>);
+
+impl Hashed {
+    /// The digest of a file and, if it is a layer, its type.
+    fn file(
+        &mut self,
+        entries: &ArchiveEntries,
+        extent: Extent,
+    ) -> Result<(Digest, &'static str), Error> {
+        if let Some(known) = self.0.get(&extent) {
+            return Ok(*known);
+        }
+        let hashed = hash(entries, extent)?;
+        self.0.insert(extent, hashed);
+        Ok(hashed)
+    }
 }
 
 impl ManifestEntry {
-    fn read(self, entries: &ArchiveEntries) -> Result<SavedImage, Error> {
+    fn read(self, entries: &ArchiveEntries, hashed: &mut Hashed) -> Result<SavedImage, Error> {
         let config = named(entries, &self.config)?;
-        let mut blobs = vec![(
-            ContentHasher::digest(DigestAlgorithm::Sha256, &entries.bytes(config, LARGEST)?),
-            config,
-        )];
+        if config.size > LARGEST {
+            return Err(Error::Layout {
+                path: entries.path.clone(),
+                what: format!(
+                    "a configuration of {} bytes; at most {LARGEST} are read",
+                    config.size
+                ),
+                missing: false,
+            });
+        }
+        let mut blobs = vec![(hashed.file(entries, config)?.0, config)];
         let mut layers = Vec::new();
         for name in &self.layers {
             let extent = named(entries, name)?;
-            let (digest, media_type) = layer(entries, extent)?;
+            let (digest, media_type) = hashed.file(entries, extent)?;
             layers.push(json!({ "mediaType": media_type, "digest": digest, "size": extent.size }));
             blobs.push((digest, extent));
         }
@@ -86,13 +118,13 @@ impl ManifestEntry {
 fn named(entries: &ArchiveEntries, name: &str) -> Result<Extent, Error> {
     entries.find(name).ok_or_else(|| Error::Layout {
         path: entries.path.clone(),
-        what: format!("its manifest.json names {name}, which is not in it"),
+        what: format!("its manifest.json names {name:?}, which is not in the archive"),
         missing: false,
     })
 }
 
-/// A layer's digest, and its type by how it is compressed.
-fn layer(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
+/// A file's digest, and the type of a layer that is compressed like it.
+fn hash(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
     let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
@@ -102,13 +134,13 @@ fn layer(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static s
             .min(PIECE);
         entries.read_at(&mut buffer[..left], extent.begin + hasher.length())?;
         if hasher.length() == 0 {
-            compression = compression_of(&buffer[..left]);
+            compression = Compression::of(&buffer[..left]);
         }
         hasher.update(&buffer[..left]);
     }
     let media_type = match compression {
-        Some("gzip") => "application/vnd.oci.image.layer.v1.tar+gzip",
-        Some("zstd") => "application/vnd.oci.image.layer.v1.tar+zstd",
+        Some(Compression::Gzip) => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Some(Compression::Zstd) => "application/vnd.oci.image.layer.v1.tar+zstd",
         _ => "application/vnd.oci.image.layer.v1.tar",
     };
     Ok((hasher.finish(), media_type))

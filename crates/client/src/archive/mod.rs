@@ -1,6 +1,7 @@
-//! Archives: one tar file that holds an OCI layout, or what `docker save` writes. Read in place,
+//! Archives: a tar file that holds an OCI layout, or the output of `docker save`. Read in place,
 //! written in one go.
 
+mod compression;
 mod docker_save;
 mod entries;
 mod read;

@@ -16,8 +16,7 @@ use crate::{Error, FetchedManifest, Referrer};
 pub struct Archive {
     entries: ArchiveEntries,
     index: LayoutIndex,
-    /// Manifests and blobs that the archive has under other names than a layout would, or does not
-    /// have at all.
+    /// Manifests that were made, and blobs under other names than a layout has.
     made: HashMap<Digest, DerivedContent>,
 }
 
@@ -27,11 +26,11 @@ enum DerivedContent {
 }
 
 impl Archive {
-    /// Opens an archive and reads what is in it. What `docker save` wrote is hashed whole, which
-    /// takes a while.
+    /// Opens an archive and reads its manifests. The output of `docker save` is hashed whole, and a
+    /// compressed archive is decompressed, which takes a while.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not an archive of images.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let entries = ArchiveEntries::read(path)?;
         let wrong = |what: String| Error::Layout {
@@ -51,12 +50,12 @@ impl Archive {
         let Some(extent) = entries.find("manifest.json") else {
             if entries.find("repositories").is_some() {
                 return Err(wrong(
-                    "was saved by a docker before 1.10: load it into a newer one and save it again"
+                    "saved by docker before 1.10: load it into a newer version and save it again"
                         .to_owned(),
                 ));
             }
             return Err(wrong(
-                "holds neither an OCI layout (index.json) nor a saved image (manifest.json)"
+                "not an archive of images: it has neither index.json (OCI) nor manifest.json (docker save)"
                     .to_owned(),
             ));
         };
@@ -72,7 +71,7 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The manifest under this tag or digest; without either the only one, or `latest`.
+    /// The manifest with this tag or digest; without a reference, the only one, or `latest`.
     pub(crate) fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
         let missing = |what| Error::Layout {
             path: self.entries.path.clone(),
@@ -161,7 +160,7 @@ impl Archive {
         let name = format!("blobs/{}/{}", digest.algorithm(), digest.encoded());
         let missing = || Error::Layout {
             path: self.path(),
-            what: format!("has no {digest}"),
+            what: format!("{digest} is not in it"),
             missing: true,
         };
         self.entries.find(&name).ok_or_else(missing)

@@ -1,17 +1,19 @@
-//! Writing an archive that both kinds of readers take: an OCI layout with `manifest.json` beside
-//! it.
+//! Writing an archive for both kinds of readers: an OCI layout, with the `manifest.json` of `docker
+//! save` in it.
 //!
-//! All sizes are known before the first byte, so every file's place is, too; blobs then arrive in
-//! any order, several at a time, each at its place. The file gets its name when it is whole.
+//! All sizes are known before the first byte is written, and so is the position of every file. Blobs
+//! arrive in any order, several at a time. The archive gets its name when it is complete; until then
+//! it has a random one, which nobody else can have prepared.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oci::{Descriptor, Digest, Manifest, ManifestContent, Tag};
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::layout::{LayoutIndex, VERSION};
 use crate::transfer::{BlobSlot, BlobWriter, ImageGraph};
@@ -20,42 +22,49 @@ use crate::{Error, FetchedManifest, UploadOutcome};
 /// Files in a tar file begin at multiples of this many bytes.
 const BLOCK: u64 = 512;
 
-/// A new archive.
+/// An archive that is being written.
 pub struct ArchiveWriter {
     path: PathBuf,
-    unfinished: PathBuf,
+    /// The archive under its temporary name; it is deleted when it is dropped.
+    temporary: Mutex<Option<NamedTempFile>>,
     /// The image's name for `docker load`, without its tag.
     name: Option<String>,
-    /// Where each blob goes.
-    places: Mutex<HashMap<Digest, u64>>,
+    /// The position of each blob.
+    positions: Mutex<HashMap<Digest, u64>>,
 }
 
 impl ArchiveWriter {
-    /// An archive that will be called `path`; `name` is what `docker load` shall call its image.
+    /// An archive that will be called `path`. `docker load` will call its image `name`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, name: Option<String>) -> Self {
-        let path = path.into();
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(".unfinished");
         Self {
-            path,
-            unfinished: unfinished.into(),
+            path: path.into(),
+            temporary: Mutex::default(),
             name,
-            places: Mutex::default(),
+            positions: Mutex::default(),
         }
     }
 
-    /// Lays the archive out and writes all of it but the blobs.
+    /// Writes everything except the blobs.
     pub(crate) fn prepare(&self, image_graph: &ImageGraph, tag: Option<&Tag>) -> Result<(), Error> {
-        let options = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&self.unfinished);
-        let file = options.map_err(Error::file(&self.unfinished))?;
+        let directory = self
+            .path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".wharfinger-")
+            .suffix(".tar.unfinished")
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(directory)
+            .map_err(Error::file(&self.path))?;
+        let file = temporary.as_file().try_clone();
+        let file = file.map_err(Error::file(&self.path))?;
         let mut tar = TarLayout { file, end: 0 };
         self.lay_out(&mut tar, image_graph, tag)
-            .map_err(Error::file(&self.unfinished))
+            .map_err(Error::file(&self.path))?;
+        *self.temporary() = Some(temporary);
+        Ok(())
     }
 
     pub(crate) async fn put_blob(
@@ -63,25 +72,23 @@ impl ArchiveWriter {
         blob: &Descriptor,
         writer: BlobWriter<'_>,
     ) -> Result<UploadOutcome, Error> {
-        let begin = self
-            .places
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&blob.digest)
-            .copied();
-        let begin = begin.ok_or_else(|| {
-            Error::Unsupported(format!("{} has no place in the archive", blob.digest))
-        })?;
-        let options = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.unfinished);
-        let file = options.map_err(Error::file(&self.unfinished))?;
+        let begin = self.positions().get(&blob.digest).copied();
+        let file = self
+            .temporary()
+            .as_ref()
+            .map(|file| file.as_file().try_clone());
+        let (Some(begin), Some(file)) = (begin, file) else {
+            return Err(Error::Unsupported(format!(
+                "{} does not belong to the archive",
+                blob.digest
+            )));
+        };
+        let file = file.map_err(Error::file(&self.path))?;
         writer
             .write(
                 blob,
                 BlobSlot {
-                    path: self.unfinished.clone(),
+                    path: self.path.clone(),
                     file,
                     begin,
                     present: 0,
@@ -92,7 +99,25 @@ impl ArchiveWriter {
     }
 
     pub(crate) fn finish(&self) -> Result<(), Error> {
-        fs::rename(&self.unfinished, &self.path).map_err(Error::file(&self.path))
+        let Some(temporary) = self.temporary().take() else {
+            return Ok(());
+        };
+        temporary
+            .persist(&self.path)
+            .map(drop)
+            .map_err(|error| Error::file(&self.path)(error.error))
+    }
+
+    fn temporary(&self) -> MutexGuard<'_, Option<NamedTempFile>> {
+        self.temporary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn positions(&self) -> MutexGuard<'_, HashMap<Digest, u64>> {
+        self.positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lay_out(
@@ -111,11 +136,11 @@ impl ArchiveWriter {
         for manifest in &image_graph.manifests {
             tar.file(&name_of(&manifest.digest), &manifest.bytes)?;
         }
-        let mut places = HashMap::new();
+        let mut positions = HashMap::new();
         for blob in &image_graph.blobs {
-            places.insert(blob.digest, tar.room(&name_of(&blob.digest), blob.size)?);
+            positions.insert(blob.digest, tar.room(&name_of(&blob.digest), blob.size)?);
         }
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+        *self.positions() = positions;
         tar.close()
     }
 
@@ -143,14 +168,7 @@ impl ArchiveWriter {
     }
 }
 
-impl Drop for ArchiveWriter {
-    /// What was not finished is of no use to anybody.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.unfinished);
-    }
-}
-
-/// Lays files out one behind the other.
+/// Places files one after the other.
 struct TarLayout {
     file: File,
     end: u64,
@@ -163,7 +181,7 @@ impl TarLayout {
         self.file.write_all_at(content, begin)
     }
 
-    /// Leaves room for a file, and says where it begins.
+    /// Reserves room for a file. Returns where it begins.
     fn room(&mut self, name: &str, size: u64) -> std::io::Result<u64> {
         let header = header(name, size)?;
         self.file.write_all_at(&header, self.end)?;
@@ -178,8 +196,8 @@ impl TarLayout {
     }
 }
 
-/// A file's header; more than one block where the name is long. The same content makes the same
-/// archive: no times.
+/// A file's header; more than one block if the name is long. It holds no times: the same content
+/// makes the same archive.
 fn header(name: &str, size: u64) -> std::io::Result<Vec<u8>> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);

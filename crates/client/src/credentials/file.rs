@@ -1,5 +1,5 @@
-//! `config.json` of docker and `auth.json` of podman: the same form, and more in it than
-//! credentials, which must stay as it is.
+//! `config.json` of docker and `auth.json` of podman. Both have the same form. They hold more than
+//! credentials, and the rest must stay unchanged.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,15 +10,15 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
 use super::{Credentials, CredentialsError};
-use crate::Host;
+use crate::{Host, json};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// The name under which Docker keeps the login to its own registry.
+/// The key of the login to Docker Hub.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// One file, read.
+/// The content of one file.
 #[derive(Debug)]
 pub(super) struct AuthFile {
     path: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct AuthFile {
 }
 
 impl AuthFile {
-    /// Reads the file; one that is not there, or is empty, is a file without members.
+    /// Reads the file. A missing or empty one counts as a file without members.
     pub(super) fn read(path: &Path) -> Result<Self, CredentialsError> {
         let wrong = |what: String| CredentialsError::Content {
             path: path.to_owned(),
@@ -42,7 +42,7 @@ impl AuthFile {
         };
         let text = match fs::metadata(path) {
             Ok(metadata) if metadata.len() > LARGEST => {
-                return Err(wrong(format!("has more than {LARGEST} bytes")));
+                return Err(wrong(format!("more than {LARGEST} bytes")));
             }
             Ok(_) => fs::read_to_string(path).map_err(failed)?,
             Err(error)
@@ -60,35 +60,29 @@ impl AuthFile {
         }
         match serde_json::from_str(&text) {
             Ok(Value::Object(members)) => Ok(Self { members, ..empty }),
-            Ok(_) => Err(wrong("is not a JSON object".to_owned())),
-            Err(error) => Err(wrong(format!("is not JSON: {error}"))),
+            Ok(_) => Err(wrong("not a JSON object".to_owned())),
+            Err(error) => Err(wrong(format!("not JSON: {error}"))),
         }
     }
 
-    /// The helper that keeps the host's credentials, by the name that follows `docker-credential-`.
+    /// The helper that holds the host's credentials, by the name that follows `docker-credential-`.
     pub(super) fn helper(&self, host: &Host) -> Option<&str> {
         let own = self
-            .members
-            .get("credHelpers")
-            .and_then(Value::as_object)
-            .and_then(|helpers| {
-                helpers
-                    .iter()
-                    .find(|(key, _)| is_for(key, host))
-                    .and_then(|(_, helper)| helper.as_str())
-            });
-        own.or_else(|| self.members.get("credsStore").and_then(Value::as_str))
+            .object("credHelpers")
+            .and_then(|helpers| best(helpers, host))
+            .and_then(|(_, helper)| helper.as_str());
+        own.or_else(|| json::text(&self.members, "credsStore"))
             .filter(|name| !name.is_empty())
     }
 
-    /// The credentials for a host and, as podman has it, the longest path below it that has its
-    /// own.
+    /// The credentials for a host. As podman has it, the longest path below it that has credentials
+    /// of its own takes precedence.
     pub(super) fn credentials(
         &self,
         host: &Host,
         path: &str,
     ) -> Result<Option<Credentials>, CredentialsError> {
-        let Some(auths) = self.members.get("auths").and_then(Value::as_object) else {
+        let Some(auths) = self.object("auths") else {
             return Ok(None);
         };
         let mut below = Some(path).filter(|path| !path.is_empty());
@@ -99,13 +93,17 @@ impl AuthFile {
             }
             below = prefix.rsplit_once('/').map(|(shorter, _)| shorter);
         }
-        match auths.iter().find(|(key, _)| is_for(key, host)) {
+        match best(auths, host) {
             Some((key, entry)) => self.entry(key, entry),
             None => Ok(None),
         }
     }
 
-    /// What a helper is asked for.
+    fn object(&self, name: &str) -> Option<&Map<String, Value>> {
+        json::member(&self.members, name)?.as_object()
+    }
+
+    /// The key under which a helper holds the credentials.
     pub(super) fn key(host: &Host) -> String {
         if host.is_docker_hub() {
             DOCKER_HUB_KEY.to_owned()
@@ -114,7 +112,7 @@ impl AuthFile {
         }
     }
 
-    /// Puts credentials in, and nothing else of them than they have.
+    /// Adds credentials.
     pub(super) fn insert(&mut self, host: &Host, credentials: &Credentials) {
         let encoded =
             |user: &str, password: &str| BASE64.encode(format!("{user}:{password}").as_bytes());
@@ -138,56 +136,56 @@ impl AuthFile {
         }
     }
 
-    /// Takes the host's credentials out; false when there were none.
+    /// Removes the host's credentials; returns whether there were some.
     pub(super) fn remove(&mut self, host: &Host) -> bool {
         let Some(auths) = self.members.get_mut("auths").and_then(Value::as_object_mut) else {
             return false;
         };
         let before = auths.len();
-        auths.retain(|key, _| !is_for(key, host));
+        auths.retain(|key, _| distance(key, host).is_none());
         auths.len() < before
     }
 
-    /// Writes it, whole or not at all, readable for its owner alone.
+    /// Writes the file, whole or not at all, readable for its owner alone.
     pub(super) fn write(&self) -> Result<(), CredentialsError> {
         let failed = |source| CredentialsError::File {
             path: self.path.clone(),
             source,
         };
-        // What a link points to is replaced, not the link.
+        // A symbolic link of the user's stays, and the file that it points to is replaced.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let directory = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).map_err(failed)?;
         let text =
             serde_json::to_string_pretty(&self.members).map_err(|error| failed(error.into()))?;
-        let temporary = directory.join(format!(".wharfinger-{}.json", std::process::id()));
-        let written = create_private(&temporary).and_then(|mut file| {
+        let write = || {
+            let mut file = tempfile::Builder::new()
+                .prefix(".wharfinger-")
+                .suffix(".json")
+                .tempfile_in(directory)?;
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        });
-        written.map_err(|error| {
-            let _ = fs::remove_file(&temporary);
-            failed(error)
-        })
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)
+        };
+        write().map(drop).map_err(failed)
     }
 
     fn entry(&self, key: &str, entry: &Value) -> Result<Option<Credentials>, CredentialsError> {
-        let text = |name: &str| {
-            entry
-                .get(name)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
+        let Some(entry) = entry.as_object() else {
+            return Ok(None);
         };
+        let text = |name: &str| json::text(entry, name);
         let wrong = |what: &str| CredentialsError::Content {
             path: self.path.clone(),
             what: format!("the `auth` of {key:?} {what}"),
         };
         let decoded = match text("auth") {
             Some(auth) => {
+                // `base64` wraps long lines.
+                let encoded: String = auth.split_whitespace().collect();
                 let bytes = BASE64
-                    .decode(auth.trim().as_bytes())
+                    .decode(encoded.as_bytes())
                     .map_err(|_| wrong("is not base64"))?;
                 let pair = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?;
                 let (user, password) = pair
@@ -224,25 +222,40 @@ impl AuthFile {
     }
 }
 
-/// Whether a key means this host: Docker writes some with a scheme and a path.
-fn is_for(key: &str, host: &Host) -> bool {
-    let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
-    let has_scheme = bare.len() < key.len();
-    let (name, path) = bare.split_once('/').unwrap_or((bare, ""));
-    // A path without a scheme is podman's word for a part of a registry.
-    if !has_scheme && !path.is_empty() && !matches!(path.trim_end_matches('/'), "v1" | "v2") {
-        return false;
-    }
-    name.parse::<Host>()
-        .is_ok_and(|named| named == *host || named.is_docker_hub() && host.is_docker_hub())
+/// The entry whose key fits the host best; of equal ones, the first.
+fn best<'a>(entries: &'a Map<String, Value>, host: &Host) -> Option<(&'a str, &'a Value)> {
+    entries
+        .iter()
+        .filter_map(|(key, entry)| Some((distance(key, host)?, key, entry)))
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(_, key, entry)| (key.as_str(), entry))
 }
 
-fn create_private(path: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// How far a key is from the one that clients write today; `None` if it is for another host. Old
+/// versions of Docker wrote keys with a scheme and a path.
+fn distance(key: &str, host: &Host) -> Option<(bool, u8, u8)> {
+    if key == AuthFile::key(host) {
+        return Some((false, 0, 0));
+    }
+    let (scheme, bare) = key.split_once("://").unwrap_or(("", key));
+    let (name, path) = bare.split_once('/').unwrap_or((bare, ""));
+    let path = match path.trim_end_matches('/') {
+        "" => 0,
+        "v2" => 1,
+        "v1" => 2,
+        // Without a scheme, podman's key for a part of a registry.
+        _ if scheme.is_empty() => return None,
+        _ => 3,
+    };
+    let scheme = match scheme {
+        "" => 1,
+        "https" => 2,
+        _ => 3,
+    };
+    let named: Host = name.parse().ok()?;
+    let is_alias = named != *host;
+    let is_same = !is_alias || named.is_docker_hub() && host.is_docker_hub();
+    is_same.then_some((is_alias, scheme, path))
 }
 
 #[cfg(test)]
@@ -304,6 +317,57 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_today_comes_before_older_ones() {
+        let keys = [
+            "http://r.example:5000/v1/",
+            "http://r.example:5000/v2/",
+            "http://r.example:5000",
+            "https://r.example:5000/v1/",
+            "https://r.example:5000/v2/",
+            "https://r.example:5000/",
+            "R.example:5000",
+            "r.example:5000",
+        ];
+        for count in 1..=keys.len() {
+            let entries: Vec<_> = keys[..count]
+                .iter()
+                .map(|key| format!(r#""{key}":{{"username":"{key}","password":"p"}}"#))
+                .collect();
+            let (_directory, file) = file(&format!(r#"{{"auths":{{{}}}}}"#, entries.join(",")));
+            let found = file.credentials(&host("r.example:5000"), "a").unwrap();
+            assert_eq!(found.unwrap().user(), Some(keys[count - 1]), "{count}");
+        }
+        let (_directory, file) = file(
+            r#"{"auths":{"docker.io":{"auth":"b2xkOjE="},"https://index.docker.io/v1/":{"auth":"bmV3OjE="}},
+                "credHelpers":{"https://r.example":"old","r.example":"new"}}"#,
+        );
+        assert_eq!(
+            shown(file.credentials(&host("docker.io"), "").unwrap()),
+            "new:1"
+        );
+        assert_eq!(file.helper(&host("r.example")), Some("new"));
+    }
+
+    #[test]
+    fn what_go_reads_is_read() {
+        let (_directory, file) = file(
+            r#"{"Auths":{"a.example":{"Auth":"YTpi\r\nOmM=\n"},"b.example":{"auth":null,"username":"u","password":"p"},
+                "c.example":null,"d.example":{"auth":"x","auth":"YTpi"}},"credsstore":"pass"}"#,
+        );
+        let get = |name: &str| shown(file.credentials(&host(name), "").unwrap());
+        assert_eq!(
+            [
+                get("a.example"),
+                get("b.example"),
+                get("c.example"),
+                get("d.example")
+            ],
+            ["a:b:c", "u:p", "none", "a:b"]
+        );
+        assert_eq!(file.helper(&host("a.example")), Some("pass"));
+    }
+
+    #[test]
     fn what_cannot_be_read_says_where() {
         let (_directory, file) =
             file(r#"{"auths":{"r.example":{"auth":"!"},"s.example":{"auth":"YQ=="}}}"#);
@@ -317,7 +381,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a"), "[1]").unwrap();
         let error = AuthFile::read(&directory.path().join("a")).unwrap_err();
-        assert!(error.to_string().ends_with("a: is not a JSON object"));
+        assert!(error.to_string().ends_with("a: not a JSON object"));
     }
 
     #[test]
@@ -358,5 +422,21 @@ mod tests {
             0o600
         );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    /// Another user may prepare any name in a directory that both can write.
+    #[cfg(unix)]
+    #[test]
+    fn a_prepared_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        let name = format!(".wharfinger-{}.json", std::process::id());
+        std::os::unix::fs::symlink(&victim, directory.path().join(name)).unwrap();
+        let mut file = AuthFile::read(&directory.path().join("config.json")).unwrap();
+        file.insert(&host("r.example"), &Credentials::AccessToken("t".into()));
+        file.write().unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
     }
 }

@@ -1,24 +1,24 @@
 //! Credential helpers: programs called `docker-credential-NAME` that keep secrets in a keychain.
 //!
-//! The protocol is Docker's (`docker-credential-helpers`): a verb as the only argument, one thing
-//! on standard input, one on standard output.
+//! The protocol is Docker's (`docker-credential-helpers`): a verb as the only argument, one value on
+//! standard input, one on standard output.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use common::Secret;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::{Credentials, CredentialsError};
+use crate::json;
 
-/// How long a helper may take: some ask a person.
+/// How long a helper may take: some ask the user.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest output that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
-/// What stands for the user's name where the secret is a refresh token.
+/// The user name that marks a secret as a refresh token.
 const TOKEN_USER: &str = "<token>";
 
 /// One helper.
@@ -34,7 +34,7 @@ impl Helper {
         if name.is_empty() || name.contains(['/', '\\', '\0']) {
             return Err(CredentialsError::Helper {
                 program,
-                what: "has a name that no program can have".to_owned(),
+                what: "cannot be started: no program can have this name".to_owned(),
             });
         }
         Ok(Self { program })
@@ -44,16 +44,8 @@ impl Helper {
         &self.program
     }
 
-    /// What it keeps under `key`; none when it says that it has nothing.
+    /// The credentials under `key`; `None` if the helper says that it has none.
     pub(super) async fn find(&self, key: &str) -> Result<Option<Credentials>, CredentialsError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct HelperCredentials {
-            #[serde(default)]
-            username: String,
-            #[serde(default)]
-            secret: String,
-        }
         let (success, output) = self.run("get", key).await?;
         if !success {
             // docker-credential-helpers, `credentials.NewErrCredentialsNotFound`.
@@ -65,22 +57,26 @@ impl Helper {
                 Err(self.failed(&output))
             };
         }
-        let HelperCredentials { username, secret } = serde_json::from_str(&output)
-            .map_err(|_| self.error("answers with something else than credentials"))?;
-        Ok(match (username.as_str(), secret.is_empty()) {
-            (_, true) => None,
-            (TOKEN_USER, _) => Some(Credentials::RefreshToken {
+        let credentials: Map<String, Value> =
+            serde_json::from_str(&output).map_err(|_| self.error("did not print credentials"))?;
+        let user = json::text(&credentials, "Username").unwrap_or_default();
+        let Some(secret) = json::text(&credentials, "Secret") else {
+            return Ok(None);
+        };
+        let secret = Secret::from(secret.to_owned());
+        Ok(Some(match user {
+            TOKEN_USER => Credentials::RefreshToken {
                 user: None,
-                token: secret.into(),
-            }),
-            _ => Some(Credentials::Password {
-                user: username,
-                password: secret.into(),
-            }),
-        })
+                token: secret,
+            },
+            user => Credentials::Password {
+                user: user.to_owned(),
+                password: secret,
+            },
+        }))
     }
 
-    /// Has it keep credentials under `key`.
+    /// Stores credentials under `key`.
     pub(super) async fn store(
         &self,
         key: &str,
@@ -100,7 +96,7 @@ impl Helper {
         }
     }
 
-    /// Has it forget what it keeps under `key`; false when there was nothing.
+    /// Removes the credentials under `key`; returns whether there were some.
     pub(super) async fn erase(&self, key: &str) -> Result<bool, CredentialsError> {
         if self.find(key).await?.is_none() {
             return Ok(false);
@@ -111,7 +107,7 @@ impl Helper {
         }
     }
 
-    /// Whether it succeeded, and what it wrote.
+    /// Runs the helper. Returns whether it succeeded, and its output.
     async fn run(&self, verb: &str, input: &str) -> Result<(bool, String), CredentialsError> {
         let mut child = Command::new(&self.program)
             .arg(verb)
@@ -124,7 +120,7 @@ impl Helper {
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let exchange = async {
             if let Some(mut stdin) = stdin {
-                // A helper that does not read is one whose answer says why.
+                // If the helper does not read its input, its output says why.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
             let mut output = Vec::new();
@@ -137,8 +133,8 @@ impl Helper {
             Ok(Ok((success, output))) => {
                 Ok((success, String::from_utf8_lossy(&output).into_owned()))
             }
-            Ok(Err(error)) => Err(self.error(&format!("broke off: {error}"))),
-            Err(_) => Err(self.error("did not answer within a minute")),
+            Ok(Err(error)) => Err(self.error(&format!("failed: {error}"))),
+            Err(_) => Err(self.error("did not finish within a minute")),
         }
     }
 
@@ -148,7 +144,7 @@ impl Helper {
             output
                 .lines()
                 .next()
-                .unwrap_or("it does not say why")
+                .unwrap_or("it printed no reason")
                 .trim()
         ))
     }

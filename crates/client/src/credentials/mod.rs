@@ -1,7 +1,7 @@
-//! Who we say we are, and where that is kept.
+//! Credentials, and where they are stored.
 //!
-//! Nobody wants to log in twice: what docker, podman and their helpers have stored is used, and
-//! what is stored here is stored where they look. A *place* is a file or a helper that may hold
+//! A login serves all clients: this one uses the credentials that docker, podman and their helpers
+//! have stored, and stores its own where they look. A *location* is a file or a helper that may hold
 //! credentials for a host.
 
 mod error;
@@ -11,9 +11,9 @@ mod store;
 
 use common::Secret;
 pub use error::CredentialsError;
-pub use store::{CredentialStore, StoredCredentials};
+pub use store::{CredentialLookup, CredentialStore, StoredCredentials};
 
-/// What a client shows to say who it is.
+/// What a client sends to log in.
 #[derive(Clone, Debug, Default)]
 pub enum Credentials {
     /// Nothing.
@@ -26,19 +26,20 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
-    /// A token of the token server's that new tokens are had for: Docker's `identitytoken`.
+    /// A refresh token of the token server, for which it issues access tokens: Docker's
+    /// `identitytoken`.
     RefreshToken {
-        /// Whose it is, where that is known.
+        /// The account, if it is known.
         user: Option<String>,
         /// The token.
         token: Secret,
     },
-    /// A finished access token, sent as it is: Docker's `registrytoken`.
+    /// An access token, sent as it is: Docker's `registrytoken`.
     AccessToken(Secret),
 }
 
 impl Credentials {
-    /// Whose they are, where they say so.
+    /// The account, if the credentials name it.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         match self {
@@ -48,17 +49,17 @@ impl Credentials {
         }
     }
 
-    /// Whether there are none.
+    /// Whether no login is sent.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         matches!(self, Self::Anonymous)
     }
 
-    /// What kind they are, in words.
+    /// The kind of credentials, in words.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Anonymous => "nothing",
+            Self::Anonymous => "no login",
             Self::Password { .. } => "a password",
             Self::RefreshToken { .. } => "a refresh token",
             Self::AccessToken(_) => "an access token",

@@ -1,4 +1,4 @@
-//! Where credentials are looked for, in which order, and where they are put.
+//! Where credentials are looked up, in which order, and where they are stored.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,19 @@ use super::helper::Helper;
 use super::{Credentials, CredentialsError};
 use crate::Host;
 
-/// The files that may know credentials, first the one that decides and is written.
+/// The files that may hold credentials. The first one takes precedence, and is the one written to.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialStore {
     files: Vec<PathBuf>,
+}
+
+/// What a lookup found.
+#[derive(Debug, Default)]
+pub struct CredentialLookup {
+    /// The credentials, if there are some.
+    pub found: Option<StoredCredentials>,
+    /// The files and helpers that failed on the way.
+    pub problems: Vec<CredentialsError>,
 }
 
 /// Credentials, and where they were found.
@@ -20,16 +29,16 @@ pub struct StoredCredentials {
     /// The credentials.
     pub credentials: Credentials,
     /// The file, or the helper and the file that names it, in words.
-    pub place: String,
+    pub location: String,
 }
 
 impl CredentialStore {
-    /// The places that this environment leads to: `REGISTRY_AUTH_FILE`, then docker's `config.json`
+    /// The files of an environment: `REGISTRY_AUTH_FILE`, then docker's `config.json`
     /// (`DOCKER_CONFIG`, else in the home directory), then podman's `auth.json`.
     ///
     /// ```
-    /// let places = client::CredentialStore::new(|name| (name == "HOME").then(|| "/home/ann".into()));
-    /// assert_eq!(places.files()[0].to_str(), Some("/home/ann/.docker/config.json"));
+    /// let store = client::CredentialStore::new(|name| (name == "HOME").then(|| "/home/ann".into()));
+    /// assert_eq!(store.files()[0].to_str(), Some("/home/ann/.docker/config.json"));
     /// ```
     #[must_use]
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
@@ -55,51 +64,47 @@ impl CredentialStore {
         }
     }
 
-    /// The files, in the order in which they are asked.
+    /// The files, in the order in which they are read.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// The credentials for `host` and, where a file has such, for the repository `path` there.
-    ///
-    /// # Errors
-    /// When a file cannot be read or a helper fails: nobody should be anonymous by accident.
-    pub async fn find(
-        &self,
-        host: &Host,
-        path: &str,
-    ) -> Result<Option<StoredCredentials>, CredentialsError> {
+    /// The credentials for `host` and, if a file has them, for the repository `path` there. A file
+    /// or helper that fails is passed over, as docker does: a public image needs no login. Show its
+    /// problem to the user.
+    pub async fn find(&self, host: &Host, path: &str) -> CredentialLookup {
+        let mut lookup = CredentialLookup::default();
         for file in &self.files {
-            if let Some(found) = find_in(file, host, path).await?.into_iter().next() {
-                return Ok(Some(found));
+            let (found, problems) = find_in(file, host, path).await;
+            lookup.problems.extend(problems);
+            lookup.found = found.into_iter().next();
+            if lookup.found.is_some() {
+                break;
             }
         }
-        Ok(None)
+        lookup
     }
 
-    /// All that is known for `host` in every place, the one that counts first; what fails is handed
-    /// back beside.
+    /// All credentials for `host`, the ones that count first, and what failed.
     pub async fn find_all(
         &self,
         host: &Host,
         path: &str,
-    ) -> Vec<Result<StoredCredentials, CredentialsError>> {
-        let mut all = Vec::new();
+    ) -> (Vec<StoredCredentials>, Vec<CredentialsError>) {
+        let (mut all, mut failed) = (Vec::new(), Vec::new());
         for file in &self.files {
-            match find_in(file, host, path).await {
-                Ok(found) => all.extend(found.into_iter().map(Ok)),
-                Err(error) => all.push(Err(error)),
-            }
+            let (found, problems) = find_in(file, host, path).await;
+            all.extend(found);
+            failed.extend(problems);
         }
-        all
+        (all, failed)
     }
 
-    /// Keeps credentials in the first place, or in the helper that it names, and says where that
-    /// is.
+    /// Stores credentials in the first file, or in the helper that it names. Returns where.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When they cannot be written.
     pub async fn store(
         &self,
         host: &Host,
@@ -121,51 +126,98 @@ impl CredentialStore {
         }
     }
 
-    /// Forgets the host's credentials in every place, and says which had some.
+    /// Removes the host's credentials from every file and helper, and returns those that had some.
     ///
     /// # Errors
-    /// When a place cannot be written.
+    /// When a file cannot be written or a helper fails; the others are changed nevertheless.
     pub async fn erase(&self, host: &Host) -> Result<Vec<String>, CredentialsError> {
-        let mut erased = Vec::new();
+        let (mut erased, mut problem) = (Vec::new(), None);
         for path in &self.files {
-            let mut file = AuthFile::read(path)?;
-            if let Some(name) = file.helper(host) {
-                let helper = Helper::new(name)?;
-                if helper.erase(&AuthFile::key(host)).await? {
-                    erased.push(helped(&helper, path));
+            match erase_in(path, host).await {
+                Ok(locations) => erased.extend(locations),
+                Err((locations, error)) => {
+                    erased.extend(locations);
+                    problem.get_or_insert(error);
                 }
             }
-            if file.remove(host) {
-                file.write()?;
-                erased.push(path.display().to_string());
-            }
         }
-        Ok(erased)
+        problem.map_or(Ok(erased), Err)
     }
 }
 
-/// What a file and the helper that it names know: the helper's word counts before the file's.
+/// The credentials of a file and of the helper that it names. The helper's come first.
 async fn find_in(
     path: &Path,
     host: &Host,
     repository: &str,
-) -> Result<Vec<StoredCredentials>, CredentialsError> {
-    let file = AuthFile::read(path)?;
-    let mut found = Vec::new();
+) -> (Vec<StoredCredentials>, Vec<CredentialsError>) {
+    let file = match AuthFile::read(path) {
+        Ok(file) => file,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
     if let Some(name) = file.helper(host) {
-        let helper = Helper::new(name)?;
-        let credentials = helper.find(&AuthFile::key(host)).await?;
-        found.extend(credentials.map(|credentials| StoredCredentials {
-            credentials,
-            place: helped(&helper, path),
-        }));
+        match find_by_helper(name, path, host).await {
+            Ok(credentials) => found.extend(credentials),
+            Err(error) => problems.push(error),
+        }
     }
-    let credentials = file.credentials(host, repository)?;
-    found.extend(credentials.map(|credentials| StoredCredentials {
+    match file.credentials(host, repository) {
+        Ok(credentials) => found.extend(credentials.map(|credentials| StoredCredentials {
+            credentials,
+            location: path.display().to_string(),
+        })),
+        Err(error) => problems.push(error),
+    }
+    (found, problems)
+}
+
+async fn find_by_helper(
+    name: &str,
+    path: &Path,
+    host: &Host,
+) -> Result<Option<StoredCredentials>, CredentialsError> {
+    let helper = Helper::new(name)?;
+    let credentials = helper.find(&AuthFile::key(host)).await?;
+    Ok(credentials.map(|credentials| StoredCredentials {
         credentials,
-        place: path.display().to_string(),
-    }));
-    Ok(found)
+        location: helped(&helper, path),
+    }))
+}
+
+/// Removes the host's credentials from a file and from the helper that it names. Returns where they
+/// were, and the helper's error besides.
+async fn erase_in(
+    path: &Path,
+    host: &Host,
+) -> Result<Vec<String>, (Vec<String>, CredentialsError)> {
+    let mut erased = Vec::new();
+    let mut file = AuthFile::read(path).map_err(|error| (Vec::new(), error))?;
+    let helped = match file.helper(host) {
+        Some(name) => erase_by_helper(name, path, host).await,
+        None => Ok(None),
+    };
+    if file.remove(host) {
+        file.write().map_err(|error| (Vec::new(), error))?;
+        erased.push(path.display().to_string());
+    }
+    match helped {
+        Ok(location) => {
+            erased.extend(location);
+            Ok(erased)
+        }
+        Err(error) => Err((erased, error)),
+    }
+}
+
+async fn erase_by_helper(
+    name: &str,
+    path: &Path,
+    host: &Host,
+) -> Result<Option<String>, CredentialsError> {
+    let helper = Helper::new(name)?;
+    let erased = helper.erase(&AuthFile::key(host)).await?;
+    Ok(erased.then(|| helped(&helper, path)))
 }
 
 fn helped(helper: &Helper, path: &Path) -> String {
@@ -178,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    fn places(directory: &Path) -> CredentialStore {
+    fn store(directory: &Path) -> CredentialStore {
         CredentialStore {
             files: vec![
                 directory.join("docker/config.json"),
@@ -202,13 +254,13 @@ mod tests {
             ("REGISTRY_AUTH_FILE", "/r.json"),
             ("XDG_RUNTIME_DIR", ""),
         ];
-        let places = CredentialStore::new(|name| {
+        let store = CredentialStore::new(|name| {
             variables
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| value.into())
         });
-        let files: Vec<_> = places
+        let files: Vec<_> = store
             .files()
             .iter()
             .map(|path| path.display().to_string())
@@ -224,38 +276,33 @@ mod tests {
         assert!(CredentialStore::new(|_| None).files().is_empty());
     }
 
-    #[tokio::test]
-    async fn the_first_place_decides_and_is_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let (places, host) = (places(directory.path()), "r.example".parse().unwrap());
-        assert!(places.find(&host, "").await.unwrap().is_none());
-        let podman = CredentialStore {
-            files: vec![places.files()[1].clone()],
-        };
-        podman.store(&host, &login("podman")).await.unwrap();
-        assert_eq!(
-            places
-                .find(&host, "")
-                .await
-                .unwrap()
-                .unwrap()
-                .credentials
-                .user(),
-            Some("podman")
-        );
-        places.store(&host, &login("docker")).await.unwrap();
-        let all = places.find_all(&host, "").await;
-        let users: Vec<_> = all
-            .iter()
-            .map(|found| found.as_ref().unwrap().credentials.user().unwrap())
-            .collect();
-        assert_eq!(users, ["docker", "podman"]);
-        assert_eq!(places.erase(&host).await.unwrap().len(), 2);
-        assert!(places.erase(&host).await.unwrap().is_empty());
+    fn user(lookup: &CredentialLookup) -> Option<&str> {
+        lookup.found.as_ref()?.credentials.user()
     }
 
     #[tokio::test]
-    async fn nowhere_to_keep_them_is_said() {
+    async fn the_first_file_decides_and_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+        assert!(store.find(&host, "").await.found.is_none());
+        let podman = CredentialStore {
+            files: vec![store.files()[1].clone()],
+        };
+        podman.store(&host, &login("podman")).await.unwrap();
+        assert_eq!(user(&store.find(&host, "").await), Some("podman"));
+        store.store(&host, &login("docker")).await.unwrap();
+        let (all, problems) = store.find_all(&host, "").await;
+        let users: Vec<_> = all
+            .iter()
+            .map(|found| found.credentials.user().unwrap())
+            .collect();
+        assert_eq!((users, problems.len()), (vec!["docker", "podman"], 0));
+        assert_eq!(store.erase(&host).await.unwrap().len(), 2);
+        assert!(store.erase(&host).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn without_a_file_nothing_can_be_stored() {
         let error = CredentialStore::default()
             .store(&"r.example".parse().unwrap(), &login("a"))
             .await
@@ -263,31 +310,57 @@ mod tests {
         assert!(matches!(error, CredentialsError::Nowhere));
     }
 
+    /// As docker has it: what cannot be read is told, and a public image is pulled nevertheless.
     #[tokio::test]
-    async fn a_helper_that_is_missing_is_no_silent_anonymity() {
+    async fn what_fails_is_passed_over_and_told() {
+        for (content, told, hint) in [
+            (
+                r#"{"credsStore":"missing"}"#,
+                "the credential helper docker-credential-missing cannot be started",
+                "install docker-credential-missing, or remove",
+            ),
+            (
+                r#"{"credHelpers":{"r.example":"../x"}}"#,
+                "the credential helper docker-credential-../x",
+                "remove its name",
+            ),
+            ("{", "config.json: not JSON", "correct "),
+            ("[]", "config.json: not a JSON object", "correct "),
+            (
+                r#"{"auths":{"r.example":{"auth":"!"}}}"#,
+                "is not base64",
+                "correct ",
+            ),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            fs::create_dir(directory.path().join("docker")).unwrap();
+            let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+            fs::write(&store.files()[0], content).unwrap();
+            let lookup = store.find(&host, "").await;
+            assert!(lookup.found.is_none(), "{content}");
+            let problem = &lookup.problems[0];
+            assert!(problem.to_string().contains(told), "{problem}");
+            assert!(problem.hint().unwrap().contains(hint), "{problem:?}");
+
+            let podman = CredentialStore {
+                files: vec![store.files()[1].clone()],
+            };
+            podman.store(&host, &login("podman")).await.unwrap();
+            let lookup = store.find(&host, "").await;
+            assert_eq!((user(&lookup), lookup.problems.len()), (Some("podman"), 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_fails_does_not_keep_the_file_s_login_from_being_removed() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("docker")).unwrap();
-        let places = places(directory.path());
-        fs::write(&places.files()[0], r#"{"credsStore":"of-nobody"}"#).unwrap();
-        let error = places
-            .find(&"r.example".parse().unwrap(), "")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error
-                .starts_with("the credential helper docker-credential-of-nobody cannot be started"),
-            "{error}"
-        );
-        fs::write(&places.files()[0], r#"{"credsStore":"../x"}"#).unwrap();
-        let error = places
-            .find(&"r.example".parse().unwrap(), "")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.ends_with("has a name that no program can have"),
-            "{error}"
-        );
+        let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+        let content = r#"{"credsStore":"missing","auths":{"r.example":{"auth":"YTpi"}}}"#;
+        fs::write(&store.files()[0], content).unwrap();
+        let found = store.find(&host, "").await;
+        assert_eq!((user(&found), found.problems.len()), (Some("a"), 1));
+        store.erase(&host).await.unwrap_err();
+        assert!(store.find(&host, "").await.found.is_none());
     }
 }

@@ -1,20 +1,25 @@
-//! Whether anybody is there, and in which language: the registry, and the realm that it sends its
-//! callers to.
+//! Whether registry and token server respond, and whether they speak http or https.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
+use common::IpNetwork;
 use reqwest::Url;
 use reqwest::header::LOCATION;
+use serde_json::{Map, Value};
 
 use super::challenge::by;
-use super::{ProbeRun, told};
+use super::{ProbeRun, with_sources};
 use crate::error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::transport::{ConnectionError, HttpRequest, HttpResponse};
-use crate::{Error, Step, Transport};
+use crate::transport::{ConnectionError, HttpRequest, HttpResponse, RootCause};
+use crate::{Error, Host, Step, Transport, json};
 
-/// How many redirects are followed before it is called a loop.
-const HOPS: usize = 10;
+/// How many redirects are followed before they count as a loop.
+const MAX_REDIRECTS: usize = 10;
+
+/// How a proxy tells the server what the client asked for.
+pub(super) const FORWARDED: &str =
+    "`proxy_set_header Host $http_host;` `proxy_set_header X-Forwarded-Proto $scheme;`";
 
 impl ProbeRun<'_> {
     /// `registry-reachable`, `registry-scheme`.
@@ -25,34 +30,36 @@ impl ProbeRun<'_> {
         if self.transport.options().plain_http {
             return self.reach_in_clear(&http, &https).await;
         }
-        let problem = match self.ask(&https).await {
-            Ok(answer) => return self.reached(https, &answer),
-            Err(problem) => problem,
+        let (problem, source) = match self.ask(&https).await {
+            Ok(response) => return self.reached(https, &response),
+            Err(failure) => failure,
         };
-        // Whose certificate it is comes later; whether it is there comes first.
+        // The certificate is another probe's.
         if problem.is_of_certificate()
-            && let Ok(answer) = self.lenient.send(&HttpRequest::get(https.clone())).await
+            && let Ok(response) = self.lenient.send(&HttpRequest::get(https.clone())).await
         {
-            return self.reached(https, &answer);
+            return self.reached(https, &response);
         }
         if !problem.may_be_plain() {
-            return self.out_of_reach(&https, &problem);
+            return self.out_of_reach(&https, &problem, &source);
         }
         match self.ask(&http).await {
-            // It is TLS that it speaks, but none that is spoken here.
-            Ok(answer) if is_tls_behind(&answer) => self.out_of_reach(&https, &problem),
-            Ok(answer) => self.reached_plain(http, &answer),
-            Err(problem) => self.out_of_reach(&http, &problem),
+            // It speaks TLS, but no version that this client speaks.
+            Ok(response) if is_tls_behind(&response) => {
+                self.out_of_reach(&https, &problem, &source);
+            }
+            Ok(response) => self.reached_plain(http, &response),
+            Err((problem, source)) => self.out_of_reach(&http, &problem, &source),
         }
     }
 
-    /// As `--plain-http` says.
+    /// With `--plain-http`.
     async fn reach_in_clear(&mut self, http: &Url, https: &Url) {
         match self.ask(http).await {
-            Ok(answer) if is_tls_behind(&answer) => self.needs_tls(https),
-            Ok(answer) => self.reached_plain(http.clone(), &answer),
-            // Others answer plain HTTP on a TLS port in TLS, or not at all.
-            Err(ConnectionError::NotHttp | ConnectionError::Broken)
+            Ok(response) if is_tls_behind(&response) => self.needs_tls(https),
+            Ok(response) => self.reached_plain(http.clone(), &response),
+            // Some servers respond to plain HTTP on a TLS port in TLS, or not at all.
+            Err((ConnectionError::NotHttp | ConnectionError::Broken, _))
                 if self
                     .lenient
                     .send(&HttpRequest::get(https.clone()))
@@ -61,17 +68,17 @@ impl ProbeRun<'_> {
             {
                 self.needs_tls(https);
             }
-            Err(problem) => self.out_of_reach(http, &problem),
+            Err((problem, source)) => self.out_of_reach(http, &problem, &source),
         }
     }
 
     fn needs_tls(&mut self, https: &Url) {
-        self.ok("registry-reachable", format!("{} answers", origin(https)));
-        let evidence = format!("{} speaks TLS, and was asked in plain http", host(https));
+        let host = host(https);
+        self.ok("registry-reachable", format!("{} responds", origin(https)));
         self.fail(
             "registry-scheme",
-            evidence,
-            "leave --plain-http out, and insecure-registries, too",
+            format!("{host} speaks https, but was asked over plain http"),
+            format!("leave out --plain-http, and remove {host} from insecure-registries"),
         );
     }
 
@@ -80,38 +87,48 @@ impl ProbeRun<'_> {
         let Some(base) = self.base.clone() else {
             return;
         };
+        let id = "registry-redirects";
         let (mut url, mut hops) = (base.clone(), vec![base.to_string()]);
-        while hops.len() <= HOPS {
-            let Ok(answer) = self.looking().send(&HttpRequest::get(url.clone())).await else {
+        while hops.len() <= MAX_REDIRECTS {
+            let request = HttpRequest::get(url.clone());
+            let Ok(response) = self.open_transport().send(&request).await else {
                 break;
             };
-            let next = answer
+            let next = response
                 .header(LOCATION.as_str())
-                .filter(|_| answer.status().is_redirection());
+                .filter(|_| response.status().is_redirection());
             let Some(next) = next.and_then(|location| url.join(location).ok()) else {
                 break;
             };
             hops.push(next.to_string());
             if url.scheme() == "https" && next.scheme() == "http" {
                 return self.fail(
-                    "registry-redirects",
-                    format!("from https to plain http: {}", hops.join(" -> ")),
-                    "have the proxy pass on what it was asked: proxy_set_header X-Forwarded-Proto $scheme;",
+                    id,
+                    format!(
+                        "/v2/ redirects from https to plain http: {}",
+                        hops.join(" -> ")
+                    ),
+                    format!("have the proxy send the scheme to the registry: {FORWARDED}"),
                 );
             }
             url = next;
         }
         match hops.len() {
-            1 => self.ok("registry-redirects", "/v2/ answers without a redirect"),
-            count if count > HOPS => self.fail(
-                "registry-redirects",
-                format!("a loop: {}", hops[..4].join(" -> ")),
-                "let one side alone redirect: proxy and registry disagree about the slash at the end or the scheme",
+            1 => self.ok(id, "/v2/ responds without a redirect"),
+            count if count > MAX_REDIRECTS => self.fail(
+                id,
+                format!("/v2/ redirects in a loop: {}", hops[..4].join(" -> ")),
+                "let either the proxy or the registry redirect, not both: they disagree about the \
+                 slash at the end or about the scheme",
             ),
             _ => self.warn(
-                "registry-redirects",
+                id,
                 format!("/v2/ redirects: {}", hops.join(" -> ")),
-                "name the registry by the host that answers: some clients do not follow a redirect of /v2/",
+                format!(
+                    "use the name {}, to which it redirects: some clients do not follow redirects \
+                     of /v2/",
+                    host(&url)
+                ),
             ),
         }
     }
@@ -122,152 +139,242 @@ impl ProbeRun<'_> {
             return;
         };
         let (realm, base) = (server.realm.clone(), base.clone());
+        self.is_wharfinger = self.serves_jwks(&base).await;
         self.realm_address(&realm, &base);
-        match (base.scheme(), realm.scheme()) {
-            ("https", "http") => self.fail(
-                "realm-scheme",
-                format!("the registry speaks https, its realm {realm} plain http: passwords go in clear"),
-                "give the token server a certificate and write the realm with https:// (auth.token.realm); crane and regctl \
-                 refuse it as it is",
-            ),
-            (_, scheme) => self.ok("realm-scheme", format!("the realm speaks {scheme}")),
-        }
-        let call = HttpRequest::get(realm.clone()).step(Step::Token);
-        let (problem, source) = match self.transport.send(&call).await {
-            Ok(answer) => return self.realm_reached(&realm, &answer, true),
+        self.realm_scheme(&realm, &base);
+        let request = HttpRequest::get(realm.clone()).step(Step::Token);
+        let (problem, source) = match self.transport.send(&request).await {
+            Ok(response) => return self.realm_reached(&realm, &response, true),
             Err(Error::Connection {
                 problem, source, ..
             }) => (problem, source),
             Err(error) => {
-                return self.fail("realm-reachable", told(&error), "look at the token server");
+                return self.fail(
+                    "realm-reachable",
+                    with_sources(&error),
+                    "look at the token server's log",
+                );
             }
         };
-        // Whose certificate it is comes later, here, too.
+        // The certificate is another probe's.
         if problem.is_of_certificate()
-            && let Ok(answer) = self.lenient.send(&call).await
+            && let Ok(response) = self.lenient.send(&request).await
         {
-            return self.realm_reached(&realm, &answer, false);
+            return self.realm_reached(&realm, &response, false);
         }
+        let setting = self.realm_setting();
         match problem {
             ConnectionError::PlainHttp => self.fail(
                 "realm-reachable",
-                format!("{realm} speaks plain http"),
-                "write http:// in auth.token.realm, or better: give the token server a certificate",
+                format!("{} speaks plain http instead of https", origin(&realm)),
+                format!("give the token server a certificate, or write http:// in {setting}"),
             ),
             problem => self.fail(
                 "realm-reachable",
                 format!("{} {problem}: {source}", origin(&realm)),
-                "auth.token.realm must be an address that clients reach, not the one that the registry reaches; is the \
-                 token server running?",
+                format!(
+                    "check that the token server is running, and that {setting} is an address that \
+                     clients can reach"
+                ),
             ),
         }
     }
 
-    /// A realm on this machine, or in a private network, that the registry is not in.
+    /// Whether the registry's address also serves a token server's keys, as this project's servers
+    /// do. Neither Distribution nor docker_auth does.
+    async fn serves_jwks(&self, base: &Url) -> bool {
+        let Ok(url) = base.join("/.well-known/jwks.json") else {
+            return false;
+        };
+        let Ok(mut response) = self.open_transport().send(&HttpRequest::get(url)).await else {
+            return false;
+        };
+        let is_ok = response.status().is_success();
+        let body: Result<Map<String, Value>, _> = response.json(64 * 1024).await;
+        is_ok && body.is_ok_and(|body| body.get("keys").is_some_and(Value::is_array))
+    }
+
+    /// The setting that the realm comes from.
+    pub(super) fn realm_setting(&self) -> &'static str {
+        match self.is_wharfinger {
+            true => "server.public_url",
+            false => "auth.token.realm",
+        }
+    }
+
+    fn realm_scheme(&mut self, realm: &Url, base: &Url) {
+        let id = "realm-scheme";
+        if (base.scheme(), realm.scheme()) != ("https", "http") {
+            return self.ok(id, format!("the token server speaks {}", realm.scheme()));
+        }
+        let evidence = format!(
+            "the registry speaks https, but its realm {realm} is plain http: passwords would be sent \
+             in clear"
+        );
+        let host = host(base);
+        let is_same_host = realm.host_str() == base.host_str();
+        let remedy = match (self.is_wharfinger, is_same_host) {
+            (true, _) => format!(
+                "have the proxy that ends TLS send the scheme: {FORWARDED} and list its address in \
+                 server.trusted_proxies; or set server.public_url: https://{host}"
+            ),
+            (false, true) => format!(
+                "write the realm with https:// (auth.token.realm); or, if the token server builds it \
+                 from the request, have the proxy that ends TLS send the scheme: {FORWARDED}"
+            ),
+            (false, false) => {
+                "give the token server a certificate, and write the realm with https:// \
+                               (auth.token.realm); crane and regctl refuse it as it is"
+                    .to_owned()
+            }
+        };
+        self.fail(id, evidence, remedy);
+    }
+
+    /// A realm on this machine or in a private network, while the registry is not.
     fn realm_address(&mut self, realm: &Url, base: &Url) {
+        let id = "realm-address";
         let (name, own) = (
             realm.host_str().unwrap_or_default(),
             base.host_str().unwrap_or_default(),
         );
-        let remedy =
-            "write the address by which clients reach the token server into auth.token.realm";
         if name == own {
-            return self.ok(
-                "realm-address",
-                format!("the realm {realm} is on the registry's host"),
-            );
+            return self.ok(id, format!("the realm {realm} is on the registry's host"));
         }
+        let remedy = format!(
+            "write the address at which clients reach the token server into {}",
+            self.realm_setting()
+        );
         let is_here =
             |name: &str| is_loopback(name) || addresses(name).iter().any(IpAddr::is_loopback);
         if is_here(name) && !is_here(own) {
-            let evidence = format!("the realm {realm} is each client's own machine");
-            return self.fail("realm-address", evidence, remedy);
+            let evidence = format!("the realm {realm} points each client to its own machine");
+            return self.fail(id, evidence, remedy);
         }
         let is_private = |name: &str| is_here(name) || addresses(name).iter().any(is_private);
         if is_private(name) && !is_private(own) {
             let evidence =
-                format!("the realm {realm} is in a private network, the registry is not");
-            return self.warn("realm-address", evidence, remedy);
+                format!("the realm {realm} is in a private network, but the registry is not");
+            return self.warn(id, evidence, remedy);
         }
-        self.ok("realm-address", format!("the realm is {realm}"));
+        self.ok(id, format!("the realm is {realm}"));
     }
 
-    fn realm_reached(&mut self, realm: &Url, answer: &HttpResponse, certified: bool) {
-        self.dates("token server", answer);
-        // A password goes out in clear only to this machine, or where the registry's own would.
+    fn realm_reached(&mut self, realm: &Url, response: &HttpResponse, certified: bool) {
+        let id = "realm-reachable";
+        self.dates("token server", response);
+        // Over plain http a password is sent only to this machine, or if the registry's own would.
         let private = realm.scheme() == "https" || realm.host_str().is_some_and(is_loopback);
         self.realm_trusted = certified && (private || !self.has_failed("realm-scheme"));
-        if answer.status().as_u16() == 404 {
+        if response.status().as_u16() == 404 {
             return self.fail(
-                "realm-reachable",
-                format!("{realm} answers 404"),
-                "the path of auth.token.realm is wrong: docker_auth's is /auth, below server.path_prefix",
+                id,
+                format!("{realm} responds 404"),
+                format!(
+                    "correct the path in {}: docker_auth's is /auth, after its server.path_prefix",
+                    self.realm_setting()
+                ),
             );
         }
-        if answer.status().is_server_error() {
+        if response.status().is_server_error() {
             return self.fail(
-                "realm-reachable",
-                format!("{realm} answers {}{}", answer.status(), by(answer)),
-                "start the token server, or look at its log; behind a proxy compare its address with proxy_pass",
+                id,
+                format!("{realm} responds {}{}", response.status(), by(response)),
+                "start the token server, or look at its log; behind a proxy, compare its address \
+                 with proxy_pass",
             );
         }
-        self.ok("realm-reachable", format!("{} answers", origin(realm)));
+        self.ok(id, format!("{} responds", origin(realm)));
     }
 
-    async fn ask(&self, url: &Url) -> Result<HttpResponse, ConnectionError> {
+    async fn ask(&self, url: &Url) -> Result<HttpResponse, (ConnectionError, RootCause)> {
         match self.transport.send(&HttpRequest::get(url.clone())).await {
-            Ok(answer) => Ok(answer),
-            Err(Error::Connection { problem, .. }) => Err(problem),
-            Err(_) => Err(ConnectionError::Tls),
+            Ok(response) => Ok(response),
+            Err(Error::Connection {
+                problem, source, ..
+            }) => Err((problem, source)),
+            Err(error) => Err((ConnectionError::Tls, RootCause::of(&error))),
         }
     }
 
-    fn reached(&mut self, url: Url, answer: &HttpResponse) {
-        self.ok("registry-reachable", format!("{} answers", origin(&url)));
-        self.ok("registry-scheme", format!("it speaks {}", url.scheme()));
-        self.dates("registry", answer);
+    fn reached(&mut self, url: Url, response: &HttpResponse) {
+        self.ok("registry-reachable", format!("{} responds", origin(&url)));
+        self.ok("registry-scheme", "the registry speaks https");
+        self.dates("registry", response);
         self.base = Some(url);
     }
 
-    fn reached_plain(&mut self, url: Url, answer: &HttpResponse) {
+    fn reached_plain(&mut self, url: Url, response: &HttpResponse) {
+        let id = "registry-scheme";
         let host = self.host().to_owned();
-        self.ok("registry-reachable", format!("{} answers", origin(&url)));
-        self.dates("registry", answer);
-        self.trusted = self.transport.options().plain_http || self.patient.host.is_loopback();
+        self.ok("registry-reachable", format!("{} responds", origin(&url)));
+        self.dates("registry", response);
+        let is_here = self.target.host.is_loopback();
+        self.trusted = self.transport.options().plain_http || is_here;
         self.base = Some(url);
-        if self.trusted {
-            return self.ok(
-                "registry-scheme",
-                "it speaks plain http, as every client allows its own machine",
+        let file = self.target.docker_daemon.display();
+        let line = format!("\"insecure-registries\": [\"{host}\"]");
+        if !self.trusted {
+            let remedy = format!(
+                "give it a certificate (http.tls), or allow plain http for each docker: {line} in \
+                 {file}"
             );
+            let evidence = format!("{host} speaks plain http, but clients expect https");
+            return self.fail(id, evidence, remedy);
         }
-        self.fail(
-            "registry-scheme",
-            format!("{host} speaks plain http where clients expect https"),
-            format!(
-                "give it a certificate (http.tls), or tell each engine: \"insecure-registries\": [\"{host}\"] in \
-                 /etc/docker/daemon.json"
+        if !is_here {
+            return self.ok(id, "the registry speaks plain http, as --plain-http says");
+        }
+        // moby#53868
+        match self.insecure_registries() {
+            Some(list) if !list.iter().any(|entry| allows(entry, &self.target.host)) => {
+                let evidence = format!(
+                    "the registry speaks plain http on this machine, which Docker 29.10 and newer \
+                     refuse: {file} has insecure-registries without {host}"
+                );
+                let remedy =
+                    format!("add \"{host}\" to the list in {file}: {line}, and restart docker");
+                self.warn(id, evidence, remedy);
+            }
+            Some(_) => self.ok(
+                id,
+                format!("the registry speaks plain http, which {file} allows"),
             ),
-        );
+            None => self.ok(
+                id,
+                format!(
+                    "the registry speaks plain http, which clients allow on this machine; if \
+                     insecure-registries is set in {file}, Docker 29.10 and newer need {line} there"
+                ),
+            ),
+        }
     }
 
-    fn out_of_reach(&mut self, url: &Url, problem: &ConnectionError) {
+    /// `insecure-registries` of docker's configuration on this machine, if it is set.
+    fn insecure_registries(&self) -> Option<Vec<String>> {
+        let text = std::fs::read_to_string(&self.target.docker_daemon).ok()?;
+        let members: Map<String, Value> = serde_json::from_str(&text).ok()?;
+        let list = json::member(&members, "insecure-registries")?.as_array()?;
+        let texts = list.iter().filter_map(Value::as_str);
+        Some(texts.map(str::to_owned).collect())
+    }
+
+    fn out_of_reach(&mut self, url: &Url, problem: &ConnectionError, source: &RootCause) {
         let remedy = problem
             .hint(&origin(url))
             .unwrap_or_else(|| "look at the registry's log".to_owned());
-        let remedy = match problem {
-            // What listens there was tried both ways.
-            ConnectionError::NotHttp => format!("it speaks no TLS either: {remedy}"),
-            _ => remedy,
+        let tried = match problem {
+            ConnectionError::NotHttp => ", neither over TLS nor without",
+            _ => "",
         };
         self.fail(
             "registry-reachable",
-            format!("{} {problem}", host(url)),
+            format!("{} {problem}{tried}: {source}", host(url)),
             remedy,
         );
     }
 
-    /// What the lenient way was needed for; see [`Self::looking`].
+    /// The transport for requests to the token server.
     pub(super) fn realm_transport(&self) -> &Transport {
         if self.realm_trusted {
             &self.transport
@@ -277,9 +384,19 @@ impl ProbeRun<'_> {
     }
 }
 
-/// What Go and nginx say to plain HTTP on a TLS port.
-fn is_tls_behind(answer: &HttpResponse) -> bool {
-    answer.status().as_u16() == 400 && answer.header("www-authenticate").is_none()
+/// Whether an entry of `insecure-registries` means the host: it is a host or a network.
+fn allows(entry: &str, host: &Host) -> bool {
+    let network = entry.parse::<IpNetwork>().ok();
+    let address = host.name().parse::<IpAddr>().ok();
+    let is_within = network
+        .zip(address)
+        .is_some_and(|(network, address)| network.contains(address));
+    is_within || entry.eq_ignore_ascii_case(host.as_str())
+}
+
+/// How Go and nginx respond to plain HTTP on a TLS port.
+fn is_tls_behind(response: &HttpResponse) -> bool {
+    response.status().as_u16() == 400 && response.header("www-authenticate").is_none()
 }
 
 fn addresses(name: &str) -> Vec<IpAddr> {
@@ -316,6 +433,17 @@ mod tests {
         }
         for address in ["8.8.8.8", "172.32.0.1", "2001:db8::1"] {
             assert!(!is_private(&address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn entries_of_insecure_registries() {
+        let host = "127.0.0.1:5000".parse().unwrap();
+        for entry in ["127.0.0.1:5000", "127.0.0.0/8"] {
+            assert!(allows(entry, &host), "{entry}");
+        }
+        for entry in ["127.0.0.1:5001", "10.0.0.0/8", "registry.example", ""] {
+            assert!(!allows(entry, &host), "{entry}");
         }
     }
 }

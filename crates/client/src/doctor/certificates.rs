@@ -1,4 +1,4 @@
-//! The certificates of registry and realm: who vouches for them, for which names, and until when.
+//! The certificates of registry and token server: who signed them, for which names, and until when.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error_response::host;
 use crate::transport::{ConnectionError, HttpRequest};
 use crate::{Error, Step};
 
-/// How long before its end a certificate is worth a word.
+/// How long before its expiry a certificate is warned of.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 impl ProbeRun<'_> {
@@ -20,12 +20,11 @@ impl ProbeRun<'_> {
         let Some(base) = self.base.clone() else {
             return;
         };
+        let id = "registry-certificate";
         if base.scheme() == "http" {
-            return self.not_tested("registry-certificate", "the registry speaks plain http");
+            return self.not_tested(id, "the registry speaks plain http");
         }
-        self.trusted = self
-            .certificate("registry-certificate", &base, Step::Ask)
-            .await;
+        self.trusted = self.certificate(id, &base, Step::Ask).await;
     }
 
     /// `realm-certificate`.
@@ -33,127 +32,159 @@ impl ProbeRun<'_> {
         let Some(realm) = self.server.as_ref().map(|server| server.realm.clone()) else {
             return;
         };
+        let id = "realm-certificate";
         if realm.scheme() == "http" {
-            return self.not_tested("realm-certificate", "the realm speaks plain http");
+            return self.not_tested(id, "the token server speaks plain http");
         }
         if self.has_failed("realm-reachable") {
-            return self.not_tested("realm-certificate", "the realm does not answer");
+            return self.not_tested(id, "the token server is not reached");
         }
-        self.realm_trusted = self
-            .certificate("realm-certificate", &realm, Step::Token)
-            .await;
+        self.realm_trusted = self.certificate(id, &realm, Step::Token).await;
     }
 
-    /// Whether a client believes it; what is wrong with it, or about to be, is found.
+    /// Tests one certificate. Returns whether a client would accept it.
     async fn certificate(&mut self, id: &'static str, url: &Url, step: Step) -> bool {
+        if self.transport.options().insecure {
+            self.not_tested(id, "--insecure was given, so certificates are not verified");
+            return true;
+        }
         let shown = self.transport.certificate_of(url).await;
-        let problem = match self
-            .transport
-            .send(&HttpRequest::get(url.clone()).step(step))
-            .await
-        {
+        let request = HttpRequest::get(url.clone()).step(step);
+        let failure = match self.transport.send(&request).await {
             Err(Error::Connection {
                 problem, source, ..
             }) => Some((problem, source)),
             _ => None,
         };
-        let names = shown
+        let described = shown
             .as_ref()
-            .map_or_else(|| "no certificate could be read".to_owned(), described);
-        match (problem, shown.as_ref().and_then(|certificate| self.flaw(certificate, url))) {
-            (None, _) => self.believed(id, shown.as_ref(), names),
-            // What has to be made anew need not be trusted first.
-            (Some((ConnectionError::UnknownAuthority, _)), Some(flaw)) => {
-                let (evidence, remedy) = flaw.told(url, &names);
-                let evidence = format!("{evidence}; besides, nobody who is trusted here signed it");
-                self.fail(id, evidence, format!("{remedy}; then {}", self.put_authority()));
+            .map_or_else(|| "the certificate cannot be read".to_owned(), described);
+        let defect = shown
+            .as_ref()
+            .and_then(|certificate| self.defect(certificate, url));
+        match (failure, defect) {
+            (None, _) => self.accepted_certificate(id, shown.as_ref(), described),
+            // A certificate that must be replaced need not be trusted first.
+            (Some((ConnectionError::UnknownAuthority, _)), Some(defect)) => {
+                let (evidence, remedy) = defect.described(url, &described);
+                let evidence = format!("{evidence}; it is also signed by an unknown authority");
+                self.fail(id, evidence, format!("{remedy}; then {}", self.add_authority()));
             }
             (Some((ConnectionError::UnknownAuthority, _)), None) => self.fail(
                 id,
-                format!("nobody who is trusted here signed the certificate: {names}"),
-                format!("{}; a server with an intermediate certificate must send that, too", self.put_authority()),
+                format!("certificate signed by an unknown authority: {described}"),
+                format!(
+                    "{}; if the authority is an intermediate one, have the server send its \
+                     certificate, too",
+                    self.add_authority()
+                ),
             ),
-            (Some(_), Some(flaw)) => {
-                let (evidence, remedy) = flaw.told(url, &names);
+            (Some(_), Some(defect)) => {
+                let (evidence, remedy) = defect.described(url, &described);
                 self.fail(id, evidence, remedy);
             }
             (Some((problem, source)), None) => self.fail(
                 id,
-                format!("{} {problem} ({source}): {names}", host(url)),
-                "look at the server's TLS settings: TLS 1.2 or 1.3, a certificate of version 3, and a key that is RSA of 2048 \
-                 bits or more, or EC",
+                format!("{} {problem} ({source}): {described}", host(url)),
+                "check the server's TLS settings: TLS 1.2 or 1.3, a certificate of version 3, and an \
+                 RSA key of at least 2048 bits or an EC key",
             ),
         }
         !self.has_failed(id)
     }
 
-    /// What is wrong with a certificate, whoever signed it.
-    fn flaw(&self, certificate: &Certificate, url: &Url) -> Option<CertificateDefect> {
+    /// What is wrong with a certificate, apart from its signature.
+    fn defect(&self, certificate: &Certificate, url: &Url) -> Option<CertificateDefect> {
+        let now = self.transport.options().clock.now();
         let names = certificate.names();
         if names.is_empty() {
-            Some(CertificateDefect::Nameless)
+            Some(CertificateDefect::NoName)
         } else if !names.iter().any(|name| is_for(name, bare(url))) {
             Some(CertificateDefect::OtherName)
-        } else if !certificate.valid_at(self.transport.options().clock.now()) {
-            Some(CertificateDefect::OutsideItsTime)
+        } else if now < certificate.not_before() {
+            Some(CertificateDefect::NotYetValid(unix_seconds(
+                certificate.not_before(),
+            )))
+        } else if !certificate.valid_at(now) {
+            Some(CertificateDefect::Expired(unix_seconds(
+                certificate.not_after(),
+            )))
         } else {
             None
         }
     }
 
-    /// For the token server, too, clients look at what lies under the registry's name.
-    fn put_authority(&self) -> String {
-        let registry = self.patient.host.server();
+    /// Clients look for the token server's authority under the registry's name, too.
+    fn add_authority(&self) -> String {
+        let registry = self.target.host.server();
         format!(
             "put the authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on each client"
         )
     }
 
-    fn believed(&mut self, id: &'static str, shown: Option<&Certificate>, names: String) {
+    fn accepted_certificate(
+        &mut self,
+        id: &'static str,
+        shown: Option<&Certificate>,
+        described: String,
+    ) {
         let now = self.transport.options().clock.now();
         match shown {
             Some(certificate) if certificate.not_after() < now + SOON => {
+                let date = rfc3339(unix_seconds(certificate.not_after()));
                 self.warn(
                     id,
-                    format!("the certificate ends soon: {names}"),
-                    "renew it",
+                    format!("the certificate expires soon, on {date}: {described}"),
+                    "renew the certificate and restart the server",
                 );
             }
-            _ => self.ok(id, names),
+            _ => self.ok(id, described),
         }
     }
 }
 
-/// Why a certificate is of no use to any client.
+/// Why no client accepts a certificate. Times are in seconds since 1970.
 #[derive(Clone, Copy)]
 enum CertificateDefect {
-    Nameless,
+    NoName,
     OtherName,
-    OutsideItsTime,
+    NotYetValid(u64),
+    Expired(u64),
 }
 
 impl CertificateDefect {
     /// Evidence and remedy.
-    fn told(self, url: &Url, names: &str) -> (String, String) {
-        let alternative = alternative(bare(url));
+    fn described(self, url: &Url, certificate: &str) -> (String, String) {
+        let name = bare(url);
+        let create = format!(
+            "`openssl req -x509 -newkey rsa:2048 -nodes -days 365 -keyout server.key -out server.crt \
+             -subj /CN={name} -addext subjectAltName={}`",
+            alternative(name)
+        );
         match self {
-            Self::Nameless => (
+            Self::NoName => (
                 format!(
-                    "the certificate has no subjectAltName, and its common name counts for nobody: {names}"
+                    "the certificate has no subjectAltName, and clients ignore the common name: \
+                     {certificate}"
                 ),
-                format!(
-                    "make one with it: openssl req -x509 … -addext subjectAltName={alternative}"
-                ),
+                format!("create a certificate with a subjectAltName: {create}"),
             ),
             Self::OtherName => (
-                format!("the certificate is not for {}: {names}", bare(url)),
-                format!(
-                    "make one that has {alternative} as subjectAltName, or use one of its names"
-                ),
+                format!("the certificate is not for {name}: {certificate}"),
+                format!("use one of its names, or create a certificate for {name}: {create}"),
             ),
-            Self::OutsideItsTime => (
-                format!("the certificate is outside its time: {names}"),
-                "renew it and restart the server; if it is new, set the clock of this machine"
+            Self::NotYetValid(from) => (
+                format!(
+                    "certificate not valid before {}: {certificate}",
+                    rfc3339(from)
+                ),
+                "set the clock of this machine; if it is right, issue the certificate again"
+                    .to_owned(),
+            ),
+            Self::Expired(until) => (
+                format!("certificate expired on {}: {certificate}", rfc3339(until)),
+                "renew the certificate and restart the server; if the certificate is new, set the \
+                 clock of this machine"
                     .to_owned(),
             ),
         }
@@ -168,7 +199,7 @@ fn bare(url: &Url) -> &str {
         .trim_end_matches(']')
 }
 
-/// Whether a certificate's `name`, which may be `*.example.com`, is that of `host` (RFC 9525 §6.3).
+/// Whether a certificate's `name`, which may be `*.example.com`, matches `host` (RFC 9525 §6.3).
 fn is_for(name: &str, host: &str) -> bool {
     let rest = name
         .strip_prefix("*.")
@@ -182,7 +213,7 @@ fn described(certificate: &Certificate) -> String {
     let names = certificate.names().join(", ");
     let at = |time| rfc3339(unix_seconds(time));
     format!(
-        "subject {:?}, subjectAltName {}, issuer {:?}, from {} until {}",
+        "subject {:?}, subjectAltName {}, issuer {:?}, valid from {} until {}",
         certificate.subject(),
         if names.is_empty() { "none" } else { &names },
         certificate.issuer(),
@@ -191,7 +222,7 @@ fn described(certificate: &Certificate) -> String {
     )
 }
 
-/// A name as OpenSSL's `subjectAltName` has it.
+/// A name in OpenSSL's `subjectAltName`.
 fn alternative(name: &str) -> String {
     let kind = if name.parse::<std::net::IpAddr>().is_ok() {
         "IP"
@@ -207,16 +238,12 @@ mod tests {
 
     #[test]
     fn names_of_hosts() {
-        assert!(
-            is_for("r.example", "R.example")
-                && is_for("*.example", "r.example")
-                && is_for("10.0.0.1", "10.0.0.1")
-        );
-        assert!(
-            !is_for("*.example", "a.r.example")
-                && !is_for("*.example", "example")
-                && !is_for("r", "r.example")
-        );
+        assert!(is_for("r.example", "R.example"));
+        assert!(is_for("*.example", "r.example"));
+        assert!(is_for("10.0.0.1", "10.0.0.1"));
+        assert!(!is_for("*.example", "a.r.example"));
+        assert!(!is_for("*.example", "example"));
+        assert!(!is_for("r", "r.example"));
         assert_eq!(bare(&"https://[::1]:5000/v2/".parse().unwrap()), "::1");
         assert_eq!(
             (alternative("::1"), alternative("r.example")),

@@ -1,4 +1,4 @@
-//! What the registry answers to somebody without papers, with false ones, and with old ones.
+//! The registry's response to requests without a token, with a false token, and with an expired one.
 
 use ::token::Challenge;
 use data_encoding::BASE64URL_NOPAD;
@@ -17,29 +17,35 @@ impl ProbeRun<'_> {
         let Some(base) = self.base.clone() else {
             return;
         };
-        let Ok(answer) = self.looking().send(&HttpRequest::get(base.clone())).await else {
+        let Ok(response) = self
+            .open_transport()
+            .send(&HttpRequest::get(base.clone()))
+            .await
+        else {
             return;
         };
-        match answer.status() {
+        match response.status() {
             StatusCode::UNAUTHORIZED => {}
-            StatusCode::OK if is_page(&answer) => {
-                let evidence = format!("/v2/ is a web page{}: this is no registry", by(&answer));
+            StatusCode::OK if is_page(&response) => {
+                let evidence = format!("/v2/ is a web page{}, not a registry", by(&response));
                 return self.fail(ID, evidence, PASS_ON);
             }
-            StatusCode::OK => return self.ok(ID, "the registry asks nobody who he is"),
-            // Where that leads is another probe's to say.
+            StatusCode::OK => {
+                return self.ok(ID, "the registry is open: it does not ask for a login");
+            }
+            // Redirects are another probe's.
             status if status.is_redirection() => {
                 return self.not_tested(ID, "/v2/ redirects: see registry-redirects");
             }
-            status => return self.no_registry(status, &by(&answer)),
+            status => return self.not_a_registry(status, &by(&response)),
         }
-        let challenges = match read(&answer) {
+        let challenges = match read(&response) {
             Ok(challenges) => challenges,
             Err(what) => {
                 return self.fail(
                     ID,
                     what,
-                    "write auth.token so that the realm is a plain URL",
+                    "correct the realm in the registry's configuration (auth.token.realm): it must be a plain URL",
                 );
             }
         };
@@ -54,27 +60,27 @@ impl ProbeRun<'_> {
         };
         self.server = self.token_server(&bearer);
         if self.server.is_some() {
-            self.false_papers(&base, &bearer).await;
+            self.false_tokens(&base, &bearer).await;
         }
     }
 
-    /// Somebody answers, but not as a registry does.
-    fn no_registry(&mut self, status: StatusCode, by: &str) {
+    /// A server responds, but not as a registry does.
+    fn not_a_registry(&mut self, status: StatusCode, by: &str) {
         let (what, remedy) = match status.as_u16() {
             403 => (
-                "a proxy or firewall lets nobody in",
-                "let the clients' addresses in, where the proxy says deny or allow",
+                "a proxy or firewall blocks all requests",
+                "allow the clients' addresses in the proxy's deny and allow rules",
             ),
             500.. => (
-                "the registry behind it is down, or is not where the proxy looks",
+                "the registry behind the proxy is down, or has another address",
                 "start the registry, and compare its http.addr with the proxy's proxy_pass",
             ),
             _ => (
-                "this is no registry, or a proxy that does not pass /v2/ on",
+                "this is not a registry, or a proxy that does not forward /v2/ to it",
                 PASS_ON,
             ),
         };
-        self.fail(ID, format!("/v2/ answers {status}{by}: {what}"), remedy);
+        self.fail(ID, format!("/v2/ responds {status}{by}: {what}"), remedy);
     }
 
     fn is_single(&mut self, challenges: &[Challenge]) -> bool {
@@ -85,36 +91,39 @@ impl ProbeRun<'_> {
         match challenges {
             [] => self.fail(
                 ID,
-                "401 without a WWW-Authenticate header: clients cannot know where to log in",
-                "a proxy strips it, or an auth of its own answers before the registry: in nginx remove auth_basic from \
-                 /v2/ and any proxy_hide_header WWW-Authenticate",
+                "401 without a WWW-Authenticate header, so clients do not know where to log in",
+                "a proxy removes the header, or asks for a login of its own: in nginx, remove auth_basic \
+                 from /v2/, and proxy_hide_header WWW-Authenticate",
             ),
             [_] => {}
             _ => self.fail(
                 ID,
                 format!(
-                    "{} challenges at once ({}): clients read one, and not all the same",
+                    "{} challenges at once ({}): each client reads only one of them",
                     schemes.len(),
                     schemes.join(", ")
                 ),
-                "let one place alone ask for a login: either the proxy or the registry",
+                "let either the proxy or the registry ask for a login, not both",
             ),
         }
         challenges.len() == 1
     }
 
-    /// A registry with passwords of its own; or not, when its file says otherwise.
+    /// The registry checks passwords itself, which may contradict its configuration.
     fn basic(&mut self) {
         let expects_tokens =
-            self.patient.sides.service.is_some() || self.patient.sides.issuer.is_some();
+            self.target.settings.service.is_some() || self.target.settings.issuer.is_some();
         if expects_tokens {
             return self.fail(
                 ID,
-                "the registry, or a proxy in front, asks for a password (Basic) where its configuration has auth.token",
+                "the registry, or a proxy in front of it, asks for a password (Basic), but the configuration has auth.token",
                 "remove auth_basic from the proxy and auth.htpasswd from the registry, and restart it",
             );
         }
-        self.ok(ID, "one challenge: Basic, a password for each request");
+        self.ok(
+            ID,
+            "one challenge: Basic, so clients send the password with each request",
+        );
     }
 
     fn token_server(&mut self, challenge: &Challenge) -> Option<TokenEndpoint> {
@@ -126,7 +135,7 @@ impl ProbeRun<'_> {
         let Some(url) = parsed.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             self.fail(
                 ID,
-                format!("the realm {realm:?} is no absolute URL"),
+                format!("the realm {realm:?} is not an absolute URL"),
                 "write https://HOST/auth into auth.token.realm",
             );
             return None;
@@ -142,11 +151,11 @@ impl ProbeRun<'_> {
                 .filter(|(_, v)| v.is_empty())
                 .map(|(n, _)| n.as_str())
                 .collect();
-            let evidence = format!("empty in the challenge: {}", empty.join(", "));
+            let evidence = format!("empty parameters in the challenge: {}", empty.join(", "));
             self.fail(
                 ID,
                 evidence,
-                "write auth.token.service, which no client can do without",
+                "set auth.token.service, which clients require",
             );
             return None;
         }
@@ -157,36 +166,36 @@ impl ProbeRun<'_> {
         })
     }
 
-    /// A client that is not told that its token is bad keeps it.
-    async fn false_papers(&mut self, base: &Url, bearer: &Challenge) {
-        for (what, papers) in [
+    /// A client keeps a token until the registry says that the token is bad.
+    async fn false_tokens(&mut self, base: &Url, bearer: &Challenge) {
+        for (what, token) in [
             ("a false token", "false".to_owned()),
             ("an expired token", expired()),
         ] {
-            let header = HeaderValue::from_str(&format!("Bearer {papers}")).ok();
-            let call = HttpRequest::get(base.clone()).authorization(header.as_ref());
-            let Ok(answer) = self.looking().send(&call).await else {
+            let header = HeaderValue::from_str(&format!("Bearer {token}")).ok();
+            let request = HttpRequest::get(base.clone()).authorization(header.as_ref());
+            let Ok(response) = self.open_transport().send(&request).await else {
                 continue;
             };
-            let challenges = read(&answer).unwrap_or_default();
-            if answer.status() != StatusCode::UNAUTHORIZED || challenges.len() != 1 {
+            let challenges = read(&response).unwrap_or_default();
+            if response.status() != StatusCode::UNAUTHORIZED || challenges.len() != 1 {
                 let evidence = format!(
-                    "to {what}: {} with {} challenges",
-                    answer.status(),
+                    "{what}: the registry responds {} with {} challenges",
+                    response.status(),
                     challenges.len()
                 );
-                let remedy = "the registry must answer 401 with its challenge to every bad token: look at the proxy's \
-                              error pages and headers";
+                let remedy = "the registry must respond to every bad token with 401 and its challenge: check the \
+                              proxy's error pages and headers";
                 return self.fail(ID, evidence, remedy);
             }
             if challenges[0].parameter("error").is_none() {
                 let evidence = format!(
-                    "to {what} the challenge names no error: containerd goes on with the token it has"
+                    "{what}: the challenge has no error parameter, so containerd keeps using the token"
                 );
                 return self.warn(
                     ID,
                     evidence,
-                    "registry 2.7 and newer name it: update the registry",
+                    "update the registry: version 2.7 and newer send the parameter",
                 );
             }
         }
@@ -194,33 +203,33 @@ impl ProbeRun<'_> {
     }
 }
 
-const PASS_ON: &str = "is the host right? If a proxy stands there, have it pass everything below /v2/ to the registry, path \
-                       unchanged";
+const PASS_ON: &str = "check the host name; if it is a proxy's, have the proxy forward /v2/ to the registry without \
+                       changing the path";
 
-/// A page for people, and not a word of an API.
-fn is_page(answer: &HttpResponse) -> bool {
-    let is_html = answer
+/// Whether a response is a page for people.
+fn is_page(response: &HttpResponse) -> bool {
+    let is_html = response
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"));
-    is_html && answer.header("docker-distribution-api-version").is_none()
+    is_html && response.header("docker-distribution-api-version").is_none()
 }
 
-/// Who says that he answers.
-pub(super) fn by(answer: &HttpResponse) -> String {
-    answer
+/// The name of the server that responds.
+pub(super) fn by(response: &HttpResponse) -> String {
+    response
         .header(SERVER.as_str())
         .map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
-fn read(answer: &HttpResponse) -> Result<Vec<Challenge>, String> {
-    let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+fn read(response: &HttpResponse) -> Result<Vec<Challenge>, String> {
+    let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<_> = fields
         .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())
         .collect();
     Challenge::parse_all(fields.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
 
-/// A token that was never good, and whose time is over.
+/// A token that is expired, and whose signature is wrong.
 fn expired() -> String {
     let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
     let claims = r#"{"iss":"doctor","sub":"","aud":"doctor","exp":1,"nbf":0,"iat":0,"jti":"doctor","access":[]}"#;

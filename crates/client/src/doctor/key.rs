@@ -9,17 +9,22 @@ use super::{ProbeRun, ProbeVerdict};
 
 const ID: &str = "token-key";
 
-/// What registries would make of the key, going by the files that were given.
+/// Whether registries would accept the key, according to the given files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum KeyVerdict {
     /// No files were given.
     #[default]
     Unknown,
-    /// All that can be set up so believe it.
+    /// All versions accept it.
     All,
-    /// Some versions do. What those need that do not.
-    Some(String),
-    /// None does.
+    /// Some versions accept it.
+    Some {
+        accepted_by: String,
+        rejected_by: String,
+        /// What to change for the others.
+        advice: String,
+    },
+    /// No version accepts it.
     None,
 }
 
@@ -27,17 +32,18 @@ impl ProbeRun<'_> {
     /// `token-key`.
     pub(super) fn key(&mut self, text: &str, token: &UnverifiedToken) {
         let named = named(token);
-        let sides = &self.patient.sides;
-        if sides.bundle.is_empty() && sides.jwks.is_none() {
+        let settings = &self.target.settings;
+        if settings.bundle.is_empty() && settings.jwks.is_none() {
             let why = format!(
-                "the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it"
+                "the token names its key by {named}; --rootcertbundle FILE or --jwks FILE compares it \
+                 with the registry's keys"
             );
             return self.not_tested(ID, why);
         }
         // Issuer, service and times are another probe's.
         let trust = TokenAuthSettings {
-            bundle: &sides.bundle,
-            jwks: sides.jwks.as_ref(),
+            bundle: &settings.bundle,
+            jwks: settings.jwks.as_ref(),
             issuer: None,
             service: None,
         };
@@ -45,107 +51,109 @@ impl ProbeRun<'_> {
             .claims()
             .map_or(0, |claims| claims.issued_at.max(claims.not_before));
         let now = UNIX_EPOCH + Duration::from_secs(now);
-        let foretold =
-            RegistryVersion::ALL.map(|registry| (registry, predict(registry, text, trust, now)));
-        let accepts: Vec<_> = foretold
-            .iter()
-            .filter(|(_, v)| *v == Prediction::Accepted)
-            .map(|(r, _)| *r)
-            .collect();
-        let refuses: Vec<_> = foretold
-            .iter()
-            .filter_map(|(registry, verdict)| match verdict {
-                Prediction::Rejected(refusal) | Prediction::DoesNotStart(refusal) => {
-                    Some((*registry, refusal.clone()))
+        let (mut accepting, mut rejecting) = (Vec::new(), Vec::new());
+        for version in RegistryVersion::ALL {
+            match predict(version, text, trust, now) {
+                Prediction::Accepted => accepting.push(version),
+                Prediction::Rejected(rejection) | Prediction::DoesNotStart(rejection) => {
+                    rejecting.push((version, rejection));
                 }
-                Prediction::Accepted | Prediction::NotApplicable | Prediction::Undecided(_) => None,
-            })
-            .collect();
-        let both = format!("the token names its key by {named}; {}", self.known_keys());
-        let advice = advised(&refuses);
-        match (accepts.as_slice(), refuses.as_slice()) {
-            (_, []) => {
-                self.belief = KeyVerdict::All;
-                self.ok(ID, both);
-            }
-            ([], refuses) => {
-                self.belief = KeyVerdict::None;
-                let remedy = advice.unwrap_or_else(|| {
-                    "put the token server's certificate into rootcertbundle (or its keys into jwks) and restart the \
-                     registry"
-                        .to_owned()
-                });
-                self.fail(ID, format!("{}; {both}", logged(refuses)), remedy);
-            }
-            (accepts, refuses) => {
-                let which: Vec<_> = refuses.iter().map(|(registry, _)| *registry).collect();
-                let evidence = format!(
-                    "believed by registry {}, not by {} ({}); {both}",
-                    versions(accepts),
-                    versions(&which),
-                    logged(refuses)
-                );
-                let advice = advice.unwrap_or_default();
-                self.found(
-                    ID,
-                    ProbeVerdict::Ok,
-                    evidence,
-                    Some(format!("for those that do not: {advice}")),
-                );
-                self.belief = KeyVerdict::Some(advice);
+                Prediction::NotApplicable | Prediction::Undecided(_) => {}
             }
         }
+        let keys = format!("the token names its key by {named}; {}", self.known_keys());
+        let advice = advised(&rejecting);
+        if rejecting.is_empty() {
+            self.key_verdict = KeyVerdict::All;
+            return self.ok(ID, keys);
+        }
+        if accepting.is_empty() {
+            self.key_verdict = KeyVerdict::None;
+            let remedy = advice.unwrap_or_else(|| {
+                "put the token server's certificate into rootcertbundle, or its keys into jwks, and \
+                 restart the registry"
+                    .to_owned()
+            });
+            return self.fail(ID, format!("{}; {keys}", logged(&rejecting)), remedy);
+        }
+        let accepted_by = versions(&accepting);
+        let rejected_by: Vec<_> = rejecting.iter().map(|(version, _)| *version).collect();
+        let rejected_by = versions(&rejected_by);
+        let evidence = format!(
+            "registry {accepted_by} accepts the token, {rejected_by} rejects it ({}); {keys}",
+            logged(&rejecting)
+        );
+        let advice = advice.unwrap_or_default();
+        let remedy = format!("for registry {rejected_by}: {advice}");
+        self.found(ID, ProbeVerdict::Ok, evidence, Some(remedy));
+        self.key_verdict = KeyVerdict::Some {
+            accepted_by,
+            rejected_by,
+            advice,
+        };
     }
 
-    /// What the registry itself made of the token says which of its versions it is, and whether it
-    /// has these keys at all.
+    /// The registry's response to the token tells which version it is, and whether it has these
+    /// keys.
     pub(super) fn reconsider_key(&mut self, accepted: bool) {
-        let (verdict, remark, remedy) = match (&self.belief, accepted) {
-            (KeyVerdict::Some(advice), false) => (
+        let (verdict, remark, remedy) = match (&self.key_verdict, accepted) {
+            (
+                KeyVerdict::Some {
+                    accepted_by,
+                    rejected_by,
+                    advice,
+                },
+                false,
+            ) => (
                 ProbeVerdict::Failure,
-                "this registry refuses the token, so it is of the latter",
+                format!(
+                    "this registry behaves like version {rejected_by}, which rejects this token; \
+                     {accepted_by} would accept it"
+                ),
                 advice.clone(),
             ),
             (KeyVerdict::None, true) => (
                 ProbeVerdict::Warning,
-                "yet this registry accepts it: it has other keys than the file, or asks less of them",
-                "restart the registry to see whether it still does with this file".to_owned(),
+                "the registry accepts the token, though it should not according to the given file: it \
+                 has other keys, or it is another program"
+                    .to_owned(),
+                "restart the registry with this file, and run the doctor again".to_owned(),
             ),
             _ => return,
         };
-        if let Some(finding) = self.findings.iter_mut().find(|finding| finding.id == ID) {
-            finding.verdict = verdict;
-            finding.evidence = format!("{remark}: {}", finding.evidence);
-            finding.remedy = Some(remedy);
+        if let Some(result) = self.results.iter_mut().find(|result| result.id == ID) {
+            result.verdict = verdict;
+            result.evidence = format!("{remark}: {}", result.evidence);
+            result.remedy = Some(remedy);
         }
     }
 
-    /// Each key of bundle and JWKS by every name it has.
+    /// Each key of bundle and JWKS, with all its ids.
     fn known_keys(&self) -> String {
-        let sides = &self.patient.sides;
-        let of_bundle = sides
+        let settings = &self.target.settings;
+        let of_bundle = settings
             .bundle
             .iter()
             .filter_map(|certificate| certificate.public_key().ok());
         let of_bundle = of_bundle.map(|key| format!("the bundle has {}", ids(key)));
-        let of_jwks = sides
+        let of_jwks = settings
             .jwks
             .iter()
             .flat_map(|set| &set.keys)
             .map(|key| match &key.key_id {
                 Some(id) => format!("the JWKS has {id}"),
-                None => format!("the JWKS has {} without a name", key.key.thumbprint()),
+                None => format!("the JWKS has {} without a kid", key.key.thumbprint()),
             });
         let known: Vec<_> = of_bundle.chain(of_jwks).collect();
         if known.is_empty() {
-            "the files hold no key of a kind that is read here".to_owned()
+            "the files hold no key that the doctor can read".to_owned()
         } else {
             known.join(", ")
         }
     }
 }
 
-/// By what the header leads to its key, and by which names that key is known.
+/// How the header names its key, and the ids of that key.
 fn named(token: &UnverifiedToken) -> String {
     let header = token.header();
     match (&header.x5c, &header.jwk, &header.key_id) {
@@ -170,7 +178,7 @@ fn named(token: &UnverifiedToken) -> String {
             _ => "a jwk that cannot be read".to_owned(),
         },
         (None, None, Some(kid)) => format!("kid {kid}"),
-        (None, None, None) => "nothing".to_owned(),
+        (None, None, None) => "no header member".to_owned(),
     }
 }
 
@@ -187,7 +195,7 @@ fn ids(key: &PublicKey) -> String {
     }
 }
 
-/// What each registry writes to its log.
+/// What each registry logs.
 fn logged(refuses: &[(RegistryVersion, PredictedRejection)]) -> String {
     let groups = grouped(
         refuses
@@ -201,7 +209,7 @@ fn logged(refuses: &[(RegistryVersion, PredictedRejection)]) -> String {
     said.collect::<Vec<_>>().join("; ")
 }
 
-/// What to change for each registry; none where that is not known.
+/// What to change for each registry; `None` if that is not known.
 fn advised(refuses: &[(RegistryVersion, PredictedRejection)]) -> Option<String> {
     let advice = refuses
         .iter()
@@ -210,15 +218,15 @@ fn advised(refuses: &[(RegistryVersion, PredictedRejection)]) -> Option<String> 
         [] => None,
         [(text, _)] => Some((*text).to_owned()),
         groups => {
-            let each = groups.iter().map(|(text, registries)| {
-                format!("with registry {}: {text}", versions(registries))
-            });
+            let each = groups
+                .iter()
+                .map(|(text, registries)| format!("for registry {}: {text}", versions(registries)));
             Some(each.collect::<Vec<_>>().join("; "))
         }
     }
 }
 
-/// Those of whom the same is said, together.
+/// Groups the registries with the same text.
 fn grouped<'a>(
     said: impl Iterator<Item = (RegistryVersion, &'a str)>,
 ) -> Vec<(&'a str, Vec<RegistryVersion>)> {

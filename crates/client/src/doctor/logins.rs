@@ -1,8 +1,8 @@
-//! The logins that are stored, and whether the token server believes the one that counts.
+//! The stored logins, and whether the one that counts is accepted.
 
 use reqwest::StatusCode;
 
-use super::{ProbeRun, told};
+use super::{ProbeRun, with_sources};
 use crate::session::Scopes;
 use crate::transport::HttpRequest;
 use crate::{Credentials, Error, RegistrySession, StoredCredentials};
@@ -10,138 +10,137 @@ use crate::{Credentials, Error, RegistrySession, StoredCredentials};
 impl ProbeRun<'_> {
     /// `stored-logins`.
     pub(super) async fn stored_logins(&mut self) {
-        if let Some(login) = &self.patient.login {
+        let id = "stored-logins";
+        if let Some(login) = &self.target.login {
             self.login = login.clone();
-            return self.not_tested("stored-logins", "a login was given");
+            return self.not_tested(id, "a user was given with --user");
         }
-        let path = self
-            .patient
-            .repository
-            .as_ref()
-            .map_or("", |name| name.as_str());
-        let all = self.patient.places.find_all(&self.patient.host, path).await;
-        let found: Vec<&StoredCredentials> =
-            all.iter().filter_map(|found| found.as_ref().ok()).collect();
-        let broken = all.iter().find_map(|found| found.as_ref().err());
-        let told_of = |found: &&StoredCredentials| {
-            let user = found
-                .credentials
-                .user()
-                .map_or_else(String::new, |user| format!(" of {user:?}"));
-            format!("{}{user} in {}", found.credentials.kind(), found.place)
-        };
-        let list: Vec<_> = found.iter().map(told_of).collect();
+        let repository = self.target.repository.as_ref();
+        let path = repository.map_or("", |name| name.as_str());
+        let store = &self.target.store;
+        let (found, problems) = store.find_all(&self.target.host, path).await;
         if let Some(first) = found.first() {
             self.login = first.credentials.clone();
         }
-        match (broken, found.as_slice()) {
-            (Some(error), _) => self.fail(
-                "stored-logins",
-                told(error),
-                "repair the file, or install the credential helper that it names, or take its name out of credsStore and \
-                 credHelpers",
+        let described: Vec<_> = found.iter().map(described).collect();
+        let described = described.join("; ");
+        if let Some(error) = problems.first() {
+            let remedy = error.hint().unwrap_or_else(|| {
+                "make the file readable for you, or move it away and log in again".to_owned()
+            });
+            return self.fail(id, with_sources(error), remedy);
+        }
+        match found.as_slice() {
+            [] => self.ok(id, format!("no login is stored for {}", self.host())),
+            [first, rest @ ..] if rest.iter().any(|other| !is_same(first, other)) => self.warn(
+                id,
+                format!(
+                    "several different logins are stored; this client uses the first, others may use \
+                     another: {described}"
+                ),
+                format!(
+                    "remove them with `wharfinger logout {0}`, then log in again with `wharfinger \
+                     login {0}`",
+                    self.host()
+                ),
             ),
-            (None, []) => self.ok("stored-logins", format!("none for {}", self.host())),
-            (None, [_]) => self.ok("stored-logins", list.join("; ")),
-            (None, [first, rest @ ..]) if rest.iter().any(|other| !is_same(first, other)) => self.warn(
-                "stored-logins",
-                format!("several, of which the first counts here and another may count elsewhere: {}", list.join("; ")),
-                format!("log out everywhere and in again: docker logout {0}; podman logout {0}", self.host()),
-            ),
-            (None, _) => self.ok("stored-logins", list.join("; ")),
+            _ => self.ok(id, described),
         }
     }
 
     /// `login`.
     pub(super) async fn log_in(&mut self) {
+        let id = "login";
         if self.login.is_anonymous() {
-            return self.not_tested("login", "nobody is logged in; --user NAME tries a login");
+            return self.not_tested(id, "no login is stored; --user NAME tries one");
         }
         if self.base.is_none() || (self.server.is_none() && self.has_failed("registry-challenge")) {
-            return self.not_tested("login", "there is nowhere to log in");
+            return self.not_tested(id, "the registry does not ask for a login");
         }
         if let Some(why) = self.withheld() {
-            return self.not_tested("login", why);
+            return self.not_tested(id, why);
         }
         match self.server.clone() {
             Some(server) => {
                 let scopes = Scopes::default();
-                let outcome = server
-                    .ask(&self.transport, &self.login, &scopes, false)
-                    .await;
-                self.judged(outcome.map(|_| format!("{} believes it", server.realm)));
+                let outcome = server.ask(&self.transport, &self.login, &scopes, false);
+                let outcome = outcome.await.map(|_| server.realm.to_string());
+                self.judge_login(outcome);
             }
-            None => self.log_in_basic().await,
+            None => {
+                let outcome = self.log_in_basic().await;
+                self.judge_login(outcome);
+            }
         }
     }
 
-    async fn log_in_basic(&mut self) {
+    async fn log_in_basic(&self) -> Result<String, Error> {
         let session = RegistrySession::begin(
             self.transport.clone(),
-            self.patient.host.clone(),
+            self.target.host.clone(),
             self.login.clone(),
-        )
-        .await;
-        let outcome = match session {
-            Ok(session) => session
-                .log_in()
-                .await
-                .map(|_| "the registry believes it".to_owned()),
-            Err(error) => Err(error),
-        };
-        self.judged(outcome);
+        );
+        session.await?.log_in().await?;
+        Ok("the registry".to_owned())
     }
 
-    fn judged(&mut self, outcome: Result<String, Error>) {
-        let user = self
-            .login
-            .user()
-            .map_or_else(String::new, |user| format!(" of {user:?}"));
-        let kind = self.login.kind();
-        let stored = self.patient.login.is_none();
+    /// Judges the outcome of a login. A success names the server that accepted it.
+    fn judge_login(&mut self, outcome: Result<String, Error>) {
+        let id = "login";
+        let login = match self.login.user() {
+            Some(user) => format!("login as {user} with {}", self.login.kind()),
+            None => format!("login with {}", self.login.kind()),
+        };
         match outcome {
-            Ok(evidence) => self.ok("login", format!("{kind}{user}: {evidence}")),
-            Err(error @ Error::LoginFailed { .. }) => {
-                let remedy = match stored {
-                    true => format!(
-                        "the stored login is old or wrong: wharfinger logout {0}, docker logout {0}, and log in again",
+            Ok(server) => self.ok(id, format!("{login} accepted by {server}")),
+            Err(Error::LoginFailed { source, .. }) => {
+                let remedy = match self.target.login {
+                    None => format!(
+                        "the stored login is out of date: log in again with `wharfinger login {0}` \
+                         or `docker login {0}`",
                         self.host()
                     ),
-                    false => "the user's name or the password is wrong: ask whoever keeps the token server's users"
-                        .to_owned(),
+                    Some(_) => {
+                        "check the user name and the password, or have the administrator of \
+                                the token server set a new password"
+                            .to_owned()
+                    }
                 };
                 self.login = Credentials::Anonymous;
-                self.fail("login", format!("{kind}{user}: {}", told(&error)), remedy);
+                self.fail(id, format!("{login} rejected: {source}"), remedy);
             }
             Err(error) => {
                 let remedy = error
                     .hint()
                     .unwrap_or_else(|| "look at the token server's log".to_owned());
-                self.fail("login", told(&error), remedy);
+                self.fail(
+                    id,
+                    format!("{login} failed: {}", with_sources(&error)),
+                    remedy,
+                );
             }
         }
     }
 
-    /// Whether the registry opens `/v2/` to a token.
-    pub(super) async fn opens(
+    /// The registry's response to a request for `/v2/`: status and challenge.
+    pub(super) async fn request_base(
         &self,
-        papers: Option<&reqwest::header::HeaderValue>,
+        authorization: Option<&reqwest::header::HeaderValue>,
     ) -> Option<(StatusCode, String)> {
-        let base = self.base.clone()?;
-        let answer = self
-            .looking()
-            .send(&HttpRequest::get(base).authorization(papers))
-            .await
-            .ok()?;
-        let status = answer.status();
-        Some((
-            status,
-            answer
-                .header("www-authenticate")
-                .unwrap_or_default()
-                .to_owned(),
-        ))
+        let request = HttpRequest::get(self.base.clone()?).authorization(authorization);
+        let response = self.open_transport().send(&request).await.ok()?;
+        let challenge = response.header("www-authenticate").unwrap_or_default();
+        Some((response.status(), challenge.to_owned()))
     }
+}
+
+fn described(found: &StoredCredentials) -> String {
+    let kind = found.credentials.kind();
+    let user = found
+        .credentials
+        .user()
+        .map_or_else(String::new, |user| format!(" of {user}"));
+    format!("{kind}{user} in {}", found.location)
 }
 
 fn is_same(one: &StoredCredentials, other: &StoredCredentials) -> bool {
@@ -149,13 +148,14 @@ fn is_same(one: &StoredCredentials, other: &StoredCredentials) -> bool {
         (
             Credentials::Password { user, password },
             Credentials::Password {
-                user: u,
-                password: p,
+                user: other_user,
+                password: other_password,
             },
-        ) => user == u && password.expose() == p.expose(),
-        (Credentials::RefreshToken { token, .. }, Credentials::RefreshToken { token: t, .. }) => {
-            token.expose() == t.expose()
-        }
+        ) => user == other_user && password.expose() == other_password.expose(),
+        (
+            Credentials::RefreshToken { token, .. },
+            Credentials::RefreshToken { token: other, .. },
+        ) => token.expose() == other.expose(),
         _ => false,
     }
 }

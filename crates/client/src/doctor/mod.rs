@@ -1,10 +1,10 @@
-//! The doctor: why a registry does not let anybody in, found out from outside.
+//! The doctor: finds out from outside why logging in to a registry, pulling or pushing fails.
 //!
-//! Each *probe* looks at one thing that goes wrong with registry authentication in the field, and
-//! finds it well, doubtful or broken, or could not look. What it saw is its *evidence*; what to
-//! change, in the words of the file where it is to be changed, its *remedy*. Probes are named by
-//! stable ids ([`PROBES`]), which scripts may rely on. A doctor changes nothing: an upload that is
-//! tried is cancelled.
+//! Each *probe* tests one thing that goes wrong with registry authentication in the field. Its
+//! *verdict* is ok, warning, failure or not tested, its *evidence* what it saw. Its *remedy* says
+//! what to change, in the words of the file that is to be changed; commands in it, in backticks, can
+//! be run as they are. Probes have stable ids ([`PROBES`]), which scripts may rely on. The doctor
+//! changes nothing: it cancels the upload that it tries.
 
 mod address;
 mod certificates;
@@ -17,6 +17,7 @@ mod pushing;
 mod token;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use ::token::{Certificate, JwkSet};
@@ -26,7 +27,7 @@ use reqwest::Url;
 use crate::session::{TokenEndpoint, TokenResponse};
 use crate::{CredentialStore, Credentials, Error, Host, Transport, TransportOptions};
 
-/// All probes, in the order in which they are made.
+/// The ids of all probes, in their order.
 pub const PROBES: [&str; 20] = [
     "registry-reachable",
     "registry-scheme",
@@ -50,9 +51,8 @@ pub const PROBES: [&str; 20] = [
     "push-body",
 ];
 
-/// The probes behind which, when they find something, there may be nothing more to look at; the
-/// first counts.
-const ENDS: [&str; 6] = [
+/// The probes whose problem may keep later probes from being made. The first counts.
+const BLOCKING: [&str; 6] = [
     "registry-reachable",
     "registry-redirects",
     "registry-challenge",
@@ -61,29 +61,29 @@ const ENDS: [&str; 6] = [
     "registry-scheme",
 ];
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// Which probe, one of [`PROBES`].
+    /// The probe, one of [`PROBES`].
     pub id: &'static str,
-    /// What it makes of what it saw.
+    /// How the probe came out.
     pub verdict: ProbeVerdict,
-    /// What it saw, or why it did not look.
+    /// What the probe saw, or why it was not made.
     pub evidence: String,
-    /// What to change, where something is to be.
+    /// What to change, if something is wrong.
     pub remedy: Option<String>,
 }
 
 /// How a probe came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeVerdict {
-    /// All is well.
+    /// Nothing is wrong.
     Ok,
-    /// Something will go wrong some day, or for some.
+    /// Something may go wrong later, or for some clients.
     Warning,
     /// Something is wrong.
     Failure,
-    /// It was not looked at.
+    /// The probe was not made.
     NotTested,
 }
 
@@ -98,98 +98,101 @@ impl fmt::Display for ProbeVerdict {
     }
 }
 
-/// Whom to examine, and what the doctor is given for it.
+/// What to test, and what the tests may use.
 pub struct ProbeTarget {
     /// The registry.
     pub host: Host,
-    /// One of its repositories, for what is asked of a repository.
+    /// One of its repositories, for the probes of a repository.
     pub repository: Option<RepositoryName>,
     /// One of its images.
     pub reference: Option<Reference>,
-    /// The login to try; without, the stored one.
+    /// The login to try; `None` for the stored one.
     pub login: Option<Credentials>,
-    /// Where stored logins lie.
-    pub places: CredentialStore,
+    /// The stored logins.
+    pub store: CredentialStore,
     /// Try an upload, and cancel it.
     pub push: bool,
-    /// What is known of how the two servers are set up.
-    pub sides: KnownSettings,
+    /// The settings of both servers, as far as they are known.
+    pub settings: KnownSettings,
+    /// Docker's configuration on this machine, `daemon.json`.
+    pub docker_daemon: PathBuf,
 }
 
-/// What the two servers' own files say.
+/// Settings that both servers' own files name.
 #[derive(Clone, Debug, Default)]
 pub struct KnownSettings {
     /// The registry's `rootcertbundle`.
     pub bundle: Vec<Certificate>,
     /// The registry's `jwks`.
     pub jwks: Option<JwkSet>,
-    /// The `issuer` that the registry wants.
+    /// The `issuer` that the registry requires.
     pub issuer: Option<String>,
-    /// The `service` that the registry wants.
+    /// The `service` that the registry requires.
     pub service: Option<String>,
 }
 
-/// Examines a registry, probe by probe; every one of [`PROBES`] is in what comes back.
+/// Makes all probes. There is a result for each of [`PROBES`].
 ///
 /// # Errors
-/// When it cannot be begun: a file of certificates that the options name, or `certs.d` has, is
-/// none.
+/// When the probes cannot begin: a file of certificates, in the options or in `certs.d`, is
+/// invalid.
 pub async fn run_probes(
-    patient: &ProbeTarget,
+    target: &ProbeTarget,
     options: TransportOptions,
 ) -> Result<Vec<ProbeResult>, Error> {
-    let mut examination = ProbeRun::new(patient, options);
-    examination
-        .transport
-        .prepare(&examination.address("https")?)?;
-    examination.run().await;
-    Ok(examination.findings)
+    let mut run = ProbeRun::new(target, options);
+    run.transport.prepare(&run.address("https")?)?;
+    run.run().await;
+    Ok(run.results)
 }
 
-/// An examination under way: what was found, and what later probes need of it.
+/// The results so far, and what later probes need.
 struct ProbeRun<'a> {
-    patient: &'a ProbeTarget,
-    /// The way that a client would take.
+    target: &'a ProbeTarget,
+    /// Verifies certificates, as a client does.
     transport: Transport,
-    /// The same, believing every certificate: to look on behind a bad one. Nothing secret goes that
-    /// way.
+    /// Accepts every certificate, to see what is behind a bad one. Secrets are not sent with it.
     lenient: Transport,
-    findings: Vec<ProbeResult>,
-    /// `/v2/` of the registry, once it answered.
+    results: Vec<ProbeResult>,
+    /// `/v2/` of the registry, once it has responded.
     base: Option<Url>,
-    /// Whether the way there can be trusted with a password.
+    /// Whether a password may be sent to the registry.
     trusted: bool,
-    /// Where tokens are to be had.
+    /// The token server.
     server: Option<TokenEndpoint>,
+    /// Whether a password may be sent to the token server.
     realm_trusted: bool,
-    /// The login that is tried, and where it was found.
+    /// Whether registry and token server are one server of this project.
+    is_wharfinger: bool,
+    /// The login to try. It is anonymous once the login was rejected.
     login: Credentials,
     granted: Option<TokenResponse>,
-    belief: key::KeyVerdict,
-    /// When each side said it was, and when that was here.
+    key_verdict: key::KeyVerdict,
+    /// The time of each server, and the local time at that moment.
     dates: Vec<(&'static str, SystemTime, SystemTime)>,
 }
 
 impl<'a> ProbeRun<'a> {
-    fn new(patient: &'a ProbeTarget, options: TransportOptions) -> Self {
-        let server = patient.host.server();
+    fn new(target: &'a ProbeTarget, options: TransportOptions) -> Self {
+        let server = target.host.server();
         let lenient = Transport::new(TransportOptions {
             insecure: true,
             ..options.clone()
         })
         .on_behalf_of(server);
         Self {
-            patient,
+            target,
             transport: Transport::new(options).on_behalf_of(server),
             lenient,
-            findings: Vec::new(),
+            results: Vec::new(),
             base: None,
             trusted: false,
             server: None,
             realm_trusted: false,
+            is_wharfinger: false,
             login: Credentials::Anonymous,
             granted: None,
-            belief: key::KeyVerdict::default(),
+            key_verdict: key::KeyVerdict::default(),
             dates: Vec::new(),
         }
     }
@@ -209,37 +212,37 @@ impl<'a> ProbeRun<'a> {
         self.push().await;
         let missing = PROBES
             .iter()
-            .filter(|id| !self.findings.iter().any(|finding| finding.id == **id));
+            .filter(|id| !self.results.iter().any(|result| result.id == **id));
         let missing: Vec<_> = missing.copied().collect();
         let why = self.why_no_further();
         for id in missing {
             self.not_tested(id, why.clone());
         }
-        self.findings
-            .sort_by_key(|finding| PROBES.iter().position(|id| *id == finding.id));
+        self.results
+            .sort_by_key(|result| PROBES.iter().position(|id| *id == result.id));
     }
 
-    /// Why probes were never come to: something ended the way to them.
+    /// Why the remaining probes were not made.
     fn why_no_further(&self) -> String {
         let ends = |id: &&&str| {
-            self.finding(id)
+            self.result(id)
                 .is_some_and(|f| matches!(f.verdict, ProbeVerdict::Failure | ProbeVerdict::Warning))
         };
-        match ENDS.iter().find(ends) {
+        match BLOCKING.iter().find(ends) {
             Some(id) => format!("see {id} first"),
-            None => "there is nothing to look at: the registry wants no token".to_owned(),
+            None => "the registry does not ask for a token".to_owned(),
         }
     }
 
     /// `/v2/` of the registry.
     fn address(&self, scheme: &str) -> Result<Url, Error> {
-        let url = format!("{scheme}://{}/v2/", self.patient.host.server());
+        let url = format!("{scheme}://{}/v2/", self.target.host.server());
         url.parse()
-            .map_err(|error| Error::Unsupported(format!("{url} is no URL: {error}")))
+            .map_err(|error| Error::Unsupported(format!("{url} is not a URL: {error}")))
     }
 
-    /// The way to look on: trusted or not.
-    fn looking(&self) -> &Transport {
+    /// The transport for requests without secrets.
+    fn open_transport(&self) -> &Transport {
         if self.trusted {
             &self.transport
         } else {
@@ -270,7 +273,7 @@ impl<'a> ProbeRun<'a> {
         evidence: impl Into<String>,
         remedy: Option<String>,
     ) {
-        self.findings.push(ProbeResult {
+        self.results.push(ProbeResult {
             id,
             verdict,
             evidence: evidence.into(),
@@ -279,66 +282,71 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// The failure that makes every attempt to pull or push fail, too.
-    fn in_the_way(&self) -> Option<&'static str> {
+    fn blocked_by(&self) -> Option<&'static str> {
         let ids = [
             "registry-reachable",
             "registry-redirects",
             "registry-challenge",
             "realm-reachable",
+            "login",
             "token-accepted",
         ];
         ids.into_iter().find(|id| self.has_failed(id))
     }
 
     fn has_failed(&self, id: &str) -> bool {
-        self.finding(id)
-            .is_some_and(|finding| finding.verdict == ProbeVerdict::Failure)
+        self.result(id)
+            .is_some_and(|result| result.verdict == ProbeVerdict::Failure)
     }
 
-    fn finding(&self, id: &str) -> Option<&ProbeResult> {
-        self.findings.iter().find(|finding| finding.id == id)
+    fn result(&self, id: &str) -> Option<&ProbeResult> {
+        self.results.iter().find(|result| result.id == id)
     }
 
-    /// Whether a password or refresh token may be sent: the way to the registry, and to its realm,
-    /// is a client's own.
-    fn is_private(&self) -> bool {
+    /// Whether a password or refresh token may be sent to both servers.
+    fn may_send_login(&self) -> bool {
         self.trusted && (self.server.is_none() || self.realm_trusted)
     }
 
-    /// The login, where it may be sent.
+    /// The login if it may be sent, else none.
     fn sendable_login(&self) -> Credentials {
-        if self.is_private() {
+        if self.may_send_login() {
             self.login.clone()
         } else {
             Credentials::Anonymous
         }
     }
 
-    /// Why the login was kept back: what is asked for without it says nothing of what the login may
-    /// do.
+    /// Why the login is not sent. What happens without it says nothing about its rights.
     fn withheld(&self) -> Option<String> {
-        let ids = [
-            "registry-scheme",
-            "registry-certificate",
-            "realm-scheme",
-            "realm-certificate",
+        let causes = [
+            (
+                "registry-certificate",
+                "the registry's certificate is not trusted",
+            ),
+            ("registry-scheme", "the registry speaks plain http"),
+            (
+                "realm-certificate",
+                "the token server's certificate is not trusted",
+            ),
+            ("realm-scheme", "the token server speaks plain http"),
         ];
-        let cause = ids
+        let (id, why) = causes
             .into_iter()
-            .find(|id| self.has_failed(id))
-            .unwrap_or("realm-reachable");
-        let held = !self.login.is_anonymous() && !self.is_private();
-        held.then(|| format!("the way there cannot be trusted with a password: see {cause} first"))
+            .find(|(id, _)| self.has_failed(id))
+            .unwrap_or(("realm-reachable", "the token server is not reached"));
+        let held = !self.login.is_anonymous() && !self.may_send_login();
+        held.then(|| format!("login not sent: {why}; see {id} first"))
     }
 
-    /// `HOST:PORT` as the reader wrote it.
+    /// `HOST:PORT` as the user wrote it.
     fn host(&self) -> &str {
-        self.patient.host.as_str()
+        self.target.host.as_str()
     }
 }
 
-/// An error with what it came from, in one line.
-fn told(error: &dyn std::error::Error) -> String {
+/// An error with its sources, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -1,10 +1,10 @@
-//! A pull, as far as its first layer: rights, and where layers come from.
+//! A pull up to its first layer: the rights, and the server that sends layers.
 
 use oci::Reference;
 use reqwest::header::{HeaderValue, LOCATION};
 
-use super::{ProbeRun, told};
-use crate::session::{authorization, basic};
+use super::{ProbeRun, with_sources};
+use crate::session::{authorization_header, basic};
 use crate::transport::HttpRequest;
 use crate::{Error, RegistryClient, RegistrySession, RepositoryClient};
 
@@ -13,38 +13,38 @@ const ID: &str = "pull";
 impl ProbeRun<'_> {
     /// `pull`.
     pub(super) async fn pull(&mut self) {
-        let (Some(_), Some(name)) = (&self.base, &self.patient.repository) else {
-            return self.not_tested(ID, "name an image to try to pull it: HOST/NAME:TAG");
+        let (Some(_), Some(name)) = (&self.base, &self.target.repository) else {
+            return self.not_tested(ID, "no image was named; HOST/NAME:TAG tries a pull");
         };
         let name = name.clone();
         if let Some(why) = self
-            .in_the_way()
+            .blocked_by()
             .map(|first| format!("see {first} first"))
             .or_else(|| self.withheld())
         {
             return self.not_tested(ID, why);
         }
         let Some(session) = self.session().await else {
-            return self.not_tested(ID, "no session came about");
+            return self.not_tested(ID, "the session cannot be started");
         };
         let repository = RegistryClient::new(session).repository(name);
-        match &self.patient.reference {
+        match &self.target.reference {
             Some(reference) => self.pull_image(&repository, reference).await,
             None => match repository.all_tags().await {
                 Ok(tags) => self.ok(ID, format!("the repository has {} tags", tags.len())),
-                // Before the first push that is as it should be.
+                // That is normal before the first push.
                 Err(Error::NotFound { .. }) => {
-                    self.not_tested(ID, "the repository does not exist yet")
+                    self.not_tested(ID, "the repository does not exist yet");
                 }
                 Err(error) => self.refused(&error),
             },
         }
     }
 
-    /// A session over the way that is open: without a login where that cannot be trusted.
+    /// A session, without the login if that may not be sent.
     pub(super) async fn session(&self) -> Option<RegistrySession> {
-        let transport = self.looking().clone();
-        RegistrySession::begin(transport, self.patient.host.clone(), self.sendable_login())
+        let transport = self.open_transport().clone();
+        RegistrySession::begin(transport, self.target.host.clone(), self.sendable_login())
             .await
             .ok()
     }
@@ -65,75 +65,75 @@ impl ProbeRun<'_> {
         let Ok(url) = repository.session().url(&path) else {
             return;
         };
-        let papers = self.papers();
-        let call = HttpRequest::get(url.clone()).authorization(papers.as_ref());
-        let answer = match self.looking().send(&call).await {
-            Ok(answer) => answer,
+        let authorization = self.authorization();
+        let request = HttpRequest::get(url.clone()).authorization(authorization.as_ref());
+        let response = match self.open_transport().send(&request).await {
+            Ok(response) => response,
             Err(error) => return self.refused(&error),
         };
-        let Some(to) = answer
+        let Some(to) = response
             .header(LOCATION.as_str())
             .and_then(|to| url.join(to).ok())
         else {
-            if let Err(error) = answer.success().await {
+            if let Err(error) = response.success().await {
                 return self.refused(&error);
             }
             return self.ok(
                 ID,
                 format!(
-                    "{reference} is {}, and its layers come from the registry",
+                    "{reference} is {}; the registry itself sends its layers",
                     manifest.digest
                 ),
             );
         };
-        // As a good client follows, and as one follows that takes its papers along.
+        // A client that follows the rules sends no Authorization header to another host; some do.
         let bare = self
-            .looking()
+            .open_transport()
             .send(&HttpRequest::get(to.clone()))
             .await
-            .map(|answer| answer.status());
-        let status = bare.map_or_else(|error| told(&error), |status| status.to_string());
+            .map(|response| response.status());
+        let status = bare.map_or_else(|error| with_sources(&error), |status| status.to_string());
         let where_to = to.host_str().unwrap_or_default();
         if !status.starts_with('2') {
             return self.fail(
                 ID,
-                format!("layers come from {where_to}, which answers {status}"),
-                "clients must reach the storage that the registry redirects to; storage.redirect.disable: true has the \
-                 registry serve layers itself",
+                format!("the registry redirects layers to {where_to}, which responds {status}"),
+                format!("make {where_to} reachable for clients, or set storage.redirect.disable: true, so that the \
+                 registry sends layers itself"),
             );
         }
-        let with = self
-            .looking()
-            .send(&HttpRequest::get(to.clone()).authorization(papers.as_ref()))
-            .await;
-        if papers.is_some() && with.is_ok_and(|answer| !answer.status().is_success()) {
+        // A false token shows it as well as the real one, which no other host may see.
+        let false_token = authorization_header("Bearer", "false");
+        let request = HttpRequest::get(to.clone()).authorization(false_token.as_ref());
+        let with = self.open_transport().send(&request).await;
+        if authorization.is_some() && with.is_ok_and(|response| !response.status().is_success()) {
             return self.warn(
                 ID,
-                format!("layers come from {where_to}, which refuses a request that brings the registry's token along"),
-                "clients that send Authorization on to other hosts fail there (S3: Only one auth mechanism allowed): \
+                format!("the registry redirects layers to {where_to}, which rejects requests with an Authorization header"),
+                "clients that send the header to other hosts fail there (S3: Only one auth mechanism allowed): \
                  update them, or set storage.redirect.disable: true",
             );
         }
         self.ok(
             ID,
             format!(
-                "{reference} is {}, and its layers come from {where_to}",
+                "{reference} is {}; {where_to} sends its layers",
                 manifest.digest
             ),
         );
     }
 
-    /// What opens a repository's layers.
-    fn papers(&self) -> Option<HeaderValue> {
+    /// The `Authorization` header for the repository's layers.
+    fn authorization(&self) -> Option<HeaderValue> {
         match &self.granted {
-            Some(granted) => authorization("Bearer", granted.token.expose()),
+            Some(granted) => authorization_header("Bearer", granted.token.expose()),
             None => basic(&self.sendable_login()),
         }
     }
 
     fn refused(&mut self, error: &Error) {
         let remedy = match error {
-            Error::NotFound { .. } => "there is no such image: check name and tag".to_owned(),
+            Error::NotFound { .. } => "check the name and the tag of the image".to_owned(),
             Error::Denied { .. } if self.has_failed("token-access") => {
                 "see token-access".to_owned()
             }
@@ -141,6 +141,6 @@ impl ProbeRun<'_> {
                 .hint()
                 .unwrap_or_else(|| "look at the registry's log".to_owned()),
         };
-        self.fail(ID, told(error), remedy);
+        self.fail(ID, with_sources(error), remedy);
     }
 }

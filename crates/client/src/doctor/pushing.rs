@@ -1,34 +1,37 @@
-//! A push that is begun and cancelled: sessions that last, addresses that are right, bodies of a
-//! layer's size.
+//! A push that is begun and cancelled: upload sessions, their addresses, and bodies as large as
+//! layers.
 
 use bytes::Bytes;
 use oci::RepositoryName;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use reqwest::{Method, Url};
 
-use super::{ProbeRun, told};
+use super::address::FORWARDED;
+use super::{ProbeRun, with_sources};
 use crate::error_response::origin;
 use crate::session::Scopes;
 use crate::transport::{ConnectionError, HttpRequest, HttpResponse, StreamedBody};
 use crate::{Error, RegistrySession};
 
-/// How often an upload is asked after: with replicas, one of them did not begin it.
+/// How often the status of an upload is requested: of several replicas, only one began it.
 const ASKED: usize = 6;
-/// What limits of proxies lie between: nginx's own, and Cloudflare's.
+/// Sizes on both sides of the limits of proxies: nginx's default, and Cloudflare's.
 const BODIES: [u64; 2] = [2_000_000, 110_000_000];
 const PIECE: usize = 256 * 1024;
 
 impl ProbeRun<'_> {
     /// `push-session`, `push-location`, `push-body`.
     pub(super) async fn push(&mut self) {
-        let name = match (&self.patient.repository, self.patient.push) {
+        let name = match (&self.target.repository, self.target.push) {
             (Some(name), true) if self.base.is_some() => name.clone(),
-            (None, true) => return self.skip_push("name a repository to try an upload: HOST/NAME"),
+            (None, true) => {
+                return self.skip_push("no repository was named; HOST/NAME tries an upload");
+            }
             (_, true) => return self.skip_push("see registry-reachable first"),
-            (_, false) => return self.skip_push("--push tries an upload, which is cancelled"),
+            (_, false) => return self.skip_push("--push tries an upload, and cancels it"),
         };
         let first = self
-            .in_the_way()
+            .blocked_by()
             .or(Some("token-access").filter(|id| self.has_failed(id)));
         if let Some(why) = first
             .map(|first| format!("see {first} first"))
@@ -37,7 +40,7 @@ impl ProbeRun<'_> {
             return self.skip_push(&why);
         }
         let Some(session) = self.session().await else {
-            return self.skip_push("no session came about");
+            return self.skip_push("the session cannot be started");
         };
         let begun = match begin(&session, &name).await {
             Ok(begun) => begun,
@@ -45,7 +48,7 @@ impl ProbeRun<'_> {
                 let remedy = error
                     .hint()
                     .unwrap_or_else(|| "look at the registry's log".to_owned());
-                return self.fail("push-session", told(&error), remedy);
+                return self.fail("push-session", with_sources(&error), remedy);
             }
         };
         let Some(mut location) = self.location(&begun) else {
@@ -64,13 +67,13 @@ impl ProbeRun<'_> {
         }
     }
 
-    /// Where the upload goes on: an address that this client can use, whatever the registry says.
+    /// The URL at which the upload continues, on the host that this client uses.
     fn location(&mut self, begun: &HttpResponse) -> Option<Url> {
         let Some(text) = begun.header(LOCATION.as_str()) else {
             self.fail(
                 "push-location",
-                "the upload began without a Location",
-                "a proxy strips it",
+                "the response that begins an upload has no Location header",
+                "a proxy removes the header: remove proxy_hide_header Location from its configuration",
             );
             return None;
         };
@@ -78,17 +81,25 @@ impl ProbeRun<'_> {
         if origin(&url) == origin(&begun.url) {
             self.ok(
                 "push-location",
-                format!("uploads go on at {}", origin(&url)),
+                format!("uploads continue at {}", origin(&url)),
             );
             return Some(url);
         }
         self.fail(
             "push-location",
-            format!("asked at {}, the registry sends the upload to {}", origin(&begun.url), origin(&url)),
-            "have the proxy say what it was asked: proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto \
-             $scheme; or set http.host in the registry, or http.relativeurls: true",
+            format!("an upload begun at {} continues at {}", origin(&begun.url), origin(&url)),
+            match self.is_wharfinger {
+                true => format!(
+                    "have the proxy send what the client asked for: {FORWARDED} and list its address \
+                     in server.trusted_proxies; or set server.public_url"
+                ),
+                false => format!(
+                    "have the proxy send what the client asked for: {FORWARDED} or set http.host in \
+                     the registry, or http.relativeurls: true"
+                ),
+            },
         );
-        // On with what was meant.
+        // Continue with the address that was meant.
         Some(here(&begun.url, &url))
     }
 
@@ -99,28 +110,28 @@ impl ProbeRun<'_> {
         location: &Url,
     ) -> bool {
         for nth in 1..=ASKED {
-            let call = HttpRequest::get(location.clone());
-            let lost = match session.send(&Scopes::push(name), call).await {
-                Ok(answer) if answer.status().is_success() => None,
-                Ok(answer) => Some(answer.error_response().await.to_string()),
-                Err(error) => Some(told(&error)),
+            let request = HttpRequest::get(location.clone());
+            let lost = match session.send(&Scopes::push(name), request).await {
+                Ok(response) if response.status().is_success() => None,
+                Ok(response) => Some(response.error_response().await.to_string()),
+                Err(error) => Some(with_sources(&error)),
             };
             let Some(lost) = lost else { continue };
             self.fail(
                 "push-session",
-                format!("the upload that was begun is not known when asked for the {nth}. time: {lost}"),
-                "replicas must share one storage and one http.secret; or have the proxy send each client to one replica",
+                format!("upload session not found on request {nth} of {ASKED}: {lost}"),
+                "give all replicas the same storage and the same http.secret, or have the proxy send each client to one replica",
             );
             return false;
         }
         self.ok(
             "push-session",
-            format!("an upload was begun and known {ASKED} times"),
+            format!("upload session found on all {ASKED} requests"),
         );
         true
     }
 
-    /// `location` goes on as the upload does.
+    /// Sends bodies. `location` follows the upload.
     async fn bodies(
         &mut self,
         session: &RegistrySession,
@@ -129,12 +140,12 @@ impl ProbeRun<'_> {
     ) {
         for size in BODIES {
             let sent = send(session, name, location, size).await;
-            let answer = match sent {
-                Ok(answer) if answer.status().is_success() => answer,
-                Ok(answer) => return self.refused_body(size, answer).await,
+            let response = match sent {
+                Ok(response) if response.status().is_success() => response,
+                Ok(response) => return self.refused_body(size, response).await,
                 Err(error) => return self.stalled(size, &error),
             };
-            if let Some(next) = answer
+            if let Some(next) = response
                 .header(LOCATION.as_str())
                 .and_then(|next| location.join(next).ok())
             {
@@ -143,23 +154,23 @@ impl ProbeRun<'_> {
         }
         self.ok(
             "push-body",
-            "bodies of 2 and 110 MB arrive, in pieces and without a length",
+            "bodies of 2 and 110 MB are accepted, in chunks and without a length",
         );
     }
 
-    async fn refused_body(&mut self, size: u64, answer: HttpResponse) {
-        let (status, megabytes) = (answer.status().as_u16(), size / 1_000_000);
-        let server = answer
+    async fn refused_body(&mut self, size: u64, response: HttpResponse) {
+        let (status, megabytes) = (response.status().as_u16(), size / 1_000_000);
+        let server = response
             .header(SERVER.as_str())
-            .unwrap_or("whoever stands in front")
+            .unwrap_or("not named")
             .to_owned();
         let evidence = format!(
-            "a body of {megabytes} MB: {} (Server: {server})",
-            answer.error_response().await
+            "a body of {megabytes} MB is rejected: {} (Server: {server})",
+            response.error_response().await
         );
         let remedy = match status {
             411 => {
-                "the proxy wants a Content-Length: proxy_http_version 1.1; proxy_request_buffering off;"
+                "have the proxy accept bodies without a Content-Length: `proxy_http_version 1.1;` `proxy_request_buffering off;`"
             }
             408 | 500.. => SLOW,
             _ => LIMIT,
@@ -169,9 +180,9 @@ impl ProbeRun<'_> {
 
     fn stalled(&mut self, size: u64, error: &Error) {
         let evidence = format!(
-            "a body of {} MB in pieces: {}",
+            "a body of {} MB in chunks fails: {}",
             size / 1_000_000,
-            told(error)
+            with_sources(error)
         );
         let in_time = !matches!(
             error,
@@ -184,23 +195,22 @@ impl ProbeRun<'_> {
     }
 }
 
-const LIMIT: &str =
-    "raise the proxy's limit: nginx client_max_body_size 0; and proxy_request_buffering off;";
-const SLOW: &str = "the proxy, or the registry behind it, does not take the body: proxy_http_version 1.1; \
-                    proxy_request_buffering off; proxy_send_timeout 900s; proxy_read_timeout 900s; and look at the \
-                    registry's log and disk";
+const LIMIT: &str = "raise the proxy's limit of the size of requests (nginx: `client_max_body_size 0;` `proxy_request_buffering off;`)";
+const SLOW: &str = "the proxy, or the registry behind it, is too slow or does not accept chunks: \
+                    `proxy_http_version 1.1;` `proxy_request_buffering off;` `proxy_send_timeout 900s;` \
+                    `proxy_read_timeout 900s;`; also check the registry's log and disk";
 
 async fn begin(session: &RegistrySession, name: &RepositoryName) -> Result<HttpResponse, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;
-    let call = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+    let request = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
     session
-        .send(&Scopes::push(name), call)
+        .send(&Scopes::push(name), request)
         .await?
         .success()
         .await
 }
 
-/// Sends zeros, without saying how many.
+/// Sends zeros, without their number.
 async fn send(
     session: &RegistrySession,
     name: &RepositoryName,
@@ -208,7 +218,7 @@ async fn send(
     size: u64,
 ) -> Result<HttpResponse, Error> {
     let (pieces, body) = StreamedBody::of_unknown_length();
-    let call = HttpRequest::new(Method::PATCH, location.clone())
+    let request = HttpRequest::new(Method::PATCH, location.clone())
         .header(CONTENT_TYPE, "application/octet-stream");
     let scopes = Scopes::push(name);
     let feed = async move {
@@ -223,11 +233,11 @@ async fn send(
             left -= length;
         }
     };
-    let (answer, ()) = tokio::join!(session.send_streamed(&scopes, call, body), feed);
-    answer
+    let (response, ()) = tokio::join!(session.send_streamed(&scopes, request, body), feed);
+    response
 }
 
-/// What `there` leads to on the host of `base`.
+/// The path of `there` on the host of `base`.
 fn here(base: &Url, there: &Url) -> Url {
     let mut here = base.clone();
     here.set_path(there.path());

@@ -1,13 +1,20 @@
-//! The token: what it says, what it grants, and what the registry makes of it.
+//! The token: its claims, the access that it grants, and whether the registry accepts it.
 
 use ::token::{ReceivedClaims, UnverifiedToken};
 use common::{rfc3339, unix_seconds};
 
 use super::key::KeyVerdict;
-use super::{ProbeRun, told};
+use super::{ProbeRun, with_sources};
 use crate::Error;
-use crate::session::{Scopes, authorization, challenge_scopes};
+use crate::session::{Scopes, authorization_header, challenge_scopes};
 use crate::transport::HttpRequest;
+
+const PROBES_OF_TOKEN: [&str; 4] = [
+    "token-claims",
+    "token-key",
+    "token-access",
+    "token-accepted",
+];
 
 impl ProbeRun<'_> {
     /// `token-claims`, `token-key`, `token-access`, `token-accepted`.
@@ -18,24 +25,31 @@ impl ProbeRun<'_> {
         if self.has_failed("realm-reachable") {
             return;
         }
+        // The token server would reject a request without the login, and that says nothing.
+        if let Some(why) = self.withheld() {
+            return self.no_token(&why);
+        }
         let scopes = self.wanted();
-        // A password goes only where the way is trusted; anybody may ask without.
         let login = self.sendable_login();
-        let granted = match server
-            .ask(self.realm_transport(), &login, &scopes, false)
-            .await
-        {
+        let granted = server.ask(self.realm_transport(), &login, &scopes, false);
+        let granted = match granted.await {
             Ok(granted) => granted,
+            Err(_) if self.has_failed("login") => return self.no_token("see login first"),
             Err(Error::Denied {
                 logged_in: false, ..
-            }) if self.withheld().is_none() => {
-                return self.nothing_for_nobody();
+            }) => {
+                return self.no_token(
+                    "the token server gives no token without a login; --user NAME tries one",
+                );
             }
             Err(error) => {
                 return self.fail(
                     "token-claims",
-                    format!("no token: {}", told(&error)),
-                    "look at the token server's log, and whether auth.token.realm is its URL",
+                    format!("no token: {}", with_sources(&error)),
+                    format!(
+                        "look at the token server's log, and check that {} is its URL",
+                        self.realm_setting()
+                    ),
                 );
             }
         };
@@ -48,7 +62,7 @@ impl ProbeRun<'_> {
             }
             Err(error) => {
                 for id in ["token-claims", "token-key", "token-access"] {
-                    self.not_tested(id, format!("the token is opaque: {error}"));
+                    self.not_tested(id, format!("the token is not a JWT: {error}"));
                 }
             }
         }
@@ -56,24 +70,15 @@ impl ProbeRun<'_> {
         self.granted = Some(granted);
     }
 
-    /// A token server may give tokens only to those whom it knows.
-    fn nothing_for_nobody(&mut self) {
-        for id in [
-            "token-claims",
-            "token-key",
-            "token-access",
-            "token-accepted",
-        ] {
-            self.not_tested(
-                id,
-                "the token server gives nothing to anonymous callers; --user NAME looks on",
-            );
+    fn no_token(&mut self, why: &str) {
+        for id in PROBES_OF_TOKEN {
+            self.not_tested(id, why);
         }
     }
 
-    /// What the probes of a repository need.
+    /// The scopes that the probes of a repository need.
     pub(super) fn wanted(&self) -> Scopes {
-        match (&self.patient.repository, self.patient.push) {
+        match (&self.target.repository, self.target.push) {
             (Some(name), true) => Scopes::push(name),
             (Some(name), false) => Scopes::pull(name),
             (None, _) => Scopes::default(),
@@ -88,59 +93,66 @@ impl ProbeRun<'_> {
                 return self.fail(
                     id,
                     error.to_string(),
-                    "no registry reads such a token: mend the token server",
+                    "correct the token server: no registry can read this token",
                 );
             }
         };
         let wanted = self
-            .patient
-            .sides
+            .target
+            .settings
             .service
             .clone()
             .or_else(|| service.map(str::to_owned));
         if let Some(service) = wanted.filter(|service| !claims.audience.contains(service)) {
             return self.fail(
                 id,
-                format!("token intended for another audience: aud is {:?}, the registry is {service:?}", claims.audience),
-                "auth.token.service of the registry and the service that the token server writes must be the same, to the letter",
+                format!(
+                    "token intended for another audience: its aud is {:?}, but the registry's service is \
+                     {service:?}",
+                    claims.audience
+                ),
+                "make auth.token.service of the registry equal to the service in the token server's tokens",
             );
         }
         if let Some(issuer) = self
-            .patient
-            .sides
+            .target
+            .settings
             .issuer
             .clone()
             .filter(|issuer| *issuer != claims.issuer)
         {
             return self.fail(
                 id,
-                format!("token from untrusted issuer: iss is {:?}, the registry wants {issuer:?}", claims.issuer),
-                "auth.token.issuer of the registry and token.issuer of the token server must be the same, to the letter",
+                format!(
+                    "token from untrusted issuer: its iss is {:?}, but the registry requires {issuer:?}",
+                    claims.issuer
+                ),
+                "make auth.token.issuer of the registry equal to token.issuer of the token server",
             );
         }
         if !token.claims_json().contains("\"access\"") {
             return self.fail(
                 id,
                 "the token has no access claim",
-                "a registry reads nothing else: mend the token server",
+                "correct the token server: a registry needs the access claim, even an empty one",
             );
         }
         self.times(id, &claims);
     }
 
     fn times(&mut self, id: &'static str, claims: &ReceivedClaims) {
-        // By the registry's clock, for that is what decides.
+        // By the registry's clock, which decides.
         let now = self.transport.options().clock.now();
         let registry = self.dates.iter().find(|(whose, ..)| *whose == "registry");
         let now = registry.map_or(now, |&(_, there, here)| {
             there + now.duration_since(here).unwrap_or_default()
         });
         let (now, leeway) = (unix_seconds(now), ::token::LEEWAY.as_secs());
-        let clock = "set the clocks of registry and token server by NTP";
+        let clock = "synchronise the clocks of registry and token server with NTP (`timedatectl set-ntp true`)";
         let at = |seconds| rfc3339(seconds);
         if claims.not_before > now + leeway {
             let evidence = format!(
-                "not to be used before {}, and the registry's clock says {}",
+                "token not valid before {}, but the registry's clock says {}",
                 at(claims.not_before),
                 at(now)
             );
@@ -148,7 +160,7 @@ impl ProbeRun<'_> {
         }
         if claims.expires_at + leeway < now {
             let evidence = format!(
-                "not to be used after {}, and the registry's clock says {}",
+                "token expired at {}, and the registry's clock says {}",
                 at(claims.expires_at),
                 at(now)
             );
@@ -156,43 +168,40 @@ impl ProbeRun<'_> {
         }
         let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
         let evidence = format!(
-            "iss {:?}, aud {:?}, good for {lifetime} s",
+            "iss {:?}, aud {:?}, valid for {lifetime} s",
             claims.issuer, claims.audience
         );
         if lifetime < 60 {
             return self.warn(
                 id,
                 evidence,
-                "a token that lives under a minute ends in the middle of a push: token.expiration: 900",
+                "set token.expiration: 900 in the token server: a token of less than a minute expires in the middle of a push",
             );
         }
         self.ok(id, evidence);
     }
 
-    /// What the registry says it needs to show the repository's tags.
+    /// The scopes that the registry requires to list the repository's tags.
     async fn needed(&self) -> Scopes {
-        let url = self.base.as_ref().zip(self.patient.repository.as_ref());
+        let url = self.base.as_ref().zip(self.target.repository.as_ref());
         let Some(url) = url.and_then(|(base, name)| base.join(&format!("{name}/tags/list")).ok())
         else {
             return Scopes::default();
         };
-        let answer = self.looking().send(&HttpRequest::get(url)).await;
-        answer
+        let response = self.open_transport().send(&HttpRequest::get(url)).await;
+        response
             .ok()
-            .and_then(|answer| challenge_scopes(&answer).ok())
+            .and_then(|response| challenge_scopes(&response).ok())
             .unwrap_or_default()
     }
 
     fn access(&mut self, token: &UnverifiedToken, asked: &Scopes, needed: &Scopes) {
         let id = "token-access";
-        let Some(name) = &self.patient.repository else {
-            return self.not_tested(
-                id,
-                "name a repository to see what its token grants: HOST/NAME",
-            );
+        let Some(name) = &self.target.repository else {
+            return self.not_tested(id, "no repository was named; HOST/NAME tests its access");
         };
-        if let Some(why) = self.withheld() {
-            return self.not_tested(id, why);
+        if self.has_failed("login") {
+            return self.not_tested(id, "see login first");
         }
         let granted = token
             .claims()
@@ -207,14 +216,14 @@ impl ProbeRun<'_> {
         } else {
             shown.join(" ")
         };
-        let evidence = format!("asked for {}; granted {shown}", asked.texts().join(" "));
+        let evidence = format!("requested {}; granted {shown}", asked.texts().join(" "));
         if !asked.cover(needed) {
             let evidence = format!(
-                "{evidence}; the registry needs {}",
+                "{evidence}; the registry requires {}",
                 needed.texts().join(" ")
             );
-            let remedy = "a proxy changes the repository's name on the way: have it pass /v2/ on with the path unchanged, so \
-                          that clients, token server and registry call the repository the same";
+            let remedy = "have the proxy forward /v2/ without changing the path: clients, token server and registry \
+                          must use the same name for a repository";
             return self.fail(id, evidence, remedy);
         }
         let lacking = asked.lacking(&granted);
@@ -222,14 +231,14 @@ impl ProbeRun<'_> {
             return self.ok(id, evidence);
         }
         let entry = |account: &str| {
-            let actions = if self.patient.push {
+            let actions = if self.target.push {
                 "pull, push"
             } else {
                 "pull"
             };
             format!(
-                "an entry in the token server's acl (a push needs pull, too): - {{match: {{account: {account:?}, name: \
-                 {:?}}}, actions: [{actions}]}}",
+                "add a rule to the token server's acl (a push needs pull, too): `- {{match: {{account: {account:?}, \
+                 name: {:?}}}, actions: [{actions}]}}`",
                 name.as_str()
             )
         };
@@ -237,7 +246,7 @@ impl ProbeRun<'_> {
             Some(user) => entry(user),
             None if self.login.is_anonymous() => {
                 format!(
-                    "log in (wharfinger login {}), or let anonymous callers do it: {}",
+                    "log in with `wharfinger login {}`, or allow it without a login: {}",
                     self.host(),
                     entry("")
                 )
@@ -246,15 +255,15 @@ impl ProbeRun<'_> {
         };
         self.fail(
             id,
-            format!("{evidence}; needed and missing: {}", lacking.join(" ")),
+            format!("{evidence}; missing {}", lacking.join(" ")),
             remedy,
         );
     }
 
     async fn accepted(&mut self, token: &str) {
         let id = "token-accepted";
-        let papers = authorization("Bearer", token);
-        let Some((status, challenge)) = self.opens(papers.as_ref()).await else {
+        let authorization = authorization_header("Bearer", token);
+        let Some((status, challenge)) = self.request_base(authorization.as_ref()).await else {
             return;
         };
         let explained = ["token-claims", "clocks"]
@@ -264,25 +273,27 @@ impl ProbeRun<'_> {
             self.reconsider_key(status.is_success());
         }
         if status.is_success() {
-            return self.ok(id, "the registry opens /v2/ to it");
+            return self.ok(id, "the registry accepts the token");
         }
         let explained = explained.or(Some("token-key").filter(|id| self.has_failed(id)));
-        let remedy = match (explained, &self.belief) {
+        let remedy = match (explained, &self.key_verdict) {
             (Some(probe), _) => format!("see {probe}"),
             (None, KeyVerdict::All) => {
-                "restart the registry: it reads rootcertbundle and jwks only when it starts, and with the \
-                                    file that was given it would believe this key; or it is started with another file"
+                "restart the registry: it reads rootcertbundle and jwks only at its start, and the given \
+                 file holds this key; if that does not help, the registry uses another file"
                     .to_owned()
             }
             (None, _) => {
-                "the registry's log says why (token signed by untrusted key, another audience, untrusted issuer); \
-                          --rootcertbundle FILE and --config FILE compare both sides"
+                "look at the registry's log (untrusted key, another audience or untrusted issuer); \
+                 --rootcertbundle FILE and --config FILE compare the settings of both servers"
                     .to_owned()
             }
         };
         self.fail(
             id,
-            format!("the registry answers {status} to its own token server's token: {challenge}"),
+            format!(
+                "the registry rejects the token of its own token server with {status}: {challenge}"
+            ),
             remedy,
         );
     }

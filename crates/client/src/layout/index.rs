@@ -1,4 +1,4 @@
-//! `index.json`: which of a layout's manifests are its images, and what they are called.
+//! `index.json`: which of a layout's manifests are its images, and their tags.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::FetchedManifest;
 /// The annotation that holds a manifest's tag (OCI image-spec, annotations.md).
 const NAME: &str = "org.opencontainers.image.ref.name";
 
-/// An index, with members that are not understood kept as they are.
+/// An index. Members that are not understood are kept as they are.
 pub(crate) struct LayoutIndex {
     json: Value,
     pub(crate) manifests: Vec<Descriptor>,
@@ -36,7 +36,7 @@ impl LayoutIndex {
         self.manifests.iter().filter_map(tag_of).collect()
     }
 
-    /// Enters a manifest. Whatever had its tag loses it, and an entry that says nothing else goes.
+    /// Adds a manifest. The manifest that had its tag loses it; an entry without a tag is removed.
     pub(crate) fn enter(&mut self, manifest: &FetchedManifest, tag: Option<&Tag>) {
         let mut descriptor = manifest.descriptor();
         descriptor
@@ -84,7 +84,7 @@ impl fmt::Display for LayoutIndex {
     }
 }
 
-/// The entry that is meant, or why there is none.
+/// The entry that a reference means, or why there is none.
 pub(crate) fn choose(
     index: &LayoutIndex,
     reference: Option<&Reference>,
@@ -93,26 +93,21 @@ pub(crate) fn choose(
         |wanted: &dyn Fn(&&Descriptor) -> bool| index.manifests.iter().rfind(wanted).cloned();
     match (reference, index.manifests.as_slice()) {
         (Some(Reference::Digest(digest)), _) => find(&|known| known.digest == *digest)
-            .ok_or_else(|| format!("has no manifest {digest}")),
+            .ok_or_else(|| format!("the manifest {digest} is not in it")),
         (Some(Reference::Tag(tag)), _) => find(&|known| tag_of(known).as_ref() == Some(tag))
-            .ok_or_else(|| format!("has no {tag}, {}", offered(index))),
-        (None, []) => Err("has no image".to_owned()),
+            .ok_or_else(|| format!("the tag {tag} is not in it{}", offered(index))),
+        (None, []) => Err("it holds no image".to_owned()),
         (None, [only]) => Ok(only.clone()),
         (None, _) => find(&|known| tag_of(known).is_some_and(|tag| tag.as_str() == "latest"))
-            .ok_or_else(|| {
-                format!(
-                    "has several images: name one, {}",
-                    offered(index).trim_start_matches("but: ")
-                )
-            }),
+            .ok_or_else(|| format!("it holds several images: choose one{}", offered(index))),
     }
 }
 
 fn offered(index: &LayoutIndex) -> String {
     match index.tags().as_slice() {
-        [] => "and none has a tag".to_owned(),
+        [] => "; its images have no tags".to_owned(),
         tags => format!(
-            "but: {}",
+            "; it has: {}",
             tags.iter()
                 .map(Tag::to_string)
                 .collect::<Vec<_>>()
@@ -121,8 +116,7 @@ fn offered(index: &LayoutIndex) -> String {
     }
 }
 
-/// The tag of an entry. containerd writes a whole name there; what follows its last colon is the
-/// tag.
+/// The tag of an entry. containerd writes a whole name, whose tag follows the last colon.
 fn tag_of(descriptor: &Descriptor) -> Option<Tag> {
     let name = descriptor.annotations.get(NAME)?;
     name.parse()
@@ -161,10 +155,13 @@ mod tests {
         let chosen = |text: &str| choose(&index, Some(&text.parse().unwrap())).map(|d| d.digest);
         assert_eq!(chosen("a"), Ok(two.digest));
         assert_eq!(chosen("b"), Ok(one.digest));
-        assert_eq!(chosen("c").unwrap_err(), "has no c, but: b, a");
+        assert_eq!(
+            chosen("c").unwrap_err(),
+            "the tag c is not in it; it has: b, a"
+        );
         assert_eq!(
             choose(&index, None).unwrap_err(),
-            "has several images: name one, b, a"
+            "it holds several images: choose one; it has: b, a"
         );
     }
 
@@ -192,14 +189,14 @@ mod tests {
     fn one_image_needs_no_name() {
         assert_eq!(
             choose(&LayoutIndex::default(), None).unwrap_err(),
-            "has no image"
+            "it holds no image"
         );
         let mut index = LayoutIndex::default();
         index.enter(&manifest("1"), None);
         assert_eq!(choose(&index, None).unwrap().digest, manifest("1").digest);
         assert_eq!(
             choose(&index, Some(&"a".parse().unwrap())).unwrap_err(),
-            "has no a, and none has a tag"
+            "the tag a is not in it; its images have no tags"
         );
     }
 }

@@ -1,19 +1,24 @@
-//! OCI layouts: a directory that holds images, each blob in a file called by its digest (OCI
+//! OCI layouts: a directory that holds images, each blob in a file that is named by its digest (OCI
 //! image-spec, image-layout.md).
 //!
-//! What is on its way lies in a directory of its own, `.wharfinger`, until it is proved: whatever
-//! lies under `blobs` is whole, and a transfer that was broken off goes on where it ended.
+//! A blob lies in a directory of its own, `.wharfinger`, until its digest is verified. So every file
+//! under `blobs` is complete, and a transfer that was broken off continues where it stopped.
+//!
+//! A layout may come from someone else: links that lead out of it are not followed, and only regular
+//! files are read.
 
 mod index;
 mod staging;
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Reference, Tag};
+use rustix::fs::OFlags;
 
 pub(crate) use index::{LayoutIndex, choose};
 use staging::StagingDirectory;
@@ -21,10 +26,10 @@ use staging::StagingDirectory;
 use crate::transfer::{BlobReader, BlobSlot, BlobWriter, FileReader};
 use crate::{Error, FetchedManifest, Referrer, UploadOutcome};
 
-/// What the file `oci-layout` says, byte for byte as the specification and skopeo have it.
+/// The content of the file `oci-layout`, byte for byte as the specification and skopeo have it.
 pub(crate) const VERSION: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
 /// The largest manifest or index that is read, in bytes.
-const LARGEST: u64 = 16 * 1024 * 1024;
+const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An OCI layout.
 #[derive(Clone, Debug)]
@@ -41,22 +46,22 @@ impl OciLayout {
         }
     }
 
-    /// Where it is.
+    /// Its directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The manifest that `index.json` has under this tag or digest; without either the only one, or
+    /// The manifest with this tag or digest in `index.json`; without a reference, the only one, or
     /// `latest`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such manifest.
     pub fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
         let index = self.index()?;
         match choose(&index, reference) {
             Ok(descriptor) => self.described(&descriptor),
-            // What an index refers to is there by its digest, though `index.json` does not name it.
+            // `index.json` does not name the images of an index, but their digests do.
             Err(what) => match reference {
                 Some(Reference::Digest(digest)) if self.blob_path(digest).exists() => {
                     self.unlisted(digest)
@@ -87,7 +92,7 @@ impl OciLayout {
         Ok(self.index()?.tags())
     }
 
-    /// What `index.json` has that refers to `subject`.
+    /// The manifests in `index.json` that refer to `subject`.
     pub(crate) fn referrers(&self, subject: &Digest) -> Result<Vec<Referrer>, Error> {
         let mut referrers = Vec::new();
         for descriptor in self.index()?.manifests {
@@ -104,8 +109,7 @@ impl OciLayout {
     /// Begins to read a blob at `offset`.
     pub(crate) fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
         let path = self.blob_path(&blob.digest);
-        let file = File::open(&path).map_err(Error::file(&path))?;
-        let found = file.metadata().map_err(Error::file(&path))?.len();
+        let (file, found) = self.open_file(&path)?;
         if found != blob.size {
             return Err(Error::Size {
                 what: path.display().to_string(),
@@ -121,7 +125,7 @@ impl OciLayout {
         )))
     }
 
-    /// Makes the directories and files of an empty layout, where they are not there.
+    /// Creates the directories and files of an empty layout, unless they exist.
     pub(crate) fn create(&self) -> Result<(), Error> {
         let blobs = self.directory.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(Error::file(&blobs))?;
@@ -139,7 +143,7 @@ impl OciLayout {
         }
     }
 
-    /// Sees to it that a blob is there.
+    /// Makes sure that a blob is in the layout.
     pub(crate) async fn put_blob(
         &self,
         blob: &Descriptor,
@@ -150,22 +154,21 @@ impl OciLayout {
             return Ok(UploadOutcome::Present);
         }
         create_parent(&path)?;
-        let outcome = self.bring(blob, &path, writer).await;
-        // Only the last one finds it empty.
-        self.unfinished().tidy();
+        let outcome = self.stage(blob, &path, writer).await;
+        self.staging().tidy();
         outcome
     }
 
-    async fn bring(
+    async fn stage(
         &self,
         blob: &Descriptor,
         path: &Path,
         writer: BlobWriter<'_>,
     ) -> Result<UploadOutcome, Error> {
-        let (unfinished, name) = (self.unfinished(), name_of(&blob.digest));
-        let (file, place) = (unfinished.open(&name).await?, unfinished.path(&name));
+        let (staging, name) = (self.staging(), name_of(&blob.digest));
+        let (file, place) = (staging.open(&name).await?, staging.path(&name));
         let failed = |error| Error::file(&place)(error);
-        // Whoever waited for another that brought the same blob finds it there.
+        // Another transfer may have brought the same blob meanwhile.
         if is_there(path, blob) {
             fs::remove_file(&place).map_err(failed)?;
             return Ok(UploadOutcome::Present);
@@ -187,7 +190,7 @@ impl OciLayout {
             )
             .await
         {
-            // The file stays open, and so locked, until it has its name.
+            // The file stays open, and therefore locked, until it has its name.
             Ok(_file) => fs::rename(&place, path)
                 .map(|()| UploadOutcome::Sent)
                 .map_err(Error::file(path)),
@@ -206,11 +209,11 @@ impl OciLayout {
         self.write_whole(&path, &manifest.bytes)
     }
 
-    /// Enters a manifest into `index.json`, under a tag where it has one.
+    /// Adds a manifest to `index.json`, under a tag if one is given.
     pub(crate) fn enter(&self, manifest: &FetchedManifest, tag: Option<&Tag>) -> Result<(), Error> {
         let path = self.directory.join("oci-layout");
         let marker = File::open(&path).map_err(Error::file(&path))?;
-        // Held until the file is closed: others that enter something wait.
+        // Held until the file is closed: other transfers wait.
         marker.lock().map_err(Error::file(&path))?;
         let mut index = match self.index() {
             Ok(index) => index,
@@ -223,8 +226,8 @@ impl OciLayout {
     }
 
     fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        self.unfinished().write_whole(path, bytes)?;
-        self.unfinished().tidy();
+        self.staging().write_whole(path, bytes)?;
+        self.staging().tidy();
         Ok(())
     }
 
@@ -235,11 +238,11 @@ impl OciLayout {
             what,
             missing,
         };
-        let bytes = match read_small(&path) {
+        let bytes = match self.read_small(&path) {
             Ok(bytes) => bytes,
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Err(wrong(
-                    "is no OCI layout: it has no index.json".to_owned(),
+                    "not an OCI layout: index.json is missing".to_owned(),
                     true,
                 ));
             }
@@ -255,7 +258,7 @@ impl OciLayout {
         let media_type = crate::media_type_of(&bytes);
         let media_type = media_type.ok_or_else(|| Error::Layout {
             path,
-            what: "is no manifest".into(),
+            what: "not a manifest".into(),
             missing: false,
         })?;
         FetchedManifest::new(media_type, bytes, Some(*digest), &what)
@@ -263,8 +266,49 @@ impl OciLayout {
 
     fn small_blob(&self, digest: &Digest) -> Result<(PathBuf, Bytes), Error> {
         let path = self.blob_path(digest);
-        let bytes = read_small(&path)?;
+        let bytes = self.read_small(&path)?;
         Ok((path, bytes))
+    }
+
+    fn read_small(&self, path: &Path) -> Result<Bytes, Error> {
+        let (mut file, length) = self.open_file(path)?;
+        if length > MAX_MANIFEST_BYTES {
+            return Err(Error::Layout {
+                path: path.to_owned(),
+                what: format!("{length} bytes, more than a manifest can have"),
+                missing: false,
+            });
+        }
+        let mut bytes = Vec::new();
+        let read = (&mut file).take(MAX_MANIFEST_BYTES).read_to_end(&mut bytes);
+        read.map_err(Error::file(path))?;
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Opens a regular file of the layout. Returns its length, too.
+    fn open_file(&self, path: &Path) -> Result<(File, u64), Error> {
+        let failed = |error| Error::file(path)(error);
+        let wrong = |what: &str| Error::Layout {
+            path: path.to_owned(),
+            what: what.to_owned(),
+            missing: false,
+        };
+        let real = path.canonicalize().map_err(failed)?;
+        let root = self.directory.canonicalize().map_err(failed)?;
+        if !real.starts_with(&root) {
+            return Err(wrong("a link that leads out of the layout"));
+        }
+        // A pipe must not keep the transfer waiting.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
+            .open(&real)
+            .map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if !found.is_file() {
+            return Err(wrong("not a regular file"));
+        }
+        Ok((file, found.len()))
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
@@ -274,7 +318,7 @@ impl OciLayout {
             .join(digest.encoded())
     }
 
-    fn unfinished(&self) -> StagingDirectory {
+    fn staging(&self) -> StagingDirectory {
         StagingDirectory::of(&self.directory)
     }
 }
@@ -283,22 +327,9 @@ fn is_there(path: &Path, blob: &Descriptor) -> bool {
     fs::metadata(path).is_ok_and(|there| there.len() == blob.size)
 }
 
-/// What a blob on its way is called.
+/// The name of a blob that is on its way.
 fn name_of(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm(), digest.encoded())
-}
-
-fn read_small(path: &Path) -> Result<Bytes, Error> {
-    let length = fs::metadata(path).map_err(Error::file(path))?.len();
-    if length > LARGEST {
-        let what = format!("has {length} bytes, more than a manifest can have");
-        return Err(Error::Layout {
-            path: path.to_owned(),
-            what,
-            missing: false,
-        });
-    }
-    fs::read(path).map(Bytes::from).map_err(Error::file(path))
 }
 
 fn create_parent(path: &Path) -> Result<(), Error> {

@@ -1,17 +1,21 @@
-//! What is on its way into a layout: files that no other transfer writes to at the same time, in a
-//! directory that goes when it is empty.
+//! Files that are on their way into a layout. They lie in a directory of their own, which is removed
+//! when it is empty, and each is written by one transfer at a time.
+//!
+//! A file has a fixed name, so that a transfer that was broken off can continue. Others who may write
+//! into the layout can prepare that name, so links are never followed there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::Error;
 
 /// The directory's name.
 const NAME: &str = ".wharfinger";
-/// How often a file is opened anew because another transfer took it, or the directory, away
-/// meanwhile.
+/// How often a file is opened again because another transfer took it, or the directory, away.
 const ATTEMPTS: usize = 1000;
 
 /// The directory of a layout.
@@ -23,60 +27,51 @@ impl StagingDirectory {
         Self(layout.join(NAME))
     }
 
-    /// Where the file called `name` is.
+    /// The path of the file called `name`.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The file called `name`, made when it is not there, for this transfer alone; another that has
-    /// it is waited for.
+    /// Opens the file called `name` for this transfer alone, and creates it if it is missing. Waits
+    /// for another transfer that has it open.
     pub(super) async fn open(&self, name: &str) -> Result<File, Error> {
         let path = self.path(name);
         for _ in 0..ATTEMPTS {
-            let file = self.within(|| {
-                OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .open(&path)
-            });
+            let file = self.within(|| open_no_follow(&path));
             let file = lock(file.map_err(Error::file(&path))?, &path).await?;
-            // Whoever had it before has given it its final name or thrown it away: then it is not
-            // ours to write to.
+            // The transfer that had it before has renamed or deleted it: it is not this one's.
             if is_at(&file, &path).map_err(Error::file(&path))? {
                 return Ok(file);
             }
         }
         Err(Error::file(&path)(io::Error::other(
-            "other transfers do not leave it alone",
+            "other transfers keep replacing the file",
         )))
     }
 
-    /// Writes `path` so that it is there whole or not at all.
+    /// Writes `path`, whole or not at all.
     pub(super) fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        // Two processes at once must not write into one file.
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let unfinished = self.path(&format!("{name}.{}", std::process::id()));
-        let written = self
-            .within(|| fs::write(&unfinished, bytes))
-            .and_then(|()| fs::rename(&unfinished, path));
-        written.map_err(|error| {
-            let _ = fs::remove_file(&unfinished);
-            Error::file(path)(error)
-        })
+        let write = || {
+            let mut file = tempfile::Builder::new()
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+                .tempfile_in(&self.0)?;
+            file.write_all(bytes)?;
+            file.persist(path).map_err(|error| error.error)
+        };
+        self.within(write).map(drop).map_err(Error::file(path))
     }
 
-    /// Takes the directory away when nothing is in it.
+    /// Removes the directory if it is empty.
     pub(super) fn tidy(&self) {
         let _ = fs::remove_dir(&self.0);
     }
 
-    /// Does something in the directory, which another transfer may tidy away at any time.
+    /// Does something in the directory, which another transfer may remove at any time.
     fn within<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
         for _ in 0..ATTEMPTS {
+            create(&self.0)?;
             match attempt() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => make(&self.0)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 outcome => return outcome,
             }
         }
@@ -84,19 +79,51 @@ impl StagingDirectory {
     }
 }
 
-/// Makes a directory, unless it is there, or was a moment ago: somebody made it and tidied it away,
-/// and the next attempt sees.
-fn make(path: &Path) -> io::Result<()> {
+/// Creates a directory, unless it exists. A link in its place is an error.
+fn create(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => return Err(io::Error::other("not a directory")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) => {}
+    }
     match fs::create_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        created => created,
     }
+}
+
+/// Opens a regular file that has no other name. Anything else of this name was prepared by another
+/// user, and is replaced.
+fn open_no_follow(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let is_own = match &opened {
+        Ok(file) => {
+            let found = file.metadata()?;
+            found.is_file() && found.nlink() <= 1
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return opened,
+        Err(_) => fs::symlink_metadata(path)?.is_file(),
+    };
+    if is_own {
+        return opened;
+    }
+    fs::remove_file(path)?;
+    // `within` tries again.
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// Whether `path` leads to this very file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -104,7 +131,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 async fn lock(file: File, path: &Path) -> Result<File, Error> {
-    // Mostly nobody has it, and then nobody has to be waited for.
+    // Mostly the file is free, and no thread is needed to wait for it.
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(fs::TryLockError::WouldBlock) => {}
@@ -118,31 +145,21 @@ async fn lock(file: File, path: &Path) -> Result<File, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[tokio::test]
-    async fn who_waited_for_a_file_that_is_gone_gets_a_new_one() {
+    async fn a_transfer_that_waited_for_a_file_that_is_gone_gets_a_new_one() {
         let directory = tempfile::tempdir().unwrap();
-        let unfinished = StagingDirectory::of(directory.path());
-        let mut first = unfinished.open("a").await.unwrap();
+        let staging = StagingDirectory::of(directory.path());
+        let mut first = staging.open("a").await.unwrap();
         first.write_all(b"half").unwrap();
         let waiting = tokio::spawn({
-            let unfinished = unfinished.clone();
-            async move {
-                unfinished
-                    .open("a")
-                    .await
-                    .unwrap()
-                    .metadata()
-                    .unwrap()
-                    .len()
-            }
+            let staging = staging.clone();
+            async move { staging.open("a").await.unwrap().metadata().unwrap().len() }
         });
         tokio::task::yield_now().await;
-        fs::rename(unfinished.path("a"), directory.path().join("whole")).unwrap();
-        unfinished.tidy();
+        fs::rename(staging.path("a"), directory.path().join("whole")).unwrap();
+        staging.tidy();
         drop(first);
         assert_eq!(waiting.await.unwrap(), 0);
         assert_eq!(fs::read(directory.path().join("whole")).unwrap(), b"half");
@@ -151,24 +168,58 @@ mod tests {
     #[tokio::test]
     async fn many_at_once_neither_fail_nor_mix() {
         let directory = tempfile::tempdir().unwrap();
-        let unfinished = StagingDirectory::of(directory.path());
+        let staging = StagingDirectory::of(directory.path());
         let threads: Vec<_> = (0..4)
             .map(|number| {
-                let (unfinished, path) = (
-                    unfinished.clone(),
-                    directory.path().join(format!("{number}")),
-                );
+                let staging = staging.clone();
+                let path = directory.path().join(format!("{number}"));
                 std::thread::spawn(move || {
                     for _ in 0..200 {
-                        unfinished.write_whole(&path, b"whole").unwrap();
-                        unfinished.tidy();
+                        staging.write_whole(&path, b"whole").unwrap();
+                        staging.tidy();
                     }
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(fs::read(directory.path().join("3")).unwrap(), b"whole");
+    }
+
+    /// Whatever another user put in the place of a file is replaced, and what it leads to is
+    /// untouched.
+    #[tokio::test]
+    async fn a_prepared_name_is_not_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        let staging = StagingDirectory::of(directory.path());
+        let link = |to: &Path, from: &Path| std::os::unix::fs::symlink(to, from);
+        let prepare: [fn(&Path, &Path) -> io::Result<()>; 2] = [
+            |to, from| std::os::unix::fs::symlink(to, from),
+            |to, from| fs::hard_link(to, from),
+        ];
+        for prepare in prepare {
+            fs::write(&victim, "untouched").unwrap();
+            fs::create_dir_all(&staging.0).unwrap();
+            prepare(&victim, &staging.path("a")).unwrap();
+            let mut file = staging.open("a").await.unwrap();
+            file.write_all(b"content").unwrap();
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+            assert_eq!(fs::read(staging.path("a")).unwrap(), b"content");
+            fs::remove_dir_all(&staging.0).unwrap();
+        }
+        let dangling = directory.path().join("nowhere");
+        fs::create_dir(&staging.0).unwrap();
+        link(&dangling, &staging.path("a")).unwrap();
+        staging.open("a").await.unwrap();
+        assert!(!dangling.exists());
+        fs::remove_dir_all(&staging.0).unwrap();
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        link(elsewhere.path(), &staging.0).unwrap();
+        staging.open("a").await.unwrap_err();
+        staging.write_whole(&victim, b"x").unwrap_err();
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 }

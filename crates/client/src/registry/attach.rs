@@ -1,4 +1,4 @@
-//! Attaching: files that say something about an image, put beside it (OCI image-spec, manifest.md,
+//! Attaching: files about an image, in an artifact that refers to it (OCI image-spec, manifest.md,
 //! "Guidelines for Artifact Usage").
 
 use std::collections::BTreeMap;
@@ -12,20 +12,20 @@ use crate::Error;
 use crate::hasher::ContentHasher;
 use crate::transfer::{BlobSource, NoProgress};
 
-/// The type of a configuration that says nothing, and what it says.
+/// The empty configuration: its type and its content.
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY: &str = "{}";
 /// The annotation that holds a file's name (OCI image-spec, annotations.md).
 const TITLE: &str = "org.opencontainers.image.title";
 
-/// What is to be attached.
+/// An artifact to attach.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// What kind of thing it is.
+    /// Its type.
     pub artifact_type: String,
-    /// Its files; without any it says what its annotations say.
+    /// Its files. An artifact without files consists of its annotations.
     pub files: Vec<Attachment>,
-    /// Whatever is to be said of it as a whole.
+    /// Its annotations.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -36,15 +36,15 @@ pub struct Attachment {
     pub media_type: String,
     /// Its name.
     pub title: Option<String>,
-    /// What is in it.
+    /// Its content.
     pub content: Bytes,
 }
 
 impl RepositoryClient {
-    /// Puts the artifact into the repository, referring to `subject`, which need not be there yet.
+    /// Puts the artifact into the repository. It refers to `subject`, which need not exist yet.
     ///
     /// # Errors
-    /// When the registry does not take it.
+    /// When the registry does not accept it.
     pub async fn attach(
         &self,
         artifact: &Artifact,

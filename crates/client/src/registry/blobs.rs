@@ -1,4 +1,4 @@
-//! Blobs: asked for, downloaded (and taken up again where the connection broke), deleted.
+//! Blobs: looked up, downloaded (continued after a broken connection), deleted.
 
 use bytes::{Buf, Bytes};
 use oci::{Descriptor, Digest};
@@ -9,24 +9,26 @@ use super::RepositoryClient;
 use crate::Error;
 use crate::hasher::ContentHasher;
 use crate::session::Scopes;
-use crate::transport::{Backoff, HttpRequest, HttpResponse};
+use crate::transport::{Backoff, HttpRequest, HttpResponse, is_transient};
 
 impl RepositoryClient {
-    /// Whether the blob is there.
+    /// Whether the repository has the blob.
     ///
     /// # Errors
-    /// When the registry does not say.
+    /// When the registry does not tell.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let call = HttpRequest::head(self.url(&format!("blobs/{digest}"))?);
-        let answer = self.session.send(&Scopes::push(&self.name), call).await?;
-        match answer.status() {
+        let request = HttpRequest::head(self.url(&format!("blobs/{digest}"))?);
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
+        match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
-            _ => answer.success().await.map(|_| true),
+            _ => response.success().await.map(|_| true),
         }
     }
 
-    /// Begins to download a blob at `offset`. What comes is not proved yet: whoever takes it hashes
-    /// it.
+    /// Begins to download a blob at `offset`. The caller must verify the digest.
     #[must_use]
     pub fn download(&self, blob: &Descriptor, offset: u64) -> Download {
         Download {
@@ -34,62 +36,65 @@ impl RepositoryClient {
             digest: blob.digest,
             size: Some(blob.size),
             position: offset,
-            answer: None,
+            response: None,
             skip: 0,
             attempts: Backoff::default(),
-            proof: ContentHasher::new(blob.digest.algorithm()),
+            hasher: ContentHasher::new(blob.digest.algorithm()),
         }
     }
 
-    /// [`download`](Self::download) of a blob whose size nobody has said.
+    /// [`download`](Self::download) of a blob whose size is not known.
     #[must_use]
     pub fn download_unsized(&self, digest: Digest) -> Download {
         let (size, position, skip, attempts) = (None, 0, 0, Backoff::default());
-        let proof = ContentHasher::new(digest.algorithm());
+        let hasher = ContentHasher::new(digest.algorithm());
         Download {
             repository: self.clone(),
             digest,
             size,
             position,
-            answer: None,
+            response: None,
             skip,
             attempts,
-            proof,
+            hasher,
         }
     }
 
     /// Deletes a blob.
     ///
     /// # Errors
-    /// When it is not there, or the registry does not delete.
+    /// When the blob does not exist, or the registry does not delete.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
-        let call = HttpRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
-        let answer = self.session.send(&Scopes::delete(&self.name), call).await?;
-        answer.success().await.map(|_| ())
+        let request = HttpRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
+        let response = self
+            .session
+            .send(&Scopes::delete(&self.name), request)
+            .await?;
+        response.success().await.map(|_| ())
     }
 }
 
-/// A blob on its way here.
+/// A blob that is being downloaded.
 pub struct Download {
     repository: RepositoryClient,
     digest: Digest,
     size: Option<u64>,
-    /// How many of the blob's bytes have been handed out.
+    /// How many of the blob's bytes have been returned.
     position: u64,
-    answer: Option<HttpResponse>,
-    /// How many bytes of the present answer were handed out before: a server that knows no ranges
-    /// begins at the start.
+    response: Option<HttpResponse>,
+    /// How many bytes of the present response were returned before: a server that does not know
+    /// ranges begins at the start.
     skip: u64,
     attempts: Backoff,
-    proof: ContentHasher,
+    hasher: ContentHasher,
 }
 
 impl Download {
-    /// The next piece; none at the end. A connection that breaks is made anew, from where it broke,
-    /// as long as anything comes of it.
+    /// The next piece; `None` at the end. After a broken connection the download continues where it
+    /// stopped, as long as it makes progress.
     ///
     /// # Errors
-    /// When the blob is not there, is longer or shorter than its size, or nothing more comes.
+    /// When the blob does not exist, does not have its size, or no more bytes arrive.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if self.size == Some(self.position) {
@@ -104,25 +109,26 @@ impl Download {
                 }
                 Ok(None) if self.size.is_none() => return Ok(None),
                 Ok(None) => return Err(self.wrong_size()),
-                Err(error) if error.may_pass() => self.pause_after(error).await?,
+                Err(error) if error.is_transient() => self.pause_after(error).await?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// [`chunk`](Self::chunk), and at the end an error when all that came is not what the digest
-    /// says. Only for a download from the start.
+    /// [`chunk`](Self::chunk), with an error at the end if the content does not match the digest. Only
+    /// for a download from the start.
     ///
     /// # Errors
     /// As [`chunk`](Self::chunk), and [`Error::Digest`].
-    pub async fn proved_chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    pub async fn verified_chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match self.chunk().await? {
             Some(piece) => {
-                self.proof.update(&piece);
+                self.hasher.update(&piece);
                 Ok(Some(piece))
             }
             None => {
-                let (expected, found) = (self.digest.into(), Box::new(self.proof.clone().finish()));
+                let (expected, found) =
+                    (self.digest.into(), Box::new(self.hasher.clone().finish()));
                 if expected == found {
                     Ok(None)
                 } else {
@@ -137,13 +143,13 @@ impl Download {
     }
 
     async fn try_chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.answer.is_none() {
-            self.answer = Some(self.begin().await?);
+        if self.response.is_none() {
+            self.response = Some(self.begin().await?);
         }
-        let Some(answer) = &mut self.answer else {
+        let Some(response) = &mut self.response else {
             return Ok(None);
         };
-        let Some(mut chunk) = answer.chunk().await? else {
+        let Some(mut chunk) = response.chunk().await? else {
             return Ok(None);
         };
         let skipped = usize::try_from(self.skip)
@@ -154,37 +160,52 @@ impl Download {
         Ok(Some(chunk))
     }
 
-    /// Asks for the blob from `position` on (RFC 9110 §14).
+    /// Requests the blob from `position` on (RFC 9110 §14). A server that cannot send a part of it
+    /// is asked for all of it.
     async fn begin(&mut self) -> Result<HttpResponse, Error> {
-        let mut call = HttpRequest::get(self.repository.url(&format!("blobs/{}", self.digest))?);
-        if self.position > 0 {
-            call = call.header(RANGE, &format!("bytes={}-", self.position));
-        }
+        let url = self.repository.url(&format!("blobs/{}", self.digest))?;
         let scopes = Scopes::pull(&self.repository.name);
-        let answer = self
-            .repository
-            .session
-            .send(&scopes, call)
-            .await?
-            .success()
-            .await?;
-        self.skip = match answer.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                let begin = answer.header(CONTENT_RANGE.as_str()).and_then(first_byte);
-                if begin != Some(self.position) {
-                    return Err(answer.malformed("with another range than asked for"));
+        let session = &self.repository.session;
+        if self.position > 0 {
+            let range = format!("bytes={}-", self.position);
+            let request = HttpRequest::get(url.clone()).header(RANGE, &range);
+            match session.send(&scopes, request).await {
+                Ok(response) if self.is_rest(&response) => {
+                    self.skip = 0;
+                    return Ok(response);
                 }
-                0
+                Ok(response) if response.status() == StatusCode::OK => {
+                    self.skip = self.position;
+                    return Ok(response);
+                }
+                Ok(response)
+                    if response.status() == StatusCode::NOT_FOUND
+                        || is_transient(response.status()) =>
+                {
+                    return response.success().await;
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Ok(_) | Err(_) => {}
             }
-            _ => self.position,
-        };
-        Ok(answer)
+        }
+        let response = session.send(&scopes, HttpRequest::get(url)).await?;
+        self.skip = self.position;
+        response.success().await
+    }
+
+    /// Whether a response is the part of the blob that was requested.
+    fn is_rest(&self, response: &HttpResponse) -> bool {
+        let begin = response.header(CONTENT_RANGE.as_str()).and_then(first_byte);
+        response.status() == StatusCode::PARTIAL_CONTENT && begin == Some(self.position)
     }
 
     async fn pause_after(&mut self, error: Error) -> Result<(), Error> {
-        self.answer = None;
+        self.response = None;
         let transport = self.repository.session.transport();
-        match self.attempts.pause(None, &*transport.options().entropy) {
+        match self
+            .attempts
+            .pause(error.retry_after(), &*transport.options().entropy)
+        {
             Some(pause) => {
                 transport.pause(pause, &error.to_string()).await;
                 Ok(())
@@ -193,7 +214,7 @@ impl Download {
         }
     }
 
-    /// Where it comes from, for messages.
+    /// The blob's name, for messages.
     pub(crate) fn place(&self) -> String {
         self.repository.place(&self.digest)
     }
@@ -233,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_range_begins() {
+    fn the_first_byte_of_a_range() {
         assert_eq!(first_byte("bytes 5-9/10"), Some(5));
         assert_eq!(first_byte("bytes 0-0/*"), Some(0));
         assert_eq!(first_byte("bytes */10"), None);

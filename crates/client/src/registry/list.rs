@@ -3,73 +3,93 @@
 use oci::Tag;
 use reqwest::header::LINK;
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{RegistryClient, RepositoryClient};
+use crate::error_response::origin;
 use crate::session::Scopes;
 use crate::transport::{HttpRequest, HttpResponse};
-use crate::{Error, RegistrySession};
+use crate::{Error, Link, RegistrySession, json};
 
-/// The longest page that is read, in bytes.
-const LONGEST_PAGE: usize = 16 * 1024 * 1024;
-/// How many names are taken before a list counts as endless. The largest registries have some
-/// million repositories.
-const MOST_NAMES: usize = 20_000_000;
-/// How many pages.
-const MOST_PAGES: usize = 1_000_000;
+/// The largest page that is read, in bytes.
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How much memory all names of a list may take, in bytes. The largest registries have some million
+/// repositories.
+const MAX_LIST_BYTES: usize = 512 * 1024 * 1024;
+/// What a name takes besides its text.
+const NAME_OVERHEAD: usize = 48;
+/// How many pages without a new name may follow each other. A registry that filters its catalog may
+/// send some.
+const MAX_EMPTY_PAGES: usize = 1000;
 
-/// A list, page by page. One that never ends is the caller's to stop.
+/// A list of names, page by page.
 pub struct NamePages {
     session: RegistrySession,
     scopes: Scopes,
-    /// Where the next page is; none after the last.
+    /// The URL of the next page; `None` after the last.
     next: Option<Url>,
-    /// The member of the JSON that holds the names.
-    member: Member,
+    kind: NameKind,
 }
 
+/// What a list holds.
 #[derive(Clone, Copy)]
-enum Member {
+enum NameKind {
     Tags,
     Repositories,
 }
 
+impl NameKind {
+    /// The member of a page that holds the names.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::Repositories => "repositories",
+        }
+    }
+
+    /// The longest legal name, in bytes (OCI distribution-spec, "Pulling manifests").
+    fn max_length(self) -> usize {
+        match self {
+            Self::Tags => 128,
+            Self::Repositories => 255,
+        }
+    }
+}
+
 impl RegistryClient {
     /// The names of all repositories that the caller may see (Docker Registry HTTP API V2,
-    /// "Catalog").
+    /// "Catalog"), `page` of them at a time.
     ///
     /// # Errors
-    /// When there is no such address.
+    /// When the registry's URL does not lead to a catalog.
     pub fn catalog(&self, page: Option<usize>) -> Result<NamePages, Error> {
-        let next = Some(paged(self.session.url("_catalog")?, page));
         Ok(NamePages {
             session: self.session.clone(),
             scopes: Scopes::catalog(),
-            next,
-            member: Member::Repositories,
+            next: Some(with_page_size(self.session.url("_catalog")?, page)),
+            kind: NameKind::Repositories,
         })
     }
 }
 
 impl RepositoryClient {
-    /// The repository's tags (OCI distribution-spec, "Listing Tags").
+    /// The repository's tags (OCI distribution-spec, "Listing Tags"), `page` of them at a time.
     ///
     /// # Errors
-    /// When there is no such address.
+    /// When the registry's URL does not lead to a list.
     pub fn tags(&self, page: Option<usize>) -> Result<NamePages, Error> {
-        let next = Some(paged(self.url("tags/list")?, page));
         Ok(NamePages {
             session: self.session.clone(),
             scopes: Scopes::pull(&self.name),
-            next,
-            member: Member::Tags,
+            next: Some(with_page_size(self.url("tags/list")?, page)),
+            kind: NameKind::Tags,
         })
     }
 
     /// All of the repository's tags, sorted.
     ///
     /// # Errors
-    /// When a page does not come.
+    /// When a page cannot be fetched.
     pub async fn all_tags(&self) -> Result<Vec<Tag>, Error> {
         let names = self.tags(None)?.all().await?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
@@ -77,119 +97,96 @@ impl RepositoryClient {
 }
 
 impl NamePages {
-    /// The next page; none after the last.
+    /// The next page; `None` after the last.
     ///
     /// # Errors
-    /// When it does not come, or is none.
+    /// When the page cannot be fetched, or is not a page of names.
     pub async fn next(&mut self) -> Result<Option<Vec<String>>, Error> {
-        #[derive(Deserialize)]
-        struct Page {
-            tags: Option<Vec<String>>,
-            repositories: Option<Vec<String>>,
-        }
         let Some(url) = self.next.take() else {
             return Ok(None);
         };
-        let answer = self
-            .session
-            .send(&self.scopes, HttpRequest::get(url.clone()))
-            .await?;
-        let mut answer = answer.success().await?;
-        self.next = next_page(&answer)?;
+        let request = HttpRequest::get(url.clone());
+        let response = self.session.send(&self.scopes, request).await?;
+        let mut response = response.success().await?;
+        self.next = next_page(&response)?;
         if self.next.as_ref() == Some(&url) {
-            return Err(answer.malformed("names itself as the page that follows"));
+            return Err(response.malformed("its Link header leads to the same page again"));
         }
-        if answer.status() == StatusCode::NO_CONTENT {
+        if response.status() == StatusCode::NO_CONTENT {
             return Ok(Some(Vec::new()));
         }
-        let page: Page = answer.json(LONGEST_PAGE).await?;
-        // Go writes an empty list as `null`.
-        Ok(Some(match self.member {
-            Member::Tags => page.tags.unwrap_or_default(),
-            Member::Repositories => page.repositories.unwrap_or_default(),
-        }))
+        let page: Map<String, Value> = response.json(MAX_PAGE_BYTES).await?;
+        let member = self.kind.member();
+        let names = json::list(&page, member).iter().filter_map(Value::as_str);
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let (length, max) = (self.longest(&names), self.kind.max_length());
+        if length > max {
+            return Err(response.malformed(format!(
+                "its `{member}` hold a name of {length} bytes; the longest legal one has {max}"
+            )));
+        }
+        Ok(Some(names))
     }
 
-    /// All that is left, sorted as bytes and each once: registries do not agree on an order.
+    /// All names that are left, each once, sorted as bytes: registries do not agree on an order.
     ///
     /// # Errors
-    /// When a page does not come, or there is no end of them.
+    /// When a page cannot be fetched, or the list does not end.
     pub async fn all(mut self) -> Result<Vec<String>, Error> {
-        let (mut all, mut pages) = (Vec::new(), 0);
+        let (mut all, mut bytes, mut empty_pages) = (Vec::new(), 0, 0);
         while let Some(page) = self.next().await? {
+            empty_pages = match page.is_empty() {
+                true => empty_pages + 1,
+                false => 0,
+            };
+            bytes += page.iter().map(|n| n.len() + NAME_OVERHEAD).sum::<usize>();
             all.extend(page);
-            pages += 1;
-            if pages > MOST_PAGES || all.len() > MOST_NAMES {
-                let what = format!(
-                    "the list of {} has no end: {} names on {pages} pages",
+            if bytes > MAX_LIST_BYTES || empty_pages > MAX_EMPTY_PAGES {
+                return Err(Error::Unsupported(format!(
+                    "{} sends a list of {} without end: stopped after {} names",
                     self.session.host(),
+                    self.kind.member(),
                     all.len()
-                );
-                return Err(Error::Unsupported(what));
+                )));
             }
         }
         all.sort_unstable();
         all.dedup();
         Ok(all)
     }
+
+    fn longest(&self, names: &[String]) -> usize {
+        names.iter().map(String::len).max().unwrap_or_default()
+    }
 }
 
-fn paged(mut url: Url, page: Option<usize>) -> Url {
+fn with_page_size(mut url: Url, page: Option<usize>) -> Url {
     if let Some(page) = page {
         url.query_pairs_mut().append_pair("n", &page.to_string());
     }
     url
 }
 
-/// RFC 8288: `</v2/a/tags/list?n=2&last=b>; rel="next"`, on the same host.
-pub(super) fn next_page(answer: &HttpResponse) -> Result<Option<Url>, Error> {
-    let Some(link) = answer.header(LINK.as_str()) else {
+/// The URL of the page that follows, as the `Link` header says (OCI distribution-spec, "Listing
+/// Tags"). It must have the origin of this one: a token is never sent elsewhere.
+pub(super) fn next_page(response: &HttpResponse) -> Result<Option<Url>, Error> {
+    let fields = response.headers().get_all(LINK).iter();
+    let fields: Vec<_> = fields
+        .map(|field| String::from_utf8_lossy(field.as_bytes()))
+        .collect();
+    let links = Link::parse_all(fields.iter().map(AsRef::as_ref));
+    let Some(link) = links.iter().find(|link| link.has_relation("next")) else {
         return Ok(None);
     };
-    let Some(target) = next_link(link) else {
-        return Ok(None);
-    };
-    let next = answer
+    let next = response
         .url
-        .join(target)
-        .map_err(|_| answer.malformed(format!("its Link {link:?} is no URL")))?;
-    if next.host() != answer.url.host() || next.scheme() != answer.url.scheme() {
-        return Err(answer.malformed(format!("its Link leads to another host: {link}")));
+        .join(&link.target)
+        .map_err(|_| response.malformed(format!("its Link header leads to {:?}", link.target)))?;
+    if origin(&next) != origin(&response.url) {
+        return Err(response.malformed(format!(
+            "its Link header leads to another origin, {}",
+            origin(&next)
+        )));
     }
     Ok(Some(next))
-}
-
-fn next_link(link: &str) -> Option<&str> {
-    let mut rest = link;
-    while let Some((_, after)) = rest.split_once('<') {
-        let (target, parameters) = after.split_once('>')?;
-        let (parameters, others) = parameters.split_once(",<").unwrap_or((parameters, ""));
-        let is_next = |parameter: &str| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
-        };
-        if parameters.split(';').any(is_next) {
-            return Some(target);
-        }
-        rest = others;
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_found() {
-        assert_eq!(
-            next_link(r#"</v2/a/tags/list?last=b&n=2>; rel="next""#),
-            Some("/v2/a/tags/list?last=b&n=2")
-        );
-        assert_eq!(next_link("<x>; title=\"a;b\";REL=next"), Some("x"));
-        assert_eq!(next_link(r#"<x>; rel="prev""#), None);
-        assert_eq!(next_link("nothing"), None);
-        assert_eq!(next_link("<open"), None);
-    }
 }

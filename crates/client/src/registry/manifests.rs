@@ -1,4 +1,4 @@
-//! Manifests, fetched and put whole: they are small.
+//! Manifests. They are small, so they are fetched and put whole.
 
 use bytes::{Bytes, BytesMut};
 use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, ManifestContent, Reference, media_type};
@@ -12,22 +12,22 @@ use crate::session::Scopes;
 use crate::transport::{HttpRequest, HttpResponse};
 use crate::{Error, ImageSource, Platform, Step};
 
-/// The largest manifest that is read, in bytes. Registries take 4 MiB.
+/// The largest manifest that is read, in bytes. Registries accept 4 MiB.
 const LARGEST: usize = 8 * 1024 * 1024;
 
-/// A manifest as it came.
+/// A manifest as the registry sent it.
 #[derive(Clone, Debug)]
 pub struct FetchedManifest {
-    /// Its type, without parameters.
+    /// Its media type, without parameters.
     pub media_type: String,
-    /// Its name, which is proved.
+    /// Its digest, which is verified.
     pub digest: Digest,
-    /// Its bytes, which are never changed.
+    /// Its bytes, unchanged.
     pub bytes: Bytes,
 }
 
 impl FetchedManifest {
-    /// `bytes` under the name that they have, or must have.
+    /// `bytes` as a manifest. If `name` is given, it must be their digest.
     pub(crate) fn new(
         media_type: String,
         bytes: Bytes,
@@ -50,10 +50,10 @@ impl FetchedManifest {
         }
     }
 
-    /// What it says.
+    /// The parsed manifest.
     ///
     /// # Errors
-    /// When it is of a kind that cannot be handled.
+    /// When it is not a manifest of a supported type.
     pub fn parsed(&self) -> Result<Manifest, Error> {
         Manifest::parse(Some(&self.media_type), &self.bytes).map_err(|source| Error::Manifest {
             what: self.digest.to_string(),
@@ -61,7 +61,7 @@ impl FetchedManifest {
         })
     }
 
-    /// What others call it by.
+    /// Its descriptor.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
         Descriptor {
@@ -75,26 +75,29 @@ impl FetchedManifest {
 }
 
 impl RepositoryClient {
-    /// Fetches a manifest and proves its name.
+    /// Fetches a manifest and verifies its digest.
     ///
     /// # Errors
-    /// When it is not there, or is not what its name says.
+    /// When it does not exist, or does not match its digest.
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
-        let call = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
+        let request = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
-        let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
-        let mut answer = answer.success().await?;
-        let bytes = answer.bytes(LARGEST).await?;
-        let said = digest_header(&answer)?;
+        let response = self
+            .session
+            .send(&Scopes::pull(&self.name), request)
+            .await?;
+        let mut response = response.success().await?;
+        let bytes = response.bytes(LARGEST).await?;
+        let said = digest_header(&response)?;
         let name = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => said,
         };
-        let media_type = match answer
+        let media_type = match response
             .header(CONTENT_TYPE.as_str())
             .map(media_type::essence)
         {
-            // What a plain file server says counts for nothing.
+            // A plain file server does not know the type.
             Some(essence)
                 if !matches!(
                     essence,
@@ -103,8 +106,11 @@ impl RepositoryClient {
             {
                 essence.to_owned()
             }
-            _ => media_type_of(&bytes)
-                .ok_or_else(|| answer.malformed("does not say what kind of manifest it is"))?,
+            _ => media_type_of(&bytes).ok_or_else(|| {
+                response.malformed(
+                    "neither its Content-Type nor its body tells the type of the manifest",
+                )
+            })?,
         };
         FetchedManifest::new(media_type, bytes, name, &self.place(reference))
     }
@@ -112,7 +118,7 @@ impl RepositoryClient {
     /// [`manifest`](Self::manifest), and of an index the image for `platform`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such image.
     pub async fn image(
         &self,
         reference: &Reference,
@@ -126,80 +132,83 @@ impl RepositoryClient {
     /// The configuration of an image.
     ///
     /// # Errors
-    /// When it has none, or the registry does not.
+    /// When the image has no configuration, or the registry does not have it.
     pub async fn config(&self, image: &FetchedManifest) -> Result<Bytes, Error> {
         let ManifestContent::Image { config, .. } = image.parsed()?.content else {
             return Err(Error::Unsupported(format!(
-                "{} is an index: its images have configurations",
+                "{} is an index, which has no configuration: choose an image with --platform",
                 image.digest
             )));
         };
         if config.size > LARGEST as u64 {
             return Err(Error::Unsupported(format!(
-                "a configuration of {} bytes is not read",
+                "the configuration has {} bytes, too many to read",
                 config.size
             )));
         }
         let mut download = self.download(&config, 0);
         let mut bytes = BytesMut::new();
-        while let Some(piece) = download.proved_chunk().await? {
+        while let Some(piece) = download.verified_chunk().await? {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes.freeze())
     }
 
-    /// The digest of a manifest, without fetching it where the registry says it.
+    /// The digest of a manifest. The manifest is fetched only if the registry does not tell its digest.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When it does not exist.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let call = HttpRequest::head(self.url(&format!("manifests/{reference}"))?)
+        let request = HttpRequest::head(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
-        let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
-        let found = answer
-            .status()
-            .is_success()
-            .then(|| digest_header(&answer))
-            .transpose()?
-            .flatten();
+        let response = self.session.send(&Scopes::pull(&self.name), request).await;
+        let found = match response {
+            Ok(response) if response.status().is_success() => digest_header(&response)?,
+            // A GET may succeed, and its response has a body that says what is wrong.
+            _ => None,
+        };
         match found {
             Some(digest) => Ok(digest),
-            // A HEAD has no body to say why; a GET has.
             None => Ok(self.manifest(reference).await?.digest),
         }
     }
 
-    /// Whether the manifest is there.
+    /// Whether the repository has the manifest.
     ///
     /// # Errors
-    /// When the registry does not say.
+    /// When the registry does not tell.
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let call = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
+        let request = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
             .header(ACCEPT, &accepted());
-        let answer = self.session.send(&Scopes::push(&self.name), call).await?;
-        match answer.status() {
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
+        match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
-            _ => answer.success().await.map(|_| true),
+            _ => response.success().await.map(|_| true),
         }
     }
 
-    /// Puts a manifest under a tag or its digest. True when the registry says that it knows what
-    /// the manifest speaks about (`OCI-Subject`), so that nobody else has to keep the list of
-    /// referrers.
+    /// Puts a manifest under a tag or its digest. Returns whether the registry keeps the list of
+    /// referrers of its subject (`OCI-Subject`); else the client has to.
     ///
     /// # Errors
-    /// When the registry does not take it, or calls it by another name.
+    /// When the registry does not accept it, or computes another digest.
     pub async fn put_manifest(
         &self,
         manifest: &FetchedManifest,
         reference: &Reference,
     ) -> Result<bool, Error> {
-        let call = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
+        let request = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
-        let answer = self.session.send(&Scopes::push(&self.name), call).await?;
-        let answer = answer.success().await?;
-        match digest_header(&answer)? {
+        let response = self
+            .session
+            .send(&Scopes::push(&self.name), request)
+            .await?;
+        let response = response.success().await?;
+        match digest_header(&response)? {
             Some(found)
                 if found.algorithm() == manifest.digest.algorithm() && found != manifest.digest =>
             {
@@ -209,21 +218,25 @@ impl RepositoryClient {
                     found: found.into(),
                 })
             }
-            _ => Ok(answer.headers().contains_key("oci-subject")),
+            _ => Ok(response.headers().contains_key("oci-subject")),
         }
     }
 
     /// Deletes a manifest with all its tags, or a tag alone.
     ///
     /// # Errors
-    /// When it is not there, or the registry does not delete.
+    /// When it does not exist, or the registry does not delete.
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
-        let call = HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
-        let answer = self.session.send(&Scopes::delete(&self.name), call).await?;
-        let Err(refused) = answer.success().await else {
+        let request =
+            HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
+        let response = self
+            .session
+            .send(&Scopes::delete(&self.name), request)
+            .await?;
+        let Err(refused) = response.success().await else {
             return Ok(());
         };
-        // Registry 2 deletes no tags, and says so in several ways.
+        // Registry 2 cannot delete tags, and says so in several ways.
         match (&refused, reference) {
             (
                 Error::ErrorResponse {
@@ -233,7 +246,7 @@ impl RepositoryClient {
                 Reference::Tag(tag),
             ) if source.has("UNSUPPORTED") || source.has("DIGEST_INVALID") => {
                 Err(Error::Unsupported(format!(
-                    "{} deletes no tags: delete {}/{}@DIGEST, with which all its tags go, not {tag} alone",
+                    "{} cannot delete the tag {tag} alone: delete {}/{}@DIGEST, which deletes all tags of the image",
                     self.session.host(),
                     self.session.host(),
                     self.name
@@ -244,8 +257,7 @@ impl RepositoryClient {
     }
 }
 
-/// Every kind of manifest there is, the best-loved first. Schema 1 comes last: it can be looked at,
-/// and nothing else.
+/// Every type of manifest, the preferred first. Schema 1 comes last: it can only be shown.
 fn accepted() -> String {
     [
         media_type::OCI_MANIFEST,
@@ -258,16 +270,18 @@ fn accepted() -> String {
     .join(", ")
 }
 
-fn digest_header(answer: &HttpResponse) -> Result<Option<Digest>, Error> {
-    let Some(text) = answer.header("docker-content-digest") else {
+fn digest_header(response: &HttpResponse) -> Result<Option<Digest>, Error> {
+    let Some(text) = response.header("docker-content-digest") else {
         return Ok(None);
     };
-    text.parse()
-        .map(Some)
-        .map_err(|error| answer.malformed(format!("its Docker-Content-Digest is none: {error}")))
+    text.parse().map(Some).map_err(|error| {
+        response.malformed(format!(
+            "its Docker-Content-Digest header is not a digest: {error}"
+        ))
+    })
 }
 
-/// What a manifest itself says that it is.
+/// The media type that a manifest itself tells.
 pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -286,7 +300,7 @@ pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
     let guessed = match said.schema_version {
         1 if said.signatures.is_array() => Some(media_type::DOCKER_SCHEMA_1[0]),
         1 => Some(media_type::DOCKER_SCHEMA_1[1]),
-        // Only OCI's may leave it out (image-spec, manifest.md, `mediaType`).
+        // Only OCI manifests may leave it out (image-spec, manifest.md, `mediaType`).
         2 if said.manifests.is_array() => Some(media_type::OCI_INDEX),
         2 if said.config.is_object() => Some(media_type::OCI_MANIFEST),
         _ => None,
@@ -338,9 +352,9 @@ mod tests {
         )
         .unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("r.example/a@1: its digest should be sha256:0000"),
+            error.to_string().starts_with(
+                "r.example/a@1: content does not match its digest: expected sha256:0000"
+            ),
             "{error}"
         );
         let right =

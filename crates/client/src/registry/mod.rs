@@ -1,5 +1,4 @@
-//! What a registry can be asked for: the distribution API, from the caller's side (OCI
-//! distribution-spec).
+//! The client's side of the distribution API (OCI distribution-spec).
 
 mod attach;
 mod blobs;
@@ -27,13 +26,13 @@ pub struct RegistryClient {
 }
 
 impl RegistryClient {
-    /// The registry that the session is with.
+    /// The registry of the session.
     #[must_use]
     pub fn new(session: RegistrySession) -> Self {
         Self { session }
     }
 
-    /// One of its repositories, whether it exists or not.
+    /// One of its repositories. It need not exist.
     #[must_use]
     pub fn repository(&self, name: RepositoryName) -> RepositoryClient {
         RepositoryClient {
@@ -57,15 +56,15 @@ impl RepositoryClient {
         &self.name
     }
 
-    /// The session that it is reached by.
+    /// The session with its registry.
     #[must_use]
     pub fn session(&self) -> &RegistrySession {
         &self.session
     }
 
-    /// Whether both are of one registry, so that blobs can be mounted from one to the other.
+    /// Whether both belong to one registry, so that blobs can be mounted from one to the other.
     #[must_use]
-    pub fn is_beside(&self, other: &Self) -> bool {
+    pub fn shares_registry_with(&self, other: &Self) -> bool {
         self.session.host() == other.session.host()
     }
 
@@ -74,7 +73,7 @@ impl RepositoryClient {
         self.session.url(&format!("{}/{path}", self.name))
     }
 
-    /// `HOST/NAME`, then `@` and what is meant there.
+    /// `HOST/NAME@` and a tag or digest, for messages.
     fn place(&self, what: &dyn std::fmt::Display) -> String {
         format!("{}/{}@{what}", self.session.host(), self.name)
     }

@@ -1,33 +1,37 @@
 //! Referrers: what was attached to an image (OCI distribution-spec, "Listing Referrers").
 //!
-//! Registries that do not know the list themselves have it kept by their clients, as an index under
-//! a tag made of the digest ("Referrers Tag Schema").
+//! For a registry that does not keep the list itself, clients keep it: as an index under a tag that is
+//! made of the digest ("Referrers Tag Schema").
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Manifest, Reference, Tag, media_type};
 use reqwest::StatusCode;
-use reqwest::header::ACCEPT;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::{Map, Value, json};
 
 use super::list::next_page;
 use super::{FetchedManifest, RepositoryClient};
-use crate::Error;
 use crate::session::Scopes;
 use crate::transport::HttpRequest;
+use crate::{Error, json};
 
-/// The longest list that is read, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
-/// How many pages are taken before a list counts as endless.
-const MOST_PAGES: usize = 1000;
+/// The largest page that is read, in bytes.
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// How many bytes all pages of a list may have together.
+const MAX_LIST_BYTES: usize = 64 * 1024 * 1024;
+/// How many pages a list may have.
+const MAX_PAGES: usize = 1000;
 
 /// What is attached to an image.
 pub type Referrer = Descriptor;
 
-#[derive(Deserialize)]
-struct Index {
-    #[serde(default)]
-    manifests: Vec<Referrer>,
+/// What a registry answers when it is asked for referrers.
+enum ReferrersResponse {
+    List(Vec<Referrer>),
+    /// It does not know referrers: their list is kept under a tag.
+    Unsupported,
+    /// It may know referrers, and failed.
+    Failed(Error),
 }
 
 impl RepositoryClient {
@@ -35,31 +39,33 @@ impl RepositoryClient {
     /// nothing is.
     ///
     /// # Errors
-    /// When the list does not come.
+    /// When the list cannot be fetched.
     pub async fn referrers(
         &self,
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>, Error> {
         let mut all = match self.listed_referrers(subject, artifact_type).await? {
-            Some(listed) => listed,
-            None => {
-                let entries = self.tagged_entries(subject).await?;
-                entries
-                    .into_iter()
-                    .filter_map(|entry| serde_json::from_value(entry).ok())
-                    .collect()
+            ReferrersResponse::List(list) => list,
+            ReferrersResponse::Unsupported => {
+                let tagged = self.tagged_entries(subject).await?;
+                referrers_of(&tagged.unwrap_or_default())
             }
+            // A list under the tag is as good; without one, the failure is what counts.
+            ReferrersResponse::Failed(error) => match self.tagged_entries(subject).await {
+                Ok(Some(tagged)) => referrers_of(&tagged),
+                Ok(None) | Err(_) => return Err(error),
+            },
         };
-        // A registry need not filter, and says so by not saying that it did.
+        // A registry need not filter.
         all.retain(|referrer| {
             artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
         });
         Ok(all)
     }
 
-    /// Enters a manifest that was just put into the list that its subject's registry does not keep
-    /// itself.
+    /// Adds a manifest that was just put to its subject's list of referrers, for a registry that does
+    /// not keep that list itself.
     ///
     /// # Errors
     /// When the list cannot be read or put.
@@ -75,7 +81,8 @@ impl RepositoryClient {
         entry.artifact_type = parsed.effective_artifact_type().map(str::to_owned);
         entry.annotations = parsed.annotations.clone();
         // What others wrote into the list stays as they wrote it.
-        let mut entries = self.tagged_entries(&subject.digest).await?;
+        let tagged = self.tagged_entries(&subject.digest).await?;
+        let mut entries = tagged.unwrap_or_default();
         if entries
             .iter()
             .any(|known| known["digest"] == json!(entry.digest))
@@ -96,53 +103,98 @@ impl RepositoryClient {
             .map(|_| ())
     }
 
-    /// The list that the registry keeps; none when it keeps none.
+    /// Asks the registry for its list, as the specification's clients do.
     async fn listed_referrers(
         &self,
         subject: &Digest,
         wanted: Option<&str>,
-    ) -> Result<Option<Vec<Referrer>>, Error> {
+    ) -> Result<ReferrersResponse, Error> {
         let mut url = self.url(&format!("referrers/{subject}"))?;
         if let Some(artifact_type) = wanted {
             url.query_pairs_mut()
                 .append_pair("artifactType", artifact_type);
         }
-        let (mut all, mut next, mut pages) = (Vec::new(), Some(url), 0);
+        let mut all = Vec::new();
+        let (mut next, mut pages, mut bytes) = (Some(url), 0, 0);
         while let Some(url) = next.take() {
-            let call = HttpRequest::get(url).header(ACCEPT, media_type::OCI_INDEX);
-            let answer = self.session.send(&Scopes::pull(&self.name), call).await?;
-            // What knows no referrers answers as to any path that it does not know.
-            if matches!(
-                answer.status(),
-                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-            ) {
-                return Ok(None);
+            let request = HttpRequest::get(url).header(ACCEPT, media_type::OCI_INDEX);
+            let response = match self.session.send(&Scopes::pull(&self.name), request).await {
+                Ok(response) => response,
+                Err(error) => return Ok(ReferrersResponse::Failed(error)),
+            };
+            if pages == 0 && lacks_referrers(response.status()) {
+                return Ok(ReferrersResponse::Unsupported);
             }
-            let mut answer = answer.success().await?;
-            next = next_page(&answer)?;
-            all.extend(answer.json::<Index>(LARGEST).await?.manifests);
+            let mut response = match response.success().await {
+                Ok(response) => response,
+                Err(error) => return Ok(ReferrersResponse::Failed(error)),
+            };
+            next = next_page(&response)?;
+            let body = response.bytes(MAX_PAGE_BYTES).await?;
+            let is_index = response
+                .header(CONTENT_TYPE.as_str())
+                .is_some_and(|kind| media_type::essence(kind) == media_type::OCI_INDEX);
+            match index_entries(&body, is_index) {
+                Some(entries) => all.extend(referrers_of(&entries)),
+                // A page for people, or another API's answer.
+                None if pages == 0 => return Ok(ReferrersResponse::Unsupported),
+                None => return Err(response.malformed("its body is not an index")),
+            }
             pages += 1;
-            if pages > MOST_PAGES {
+            bytes += body.len();
+            if pages > MAX_PAGES || bytes > MAX_LIST_BYTES {
                 return Err(Error::Unsupported(format!(
-                    "the list of what refers to {subject} has no end"
+                    "{} sends a list of referrers of {subject} without end: stopped after {} of them",
+                    self.session.host(),
+                    all.len()
                 )));
             }
         }
-        Ok(Some(all))
+        Ok(ReferrersResponse::List(all))
     }
 
-    async fn tagged_entries(&self, subject: &Digest) -> Result<Vec<Value>, Error> {
-        let index = match self.manifest(&Reference::Tag(tag_of(subject))).await {
-            Ok(index) => index,
-            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut index: Value = serde_json::from_slice(&index.bytes).unwrap_or_default();
-        Ok(index["manifests"]
-            .as_array_mut()
-            .map(std::mem::take)
-            .unwrap_or_default())
+    /// The entries of the index under the subject's tag; `None` when there is no such tag.
+    async fn tagged_entries(&self, subject: &Digest) -> Result<Option<Vec<Value>>, Error> {
+        match self.manifest(&Reference::Tag(tag_of(subject))).await {
+            Ok(index) => Ok(Some(index_entries(&index.bytes, true).unwrap_or_default())),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// Whether a registry that does not know referrers answers like this. Each has been seen: most say
+/// 404, others take the path for a manifest's (400, 405), look at `Accept` first (406), or have not
+/// implemented it (501).
+fn lacks_referrers(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::GONE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED
+    ) || status.is_redirection()
+}
+
+/// The entries of an index; `None` when the body is something else. Go writes an empty list as
+/// `null`, or leaves it out, so a body `is_index` when its `Content-Type` says so.
+fn index_entries(body: &[u8], is_index: bool) -> Option<Vec<Value>> {
+    let index: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let is_index = is_index || json::text(&index, "mediaType") == Some(media_type::OCI_INDEX);
+    match json::member(&index, "manifests") {
+        Some(Value::Array(entries)) => Some(entries.clone()),
+        None if is_index => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// The descriptors among the entries.
+fn referrers_of(entries: &[Value]) -> Vec<Referrer> {
+    let read = |entry: &Value| serde_json::from_value(entry.clone()).ok();
+    entries.iter().filter_map(read).collect()
 }
 
 /// `sha256:abc` as the tag `sha256-abc`, of the hash at most 64 digits.

@@ -1,5 +1,5 @@
-//! Uploads: begun, sent in one piece, and taken up again where the connection broke (OCI
-//! distribution-spec, "Pushing blobs").
+//! Uploads: sent in one piece, and continued after a broken connection (OCI distribution-spec,
+//! "Pushing blobs").
 
 use std::io;
 
@@ -10,19 +10,18 @@ use reqwest::{Method, StatusCode, Url};
 use tokio::sync::mpsc;
 
 use super::RepositoryClient;
-use crate::error_response::origin;
+use crate::Error;
 use crate::hasher::ContentHasher;
 use crate::session::Scopes;
 use crate::transfer::{BlobProgress, BlobReader, BlobSource};
 use crate::transport::{Backoff, HttpRequest, HttpResponse, StreamedBody};
-use crate::{Error, Step};
 
-/// How a blob came to be in a repository.
+/// How a blob came into a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadOutcome {
-    /// It was there.
+    /// It was there already.
     Present,
-    /// The registry had it in another repository.
+    /// The registry mounted it from another repository.
     Mounted,
     /// It was sent.
     Sent,
@@ -31,17 +30,27 @@ pub enum UploadOutcome {
 /// An upload in progress.
 struct UploadSession {
     location: Url,
-    /// How much the registry has.
+    /// How many bytes the registry has.
     offset: u64,
 }
 
+/// What came of an attempt to mount a blob.
+enum MountOutcome {
+    Mounted,
+    /// The registry began an ordinary upload instead.
+    Upload(UploadSession),
+}
+
 impl RepositoryClient {
-    /// Sees to it that the blob is there: mounts it from another repository of the registry if it
-    /// can be, else sends what `source` has. The content's digest is proved before the last piece
-    /// of it leaves.
+    /// Makes sure that the blob is in the repository: mounts it from the repository `from` of the
+    /// same registry, or sends the content of `source`. The digest is verified before the last piece
+    /// is sent.
+    ///
+    /// Asking whether the blob is there, and mounting, only save time. When they fail, the content
+    /// is sent.
     ///
     /// # Errors
-    /// When the registry does not take it, or `source` does not have it.
+    /// When the registry does not accept the blob, or `source` does not have it.
     pub(crate) async fn upload(
         &self,
         blob: &Descriptor,
@@ -49,137 +58,147 @@ impl RepositoryClient {
         source: &BlobSource,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
-        if self.has_blob(&blob.digest).await? {
+        if self.has_blob(&blob.digest).await.unwrap_or(false) {
             return Ok(UploadOutcome::Present);
         }
-        let Some(mut session) = self.begin_upload(blob, from).await? else {
-            return Ok(UploadOutcome::Mounted);
+        let mut upload = match self.mount(blob, from).await {
+            Some(MountOutcome::Mounted) => return Ok(UploadOutcome::Mounted),
+            Some(MountOutcome::Upload(upload)) => upload,
+            None => self.begin_upload().await?,
         };
-        let mut proof = ContentHasher::new(blob.digest.algorithm());
-        let (mut attempts, mut renewed) = (Backoff::default(), false);
+        let mut hasher = ContentHasher::new(blob.digest.algorithm());
+        let (mut backoff, mut renewed) = (Backoff::default(), false);
         loop {
             let Err(error) = self
-                .continue_upload(blob, &session, source, &mut proof, meter)
+                .continue_upload(blob, &upload, source, &mut hasher, meter)
                 .await
             else {
                 return Ok(UploadOutcome::Sent);
             };
             let transport = self.session.transport();
-            let lost = matches!(&error, Error::NotFound { source, .. } if source.has("BLOB_UPLOAD_UNKNOWN"));
-            // The token may have ended since the upload began; asking how far that has come gets
-            // another one.
-            let stale = !std::mem::replace(&mut renewed, true) && is_unauthorized(&error);
-            if !(error.may_pass() || lost || stale) {
+            let lost = is_lost(&error, &upload);
+            // The token may have expired since the upload began; asking for its status gets another.
+            let expired = !std::mem::replace(&mut renewed, true) && is_unauthorized(&error);
+            if !(error.is_transient() || lost || expired) {
                 return Err(error);
             }
-            let Some(pause) = attempts.pause(None, &*transport.options().entropy) else {
+            let wanted = error.retry_after();
+            let Some(pause) = backoff.pause(wanted, &*transport.options().entropy) else {
                 return Err(error);
             };
             transport.pause(pause, &error.to_string()).await;
-            let before = session.offset;
-            session = match self.upload_status(&session).await {
-                Some(session) if session.offset <= proof.length() => session,
-                _ => match self.begin_upload(blob, None).await? {
-                    Some(session) => session,
-                    None => return Ok(UploadOutcome::Mounted),
-                },
+            let before = upload.offset;
+            let status = match lost {
+                true => None,
+                false => self.upload_status(&upload).await,
             };
-            if session.offset > before {
-                attempts.progress(session.offset - before);
+            upload = match status {
+                Some(upload) if upload.offset <= hasher.length() => upload,
+                _ => self.begin_upload().await?,
+            };
+            if upload.offset > before {
+                backoff.progress(upload.offset - before);
             }
         }
     }
 
-    /// Opens an upload; none when the blob was mounted instead.
-    async fn begin_upload(
+    /// Tries to mount the blob from another repository; `None` if that brought nothing. Registries
+    /// that cannot mount answer in every way (OCI distribution-spec, "Mounting a blob from another
+    /// repository": 202; others 400 to 501), and so do token servers when they are asked for the
+    /// other repository.
+    async fn mount(
         &self,
         blob: &Descriptor,
         from: Option<&RepositoryName>,
-    ) -> Result<Option<UploadSession>, Error> {
-        let mut url = self.url("blobs/uploads/")?;
-        let mut scopes = Scopes::push(&self.name);
-        if let Some(from) = from {
-            url.query_pairs_mut()
-                .append_pair("mount", &blob.digest.to_string())
-                .append_pair("from", from.as_str());
-            scopes = scopes.and(&Scopes::pull(from));
+    ) -> Option<MountOutcome> {
+        let from = from?;
+        let mut url = self.url("blobs/uploads/").ok()?;
+        url.query_pairs_mut()
+            .append_pair("mount", &blob.digest.to_string())
+            .append_pair("from", from.as_str());
+        let scopes = Scopes::push(&self.name).and(&Scopes::pull(from));
+        let request = HttpRequest::new(Method::POST, url)
+            .header(CONTENT_LENGTH, "0")
+            .once();
+        let response = self.session.send(&scopes, request).await.ok()?;
+        match response.status() {
+            StatusCode::CREATED => Some(MountOutcome::Mounted),
+            StatusCode::ACCEPTED => Some(MountOutcome::Upload(UploadSession {
+                location: self.location(&response).ok()?,
+                offset: 0,
+            })),
+            _ => None,
         }
-        let call = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
-        let answer = self.session.send(&scopes, call).await?.success().await?;
-        if answer.status() == StatusCode::CREATED {
-            return Ok(None);
-        }
-        Ok(Some(UploadSession {
-            location: self.location(&answer)?,
-            offset: 0,
-        }))
     }
 
-    /// How far an upload has come; none when nobody knows. Registry 2 says `0-0` of nothing and of
-    /// one byte alike, so that is as good as nobody's knowing.
-    async fn upload_status(&self, session: &UploadSession) -> Option<UploadSession> {
-        let call = HttpRequest::get(session.location.clone());
-        let answer = self
-            .session
-            .send(&Scopes::push(&self.name), call)
-            .await
-            .ok()?
-            .success()
-            .await
-            .ok()?;
-        let last: u64 = answer
-            .header(RANGE.as_str())?
-            .rsplit_once('-')?
-            .1
-            .parse()
-            .ok()?;
+    /// Begins an upload.
+    async fn begin_upload(&self) -> Result<UploadSession, Error> {
+        let url = self.url("blobs/uploads/")?;
+        let request = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+        let scopes = Scopes::push(&self.name);
+        let response = self.session.send(&scopes, request).await?.success().await?;
+        Ok(UploadSession {
+            location: self.location(&response)?,
+            offset: 0,
+        })
+    }
+
+    /// How far an upload has come; `None` if that is not known. Registry 2 responds `0-0` for no
+    /// byte and for one byte, so that is not known either.
+    async fn upload_status(&self, upload: &UploadSession) -> Option<UploadSession> {
+        let request = HttpRequest::get(upload.location.clone());
+        let scopes = Scopes::push(&self.name);
+        let response = self.session.send(&scopes, request).await.ok()?;
+        let response = response.success().await.ok()?;
+        let range = response.header(RANGE.as_str())?;
+        let last: u64 = range.rsplit_once('-')?.1.trim().parse().ok()?;
         let location = self
-            .location(&answer)
-            .unwrap_or_else(|_| session.location.clone());
+            .location(&response)
+            .unwrap_or_else(|_| upload.location.clone());
         (last > 0).then_some(UploadSession {
             location,
             offset: last + 1,
         })
     }
 
-    /// Sends what the registry does not have, and closes the upload.
+    /// Sends the bytes that the registry does not have, and closes the upload.
     async fn continue_upload(
         &self,
         blob: &Descriptor,
-        session: &UploadSession,
+        upload: &UploadSession,
         source: &BlobSource,
-        proof: &mut ContentHasher,
+        hasher: &mut ContentHasher,
         meter: &dyn BlobProgress,
     ) -> Result<(), Error> {
         let close = |location: &Url| {
             let mut url = location.clone();
             url.query_pairs_mut()
                 .append_pair("digest", &blob.digest.to_string());
-            self.upload_call(Method::PUT, url)
+            self.upload_request(Method::PUT, url)
         };
-        let left = blob.size.saturating_sub(session.offset);
-        if session.offset == 0 {
-            let call = close(&session.location);
+        let left = blob.size.saturating_sub(upload.offset);
+        if upload.offset == 0 {
+            let request = close(&upload.location);
             return self
-                .send_rest(blob, 0, call, source, proof, meter)
+                .send_rest(blob, 0, request, source, hasher, meter)
                 .await
                 .map(|_| ());
         }
-        let mut location = session.location.clone();
+        let mut location = upload.location.clone();
         if left > 0 {
-            let range = format!("{}-{}", session.offset, blob.size - 1);
-            let call = self
-                .upload_call(Method::PATCH, location)
+            let range = format!("{}-{}", upload.offset, blob.size - 1);
+            let request = self
+                .upload_request(Method::PATCH, location)
                 .header(CONTENT_RANGE, &range);
             location = self.location(
                 &self
-                    .send_rest(blob, session.offset, call, source, proof, meter)
+                    .send_rest(blob, upload.offset, request, source, hasher, meter)
                     .await?,
             )?;
         }
-        let call = close(&location).header(CONTENT_LENGTH, "0");
+        let request = close(&location).header(CONTENT_LENGTH, "0");
         self.session
-            .send(&Scopes::push(&self.name), call)
+            .send(&Scopes::push(&self.name), request)
             .await?
             .success()
             .await
@@ -190,62 +209,41 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         offset: u64,
-        call: HttpRequest,
+        request: HttpRequest,
         source: &BlobSource,
-        proof: &mut ContentHasher,
+        hasher: &mut ContentHasher,
         meter: &dyn BlobProgress,
     ) -> Result<HttpResponse, Error> {
         let (pieces, body) = StreamedBody::new(blob.size - offset);
         let reader = source.open(blob, offset).await?;
         let scopes = Scopes::push(&self.name);
-        let sending = self.send_upload(&scopes, call, body);
-        let (sent, read) = tokio::join!(sending, pump(blob, offset, reader, proof, pieces, meter));
-        // What is wrong with the content comes before what the registry says of half of it.
+        let sending = self.session.send_streamed(&scopes, request, body);
+        let (sent, read) = tokio::join!(sending, pump(blob, offset, reader, hasher, pieces, meter));
+        // An error of the content explains the registry's response to half of it.
         read?;
         sent?.success().await
     }
 
-    async fn send_upload(
-        &self,
-        scopes: &Scopes,
-        call: HttpRequest,
-        body: StreamedBody,
-    ) -> Result<HttpResponse, Error> {
-        if call.step == Step::Elsewhere {
-            self.session.transport().send_streamed(&call, body).await
-        } else {
-            self.session.send_streamed(scopes, call, body).await
-        }
+    fn upload_request(&self, method: Method, location: Url) -> HttpRequest {
+        HttpRequest::new(method, location).header(CONTENT_TYPE, "application/octet-stream")
     }
 
-    /// A call to an upload's location. Elsewhere than at the registry it goes without papers.
-    fn upload_call(&self, method: Method, location: Url) -> HttpRequest {
-        let elsewhere = origin(&location) != origin(self.session.base());
-        let call =
-            HttpRequest::new(method, location).header(CONTENT_TYPE, "application/octet-stream");
-        if elsewhere {
-            call.step(Step::Elsewhere)
-        } else {
-            call
-        }
-    }
-
-    /// Where an answer says that the upload goes on. It may be relative.
-    fn location(&self, answer: &HttpResponse) -> Result<Url, Error> {
-        let text = answer
+    /// The URL at which the upload continues. It may be relative.
+    fn location(&self, response: &HttpResponse) -> Result<Url, Error> {
+        let text = response
             .header(LOCATION.as_str())
-            .ok_or_else(|| answer.malformed("does not say where (Location)"))?;
+            .ok_or_else(|| response.malformed("it has no Location header"))?;
         let wrong = |why| Error::Redirect {
-            step: answer.step,
-            from: Box::new(answer.url.clone()),
+            step: response.step,
+            from: Box::new(response.url.clone()),
             to: text.to_owned(),
             why,
         };
-        let url = answer
+        let url = response
             .url
             .join(text)
-            .map_err(|_| wrong("which is no URL"))?;
-        let in_clear = url.scheme() == "http" && answer.url.scheme() == "https";
+            .map_err(|_| wrong("which is not a URL"))?;
+        let in_clear = url.scheme() == "http" && response.url.scheme() == "https";
         if in_clear && !self.session.transport().options().insecure {
             return Err(wrong("from https to plain http"));
         }
@@ -253,25 +251,37 @@ impl RepositoryClient {
     }
 }
 
-/// Whether the papers were not believed.
+/// Whether the token was rejected.
 fn is_unauthorized(error: &Error) -> bool {
     matches!(error, Error::Denied { source, .. } if source.status == StatusCode::UNAUTHORIZED)
 }
 
-/// Reads, hashes and hands on. One piece is always kept back: the last leaves only when the digest
-/// is proved.
+/// Whether the registry no longer knows the upload, or does not let it continue. It then begins
+/// anew.
+fn is_lost(error: &Error, upload: &UploadSession) -> bool {
+    match error {
+        Error::NotFound { .. } => true,
+        Error::ErrorResponse { source, .. } => {
+            upload.offset > 0 && source.status.is_client_error() && !error.is_transient()
+        }
+        _ => false,
+    }
+}
+
+/// Reads, hashes and sends. One piece is always kept back: the last is sent only when the digest is
+/// verified.
 async fn pump(
     blob: &Descriptor,
     offset: u64,
     mut reader: BlobReader,
-    proof: &mut ContentHasher,
+    hasher: &mut ContentHasher,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     meter: &dyn BlobProgress,
 ) -> Result<(), Error> {
     let mut position = offset;
     let mut kept: Option<Bytes> = None;
     let broken = |error: Error, pieces: mpsc::Sender<io::Result<Bytes>>| {
-        // The registry sees a body that breaks off, never one that ends.
+        // The registry must see a body that breaks off, not one that ends.
         let _ = pieces.try_send(Err(io::Error::other("the content cannot be read")));
         error
     };
@@ -281,17 +291,17 @@ async fn pump(
             Ok(None) => break,
             Err(error) => return Err(broken(error, pieces)),
         };
-        proof.update_at(position, &piece);
+        hasher.update_at(position, &piece);
         position += piece.len() as u64;
         meter.at(position);
-        // Nobody takes it: the registry has answered already.
+        // The receiver is gone when the registry has responded already.
         if let Some(earlier) = kept.replace(piece)
             && pieces.send(Ok(earlier)).await.is_err()
         {
             return Ok(());
         }
     }
-    let found = proof.clone().finish();
+    let found = hasher.clone().finish();
     if found != blob.digest {
         let error = Error::Digest {
             what: reader.place(),

@@ -1,7 +1,9 @@
-//! A session with one registry: the six steps, so that whoever has one only asks for what he wants.
+//! A session with one registry: it goes through the six steps of token authentication, so that its
+//! users only name what they want.
 //!
-//! The first request goes out bare. What the registry demands then, tokens or a password, is
-//! remembered for the rest of the session, and so is each token for what it was asked for.
+//! The first request is sent without a token. The registry's challenge says whether it takes tokens
+//! or passwords. The session remembers that, and each token for the scopes that it was requested
+//! for.
 
 mod scopes;
 mod token_request;
@@ -17,16 +19,16 @@ use tokio::sync::Mutex;
 pub(crate) use scopes::Scopes;
 pub use token_request::TokenResponse;
 use token_request::is_authorized;
-pub(crate) use token_request::{TokenEndpoint, authorization, basic};
+pub(crate) use token_request::{TokenEndpoint, authorization_header, basic};
 use tokens::TokenCache;
 
-use crate::error_response::{host, origin};
+use crate::error_response::origin;
 use crate::image_name::is_loopback;
 use crate::observer::ExchangeEvent;
 use crate::transport::{HttpRequest, HttpResponse, StreamedBody};
-use crate::{Credentials, Error, Host, Transport};
+use crate::{Credentials, Error, Host, Step, Transport};
 
-/// A session. Clones share what is remembered.
+/// A session. Clones share what it remembers.
 #[derive(Clone)]
 pub struct RegistrySession {
     transport: Transport,
@@ -42,21 +44,21 @@ struct SessionState {
     tokens: TokenCache,
 }
 
-/// What a registry wants of its callers.
+/// How a registry authenticates its callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum AuthScheme {
     /// A name and a password with each request.
     Basic,
-    /// A token.
+    /// A token from this server.
     Bearer(TokenEndpoint),
 }
 
 impl RegistrySession {
-    /// Begins a session with `host`: finds out whether it speaks TLS. It does, unless it is this
-    /// machine or plain HTTP was asked for.
+    /// Begins a session with `host` over TLS. It is plain HTTP if the options say so, or if `host`
+    /// is this machine and answers plain HTTP.
     ///
     /// # Errors
-    /// When this machine answers neither way.
+    /// When this machine answers neither.
     pub async fn begin(
         transport: Transport,
         host: Host,
@@ -66,7 +68,7 @@ impl RegistrySession {
         let base = |scheme: &str| {
             let url = format!("{scheme}://{}/v2/", host.server());
             url.parse::<Url>()
-                .map_err(|error| Error::Unsupported(format!("{url} is no URL: {error}")))
+                .map_err(|error| Error::Unsupported(format!("{url} is not a URL: {error}")))
         };
         let plain = transport.options().plain_http
             || host.is_loopback() && speaks_plain_http(&transport, base("https")?).await?;
@@ -100,199 +102,227 @@ impl RegistrySession {
     pub(crate) fn url(&self, path: &str) -> Result<Url, Error> {
         self.base
             .join(path)
-            .map_err(|error| Error::Unsupported(format!("{path:?} leads to no URL: {error}")))
+            .map_err(|error| Error::Unsupported(format!("{path:?} is not part of a URL: {error}")))
     }
 
-    /// Asks, with whatever papers it takes. What `scopes` say is what a token is asked for, besides
-    /// what the registry itself demands. The answer may be a refusal still; one for want of a login
-    /// or rights is an error.
+    /// Sends a request with the authorization that it needs. A token is requested for `scopes` and
+    /// for what the registry's challenge names. The response may be an error of any kind, except
+    /// for missing rights and a failed login: those are `Err`.
+    ///
+    /// Nothing secret is sent to another origin than the registry's.
     pub(crate) async fn send(
         &self,
         scopes: &Scopes,
-        call: HttpRequest,
+        request: HttpRequest,
     ) -> Result<HttpResponse, Error> {
-        let mut call = call.authorization(self.known(scopes).await?.as_ref());
-        // Twice at most: once because nothing was known, once because what was known was not
-        // believed any more.
-        let mut fresh = None;
-        for _ in 0..2 {
-            let answer = self.transport.fetch(&call).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED || host(&answer.url) != host(&self.base)
-            {
-                return self.settled(answer).await;
-            }
-            let wanted = challenge_scopes(&answer)?.and(scopes);
-            if fresh
-                .as_ref()
-                .is_some_and(|fresh: &Scopes| fresh.cover(&wanted))
-            {
-                return self.settled(answer).await;
-            }
-            match self.authorization(&wanted, &call, &answer).await? {
-                Some(papers) => call = call.authorization(Some(&papers)),
-                None => return self.settled(answer).await,
-            }
-            fresh = Some(wanted);
+        if !self.is_own(&request.url) {
+            let request = request.step(Step::Elsewhere);
+            return self.checked(self.transport.fetch(&request).await?).await;
         }
-        let answer = self.transport.fetch(&call).await?;
-        self.settled(answer).await
+        let known = self.known_authorization(scopes).await?;
+        let mut request = request.authorization(known.as_ref());
+        // Twice at most: once when nothing was known, once when what was known is rejected.
+        let mut requested: Option<Scopes> = None;
+        for _ in 0..2 {
+            let response = self.transport.fetch(&request).await?;
+            if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(&response.url) {
+                return self.checked(response).await;
+            }
+            let wanted = challenge_scopes(&response)?.and(scopes);
+            if requested.is_some_and(|requested| requested.cover(&wanted)) {
+                return self.checked(response).await;
+            }
+            match self.authorization(&wanted, &request, &response).await? {
+                Some(authorization) => request = request.authorization(Some(&authorization)),
+                None => return self.checked(response).await,
+            }
+            requested = Some(wanted);
+        }
+        let response = self.transport.fetch(&request).await?;
+        self.checked(response).await
     }
 
-    /// Sends a body that is made meanwhile, once, with the papers that are at hand: an upload has
-    /// begun before.
+    /// Sends a body that is produced meanwhile, once, with the authorization at hand: an upload has
+    /// begun with it.
     pub(crate) async fn send_streamed(
         &self,
         scopes: &Scopes,
-        call: HttpRequest,
+        request: HttpRequest,
         body: StreamedBody,
     ) -> Result<HttpResponse, Error> {
-        let call = call.authorization(self.known(scopes).await?.as_ref());
-        let answer = self.transport.send_streamed(&call, body).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED
-            && let Some(papers) = call.headers.get(AUTHORIZATION)
-        {
-            self.state.lock().await.tokens.forget(papers);
+        if !self.is_own(&request.url) {
+            let request = request.step(Step::Elsewhere);
+            return self.transport.send_streamed(&request, body).await;
         }
-        self.settled(answer).await
+        let known = self.known_authorization(scopes).await?;
+        let request = request.authorization(known.as_ref());
+        let response = self.transport.send_streamed(&request, body).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(authorization) = request.headers.get(AUTHORIZATION)
+        {
+            self.state.lock().await.tokens.forget(authorization);
+        }
+        self.checked(response).await
     }
 
-    /// Tries the credentials: asks `/v2/`, and for a token where one is wanted. Hands back what the
-    /// token server gave, a refresh token included when it gives any.
+    /// Whether a URL has the registry's origin. Tokens and passwords are sent to no other (RFC 9110
+    /// §11.5), apart from the token server.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        origin(url) == origin(&self.base)
+    }
+
+    /// Logs in: asks for `/v2/`, and for a token if the registry takes tokens. Returns the token
+    /// server's response, which holds a refresh token if the server issues them.
     ///
     /// # Errors
-    /// When the credentials are refused, or there is no registry.
+    /// When the login is rejected, or there is no registry.
     pub async fn log_in(&self) -> Result<Option<TokenResponse>, Error> {
-        let call = HttpRequest::get(self.base.clone());
-        let answer = self.transport.fetch(&call).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            answer.success().await?;
+        let request = HttpRequest::get(self.base.clone());
+        let response = self.transport.fetch(&request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            response.success().await?;
             return Ok(None);
         }
-        let auth_scheme = self.auth_scheme(&answer)?;
+        let auth_scheme = self.auth_scheme(&response)?;
         self.state.lock().await.auth_scheme = Some(auth_scheme.clone());
-        let (papers, granted) = match &auth_scheme {
+        let (authorization, granted) = match &auth_scheme {
             AuthScheme::Basic => (basic(&self.credentials), None),
-            AuthScheme::Bearer(server) => {
-                let granted = server
-                    .ask(&self.transport, &self.credentials, &Scopes::default(), true)
-                    .await?;
-                (
-                    authorization("Bearer", granted.token.expose()),
-                    Some(granted),
-                )
+            AuthScheme::Bearer(endpoint) => {
+                let scopes = Scopes::default();
+                let granted = endpoint.ask(&self.transport, &self.credentials, &scopes, true);
+                let granted = granted.await?;
+                let authorization = authorization_header("Bearer", granted.token.expose());
+                (authorization, Some(granted))
             }
         };
-        let answer = self
-            .transport
-            .fetch(&call.authorization(papers.as_ref()))
-            .await?;
-        if matches!(
-            answer.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        ) && granted.is_none()
-        {
-            let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginFailed {
-                step,
-                account,
-                source: Box::new(answer.error_response().await),
-            });
+        let request = request.authorization(authorization.as_ref());
+        let response = self.transport.fetch(&request).await?;
+        if is_denied(response.status()) && granted.is_none() {
+            return Err(self.login_failed(response).await);
         }
-        self.settled(answer).await?.success().await?;
+        self.checked(response).await?.success().await?;
         Ok(granted)
     }
 
-    /// The header that is good for `scopes`, as far as is known before asking.
-    async fn known(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, Error> {
+    /// Logs out: has the token server revoke the refresh token of this session, if it can (RFC
+    /// 7009). Returns whether it did; `false` for other credentials, and for a server that has no
+    /// such endpoint.
+    ///
+    /// # Errors
+    /// When the server has the endpoint and fails.
+    pub async fn revoke(&self) -> Result<bool, Error> {
+        let Credentials::RefreshToken { token, .. } = &*self.credentials else {
+            return Ok(false);
+        };
+        let response = self
+            .transport
+            .fetch(&HttpRequest::get(self.base.clone()))
+            .await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(false);
+        }
+        match self.auth_scheme(&response)? {
+            AuthScheme::Basic => Ok(false),
+            AuthScheme::Bearer(endpoint) => endpoint.revoke(&self.transport, token).await,
+        }
+    }
+
+    /// The `Authorization` header for `scopes`, as far as it is known before asking.
+    async fn known_authorization(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, Error> {
         if let Credentials::AccessToken(token) = &*self.credentials {
-            return Ok(authorization("Bearer", token.expose()));
+            return Ok(authorization_header("Bearer", token.expose()));
         }
         let mut state = self.state.lock().await;
         match state.auth_scheme.clone() {
             None => Ok(None),
             Some(AuthScheme::Basic) => Ok(basic(&self.credentials)),
-            Some(AuthScheme::Bearer(server)) => self
-                .token(&mut state, &server, scopes.clone())
+            Some(AuthScheme::Bearer(endpoint)) => self
+                .token(&mut state, &endpoint, scopes.clone())
                 .await
                 .map(Some),
         }
     }
 
-    /// New papers for a call that was answered with 401; none when there are none that could help.
+    /// Another `Authorization` header for a request that was answered with 401; `None` if none could
+    /// help.
     async fn authorization(
         &self,
         wanted: &Scopes,
-        call: &HttpRequest,
-        answer: &HttpResponse,
+        request: &HttpRequest,
+        response: &HttpResponse,
     ) -> Result<Option<HeaderValue>, Error> {
         if matches!(*self.credentials, Credentials::AccessToken(_)) {
             return Ok(None);
         }
-        let auth_scheme = self.auth_scheme(answer)?;
+        let auth_scheme = self.auth_scheme(response)?;
         let mut state = self.state.lock().await;
         state.auth_scheme = Some(auth_scheme.clone());
         match auth_scheme {
-            // The same password again will not do.
-            AuthScheme::Basic => Ok(basic(&self.credentials).filter(|_| !is_authorized(call))),
-            AuthScheme::Bearer(server) => {
-                if let Some(presented) = call.headers.get(AUTHORIZATION) {
+            // The same password again would be rejected again.
+            AuthScheme::Basic => Ok(basic(&self.credentials).filter(|_| !is_authorized(request))),
+            AuthScheme::Bearer(endpoint) => {
+                if let Some(presented) = request.headers.get(AUTHORIZATION) {
                     state.tokens.forget(presented);
                 }
-                self.token(&mut state, &server, wanted.clone())
+                self.token(&mut state, &endpoint, wanted.clone())
                     .await
                     .map(Some)
             }
         }
     }
 
-    /// A token for `scopes`, a remembered one when there is one.
+    /// A token for `scopes`: a remembered one, or a new one.
     async fn token(
         &self,
         state: &mut SessionState,
-        server: &TokenEndpoint,
+        endpoint: &TokenEndpoint,
         scopes: Scopes,
     ) -> Result<HeaderValue, Error> {
         let clock = &self.transport.options().clock;
-        if let Some(papers) = state.tokens.find(&scopes, clock.now()) {
-            return Ok(papers.clone());
+        if let Some(authorization) = state.tokens.find(&scopes, clock.now()) {
+            return Ok(authorization.clone());
         }
-        let granted = server
+        let granted = endpoint
             .ask(&self.transport, &self.credentials, &scopes, false)
             .await?;
-        let papers =
-            authorization("Bearer", granted.token.expose()).ok_or_else(|| Error::Challenge {
-                host: self.host.to_string(),
-                why: format!(
-                    "the token that {} gives cannot stand in a header",
-                    server.realm
-                ),
-            })?;
-        state
-            .tokens
-            .keep(scopes, papers.clone(), granted.lifetime, clock.now());
-        Ok(papers)
+        let authorization = authorization_header("Bearer", granted.token.expose());
+        let authorization = authorization.ok_or_else(|| Error::Challenge {
+            host: self.host.to_string(),
+            why: format!(
+                "the token from {} holds characters that a header cannot hold",
+                origin(&endpoint.realm)
+            ),
+        })?;
+        let now = clock.now();
+        let kept = authorization.clone();
+        state.tokens.keep(scopes, kept, granted.lifetime, now);
+        Ok(authorization)
     }
 
-    /// What the registry's challenge says. Of several, a token comes before a password.
-    fn auth_scheme(&self, answer: &HttpResponse) -> Result<AuthScheme, Error> {
-        let challenges = challenges(answer)?;
+    /// How the registry authenticates, by its challenge. Of several, tokens come before passwords.
+    fn auth_scheme(&self, response: &HttpResponse) -> Result<AuthScheme, Error> {
+        let challenges = challenges(response)?;
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("Bearer")) {
             self.transport.observe(&ExchangeEvent::Challenged(bearer));
-            return self.token_server(bearer).map(AuthScheme::Bearer);
+            return self.token_endpoint(bearer).map(AuthScheme::Bearer);
         }
         match challenges.iter().find(|challenge| challenge.is("Basic")) {
             Some(basic) => {
                 self.transport.observe(&ExchangeEvent::Challenged(basic));
                 Ok(AuthScheme::Basic)
             }
-            None if challenges.is_empty() => Err(answer.malformed(
-                "has no WWW-Authenticate header to say how to log in: the registry, or a proxy in front, leaves it out",
+            None if challenges.is_empty() => Err(response.malformed(
+                "it has no WWW-Authenticate header that says how to log in: the registry, or a proxy \
+                 in front of it, leaves it out",
             )),
-            None => Err(answer.malformed(format!("wants {}, which is not spoken here", challenges[0].scheme))),
+            None => Err(response.malformed(format!(
+                "it asks for {} authentication, which this client does not support",
+                challenges[0].scheme
+            ))),
         }
     }
 
-    fn token_server(&self, challenge: &Challenge) -> Result<TokenEndpoint, Error> {
+    fn token_endpoint(&self, challenge: &Challenge) -> Result<TokenEndpoint, Error> {
         let wrong = |why: String| Error::Challenge {
             host: self.host.to_string(),
             why,
@@ -300,12 +330,14 @@ impl RegistrySession {
         let text = challenge
             .parameter("realm")
             .filter(|realm| !realm.is_empty());
-        let text = text.ok_or_else(|| wrong("does not say where (realm)".to_owned()))?;
+        let text = text.ok_or_else(|| wrong("its challenge has no realm".to_owned()))?;
         let realm: Url = text
             .parse()
-            .map_err(|_| wrong(format!("its realm {text:?} is no absolute URL")))?;
+            .map_err(|_| wrong(format!("its realm {text:?} is not an absolute URL")))?;
         if !matches!(realm.scheme(), "http" | "https") || realm.host().is_none() {
-            return Err(wrong(format!("its realm {text:?} is no web address")));
+            return Err(wrong(format!(
+                "its realm {text:?} is not an http or https URL"
+            )));
         }
         let in_clear = realm.scheme() == "http" && self.base.scheme() == "https";
         let local = realm.host_str().is_some_and(is_loopback);
@@ -315,7 +347,7 @@ impl RegistrySession {
             && !self.transport.options().insecure
         {
             return Err(wrong(format!(
-                "its realm {} speaks plain http, and a password is not sent there in clear (--insecure does)",
+                "its realm {} speaks plain http, over which no password is sent (--insecure sends it)",
                 origin(&realm)
             )));
         }
@@ -326,64 +358,63 @@ impl RegistrySession {
         Ok(TokenEndpoint { realm, service })
     }
 
-    /// An answer that is none for want of rights is handed on; the others are errors.
-    async fn settled(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
-        if !matches!(
-            answer.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        ) {
-            return Ok(answer);
+    /// Hands on a response, unless it says that rights are missing or the login failed.
+    async fn checked(&self, response: HttpResponse) -> Result<HttpResponse, Error> {
+        if !is_denied(response.status()) {
+            return Ok(response);
         }
-        let basic = matches!(self.state.lock().await.auth_scheme, Some(AuthScheme::Basic));
-        let own = host(&answer.url) == host(&self.base);
-        // With Basic nobody but the registry itself says that a password is wrong.
-        if own
-            && basic
-            && answer.status() == StatusCode::UNAUTHORIZED
-            && !self.credentials.is_anonymous()
+        let is_basic = matches!(self.state.lock().await.auth_scheme, Some(AuthScheme::Basic));
+        let logged_in = !self.credentials.is_anonymous();
+        // With Basic, the registry itself checks the password.
+        if self.is_own(&response.url)
+            && is_basic
+            && logged_in
+            && response.status() == StatusCode::UNAUTHORIZED
         {
-            let (step, account) = (answer.step, self.credentials.user().map(str::to_owned));
-            return Err(Error::LoginFailed {
-                step,
-                account,
-                source: Box::new(answer.error_response().await),
-            });
+            return Err(self.login_failed(response).await);
         }
-        let account = if self.credentials.is_anonymous() {
-            None
-        } else {
-            Some(self.credentials.user().unwrap_or(""))
-        };
-        Err(answer.failure(account).await)
+        Err(response.failure(logged_in).await)
+    }
+
+    async fn login_failed(&self, response: HttpResponse) -> Error {
+        Error::LoginFailed {
+            step: response.step,
+            account: self.credentials.user().map(str::to_owned),
+            source: Box::new(response.error_response().await),
+        }
     }
 }
 
-fn challenges(answer: &HttpResponse) -> Result<Vec<Challenge>, Error> {
-    let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
-    let fields: Vec<String> = fields
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        .collect();
-    Challenge::parse_all(fields.iter().map(String::as_str))
-        .map_err(|error| answer.malformed(error.to_string()))
+fn is_denied(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// The scopes that an answer's challenge asks for.
-pub(crate) fn challenge_scopes(answer: &HttpResponse) -> Result<Scopes, Error> {
-    let challenges = challenges(answer)?;
+fn challenges(response: &HttpResponse) -> Result<Vec<Challenge>, Error> {
+    let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let fields: Vec<_> = fields
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    Challenge::parse_all(fields.iter().map(AsRef::as_ref))
+        .map_err(|error| response.malformed(error.to_string()))
+}
+
+/// The scopes that a response's challenge asks for.
+pub(crate) fn challenge_scopes(response: &HttpResponse) -> Result<Scopes, Error> {
+    let challenges = challenges(response)?;
     let scope = challenges
         .iter()
         .find(|challenge| challenge.is("Bearer"))
-        .and_then(|c| c.parameter("scope"));
+        .and_then(|challenge| challenge.parameter("scope"));
     Ok(scope.map(Scopes::of_challenge).unwrap_or_default())
 }
 
 /// Whether this machine answers a TLS handshake with something else.
 async fn speaks_plain_http(transport: &Transport, https: Url) -> Result<bool, Error> {
-    match transport.send_unproved(&HttpRequest::head(https)).await {
+    match transport.send_unverified(&HttpRequest::head(https)).await {
         Ok(_) => Ok(false),
         Err(Error::Connection { problem, .. }) if problem.may_be_plain() => Ok(true),
-        // What is wrong with its TLS is said when it is asked.
-        Err(Error::Connection { problem, .. }) if !problem.may_pass() => Ok(false),
+        // A problem with TLS is reported by the first request.
+        Err(Error::Connection { problem, .. }) if !problem.is_transient() => Ok(false),
         Err(error) => Err(error),
     }
 }

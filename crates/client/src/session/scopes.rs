@@ -1,9 +1,9 @@
-//! What is wanted of a registry, in the words of its token server.
+//! The rights that a request needs, as scopes of the token server.
 
 use oci::RepositoryName;
 use token::{Access, Scope};
 
-/// Some scopes, one for each resource.
+/// A set of scopes, one for each resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scopes(Vec<Scope>);
 
@@ -13,28 +13,28 @@ impl Scopes {
         Self::default().with("repository", name.as_str(), actions)
     }
 
-    /// To read.
+    /// The scopes of a pull.
     pub(crate) fn pull(name: &RepositoryName) -> Self {
         Self::repository(name, &["pull"])
     }
 
-    /// To write, for which a registry wants the right to read, too.
+    /// The scopes of a push, for which a registry also requires the right to pull.
     pub(crate) fn push(name: &RepositoryName) -> Self {
         Self::repository(name, &["pull", "push"])
     }
 
-    /// To delete.
+    /// The scopes of a deletion.
     pub(crate) fn delete(name: &RepositoryName) -> Self {
         Self::repository(name, &["delete", "pull"])
     }
 
-    /// To list a registry's repositories.
+    /// The scopes of listing a registry's repositories.
     pub(crate) fn catalog() -> Self {
         Self::default().with("registry", "catalog", &["*"])
     }
 
-    /// A challenge's `scope`: some separated by spaces. What cannot be read is left out, for the
-    /// token server will only say what is missing.
+    /// The scopes of a challenge's `scope`, separated by spaces. A scope that cannot be read is left
+    /// out: the token server grants less, and the registry says what is missing.
     pub(crate) fn of_challenge(scope: &str) -> Self {
         let mut scopes = Self::default();
         scope
@@ -44,13 +44,13 @@ impl Scopes {
         scopes
     }
 
-    /// These and those.
+    /// The union of both.
     pub(crate) fn and(mut self, others: &Self) -> Self {
         others.0.iter().cloned().for_each(|scope| self.add(scope));
         self
     }
 
-    /// Whether all of `wanted` is among these.
+    /// Whether these include all of `wanted`.
     pub(crate) fn cover(&self, wanted: &Self) -> bool {
         wanted.0.iter().all(|wanted| {
             let same =
@@ -65,7 +65,7 @@ impl Scopes {
         })
     }
 
-    /// What of these is not in a token's access.
+    /// The scopes that a token's access does not grant.
     pub(crate) fn lacking(&self, access: &[Access]) -> Vec<String> {
         let lacking = self.0.iter().filter_map(|wanted| {
             let same = |entry: &&Access| {
@@ -93,7 +93,7 @@ impl Scopes {
         lacking.collect()
     }
 
-    /// Each as text, in the order in which they were wanted.
+    /// Each as text, in the order in which they were added.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.0.iter().map(ToString::to_string).collect()
     }

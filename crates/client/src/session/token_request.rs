@@ -1,8 +1,8 @@
-//! Steps 3 and 4: asking a token server.
+//! Steps 3 and 4: requesting a token.
 //!
-//! Servers differ in what they take (Distribution, "Token Authentication Specification" and "OAuth2
-//! Token Authentication"): all take GET, with a password as Basic; a refresh token goes by POST and
-//! nowhere else; some take a password only by POST.
+//! Token servers differ (Distribution, "Token Authentication Specification" and "OAuth2 Token
+//! Authentication"). All accept GET, with a password as Basic. A refresh token is sent only by POST.
+//! Some servers accept a password only by POST.
 
 use std::time::Duration;
 
@@ -10,41 +10,41 @@ use common::Secret;
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use token::UnverifiedToken;
 
 use super::scopes::Scopes;
 use crate::observer::ExchangeEvent;
 use crate::transport::{HttpRequest, HttpResponse};
-use crate::{Credentials, Error, Step, Transport};
+use crate::{Credentials, Error, Step, Transport, json};
 
-/// The longest answer that is read, in bytes.
-const LONGEST: usize = 1024 * 1024;
-/// What a missing `expires_in` means (Distribution, "Token Authentication Specification").
+/// The largest response that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+/// The lifetime in seconds that a missing `expires_in` means (Distribution, "Token Authentication Specification").
 const DEFAULT_LIFETIME: u64 = 60;
-/// Who we say we are.
+/// The `client_id` of this client.
 const CLIENT_ID: &str = "wharfinger";
 
-/// Where tokens are to be had, and for which service.
+/// The token server of a registry, and the registry's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenEndpoint {
     pub(crate) realm: Url,
     pub(crate) service: Option<String>,
 }
 
-/// What a token server gave.
+/// A token server's response (RFC 6749 §5.1).
 #[derive(Debug)]
 pub struct TokenResponse {
-    /// The token.
+    /// The access token.
     pub token: Secret,
-    /// How long it lives from now on.
+    /// How long it is valid from now on.
     pub lifetime: Duration,
-    /// A refresh token, where one was asked for and given.
+    /// A refresh token, if one was requested and issued.
     pub refresh_token: Option<Secret>,
 }
 
 impl TokenEndpoint {
-    /// Asks for a token; `offline` asks for a refresh token, too.
+    /// Requests a token; with `offline`, a refresh token, too.
     pub(crate) async fn ask(
         &self,
         transport: &Transport,
@@ -52,7 +52,7 @@ impl TokenEndpoint {
         scopes: &Scopes,
         offline: bool,
     ) -> Result<TokenResponse, Error> {
-        let call = match credentials {
+        let request = match credentials {
             Credentials::RefreshToken { token, .. } => self.post(
                 scopes,
                 offline,
@@ -63,22 +63,52 @@ impl TokenEndpoint {
             ),
             credentials => self.get(credentials, scopes, offline),
         };
-        let mut answer = transport.fetch(&call).await?;
-        let takes_no_get = matches!(
-            answer.status(),
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        let mut response = transport.fetch(&request).await?;
+        let lacks_get = matches!(
+            response.status(),
+            StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED
         );
-        if let (Credentials::Password { user, password }, true) = (credentials, takes_no_get) {
+        if let (Credentials::Password { user, password }, true) = (credentials, lacks_get) {
             let fields = [
                 ("grant_type", "password"),
                 ("username", user),
                 ("password", password.expose()),
             ];
-            answer = transport
+            response = transport
                 .fetch(&self.post(scopes, offline, &fields))
                 .await?;
         }
-        read(transport, credentials, scopes, answer).await
+        read(transport, credentials, scopes, response).await
+    }
+
+    /// Has the server revoke a refresh token (RFC 7009); `false` when it has no endpoint for that.
+    pub(crate) async fn revoke(
+        &self,
+        transport: &Transport,
+        token: &Secret,
+    ) -> Result<bool, Error> {
+        let mut url = self.realm.clone();
+        let path = format!("{}/revoke", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url.set_query(None);
+        let request = HttpRequest::new(Method::POST, url)
+            .form(&[
+                ("token", token.expose()),
+                ("token_type_hint", "refresh_token"),
+                ("client_id", CLIENT_ID),
+            ])
+            .step(Step::Token);
+        let mut response = transport.fetch(&request).await?;
+        let status = response.status();
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            return response.success().await.map(|_| false);
+        }
+        // A revocation has an empty response (RFC 7009 §2.2). Anything else is a page for people, or
+        // a token.
+        Ok(status == StatusCode::OK && response.bytes(1).await.is_ok_and(|body| body.is_empty()))
     }
 
     fn get(&self, credentials: &Credentials, scopes: &Scopes, offline: bool) -> HttpRequest {
@@ -98,8 +128,8 @@ impl TokenEndpoint {
             query.append_pair("scope", &scope);
         }
         drop(query);
-        let call = HttpRequest::get(url).authorization(basic(credentials).as_ref());
-        call.step(Step::Token)
+        let request = HttpRequest::get(url).authorization(basic(credentials).as_ref());
+        request.step(Step::Token)
     }
 
     fn post(&self, scopes: &Scopes, offline: bool, grant: &[(&str, &str)]) -> HttpRequest {
@@ -108,7 +138,7 @@ impl TokenEndpoint {
         let mut fields = grant.to_vec();
         fields.extend([("client_id", CLIENT_ID), ("access_type", access_type)]);
         fields.extend(self.service.as_deref().map(|service| ("service", service)));
-        // An empty scope is none (RFC 6749 §3.3 has no empty list).
+        // RFC 6749 §3.3 has no empty list.
         fields.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
         HttpRequest::new(Method::POST, self.realm.clone())
             .form(&fields)
@@ -122,11 +152,11 @@ pub(crate) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
         return None;
     };
     let pair = Secret::from(format!("{user}:{}", password.expose()));
-    authorization("Basic", &BASE64.encode(pair.expose().as_bytes()))
+    authorization_header("Basic", &BASE64.encode(pair.expose().as_bytes()))
 }
 
-/// A sensitive `Authorization` header; none where the secret holds what no header can.
-pub(crate) fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
+/// A sensitive `Authorization` header; `None` if a header cannot hold the secret.
+pub(crate) fn authorization_header(scheme: &str, secret: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -136,37 +166,21 @@ async fn read(
     transport: &Transport,
     credentials: &Credentials,
     scopes: &Scopes,
-    mut answer: HttpResponse,
+    mut response: HttpResponse,
 ) -> Result<TokenResponse, Error> {
-    #[derive(Deserialize)]
-    struct Body {
-        token: Option<String>,
-        access_token: Option<String>,
-        expires_in: Option<u64>,
-        refresh_token: Option<String>,
+    if !response.status().is_success() {
+        return Err(refused(credentials, response).await);
     }
-    if !answer.status().is_success() {
-        return Err(refused(credentials, answer).await);
-    }
-    let body: Body = answer.json(LONGEST).await?;
-    let given = [body.token, body.access_token]
-        .into_iter()
-        .flatten()
-        .find(|token| !token.is_empty());
-    let Some(token) = given else {
-        return Err(answer.malformed("its JSON has neither `token` nor `access_token`"));
+    let body: Map<String, Value> = response.json(MAX_RESPONSE_BYTES).await?;
+    let token = json::text(&body, "token").or_else(|| json::text(&body, "access_token"));
+    let Some(token) = token else {
+        return Err(response.malformed("its JSON has neither `token` nor `access_token`"));
     };
+    let lifetime = json::seconds(&body, "expires_in").filter(|&seconds| seconds > 0);
     let granted = TokenResponse {
-        lifetime: Duration::from_secs(
-            body.expires_in
-                .filter(|&s| s > 0)
-                .unwrap_or(DEFAULT_LIFETIME),
-        ),
-        refresh_token: body
-            .refresh_token
-            .filter(|token| !token.is_empty())
-            .map(Secret::from),
-        token: Secret::from(token),
+        token: Secret::from(token.to_owned()),
+        lifetime: Duration::from_secs(lifetime.unwrap_or(DEFAULT_LIFETIME)),
+        refresh_token: json::text(&body, "refresh_token").map(|t| Secret::from(t.to_owned())),
     };
     transport.observe(&ExchangeEvent::Granted {
         asked: &scopes.texts().join(" "),
@@ -177,9 +191,9 @@ async fn read(
     Ok(granted)
 }
 
-/// Who is at fault when there is no token: 401 is the login, and so is RFC 6749's `invalid_grant`.
-async fn refused(credentials: &Credentials, answer: HttpResponse) -> Error {
-    let refusal = Box::new(answer.error_response().await);
+/// The error when there is no token: 401 and RFC 6749's `invalid_grant` mean a failed login.
+async fn refused(credentials: &Credentials, response: HttpResponse) -> Error {
+    let refusal = Box::new(response.error_response().await);
     let login = refusal.status == StatusCode::UNAUTHORIZED || refusal.has("invalid_grant");
     match credentials {
         Credentials::Anonymous if login => Error::Denied {
@@ -210,7 +224,7 @@ async fn refused(credentials: &Credentials, answer: HttpResponse) -> Error {
     }
 }
 
-/// Whether a call carries papers.
-pub(super) fn is_authorized(call: &HttpRequest) -> bool {
-    call.headers.contains_key(AUTHORIZATION)
+/// Whether a request has an `Authorization` header.
+pub(super) fn is_authorized(request: &HttpRequest) -> bool {
+    request.headers.contains_key(AUTHORIZATION)
 }

@@ -1,4 +1,4 @@
-//! The tokens that a session has, each as long as it lives.
+//! The tokens of a session, each until it expires.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,11 +6,11 @@ use reqwest::header::HeaderValue;
 
 use super::scopes::Scopes;
 
-/// How long before its end a token is not used any more: the request has to arrive, and clocks
+/// How long before its expiry a token is no longer used: the request has to arrive, and clocks
 /// differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// TokenCache by what they were asked for.
+/// TokenCache by the scopes that they were requested for.
 #[derive(Default)]
 pub(super) struct TokenCache(Vec<CachedToken>);
 
@@ -21,7 +21,7 @@ struct CachedToken {
 }
 
 impl TokenCache {
-    /// The header for a request that wants `scopes`.
+    /// The header for a request that needs `scopes`.
     pub(super) fn find(&self, scopes: &Scopes, now: SystemTime) -> Option<&HeaderValue> {
         self.0
             .iter()
@@ -29,8 +29,8 @@ impl TokenCache {
             .map(|kept| &kept.authorization)
     }
 
-    /// Keeps one that lives for `lifetime` from `now`. The local clock counts, and only how long,
-    /// not until when: whose clock is right does not matter then.
+    /// Keeps a token for `lifetime` from `now`, by the local clock: then it does not matter whose
+    /// clock is right.
     pub(super) fn keep(
         &mut self,
         scopes: Scopes,
@@ -48,7 +48,7 @@ impl TokenCache {
         });
     }
 
-    /// Forgets one that the registry does not believe.
+    /// Forgets a token that the registry rejected.
     pub(super) fn forget(&mut self, authorization: &HeaderValue) {
         self.0.retain(|kept| kept.authorization != authorization);
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_serves_what_it_was_asked_for_while_it_lives() {
+    fn a_token_serves_its_scopes_until_it_expires() {
         let name = "a".parse().unwrap();
         let (pull, push) = (Scopes::pull(&name), Scopes::push(&name));
         let mut tokens = TokenCache::default();

@@ -1,5 +1,5 @@
-//! BufferPool that come back. A fresh one for each piece would be memory that the kernel has to clear
-//! and map, again and again, for as much as is moved.
+//! Buffers that are used again. The kernel would have to map and clear the memory of a new buffer
+//! for each piece.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,13 +8,13 @@ use bytes::Bytes;
 /// The length of a buffer, in bytes.
 pub(crate) const PIECE: usize = 256 * 1024;
 
-/// Some buffers, as many as there were pieces under way at once.
+/// A pool of buffers: as many as pieces were in use at the same time.
 #[derive(Clone, Default)]
 pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// A piece of `length` bytes, at most [`PIECE`], that `fill` has written; an error of `fill` is
-    /// handed on. Its buffer is used again when nobody has the piece any more.
+    /// A piece of `length` bytes, at most [`PIECE`], written by `fill`, whose error is returned. The
+    /// buffer goes back to the pool when the piece is dropped.
     pub(crate) fn piece<E>(
         &self,
         length: usize,
@@ -32,7 +32,7 @@ impl BufferPool {
     }
 }
 
-/// A buffer on its way.
+/// A buffer in use.
 struct PooledBuffer {
     buffer: Vec<u8>,
     length: usize,

@@ -1,4 +1,4 @@
-//! Moving one image.
+//! Copying one image.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use tokio::task::JoinSet;
 use super::{BlobSource, CopyProgress, ImageGraph, ImageSource, ImageTarget, NoProgress};
 use crate::{Error, Platform, UploadOutcome};
 
-/// How many blobs move at once.
+/// How many blobs are copied at once.
 const PARALLEL: usize = 4;
 
-/// What to move, and how.
+/// What to copy, and how.
 #[derive(Clone)]
 pub struct CopyOptions {
     /// Only the image for this platform, not the whole index.
     pub platform: Option<Platform>,
-    /// With what is attached to it.
+    /// Copy what is attached to the image, too.
     pub referrers: bool,
-    /// How many blobs move at once; at least one does.
+    /// How many blobs are copied at once, at least one.
     pub parallel: usize,
-    /// Who looks on.
+    /// Sees the progress.
     pub progress: Arc<dyn CopyProgress>,
 }
 
@@ -35,30 +35,30 @@ impl Default for CopyOptions {
     }
 }
 
-/// What was moved.
+/// What was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyReport {
-    /// The image's name at its target: its digest, or its SHA-256 where a registry takes no other.
+    /// The image's digest at the target. It is a SHA-256 if the registry accepts no other.
     pub digest: Option<Digest>,
-    /// Its type.
+    /// Its media type.
     pub media_type: String,
     /// How many manifests it has.
     pub manifests: usize,
-    /// How many blobs moved.
+    /// How many blobs were sent.
     pub sent: usize,
     /// How many bytes they have.
     pub bytes: u64,
-    /// How many blobs the registry took over from another repository of its own.
+    /// How many blobs the registry mounted from another repository.
     pub mounted: usize,
     /// How many blobs were there already.
     pub present: usize,
 }
 
-/// Moves the image `reference` of `source` to `target`, and gives it `tag` there.
+/// Copies the image `reference` of `source` to `target`, under `tag`.
 ///
 /// # Errors
-/// When it cannot be moved whole. What has arrived by then is kept, and is nothing that looks like
-/// an image.
+/// When it cannot be copied completely. What has arrived by then is kept, but is not visible as an
+/// image.
 pub async fn copy(
     source: &ImageSource,
     reference: Option<&Reference>,
@@ -75,10 +75,11 @@ pub async fn copy(
         ..CopyReport::default()
     };
     target.prepare(&image_graph, tag).await?;
-    // A registry that has the manifest has its blobs, too; only the tag may be missing, or what is
-    // attached.
-    if how.referrers || !target.has(&image_graph.root.digest).await? {
-        move_blobs(&image_graph.blobs, source, target, how, &mut report).await?;
+    // A registry that has the manifest has its blobs, too. Only the tag may be missing, or what is
+    // attached. Asking only saves time: when it fails, everything is sent.
+    let digest = &image_graph.root.digest;
+    if how.referrers || !target.has(digest).await.unwrap_or(false) {
+        copy_blobs(&image_graph.blobs, source, target, how, &mut report).await?;
         for manifest in image_graph
             .manifests
             .iter()
@@ -97,8 +98,8 @@ pub async fn copy(
     Ok(report)
 }
 
-/// Several at once; the first that fails ends the others.
-async fn move_blobs(
+/// Copies several blobs at once. The first failure ends the others.
+async fn copy_blobs(
     blobs: &[Descriptor],
     source: &ImageSource,
     target: &ImageTarget,
@@ -106,23 +107,23 @@ async fn move_blobs(
     report: &mut CopyReport,
 ) -> Result<(), Error> {
     let mut waiting = blobs.iter();
-    let mut moving = JoinSet::new();
+    let mut running = JoinSet::new();
     loop {
-        while moving.len() < how.parallel.max(1)
+        while running.len() < how.parallel.max(1)
             && let Some(blob) = waiting.next()
         {
-            moving.spawn(move_blob(
+            running.spawn(copy_blob(
                 blob.clone(),
                 BlobSource::Source(source.clone()),
                 target.clone(),
                 how.progress.clone(),
             ));
         }
-        let Some(finished) = moving.join_next().await else {
+        let Some(finished) = running.join_next().await else {
             return Ok(());
         };
         let (size, outcome) = finished
-            .map_err(|error| Error::Unsupported(format!("a transfer broke off: {error}")))??;
+            .map_err(|error| Error::Unsupported(format!("a transfer stopped: {error}")))??;
         match outcome {
             UploadOutcome::Present => report.present += 1,
             UploadOutcome::Mounted => report.mounted += 1,
@@ -134,7 +135,7 @@ async fn move_blobs(
     }
 }
 
-async fn move_blob(
+async fn copy_blob(
     blob: Descriptor,
     source: BlobSource,
     target: ImageTarget,

@@ -1,32 +1,34 @@
-//! What has to be moved: a manifest and all that it leads to.
+//! The graph of an image: a manifest, and all manifests and blobs that it refers to.
 
 use std::collections::HashSet;
 
-use oci::{Descriptor, Digest};
+use oci::{Descriptor, Digest, ManifestContent};
 
-use super::ImageSource;
+use super::{BlobSource, ImageSource};
 use crate::platform::members;
 use crate::{Error, FetchedManifest, Platform};
 
-/// How deep indexes may lie in each other.
-const DEEPEST: usize = 8;
-/// How many bytes all manifests of an image may have together: they are held until its blobs have
-/// moved.
-const LARGEST: usize = 256 * 1024 * 1024;
+/// How deep indexes may be nested.
+const MAX_DEPTH: usize = 8;
+/// The largest configuration that is read to find the platform of an image, in bytes.
+const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
+/// How many bytes all manifests of an image may have together: they are held in memory until its
+/// blobs are transferred.
+const MAX_MANIFEST_BYTES: usize = 256 * 1024 * 1024;
 
 /// Manifests and blobs, each once.
 pub(crate) struct ImageGraph {
-    /// The manifest that was asked for.
+    /// The requested manifest.
     pub(crate) root: FetchedManifest,
-    /// All manifests, children before their parents, the root among them; referrers after what they
-    /// refer to.
+    /// All manifests, the root among them. Children come before their parents, referrers after what
+    /// they refer to.
     pub(crate) manifests: Vec<FetchedManifest>,
-    /// All blobs that they cannot be without.
+    /// All blobs that they refer to.
     pub(crate) blobs: Vec<Descriptor>,
 }
 
 impl ImageGraph {
-    /// Finds out what `root` leads to; `referrers` takes what is attached along.
+    /// Loads the graph of `root`; with `referrers`, what is attached to it, too.
     pub(crate) async fn load(
         source: &ImageSource,
         root: FetchedManifest,
@@ -68,9 +70,9 @@ impl<'a> Loader<'a> {
     }
 
     async fn load(&mut self, manifest: FetchedManifest, depth: usize) -> Result<(), Error> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(Error::Unsupported(format!(
-                "{} lies under more than {DEEPEST} indexes",
+                "{} is nested in more than {MAX_DEPTH} indexes",
                 manifest.digest
             )));
         }
@@ -78,9 +80,9 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         self.bytes += manifest.bytes.len();
-        if self.bytes > LARGEST {
+        if self.bytes > MAX_MANIFEST_BYTES {
             return Err(Error::Unsupported(format!(
-                "the manifests of the image have more than {LARGEST} bytes"
+                "the manifests of the image have more than {MAX_MANIFEST_BYTES} bytes"
             )));
         }
         let parsed = manifest.parsed()?;
@@ -109,38 +111,71 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// The image of an index that is for `platform`; an image that is no index is what it is.
+/// The image of an index that runs on `platform` best. An image that is not an index is returned as
+/// it is.
 pub(super) async fn pick(
     source: &ImageSource,
     root: FetchedManifest,
     platform: &Platform,
 ) -> Result<FetchedManifest, Error> {
     let mut picked = root;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         if picked.parsed()?.children().is_empty() {
             return Ok(picked);
         }
-        let members = members(&picked.bytes);
-        let offers = |offered: &Option<Platform>| {
-            offered
-                .as_ref()
-                .is_some_and(|offered| platform.accepts(offered))
+        let mut members = members(&picked.bytes);
+        let is_named = |(_, offered): &(Descriptor, Option<Platform>)| {
+            let offered = offered.as_ref();
+            offered.is_some_and(|offered| platform.distance(offered).is_some())
         };
-        let Some((descriptor, _)) = members.iter().find(|(_, offered)| offers(offered)) else {
-            let offered: Vec<_> = members
-                .iter()
-                .filter_map(|(_, p)| p.as_ref().map(Platform::to_string))
-                .collect();
-            return Err(Error::Unsupported(format!(
-                "there is no image for {platform}, only for: {}",
-                if offered.is_empty() {
-                    "no platform by name".to_owned()
-                } else {
-                    offered.join(", ")
-                }
-            )));
+        if !members.iter().any(is_named) {
+            // An index need not name platforms; the configurations of its images do.
+            for (descriptor, offered) in members.iter_mut().filter(|(_, named)| named.is_none()) {
+                *offered = configured_platform(source, descriptor).await;
+            }
+        }
+        let fitting = members.iter().filter_map(|(descriptor, offered)| {
+            Some((platform.distance(offered.as_ref()?)?, descriptor))
+        });
+        let Some((_, descriptor)) = fitting.min_by_key(|(distance, _)| *distance) else {
+            return Err(Error::Unsupported(no_image(platform, &members)));
         };
         picked = source.described(descriptor).await?;
     }
-    Err(Error::Unsupported("the index leads to itself".to_owned()))
+    Err(Error::Unsupported(format!(
+        "more than {MAX_DEPTH} indexes are nested in each other"
+    )))
+}
+
+/// The platform in an image's configuration; `None` if that cannot be read.
+async fn configured_platform(source: &ImageSource, image: &Descriptor) -> Option<Platform> {
+    let manifest = source.described(image).await.ok()?;
+    let ManifestContent::Image { config, .. } = manifest.parsed().ok()?.content else {
+        return None;
+    };
+    if config.size > MAX_CONFIG_BYTES {
+        return None;
+    }
+    let blob = BlobSource::Source(source.clone());
+    let mut reader = blob.open(&config, 0).await.ok()?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.chunk().await.ok()? {
+        bytes.extend_from_slice(&piece);
+    }
+    Platform::of(&serde_json::from_slice(&bytes).ok()?)
+}
+
+fn no_image(platform: &Platform, members: &[(Descriptor, Option<Platform>)]) -> String {
+    let offered: Vec<_> = members
+        .iter()
+        .filter_map(|(_, offered)| offered.as_ref().map(Platform::to_string))
+        .collect();
+    if offered.is_empty() {
+        format!("the index does not say which of its images is for {platform}")
+    } else {
+        format!(
+            "there is no image for {platform}, only for: {}",
+            offered.join(", ")
+        )
+    }
 }

@@ -1,4 +1,4 @@
-//! Looking on while images move: the seam behind progress bars.
+//! Observing a copy: the seam behind progress bars.
 
 use std::sync::Arc;
 
@@ -6,25 +6,25 @@ use oci::{Descriptor, Digest};
 
 use crate::UploadOutcome;
 
-/// Who looks on.
+/// Sees the progress of a copy.
 pub trait CopyProgress: Send + Sync {
-    /// A blob is about to move.
+    /// A blob is about to be copied.
     fn blob(&self, blob: &Descriptor) -> Arc<dyn BlobProgress>;
 
-    /// A manifest has arrived, with all that it leads to.
+    /// A manifest has arrived, with everything that it refers to.
     fn manifest(&self, digest: &Digest, media_type: &str);
 }
 
-/// Who looks on one blob.
+/// Sees the progress of one blob.
 pub trait BlobProgress: Send + Sync {
-    /// So many of its bytes have moved. May go back, when some have to move again.
+    /// This many of its bytes are copied. The number falls when some must be copied again.
     fn at(&self, position: u64);
 
-    /// It is there now.
+    /// It is complete.
     fn done(&self, how: UploadOutcome);
 }
 
-/// Nobody.
+/// Shows nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 

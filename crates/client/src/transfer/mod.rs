@@ -1,9 +1,9 @@
-//! Moving images: from any of three kinds of places to any other.
+//! Copying images between registries, OCI layouts and archives.
 //!
-//! A *source* is a registry's repository, an OCI layout or an archive; so is a *target*. What is
-//! moved is a *cargo*: a manifest with all that it leads to. Blobs go first and several at a time,
-//! manifests after them and the children before their parents, so that whatever can be found at the
-//! target is whole.
+//! A *source* is a registry's repository, a layout or an archive; so is a *target*. The *graph* of an
+//! image is its manifest with everything that it refers to. Blobs are copied first, several at a
+//! time, then manifests, children before their parents. So every image that is visible at the target
+//! is complete.
 
 mod buffers;
 mod copy;

@@ -1,4 +1,4 @@
-//! Where cargo comes from.
+//! Where images are copied from.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,23 +14,23 @@ use crate::{
     Archive, Download, Error, FetchedManifest, OciLayout, Platform, Referrer, RepositoryClient,
 };
 
-/// Where images are fetched from.
+/// Where images are copied from.
 #[derive(Clone)]
 pub enum ImageSource {
     /// A registry's repository.
     Repository(RepositoryClient),
     /// An OCI layout.
     Layout(OciLayout),
-    /// An archive: an OCI layout in a tar file, or what `docker save` writes.
+    /// An archive: an OCI layout in a tar file, or the output of `docker save`.
     Archive(Arc<Archive>),
 }
 
 /// Where one blob is read from.
 #[derive(Clone)]
 pub(crate) enum BlobSource {
-    /// One of those.
+    /// A source of images.
     Source(ImageSource),
-    /// What is at hand, whole.
+    /// Memory.
     Memory(Bytes),
 }
 
@@ -50,15 +50,15 @@ impl BlobSource {
 }
 
 impl ImageSource {
-    /// The manifest that is meant; without a reference the only one there is, or `latest`.
+    /// The manifest of a reference; without a reference, the only one, or `latest`.
     ///
     /// # Errors
-    /// When there is none, or several.
+    /// When there is no such manifest, or there are several.
     pub async fn manifest(&self, reference: Option<&Reference>) -> Result<FetchedManifest, Error> {
         match (self, reference) {
             (Self::Repository(repository), Some(reference)) => repository.manifest(reference).await,
             (Self::Repository(_), None) => Err(Error::Unsupported(
-                "a registry has to be asked for an image".to_owned(),
+                "a tag or digest is required for an image in a registry".to_owned(),
             )),
             (Self::Layout(layout), reference) => layout.manifest(reference),
             (Self::Archive(archive), reference) => archive.manifest(reference),
@@ -68,7 +68,7 @@ impl ImageSource {
     /// [`manifest`](Self::manifest), and of an index the image for `platform`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such image.
     pub async fn image(
         &self,
         reference: Option<&Reference>,
@@ -81,7 +81,7 @@ impl ImageSource {
         }
     }
 
-    /// The manifest that a descriptor speaks of.
+    /// The manifest of a descriptor.
     pub(crate) async fn described(
         &self,
         descriptor: &Descriptor,
@@ -134,12 +134,12 @@ impl ImageSource {
 pub(crate) enum BlobReader {
     Download(Box<Download>),
     File(FileReader),
-    /// Empty once it was read.
+    /// Empty when it has been read.
     Memory(Bytes),
 }
 
 impl BlobReader {
-    /// The next piece; none at the end.
+    /// The next piece; `None` at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Download(download) => download.chunk().await,
@@ -150,12 +150,12 @@ impl BlobReader {
         }
     }
 
-    /// Where it is read, for messages.
+    /// The name of the source, for messages.
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Download(download) => download.place(),
             Self::File(reader) => reader.path.display().to_string(),
-            Self::Memory(_) => "what is to be sent".to_owned(),
+            Self::Memory(_) => "the content to be sent".to_owned(),
         }
     }
 }
@@ -181,8 +181,7 @@ impl FileReader {
         }
     }
 
-    /// Read where it is needed, not on a thread of its own: what is pushed was mostly written a
-    /// moment ago.
+    /// Reads on the calling thread: content that is pushed is mostly in the page cache.
     fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let left = self.end.saturating_sub(self.position);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);

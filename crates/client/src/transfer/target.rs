@@ -1,4 +1,4 @@
-//! Where cargo goes.
+//! Where images are copied to.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use super::{BlobProgress, BlobSource, BlobWriter, ImageGraph, ImageSource};
 use crate::hasher::ContentHasher;
 use crate::{ArchiveWriter, Error, FetchedManifest, OciLayout, RepositoryClient, UploadOutcome};
 
-/// Where images are put.
+/// Where images are copied to.
 #[derive(Clone)]
 pub enum ImageTarget {
     /// A registry's repository.
     Repository(RepositoryClient),
-    /// An OCI layout, which need not exist yet.
+    /// An OCI layout. It need not exist yet.
     Layout(OciLayout),
     /// A new archive.
     Archive(Arc<ArchiveWriter>),
 }
 
 impl ImageTarget {
-    /// Makes room.
+    /// Prepares the target.
     pub(crate) async fn prepare(
         &self,
         image_graph: &ImageGraph,
@@ -33,21 +33,20 @@ impl ImageTarget {
         }
     }
 
-    /// Whether the manifest is there, with all that it leads to.
+    /// Whether the target has the manifest, with everything that it refers to.
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool, Error> {
         match self {
             Self::Repository(repository) => repository.has_manifest(digest).await,
-            // Of a layout only the index says what is whole, and the blobs are looked at one by one
-            // anyway.
+            // In a layout only the index says what is complete, and each blob is looked up anyway.
             Self::Layout(_) | Self::Archive(_) => Ok(false),
         }
     }
 
-    /// The repository of the same registry that blobs can be mounted from.
+    /// The repository of the same registry from which blobs can be mounted.
     fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
         match (self, source) {
             (Self::Repository(target), BlobSource::Source(ImageSource::Repository(source)))
-                if target.is_beside(source) =>
+                if target.shares_registry_with(source) =>
             {
                 Some(source.name().clone())
             }
@@ -55,7 +54,7 @@ impl ImageTarget {
         }
     }
 
-    /// Sees to it that a blob is there.
+    /// Makes sure that a blob is in the target.
     pub(crate) async fn put_blob(
         &self,
         blob: &Descriptor,
@@ -74,7 +73,7 @@ impl ImageTarget {
         }
     }
 
-    /// Puts a manifest whose blobs and children are there.
+    /// Puts a manifest whose blobs and children are in the target.
     pub(crate) async fn put_manifest(&self, manifest: &FetchedManifest) -> Result<(), Error> {
         match self {
             Self::Repository(repository) => {
@@ -88,8 +87,8 @@ impl ImageTarget {
         }
     }
 
-    /// Puts the manifest that was asked for, under a tag where it has one, and closes the target.
-    /// Hands back the digest by which it is known there.
+    /// Puts the requested manifest, under a tag if one is given, and closes the target. Returns the
+    /// manifest's digest there.
     pub(crate) async fn finish(
         &self,
         root: &FetchedManifest,
@@ -117,8 +116,8 @@ impl ImageTarget {
 }
 
 impl RepositoryClient {
-    /// Sees to it that a manifest will be known by its digest. One that is put under a tag alone
-    /// gets a SHA-256, whatever it is called elsewhere, and some registries know no other.
+    /// Makes sure that a manifest can be found by its digest. A registry computes the SHA-256 of a
+    /// manifest that is put under a tag, and some know no other algorithm.
     async fn name_by_digest(&self, manifest: &FetchedManifest) -> Result<Digest, Error> {
         if manifest.digest.algorithm() == DigestAlgorithm::Sha256 {
             return Ok(manifest.digest);
@@ -128,14 +127,15 @@ impl RepositoryClient {
             .await
         {
             Ok(_) => Ok(manifest.digest),
-            Err(Error::ErrorResponse { source, .. }) if source.status.is_client_error() => Ok(
-                ContentHasher::digest(DigestAlgorithm::Sha256, &manifest.bytes),
-            ),
+            Err(Error::ErrorResponse { .. }) => Ok(ContentHasher::digest(
+                DigestAlgorithm::Sha256,
+                &manifest.bytes,
+            )),
             Err(error) => Err(error),
         }
     }
 
-    /// Keeps the list of referrers where the registry does not (`known`: it does).
+    /// Updates the list of referrers, unless the registry does (`known`).
     async fn settle_subject(&self, manifest: &FetchedManifest, known: bool) -> Result<(), Error> {
         let parsed = manifest.parsed()?;
         if known || parsed.subject.is_none() {

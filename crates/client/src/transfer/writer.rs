@@ -1,6 +1,5 @@
-//! Blobs on their way into files: each piece is hashed and written where it arrives, while it is
-//! still in the processor's cache. Another thread would have to be woken for each piece, and would
-//! have to fetch it from there.
+//! Writing blobs into files. Each piece is hashed and written by the thread that received it, while
+//! it is in the processor's cache: another thread would have to be woken for each piece.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,30 +11,29 @@ use super::{BlobProgress, BlobSource};
 use crate::Error;
 use crate::hasher::ContentHasher;
 
-/// How much is read at once of what is there already, in bytes.
+/// How much of an earlier try is read at once, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// A place in a file where a blob goes.
+/// The range of a file that a blob is written to.
 pub(crate) struct BlobSlot {
-    /// For messages.
+    /// The file's path, for messages.
     pub(crate) path: PathBuf,
     pub(crate) file: File,
     /// Where in the file the blob begins.
     pub(crate) begin: u64,
-    /// How many of its bytes are there from an earlier try.
+    /// How many of its bytes an earlier try has written.
     pub(crate) present: u64,
 }
 
-/// Brings blobs from a source into files.
+/// Writes blobs of a source into files.
 pub(crate) struct BlobWriter<'a> {
     pub(crate) source: &'a BlobSource,
     pub(crate) meter: &'a dyn BlobProgress,
 }
 
 impl BlobWriter<'_> {
-    /// Writes the blob to its spot, from where an earlier try ended, and proves its digest. What is
-    /// there of a wrong one must not be used. Hands the file back, whose lock may have to outlast
-    /// its name.
+    /// Writes the blob, from where an earlier try stopped, and verifies its digest. After an error the
+    /// content must not be used. Returns the file, whose lock may have to outlast its name.
     pub(crate) async fn write(&self, blob: &Descriptor, spot: BlobSlot) -> Result<File, Error> {
         let mut reader = self.source.open(blob, spot.present.min(blob.size)).await?;
         let (spot, mut hasher) = begin(blob, spot).await?;
@@ -58,8 +56,7 @@ impl BlobWriter<'_> {
     }
 }
 
-/// Hashes what is there already. That may be a lot and takes its time, so it has a thread of its
-/// own.
+/// Hashes what an earlier try has written. That may take a while, so it has a thread of its own.
 async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, ContentHasher), Error> {
     let (present, mut hasher) = (
         spot.present.min(blob.size),
@@ -82,9 +79,7 @@ async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, ContentHa
         }
         Ok((spot, hasher))
     });
-    hashing.await.unwrap_or_else(|error| {
-        Err(Error::Unsupported(format!(
-            "the reading broke off: {error}"
-        )))
-    })
+    hashing
+        .await
+        .unwrap_or_else(|error| Err(Error::Unsupported(format!("reading stopped: {error}"))))
 }

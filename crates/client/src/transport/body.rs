@@ -1,4 +1,4 @@
-//! A request's body that is made while it is sent.
+//! A request's body that is produced while it is sent.
 
 use std::io;
 use std::pin::Pin;
@@ -10,20 +10,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// How many pieces may wait to be sent: enough to keep both sides busy, little enough to stay
-/// small.
+/// How many pieces may wait to be sent: enough to keep both sides busy, few enough to stay small.
 const WAITING: usize = 4;
 
-/// The receiving end of a body: hyper takes from it what the other end gives.
+/// The receiving end of a body: hyper takes from it what the sender puts in.
 pub(crate) struct StreamedBody {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
-    /// None where nobody knows.
+    /// How many bytes are left to send; `None` when the length is not known.
     left: Option<u64>,
     taken: Arc<AtomicU64>,
 }
 
 impl StreamedBody {
-    /// A body of `length` bytes, and where to put them. An error breaks the request off.
+    /// A body of `length` bytes, and the sender for them. An error ends the request.
     pub(crate) fn new(length: u64) -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, pieces) = mpsc::channel(WAITING);
         (
@@ -36,7 +35,7 @@ impl StreamedBody {
         )
     }
 
-    /// A body that goes out in chunks (RFC 9112 §7.1), for nobody says how long it is.
+    /// A body of unknown length, which is sent in chunks (RFC 9112 §7.1).
     pub(crate) fn of_unknown_length() -> (mpsc::Sender<io::Result<Bytes>>, Self) {
         let (sender, pieces) = mpsc::channel(WAITING);
         (
@@ -49,7 +48,7 @@ impl StreamedBody {
         )
     }
 
-    /// Counts the bytes that went out.
+    /// Counts the bytes that were taken to be sent.
     pub(crate) fn taken(&self) -> Arc<AtomicU64> {
         self.taken.clone()
     }

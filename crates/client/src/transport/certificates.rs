@@ -1,8 +1,7 @@
-//! Which authorities a host is believed by, and what this client shows it: the files of other
-//! people's clients.
+//! The certificates that count for one host, as Docker, containerd and podman have them.
 //!
-//! Docker, containerd and podman all read a directory named after host and port: every `*.crt` is
-//! an authority, every `*.cert` with its `*.key` a certificate of the client.
+//! All three read a directory named after host and port: every `*.crt` is an authority to trust,
+//! every `*.cert` with its `*.key` a certificate of the client.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::Error;
 
-/// Where those directories lie, in the order in which they are read.
+/// The directories that hold those directories, in the order in which they are read.
 #[must_use]
 pub fn certificate_directories(home: Option<&Path>) -> Vec<PathBuf> {
     let system = [
@@ -31,14 +30,14 @@ pub fn certificate_directories(home: Option<&Path>) -> Vec<PathBuf> {
     system.into_iter().chain(own).collect()
 }
 
-/// What was found for one host.
+/// The certificates for one host.
 #[derive(Debug, Default)]
 pub(crate) struct HostCertificates {
     pub(crate) authorities: Vec<CertificateDer<'static>>,
     pub(crate) client: Option<ClientCertificate>,
 }
 
-/// What this client shows to a server that asks for it.
+/// The certificate that this client shows to a server that asks for one.
 #[derive(Debug)]
 pub(crate) struct ClientCertificate {
     pub(crate) chain: Vec<CertificateDer<'static>>,
@@ -46,7 +45,7 @@ pub(crate) struct ClientCertificate {
 }
 
 impl HostCertificates {
-    /// Reads what `directories` hold for `host` (with its port).
+    /// Reads the certificates for `host` (with its port) in `directories`.
     pub(crate) fn read(directories: &[PathBuf], host: &str) -> Result<Self, Error> {
         let mut found = Self::default();
         for directory in directories
@@ -83,7 +82,7 @@ impl ClientCertificate {
             missing: false,
         };
         let key = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|error| wrong(format!("no private key: {error}")))?;
+            .map_err(|error| wrong(format!("no private key in it: {error}")))?;
         Ok(Self {
             chain: read_certificates(chain)?,
             key,
@@ -102,14 +101,14 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => {
-            Err(wrong("holds no certificate (-----BEGIN CERTIFICATE-----)"))
+            Err(wrong("no certificate in it (-----BEGIN CERTIFICATE-----)"))
         }
         Ok(certificates) => Ok(certificates),
-        Err(_) => Err(wrong("is no PEM file of certificates")),
+        Err(_) => Err(wrong("not a PEM file of certificates")),
     }
 }
 
-/// containerd also takes `HOST_PORT_`, for file systems that have no colons.
+/// containerd also reads `HOST_PORT_`, for file systems without colons.
 fn host_directories(directory: &Path, host: &str) -> Vec<PathBuf> {
     let mut directories = vec![directory.join(host)];
     if let Some((name, port)) = host.rsplit_once(':') {
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_s_directory_is_read() {
+    fn the_directories_of_all_clients_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let pair = peers::Certificate::new(peers::KeyKind::P256, directory.path(), "pair");
         let [docker, containerd] = ["docker/r.example:5000", "containerd/r.example_5000_"]
@@ -156,7 +155,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .ends_with("ca.crt: holds no certificate (-----BEGIN CERTIFICATE-----)"),
+                .ends_with("ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----)"),
             "{error}"
         );
     }

@@ -1,4 +1,4 @@
-//! Why there is no answer, found out from what hyper, rustls and the system say.
+//! Why no response came, as far as hyper, rustls and the operating system tell.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,43 +6,43 @@ use std::io;
 
 use rustls::CertificateError;
 
-use crate::Host;
+use super::ProxySettings;
 
-/// What is the matter with a connection.
+/// What is wrong with a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The name leads to no address.
+    /// The name has no address.
     UnknownHost,
-    /// Nobody listens, or no way leads there.
+    /// No server listens there, or no route leads there.
     Unreachable,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// The connection ended before its time.
+    /// The connection ended early.
     Broken,
-    /// It speaks plain HTTP where TLS was expected.
+    /// The server speaks plain HTTP instead of TLS.
     PlainHttp,
-    /// What it says is no HTTP.
+    /// The server does not speak HTTP.
     NotHttp,
-    /// The certificate is signed by nobody who is trusted here.
+    /// The certificate is signed by an unknown authority.
     UnknownAuthority,
-    /// The certificate is for other names; empty where it names none.
+    /// The certificate is for these other names; empty when it has no names.
     WrongName(Vec<String>),
-    /// The certificate's time is over, or has not come.
+    /// The certificate has expired, or is not valid yet.
     Expired,
-    /// The server wants a certificate of the client, or another one.
+    /// The server asks for a client certificate, or for another one.
     ClientCertificate,
-    /// Anything else between the two ends of TLS.
+    /// Any other problem with TLS.
     Tls,
-    /// The proxy does not let us through.
+    /// The proxy refuses the connection.
     Proxy,
 }
 
 impl ConnectionError {
-    /// Looks through an error and all that it came from.
+    /// Looks through an error and its sources.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        // What rustls says comes first: errors around it repeat its words, names of strangers'
-        // certificates among them.
+        // rustls' error comes first: the errors around it repeat its text, which holds names that the
+        // server chose.
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return of_tls(tls);
         }
@@ -53,7 +53,7 @@ impl ConnectionError {
         if said("dns error") || said("failed to lookup address") {
             return Self::UnknownHost;
         }
-        // What hyper says of an answer that it cannot parse; its own type is not for us to see.
+        // hyper's words for a response that it cannot parse; the error's type is private.
         if said("invalid HTTP") || said("message head is too large") {
             return Self::NotHttp;
         }
@@ -67,12 +67,12 @@ impl ConnectionError {
         }
     }
 
-    /// Whether the same might succeed at another time.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// Whether another try may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable | Self::Timeout | Self::Broken)
     }
 
-    /// Whether the other end speaks TLS, and only its certificate may be what we do not agree with.
+    /// Whether the other end speaks TLS, and only its certificate may be the problem.
     pub(crate) fn is_of_certificate(&self) -> bool {
         matches!(
             self,
@@ -80,7 +80,7 @@ impl ConnectionError {
         )
     }
 
-    /// Whether a server that speaks plain HTTP may be behind it.
+    /// Whether the server may speak plain HTTP.
     pub(crate) fn may_be_plain(&self) -> bool {
         matches!(self, Self::PlainHttp | Self::Tls | Self::Broken)
     }
@@ -88,30 +88,46 @@ impl ConnectionError {
     pub(crate) fn hint(&self, origin: &str) -> Option<String> {
         let host = origin.split_once("://").map_or(origin, |(_, host)| host);
         let hint = match self {
-            Self::UnknownHost => "check the spelling, and the DNS or /etc/hosts of this machine".to_owned(),
-            Self::Unreachable => match proxy_variable(origin) {
-                Some(variable) => format!("{variable} names a proxy: is it running, or should NO_PROXY name {host}?"),
-                None => "is it running, and does a firewall let this machine through?".to_owned(),
-            },
-            Self::NotHttp => "is the port right? Something else than a web server listens there".to_owned(),
-            Self::Timeout => "does a firewall swallow what is sent there, or is the server overloaded?".to_owned(),
-            Self::Broken => {
-                "look at the log of whatever listens there, and whether the port is the right one".to_owned()
+            Self::UnknownHost => {
+                "check the spelling of the name, and the DNS settings and /etc/hosts of this machine"
+                    .to_owned()
             }
-            Self::PlainHttp => format!("--plain-http speaks http to it; better is to give {host} a certificate"),
+            Self::Unreachable => match proxy_variable(origin) {
+                Some(variable) => format!(
+                    "check that the proxy that {variable} names is running, or add {host} to NO_PROXY"
+                ),
+                None => "check that the server is running, and that no firewall blocks the way"
+                    .to_owned(),
+            },
+            Self::NotHttp => {
+                "check the port: the server that listens there is not a web server".to_owned()
+            }
+            Self::Timeout => {
+                "check that no firewall drops the connection, and that the server is not overloaded"
+                    .to_owned()
+            }
+            Self::Broken => "check the port, and look at the server's log".to_owned(),
+            Self::PlainHttp => {
+                format!("use --plain-http; better, give {host} a certificate")
+            }
             Self::UnknownAuthority => format!(
-                "put the certificate of the authority that signed it (or the server's own) into \
-                 /etc/docker/certs.d/{host}/ca.crt, or name it with --ca-file"
+                "put the certificate of the authority (or the server's own certificate) into \
+                 /etc/docker/certs.d/{host}/ca.crt, or name its file with --ca-file"
             ),
             Self::WrongName(names) if names.is_empty() => {
-                "make a certificate with a subjectAltName: a common name alone counts for no client of today".to_owned()
+                "create a certificate with a subjectAltName: clients ignore the common name"
+                    .to_owned()
             }
             Self::WrongName(_) => {
-                "use one of its names, or make a certificate with this one as subjectAltName".to_owned()
+                "use one of these names, or create a certificate that has this name as \
+                 subjectAltName"
+                    .to_owned()
             }
-            Self::Expired => "renew it, or set the clock of this machine".to_owned(),
-            Self::ClientCertificate => format!("put client.cert and client.key into /etc/docker/certs.d/{host}/"),
-            Self::Proxy => "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
+            Self::Expired => "renew the certificate, or set the clock of this machine".to_owned(),
+            Self::ClientCertificate => {
+                format!("put client.cert and client.key into /etc/docker/certs.d/{host}/")
+            }
+            Self::Proxy => "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
             Self::Tls => return None,
         };
         Some(hint)
@@ -121,51 +137,33 @@ impl ConnectionError {
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownHost => "is a name without an address",
+            Self::UnknownHost => "cannot be found by name",
             Self::Unreachable => "cannot be reached",
-            Self::Timeout => "does not answer in time",
-            Self::Broken => "broke the connection off",
-            Self::PlainHttp => "speaks plain http where https was expected",
-            Self::NotHttp => "speaks no HTTP",
-            Self::UnknownAuthority => {
-                "shows a certificate signed by an authority that is not trusted here"
-            }
+            Self::Timeout => "did not respond in time",
+            Self::Broken => "closed the connection early",
+            Self::PlainHttp => "speaks plain http instead of https",
+            Self::NotHttp => "does not speak HTTP",
+            Self::UnknownAuthority => "has a certificate signed by an unknown authority",
             Self::WrongName(names) if names.is_empty() => {
-                "shows a certificate without any subjectAltName"
+                "has a certificate without a subjectAltName"
             }
             Self::WrongName(names) => {
-                return write!(
-                    f,
-                    "shows a certificate for other names: {}",
-                    names.join(", ")
-                );
+                return write!(f, "has a certificate for other names: {}", names.join(", "));
             }
-            Self::Expired => "shows a certificate outside its time",
-            Self::ClientCertificate => "wants a certificate of the client",
-            Self::Tls => "cannot agree with us on TLS",
-            Self::Proxy => "is behind a proxy that does not let us through",
+            Self::Expired => "has a certificate that has expired or is not valid yet",
+            Self::ClientCertificate => "asks for a client certificate",
+            Self::Tls => "and this client do not agree on TLS",
+            Self::Proxy => "cannot be reached: the proxy refuses the connection",
         })
     }
 }
 
-/// The variable of the environment that names a proxy for this origin. Whether `NO_PROXY` makes an
-/// exception of it is not looked at: it is a hint.
+/// The variable that names the proxy for this origin.
 fn proxy_variable(origin: &str) -> Option<&'static str> {
-    let (scheme, host) = origin.split_once("://")?;
-    let names = match scheme {
-        "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
-        _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
-    };
-    let local = host.parse().is_ok_and(|host: Host| host.is_loopback());
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if local {
-        None
-    } else {
-        names.into_iter().find(is_set)
-    }
+    ProxySettings::from_env().variable_for(&origin.parse().ok()?)
 }
 
-/// The innermost of an error's causes, which is the one that says something.
+/// The innermost of an error's sources, which says what happened.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RootCause(String);
@@ -188,7 +186,7 @@ fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
-        // An I/O error hides the error that it is made of one step deeper than others do.
+        // An I/O error keeps the error that it is made of one step deeper than others do.
         let inner = error
             .downcast_ref::<io::Error>()
             .and_then(|io| io.get_ref());
@@ -250,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_cause_is_what_is_shown() {
+    fn the_innermost_cause_is_shown() {
         let inner = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         let outer = io::Error::other(inner);
         assert_eq!(
@@ -260,17 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn names_as_people_write_them() {
+    fn names_are_written_plainly() {
         assert_eq!(plain_name(r#"DnsName("a.example")"#), "a.example");
         assert_eq!(plain_name("IpAddress(10.0.0.1)"), "10.0.0.1");
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
-        assert!(ConnectionError::Timeout.may_pass() && ConnectionError::Broken.may_pass());
+    fn only_passing_problems_are_tried_again() {
+        assert!(ConnectionError::Timeout.is_transient() && ConnectionError::Broken.is_transient());
         assert!(
-            !ConnectionError::UnknownAuthority.may_pass()
-                && !ConnectionError::UnknownHost.may_pass()
+            !ConnectionError::UnknownAuthority.is_transient()
+                && !ConnectionError::UnknownHost.is_transient()
         );
     }
 }

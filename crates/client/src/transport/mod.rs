@@ -1,89 +1,51 @@
-//! Requests out, answers in: one HTTP client for each host, with the certificates that count there,
-//! bounds on everything, and an eye on each exchange.
+//! Sends requests and receives responses: one HTTP client for each origin, with the certificates
+//! that count there, bounds on everything, and an observer of each exchange.
 
 mod body;
 mod certificates;
 mod connection_error;
+mod options;
+mod proxy;
 mod request;
 mod response;
 mod retry;
 mod tls;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{Client, Request, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 
 pub(crate) use body::StreamedBody;
 pub use certificates::certificate_directories;
 pub use connection_error::{ConnectionError, RootCause};
+pub use options::TransportOptions;
+pub use proxy::ProxySettings;
 pub(crate) use request::HttpRequest;
 pub(crate) use response::HttpResponse;
-pub(crate) use retry::Backoff;
+pub(crate) use retry::{Backoff, is_transient};
 
 use crate::error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::observer::{ExchangeEvent, ExchangeObserver, seen, seen_url};
+use crate::observer::{ExchangeEvent, seen, seen_url};
 use crate::{Error, Step};
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(15);
-/// How often it is looked whether a body that is sent still moves.
+/// How often a body that is being sent is looked at, to see whether it still moves.
 const LOOK: Duration = Duration::from_secs(60);
 /// How many redirects are followed.
-const HOPS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 
-/// How to speak to registries.
-#[derive(Clone)]
-pub struct TransportOptions {
-    /// Speak plain HTTP to every registry.
-    pub plain_http: bool,
-    /// Believe every certificate, and send passwords over plain HTTP where a registry asks for it.
-    pub insecure: bool,
-    /// Files of certificates to trust besides the system's.
-    pub authorities: Vec<PathBuf>,
-    /// Certificate and key (PEM) to show to whoever asks.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// Where directories called `HOST:PORT` hold certificates.
-    pub certificate_directories: Vec<PathBuf>,
-    /// How long a server may think before it answers, and take nothing of what it is sent. Long as
-    /// a rule: some put a whole layer into another store first.
-    pub patience: Duration,
-    /// Who looks on.
-    pub observer: Option<Arc<dyn ExchangeObserver>>,
-    /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
-    /// Where chance comes from.
-    pub entropy: Arc<dyn Entropy>,
-}
-
-impl Default for TransportOptions {
-    fn default() -> Self {
-        Self {
-            plain_http: false,
-            insecure: false,
-            authorities: Vec::new(),
-            client_certificate: None,
-            certificate_directories: Vec::new(),
-            patience: Duration::from_secs(300),
-            observer: None,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        }
-    }
-}
-
-/// What sends requests. Clones share their connections.
+/// Sends requests. Clones share their connections.
 #[derive(Clone)]
 pub struct Transport {
     options: Arc<TransportOptions>,
     clients: Arc<Mutex<HashMap<String, Client>>>,
-    /// The registry on whose behalf others are spoken to.
+    /// The registry that other servers are contacted for.
     registry: Option<Arc<str>>,
 }
 
@@ -98,9 +60,9 @@ impl Transport {
         }
     }
 
-    /// A transport that goes out for the registry `host` (with its port). Whom that host's
-    /// `certs.d` vouches for is believed at its token server and its storage, too: docker, podman
-    /// and containerd look nowhere else for those.
+    /// A transport for the registry `host` (with its port). The certificates in that host's
+    /// `certs.d` count at its token server and its storage, too: docker, podman and containerd read
+    /// no other directory for those.
     pub(crate) fn on_behalf_of(&self, host: &str) -> Self {
         Self {
             options: self.options.clone(),
@@ -109,57 +71,57 @@ impl Transport {
         }
     }
 
-    /// Reads all that is needed to speak to the host of `url`, which is sent nothing.
+    /// Reads the certificates for the host of `url`, without sending anything.
     pub(crate) fn prepare(&self, url: &Url) -> Result<(), Error> {
         self.client(url).map(drop)
     }
 
-    /// How it speaks.
+    /// Its options.
     #[must_use]
     pub fn options(&self) -> &TransportOptions {
         &self.options
     }
 
-    /// Sends once, without following anything.
-    pub(crate) async fn send(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
-        self.send_by(&self.client(&call.url)?, call).await
+    /// Sends once, without following redirects.
+    pub(crate) async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        self.send_by(&self.client(&request.url)?, request).await
     }
 
-    /// Sends once to whoever answers, for a question that holds nothing and an answer that is not
-    /// believed.
-    pub(crate) async fn send_unproved(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
-        let client = unproved(&call.url)
-            .ok_or_else(|| Error::Unsupported("no HTTP client can be made".to_owned()))?;
-        self.send_by(&client, call).await
+    /// Sends once and accepts every certificate: for a request without secrets and a response that
+    /// is not trusted.
+    pub(crate) async fn send_unverified(
+        &self,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, Error> {
+        self.send_by(&self.unverified(&request.url)?, request).await
     }
 
-    async fn send_by(&self, client: &Client, call: &HttpRequest) -> Result<HttpResponse, Error> {
-        let mut request = self.begin(call);
-        *request.body_mut() = call.body.clone().map(Into::into);
-        let exchange = client.execute(request);
-        match tokio::time::timeout(self.options.patience, exchange).await {
-            Ok(outcome) => self.arrived(call, outcome),
-            Err(_) => Err(timeout(call, "no answer")),
+    async fn send_by(&self, client: &Client, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let mut outgoing = self.begin(request);
+        *outgoing.body_mut() = request.body.clone().map(Into::into);
+        match tokio::time::timeout(self.options.patience, client.execute(outgoing)).await {
+            Ok(outcome) => self.received(request, outcome),
+            Err(_) => Err(timeout(request, "the server sent no response")),
         }
     }
 
-    /// Sends once, with a body that is made meanwhile.
+    /// Sends once, with a body that is produced meanwhile.
     pub(crate) async fn send_streamed(
         &self,
-        call: &HttpRequest,
+        request: &HttpRequest,
         body: StreamedBody,
     ) -> Result<HttpResponse, Error> {
-        let mut request = self.begin(call);
         let taken = body.taken();
-        *request.body_mut() = Some(reqwest::Body::wrap(body));
-        let exchange = self.client(&call.url)?.execute(request);
+        let mut outgoing = self.begin(request);
+        *outgoing.body_mut() = Some(reqwest::Body::wrap(body));
+        let exchange = self.client(&request.url)?.execute(outgoing);
         tokio::pin!(exchange);
         let patience = self.options.patience;
         let look = LOOK.min(patience);
         let (mut before, mut quiet) = (0, Duration::ZERO);
         loop {
             match tokio::time::timeout(look, &mut exchange).await {
-                Ok(outcome) => return self.arrived(call, outcome),
+                Ok(outcome) => return self.received(request, outcome),
                 Err(_) => {
                     let now = taken.load(Ordering::Relaxed);
                     quiet = if now == before {
@@ -170,84 +132,86 @@ impl Transport {
                     before = now;
                 }
             }
-            // Once all is sent the server may think; until then it has to take what comes.
+            // The same limit holds while the body is sent and after its end.
             if quiet >= patience {
-                return Err(timeout(call, "the server takes no more"));
+                return Err(timeout(request, "the server stopped reading the body"));
             }
         }
     }
 
-    /// Sends until there is an answer that another try would not change.
-    pub(crate) async fn send_repeatedly(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
-        let mut attempts = Backoff::default();
+    /// Sends until there is a response that another try would not change.
+    pub(crate) async fn send_repeatedly(
+        &self,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, Error> {
+        let mut backoff = Backoff::default();
         loop {
-            let outcome = self.send(call).await;
+            let outcome = self.send(request).await;
             let (wanted, reason) = match &outcome {
-                Ok(answer) if is_passing(answer) => {
-                    (answer.retry_after(), answer.status().to_string())
+                _ if !request.retried => return outcome,
+                Ok(response) if is_transient(response.status()) => {
+                    (response.retry_after(), response.status().to_string())
                 }
-                Err(error) if error.may_pass() => (None, error.to_string()),
+                Err(error) if error.is_transient() => (None, error.to_string()),
                 _ => return outcome,
             };
-            match attempts.pause(wanted, &*self.options.entropy) {
+            match backoff.pause(wanted, &*self.options.entropy) {
                 Some(pause) => self.pause(pause, &reason).await,
                 None => return outcome,
             }
         }
     }
 
-    /// Sends repeatedly and follows redirects; papers go along only to the same host (RFC 9110
-    /// §15.4).
-    pub(crate) async fn fetch(&self, call: &HttpRequest) -> Result<HttpResponse, Error> {
-        let mut call = call.clone();
-        for _ in 0..HOPS {
-            let answer = self.send_repeatedly(&call).await?;
-            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(answer);
+    /// Sends repeatedly and follows redirects. The `Authorization` header goes along only to the
+    /// same origin (RFC 9110 §15.4).
+    pub(crate) async fn fetch(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let mut request = request.clone();
+        for _ in 0..MAX_REDIRECTS {
+            let response = self.send_repeatedly(&request).await?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
             }
-            let Some(to) = answer.header(LOCATION.as_str()).map(str::to_owned) else {
-                return Err(answer.malformed("does not say where to"));
+            let Some(to) = response.header(LOCATION.as_str()).map(str::to_owned) else {
+                return Err(response.malformed("it has no Location header"));
             };
-            let next = self.redirected(&call, &to)?;
-            if origin(&next) != origin(&call.url) {
-                // A form may hold a password, and nobody knows the other host.
-                if call.body.is_some() {
-                    let (from, why) = (
-                        Box::new(call.url.clone()),
-                        "another host, which must not see what was sent",
-                    );
+            let next = self.redirected(&request, &to)?;
+            if origin(&next) != origin(&request.url) {
+                // A form may hold a password.
+                if request.body.is_some() {
                     return Err(Error::Redirect {
-                        step: call.step,
-                        from,
+                        step: request.step,
+                        from: Box::new(request.url),
                         to,
-                        why,
+                        why: "another host, which must not see the body of the request",
                     });
                 }
-                call.headers.remove(AUTHORIZATION);
-                call.step = Step::Elsewhere;
+                request.headers.remove(AUTHORIZATION);
+                request.step = Step::Elsewhere;
             }
             self.observe(&ExchangeEvent::Redirected {
-                to: &next,
-                with_authorization: call.headers.contains_key(AUTHORIZATION),
+                to: &seen_url(request.step, &next),
+                with_authorization: request.headers.contains_key(AUTHORIZATION),
             });
-            call.url = next;
+            request.url = next;
         }
-        Err(redirect(&call, "and that is one redirect too many"))
+        Err(Error::Redirect {
+            step: request.step,
+            from: Box::new(request.url),
+            to: "another address".to_owned(),
+            why: "after more redirects than are followed",
+        })
     }
 
-    /// The certificate that a host shows, whoever believes it.
+    /// The certificate that a host shows, whether it is trusted or not.
     pub(crate) async fn certificate_of(&self, url: &Url) -> Option<token::Certificate> {
-        let answer = unproved(url)?
-            .head(url.clone())
-            .timeout(self.options.patience)
-            .send()
-            .await
-            .ok()?;
-        let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
+        let request = self.unverified(url).ok()?.head(url.clone());
+        let request = request.timeout(self.options.patience);
+        let response = request.send().await.ok()?;
+        let info = response.extensions().get::<reqwest::tls::TlsInfo>()?;
         token::Certificate::from_der(info.peer_certificate()?).ok()
     }
 
-    /// Waits, and says so.
+    /// Waits, and tells the observer why.
     pub(crate) async fn pause(&self, pause: Duration, reason: &str) {
         self.observe(&ExchangeEvent::Retry {
             after: pause,
@@ -262,48 +226,47 @@ impl Transport {
         }
     }
 
-    fn redirected(&self, call: &HttpRequest, to: &str) -> Result<Url, Error> {
+    fn redirected(&self, request: &HttpRequest, to: &str) -> Result<Url, Error> {
         let wrong = |why| Error::Redirect {
-            step: call.step,
-            from: Box::new(call.url.clone()),
+            step: request.step,
+            from: Box::new(request.url.clone()),
             to: to.to_owned(),
             why,
         };
-        let next = call.url.join(to).map_err(|_| wrong("which is no URL"))?;
+        let next = request.url.join(to);
+        let next = next.map_err(|_| wrong("which is not a URL"))?;
         match next.scheme() {
             "https" => Ok(next),
-            "http" if call.url.scheme() == "http" || self.options.insecure => Ok(next),
+            "http" if request.url.scheme() == "http" || self.options.insecure => Ok(next),
             "http" => Err(wrong("from https to plain http")),
-            _ => Err(wrong("which is no web address")),
+            _ => Err(wrong("which is neither http nor https")),
         }
     }
 
-    fn begin(&self, call: &HttpRequest) -> Request {
+    fn begin(&self, request: &HttpRequest) -> reqwest::Request {
         if self.options.observer.is_some() {
-            let (headers, form) = (call.seen_headers(), &call.form);
-            let (step, method, url) = (call.step, &call.method, seen_url(call.step, &call.url));
             self.observe(&ExchangeEvent::Request {
-                step,
-                method,
-                url: &url,
-                headers: &headers,
-                form,
+                step: request.step,
+                method: &request.method,
+                url: &seen_url(request.step, &request.url),
+                headers: &request.seen_headers(),
+                form: &request.form,
             });
         }
-        let mut request = Request::new(call.method.clone(), call.url.clone());
-        *request.headers_mut() = call.headers.clone();
-        request
+        let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
+        *outgoing.headers_mut() = request.headers.clone();
+        outgoing
     }
 
-    fn arrived(
+    fn received(
         &self,
-        call: &HttpRequest,
+        request: &HttpRequest,
         outcome: reqwest::Result<reqwest::Response>,
     ) -> Result<HttpResponse, Error> {
         let failed = |problem, source| {
             let error = Error::Connection {
-                step: call.step,
-                origin: origin(&call.url),
+                step: request.step,
+                origin: origin(&request.url),
                 problem,
                 source,
             };
@@ -312,32 +275,30 @@ impl Transport {
         };
         let response =
             outcome.map_err(|error| failed(ConnectionError::of(&error), RootCause::of(&error)))?;
-        // Nobody but a proxy says this (RFC 9110 §15.5.8).
+        // Only a proxy responds with this (RFC 9110 §15.5.8).
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(failed(
                 ConnectionError::Proxy,
-                RootCause::saying("it wants another login, or one at all"),
+                RootCause::saying("407: the proxy wants a user name and a password"),
             ));
         }
         if self.options.observer.is_some() {
-            let headers = seen(response.headers());
             self.observe(&ExchangeEvent::Response {
-                step: call.step,
+                step: request.step,
                 status: response.status(),
-                headers: &headers,
+                headers: &seen(response.headers()),
             });
         }
-        let at = self.options.clock.now();
         Ok(HttpResponse {
-            step: call.step,
-            method: call.method.clone(),
-            url: call.url.clone(),
+            step: request.step,
+            method: request.method.clone(),
+            url: request.url.clone(),
             response,
-            at,
+            received_at: self.options.clock.now(),
         })
     }
 
-    /// The HTTP client for a URL's host.
+    /// The HTTP client for a URL's origin.
     fn client(&self, url: &Url) -> Result<Client, Error> {
         let origin = origin(url);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
@@ -350,47 +311,60 @@ impl Transport {
     }
 
     fn new_client(&self, url: &Url) -> Result<Client, Error> {
-        // Without a proxy nothing of plain HTTP ever meets TLS, and the system's many authorities
-        // need not be read.
+        // Plain HTTP to this machine never meets TLS, not even a proxy's, so the system's many
+        // authorities need not be read.
         let needs_tls = url.scheme() == "https" || !url.host_str().is_some_and(is_loopback);
         let found = if needs_tls {
             self.certificates(&host(url))?
         } else {
-            Default::default()
+            certificates::HostCertificates::default()
         };
-        let tls =
-            tls::configuration(found, self.options.insecure || !needs_tls).map_err(|error| {
-                Error::Unsupported(format!(
-                    "the certificates for {} cannot be used: {error}",
-                    host(url)
-                ))
-            })?;
-        let built = builder(url).tls_backend_preconfigured(tls).build();
-        built.map_err(|error| {
+        let tls = tls::configuration(found, self.options.insecure || !needs_tls);
+        let tls = tls.map_err(|error| {
             Error::Unsupported(format!(
-                "no HTTP client can be made: {}",
-                RootCause::of(&error)
+                "the certificates for {} cannot be used: {error}",
+                host(url)
             ))
+        })?;
+        built(self.builder(url)?.tls_backend_preconfigured(tls))
+    }
+
+    /// A client that accepts every certificate. It does not read the system's authorities.
+    fn unverified(&self, url: &Url) -> Result<Client, Error> {
+        let tls = tls::configuration(certificates::HostCertificates::default(), true);
+        let tls = tls.map_err(|error| Error::Unsupported(format!("TLS: {error}")))?;
+        built(
+            self.builder(url)?
+                .tls_info(true)
+                .tls_backend_preconfigured(tls),
+        )
+    }
+
+    /// What all clients have in common.
+    fn builder(&self, url: &Url) -> Result<reqwest::ClientBuilder, Error> {
+        let builder = Client::builder()
+            .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .referer(false)
+            .no_proxy();
+        Ok(match self.options.proxies.for_url(url)? {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder,
         })
     }
 
     fn certificates(&self, host: &str) -> Result<certificates::HostCertificates, Error> {
         let options = &self.options;
-        let mut found =
-            certificates::HostCertificates::read(&options.certificate_directories, host)?;
-        if let Some(registry) = self
-            .registry
-            .as_deref()
-            .filter(|registry| *registry != host)
-        {
-            let registrys =
-                certificates::HostCertificates::read(&options.certificate_directories, registry)?;
-            found.authorities.extend(registrys.authorities);
+        let directories = &options.certificate_directories;
+        let mut found = certificates::HostCertificates::read(directories, host)?;
+        if let Some(registry) = self.registry.as_deref().filter(|known| *known != host) {
+            let other = certificates::HostCertificates::read(directories, registry)?;
+            found.authorities.extend(other.authorities);
         }
         for path in &options.authorities {
-            found
-                .authorities
-                .extend(certificates::read_certificates(path)?);
+            let authorities = certificates::read_certificates(path)?;
+            found.authorities.extend(authorities);
         }
         if let Some((chain, key)) = &options.client_certificate {
             found.client = Some(certificates::ClientCertificate::read(chain, key)?);
@@ -399,53 +373,18 @@ impl Transport {
     }
 }
 
-/// A client that believes every certificate, and so need not read the system's many authorities.
-fn unproved(url: &Url) -> Option<Client> {
-    let tls = tls::configuration(certificates::HostCertificates::default(), true).ok()?;
-    builder(url)
-        .tls_info(true)
-        .tls_backend_preconfigured(tls)
-        .build()
-        .ok()
+fn built(builder: reqwest::ClientBuilder) -> Result<Client, Error> {
+    builder.build().map_err(|error| {
+        let cause = RootCause::of(&error);
+        Error::Unsupported(format!("the HTTP client cannot be set up: {cause}"))
+    })
 }
 
-/// What all clients have in common.
-fn builder(url: &Url) -> reqwest::ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .referer(false);
-    // As Go's clients do: no proxy stands between this machine and itself.
-    if url.host_str().is_some_and(is_loopback) {
-        builder.no_proxy()
-    } else {
-        builder
-    }
-}
-
-fn is_passing(answer: &HttpResponse) -> bool {
-    matches!(
-        answer.status().as_u16(),
-        408 | 425 | 429 | 500 | 502 | 503 | 504
-    )
-}
-
-fn timeout(call: &HttpRequest, what: &str) -> Error {
-    let (problem, source) = (ConnectionError::Timeout, RootCause::saying(what));
+fn timeout(request: &HttpRequest, what: &str) -> Error {
     Error::Connection {
-        step: call.step,
-        origin: origin(&call.url),
-        problem,
-        source,
-    }
-}
-
-fn redirect(call: &HttpRequest, why: &'static str) -> Error {
-    Error::Redirect {
-        step: call.step,
-        from: Box::new(call.url.clone()),
-        to: "yet another place".to_owned(),
-        why,
+        step: request.step,
+        origin: origin(&request.url),
+        problem: ConnectionError::Timeout,
+        source: RootCause::saying(what),
     }
 }

@@ -1,13 +1,13 @@
 //! A request that can be sent again.
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
 use crate::Step;
-use crate::observer::{seen, shortened};
+use crate::observer::{HIDDEN, seen};
 
-/// A request, whole in memory but for a body that is streamed.
+/// A request, whole in memory, except for a body that is streamed.
 #[derive(Clone)]
 pub(crate) struct HttpRequest {
     pub(crate) step: Step,
@@ -15,12 +15,14 @@ pub(crate) struct HttpRequest {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// The body's fields, where it is a form, fit to be seen.
+    /// The fields of a body that is a form, with secrets hidden.
     pub(crate) form: Vec<(String, String)>,
+    /// Whether it is sent again when it fails for a reason that may pass.
+    pub(crate) retried: bool,
 }
 
-/// Fields of a token request that are not for every eye.
-const SECRET_FIELDS: [&str; 2] = ["password", "refresh_token"];
+/// Fields of a token request that are secrets.
+const SECRET_FIELDS: [&str; 4] = ["password", "refresh_token", "token", "client_secret"];
 
 impl HttpRequest {
     pub(crate) fn new(method: Method, url: Url) -> Self {
@@ -31,6 +33,7 @@ impl HttpRequest {
             headers: HeaderMap::new(),
             body: None,
             form: Vec::new(),
+            retried: true,
         }
     }
 
@@ -47,8 +50,14 @@ impl HttpRequest {
         self
     }
 
-    /// Sets a header. A value that cannot be one is left out, and the server will say that it
-    /// misses it.
+    /// Sends it once only: its failure costs less than waiting.
+    pub(crate) fn once(mut self) -> Self {
+        self.retried = false;
+        self
+    }
+
+    /// Sets a header. A value that a header cannot hold is left out, and the server will say that
+    /// the header is missing.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -56,20 +65,19 @@ impl HttpRequest {
         self
     }
 
-    pub(crate) fn authorization(self, value: Option<&HeaderValue>) -> Self {
-        let mut call = self;
+    pub(crate) fn authorization(mut self, value: Option<&HeaderValue>) -> Self {
         match value {
             Some(value) => {
                 let mut value = value.clone();
                 value.set_sensitive(true);
-                call.headers.insert(AUTHORIZATION, value);
-                call.step = Step::Authorized;
+                self.headers.insert(AUTHORIZATION, value);
+                self.step = Step::Authorized;
             }
             None => {
-                call.headers.remove(AUTHORIZATION);
+                self.headers.remove(AUTHORIZATION);
             }
         }
-        call
+        self
     }
 
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
@@ -77,31 +85,24 @@ impl HttpRequest {
         self
     }
 
-    /// A form as its body.
+    /// Sets a form as its body.
     pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
         let encoded = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
         let shown = |&(name, value): &(&str, &str)| {
-            let secret = SECRET_FIELDS.contains(&name);
-            (
-                name.to_owned(),
-                if secret {
-                    shortened(value)
-                } else {
-                    value.to_owned()
-                },
-            )
+            let shown = match SECRET_FIELDS.contains(&name) {
+                true => HIDDEN,
+                false => value,
+            };
+            (name.to_owned(), shown.to_owned())
         };
         self.form = fields.iter().map(shown).collect();
-        self.header(
-            reqwest::header::CONTENT_TYPE,
-            "application/x-www-form-urlencoded",
-        )
-        .body(encoded)
+        self.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(encoded)
     }
 
-    /// Its headers, fit to be seen.
+    /// Its headers as an observer sees them.
     pub(crate) fn seen_headers(&self) -> Vec<(String, String)> {
         seen(&self.headers)
     }
@@ -113,13 +114,20 @@ mod tests {
 
     #[test]
     fn a_form_is_encoded_and_its_secrets_are_not_shown() {
-        let call = HttpRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap())
-            .form(&[("service", "Docker registry"), ("password", "a&b")]);
-        assert_eq!(
-            call.body.as_deref(),
-            Some(&b"service=Docker+registry&password=a%26b"[..])
-        );
-        assert_eq!(call.form[0].1, "Docker registry");
-        assert_eq!(call.form[1].1, "… (3 characters)");
+        let long = "0123456789".repeat(10);
+        let request =
+            HttpRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap()).form(&[
+                ("service", "Docker registry"),
+                ("password", "a&b"),
+                ("refresh_token", &long),
+            ]);
+        let expected = format!("service=Docker+registry&password=a%26b&refresh_token={long}");
+        assert_eq!(request.body.as_deref(), Some(expected.as_bytes()));
+        let shown: Vec<_> = request
+            .form
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(shown, ["Docker registry", HIDDEN, HIDDEN]);
     }
 }

@@ -1,10 +1,10 @@
-//! An answer whose body is read with care: never more than expected, never for ever.
+//! A response whose body is read within bounds of size and time.
 
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, SERVER};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::retry::retry_after;
@@ -14,20 +14,19 @@ use crate::{Error, ErrorResponse, Step};
 
 /// How long a server may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long an answer that is read whole may take to come.
+/// How long a body that is read whole may take.
 const WHOLE: Duration = Duration::from_secs(300);
-/// The longest body of a refusal that is read, in bytes.
-const LONGEST_ERROR: usize = 64 * 1024;
+/// How much of an error's body is read, in bytes.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// An answer whose body has not been read.
+/// A response whose body has not been read.
 pub(crate) struct HttpResponse {
     pub(crate) step: Step,
     pub(crate) method: Method,
-    /// Who answered: after redirects, not whom was asked first.
+    /// The URL that responded: after redirects, not the one that was asked first.
     pub(crate) url: Url,
-    pub(crate) response: Response,
-    /// When it came.
-    pub(crate) at: SystemTime,
+    pub(crate) response: reqwest::Response,
+    pub(crate) received_at: SystemTime,
 }
 
 impl HttpResponse {
@@ -44,45 +43,31 @@ impl HttpResponse {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// How long the server asks to be left alone.
+    /// How long the client should wait before it asks again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        retry_after(self.headers(), self.at)
+        retry_after(self.headers(), self.received_at)
     }
 
-    /// The next piece of the body.
+    /// The next piece of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let failed = |problem, source| Error::Connection {
-            step: self.step,
-            origin: origin(&self.url),
-            problem,
-            source,
-        };
         match tokio::time::timeout(SILENCE, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(failed(ConnectionError::Broken, RootCause::of(&error))),
-            Err(_) => Err(failed(
+            Ok(Err(error)) => Err(self.interrupted(ConnectionError::Broken, RootCause::of(&error))),
+            Err(_) => Err(self.interrupted(
                 ConnectionError::Timeout,
-                RootCause::saying("silence in the middle of an answer"),
+                RootCause::saying("the server fell silent in the middle of a response"),
             )),
         }
     }
 
-    /// The whole body, which must not have more than `limit` bytes, nor come by drops.
+    /// The whole body, which must not have more than `limit` bytes.
     pub(crate) async fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
         match tokio::time::timeout(WHOLE, self.collect(limit)).await {
             Ok(body) => body,
-            Err(_) => {
-                let (origin, source) = (
-                    origin(&self.url),
-                    RootCause::saying("a small answer that does not end"),
-                );
-                Err(Error::Connection {
-                    step: self.step,
-                    origin,
-                    problem: ConnectionError::Timeout,
-                    source,
-                })
-            }
+            Err(_) => Err(self.interrupted(
+                ConnectionError::Timeout,
+                RootCause::saying("a small response took more than five minutes"),
+            )),
         }
     }
 
@@ -90,7 +75,7 @@ impl HttpResponse {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if body.len() + chunk.len() > limit {
-                return Err(self.malformed(format!("with more than {limit} bytes")));
+                return Err(self.malformed(format!("its body has more than {limit} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -101,43 +86,44 @@ impl HttpResponse {
     pub(crate) async fn json<T: DeserializeOwned>(&mut self, limit: usize) -> Result<T, Error> {
         let body = self.bytes(limit).await?;
         serde_json::from_slice(&body)
-            .map_err(|error| self.malformed(format!("with something else than asked: {error}")))
+            .map_err(|error| self.malformed(format!("its body is not the expected JSON: {error}")))
     }
 
-    /// This answer when it is a success, else the error that it is.
+    /// This response when it is a success, else the error that it is.
     pub(crate) async fn success(self) -> Result<Self, Error> {
         if self.status().is_success() {
             Ok(self)
         } else {
-            Err(self.failure(None).await)
+            Err(self.failure(false).await)
         }
     }
 
-    /// The error that an answer without success is. `account` is who asks, where a login stood
-    /// behind it.
-    pub(crate) async fn failure(self, account: Option<&str>) -> Error {
+    /// The error that this response is. `logged_in` says whether the request was made with a login.
+    pub(crate) async fn failure(self, logged_in: bool) -> Error {
         let step = self.step;
         let source = Box::new(self.error_response().await);
-        let login_matters = step != Step::Elsewhere;
         match source.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if login_matters => Error::Denied {
-                step,
-                logged_in: account.is_some(),
-                source,
-            },
+            // What another host says about rights has nothing to do with the login.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if step != Step::Elsewhere => {
+                Error::Denied {
+                    step,
+                    logged_in,
+                    source,
+                }
+            }
             StatusCode::NOT_FOUND => Error::NotFound { step, source },
             _ => Error::ErrorResponse { step, source },
         }
     }
 
-    /// What it says, when it says no. A body that breaks off says what it said until then.
+    /// What the server says about its error. A body that breaks off counts as far as it came.
     pub(crate) async fn error_response(mut self) -> ErrorResponse {
         let mut body = Vec::new();
         let reading = async {
-            while body.len() < LONGEST_ERROR
+            while body.len() < MAX_ERROR_BYTES
                 && let Ok(Some(chunk)) = self.chunk().await
             {
-                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ERROR - body.len())]);
+                body.extend_from_slice(&chunk[..chunk.len().min(MAX_ERROR_BYTES - body.len())]);
             }
         };
         let _ = tokio::time::timeout(SILENCE, reading).await;
@@ -157,7 +143,7 @@ impl HttpResponse {
         }
     }
 
-    /// The error of an answer that is not what the protocol says.
+    /// The error of a response that breaks the protocol.
     pub(crate) fn malformed(&self, what: impl Into<String>) -> Error {
         Error::Malformed {
             step: self.step,
@@ -165,6 +151,15 @@ impl HttpResponse {
             url: Box::new(self.url.clone()),
             status: self.status(),
             what: what.into(),
+        }
+    }
+
+    fn interrupted(&self, problem: ConnectionError, source: RootCause) -> Error {
+        Error::Connection {
+            step: self.step,
+            origin: origin(&self.url),
+            problem,
+            source,
         }
     }
 }

@@ -1,25 +1,24 @@
-//! How often and how soon something is tried again.
+//! How often and how soon a request is sent again.
 
 use std::time::{Duration, SystemTime};
 
 use common::Entropy;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// How often something is tried before it is given up, the first time included.
+/// How often something is tried, the first time included.
 const ATTEMPTS: u32 = 5;
 /// The first pause; each is twice the one before.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause of our own choice.
+/// The longest pause that this client chooses itself.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The longest pause that a server may ask for. Who wants us to wait longer had better say so to a
-/// person.
+/// The longest pause that a server may ask for. For a longer one, the error is shown at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many bytes make up for a failure: a line that breaks after so much is taken up again at
-/// once.
+/// After this many bytes, in bytes, a broken connection is replaced at once.
 const PLENTY: u64 = 1024 * 1024;
 
-/// The tries of one undertaking.
+/// Counts the failed tries of one transfer.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failed: u32,
@@ -28,8 +27,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait before the next try, when there is one. `wanted` is what the server asked
-    /// for.
+    /// How long to wait before the next try; `None` when there is none. `wanted` is what the server
+    /// asked for.
     pub(crate) fn pause(
         &mut self,
         wanted: Option<Duration>,
@@ -43,17 +42,22 @@ impl Backoff {
             return None;
         }
         let doubled = FIRST.saturating_mul(1 << (self.failed - 1)).min(LONGEST);
-        // Up to half of it is left to chance, so that many clients do not come back all at once.
+        // Up to half of it is random, so that many clients do not come back at the same moment.
         let mut byte = [0];
         let chance = entropy.fill(&mut byte).map_or(0, |()| u32::from(byte[0]));
         Some(wanted.unwrap_or(doubled / 2 + doubled / 2 * chance / 255))
     }
 
-    /// So many bytes have moved: the next failure is the first again.
+    /// Counts bytes that have moved: the next failure is the first again.
     pub(crate) fn progress(&mut self, bytes: u64) {
         self.failed = 0;
         self.gained += bytes;
     }
+}
+
+/// Whether a response with this status may be another one a moment later.
+pub(crate) fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.
@@ -104,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_s_wish_is_obeyed_within_reason() {
+    fn a_server_may_ask_for_a_pause_of_up_to_a_minute() {
         let pause = |seconds| Backoff::default().pause(Some(Duration::from_secs(seconds)), &Most);
         assert_eq!(pause(30), Some(Duration::from_secs(30)));
         assert_eq!(pause(3600), None);
     }
 
     #[test]
-    fn a_wish_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let wish = |value: &'static str| {
             let headers = HeaderMap::from_iter([(
                 RETRY_AFTER,

@@ -1,15 +1,12 @@
 //! TLS as registries need it: the system's authorities, a host's own, and self-signed certificates
-//! named by hand.
+//! that are trusted by name.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -18,20 +15,20 @@ use rustls::{
 
 use super::certificates::HostCertificates;
 
-/// The configuration for one host. `insecure` believes every certificate.
+/// The configuration for one host. `insecure` accepts every certificate.
 pub(crate) fn configuration(
     mut found: HostCertificates,
     insecure: bool,
 ) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let own = std::mem::take(&mut found.authorities);
-    let belief = if insecure {
+    let trust = if insecure {
         ServerTrust::Anything
     } else {
-        ServerTrust::Vouched(TrustAnchors::new(own, &provider)?)
+        ServerTrust::Anchors(TrustAnchors::new(own, &provider)?)
     };
     let verifier = Arc::new(ServerVerifier {
-        belief,
+        trust,
         provider: provider.clone(),
     });
     let builder = ClientConfig::builder_with_provider(provider)
@@ -44,36 +41,23 @@ pub(crate) fn configuration(
     }
 }
 
-/// Who is believed to be whom he says, and how signatures are checked.
+/// Verifies a server's certificate and the signatures of its handshake.
 #[derive(Debug)]
 struct ServerVerifier {
-    belief: ServerTrust,
+    trust: ServerTrust,
     provider: Arc<CryptoProvider>,
-}
-
-impl ServerVerifier {
-    fn verify_signature(
-        &self,
-        verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.belief {
-            ServerTrust::Anything => Ok(HandshakeSignatureValid::assertion()),
-            ServerTrust::Vouched(_) => verify(&self.provider.signature_verification_algorithms),
-        }
-    }
 }
 
 #[derive(Debug)]
 enum ServerTrust {
-    /// `--insecure`: whoever answers is whom we called, and what he signs is his.
+    /// `--insecure`: every certificate and every signature.
     Anything,
-    /// Those for whom somebody vouches.
-    Vouched(TrustAnchors),
+    Anchors(TrustAnchors),
 }
 
-/// The system's authorities and those of the host. A certificate that is itself among the latter is
-/// believed, too, even when it says that it is an authority's: that is what `openssl req -x509`
-/// makes and what Go's clients accept, while RFC 5280 would have it sign others only.
+/// The system's authorities and those of the host. A certificate that is itself among the host's is
+/// trusted, even when it says that it is an authority's. `openssl req -x509` makes such, and Go's
+/// clients accept them, though RFC 5280 would have them sign only other certificates.
 #[derive(Debug)]
 struct TrustAnchors {
     web_pki: Option<Arc<WebPkiServerVerifier>>,
@@ -86,21 +70,18 @@ impl TrustAnchors {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
-        // What of the system's store cannot be read is left out, as everywhere.
+        // Certificates of the system that cannot be read are left out, as other clients do.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.add_parsable_certificates(own.iter().cloned());
-        let web_pki = if roots.is_empty() {
-            None
-        } else {
-            let builder =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            Some(
-                builder
-                    .build()
-                    .map_err(|error| Error::General(error.to_string()))?,
-            )
-        };
-        Ok(Self { web_pki, own })
+        if roots.is_empty() {
+            return Ok(Self { web_pki: None, own });
+        }
+        let web_pki =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        Ok(Self {
+            web_pki: Some(web_pki.map_err(|error| Error::General(error.to_string()))?),
+            own,
+        })
     }
 
     fn verify(
@@ -115,19 +96,18 @@ impl TrustAnchors {
             return verify_known(leaf, name, now);
         }
         let outcome = match &self.web_pki {
-            Some(web_pki) => web_pki
-                .verify_server_cert(leaf, intermediates, name, ocsp, now)
-                .map(|_| ()),
+            Some(web_pki) => web_pki.verify_server_cert(leaf, intermediates, name, ocsp, now),
             None => Err(CertificateError::UnknownIssuer.into()),
         };
-        // Of a self-signed authority webpki says only that it must not be a server's; nobody trusts
-        // it is the truth.
-        outcome.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::Other(_)) => {
-                CertificateError::UnknownIssuer.into()
+        match outcome {
+            Ok(_) => Ok(()),
+            // webpki says of a self-signed authority only that it must not be a server's
+            // certificate. The reader's problem is that it is not trusted.
+            Err(Error::InvalidCertificate(CertificateError::Other(_))) => {
+                Err(CertificateError::UnknownIssuer.into())
             }
-            error => error,
-        })
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -140,8 +120,8 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let ServerTrust::Vouched(trust) = &self.belief {
-            trust.verify(leaf, intermediates, name, ocsp, now)?;
+        if let ServerTrust::Anchors(anchors) = &self.trust {
+            anchors.verify(leaf, intermediates, name, ocsp, now)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -152,7 +132,11 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify_signature(|known| verify_tls12_signature(message, certificate, signed, known))
+        if matches!(self.trust, ServerTrust::Anything) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -161,7 +145,11 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify_signature(|known| verify_tls13_signature(message, certificate, signed, known))
+        if matches!(self.trust, ServerTrust::Anything) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -171,7 +159,7 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// Whether `leaf`, which is known byte for byte, is for this name and this time.
+/// Verifies name and time of a certificate that is trusted itself.
 fn verify_known(
     leaf: &CertificateDer<'_>,
     name: &ServerName<'_>,

@@ -156,7 +156,7 @@ fn what_cannot_be_read_says_why() {
         (
             &[("repositories", &b"{}"[..])][..],
             None,
-            "was saved by a docker before 1.10",
+            "saved by docker before 1.10",
         ),
         (
             &[("manifest.json", &b"{"[..])],
@@ -166,14 +166,14 @@ fn what_cannot_be_read_says_why() {
         (
             &[("manifest.json", leading_out), ("l", layer)],
             None,
-            "names ../../etc/passwd, which is not in it",
+            "names \"../../etc/passwd\", which is not in the archive",
         ),
         (
             &[("manifest.json", saved), ("c", b"{}"), ("l", layer)],
             Some(5000),
-            "ends too early",
+            "the file is cut off",
         ),
-        (&[("other", b"")], None, "holds neither an OCI layout"),
+        (&[("other", b"")], None, "it has neither index.json"),
     ] {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, content) in files {

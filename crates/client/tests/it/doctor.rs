@@ -1,5 +1,5 @@
-//! The doctor, before servers that are ill in one way each. What only real registries and proxies
-//! have is staged with those, beside the command.
+//! The doctor, with servers that have one fault each. Faults of real registries and proxies are
+//! tested with the command.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,21 +63,22 @@ fn well(request: &Request) -> Reply {
     }
 }
 
-fn patient(stub: &Stub) -> ProbeTarget {
+fn target(stub: &Stub) -> ProbeTarget {
     ProbeTarget {
         host: stub.host().parse().unwrap(),
         repository: Some("a".parse().unwrap()),
         reference: None,
         login: Some(password("ann", "sesame")),
-        places: CredentialStore::default(),
+        store: CredentialStore::default(),
         push: false,
-        sides: KnownSettings::default(),
+        settings: KnownSettings::default(),
+        docker_daemon: "/nonexistent/daemon.json".into(),
     }
 }
 
-async fn examined(patient: &ProbeTarget) -> Vec<ProbeResult> {
-    let findings = run_probes(
-        patient,
+async fn examined(target: &ProbeTarget) -> Vec<ProbeResult> {
+    let results = run_probes(
+        target,
         TransportOptions {
             plain_http: true,
             ..TransportOptions::default()
@@ -86,71 +87,64 @@ async fn examined(patient: &ProbeTarget) -> Vec<ProbeResult> {
     .await
     .unwrap();
     assert_eq!(
-        findings
-            .iter()
-            .map(|finding| finding.id)
-            .collect::<Vec<_>>(),
+        results.iter().map(|result| result.id).collect::<Vec<_>>(),
         PROBES,
         "each once, in order"
     );
-    findings
+    results
 }
 
-fn of(findings: &[ProbeResult], verdict: ProbeVerdict) -> Vec<&'static str> {
-    findings
+fn of(results: &[ProbeResult], verdict: ProbeVerdict) -> Vec<&'static str> {
+    results
         .iter()
-        .filter(|finding| finding.verdict == verdict)
-        .map(|finding| finding.id)
+        .filter(|result| result.verdict == verdict)
+        .map(|result| result.id)
         .collect()
 }
 
 /// Exactly these fail, and the first of them says these words.
-async fn fails(patient: &ProbeTarget, ids: &[&str], evidence: &str, remedy: &str) {
-    let findings = examined(patient).await;
-    assert_eq!(of(&findings, ProbeVerdict::Failure), ids, "{findings:#?}");
-    says(&findings, ids[0], evidence, remedy);
+async fn fails(target: &ProbeTarget, ids: &[&str], evidence: &str, remedy: &str) {
+    let results = examined(target).await;
+    assert_eq!(of(&results, ProbeVerdict::Failure), ids, "{results:#?}");
+    says(&results, ids[0], evidence, remedy);
 }
 
 /// Nothing fails, and this one warns.
-async fn warns(patient: &ProbeTarget, id: &str, evidence: &str, remedy: &str) {
-    let findings = examined(patient).await;
-    assert_eq!(
-        of(&findings, ProbeVerdict::Failure),
-        [""; 0],
-        "{findings:#?}"
-    );
-    assert_eq!(of(&findings, ProbeVerdict::Warning), [id], "{findings:#?}");
-    says(&findings, id, evidence, remedy);
+async fn warns(target: &ProbeTarget, id: &str, evidence: &str, remedy: &str) {
+    let results = examined(target).await;
+    assert_eq!(of(&results, ProbeVerdict::Failure), [""; 0], "{results:#?}");
+    assert_eq!(of(&results, ProbeVerdict::Warning), [id], "{results:#?}");
+    says(&results, id, evidence, remedy);
 }
 
-fn says(findings: &[ProbeResult], id: &str, evidence: &str, remedy: &str) {
-    let finding = findings.iter().find(|finding| finding.id == id).unwrap();
-    assert!(finding.evidence.contains(evidence), "{finding:?}");
+fn says(results: &[ProbeResult], id: &str, evidence: &str, remedy: &str) {
+    let result = results.iter().find(|result| result.id == id).unwrap();
+    assert!(result.evidence.contains(evidence), "{result:?}");
     assert!(
-        finding
+        result
             .remedy
             .as_deref()
             .unwrap_or_default()
             .contains(remedy),
-        "{finding:?}"
+        "{result:?}"
     );
 }
 
 #[tokio::test]
 async fn a_healthy_registry() {
     let stub = stub(|_| None);
-    let findings = examined(&ProbeTarget {
+    let results = examined(&ProbeTarget {
         push: true,
-        ..patient(&stub)
+        ..target(&stub)
     })
     .await;
     assert_eq!(
         (
-            of(&findings, ProbeVerdict::Failure),
-            of(&findings, ProbeVerdict::Warning)
+            of(&results, ProbeVerdict::Failure),
+            of(&results, ProbeVerdict::Warning)
         ),
         (vec![], vec![]),
-        "{findings:#?}"
+        "{results:#?}"
     );
     let untested = [
         "registry-certificate",
@@ -159,13 +153,13 @@ async fn a_healthy_registry() {
         "stored-logins",
         "token-key",
     ];
-    assert_eq!(of(&findings, ProbeVerdict::NotTested), untested);
+    assert_eq!(of(&results, ProbeVerdict::NotTested), untested);
     assert_eq!(
         stub.lines().last().unwrap(),
         "DELETE /v2/a/blobs/uploads/1?_state=y",
         "the upload is cancelled"
     );
-    let shown = format!("{findings:?}");
+    let shown = format!("{results:?}");
     assert!(
         !shown.contains("sesame") && !shown.contains(&token("s", PULL_PUSH)),
         "no secret is shown"
@@ -173,27 +167,27 @@ async fn a_healthy_registry() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn an_address_without_a_server() {
     let stub = stub(|_| None);
-    let nobody = ProbeTarget {
+    let closed = ProbeTarget {
         host: "127.0.0.1:1".parse().unwrap(),
-        ..patient(&stub)
+        ..target(&stub)
     };
     fails(
-        &nobody,
+        &closed,
         &["registry-reachable"],
         "cannot be reached",
-        "is it running",
+        "server is running",
     )
     .await;
     let nowhere = ProbeTarget {
         host: "no-such-host.invalid".parse().unwrap(),
-        ..patient(&stub)
+        ..target(&stub)
     };
     fails(
         &nowhere,
         &["registry-reachable"],
-        "a name without an address",
+        "cannot be found by name",
         "spelling",
     )
     .await;
@@ -203,10 +197,10 @@ async fn nobody_there() {
 async fn challenges_that_are_none() {
     let bare = stub(|request| (well(request).is(401)).then(|| Reply::new(401)));
     fails(
-        &patient(&bare),
+        &target(&bare),
         &["registry-challenge"],
         "401 without a WWW-Authenticate",
-        "a proxy strips it",
+        "a proxy removes the header",
     )
     .await;
     let two = stub(|request| {
@@ -215,10 +209,10 @@ async fn challenges_that_are_none() {
             .then(|| well(request).header("WWW-Authenticate", "Basic realm=\"nginx\""))
     });
     fails(
-        &patient(&two),
+        &target(&two),
         &["registry-challenge"],
         "2 challenges at once (Bearer, Basic)",
-        "one place alone",
+        "either the proxy or the registry",
     )
     .await;
     let basic = stub(|request| {
@@ -230,14 +224,14 @@ async fn challenges_that_are_none() {
         service: Some("s".into()),
         ..KnownSettings::default()
     };
-    let findings = examined(&ProbeTarget {
-        sides,
+    let results = examined(&ProbeTarget {
+        settings: sides,
         login: None,
-        ..patient(&basic)
+        ..target(&basic)
     })
     .await;
     says(
-        &findings,
+        &results,
         "registry-challenge",
         "asks for a password (Basic)",
         "remove auth_basic",
@@ -252,9 +246,9 @@ async fn challenges_that_are_none() {
         })
     });
     warns(
-        &patient(&silent),
+        &target(&silent),
         "registry-challenge",
-        "the challenge names no error",
+        "the challenge has no error parameter",
         "update the registry",
     )
     .await;
@@ -267,10 +261,10 @@ async fn challenges_that_are_none() {
         &ProbeTarget {
             login: None,
             repository: None,
-            ..patient(&relative)
+            ..target(&relative)
         },
         &["registry-challenge"],
-        "no absolute URL",
+        "is not an absolute URL",
         "auth.token.realm",
     )
     .await;
@@ -279,24 +273,24 @@ async fn challenges_that_are_none() {
 #[tokio::test]
 async fn realms_that_lead_nowhere() {
     let refused = stub(|request| challenge_with(request, "http://127.0.0.1:1/token", "s"));
-    let findings = examined(&ProbeTarget {
+    let results = examined(&ProbeTarget {
         login: None,
-        ..patient(&refused)
+        ..target(&refused)
     })
     .await;
     says(
-        &findings,
+        &results,
         "realm-reachable",
         "cannot be reached",
-        "an address that clients reach",
+        "an address that clients can reach",
     );
     let wrong_path = stub(|request| challenge_with(request, "http://@self@/nowhere", "s"));
-    let findings = examined(&ProbeTarget {
+    let results = examined(&ProbeTarget {
         login: None,
-        ..patient(&wrong_path)
+        ..target(&wrong_path)
     })
     .await;
-    says(&findings, "realm-reachable", "answers 404", "/auth");
+    says(&results, "realm-reachable", "responds 404", "/auth");
 }
 
 #[tokio::test]
@@ -304,13 +298,13 @@ async fn passwords_that_are_wrong_or_old() {
     let stub = stub(|_| None);
     let wrong = ProbeTarget {
         login: Some(password("ann", "wrong")),
-        ..patient(&stub)
+        ..target(&stub)
     };
     fails(
         &wrong,
         &["login"],
-        "/token answered 401",
-        "the user's name or the password is wrong",
+        "/token responded 401",
+        "check the user name and the password",
     )
     .await;
     let directory = tempfile::tempdir().unwrap();
@@ -322,23 +316,23 @@ async fn passwords_that_are_wrong_or_old() {
         .unwrap();
     let stored = ProbeTarget {
         login: None,
-        places,
-        ..patient(&stub)
+        store: places,
+        ..target(&stub)
     };
     fails(
         &stored,
         &["login"],
-        "\"ann\"",
-        "the stored login is old or wrong: wharfinger logout",
+        "login as ann",
+        "the stored login is out of date: log in again with `wharfinger login",
     )
     .await;
-    let helper = format!(r#"{{"credHelpers":{{"{}":"of-nobody"}}}}"#, stub.host());
+    let helper = format!(r#"{{"credHelpers":{{"{}":"missing"}}}}"#, stub.host());
     std::fs::write(directory.path().join("config.json"), helper).unwrap();
     fails(
         &stored,
         &["stored-logins"],
-        "docker-credential-of-nobody cannot be started",
-        "repair the file",
+        "docker-credential-missing cannot be started",
+        "install docker-credential-missing",
     )
     .await;
 }
@@ -368,16 +362,16 @@ async fn two_logins_that_differ() {
         "XDG_RUNTIME_DIR" => Some(runtime.clone().into()),
         _ => None,
     });
-    let patient = ProbeTarget {
+    let target = ProbeTarget {
         login: None,
-        places,
-        ..patient(&stub)
+        store: places,
+        ..target(&stub)
     };
     warns(
-        &patient,
+        &target,
         "stored-logins",
-        "the first counts here",
-        "log out everywhere",
+        "this client uses the first",
+        "`wharfinger logout ",
     )
     .await;
 }
@@ -394,10 +388,10 @@ async fn tokens_that_say_the_wrong_thing() {
     };
     let audience = with(token("other", PULL_PUSH));
     fails(
-        &patient(&audience),
+        &target(&audience),
         &["token-claims"],
         "intended for another audience",
-        "to the letter",
+        "make auth.token.service of the registry equal",
     )
     .await;
     let sides = KnownSettings {
@@ -407,27 +401,27 @@ async fn tokens_that_say_the_wrong_thing() {
     let stub = stub(|_| None);
     fails(
         &ProbeTarget {
-            sides,
-            ..patient(&stub)
+            settings: sides,
+            ..target(&stub)
         },
         &["token-claims"],
-        "untrusted issuer: iss is \"Acme\"",
+        "untrusted issuer: its iss is \"Acme\"",
         "auth.token.issuer",
     )
     .await;
     let missing = with(token("s", ""));
     fails(
-        &patient(&missing),
+        &target(&missing),
         &["token-claims", "token-access"],
         "no access claim",
-        "mend the token server",
+        "correct the token server",
     )
     .await;
     let nothing = with(token("s", r#","access":[]"#));
     fails(
-        &patient(&nothing),
+        &target(&nothing),
         &["token-access"],
-        "granted nothing; needed and missing: repository:a:pull",
+        "granted nothing; missing repository:a:pull",
         "acl",
     )
     .await;
@@ -437,12 +431,12 @@ async fn tokens_that_say_the_wrong_thing() {
     ));
     let pushing = ProbeTarget {
         push: true,
-        ..patient(&pull)
+        ..target(&pull)
     };
     fails(
         &pushing,
         &["token-access"],
-        "missing: repository:a:pull",
+        "missing repository:a:pull",
         "a push needs pull, too",
     )
     .await;
@@ -457,16 +451,16 @@ async fn clocks_that_differ() {
         };
         Some(well(request).header("Date", date))
     });
-    let findings = examined(&patient(&early)).await;
+    let results = examined(&target(&early)).await;
     assert_eq!(
-        of(&findings, ProbeVerdict::Failure),
+        of(&results, ProbeVerdict::Failure),
         ["clocks"],
-        "{findings:#?}"
+        "{results:#?}"
     );
     says(
-        &findings,
+        &results,
         "clocks",
-        "against the clock of this machine: registry -",
+        "compared with the clock of this machine: registry -",
         "timedatectl",
     );
 }
@@ -482,7 +476,7 @@ async fn redirects_that_go_round() {
         &ProbeTarget {
             repository: None,
             login: None,
-            ..patient(&slash)
+            ..target(&slash)
         },
         &["registry-redirects"],
         "a loop: http://",
@@ -520,13 +514,13 @@ async fn layers_that_come_from_elsewhere() {
     });
     let image = |stub: &Stub| ProbeTarget {
         reference: Some("1".parse().unwrap()),
-        ..patient(stub)
+        ..target(stub)
     };
     let stub = serving(format!("http://{}/bucket", picky.host()));
     warns(
         &image(&stub),
         "pull",
-        "refuses a request that brings the registry's token along",
+        "rejects requests with an Authorization header",
         "Only one auth mechanism",
     )
     .await;
@@ -534,7 +528,7 @@ async fn layers_that_come_from_elsewhere() {
     fails(
         &image(&gone),
         &["pull"],
-        "layers come from 127.0.0.1, which answers",
+        "redirects layers to 127.0.0.1, which responds",
         "storage.redirect.disable",
     )
     .await;
@@ -544,7 +538,7 @@ async fn layers_that_come_from_elsewhere() {
 async fn uploads_that_go_wrong() {
     let pushing = |stub: &Stub| ProbeTarget {
         push: true,
-        ..patient(stub)
+        ..target(stub)
     };
     let count = AtomicUsize::new(0);
     let replicas = stub(move |request| {
@@ -559,8 +553,8 @@ async fn uploads_that_go_wrong() {
     fails(
         &pushing(&replicas),
         &["push-session"],
-        "asked for the 2. time",
-        "one http.secret",
+        "not found on request 2 of 6",
+        "the same http.secret",
     )
     .await;
     let inside = stub(|request| {
@@ -574,7 +568,7 @@ async fn uploads_that_go_wrong() {
     fails(
         &pushing(&inside),
         &["push-location"],
-        "sends the upload to http://registry.internal:5000",
+        "continues at http://registry.internal:5000",
         "X-Forwarded-Proto",
     )
     .await;
@@ -595,7 +589,7 @@ async fn uploads_that_go_wrong() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_takes() {
+async fn a_body_that_is_not_read() {
     let stub = stub(|request| {
         (request.method == "PATCH").then(|| Reply::new(202).after(Duration::from_secs(600)))
     });
@@ -604,24 +598,24 @@ async fn a_body_that_nobody_takes() {
         patience: Duration::from_secs(4),
         ..TransportOptions::default()
     };
-    let findings = run_probes(
+    let results = run_probes(
         &ProbeTarget {
             push: true,
-            ..patient(&stub)
+            ..target(&stub)
         },
         options,
     )
     .await
     .unwrap();
     assert_eq!(
-        of(&findings, ProbeVerdict::Failure),
+        of(&results, ProbeVerdict::Failure),
         ["push-body"],
-        "{findings:#?}"
+        "{results:#?}"
     );
     says(
-        &findings,
+        &results,
         "push-body",
-        "does not answer in time",
+        "did not respond in time",
         "proxy_request_buffering off",
     );
     assert!(
@@ -637,18 +631,161 @@ fn challenge_with(request: &Request, realm: &str, service: &str) -> Option<Reply
         .then(|| Reply::new(401).header("WWW-Authenticate", &value))
 }
 
-/// Without a login nobody is refused one.
+/// Without a login, none is rejected.
 #[tokio::test]
 async fn anonymous_is_no_finding() {
     let stub = stub(|_| None);
-    let findings = examined(&ProbeTarget {
+    let results = examined(&ProbeTarget {
         login: Some(Credentials::Anonymous),
-        ..patient(&stub)
+        ..target(&stub)
     })
     .await;
+    assert_eq!(of(&results, ProbeVerdict::Failure), [""; 0], "{results:#?}");
+}
+
+/// Docker 29.10 and newer allow plain HTTP on this machine only while `insecure-registries` is not
+/// set.
+#[tokio::test]
+async fn docker_s_list_of_insecure_registries_decides_about_this_machine() {
+    let stub = stub(|_| None);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("daemon.json");
+    let host = stub.host().to_owned();
+    let line = format!("\"insecure-registries\": [\"{host}\"]");
+    for (content, verdict) in [
+        (None, ProbeVerdict::Ok),
+        (Some("{}".to_owned()), ProbeVerdict::Ok),
+        (Some("not JSON".to_owned()), ProbeVerdict::Ok),
+        (
+            Some(r#"{"insecure-registries":[]}"#.to_owned()),
+            ProbeVerdict::Warning,
+        ),
+        (
+            Some(r#"{"insecure-registries":["other.example:5000"]}"#.to_owned()),
+            ProbeVerdict::Warning,
+        ),
+        (Some(format!("{{{line}}}")), ProbeVerdict::Ok),
+        (
+            Some(r#"{"insecure-registries":["127.0.0.0/8"]}"#.to_owned()),
+            ProbeVerdict::Ok,
+        ),
+    ] {
+        let _ = std::fs::remove_file(&file);
+        if let Some(content) = &content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let target = ProbeTarget {
+            docker_daemon: file.clone(),
+            ..target(&stub)
+        };
+        let results = run_probes(&target, TransportOptions::default())
+            .await
+            .unwrap();
+        let result = results.iter().find(|result| result.id == "registry-scheme");
+        let result = result.unwrap();
+        assert_eq!(result.verdict, verdict, "{content:?} {result:?}");
+        if verdict == ProbeVerdict::Warning {
+            let remedy = result.remedy.as_deref().unwrap();
+            assert!(remedy.contains(&line), "{remedy}");
+            // The remedy works as it is printed.
+            std::fs::write(&file, format!("{{{line}}}")).unwrap();
+            let results = run_probes(&target, TransportOptions::default())
+                .await
+                .unwrap();
+            let healed = results.iter().find(|result| result.id == "registry-scheme");
+            assert_eq!(healed.unwrap().verdict, ProbeVerdict::Ok);
+        }
+    }
+}
+
+/// After a rejected login, what follows from it is not reported as a problem of its own.
+#[tokio::test]
+async fn a_rejected_login_is_the_only_failure() {
+    let stub = stub(|request| {
+        let anonymous = request.header("authorization").is_none();
+        (request.path.starts_with("/token") && anonymous).then(|| Reply::new(401))
+    });
+    let target = ProbeTarget {
+        login: Some(password("ann", "wrong")),
+        push: true,
+        ..target(&stub)
+    };
+    let results = examined(&target).await;
     assert_eq!(
-        of(&findings, ProbeVerdict::Failure),
-        [""; 0],
-        "{findings:#?}"
+        of(&results, ProbeVerdict::Failure),
+        ["login"],
+        "{results:#?}"
     );
+    says(
+        &results,
+        "login",
+        "login as ann with a password rejected",
+        "check the user name",
+    );
+    for result in &results {
+        if result.id.starts_with("token-") || ["pull", "push-session"].contains(&result.id) {
+            assert_eq!(result.evidence, "see login first", "{result:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failed_connection_is_told() {
+    let stub = stub(|_| None);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let target = ProbeTarget {
+        host: host.parse().unwrap(),
+        ..target(&stub)
+    };
+    fails(
+        &target,
+        &["registry-reachable"],
+        "Connection refused",
+        "server is running",
+    )
+    .await;
+}
+
+/// The probe that shows whether storage accepts an Authorization header sends none that is worth
+/// stealing.
+#[tokio::test]
+async fn the_storage_that_layers_come_from_gets_no_token() {
+    let storage = std::sync::Arc::new(Stub::start(|_| Reply::new(200)));
+    let to = format!("http://{}/layer", storage.host());
+    let layer = format!("sha256:{}", "0a".repeat(32));
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"a/b","digest":"{layer}","size":1}},"layers":[{{"mediaType":"a/b","digest":"{layer}","size":1}}]}}"#
+    );
+    let stub = stub(move |request| {
+        let opened = request
+            .header("authorization")
+            .is_some_and(|given| given.starts_with("Bearer ey"));
+        match request.path.as_str() {
+            "/v2/a/manifests/1" if opened => Some(
+                Reply::new(200)
+                    .header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+                    .body(&manifest),
+            ),
+            path if opened && path.starts_with("/v2/a/blobs/") => {
+                Some(Reply::new(307).header("Location", &to))
+            }
+            _ => None,
+        }
+    });
+    let target = ProbeTarget {
+        reference: Some("1".parse().unwrap()),
+        ..target(&stub)
+    };
+    let results = examined(&target).await;
+    says(&results, "pull", "sends its layers", "");
+    assert_eq!(storage.seen().len(), 2);
+    for request in storage.seen() {
+        let given = request.header("authorization");
+        assert!(
+            given.is_none_or(|given| given == "Bearer false"),
+            "{given:?}"
+        );
+    }
 }

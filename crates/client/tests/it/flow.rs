@@ -68,14 +68,14 @@ async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
         stub.lines(),
         [tags, &format!("GET {token}"), tags, tags, tags]
     );
-    let papers: Vec<_> = stub
+    let authorizations: Vec<_> = stub
         .seen()
         .iter()
         .map(|request| request.header("authorization").map(str::to_owned))
         .collect();
     let bearer = Some("Bearer token-1".to_owned());
     assert_eq!(
-        papers,
+        authorizations,
         [
             None,
             Some("Basic YW5uOnNlc2FtZQ==".into()),
@@ -114,8 +114,8 @@ async fn each_scope_has_its_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
-    let believed = AtomicUsize::new(0);
+async fn a_token_that_is_rejected_is_replaced_once() {
+    let issued = AtomicUsize::new(0);
     let stub = Stub::start(move |request| {
         let challenge = r#"Bearer realm="http://@self@/token",scope="repository:a:pull""#;
         match (
@@ -123,7 +123,7 @@ async fn a_token_that_is_not_believed_any_more_is_replaced_once() {
             request.header("authorization"),
         ) {
             (true, _) => {
-                let number = believed.fetch_add(1, Ordering::Relaxed);
+                let number = issued.fetch_add(1, Ordering::Relaxed);
                 Reply::json(200, &format!(r#"{{"access_token":"t{number}"}}"#))
             }
             (_, Some("Bearer t1")) => Reply::json(200, r#"{"tags":[]}"#),
@@ -223,24 +223,24 @@ async fn basic_needs_no_token_server() {
         matches!(&wrong, Error::LoginFailed { account: Some(ann), .. } if ann == "ann"),
         "{wrong}"
     );
-    let nobody = stub
+    let error = stub
         .repository("a", Credentials::Anonymous)
         .await
         .all_tags()
         .await
         .unwrap_err();
     assert!(
-        nobody
+        error
             .hint()
             .unwrap()
-            .starts_with("nobody is logged in: wharfinger login 127.0.0.1:"),
-        "{nobody}"
+            .starts_with("no login was sent: log in with `wharfinger login 127.0.0.1:"),
+        "{error}"
     );
 }
 
 #[tokio::test]
 async fn a_finished_token_is_sent_as_it_is() {
-    let stub = registry(|_| panic!("nobody asks"));
+    let stub = registry(|_| panic!("no token is requested"));
     let login = Credentials::AccessToken("token-ready".into());
     stub.repository("a", login).await.all_tags().await.unwrap();
     assert_eq!(stub.lines().len(), 1);
@@ -263,7 +263,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(
         source.ends_with(
-            "/token answered 401 Unauthorized: unauthorized: incorrect username or password"
+            "/token responded 401 Unauthorized: unauthorized: incorrect username or password"
         ),
         "{source}"
     );
@@ -296,16 +296,16 @@ async fn a_wrong_password_is_told_from_missing_rights() {
 async fn what_is_no_challenge_is_said() {
     for (header, expected) in [
         ("", "has no WWW-Authenticate header"),
-        ("Negotiate", "wants Negotiate, which is not spoken here"),
+        ("Negotiate", "asks for Negotiate authentication"),
         (
             "Bearer service=\"a\"",
-            "asks for a token, but does not say where (realm)",
+            "asks for a token, but its challenge has no realm",
         ),
         (
             "Bearer realm=\"/token\"",
-            "its realm \"/token\" is no absolute URL",
+            "its realm \"/token\" is not an absolute URL",
         ),
-        ("Bearer realm=\"ftp://a/\"", "is no web address"),
+        ("Bearer realm=\"ftp://a/\"", "is not an http or https URL"),
         ("Bearer realm=\"http://", "a quote that never closes"),
     ] {
         let stub = Stub::start(move |_| match header {
@@ -379,7 +379,7 @@ async fn a_list_without_an_end_is_given_up() {
     let repository = stub.repository("a", Credentials::Anonymous).await;
     let subject = format!("sha256:{}", "0a".repeat(32)).parse().unwrap();
     let error = repository.referrers(&subject, None).await.unwrap_err();
-    assert!(error.to_string().ends_with("has no end"), "{error}");
+    assert!(error.to_string().contains("without end"), "{error}");
 }
 
 #[tokio::test]
@@ -407,13 +407,13 @@ async fn pages_are_followed_and_loops_are_not() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("names itself as the page that follows")
+            .contains("leads to the same page again")
     );
     assert!(
         tags("c", None)
             .await
             .unwrap_err()
             .to_string()
-            .contains("leads to another host")
+            .contains("leads to another origin")
     );
 }

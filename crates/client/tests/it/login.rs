@@ -109,3 +109,31 @@ fn hash(password: &str) -> String {
         .succeeded()
         .to_owned()
 }
+
+/// Go's clients read numbers in quotes, other cases of names, and the last of repeated members.
+#[tokio::test]
+async fn token_responses_are_read_leniently() {
+    for body in [
+        r#"{"token":"good","expires_in":"300"}"#,
+        r#"{"token":"good","expires_in":300.5}"#,
+        r#"{"token":"good","expires_in":null,"issued_at":null}"#,
+        r#"{"token":"good","expires_in":-1}"#,
+        r#"{"token":null,"access_token":"good","refresh_token":null}"#,
+        r#"{"Token":"good","Expires_In":"5m"}"#,
+        r#"{"token":"bad","token":"good","unknown":{"a":[1]}}"#,
+    ] {
+        let stub = Stub::start(move |request| match request.header("authorization") {
+            _ if request.path.starts_with("/token") => Reply::json(200, body),
+            Some("Bearer good") => Reply::json(200, r#"{"tags":["1"]}"#),
+            _ => {
+                Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#)
+            }
+        });
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let tags = repository.all_tags().await;
+        assert_eq!(
+            tags.unwrap_or_else(|error| panic!("{body}: {error}")).len(),
+            1
+        );
+    }
+}

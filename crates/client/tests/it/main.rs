@@ -1,5 +1,4 @@
-//! The client against servers: the real registries, and stubs that misbehave in ways that those do
-//! only on bad days.
+//! The client against servers: real registries, and stubs that misbehave as those rarely do.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,9 +8,13 @@
 mod archives;
 mod doctor;
 mod downloads;
+mod fallbacks;
 mod flow;
 mod images;
+mod lists;
 mod login;
+mod prepared;
+mod proxies;
 mod redirects;
 mod seed_004;
 mod stub;

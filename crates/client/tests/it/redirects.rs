@@ -1,4 +1,4 @@
-//! Redirects: papers stay at home.
+//! Redirects: tokens are not sent to other hosts.
 
 use bytes::Bytes;
 use client::{Credentials, Error, RepositoryClient};
@@ -30,10 +30,10 @@ pub(crate) async fn fetch(
 }
 
 #[tokio::test]
-async fn a_store_elsewhere_gets_no_papers() {
+async fn storage_elsewhere_gets_no_token() {
     let content = Bytes::from_static(b"a layer");
     let store = Stub::start(move |request| match request.header("authorization") {
-        // What S3 says to two kinds of papers at once.
+        // S3 rejects a token beside a signature.
         Some(_) => Reply::new(400).body("Only one auth mechanism allowed"),
         None => Reply::new(200).body("a layer"),
     });
@@ -67,9 +67,12 @@ async fn on_the_same_host_they_go_along() {
 #[tokio::test]
 async fn loops_and_nonsense_end() {
     for (location, expected) in [
-        ("/v2/a/blobs/again", "one redirect too many"),
-        ("http://[", "which is no URL"),
-        ("file:///etc/passwd", "which is no web address"),
+        (
+            "/v2/a/blobs/again",
+            "after more redirects than are followed",
+        ),
+        ("http://[", "which is not a URL"),
+        ("file:///etc/passwd", "which is neither http nor https"),
     ] {
         let stub = Stub::start(move |_| Reply::new(302).header("Location", location));
         let repository = stub.repository("a", Credentials::Anonymous).await;
@@ -87,7 +90,7 @@ async fn loops_and_nonsense_end() {
     .await
     .unwrap_err();
     assert!(
-        error.to_string().contains("does not say where to"),
+        error.to_string().contains("it has no Location header"),
         "{error}"
     );
 }
@@ -110,7 +113,7 @@ async fn a_refresh_token_goes_to_no_other_host() {
     assert!(
         error
             .to_string()
-            .contains("another host, which must not see what was sent"),
+            .contains("another host, which must not see the body of the request"),
         "{error}"
     );
     assert!(thief.seen().is_empty());

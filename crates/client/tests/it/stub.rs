@@ -1,4 +1,4 @@
-//! A server that answers as it is told, and remembers what it was asked.
+//! A server that responds as a test says, and remembers the requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -187,7 +187,7 @@ fn serve(
     seen: &Mutex<Vec<Request>>,
     answer: &dyn Fn(&Request) -> Reply,
 ) {
-    // Heads and bodies go out apart, and nobody shall wait for the one to be acknowledged.
+    // Head and body are sent apart, and must not wait for an acknowledgement.
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(request) = read(&mut reader) {

@@ -209,8 +209,8 @@ async fn this_machine_may_speak_plain_http_and_others_may_not() {
             .unwrap()
             .is_empty()
     );
-    let nobody = problem("127.0.0.1:1", TransportOptions::default()).await;
-    assert_eq!(nobody, ConnectionError::Unreachable);
+    let closed = problem("127.0.0.1:1", TransportOptions::default()).await;
+    assert_eq!(closed, ConnectionError::Unreachable);
     assert_eq!(
         problem("no-such-host.invalid", TransportOptions::default()).await,
         ConnectionError::UnknownHost

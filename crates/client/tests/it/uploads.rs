@@ -151,7 +151,7 @@ async fn content_that_is_not_its_name_never_leaves_whole() {
 }
 
 #[tokio::test]
-async fn an_upload_elsewhere_gets_no_papers() {
+async fn an_upload_elsewhere_gets_no_token() {
     let image = Image::saying("elsewhere");
     let store = Stub::start(|_| Reply::new(201));
     let location = format!("http://{}/upload", store.host());
@@ -192,7 +192,7 @@ async fn a_refusal_in_the_middle_says_why() {
     assert_eq!(
         error.hint().as_deref(),
         Some(
-            "nginx/1.22.1 takes no body of this size: raise the limit of the proxy (nginx: client_max_body_size 0;)"
+            "a proxy in front of the registry limits the size of requests: raise the limit (nginx: `client_max_body_size 0;`)"
         )
     );
 }

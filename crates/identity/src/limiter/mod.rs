@@ -311,9 +311,9 @@ mod tests {
         // Two of the ten were right: two of those that wait may try.
         for (n, admission) in under_way.into_iter().enumerate() {
             if n % 5 == 0 {
-                admission.give_back()
+                admission.give_back();
             } else {
-                admission.failed()
+                admission.failed();
             }
         }
         let mut heard = 0;

@@ -114,7 +114,7 @@ impl PasswordVerifier {
             );
             self.workers
                 .run(origin, move || {
-                    tally.count(|| pretend(&account, password.expose()))
+                    tally.count(|| pretend(&account, password.expose()));
                 })
                 .await?;
         }

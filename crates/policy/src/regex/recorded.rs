@@ -36,7 +36,7 @@ fn regular_expressions_match_as_go_s_do() {
                 }
             }
             (ours, go) => {
-                differences.push(format!("{pattern:?}: {go:?} in Go, {:?} here", ours.err()))
+                differences.push(format!("{pattern:?}: {go:?} in Go, {:?} here", ours.err()));
             }
         }
     }

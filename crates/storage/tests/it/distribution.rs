@@ -234,7 +234,7 @@ async fn interrupted(storage: &Storage, old: &Old) {
     let task = tokio::spawn(async move {
         storage
             .adopt(&path, AdoptionCheck::Manifests, |report| {
-                assert!(report.repositories < 2, "interrupted")
+                assert!(report.repositories < 2, "interrupted");
             })
             .await
     });

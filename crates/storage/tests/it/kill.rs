@@ -266,7 +266,7 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: UploadProg
     };
     match progress {
         UploadProgress::Image | UploadProgress::ReferrerEntry => {
-            assert!(has_tag, "{pusher} {number}")
+            assert!(has_tag, "{pusher} {number}");
         }
         UploadProgress::Untagged => assert!(!has_tag, "{pusher} {number}"),
         UploadProgress::Nothing | UploadProgress::Blob | UploadProgress::Untagging => {}

@@ -91,9 +91,9 @@ impl Old {
                 .map(|entry| entry.unwrap().path())
             {
                 if entry.is_dir() {
-                    open.push(entry)
+                    open.push(entry);
                 } else {
-                    files.push((entry.clone(), fs::read(entry).unwrap()))
+                    files.push((entry.clone(), fs::read(entry).unwrap()));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `wharfinger attach`: put something beside an image.
+//! `wharfinger attach`: attach files to an image.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,25 +12,25 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
 use crate::remote::{ConnectionArguments, run as run_async};
 
-/// The largest file that is attached, in bytes: an artifact's files are held whole.
+/// The largest file that is attached, in bytes: files are held in memory.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Attach files to an image, as an artifact that refers to it
 ///
-/// Prints the artifact's digest. Where the registry does not list what is attached, the list is
-/// kept under a tag, as the specification has it.
+/// Prints the artifact's digest. If the registry does not keep the list of what is attached, the list
+/// is kept under a tag, as the specification says.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// The files; FILE:TYPE names a media type other than application/octet-stream.
+    /// The files; FILE:TYPE sets a media type other than application/octet-stream.
     #[arg(value_name = "FILE[:TYPE]")]
     files: Vec<String>,
-    /// What kind of thing it is, as a media type: application/spdx+json, …
+    /// The type of the artifact, as a media type: application/spdx+json, …
     #[arg(long = "type", value_name = "TYPE")]
     artifact_type: String,
-    /// Something to say of it; may be repeated.
+    /// An annotation of the artifact; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
     /// Print JSON: {digest, subject}.
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn read(text: &str) -> Result<Attachment, Failure> {
-    // A media type has a slash behind its colon, which no file of that name is likely to have.
+    // A media type has one slash; a file name with a colon and a slash after it is unlikely.
     let typed = text
         .rsplit_once(':')
         .filter(|(path, kind)| !path.is_empty() && kind.split('/').count() == 2);
@@ -80,7 +80,7 @@ fn read(text: &str) -> Result<Attachment, Failure> {
     let length = std::fs::metadata(&path).map_err(failed)?.len();
     if length > LARGEST {
         return Err(Failure::usage(format!(
-            "{} has {length} bytes, more than {LARGEST}",
+            "{} has {length} bytes; at most {LARGEST} can be attached",
             path.display()
         )));
     }
@@ -98,6 +98,6 @@ fn read(text: &str) -> Result<Attachment, Failure> {
 fn annotation(text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Failure::usage(format!("{text:?} is no annotation")).hint("write KEY=VALUE")),
+        _ => Err(Failure::usage(format!("{text:?} is not an annotation")).hint("write KEY=VALUE")),
     }
 }

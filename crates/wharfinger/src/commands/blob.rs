@@ -1,4 +1,4 @@
-//! `wharfinger blob`: one blob, by its digest.
+//! `wharfinger blob`: download one blob.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,18 +9,19 @@ use client::{ImageName, RepositoryClient};
 use oci::Digest;
 
 use crate::failure::Failure;
+use crate::output::content_output;
 use crate::remote::{ConnectionArguments, run as run_async};
 
-/// Print a blob, or put it into a file
+/// Print a blob, or write it to a file
 ///
-/// The exit code is 8 when what came is not what the digest says: what was printed until then must
-/// not be used. A file is made only of what is right.
+/// The exit code is 8 if the content does not match the digest; output that was printed must then not
+/// be used. A file is written only if the content matches.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The blob: HOST/NAME@DIGEST.
     #[arg(value_name = "HOST/NAME@DIGEST")]
     name: ImageName,
-    /// Put it into this file.
+    /// Write the blob to this file.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -29,9 +30,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Some(digest) = arguments.name.digest else {
-        return Err(
-            Failure::usage("a blob is named by its digest").hint("write HOST/NAME@sha256:…")
-        );
+        return Err(Failure::usage("digest required: a blob has no other name")
+            .hint("write HOST/NAME@sha256:…"));
     };
     run_async(async {
         let repository = arguments
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .repository(&arguments.name)
             .await?;
         match &arguments.output {
-            None => fetch(&repository, digest, &mut io::stdout()).await,
+            None => fetch(&repository, digest, &mut content_output()).await,
             Some(path) => fetch_into(&repository, digest, path).await,
         }
     })
@@ -52,10 +52,10 @@ async fn fetch(
     output: &mut impl Write,
 ) -> Result<(), Failure> {
     let mut download = repository.download_unsized(digest);
-    while let Some(piece) = download.proved_chunk().await? {
+    while let Some(piece) = download.verified_chunk().await? {
         match output.write_all(&piece) {
             Ok(()) => {}
-            // Whoever reads it has seen enough.
+            // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             Err(error) => return Err(Failure::system("cannot write").caused_by(&error)),
         }
@@ -86,7 +86,7 @@ async fn fetch_into(
     Ok(())
 }
 
-/// As any new file, less the umask.
+/// The mode of any new file; the umask is applied.
 fn mode() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

@@ -1,4 +1,4 @@
-//! `wharfinger catalog`: which repositories a registry has.
+//! `wharfinger catalog`: list repositories.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_names};
 use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
-/// List the repositories of a registry, sorted, one a line
+/// List the repositories of a registry, sorted, one per line
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].

@@ -1,4 +1,4 @@
-//! `wharfinger config`: what an image's configuration says.
+//! `wharfinger config`: print an image's configuration.
 
 use std::process::ExitCode;
 
@@ -9,13 +9,13 @@ use crate::failure::Failure;
 use crate::output::print_bytes;
 use crate::remote::{ConnectionArguments, run as run_async};
 
-/// Print an image's configuration, byte for byte: what it runs, for which platform, how it was made
+/// Print an image's configuration, byte for byte: command, environment, platform, history
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// Of an index, the image for this platform; this machine's without.
+    /// Choose the image of an index for this platform (default: this machine's).
     #[arg(long)]
     platform: Option<Platform>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `wharfinger digest`: the name that an image gives itself.
+//! `wharfinger digest`: print the digest of a tag.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
 use crate::remote::{ConnectionArguments, PlatformArguments, run as run_async};
 
-/// Print the digest that a tag points at
+/// Print the digest that a tag points to
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG].

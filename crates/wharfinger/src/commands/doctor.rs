@@ -1,4 +1,4 @@
-//! `wharfinger doctor`: why nobody gets in.
+//! `wharfinger doctor`: find out why a login, a pull or a push fails.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use client::{
     CredentialStore, Credentials, Host, HostError, ImageName, KnownSettings, ProbeResult,
     ProbeTarget, ProbeVerdict, TransportOptions, run_probes,
 };
+use common::escape_line;
 use oci::{Reference, RepositoryName};
 use serde_json::json;
 use token::JwkSet;
@@ -20,33 +21,33 @@ use crate::files;
 use crate::output::{note, print, print_json};
 use crate::remote::{ConnectionArguments, credential_store, password};
 
-/// Find out why a registry with token authentication does not let people in, and what to change
+/// Find out why a login, a pull or a push fails, and what to change
 ///
-/// Looks at the registry, the token server that it names, their certificates, clocks and keys, at
-/// the stored login and at what a token grants. Nothing is changed; secrets are not shown. The exit
-/// code is 0 when nothing failed, 1 when something did, 2 when nothing could be examined.
+/// Tests the registry, the token server that it names, their certificates, clocks and keys, the
+/// stored login, and what a token grants. Changes nothing and shows no secrets. The exit code is 0 if
+/// no probe failed, 1 if one failed, and 2 if the probes could not be made.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Whom to examine: HOST[:PORT], or HOST[:PORT]/NAME[:TAG] to try a pull, too.
+    /// The registry: HOST[:PORT], or HOST[:PORT]/NAME[:TAG] to try a pull, too.
     #[arg(value_name = "HOST[/NAME[:TAG]]")]
-    patient: DoctorTarget,
-    /// Try the login of this user, instead of the stored one.
+    target: DoctorTarget,
+    /// Try the login of this user instead of the stored one.
     #[arg(long, short, value_name = "NAME")]
     user: Option<String>,
     /// Read the password from standard input.
     #[arg(long, requires = "user")]
     password_stdin: bool,
-    /// Try an upload of 110 MB, which is cancelled.
+    /// Try an upload of 110 MB, and cancel it.
     #[arg(long)]
     push: bool,
-    /// The registry's configuration, or the token server's (docker_auth's, too), to compare; may be
-    /// repeated.
+    /// Compare with this configuration of the registry or the token server (docker_auth's, too); may
+    /// be repeated.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
-    /// The registry's rootcertbundle, to compare.
+    /// Compare with this rootcertbundle of the registry.
     #[arg(long, value_name = "FILE")]
     rootcertbundle: Option<PathBuf>,
-    /// The registry's jwks, to compare.
+    /// Compare with this jwks of the registry.
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// Print JSON: {healthy, probes: [{id, verdict, evidence, remedy}]}.
@@ -90,8 +91,7 @@ impl std::str::FromStr for DoctorTarget {
     }
 }
 
-/// How long one answer is waited for. Who has to wait longer for a token has an answer of another
-/// kind.
+/// How long to wait for a response. A server that needs longer is a problem of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         print_json(&json(&findings, healthy))?;
     } else {
-        print(&report(&arguments.patient.host, &findings))?;
+        print(&report(&arguments.target.host, &findings))?;
     }
     Ok(if healthy {
         ExitCode::SUCCESS
@@ -122,19 +122,20 @@ fn findings(arguments: &Arguments) -> Result<Vec<ProbeResult>, Failure> {
         }
         None => None,
     };
-    let whom = &arguments.patient;
-    let patient = ProbeTarget {
-        host: whom.host.clone(),
-        repository: whom.repository.clone(),
-        reference: whom.reference.clone(),
+    let target = &arguments.target;
+    let target = ProbeTarget {
+        host: target.host.clone(),
+        repository: target.repository.clone(),
+        reference: target.reference.clone(),
         login,
-        places: if arguments.connection.anonymous {
+        store: if arguments.connection.anonymous {
             CredentialStore::default()
         } else {
             credential_store()
         },
         push: arguments.push,
-        sides: sides(arguments)?,
+        settings: settings(arguments)?,
+        docker_daemon: PathBuf::from("/etc/docker/daemon.json"),
     };
     let options = TransportOptions {
         patience: PATIENCE,
@@ -146,13 +147,13 @@ fn findings(arguments: &Arguments) -> Result<Vec<ProbeResult>, Failure> {
         .build();
     let runtime =
         runtime.map_err(|error| Failure::usage("cannot start the runtime").caused_by(&error))?;
-    let findings = runtime.block_on(run_probes(&patient, options));
+    let findings = runtime.block_on(run_probes(&target, options));
     runtime.shutdown_background();
     Ok(findings?)
 }
 
-/// What the files say; those that are named by themselves count more.
-fn sides(arguments: &Arguments) -> Result<KnownSettings, Failure> {
+/// The settings of the given files. A bundle or JWKS given by itself takes precedence.
+fn settings(arguments: &Arguments) -> Result<KnownSettings, Failure> {
     let mut read = TokenAgreement::default();
     for path in &arguments.config {
         let file = TokenAgreement::read(path)
@@ -162,8 +163,11 @@ fn sides(arguments: &Arguments) -> Result<KnownSettings, Failure> {
     let bundle = arguments
         .rootcertbundle
         .clone()
-        .or_else(|| here(read.bundle, "--rootcertbundle"));
-    let keys = arguments.jwks.clone().or_else(|| here(read.jwks, "--jwks"));
+        .or_else(|| if_here(read.bundle, "--rootcertbundle"));
+    let keys = arguments
+        .jwks
+        .clone()
+        .or_else(|| if_here(read.jwks, "--jwks"));
     Ok(KnownSettings {
         bundle: bundle
             .as_deref()
@@ -176,15 +180,15 @@ fn sides(arguments: &Arguments) -> Result<KnownSettings, Failure> {
     })
 }
 
-/// A file that a configuration names, when it is on this machine: a registry in a container has
-/// paths of its own.
-fn here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
+/// A file that a configuration names, if it is on this machine: a registry in a container has other
+/// paths.
+fn if_here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
     let path = path?;
     if path.exists() {
         return Some(path);
     }
     note(format!(
-        "note: {}, which the configuration names, is not here: {option} FILE compares the keys",
+        "note: {}, which the configuration names, is not on this machine: use {option} FILE to compare the keys",
         path.display()
     ));
     None
@@ -192,8 +196,9 @@ fn here(path: Option<PathBuf>, option: &str) -> Option<PathBuf> {
 
 fn jwks(path: &Path) -> Result<JwkSet, Failure> {
     let text = files::read(path)?;
-    JwkSet::from_json(&text)
-        .map_err(|error| Failure::usage(format!("{} is no JWKS", path.display())).caused_by(&error))
+    JwkSet::from_json(&text).map_err(|error| {
+        Failure::usage(format!("{} is not a JWKS", path.display())).caused_by(&error)
+    })
 }
 
 fn json(findings: &[ProbeResult], healthy: bool) -> serde_json::Value {
@@ -208,8 +213,8 @@ fn json(findings: &[ProbeResult], healthy: bool) -> serde_json::Value {
     json!({ "healthy": healthy, "probes": probes.collect::<Vec<_>>() })
 }
 
-/// For people: what is wrong comes first, then what is doubtful, what is well, and last what was
-/// not looked at.
+/// The report for people: failures first, then warnings, then what is ok, and last what was not
+/// tested.
 fn report(host: &Host, findings: &[ProbeResult]) -> String {
     let with = |verdict| {
         findings
@@ -221,7 +226,7 @@ fn report(host: &Host, findings: &[ProbeResult]) -> String {
         .collect();
     let mut text = String::new();
     if failed.is_empty() {
-        text += &format!("nothing failed at {host}\n\n");
+        text += &format!("no probe failed at {host}\n\n");
     }
     for verdict in [
         ProbeVerdict::Failure,
@@ -241,11 +246,11 @@ fn report(host: &Host, findings: &[ProbeResult]) -> String {
 }
 
 fn line(finding: &ProbeResult) -> String {
-    let (verdict, evidence) = (finding.verdict.to_string(), visible(&finding.evidence));
+    let (verdict, evidence) = (finding.verdict.to_string(), escape_line(&finding.evidence));
     let remedy = finding
         .remedy
         .iter()
-        .map(|remedy| format!("{:34}-> {}\n", "", visible(remedy)));
+        .map(|remedy| format!("{:34}-> {}\n", "", escape_line(remedy)));
     format!(
         "{verdict:10}  {:20}  {evidence}\n{}",
         finding.id,
@@ -264,14 +269,7 @@ fn not_tested<'a>(findings: impl Iterator<Item = &'a ProbeResult>) -> String {
     }
     reasons
         .iter()
-        .map(|(why, ids)| format!("not-tested  {}: {}\n", ids.join(", "), visible(why)))
-        .collect()
-}
-
-/// What strangers wrote, fit for a terminal.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|(why, ids)| format!("not-tested  {}: {}\n", ids.join(", "), escape_line(why)))
         .collect()
 }
 
@@ -280,13 +278,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whom_to_examine() {
+    fn the_target_is_a_registry_or_an_image() {
         let whom = |text: &str| {
-            text.parse::<DoctorTarget>().map(|whom| {
+            text.parse::<DoctorTarget>().map(|target| {
                 (
-                    whom.host.to_string(),
-                    whom.repository.is_some(),
-                    whom.reference.is_some(),
+                    target.host.to_string(),
+                    target.repository.is_some(),
+                    target.reference.is_some(),
                 )
             })
         };
@@ -301,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_comes_first_and_its_remedy_below_it() {
+    fn failures_come_first_with_their_remedies_below() {
         let found = |id, verdict, evidence: &str, remedy: Option<&str>| ProbeResult {
             id,
             verdict,
@@ -326,7 +324,7 @@ mod tests {
         ];
         let host = "r.example".parse().unwrap();
         let expected = "\
-failure     clocks                what was
+failure     clocks                what\\nwas
                                   -> set them
 
 ok          registry-scheme       it speaks https
@@ -335,7 +333,7 @@ failed at r.example: clocks
 ";
         assert_eq!(report(&host, &findings), expected);
         let healthy =
-            "nothing failed at r.example\n\nok          registry-scheme       it speaks https\n";
+            "no probe failed at r.example\n\nok          registry-scheme       it speaks https\n";
         assert_eq!(report(&host, &findings[..1]), healthy);
         assert_eq!(json(&findings, false)["probes"][1]["verdict"], "failure");
     }

@@ -1,4 +1,4 @@
-//! `wharfinger login`: prove a password, and keep what docker would keep.
+//! `wharfinger login`: verify a login, and store what docker would store.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -10,16 +10,16 @@ use crate::failure::Failure;
 use crate::output::print_lines;
 use crate::remote::{ConnectionArguments, credential_store, password, run as run_async};
 
-/// Log in to a registry, and keep the login where docker and podman find it
+/// Log in to a registry, and store the login where docker and podman find it
 ///
-/// The login is tried before it is kept. Where the token server hands out a refresh token, that is
-/// kept and the password is not. It goes to the file that REGISTRY_AUTH_FILE names, else to
-/// docker's config.json (DOCKER_CONFIG), or to the credential helper that the file names.
+/// The login is verified before it is stored. If the token server issues a refresh token, that is
+/// stored instead of the password. It is stored in the file that REGISTRY_AUTH_FILE names, else in
+/// docker's config.json (DOCKER_CONFIG), or in the credential helper that this file names.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
     host: Host,
-    /// The user's name; asked for on a terminal.
+    /// The user name; asked for if it is missing.
     #[arg(long, short, value_name = "NAME", visible_alias = "username")]
     user: Option<String>,
     /// Read the password from standard input.
@@ -34,14 +34,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.password.is_some() {
         return Err(Failure::usage(
-            "a password is not taken as an argument: every user of this machine could read it \
-             (ps), and the shell keeps it in its history",
+            "a password is not accepted as an argument: every user of this machine could read it \
+             (ps), and the shell stores it in its history",
         )
-        .hint("type it when asked, or pipe it in: --password-stdin < FILE"));
+        .hint("type the password when asked, or pipe it in: --password-stdin < FILE"));
     }
     let user = match &arguments.user {
         Some(user) => user.clone(),
-        None => asked_for()?,
+        None => ask_for_user()?,
     };
     let password = password(arguments.password_stdin, "Password: ")?;
     run_async(async {
@@ -63,33 +63,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             },
             None => login,
         };
-        let place = credential_store()
+        let location = credential_store()
             .store(host, &kept)
             .await
             .map_err(Error::from)?;
         print_lines([format!(
-            "logged in to {host} as {user}: {} is kept in {place}",
+            "logged in to {host} as {user}: stored {} in {location}",
             kept.kind()
         )])
     })
 }
 
-fn asked_for() -> Result<String, Failure> {
+fn ask_for_user() -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(
-            Failure::usage("who logs in? There is no terminal to ask at")
-                .hint("name the user: --user NAME"),
-        );
+        return Err(Failure::usage(
+            "user name required: standard input is not a terminal to ask for it",
+        )
+        .hint("name the user with --user NAME"));
     }
-    let failed = |error| {
-        Failure::system("the user's name cannot be read from the terminal").caused_by(&error)
-    };
+    let failed =
+        |error| Failure::system("cannot read the user name from the terminal").caused_by(&error);
     eprint!("User: ");
     io::stderr().flush().map_err(failed)?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(failed)?;
     match line.trim() {
-        "" => Err(Failure::usage("the user's name is empty")),
+        "" => Err(Failure::usage("the user name is empty")),
         user => Ok(user.to_owned()),
     }
 }

@@ -1,34 +1,70 @@
-//! `wharfinger logout`: forget a login.
+//! `wharfinger logout`: remove a login.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Error, Host};
+use client::{Credentials, Error, Host};
 
 use crate::failure::Failure;
-use crate::output::print_lines;
-use crate::remote::{credential_store, run as run_async};
+use crate::output::{note, print_lines};
+use crate::remote::{
+    ConnectionArguments, Remote, credential_store, run as run_async, warn_of_store,
+};
 
-/// Forget the login to a registry, in every file and helper that has one
+/// Log out of a registry: revoke the refresh token, and remove the login from all files and helpers
 ///
-/// Nothing is told to a server: a refresh token stays good until it is revoked there.
+/// A Wharfinger token server revokes the refresh token, so that copies of it are useless, too. Other
+/// token servers cannot do that: there the token is only forgotten here.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
     host: Host,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let host = &arguments.host;
-        let erased = credential_store().erase(host).await.map_err(Error::from)?;
-        match erased.as_slice() {
-            [] => print_lines([format!("there was no login to {host}")]),
-            places => print_lines(
-                places
-                    .iter()
-                    .map(|place| format!("the login to {host} is gone from {place}")),
-            ),
+        let (found, problems) = credential_store().find_all(host, "").await;
+        for problem in &problems {
+            warn_of_store(problem);
         }
+        let remote = arguments.connection.open();
+        let mut revoked = 0;
+        for found in found {
+            if matches!(found.credentials, Credentials::RefreshToken { .. }) {
+                match revoke(&remote, host, found.credentials).await {
+                    Ok(true) => revoked += 1,
+                    Ok(false) => note(format_args!(
+                        "note: the token server of {host} cannot revoke tokens: the refresh token in {} \
+                         is only removed here",
+                        found.location
+                    )),
+                    Err(failure) => note(format_args!(
+                        "warning: the refresh token in {} was not revoked and stays valid until it \
+                         expires\n{failure}",
+                        found.location
+                    )),
+                }
+            }
+        }
+        let erased = credential_store().erase(host).await.map_err(Error::from)?;
+        if erased.is_empty() {
+            return print_lines([format!("no login for {host} is stored")]);
+        }
+        if revoked > 0 {
+            print_lines([format!("revoked the refresh token for {host}")])?;
+        }
+        print_lines(
+            erased
+                .iter()
+                .map(|location| format!("removed the login for {host} from {location}")),
+        )
     })
+}
+
+async fn revoke(remote: &Remote, host: &Host, credentials: Credentials) -> Result<bool, Failure> {
+    let session = remote.session_as(host, credentials).await?;
+    Ok(session.revoke().await?)
 }

@@ -1,4 +1,4 @@
-//! `wharfinger manifest`: the bytes that an image's name stands for.
+//! `wharfinger manifest`: print a manifest.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::remote::{ConnectionArguments, PlatformArguments, run as run_async};
 
 /// Print a manifest, byte for byte as the registry has it
 ///
-/// With --trace it shows the whole way to it: the challenge, the token and what is in it.
+/// With --trace it shows every step: the challenge, the token request and the token's claims.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].

@@ -1,4 +1,4 @@
-//! `wharfinger referrers`: what is attached to an image.
+//! `wharfinger referrers`: list what is attached to an image.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use client::{ImageName, Referrer};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{print_json, print_lines};
+use crate::output::{print_json, print_names};
 use crate::remote::{ConnectionArguments, bytes, run as run_async};
 
 /// List what is attached to an image: signatures, bills of materials, …
@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// Only what is of this type.
+    /// List only artifacts of this type.
     #[arg(long = "type", value_name = "TYPE")]
     artifact_type: Option<String>,
     /// Print JSON: {subject, referrers}.
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         if arguments.json {
             return print_json(&json!({ "subject": subject, "referrers": referrers }));
         }
-        print_lines(referrers.iter().map(line))
+        print_names(referrers.iter().map(line))
     })
 }
 
@@ -57,6 +57,6 @@ fn line(referrer: &Referrer) -> String {
         "{}  {:>9}  {}",
         referrer.digest,
         bytes(referrer.size),
-        artifact_type.escape_debug()
+        artifact_type
     )
 }

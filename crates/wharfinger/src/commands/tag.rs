@@ -1,4 +1,4 @@
-//! `wharfinger tag`: another name for an image that is there.
+//! `wharfinger tag`: add tags to an image.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,13 @@ use crate::failure::Failure;
 use crate::output::print_lines;
 use crate::remote::{ConnectionArguments, run as run_async};
 
-/// Give an image more tags, without moving anything
+/// Add tags to an image, without copying it
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The image: HOST/NAME[:TAG][@DIGEST].
     #[arg(value_name = "IMAGE")]
     name: ImageName,
-    /// Its new tags, in the same repository.
+    /// The new tags, in the same repository.
     #[arg(required = true)]
     tags: Vec<Tag>,
     #[command(flatten)]

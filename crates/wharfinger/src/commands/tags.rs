@@ -1,4 +1,4 @@
-//! `wharfinger tags`: what a repository's images are called.
+//! `wharfinger tags`: list tags.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_names};
 use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
-/// List the tags of a repository, sorted, one a line
+/// List the tags of a repository, sorted, one per line
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The repository: HOST/NAME.

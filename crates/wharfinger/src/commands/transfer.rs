@@ -1,12 +1,12 @@
-//! What `pull`, `push` and `copy` share: two places and what lies between.
+//! What `pull`, `push` and `copy` share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use client::{
-    Archive, ArchiveWriter, CopyOptions, CopyReport, Error, ImageLocation, ImageName, ImageSource,
-    ImageTarget, OciLayout, copy,
+    Archive, ArchiveWriter, CopyOptions, CopyReport, Error, ImageLocation, ImageName,
+    ImageNameError, ImageSource, ImageTarget, OciLayout, copy,
 };
 use oci::{Reference, Tag};
 use serde_json::{Value, json};
@@ -15,21 +15,21 @@ use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
 use crate::remote::{ConnectionArguments, PlatformArguments, ProgressBars, Remote};
 
-/// How to move.
+/// The options of a copy.
 #[derive(Debug, Args)]
 pub(crate) struct TransferArguments {
     #[command(flatten)]
     part: PlatformArguments,
-    /// With what is attached to the image.
+    /// Copy what is attached to the image, too.
     #[arg(long)]
     referrers: bool,
-    /// All tags of the source.
+    /// Copy all tags of the source.
     #[arg(long)]
     all_tags: bool,
-    /// How many blobs move at once.
+    /// How many blobs to copy at once.
     #[arg(long, value_name = "N", default_value_t = 4)]
     jobs: usize,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(long, short)]
     quiet: bool,
     /// Print JSON: {images: [{source, target, digest, mediaType, manifests, blobs: {sent, mounted,
@@ -41,7 +41,7 @@ pub(crate) struct TransferArguments {
 }
 
 impl TransferArguments {
-    /// Moves what `from` names to `to`.
+    /// Copies `from` to `to`.
     pub(crate) async fn run(
         &self,
         from: &ImageLocation,
@@ -77,7 +77,7 @@ impl TransferArguments {
         }
     }
 
-    /// What to move, and what it is called at the target.
+    /// The images to copy, and their tags at the target.
     async fn images(
         &self,
         source: &ImageSource,
@@ -85,7 +85,7 @@ impl TransferArguments {
         to: &ImageLocation,
     ) -> Result<Vec<(Option<Reference>, Option<Tag>)>, Failure> {
         if !self.all_tags {
-            // What is pulled keeps its tag where no other is named.
+            // The image keeps its tag unless another is named.
             let tag = to
                 .tag()
                 .filter(|_| is_named(to))
@@ -94,8 +94,9 @@ impl TransferArguments {
         }
         if is_named(from) || is_named(to) || matches!(to, ImageLocation::Archive { .. }) {
             return Err(
-                Failure::usage("--all-tags moves every tag under its own name")
-                    .hint("name a repository or a layout on both sides, without tag and digest"),
+                Failure::usage("--all-tags copies every tag under its own name").hint(
+                    "name a repository or a layout as source and as target, without tag and digest",
+                ),
             );
         }
         let tags = source.tags().await?;
@@ -106,7 +107,7 @@ impl TransferArguments {
     }
 }
 
-/// One image that was moved.
+/// One image that was copied.
 struct MovedImage {
     from: String,
     to: String,
@@ -150,11 +151,10 @@ async fn source(remote: &Remote, place: &ImageLocation) -> Result<ImageSource, F
     })
 }
 
-/// An archive, read on a thread of its own: one that `docker save` wrote is hashed whole.
+/// Opens an archive on a thread of its own: the output of `docker save` is hashed whole.
 async fn opened(path: PathBuf) -> Result<Archive, Failure> {
     let opening = tokio::task::spawn_blocking(move || Archive::open(&path)).await;
-    Ok(opening
-        .map_err(|error| Failure::system("the archive cannot be read").caused_by(&error))??)
+    Ok(opening.map_err(|error| Failure::system("cannot read the archive").caused_by(&error))??)
 }
 
 async fn target(
@@ -177,7 +177,7 @@ async fn target(
     })
 }
 
-/// A digest at the target is a promise: it must be the source's.
+/// A digest at the target must be the source's.
 async fn expect_digest(
     source: &ImageSource,
     reference: Option<&Reference>,
@@ -191,7 +191,7 @@ async fn expect_digest(
     if found == expected {
         return Ok(());
     }
-    let what = "what is to be sent".to_owned();
+    let what = "the image to copy".to_owned();
     Err(Error::Digest {
         what,
         expected: expected.into(),
@@ -200,7 +200,7 @@ async fn expect_digest(
     .into())
 }
 
-/// Whether a tag or a digest is written.
+/// Whether a location names a tag or a digest.
 fn is_named(place: &ImageLocation) -> bool {
     match place {
         ImageLocation::Registry(name) => name.tag.is_some() || name.digest.is_some(),
@@ -232,5 +232,68 @@ fn tagged(place: &ImageLocation, tag: Option<&Tag>) -> String {
             format!("oci:{}:{tag}", directory.display())
         }
         _ => place.to_string(),
+    }
+}
+
+/// Reads a location of files for the command line. A name without `oci:` or `.tar` is taken for an
+/// image in a registry, so its error is explained.
+pub(crate) fn files(text: &str) -> Result<ImageLocation, String> {
+    text.parse().map_err(|error: ImageNameError| match error {
+        ImageNameError::NoHost(_) | ImageNameError::Host(_) if is_path(text, &error) => {
+            format!(
+                "{text:?} is neither a directory nor an archive: {}",
+                as_files(text)
+            )
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Reads a location of any kind for the command line.
+pub(crate) fn location(text: &str) -> Result<ImageLocation, String> {
+    text.parse().map_err(|error: ImageNameError| match error {
+        ImageNameError::NoHost(_) | ImageNameError::Host(_) if is_path(text, &error) => {
+            format!("{error}; for files, {}", as_files(text))
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Whether a text may mean a file: it has no host, or begins like a path.
+fn is_path(text: &str, error: &ImageNameError) -> bool {
+    matches!(error, ImageNameError::NoHost(_)) || text.starts_with(['.', '/', '~'])
+}
+
+/// How a text is written as a location of files.
+fn as_files(text: &str) -> String {
+    if std::path::Path::new(text).is_file() {
+        return format!("write `archive:{text}`");
+    }
+    format!("write `oci:{text}` for an OCI layout, or `{text}.tar` for an archive")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_location_is_told_how_files_are_written() {
+        let error = files("lay2").unwrap_err();
+        assert_eq!(
+            error,
+            "\"lay2\" is neither a directory nor an archive: write `oci:lay2` for an OCI layout, or \
+             `lay2.tar` for an archive"
+        );
+        for word in ["oci:lay2", "lay2.tar"] {
+            assert!(error.contains(word) && files(word).is_ok(), "{word}");
+        }
+        assert!(files("./lay2").unwrap_err().contains("write `oci:./lay2`"));
+        assert!(location("lay2").unwrap_err().contains("write `oci:lay2`"));
+        let file = tempfile::NamedTempFile::with_suffix(".tgz").unwrap();
+        let name = file.path().to_str().unwrap();
+        let error = files(&name[1..]).unwrap_err();
+        assert!(error.contains("write `oci:"), "{error}");
+        let error = files("a.example/b:").unwrap_err();
+        assert!(!error.contains("oci:"), "{error}");
     }
 }

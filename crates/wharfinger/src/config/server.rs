@@ -16,6 +16,7 @@ use super::section::Section;
 use super::setting::Setting;
 use super::tls::{Pair, Tls};
 use crate::log::LogFormat;
+use crate::serve::access_log::AccessLogLevel;
 
 /// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub(crate) struct ServerLimits {
     pub(crate) shutdown_timeout: Duration,
     /// Connections at once.
     pub(crate) connections: usize,
+    /// Connections at once of one address that is not a trusted proxy's.
+    pub(crate) connections_per_address: usize,
 }
 
 /// What the log says and how.
@@ -63,6 +66,10 @@ pub(crate) struct ServerLimits {
 pub(crate) struct LogSettings {
     pub(crate) level: Level,
     pub(crate) format: LogFormat,
+    /// Which requests of the registry have a line.
+    pub(crate) access: AccessLogLevel,
+    /// Of successful reads, one of so many has a line.
+    pub(crate) access_sample: u64,
 }
 
 const KIB: usize = 1024;
@@ -158,6 +165,12 @@ impl ServerLimits {
                     .restart()
                     .default(10_000),
             ),
+            connections_per_address: limits.get(
+                key::number("connections_per_address", 1..=1_000_000)
+                    .means("connections at once of one address that is not a trusted proxy's")
+                    .restart()
+                    .default(2_500),
+            ),
         }
     }
 }
@@ -177,6 +190,19 @@ impl LogSettings {
                     .restart()
                     .default(LogFormat::Text),
             ),
+            access: log.get(
+                key::word("access")
+                    .means(
+                        "which requests of the registry have a line; `errors` are those with \
+                         status 400 and above",
+                    )
+                    .default(AccessLogLevel::All),
+            ),
+            access_sample: log.get(
+                key::number("access_sample", 1..=1_000_000)
+                    .means("with `all`: of successful reads, only one of so many has a line")
+                    .default(1),
+            ),
         }
     }
 }
@@ -188,6 +214,14 @@ impl Words for Level {
         ("info", Self::INFO),
         ("debug", Self::DEBUG),
         ("trace", Self::TRACE),
+    ];
+}
+
+impl Words for AccessLogLevel {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("all", Self::All),
+        ("errors", Self::Errors),
+        ("off", Self::Off),
     ];
 }
 

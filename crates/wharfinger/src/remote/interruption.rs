@@ -1,4 +1,4 @@
-//! Ctrl-C and its kin: what is under way is given up, and tidied up.
+//! Signals such as Ctrl-C: the command stops and cleans up.
 
 use std::future::Future;
 use std::process::exit;
@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use super::TIDY;
 use crate::failure::Failure;
 
-/// Ends with the number of the first signal that asks the program to end. From then on it does end:
-/// who hangs in a call that cannot be given up is cut off.
+/// Ends with the number of the first signal that asks the program to stop. From then on the program
+/// ends in any case, even if a call hangs.
 pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
     let failed = |error| Failure::system("cannot listen to signals").caused_by(&error);
     let [mut interrupt, mut terminate, mut hang_up] = [
@@ -22,7 +22,7 @@ pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
     tokio::spawn(async move {
         let number = first(&mut interrupt, &mut terminate, &mut hang_up).await;
         let _ = sender.send(number);
-        // The second one is meant seriously.
+        // The second signal ends it at once.
         let _ = tokio::time::timeout(
             2 * TIDY,
             first(&mut interrupt, &mut terminate, &mut hang_up),
@@ -33,13 +33,13 @@ pub(super) fn signal() -> Result<impl Future<Output = u8>, Failure> {
     Ok(async {
         match receiver.await {
             Ok(number) => number,
-            // Its sender goes with the runtime only, and nobody waits then.
+            // The sender is dropped with the runtime, when no task waits any more.
             Err(_) => std::future::pending().await,
         }
     })
 }
 
-/// Which of them comes first. Their numbers are POSIX's (`kill`, "-signal_number").
+/// The number of the first signal. Their numbers are POSIX's (`kill`, "-signal_number").
 async fn first(interrupt: &mut Signal, terminate: &mut Signal, hang_up: &mut Signal) -> u8 {
     tokio::select! {
         _ = interrupt.recv() => 2,

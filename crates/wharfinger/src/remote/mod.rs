@@ -1,5 +1,4 @@
-//! What the commands that speak to registries share: how they connect, who they say they are, what
-//! they show of it.
+//! What the commands for registries share: connection, login, and what they show.
 
 mod interruption;
 mod progress;
@@ -14,10 +13,11 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    CredentialStore, Credentials, Error, ErrorKind, ExchangeObserver, Host, ImageName, Platform,
-    RegistryClient, RegistrySession, RepositoryClient, Transport, TransportOptions,
-    certificate_directories,
+    CredentialStore, Credentials, CredentialsError, Error, ErrorKind, ExchangeObserver, Host,
+    ImageName, Platform, RegistryClient, RegistrySession, RepositoryClient, Transport,
+    TransportOptions, certificate_directories,
 };
+use common::escape_line;
 
 pub(crate) use progress::{ProgressBars, bytes};
 pub(crate) use secret::password;
@@ -26,52 +26,52 @@ pub(crate) use trace::Trace;
 use crate::failure::{Failure, FailureKind};
 use crate::output;
 
-/// How to connect.
+/// The options of a connection.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
-    /// Show every step on standard error: requests, challenges, tokens and what is in them. Secrets
-    /// are shortened.
+    /// Show every step on standard error: requests, challenges, and the claims of tokens. Secrets are
+    /// hidden.
     #[arg(long)]
     pub(crate) trace: bool,
-    /// Speak plain http. Without it, that is done with this machine's own registries only.
+    /// Use plain http. By default, only a registry on this machine may use it.
     #[arg(long)]
     plain_http: bool,
-    /// Believe every certificate: whoever answers may read and change everything.
+    /// Skip certificate verification (insecure).
     #[arg(long)]
     insecure: bool,
     /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of
-    /// docker, containerd and podman are trusted anyway.
+    /// docker, containerd and podman are always trusted.
     #[arg(long, value_name = "FILE")]
     ca_file: Vec<PathBuf>,
-    /// Show this certificate (PEM) to servers that ask for one.
+    /// Client certificate (PEM), for servers that ask for one.
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
-    /// The certificate's private key (PEM).
+    /// Private key (PEM) of the client certificate.
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Use no stored login.
+    /// Do not use a stored login.
     #[arg(long)]
     pub(crate) anonymous: bool,
 }
 
-/// Which part of an index is meant.
+/// The choice of an image of an index.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlatformArguments {
-    /// Of an index, the image for this platform: OS/ARCHITECTURE[/VARIANT].
+    /// Choose the image of an index for this platform: OS/ARCHITECTURE[/VARIANT].
     #[arg(long)]
     pub(crate) platform: Option<Platform>,
 }
 
-/// How lists are fetched.
+/// The options of a list.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PageArguments {
-    /// How many to ask for at once; the registry's own measure without.
+    /// Page size (default: the registry's).
     #[arg(long, value_name = "N")]
     pub(crate) page: Option<usize>,
 }
 
-/// A way to registries, each with the login that is stored for it.
+/// Connects to registries, each with its stored login.
 #[derive(Clone)]
 pub(crate) struct Remote {
     transport: Transport,
@@ -79,7 +79,7 @@ pub(crate) struct Remote {
 }
 
 impl ConnectionArguments {
-    /// Opens the way.
+    /// Prepares connecting.
     pub(crate) fn open(&self) -> Remote {
         Remote {
             transport: Transport::new(self.options()),
@@ -87,11 +87,11 @@ impl ConnectionArguments {
         }
     }
 
-    /// The way's options. What is dangerous about them is said.
+    /// The options for the client. Warns of dangerous ones.
     pub(crate) fn options(&self) -> TransportOptions {
         if self.insecure {
             output::note(
-                "warning: --insecure: certificates are not checked, and nothing that comes can be trusted",
+                "warning: --insecure skips certificate verification: others may read and change everything",
             );
         }
         let observer = self
@@ -117,22 +117,18 @@ impl Remote {
         host: &Host,
         path: &str,
     ) -> Result<RegistrySession, Failure> {
-        let found = if self.anonymous {
-            None
-        } else {
-            credential_store()
-                .find(host, path)
-                .await
-                .map_err(Error::from)?
-        };
-        self.session_as(
-            host,
-            found.map_or(Credentials::Anonymous, |found| found.credentials),
-        )
-        .await
+        if self.anonymous {
+            return self.session_as(host, Credentials::Anonymous).await;
+        }
+        let lookup = credential_store().find(host, path).await;
+        for problem in &lookup.problems {
+            warn_of_store(problem);
+        }
+        let credentials = lookup.found.map(|found| found.credentials);
+        self.session_as(host, credentials.unwrap_or_default()).await
     }
 
-    /// A session with `host` as somebody.
+    /// A session with `host` with this login.
     pub(crate) async fn session_as(
         &self,
         host: &Host,
@@ -148,18 +144,28 @@ impl Remote {
     }
 }
 
-/// Where logins are stored for this user.
+/// The stored logins of this user.
 pub(crate) fn credential_store() -> CredentialStore {
     CredentialStore::new(|name| std::env::var_os(name))
 }
 
-/// How many threads move images. More would not make them faster: each blob keeps one busy, and few
-/// move at once.
+/// Warns of a file or helper that cannot be read: what follows is done without it.
+pub(crate) fn warn_of_store(problem: &CredentialsError) {
+    let source = std::error::Error::source(problem).map_or_else(String::new, |e| format!(": {e}"));
+    output::note(format_args!(
+        "warning: {problem}{source}; a login that it holds is not used"
+    ));
+    if let Some(hint) = problem.hint() {
+        output::note(format_args!("hint: {hint}"));
+    }
+}
+
+/// How many threads copy images. Each blob keeps one busy, and few are copied at once.
 const THREADS: usize = 4;
-/// How long what is under way may take to tidy up after itself, when somebody has had enough.
+/// How long cleaning up may take after an interruption.
 const TIDY: Duration = Duration::from_secs(2);
 
-/// Runs a command that waits for others, until it is done or somebody has had enough.
+/// Runs a command until it is done or interrupted.
 pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
@@ -178,9 +184,9 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
         }
     });
     match &outcome {
-        // Half an archive is taken away by whoever wrote it.
+        // The writer of an incomplete archive deletes it.
         Err(_) => runtime.shutdown_timeout(TIDY),
-        // Whatever is still being read or written is of no use to anybody any more.
+        // Nothing that still runs is needed.
         Ok(_) => runtime.shutdown_background(),
     }
     outcome
@@ -197,7 +203,7 @@ impl From<Error> for Failure {
             ErrorKind::Server | ErrorKind::Local => FailureKind::System,
             ErrorKind::Usage => FailureKind::Usage,
         };
-        let mut failure = Failure::new(kind, error.to_string());
+        let mut failure = Failure::new(kind, escape_line(&error.to_string()));
         if let Some(source) = std::error::Error::source(&error) {
             failure = failure.caused_by(source);
         }

@@ -1,4 +1,4 @@
-//! Showing transfers: bars on a terminal, plain lines elsewhere.
+//! Showing the progress of a copy: bars on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use oci::{Descriptor, Digest};
 
 use crate::output::note;
 
-/// ProgressBars, one for each blob on its way.
+/// Bars, one for each blob that is being copied.
 pub(crate) struct ProgressBars {
     all: MultiProgress,
 }
 
-/// ProgressLines, one for each blob that arrived.
+/// Lines, one for each blob that has arrived.
 struct ProgressLines;
 
 impl ProgressBars {
-    /// What fits: nothing where nothing is wanted, bars on a terminal, lines elsewhere.
+    /// The form of progress: none if `quiet`, bars on a terminal, lines elsewhere.
     pub(crate) fn fitting(quiet: bool, lines: bool) -> Arc<dyn CopyProgress> {
         match (quiet, stderr().is_terminal() && !lines) {
             (true, _) => Arc::new(NoProgress),
@@ -51,7 +51,7 @@ impl CopyProgress for ProgressBars {
 }
 
 impl Drop for BlobBar {
-    /// What breaks off takes its bar away.
+    /// A blob that is not finished takes its bar away.
     fn drop(&mut self) {
         if !self.bar.is_finished() {
             self.bar.finish_and_clear();
@@ -85,7 +85,7 @@ impl BlobProgress for BlobBar {
     fn done(&self, how: UploadOutcome) {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
-        // A line between bars that are drawn would leave one of them behind.
+        // A line written between the bars would leave one of them behind.
         self.all.suspend(|| note(arrived(&self.blob, how)));
     }
 }
@@ -102,21 +102,21 @@ impl BlobProgress for BlobLine {
 
 fn arrived(blob: &Descriptor, how: UploadOutcome) -> String {
     let how = match how {
-        UploadOutcome::Present => "there already",
+        UploadOutcome::Present => "exists",
         UploadOutcome::Mounted => "mounted",
-        UploadOutcome::Sent => "done",
+        UploadOutcome::Sent => "sent",
     };
     format!("{}  {:>9}  {how}", short(&blob.digest), bytes(blob.size))
 }
 
-/// Enough of a digest to tell it from others.
+/// The beginning of a digest.
 fn short(digest: &Digest) -> String {
     let mut encoded = digest.encoded();
     encoded.truncate(12);
     encoded
 }
 
-/// A number of bytes, as people say it: `1.5 MB`.
+/// A number of bytes for people: `1.5 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
     match units.into_iter().find(|(_, size)| count >= *size) {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_as_people_say_them() {
+    fn sizes_for_people() {
         let said = [0, 999, 1_000, 1_550_000, 2_000_000_000].map(bytes);
         assert_eq!(said, ["0 B", "999 B", "1.0 kB", "1.5 MB", "2.0 GB"]);
     }

@@ -1,4 +1,4 @@
-//! Passwords: typed, or piped in, and never an argument.
+//! Passwords: typed or piped in, never an argument.
 
 use std::io::{self, IsTerminal, Read};
 
@@ -10,20 +10,20 @@ use crate::failure::Failure;
 /// The longest secret that is read, in bytes: personal tokens of some providers are long.
 const LONGEST: u64 = 64 * 1024;
 
-/// A password: from standard input when it is to be, else typed at `prompt`.
+/// A password: from standard input if `from_stdin`, else typed at `prompt`.
 pub(crate) fn password(from_stdin: bool, prompt: &str) -> Result<Secret, Failure> {
     let password = if from_stdin {
         piped(io::stdin().lock())?
     } else if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password(prompt);
         typed.map(Secret::from).map_err(|error| {
-            Failure::system("the password cannot be read from the terminal").caused_by(&error)
+            Failure::system("cannot read the password from the terminal").caused_by(&error)
         })?
     } else {
-        return Err(
-            Failure::usage("there is no terminal to type the password at")
-                .hint("pipe it in: --password-stdin"),
-        );
+        return Err(Failure::usage(
+            "cannot ask for the password: standard input is not a terminal",
+        )
+        .hint("pipe the password in, with --password-stdin"));
     };
     if password.is_empty() {
         Err(Failure::usage("the password is empty"))
@@ -32,11 +32,11 @@ pub(crate) fn password(from_stdin: bool, prompt: &str) -> Result<Secret, Failure
     }
 }
 
-/// All of `input` but the end of its last line.
+/// All of `input`, without the end of the last line.
 fn piped(input: impl Read) -> Result<Secret, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     let read = input.take(LONGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::system("standard input cannot be read").caused_by(&error))?;
+    read.map_err(|error| Failure::system("cannot read standard input").caused_by(&error))?;
     if bytes.len() as u64 > LONGEST {
         return Err(Failure::usage(format!(
             "the password on standard input is longer than {LONGEST} bytes"
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_s_end_is_not_part_of_it() {
+    fn the_end_of_the_line_is_not_part_of_the_password() {
         let read = |input: &[u8]| {
             piped(input)
                 .map(|secret| secret.expose().to_owned())

@@ -1,4 +1,4 @@
-//! `--trace`: the six steps, as they happen, for whoever wants to know why.
+//! `--trace`: shows the six steps of token authentication as they happen.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,14 +6,14 @@ use std::io::Write as _;
 use std::sync::Mutex;
 
 use client::{ExchangeEvent, ExchangeObserver, Step};
-use common::{Clock, SystemClock, rfc3339, unix_seconds};
+use common::{Clock, SystemClock, escape_line, escape_lines, rfc3339, unix_seconds};
 use token::{Access, Scope, UnverifiedToken};
 
 use crate::when::relative;
 
 /// Writes each exchange to standard error.
 pub(crate) struct Trace {
-    /// Several exchanges may take place at once; each is written whole.
+    /// Several exchanges may run at once; each is written as a whole.
     line: Mutex<()>,
 }
 
@@ -29,12 +29,14 @@ impl ExchangeObserver for Trace {
     fn observe(&self, event: &ExchangeEvent<'_>) {
         let text = shown(event, unix_seconds(SystemClock.now()));
         let _guard = self.line.lock();
-        // Nobody needs a trace more than the command.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        // The command goes on without its trace.
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(escape_lines(&text).as_bytes());
     }
 }
 
-/// An event in lines.
+/// An event as lines.
 fn shown(event: &ExchangeEvent<'_>, now: u64) -> String {
     let mut text = String::new();
     let written = match event {
@@ -54,13 +56,12 @@ fn shown(event: &ExchangeEvent<'_>, now: u64) -> String {
             headers,
         } => writeln!(text, "{} < {status}", number(*step, 1))
             .and_then(|()| pairs(&mut text, headers, ": ")),
-        ExchangeEvent::Failed(error) => writeln!(text, "  ! {error}"),
+        ExchangeEvent::Failed(error) => writeln!(text, "  ! {}", escape_line(&error.to_string())),
         ExchangeEvent::Challenged(challenge) => {
-            writeln!(text, "    it wants {} with", challenge.scheme).and_then(|()| {
-                challenge
-                    .parameters
-                    .iter()
-                    .try_for_each(|(name, value)| writeln!(text, "      {name:8} {value}"))
+            writeln!(text, "    challenge: {}", challenge.scheme).and_then(|()| {
+                challenge.parameters.iter().try_for_each(|(name, value)| {
+                    writeln!(text, "      {name:10} {}", escape_line(value))
+                })
             })
         }
         ExchangeEvent::Granted {
@@ -70,36 +71,44 @@ fn shown(event: &ExchangeEvent<'_>, now: u64) -> String {
             refresh_token,
         } => {
             let refresh_token = if *refresh_token {
-                ", and a refresh token"
+                ", with a refresh token"
             } else {
                 ""
             };
             writeln!(
                 text,
-                "    a token for {} s{refresh_token}",
+                "    token valid for {} s{refresh_token}",
                 lifetime.as_secs()
             )
             .and_then(|()| match token {
                 Some(token) => granted(&mut text, asked, token, now),
                 None => writeln!(
                     text,
-                    "      asked    {asked}\n      it is opaque: only the registry can read it"
+                    "      requested  {asked}\n      it is not a JWT: only the registry can read it"
                 ),
             })
         }
         ExchangeEvent::Retry { after, reason } => {
-            writeln!(text, "  ~ again in {} ms: {reason}", after.as_millis())
+            writeln!(
+                text,
+                "  ~ trying again in {} ms: {}",
+                after.as_millis(),
+                escape_line(reason)
+            )
         }
         ExchangeEvent::Redirected {
             to,
             with_authorization,
         } => {
-            let papers = if *with_authorization {
+            let authorization = if *with_authorization {
                 "with"
             } else {
                 "without"
             };
-            writeln!(text, "    redirected to {to}, {papers} authorization")
+            writeln!(
+                text,
+                "    redirected to {to}, {authorization} Authorization header"
+            )
         }
         _ => Ok(()),
     };
@@ -116,10 +125,10 @@ fn number(step: Step, which: usize) -> String {
 fn pairs(text: &mut String, pairs: &[(String, String)], between: &str) -> std::fmt::Result {
     pairs
         .iter()
-        .try_for_each(|(name, value)| writeln!(text, "    {name}{between}{}", visible(value)))
+        .try_for_each(|(name, value)| writeln!(text, "    {name}{between}{}", escape_line(value)))
 }
 
-/// What was asked for beside what was granted, and the claims.
+/// The requested and the granted access, and the claims.
 fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) -> std::fmt::Result {
     let header = token.header();
     let mut key = vec![header.algorithm.clone()];
@@ -132,10 +141,14 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
             .map(|chain| format!("x5c of {} certificate(s)", chain.len())),
     );
     let Ok(claims) = token.claims() else {
-        return writeln!(text, "      claims   {}", visible(token.claims_json()));
+        return writeln!(
+            text,
+            "      claims     {}",
+            escape_line(token.claims_json())
+        );
     };
     let time = |seconds: u64| match seconds {
-        0 => "not said".to_owned(),
+        0 => "missing".to_owned(),
         seconds => format!("{} ({})", rfc3339(seconds), relative(seconds, now)),
     };
     let subject = if claims.subject.is_empty() {
@@ -145,7 +158,7 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
     };
     let rows = [
         (
-            "asked",
+            "requested",
             if asked.is_empty() {
                 "nothing".to_owned()
             } else {
@@ -163,9 +176,10 @@ fn granted(text: &mut String, asked: &str, token: &UnverifiedToken, now: u64) ->
         ("exp", time(claims.expires_at)),
         ("jti", claims.id.clone()),
     ];
-    let told = rows.iter().filter(|(_, value)| !value.is_empty());
-    told.into_iter()
-        .try_for_each(|(name, value)| writeln!(text, "      {name:8} {}", visible(value)))
+    let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+    shown
+        .into_iter()
+        .try_for_each(|(name, value)| writeln!(text, "      {name:10} {}", escape_line(value)))
 }
 
 fn access(access: &[Access]) -> String {
@@ -185,7 +199,7 @@ fn access(access: &[Access]) -> String {
     }
 }
 
-/// What was asked for and not granted.
+/// What was requested and not granted.
 fn missing(asked: &str, access: &[Access]) -> String {
     let granted = |scope: &Scope| -> BTreeSet<&str> {
         let same = |entry: &&Access| {
@@ -214,13 +228,6 @@ fn missing(asked: &str, access: &[Access]) -> String {
         })
     });
     lacking.collect::<Vec<_>>().join(" ")
-}
-
-/// What strangers wrote, fit for a terminal.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]
@@ -255,18 +262,18 @@ mod tests {
             refresh_token: true,
         };
         let expected = "    \
-    a token for 900 s, and a refresh token
-      asked    repository:a:pull,push
-      granted  repository:a:pull
-      missing  repository:a:push
-      header   ES256, kid K, x5c of 1 certificate(s)
-      iss      Acme
-      sub      ann
-      aud      registry
-      iat      1970-01-01T00:16:40Z (10s ago)
-      nbf      1970-01-01T00:16:30Z (20s ago)
-      exp      1970-01-01T00:31:40Z (in 14m 50s)
-      jti      j
+    token valid for 900 s, with a refresh token
+      requested  repository:a:pull,push
+      granted    repository:a:pull
+      missing    repository:a:push
+      header     ES256, kid K, x5c of 1 certificate(s)
+      iss        Acme
+      sub        ann
+      aud        registry
+      iat        1970-01-01T00:16:40Z (10s ago)
+      nbf        1970-01-01T00:16:30Z (20s ago)
+      exp        1970-01-01T00:31:40Z (in 14m 50s)
+      jti        j
 ";
         assert_eq!(shown(&event, 1010), expected);
     }
@@ -276,7 +283,7 @@ mod tests {
         let challenge =
             &Challenge::parse_all([r#"Bearer realm="https://a/t",scope="repository:a:pull""#])
                 .unwrap()[0];
-        let expected = "    it wants Bearer with\n      realm    https://a/t\n      scope    repository:a:pull\n";
+        let expected = "    challenge: Bearer\n      realm      https://a/t\n      scope      repository:a:pull\n";
         assert_eq!(shown(&ExchangeEvent::Challenged(challenge), 0), expected);
     }
 
@@ -292,6 +299,5 @@ mod tests {
             actions: vec!["*".into()],
         };
         assert_eq!(missing("repository:a:delete", &[all]), "");
-        assert_eq!(visible("a\u{1b}[2J"), "a\u{fffd}[2J");
     }
 }

@@ -1,4 +1,4 @@
-//! What goes out: an answer of either server, during which its connection counts as busy.
+//! The body of a response on its way out, during which its connection counts as busy.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,36 +7,40 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Response};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::access_log::AccessRecord;
 use super::http2_streams::StreamProgress;
+use super::service::{BoxError, ResponseBody};
 
-/// The most that is handed to an HTTP/2 stream at once, in bytes: by pieces of this size it shows
-/// whether the client reads.
+/// The most that is given to an HTTP/2 stream at once, in bytes. Pieces of this size show whether
+/// the client reads.
 const PIECE: usize = 64 << 10;
 
-/// Either server's answer.
-pub(super) type ResponseBody = Either<Full<Bytes>, registry::Body>;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A body that keeps `K` until it is sent, or nobody waits for it any more.
+/// A body that keeps `K` and its line of the access log until it is sent or dropped.
 pub(super) struct TrackedBody<K> {
     body: ResponseBody,
-    /// Where a stream of HTTP/2 is told how it moves.
+    /// The progress of an HTTP/2 stream.
     progress: Option<Arc<StreamProgress>>,
-    /// What of the last frame is still to be handed out.
+    /// The part of the last frame that is still to be given out.
     rest: Bytes,
+    record: Option<AccessRecord>,
     _kept: K,
 }
 
 impl<K> TrackedBody<K> {
-    pub(super) fn new(body: ResponseBody, progress: Option<Arc<StreamProgress>>, kept: K) -> Self {
+    pub(super) fn new(
+        body: ResponseBody,
+        progress: Option<Arc<StreamProgress>>,
+        record: Option<AccessRecord>,
+        kept: K,
+    ) -> Self {
         Self {
             body,
             progress,
             rest: Bytes::new(),
+            record,
             _kept: kept,
         }
     }
@@ -60,6 +64,21 @@ impl<K: Unpin> TrackedBody<K> {
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
+
+    fn poll_any(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(progress) = self.progress.clone() else {
+            return Pin::new(&mut self.body).poll_frame(context);
+        };
+        progress.taken();
+        let piece = ready!(self.poll_piece(context));
+        if piece.is_some() {
+            progress.give();
+        }
+        Poll::Ready(piece)
+    }
 }
 
 impl<K: Unpin> Body for TrackedBody<K> {
@@ -70,15 +89,13 @@ impl<K: Unpin> Body for TrackedBody<K> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(progress) = self.progress.clone() else {
-            return Pin::new(&mut self.body).poll_frame(context);
-        };
-        progress.taken();
-        let piece = ready!(self.poll_piece(context));
-        if piece.is_some() {
-            progress.give();
+        let frame = ready!(self.poll_any(context));
+        if let Some(record) = &mut self.record
+            && let Some(Ok(frame)) = &frame
+        {
+            record.add(frame.data_ref().map_or(0, Bytes::len));
         }
-        Poll::Ready(piece)
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -92,14 +109,15 @@ impl<K: Unpin> Body for TrackedBody<K> {
     }
 }
 
-/// The answer to `HEAD`: what `GET` would say, without its body (RFC 9110 §9.3.2). hyper leaves it
-/// out over HTTP/1.1, but not over HTTP/2, where it is a protocol error.
-pub(super) fn without_body(answer: Response<ResponseBody>) -> Response<ResponseBody> {
-    let (mut head, body) = answer.into_parts();
+/// The response to `HEAD`: that to `GET` without its body (RFC 9110 §9.3.2). hyper leaves it out
+/// over HTTP/1.1. Over HTTP/2, where a body would be a protocol error, it does not.
+pub(super) fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
         head.headers
             .entry(CONTENT_LENGTH)
             .or_insert_with(|| HeaderValue::from(length));
     }
-    Response::from_parts(head, Either::Left(Full::default()))
+    let empty = Full::default().map_err(|never| match never {});
+    Response::from_parts(head, empty.boxed_unsync())
 }

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Origin, RequestContext};
-use http::header::HeaderValue;
-use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use http::header::{EXPECT, HeaderValue};
+use http::{HeaderName, Method, Request, Response, Version};
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -18,165 +16,127 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::{ResponseBody, TrackedBody, without_body};
+use super::body::{TrackedBody, without_body};
 use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::listen::Stream;
+use super::request_body::RequestBody;
+use super::service::{ListenerRole, Mount, not_found};
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long a connection that is told to end may take to say goodbye.
+/// How long a connection that is told to end may take.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much of a response waits for one HTTP/2 stream's client, in bytes.
+const STREAM_BUFFER: usize = 128 << 10;
 
 /// What every connection shares.
 #[derive(Clone)]
 pub(super) struct Shared {
-    /// What is configured now; a request takes what is current when it arrives and keeps it to its
-    /// end.
+    /// The services of the current configuration. A request keeps those that it began with.
     pub(super) services: Arc<arc_swap::ArcSwap<Services>>,
-    /// Turns true when the server is to end.
-    pub(super) ending: watch::Receiver<bool>,
-    /// Who answers here.
-    pub(super) serves: Serves,
-}
-
-/// Which servers answer at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Serves {
-    /// Every one that is configured.
-    All,
-    TokenServer,
-    Registry,
+    /// Turns true when the server shuts down.
+    pub(super) shutdown: watch::Receiver<bool>,
+    /// Which services the listener is for.
+    pub(super) role: ListenerRole,
 }
 
 /// Serves `stream` until either side ends it.
-pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
+pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: Option<IpAddr>) {
     let services = shared.services.load_full();
     let stream = WriteTimeout::new(stream, services.limits.idle_timeout);
-    let other_end = Peer {
-        address: peer,
+    let peer = Peer {
+        address,
         tls: services.tls.is_some(),
     };
     let Some(tls) = &services.tls else {
-        return http(shared, TokioIo::new(stream), other_end).await;
+        return http(shared, TokioIo::new(stream), peer).await;
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
-    let shaken = tokio::select! {
-        shaken = timeout(services.limits.request_timeout, handshake) => shaken,
-        // Nothing was asked for yet.
-        () = ended(&mut shared.ending) => return,
+    let handshake = tokio::select! {
+        result = timeout(services.limits.request_timeout, handshake) => result,
+        // No request has arrived yet.
+        () = shutdown(&mut shared.shutdown) => return,
     };
-    match shaken {
-        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), other_end).await,
-        Ok(Err(error)) => tracing::debug!(%error, ?peer, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
+    match handshake {
+        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer).await,
+        Ok(Err(error)) => tracing::debug!(%error, peer = ?address, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(peer = ?address, "a TLS handshake took too long"),
     }
 }
 
-/// The answer of whichever server has this address: the registry has `/v2` and what is under it.
-async fn respond(
-    services: &Services,
-    serves: Serves,
-    context: &RequestContext,
+/// Responds to one request of a connection; `kept` is dropped when the response has been sent.
+async fn respond<K: Unpin>(
+    services: Arc<Services>,
+    role: ListenerRole,
+    peer: Peer,
     request: Request<Incoming>,
-) -> Response<ResponseBody> {
-    let is_api = is_api(request.uri().path());
-    let token_server = services
-        .token_server
-        .as_ref()
-        .filter(|_| serves != Serves::Registry);
-    let registry = services
-        .registry
-        .as_ref()
-        .filter(|_| serves != Serves::TokenServer);
-    match (token_server, registry) {
-        (Some(token_server), None) => token_server
-            .respond(context, request)
-            .await
-            .map(Either::Left),
-        (Some(token_server), Some(_)) if !is_api => token_server
-            .respond(context, request)
-            .await
-            .map(Either::Left),
-        (_, Some(registry)) => registry.respond(context, request).await.map(Either::Right),
-        // A new configuration took away what this address was for.
-        (None, None) => not_found(),
+    kept: K,
+) -> Response<TrackedBody<K>> {
+    let mut context = services.context.resolve(
+        peer,
+        request.uri(),
+        request.headers(),
+        services.request_ids.next(),
+    );
+    let is_head = request.method() == Method::HEAD;
+    // A client that waits for permission to send (RFC 9110 §10.1.1) has not sent anything.
+    let is_sending = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+    let mount = services.mounts.find(role, request.uri().path());
+    let service = mount.and_then(Mount::service);
+    let access = service
+        .filter(|service| service.has_access_log())
+        .and_then(|_| {
+            let log = &services.access_log;
+            log.request(request.method(), request.uri(), request.headers())
+        });
+    let (mut head, body) = request.into_parts();
+    if let Some(mount) = mount {
+        mount.strip_prefix(&mut head.uri, &mut context.origin);
     }
-}
-
-fn not_found() -> Response<ResponseBody> {
-    let mut answer = Response::new(Either::Left(Full::default()));
-    *answer.status_mut() = StatusCode::NOT_FOUND;
-    answer
-}
-
-/// Whether a path is the registry's API.
-fn is_api(path: &str) -> bool {
-    path.strip_prefix("/v2")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Takes `registry.path_prefix` off a request to the API, whose responses name paths with it.
-/// False if the request leaves it out.
-fn without_prefix(prefix: &str, request: &mut Request<Incoming>, origin: &mut Origin) -> bool {
-    if prefix.is_empty() {
-        return true;
+    let (body, unread) = RequestBody::new(body);
+    let mut response = match service {
+        Some(service) => {
+            let request = Request::from_parts(head, body);
+            service.respond(&context, request).await
+        }
+        None => {
+            drop(body);
+            not_found()
+        }
+    };
+    if is_sending {
+        unread.discard().await;
     }
-    let uri = request.uri();
-    let Some(rest) = uri.path().strip_prefix(prefix).filter(|rest| is_api(rest)) else {
-        return !is_api(uri.path());
-    };
-    let target = match uri.query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest.to_owned(),
-    };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = target.parse().ok();
-    let Ok(uri) = Uri::from_parts(parts) else {
-        return false;
-    };
-    *request.uri_mut() = uri;
-    origin.prefix.push_str(prefix);
-    true
+    if let Ok(id) = HeaderValue::try_from(context.request_id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if is_head {
+        response = without_body(response);
+    }
+    let record = access.and_then(|access| {
+        let (status, length) = (response.status(), response.body().size_hint().exact());
+        services.access_log.record(access, context, status, length)
+    });
+    response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
 }
 
 async fn http<I>(mut shared: Shared, io: I, peer: Peer)
 where
     I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
-    let (limits, serves) = (shared.services.load().limits.clone(), shared.serves);
+    let (limits, role) = (shared.services.load().limits.clone(), shared.role);
     let activity = Arc::new(Activity::new());
     let service = {
         let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
-        service_fn(move |mut request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
             async move {
-                let is_head = request.method() == Method::HEAD;
-                let mut context = services.context.resolve(
-                    peer,
-                    request.uri(),
-                    request.headers(),
-                    services.request_ids.next(),
-                );
-                let prefix = &services.registry_prefix;
-                let mut answer = if without_prefix(prefix, &mut request, &mut context.origin) {
-                    respond(&services, serves, &context, request).await
-                } else {
-                    not_found()
-                };
-                if let Ok(id) = HeaderValue::try_from(context.request_id) {
-                    answer.headers_mut().insert(REQUEST_ID, id);
-                }
-                let answer = if is_head {
-                    without_body(answer)
-                } else {
-                    answer
-                };
-                Ok::<_, std::convert::Infallible>(
-                    answer.map(|body| TrackedBody::new(body, StreamProgress::current(), busy)),
-                )
+                let response = respond(services, role, peer, request, busy).await;
+                Ok::<_, std::convert::Infallible>(response)
             }
         })
     };
@@ -193,7 +153,8 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(100);
+        .max_concurrent_streams(100)
+        .max_send_buf_size(STREAM_BUFFER);
     // With the usual 64 KiB an upload waits for the other side's permission to go on most of the
     // time.
     builder
@@ -208,33 +169,33 @@ where
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
-            () = sleep_until(activity.next_look(limits.idle_timeout)) => {
-                if activity.is_quiet_for(limits.idle_timeout) {
+            () = sleep_until(activity.next_check(limits.idle_timeout)) => {
+                if activity.is_idle_for(limits.idle_timeout) {
                     connection.as_mut().graceful_shutdown();
                     break timeout(SHUTDOWN_LIMIT, connection).await.unwrap_or(Ok(()));
                 }
             }
-            () = ended(&mut shared.ending) => {
+            () = shutdown(&mut shared.shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 break connection.await;
             }
         }
     };
     if let Err(error) = result {
-        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, peer = ?peer.address, "a connection ended in an error");
+        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, peer = ?peer.address, "a connection ended with an error");
     }
 }
 
-/// Returns when the server is to end.
-async fn ended(ending: &mut watch::Receiver<bool>) {
+/// Returns when the server shuts down.
+async fn shutdown(shutdown: &mut watch::Receiver<bool>) {
     // A sender that is gone means the same.
-    let _ = ending.wait_for(|ending| *ending).await;
+    let _ = shutdown.wait_for(|shutdown| *shutdown).await;
 }
 
-/// How many requests a connection has under way, and since when it has none.
+/// How many requests of a connection are in progress, and since when there is none.
 struct Activity {
     began: Instant,
-    under_way: AtomicUsize,
+    in_progress: AtomicUsize,
     /// Milliseconds after `began`.
     last_end: AtomicU64,
 }
@@ -243,19 +204,19 @@ impl Activity {
     fn new() -> Self {
         Self {
             began: Instant::now(),
-            under_way: AtomicUsize::new(0),
+            in_progress: AtomicUsize::new(0),
             last_end: AtomicU64::new(0),
         }
     }
 
-    /// Whether there has been nothing under way for `idle`.
-    fn is_quiet_for(&self, idle: Duration) -> bool {
-        self.under_way.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
+    /// Whether no request has been in progress for `idle`.
+    fn is_idle_for(&self, idle: Duration) -> bool {
+        self.in_progress.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
     }
 
-    /// When it is worth asking that again.
-    fn next_look(&self, idle: Duration) -> Instant {
-        match self.under_way.load(Ordering::Acquire) {
+    /// When to ask that again.
+    fn next_check(&self, idle: Duration) -> Instant {
+        match self.in_progress.load(Ordering::Acquire) {
             0 => self.last_end() + idle,
             _ => Instant::now() + idle,
         }
@@ -266,12 +227,12 @@ impl Activity {
     }
 }
 
-/// One request under way; its end is noted when this is dropped, however it ends.
+/// One request in progress. Its end is noted when this is dropped, however it ends.
 struct Busy(Arc<Activity>);
 
 impl Busy {
     fn new(activity: Arc<Activity>) -> Self {
-        activity.under_way.fetch_add(1, Ordering::AcqRel);
+        activity.in_progress.fetch_add(1, Ordering::AcqRel);
         Self(activity)
     }
 }
@@ -280,6 +241,6 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let elapsed = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.last_end.store(elapsed, Ordering::Release);
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.0.in_progress.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -1,8 +1,10 @@
-//! `serve`: the sockets, the connections, the reload and the end.
+//! `serve`: sockets, connections, reload and shutdown.
 
+pub(crate) mod access_log;
 mod adoption;
 mod body;
 mod connection;
+mod connection_limit;
 mod context;
 mod file_snapshot;
 mod http2_streams;
@@ -11,6 +13,8 @@ mod listen;
 mod read_only;
 mod registry;
 mod reload;
+mod request_body;
+mod service;
 mod services;
 mod write_timeout;
 
@@ -28,11 +32,13 @@ use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
 use crate::log::{self, Log};
 
-use self::connection::{Serves, Shared};
+use self::connection::Shared;
+use self::connection_limit::ConnectionLimit;
 use self::listen::Listener;
+use self::service::ListenerRole;
 use self::services::{PersistentState, Services};
 
-/// What the command line says of the log; what it does not say, the configuration does.
+/// What the command line says of the log. The configuration says the rest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogOverrides {
     pub(crate) level: Option<tracing::Level>,
@@ -41,7 +47,7 @@ pub(crate) struct LogOverrides {
     pub(crate) no_stderr: bool,
 }
 
-/// Runs the servers that the file at `path` configures, until they are told to end.
+/// Runs the servers that the file at `path` configures, until a signal ends them.
 pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Failure> {
     let loaded = config::load(path).map_err(|diagnostics| {
         Failure::usage(format!(
@@ -67,7 +73,7 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
         .build()
         .map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
     let result = runtime.block_on(serve(path, loaded));
-    // A verification that still runs in a thread of its own has nobody left to tell.
+    // No request waits for a password verification that still runs in a thread of its own.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -84,26 +90,29 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         None,
     )?));
     let listeners = listeners(&loaded.config).await?;
-    let (end, ending) = watch::channel(false);
+    let (shutdown, is_shutdown) = watch::channel(false);
     let permits = loaded.config.server.limits.connections;
     let connections = Arc::new(Semaphore::new(permits));
+    let per_address = loaded.config.server.limits.connections_per_address;
+    let per_address = Arc::new(ConnectionLimit::new(per_address));
     let mut tasks = JoinSet::new();
     let scheme = if services.load().tls.is_some() {
         "https"
     } else {
         "http"
     };
-    for (listener, serves) in listeners {
+    for (listener, role) in listeners {
         tracing::info!(address = listener.address(), scheme, "listening");
         let shared = Shared {
             services: Arc::clone(&services),
-            ending: ending.clone(),
-            serves,
+            shutdown: is_shutdown.clone(),
+            role,
         };
-        tasks.spawn(accept(listener, shared, Arc::clone(&connections)));
+        let (connections, per_address) = (Arc::clone(&connections), Arc::clone(&per_address));
+        tasks.spawn(accept(listener, shared, connections, per_address));
     }
-    if let (Some(cargo), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
-        tasks.spawn(cargo.background_tasks(section.collection));
+    if let (Some(state), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
+        tasks.spawn(state.background_tasks(section.collection));
     }
     tasks.spawn(Arc::clone(&persistent.key_sets).keep_fresh());
     let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&services), persistent);
@@ -113,57 +122,62 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
             () = reloader.changed() => "a file changed",
             () = end_signals.next() => break,
         };
-        // A file may be slow to read, or never end (a named pipe): the server ends all the same.
+        // A file may be slow to read, or never end (a named pipe). Signals work all the same.
         tokio::select! {
             () = reloader.reload(why) => {}
             () = end_signals.next() => break,
         }
     }
-    // Nothing new comes in; what is there ends.
+    // No new connections; those that are open finish their requests.
     tasks.shutdown().await;
     let grace = services.load().limits.shutdown_timeout;
     tracing::info!(
         seconds = grace.as_secs(),
-        "ending: requests under way may go on to their end; another signal cuts them off"
+        "shutting down: waiting for open requests; signal again to stop now"
     );
-    let _ = end.send(true);
+    let _ = shutdown.send(true);
     let all = u32::try_from(permits).unwrap_or(u32::MAX);
     tokio::select! {
-        _ = connections.acquire_many(all) => tracing::info!("ended"),
+        _ = connections.acquire_many(all) => tracing::info!("stopped"),
         () = tokio::time::sleep(grace) => {
-            tracing::warn!(seconds = grace.as_secs(), "ended: some requests took too long and were cut off");
+            tracing::warn!(seconds = grace.as_secs(), "stopped: some requests took too long and were aborted");
         }
-        () = end_signals.next() => tracing::warn!("ended at once: requests under way were cut off"),
+        () = end_signals.next() => tracing::warn!("stopped at once: open requests were aborted"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A socket for each address, and who answers there. A registry with an address of its own leaves
-/// the others to the token server, if there is one.
-async fn listeners(config: &Config) -> Result<Vec<(Listener, Serves)>, Failure> {
+/// A socket for each address, and the services that it is for. If the registry has an address of
+/// its own, the others are for the token server.
+async fn listeners(config: &Config) -> Result<Vec<(Listener, ListenerRole)>, Failure> {
     let own = config
         .registry
         .as_ref()
         .and_then(|registry| registry.listen.as_ref());
     let common = match own {
-        Some(_) if config.token.is_some() => Serves::TokenServer,
-        _ => Serves::All,
+        Some(_) if config.token.is_some() => ListenerRole::TokenServer,
+        _ => ListenerRole::All,
     };
     let mut listeners = Vec::new();
-    for (listen, serves) in config
+    for (listen, role) in config
         .server
         .listen
         .iter()
         .map(|listen| (listen, common))
-        .chain(own.map(|own| (own, Serves::Registry)))
+        .chain(own.map(|own| (own, ListenerRole::Registry)))
     {
-        listeners.push((Listener::bind(listen).await?, serves));
+        listeners.push((Listener::bind(listen).await?, role));
     }
     Ok(listeners)
 }
 
-/// Takes connections for as long as there is room for more.
-async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
+/// Accepts connections while there is room for more.
+async fn accept(
+    listener: Listener,
+    shared: Shared,
+    room: Arc<Semaphore>,
+    per_address: Arc<ConnectionLimit>,
+) {
     loop {
         // The semaphore is never closed.
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
@@ -172,14 +186,18 @@ async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let shared = shared.clone();
+                // All clients of a trusted proxy share its address.
+                let counted = peer.filter(|_| !shared.services.load().context.trusts(peer));
+                let Some(counted) = ConnectionLimit::admit(&per_address, counted) else {
+                    continue;
+                };
                 tokio::spawn(async move {
                     connection::serve(shared, stream, peer).await;
-                    drop(permit);
+                    drop((permit, counted));
                 });
             }
             Err(error) => {
-                // Most are the other side's; those of ours (no file descriptors left) need time to
-                // pass.
+                // Most are the client's. Ours, such as no file descriptors left, need time to pass.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -187,7 +205,7 @@ async fn accept(listener: Listener, shared: Shared, room: Arc<Semaphore>) {
     }
 }
 
-/// The signals that end the server.
+/// The signals that stop the server.
 struct EndSignals {
     interrupt: Signal,
     terminate: Signal,

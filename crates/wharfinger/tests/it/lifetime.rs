@@ -77,7 +77,7 @@ fn the_end_waits_for_answers_under_way() {
         std::thread::spawn(move || Connection::open(&address).request("GET", "/auth", &BOB, None));
     wait_for(&folder.path().join("began"));
     server.signal_end();
-    server.wait_for_log("ending");
+    server.wait_for_log("shutting down");
     assert!(
         idle.is_ended(),
         "a connection with nothing under way is closed at once"
@@ -111,9 +111,9 @@ fn a_second_signal_ends_at_once() {
     });
     wait_for(&folder.path().join("began"));
     server.signal_end();
-    server.wait_for_log("ending");
+    server.wait_for_log("shutting down");
     assert!(server.terminate().success(), "{}", server.log());
-    assert!(server.log().contains("cut off"), "{}", server.log());
+    assert!(server.log().contains("aborted"), "{}", server.log());
     assert!(waiting.join().unwrap());
 }
 
@@ -144,5 +144,5 @@ fn a_handshake_that_never_comes_does_not_hold_up_the_end() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(server.terminate().success(), "{}", server.log());
     assert!(silent.is_ended());
-    assert!(!server.log().contains("cut off"), "{}", server.log());
+    assert!(!server.log().contains("aborted"), "{}", server.log());
 }

@@ -22,6 +22,7 @@ mod programs;
 mod registry;
 mod reload;
 mod replay;
+mod requests;
 mod token_endpoint;
 mod tools;
 mod up;

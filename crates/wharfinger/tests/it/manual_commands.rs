@@ -76,7 +76,7 @@ fn every_page_with_commands_is_run() {
         }
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let runs = blocks(&text).iter().any(|block| block.is_run());
+        let runs = blocks(&text).iter().any(Block::is_run);
         assert!(
             !runs || include_str!("manual_commands.rs").contains(&format!("run_page(\"{name}\")")),
             "{name} has commands that no test runs"

@@ -149,7 +149,7 @@ fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
             Prediction::Accepted => line(text, "", &name, "accepted"),
             Prediction::Rejected(refusal) => refused(text, &name, "refused", refusal),
             Prediction::DoesNotStart(refusal) => {
-                refused(text, &name, "would not start with these keys", refusal)
+                refused(text, &name, "would not start with these keys", refusal);
             }
             Prediction::NotApplicable => {
                 line(
@@ -160,7 +160,7 @@ fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
                 );
             }
             Prediction::Undecided(why) => {
-                line(text, "", &name, &format!("cannot be foretold: {why}"))
+                line(text, "", &name, &format!("cannot be foretold: {why}"));
             }
         }
     }

@@ -49,7 +49,7 @@ impl Arguments {
         let report = {
             let mut progress = Progress::new("adopting");
             let told = |report: &AdoptionReport| {
-                progress.of(report.repositories as u64, report.of as u64, "repositories")
+                progress.of(report.repositories as u64, report.of as u64, "repositories");
             };
             let check = if self.check_digests {
                 AdoptionCheck::Everything

@@ -72,7 +72,7 @@ impl Arguments {
                 human += &format!(
                     "start a server from it: wharfinger serve {}\n",
                     shown(&to.configuration())
-                )
+                );
             }
             unsettled => {
                 human += &format!(

@@ -52,6 +52,12 @@ pub(super) fn read_formatter(setting: &Setting<'_>, translator: &mut Translator)
     }
 }
 
+pub(super) fn read_access_log(setting: &Setting<'_>, translator: &mut Translator) {
+    if !setting.is_null() && setting.flag() == Some(true) {
+        translator.text("server.log.access", "off", setting);
+    }
+}
+
 /// Zero and less mean the default there.
 pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translator) {
     if setting.is_null() {

@@ -215,7 +215,7 @@ impl ContextRule {
 
     /// Whether `peer` is a trusted proxy. A program that can open a Unix socket passed its file's
     /// permissions.
-    fn trusts(&self, peer: Option<IpAddr>) -> bool {
+    pub(super) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         peer.is_none_or(|address| self.lists(address))
     }
 

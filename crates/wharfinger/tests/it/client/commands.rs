@@ -126,11 +126,11 @@ fn an_image_s_life() {
 
         let untagged = user.run(&["delete", &format!("{name}:3")]);
         match host == two.host_port() {
-            true => assert!(untagged.refused().contains("deletes no tags"), "{untagged}"),
-            false => assert!(
-                untagged.succeeded().ends_with(":3 is deleted"),
+            true => assert!(
+                untagged.refused().contains("cannot delete the tag"),
                 "{untagged}"
             ),
+            false => assert!(untagged.succeeded().contains("deleted "), "{untagged}"),
         }
         user.run(&["delete", &format!("{name}@{}", image.digest())])
             .succeeded();
@@ -159,26 +159,30 @@ fn failures_have_codes_and_hints() {
     assert!(
         denied
             .stderr
-            .contains("hint: the login is good, but not allowed this"),
+            .contains("hint: the login works but does not have this right"),
         "{denied}"
     );
 
     for (arguments, expected, words) in [
-        (&["digest", "ubuntu"][..], 2, "names no registry"),
+        (
+            &["digest", "ubuntu"][..],
+            2,
+            "does not begin with a registry",
+        ),
         (&["digest", "127.0.0.1:1/a"], 7, "cannot be reached"),
         (
             &["delete", &format!("{host}/team/app")],
             2,
-            "nothing is deleted by guess",
+            "tag or digest required",
         ),
-        (&["blob", &name], 2, "a blob is named by its digest"),
-        (&["pull", &name, &name], 2, "not a place for files"),
-        (&["push", &name, &name], 2, "not files"),
-        (&["push", "oci:nowhere", &name], 6, "is no OCI layout"),
+        (&["blob", &name], 2, "digest required"),
+        (&["pull", &name, &name], 2, "is an image in a registry"),
+        (&["push", &name, &name], 2, "is an image in a registry"),
+        (&["push", "oci:nowhere", &name], 6, "not an OCI layout"),
         (
             &["copy", "--all-tags", &name, "oci:x"],
             2,
-            "--all-tags moves every tag",
+            "--all-tags copies every tag",
         ),
     ] {
         let failed = user.run(arguments);
@@ -226,9 +230,9 @@ fn a_trace_shows_the_steps_and_no_secret() {
         "{manifest}"
     );
     for line in [
-        "it wants Bearer",
-        "asked    repository:team/app:pull",
-        "granted  repository:team/app:pull",
+        "challenge: Bearer",
+        "requested  repository:team/app:pull",
+        "granted    repository:team/app:pull",
         "exp  ",
     ] {
         assert!(manifest.stderr.contains(line), "{manifest}");
@@ -247,7 +251,7 @@ fn a_trace_shows_the_steps_and_no_secret() {
         .lines()
         .find(|line| line.contains("authorization: Bearer"))
         .unwrap();
-    assert!(bearer.contains("… (") && bearer.len() < 80, "{bearer}");
+    assert_eq!(bearer.trim(), "authorization: Bearer [hidden]");
 }
 
 #[test]

@@ -19,7 +19,9 @@ fn a_login_is_tried_and_kept_where_others_look() {
             let wrong = user.login((ADMIN.0, "wrong"), &host);
             assert_eq!(code(&wrong), 4, "{wrong}");
             assert!(
-                wrong.stderr.contains("the login of \"admin\" is refused"),
+                wrong
+                    .stderr
+                    .contains("login as admin with a password rejected"),
                 "{wrong}"
             );
             assert_eq!(
@@ -46,7 +48,7 @@ fn a_login_is_tried_and_kept_where_others_look() {
             assert_eq!(code(&denied), 5, "{denied}");
             assert!(
                 denied.stderr.contains(&format!(
-                    "hint: nobody is logged in: wharfinger login {host}"
+                    "hint: no login was sent: log in with `wharfinger login {host}`"
                 )),
                 "{denied}"
             );
@@ -107,7 +109,7 @@ fn docker_and_podman_use_what_is_kept_and_we_what_they_keep() {
                 &name,
             ])
             .succeeded();
-            // The file alone, in another home; nobody types a password there.
+            // The file alone, in another home, where no password is typed.
             let (dockers, podmans) = (docker.client(), podman());
             dockers.run(&["pull", &name]).refused();
             fs::create_dir_all(dockers.home().join(".docker")).unwrap();
@@ -162,7 +164,7 @@ fn what_others_keep_is_used() {
     let catalog = |variables: &[(&str, &str)]| {
         ours.run_with(&["tags", &format!("{host}/team/none")], "", variables)
     };
-    // Who may look sees that there is nothing; nobody else may look.
+    // A caller with the right sees an empty list, others are denied.
     assert_eq!(code(&catalog(&[("REGISTRY_AUTH_FILE", &auth)])), 6);
     assert_eq!(code(&catalog(&[])), 5);
     crane
@@ -205,7 +207,7 @@ fn a_credential_helper_keeps_the_secret() {
     assert!(
         login
             .succeeded()
-            .contains("is kept in docker-credential-test (named in "),
+            .contains("in docker-credential-test (named in "),
         "{login}"
     );
     assert!(!user.file(".docker/config.json").contains("auths"));
@@ -242,7 +244,7 @@ fn passwords_are_no_arguments() {
     assert!(
         refused
             .stderr
-            .contains("a password is not taken as an argument"),
+            .contains("a password is not accepted as an argument"),
         "{refused}"
     );
     assert!(refused.stderr.contains("--password-stdin"), "{refused}");

@@ -42,7 +42,7 @@ fn plain_http_goes_by_way_of_a_proxy() {
     );
     assert_eq!(code(&around), 7, "{around}");
     assert!(
-        around.stderr.contains("is a name without an address"),
+        around.stderr.contains("cannot be found by name"),
         "{around}"
     );
     // This machine needs no proxy to speak to itself.
@@ -76,7 +76,7 @@ fn https_goes_through_a_tunnel() {
     let wrong = run(&["digest", "--ca-file", &certificate, &name]);
     assert_eq!(code(&wrong), 7, "{wrong}");
     assert!(
-        wrong.stderr.contains("shows a certificate for other names"),
+        wrong.stderr.contains("has a certificate for other names"),
         "{wrong}"
     );
     let layout = format!("oci:{}", image.layout().display());
@@ -100,7 +100,7 @@ fn a_proxy_that_refuses_is_named() {
     let registry = registry3(&RegistryConfig::default());
     let proxy = Proxy::start(&registry.host_port(), Some("ann:sesame"));
     let user = User::new();
-    let nobody = "http://127.0.0.1:1".to_owned();
+    let closed = "http://127.0.0.1:1".to_owned();
     for (variable, url, option) in [
         (
             "HTTPS_PROXY",
@@ -117,8 +117,8 @@ fn a_proxy_that_refuses_is_named() {
             format!("http://ann:wrong@{}", proxy.host_port()),
             "--plain-http",
         ),
-        ("HTTP_PROXY", nobody.clone(), "--plain-http"),
-        ("HTTPS_PROXY", nobody, "--anonymous"),
+        ("HTTP_PROXY", closed.clone(), "--plain-http"),
+        ("HTTPS_PROXY", closed, "--anonymous"),
     ] {
         let refused = user.run_with(
             &["digest", option, &format!("{HOST}/team/app:1")],

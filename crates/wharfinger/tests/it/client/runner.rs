@@ -40,7 +40,7 @@ impl User {
         )
     }
 
-    /// Starts it, for somebody to look at while it runs; it says nothing.
+    /// Starts the program, to be observed while it runs; its output is dropped.
     pub(super) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(env!("CARGO_BIN_EXE_wharfinger"));
         command
@@ -51,7 +51,7 @@ impl User {
         Running(command.spawn().unwrap())
     }
 
-    /// `program`, in this user's home and without anybody else's settings.
+    /// `program`, in this user's home and without the settings of this machine's user.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command

@@ -177,7 +177,7 @@ fn compare(set: &Set, tokens: &[Token]) {
     let mut differences = Vec::new();
     match &set.trust {
         Trust::Bundle(_) => {
-            differences.extend(set.differences(&registry2(&set.config()), "2.8", tokens))
+            differences.extend(set.differences(&registry2(&set.config()), "2.8", tokens));
         }
         Trust::Jwks(_) => {
             let foretold = set.foretold(&tokens[0].text, "2.8");

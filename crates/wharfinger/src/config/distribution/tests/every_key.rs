@@ -17,6 +17,7 @@ const VALUES: &[(&str, &str)] = &[
     ("log.level", "debug"),
     ("loglevel", "debug"),
     ("log.formatter", "json"),
+    ("log.accesslog.disabled", "true"),
     ("storage.filesystem.rootdirectory", "/other"),
     ("storage.delete.enabled", "true"),
     ("storage.maintenance.readonly.enabled", "true"),

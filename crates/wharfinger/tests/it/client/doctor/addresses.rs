@@ -3,7 +3,7 @@
 use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust, in_network, program};
 
 use super::certificates::Wanted;
-use super::{ALL, CopyReport, Made, Stage, X5C, run_probes, token_server};
+use super::{ALL, Made, ProbeReport, Stage, X5C, run_probes, token_server};
 use crate::e2e::world::{ADMIN, program as ours, with_pair};
 
 /// Addresses that other machines have: for documentation (RFC 5737), and in a private network (RFC
@@ -13,7 +13,7 @@ const PRIVATE: &str = "10.9.8.7";
 
 /// A registry on [`PUBLIC`]:5000, our token server on port 5001 of every address, and the doctor,
 /// in a network of their own.
-fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> CopyReport {
+fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> ProbeReport {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let key = Certificate::new(KeyKind::P256, path, "token");
@@ -58,14 +58,14 @@ fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> 
         password = ADMIN.1,
         arguments = arguments.join(" "),
     );
-    CopyReport::of(&in_network(&[PUBLIC, PRIVATE], &script), ADMIN.1)
+    ProbeReport::of(&in_network(&[PUBLIC, PRIVATE], &script), ADMIN.1)
 }
 
 #[test]
 fn plain_http_where_https_is_expected() {
     for made in ALL {
         let report = elsewhere(made, None, false, &[]);
-        let evidence = "203.0.113.5:5000 speaks plain http where clients expect https";
+        let evidence = "203.0.113.5:5000 speaks plain http, but clients expect https";
         report.fails(
             &["registry-scheme"],
             evidence,
@@ -81,7 +81,7 @@ fn a_realm_that_only_the_registry_reaches() {
     for made in ALL {
         for realm in ["http://127.0.0.1:5001/auth", "http://localhost:5001/auth"] {
             let report = elsewhere(made, Some(realm), false, &["--plain-http"]);
-            let evidence = format!("the realm {realm} is each client's own machine");
+            let evidence = format!("the realm {realm} points each client to its own machine");
             report.fails(&["realm-address"], &evidence, "auth.token.realm");
         }
         let private = elsewhere(
@@ -92,7 +92,7 @@ fn a_realm_that_only_the_registry_reaches() {
         );
         private.warns(
             "realm-address",
-            "is in a private network, the registry is not",
+            "is in a private network, but the registry is not",
             "auth.token.realm",
         );
         let own = elsewhere(
@@ -118,18 +118,18 @@ fn a_plain_http_realm_for_an_https_registry() {
         ];
         let report = elsewhere(made, realm, true, &login);
         let evidence =
-            "the registry speaks https, its realm http://203.0.113.5:5001/auth plain http";
+            "the registry speaks https, but its realm http://203.0.113.5:5001/auth is plain http";
         report.fails(&["realm-scheme"], evidence, "crane and regctl refuse it");
         report.says(
             "login",
-            "cannot be trusted with a password: see realm-scheme",
+            "login not sent: the token server speaks plain http; see realm-scheme",
             "",
         );
     }
 }
 
 /// A registry whose realm is this.
-fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> CopyReport {
+fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> ProbeReport {
     let directory = tempfile::tempdir().unwrap();
     let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
     let auth = Auth::Token {
@@ -153,12 +153,12 @@ fn realms_that_lead_nowhere() {
         report.fails(
             &["realm-reachable"],
             "http://127.0.0.1:1 cannot be reached",
-            "auth.token.realm must be an address",
+            "auth.token.realm is an address that clients can reach",
         );
         let report = with_realm(made, "http://auth.invalid/auth", &[]);
         report.fails(
             &["realm-reachable"],
-            "http://auth.invalid is a name without an address",
+            "http://auth.invalid cannot be found by name",
             "auth.token.realm",
         );
         let report = with_realm(made, &format!("https://{}/auth", server.host_port()), &[]);
@@ -170,7 +170,7 @@ fn realms_that_lead_nowhere() {
         let report = with_realm(made, &format!("http://{}/token", server.host_port()), &[]);
         report.fails(
             &["realm-reachable"],
-            "/token answers 404",
+            "/token responds 404",
             "docker_auth's is /auth",
         );
         let gone = Nginx::start("listen @listen@; location / { proxy_pass http://127.0.0.1:1; }");
@@ -198,8 +198,8 @@ fn tls_where_plain_http_was_asked_for() {
             let report = run_probes(&["--plain-http", &host], "");
             report.fails(
                 &["registry-scheme"],
-                "speaks TLS, and was asked in plain http",
-                "leave --plain-http out",
+                "speaks https, but was asked over plain http",
+                "leave out --plain-http",
             );
         }
     }

@@ -1,5 +1,5 @@
-//! Certificates of registry and realm: unknown, for nobody, for others, of yesterday, without what
-//! is between.
+//! Certificates of registry and token server: signed by an unknown authority, without a name, for
+//! another name, expired, without an intermediate certificate.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Wanted {
         self
     }
 
-    fn named(mut self, hosts: &[&str]) -> Self {
+    pub(super) fn named(mut self, hosts: &[&str]) -> Self {
         self.0.hosts = hosts.iter().map(ToString::to_string).collect();
         self.0.addresses.clear();
         self
@@ -119,7 +119,7 @@ fn faults(directory: &Path) -> Vec<Fault> {
             "unknown",
             &Wanted::for_this_machine(),
             false,
-            "nobody who is trusted here signed",
+            "signed by an unknown authority",
             "/ca.crt on each client",
         ),
         fault(
@@ -140,15 +140,15 @@ fn faults(directory: &Path) -> Vec<Fault> {
             "old",
             &Wanted::expired(),
             true,
-            "outside its time",
-            "renew it",
+            "expired on",
+            "renew the certificate",
         ),
         fault(
             "early",
             &Wanted::for_this_machine().within(now + DAY, now + 2 * DAY),
             true,
-            "outside its time",
-            "renew it",
+            "not valid before",
+            "set the clock",
         ),
     ]
 }
@@ -159,7 +159,7 @@ fn certificates_of_the_registry() {
     for made in ALL {
         for fault in faults(directory.path()) {
             // Ours does not start with a certificate that is not valid now.
-            let outside = fault.evidence == "outside its time";
+            let outside = ["expired on", "not valid before"].contains(&fault.evidence);
             let config = RegistryConfig {
                 tls: Some((fault.pair.certificate.clone(), fault.pair.key.clone())),
                 ..RegistryConfig::default()
@@ -214,7 +214,7 @@ fn certificates_of_the_realm() {
             };
             let report = run_probes(&[trust, &[&registry.host_port()]].concat(), "");
             report.fails(&["realm-certificate"], fault.evidence, &fault.remedy);
-            if !fault.trusted && fault.evidence.starts_with("nobody") {
+            if !fault.trusted {
                 // The file that the remedy names, which is what docker, podman and containerd look
                 // at.
                 let (user, host) = (User::new(), registry.host_port());
@@ -257,7 +257,8 @@ fn a_chain_with_a_gap() {
             )
         };
         let issuer = "issuer \"CN=Acme intermediate\"";
-        let remedy = "a server with an intermediate certificate must send that, too";
+        let remedy =
+            "if the authority is an intermediate one, have the server send its certificate, too";
         trusting(&root.certificate).fails(&["registry-certificate"], issuer, remedy);
         trusting(&between.certificate).is_healthy();
     }
@@ -291,8 +292,8 @@ fn certificates_as_openssl_makes_them() {
         ),
         (
             "weak",
-            "cannot agree with us on TLS",
-            "RSA of 2048 bits or more",
+            "and this client do not agree on TLS",
+            "an RSA key of at least 2048 bits",
         ),
     ] {
         let pair = Certificate {
@@ -319,7 +320,7 @@ fn certificates_as_openssl_makes_them() {
         let report = run_probes(&[&nginx.host_port()], "");
         report.fails(
             &["registry-certificate"],
-            "nobody who is trusted here signed",
+            "signed by an unknown authority",
             "/etc/docker/certs.d",
         );
     }
@@ -342,8 +343,8 @@ fn a_certificate_that_ends_soon() {
         let report = run_probes(&["--ca-file", &trusted, &registry.host_port()], "");
         report.warns(
             "registry-certificate",
-            "the certificate ends soon",
-            "renew it",
+            "the certificate expires soon",
+            "renew the certificate",
         );
     }
 }

@@ -29,10 +29,10 @@ fn with_a_bundle_and_with_a_jwks() {
                 ADMIN.1,
             );
             report.is_healthy();
-            report.says("push-body", "bodies of 2 and 110 MB arrive", "");
+            report.says("push-body", "bodies of 2 and 110 MB are accepted", "");
             report.says("token-access", "granted repository:team/app:pull,push", "");
             report.says("pull", image.digest(), "");
-            // Without a repository, and as nobody.
+            // Without a repository, and without a login.
             run_probes(&[&host], "").is_healthy();
         }
     }
@@ -44,8 +44,8 @@ fn open_to_everybody() {
         let registry = made.open();
         let report = run_probes(&["--push", &format!("{}/a", registry.host_port())], "");
         report.is_healthy();
-        report.says("registry-challenge", "asks nobody who he is", "");
-        report.says("token-key", "the registry wants no token", "");
+        report.says("registry-challenge", "does not ask for a login", "");
+        report.says("token-key", "the registry does not ask for a token", "");
     }
 }
 
@@ -82,8 +82,8 @@ fn with_passwords_of_its_own() {
         );
         report.is_healthy();
         report.says("registry-challenge", "one challenge: Basic", "");
-        report.says("login", "the registry believes it", "");
-        report.says("pull", "its layers come from the registry", "");
+        report.says("login", "accepted by the registry", "");
+        report.says("pull", "the registry itself sends its layers", "");
         run_probes(&[&registry.host_port()], "").is_healthy();
         let wrong = run_probes(
             &["--user", "alice", "--password-stdin", &registry.host_port()],
@@ -91,8 +91,8 @@ fn with_passwords_of_its_own() {
         );
         wrong.fails(
             &["login"],
-            "the login of \"alice\" is refused",
-            "the password is wrong",
+            "login as alice with a password rejected",
+            "check the user name and the password",
         );
     }
 }
@@ -128,7 +128,7 @@ fn ours_as_up_starts_it() {
     let report = run_probes(&arguments, password);
     report.is_healthy();
     report.says("realm-address", "is on the registry's host", "");
-    report.says("token-accepted", "opens /v2/ to it", "");
+    report.says("token-accepted", "accepts the token", "");
     run_probes(&[&server.host_port()], "").is_healthy();
 }
 
@@ -221,7 +221,7 @@ fn ours_in_one_process_behind_nginx_with_tls() {
         ADMIN.1,
     );
     report.is_healthy();
-    report.says("realm-scheme", "the realm speaks https", "");
+    report.says("realm-scheme", "the token server speaks https", "");
 }
 
 #[test]
@@ -230,11 +230,11 @@ fn a_token_server_that_knows_no_strangers() {
     let realm = Realm::with_rules(no_strangers);
     for made in ALL {
         let registry = realm.registry(made);
-        let nobody = run_probes(&[&registry.host_port()], "");
-        nobody.is_healthy();
-        nobody.says(
+        let anonymous = run_probes(&[&registry.host_port()], "");
+        anonymous.is_healthy();
+        anonymous.says(
             "token-claims",
-            "gives nothing to anonymous callers; --user NAME",
+            "gives no token without a login; --user NAME",
             "",
         );
         run_probes(

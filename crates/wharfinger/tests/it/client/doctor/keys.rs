@@ -1,4 +1,4 @@
-//! The key that signs and the keys that are believed.
+//! The key that signs tokens, and the keys that registries accept.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn a_key_that_is_not_in_the_bundle() {
             let directory = tempfile::tempdir().unwrap();
             let other = Certificate::new(kind, directory.path(), "other").certificate;
             let stage = Stage::with_bundle(kind, made, &[], Some(&other));
-            // Without the bundle at hand it can only be said that the token is not believed.
+            // Without the bundle, the doctor only sees that the token is rejected.
             stage
                 .run_probes(&[])
                 .fails(&["token-accepted"], "401", "--rootcertbundle FILE");
@@ -101,12 +101,12 @@ fn a_key_id_of_the_other_version() {
         (
             Made::Registry2,
             "thumbprint",
-            "believed by registry 3.0 and 3.1, not by 2.8",
+            "registry 3.0 and 3.1 accepts the token, 2.8 rejects it",
         ),
         (
             Made::Registry3,
             "libtrust",
-            "believed by registry 2.8, not by 3.0 and 3.1",
+            "registry 2.8 accepts the token, 3.0 and 3.1 rejects it",
         ),
     ] {
         let stage = Stage::set(KeyKind::Rsa, made, &["--key-id", kind_of_id]);
@@ -114,7 +114,7 @@ fn a_key_id_of_the_other_version() {
         report.fails(&UNTRUSTED, accepts, "token.key_id:");
         report.says(
             "token-key",
-            "this registry refuses the token, so it is of the latter",
+            "this registry behaves like version",
             "disable_legacy_key_id",
         );
     }
@@ -123,11 +123,7 @@ fn a_key_id_of_the_other_version() {
         let stage = Stage::set(KeyKind::Rsa, Made::Ours, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.is_healthy();
-        report.says(
-            "token-key",
-            "believed by registry",
-            "for those that do not: ",
-        );
+        report.says("token-key", "accepts the token, ", "for registry ");
     }
 }
 
@@ -229,7 +225,7 @@ fn another_bundle_than_the_registry_s_is_a_doubt() {
         let stage = Stage::set(KeyKind::Rsa, made, options);
         stage.examine_with(&other).warns(
             "token-key",
-            "yet this registry accepts it",
+            "the registry accepts the token, though",
             "restart the registry",
         );
     }
@@ -249,7 +245,7 @@ fn a_certificate_whose_time_is_over() {
             "certificate has expired",
             "renew the token server's certificate",
         );
-        // By its name the key is believed as before.
+        // By its id the key is accepted as before.
         let directory = tempfile::tempdir().unwrap();
         let pair = Wanted::expired().write(directory.path(), "token", None);
         let bundle = pair.certificate.clone();
@@ -266,7 +262,7 @@ fn a_certificate_whose_time_is_over() {
 }
 
 #[test]
-fn a_chain_to_the_bundle_is_believed() {
+fn a_chain_to_the_bundle_is_accepted() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
         let authority = authority(directory.path());

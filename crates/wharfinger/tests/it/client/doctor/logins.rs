@@ -15,17 +15,17 @@ fn a_wrong_password() {
             &["--user", ADMIN.0, "--password-stdin", &registry.host_port()],
             "wrong-horse",
         );
-        let evidence = format!("GET {} answered 401", realm.server.url("/auth"));
+        let evidence = format!("GET {} responded 401", realm.server.url("/auth"));
         report.fails(
             &["login"],
             &evidence,
-            "the user's name or the password is wrong",
+            "check the user name and the password",
         );
-        report.says("login", "the login of \"admin\" is refused", "");
+        report.says("login", "login as admin with a password rejected", "");
     }
 }
 
-/// A user in whose home somebody else's file lies.
+/// A user whose home has this file.
 fn with_file(name: &str, text: &str) -> User {
     let user = User::new();
     let path = std::path::PathBuf::from(user.path(name));
@@ -50,8 +50,12 @@ fn a_stored_login_that_is_old() {
             &stored(&host, (ADMIN.0, "last-year")),
         );
         let report = examine_as(&user, &[&host], "");
-        report.fails(&["login"], "\"admin\"", &format!("docker logout {host}"));
-        report.says("stored-logins", "password of \"admin\" in ", "");
+        report.fails(
+            &["login"],
+            "login as admin",
+            &format!("docker login {host}"),
+        );
+        report.says("stored-logins", "password of admin in ", "");
         assert!(
             !report.made.contains("last-year") && !report.made.contains("YWRtaW46bGFzdC15ZWFy"),
             "{}",
@@ -60,7 +64,7 @@ fn a_stored_login_that_is_old() {
         let good = with_file(".docker/config.json", &stored(&host, ADMIN));
         let report = examine_as(&good, &[&host], "");
         report.is_healthy();
-        report.says("login", "believes it", "");
+        report.says("login", "accepted by", "");
 
         // What one client keeps another may not look at.
         fs::create_dir_all(good.path(".config/containers")).unwrap();
@@ -73,7 +77,7 @@ fn a_stored_login_that_is_old() {
         several.warns(
             "stored-logins",
             "\"reader\" in ",
-            &format!("podman logout {host}"),
+            &format!("wharfinger logout {host}"),
         );
         // A login that is given is the one that counts, and the files are not looked at.
         fs::write(good.path(".docker/config.json"), "{ is no JSON").unwrap();
@@ -84,7 +88,7 @@ fn a_stored_login_that_is_old() {
         )
         .is_healthy();
         examine_as(&good, &["--anonymous", &host], "").is_healthy();
-        examine_as(&good, &[&host], "").fails(&["stored-logins"], "config.json", "repair the file");
+        examine_as(&good, &[&host], "").fails(&["stored-logins"], "config.json", "log in again");
     }
 }
 

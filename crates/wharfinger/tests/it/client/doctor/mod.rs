@@ -1,6 +1,6 @@
-//! `wharfinger doctor` before real registries: healthy ones of each kind, and ones that were set up
-//! wrong in each way that people ask about. Every fault is staged with registry 2.8, registry 3 and
-//! our own, and what fails is said exactly: the fault, and what follows from it.
+//! `wharfinger doctor` with real registries: healthy ones of each kind, and ones with each mistake
+//! that people ask about. Every mistake is staged with registry 2.8, registry 3 and our own. Exactly
+//! the probes that it concerns fail.
 
 mod addresses;
 mod certificates;
@@ -9,6 +9,7 @@ mod keys;
 mod logins;
 mod promises;
 mod proxies;
+mod remedies;
 mod storage;
 mod tokens;
 
@@ -51,22 +52,22 @@ impl Made {
 }
 
 /// What the doctor says.
-struct CopyReport {
+struct ProbeReport {
     probes: Vec<Value>,
     code: i32,
     made: String,
 }
 
-fn run_probes(arguments: &[&str], password: &str) -> CopyReport {
+fn run_probes(arguments: &[&str], password: &str) -> ProbeReport {
     examine_as(&User::new(), arguments, password)
 }
 
-fn examine_as(user: &User, arguments: &[&str], password: &str) -> CopyReport {
+fn examine_as(user: &User, arguments: &[&str], password: &str) -> ProbeReport {
     let output = user.run_with(&[&["doctor", "--json"], arguments].concat(), password, &[]);
-    CopyReport::of(&output, password)
+    ProbeReport::of(&output, password)
 }
 
-impl CopyReport {
+impl ProbeReport {
     /// Reads what the doctor printed, which keeps what is promised of it: the same members for the
     /// same probes each time, a remedy for each finding, and no secret.
     #[track_caller]
@@ -177,7 +178,7 @@ impl CopyReport {
     }
 }
 
-/// A token server that always hands out one token, a registry that believes `trust`, and the key.
+/// A token server that always issues one token, a registry that accepts `trust`, and the key.
 struct Stage {
     _token_server: Nginx,
     registry: Registry,
@@ -189,12 +190,12 @@ struct Stage {
 const X5C: [&str; 4] = ["--header", "x5c", "--certificate", "@certificate@"];
 
 impl Stage {
-    /// `options` make the token; the registry believes the key that signs it.
+    /// `options` make the token; the registry accepts the key that signs it.
     fn set(kind: KeyKind, made: Made, options: &[&str]) -> Self {
         Self::with_bundle(kind, made, options, None)
     }
 
-    /// The registry believes `bundle`.
+    /// The registry accepts the keys of `bundle`.
     fn with_bundle(kind: KeyKind, made: Made, options: &[&str], bundle: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(kind, directory.path(), "token");
@@ -230,12 +231,12 @@ impl Stage {
         }
     }
 
-    fn run_probes(&self, arguments: &[&str]) -> CopyReport {
+    fn run_probes(&self, arguments: &[&str]) -> ProbeReport {
         run_probes(&[arguments, &[&self.registry.host_port()]].concat(), "")
     }
 
     /// With the registry's bundle at hand.
-    fn examine_with(&self, bundle: &Path) -> CopyReport {
+    fn examine_with(&self, bundle: &Path) -> ProbeReport {
         self.run_probes(&["--rootcertbundle", &bundle.display().to_string()])
     }
 }
@@ -256,7 +257,7 @@ impl Realm {
     fn with_rules(change: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
-        // All registries believe a certificate in the header.
+        // All registries accept a certificate in the header.
         let config = change(include_str!("../../e2e/world.yml"))
             .replace("@services@", "\"r\": {header: [x5c]}");
         Self {
@@ -266,7 +267,7 @@ impl Realm {
         }
     }
 
-    /// What makes a registry believe its tokens.
+    /// The settings of a registry that accepts its tokens.
     fn auth(&self) -> Auth {
         Auth::Token {
             realm: self.server.url("/auth"),

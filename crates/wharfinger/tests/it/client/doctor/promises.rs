@@ -18,7 +18,7 @@ fn what_cannot_be_examined_ends_with_2() {
     fs::write(&text, "neither keys nor certificates").unwrap();
     let text = text.display().to_string();
     for (arguments, said) in [
-        (&["a b"][..], "is no host"),
+        (&["a b"][..], "is not a host"),
         (&["https://r.example"], "without a scheme"),
         (&["--config", "nowhere.yml", "127.0.0.1:1"], "nowhere.yml"),
         (
@@ -33,14 +33,17 @@ fn what_cannot_be_examined_ends_with_2() {
             &["--rootcertbundle", &text, "127.0.0.1:1"],
             "there is no certificate in it",
         ),
-        (&["--jwks", &text, "127.0.0.1:1"], "is no JWKS"),
+        (&["--jwks", &text, "127.0.0.1:1"], "is not a JWKS"),
         (&["--ca-file", "nowhere.pem", "127.0.0.1:1"], "nowhere.pem"),
-        (&["--ca-file", &text, "127.0.0.1:1"], "holds no certificate"),
+        (&["--ca-file", &text, "127.0.0.1:1"], "no certificate in it"),
         (
             &["--user", "ann", "--password-stdin", "127.0.0.1:1"],
             "the password is empty",
         ),
-        (&["--user", "ann", "127.0.0.1:1"], "there is no terminal"),
+        (
+            &["--user", "ann", "127.0.0.1:1"],
+            "standard input is not a terminal",
+        ),
     ] {
         let output = User::new().run(&[&["doctor"], arguments].concat());
         assert_eq!(code(&output), 2, "{output}");
@@ -151,7 +154,7 @@ fn host(answer: &'static [u8], ends: bool) -> String {
 
 #[test]
 fn hosts_that_are_no_registries_are_told_apart() {
-    let nobody = "127.0.0.1:1".to_owned();
+    let closed = "127.0.0.1:1".to_owned();
     let ssh = host(b"SSH-2.0-OpenSSH_9.2\r\n", true);
     let closes = host(b"", true);
     let silent = host(b"", false);
@@ -161,15 +164,15 @@ fn hosts_that_are_no_registries_are_told_apart() {
     );
     // Waiting takes its time, so the silent one is asked once.
     for (host, first, remedy) in [
-        (&nobody, "cannot be reached", "is it running"),
+        (&closed, "cannot be reached", "the server is running"),
         (
             &"no-such-host.invalid:5000".to_owned(),
-            "is a name without an address",
+            "cannot be found by name",
             "check the spelling",
         ),
-        (&ssh, "speaks no HTTP", "is the port right?"),
-        (&closes, "broke the connection off", "the right one"),
-        (&silent, "does not answer in time", "firewall"),
+        (&ssh, "does not speak HTTP", "check the port"),
+        (&closes, "closed the connection early", "check the port"),
+        (&silent, "did not respond in time", "firewall"),
     ] {
         if *host != silent {
             run_probes(&[host], "").fails(
@@ -194,13 +197,13 @@ fn hosts_that_are_no_registries_are_told_apart() {
         );
         assert!(
             lines.len() < 12,
-            "what was not looked at takes one line: {output}"
+            "probes that were not made take one line: {output}"
         );
     }
     run_probes(&[&page], "").fails(
         &["registry-challenge"],
         "is a web page (Server: Apache)",
-        "is the host right?",
+        "check the host name",
     );
 }
 
@@ -211,7 +214,7 @@ fn a_healthy_registry_in_words() {
     assert!(
         output
             .succeeded()
-            .starts_with(&format!("nothing failed at {}\n\n", registry.host_port())),
+            .starts_with(&format!("no probe failed at {}\n\n", registry.host_port())),
         "{output}"
     );
 }

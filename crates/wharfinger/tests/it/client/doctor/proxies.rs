@@ -29,7 +29,7 @@ fn challenges_that_do_not_arrive_as_they_were() {
         report.fails(
             &["registry-challenge"],
             "2 challenges at once (Bearer, Basic)",
-            "let one place alone ask",
+            "let either the proxy or the registry ask",
         );
 
         // nginx asks for a password of its own, where tokens are expected.
@@ -56,7 +56,7 @@ fn challenges_that_do_not_arrive_as_they_were() {
         );
         report.fails(
             &["registry-challenge"],
-            "asks for a password (Basic) where its",
+            "asks for a password (Basic), but the",
             "remove auth_basic",
         );
     }
@@ -78,7 +78,7 @@ fn a_proxy_without_a_registry_behind_it() {
         report.fails(
             &["registry-challenge"],
             "/v2/ answers 403 Forbidden",
-            "let the clients' addresses in",
+            "allow the clients' addresses",
         );
         let elsewhere = Nginx::start(&format!(
             "listen @listen@; location /registry/ {{ proxy_pass http://{}/; }}",
@@ -88,7 +88,7 @@ fn a_proxy_without_a_registry_behind_it() {
         report.fails(
             &["registry-challenge"],
             "/v2/ answers 404 Not Found",
-            "everything below /v2/",
+            "forward /v2/ to the registry",
         );
     }
     let site = Nginx::start(
@@ -98,7 +98,7 @@ fn a_proxy_without_a_registry_behind_it() {
     report.fails(
         &["registry-challenge"],
         "/v2/ is a web page (Server: nginx/",
-        "is the host right?",
+        "check the host name",
     );
 }
 
@@ -128,7 +128,7 @@ fn bodies_that_are_not_let_through() {
         length.fails(
             &["push-body"],
             "411 Length Required",
-            "the proxy wants a Content-Length",
+            "bodies without a Content-Length",
         );
         // Somebody takes the body and never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -165,11 +165,11 @@ fn uploads_that_go_on_elsewhere() {
         let clear = run_probes(&["--ca-file", &trusted, "--push", &name], "");
         report.fails(
             &["push-location"],
-            &format!("sends the upload to http://{upstream}"),
+            &format!("continues at http://{upstream}"),
             "proxy_set_header Host",
         );
         let evidence = format!(
-            "asked at https://{0}, the registry sends the upload to http://{0}",
+            "an upload begun at https://{0} continues at http://{0}",
             in_clear.host_port()
         );
         clear.fails(&["push-location"], &evidence, "X-Forwarded-Proto");
@@ -203,7 +203,7 @@ fn replicas_that_share_nothing() {
         let report = run_probes(&["--push", &format!("{}/a", pool.host_port())], "");
         report.fails(
             &["push-session"],
-            "is not known when asked for the",
+            "upload session not found on request",
             "http.secret",
         );
     }
@@ -219,7 +219,7 @@ fn redirects_that_go_round() {
     );
     run_probes(&[&slash.host_port()], "").fails(
         &["registry-redirects"],
-        "a loop: http://",
+        "in a loop: http://",
         "slash",
     );
     for made in ALL {
@@ -238,7 +238,7 @@ fn redirects_that_go_round() {
             ));
             run_probes(&["--ca-file", &trusted, &proxy.host_port()], "")
         };
-        outer("").fails(&["registry-redirects"], "a loop: https://", "the scheme");
+        outer("").fails(&["registry-redirects"], "in a loop: https://", "the scheme");
         outer("proxy_set_header X-Forwarded-Proto https;").is_healthy();
         let down = Nginx::start(&format!(
             "listen @listen@ ssl; {} location / {{ return 301 http://{}$request_uri; }}",

@@ -40,7 +40,7 @@ fn redirecting(made: Made, realm: &Realm, storage: &str) -> (Registry, Option<Ng
 }
 
 /// Pushes an image, and examines the pull of it.
-fn pull(made: Made, realm: &Realm, storage: &str) -> super::CopyReport {
+fn pull(made: Made, realm: &Realm, storage: &str) -> super::ProbeReport {
     let (registry, proxy) = redirecting(made, realm, storage);
     let host = proxy
         .as_ref()
@@ -59,7 +59,7 @@ fn pull(made: Made, realm: &Realm, storage: &str) -> super::CopyReport {
 }
 
 #[test]
-fn storage_that_takes_no_papers_of_the_registry_s() {
+fn storage_that_rejects_the_registry_s_token() {
     let realm = Realm::start();
     // As S3 answers a signed URL that brings an Authorization header along.
     let bucket = Nginx::start(
@@ -71,12 +71,12 @@ fn storage_that_takes_no_papers_of_the_registry_s() {
         let report = pull(made, &realm, &bucket.host_port());
         report.warns(
             "pull",
-            "refuses a request that brings the registry's token along",
+            "rejects requests with an Authorization header",
             "Only one auth mechanism",
         );
         let healthy = pull(made, &realm, &plain.host_port());
         healthy.is_healthy();
-        healthy.says("pull", "and its layers come from 127.0.0.1", "");
+        healthy.says("pull", "127.0.0.1 sends its layers", "");
     }
 }
 
@@ -87,7 +87,7 @@ fn storage_that_clients_do_not_reach() {
         let report = pull(made, &realm, "127.0.0.1:1");
         report.fails(
             &["pull"],
-            "layers come from 127.0.0.1, which answers",
+            "redirects layers to 127.0.0.1, which responds",
             "storage.redirect.disable: true",
         );
     }

@@ -1,4 +1,4 @@
-//! What tokens say: for whom, by whom, from when until when, and what they grant.
+//! The claims of tokens: audience, issuer, times, and access.
 
 use std::fs;
 
@@ -7,20 +7,20 @@ use data_encoding::BASE64URL_NOPAD;
 use peers::{Certificate, KeyKind, Nginx, Trust};
 use token::PrivateKey;
 
-use super::{ALL, CopyReport, Made, Realm, Stage, X5C, key_ids, run_probes};
+use super::{ALL, Made, ProbeReport, Realm, Stage, X5C, key_ids, run_probes};
 use crate::e2e::world::{ADMIN, READER};
 
 const REFUSED: [&str; 2] = ["token-claims", "token-accepted"];
 
 #[test]
-fn tokens_for_somebody_else() {
+fn tokens_for_another_audience() {
     for made in ALL {
         let audience = Stage::set(
             KeyKind::Rsa,
             made,
             &["--header", "jwk", "--service", "other"],
         );
-        let evidence = "intended for another audience: aud is [\"other\"], the registry is \"r\"";
+        let evidence = "intended for another audience: its aud is [\"other\"], but the registry's service is \"r\"";
         audience
             .run_probes(&[])
             .fails(&REFUSED, evidence, "auth.token.service");
@@ -29,7 +29,7 @@ fn tokens_for_somebody_else() {
             made,
             &[&X5C[..], &["--issuer", "Other"]].concat(),
         );
-        // The registry does not say whom it wants; its file does.
+        // The registry does not tell which issuer it requires; its file does.
         issuer
             .run_probes(&[])
             .fails(&["token-accepted"], "401", "untrusted issuer");
@@ -37,7 +37,8 @@ fn tokens_for_somebody_else() {
             let file = issuer.directory.path().join(name);
             fs::write(&file, text).unwrap();
             let report = issuer.run_probes(&["--config", &file.display().to_string()]);
-            let evidence = "untrusted issuer: iss is \"Other\", the registry wants \"Acme\"";
+            let evidence =
+                "untrusted issuer: its iss is \"Other\", but the registry requires \"Acme\"";
             report.fails(&REFUSED, evidence, "auth.token.issuer");
             report.says("token-accepted", "401", "see token-claims");
         }
@@ -92,15 +93,17 @@ fn tokens_before_and_after_their_time() {
         );
         early
             .run_probes(&[])
-            .fails(&REFUSED, "not to be used before", "NTP");
-        early
-            .examine_with(&early.pair.certificate)
-            .fails(&REFUSED, "not to be used before", "NTP");
+            .fails(&REFUSED, "token not valid before", "NTP");
+        early.examine_with(&early.pair.certificate).fails(
+            &REFUSED,
+            "token not valid before",
+            "NTP",
+        );
         let late = handing_out(made, |now| claims(now - 1000, now - 100, r#","access":[]"#));
         late.run_probes(&[])
-            .fails(&REFUSED, "not to be used after", "NTP");
+            .fails(&REFUSED, "token expired at", "NTP");
         late.examine_with(&late.pair.certificate)
-            .fails(&REFUSED, "not to be used after", "NTP");
+            .fails(&REFUSED, "token expired at", "NTP");
     }
 }
 
@@ -110,12 +113,12 @@ fn tokens_that_end_soon_or_say_nothing_of_access() {
         let short = handing_out(made, |now| claims(now, now + 30, r#","access":[]"#));
         short
             .run_probes(&[])
-            .warns("token-claims", "good for 30 s", "token.expiration: 900");
+            .warns("token-claims", "valid for 30 s", "token.expiration: 900");
         let mute = handing_out(made, |now| claims(now, now + 900, ""));
         mute.run_probes(&[]).fails(
             &["token-claims"],
             "has no access claim",
-            "mend the token server",
+            "correct the token server",
         );
     }
 }
@@ -152,8 +155,8 @@ fn claims(begin: u64, end: u64, access: &str) -> String {
     )
 }
 
-/// Examines as somebody, with a push.
-fn pushing(who: (&str, &str), name: &str) -> CopyReport {
+/// Runs the doctor with a login and a push.
+fn pushing(who: (&str, &str), name: &str) -> ProbeReport {
     run_probes(
         &["--user", who.0, "--password-stdin", "--push", name],
         who.1,
@@ -174,7 +177,7 @@ fn rights_that_are_missing() {
             "\"/.+/\"}\n    actions: [push]",
         )
     };
-    let entry = "acl (a push needs pull, too): - {match: {account: \"reader\", name: \"team/app\"}, actions: [pull, push]}";
+    let entry = "acl (a push needs pull, too): `- {match: {account: \"reader\", name: \"team/app\"}, actions: [pull, push]}";
     let (looking, empty, blind) = (
         Realm::start(),
         Realm::with_rules(nothing),
@@ -183,22 +186,24 @@ fn rights_that_are_missing() {
     for made in ALL {
         let name = |registry: &peers::Registry| format!("{}/team/app", registry.host_port());
         let registry = looking.registry(made);
-        let lacking =
-            "granted repository:team/app:pull; needed and missing: repository:team/app:push";
+        let lacking = "granted repository:team/app:pull; missing repository:team/app:push";
         pushing(READER, &name(&registry)).fails(&["token-access"], lacking, entry);
         pushing(ADMIN, &name(&registry)).is_healthy();
         let anonymous = run_probes(&[&name(&registry)], "");
         let login = format!("wharfinger login {}", registry.host_port());
-        anonymous.fails(&["token-access", "pull"], "granted nothing; needed", &login);
+        anonymous.fails(
+            &["token-access", "pull"],
+            "granted nothing; missing",
+            &login,
+        );
         // The login is good, and no pull is.
-        let evidence = "granted nothing; needed and missing: repository:team/app:pull,push";
+        let evidence = "granted nothing; missing repository:team/app:pull,push";
         pushing(READER, &name(&empty.registry(made))).fails(
             &["token-access", "pull"],
             evidence,
             entry,
         );
-        let lacking =
-            "granted repository:team/app:push; needed and missing: repository:team/app:pull";
+        let lacking = "granted repository:team/app:push; missing repository:team/app:pull";
         pushing(READER, &name(&blind.registry(made))).fails(
             &["token-access", "pull"],
             lacking,
@@ -219,7 +224,8 @@ fn a_scope_that_is_not_what_the_registry_needs() {
         ));
         let name = format!("{}/mirror/app", proxy.host_port());
         let report = run_probes(&["--user", ADMIN.0, "--password-stdin", &name], ADMIN.1);
-        let evidence = "granted repository:mirror/app:pull; the registry needs repository:app:pull";
-        report.fails(&["token-access"], evidence, "path unchanged");
+        let evidence =
+            "granted repository:mirror/app:pull; the registry requires repository:app:pull";
+        report.fails(&["token-access"], evidence, "without changing the path");
     }
 }

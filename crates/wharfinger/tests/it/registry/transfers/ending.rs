@@ -38,7 +38,7 @@ fn the_end_waits_for_transfers_under_way() {
     let mut download = slow_download(&open, &open.push(&large));
     let mut uploading = slow_upload(&open, &upload, &content);
     open.server.signal_end();
-    open.server.wait_for_log("ending");
+    open.server.wait_for_log("shutting down");
     assert!(
         TcpStream::connect(open.server.host_port()).is_err(),
         "nobody new is let in"
@@ -50,7 +50,7 @@ fn the_end_waits_for_transfers_under_way() {
     assert_eq!((answer.status, answer.body.len()), (200, large.len()));
     assert!(open.server.terminate().success());
     assert!(
-        !open.server.log().contains("cut off"),
+        !open.server.log().contains("aborted"),
         "{}",
         open.server.log()
     );
@@ -76,13 +76,13 @@ fn what_is_cut_off_at_the_end_goes_on_at_the_next_start() {
         assert_eq!(connection.answer(false).unwrap().status, 202);
         let mut uploading = slow_upload(&open, &upload, &content[MIB..]);
         open.server.signal_end();
-        open.server.wait_for_log("ending");
+        open.server.wait_for_log("shutting down");
         if signals == 2 {
             open.server.signal_end();
         }
         assert!(open.server.wait().success(), "{}", open.server.log());
         assert!(
-            open.server.log().contains("cut off"),
+            open.server.log().contains("aborted"),
             "{}",
             open.server.log()
         );

@@ -1,0 +1,89 @@
+//! JSON that other programs write, read as leniently as Go's `encoding/json` reads it: clients,
+//! registries and token servers are mostly written in Go, and test against nothing else.
+
+use serde_json::{Map, Value};
+
+/// The member called `name`: as written, else in another case. Of repeated members the last
+/// counts; `null` is as good as absent.
+pub(crate) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let same_case = object.get(name);
+    let any_case = || {
+        let mut members = object.iter().rev();
+        members.find(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    same_case
+        .or_else(|| any_case().map(|(_, value)| value))
+        .filter(|value| !value.is_null())
+}
+
+/// The text of a member; `None` when it is absent, empty, or not text.
+pub(crate) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    member(object, name)?
+        .as_str()
+        .filter(|text| !text.is_empty())
+}
+
+/// A number of seconds: a whole number, one with a fraction, or one in quotes.
+pub(crate) fn seconds(object: &Map<String, Value>, name: &str) -> Option<u64> {
+    match member(object, name)? {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// The members of an array; empty when it is absent or something else.
+pub(crate) fn list<'a>(object: &'a Map<String, Value>, name: &str) -> &'a [Value] {
+    member(object, name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked, and a fraction of a second does not matter"
+)]
+fn whole(seconds: f64) -> Option<u64> {
+    (0.0..1e15).contains(&seconds).then_some(seconds as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn members_as_go_finds_them() {
+        let json = object(r#"{"Token":"a","token":"b","ACCESS_TOKEN":"c","n":null,"token":"d"}"#);
+        assert_eq!(text(&json, "token"), Some("d"));
+        assert_eq!(text(&json, "access_token"), Some("c"));
+        assert_eq!(member(&json, "n"), None);
+    }
+
+    #[test]
+    fn seconds_in_every_form() {
+        for (written, read) in [
+            ("300", Some(300)),
+            (r#""300""#, Some(300)),
+            (r#"" 300 ""#, Some(300)),
+            ("300.9", Some(300)),
+            (r#""300.5""#, Some(300)),
+            ("3e2", Some(300)),
+            ("-1", None),
+            (r#""soon""#, None),
+            ("null", None),
+            ("true", None),
+            ("1e300", None),
+        ] {
+            let json = object(&format!(r#"{{"expires_in":{written}}}"#));
+            assert_eq!(seconds(&json, "expires_in"), read, "{written}");
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! What only saves time may fail: mounting, asking whether something is there, ranges, lists of
+//! referrers. The plain way is taken then, and only its failure counts.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use client::{
+    CopyOptions, CopyReport, Credentials, Error, ImageSource, ImageTarget, OciLayout, Platform,
+    RegistryClient, RepositoryClient, copy,
+};
+use hashing::digest;
+use oci::{Digest, DigestAlgorithm, Reference};
+
+use crate::stub::{Reply, Request, Stub};
+
+/// SHA-256 by the library that the client uses, too.
+mod hashing {
+    use super::{Digest, DigestAlgorithm};
+
+    pub(super) fn digest(content: &[u8]) -> Digest {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+        Digest::new(DigestAlgorithm::Sha256, hash.as_ref()).unwrap()
+    }
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn manifest(config: &[u8], layer: &[u8]) -> String {
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{}","size":{}}}]}}"#,
+        digest(config),
+        config.len(),
+        digest(layer),
+        layer.len()
+    )
+}
+
+/// A registry with the image `a:t`, where every other repository is empty and can be pushed to.
+/// `broken` responds first.
+struct Registry {
+    stub: Stub,
+}
+
+impl Registry {
+    fn start(broken: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let image = manifest(b"{}", b"layer");
+        let blobs: BTreeMap<String, &[u8]> = [&b"{}"[..], b"layer"]
+            .map(|blob| (digest(blob).to_string(), blob))
+            .into();
+        let pushed = Mutex::new(BTreeMap::<String, Vec<u8>>::new());
+        let stub = Stub::start(move |request| {
+            if let Some(reply) = broken(request) {
+                return reply;
+            }
+            let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+            let mut pushed = pushed.lock().unwrap();
+            match (request.method.as_str(), path) {
+                ("GET" | "HEAD", "/v2/a/manifests/t") => Reply::new(200)
+                    .header("Content-Type", MANIFEST)
+                    .body(&image),
+                ("GET", path) if path.starts_with("/v2/a/blobs/") => {
+                    match blobs.get(path.trim_start_matches("/v2/a/blobs/")) {
+                        Some(blob) => Reply::new(200).body(blob),
+                        None => Reply::new(404),
+                    }
+                }
+                ("POST", _) => Reply::new(202).header("Location", "/v2/b/blobs/uploads/1"),
+                ("PUT", path) => {
+                    let key = query.replace("digest=sha256%3A", "sha256:");
+                    pushed.insert(format!("{path}?{key}"), request.body.clone());
+                    Reply::new(201)
+                }
+                _ => Reply::new(404),
+            }
+        });
+        Self { stub }
+    }
+
+    async fn copy_to(&self, name: &str) -> Result<CopyReport, Error> {
+        let session = self.stub.session(Credentials::Anonymous).await;
+        let registry = RegistryClient::new(session);
+        let repository = |name: &str| registry.repository(name.parse().unwrap());
+        let source = ImageSource::Repository(repository("a"));
+        let target = ImageTarget::Repository(repository(name));
+        let tag = "t".parse().unwrap();
+        let reference = Reference::Tag("t".parse().unwrap());
+        let options = CopyOptions {
+            parallel: 1,
+            ..CopyOptions::default()
+        };
+        copy(&source, Some(&reference), &target, Some(&tag), &options).await
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_fails_in_any_way_is_followed_by_an_upload() {
+    for status in [
+        200, 204, 301, 400, 401, 403, 404, 405, 406, 409, 410, 415, 416, 422, 429, 500, 501, 502,
+        503, 504,
+    ] {
+        let registry = Registry::start(move |request| {
+            request.path.contains("mount=").then(|| Reply::new(status))
+        });
+        let report = registry.copy_to("b").await;
+        let report = report.unwrap_or_else(|error| panic!("{status}: {error}"));
+        assert_eq!((report.sent, report.mounted), (2, 0), "{status}");
+        let mounts = registry.stub.lines();
+        let mounts = mounts.iter().filter(|line| line.contains("mount="));
+        assert_eq!(mounts.count(), 2, "{status}: each is tried once");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_breaks_the_connection_or_says_nothing_is_followed_by_an_upload() {
+    let registry = Registry::start(|request| {
+        let is_mount = request.path.contains("mount=");
+        is_mount.then(|| Reply::new(202).body("x".repeat(100)).breaking_after(1))
+    });
+    assert_eq!(registry.copy_to("b").await.unwrap().sent, 2);
+}
+
+/// A token server may refuse the whole token when one of two scopes is not allowed.
+#[tokio::test]
+async fn a_token_that_is_refused_for_the_other_repository_is_not_the_end() {
+    let registry = Registry::start(|request| {
+        let authorized = request.header("authorization").is_some();
+        let challenge = r#"Bearer realm="http://@self@/token",service="s""#;
+        match request.path.split('?').next().unwrap() {
+            "/token" if request.path.matches("scope=").count() > 1 => Some(Reply::new(403)),
+            "/token" => Some(Reply::json(200, r#"{"token":"x"}"#)),
+            _ if !authorized => Some(Reply::new(401).header("WWW-Authenticate", challenge)),
+            _ => None,
+        }
+    });
+    assert_eq!(registry.copy_to("b").await.unwrap().sent, 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_sent() {
+    for status in [400, 401, 403, 405, 500, 501] {
+        let registry = Registry::start(move |request| {
+            let is_target = request.path.starts_with("/v2/b/");
+            (request.method == "HEAD" && is_target).then(|| Reply::new(status))
+        });
+        let report = registry.copy_to("b").await;
+        assert_eq!(report.unwrap().sent, 2, "{status}");
+    }
+}
+
+/// containerd does the same: some registries allow GET and not HEAD.
+#[tokio::test]
+async fn the_digest_is_fetched_when_head_is_refused() {
+    for status in [401, 403, 405, 500] {
+        let registry =
+            Registry::start(move |request| (request.method == "HEAD").then(|| Reply::new(status)));
+        let repository = registry.stub.repository("a", Credentials::Anonymous).await;
+        let found = repository.digest(&"t".parse().unwrap()).await;
+        let expected = digest(manifest(b"{}", b"layer").as_bytes());
+        assert_eq!(found.unwrap(), expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_ranges_is_asked_for_everything() {
+    for status in [400, 403, 416, 501] {
+        let content = vec![b'x'; 100_000];
+        let (name, blob) = (digest(&content), content.clone());
+        let broke = AtomicBool::new(false);
+        let stub = Stub::start(move |request| {
+            let reply = Reply::new(200).body(&blob);
+            match request.header("range") {
+                Some(_) => Reply::new(status),
+                None if !broke.swap(true, Ordering::Relaxed) => reply.breaking_after(50_000),
+                None => reply,
+            }
+        });
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let mut download = repository.download_unsized(name);
+        let mut received = Vec::new();
+        while let Some(piece) = download.verified_chunk().await.unwrap() {
+            received.extend_from_slice(&piece);
+        }
+        assert_eq!(received, content, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_continue_begins_again() {
+    for status in [400, 404, 416] {
+        let patched = AtomicBool::new(false);
+        let registry = Registry::start(move |request| {
+            let first = !patched.load(Ordering::Relaxed);
+            match request.method.as_str() {
+                "PUT" if first && request.body == b"layer" => {
+                    patched.store(true, Ordering::Relaxed);
+                    Some(Reply::new(503))
+                }
+                "GET" if request.path == "/v2/b/blobs/uploads/1" => {
+                    Some(Reply::new(204).header("Range", "0-1"))
+                }
+                "PATCH" => Some(Reply::new(status)),
+                _ => None,
+            }
+        });
+        let report = registry.copy_to("b").await;
+        assert_eq!(report.unwrap().sent, 2, "{status}");
+    }
+}
+
+fn referrer() -> String {
+    let entry = format!(
+        r#"{{"mediaType":"{MANIFEST}","digest":"{}","size":1,"artifactType":"a/b"}}"#,
+        digest(b"artifact")
+    );
+    format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entry}]}}"#)
+}
+
+fn referrers_stub(api: Reply, tagged: bool) -> Stub {
+    Stub::start(move |request| {
+        let path = request.path.split('?').next().unwrap();
+        if path.starts_with("/v2/a/referrers/") {
+            return api.clone();
+        }
+        match tagged && path.starts_with("/v2/a/manifests/sha256-") {
+            true => Reply::new(200)
+                .header("Content-Type", INDEX)
+                .body(referrer()),
+            false => Reply::json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+        }
+    })
+}
+
+/// Each has been seen at a registry that does not know referrers.
+fn without_referrers() -> Vec<Reply> {
+    let mut replies: Vec<_> = [400, 404, 405, 406, 410, 415, 501].map(Reply::new).into();
+    replies.push(Reply::json(405, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#));
+    let page = "<html>Sign in</html>";
+    replies.push(
+        Reply::new(200)
+            .header("Content-Type", "text/html")
+            .body(page),
+    );
+    replies.push(Reply::json(200, "{}"));
+    replies.push(Reply::json(200, "[]"));
+    replies.push(Reply::json(200, r#"{"manifests":{}}"#));
+    replies.push(Reply::json(200, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#));
+    replies.push(Reply::json(200, "null"));
+    replies.push(Reply::new(200));
+    replies.push(Reply::new(302).header("Location", "http://@self@/login"));
+    replies
+}
+
+#[tokio::test]
+async fn a_registry_without_referrers_has_their_list_under_a_tag() {
+    let subject = digest(b"subject");
+    for reply in without_referrers() {
+        let told = format!("{reply:?}");
+        let stub = referrers_stub(reply.clone(), true);
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let found = repository.referrers(&subject, None).await;
+        let found = found.unwrap_or_else(|error| panic!("{told}: {error}"));
+        assert_eq!(found.len(), 1, "{told}");
+        assert_eq!(found[0].artifact_type.as_deref(), Some("a/b"));
+        if !reply.is(302) {
+            let stub = referrers_stub(reply, false);
+            let repository = stub.repository("a", Credentials::Anonymous).await;
+            assert!(
+                repository
+                    .referrers(&subject, None)
+                    .await
+                    .unwrap()
+                    .is_empty(),
+                "{told}"
+            );
+        }
+    }
+}
+
+/// A server that fails may have a list: an empty one would be a lie.
+#[tokio::test]
+async fn a_failure_counts_only_when_there_is_no_tag_either() {
+    let subject = digest(b"subject");
+    for status in [401, 403, 500] {
+        let stub = referrers_stub(Reply::new(status), true);
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let found = repository.referrers(&subject, None).await;
+        assert_eq!(found.unwrap().len(), 1, "{status}");
+        let stub = referrers_stub(Reply::new(status), false);
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        repository.referrers(&subject, None).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_is_a_list() {
+    for body in [
+        r#"{"schemaVersion":2,"manifests":[]}"#.to_owned(),
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":null}}"#),
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}"}}"#),
+    ] {
+        let stub = referrers_stub(Reply::json(200, &body), true);
+        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let found = repository.referrers(&digest(b"subject"), None).await;
+        assert!(found.unwrap().is_empty(), "{body}");
+    }
+}
+
+async fn index_with(platforms: &[&str]) -> (Stub, RepositoryClient) {
+    let image = manifest(b"{}", b"layer");
+    let entries: Vec<_> = platforms
+        .iter()
+        .map(|platform| {
+            format!(
+                r#"{{"mediaType":"{MANIFEST}","digest":"{}","size":{},"platform":{platform}}}"#,
+                digest(image.as_bytes()),
+                image.len()
+            )
+        })
+        .collect();
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#,
+        entries.join(",")
+    );
+    let stub = Stub::start(move |request| match request.path.ends_with("/t") {
+        true => Reply::new(200).header("Content-Type", INDEX).body(&index),
+        false => Reply::new(200)
+            .header("Content-Type", MANIFEST)
+            .body(&image),
+    });
+    let repository = stub.repository("a", Credentials::Anonymous).await;
+    (stub, repository)
+}
+
+#[tokio::test]
+async fn an_image_is_chosen_as_containerd_chooses_it() {
+    for (offered, wanted) in [
+        (r#"{"os":"linux","architecture":"arm"}"#, "linux/arm/v7"),
+        (r#"{"os":"linux","architecture":"x86_64"}"#, "linux/amd64"),
+        (r#"{"os":"linux","architecture":"amd64"}"#, "x86_64"),
+        (
+            r#"{"os":"Linux","architecture":"AMD64","variant":"v1"}"#,
+            "LINUX/AMD64",
+        ),
+        (
+            r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#,
+            "linux/aarch64",
+        ),
+        (
+            r#"{"os":"linux","architecture":"arm","variant":"v6"}"#,
+            "armhf",
+        ),
+        (
+            r#"{"os":"linux","architecture":"amd64","variant":null}"#,
+            "amd64/v1",
+        ),
+    ] {
+        let (_stub, repository) = index_with(&[offered]).await;
+        let platform: Platform = wanted.parse().unwrap();
+        let found = repository
+            .image(&"t".parse().unwrap(), Some(&platform))
+            .await;
+        assert!(found.is_ok(), "{offered} {wanted}: {found:?}");
+    }
+    let (_stub, repository) =
+        index_with(&[r#"{"os":"linux","architecture":"s390x"}"#, "null"]).await;
+    let platform = "linux/arm64".parse().unwrap();
+    let error = repository
+        .image(&"t".parse().unwrap(), Some(&platform))
+        .await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "there is no image for linux/arm64, only for: linux/s390x"
+    );
+}
+
+/// As containerd does: the configuration of an image names its platform, too.
+#[tokio::test]
+async fn an_index_without_platforms_is_looked_through() {
+    let configs = [
+        r#"{"os":"linux","architecture":"amd64"}"#,
+        r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#,
+    ];
+    let images = configs.map(|config| manifest(config.as_bytes(), b"layer"));
+    let entries = images.clone().map(|image| {
+        let (digest, size) = (digest(image.as_bytes()), image.len());
+        format!(r#"{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{size}}}"#)
+    });
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#,
+        entries.join(",")
+    );
+    let content: BTreeMap<String, String> = images
+        .clone()
+        .into_iter()
+        .chain(configs.map(str::to_owned))
+        .map(|content| (digest(content.as_bytes()).to_string(), content))
+        .collect();
+    let stub =
+        Stub::start(
+            move |request| match content.get(request.path.rsplit('/').next().unwrap()) {
+                Some(content) => Reply::new(200)
+                    .header("Content-Type", MANIFEST)
+                    .body(content),
+                None => Reply::new(200).header("Content-Type", INDEX).body(&index),
+            },
+        );
+    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let platform: Platform = "linux/arm64".parse().unwrap();
+    let found = repository
+        .image(&"t".parse().unwrap(), Some(&platform))
+        .await;
+    assert_eq!(found.unwrap().digest, digest(images[1].as_bytes()));
+}
+
+#[tokio::test]
+async fn a_layout_takes_an_image_from_a_registry_without_head() {
+    let registry = Registry::start(|request| (request.method == "HEAD").then(|| Reply::new(405)));
+    let repository = registry.stub.repository("a", Credentials::Anonymous).await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = ImageTarget::Layout(OciLayout::new(directory.path()));
+    let reference = Reference::Tag("t".parse().unwrap());
+    let source = ImageSource::Repository(repository);
+    let report = copy(
+        &source,
+        Some(&reference),
+        &target,
+        None,
+        &CopyOptions::default(),
+    )
+    .await;
+    assert_eq!(report.unwrap().sent, 2);
+}

@@ -1,0 +1,204 @@
+//! The access log: a line for each request of the registry, with the fields of the usual combined
+//! format.
+//!
+//! A line is written when the response has been sent or broken off, as a `tracing` event of the
+//! target [`TARGET`]. It holds no secret: it has the path without the query, and no header but
+//! `User-Agent`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use common::{Clock, RequestContext, SystemClock};
+use http::header::USER_AGENT;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+/// The target of access lines.
+const TARGET: &str = "wharfinger::access";
+
+/// The longest path and user agent that a line has, in bytes.
+const FIELD_LIMIT: usize = 512;
+
+/// Which requests have a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLogLevel {
+    /// Every request.
+    All,
+    /// Those that end with a status of 400 or above.
+    Errors,
+    /// None.
+    Off,
+}
+
+/// Decides which requests have a line.
+#[derive(Debug)]
+pub(super) struct AccessLog {
+    level: AccessLogLevel,
+    /// Of successful reads, one of so many has a line.
+    sample: u64,
+    reads: AtomicU64,
+}
+
+/// What is known of a request when it arrives.
+pub(super) struct AccessRequest {
+    began: SystemTime,
+    method: Method,
+    path: String,
+    user_agent: String,
+}
+
+/// A line that is written when this is dropped.
+pub(super) struct AccessRecord {
+    request: AccessRequest,
+    context: RequestContext,
+    status: StatusCode,
+    /// The length of the body, if it is known.
+    expected: Option<u64>,
+    sent: u64,
+}
+
+impl AccessLog {
+    pub(super) fn new(level: AccessLogLevel, sample: u64) -> Self {
+        Self {
+            level,
+            sample,
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes a request that may get a line.
+    pub(super) fn request(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<AccessRequest> {
+        if self.level == AccessLogLevel::Off
+            || !tracing::enabled!(target: TARGET, tracing::Level::INFO)
+        {
+            return None;
+        }
+        let user_agent = headers.get(USER_AGENT).map(|value| value.as_bytes());
+        Some(AccessRequest {
+            began: SystemClock.now(),
+            method: method.clone(),
+            path: shortened(uri.path()),
+            user_agent: shortened(&String::from_utf8_lossy(user_agent.unwrap_or_default())),
+        })
+    }
+
+    /// The line of a request whose response begins now, if it has one.
+    pub(super) fn record(
+        &self,
+        request: AccessRequest,
+        context: RequestContext,
+        status: StatusCode,
+        expected: Option<u64>,
+    ) -> Option<AccessRecord> {
+        let is_error = status.is_client_error() || status.is_server_error();
+        let is_wanted = match self.level {
+            AccessLogLevel::Off => false,
+            AccessLogLevel::Errors => is_error,
+            AccessLogLevel::All => {
+                let is_read = matches!(request.method, Method::GET | Method::HEAD);
+                is_error
+                    || !is_read
+                    || self
+                        .reads
+                        .fetch_add(1, Ordering::Relaxed)
+                        .is_multiple_of(self.sample)
+            }
+        };
+        is_wanted.then(|| AccessRecord {
+            request,
+            context,
+            status,
+            expected,
+            sent: 0,
+        })
+    }
+}
+
+impl AccessRecord {
+    /// Counts bytes of the body that were given out.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+}
+
+impl Drop for AccessRecord {
+    fn drop(&mut self) {
+        let AccessRequest {
+            began,
+            method,
+            path,
+            user_agent,
+        } = &self.request;
+        let took = SystemClock.now().duration_since(*began);
+        // As strings, not `%`: names are a client's choice, and a string is escaped in every
+        // format.
+        tracing::info!(
+            target: TARGET,
+            address = self.context.shown_address().map(|ip| ip.to_string()),
+            account = self.context.account(),
+            method = method.as_str(),
+            path,
+            repository = repository(path),
+            status = self.status.as_u16(),
+            bytes = self.sent,
+            complete = self.expected.is_none_or(|expected| self.sent >= expected),
+            took_ms = u64::try_from(took.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX),
+            request_id = self.context.request_id,
+            user_agent,
+        );
+    }
+}
+
+/// The repository that a path of the registry's API names.
+fn repository(path: &str) -> Option<&str> {
+    // A prefix may stand before it.
+    let (_, name) = path.split_once("/v2/")?;
+    ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
+        .iter()
+        .filter_map(|part| name.rfind(part))
+        .max()
+        .map(|end| &name[..end])
+}
+
+/// The beginning of a text that a client chose.
+fn shortened(text: &str) -> String {
+    let mut end = text.len().min(FIELD_LIMIT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_its_repository() {
+        for (path, expected) in [
+            ("/v2/a/manifests/latest", Some("a")),
+            ("/v2/a/b/blobs/sha256:00", Some("a/b")),
+            ("/v2/a/blobs/uploads/", Some("a")),
+            ("/v2/blobs/tags/list", Some("blobs")),
+            ("/v2/a/tags/b/manifests/x", Some("a/tags/b")),
+            ("/v2/a/referrers/sha256:00", Some("a")),
+            ("/registry/v2/a/manifests/latest", Some("a")),
+            ("/v2/", None),
+            ("/v2/_catalog", None),
+            ("/", None),
+        ] {
+            assert_eq!(repository(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shortened("docker/27"), "docker/27");
+        let cut = shortened(&"é".repeat(FIELD_LIMIT));
+        assert_eq!(cut, "é".repeat(FIELD_LIMIT / 2));
+    }
+}

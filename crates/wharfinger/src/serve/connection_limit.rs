@@ -1,0 +1,100 @@
+//! How many connections one address may have, so that no single client takes all of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use common::{Clock, SystemClock};
+
+/// How often the log has a line about refused connections.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Counts the open connections of each address.
+pub(super) struct ConnectionLimit {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<IpAddr, usize>,
+    last_warning: Option<SystemTime>,
+}
+
+/// The place of one connection, given back when it is dropped.
+pub(super) struct CountedConnection(Option<(Arc<ConnectionLimit>, IpAddr)>);
+
+impl ConnectionLimit {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Counts a connection from `address`; `None` if the address has too many. Without an address
+    /// the connection is not counted.
+    pub(super) fn admit(this: &Arc<Self>, address: Option<IpAddr>) -> Option<CountedConnection> {
+        let Some(address) = address.map(|address| address.to_canonical()) else {
+            return Some(CountedConnection(None));
+        };
+        let mut state = this.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = state.open.entry(address).or_default();
+        if *open < this.limit {
+            *open += 1;
+            return Some(CountedConnection(Some((Arc::clone(this), address))));
+        }
+        let now = SystemClock.now();
+        let is_due = state
+            .last_warning
+            .is_none_or(|last| now >= last + WARNING_INTERVAL);
+        if is_due {
+            state.last_warning = Some(now);
+            drop(state);
+            tracing::warn!(
+                %address,
+                limit = this.limit,
+                "a connection was closed: the address has as many as \
+                 server.limits.connections_per_address allows"
+            );
+        }
+        None
+    }
+}
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        let Some((limit, address)) = self.0.take() else {
+            return;
+        };
+        let mut state = limit.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = state.open.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                state.open.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_connections_and_no_more() {
+        let limit = Arc::new(ConnectionLimit::new(2));
+        let admit = |text: &str| ConnectionLimit::admit(&limit, Some(text.parse().unwrap()));
+        let (first, second) = (admit("192.0.2.1"), admit("::ffff:192.0.2.1"));
+        assert!(first.is_some() && second.is_some());
+        assert!(admit("192.0.2.1").is_none());
+        assert!(admit("192.0.2.2").is_some(), "another address has its own");
+        assert!(ConnectionLimit::admit(&limit, None).is_some());
+        drop(first);
+        assert!(admit("192.0.2.1").is_some(), "a closed one makes room");
+        drop(second);
+        let state = limit.state.lock().unwrap();
+        assert!(state.open.is_empty(), "{:?}", state.open);
+    }
+}

@@ -1,0 +1,369 @@
+//! What both servers do alike with every request: one client address, one log, and a response that
+//! reaches its client.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use peers::{Certificate, KeyKind, Server, http};
+use tempfile::TempDir;
+
+use crate::wire::{Answer, Connection};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// bcrypt of `secret`.
+const HASH: &str = "$2y$05$Tvl1qcTqh3HHydXmB3jYQuBfXW0YXxRooJqXdEgn3btsMWN28jVFy";
+
+/// Both servers in one process, with these settings beside the address.
+struct Both {
+    server: Server,
+    _folder: TempDir,
+}
+
+impl Both {
+    fn start(settings: &str, acl: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+        let config = format!(
+            "server: {{addr: \"@addr@\"{settings}}}\n\
+             token: {{issuer: i, expiration: 900, certificate: {certificate}, key: {key}}}\n\
+             users: {{\"\": {{}}, ann: {{password: \"{HASH}\"}}}}\n\
+             acl: {acl}\n\
+             database: {{url: \"sqlite://{folder}/w.db\"}}\n\
+             registry: {{storage: {{filesystem: {{root: \"{folder}/content\"}}}}}}\n",
+            certificate = pair.certificate.display(),
+            key = pair.key.display(),
+            folder = folder.path().display(),
+        );
+        Self {
+            server: Server::start(Path::new(PROGRAM), &config),
+            _folder: folder,
+        }
+    }
+
+    fn request(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+        Connection::open(&self.server.host_port()).request(method, url, headers, None)
+    }
+
+    /// A token for `scope`, asked for with these headers.
+    fn token(&self, scope: &str, headers: &[(&str, &str)]) -> String {
+        let challenge = self.request("GET", "/v2/", &[]);
+        let challenge = challenge.header("www-authenticate").unwrap().to_owned();
+        let service = challenge.split("service=\"").nth(1).unwrap();
+        let service = service.split('"').next().unwrap().replace(' ', "%20");
+        let url = format!("/auth?service={service}&scope={scope}");
+        let body = self.request("GET", &url, headers).body;
+        let (_, token) = body.split_once("\"token\":\"").unwrap();
+        token.split('"').next().unwrap().to_owned()
+    }
+
+    /// Sends a body with a token.
+    fn send(&self, method: &str, path: &str, token: &str, kind: &str, body: &str) -> http::Answer {
+        http::request(&[
+            "-X",
+            method,
+            "-H",
+            &format!("Authorization: Bearer {token}"),
+            "-H",
+            &format!("Content-Type: {kind}"),
+            "-d",
+            body,
+            &self.server.url(path),
+        ])
+    }
+
+    /// Pushes an image without layers to repository `a`.
+    fn push(&self, headers: &[(&str, &str)]) {
+        let token = self.token("repository:a:pull,push", headers);
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let blob = self.send(
+            "POST",
+            &format!("/v2/a/blobs/uploads/?digest={digest}"),
+            &token,
+            "application/octet-stream",
+            "{}",
+        );
+        assert_eq!(blob.status, 201, "{}", blob.body);
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{kind}","config":{{"mediaType":"application/x","digest":"{digest}","size":2}},"layers":[]}}"#
+        );
+        let pushed = self.send("PUT", "/v2/a/manifests/one", &token, kind, &manifest);
+        assert_eq!(pushed.status, 201, "{}", pushed.body);
+    }
+}
+
+#[test]
+fn both_servers_see_one_client_address() {
+    let acl = r#"[{match: {ip: 10.0.0.0/8}, actions: ["*"]}]"#;
+    for (settings, header, inside, outside) in [
+        (
+            ", real_ip_header: X-Forwarded-For, real_ip_pos: -2, trusted_proxies: [127.0.0.1]",
+            "X-Forwarded-For",
+            "10.1.1.1, 9.9.9.9",
+            "9.9.9.9, 10.1.1.1",
+        ),
+        (
+            ", real_ip_header: X-Client, trusted_proxies: [127.0.0.1]",
+            "X-Client",
+            "10.1.1.1",
+            "9.9.9.9",
+        ),
+        (
+            ", trusted_proxies: [127.0.0.1]",
+            "X-Forwarded-For",
+            "9.9.9.9, 10.1.1.1",
+            "10.1.1.1, 9.9.9.9",
+        ),
+        (
+            ", trusted_proxies: [127.0.0.1]",
+            "Forwarded",
+            "for=9.9.9.9, for=\"10.1.1.1:80\";proto=https",
+            "for=10.1.1.1, for=9.9.9.9",
+        ),
+    ] {
+        let both = Both::start(settings, acl);
+        both.push(&[(header, inside)]);
+        let token = both.token("repository:a:pull", &[(header, outside)]);
+        let bearer = format!("Bearer {token}");
+        let pull = both.request(
+            "GET",
+            "/v2/a/manifests/one",
+            &[("Authorization", &bearer), (header, outside)],
+        );
+        assert_eq!(pull.status, 401, "{settings}: the token server");
+        for (address, expected) in [(inside, r#"["a"]"#), (outside, "[]")] {
+            let catalog = both.request(
+                "GET",
+                "/v2/_catalog",
+                &[("Authorization", &bearer), (header, address)],
+            );
+            let expected = format!(r#"{{"repositories":{expected}}}"#);
+            assert_eq!(catalog.body.trim(), expected, "{settings}: {address}");
+        }
+    }
+}
+
+#[test]
+fn headers_of_an_unlisted_proxy_take_no_limit_away() {
+    let mut both = Both::start(", limits: {}", "[]");
+    let forged = [
+        ("X-Forwarded-For", "1"),
+        ("X-Forwarded-For", "10.1.1.1"),
+        ("Forwarded", "for=10.1.1.1"),
+        ("X-Real-IP", "10.1.1.1"),
+    ];
+    // Each account is another, so that only the address's own limit (20 a minute) can refuse.
+    let status = |number: usize| {
+        let url = format!("/auth?service=s&account=user{number}");
+        let basic = data_encoding::BASE64.encode(format!("user{number}:wrong").as_bytes());
+        let basic = format!("Basic {basic}");
+        let headers = [("Authorization", basic.as_str()), forged[number % 4]];
+        both.request("GET", &url, &headers).status
+    };
+    let statuses: Vec<u16> = (0..40).map(status).collect();
+    assert_eq!(statuses[0], 401);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    both.server.wait_for_log("server.trusted_proxies");
+    let warnings = both.server.log().matches("is ignored because").count();
+    assert_eq!(warnings, 1, "{}", both.server.log());
+}
+
+#[test]
+fn no_client_chooses_the_host_in_a_response() {
+    let both = Both::start("", "[]");
+    let forged = [
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "https"),
+        ("Forwarded", "host=evil.example;proto=https"),
+    ];
+    for header in forged {
+        for path in ["/v2", "/v2/", "/v2/a/manifests/x"] {
+            let answer = both.request("GET", path, &[header]);
+            let text = format!("{:?}", answer.headers);
+            assert!(!text.contains("evil.example"), "{path}: {text}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        }
+    }
+    let moved = both.request("GET", "/v2", &[]);
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (301, Some("/v2/"))
+    );
+}
+
+#[test]
+fn every_response_has_the_id_of_its_lines_in_the_log() {
+    let mut both = Both::start("", r#"[{match: {}, actions: ["*"]}]"#);
+    both.push(&[]);
+    let token = both.token("repository:a:pull", &[]);
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("User-Agent", "docker/1 \"x\""),
+    ];
+    // (path, status, what the line holds)
+    for (path, status, expected) in [
+        (
+            "/v2/a/manifests/one?x=secret",
+            200,
+            "path=\"/v2/a/manifests/one\" repository=\"a\"",
+        ),
+        ("/v2/a/manifests/none", 404, "repository=\"a\" status=404"),
+        ("/v2/", 200, "status=200 bytes=2 complete=true"),
+        ("/v2/b/manifests/one", 401, "repository=\"b\" status=401"),
+    ] {
+        let answer = both.request("GET", path, &headers);
+        assert_eq!(answer.status, status, "{path}");
+        let id = answer.header("x-request-id").unwrap().to_owned();
+        both.server.wait_for_log(&format!("request_id=\"{id}\""));
+        let log = both.server.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains(&id) && line.contains("wharfinger::access"))
+            .unwrap_or_else(|| panic!("no line of {id}: {log}"));
+        for part in [
+            expected,
+            "address=\"127.0.0.1\"",
+            "method=\"GET\"",
+            "docker/1",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[test]
+fn the_access_log_can_be_thinned_and_turned_off() {
+    for (settings, reads, refused) in [
+        ("", 20, 1),
+        (", log: {access_sample: 10}", 2, 1),
+        (", log: {access: errors}", 0, 1),
+        (", log: {access: \"off\"}", 0, 0),
+        (", log: {level: warn}", 0, 0),
+    ] {
+        let both = Both::start(settings, "[]");
+        for _ in 0..20 {
+            assert_eq!(both.request("OPTIONS", "/v2/", &[]).status, 204);
+        }
+        let ok = both.token("", &[]);
+        let bearer = format!("Bearer {ok}");
+        for _ in 0..20 {
+            let answer = both.request("GET", "/v2/", &[("Authorization", &bearer)]);
+            assert_eq!(answer.status, 200);
+        }
+        both.request("GET", "/v2/x/tags/list", &[]);
+        std::thread::sleep(Duration::from_millis(300));
+        let log = both.server.log();
+        let count = |part: &str| {
+            let lines = log.lines();
+            let is_line = |line: &&str| line.contains("wharfinger::access") && line.contains(part);
+            lines.filter(is_line).count()
+        };
+        let is_read = "method=\"GET\" path=\"/v2/\" status=200";
+        assert_eq!(count(is_read), reads, "{settings}: {log}");
+        assert_eq!(count("path=\"/v2/x/tags/list\""), refused, "{settings}");
+    }
+}
+
+/// Sends a request that the server refuses before it has read the body, all of it before reading
+/// the response, as many clients do.
+fn refused_early<S: Read + Write>(mut stream: S, head: &str, length: usize) -> String {
+    let head = format!("{head}\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    for piece in vec![b'x'; length].chunks(64 << 10) {
+        stream.write_all(piece).expect("the server takes the body");
+    }
+    let mut response = [0; 64];
+    let read = stream.read(&mut response).expect("the response arrives");
+    String::from_utf8_lossy(&response[..read]).into_owned()
+}
+
+#[test]
+fn an_early_refusal_reaches_a_client_that_still_sends() {
+    let both = Both::start(", real_ip_header: X-Forwarded-For", "[]");
+    let tcp = || TcpStream::connect(both.server.host_port()).unwrap();
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    for (head, status) in [
+        ("POST /nowhere HTTP/1.1".to_owned(), "404"),
+        ("PUT /auth HTTP/1.1".to_owned(), "405"),
+        (
+            format!("POST /auth HTTP/1.1\r\nX-Forwarded-For: junk\r\n{form}"),
+            "400",
+        ),
+        (
+            format!("POST /auth HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\n{form}"),
+            "413",
+        ),
+        ("PATCH /v2/a/blobs/uploads/x HTTP/1.1".to_owned(), "404"),
+        ("PUT /v2/a/manifests/x HTTP/1.1".to_owned(), "401"),
+    ] {
+        for length in [1, 200 << 10, 4 << 20] {
+            if status == "413" && length == 1 {
+                continue;
+            }
+            let response = refused_early(tcp(), &head, length);
+            let expected = format!("HTTP/1.1 {status}");
+            assert!(response.starts_with(&expected), "{head}: {response}");
+        }
+    }
+}
+
+#[test]
+fn a_unix_socket_s_client_gets_early_refusals_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("w.sock");
+    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let config = format!(
+        "server: {{addr: [\"@addr@\", \"{socket}\"], trusted_proxies: []}}\n\
+         token: {{issuer: i, expiration: 900, certificate: {certificate}, key: {key}}}\n\
+         users: {{\"\": {{}}}}\nacl: []\n",
+        socket = socket.display(),
+        certificate = pair.certificate.display(),
+        key = pair.key.display(),
+    );
+    let _server = Server::start(Path::new(PROGRAM), &config);
+    for (head, status) in [
+        ("POST /nowhere HTTP/1.1", "404"),
+        ("POST /auth HTTP/1.1\r\nX-Forwarded-For: junk", "400"),
+    ] {
+        for length in [1, 200 << 10, 4 << 20] {
+            let stream = UnixStream::connect(&socket).unwrap();
+            let response = refused_early(stream, head, length);
+            let expected = format!("HTTP/1.1 {status}");
+            assert!(response.starts_with(&expected), "{head}: {response}");
+        }
+    }
+}
+
+#[test]
+fn one_address_has_so_many_connections_and_a_trusted_proxy_any_number() {
+    for (settings, refused) in [
+        (", limits: {connections_per_address: 3}", true),
+        (
+            ", trusted_proxies: [127.0.0.1], limits: {connections_per_address: 3}",
+            false,
+        ),
+    ] {
+        let both = Both::start(settings, "[]");
+        // The connections of the start-up check may take a moment to close.
+        std::thread::sleep(Duration::from_millis(200));
+        let mut open: Vec<TcpStream> = (0..3)
+            .map(|_| TcpStream::connect(both.server.host_port()).unwrap())
+            .collect();
+        for stream in &mut open {
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                .unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        }
+        let mut one_more = TcpStream::connect(both.server.host_port()).unwrap();
+        let _ = one_more.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answered = one_more.read(&mut [0; 1024]).is_ok_and(|read| read > 0);
+        assert_eq!(answered, !refused, "{settings}");
+    }
+}
