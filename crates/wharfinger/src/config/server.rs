@@ -16,7 +16,6 @@ use super::section::Section;
 use super::setting::Setting;
 use super::tls::{Pair, Tls};
 use crate::log::LogFormat;
-use crate::serve::access_log::AccessLogLevel;
 
 /// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
@@ -70,6 +69,17 @@ pub(crate) struct LogSettings {
     pub(crate) access: AccessLogLevel,
     /// Of successful reads, one of so many has a line.
     pub(crate) access_sample: u64,
+}
+
+/// Which requests of the registry have a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLogLevel {
+    /// Every request.
+    All,
+    /// Those that end with a status of 400 or above.
+    Errors,
+    /// None.
+    Off,
 }
 
 const KIB: usize = 1024;

@@ -1,6 +1,6 @@
 //! `serve`: sockets, connections, reload and shutdown.
 
-pub(crate) mod access_log;
+mod access_log;
 mod adoption;
 mod body;
 mod connection;

@@ -82,10 +82,17 @@ pub(super) static ROWS: &[Row] = &[
     row("log.level", By(other::read_level)).becomes("server.log.level"),
     row("loglevel", By(other::read_old_level)),
     row("log.formatter", By(other::read_formatter)).becomes("server.log.format"),
-    row("log.fields", NoEffect("log lines have fields of their own"))
-        .with("*")
-        .stock("{service: registry}"),
-    row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
+    row(
+        "log.fields",
+        Ineffective("log lines have fields of their own"),
+    )
+    .with("*")
+    .stock("{service: registry}"),
+    row(
+        "log.hooks",
+        Ineffective("the log goes to standard error only"),
+    )
+    .with("*"),
     row("log.accesslog.disabled", By(other::read_access_log)).becomes("server.log.access"),
     row(
         "log.reportcaller",
