@@ -1,4 +1,4 @@
-//! Dates in UTC, as RFC 3339 and as Go's logs write them.
+//! Dates, as RFC 3339 and as Go's logs write them.
 
 use time::{OffsetDateTime, UtcOffset};
 

@@ -2,6 +2,8 @@
 //!
 //! An IPv6 address that holds an IPv4 one (`::ffff:10.0.0.1`) *is* that IPv4 address here, as it is
 //! for Go: a rule for `10.0.0.0/8` has to hold for a client that came over a dual-stack socket.
+//!
+//! By hand because `ipnet` reads other texts than Go does: `/08`, mapped networks, zeros in front.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -22,6 +22,7 @@ mod display;
 mod entropy;
 mod future;
 mod ip;
+mod nearest;
 mod request;
 mod secret;
 
@@ -32,5 +33,6 @@ pub use display::{escape_json, escape_line, escape_lines};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, parse_ip};
+pub use nearest::nearest;
 pub use request::{ClientAddress, ClientAddressError, Origin, RequestContext};
 pub use secret::Secret;

@@ -1,6 +1,5 @@
 //! What to change so that a registry accepts the token.
 
-use crate::registry3::bundle_id;
 use crate::{Case, RegistryVersion};
 use token::{Certificate, ChainError, KeyIdKind, PublicKey, TokenError};
 
@@ -104,6 +103,16 @@ pub(crate) fn chain(case: Case<'_>, presented: &[Certificate], error: &ChainErro
              depend on dates"
                 .to_owned()
         }
+        ChainError::NameNotAllowed { .. } => {
+            "the authority's certificate has name constraints that the token server's certificate violates: have it \
+             issued for allowed names, or name the key by kid"
+                .to_owned()
+        }
+        ChainError::CriticalExtension => {
+            "the token server's certificate has a critical extension that registries do not know: have it issued \
+             without, or name the key by kid"
+                .to_owned()
+        }
         ChainError::NotYetValid { .. } => "the certificate begins later: compare the registry's clock".to_owned(),
         ChainError::UnknownAuthority { .. } | ChainError::TooMany if case.settings.bundle.is_empty() => {
             "with jwks alone the registry refuses every x5c: name the key by kid".to_owned()
@@ -129,7 +138,7 @@ fn is_called(key: &PublicKey, kid: &str) -> bool {
 
 /// The key is in the bundle, but the registry looks for it under another id.
 fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
-    let id = bundle_id(case.registry, key);
+    let id = case.registry.bundle_id(key);
     match id {
         Some(id) if id == key.libtrust_id() => {
             format!(

@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use common::unix_seconds;
-use token::{Certificate, JwkSet};
+use token::{Certificate, JwkSet, PublicKey};
 
 /// The registries whose answers differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,16 @@ pub enum RegistryVersion {
 impl RegistryVersion {
     /// All of them, oldest first.
     pub const ALL: [Self; 3] = [Self::V2_8, Self::V3_0, Self::V3_1];
+
+    /// The id under which it knows a key of its bundle; `None` if it knows it under none.
+    fn bundle_id(self, key: &PublicKey) -> Option<String> {
+        let ids = key.ids();
+        match self {
+            Self::V2_8 => Some(ids.libtrust),
+            Self::V3_0 => ids.registry_3_0,
+            Self::V3_1 => Some(ids.registry_3_1),
+        }
+    }
 }
 
 impl fmt::Display for RegistryVersion {

@@ -1,7 +1,7 @@
 //! Registry 3: thumbprints and JWKS, the key first, then the signature, then the claims.
 
 use crate::go::GoClaims;
-use crate::{Case, PredictedRejection, Prediction, RegistryVersion, advice};
+use crate::{Case, PredictedRejection, Prediction, advice};
 use token::{
     Certificate, Jwk, JwkError, KeyError, PublicKey, SignatureAlgorithm, TokenError, TokenHeader,
     UnverifiedToken, verify_chain,
@@ -165,16 +165,6 @@ fn trusted(case: Case<'_>, id: &str) -> Option<PublicKey> {
         .iter()
         .rev()
         .filter_map(|certificate| certificate.public_key().ok());
-    let mut bundle = bundle.filter(|key| bundle_id(case.registry, key).as_deref() == Some(id));
+    let mut bundle = bundle.filter(|key| case.registry.bundle_id(key).as_deref() == Some(id));
     jwks.next().or_else(|| bundle.next()).cloned()
-}
-
-/// What the registry calls a key of its bundle.
-pub(crate) fn bundle_id(registry: RegistryVersion, key: &PublicKey) -> Option<String> {
-    let ids = key.ids();
-    match registry {
-        RegistryVersion::V2_8 => Some(ids.libtrust),
-        RegistryVersion::V3_0 => ids.registry_3_0,
-        RegistryVersion::V3_1 => Some(ids.registry_3_1),
-    }
 }

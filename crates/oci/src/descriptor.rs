@@ -1,71 +1,123 @@
-//! Descriptors: how one piece of content speaks of another.
+//! Descriptors: how one piece of content refers to another.
 
 use std::collections::BTreeMap;
 
+use serde::de::{DeserializeSeed, MapAccess};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Digest;
+use crate::json::{Members, Object, Strictness};
 
 /// What content refers to: its type, its name and its size (OCI image-spec, descriptor.md). Members
 /// that a registry has no use for are ignored when one is read; the manifest around it is kept as
 /// it came.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+///
+/// `Deserialize` reads what another server answers, as forgiving as Go's `encoding/json`; see
+/// [`Manifest::parse`](crate::Manifest::parse) for what is pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// The type of the content.
+    /// The type of the content; empty if the descriptor does not say.
     pub media_type: String,
     /// The name of the content.
     pub digest: Digest,
-    /// The length of the content in bytes.
+    /// The length of the content in bytes; 0 if a stored descriptor does not say.
     pub size: u64,
-    /// What kind of artifact the content is, where it is a manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What kind of artifact the content is, if it is a manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Whatever else is to be said.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "null_is_empty"
-    )]
+    /// Further properties. A `null` is read as an empty text, as Go does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Go programs write an empty map as `null`.
-pub(crate) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+impl<'de> Deserialize<'de> for Descriptor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Object::<DescriptorJson>::new(Strictness::Stored)
+            .deserialize(from)?
+            .finish()
+            .map_err(serde::de::Error::custom)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The members of a descriptor as they are written.
+#[derive(Default)]
+pub(crate) struct DescriptorJson {
+    media_type: Option<String>,
+    digest: Option<String>,
+    size: Option<i64>,
+    artifact_type: Option<String>,
+    annotations: BTreeMap<String, String>,
+}
 
-    #[test]
-    fn strangers_are_ignored_and_absence_stays_absent() {
-        let digest = format!("sha256:{}", "00".repeat(32));
-        let text = format!(
-            r#"{{"mediaType":"a/b","digest":"{digest}","size":3,"annotations":null,"data":"YWJj","urls":["x"],"platform":{{}}}}"#
-        );
-        let descriptor: Descriptor = serde_json::from_str(&text).unwrap();
-        assert!(descriptor.annotations.is_empty());
-        let printed = serde_json::to_string(&descriptor).unwrap();
-        assert_eq!(
-            printed,
-            format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":3}}"#)
-        );
+impl<'de> Members<'de> for DescriptorJson {
+    const NAMES: &'static [&'static str] =
+        &["mediaType", "digest", "size", "artifactType", "annotations"];
+
+    fn read<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        map: &mut A,
+        _: Strictness,
+    ) -> Result<(), A::Error> {
+        match name {
+            "mediaType" => overwrite(&mut self.media_type, map.next_value()?),
+            "digest" => overwrite(&mut self.digest, map.next_value()?),
+            "size" => overwrite(&mut self.size, map.next_value()?),
+            "artifactType" => overwrite(&mut self.artifact_type, map.next_value()?),
+            _ => self.annotations.extend(annotations(map)?),
+        }
+        Ok(())
     }
 
-    #[test]
-    fn sizes_are_counts() {
-        for size in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
-            let text = format!(
-                r#"{{"mediaType":"a/b","digest":"sha256:{}","size":{size}}}"#,
-                "00".repeat(32)
-            );
-            assert!(serde_json::from_str::<Descriptor>(&text).is_err(), "{size}");
+    fn check(&self, strictness: Strictness) -> Result<(), String> {
+        if strictness == Strictness::Stored {
+            return Ok(());
+        }
+        self.digest()?;
+        match self.size {
+            None => Err("\"size\" is missing".to_owned()),
+            Some(size) if size < 0 => Err(format!(
+                "\"size\" is {size}, but a size is a number of bytes"
+            )),
+            Some(_) => Ok(()),
         }
     }
+}
+
+impl DescriptorJson {
+    fn digest(&self) -> Result<Digest, String> {
+        let text = self.digest.as_deref().ok_or("\"digest\" is missing")?;
+        text.parse().map_err(|error| format!("\"digest\": {error}"))
+    }
+
+    /// The descriptor, unless it names nothing.
+    pub(crate) fn finish(self) -> Result<Descriptor, String> {
+        Ok(Descriptor {
+            digest: self.digest()?,
+            media_type: self.media_type.unwrap_or_default(),
+            size: self.size.unwrap_or_default().try_into().unwrap_or_default(),
+            artifact_type: self.artifact_type.filter(|text| !text.is_empty()),
+            annotations: self.annotations,
+        })
+    }
+}
+
+/// `null` changes nothing, as in Go.
+pub(crate) fn overwrite<T>(slot: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *slot = value;
+    }
+}
+
+/// A map of texts. `null` instead of a text is an empty one.
+pub(crate) fn annotations<'de, A: MapAccess<'de>>(
+    map: &mut A,
+) -> Result<BTreeMap<String, String>, A::Error> {
+    let read: Option<BTreeMap<String, Option<String>>> = map.next_value()?;
+    Ok(read
+        .into_iter()
+        .flatten()
+        .map(|(name, text)| (name, text.unwrap_or_default()))
+        .collect())
 }

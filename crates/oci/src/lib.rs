@@ -15,6 +15,7 @@
 
 mod descriptor;
 mod digest;
+mod json;
 mod manifest;
 pub mod media_type;
 mod reference;

@@ -5,10 +5,12 @@
 //! business.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, MapAccess};
 
-use crate::descriptor::null_is_empty;
+use crate::descriptor::{DescriptorJson, annotations, overwrite};
+use crate::json::{List, Members, Nullable, Object, Strictness};
 use crate::{Descriptor, media_type};
 
 /// What a manifest says of itself and refers to.
@@ -44,30 +46,46 @@ pub enum ManifestContent {
 }
 
 impl Manifest {
-    /// Reads a manifest. `content_type` is what it was sent as, with or without parameters; where
-    /// it was not said, the manifest itself must say.
+    /// Reads a manifest that is pushed. `content_type` is what it was sent as, with or without
+    /// parameters; if it was not said, the manifest itself must say.
+    ///
+    /// Read strictly, but for what registry 2.8 accepts from producers that exist: a descriptor
+    /// without `mediaType`, and `null` for an annotation.
     ///
     /// # Errors
-    /// When it is no manifest that a registry of today takes: see [`ManifestError`].
+    /// When it is not a manifest that a registry accepts today: see [`ManifestError`].
     pub fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::read(content_type, bytes, Strictness::Pushed)
+    }
+
+    /// Reads a manifest that is stored already, or that another server answered: as forgiving as
+    /// Go's `encoding/json`. Names count in any case and the last of several members counts; `size`
+    /// may be missing or negative. One that does not say its type is an index if it lists
+    /// manifests, and an image otherwise.
+    ///
+    /// # Errors
+    /// When Distribution could not read it either.
+    pub fn parse_stored(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::read(content_type, bytes, Strictness::Stored)
+    }
+
+    fn read(
+        content_type: Option<&str>,
+        bytes: &[u8],
+        strictness: Strictness,
+    ) -> Result<Self, ManifestError> {
         let sent_as = content_type
             .map(media_type::essence)
             .filter(|essence| !essence.is_empty());
         if sent_as.is_some_and(is_schema_1) {
             return Err(ManifestError::Schema1);
         }
-        // serde reads a list of the members' values, too; no other registry or client does.
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(ManifestError::NoObject);
         }
-        let body: ManifestJson = serde_json::from_slice(bytes)
-            .map_err(|error| ManifestError::Json(error.to_string()))?;
-        let media_type = body.media_type(sent_as)?;
-        match media_type.as_str() {
-            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => body.image(media_type),
-            media_type::OCI_INDEX | media_type::DOCKER_LIST => body.index(media_type),
-            _ => Err(ManifestError::MediaType(media_type)),
-        }
+        let json = ManifestJson::parse(bytes, strictness)?;
+        let media_type = json.media_type(sent_as, strictness)?;
+        json.finish(media_type, strictness)
     }
 
     /// What kind of artifact a list of referrers calls it: what it says itself, else the type of an
@@ -145,234 +163,152 @@ pub enum ManifestError {
 }
 
 /// All members of either kind, as they are written.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct ManifestJson {
-    schema_version: Option<u64>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    media_type: String,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
-    subject: Option<Descriptor>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    artifact_type: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    schema_version: Option<i64>,
+    media_type: Option<String>,
+    config: Option<DescriptorJson>,
+    layers: Option<Vec<DescriptorJson>>,
+    manifests: Option<Vec<DescriptorJson>>,
+    subject: Option<DescriptorJson>,
+    artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
 }
 
+impl<'de> Members<'de> for ManifestJson {
+    const NAMES: &'static [&'static str] = &[
+        "schemaVersion",
+        "mediaType",
+        "config",
+        "layers",
+        "manifests",
+        "subject",
+        "artifactType",
+        "annotations",
+    ];
+
+    fn read<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        map: &mut A,
+        strictness: Strictness,
+    ) -> Result<(), A::Error> {
+        match name {
+            "schemaVersion" => overwrite(&mut self.schema_version, map.next_value()?),
+            "mediaType" => overwrite(&mut self.media_type, map.next_value()?),
+            "artifactType" => overwrite(&mut self.artifact_type, map.next_value()?),
+            "config" => overwrite(&mut self.config, descriptor(name, map, strictness)?),
+            "subject" => overwrite(&mut self.subject, descriptor(name, map, strictness)?),
+            "layers" => overwrite(&mut self.layers, list(name, map, strictness)?),
+            "manifests" => overwrite(&mut self.manifests, list(name, map, strictness)?),
+            _ => self.annotations.extend(annotations(map)?),
+        }
+        Ok(())
+    }
+
+    fn check(&self, _: Strictness) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn descriptor<'de, A: MapAccess<'de>>(
+    name: &'static str,
+    map: &mut A,
+    strictness: Strictness,
+) -> Result<Option<DescriptorJson>, A::Error> {
+    map.next_value_seed(Nullable(Object::new(strictness)))
+        .map_err(|error| A::Error::custom(format!("{name}: {error}")))
+}
+
+fn list<'de, A: MapAccess<'de>>(
+    name: &'static str,
+    map: &mut A,
+    strictness: Strictness,
+) -> Result<Option<Vec<DescriptorJson>>, A::Error> {
+    map.next_value_seed(Nullable(List(name, strictness, PhantomData)))
+}
+
 impl ManifestJson {
-    fn media_type(&self, sent_as: Option<&str>) -> Result<String, ManifestError> {
-        if is_schema_1(&self.media_type) || self.schema_version == Some(1) {
+    fn parse(bytes: &[u8], strictness: Strictness) -> Result<Self, ManifestError> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let json = Object::new(strictness).deserialize(&mut reader);
+        let json = json.and_then(|json| reader.end().map(|()| json));
+        json.map_err(|error| ManifestError::Json(error.to_string()))
+    }
+
+    fn media_type(
+        &self,
+        sent_as: Option<&str>,
+        strictness: Strictness,
+    ) -> Result<String, ManifestError> {
+        let own = self.media_type.as_deref().unwrap_or_default();
+        if is_schema_1(own) || self.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
         }
         if self.schema_version != Some(2) {
             return Err(ManifestError::SchemaVersion);
         }
-        match (sent_as, self.media_type.as_str()) {
+        match (sent_as, own) {
+            // Distribution's rule for stored manifests: one that lists manifests is an index.
+            (None, "") if strictness == Strictness::Stored => Ok(match self.manifests {
+                Some(_) => media_type::OCI_INDEX.to_owned(),
+                None => media_type::OCI_MANIFEST.to_owned(),
+            }),
             (None, "") => Err(ManifestError::NoMediaType),
-            (None, said) | (Some(said), "") => Ok(said.to_owned()),
-            (Some(sent_as), said) if sent_as == said => Ok(said.to_owned()),
-            (Some(sent_as), _) => Err(ManifestError::Disagreement {
+            (None, own) => Ok(own.to_owned()),
+            (Some(sent_as), "") => Ok(sent_as.to_owned()),
+            (Some(sent_as), own) if sent_as == own => Ok(own.to_owned()),
+            (Some(sent_as), own) => Err(ManifestError::Disagreement {
                 sent_as: sent_as.to_owned(),
-                media_type: self.media_type.clone(),
+                media_type: own.to_owned(),
             }),
         }
     }
 
-    fn image(self, media_type: String) -> Result<Manifest, ManifestError> {
-        if self.manifests.is_some() {
-            return Err(ManifestError::Ambiguous);
-        }
-        let config = self.config.clone().ok_or(ManifestError::NoConfig)?;
-        let layers = self.layers.clone().unwrap_or_default();
-        Ok(self.with(media_type, ManifestContent::Image { config, layers }))
-    }
-
-    fn index(self, media_type: String) -> Result<Manifest, ManifestError> {
-        if self.config.is_some() || self.layers.is_some() {
-            return Err(ManifestError::Ambiguous);
-        }
-        let manifests = self.manifests.clone().unwrap_or_default();
-        Ok(self.with(media_type, ManifestContent::Index { manifests }))
-    }
-
-    fn with(self, media_type: String, content: ManifestContent) -> Manifest {
-        let artifact_type = Some(self.artifact_type).filter(|said| !said.is_empty());
-        Manifest {
+    fn finish(self, media_type: String, strictness: Strictness) -> Result<Manifest, ManifestError> {
+        let finish = |json: DescriptorJson| json.finish().map_err(ManifestError::Json);
+        let all = |list: Option<Vec<DescriptorJson>>| {
+            let list = list.into_iter().flatten();
+            match strictness {
+                Strictness::Pushed => list.map(finish).collect(),
+                // What names nothing refers to nothing.
+                Strictness::Stored => Ok(list.filter_map(|json| finish(json).ok()).collect()),
+            }
+        };
+        let content = match media_type.as_str() {
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => {
+                if self.manifests.is_some() {
+                    return Err(ManifestError::Ambiguous);
+                }
+                ManifestContent::Image {
+                    config: finish(self.config.ok_or(ManifestError::NoConfig)?)?,
+                    layers: all(self.layers)?,
+                }
+            }
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => {
+                if self.config.is_some() || self.layers.is_some() {
+                    return Err(ManifestError::Ambiguous);
+                }
+                ManifestContent::Index {
+                    manifests: all(self.manifests)?,
+                }
+            }
+            _ => return Err(ManifestError::MediaType(media_type)),
+        };
+        let subject = self.subject.map(finish);
+        Ok(Manifest {
             media_type,
             content,
-            subject: self.subject,
-            artifact_type,
+            subject: match strictness {
+                Strictness::Pushed => subject.transpose()?,
+                Strictness::Stored => subject.and_then(Result::ok),
+            },
+            artifact_type: self.artifact_type.filter(|text| !text.is_empty()),
             annotations: self.annotations,
-        }
+        })
     }
 }
 
 fn is_schema_1(media_type: &str) -> bool {
     media_type::DOCKER_SCHEMA_1.contains(&media_type)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-
-    fn descriptor(media_type: &str, byte: &str) -> String {
-        format!(
-            r#"{{"mediaType":"{media_type}","digest":"sha256:{}","size":7}}"#,
-            byte.repeat(32)
-        )
-    }
-
-    fn parse(content_type: &str, text: &str) -> Result<Manifest, ManifestError> {
-        Manifest::parse(Some(content_type), text.as_bytes())
-    }
-
-    #[test]
-    fn an_image_of_either_family() {
-        for family in [OCI_MANIFEST, DOCKER_MANIFEST] {
-            let (config, layer) = (descriptor("c/c", "00"), descriptor("l/l", "01"));
-            let foreign = descriptor(
-                "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-                "02",
-            );
-            let text = format!(
-                r#"{{"schemaVersion":2,"mediaType":"{family}","config":{config},"layers":[{layer},{foreign}],"x":[1]}}"#
-            );
-            let manifest = parse(&format!("{family}; charset=utf-8"), &text).unwrap();
-            assert_eq!(manifest.media_type, family);
-            let blobs: Vec<_> = manifest
-                .blobs()
-                .map(|blob| blob.media_type.as_str())
-                .collect();
-            assert_eq!(blobs, ["c/c", "l/l"]);
-            assert!(manifest.children().is_empty());
-            assert_eq!(manifest.effective_artifact_type(), Some("c/c"));
-        }
-    }
-
-    #[test]
-    fn an_index_of_mixed_families() {
-        let (one, two) = (
-            descriptor(DOCKER_MANIFEST, "00"),
-            descriptor(OCI_INDEX, "01"),
-        );
-        for family in [OCI_INDEX, DOCKER_LIST] {
-            let manifest = parse(
-                family,
-                &format!(r#"{{"schemaVersion":2,"manifests":[{one},{two}]}}"#),
-            )
-            .unwrap();
-            assert_eq!(manifest.children().len(), 2);
-            assert_eq!(manifest.blobs().count(), 0);
-            assert_eq!(manifest.effective_artifact_type(), None);
-        }
-    }
-
-    #[test]
-    fn a_referrer_says_what_it_is() {
-        let (config, subject) = (descriptor("c/c", "00"), descriptor(OCI_MANIFEST, "01"));
-        let text = format!(
-            r#"{{"schemaVersion":2,"config":{config},"layers":[],"subject":{subject},"artifactType":"a/a","annotations":{{"k":"v"}}}}"#
-        );
-        let manifest = parse(OCI_MANIFEST, &text).unwrap();
-        assert_eq!(
-            manifest.subject.as_ref().map(|subject| subject.size),
-            Some(7)
-        );
-        assert_eq!(manifest.effective_artifact_type(), Some("a/a"));
-        assert_eq!(manifest.annotations["k"], "v");
-        let empty = text.replace("\"a/a\"", "\"\"");
-        assert_eq!(
-            parse(OCI_MANIFEST, &empty)
-                .unwrap()
-                .effective_artifact_type(),
-            Some("c/c")
-        );
-    }
-
-    #[test]
-    fn the_type_comes_from_the_request_or_the_manifest() {
-        let said = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":null}}"#);
-        assert_eq!(
-            Manifest::parse(None, said.as_bytes()).unwrap().media_type,
-            OCI_INDEX
-        );
-        let silent = br#"{"schemaVersion":2,"manifests":[]}"#;
-        assert_eq!(
-            Manifest::parse(None, silent),
-            Err(ManifestError::NoMediaType)
-        );
-        assert_eq!(
-            Manifest::parse(Some(" ;q=1"), silent),
-            Err(ManifestError::NoMediaType)
-        );
-        assert!(matches!(
-            parse(DOCKER_LIST, &said),
-            Err(ManifestError::Disagreement { .. })
-        ));
-        assert_eq!(
-            parse("text/plain", r#"{"schemaVersion":2}"#),
-            Err(ManifestError::MediaType("text/plain".into()))
-        );
-    }
-
-    #[test]
-    fn what_is_no_manifest_says_why() {
-        let config = descriptor("c/c", "00");
-        assert_eq!(
-            parse(media_type::DOCKER_SCHEMA_1[0], "not even read"),
-            Err(ManifestError::Schema1)
-        );
-        assert_eq!(
-            parse(OCI_MANIFEST, r#"{"schemaVersion":1,"fsLayers":[]}"#),
-            Err(ManifestError::Schema1)
-        );
-        assert_eq!(
-            parse(OCI_MANIFEST, r#"{"schemaVersion":3}"#),
-            Err(ManifestError::SchemaVersion)
-        );
-        assert_eq!(parse(OCI_MANIFEST, "{}"), Err(ManifestError::SchemaVersion));
-        assert_eq!(
-            parse(OCI_MANIFEST, r#"{"schemaVersion":2}"#),
-            Err(ManifestError::NoConfig)
-        );
-        let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
-        assert_eq!(parse(OCI_MANIFEST, &both), Err(ManifestError::Ambiguous));
-        assert_eq!(parse(OCI_INDEX, &both), Err(ManifestError::Ambiguous));
-        for text in [
-            "",
-            "null",
-            "{",
-            "\u{feff}{}",
-            r#"{"schemaVersion":2,"config":{"digest":"sha256:zz"}}"#,
-        ] {
-            assert!(
-                matches!(parse(OCI_MANIFEST, text), Err(ManifestError::Json(_))),
-                "{text}"
-            );
-        }
-        let deep = format!(
-            r#"{{"schemaVersion":2,"x":{}1{}}}"#,
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        );
-        assert_eq!(
-            parse(OCI_MANIFEST, &deep),
-            Err(ManifestError::NoConfig),
-            "and the stack was not exhausted"
-        );
-        let list = format!(r#"[2,"{OCI_MANIFEST}",{config},[],null,null,null,null]"#);
-        assert_eq!(parse(OCI_MANIFEST, &list), Err(ManifestError::NoObject));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Manifest::parse(Some(OCI_MANIFEST), &bytes);
-        }
-    }
 }

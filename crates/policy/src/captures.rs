@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::entry::Conditions;
-use crate::pattern::{SIZE_LIMIT, regex_in};
+use crate::syntax::{SIZE_LIMIT, regex_in};
 use crate::{AclQuery, Attribute};
 
 /// A group of one of a rule's conditions.

@@ -5,11 +5,8 @@
 //! has a bound.
 
 use crate::Labels;
-use crate::explanation::Mismatch;
+use crate::mismatch::{MAX_COMBINATIONS, Mismatch};
 use crate::variables::{Bindings, LabelValue, names_label};
-
-/// How many combinations are tried for one pattern and query. Beyond it the pattern does not match.
-pub const MAX_COMBINATIONS: usize = 1024;
 
 /// The combinations, one after the other.
 pub(crate) struct Combinations<'a> {

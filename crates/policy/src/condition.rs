@@ -3,7 +3,7 @@
 use crate::captures::Capture;
 use crate::entry::Conditions;
 use crate::error::ConditionError;
-use crate::explanation::Mismatch;
+use crate::mismatch::Mismatch;
 use crate::pattern::Pattern;
 use crate::variables::Bindings;
 use crate::{AclQuery, Attribute, Field};

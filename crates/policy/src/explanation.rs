@@ -1,9 +1,8 @@
 //! Why a query was decided as it was.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::combinations::MAX_COMBINATIONS;
-use crate::error::ConditionError;
+use crate::mismatch::Mismatch;
 use crate::{AclDecision, Field};
 
 /// How a query was decided: every rule that was passed over, and the one that decided.
@@ -47,30 +46,4 @@ pub struct DecidingRule {
     pub comment: Option<String>,
     /// The actions that were asked for and not granted, sorted.
     pub refused: Vec<String>,
-}
-
-/// Why a condition did not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
-    /// The value is another one.
-    #[error("it does not match")]
-    Differs,
-    /// The account does not have the label.
-    #[error("the account has no such label")]
-    NoLabel,
-    /// The client's address is not known.
-    #[error("the client's address is not known")]
-    NoAddress,
-    /// What the variables stand for makes the pattern one that matches nothing.
-    #[error("with its variables replaced, {0}")]
-    Malformed(ConditionError),
-    /// The values of its labels can be combined in too many ways.
-    #[error("the labels it names have {0} combinations, and no more than {max} are tried", max = MAX_COMBINATIONS)]
-    TooManyCombinations(usize),
-}
-
-impl Serialize for Mismatch {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }

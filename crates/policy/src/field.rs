@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::AclQuery;
 
-/// A condition of a rule, by the key it has in a configuration.
+/// A part of a rule, by the key it has in a configuration: a condition or the actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
     /// One of the four that hold text.
@@ -15,6 +15,8 @@ pub enum Field {
     Ip,
     /// A label's name under `labels`.
     Label(String),
+    /// `actions`, which stands beside the conditions.
+    Actions,
 }
 
 /// What every query has one of, and variables stand for.
@@ -62,6 +64,7 @@ impl fmt::Display for Field {
             Self::Text(attribute) => f.write_str(attribute.key()),
             Self::Ip => f.write_str("ip"),
             Self::Label(name) => write!(f, "labels.{name}"),
+            Self::Actions => f.write_str("actions"),
         }
     }
 }

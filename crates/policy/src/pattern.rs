@@ -6,13 +6,11 @@ use crate::Attribute;
 use crate::captures::Capture;
 use crate::combinations::Combinations;
 use crate::error::ConditionError;
-use crate::explanation::Mismatch;
 use crate::glob::Glob;
+use crate::mismatch::Mismatch;
 use crate::regex::{compile, rules_out};
+use crate::syntax::{SIZE_LIMIT, is_regex, regex_in};
 use crate::variables::{Bindings, LABEL};
-
-/// How large a regular expression of a configuration may become, in bytes.
-pub(crate) const SIZE_LIMIT: usize = 64 << 20;
 
 /// How large one may become that is compiled for a query: what its variables stand for comes from
 /// outside.
@@ -36,7 +34,7 @@ enum PatternKind {
 
 /// A pattern without variables.
 #[derive(Clone, Debug)]
-enum Matcher {
+pub(crate) enum Matcher {
     Glob(Glob),
     Regex(Regex),
 }
@@ -132,7 +130,7 @@ impl Pattern {
 }
 
 impl Matcher {
-    fn compile(text: &str, size_limit: usize) -> Result<Self, ConditionError> {
+    pub(crate) fn compile(text: &str, size_limit: usize) -> Result<Self, ConditionError> {
         match regex_in(text) {
             Some(inner) if is_regex(text) => compile(inner, size_limit)
                 .map(Self::Regex)
@@ -154,25 +152,18 @@ impl Matcher {
             .check(values)
     }
 
-    fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Mismatch> {
-        let matches = |value: &str| match self {
+    pub(crate) fn matches(&self, value: &str) -> bool {
+        match self {
             Self::Glob(glob) => glob.matches(value),
             Self::Regex(regex) => regex.is_match(value),
-        };
-        if values.iter().any(|value| matches(value.as_ref())) {
+        }
+    }
+
+    fn check(&self, values: &[impl AsRef<str>]) -> Result<(), Mismatch> {
+        if values.iter().any(|value| self.matches(value.as_ref())) {
             Ok(())
         } else {
             Err(Mismatch::Differs)
         }
     }
-}
-
-/// Whether `text` is a regular expression, not a glob: `//` and `/` are globs.
-pub(crate) fn is_regex(text: &str) -> bool {
-    regex_in(text).is_some_and(|inner| !inner.is_empty())
-}
-
-/// What stands between the slashes of a regular expression, or of `//`.
-pub(crate) fn regex_in(text: &str) -> Option<&str> {
-    text.strip_prefix('/')?.strip_suffix('/')
 }

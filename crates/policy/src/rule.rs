@@ -4,7 +4,7 @@ use crate::captures::{Capture, CaptureReference, find};
 use crate::condition::Condition;
 use crate::entry::{AclEntry, Conditions};
 use crate::error::ConditionError;
-use crate::explanation::Mismatch;
+use crate::mismatch::Mismatch;
 use crate::variables::Bindings;
 use crate::{AclQuery, Attribute, Field};
 

@@ -2,16 +2,18 @@
 
 use crate::captures::{CaptureReference, capture_at_end, find};
 use crate::entry::{AclEntry, AclOptions, Conditions};
-use crate::pattern::is_regex;
+use crate::pattern::Matcher;
+use crate::syntax::{SIZE_LIMIT, is_regex};
 use crate::variables::LABEL;
 use crate::{Attribute, Field};
+use common::nearest;
 
 /// Something about a rule that is legal and hardly meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Which rule, counted from 0.
     pub rule: usize,
-    /// Which of its conditions; none where it is the rule as a whole.
+    /// Which part of it; `None` if it is the rule as a whole.
     pub field: Option<Field>,
     /// What it is.
     pub kind: WarningKind,
@@ -83,6 +85,25 @@ pub enum WarningKind {
     /// `[!a]`, which is not negated.
     #[error("`[!` begins a class that has a `!` in it, not one that is negated: write `[^`")]
     NotNegated,
+    /// An action that no client asks for.
+    #[error("no client asks for the action {action:?}{}: actions are pull, push and delete, or a lone *", hint(*.nearest))]
+    UnknownAction {
+        /// The action.
+        action: String,
+        /// What it was most likely meant to be.
+        nearest: Option<&'static str>,
+    },
+    /// `*` beside other actions, where it is an action like any other.
+    #[error("`*` means every action only if it stands alone: write actions: [\"*\"]")]
+    StarBesideOthers,
+    /// A pattern that takes no type of resource that a client asks for.
+    #[error("no client asks for the type {pattern:?}{}: types are repository and registry", hint(*.nearest))]
+    UnknownType {
+        /// The pattern.
+        pattern: String,
+        /// What it was most likely meant to be.
+        nearest: Option<&'static str>,
+    },
     /// An earlier rule matches everything.
     #[error(
         "no query ever gets here: acl[{0}] has no conditions, and the first rule that matches decides"
@@ -93,7 +114,8 @@ pub enum WarningKind {
 /// All there is to say about `entries`, in their order.
 pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for (rule, AclEntry { conditions, .. }) in entries.iter().enumerate() {
+    for (rule, entry) in entries.iter().enumerate() {
+        let conditions = &entry.conditions;
         let mut add = |field: Field, kinds: Vec<WarningKind>| {
             warnings.extend(kinds.into_iter().map(|kind| Warning {
                 rule,
@@ -111,6 +133,9 @@ pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning
             }
             kinds.extend(unknown_variables(pattern));
             kinds.extend(glob(pattern, attribute == Attribute::Name));
+            if attribute == Attribute::ResourceType {
+                kinds.extend(unknown_type(pattern));
+            }
             add(Field::Text(attribute), kinds);
         }
         for (label, pattern) in &conditions.labels {
@@ -120,6 +145,7 @@ pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning
             kinds.extend(glob(pattern, false));
             add(Field::Label(label.clone()), kinds);
         }
+        add(Field::Actions, actions(&entry.actions));
     }
     let everything = entries
         .iter()
@@ -133,6 +159,43 @@ pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning
         });
     }
     warnings
+}
+
+/// The actions that registries ask clients to ask for.
+const ACTIONS: [&str; 3] = ["pull", "push", "delete"];
+
+/// The types of resource that registries ask clients to ask for.
+const TYPES: [&str; 2] = ["repository", "registry"];
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| {
+        format!("; did you mean {nearest:?}?")
+    })
+}
+
+fn actions(actions: &[String]) -> Vec<WarningKind> {
+    let unknown = |action: &&String| *action != "*" && !ACTIONS.contains(&action.as_str());
+    let unknown = actions
+        .iter()
+        .filter(unknown)
+        .map(|action| WarningKind::UnknownAction {
+            action: action.clone(),
+            nearest: nearest(action, ACTIONS),
+        });
+    let star = actions.len() > 1 && actions.iter().any(|action| action == "*");
+    unknown
+        .chain(star.then_some(WarningKind::StarBesideOthers))
+        .collect()
+}
+
+/// With variables the pattern may become anything; one that is malformed is an error elsewhere.
+fn unknown_type(pattern: &str) -> Option<WarningKind> {
+    let matcher = Matcher::compile(pattern, SIZE_LIMIT).ok()?;
+    let unknown = !pattern.contains("${") && !TYPES.iter().any(|known| matcher.matches(known));
+    unknown.then(|| WarningKind::UnknownType {
+        pattern: pattern.to_owned(),
+        nearest: nearest(pattern, TYPES),
+    })
 }
 
 /// Captures that are never replaced in `pattern`.
@@ -390,5 +453,82 @@ mod tests {
         };
         assert_eq!(warnings(&entries, AclOptions::default()), [expected]);
         assert_eq!(warnings(&entries[..2], AclOptions::default()), []);
+    }
+
+    #[test]
+    fn what_no_client_asks_for_is_named() {
+        let told = |resource_type: Option<&str>, actions: &[&str]| -> Vec<String> {
+            let entry = AclEntry {
+                conditions: Conditions {
+                    resource_type: resource_type.map(str::to_owned),
+                    ..Conditions::default()
+                },
+                actions: actions.iter().map(ToString::to_string).collect(),
+                comment: None,
+            };
+            warnings(&[entry], AclOptions::default())
+                .into_iter()
+                .map(|warning| warning.kind.to_string())
+                .collect()
+        };
+        for (resource_type, actions) in [
+            (None, &["pull", "push", "delete"][..]),
+            (None, &["*"]),
+            (None, &[]),
+            (Some("repository"), &["pull"]),
+            (Some("registry"), &["*"]),
+            (Some("re*"), &["*"]),
+            (Some("/^(repository|registry)$/"), &["*"]),
+            (Some("${labels:type}"), &["*"]),
+        ] {
+            let told = told(resource_type, actions);
+            let about = |line: &&String| line.starts_with("no client");
+            assert_eq!(told.iter().find(about), None);
+        }
+        for (resource_type, actions, expected) in [
+            (
+                None,
+                &["psh"][..],
+                "no client asks for the action \"psh\"; did you mean \"push\"?",
+            ),
+            (
+                None,
+                &["Pull"],
+                "no client asks for the action \"Pull\"; did you mean \"pull\"?",
+            ),
+            (
+                None,
+                &["write"],
+                "no client asks for the action \"write\": actions are",
+            ),
+            (
+                None,
+                &["*", "pull"],
+                "`*` means every action only if it stands alone",
+            ),
+            (
+                Some("repositry"),
+                &["*"],
+                "no client asks for the type \"repositry\"; did you mean \"repository\"?",
+            ),
+            (
+                Some("Repository"),
+                &["*"],
+                "no client asks for the type \"Repository\"; did you",
+            ),
+            (
+                Some("/^repo$/"),
+                &["*"],
+                "no client asks for the type \"/^repo$/\": types are",
+            ),
+            (
+                Some(""),
+                &["*"],
+                "no client asks for the type \"\": types are",
+            ),
+        ] {
+            let told = told(resource_type, actions);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+        }
     }
 }

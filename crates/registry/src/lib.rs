@@ -58,5 +58,5 @@ pub use cursor::CursorKey;
 pub use routes::Registry;
 pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
 pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};
-pub use verifier::{KeyRefresh, KeySource, TokenVerifier};
+pub use verifier::{KeyGeneration, KeySource, TokenVerifier};
 pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

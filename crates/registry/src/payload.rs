@@ -72,6 +72,10 @@ impl Payload {
     }
 
     /// The next piece; none at the end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client's speed on the runtime's timer"
+    )]
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
         loop {
             let Some(body) = &mut self.body else {

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use common::{BoxFuture, unix_seconds};
 use quick_cache::Weighter;
@@ -26,28 +25,41 @@ const MEMORY: u64 = 8 << 20;
 /// pull and push in 50 repositories takes some 10 KiB.
 const LARGEST: u64 = 64 << 10;
 
-/// Verifies tokens. Its keys may be replaced while it serves.
+/// Verifies tokens with the newest keys of a source.
 pub struct TokenVerifier {
-    current: ArcSwap<Generation>,
+    source: Arc<dyn KeySource>,
     cache: Cache<[u8; 32], CachedToken, Weight>,
-    source: Option<Arc<dyn KeySource>>,
 }
 
-/// Where new keys come from.
+/// Hands out the keys that tokens are verified with.
 pub trait KeySource: Send + Sync {
-    /// Fetches new keys, and returns when they were handed to [`TokenVerifier::replace`] or when it
-    /// is not worth waiting any longer. The implementation bounds how often it really fetches:
-    /// anyone can send a token with an unknown key.
-    fn refresh(&self) -> KeyRefresh<'_>;
+    /// The newest keys.
+    fn current(&self) -> Arc<KeyGeneration>;
+
+    /// Fetches new keys, and returns the newest when they are there or when it is not worth waiting
+    /// any longer. The implementation bounds how often it really fetches: anyone can send a token
+    /// with an unknown key.
+    fn refresh(&self) -> BoxFuture<'_, Arc<KeyGeneration>>;
 }
 
-/// What [`KeySource::refresh`] returns.
-pub type KeyRefresh<'a> = BoxFuture<'a, ()>;
-
-struct Generation {
+/// The keys of one moment.
+pub struct KeyGeneration {
     number: u64,
     /// One for each issuer, with its own keys.
     verifiers: Vec<Verifier>,
+}
+
+/// Keys that never change.
+struct FixedKeys(Arc<KeyGeneration>);
+
+impl KeySource for FixedKeys {
+    fn current(&self) -> Arc<KeyGeneration> {
+        Arc::clone(&self.0)
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, Arc<KeyGeneration>> {
+        Box::pin(std::future::ready(self.current()))
+    }
 }
 
 #[derive(Clone)]
@@ -73,32 +85,17 @@ impl TokenVerifier {
     /// Accepts what any of `verifiers` accepts. Their leeway is [`LEEWAY`].
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
-        let current = ArcSwap::from_pointee(Generation {
-            number: 0,
-            verifiers,
-        });
-        Self {
-            current,
-            cache: Cache::with_weighter(EXPECTED_TOKENS, MEMORY, Weight),
-            source: None,
-        }
+        let keys = Arc::new(KeyGeneration::new(0, verifiers));
+        Self::with_keys_of(Arc::new(FixedKeys(keys)))
     }
 
-    /// Asks `source` for new keys when a token's key is unknown.
+    /// Accepts what the newest keys of `source` accept.
     #[must_use]
-    pub fn with_key_source(self, source: Arc<dyn KeySource>) -> Self {
+    pub fn with_keys_of(source: Arc<dyn KeySource>) -> Self {
         Self {
-            source: Some(source),
-            ..self
+            source,
+            cache: Cache::with_weighter(EXPECTED_TOKENS, MEMORY, Weight),
         }
-    }
-
-    /// Uses these from now on. Tokens that were verified before are verified again.
-    pub fn replace(&self, verifiers: &[Verifier]) {
-        self.current.rcu(|old| Generation {
-            number: old.number + 1,
-            verifiers: verifiers.to_vec(),
-        });
     }
 
     /// The token, verified, with keys that are fetched for it if necessary.
@@ -107,12 +104,16 @@ impl TokenVerifier {
         token: &str,
         now: SystemTime,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        match (self.verify_now(token, now), &self.source) {
-            (Err(error), Some(source)) if is_about_an_unknown_key(&error) => {
-                source.refresh().await;
-                self.verify_now(token, now)
+        let keys = self.source.current();
+        match self.verify_with(&keys, token, now) {
+            Err(error) if is_about_an_unknown_key(&error) => {
+                let newest = self.source.refresh().await;
+                if newest.number == keys.number {
+                    return Err(error);
+                }
+                self.verify_with(&newest, token, now)
             }
-            (result, _) => result,
+            result => result,
         }
     }
 
@@ -122,13 +123,17 @@ impl TokenVerifier {
         token: &str,
         time: SystemTime,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        self.current.load().verify(token, time).map(Arc::new)
+        self.source.current().verify(token, time).map(Arc::new)
     }
 
-    fn verify_now(&self, token: &str, now: SystemTime) -> Result<Arc<VerifiedToken>, VerifyError> {
+    fn verify_with(
+        &self,
+        current: &KeyGeneration,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        let current = self.current.load();
         if let Some(cached) = self.cache.get(&key)
             && cached.generation == current.number
             && unix_seconds(now) <= cached.until
@@ -151,7 +156,13 @@ impl TokenVerifier {
     }
 }
 
-impl Generation {
+impl KeyGeneration {
+    /// Keys under a number that the source gives to no others.
+    #[must_use]
+    pub fn new(number: u64, verifiers: Vec<Verifier>) -> Self {
+        Self { number, verifiers }
+    }
+
     /// The result of the first verifier that accepts the token; else of the one that knows its key;
     /// else of the last one.
     fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
@@ -202,6 +213,8 @@ fn is_about_an_unknown_key(error: &VerifyError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, UNIX_EPOCH};
 
     use token::{
@@ -209,6 +222,17 @@ mod tests {
     };
 
     use super::*;
+
+    impl TokenVerifier {
+        /// Verifies with the keys that are there.
+        fn verify_now(
+            &self,
+            token: &str,
+            now: SystemTime,
+        ) -> Result<Arc<VerifiedToken>, VerifyError> {
+            self.verify_with(&self.source.current(), token, now)
+        }
+    }
 
     fn now() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000)
@@ -301,66 +325,73 @@ mod tests {
         assert!(verifier.cache.len() > 50 && verifier.cache.len() < 600);
     }
 
-    #[test]
-    fn other_keys_count_at_once() {
-        let (old, new) = (key(), key());
-        let token_verifier = TokenVerifier::new(vec![verifier(&old, "Acme")]);
-        let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
-        assert!(token_verifier.verify_now(&before, now()).is_ok());
-        assert!(token_verifier.verify_now(&after, now()).is_err());
-        token_verifier.replace(&[verifier(&new, "Acme")]);
-        assert!(
-            token_verifier.verify_now(&before, now()).is_err(),
-            "what was remembered counts no more"
-        );
-        assert!(
-            token_verifier.verify_now(&after, now()).is_ok(),
-            "a failure is not remembered"
-        );
+    /// Keys that change when a test says so, and how often they were fetched.
+    struct TestKeys {
+        current: Mutex<Arc<KeyGeneration>>,
+        next: Mutex<Option<KeyGeneration>>,
+        fetched: AtomicU32,
     }
 
-    /// Keys that appear when they are looked for, and how often that was.
-    struct Supply {
-        token_verifier: std::sync::OnceLock<std::sync::Weak<TokenVerifier>>,
-        key: Arc<PrivateKey>,
-        looks: std::sync::atomic::AtomicU32,
-    }
-
-    impl KeySource for Supply {
-        fn refresh(&self) -> KeyRefresh<'_> {
-            self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            Box::pin(async {
-                let token_verifier = self.token_verifier.get().unwrap().upgrade().unwrap();
-                token_verifier.replace(&[verifier(&self.key, "Acme")]);
+    impl TestKeys {
+        fn new(key: &PrivateKey) -> Arc<Self> {
+            let keys = KeyGeneration::new(0, vec![verifier(key, "Acme")]);
+            Arc::new(Self {
+                current: Mutex::new(Arc::new(keys)),
+                next: Mutex::default(),
+                fetched: AtomicU32::new(0),
             })
         }
     }
 
+    impl KeySource for TestKeys {
+        fn current(&self) -> Arc<KeyGeneration> {
+            Arc::clone(&self.current.lock().unwrap())
+        }
+
+        fn refresh(&self) -> BoxFuture<'_, Arc<KeyGeneration>> {
+            self.fetched.fetch_add(1, Ordering::SeqCst);
+            if let Some(next) = self.next.lock().unwrap().take() {
+                *self.current.lock().unwrap() = Arc::new(next);
+            }
+            Box::pin(std::future::ready(self.current()))
+        }
+    }
+
     #[tokio::test]
-    async fn keys_are_looked_for_when_one_is_unknown_and_only_then() {
+    async fn other_keys_count_at_once() {
+        let (old, new) = (key(), key());
+        let keys = TestKeys::new(&old);
+        let token_verifier = TokenVerifier::with_keys_of(Arc::clone(&keys) as _);
+        let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
+        assert!(token_verifier.verify(&before, now()).await.is_ok());
+        assert!(token_verifier.verify(&after, now()).await.is_err());
+        let newer = KeyGeneration::new(1, vec![verifier(&new, "Acme")]);
+        *keys.current.lock().unwrap() = Arc::new(newer);
+        assert!(
+            token_verifier.verify(&before, now()).await.is_err(),
+            "a token that was verified with other keys does not count"
+        );
+        assert!(
+            token_verifier.verify(&after, now()).await.is_ok(),
+            "a failure is not remembered"
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_are_fetched_when_one_is_unknown_and_only_then() {
         let (old, new) = (key(), key());
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
-        let supply = Arc::new(Supply {
-            token_verifier: Default::default(),
-            key: new,
-            looks: Default::default(),
-        });
-        let looks = || supply.looks.load(std::sync::atomic::Ordering::SeqCst);
-        let token_verifier = Arc::new(
-            TokenVerifier::new(vec![verifier(&old, "Acme")])
-                .with_key_source(Arc::clone(&supply) as _),
-        );
-        supply
-            .token_verifier
-            .set(Arc::downgrade(&token_verifier))
-            .unwrap();
+        let keys = TestKeys::new(&old);
+        let token_verifier = TokenVerifier::with_keys_of(Arc::clone(&keys) as _);
+        *keys.next.lock().unwrap() = Some(KeyGeneration::new(1, vec![verifier(&new, "Acme")]));
+        let fetched = || keys.fetched.load(Ordering::SeqCst);
         assert!(token_verifier.verify(&before, now()).await.is_ok());
         for worthless in [&token_of(&old, "Other"), "no token", &format!("{before}x")] {
             assert!(token_verifier.verify(worthless, now()).await.is_err());
         }
-        assert_eq!(looks(), 0);
+        assert_eq!(fetched(), 0);
         assert!(token_verifier.verify(&after, now()).await.is_ok());
-        assert_eq!(looks(), 1);
+        assert_eq!(fetched(), 1);
     }
 
     #[test]

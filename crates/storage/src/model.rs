@@ -38,19 +38,23 @@ impl NewManifest {
         bytes: Bytes,
         claimed: Option<Digest>,
     ) -> Result<Self, NewManifestError> {
-        let digest = hash::digest(
-            claimed
-                .map(|claimed| claimed.algorithm())
-                .unwrap_or_default(),
-            &bytes,
-        );
-        if let Some(claimed) = claimed.filter(|claimed| *claimed != digest) {
-            return Err(NewManifestError::Digest(Box::new(DigestMismatch {
-                claimed,
-                computed: digest,
-            })));
-        }
+        let digest = checked_digest(&bytes, claimed)?;
         let manifest = Manifest::parse(content_type, &bytes)?;
+        Ok(Self {
+            manifest,
+            bytes,
+            digest,
+        })
+    }
+
+    /// Reads a manifest that another registry stored under `digest`, as forgiving as that registry
+    /// was.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_stored(bytes: Bytes, digest: Digest) -> Result<Self, NewManifestError> {
+        let digest = checked_digest(&bytes, Some(digest))?;
+        let manifest = Manifest::parse_stored(None, &bytes)?;
         Ok(Self {
             manifest,
             bytes,
@@ -74,6 +78,18 @@ impl NewManifest {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+}
+
+fn checked_digest(bytes: &[u8], claimed: Option<Digest>) -> Result<Digest, NewManifestError> {
+    let algorithm = claimed.map(|claimed| claimed.algorithm());
+    let computed = hash::digest(algorithm.unwrap_or_default(), bytes);
+    match claimed.filter(|claimed| *claimed != computed) {
+        Some(claimed) => Err(NewManifestError::Digest(Box::new(DigestMismatch {
+            claimed,
+            computed,
+        }))),
+        None => Ok(computed),
     }
 }
 

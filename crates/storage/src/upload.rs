@@ -51,6 +51,10 @@ pub struct Upload {
 }
 
 impl Upload {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lease's age on the runtime's timer"
+    )]
     pub(crate) async fn resume(
         shared: Arc<SharedState>,
         repository: &RepositoryName,
@@ -85,6 +89,10 @@ impl Upload {
         })
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lease's age on the runtime's timer"
+    )]
     pub(crate) fn single(
         shared: Arc<SharedState>,
         upload: NewUpload,
@@ -136,6 +144,10 @@ impl Upload {
     /// The outcome of a step that needs the upload's file. If the file is gone because something
     /// else ended the upload (a command beside the server), the error says that, and not that the
     /// disk has failed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lease's age on the runtime's timer"
+    )]
     async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
         let is_due = self.leased.elapsed() >= RENEWAL;
         if self.fence.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {

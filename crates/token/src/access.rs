@@ -1,5 +1,7 @@
 //! What a token grants.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// One entry of a token's `access` claim: these actions on this resource.
@@ -14,4 +16,23 @@ pub struct Access {
     pub name: String,
     /// What may be done with it; a lone `*` is every action.
     pub actions: Vec<String>,
+}
+
+impl Access {
+    /// Whether an action is there more than once.
+    pub(crate) fn repeats_actions(&self) -> bool {
+        let sorted = self.actions.is_sorted_by(|one, next| one < next);
+        let unique = || self.actions.iter().collect::<HashSet<_>>().len();
+        !sorted && unique() < self.actions.len()
+    }
+
+    /// The same with each action once, where it came first.
+    pub(crate) fn deduplicated(mut self) -> Self {
+        if self.repeats_actions() {
+            let mut seen = HashSet::new();
+            self.actions.retain(|action| seen.insert(action.clone()));
+            self.actions.shrink_to_fit();
+        }
+        self
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
@@ -25,6 +25,7 @@ struct Inner {
     not_after: SystemTime,
     names: Vec<String>,
     authority: bool,
+    unknown_critical: bool,
 }
 
 impl Certificate {
@@ -48,6 +49,7 @@ impl Certificate {
             not_after: system_time(parsed.validity().not_after),
             names: names(&parsed),
             authority: parsed.is_ca(),
+            unknown_critical: parsed.extensions().iter().any(is_unknown_critical),
         })))
     }
 
@@ -137,6 +139,13 @@ impl Certificate {
     pub fn is_authority(&self) -> bool {
         self.0.authority
     }
+
+    /// Whether it has an extension that is critical and that Go's `crypto/x509` does not know. Such
+    /// a certificate must not be used (RFC 5280 §4.2).
+    #[must_use]
+    pub fn has_unknown_critical_extension(&self) -> bool {
+        self.0.unknown_critical
+    }
 }
 
 impl PartialEq for Certificate {
@@ -184,6 +193,49 @@ fn system_time(time: ASN1Time) -> SystemTime {
         UNIX_EPOCH + seconds
     }
 }
+
+/// Go's list of known extensions. Alternative names and name constraints count as known only if they
+/// hold a kind of name that Go checks.
+fn is_unknown_critical(extension: &X509Extension<'_>) -> bool {
+    let checked = |name: &GeneralName<'_>| {
+        matches!(
+            name,
+            GeneralName::DNSName(_)
+                | GeneralName::RFC822Name(_)
+                | GeneralName::URI(_)
+                | GeneralName::IPAddress(_)
+        )
+    };
+    let known = match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => names.general_names.iter().any(checked),
+        ParsedExtension::NameConstraints(constraints) => {
+            let subtrees = [
+                &constraints.permitted_subtrees,
+                &constraints.excluded_subtrees,
+            ];
+            let mut bases = subtrees.into_iter().flatten().flatten();
+            bases.all(|subtree| checked(&subtree.base))
+        }
+        // RFC 5280 §4.2.1.2: a subject key identifier must not be critical.
+        ParsedExtension::ParseError { .. } | ParsedExtension::SubjectKeyIdentifier(_) => false,
+        _ => KNOWN_EXTENSIONS.contains(&extension.oid.to_id_string().as_str()),
+    };
+    extension.critical && !known
+}
+
+/// Key usage, basic constraints, certificate policies, policy mappings, policy constraints, CRL
+/// distribution points, authority key identifier, extended key usage, inhibit any-policy.
+const KNOWN_EXTENSIONS: [&str; 9] = [
+    "2.5.29.15",
+    "2.5.29.19",
+    "2.5.29.32",
+    "2.5.29.33",
+    "2.5.29.36",
+    "2.5.29.31",
+    "2.5.29.35",
+    "2.5.29.37",
+    "2.5.29.54",
+];
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let names = certificate.subject_alternative_name().ok().flatten();

@@ -12,12 +12,15 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 
-use crate::{Certificate, KeyKind, PublicKey, der};
+use crate::{Certificate, KeyKind, PublicKey, der, name_constraints};
 use common::rfc3339;
 use common::unix_seconds;
 
 /// Signatures that are checked for one chain before the search is given up, as in Go.
 const MOST_CHECKS: usize = 100;
+
+/// What Go says of an extension that it does not know and that is critical.
+const CRITICAL: &str = "x509: unhandled critical extension";
 
 /// Why there is no path from a certificate to a trusted one.
 ///
@@ -40,6 +43,13 @@ pub enum ChainError {
         /// name.
         hint: Option<(String, String)>,
     },
+    /// An authority on the path does not allow one of the names below it.
+    NameNotAllowed {
+        /// Which name, in Go's words.
+        detail: String,
+    },
+    /// The certificate has an extension that is critical and not known (RFC 5280 §4.2).
+    CriticalExtension,
     /// So many candidates that the search was given up.
     TooMany,
 }
@@ -63,6 +73,11 @@ impl fmt::Display for ChainError {
                 "x509: certificate signed by unknown authority (possibly because of {why:?} while trying to verify \
                  candidate authority certificate {name:?})"
             ),
+            Self::NameNotAllowed { detail } => write!(
+                f,
+                "x509: a root or intermediate certificate is not authorized to sign for this name: {detail}"
+            ),
+            Self::CriticalExtension => f.write_str(CRITICAL),
             Self::TooMany => f.write_str(
                 "x509: signature check attempts limit reached while verifying certificate chain",
             ),
@@ -81,6 +96,9 @@ pub fn verify(
 ) -> Result<(), ChainError> {
     let unknown = || ChainError::UnknownAuthority { hint: None };
     let (leaf, intermediates) = chain.split_first().ok_or_else(unknown)?;
+    if leaf.has_unknown_critical_extension() {
+        return Err(ChainError::CriticalExtension);
+    }
     validity(leaf, now)?;
     if roots.contains(leaf) {
         return Ok(());
@@ -94,12 +112,15 @@ pub fn verify(
         now,
         checks: 0,
         hint: None,
+        forbidden: None,
     };
     if search.reaches_a_root(&[&leaf])? {
-        Ok(())
-    } else {
-        Err(ChainError::UnknownAuthority { hint: search.hint })
+        return Ok(());
     }
+    Err(match search.forbidden {
+        Some(detail) => ChainError::NameNotAllowed { detail },
+        None => ChainError::UnknownAuthority { hint: search.hint },
+    })
 }
 
 fn validity(certificate: &Certificate, now: SystemTime) -> Result<(), ChainError> {
@@ -142,6 +163,8 @@ struct Search<'a> {
     now: SystemTime,
     checks: usize,
     hint: Option<(String, String)>,
+    /// The first name that made a path to a root worthless.
+    forbidden: Option<String>,
 }
 
 impl<'a> Search<'a> {
@@ -150,7 +173,17 @@ impl<'a> Search<'a> {
     fn reaches_a_root(&mut self, path: &[&Link<'a>]) -> Result<bool, ChainError> {
         for root in self.roots {
             if self.is_next(path, root, false)? {
-                return Ok(true);
+                let path: Vec<_> = path
+                    .iter()
+                    .chain([&root])
+                    .map(|link| &link.parsed)
+                    .collect();
+                match name_constraints::check(&path) {
+                    Ok(()) => return Ok(true),
+                    Err(detail) => {
+                        self.forbidden.get_or_insert(detail);
+                    }
+                }
             }
         }
         for intermediate in self.intermediates {
@@ -204,6 +237,9 @@ impl<'a> Search<'a> {
         between: usize,
         intermediate: bool,
     ) -> Result<(), String> {
+        if candidate.certificate.has_unknown_critical_extension() {
+            return Err(CRITICAL.to_owned());
+        }
         validity(candidate.certificate, self.now).map_err(|e| e.to_string())?;
         let constraints = candidate
             .parsed

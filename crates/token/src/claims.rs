@@ -1,5 +1,7 @@
 //! What a token says.
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -36,6 +38,20 @@ pub struct Claims {
     pub id: String,
     /// What it grants.
     pub access: Vec<Access>,
+}
+
+impl Claims {
+    /// The same with each action of an access once.
+    pub(crate) fn deduplicated(&self) -> Cow<'_, Self> {
+        if !self.access.iter().any(Access::repeats_actions) {
+            return Cow::Borrowed(self);
+        }
+        let access = self.access.iter().cloned();
+        Cow::Owned(Self {
+            access: access.map(Access::deduplicated).collect(),
+            ..self.clone()
+        })
+    }
 }
 
 /// A fresh id for a token: 128 bits in base64url.
@@ -75,7 +91,7 @@ pub struct ReceivedClaims {
     #[serde(rename = "jti")]
     pub id: String,
     /// What it grants.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "access")]
     pub access: Vec<Access>,
 }
 
@@ -111,7 +127,9 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     })
 }
 
-/// Go writes an empty list as `null`.
-fn nullable<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Access>, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
+/// Go writes an empty list as `null`. An action that the token repeats is kept
+/// once.
+fn access<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Access>, D::Error> {
+    let access: Vec<Access> = Option::deserialize(from)?.unwrap_or_default();
+    Ok(access.into_iter().map(Access::deduplicated).collect())
 }

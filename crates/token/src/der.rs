@@ -3,7 +3,7 @@
 //! A key id is a hash over a SubjectPublicKeyInfo, so the bytes must be the same wherever a key
 //! comes from: they are written here from the key's numbers, never taken over.
 
-use crate::public::{Curve, KeyMaterial};
+use crate::key_kind::{Curve, KeyMaterial};
 
 /// rsaEncryption (RFC 8017 appendix C).
 pub(crate) const RSA: &str = "1.2.840.113549.1.1.1";

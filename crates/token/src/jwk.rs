@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::{Deserialize, Serialize};
 
-use crate::public::{Curve, KeyMaterial};
+use crate::key_kind::{Curve, KeyMaterial};
 use crate::{Certificate, KeyError, KeyIdKind, PublicKey, SignatureAlgorithm};
 
 /// A public key as JSON Web Key. Of a private one only the public members are read.

@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 
 use crate::PublicKey;
-use crate::public::{Curve, KeyMaterial};
+use crate::key_kind::{Curve, KeyMaterial};
 
 /// Which id of the signing key a token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

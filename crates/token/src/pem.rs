@@ -1,5 +1,7 @@
 //! PEM (RFC 7468), read as the tools of the field write it: any number of blocks, text between
 //! them, the old headers of encrypted keys.
+//!
+//! By hand because an error has to name the line: people edit these files.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;

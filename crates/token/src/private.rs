@@ -14,11 +14,14 @@ use x509_parser::asn1_rs::{FromDer, Integer, Sequence};
 use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::Zeroizing;
 
-use crate::public::Curve;
-use crate::{KeyKind, PemError, PublicKey, SignatureAlgorithm, der, pem};
+use crate::key_kind::Curve;
+use crate::{KeyError, KeyKind, PublicKey, SignatureAlgorithm, der, pem};
 
 /// The longest signature there is: RSA's, with 8192 bits.
 const LONGEST_SIGNATURE: usize = 1024;
+
+/// After so many draws it is not chance that coordinates begin with zero.
+const MOST_DRAWS: usize = 1000;
 
 /// A private key, ready to sign. It is never printed and its numbers are wiped when it is dropped.
 pub struct PrivateKey {
@@ -58,11 +61,22 @@ impl PrivateKey {
         }
     }
 
-    /// Makes a new key.
+    /// Makes a new key that every registry accepts: an elliptic curve key is drawn again until
+    /// [`PublicKey::has_leading_zero`] is false. That takes four draws on average on P-521.
     ///
     /// # Errors
     /// When RSA's size is not 2048, 3072 or 4096, or the system has no randomness.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
+        for _ in 0..MOST_DRAWS {
+            let key = Self::draw(kind)?;
+            if !key.public.has_leading_zero() {
+                return Ok(key);
+            }
+        }
+        Err(KeyError::Generation)
+    }
+
+    fn draw(kind: KeyKind) -> Result<Self, KeyError> {
         let failed = |_| KeyError::Generation;
         let pair = match kind {
             KeyKind::Rsa { bits } => {
@@ -103,9 +117,9 @@ impl PrivateKey {
             .map(|signature| signature.as_ref().to_vec())
     }
 
-    pub(crate) fn signature(&self, message: &[u8]) -> Result<Signature, SignError> {
+    pub(crate) fn signature(&self, message: &[u8]) -> Result<SignatureBytes, SignError> {
         let random = SystemRandom::new();
-        let mut signature = Signature {
+        let mut signature = SignatureBytes {
             bytes: [0; LONGEST_SIGNATURE],
             length: 0,
         };
@@ -215,80 +229,28 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// A signature on the stack.
-pub(crate) struct Signature {
+pub(crate) struct SignatureBytes {
     bytes: [u8; LONGEST_SIGNATURE],
     length: usize,
 }
 
-impl Signature {
+impl SignatureBytes {
     fn set(&mut self, bytes: &[u8]) {
         self.length = bytes.len();
         self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 }
 
-impl AsRef<[u8]> for Signature {
+impl AsRef<[u8]> for SignatureBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
-}
-
-/// What is wrong with a key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// The PEM text is broken.
-    #[error(transparent)]
-    Pem(#[from] PemError),
-    /// There is no such key in the text.
-    #[error("there is no {wanted} in it{}", but(found))]
-    Missing {
-        /// What was looked for.
-        wanted: &'static str,
-        /// The blocks that are there.
-        found: Vec<String>,
-    },
-    /// A password protects the key.
-    #[error("the private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)")]
-    Encrypted,
-    /// Not a kind of key that tokens are signed with.
-    #[error("keys of kind {0} sign no tokens: RSA, ECDSA (P-256, P-384, P-521) and Ed25519 do")]
-    Unsupported(String),
-    /// Not a curve that tokens are signed on.
-    #[error("the elliptic curve ({0}) is not P-256, P-384 or P-521 by name")]
-    Curve(String),
-    /// An elliptic private key that could not be read.
-    #[error(
-        "the elliptic curve key cannot be read: damaged, or not on P-256, P-384 or P-521 by name"
-    )]
-    EcPrivate,
-    /// An RSA modulus out of range.
-    #[error("the RSA key has {0} bits; 2048 to 8192 are accepted")]
-    RsaSize(usize),
-    /// An RSA private key out of range.
-    #[error("the RSA key is smaller than 2048 bits or larger than 8192")]
-    RsaPrivateSize,
-    /// A new RSA key cannot have this size.
-    #[error("a new RSA key has 2048, 3072 or 4096 bits, not {0}")]
-    NewRsaSize(usize),
-    /// It says what it is but is not that.
-    #[error("the {0} cannot be read: it is damaged")]
-    Malformed(&'static str),
-    /// No key could be made.
-    #[error("the system could not make a key")]
-    Generation,
 }
 
 /// The cryptographic library failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("signing failed")]
 pub struct SignError;
-
-fn but(found: &[String]) -> String {
-    match found {
-        [] => ": it has no PEM block at all".to_owned(),
-        labels => format!(", only {}", labels.join(", ")),
-    }
-}
 
 fn signing(curve: Curve) -> &'static EcdsaSigningAlgorithm {
     match curve {

@@ -8,37 +8,8 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use crate::key_kind::{Curve, KeyKind, KeyMaterial};
 use crate::{KeyError, SignatureAlgorithm, der, pem};
-
-/// The kinds of key that tokens are signed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyKind {
-    /// RSA with a modulus of `bits`.
-    Rsa {
-        /// Size of the modulus: 2048 to 8192.
-        bits: usize,
-    },
-    /// ECDSA on P-256.
-    P256,
-    /// ECDSA on P-384.
-    P384,
-    /// ECDSA on P-521.
-    P521,
-    /// EdDSA on edwards25519.
-    Ed25519,
-}
-
-impl fmt::Display for KeyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rsa { bits } => write!(f, "RSA, {bits} bits"),
-            Self::P256 => f.write_str("ECDSA P-256"),
-            Self::P384 => f.write_str("ECDSA P-384"),
-            Self::P521 => f.write_str("ECDSA P-521"),
-            Self::Ed25519 => f.write_str("Ed25519"),
-        }
-    }
-}
 
 /// A public key that was found to be one: its numbers lie in range, its point on its curve. Cheap
 /// to clone.
@@ -53,59 +24,6 @@ struct Inner {
     spki: Vec<u8>,
     /// For the algorithm that keys of this kind commonly sign with.
     parsed: ParsedPublicKey,
-}
-
-/// The numbers of a key, as JWKs carry them: big-endian; RSA's without leading zeros, coordinates
-/// of full length.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyMaterial {
-    Rsa {
-        modulus: Vec<u8>,
-        exponent: Vec<u8>,
-    },
-    Ec {
-        curve: Curve,
-        x: Vec<u8>,
-        y: Vec<u8>,
-    },
-    Ed25519([u8; 32]),
-}
-
-/// The curves of ECDSA (RFC 7518 §6.2.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Curve {
-    P256,
-    P384,
-    P521,
-}
-
-impl Curve {
-    pub(crate) const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::P256 => "P-256",
-            Self::P384 => "P-384",
-            Self::P521 => "P-521",
-        }
-    }
-
-    /// Length of a coordinate, in bytes.
-    pub(crate) fn size(self) -> usize {
-        match self {
-            Self::P256 => 32,
-            Self::P384 => 48,
-            Self::P521 => 66,
-        }
-    }
-
-    fn kind(self) -> KeyKind {
-        match self {
-            Self::P256 => KeyKind::P256,
-            Self::P384 => KeyKind::P384,
-            Self::P521 => KeyKind::P521,
-        }
-    }
 }
 
 impl PublicKey {
@@ -226,6 +144,16 @@ impl PublicKey {
     #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.0.spki
+    }
+
+    /// Whether a coordinate of an elliptic curve key begins with a zero byte. Registry 3.1 computes
+    /// another thumbprint for such a key, so that a `kid` does not find it there.
+    #[must_use]
+    pub fn has_leading_zero(&self) -> bool {
+        match self.material() {
+            KeyMaterial::Ec { x, y, .. } => x.first() == Some(&0) || y.first() == Some(&0),
+            KeyMaterial::Rsa { .. } | KeyMaterial::Ed25519(_) => false,
+        }
     }
 
     pub(crate) fn material(&self) -> &KeyMaterial {

@@ -74,7 +74,7 @@ impl Signer {
         Ok(Self { key, kid, header })
     }
 
-    /// Signs a token of these claims, in compact serialization (RFC 7515 §3.1).
+    /// Signs a token of these claims, each action once, in compact serialization (RFC 7515 §3.1).
     ///
     /// # Errors
     /// When the cryptographic library fails, which it has no reason to.
@@ -82,7 +82,7 @@ impl Signer {
         // Two allocations a token, the claims' and its own: a signature on P-256 takes so little
         // time that more would be seen.
         let mut json = Vec::with_capacity(512);
-        serde_json::to_writer(&mut json, claims).map_err(|_| SignError)?;
+        serde_json::to_writer(&mut json, &*claims.deduplicated()).map_err(|_| SignError)?;
         let mut token =
             String::with_capacity(self.header.len() + BASE64URL_NOPAD.encode_len(json.len()) + 768);
         token.push_str(&self.header);

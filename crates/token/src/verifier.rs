@@ -97,7 +97,8 @@ impl Verifier {
         let presented = header.chain()?;
         if let Some(leaf) = presented.first() {
             let key = leaf.public_key().map_err(|_| VerifyError::UntrustedKey)?;
-            if self.trusts(key) && leaf.valid_at(now) {
+            let usable = leaf.valid_at(now) && !leaf.has_unknown_critical_extension();
+            if usable && self.trusts(key) {
                 return Ok(key.clone());
             }
             chain::verify(&presented, &self.roots, now)?;

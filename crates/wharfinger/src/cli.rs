@@ -1,8 +1,8 @@
 //! The command line: which words lead to which command.
 //!
-//! Three dialects come in before ours: `docker_auth`'s (`wharfinger FILE` with glog's flags), the
-//! token generator's (`-key`, `-issuer`, … with one dash) and Distribution's (`registry serve
-//! FILE`). All are turned into ours here, and nothing behind this file hears of them.
+//! Three dialects are translated into ours first: `docker_auth`'s (`wharfinger FILE` with glog's
+//! flags), the token generator's (`-key`, `-issuer`, … with one dash) and Distribution's (`registry
+//! serve FILE`). The commands do not know them.
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ use crate::commands::{
 use crate::failure::Failure;
 use crate::{docker_auth, registry_program, token_generator};
 
-/// A private container registry with token authentication: token server, key tools and more in one
-/// program.
+/// A private container registry with token authentication: registry, token server, client and tools
+/// in one program.
 #[derive(Debug, Parser)]
 #[command(name = "wharfinger", version, max_term_width = 100)]
 struct Cli {

@@ -7,56 +7,82 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Glog's flags, and whether each takes a value.
-const FLAGS: [(&str, bool); 5] = [
+const FLAGS: [(&str, bool); 9] = [
     ("v", true),
     ("logtostderr", false),
     ("alsologtostderr", false),
     ("log_dir", true),
     ("stderrthreshold", true),
+    ("vmodule", true),
+    ("log_backtrace_at", true),
+    ("log_link", true),
+    ("logbuflevel", true),
 ];
 
-/// `arguments` in our words, where they are in `docker_auth`'s: nothing but its flags and one file.
+/// A command line of `docker_auth`.
+enum CommandLine {
+    /// Its flags with two dashes each, and the file.
+    Serve(Vec<OsString>, OsString),
+    /// A flag that glog does not have, among some that it has.
+    UnknownFlag(OsString),
+    /// Something else.
+    Other,
+}
+
+/// `arguments` in our words, if they are in `docker_auth`'s: its flags and one file.
 pub(crate) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
     let Some((program, rest)) = arguments.split_first() else {
         return arguments;
     };
     let is_serve = rest.first().is_some_and(|first| first == "serve");
-    let given = if is_serve { &rest[1..] } else { rest };
-    match read(given) {
-        Some((flags, file)) if is_serve || is_file(&file) => [program.clone(), "serve".into()]
+    let serve = |words: Vec<OsString>| {
+        [program.clone(), "serve".into()]
             .into_iter()
-            .chain(flags)
-            .chain([file])
-            .collect(),
+            .chain(words)
+            .collect()
+    };
+    match read(if is_serve { &rest[1..] } else { rest }) {
+        CommandLine::Serve(flags, file) if is_serve || is_file(&file) => {
+            serve(flags.into_iter().chain([file]).collect())
+        }
+        // The parser of `serve` names it.
+        CommandLine::UnknownFlag(flag) => serve(vec![flag]),
         _ => arguments,
     }
 }
 
-/// The flags with two dashes each, and the file; none where there is anything else.
-fn read(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
-    let (mut flags, mut file) = (Vec::new(), None);
+fn read(arguments: &[OsString]) -> CommandLine {
+    let (mut flags, mut files, mut unknown) = (Vec::new(), Vec::new(), None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        match argument.to_str().and_then(|text| text.strip_prefix('-')) {
-            None if file.is_none() => file = Some(argument.clone()),
-            None => return None,
-            Some(flag) => {
-                let flag = flag.strip_prefix('-').unwrap_or(flag);
-                let (name, value) = flag
-                    .split_once('=')
-                    .map_or((flag, None), |(name, value)| (name, Some(value)));
-                let (_, takes_value) = FLAGS.iter().find(|(known, _)| *known == name)?;
-                flags.push(format!("--{flag}").into());
-                if *takes_value && value.is_none() {
-                    flags.push(arguments.next()?.clone());
-                }
-            }
+        let Some(flag) = argument.to_str().and_then(|text| text.strip_prefix('-')) else {
+            files.push(argument.clone());
+            continue;
+        };
+        let flag = flag.strip_prefix('-').unwrap_or(flag);
+        let (name, value) = flag
+            .split_once('=')
+            .map_or((flag, None), |(name, value)| (name, Some(value)));
+        let Some((_, takes_value)) = FLAGS.iter().find(|(known, _)| *known == name) else {
+            unknown.get_or_insert(OsString::from(format!("--{name}")));
+            continue;
+        };
+        flags.push(format!("--{flag}").into());
+        if *takes_value && value.is_none() {
+            let Some(value) = arguments.next() else {
+                return CommandLine::Other;
+            };
+            flags.push(value.clone());
         }
     }
-    Some((flags, file?))
+    match (unknown, files.as_slice()) {
+        (Some(flag), _) if !flags.is_empty() => CommandLine::UnknownFlag(flag),
+        (None, [file]) => CommandLine::Serve(flags, file.clone()),
+        _ => CommandLine::Other,
+    }
 }
 
-/// Whether `word` is meant as a file rather than as a command, misspelt perhaps. A command is one
+/// Whether `word` is a file rather than a command, which may be misspelt. A command is one
 /// even if a file of its name is here.
 fn is_file(word: &OsStr) -> bool {
     if crate::cli::is_command(word) {
@@ -104,6 +130,21 @@ mod tests {
             "w serve --alsologtostderr=true a.yml"
         );
         assert_eq!(translate("w serve a.yml -v=2"), "w serve --v=2 a.yml");
+    }
+
+    #[test]
+    fn a_flag_that_glog_does_not_have_is_named() {
+        for line in [
+            "w -log_dir D -max_log_size 3 a.yml",
+            "w -max_log_size=3 -v=2 a.yml",
+            "w serve -v 2 --max_log_size 3 a.yml",
+        ] {
+            assert_eq!(translate(line), "w serve --max_log_size", "{line}");
+        }
+        assert_eq!(
+            translate("w -vmodule=a=2 -log_backtrace_at x:1 a.yml"),
+            "w serve --vmodule=a=2 --log_backtrace_at x:1 a.yml"
+        );
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! How a command fails: one `error:` line, what caused it, a `hint:`, and an exit code that scripts
-//! can rely on.
+//! How a command fails: an `error:` line with its causes, a `hint:`, and an exit code for scripts.
 
 use std::error::Error;
 use std::fmt;
@@ -10,24 +9,24 @@ use common::{escape_line, escape_lines};
 /// Who is at fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// What was asked for was looked at and is not so: a check that found errors, a token that does
+    /// The check was made and its result is negative: a configuration with errors, a token that does
     /// not verify. Exit 1.
     Negative,
     /// The command line or a file it names is wrong. Exit 2.
     Usage,
-    /// The machine or a server did not do its part. Exit 3.
+    /// The machine or a server failed. Exit 3.
     System,
-    /// User name, password or refresh token are refused. Exit 4.
+    /// The user name, password or refresh token was refused. Exit 4.
     Login,
-    /// The login is not allowed this. Exit 5.
+    /// The user is not allowed to do this. Exit 5.
     Denied,
     /// It does not exist. Exit 6.
     NotFound,
-    /// There is no connection, or none to be trusted. Exit 7.
+    /// The server cannot be reached, or its certificate is not trusted. Exit 7.
     Unreachable,
     /// Content is not what its digest says. Exit 8.
     Content,
-    /// Somebody sent this signal. Exit 128 and the signal's number, as a shell says it.
+    /// This signal ended the command. Exit 128 plus the signal's number, as shells report it.
     Interrupted(u8),
 }
 

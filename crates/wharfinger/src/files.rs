@@ -1,5 +1,5 @@
-//! Files that commands read and write: read within bounds, written whole or not at all, never over
-//! another.
+//! Files of commands: reads are bounded; a file is written as a whole or not at all, and replaces no
+//! other.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ pub(crate) enum FileMode {
     Public,
 }
 
-/// The text of a file. Bytes that are no text are replaced: a PEM file may hold remarks in any
+/// The text of a file. Bytes that are not UTF-8 are replaced: a PEM file may hold remarks in any
 /// encoding.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let file = std::fs::File::open(path);
@@ -65,14 +65,14 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: FileMode) -> Resul
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
         Err(error) => {
-            // What tempfile says beside the kind is the name of a file that nobody has asked for.
+            // The rest of tempfile's message names a temporary file, which says nothing to the user.
             let error = io::Error::from(error.kind());
             Err(Failure::system(format!("cannot write {}", path.display())).caused_by(&error))
         }
     }
 }
 
-/// Fails when `path` is there already: said before the work that would be lost.
+/// Fails if `path` exists. Commands call it before work that would be lost.
 pub(crate) fn must_be_new(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_ok() {
         Err(exists(path))

@@ -1,11 +1,14 @@
 //! Where the log goes and in what form.
 //!
-//! Lines are written by a thread of their own: a slow disk or a stopped pipe must not hold up an
-//! answer. What cannot be written for too long is dropped, and the next line that can be says how
-//! much.
+//! A thread of its own writes the lines: a slow disk or a stopped pipe must not delay a response.
+//! Lines that cannot be written for too long are dropped, and the next line says how many.
+//!
+//! (Not `tracing-appender`: it wakes its thread for every line, counts lines instead of bytes, and
+//! does not write into the log how many it lost.)
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +24,8 @@ use crate::failure::Failure;
 /// How many bytes of lines may wait to be written.
 const MAX_WAITING: usize = 8 << 20;
 
-/// How long the writer rests after it has written: under load it then writes hundreds of lines at
-/// once, and who logs need not wake it for each.
+/// How long the writer rests after it has written. Under load it then writes hundreds of lines at
+/// once, and a request need not wake it for each.
 const REST: Duration = Duration::from_millis(5);
 
 /// How long the writer may take to write what waits when the program ends.
@@ -31,32 +34,32 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// For people to read.
     #[default]
     Text,
-    /// For machines: one object a line.
+    /// For programs: one object a line.
     Json,
 }
 
-/// What a log is to be.
+/// Where the log goes, and how much of it.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
     pub(crate) level: Level,
     pub(crate) format: LogFormat,
     /// Whether lines go to standard error.
     pub(crate) stderr: bool,
-    /// A folder in which `wharfinger.log` is appended to.
+    /// The folder of the file `wharfinger.log`, to which lines are appended.
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// Keeps the log going; when it is dropped, what waits is written.
+/// The running log. When it is dropped, the lines that wait are written.
 pub(crate) struct Log {
     queue: Arc<LineQueue>,
     writer: std::thread::JoinHandle<()>,
 }
 
 impl Log {
-    /// Starts the log and makes it the one that every crate of the program writes to.
+    /// Starts the log and makes it the one of the whole program.
     pub(crate) fn start(settings: &LogSettings) -> Result<Self, Failure> {
         let mut outputs = LogOutputs {
             stderr: settings.stderr,
@@ -65,7 +68,12 @@ impl Log {
         };
         if let Some(folder) = &settings.folder {
             let path = folder.join("wharfinger.log");
-            let file = OpenOptions::new().create(true).append(true).open(&path);
+            // Names of accounts and repositories are not for everyone on the machine.
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path);
             let file = file.map_err(|error| {
                 Failure::usage(format!("cannot open the log file {}", path.display()))
                     .caused_by(&error)

@@ -1,5 +1,4 @@
-//! Distribution's command line: under the name `registry`, this program takes the words of the
-//! program it replaces.
+//! Distribution's command line, which this program accepts under the name `registry`.
 //!
 //! `registry serve /etc/docker/registry/config.yml`, as the images' entry point has it, becomes
 //! `wharfinger serve …`; `registry garbage-collect` becomes `wharfinger registry gc`. What is no

@@ -72,7 +72,13 @@ fn two_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
 fn with_two_dashes(argument: &OsStr, flags: &[&str]) -> Option<OsString> {
     let flag = argument.to_str()?.strip_prefix('-')?;
     let name = flag.split('=').next()?;
-    flags.contains(&name).then(|| format!("--{flag}").into())
+    // A word that is no flag of ours gets two dashes as well, so that the parser names all of it.
+    let is_word = name.len() > 1
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-');
+    let is_flag = flags.contains(&name) || (is_word && !name.starts_with('-'));
+    is_flag.then(|| format!("--{flag}").into())
 }
 
 /// The help in the form of Go's `flag` package.

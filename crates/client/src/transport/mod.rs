@@ -16,7 +16,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, LOCATION};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION};
 use reqwest::{Client, StatusCode, Url};
 
 pub(crate) use body::StreamedBody;
@@ -200,6 +201,23 @@ impl Transport {
             to: "another address".to_owned(),
             why: "after more redirects than are followed",
         })
+    }
+
+    /// The document at `url`, of at most `limit` bytes. It is requested once, without credentials.
+    ///
+    /// # Errors
+    /// `url` is not a URL, the server does not respond with a success, or the document is too long.
+    pub async fn document(&self, url: &str, accept: &str, limit: usize) -> Result<Bytes, Error> {
+        let url = Url::parse(url)
+            .map_err(|error| Error::Unsupported(format!("{url:?} is not a URL: {error}")))?;
+        let request = HttpRequest::get(url).step(Step::Elsewhere).once();
+        let request = request.header(ACCEPT, accept);
+        self.fetch(&request)
+            .await?
+            .success()
+            .await?
+            .bytes(limit)
+            .await
     }
 
     /// The certificate that a host shows, whether it is trusted or not.

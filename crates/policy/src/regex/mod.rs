@@ -248,6 +248,6 @@ mod tests {
             ),
             "a"
         ));
-        assert!(compile(r"^\pL{1000}$", crate::pattern::SIZE_LIMIT).is_ok());
+        assert!(compile(r"^\pL{1000}$", crate::syntax::SIZE_LIMIT).is_ok());
     }
 }

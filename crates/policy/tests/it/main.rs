@@ -4,6 +4,7 @@
 
 mod decisions;
 mod explanations;
+mod fuzz;
 mod matrix;
 mod properties;
 mod recorded;

@@ -7,8 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag, media_type};
-use serde_json::Value;
+use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag};
 
 use super::{
     AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, AdoptionTotals, BASE,
@@ -205,7 +204,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        let kind = match NewManifest::parse(guess(&bytes), bytes.clone(), Some(*digest)) {
+        let kind = match NewManifest::parse_stored(bytes, *digest) {
             Ok(manifest) => return Some(manifest),
             Err(NewManifestError::Digest(mismatch)) => {
                 AdoptionProblemKind::Changed(mismatch.computed)
@@ -252,18 +251,6 @@ impl<'a> Reader<'a> {
             .display()
             .to_string();
         self.problems.push(AdoptionProblem { path, kind });
-    }
-}
-
-/// What a manifest is that does not say so itself: Distribution looks whether it lists manifests.
-fn guess(bytes: &[u8]) -> Option<&'static str> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(bytes) else {
-        return None;
-    };
-    match body.get("mediaType").and_then(Value::as_str) {
-        Some(said) if !said.is_empty() => None,
-        _ if body.get("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
-        _ => Some(media_type::OCI_MANIFEST),
     }
 }
 

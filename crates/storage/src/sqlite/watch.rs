@@ -36,6 +36,10 @@ struct Seen {
 }
 
 impl Watch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of what is in memory on the runtime's timer"
+    )]
     pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -64,6 +68,10 @@ impl Watch {
 }
 
 impl Seen {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of what is in memory on the runtime's timer"
+    )]
     fn look(&mut self) -> Result<bool, Error> {
         let now = Instant::now();
         if now.duration_since(self.looked_at) < LEASE {

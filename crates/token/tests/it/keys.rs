@@ -250,3 +250,24 @@ proptest! {
         let _ = JwkSet::from_json(&text);
     }
 }
+
+#[test]
+fn a_new_key_is_one_that_every_registry_accepts() {
+    for (kind, count) in [
+        (KeyKind::P256, 300),
+        (KeyKind::P384, 100),
+        (KeyKind::P521, 20),
+    ] {
+        for _ in 0..count {
+            let key = PrivateKey::generate(kind).unwrap();
+            let ids = key.public().ids();
+            assert_eq!(ids.registry_3_1, ids.thumbprint, "{kind}");
+            assert!(!key.public().has_leading_zero());
+        }
+    }
+    let old = PrivateKey::from_pem(include_str!("../../vectors/p256-leading-zero.pem")).unwrap();
+    assert!(
+        old.public().has_leading_zero(),
+        "it is read and used all the same"
+    );
+}

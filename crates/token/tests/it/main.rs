@@ -6,6 +6,8 @@
 )]
 
 mod certificates;
+mod constraints;
+mod fuzz;
 mod keys;
 mod tokens;
 

@@ -369,10 +369,10 @@ proptest! {
     #[test]
     fn any_claims_survive_the_journey(
         issuer in ".{0,20}", subject in ".{0,20}", audience in ".{0,20}", name in ".{0,40}",
-        actions in proptest::collection::vec(".{0,8}", 0..4), life in 0u64..100_000,
+        actions in proptest::collection::hash_set(".{0,8}", 0..4), life in 0u64..100_000,
     ) {
         let key = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
-        let access = vec![Access { resource_type: "repository".to_owned(), name, actions }];
+        let access = vec![Access { resource_type: "repository".to_owned(), name, actions: actions.into_iter().collect() }];
         let claims = Claims { issuer: issuer.clone(), subject, audience: audience.clone(), access, expires_at: NOW + life, ..claims() };
         let token = signer(&key, HeaderMember::Kid, &[]).sign(&claims).unwrap();
         let verifier = Verifier::new(audience, [issuer]).trusting_keys(&[key.public().jwk()].into_iter().collect());
@@ -420,4 +420,40 @@ fn a_key_does_not_verify_what_its_kind_cannot_sign() {
             .verify(SignatureAlgorithm::RS512, b"message", &signature)
             .is_err()
     );
+}
+
+#[test]
+fn repeated_actions_are_signed_and_read_once() {
+    let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());
+    let header = HeaderOptions {
+        members: &[HeaderMember::Kid],
+        key_id: KeyIdKind::Thumbprint,
+        chain: &[],
+    };
+    let signer = Signer::new(Arc::clone(&key), header).unwrap();
+    let many = |actions: &[&str]| Access {
+        resource_type: "repository".to_owned(),
+        name: "alice/x".to_owned(),
+        actions: actions.iter().map(ToString::to_string).collect(),
+    };
+    let repeated = vec!["a"; 10_000];
+    let claims = Claims {
+        access: vec![many(&["push", "pull", "push"]), many(&repeated)],
+        ..claims()
+    };
+    let token = signer.sign(&claims).unwrap();
+    assert!(token.len() < 1000, "{}", token.len());
+    let read = UnverifiedToken::parse(&token).unwrap().claims().unwrap();
+    assert_eq!(read.access, [many(&["push", "pull"]), many(&["a"])]);
+
+    // Another issuer may have written them.
+    let json = serde_json::json!({"access": [{"type": "repository", "name": "alice/x", "actions": repeated}]});
+    let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+    let token = format!(
+        "{}.{}.AAAA",
+        encode(r#"{"alg":"ES256"}"#),
+        encode(&json.to_string())
+    );
+    let read = UnverifiedToken::parse(&token).unwrap().claims().unwrap();
+    assert_eq!(read.access, [many(&["a"])]);
 }

@@ -20,7 +20,7 @@ pub(crate) struct Completions {
 /// Write the manual pages of all commands into a directory
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// The directory; one that lies in MANPATH makes `man wharfinger` work.
+    /// The directory. If it is in MANPATH, `man wharfinger` finds the pages.
     directory: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! `wharfinger explain`: why somebody may do what they may.
+//! `wharfinger explain`: what an account is granted, and by which rule.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ use crate::output;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
-/// Of every rule before the one that decided, the condition that did not hold is shown. Nothing is
-/// asked of ext_auth or ext_authz.
+/// For each rule before the one that decided, it shows the condition that did not match. It does not
+/// ask ext_auth and ext_authz.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
     file: PathBuf,
-    /// The account; without one, the anonymous
+    /// The account; default: anonymous
     #[arg(long, default_value = "", hide_default_value = true)]
     account: String,
     /// The client's address
@@ -31,13 +31,13 @@ pub(crate) struct Arguments {
     /// The registry's service
     #[arg(long, default_value = "", hide_default_value = true)]
     service: String,
-    /// A label of the account, besides those that the configuration gives it; may be repeated
+    /// A label of the account, in addition to those in the configuration; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
-    /// Print one JSON object per scope, in a list
+    /// Print a JSON list with one object for each scope
     #[arg(long)]
     json: bool,
-    /// What is asked for, as repository:NAME:pull,push or registry:catalog:*
+    /// The scope, as repository:NAME:pull,push or registry:catalog:*
     #[arg(required = true, value_name = "SCOPE")]
     scopes: Vec<String>,
 }
@@ -56,12 +56,18 @@ struct Answer<'a> {
     passed: Vec<PassedBy<'a>>,
 }
 
-/// A rule that did not decide.
+/// A rule that did not decide. `rule` is written as that of the one that did.
 #[derive(Serialize)]
 struct PassedBy<'a> {
     rule: String,
-    #[serde(flatten)]
-    why: &'a SkippedRule,
+    comment: Option<&'a str>,
+    field: String,
+    pattern: &'a str,
+    expanded: &'a [String],
+    values: &'a [String],
+    reason: String,
+    #[serde(skip)]
+    skipped: &'a SkippedRule,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -168,9 +174,15 @@ fn answer<'a>(scope: &'a Scope, explanation: &'a Explanation, config: &Config) -
     let passed = explanation
         .passed
         .iter()
-        .map(|why| PassedBy {
-            rule: place(why.rule),
-            why,
+        .map(|skipped| PassedBy {
+            rule: place(skipped.rule),
+            comment: skipped.comment.as_deref(),
+            field: skipped.field.to_string(),
+            pattern: &skipped.pattern,
+            expanded: &skipped.expanded,
+            values: &skipped.values,
+            reason: skipped.reason.to_string(),
+            skipped,
         })
         .collect();
     let decided = explanation.decided.as_ref();
@@ -213,7 +225,7 @@ fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
         answer
             .passed
             .iter()
-            .map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.why))),
+            .map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.skipped))),
     );
     // Writing to a String cannot fail.
     let _ = writeln!(report, "{}", lines.join("\n"));

@@ -14,17 +14,17 @@ use crate::output;
 
 /// Hash a password, for `users` in the configuration or for an htpasswd file
 ///
-/// Asks for the password twice on a terminal; otherwise reads it from standard input, one line.
+/// On a terminal it asks for the password twice. Otherwise it reads one line of standard input.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What to hash with
+    /// The algorithm
     #[arg(long, value_enum, value_name = "NAME", default_value = "bcrypt")]
     algorithm: Algorithm,
-    /// How slow: for bcrypt the power of two of its rounds, 4 to 31 (default 10); for argon2id its
-    /// passes (default 2)
+    /// The cost: for bcrypt the power of two of its rounds, 4 to 31 (default 10); for argon2id the
+    /// number of passes (default 2)
     #[arg(long, value_name = "N")]
     cost: Option<u32>,
-    /// How much memory argon2id takes, in KiB (default 19456)
+    /// The memory of argon2id, in KiB (default 19456)
     #[arg(long, value_name = "KIB")]
     memory: Option<u32>,
     /// Print a line of an htpasswd file for this user, instead of the hash alone
@@ -50,7 +50,7 @@ const MEMORY: u32 = 19_456;
 const LONGEST: u64 = 4096;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    // What is wrong with the command line is said before anybody types a password.
+    // Errors in the command line are reported before the user types a password.
     let name = arguments.user.as_deref().map(htpasswd_name).transpose()?;
     let password = if io::stdin().is_terminal() {
         prompted()?

@@ -1,4 +1,4 @@
-//! `wharfinger sessions`: the logins that last, beside a running server or without one.
+//! `wharfinger sessions`: refresh tokens, with or without a running server.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,12 +28,12 @@ enum Command {
     Revoke(Revoke),
 }
 
-/// List the sessions that are good now, by user, the last used first
+/// List the sessions that are valid now, by user, the last used first
 #[derive(Debug, Args)]
 struct List {
     /// The server's configuration.
     file: PathBuf,
-    /// Only this user's.
+    /// Only sessions of this user.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Print a JSON array: [{id, account, service, client_id, address, created_at, last_used_at,
@@ -42,8 +42,10 @@ struct List {
     json: bool,
 }
 
-/// End sessions. A running server refuses their tokens from their next use on; access tokens that
-/// were made with them stay good until they expire, a few minutes later.
+/// End sessions
+///
+/// A running server refuses their refresh tokens at once. Access tokens that were issued for them stay
+/// valid until they expire, a few minutes later.
 #[derive(Debug, Args)]
 struct Revoke {
     /// The server's configuration.
@@ -55,13 +57,13 @@ struct Revoke {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The session with this id, as `list` and the server's log show it.
+    /// The session with this ID, which `list` and the server's log show.
     #[arg(long)]
     id: Option<String>,
-    /// All of this user's.
+    /// All sessions of this user.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Everybody's.
+    /// All sessions.
     #[arg(long)]
     all: bool,
 }
@@ -111,7 +113,7 @@ impl Revoke {
             revoked.map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
         match (revoked, selection) {
             (0, Selection::Id(id)) => Err(Failure::negative(format!(
-                "there is no session {id}, or it was revoked before"
+                "no session {id}, or it was revoked already"
             ))
             .hint(format!(
                 "`wharfinger sessions list {}` shows the ids",
@@ -211,8 +213,8 @@ fn table(sessions: &[Session], now: SystemTime) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What a stranger sent, fit for a terminal: quoted and escaped where it holds more than letters,
-/// digits and signs.
+/// A text that a client sent, made safe for a terminal: quoted and escaped if it holds more than
+/// letters, digits and signs.
 fn shown(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic();
     match text {

@@ -17,33 +17,33 @@ use crate::failure::Failure;
 use crate::output;
 use crate::when::When;
 
-/// Sign a token and print it, alone, with a newline only on a terminal
+/// Sign a token and print it
 ///
-/// The flags may have one dash or two.
+/// On a terminal, a newline follows it. Flags may have one dash or two.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Private key file, PEM.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Who issues the token: the registry's auth.token.issuer.
+    /// The issuer: the registry's auth.token.issuer.
     #[arg(long, default_value = "distribution-token-server")]
     issuer: String,
-    /// The registry that it is for: its auth.token.service.
+    /// The audience: the registry's auth.token.service.
     #[arg(long, num_args = 0..=1, default_value = "", default_missing_value = "", hide_default_value = true)]
     service: String,
-    /// What it grants, as type:name:action,… ; repeated, or several with spaces between.
+    /// The access to grant, as type:name:action,… ; may be repeated, or hold several with spaces.
     #[arg(long, num_args = 0..)]
     scope: Vec<String>,
-    /// Who bears it; without, it is anonymous.
+    /// The user; default: anonymous.
     #[arg(long, num_args = 0..=1, default_value = "", default_missing_value = "", hide_default_value = true)]
     username: String,
-    /// How long it is valid: 300, 5m, 24h, 30d.
+    /// The lifetime: 300, 5m, 24h, 30d.
     #[arg(long, value_name = "TIME", default_value = "300", value_parser = parse_duration)]
     expires: Duration,
-    /// When it begins: now-10s, now+1h, 2026-01-31T12:00:00Z.
+    /// The time from which it is valid: now-10s, now+1h, 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
     not_before: When,
-    /// What its header says of the key: kid, jwk, x5c; several with commas.
+    /// The header members that name the key: kid, jwk, x5c; several with commas.
     #[arg(
         long,
         value_name = "MEMBER",
@@ -51,13 +51,13 @@ pub(crate) struct Arguments {
         value_delimiter = ','
     )]
     header: Vec<HeaderMember>,
-    /// The key's id in a kid or jwk: libtrust (registry 2) or thumbprint (registry 3).
+    /// The key's ID in kid or jwk: libtrust (registry 2) or thumbprint (registry 3).
     #[arg(long, value_name = "KIND", default_value = "libtrust")]
     key_id: KeyIdKind,
-    /// The key's certificate and the chain above it, PEM; for --header x5c.
+    /// The key's certificate with its chain, PEM; for --header x5c.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Print the whole answer of a token endpoint.
+    /// Print the JSON that a token endpoint would respond with.
     #[arg(long)]
     json: bool,
 }

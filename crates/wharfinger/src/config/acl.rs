@@ -80,7 +80,7 @@ fn compile(
 ) -> Option<Acl> {
     let report = |error: AclEntryError| {
         let place = place(list, places, error.rule, Some(&error.field));
-        let key = format!("acl.match.{}", error.field);
+        let key = key_of(&error.field);
         let message = error.problem.to_string();
         list.context.error(place, &key, Problem::Invalid, message);
     };
@@ -94,7 +94,7 @@ fn warn(list: &Setting<'_>, places: &[RulePlaces], acl: &Acl) {
         let key = warning
             .field
             .as_ref()
-            .map_or_else(|| "acl".to_owned(), |field| format!("acl.match.{field}"));
+            .map_or_else(|| "acl".to_owned(), key_of);
         let message = match &warning.kind {
             WarningKind::Unreachable(by) => {
                 let line = place(list, places, *by, None).line;
@@ -107,6 +107,14 @@ fn warn(list: &Setting<'_>, places: &[RulePlaces], acl: &Acl) {
         };
         let place = place(list, places, warning.rule, warning.field.as_ref());
         list.context.warn(place, &key, Problem::Doubtful, message);
+    }
+}
+
+/// The key of a part of a rule.
+fn key_of(field: &Field) -> String {
+    match field {
+        Field::Actions => "acl.actions".to_owned(),
+        Field::Text(_) | Field::Ip | Field::Label(_) => format!("acl.match.{field}"),
     }
 }
 

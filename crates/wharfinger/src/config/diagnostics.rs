@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) use common::nearest;
+
 use super::yaml::Position;
 
 /// Whether a configuration can be used in spite of it.
@@ -200,96 +202,9 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// No word of the schema is half as long.
-const LONGEST_WORD: usize = 128;
-
-/// The one of `known` that `word` was most likely meant to be: at most a third of it differs.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST_WORD {
-        return None;
-    }
-    // What is written differently, but reads the same.
-    let normal = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
-    let word = normal(word);
-    let candidates = known
-        .into_iter()
-        .map(|candidate| (distance(&word, &normal(candidate)), candidate));
-    let near = |(distance, candidate): &(usize, &str)| {
-        *distance <= candidate.len().max(3) / 3
-            || (word.len() > 3 && candidate.starts_with(word.as_str()))
-    };
-    candidates
-        .filter(near)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be changed, added, removed or swapped with their neighbour to make `b` of
-/// `a` (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let change = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = change.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_word() {
-        let keys = ["account", "actions", "comment", "match", "name"];
-        for (word, expected) in [
-            ("acount", Some("account")),
-            ("Account", Some("account")),
-            ("acction", Some("actions")),
-            ("mathc", Some("match")),
-            ("naem", Some("name")),
-            ("user", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(word, keys), expected, "{word}");
-        }
-        assert_eq!(
-            nearest("real-ip-header", ["real_ip_header"]),
-            Some("real_ip_header")
-        );
-        assert_eq!(nearest("cert", ["certificate", "key"]), Some("certificate"));
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(
-            (
-                distance("", "abc"),
-                distance("abc", ""),
-                distance("abc", "abc")
-            ),
-            (3, 3, 0)
-        );
-        assert_eq!(
-            (
-                distance("abcd", "abdc"),
-                distance("abcd", "abd"),
-                distance("kitten", "sitting")
-            ),
-            (1, 1, 3)
-        );
-    }
 
     #[test]
     fn errors_decide_and_lines_are_in_the_order_of_the_file() {

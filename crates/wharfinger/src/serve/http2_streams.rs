@@ -52,6 +52,10 @@ pub(super) struct StreamProgress {
 }
 
 impl StreamProgress {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn new() -> Self {
         Self {
             began: Instant::now(),

@@ -8,8 +8,9 @@ mod connection_limit;
 mod context;
 mod file_snapshot;
 mod http2_streams;
-mod key_sets;
+mod jwks;
 mod listen;
+mod readiness;
 mod read_only;
 mod registry;
 mod reload;
@@ -51,7 +52,7 @@ pub(crate) struct LogOverrides {
 pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Failure> {
     let loaded = config::load(path).map_err(|diagnostics| {
         Failure::usage(format!(
-            "the configuration is wrong, nothing was started\n{diagnostics}"
+            "the configuration is wrong, so the server was not started\n{diagnostics}"
         ))
         .hint(format!(
             "`wharfinger check {}` says the same without starting",
@@ -114,7 +115,7 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     if let (Some(state), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
         tasks.spawn(state.background_tasks(section.collection));
     }
-    tasks.spawn(Arc::clone(&persistent.key_sets).keep_fresh());
+    tasks.spawn(Arc::clone(&persistent.jwks).run());
     let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
         let why = tokio::select! {

@@ -12,7 +12,7 @@ use identity::{
 };
 use registry::{
     Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
-    Registry, RegistrySettings, TokenAuth,
+    Registry, RegistrySettings, TokenAuth, TokenVerifier,
 };
 use registry::{Caller, Visibility};
 use storage::collection::CollectionPolicy;
@@ -21,7 +21,7 @@ use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
-use super::key_sets::KeySets;
+use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
@@ -67,7 +67,7 @@ impl RegistryState {
         )
         .await;
         let storage = opened.map_err(|error| {
-            let hint = "registry.storage.filesystem.root says where cargo lies";
+            let hint = "registry.storage.filesystem.root names the directory";
             Failure::system("cannot open the registry's storage")
                 .caused_by(&error)
                 .hint(hint)
@@ -160,7 +160,7 @@ pub(super) struct SharedServices<'a> {
     pub(super) token_server: Option<&'a Arc<TokenServer>>,
     pub(super) guard: &'a Arc<LoginLimiter>,
     pub(super) workers: &'a Arc<WorkerPool>,
-    pub(super) key_sets: &'a Arc<KeySets>,
+    pub(super) jwks: &'a Arc<JwksFetcher>,
 }
 
 fn auth(
@@ -200,11 +200,11 @@ fn auth(
                 Some(url) => Realm::Url(url.clone()),
                 None => Realm::Path(format!("{}/auth", config.server.path_prefix)),
             };
-            let mut believed = Vec::new();
-            for issuer in issuers {
-                believed.push((verifier(config, issuer), url(issuer).map(str::to_owned)));
-            }
-            let verifier = shared.key_sets.token_verifier(believed);
+            let issuers = issuers
+                .iter()
+                .map(|issuer| (verifier(config, issuer), url(issuer).map(str::to_owned)));
+            let keys = shared.jwks.keys_of(issuers.collect());
+            let verifier = Arc::new(TokenVerifier::with_keys_of(keys));
             Ok(Authentication::Token(TokenAuth {
                 realm,
                 service: first.service.clone(),

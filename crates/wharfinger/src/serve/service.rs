@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use registry::Registry;
 
+use super::readiness::Readiness;
 use super::request_body::RequestBody;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -46,6 +47,7 @@ pub(super) struct Mount {
     path: String,
     /// The part of `path` that the service does not see (`registry.path_prefix`).
     prefix: String,
+    /// The listeners that have it.
     role: ListenerRole,
     /// `None` if there is nothing at the path.
     service: Option<Arc<dyn Service>>,
@@ -60,6 +62,7 @@ impl Mounts {
         token_server: Option<Arc<TokenServer>>,
         registry: Option<Arc<Registry>>,
         registry_prefix: &str,
+        readiness: Readiness,
     ) -> Self {
         let mut mounts = Vec::new();
         let mut mount = |path: String, prefix: &str, role, service: Option<Arc<dyn Service>>| {
@@ -71,6 +74,8 @@ impl Mounts {
             });
         };
         let registry_role = ListenerRole::Registry;
+        let readiness = Some(Arc::new(readiness) as _);
+        mount("/readyz".to_owned(), "", ListenerRole::All, readiness);
         if let Some(registry) = &registry {
             let service = Arc::clone(registry) as _;
             let path = format!("{registry_prefix}/v2");
@@ -96,7 +101,8 @@ impl Mounts {
             let is_below = path
                 .strip_prefix(&mount.path)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            is_below && (role == ListenerRole::All || role == mount.role)
+            let all = ListenerRole::All;
+            is_below && (role == all || mount.role == all || role == mount.role)
         })
     }
 }

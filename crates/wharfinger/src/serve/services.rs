@@ -18,8 +18,9 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
 use super::context::{ContextRule, RequestIds};
-use super::key_sets::KeySets;
+use super::jwks::JwksFetcher;
 use super::read_only::ScratchDirectory;
+use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
 use super::service::Mounts;
 use crate::config::{
@@ -50,8 +51,8 @@ pub(super) struct PersistentState {
     request_ids: Arc<RequestIds>,
     database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
-    /// The key sets of other token servers, as they were fetched last.
-    pub(super) key_sets: Arc<KeySets>,
+    /// The key sets of other token servers.
+    pub(super) jwks: Arc<JwksFetcher>,
     /// What the database is in if its own place cannot be written.
     _scratch: Option<ScratchDirectory>,
 }
@@ -92,7 +93,7 @@ impl PersistentState {
             entropy,
             database,
             registry,
-            key_sets: Arc::default(),
+            jwks: Arc::default(),
             _scratch: scratch,
         })
     }
@@ -127,7 +128,7 @@ impl Services {
             token_server: token_server.as_ref(),
             guard: &guard,
             workers: &workers,
-            key_sets: &persistent.key_sets,
+            jwks: &persistent.jwks,
         };
         let registry = match (&persistent.registry, &config.registry) {
             (Some(state), Some(section)) => Some(Arc::new(
@@ -144,6 +145,7 @@ impl Services {
                     .registry
                     .as_ref()
                     .map_or("", |registry| registry.path_prefix.as_str()),
+                Readiness::new(config.registry.as_ref().map(|section| section.root.clone())),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),

@@ -109,7 +109,13 @@ fn labels_addresses_and_json() {
         ),
         (r#"["delete"]"#.into(), r#"["pull"]"#.into())
     );
-    assert_eq!(answers[0]["passed"][0]["field"], "account");
+    let passed = &answers[0]["passed"][0];
+    assert_eq!(passed["field"], "account");
+    let rule = passed["rule"].as_str().unwrap();
+    assert!(
+        rule.starts_with("auth.yml:"),
+        "a rule that did not decide is named as the one that did: {rule}"
+    );
     assert!(
         output
             .stderr

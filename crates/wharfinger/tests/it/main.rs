@@ -14,7 +14,6 @@ mod e2e;
 mod explain;
 mod hash;
 mod inspect_matrix;
-mod layers;
 mod lifetime;
 mod manual;
 mod manual_commands;

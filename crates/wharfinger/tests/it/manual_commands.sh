@@ -30,7 +30,7 @@ case \${1-} in
             sleep 0.05
         done
         grep -q 'listening' "\$T/server.log" || { cat "\$T/server.log" >&2; exit 1; }
-        password=\$(sed -n 's/.*docker login.* -p \([^ ]*\).*/\1/p' "\$T/server.log" | head -n 1)
+        password=\$(sed -n 's/.*Password of the user admin: \([^ ]*\).*/\1/p' "\$T/server.log" | head -n 1)
         [ -z "\$password" ] || echo "\$password" >"\$T/work/password"
         ;;
     hash) echo 'a new password' | exec -a "\$0" "\$program" "\$@" ;;

@@ -20,7 +20,7 @@ const HASH: &str = "$2y$05$Tvl1qcTqh3HHydXmB3jYQuBfXW0YXxRooJqXdEgn3btsMWN28jVFy
 /// Both servers in one process, with these settings beside the address.
 struct Both {
     server: Server,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Both {
@@ -40,7 +40,7 @@ impl Both {
         );
         Self {
             server: Server::start(Path::new(PROGRAM), &config),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -219,7 +219,8 @@ fn every_response_has_the_id_of_its_lines_in_the_log() {
         let answer = both.request("GET", path, &headers);
         assert_eq!(answer.status, status, "{path}");
         let id = answer.header("x-request-id").unwrap().to_owned();
-        both.server.wait_for_log(&format!("request_id=\"{id}\""));
+        both.server
+            .wait_for_log(&format!("request_id=\"{id}\" user_agent"));
         let log = both.server.log();
         let line = log
             .lines()
@@ -268,6 +269,26 @@ fn the_access_log_can_be_thinned_and_turned_off() {
         assert_eq!(count(is_read), reads, "{settings}: {log}");
         assert_eq!(count("path=\"/v2/x/tags/list\""), refused, "{settings}");
     }
+}
+
+#[test]
+fn a_registry_without_its_content_is_not_ready() {
+    let mut both = Both::start("", "[]");
+    let content = both.folder.path().join("content");
+    let away = both.folder.path().join("away");
+    for (path, status) in [("/readyz", 200), ("/healthz", 200)] {
+        assert_eq!(both.request("GET", path, &[]).status, status);
+    }
+    std::fs::rename(&content, &away).unwrap();
+    let answer = both.request("GET", "/readyz", &[]);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    let path = content.display().to_string();
+    assert!(!answer.body.contains(&path), "{}", answer.body);
+    both.server.wait_for_log(&path);
+    assert_eq!(both.request("GET", "/healthz", &[]).status, 200);
+    std::fs::rename(&away, &content).unwrap();
+    assert_eq!(both.request("HEAD", "/readyz", &[]).status, 200);
+    assert_eq!(both.request("POST", "/readyz", &[]).status, 405);
 }
 
 /// Sends a request that the server refuses before it has read the body, all of it before reading

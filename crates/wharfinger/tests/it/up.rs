@@ -28,10 +28,10 @@ fn lines(server: &Server, start: &str) -> Vec<String> {
         .collect()
 }
 
-/// The administrator's password.
+/// The administrator's password, as it was printed.
 fn password(server: &Server) -> String {
-    let login = lines(server, "docker login").remove(0);
-    login.rsplit(' ').next().unwrap().to_owned()
+    let line = lines(server, "Password of the user admin: ").remove(0);
+    line.rsplit(' ').next().unwrap().to_owned()
 }
 
 #[test]
@@ -40,10 +40,17 @@ fn docker_does_what_it_prints() {
     let host = server.host_port();
     let login = lines(&server, "docker login");
     assert_eq!(login.len(), 1);
-    assert!(
-        login[0].starts_with(&format!("docker login {host} -u admin -p ")),
-        "{login:?}"
+    let file = server.directory().join("data/admin.password");
+    assert_eq!(
+        login[0],
+        format!(
+            "docker login {host} -u admin --password-stdin < {}",
+            file.display()
+        )
     );
+    assert_eq!(mode(&file), 0o600);
+    let stored = fs::read_to_string(&file).unwrap();
+    assert_eq!(stored, format!("{}\n", password(&server)));
 
     // The image that the lines speak of comes from elsewhere; here from us.
     docker.import(&Image::saying("up"), "busybox").succeeded();
@@ -58,7 +65,9 @@ fn docker_does_what_it_prints() {
         let words = words(line);
         admin.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    run(&login[0]).succeeded();
+    admin
+        .run(&["login", &host, "-u", "admin", "-p", stored.trim()])
+        .succeeded();
     for start in [
         "docker tag busybox",
         &format!("docker push {host}"),
@@ -156,7 +165,7 @@ fn run_again_it_changes_nothing_and_starts() {
     assert!(came_up, "{told}");
     assert_eq!(listed.succeeded(), "1");
     assert!(
-        told.contains("--listen, --host and --ip do not") && !told.contains(&password),
+        told.contains("ignoring --listen, --host, --ip") && !told.contains(&password),
         "{told}"
     );
     assert_eq!(
@@ -250,7 +259,7 @@ fn nothing_is_made_for_what_cannot_be() {
             2,
             "but by which name?\nhint: add --host",
         ),
-        (&["--listen", "5000"], 2, "is no address to listen on"),
+        (&["--listen", "5000"], 2, "is not an address to listen on"),
         (&["--host", "https://registry"], 2, "is not a host name"),
         (&["--listen", &address], 3, "hint: choose another port"),
     ] {
@@ -258,6 +267,108 @@ fn nothing_is_made_for_what_cannot_be() {
         assert_eq!(output.status.code(), Some(code), "{output}");
         assert!(output.stderr.contains(expected), "{output}");
         assert!(!data.join("wharfinger.yml").exists(), "{arguments:?}");
+    }
+}
+
+/// Starts `up` on a directory with a configuration, and stops it if it starts.
+fn start_again(data: &Path) -> Output {
+    let mut up = Command::new("timeout");
+    peers::run(
+        up.args([
+            "--preserve-status",
+            "-s",
+            "KILL",
+            "5",
+            PROGRAM,
+            "up",
+            "--data",
+        ])
+        .arg(data),
+    )
+}
+
+#[test]
+fn a_copied_directory_does_not_change_the_original() {
+    let mut server = up();
+    assert!(server.terminate().success());
+    let data = server.directory().join("data");
+    let copy = server.directory().join("copy");
+    peers::run(Command::new("cp").arg("-a").arg(&data).arg(&copy)).succeeded();
+    for (key, from, to) in [
+        ("database.url", "data/wharfinger.db", "copy/wharfinger.db"),
+        (
+            "registry.storage.filesystem.root",
+            "data/content",
+            "copy/content",
+        ),
+    ] {
+        let output = start_again(&copy);
+        assert_eq!(output.status.code(), Some(2), "{output}");
+        for part in [key, "which is not in", "hint: if this is a copy", from] {
+            assert!(output.stderr.contains(part), "{part}: {output}");
+        }
+        let file = copy.join("wharfinger.yml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(from, to)).unwrap();
+    }
+    let output = start_again(&copy);
+    assert!(
+        output.stdout.contains("Starting with configuration"),
+        "{output}"
+    );
+    assert!(output.status.code() != Some(2), "{output}");
+}
+
+#[test]
+fn names_for_a_server_that_only_this_machine_reaches_get_a_note() {
+    let server = Server::start_with(
+        Path::new(PROGRAM),
+        &[
+            "up",
+            "--data",
+            "@directory@/data",
+            "--listen",
+            "@addr@",
+            "--host",
+            "registry.example.com",
+        ],
+    );
+    let note = lines(&server, "note: only this machine reaches").remove(0);
+    assert!(note.contains("\"registry.example.com\""), "{note}");
+    assert!(note.contains("use --listen :"), "{note}");
+}
+
+#[test]
+fn the_rule_in_the_comment_gives_users_what_is_below_their_names() {
+    let mut server = up();
+    assert!(server.terminate().success());
+    let file = server.directory().join("data/wharfinger.yml");
+    let text = fs::read_to_string(&file).unwrap();
+    let commented = text.lines().filter(|line| line.starts_with("#   "));
+    let rule: String = commented
+        .map(|line| format!("  {}\n", &line[4..]))
+        .collect();
+    assert!(rule.contains("${account}"), "{text}");
+    fs::write(&file, text.replace("acl:\n", &format!("acl:\n{rule}"))).unwrap();
+    for (account, name, granted) in [
+        ("bob", "bob/x", true),
+        ("bob", "bob/x/y", true),
+        ("bob", "bob", false),
+        ("bob", "bobby/x", false),
+        ("bob", "x/bob/y", false),
+        ("", "x", false),
+    ] {
+        let mut explain = Command::new(PROGRAM);
+        let scope = format!("repository:{name}:pull,push");
+        let output = peers::run(
+            explain
+                .args(["explain", "--json", "--account", account])
+                .arg(&file)
+                .arg(&scope),
+        );
+        let answers: serde_json::Value = serde_json::from_str(output.succeeded()).unwrap();
+        let is_granted = !answers[0]["granted"].as_array().unwrap().is_empty();
+        assert_eq!(is_granted, granted, "{account} {name}: {answers}");
     }
 }
 

@@ -12,16 +12,16 @@ use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::files::{self, FileMode};
 
-/// How long a new authority is valid: clients have to be told of every new one.
+/// How long a new authority is valid. Every client must be given a new one.
 pub(in crate::commands) const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
 
 /// Which authority signs; none: the certificate signs itself.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Sign by the authority in NAME.pem and NAME.key, which is made when neither is there.
+    /// Sign with the authority in NAME.pem and NAME.key. If neither file exists, create it first.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["ca_cert", "ca_key"])]
     ca: Option<PathBuf>,
-    /// Sign by this authority, PEM.
+    /// Sign with this authority; its certificate, PEM.
     #[arg(long, value_name = "FILE", requires = "ca_key")]
     ca_cert: Option<PathBuf>,
     /// The authority's private key, PEM.
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 pub(in crate::commands) struct Authority {
     pub(in crate::commands) certificate: Certificate,
     pub(in crate::commands) key: PrivateKey,
-    /// Where it was written, when it was made just now.
+    /// Its files, if it was created just now.
     pub(super) made: Option<PathBuf>,
 }
 

@@ -22,7 +22,7 @@ use authority::Authority;
 /// How long before now a certificate begins, for machines whose clocks are behind.
 const HEADROOM: Duration = Duration::from_secs(3600);
 
-/// Make certificates, for TLS and for the registries that trust tokens
+/// Create certificates for TLS and for signing tokens
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -34,26 +34,25 @@ enum Command {
     New(New),
 }
 
-/// Make a key and a certificate for it, self-signed or signed by an authority; nothing is
-/// overwritten
+/// Create a key and its certificate, self-signed or signed by an authority
 ///
-/// The certificate serves a TLS server under the names given, and a registry that trusts the key's
-/// tokens (auth.token.rootcertbundle).
+/// Use it for a TLS server with the given names, or to sign tokens for a registry that has the
+/// certificate in auth.token.rootcertbundle. It overwrites no file.
 #[derive(Debug, Args)]
 struct New {
-    /// A host name that it is for; repeat for more.
+    /// A host name in the certificate; may be repeated.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// An address that it is for; repeat for more.
+    /// An IP address in the certificate; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<std::net::IpAddr>,
-    /// Where to write: NAME.pem and NAME.key. Default: the first host name.
+    /// The files to write: NAME.pem and NAME.key. Default: the first host name.
     #[arg(long, value_name = "NAME")]
     out: Option<PathBuf>,
     /// How long it is valid.
     #[arg(long, value_name = "TIME", default_value = "365d", value_parser = parse_duration)]
     valid: Duration,
-    /// Certify this private key instead of making one.
+    /// Use this private key instead of creating one.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "bits"])]
     key: Option<PathBuf>,
     #[command(flatten)]

@@ -22,16 +22,19 @@ pub(super) fn text(report: &Report) -> String {
     access(&mut text, report);
     line(&mut text, "", "signature", &signature(&report.signature));
     verdicts(&mut text, &report.verdicts);
+    for mismatch in &report.mismatches {
+        line(&mut text, "", "mismatch", mismatch);
+    }
     for option in &report.not_compared {
         let _ = writeln!(
             text,
-            "note: {} was not compared; give {option}",
+            "note: {} was not compared: add {option}",
             option.trim_start_matches("--")
         );
     }
     if report.verdicts.is_empty() {
         text.push_str(
-            "note: what registries answer depends on their keys; give --certificate or --jwks\n",
+            "note: whether registries accept it depends on their keys: add --certificate or --jwks\n",
         );
     }
     text
@@ -125,12 +128,10 @@ fn signature(signature: &Signature) -> String {
             format!("valid, made with the key {thumbprint} that you gave")
         }
         Signature::Carried { thumbprint } => {
-            format!(
-                "valid, made with the key {thumbprint} that the token carries, for which nothing vouches"
-            )
+            format!("valid, made with the key {thumbprint} that the token carries (unverified)")
         }
-        Signature::Unknown => "not made with any key at hand".to_owned(),
-        Signature::NotChecked => "not checked: no key at hand".to_owned(),
+        Signature::Unknown => "not verified: no matching key given".to_owned(),
+        Signature::NotChecked => "not verified: no key given".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `wharfinger inspect`: what a token says, and what registries will make of it.
+//! `wharfinger inspect`: what a token says, and whether registries accept it.
 
 mod human;
 mod input;
@@ -19,14 +19,14 @@ use crate::output;
 use crate::when::When;
 use report::Report;
 
-/// Take a token apart; with a registry's keys, foretells what registry 2.8 and registry 3 answer to
-/// it
+/// Show what a token says; with a registry's keys, predict whether registry 2.8 and 3 accept it
 ///
-/// Nothing but the verdicts is proved: without --certificate or --jwks anybody may have written
-/// what is shown. Exit code 1 says that it is no token, or that none of the registries accepts it.
+/// Without --certificate or --jwks the signature is not verified, so the token may say anything. The
+/// exit code is 1 if it is not a token, if --issuer or --service differ from it, or if no registry
+/// accepts it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The token, also as `Bearer …` or as a token endpoint's JSON; - reads it from standard input.
+    /// The token, also as `Bearer …` or as the JSON of a token endpoint; - reads standard input.
     token: String,
     /// The registry's rootcertbundle, PEM.
     #[arg(long, value_name = "FILE")]
@@ -34,16 +34,16 @@ pub(crate) struct Arguments {
     /// The registry's jwks: a file, or the address where a token server publishes it.
     #[arg(long, value_name = "FILE|URL")]
     jwks: Option<String>,
-    /// The registry's auth.token.issuer; not compared without.
+    /// The registry's auth.token.issuer, to compare with the token's.
     #[arg(long)]
     issuer: Option<String>,
-    /// The registry's auth.token.service; not compared without.
+    /// The registry's auth.token.service, to compare with the token's.
     #[arg(long)]
     service: Option<String>,
-    /// Only this registry; repeat for more.
+    /// Predict for this version only; may be repeated.
     #[arg(long, value_name = "VERSION")]
     registry: Vec<Version>,
-    /// Judge at this time: now-10s, now+1h, 2026-01-31T12:00:00Z.
+    /// The time to check against: now-10s, now+1h, 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
     at: When,
     /// Print JSON.
@@ -80,11 +80,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     } else {
         human::text(&report)
     })?;
-    Ok(if report.is_refused_by_all() {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(
+        if report.is_refused_by_all() || !report.mismatches.is_empty() {
+            ExitCode::from(1)
+        } else {
+            ExitCode::SUCCESS
+        },
+    )
 }
 
 fn trust<'a>(
@@ -114,10 +116,18 @@ fn registries(chosen: &[Version]) -> Vec<RegistryVersion> {
     }
 }
 
+fn fetched(url: &str) -> Result<String, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
+    runtime.block_on(crate::fetch::key_set(url))
+}
+
 fn key_set(place: &str) -> Result<JwkSet, Failure> {
     let is_address = place.starts_with("http://") || place.starts_with("https://");
     let text = if is_address {
-        crate::fetch::get(place)?
+        fetched(place)?
     } else {
         files::read(Path::new(place))?.to_string()
     };

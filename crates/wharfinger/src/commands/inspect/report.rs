@@ -22,7 +22,9 @@ pub(super) struct Report {
     pub(super) verdicts: Vec<(RegistryVersion, Prediction)>,
     /// When it was looked at, in seconds since 1970.
     pub(super) now: u64,
-    /// What was not compared, for want of an option.
+    /// Claims that differ from what was given, in words.
+    pub(super) mismatches: Vec<String>,
+    /// The options without which something was not compared.
     pub(super) not_compared: Vec<&'static str>,
 }
 
@@ -78,6 +80,7 @@ impl Report {
                 Vec::new()
             },
             now: unix_seconds(now),
+            mismatches: mismatches(&token, trust),
             not_compared: not_compared(trust, trusts),
         })
     }
@@ -107,6 +110,7 @@ impl Report {
             "keys": self.carried.iter().map(Carried::to_json).collect::<Vec<_>>(),
             "signature": self.signature.to_json(),
             "registries": self.verdicts.iter().map(verdict_json).collect::<Vec<_>>(),
+            "mismatches": self.mismatches,
             "not_compared": self.not_compared,
         })
     }
@@ -240,6 +244,36 @@ fn signature(
     } else {
         Signature::Unknown
     }
+}
+
+/// How the token's issuer and audience differ from those that were given.
+fn mismatches(token: &UnverifiedToken, trust: TokenAuthSettings<'_>) -> Vec<String> {
+    let claims = token.claims().ok();
+    let issuer = claims.as_ref().map(|claims| claims.issuer.as_str());
+    let mut mismatches = Vec::new();
+    if let Some(expected) = trust.issuer
+        && issuer != Some(expected)
+    {
+        mismatches.push(format!(
+            "issuer: the token has {:?}, and {expected:?} is expected",
+            issuer.unwrap_or_default()
+        ));
+    }
+    if let Some(expected) = trust.service
+        && let Some(claims) = &claims
+        && !claims.audience.iter().any(|audience| audience == expected)
+    {
+        mismatches.push(format!(
+            "service: the token is for {}, and {expected:?} is expected",
+            claims
+                .audience
+                .iter()
+                .map(|audience| format!("{audience:?}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
+    }
+    mismatches
 }
 
 fn not_compared(trust: TokenAuthSettings<'_>, trusts: bool) -> Vec<&'static str> {

@@ -10,17 +10,16 @@ use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::output;
 
-/// Print keys as the JWKS that registry 3 reads (auth.token.jwks). Of private keys only the public
-/// half is in it.
+/// Print keys as a JWKS for registry 3 (auth.token.jwks); of private keys, only the public half
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM (private or public keys, certificates) or JSON (JWK, JWKS).
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The id of each key, its kid; with both, each key is there twice and either id finds it.
+    /// The ID (kid) of each key. With both, the set has each key twice, once under each ID.
     #[arg(long, value_name = "KIND", default_value = "both")]
     kid: Kid,
-    /// This id instead, for a single key.
+    /// Use this ID instead, for a single key.
     #[arg(long, value_name = "ID", conflicts_with = "kid")]
     name: Option<String>,
 }

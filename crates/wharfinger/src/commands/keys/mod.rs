@@ -11,7 +11,7 @@ use token::{KeyKind, PrivateKey};
 
 use crate::failure::Failure;
 
-/// Make and show the keys that tokens are signed with
+/// Create and show the keys that sign tokens
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -33,10 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What kind of key to make.
+/// The kind of key to create.
 #[derive(Debug, Args)]
 pub(crate) struct NewKey {
-    /// The algorithm that it signs with.
+    /// The signature algorithm.
     #[arg(long, value_name = "NAME", default_value = "ES256", ignore_case = true)]
     algorithm: NewAlgorithm,
     /// Size of an RSA key: 2048 (the default), 3072 or 4096.
@@ -59,7 +59,7 @@ enum NewAlgorithm {
 }
 
 impl NewKey {
-    /// Makes the key.
+    /// Creates the key.
     pub(crate) fn generate(&self) -> Result<PrivateKey, Failure> {
         let kind = match self.algorithm {
             NewAlgorithm::Es256 => KeyKind::P256,
@@ -77,7 +77,7 @@ impl NewKey {
             .map_err(|error| Failure::usage("no key was made").caused_by(&error))
     }
 
-    /// What to know before using such a key, if anything.
+    /// A warning about such a key, if there is one.
     pub(crate) fn warning(&self) -> Option<&'static str> {
         (self.algorithm == NewAlgorithm::EdDsa)
             .then_some("registry 2.8 does not start with an Ed25519 key, and registry 3.0 finds it only in a JWKS")

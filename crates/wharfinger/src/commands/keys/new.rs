@@ -10,10 +10,10 @@ use crate::failure::Failure;
 use crate::files::{self, FileMode};
 use crate::output;
 
-/// Make a private key (PKCS#8, PEM) that only its owner can read; nothing is overwritten
+/// Create a private key (PKCS#8, PEM) that only its owner can read; it overwrites no file
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The new file; - prints the key instead.
+    /// The file to create; - prints the key.
     file: PathBuf,
     #[command(flatten)]
     key: NewKey,

@@ -13,8 +13,9 @@ use crate::commands::key_file::{self, Found};
 use crate::failure::Failure;
 use crate::output;
 
-/// Show the keys in a file (private or public key, certificates, JWK, JWKS): kind, size, ids, and
-/// the public key as JWK.
+/// Show the keys in a file: kind, size, IDs, and the public key as JWK
+///
+/// The file may hold a private or public key, certificates, a JWK or a JWKS.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// PEM or JSON.

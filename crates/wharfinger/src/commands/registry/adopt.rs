@@ -12,21 +12,20 @@ use super::progress::Progress;
 use super::{count, open, print};
 use crate::failure::Failure;
 
-/// Take over the data directory of a registry 2.x or 3.x, where it lies.
+/// Serve the data directory of a registry 2.x or 3.x in place
 ///
-/// Every image can be pulled from this registry then. Nothing in the directory is moved or changed,
-/// and collection leaves it alone until `--final`, so the other registry can go on with it
-/// meanwhile, or again. Interrupted, it goes on where it was. What cannot be taken over is listed,
-/// and does not stop the rest. A directory that was final before is so no more, until that is said
-/// again.
+/// Afterwards this registry serves every image in it. The command moves and changes no file, and
+/// garbage collection skips the directory until `--final`, so the other registry can still use it. If
+/// it is interrupted, run it again to continue. It lists what cannot be adopted and adopts the rest.
+/// Adopting again resets --final; repeat it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
     /// The other registry's data directory: the one with docker/registry/v2 in it.
     directory: PathBuf,
-    /// Declare an adoption final that has come to its end: there is no way back, and collection may
-    /// remove files from the directory.
+    /// Make a complete adoption final: garbage collection may then remove files from the directory.
+    /// This cannot be undone.
     #[arg(long, conflicts_with = "check_digests")]
     r#final: bool,
     /// Read every blob and compare it with its digest.

@@ -17,19 +17,19 @@ use crate::commands::up::installation::Installation;
 use crate::failure::Failure;
 use configuration::Copied;
 
-/// Copy everything to a new directory, of one moment, while the server runs.
+/// Copy the registry as of one moment to a new directory, while the server runs
 ///
 /// The directory holds the database, the content, the configuration and every file that the
-/// configuration names, keys included: guard it as you guard the server. `wharfinger serve
+/// configuration names, with all keys: protect it like the server. `wharfinger serve
 /// DIR/wharfinger.yml` or `wharfinger up --data DIR` starts a server from it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
-    /// The directory to make; it may be there when no backup is in it yet.
+    /// The directory to create. It may exist if it holds no backup.
     directory: PathBuf,
     /// Print one JSON object: {directory, configuration, database, content, blobs, unsettled};
-    /// unsettled are settings of the copied configuration that still name the original's places.
+    /// unsettled are settings of the copied configuration that still name files of the original.
     #[arg(long)]
     json: bool,
 }

@@ -12,16 +12,16 @@ use super::progress::Progress;
 use super::{count, half_read, open, print};
 use crate::failure::Failure;
 
-/// Write everything that can be pulled as a data directory that registry 2.x and 3.x serve.
+/// Write all images as a data directory for registry 2.x and 3.x
 ///
-/// Blobs are hard links to this registry's files where the directory lies on the same file system,
-/// and copies elsewhere. What the directory holds already is kept, except that tags point where
-/// they point here. Interrupted, it goes on where it was.
+/// On the same file system, blobs are hard links to this registry's files; elsewhere, copies. Files
+/// that the directory already has are kept, but tags are set as they are here. If it is interrupted,
+/// run it again to continue.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
-    /// The data directory to write, which is made where it is missing.
+    /// The data directory to write; it is created if it is missing.
     directory: PathBuf,
     /// Print one JSON object: {directory, repositories, manifests, tags, blobs}.
     #[arg(long)]

@@ -13,11 +13,11 @@ use crate::duration::print_duration;
 use crate::failure::Failure;
 use crate::output::note;
 
-/// Remove what nothing refers to: blobs, uploads that never ended and, where `registry.gc.untagged`
-/// says so, manifests without a tag.
+/// Remove unreferenced blobs, abandoned uploads and, if `registry.gc.untagged` says so, untagged
+/// manifests
 ///
-/// Nothing is touched that was used within `registry.gc.grace`. A running server goes on serving,
-/// and brings back to life what somebody pushes meanwhile.
+/// It keeps everything that was used within `registry.gc.grace`. A running server keeps serving, and
+/// keeps blobs that clients push in the meantime.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     delete_untagged: bool,
     /// Print one JSON object: {dry_run, manifests, blobs, bytes, uploads, waiting}; with --dry-run
-    /// manifests, blobs and uploads are lists, and nothing is waiting.
+    /// manifests, blobs and uploads are lists, and waiting is left out.
     #[arg(long)]
     json: bool,
 }

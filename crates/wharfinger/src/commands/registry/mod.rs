@@ -22,9 +22,9 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::output;
 
-/// Collect garbage, check, adopt, export or back up what a registry stores.
+/// Collect garbage, verify, adopt, export or back up the registry's content
 ///
-/// All of them work while the server runs.
+/// All of these commands work while the server runs.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// What to do about a data directory whose adoption is not at its end.
+/// What to do about a data directory whose adoption is not complete.
 fn half_read(failure: Failure, file: &Path, directory: &Path) -> Failure {
     failure.hint(format!(
         "a server that reads it says in its log when it has; else run this first: wharfinger registry adopt {} {}",

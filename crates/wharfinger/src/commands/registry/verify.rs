@@ -13,9 +13,9 @@ use super::{open, print, size};
 use crate::failure::Failure;
 use crate::output;
 
-/// Read every blob and every manifest and compare it with its digest.
+/// Compare every blob and manifest with its digest
 ///
-/// The exit code is 1 when something is damaged.
+/// The exit code is 1 if something is damaged.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.

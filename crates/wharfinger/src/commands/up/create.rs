@@ -1,7 +1,7 @@
-//! What an installation needs, made once.
+//! Creates the files of an installation, once.
 //!
-//! The configuration is written last, and whole: as long as it is missing nothing else counts, and
-//! what an interrupted run has left behind is taken as it is.
+//! The configuration is written last, as a whole. While it is missing the installation is not
+//! complete, and the next run keeps the keys that an interrupted run has left.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -26,15 +26,15 @@ const COST: u32 = 10;
 /// How long before now a certificate begins, for machines whose clocks are behind.
 const HEADROOM: Duration = Duration::from_secs(3600);
 
-/// What was made, as far as somebody has to be told.
+/// What was created, as far as `up` prints it.
 pub(super) struct Created {
-    /// The administrator's password, which is kept nowhere.
+    /// The administrator's first password.
     pub(super) password: Secret,
     /// The authority's certificate in PEM, when there is TLS.
     pub(super) authority: Option<String>,
 }
 
-/// Makes everything that `layout` needs to be reached as `reach` says.
+/// Creates everything that the installation needs at this endpoint.
 pub(super) fn create(installation: &Installation, endpoint: &Endpoint) -> Result<Created, Failure> {
     let not_before = SystemClock.now() - HEADROOM;
     make_token_key(installation, not_before)?;
@@ -44,6 +44,7 @@ pub(super) fn create(installation: &Installation, endpoint: &Endpoint) -> Result
         .map(|names| make_tls(installation, names, not_before))
         .transpose()?;
     let password = random_password()?;
+    write_password(installation, &password)?;
     let configuration = configuration(installation, endpoint, &hash(&password)?);
     files::write_new(
         &installation.configuration(),
@@ -54,6 +55,21 @@ pub(super) fn create(installation: &Installation, endpoint: &Endpoint) -> Result
         password,
         authority,
     })
+}
+
+/// Keeps the password for its owner, so that it need not be copied out of a log. The file that an
+/// interrupted run has left holds a password that was never in force.
+fn write_password(installation: &Installation, password: &Secret) -> Result<(), Failure> {
+    let path = installation.password();
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let message = format!("cannot replace {}", path.display());
+            return Err(Failure::system(message).caused_by(&error));
+        }
+        _ => {}
+    }
+    let line = format!("{}\n", password.expose());
+    files::write_new(&path, line.as_bytes(), FileMode::Private)
 }
 
 /// The key that tokens are signed with, and a certificate of it for other registries'

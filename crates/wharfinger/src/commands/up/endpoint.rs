@@ -1,4 +1,4 @@
-//! Where a registry listens, and by which names others reach it.
+//! Where a registry listens, and by which names clients reach it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -14,8 +14,8 @@ const PORT: u16 = 5000;
 pub(super) struct Endpoint {
     /// As `server.addr` has it.
     pub(super) listen: String,
-    /// What its certificate is for, when it must have one: it is reached from elsewhere, where
-    /// plain HTTP would give passwords away and no client takes it.
+    /// The names in its certificate; `None` if only this machine reaches it. From elsewhere clients
+    /// refuse plain HTTP, which would reveal passwords.
     pub(super) names: Option<Names>,
     /// `HOST:PORT`, as it stands before the names of images.
     pub(super) registry: String,
@@ -44,17 +44,17 @@ impl Endpoint {
                 names: None,
             });
         }
-        // Listening at one address or name alone, it is reached there, too.
+        // A single address or name to listen on is one by which clients reach it, too.
         let own = address.filter(|address| !address.is_unspecified());
         let own_name = (address.is_none() && !host.is_empty()).then(|| host.clone());
         let hosts: Vec<_> = hosts.iter().cloned().chain(own_name).collect();
         let addresses: Vec<_> = addresses.iter().copied().chain(own).collect();
         if hosts.is_empty() && addresses.is_empty() {
             return Err(Failure::usage(format!(
-                "listening on {listen}, it is reached from elsewhere, but by which name?"
+                "clients on other machines reach {listen}, but by which name?"
             ))
             .hint(
-                "add --host registry.example.com or --ip 192.0.2.7; for this machine alone --listen 127.0.0.1:5000",
+                "add --host registry.example.com or --ip 192.0.2.7; for this machine only, use --listen 127.0.0.1:5000",
             ));
         }
         let mut names = Names::new(&hosts, &addresses)?;
@@ -73,8 +73,29 @@ impl Endpoint {
         })
     }
 
-    /// Fails when somebody listens there already: said before anything is made that would have to
-    /// be made anew for another address.
+    /// What to tell a user who named hosts for a server that only this machine reaches.
+    pub(super) fn unreachable_note(&self) -> Option<String> {
+        let names = self.names.as_ref()?;
+        let host = self.listen.rsplit_once(':')?.0;
+        let bare = host.trim_matches(['[', ']']);
+        let is_loopback =
+            bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let named = names.hosts.iter().map(String::as_str);
+        let named = named
+            .chain(names.addresses.is_empty().then_some(""))
+            .next()?;
+        let port = self.listen.rsplit(':').next()?;
+        is_loopback.then(|| {
+            format!(
+                "note: only this machine reaches {}, so other machines cannot use {named:?} unless a \
+                 proxy passes on to it; to listen on all addresses, use --listen :{port}",
+                self.listen
+            )
+        })
+    }
+
+    /// Fails if another program listens there. This runs before anything is created that would be
+    /// wrong for another address.
     pub(super) fn must_be_free(&self) -> Result<(), Failure> {
         let tried = match self.listen.strip_prefix(':') {
             Some(port) => {
@@ -110,7 +131,7 @@ impl Endpoint {
 /// The host (without brackets) and the port of `HOST:PORT`.
 fn split(text: &str) -> Result<(String, u16), Failure> {
     let wrong = || {
-        Failure::usage(format!("{text:?} is no address to listen on"))
+        Failure::usage(format!("{text:?} is not an address to listen on"))
             .hint("write 127.0.0.1:5000, [::1]:5000 or :5000")
     };
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -241,7 +262,7 @@ mod tests {
             assert!(
                 endpoint(Some(listen), &[], &[])
                     .unwrap_err()
-                    .contains("is no address to listen on"),
+                    .contains("is not an address to listen on"),
                 "{listen}"
             );
         }

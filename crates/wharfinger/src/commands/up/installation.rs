@@ -1,4 +1,4 @@
-//! Where an installation that is all in one directory keeps what: `up` makes one, `registry backup`
+//! The files of an installation that is all in one directory. `up` creates one, and `registry backup`
 //! another.
 
 use std::fs::DirBuilder;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// A directory with an installation in it, or room for one.
+/// A directory with an installation, or for one.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation(PathBuf);
 
 impl Installation {
-    /// The directory `path`, made where it is missing, for nobody else to look into.
+    /// The directory `path`, created if it is missing, for its owner only.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let made = DirBuilder::new()
             .recursive(true)
@@ -20,11 +20,11 @@ impl Installation {
             .create(path)
             .and_then(|()| path.canonicalize());
         let path = made.map_err(|error| {
-            Failure::system(format!("there can be no directory {}", path.display()))
+            Failure::system(format!("cannot create the directory {}", path.display()))
                 .caused_by(&error)
-                .hint("name another one, or run as somebody who may make it")
+                .hint("choose another --data, or run as a user with write access")
         })?;
-        // What names a database (database::DatabaseLocation) and stands in YAML.
+        // The path stands in a database's URL and in YAML.
         match path.to_str() {
             Some(text) if !text.contains(['?', '#', '%', '\n']) => Ok(Self(path)),
             _ => Err(
@@ -46,13 +46,30 @@ impl Installation {
         self.0.join("wharfinger.db")
     }
 
+    /// The first password of the administrator.
+    pub(super) fn password(&self) -> PathBuf {
+        self.0.join("admin.password")
+    }
+
+    /// Whether there is a configuration.
+    ///
+    /// # Errors
+    /// The directory cannot be searched.
+    pub(super) fn exists(&self) -> Result<bool, Failure> {
+        self.configuration().try_exists().map_err(|error| {
+            Failure::system(format!("cannot look into {}", self.0.display()))
+                .caused_by(&error)
+                .hint("run as the user who owns the directory, or choose another --data")
+        })
+    }
+
     /// Blobs and uploads.
     pub(crate) fn content(&self) -> PathBuf {
         self.0.join("content")
     }
 
-    /// `NAME.key` and `NAME.pem`: what tokens are signed with (`token`), TLS (`tls`), and its
-    /// authority (`ca`).
+    /// `NAME.key` and `NAME.pem`: for signing tokens (`token`), for TLS (`tls`), and of its authority
+    /// (`ca`).
     pub(super) fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
         (
             self.0.join(format!("{name}.key")),

@@ -1,49 +1,61 @@
-//! What `up` prints: all that somebody needs to go on, ready to copy.
+//! The text that `up` prints: everything that is needed to log in, ready to copy.
 
 use super::create::Created;
 use super::endpoint::Endpoint;
 use super::installation::Installation;
 
-/// After everything was made.
-pub(super) fn first(installation: &Installation, endpoint: &Endpoint, made: &Created) -> String {
+/// The text after everything was created.
+pub(super) fn first(installation: &Installation, endpoint: &Endpoint, created: &Created) -> String {
     let registry = &endpoint.registry;
     let mut text = format!(
-        "Made {directory}: configuration, keys{authority} and database are in it.\n\
-         The password of the user admin is shown here and never again; its hash is in {configuration}.\n\
+        "Created {directory}: configuration, keys{authority} and database.\n\
+         Password of the user admin: {password}\n\
+         It is also in {file}: delete that file when you have stored the password elsewhere.\n\
          \n",
         directory = installation.directory().display(),
-        authority = if made.authority.is_some() {
+        authority = if created.authority.is_some() {
             ", certificates"
         } else {
             ""
         },
-        configuration = installation.configuration().display(),
+        password = created.password.expose(),
+        file = installation.password().display(),
     );
-    if let Some(authority) = &made.authority {
+    if let Some(authority) = &created.authority {
         text += &trust(registry, authority);
     }
     text += &format!(
         "Log in, push, pull:\n\
-         \n  docker login {registry} -u admin -p {password}\
+         \n  docker login {registry} -u admin --password-stdin < {file}\
          \n  docker pull busybox\
          \n  docker tag busybox {registry}/busybox\
          \n  docker push {registry}/busybox\
          \n  docker pull {registry}/busybox\n\n",
-        password = made.password.expose(),
+        file = shell_word(&installation.password().display().to_string()),
     );
     text
 }
 
-/// After nothing was made.
+/// The text if there was an installation already.
 pub(super) fn again(installation: &Installation) -> String {
     format!(
-        "Starting what {} says.\n",
+        "Starting with configuration {}\n",
         installation.configuration().display()
     )
 }
 
-/// What makes clients on other machines trust the authority. Docker: "Verify repository client with
-/// certificates"; containerd: docs/hosts.md.
+/// `text` as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@".contains(c);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\\\''"))
+    }
+}
+
+/// Commands that make clients on other machines trust the authority. Docker: "Verify repository
+/// client with certificates"; containerd: docs/hosts.md.
 fn trust(registry: &str, authority: &str) -> String {
     let authority = authority.trim_end();
     format!(
@@ -54,7 +66,7 @@ fn trust(registry: &str, authority: &str) -> String {
          {authority}\n\
          END\n\
          \n\
-         and containerd (where its config_path is /etc/containerd/certs.d):\n\
+         and containerd (if its config_path is /etc/containerd/certs.d):\n\
          \n\
          mkdir -p /etc/containerd/certs.d/{registry}\n\
          cat > /etc/containerd/certs.d/{registry}/ca.crt <<'END'\n\
@@ -67,4 +79,16 @@ fn trust(registry: &str, authority: &str) -> String {
          END\n\
          \n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(shell_word("/srv/a.b-c"), "/srv/a.b-c");
+        assert_eq!(shell_word("/srv/a b"), "'/srv/a b'");
+        assert_eq!(shell_word("/it's"), "'/it'\\''s'");
+    }
 }

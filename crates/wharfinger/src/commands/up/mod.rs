@@ -1,5 +1,4 @@
-//! `wharfinger up`: a private registry from nothing, and then `serve` on the file that says what it
-//! is.
+//! `wharfinger up`: creates a private registry, and runs `serve` on its configuration.
 //!
 //! - [`endpoint`]: where it listens and by which names it is reached, which decides whether it needs
 //!   TLS.
@@ -21,31 +20,31 @@ use clap::Args;
 
 use self::endpoint::Endpoint;
 use self::installation::Installation;
+use crate::config;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::{self, LogOverrides};
 
-/// Start a private registry, and make what is missing for it first: configuration, keys, an
-/// administrator.
+/// Start a private registry; first create its configuration, keys and administrator if they are
+/// missing
 ///
-/// On 127.0.0.1 it speaks plain HTTP, which docker takes there. Given names or addresses by which
-/// others reach it, it makes an authority and a certificate, and prints what makes docker and
-/// containerd trust them. Once there is a configuration, it is what counts: run again, this changes
-/// nothing and starts.
+/// On 127.0.0.1 it uses plain HTTP, which docker accepts there. With --host or --ip it creates a
+/// certificate authority and a certificate, and prints commands that make docker and containerd trust
+/// them. If a configuration exists, it starts with that and changes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where everything is kept. Default: $STATE_DIRECTORY; for root /var/lib/wharfinger; for
-    /// others ~/.local/share/wharfinger.
+    /// The directory for all data. Default: $STATE_DIRECTORY; for root /var/lib/wharfinger; for other
+    /// users ~/.local/share/wharfinger.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where to listen, as HOST:PORT, or :PORT for every address. Default: 127.0.0.1:5000; with
+    /// The address to listen on: HOST:PORT, or :PORT for all addresses. Default: 127.0.0.1:5000; with
     /// --host or --ip :5000.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// A host name by which others reach it; repeat for more.
+    /// A host name by which clients reach it; may be repeated.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// An address by which others reach it; repeat for more.
+    /// An IP address by which clients reach it; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<std::net::IpAddr>,
 }
@@ -60,16 +59,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         )?,
     };
     let installation = Installation::at(&folder)?;
-    let text = if installation.configuration().exists() {
+    let text = if installation.exists()? {
         if arguments.listen.is_some() || !arguments.host.is_empty() || !arguments.ip.is_empty() {
             let file = installation.configuration();
             output::note(format_args!(
-                "note: {} is there and counts; --listen, --host and --ip do not",
+                "note: using existing {}; ignoring --listen, --host, --ip",
                 file.display()
             ));
         }
+        must_keep_its_data_here(&installation)?;
         instructions::again(&installation)
     } else {
+        if let Some(note) = asked.unreachable_note() {
+            output::note(note);
+        }
         asked.must_be_free()?;
         let made = create::create(&installation, &asked)?;
         instructions::first(&installation, &asked, &made)
@@ -78,7 +81,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     serve::run(&installation.configuration(), LogOverrides::default())
 }
 
-/// Where everything is kept when nobody says so.
+/// Fails if the configuration keeps its data elsewhere: a copied directory would otherwise change
+/// the data of the original.
+fn must_keep_its_data_here(installation: &Installation) -> Result<(), Failure> {
+    let file = installation.configuration();
+    // What is wrong with the file, `serve` says.
+    let Ok(loaded) = config::load(&file) else {
+        return Ok(());
+    };
+    let config = loaded.config;
+    let database = config
+        .database
+        .as_ref()
+        .map(|location| ("database.url", location.path()));
+    let content = config.registry.as_ref().map(|registry| {
+        let key = "registry.storage.filesystem.root";
+        (key, registry.root.as_path())
+    });
+    for (key, path) in database.into_iter().chain(content) {
+        let own = installation.directory();
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if real.starts_with(own) || path.starts_with(own) {
+            continue;
+        }
+        return Err(Failure::usage(format!(
+            "{} names {} in {key}, which is not in {}",
+            file.display(),
+            path.display(),
+            own.display()
+        ))
+        .hint(format!(
+            "if this is a copy, correct {key} in the copied file; if the data is meant to be there, \
+             run `wharfinger serve {}`",
+            file.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The directory for all data without `--data`.
 fn default_folder(
     variable: impl Fn(&str) -> Option<OsString>,
     is_root: bool,
@@ -97,7 +138,7 @@ fn default_folder(
         .filter(|path| path.is_absolute());
     let data = data.or_else(|| folder("HOME").map(|home| PathBuf::from(home).join(".local/share")));
     let data = data.ok_or_else(|| {
-        Failure::usage("there is no home directory to keep the data in").hint("add --data DIR")
+        Failure::usage("there is no home directory for the data").hint("add --data DIR")
     })?;
     Ok(data.join("wharfinger"))
 }

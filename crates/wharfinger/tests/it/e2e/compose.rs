@@ -144,7 +144,7 @@ fn one_process() {
     project.up();
     let logs = project.logs();
     let password = logs
-        .split("-u admin -p ")
+        .split("Password of the user admin: ")
         .nth(1)
         .unwrap()
         .split_whitespace()
@@ -165,7 +165,7 @@ fn one_process() {
     assert!(
         project
             .logs()
-            .contains("Starting what /var/lib/wharfinger/wharfinger.yml says."),
+            .contains("Starting with configuration /var/lib/wharfinger/wharfinger.yml"),
         "{}",
         project.logs()
     );

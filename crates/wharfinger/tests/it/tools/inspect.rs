@@ -62,7 +62,7 @@ fn a_registrys_keys_decide() {
     assert!(late.stdout.contains(logged), "{late}");
     assert!(
         late.stdout
-            .contains("\nnote: issuer was not compared; give --issuer\n"),
+            .contains("\nnote: issuer was not compared: add --issuer\n"),
         "{late}"
     );
     let only = folder.run(&format!("inspect --jwks jwks.json --registry 2.8 {token}"));

@@ -107,7 +107,7 @@ fn ours_as_up_starts_it() {
     let login = log
         .lines()
         .map(str::trim)
-        .find(|line| line.starts_with("docker login"))
+        .find(|line| line.starts_with("Password of the user admin: "))
         .unwrap();
     let password = login.rsplit(' ').next().unwrap();
     let name = format!("{}/team/app", server.host_port());

@@ -1,0 +1,13 @@
+//! Rules for the source of the whole workspace. Their lists of exceptions may only shrink.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test on the spot"
+)]
+
+mod circles;
+mod dependencies;
+mod layers;
+mod names;
+mod source;
+mod words;

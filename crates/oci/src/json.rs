@@ -1,0 +1,159 @@
+//! JSON as registries have it: two ways to read one grammar.
+//!
+//! What is *pushed* is read strictly: a member that is there twice or in other case is refused,
+//! because another program would read something else (CVE-2021-41190). What is *stored* already, or
+//! what another server answers, is read as Go's `encoding/json` reads it: names in any case, `null`
+//! like an absent member, the last of several.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{
+    self, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+/// How forgiving a reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// For what is pushed.
+    Pushed,
+    /// For what is stored, or what another server answers.
+    Stored,
+}
+
+/// An object whose members are read one by one.
+pub(crate) trait Members<'de>: Default {
+    /// The names of the members that count.
+    const NAMES: &'static [&'static str];
+
+    /// Reads the value of the member `name`, which is one of [`NAMES`](Self::NAMES).
+    fn read<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        map: &mut A,
+        strictness: Strictness,
+    ) -> Result<(), A::Error>;
+
+    /// Says what is missing, once all members are read.
+    fn check(&self, strictness: Strictness) -> Result<(), String>;
+}
+
+/// Reads an object.
+pub(crate) struct Object<T>(pub(crate) Strictness, PhantomData<T>);
+
+impl<T> Object<T> {
+    pub(crate) fn new(strictness: Strictness) -> Self {
+        Self(strictness, PhantomData)
+    }
+}
+
+impl<'de, T: Members<'de>> DeserializeSeed<'de> for Object<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let (mut object, mut seen) = (T::default(), 0_u32);
+        while let Some(name) = map.next_key::<String>()? {
+            let Some(index) = T::NAMES
+                .iter()
+                .position(|known| known.eq_ignore_ascii_case(&name))
+            else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let known = T::NAMES[index];
+            if self.0 == Strictness::Pushed {
+                if known != name {
+                    return Err(A::Error::custom(format!("write {known:?}, not {name:?}")));
+                }
+                if seen & (1 << index) != 0 {
+                    return Err(A::Error::custom(format!("{known:?} is there twice")));
+                }
+            }
+            seen |= 1 << index;
+            object.read(known, &mut map, self.0)?;
+        }
+        object.check(self.0).map_err(A::Error::custom)?;
+        Ok(object)
+    }
+}
+
+/// Reads an object or `null`.
+pub(crate) struct Nullable<S>(pub(crate) S);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_option(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        self.0.deserialize(from).map(Some)
+    }
+}
+
+/// Reads a list of objects; an error names the place in the list.
+pub(crate) struct List<T>(
+    pub(crate) &'static str,
+    pub(crate) Strictness,
+    pub(crate) PhantomData<T>,
+);
+
+impl<'de, T: Members<'de>> DeserializeSeed<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Members<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of objects as {:?}", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut objects = Vec::new();
+        loop {
+            let place = format!("{}[{}]", self.0, objects.len());
+            // In a list Go reads `null` as an object without members.
+            match list.next_element_seed(Nullable(Object::<T>::new(self.1))) {
+                Ok(Some(Some(object))) => objects.push(object),
+                Ok(Some(None)) if self.1 == Strictness::Stored => objects.push(T::default()),
+                Ok(Some(None)) => return Err(A::Error::custom(format!("{place} is null"))),
+                Ok(None) => return Ok(objects),
+                Err(error) => return Err(A::Error::custom(format!("{place}: {error}"))),
+            }
+        }
+    }
+}

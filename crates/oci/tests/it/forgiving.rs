@@ -1,0 +1,208 @@
+//! Manifests whose JSON is not as the specification has it: what is stored already is read as Go
+//! reads it, what is pushed is refused with a sentence that says what to change.
+
+use oci::media_type::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use oci::{Manifest, ManifestContent, ManifestError};
+
+const CONFIG: &str = r#"{"mediaType":"c/c","digest":"D0","size":7}"#;
+const LAYER: &str = r#"{"mediaType":"l/l","digest":"D1","size":7}"#;
+
+fn digests(text: &str) -> String {
+    text.replace("D0", &format!("sha256:{}", "00".repeat(32)))
+        .replace("D1", &format!("sha256:{}", "01".repeat(32)))
+}
+
+fn image(config: &str, layer: &str, more: &str) -> String {
+    digests(&format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{config},"layers":[{layer}]{more}}}"#
+    ))
+}
+
+fn stored(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse_stored(None, text.as_bytes())
+}
+
+fn pushed(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(Some(OCI_MANIFEST), text.as_bytes())
+}
+
+/// What a push is told.
+#[track_caller]
+fn refused(text: &str) -> String {
+    pushed(text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_member_of_a_descriptor_may_be_absent_null_or_oddly_written_where_it_is_stored() {
+    let whole = stored(&image(CONFIG, LAYER, "")).unwrap();
+    for (odd, refers) in [
+        (r#"{"digest":"D1","size":7}"#, true),
+        (r#"{"mediaType":null,"digest":"D1","size":7}"#, true),
+        (r#"{"mediaType":"l/l","digest":"D1"}"#, true),
+        (r#"{"mediaType":"l/l","digest":"D1","size":null}"#, true),
+        (r#"{"mediaType":"l/l","digest":"D1","size":-1}"#, true),
+        (r#"{"MEDIATYPE":"l/l","Digest":"D1","SIZE":7}"#, true),
+        (
+            r#"{"mediaType":"x","mediaType":"l/l","digest":"D0","digest":"D1","size":7}"#,
+            true,
+        ),
+        (
+            r#"{"mediaType":"l/l","digest":"D1","size":7,"annotations":{"k":null}}"#,
+            true,
+        ),
+        (
+            r#"{"mediaType":"l/l","digest":"D1","size":7,"annotations":null,"size":7}"#,
+            true,
+        ),
+        (
+            r#"{"mediaType":"l/l","digest":"D1","size":7,"unknown":[{"deep":{}}]}"#,
+            true,
+        ),
+        // Nothing is referred to by what has no digest.
+        (r#"{"mediaType":"l/l","size":7}"#, false),
+        (r#"{"mediaType":"l/l","digest":"","size":7}"#, false),
+        (r#"{"mediaType":"l/l","digest":"md5:00","size":7}"#, false),
+        ("null", false),
+        ("{}", false),
+    ] {
+        let read = stored(&image(CONFIG, odd, "")).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        let blobs: Vec<_> = read.blobs().map(|blob| blob.digest).collect();
+        let expected: Vec<_> = whole.blobs().map(|blob| blob.digest).collect();
+        let expected = if refers {
+            &expected[..]
+        } else {
+            &expected[..1]
+        };
+        assert_eq!(blobs, expected, "{odd}");
+    }
+}
+
+#[test]
+fn every_member_of_a_manifest_may_be_null_repeated_or_in_other_case_where_it_is_stored() {
+    for more in [
+        r#","subject":null"#,
+        r#","artifactType":null"#,
+        r#","annotations":{"k":null}"#,
+        r#","annotations":null"#,
+        r#","manifests":null"#,
+        r#","Layers":[{"digest":"D1"}]"#,
+        r#","layers":[{"digest":"D1"}]"#,
+        r#","schemaVersion":2"#,
+        r#","ArtifactType":"a/a","artifactType":null"#,
+        r#","subject":{}"#,
+    ] {
+        let read = stored(&image(CONFIG, LAYER, &digests(more)));
+        let read = read.unwrap_or_else(|error| panic!("{more}: {error}"));
+        assert_eq!(read.blobs().count(), 2, "{more}");
+        assert_eq!(read.subject, None, "{more}");
+    }
+    let annotated = stored(&image(
+        CONFIG,
+        LAYER,
+        r#","annotations":{"k":null,"l":"v"}"#,
+    ))
+    .unwrap();
+    let annotations: Vec<_> = annotated.annotations.iter().collect();
+    assert_eq!(
+        annotations,
+        [
+            (&"k".to_owned(), &String::new()),
+            (&"l".to_owned(), &"v".to_owned())
+        ]
+    );
+    let last = stored(&image(
+        CONFIG,
+        LAYER,
+        r#","artifactType":"a/a","artifactType":"b/b""#,
+    ));
+    assert_eq!(last.unwrap().artifact_type.as_deref(), Some("b/b"));
+}
+
+#[test]
+fn a_stored_manifest_that_does_not_say_its_type_is_told_by_what_it_lists() {
+    let silent = |members: &str| stored(&digests(&format!(r#"{{"schemaVersion":2,{members}}}"#)));
+    let index = silent(r#""manifests":[]"#).unwrap();
+    assert_eq!(index.media_type, OCI_INDEX);
+    assert_eq!(
+        index.content,
+        ManifestContent::Index {
+            manifests: Vec::new()
+        }
+    );
+    let image = silent(&format!(r#""config":{CONFIG},"layers":[{LAYER}]"#)).unwrap();
+    assert_eq!(image.media_type, OCI_MANIFEST);
+    let docker = silent(&format!(
+        r#""mediaType":"{DOCKER_MANIFEST}","config":{CONFIG}"#
+    ))
+    .unwrap();
+    assert_eq!(docker.media_type, DOCKER_MANIFEST);
+    // What could be read as two things is refused here too (CVE-2021-41190).
+    let both = silent(&format!(r#""config":{CONFIG},"manifests":[]"#));
+    assert_eq!(both, Err(ManifestError::Ambiguous));
+}
+
+#[test]
+fn a_push_may_do_what_registry_2_8_accepts_from_producers_that_exist() {
+    for (layer, more) in [
+        (r#"{"digest":"D1","size":7}"#, ""),
+        (LAYER, r#","annotations":{"k":null}"#),
+        (
+            LAYER,
+            r#","annotations":null,"subject":null,"manifests":null"#,
+        ),
+    ] {
+        let read = pushed(&image(CONFIG, layer, more)).unwrap();
+        assert_eq!(read.blobs().count(), 2);
+    }
+}
+
+#[test]
+fn a_push_is_told_what_to_change() {
+    for (layer, more, sentence) in [
+        (
+            r#"{"mediaType":"l/l","digest":"D1"}"#,
+            "",
+            r#"layers[0]: "size" is missing"#,
+        ),
+        (
+            r#"{"digest":"D1","size":-1}"#,
+            "",
+            r#"layers[0]: "size" is -1, but a size is a number"#,
+        ),
+        (
+            r#"{"mediaType":"l/l","size":7}"#,
+            "",
+            r#"layers[0]: "digest" is missing"#,
+        ),
+        (
+            r#"{"digest":"D1","Size":7}"#,
+            "",
+            r#"layers[0]: write "size", not "Size""#,
+        ),
+        (
+            r#"{"digest":"D1","digest":"D1","size":7}"#,
+            "",
+            r#"layers[0]: "digest" is there twice"#,
+        ),
+        ("null", "", "layers[0] is null"),
+        (LAYER, r#","config":{}"#, r#""config" is there twice"#),
+        (
+            LAYER,
+            r#","Subject":null"#,
+            r#"write "subject", not "Subject""#,
+        ),
+        (
+            LAYER,
+            r#","subject":{"size":7}"#,
+            r#"subject: "digest" is missing"#,
+        ),
+        (
+            r#"{"digest":"md5:00","size":7}"#,
+            "",
+            r#"layers[0]: "digest": the digest algorithms known"#,
+        ),
+    ] {
+        let told = refused(&image(CONFIG, layer, more));
+        assert!(told.contains(sentence), "{told}\nhas not: {sentence}");
+    }
+}

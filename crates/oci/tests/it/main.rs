@@ -1,0 +1,11 @@
+//! What the crate does, seen from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test on the spot"
+)]
+
+mod descriptors;
+mod forgiving;
+mod fuzz;
+mod manifests;

@@ -1,0 +1,79 @@
+//! `/readyz`: whether this process can serve what it has. `/healthz` says only that it runs.
+//!
+//! A registry whose content is away must not be served: clients would get errors for images that
+//! exist. So an orchestrator keeps traffic away until the disk is back.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use common::{BoxFuture, RequestContext};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+
+use super::request_body::RequestBody;
+use super::service::{ResponseBody, Service};
+
+/// Tells whether the registry's content is there, if there is a registry.
+pub(super) struct Readiness(Option<PathBuf>);
+
+impl Readiness {
+    /// For content in this directory.
+    pub(super) fn new(content: Option<PathBuf>) -> Self {
+        Self(content)
+    }
+
+    /// The status, and a line that says why. Paths stand in the log only.
+    async fn check(&self) -> (StatusCode, &'static str) {
+        const READY: (StatusCode, &str) = (StatusCode::OK, "wharfinger: ready\n");
+        let Some(content) = &self.0 else {
+            return READY;
+        };
+        match tokio::fs::read_dir(content.join("blobs")).await {
+            Ok(_) => READY,
+            Err(error) => {
+                tracing::error!(
+                    directory = %content.display(),
+                    %error,
+                    "not ready: the directory with the registry's content cannot be read"
+                );
+                let line = "wharfinger: not ready: content cannot be read, see the log\n";
+                (StatusCode::SERVICE_UNAVAILABLE, line)
+            }
+        }
+    }
+}
+
+impl Service for Readiness {
+    fn respond<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        request: Request<RequestBody>,
+    ) -> BoxFuture<'a, Response<ResponseBody>> {
+        Box::pin(async move {
+            let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+            let (status, line) = if is_read {
+                self.check().await
+            } else {
+                (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n")
+            };
+            let body = Full::new(Bytes::from_static(line.as_bytes()));
+            let body = body.map_err(|never| match never {}).boxed_unsync();
+            let mut response = Response::new(body);
+            *response.status_mut() = status;
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, text);
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(CACHE_CONTROL, no_store);
+            if !is_read {
+                let allow = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(ALLOW, allow);
+            }
+            response
+        })
+    }
+
+    fn has_access_log(&self) -> bool {
+        false
+    }
+}
