@@ -64,10 +64,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     (
         "wharfinger",
         &[
-            "config/context.rs",
-            "config/distribution/environment.rs",
-            "config/section.rs",
-            "config/setting.rs",
             "serve/registry.rs",
             "serve/services.rs",
         ],

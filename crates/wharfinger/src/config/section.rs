@@ -379,6 +379,20 @@ impl<'a> Section<'a> {
     }
 }
 
+impl<'a> Setting<'a> {
+    /// A mapping of settings: `read` asks for those it knows, and each other key is reported as
+    /// unknown. With what is in effect.
+    pub(super) fn section<T>(
+        &self,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Option<(T, Effective)> {
+        let entries = self.entries_of_section()?;
+        let mut section = Section::new(self.context, &self.name, self.position(), entries);
+        let value = read(&mut section);
+        Some((value, section.finish()))
+    }
+}
+
 impl Located<'_, PathBuf> {
     /// What the file holds.
     pub(super) fn read(&self) -> Option<Vec<u8>> {

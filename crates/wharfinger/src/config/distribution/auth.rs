@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::environment::variable_of;
-use super::translation::Translator;
+use super::translation::{Translator, variable_of};
 use crate::config::diagnostics::Problem;
 use crate::config::section::Section;
 use crate::config::setting::Setting;

@@ -4,72 +4,8 @@
 //! write instead. The same rows say which keys a file may have, which variables `REGISTRY_*` are
 //! settings, and what a key of ours is called in such a file.
 
-use super::translation::Translator;
+use super::translation::{Effect, Row, row};
 use super::{auth, http, other, storage};
-use crate::config::setting::Setting;
-
-/// A key, or a section that is treated as a whole.
-pub(super) struct Row {
-    /// Its path: `http.addr`.
-    pub(super) path: &'static str,
-    pub(super) effect: Effect,
-    /// The key of ours that it becomes.
-    pub(super) ours: Option<&'static str>,
-    /// The keys below it, for the names of variables: `*` is any name and all below it, `#` the
-    /// number of an item in a list.
-    below: &'static str,
-    /// The value that registry:2's own file has. It needs no warning: the operator did not ask for
-    /// anything.
-    pub(super) stock: Option<&'static str>,
-}
-
-/// What becomes of a key.
-pub(super) enum Effect {
-    /// The text becomes our key's; an empty one is absent.
-    Text,
-    /// True or false becomes our key's.
-    Switch,
-    /// The value becomes our key's, whole.
-    Whole,
-    /// Code of its own translates it, also when it is nothing.
-    By(fn(&Setting<'_>, &mut Translator)),
-    /// The section above it reads it.
-    Above,
-    /// Accepted, with a warning that says why it changes nothing.
-    Ineffective(&'static str),
-    /// An error that says what to write instead.
-    Refused(&'static str),
-}
-
-const fn row(path: &'static str, effect: Effect) -> Row {
-    Row {
-        path,
-        effect,
-        ours: None,
-        below: "",
-        stock: None,
-    }
-}
-
-impl Row {
-    const fn becomes(self, ours: &'static str) -> Self {
-        Self {
-            ours: Some(ours),
-            ..self
-        }
-    }
-
-    const fn with(self, below: &'static str) -> Self {
-        Self { below, ..self }
-    }
-
-    const fn stock(self, yaml: &'static str) -> Self {
-        Self {
-            stock: Some(yaml),
-            ..self
-        }
-    }
-}
 
 use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
@@ -259,32 +195,6 @@ pub(super) static ROWS: &[Row] = &[
     row("policy.repository.classes", By(other::refuse_classes)).with("#"),
 ];
 
-/// The row of a path.
-pub(super) fn find(path: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.path == path)
-}
-
-/// The names of the keys in the section `above`, each once.
-pub(super) fn names_in(above: &str) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for row in ROWS {
-        let rest = if above.is_empty() {
-            Some(row.path)
-        } else {
-            row.path
-                .strip_prefix(above)
-                .and_then(|rest| rest.strip_prefix('.'))
-        };
-        let Some(name) = rest.and_then(|rest| rest.split('.').next()) else {
-            continue;
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
 /// What a key of ours is called in Distribution's file.
 pub(super) fn name_of(ours: &str) -> Option<&'static str> {
     let row = ROWS.iter().find(|row| row.ours == Some(ours));
@@ -309,13 +219,13 @@ pub(super) fn variables() -> impl Iterator<Item = String> {
         };
         !pattern.contains(['*', '#', '_']) && !all.iter().any(is_section)
     });
-    single.map(|pattern| super::environment::variable_of(&pattern))
+    single.map(|pattern| super::translation::variable_of(&pattern))
 }
 
 /// The path of each key, and of those below it.
 fn patterns() -> impl Iterator<Item = String> {
     ROWS.iter().flat_map(|row| {
-        let below = row.below.split_whitespace();
+        let below = row.names_below();
         let below = below.map(|name| format!("{}.{name}", row.path));
         std::iter::once(row.path.to_owned()).chain(below)
     })

@@ -10,7 +10,8 @@
 //! or matters, and is refused by name: a file that asks for notifications must not be served by a
 //! registry that sends none. A key that Distribution ignores as unknown is a warning here, too.
 //!
-//! - [`keys`]: every key and what becomes of it; [`translation`]: how.
+//! - [`keys`]: every key and what becomes of it; [`translation`]: the kinds of rows, and how they are
+//!   applied.
 //! - [`http`], [`storage`], [`auth`], [`other`]: what takes more than a row.
 //! - [`environment`]: the variables.
 
@@ -44,7 +45,7 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
     environment::overlay(context, &mut tree);
     let position = tree.position;
     let own = own_block(context, &mut tree);
-    let mut translator = Translator::new(has_auth(&own));
+    let mut translator = Translator::new(keys::ROWS, has_auth(&own));
     let root = Setting::new(context, String::new(), &tree);
     translator.section(&root, "", false, |root, translator| {
         for (name, hint) in [

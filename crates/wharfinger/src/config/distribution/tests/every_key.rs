@@ -2,7 +2,8 @@
 
 use super::translated;
 use crate::config::context::Variables;
-use crate::config::distribution::keys::{self, Effect, ROWS};
+use crate::config::distribution::keys::{self, ROWS};
+use crate::config::distribution::translation::{Effect, variable_of};
 
 /// A file with everything that other keys need.
 const BASE: &str = "version: 0.1
@@ -120,10 +121,7 @@ fn every_key_has_an_effect_or_is_named() {
             (Effect::Ineffective(_) | Effect::Refused(_), None) => "{x: y}",
             _ => panic!("no value for {}", row.path),
         };
-        let variables = vec![(
-            crate::config::distribution::environment::variable_of(row.path),
-            value.to_owned(),
-        )];
+        let variables = vec![(variable_of(row.path), value.to_owned())];
         let (ours, found) = translated(BASE, variables);
         let is_named = found.lines().any(|line| {
             let is_new = !base.1.contains(line);
@@ -139,7 +137,7 @@ fn every_key_has_an_effect_or_is_named() {
 fn only_what_differs_from_the_image_s_file_warns() {
     for row in ROWS.iter().filter(|row| row.stock.is_some()) {
         let said = |value: &str| {
-            let name = crate::config::distribution::environment::variable_of(row.path);
+            let name = variable_of(row.path);
             translated(BASE, vec![(name, value.to_owned())]).1
         };
         assert_eq!(said(row.stock.unwrap()), "", "{}", row.path);
