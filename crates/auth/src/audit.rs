@@ -1,66 +1,198 @@
-//! One line a decision: who asked for what, what they got, and why.
+//! One line a decision: which account asked for what, what was granted, and why.
 //!
-//! The line is a `tracing` event of the target [`TARGET`], so whoever runs the server chooses its
-//! form and place. It never holds a secret: passwords and tokens are not among its fields.
+//! The line is a `tracing` event of the target [`TARGET`], so the program chooses its form and
+//! place. The same is told to the observers, as [`event::Event`]s. Neither holds a secret: passwords
+//! and tokens are not among the fields.
 
 use std::fmt::{self, Write};
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
+use common::RequestContext;
+use event::{Actor, Event, EventKind, Observer, Observers, TokenDecision};
+use http::HeaderMap;
+use http::header::USER_AGENT;
 use token::Scope;
 
-use crate::authorize::{DecidedBy, Decision};
+use crate::authorize::Decision;
 use crate::response::ErrorResponse;
+use crate::sessions::Revocation;
 
 /// The target of decision lines.
 pub const TARGET: &str = "wharfinger::decision";
 
-/// What is known of a request by the time it is answered.
+/// What is known of a request when the response is ready.
 #[derive(Debug, Default)]
 pub(crate) struct DecisionRecord {
+    request_id: String,
+    ip: Option<IpAddr>,
+    user_agent: String,
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) client_id: String,
     pub(crate) address: String,
-    /// How the client proved who it is: `anonymous`, `password`, `refresh_token`.
+    /// How the client proved its account: `anonymous`, `password`, `refresh_token`.
     pub(crate) grant: &'static str,
-    /// Which session's refresh token was used or made.
+    /// The backend that accepted or rejected the login; empty for none.
+    pub(crate) backend: &'static str,
+    /// The session whose refresh token was used or made.
     pub(crate) session: String,
+    /// Whether this request opened the session.
+    pub(crate) has_new_session: bool,
+    /// Why a refresh token was rejected, which the client is not told.
+    pub(crate) reason: String,
     pub(crate) decisions: Vec<(Scope, Decision)>,
 }
 
 impl DecisionRecord {
-    /// Writes the line; `origins` names each rule's place in the configuration.
+    pub(crate) fn new(context: &RequestContext, headers: &HeaderMap) -> Self {
+        let ip = context.shown_address();
+        let user_agent = headers.get(USER_AGENT).map(|value| value.as_bytes());
+        Self {
+            request_id: context.request_id.clone(),
+            ip,
+            user_agent: String::from_utf8_lossy(user_agent.unwrap_or_default()).into_owned(),
+            address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// Writes the line and tells `observers`.
     pub(crate) fn write(
         &self,
-        request_id: &str,
+        now: SystemTime,
         took: Duration,
-        origins: &[String],
-        refusal: Option<&ErrorResponse>,
+        error: Option<&ErrorResponse>,
+        observers: &Observers,
     ) {
-        let status = refusal.map_or(200, |refusal| refusal.status().as_u16());
-        let refused = refusal.map(ToString::to_string);
+        let status = error.map_or(200, |error| error.status().as_u16());
+        let refused = error.map(ToString::to_string);
         tracing::info!(
             target: TARGET,
-            request_id,
+            request_id = self.request_id,
             status,
             account = self.account,
             grant = self.grant,
+            backend = (!self.backend.is_empty()).then_some(self.backend),
             service = self.service,
-            // As strings, not `%`: a name is a stranger's choice, and a string is quoted and
-            // escaped in every format.
-            asked = List(&self.decisions, |f, asked, _| write!(f, "{asked}")).to_string(),
-            granted = List(&self.decisions, granted).to_string(),
-            rule = List(&self.decisions, |f, _, decision| rule(f, decision.by, origins)).to_string(),
+            // As strings, not `%`: a client chooses names, and each format quotes and escapes a
+            // string.
+            asked = self.asked(),
+            granted = self.granted(),
+            rule = self.rules(),
             address = self.address,
             client_id = self.client_id,
             session = (!self.session.is_empty()).then_some(self.session.as_str()),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             refused,
+            reason = (!self.reason.is_empty()).then_some(self.reason.as_str()),
         );
+        if !observers.is_empty() {
+            self.tell(now, took, status, refused.as_deref(), observers);
+        }
+    }
+
+    /// Writes that a client revoked its refresh token, and tells `observers`.
+    pub(crate) fn write_revocation(
+        &self,
+        now: SystemTime,
+        revoked: &Revocation,
+        observers: &Observers,
+    ) {
+        tracing::info!(
+            request_id = self.request_id,
+            account = revoked.account,
+            session = revoked.id,
+            address = self.address,
+            "a client revoked its refresh token"
+        );
+        self.observe(
+            now,
+            &revoked.account,
+            EventKind::SessionEnded {
+                session: &revoked.id,
+                reason: "revoked",
+            },
+            observers,
+        );
+    }
+
+    fn tell(
+        &self,
+        now: SystemTime,
+        took: Duration,
+        status: u16,
+        refused: Option<&str>,
+        observers: &Observers,
+    ) {
+        let observe = |kind| self.observe(now, &self.account, kind, observers);
+        let (requested, granted, rules) = (self.asked(), self.granted(), self.rules());
+        let decision = TokenDecision {
+            service: &self.service,
+            client_id: &self.client_id,
+            grant: self.grant,
+            backend: self.backend,
+            session: &self.session,
+            requested: &requested,
+            granted: &granted,
+            rules: &rules,
+            duration: took,
+        };
+        let is_login = !matches!(self.grant, "" | "anonymous" | "refresh_token");
+        let Some(refused) = refused else {
+            if is_login {
+                let backend = self.backend;
+                observe(EventKind::LoginAccepted { backend });
+            }
+            if self.has_new_session {
+                observe(EventKind::SessionBegun {
+                    session: &self.session,
+                    service: &self.service,
+                });
+            }
+            return observe(EventKind::TokenIssued(decision));
+        };
+        let reason = match self.reason.as_str() {
+            "" => refused,
+            reason => reason,
+        };
+        if is_login && status == 401 {
+            observe(EventKind::LoginRefused { reason });
+        }
+        observe(EventKind::TokenRefused {
+            decision,
+            status,
+            reason,
+        });
+    }
+
+    fn observe(&self, time: SystemTime, account: &str, kind: EventKind<'_>, observers: &Observers) {
+        let actor = Actor {
+            account,
+            address: self.ip,
+            user_agent: &self.user_agent,
+            request_id: &self.request_id,
+        };
+        observers.observe(&Event { time, actor, kind });
+    }
+
+    fn asked(&self) -> String {
+        List(&self.decisions, |f, asked, _| write!(f, "{asked}")).to_string()
+    }
+
+    fn granted(&self) -> String {
+        List(&self.decisions, granted).to_string()
+    }
+
+    fn rules(&self) -> String {
+        List(&self.decisions, |f, _, decision| {
+            write!(f, "{}", decision.by)
+        })
+        .to_string()
     }
 }
 
-/// Decisions with a space between, of each what the function writes.
+/// What the function writes of each decision, separated by spaces.
 struct List<'a, F>(&'a [(Scope, Decision)], F)
 where
     F: Fn(&mut fmt::Formatter<'_>, &Scope, &Decision) -> fmt::Result;
@@ -81,22 +213,7 @@ where
 }
 
 fn granted(f: &mut fmt::Formatter<'_>, scope: &Scope, decision: &Decision) -> fmt::Result {
-    write!(
-        f,
-        "{}:{}:{}",
-        scope.resource_type,
-        scope.name,
-        decision.granted.join(",")
-    )
-}
-
-fn rule(f: &mut fmt::Formatter<'_>, by: DecidedBy, origins: &[String]) -> fmt::Result {
-    match by {
-        DecidedBy::Rule(index) => match origins.get(index) {
-            Some(origin) => f.write_str(origin),
-            None => write!(f, "acl[{index}]"),
-        },
-        DecidedBy::ExtAuthz => f.write_str("ext_authz"),
-        DecidedBy::Default => f.write_str("none"),
-    }
+    let (resource_type, name) = (&scope.resource_type, &scope.name);
+    let actions = decision.granted.join(",");
+    write!(f, "{resource_type}:{name}:{actions}")
 }

@@ -1,10 +1,13 @@
 //! A request's parameters: those of the body first, then those of the query.
 //!
-//! The order is `docker_auth`'s (a body parameter beats the query's). Values stay bytes until
-//! somebody asks for text, and can say then what is to become of those that are none.
+//! The order is `docker_auth`'s: a body parameter beats the query's. Values stay bytes until the
+//! caller asks for text, and chooses what becomes of bytes that are not UTF-8.
 
 use std::borrow::Cow;
 
+use common::Secret;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode;
 
 /// The decoded `name=value` pairs of a form body and a query, in that order.
@@ -17,7 +20,37 @@ pub(crate) struct Parameters {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MalformedEscape;
 
+/// A value that must be text, and is not UTF-8.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotUtf8;
+
+/// Why the parameters of a request cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ParametersError {
+    Escape(MalformedEscape),
+    /// The body is not a form, but of this content type.
+    ContentType(String),
+}
+
 impl Parameters {
+    /// The parameters of a request's form and query. A body must be a form, because nothing else is
+    /// read of it.
+    pub(crate) fn of_form(
+        headers: &HeaderMap,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Self, ParametersError> {
+        let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        let mut parts = content_type.unwrap_or_default().split(|&b| b == b';');
+        let essence = parts.next().unwrap_or_default().trim_ascii();
+        let is_form = essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+        if !body.is_empty() && !is_form {
+            let essence = String::from_utf8_lossy(essence).into_owned();
+            return Err(ParametersError::ContentType(essence));
+        }
+        Self::parse(body, query.as_bytes()).map_err(ParametersError::Escape)
+    }
+
     pub(crate) fn parse(body: &[u8], query: &[u8]) -> Result<Self, MalformedEscape> {
         let mut pairs = Vec::new();
         for pair in body
@@ -34,7 +67,7 @@ impl Parameters {
         Ok(Self { pairs })
     }
 
-    /// The first value of `name`, or nothing at all.
+    /// The first value of `name`; empty if there is none.
     pub(crate) fn bytes(&self, name: &str) -> &[u8] {
         self.pairs
             .iter()
@@ -42,9 +75,17 @@ impl Parameters {
             .map_or(&[], |(_, value)| value)
     }
 
-    /// The first value of `name` as text, or the empty one; what is not UTF-8 becomes U+FFFD.
+    /// The first value of `name` as text; empty if there is none. What is not UTF-8 becomes U+FFFD.
     pub(crate) fn text(&self, name: &str) -> Cow<'_, str> {
         String::from_utf8_lossy(self.bytes(name))
+    }
+
+    /// The first value of `name` as a secret; empty if there is none. It must be text in UTF-8,
+    /// whatever the client's terminal uses (RFC 7617 §2.1, RFC 6749 appendix B).
+    pub(crate) fn secret(&self, name: &str) -> Result<Secret, NotUtf8> {
+        std::str::from_utf8(self.bytes(name))
+            .map(Secret::from)
+            .map_err(|_| NotUtf8)
     }
 
     /// Every value of `name`, in order.

@@ -1,44 +1,44 @@
 //! What a client asks of the token endpoint, parsed once at the edge.
 
 use common::{BasicCredentials, BasicError, Secret};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
-use identity::Credentials;
+use identity::{Credentials, Proof, is_unambiguous_name};
 use token::{Scope, ScopeError};
 
-use crate::parameters::Parameters;
+use crate::parameters::{MalformedEscape, NotUtf8, Parameters, ParametersError};
 use crate::sessions::is_refresh_token;
 
-/// How many scopes one request may name. Real clients name three at the most (a push with a mount).
+/// How many scopes one request may name. Clients name three at most (a push with a mount).
 pub const MAX_SCOPES: usize = 100;
 
 /// The user name that stands for "the password is a token" (docker/cli, containers/image).
 const TOKEN_USER: &str = "<token>";
 
-/// A request for a token, whichever way it came: GET with Basic, a form, or an OAuth 2.0 grant.
+/// A request for a token, in whichever form: GET with Basic, a form, or an OAuth 2.0 grant.
 #[derive(Debug)]
 pub(crate) struct TokenRequest {
-    /// Who the client says it is.
-    pub(crate) proof: Proof,
-    /// The registry the token is for; may be empty.
+    /// How the client gets its account.
+    pub(crate) grant: Grant,
+    /// The registry that the token is for; may be empty.
     pub(crate) service: String,
-    /// What it wants to do there; empty for a login.
+    /// What the client wants to do there; empty for a login.
     pub(crate) scopes: Vec<Scope>,
-    /// Whether it asks for a refresh token.
+    /// Whether the client asks for a refresh token.
     pub(crate) offline: bool,
-    /// What the client calls itself; for the log.
+    /// What the client calls itself, for the log.
     pub(crate) client_id: String,
 }
 
-/// What a client offers to prove who it is.
+/// What a client offers for a token (RFC 6749 §1.3, authorization grant).
 #[derive(Debug)]
-pub(crate) enum Proof {
-    /// An account and a password; both are empty for the anonymous.
-    Password(Credentials),
-    /// A refresh token that this server gave out before.
+pub(crate) enum Grant {
+    /// A proof of its account, which a backend verifies; or nothing, for an anonymous token.
+    Login(Proof),
+    /// A refresh token of this server.
     RefreshToken {
         token: Secret,
-        /// The account that the request names; empty when it names none. The session must be its.
+        /// The account that the request names, empty for none. The session must belong to it.
         account: String,
     },
 }
@@ -60,10 +60,29 @@ pub(crate) enum RequestError {
     GrantType(String),
     #[error("grant_type=refresh_token comes without a refresh_token")]
     NoRefreshToken,
+    #[error("the parameter token is missing")]
+    NoToken,
+    #[error("the account name holds a control character")]
+    ControlCharacter,
     #[error("{0} scopes were asked for at once: at most {MAX_SCOPES} can be")]
     TooManyScopes(usize),
     #[error(transparent)]
     Scope(#[from] ScopeError),
+}
+
+impl From<ParametersError> for RequestError {
+    fn from(error: ParametersError) -> Self {
+        match error {
+            ParametersError::Escape(MalformedEscape) => Self::Escape,
+            ParametersError::ContentType(content_type) => Self::ContentType(content_type),
+        }
+    }
+}
+
+impl From<NotUtf8> for RequestError {
+    fn from(NotUtf8: NotUtf8) -> Self {
+        Self::Encoding
+    }
 }
 
 impl From<BasicError> for RequestError {
@@ -83,19 +102,17 @@ impl TokenRequest {
         query: &str,
         body: &[u8],
     ) -> Result<Self, RequestError> {
-        check_content_type(headers, body)?;
-        let parameters =
-            Parameters::parse(body, query.as_bytes()).map_err(|_| RequestError::Escape)?;
+        let parameters = Parameters::of_form(headers, query, body)?;
         let scopes = scopes(&parameters)?;
         let is_post = method == Method::POST;
-        let proof = match parameters.text("grant_type").as_ref() {
+        let grant = match parameters.text("grant_type").as_ref() {
             "refresh_token" if is_post => refresh_token(&parameters)?,
             "" | "password" => name_and_secret(headers, &parameters, is_post)?,
             _ if !is_post => name_and_secret(headers, &parameters, is_post)?,
             other => return Err(RequestError::GrantType(other.to_owned())),
         };
         Ok(Self {
-            proof,
+            grant,
             service: parameters.text("service").into_owned(),
             scopes,
             offline: parameters.bytes("offline_token") == b"true"
@@ -105,33 +122,15 @@ impl TokenRequest {
     }
 }
 
-/// A body must be a form, for nothing else would be read of it.
-fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), RequestError> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], |value| value.as_bytes());
-    let essence = content_type
-        .split(|&b| b == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    if body.is_empty() || essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        Ok(())
-    } else {
-        Err(RequestError::ContentType(
-            String::from_utf8_lossy(essence).into_owned(),
-        ))
+fn refresh_token(parameters: &Parameters) -> Result<Grant, RequestError> {
+    let token = parameters.secret("refresh_token")?;
+    if token.is_empty() {
+        return Err(RequestError::NoRefreshToken);
     }
-}
-
-fn refresh_token(parameters: &Parameters) -> Result<Proof, RequestError> {
-    match parameters.bytes("refresh_token") {
-        b"" => Err(RequestError::NoRefreshToken),
-        token => Ok(Proof::RefreshToken {
-            token: secret(token)?,
-            account: String::new(),
-        }),
-    }
+    Ok(Grant::RefreshToken {
+        token,
+        account: String::new(),
+    })
 }
 
 /// The account and password of a request, as `docker_auth` finds them: Basic first, else a form's
@@ -144,7 +143,7 @@ fn name_and_secret(
     headers: &HeaderMap,
     parameters: &Parameters,
     is_post: bool,
-) -> Result<Proof, RequestError> {
+) -> Result<Grant, RequestError> {
     let account = parameters.text("account").into_owned();
     let basic = basic(headers)?;
     let has_basic = basic.is_some();
@@ -164,23 +163,29 @@ fn name_and_secret(
         return Err(RequestError::AccountMismatch { user, account });
     }
     let account = if account.is_empty() { user } else { account };
+    // RFC 7617 §2: no control characters. A program or a log might read another name.
+    if !is_unambiguous_name(&account) {
+        return Err(RequestError::ControlCharacter);
+    }
     if is_token {
-        return Ok(Proof::RefreshToken {
+        return Ok(Grant::RefreshToken {
             token: password,
             account,
         });
     }
-    Ok(Proof::Password(Credentials { account, password }))
+    Ok(Grant::Login(Proof::Password(Credentials {
+        account,
+        password,
+    })))
 }
 
-/// A form's `username` and `password`; neither where either is empty.
+/// A form's `username` and `password`; neither if either is empty.
 fn form(parameters: &Parameters) -> Result<(String, Secret), RequestError> {
-    match (parameters.text("username"), parameters.bytes("password")) {
-        (user, password) if user.is_empty() || password.is_empty() => {
-            Ok((String::new(), Secret::from("")))
-        }
-        (user, password) => Ok((user.into_owned(), secret(password)?)),
+    let (user, password) = (parameters.text("username"), parameters.secret("password")?);
+    if user.is_empty() || password.is_empty() {
+        return Ok((String::new(), Secret::from("")));
     }
+    Ok((user.into_owned(), password))
 }
 
 /// The credentials of a Basic header, of which the first line counts. A client that sends some
@@ -192,18 +197,10 @@ fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, RequestError> 
     }
 }
 
-/// A password is text in UTF-8, whatever the client's terminal speaks (RFC 7617 §2.1, RFC 6749
-/// appendix B).
-fn secret(bytes: &[u8]) -> Result<Secret, RequestError> {
-    std::str::from_utf8(bytes)
-        .map(Secret::from)
-        .map_err(|_| RequestError::Encoding)
-}
-
 /// The scopes of every `scope` parameter, repeated or joined by spaces.
 ///
-/// An empty first parameter means none at all; any other empty one, and so a double space, is
-/// malformed, as it is to `docker_auth`.
+/// An empty first parameter means no scope. Another empty one, and so a double space, is malformed,
+/// as in `docker_auth`.
 fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
     if parameters.bytes("scope").is_empty() {
         return Ok(Vec::new());
@@ -225,6 +222,7 @@ fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
 #[cfg(test)]
 mod tests {
     use data_encoding::BASE64;
+    use http::header::CONTENT_TYPE;
 
     use super::*;
 
@@ -245,12 +243,12 @@ mod tests {
     }
 
     fn who(request: Result<TokenRequest, RequestError>) -> (String, String) {
-        match request.unwrap().proof {
-            Proof::Password(credentials) => (
+        match request.unwrap().grant {
+            Grant::Login(Proof::Password(credentials)) => (
                 credentials.account,
                 credentials.password.expose().to_owned(),
             ),
-            Proof::RefreshToken { .. } => panic!("a refresh token"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -297,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_basic_header_that_cannot_be_read_is_nobody_s() {
+    fn a_basic_header_that_cannot_be_read_is_an_error() {
         for value in [
             "Basic",
             "Basic ",
@@ -312,6 +310,32 @@ mod tests {
                 Some(RequestError::Authorization),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn a_name_with_control_characters_is_refused_wherever_it_stands() {
+        let basic = |user: &str| format!("Basic {}", BASE64.encode(format!("{user}:x").as_bytes()));
+        for character in ['\0', '\n', '\r', '\u{b}', '\u{1b}', '\u{7f}', '\u{9b}'] {
+            let name = format!("al{character}ice");
+            let encoded =
+                percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+            for request in [
+                get("", Some(&basic(&name))),
+                get(&format!("account={encoded}"), None),
+                get(&format!("account={encoded}"), Some(&basic(&name))),
+                post("", &format!("username={encoded}&password=x")),
+                post("", &format!("account={encoded}&username=ann&password=x")),
+            ] {
+                assert_eq!(
+                    request.err(),
+                    Some(RequestError::ControlCharacter),
+                    "{name:?}"
+                );
+            }
+        }
+        for name in ["é ü", "tab\tbed"] {
+            assert_eq!(who(get("", Some(&basic(name)))), pair(name, "x"));
         }
     }
 
@@ -333,9 +357,9 @@ mod tests {
                 BASE64.encode(format!("{user}:{secret}").as_bytes())
             )
         };
-        let session = |request: Result<TokenRequest, RequestError>| match request.unwrap().proof {
-            Proof::RefreshToken { token, account } => (token.expose().to_owned(), account),
-            Proof::Password(credentials) => panic!("{credentials:?}"),
+        let session = |request: Result<TokenRequest, RequestError>| match request.unwrap().grant {
+            Grant::RefreshToken { token, account } => (token.expose().to_owned(), account),
+            Grant::Login(proof) => panic!("{proof:?}"),
         };
         let of = |account: &str| (TOKEN.to_owned(), account.to_owned());
         for (query, user, account) in [
@@ -376,7 +400,7 @@ mod tests {
         )
         .unwrap();
         assert!(
-            matches!(&request.proof, Proof::RefreshToken { token, .. } if token.expose() == "t")
+            matches!(&request.grant, Grant::RefreshToken { token, .. } if token.expose() == "t")
         );
         assert!(request.offline && request.service == "s");
         assert_eq!(

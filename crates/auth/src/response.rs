@@ -1,8 +1,8 @@
-//! What a client is told: the one place where outcomes become HTTP.
+//! HTTP responses: the one place where outcomes become HTTP.
 //!
-//! A refusal's body serves three readers at once: `error` and `error_description` are OAuth 2.0's
-//! (RFC 6749 §5.2), and `details` is the member that clients built on Distribution print to their
-//! users. A 5xx tells the request's id, under which the log has the cause, and nothing else.
+//! The body of an error serves three readers: `error` and `error_description` are OAuth 2.0's (RFC
+//! 6749 §5.2), and clients built on Distribution print `details` to their users. A 5xx holds the
+//! request's id, under which the log has the cause, and nothing else.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use token::JwkSet;
 
 use crate::request::RequestError;
 
-/// An answer with its whole body.
+/// A response with its whole body.
 pub type HttpResponse = Response<Full<Bytes>>;
 
 /// A token and what goes with it.
@@ -29,18 +29,18 @@ pub struct TokenResponse {
     /// The token.
     #[serde(skip)]
     pub token: String,
-    /// For how many seconds it is valid from now.
+    /// How many seconds it is valid from now on.
     pub expires_in: u64,
-    /// When it was made, by RFC 3339.
+    /// When it was made (RFC 3339).
     pub issued_at: String,
-    /// What was granted, as scopes joined by spaces.
+    /// What was granted: scopes, joined by spaces.
     pub scope: String,
-    /// A refresh token, only where one was asked for.
+    /// A refresh token, if the client asked for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
 }
 
-/// Why no token was given.
+/// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErrorResponse {
     #[error(transparent)]
@@ -51,7 +51,7 @@ pub(crate) enum ErrorResponse {
     Credentials,
     #[error("the secret comes without a user name and is not a valid refresh token")]
     NoUserName,
-    #[error("the refresh token is not valid (any more): log in again")]
+    #[error("the refresh token is not valid: log in again")]
     RefreshToken,
     #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooMany(Duration),
@@ -67,7 +67,7 @@ pub(crate) enum ErrorResponse {
     Internal(String),
 }
 
-/// The JSON of a refusal.
+/// The JSON of an error.
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     error: &'a str,
@@ -79,7 +79,11 @@ impl ErrorResponse {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A Basic header that cannot be read is a failed login, not a malformed question.
-            Self::Request(RequestError::Authorization | RequestError::Encoding)
+            Self::Request(
+                RequestError::Authorization
+                | RequestError::Encoding
+                | RequestError::ControlCharacter,
+            )
             | Self::Credentials
             | Self::NoUserName
             | Self::RefreshToken => StatusCode::UNAUTHORIZED,
@@ -95,7 +99,7 @@ impl ErrorResponse {
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
-            Self::Request(RequestError::Encoding)
+            Self::Request(RequestError::Encoding | RequestError::ControlCharacter)
             | Self::Credentials
             | Self::NoUserName
             | Self::RefreshToken => "invalid_grant",
@@ -113,32 +117,31 @@ impl ErrorResponse {
         }
     }
 
-    /// This refusal as an answer; `realm` is what a Basic challenge names (`docker_auth`: the
-    /// issuer).
-    pub(crate) fn answer(&self, realm: &str) -> HttpResponse {
+    /// This error as a response. `realm` is what a Basic challenge names (`docker_auth`: the issuer).
+    pub(crate) fn to_http(&self, realm: &str) -> HttpResponse {
         let text = self.to_string();
         let body = ErrorBody {
             error: self.code(),
             error_description: &text,
             details: &text,
         };
-        let mut answer = json(self.status(), to_json(&body));
+        let mut response = json(self.status(), to_json(&body));
         if self.status() == StatusCode::UNAUTHORIZED {
-            answer
+            response
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, basic_challenge(realm));
         }
         if let Self::TooMany(wait) | Self::Busy(wait) = self {
-            answer
+            response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from(seconds_rounded_up(*wait)));
         }
-        answer
+        response
     }
 }
 
 impl TokenResponse {
-    /// The answer's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
+    /// The response's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
     /// clients read one, some the other. It needs no escaping (base64url and dots), and looking for
     /// what does would cost more than all the rest.
     #[must_use]
@@ -156,24 +159,23 @@ impl TokenResponse {
         .concat()
     }
 
-    pub(crate) fn answer(&self) -> HttpResponse {
+    pub(crate) fn into_http(self) -> HttpResponse {
         json(StatusCode::OK, self.to_json())
     }
 }
 
-/// The public keys (RFC 7517 §5), kept by caches so shortly that a new key is known before its
-/// tokens are old.
+/// The public keys (RFC 7517 §5). Caches keep them so shortly that a new key is known soon.
 pub(crate) fn jwks(keys: &JwkSet) -> HttpResponse {
-    let mut answer = json(StatusCode::OK, to_json(keys));
-    answer.headers_mut().insert(
+    let mut response = json(StatusCode::OK, to_json(keys));
+    response.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/jwk-set+json"),
     );
-    answer.headers_mut().insert(
+    response.headers_mut().insert(
         CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=60"),
     );
-    answer
+    response
 }
 
 #[expect(
@@ -186,38 +188,43 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).
 fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+    response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    response
 }
 
-/// A short text, a line of its own.
+/// A response without a body (RFC 7009 §2.2: a client ignores it).
+pub(crate) fn empty() -> HttpResponse {
+    text(StatusCode::OK, "")
+}
+
+/// A short text.
 pub(crate) fn text(status: StatusCode, body: &'static str) -> HttpResponse {
-    let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    answer
+    response
 }
 
 /// 405 with the methods that would have worked (RFC 9110 §15.5.6).
 pub(crate) fn method_not_allowed(allow: &'static str) -> HttpResponse {
-    let mut answer = text(
+    let mut response = text(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this method is not for this address\n",
+        "this address does not take this method\n",
     );
-    answer
+    response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(allow));
-    answer
+    response
 }
 
 /// `Basic realm="…"`, the realm as a quoted-string (RFC 7617 §2, RFC 9110 §5.6.4).
@@ -243,10 +250,10 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up() {
-        let refusal = ErrorResponse::TooMany(Duration::from_millis(2500));
-        assert_eq!(refusal.answer("r").headers()[RETRY_AFTER], "3");
+        let error = ErrorResponse::TooMany(Duration::from_millis(2500));
+        assert_eq!(error.to_http("r").headers()[RETRY_AFTER], "3");
         assert_eq!(
-            refusal.to_string(),
+            error.to_string(),
             "too many failed logins: try again in 3 seconds"
         );
     }

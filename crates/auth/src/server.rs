@@ -1,41 +1,43 @@
-//! The token server as it is configured: everything that one request needs, and nothing that
-//! outlives a reload but the sessions and the counters of failed logins, which come in shared.
+//! The token server as it is configured: all that a request needs. Only the sessions and the
+//! counters of failed logins outlive a reload; they are passed in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Clock, Entropy};
+use event::Observers;
 use http::HeaderValue;
 use identity::Login;
-use token::{Jwk, JwkSet, Signer};
+use token::{Jwk, Signer};
 
-use crate::authorize::Authorizer;
+use crate::accounts::AccountResolver;
+use crate::authorize::{Authorizer, AuthorizerChain};
+use crate::endpoint::{BodyLimits, TokenEndpoint};
+use crate::issue::{PublishedKeys, TokenIssuer};
 use crate::sessions::Sessions;
 
 /// What a [`TokenServer`] is made of.
 pub struct TokenServerSettings {
     /// The `iss` of every token and the realm of Basic challenges.
     pub issuer: String,
-    /// How tokens are made where no service says otherwise.
+    /// How tokens are made for services that `services` does not name.
     pub default: ServiceSettings,
     /// How tokens for one service among several are made, by its name.
     pub services: HashMap<String, ServiceSettings>,
-    /// How far before now a token begins to be valid: for registries whose clock is behind.
+    /// How long before now a token begins to be valid, for registries whose clock is behind.
     pub not_before_skew: Duration,
-    /// The public keys that are published, under each of their ids.
+    /// The public keys that are published, each under each of its ids.
     pub keys: Vec<PublishedKey>,
     /// What stands before every path.
     pub path_prefix: String,
     /// The value of `Strict-Transport-Security`.
     pub hsts: Option<HeaderValue>,
-    /// Who may come in.
+    /// Which accounts there are.
     pub login: Login,
-    /// What they may do.
-    pub authorizers: Vec<Authorizer>,
-    /// Each rule's place in the configuration, for the log.
-    pub rule_origins: Vec<String>,
-    /// The refresh tokens; none where they are off.
+    /// What the accounts may do: the policies, the first to be asked first.
+    pub authorizers: Vec<Box<dyn Authorizer>>,
+    /// The refresh tokens; `None` turns them off.
     pub sessions: Option<Sessions>,
     /// The largest body, in bytes.
     pub body_limit: usize,
@@ -45,6 +47,8 @@ pub struct TokenServerSettings {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for token ids.
     pub entropy: Arc<dyn Entropy>,
+    /// What is told of each decision.
+    pub observers: Observers,
 }
 
 /// A public key in the JWKS.
@@ -52,7 +56,7 @@ pub struct TokenServerSettings {
 pub struct PublishedKey {
     /// The key under one of its ids.
     pub jwk: Jwk,
-    /// Until when it is published; none for always. An old key's last token has expired by then.
+    /// Until when it is published, `None` for always. By then an old key's last token has expired.
     pub not_after: Option<SystemTime>,
 }
 
@@ -61,38 +65,52 @@ pub struct PublishedKey {
 pub struct ServiceSettings {
     /// The key, and the header that names it so that this registry finds it.
     pub signer: Arc<Signer>,
-    /// For how long a token is valid.
+    /// How long a token is valid.
     pub expiration: Duration,
 }
 
-/// A token server, ready to answer.
+/// A token server. [`respond`](Self::respond) is in `routes.rs`.
 pub struct TokenServer {
-    pub(crate) settings: TokenServerSettings,
+    pub(crate) path_prefix: String,
+    pub(crate) hsts: Option<HeaderValue>,
+    pub(crate) keys: PublishedKeys,
+    pub(crate) endpoint: TokenEndpoint,
 }
 
 impl TokenServer {
     /// A server of these settings.
     #[must_use]
     pub fn new(settings: TokenServerSettings) -> Self {
-        Self { settings }
-    }
-
-    pub(crate) fn service(&self, name: &str) -> &ServiceSettings {
-        self.settings
-            .services
-            .get(name)
-            .unwrap_or(&self.settings.default)
-    }
-
-    /// The keys that are published now.
-    pub(crate) fn jwks(&self) -> JwkSet {
-        let now = self.settings.clock.now();
-        let published = |key: &&PublishedKey| key.not_after.is_none_or(|end| now <= end);
-        self.settings
-            .keys
-            .iter()
-            .filter(published)
-            .map(|key| key.jwk.clone())
-            .collect()
+        let clock = &settings.clock;
+        Self {
+            path_prefix: settings.path_prefix,
+            hsts: settings.hsts,
+            keys: PublishedKeys {
+                keys: settings.keys,
+                clock: Arc::clone(clock),
+            },
+            endpoint: TokenEndpoint {
+                body: BodyLimits {
+                    bytes: settings.body_limit,
+                    timeout: settings.body_timeout,
+                },
+                accounts: AccountResolver {
+                    login: settings.login,
+                    sessions: settings.sessions,
+                    clock: Arc::clone(clock),
+                },
+                authorizers: AuthorizerChain::new(settings.authorizers),
+                issuer: TokenIssuer {
+                    issuer: settings.issuer,
+                    default: settings.default,
+                    services: settings.services,
+                    not_before_skew: settings.not_before_skew,
+                    clock: Arc::clone(clock),
+                    entropy: settings.entropy,
+                },
+                clock: Arc::clone(clock),
+                observers: settings.observers,
+            },
+        }
     }
 }

@@ -6,9 +6,9 @@ use oci::{Digest, ManifestError};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::credentials::CredentialsError;
-use crate::error_response::without_secrets;
+use crate::http_error_response::without_secrets;
 use crate::transport::{ConnectionError, RootCause};
-use crate::{ErrorResponse, Step};
+use crate::{HttpErrorResponse, Step};
 
 /// Why something could not be done. [`Error::kind`] says where the fault is, [`Error::hint`] what to
 /// try.
@@ -35,7 +35,7 @@ pub enum Error {
         /// The account that tried to log in.
         account: Option<String>,
         /// What the server said.
-        source: Box<ErrorResponse>,
+        source: Box<HttpErrorResponse>,
     },
     /// The caller lacks the right.
     #[error("{step}: access denied")]
@@ -45,7 +45,7 @@ pub enum Error {
         /// Whether the request was made with a login.
         logged_in: bool,
         /// What the registry said.
-        source: Box<ErrorResponse>,
+        source: Box<HttpErrorResponse>,
     },
     /// The requested thing does not exist.
     #[error("{step}: not found")]
@@ -53,15 +53,15 @@ pub enum Error {
         /// What the request was for.
         step: Step,
         /// What the registry said.
-        source: Box<ErrorResponse>,
+        source: Box<HttpErrorResponse>,
     },
     /// Any other response that is not a success.
     #[error("{step}: request failed")]
-    ErrorResponse {
+    HttpErrorResponse {
         /// What the request was for.
         step: Step,
         /// What the server said.
-        source: Box<ErrorResponse>,
+        source: Box<HttpErrorResponse>,
     },
     /// The registry asks for a token from an address that is wrong or unsafe.
     #[error("{host} asks for a token, but {why}")]
@@ -148,9 +148,9 @@ pub enum Error {
     /// The request cannot be fulfilled, for the reason given.
     #[error("{0}")]
     Unsupported(String),
-    /// Credentials that cannot be read or stored.
+    /// LoginCredentials that cannot be read or stored.
     #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    LoginCredentials(#[from] CredentialsError),
 }
 
 /// Where the fault is, as far as a script needs to know.
@@ -184,12 +184,12 @@ impl Error {
             Self::Denied { .. } => ErrorKind::Denied,
             Self::NotFound { .. } | Self::Layout { missing: true, .. } => ErrorKind::NotFound,
             Self::Digest { .. } | Self::Size { .. } => ErrorKind::Content,
-            Self::ErrorResponse { .. }
+            Self::HttpErrorResponse { .. }
             | Self::Challenge { .. }
             | Self::Redirect { .. }
             | Self::Malformed { .. }
             | Self::Manifest { .. } => ErrorKind::Server,
-            Self::File { .. } | Self::Credentials(_) => ErrorKind::Local,
+            Self::File { .. } | Self::LoginCredentials(_) => ErrorKind::Local,
             Self::Layout { .. } | Self::Unsupported(_) => ErrorKind::Usage,
         }
     }
@@ -228,7 +228,7 @@ impl Error {
                  and granted, and `wharfinger doctor {}` looks for wrong settings",
                 source.host()
             )),
-            Self::ErrorResponse { source, .. } => source.hint(),
+            Self::HttpErrorResponse { source, .. } => source.hint(),
             Self::Redirect { from, to, .. }
                 if from.scheme() == "https" && to.starts_with("http://") =>
             {
@@ -242,7 +242,7 @@ impl Error {
                 Some("the disk is full: free some space and run the command again; it continues where it stopped".to_owned())
             }
             Self::Digest { .. } => Some("the content was discarded".to_owned()),
-            Self::Credentials(error) => error.hint(),
+            Self::LoginCredentials(error) => error.hint(),
             _ => None,
         }
     }
@@ -256,7 +256,7 @@ impl Error {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Connection { problem, .. } => problem.is_transient(),
-            Self::ErrorResponse { source, .. } => source.is_transient(),
+            Self::HttpErrorResponse { source, .. } => source.is_transient(),
             _ => false,
         }
     }
@@ -264,7 +264,7 @@ impl Error {
     /// How long the server asks to wait before another try.
     pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
-            Self::ErrorResponse { source, .. } => source.retry_after,
+            Self::HttpErrorResponse { source, .. } => source.retry_after,
             _ => None,
         }
     }

@@ -5,14 +5,14 @@ use oci::{Digest, DigestAlgorithm};
 
 /// Computes a digest.
 #[derive(Clone)]
-pub(crate) struct ContentHasher {
+pub(crate) struct DigestHasher {
     algorithm: DigestAlgorithm,
     context: Context,
     /// How many bytes it has hashed.
     length: u64,
 }
 
-impl ContentHasher {
+impl DigestHasher {
     pub(crate) fn new(algorithm: DigestAlgorithm) -> Self {
         let context = match algorithm {
             DigestAlgorithm::Sha256 => Context::new(&SHA256),
@@ -67,14 +67,14 @@ mod tests {
 
     #[test]
     fn repeated_bytes_count_once() {
-        let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
+        let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
         hasher.update_at(0, b"abcdef");
         hasher.update_at(4, b"ef");
         hasher.update_at(2, b"cdefgh");
         assert_eq!(hasher.length(), 8);
         assert_eq!(
             hasher.finish(),
-            ContentHasher::digest(DigestAlgorithm::Sha256, b"abcdefgh")
+            DigestHasher::digest(DigestAlgorithm::Sha256, b"abcdefgh")
         );
     }
 
@@ -82,11 +82,11 @@ mod tests {
     fn known_answers() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(
-            ContentHasher::digest(DigestAlgorithm::Sha256, b"").to_string(),
+            DigestHasher::digest(DigestAlgorithm::Sha256, b"").to_string(),
             empty
         );
         assert!(
-            ContentHasher::digest(DigestAlgorithm::Sha512, b"abc")
+            DigestHasher::digest(DigestAlgorithm::Sha512, b"abc")
                 .to_string()
                 .starts_with("sha512:ddaf35a193617aba")
         );

@@ -2,7 +2,7 @@
 //!
 //! A [`RegistrySession`] goes through the six steps of token authentication (Distribution, "Token
 //! Authentication Specification"): it sends a request, gets a challenge, requests a token from the
-//! token server with the user's [`Credentials`], and sends the request again. A [`RegistryClient`]
+//! token server with the user's [`LoginCredentials`], and sends the request again. A [`RegistryClient`]
 //! and its [`RepositoryClient`]s have a method for each request. [`copy`] copies images between
 //! repositories, [`OciLayout`]s and archives. [`run_probes`] finds out why a login or a pull fails. An
 //! [`ExchangeObserver`] sees each request and response, without their secrets.
@@ -24,12 +24,12 @@
 //! #     let length = body.len();
 //! #     let _ = write!(&stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
 //! # });
-//! use client::{Credentials, ImageName, TransportOptions, RegistryClient, RegistrySession, Transport};
+//! use client::{LoginCredentials, ImageName, TransportOptions, RegistryClient, RegistrySession, Transport};
 //!
 //! # let example = async {
 //! # let example = format!("{here}/team/app:1.2");
 //! let name: ImageName = example.parse().unwrap(); // "registry.example/team/app:1.2"
-//! let login = Credentials::Password { user: "ann".into(), password: "sesame".into() };
+//! let login = LoginCredentials::Password { user: "ann".into(), password: "sesame".into() };
 //! # let plain_http = true;
 //! let options = TransportOptions { plain_http, ..TransportOptions::default() };
 //! let session = RegistrySession::begin(Transport::new(options), name.host.clone(), login).await?;
@@ -44,45 +44,49 @@
 //! returned as if it did.
 
 mod archive;
+mod content;
 mod credentials;
 mod doctor;
 mod error;
-mod error_response;
+#[cfg(test)]
+mod fuzz;
 mod hasher;
+mod http_error_response;
 mod image_location;
 mod image_name;
 mod json;
 mod layout;
 mod link;
+mod manifest;
 mod observer;
 mod platform;
 mod registry;
 mod session;
+mod step;
 mod transfer;
 mod transport;
 
 pub use archive::{Archive, ArchiveWriter};
+pub use content::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 pub use credentials::{
-    CredentialLookup, CredentialStore, Credentials, CredentialsError, StoredCredentials,
+    CredentialLookup, CredentialStore, CredentialsError, LoginCredentials, StoredCredentials,
 };
 pub use doctor::{KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict, run_probes};
 pub use error::{Error, ErrorKind};
-pub use error_response::{ErrorResponse, ServerError};
+pub use http_error_response::{HttpErrorResponse, ServerError};
 pub use image_location::ImageLocation;
 pub use image_name::{Host, HostError, ImageName, ImageNameError};
 pub use layout::OciLayout;
 pub use link::Link;
-pub use observer::{ExchangeEvent, ExchangeObserver, Step};
+pub use manifest::FetchedManifest;
+pub use observer::{ExchangeEvent, ExchangeObserver};
 pub use platform::{Platform, PlatformError};
-pub(crate) use registry::media_type_of;
 pub use registry::{
-    Artifact, Attachment, Download, FetchedManifest, NamePages, Referrer, RegistryClient,
-    RepositoryClient, UploadOutcome,
+    Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
 };
-pub use session::{RegistrySession, TokenResponse};
-pub use transfer::{
-    BlobProgress, CopyOptions, CopyProgress, CopyReport, ImageSource, ImageTarget, NoProgress, copy,
-};
+pub use session::{IssuedToken, RegistrySession};
+pub use step::Step;
+pub use transfer::{CopyOptions, CopyReport, ImageSource, ImageTarget, copy};
 pub use transport::{
     ConnectionError, ProxySettings, RootCause, Transport, TransportOptions, certificate_directories,
 };

@@ -4,56 +4,18 @@
 //! [`ExchangeObserver`] sees every request and response of a session, with the step that it belongs
 //! to and without its secrets.
 
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 use token::{Challenge, UnverifiedToken};
 
-use crate::Error;
+use crate::{Error, Step};
 
 /// Sees each exchange.
 pub trait ExchangeObserver: Send + Sync {
     /// Something happened. Called from any thread; the exchange waits until it returns.
     fn observe(&self, event: &ExchangeEvent<'_>);
-}
-
-/// What a request is for, as one of the six steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The client asks the registry without a token (1) and gets a response or a challenge (2).
-    Ask,
-    /// The client asks for a token (3) and gets one (4).
-    Token,
-    /// The client asks the registry with a token or a password (5) and is served (6).
-    Authorized,
-    /// The client fetches from another host, to which the registry redirects.
-    Elsewhere,
-}
-
-impl Step {
-    /// The numbers of request and response among the six steps.
-    #[must_use]
-    pub fn numbers(self) -> Option<(u8, u8)> {
-        match self {
-            Self::Ask => Some((1, 2)),
-            Self::Token => Some((3, 4)),
-            Self::Authorized => Some((5, 6)),
-            Self::Elsewhere => None,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ask => "request to the registry",
-            Self::Token => "token request",
-            Self::Authorized => "authorized request to the registry",
-            Self::Elsewhere => "redirected request",
-        })
-    }
 }
 
 /// What happened.

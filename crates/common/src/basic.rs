@@ -105,4 +105,17 @@ mod tests {
             assert!(matches!(parsed, Ok(None)), "{header}: {parsed:?}");
         }
     }
+
+    #[test]
+    fn fuzz_basic() {
+        let seeds = [
+            "Basic YW5uOnNlY3JldA==",
+            "basic  Og==",
+            "Bearer abc",
+            "Basic w7w6w7w=",
+        ];
+        fuzz::target("basic", &seeds, |bytes| {
+            BasicCredentials::parse(bytes).is_ok_and(|credentials| credentials.is_some())
+        });
+    }
 }

@@ -1,9 +1,9 @@
-//! What a registry will answer to a token, and why.
+//! What the registries 2.8, 3.0 and 3.1 will answer to a token, and why.
 //!
 //! When a registry refuses a token its user sees "unauthorized", and its log one line that few can
 //! read. A [`Prediction`] is that answer in advance: accepted, or the line that the registry logs and
 //! what to change. The rules are those of the programs themselves, version by version, not of a
-//! specification; the tests ask the programs.
+//! specification; the tests run the programs.
 
 mod advice;
 mod go;
@@ -86,7 +86,7 @@ pub enum Prediction {
 pub struct PredictedRejection {
     /// What the registry logs; `…` stands for what changes from one time to the next.
     pub logged: String,
-    /// What to change, where that is known.
+    /// What to change, if that is known.
     pub advice: Option<String>,
 }
 

@@ -1,30 +1,38 @@
-//! Accounts that are written down: names, passwords, labels.
+//! Accounts of a fixed list: names, passwords, labels.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::{Labels, Subject};
 
+use crate::CredentialFingerprint;
 use crate::password::{HashCost, PasswordHash};
-use crate::{CredentialFingerprint, Identity};
 
-/// One account: any of its passwords lets in, and with none at all, any password does.
+/// One account. Each of its passwords is accepted. An account without a password accepts any.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The hashes of its passwords.
     pub passwords: Vec<PasswordHash>,
-    /// What rules may match besides the name.
+    /// What rules can match besides the name.
     pub labels: Labels,
 }
 
 impl Account {
-    /// What it costs to find that a password is none of this account's.
+    /// What it costs to find that a password is wrong.
     #[must_use]
-    pub fn work(&self) -> HashCost {
-        self.passwords.iter().map(PasswordHash::work).sum()
+    pub fn cost(&self) -> HashCost {
+        self.passwords.iter().map(PasswordHash::cost).sum()
     }
 
-    /// The fingerprints of its credentials; without a password, the one that stands for that.
+    /// This account, whose name is `name`, as rules see it.
+    pub(crate) fn subject(&self, name: &str) -> Subject {
+        Subject {
+            account: name.to_owned(),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// The fingerprints of its credentials. Having no password has a fingerprint, too.
     pub(crate) fn fingerprints(&self) -> Vec<CredentialFingerprint> {
         match &self.passwords[..] {
             [] => vec![CredentialFingerprint::NO_PASSWORD],
@@ -41,7 +49,7 @@ impl Accounts {
     /// Adds an account.
     ///
     /// # Errors
-    /// When there is one of that name already, which stays as it is.
+    /// When the name is taken; that account stays as it is.
     pub fn add(&mut self, name: String, account: Account) -> Result<(), DuplicateAccount> {
         if self.0.contains_key(&name) {
             return Err(DuplicateAccount { name });
@@ -64,30 +72,10 @@ impl Accounts {
     }
 }
 
-/// Two accounts of one name.
+/// Two accounts have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is a user {name:?} already")]
+#[error("user {name:?} exists already")]
 pub struct DuplicateAccount {
     /// The name.
     pub name: String,
-}
-
-/// `account`, known by `name`, accepted under `credential`.
-pub(crate) fn accepted(
-    name: &str,
-    account: &Account,
-    credential: CredentialFingerprint,
-) -> Identity {
-    Identity {
-        subject: subject(name, account),
-        credential: Some(credential),
-    }
-}
-
-/// `account` as policy sees it.
-pub(crate) fn subject(name: &str, account: &Account) -> Subject {
-    Subject {
-        account: name.to_owned(),
-        labels: account.labels.clone(),
-    }
 }

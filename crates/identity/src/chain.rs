@@ -4,37 +4,59 @@ use policy::Subject;
 
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CredentialFingerprint, Credentials, Identity, LoginSource, Recheck,
+    CredentialFingerprint, CurrentCredentials, Identity, LoginSource, Proof, Recheck, Rejection,
 };
 
-/// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …): the
-/// first that knows an account decides, and an error stops the asking.
+/// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …). The
+/// first that knows an account decides, and an error ends the login.
 pub struct AuthenticatorChain(Vec<Box<dyn Authenticator>>);
 
-/// What became of an account that a session was made for.
+/// A login that a backend accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedLogin {
+    /// The account that was proved.
+    pub identity: Identity,
+    /// The backend that accepted, by its section in the configuration.
+    pub backend: &'static str,
+    /// The backends that were asked before and did not know the account.
+    pub asked_before: Vec<&'static str>,
+}
+
+/// What the chain answers to a proof.
+#[derive(Debug)]
+pub(crate) enum ChainOutcome {
+    Accepted(AcceptedLogin),
+    Rejected {
+        backend: &'static str,
+        rejection: Rejection,
+    },
+    /// No backend knows the account.
+    NoMatch,
+}
+
+/// What became of an account that has a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
-    /// Still there, and the session's credential is still good.
+    /// The account is there, and the session's credential is still valid. The labels are today's.
     Valid(Subject),
-    /// The account is gone, or it has another credential now.
+    /// The account or the credential is gone.
     Ended,
-    /// Nobody can tell without a password.
+    /// The backend cannot tell without a proof.
     Unknown,
 }
 
 impl AuthenticatorChain {
-    /// A chain of `backends`, the first to be asked first.
+    /// A chain that asks `backends` in this order.
     #[must_use]
     pub fn new(backends: Vec<Box<dyn Authenticator>>) -> Self {
         Self(backends)
     }
 
-    /// The account that anybody may be, if `account` is one: told at once, without a password.
-    #[must_use]
-    pub fn open(&self, account: &str) -> Option<Identity> {
-        for backend in &self.0 {
+    /// The login of an account that takes any password, if `account` is one.
+    pub(crate) fn open(&self, account: &str) -> Option<AcceptedLogin> {
+        for (index, backend) in self.0.iter().enumerate() {
             match backend.hint(account) {
-                AccountHint::AnyPassword(accepted) => return Some(accepted),
+                AccountHint::AnyPassword(identity) => return Some(self.accepted(index, identity)),
                 AccountHint::NoMatch => {}
                 AccountHint::NeedsProof => return None,
             }
@@ -42,72 +64,99 @@ impl AuthenticatorChain {
         None
     }
 
-    /// The answer of the first backend that knows the account; [`AuthenticationOutcome::NoMatch`] when none does.
+    /// The answer of the first backend that knows the account.
     ///
     /// # Errors
-    /// Of the first backend that cannot answer; the ones after it are not asked.
-    pub async fn authenticate(
+    /// Of the first backend that has no answer; the ones after it are not asked.
+    pub(crate) async fn authenticate(
         &self,
-        credentials: &Credentials,
-        origin: &LoginSource,
-    ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        for backend in &self.0 {
-            match backend.authenticate(credentials, origin).await? {
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<ChainOutcome, AuthenticationError> {
+        for (index, backend) in self.0.iter().enumerate() {
+            match backend.authenticate(proof, source).await? {
                 AuthenticationOutcome::NoMatch => {}
-                decided => return Ok(decided),
+                AuthenticationOutcome::Accepted(identity) => {
+                    return Ok(ChainOutcome::Accepted(self.accepted(index, identity)));
+                }
+                AuthenticationOutcome::Rejected(rejection) => {
+                    return Ok(ChainOutcome::Rejected {
+                        backend: backend.name(),
+                        rejection,
+                    });
+                }
             }
         }
-        Ok(AuthenticationOutcome::NoMatch)
+        Ok(ChainOutcome::NoMatch)
     }
 
-    /// Whether a session for `account` that was made under `credential` may go on.
+    /// Whether a session of `account` that `credential` opened goes on.
     ///
-    /// A session with a credential needs a backend that vouches for that very credential: an account
-    /// that has left `users` is gone, even where `ext_auth` behind it "cannot say".
+    /// A session with a credential needs a backend that lists this very credential: an account that
+    /// was removed from `users` is gone, even if `ext_auth` behind it cannot tell.
     ///
     /// # Errors
-    /// Of the first backend that cannot answer.
+    /// Of the first backend that has no answer.
     pub async fn recheck(
         &self,
         account: &str,
         credential: Option<&CredentialFingerprint>,
     ) -> Result<SessionStatus, BackendError> {
-        for backend in &self.0 {
-            match backend.recheck(account).await? {
-                Recheck::NoMatch => {}
-                known => return Ok(standing(known, credential)),
-            }
-        }
-        Ok(SessionStatus::Ended)
+        Ok(status(self.find(account).await?, credential))
     }
 
-    /// The account with the labels it has now, whoever asks. None where nobody knows it, or can
-    /// tell only who has its password.
+    /// The account with its labels of today, for a caller that need not be it. `None` if no backend
+    /// knows the account, or if only its proof would tell.
     ///
     /// # Errors
-    /// Of the first backend that cannot answer.
+    /// Of the first backend that has no answer.
     pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+        Ok(match self.find(account).await? {
+            Recheck::Present { subject, .. } => Some(subject),
+            Recheck::NoMatch | Recheck::Unknown => None,
+        })
+    }
+
+    /// What the first backend says that knows the account.
+    async fn find(&self, account: &str) -> Result<Recheck, BackendError> {
         for backend in &self.0 {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}
-                Recheck::Valid { subject, .. } => return Ok(Some(subject)),
-                Recheck::Unknown => return Ok(None),
+                known => return Ok(known),
             }
         }
-        Ok(None)
+        Ok(Recheck::NoMatch)
+    }
+
+    fn accepted(&self, index: usize, identity: Identity) -> AcceptedLogin {
+        AcceptedLogin {
+            identity,
+            backend: self.0[index].name(),
+            asked_before: self.0[..index].iter().map(|other| other.name()).collect(),
+        }
     }
 }
 
-fn standing(known: Recheck, credential: Option<&CredentialFingerprint>) -> SessionStatus {
+/// A session with a credential goes on only while that credential is listed. A session without one
+/// goes on only while its backend does not list credentials: else another backend has taken over
+/// the account's name.
+fn status(known: Recheck, credential: Option<&CredentialFingerprint>) -> SessionStatus {
     match (known, credential) {
         (
-            Recheck::Valid {
+            Recheck::Present {
                 subject,
-                fingerprints,
+                credentials: CurrentCredentials::Known(listed),
             },
             Some(credential),
-        ) if fingerprints.contains(credential) => SessionStatus::Valid(subject),
+        ) if listed.contains(credential) => SessionStatus::Valid(subject),
+        (
+            Recheck::Present {
+                subject,
+                credentials: CurrentCredentials::Unknown,
+            },
+            None,
+        ) => SessionStatus::Valid(subject),
         (Recheck::Unknown, None) => SessionStatus::Unknown,
-        (Recheck::Valid { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
+        (Recheck::Present { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
     }
 }

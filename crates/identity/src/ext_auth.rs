@@ -1,86 +1,123 @@
-//! `ext_auth`: a program that is given name and password.
+//! `ext_auth`: a program that is given a name and a password.
 //!
-//! On its standard input it finds `user password`, without a newline. Its exit code answers: 0
-//! accepted, 1 refused, 2 not known here, and anything else is an error. When it accepts it may
-//! print `{"labels": {"name": ["value"]}}`. All of it is as in `docker_auth`, except that an
-//! acceptance is remembered for `login.remember`. A name with a space in it cannot be told from a
-//! shorter name with a longer password: that is the form, and a program may look at it twice.
+//! Its standard input is `user password`, without a newline. Its exit code is the answer: 0 accepts,
+//! 1 rejects, 2 means that it does not know the account, and any other is an error. When it accepts
+//! it may print `{"labels": {"name": ["value"]}}`. All of this is as in `docker_auth`, except that
+//! an accepted login is remembered for `login.remember`.
+//!
+//! A program cannot tell a name with a space from a shorter name and a longer password. It might
+//! accept another account than the one that rules and limits see. So it is not asked about names
+//! with white space, unless the configuration allows them.
 
 mod response;
 
 use std::sync::Arc;
 
-use policy::{Labels, Subject};
+use common::BoxFuture;
+use policy::Subject;
 use zeroize::Zeroizing;
 
 use self::response::ResponseError;
-use crate::process::{ProcessError, ProcessOutput, Program, RETRY_AFTER};
+use crate::process::{ProcessError, Program, RETRY_AFTER};
 use crate::verifier::PasswordVerifier;
 use crate::{
-    AccountHint, AuthFuture, AuthenticationError, AuthenticationOutcome, Authenticator,
-    BackendError, Credentials, Identity, LoginSource, Recheck,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    Credentials, Identity, LoginSource, Proof, Recheck,
 };
 
 /// A program that knows accounts.
 pub struct ExtAuth {
     program: Program,
     verifier: Arc<PasswordVerifier>,
+    allows_white_space: bool,
 }
 
 impl ExtAuth {
-    /// A backend that asks `program`; what it refuses, `verifier` makes as slow as any refusal.
+    /// A backend that asks `program`. What the program rejects, `verifier` makes as slow as every
+    /// rejection.
     #[must_use]
     pub fn new(program: Program, verifier: Arc<PasswordVerifier>) -> Self {
-        Self { program, verifier }
+        Self {
+            program,
+            verifier,
+            allows_white_space: false,
+        }
+    }
+
+    /// The same backend, which asks its program about names with white space, too.
+    #[must_use]
+    pub fn allowing_white_space(self, allows_white_space: bool) -> Self {
+        Self {
+            allows_white_space,
+            ..self
+        }
     }
 
     async fn answer(
         &self,
-        credentials: &Credentials,
-        origin: &LoginSource,
+        proof: &Proof,
+        source: &LoginSource,
     ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        let input = Zeroizing::new(format!(
-            "{} {}",
-            credentials.account,
-            credentials.password.expose()
-        ));
-        let finished = match self.program.run(input.as_bytes()).await {
-            Ok(finished) => finished,
+        let Some(credentials) = proof.password().filter(|it| self.is_unambiguous(it)) else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let Credentials { account, password } = credentials;
+        let input = Zeroizing::new(format!("{account} {}", password.expose()));
+        let output = match self.program.run(source, input.as_bytes()).await {
+            Ok(output) => output,
             Err(ProcessError::Busy) => return Err(AuthenticationError::Busy(RETRY_AFTER)),
             Err(error) => return Err(failed(ExtAuthError::Process(error))),
         };
-        match finished.code {
+        match output.code {
             0 => {
-                let labels = response::labels(&finished.output)
+                let labels = response::labels(&output.stdout)
                     .map_err(|error| failed(ExtAuthError::Response(error)))?;
-                Ok(AuthenticationOutcome::Accepted(accepted(
-                    credentials,
+                let account = account.clone();
+                Ok(AuthenticationOutcome::Accepted(Identity::new(Subject {
+                    account,
                     labels,
-                )))
+                })))
             }
             1 => Ok(AuthenticationOutcome::Rejected(
-                self.verifier.refuse(credentials, origin).await?,
+                self.verifier.reject(proof, source).await?,
             )),
             2 => Ok(AuthenticationOutcome::NoMatch),
-            _ => Err(failed(unexpected(&finished, credentials))),
+            code => Err(failed(ExtAuthError::Code {
+                code,
+                stderr: output.stderr_without(password.expose()),
+            })),
         }
+    }
+
+    /// Whether the program finds the same name in its input as everything else sees. A password
+    /// without a name would look like a name.
+    fn is_unambiguous(&self, credentials: &Credentials) -> bool {
+        let Credentials { account, .. } = credentials;
+        if account.is_empty() {
+            return credentials.is_anonymous();
+        }
+        self.allows_white_space || !account.contains(char::is_whitespace)
     }
 }
 
 impl Authenticator for ExtAuth {
+    fn name(&self) -> &'static str {
+        "ext_auth"
+    }
+
     fn hint(&self, _: &str) -> AccountHint {
         AccountHint::NeedsProof
     }
 
     fn authenticate<'a>(
         &'a self,
-        credentials: &'a Credentials,
-        origin: &'a LoginSource,
-    ) -> AuthFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
-        Box::pin(self.answer(credentials, origin))
+        proof: &'a Proof,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(self.answer(proof, source))
     }
 
-    fn recheck<'a>(&'a self, _: &'a str) -> AuthFuture<'a, Result<Recheck, BackendError>> {
+    fn recheck<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
         Box::pin(std::future::ready(Ok(Recheck::Unknown)))
     }
 }
@@ -90,12 +127,13 @@ impl Authenticator for ExtAuth {
 enum ExtAuthError {
     #[error("its program failed")]
     Process(#[source] ProcessError),
-    #[error("its program accepted, but did not print what it should")]
+    #[error("its program accepted, but its output is wrong")]
     Response(#[source] ResponseError),
     #[error(
-        "its program ended with exit code {code}, which is none of 0, 1 and 2; it said: {complaint:?}"
+        "its program ended with exit code {code}, not 0 (accept), 1 (reject) or 2 (unknown account); \
+         its standard error: {stderr:?}"
     )]
-    Code { code: i32, complaint: String },
+    Code { code: i32, stderr: String },
 }
 
 fn failed(error: ExtAuthError) -> AuthenticationError {
@@ -103,22 +141,4 @@ fn failed(error: ExtAuthError) -> AuthenticationError {
         backend: "ext_auth",
         source: Box::new(error),
     })
-}
-
-fn accepted(credentials: &Credentials, labels: Labels) -> Identity {
-    Identity {
-        subject: Subject {
-            account: credentials.account.clone(),
-            labels,
-        },
-        credential: None,
-    }
-}
-
-/// The error for an exit code without a meaning.
-fn unexpected(finished: &ProcessOutput, credentials: &Credentials) -> ExtAuthError {
-    ExtAuthError::Code {
-        code: finished.code,
-        complaint: finished.complaint_without(credentials.password.expose()),
-    }
 }

@@ -1,102 +1,129 @@
 //! htpasswd files: `name:hash`, one account a line.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::password::{HashError, PasswordHash};
 use crate::{Account, Accounts};
 
-/// Reads an htpasswd file. Empty lines and those that begin with `#` say nothing; white space
-/// around a line is dropped.
+/// What an htpasswd file holds.
+#[derive(Clone, Debug, Default)]
+pub struct Htpasswd {
+    /// The accounts that can log in.
+    pub accounts: Accounts,
+    /// Every line that is wrong or has no effect. The accounts of such lines cannot log in.
+    pub problems: Vec<HtpasswdProblem>,
+}
+
+/// Reads an htpasswd file. Empty lines and lines that begin with `#` are skipped, and so is white
+/// space around a line. If a name stands on several lines the last one counts, as in Distribution.
+///
+/// A bad line does not stop the others. The caller decides whether its problem is an error.
 ///
 /// ```
 /// let text = "# pushers\nci:$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya\n";
-/// let accounts = identity::htpasswd::parse(text).unwrap();
-/// assert!(accounts.find("ci").is_some());
+/// let file = identity::htpasswd::parse(text);
+/// assert!(file.accounts.find("ci").is_some() && file.problems.is_empty());
 /// ```
-///
-/// # Errors
-/// Every line that is wrong, with its number.
-pub fn parse(text: &str) -> Result<Accounts, Vec<HtpasswdError>> {
-    let mut accounts = Accounts::default();
-    let mut seen = HashMap::new();
-    let mut errors = Vec::new();
+#[must_use]
+pub fn parse(text: &str) -> Htpasswd {
+    let mut entries: BTreeMap<&str, Entry> = BTreeMap::new();
+    let mut problems = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (line, entry) in (1..).zip(text.lines()) {
         let entry = entry.trim();
         if entry.is_empty() || entry.starts_with('#') {
             continue;
         }
-        let added = account(entry).and_then(|(name, account)| {
-            let first = *seen.entry(name.to_owned()).or_insert(line);
-            accounts
-                .add(name.to_owned(), account)
-                .map_err(|_| EntryError::Duplicate {
-                    name: name.to_owned(),
-                    first,
-                })
-        });
-        errors.extend(added.err().map(|error| HtpasswdError { line, error }));
+        let mut problem = |error| problems.push(HtpasswdProblem { line, error });
+        let Some((name, hash)) = entry.split_once(':') else {
+            problem(EntryError::Colon);
+            continue;
+        };
+        if name.is_empty() {
+            problem(EntryError::Name);
+            continue;
+        }
+        if let Some(earlier) = entries.remove(name) {
+            problem(EntryError::Duplicate {
+                name: name.to_owned(),
+                earlier: earlier.line,
+            });
+        }
+        let hash = parse_hash(name, hash).map_err(problem).ok();
+        entries.insert(name, Entry { line, hash });
     }
-    if errors.is_empty() {
-        Ok(accounts)
-    } else {
-        Err(errors)
+    let mut accounts = Accounts::default();
+    for (name, entry) in entries {
+        let Some(hash) = entry.hash else { continue };
+        let account = Account {
+            passwords: vec![hash],
+            ..Account::default()
+        };
+        // Each name is a key of the map, so it comes once.
+        let _ = accounts.add(name.to_owned(), account);
     }
+    Htpasswd { accounts, problems }
 }
 
-/// A line of an htpasswd file that is wrong.
+/// The account of one line; without a hash it cannot log in.
+struct Entry {
+    line: usize,
+    hash: Option<PasswordHash>,
+}
+
+fn parse_hash(name: &str, hash: &str) -> Result<PasswordHash, EntryError> {
+    if hash.contains(':') {
+        return Err(EntryError::Fields {
+            name: name.to_owned(),
+        });
+    }
+    hash.parse().map_err(|error: HashError| EntryError::Hash {
+        name: name.to_owned(),
+        error,
+    })
+}
+
+/// A line of an htpasswd file that is wrong or has no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {error}")]
-pub struct HtpasswdError {
+pub struct HtpasswdProblem {
     /// The line's number; the first is 1.
     pub line: usize,
     /// What is wrong with it.
     pub error: EntryError,
 }
 
-/// What is wrong with one entry of an htpasswd file.
+/// What is wrong with one line of an htpasswd file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// No colon.
-    #[error("an entry reads name:hash, and this line has no colon")]
+    /// No colon. Distribution does not serve with such a file.
+    #[error("no colon: write name:hash")]
     Colon,
     /// Nothing before the colon.
-    #[error("the name before the colon is empty")]
+    #[error("no name before the colon")]
     Name,
-    /// The hash is not one that is taken.
-    #[error("user {name:?}: {error}")]
+    /// The hash is not of a kind that is supported.
+    #[error("user {name:?} cannot log in: {error}")]
     Hash {
-        /// Whose hash.
+        /// The account.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with its hash.
         error: HashError,
     },
-    /// The name is there already.
-    #[error("user {name:?} is already on line {first}")]
-    Duplicate {
-        /// Which name.
+    /// Something follows the hash.
+    #[error("user {name:?} cannot log in: remove the second colon and what follows it")]
+    Fields {
+        /// The account.
         name: String,
-        /// The number of the line that has it.
-        first: usize,
     },
-}
-
-fn account(entry: &str) -> Result<(&str, Account), EntryError> {
-    let (name, hash) = entry.split_once(':').ok_or(EntryError::Colon)?;
-    if name.is_empty() {
-        return Err(EntryError::Name);
-    }
-    let hash: PasswordHash = hash.parse().map_err(|error: HashError| EntryError::Hash {
-        name: name.to_owned(),
-        error,
-    })?;
-    Ok((
-        name,
-        Account {
-            passwords: vec![hash],
-            ..Account::default()
-        },
-    ))
+    /// The name stands on an earlier line, too.
+    #[error("user {name:?} is on line {earlier}, too: this line counts")]
+    Duplicate {
+        /// The account.
+        name: String,
+        /// The number of the line that does not count.
+        earlier: usize,
+    },
 }
 
 #[cfg(test)]
@@ -106,18 +133,11 @@ mod tests {
     const HASH: &str = "$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya";
 
     fn names(text: &str) -> Vec<String> {
-        parse(text)
-            .unwrap()
+        let file = parse(text);
+        assert_eq!(file.problems, [], "{text}");
+        file.accounts
             .iter()
             .map(|(name, _)| name.to_owned())
-            .collect()
-    }
-
-    fn errors(text: &str) -> Vec<String> {
-        parse(text)
-            .unwrap_err()
-            .iter()
-            .map(ToString::to_string)
             .collect()
     }
 
@@ -130,29 +150,46 @@ mod tests {
             ["ann", "bob"]
         );
         assert_eq!(names(&format!("a b:{HASH}")), ["a b"]);
-        assert_eq!(names(""), Vec::<String>::new());
-        let accounts = parse(&format!("ann:{HASH}")).unwrap();
-        let ann = accounts.find("ann").unwrap();
+        assert_eq!(names(""), [""; 0]);
+        let file = parse(&format!("ann:{HASH}"));
+        let ann = file.accounts.find("ann").unwrap();
         assert!(ann.passwords[0].verify("123") && ann.labels.is_empty());
     }
 
     #[test]
-    fn reports_every_bad_line() {
+    fn a_bad_line_is_reported_and_stops_no_other() {
         let text = format!(
-            "ann:{HASH}\nnonsense\n:{HASH}\nold:$apr1$abc$def\nann:{HASH}\nnone:\ncut:$2y$05$abc"
+            "nonsense\n:{HASH}\nold:$apr1$abc$def\nsha:{{SHA}}QL0AFWMIX8NRZTKeof9cXsvbvu8=\nplain:hunter2\n\
+             empty:\ncut:$2y$05$abc\nextra:{HASH}:more\ntwice:{HASH}\ntwice:$apr1$abc$def\n\
+             again:$apr1$abc$def\nagain:{HASH}\nann:{HASH}"
         );
+        let file = parse(&text);
+        let found: Vec<&str> = file.accounts.iter().map(|(name, _)| name).collect();
+        assert_eq!(found, ["again", "ann"]);
+        let problems: Vec<String> = file.problems.iter().map(ToString::to_string).collect();
         assert_eq!(
-            errors(&text),
+            problems,
             [
-                "line 2: an entry reads name:hash, and this line has no colon",
-                "line 3: the name before the colon is empty",
-                "line 4: user \"old\": this is an Apache MD5 hash ($apr1$), not a bcrypt or argon2id hash: make one with \
-                 `wharfinger hash`",
-                "line 5: user \"ann\" is already on line 1",
-                "line 6: user \"none\": the password hash is empty: make one with `wharfinger hash`",
-                "line 7: user \"cut\": bad bcrypt hash: after the cost come 53 characters, not 3; was it cut off, or \
-                 its `$` eaten by a shell?",
+                "line 1: no colon: write name:hash",
+                "line 2: no name before the colon",
+                "line 3: user \"old\" cannot log in: this is an Apache MD5 hash ($apr1$), not a bcrypt or argon2id \
+                 hash: make one with `wharfinger hash`",
+                "line 4: user \"sha\" cannot log in: this is an unsalted SHA-1 hash ({SHA}), not a bcrypt or argon2id \
+                 hash: make one with `wharfinger hash`",
+                "line 5: user \"plain\" cannot log in: this is a plain password, or an unknown kind of hash, not a \
+                 bcrypt or argon2id hash: make one with `wharfinger hash`",
+                "line 6: user \"empty\" cannot log in: the password hash is empty: make one with `wharfinger hash`",
+                "line 7: user \"cut\" cannot log in: bad bcrypt hash: after the cost come 53 characters, not 3; was it \
+                 cut off, or its `$` eaten by a shell?",
+                "line 8: user \"extra\" cannot log in: remove the second colon and what follows it",
+                "line 10: user \"twice\" is on line 9, too: this line counts",
+                "line 10: user \"twice\" cannot log in: this is an Apache MD5 hash ($apr1$), not a bcrypt or argon2id \
+                 hash: make one with `wharfinger hash`",
+                "line 11: user \"again\" cannot log in: this is an Apache MD5 hash ($apr1$), not a bcrypt or argon2id \
+                 hash: make one with `wharfinger hash`",
+                "line 12: user \"again\" is on line 11, too: this line counts",
             ]
         );
+        assert!(!problems.concat().contains("hunter2"));
     }
 }

@@ -1,4 +1,4 @@
-//! The same question asked at once, asked once.
+//! The same login at the same moment is verified once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,26 +7,26 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::keyed_hash::KeyedDigest;
 
-/// Logins under way, by their fingerprint. After a reload a whole fleet logs in with the same
-/// password in the same moment: one of them is verified, and the others find it cache.
+/// The logins in progress, by their digest. After a reload a whole fleet logs in with one password
+/// at the same moment: one login is verified, and the others find it in the cache.
 #[derive(Default)]
 pub(crate) struct InFlight(Mutex<HashMap<KeyedDigest, Arc<tokio::sync::Mutex<()>>>>);
 
-/// A login under way: no other with the same fingerprint is, until this is dropped.
+/// A login in progress. No other login with the same digest is, until this is dropped.
 pub(crate) struct InFlightLogin<'a> {
     in_flight: &'a InFlight,
-    fingerprint: KeyedDigest,
+    digest: KeyedDigest,
     lock: Arc<tokio::sync::Mutex<()>>,
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl InFlight {
-    /// Waits until no other login with this fingerprint is under way.
-    pub(crate) async fn enter(&self, fingerprint: KeyedDigest) -> InFlightLogin<'_> {
-        let lock = self.map().entry(fingerprint).or_default().clone();
+    /// Waits until no other login with this digest is in progress.
+    pub(crate) async fn enter(&self, digest: KeyedDigest) -> InFlightLogin<'_> {
+        let lock = self.map().entry(digest).or_default().clone();
         let mut login = InFlightLogin {
             in_flight: self,
-            fingerprint,
+            digest,
             lock,
             held: None,
         };
@@ -35,7 +35,7 @@ impl InFlight {
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<KeyedDigest, Arc<tokio::sync::Mutex<()>>>> {
-        // Nothing panics while it holds the lock, so what a poisoned lock guards is whole.
+        // No code panics while it holds the lock, so the map is whole even if it is poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,10 +44,10 @@ impl Drop for InFlightLogin<'_> {
     fn drop(&mut self) {
         self.held = None;
         let mut map = self.in_flight.map();
-        // The map's own and this one: nobody else waits, and nobody can begin to while the map is
+        // The map's lock and this one: no other login waits, and none can begin to while the map is
         // locked.
         if Arc::strong_count(&self.lock) == 2 {
-            map.remove(&self.fingerprint);
+            map.remove(&self.digest);
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_waiting_leaves_nothing_behind() {
+    async fn a_wait_that_is_given_up_leaves_nothing_behind() {
         let in_flight = Arc::new(InFlight::default());
         let first = in_flight.enter([1; 32]).await;
         let waiting = in_flight.clone();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn others_do_not_wait() {
+    async fn other_logins_do_not_wait() {
         let in_flight = InFlight::default();
         let _one = in_flight.enter([1; 32]).await;
         let _other = in_flight.enter([2; 32]).await;

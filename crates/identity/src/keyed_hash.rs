@@ -1,13 +1,13 @@
-//! Fingerprints that mean something only inside this process.
+//! Digests that mean something only inside this process.
 
 use aws_lc_rs::hmac;
 use common::{Entropy, EntropyError};
 
-/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere:
-/// whoever reads a fingerprint cannot test guesses against it.
+/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere. A
+/// digest that leaks cannot be used to test guesses.
 pub(crate) struct KeyedHash(hmac::Key);
 
-/// A fingerprint.
+/// What a [`KeyedHash`] makes.
 pub(crate) type KeyedDigest = [u8; 32];
 
 impl KeyedHash {
@@ -17,16 +17,16 @@ impl KeyedHash {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &*key)))
     }
 
-    /// The fingerprint of `parts`, which are told apart: ("ab", "c") is not ("a", "bc").
-    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> KeyedDigest {
+    /// The digest of `parts`, whose borders count: ("ab", "c") is not ("a", "bc").
+    pub(crate) fn digest(&self, parts: &[&[u8]]) -> KeyedDigest {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(context.sign().as_ref());
-        fingerprint
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
     }
 }
 
@@ -37,20 +37,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_parts_and_keys_apart() {
-        let keyed = KeyedHash::new(&SystemEntropy).unwrap();
-        assert_eq!(
-            keyed.fingerprint(&[b"ab", b"c"]),
-            keyed.fingerprint(&[b"ab", b"c"])
-        );
-        assert_ne!(
-            keyed.fingerprint(&[b"ab", b"c"]),
-            keyed.fingerprint(&[b"a", b"bc"])
-        );
+    fn parts_and_keys_are_told_apart() {
+        let one = KeyedHash::new(&SystemEntropy).unwrap();
+        assert_eq!(one.digest(&[b"ab", b"c"]), one.digest(&[b"ab", b"c"]));
+        assert_ne!(one.digest(&[b"ab", b"c"]), one.digest(&[b"a", b"bc"]));
         let other = KeyedHash::new(&SystemEntropy).unwrap();
-        assert_ne!(
-            keyed.fingerprint(&[b"ab", b"c"]),
-            other.fingerprint(&[b"ab", b"c"])
-        );
+        assert_ne!(one.digest(&[b"ab", b"c"]), other.digest(&[b"ab", b"c"]));
     }
 }

@@ -1,17 +1,16 @@
-//! Who are you?
+//! Authentication: which account a client is.
 //!
-//! A client shows a name and a password, or nothing. This crate says which of three it is, and
-//! never takes one for another: *not asked* (the anonymous account, where it is open), *this
-//! subject*, or *refused*.
+//! A client presents a [`Proof`], such as a name and a password, or nothing. The answer is one of
+//! three and never mistaken for another: *anonymous*, if that account is open; *this account*; or
+//! *rejected*.
 //!
-//! - A place that knows accounts is an [`Authenticator`]; several make a [`AuthenticatorChain`], and the first
-//!   that knows decides.
-//! - A [`PasswordVerifier`] verifies passwords, slowly and apart from everything else, at one price
-//!   for every refusal.
-//! - A [`LoginLimiter`] turns away who failed too often, and [`LoginCache`] spares who succeeded a moment
-//!   ago.
-//! - A [`Login`] is the front door before all of them, and the only thing that a server needs to
-//!   hold.
+//! - An [`Authenticator`] is a backend that knows accounts. Several make an
+//!   [`AuthenticatorChain`], in which the first that knows an account decides.
+//! - A [`PasswordVerifier`] verifies passwords on threads of its own, at one cost for every
+//!   rejection.
+//! - A [`LoginLimiter`] turns away sources that failed too often, and a [`LoginCache`] remembers
+//!   accepted logins for a short time.
+//! - A [`Login`] puts all of them in order. It is the only part that a server needs to hold.
 //!
 //! ```
 //! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
@@ -33,11 +32,15 @@
 //! let login = Login::new(chain, cache, Arc::new(limiter), verifier);
 //!
 //! let address = "192.0.2.7".parse().ok();
-//! let right = Credentials { account: "ann".into(), password: "sesame".into() };
-//! assert!(matches!(login.login(&right, address).await?, LoginOutcome::Accepted(_)));
-//! let wrong = Credentials { account: "ann".into(), password: "open".into() };
-//! assert_eq!(login.login(&wrong, address).await?, LoginOutcome::Rejected);
-//! assert_eq!(login.login(&Credentials::anonymous(), address).await?, LoginOutcome::Rejected);
+//! let proof = |password: &str| {
+//!     Proof::Password(Credentials { account: "ann".into(), password: password.into() })
+//! };
+//! let right = login.login(&proof("sesame"), address).await?;
+//! assert!(matches!(right, LoginOutcome::Accepted(login) if login.backend == "users"));
+//! let wrong = login.login(&proof("open"), address).await?;
+//! assert!(matches!(wrong, LoginOutcome::Rejected { .. }));
+//! let anonymous = login.login(&Credentials::anonymous().into(), address).await?;
+//! assert_eq!(anonymous, LoginOutcome::Rejected { backend: None });
 //! # Ok(())
 //! # }
 //! ```
@@ -46,6 +49,8 @@ mod accounts;
 mod authenticator;
 mod chain;
 pub mod ext_auth;
+mod fair_queue;
+mod fair_semaphore;
 #[cfg(test)]
 mod fixtures;
 pub mod htpasswd;
@@ -57,23 +62,26 @@ mod login_cache;
 mod outcome;
 pub mod password;
 pub mod process;
+mod proof;
 mod rate;
+mod source;
 mod static_users;
 mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
-pub use authenticator::{
-    AuthFuture, AuthenticationError, Authenticator, BackendError, LoginSource,
-};
-pub use chain::{AuthenticatorChain, SessionStatus};
+pub use authenticator::{AuthenticationError, Authenticator, BackendError};
+pub use chain::{AcceptedLogin, AuthenticatorChain, SessionStatus};
 pub use ext_auth::ExtAuth;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
 pub use outcome::{
-    AccountHint, AuthenticationOutcome, CredentialFingerprint, Credentials, Identity, Recheck,
+    AccountHint, AuthenticationOutcome, CredentialFingerprint, CurrentCredentials, Identity,
+    Recheck,
 };
 pub use password::{HashError, PasswordHash};
+pub use proof::{Credentials, Proof, is_unambiguous_name};
 pub use rate::{Rate, RateError};
+pub use source::{LoginSource, SourceAddress};
 pub use static_users::StaticUsers;
 pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

@@ -1,17 +1,17 @@
-//! The front door.
+//! Everything between a proof and the account that it proves.
 
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::Subject;
 
+use crate::chain::ChainOutcome;
 use crate::in_flight::InFlight;
 use crate::{
-    AuthenticationError, AuthenticationOutcome, AuthenticatorChain, BackendError,
-    CredentialFingerprint, Credentials, Identity, LoginCache, LoginLimiter, LoginSource,
-    PasswordVerifier, Rate, SessionStatus,
+    AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, CredentialFingerprint,
+    LoginCache, LoginLimiter, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus,
+    SourceAddress, is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -19,11 +19,11 @@ use crate::{
 pub struct LoginSettings {
     /// How many verifications run at once.
     pub parallel: NonZeroUsize,
-    /// How long a success is cache; zero turns that off.
+    /// How long an accepted login is remembered; zero turns that off.
     pub remember: Duration,
-    /// How many failures are heard from one address.
+    /// How often one address may fail.
     pub per_address: Rate,
-    /// How many of them may be on one account.
+    /// How often one address may fail for one account.
     pub per_account: Rate,
 }
 
@@ -38,9 +38,9 @@ impl Default for LoginSettings {
     }
 }
 
-/// Everything between somebody's credentials and who they are, cheapest first: an open account is
-/// told at once, a remembered success is looked up, whoever failed too often is turned away, and
-/// only then is a password verified.
+/// Logs clients in, the cheapest check first: an account that takes any password needs none; a
+/// remembered login is looked up; a source with too many failures is turned away; and only then is
+/// a proof verified.
 pub struct Login {
     chain: AuthenticatorChain,
     cache: LoginCache,
@@ -52,18 +52,21 @@ pub struct Login {
 /// What came of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginOutcome {
-    /// It is who it says it is.
-    Accepted(Identity),
-    /// It is not, or nobody is known by that name; from outside there is no difference.
-    Rejected,
-    /// There were too many failures; an attempt after this long is heard.
+    /// The client is the account that it claims to be.
+    Accepted(AcceptedLogin),
+    /// The proof is wrong, or no backend knows the account. A client cannot tell which.
+    Rejected {
+        /// The backend that rejected; `None` if none knows the account.
+        backend: Option<&'static str>,
+    },
+    /// There were too many failures. The next attempt is possible after this long.
     TooManyFailures(Duration),
-    /// Too many others are waiting; after this long it may look better.
+    /// Too many logins are waiting. Another attempt may succeed after this long.
     Busy(Duration),
 }
 
 impl Login {
-    /// A front door. `remembered` is new with each configuration; `limiter` may outlive it.
+    /// `cache` is new with each configuration; `limiter` may outlive it.
     #[must_use]
     pub fn new(
         chain: AuthenticatorChain,
@@ -80,43 +83,43 @@ impl Login {
         }
     }
 
-    /// Who shows `credentials`. `address` is where they come from, none when that is a proxy's word
-    /// not to be trusted.
+    /// The account that `proof`, which came from `address`, proves.
     ///
     /// # Errors
     /// When a backend is broken.
     pub async fn login(
         &self,
-        credentials: &Credentials,
-        address: Option<IpAddr>,
+        proof: &Proof,
+        address: impl Into<SourceAddress>,
     ) -> Result<LoginOutcome, BackendError> {
-        if let Some(accepted) = self.chain.open(&credentials.account) {
-            return Ok(LoginOutcome::Accepted(accepted));
+        let by_password = proof.password();
+        if let Some(open) = by_password.and_then(|password| self.chain.open(&password.account)) {
+            return Ok(LoginOutcome::Accepted(open));
         }
-        let origin = LoginSource::new(address, &credentials.account);
+        let source = LoginSource::new(address, proof.account());
         if !self.cache.is_on() {
-            return self.guarded(credentials, &origin).await;
+            return self.limited(proof, &source).await;
         }
-        let fingerprint = self.cache.fingerprint(credentials);
-        if let Some(accepted) = self.cache.recall(&fingerprint) {
+        let key = self.cache.key(proof);
+        if let Some(accepted) = self.cache.get(&key) {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
-        // Anonymous requests all look the same, and must not wait for each other.
-        let _login = match credentials.is_anonymous() {
-            false => Some(self.in_flight.enter(fingerprint).await),
+        // Anonymous requests all look the same and must not wait for each other.
+        let _turn = match proof.is_anonymous() {
+            false => Some(self.in_flight.enter(key).await),
             true => None,
         };
-        if let Some(accepted) = self.cache.recall(&fingerprint) {
+        if let Some(accepted) = self.cache.get(&key) {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
-        let outcome = self.guarded(credentials, &origin).await?;
+        let outcome = self.limited(proof, &source).await?;
         if let LoginOutcome::Accepted(accepted) = &outcome {
-            self.cache.remember(fingerprint, Arc::new(accepted.clone()));
+            self.cache.insert(key, Arc::new(accepted.clone()));
         }
         Ok(outcome)
     }
 
-    /// Whether a session for `account` that was made under `credential` may go on.
+    /// Whether a session of `account` that `credential` opened goes on.
     ///
     /// # Errors
     /// When a backend is broken.
@@ -128,7 +131,7 @@ impl Login {
         self.chain.recheck(account, credential).await
     }
 
-    /// The account with the labels it has now, for somebody who need not be it: see
+    /// The account with its labels of today, for a caller that need not be it: see
     /// [`AuthenticatorChain::look_up`].
     ///
     /// # Errors
@@ -137,47 +140,50 @@ impl Login {
         self.chain.look_up(account).await
     }
 
-    /// Asks the chain, unless there were too many failures. Anonymous requests are never limited.
-    async fn guarded(
+    /// Asks the backends, unless there were too many failures. Anonymous requests have no limit.
+    async fn limited(
         &self,
-        credentials: &Credentials,
-        origin: &LoginSource,
+        proof: &Proof,
+        source: &LoginSource,
     ) -> Result<LoginOutcome, BackendError> {
-        if credentials.is_anonymous() {
-            return self.ask(credentials, origin).await;
+        if proof.is_anonymous() {
+            return self.ask(proof, source).await;
         }
-        let admission = match self.limiter.admit(&credentials.account, origin).await {
+        let admission = match self.limiter.admit(source).await {
             Ok(admission) => admission,
             Err(wait) => return Ok(LoginOutcome::TooManyFailures(wait)),
         };
-        let outcome = self.ask(credentials, origin).await;
+        let outcome = self.ask(proof, source).await;
         match outcome {
-            Ok(LoginOutcome::Rejected) => admission.failed(),
+            Ok(LoginOutcome::Rejected { .. }) => admission.failed(),
             _ => admission.give_back(),
         }
         outcome
     }
 
-    async fn ask(
-        &self,
-        credentials: &Credentials,
-        origin: &LoginSource,
-    ) -> Result<LoginOutcome, BackendError> {
-        let answer = match self.chain.authenticate(credentials, origin).await {
-            Ok(AuthenticationOutcome::NoMatch) => self
-                .verifier
-                .refuse(credentials, origin)
-                .await
-                .map(AuthenticationOutcome::Rejected),
-            answer => answer,
-        };
-        match answer {
-            Ok(AuthenticationOutcome::Accepted(accepted)) => Ok(LoginOutcome::Accepted(accepted)),
-            Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::NoMatch) => {
-                Ok(LoginOutcome::Rejected)
-            }
+    async fn ask(&self, proof: &Proof, source: &LoginSource) -> Result<LoginOutcome, BackendError> {
+        match self.ask_in_order(proof, source).await {
+            Ok(outcome) => Ok(outcome),
             Err(AuthenticationError::Busy(wait)) => Ok(LoginOutcome::Busy(wait)),
             Err(AuthenticationError::Backend(error)) => Err(error),
         }
+    }
+
+    async fn ask_in_order(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<LoginOutcome, AuthenticationError> {
+        // No backend sees a name that a program, a log or a terminal could read as another name.
+        if !is_unambiguous_name(proof.account()) {
+            let _rejection = self.verifier.reject(proof, source).await?;
+            return Ok(LoginOutcome::Rejected { backend: None });
+        }
+        let (backend, _rejection) = match self.chain.authenticate(proof, source).await? {
+            ChainOutcome::Accepted(accepted) => return Ok(LoginOutcome::Accepted(accepted)),
+            ChainOutcome::Rejected { backend, rejection } => (Some(backend), rejection),
+            ChainOutcome::NoMatch => (None, self.verifier.reject(proof, source).await?),
+        };
+        Ok(LoginOutcome::Rejected { backend })
     }
 }

@@ -1,97 +1,89 @@
-//! Successes, remembered for a short time.
+//! Accepted logins, remembered for a short time.
 //!
-//! A client logs in for every few requests, and a verification costs as much as thousands of
-//! tokens. So a success is kept under a fingerprint of name and password: neither can be read from
-//! memory, and the second login costs one HMAC and one lookup. Refusals are never kept. A reload
-//! makes a new memory, so a changed password counts at once; only `ext_auth`, whose accounts change
-//! unseen, may be this much out of date (`login.remember: 0` asks it every time).
+//! A client logs in every few requests, and one verification costs as much as thousands of tokens.
+//! So an accepted login is kept under a keyed digest of its proof: the proof cannot be read from
+//! memory, and the next login costs one HMAC and one lookup. Rejections are never kept. A reload
+//! starts with an empty cache, so a changed password counts at once. Only backends whose accounts
+//! change unseen, such as `ext_auth`, may be out of date by this much (`login.remember: 0` asks them
+//! every time).
 
 use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Clock, Entropy, EntropyError};
+use policy::ScopeCeiling;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::keyed_hash::{KeyedDigest, KeyedHash};
-use crate::{Credentials, Identity};
+use crate::{AcceptedLogin, Proof};
 
-/// The most memory that remembered successes take, in bytes (their labels come from programs and
-/// may be long).
+/// The most memory that the cache takes, in bytes. (Labels come from programs and may be long.)
 const CAPACITY: u64 = 8 << 20;
 
-/// What most of them weigh.
+/// The weight of a usual login, in bytes.
 const USUAL: u64 = 512;
 
-/// A memory of successes.
+/// A cache of accepted logins, bounded in bytes.
 pub struct LoginCache {
-    keyed: KeyedHash,
+    hash: KeyedHash,
     period: Duration,
     clock: Arc<dyn Clock>,
-    cache: Cache<KeyedDigest, CachedLogin, Weigh>,
+    logins: Cache<KeyedDigest, CachedLogin, Weigh>,
 }
 
 #[derive(Clone)]
 struct CachedLogin {
-    accepted: Arc<Identity>,
+    accepted: Arc<AcceptedLogin>,
     since: SystemTime,
 }
 
 impl LoginCache {
-    /// An empty memory that keeps successes for `period`; for none when it is zero.
+    /// An empty cache that keeps logins for `period`. Zero turns it off.
     ///
     /// # Errors
-    /// When there is no randomness for its key.
+    /// When the system has no randomness for the cache's key.
     pub fn new(
         period: Duration,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, EntropyError> {
-        let keyed = KeyedHash::new(entropy)?;
+        let hash = KeyedHash::new(entropy)?;
         let items = usize::try_from(CAPACITY / USUAL).unwrap_or(usize::MAX);
         Ok(Self {
-            keyed,
+            hash,
             period,
             clock,
-            cache: Cache::with_weighter(items, CAPACITY, Weigh),
+            logins: Cache::with_weighter(items, CAPACITY, Weigh),
         })
     }
 
-    /// Whether anything is remembered at all.
     pub(crate) fn is_on(&self) -> bool {
         self.period > Duration::ZERO
     }
 
-    pub(crate) fn fingerprint(&self, credentials: &Credentials) -> KeyedDigest {
-        self.keyed.fingerprint(&[
-            credentials.account.as_bytes(),
-            credentials.password.expose().as_bytes(),
-        ])
+    pub(crate) fn key(&self, proof: &Proof) -> KeyedDigest {
+        let (account, secret) = (proof.account(), proof.secret().expose());
+        self.hash
+            .digest(&[proof.kind(), account.as_bytes(), secret.as_bytes()])
     }
 
-    pub(crate) fn recall(&self, fingerprint: &KeyedDigest) -> Option<Arc<Identity>> {
-        let CachedLogin { accepted, since } = self.cache.get(fingerprint)?;
-        // A clock that was set back makes this an error: better forgotten than kept too long.
-        let fresh = self
-            .clock
-            .now()
-            .duration_since(since)
-            .is_ok_and(|age| age < self.period);
-        if !fresh {
-            self.cache.remove(fingerprint);
+    pub(crate) fn get(&self, key: &KeyedDigest) -> Option<Arc<AcceptedLogin>> {
+        let CachedLogin { accepted, since } = self.logins.get(key)?;
+        // After the clock was set back this is an error, and the login is forgotten: too early is
+        // better than too late.
+        let age = self.clock.now().duration_since(since);
+        if age.is_ok_and(|age| age < self.period) {
+            return Some(accepted);
         }
-        fresh.then_some(accepted)
+        self.logins.remove(key);
+        None
     }
 
-    pub(crate) fn remember(&self, fingerprint: KeyedDigest, accepted: Arc<Identity>) {
-        self.cache.insert(
-            fingerprint,
-            CachedLogin {
-                accepted,
-                since: self.clock.now(),
-            },
-        );
+    pub(crate) fn insert(&self, key: KeyedDigest, accepted: Arc<AcceptedLogin>) {
+        let since = self.clock.now();
+        self.logins.insert(key, CachedLogin { accepted, since });
     }
 }
 
@@ -100,107 +92,113 @@ struct Weigh;
 
 impl Weighter<KeyedDigest, CachedLogin> for Weigh {
     fn weight(&self, _: &KeyedDigest, cached: &CachedLogin) -> u64 {
-        let subject = &cached.accepted.subject;
+        let AcceptedLogin {
+            identity,
+            asked_before,
+            ..
+        } = &*cached.accepted;
         let text = |text: &String| text.len() + size_of::<String>();
-        let labels: usize = subject
+        let list = |list: &Vec<String>| list.iter().map(text).sum::<usize>();
+        let labels: usize = identity
+            .subject
             .labels
             .iter()
-            .map(|(name, values)| text(name) + values.iter().map(text).sum::<usize>() + 64)
+            .map(|(name, values)| text(name) + list(values) + 64)
             .sum();
+        let ceiling = match &identity.ceiling {
+            ScopeCeiling::Unlimited => 0,
+            ScopeCeiling::Limited(limits) => limits
+                .iter()
+                .map(|limit| text(&limit.resource_type) + text(&limit.name) + list(&limit.actions))
+                .sum(),
+        };
         (size_of::<KeyedDigest>()
             + size_of::<CachedLogin>()
-            + size_of::<Identity>()
-            + text(&subject.account)
-            + labels) as u64
+            + size_of::<AcceptedLogin>()
+            + asked_before.len() * size_of::<&str>()
+            + text(&identity.subject.account)
+            + labels
+            + ceiling) as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use common::SystemEntropy;
-    use policy::Subject;
+    use policy::{Labels, Subject};
 
     use super::*;
     use crate::fixtures::HeldClock;
+    use crate::{Credentials, Identity};
 
-    fn accepted(account: &str) -> Arc<Identity> {
-        Arc::new(Identity {
-            subject: Subject {
-                account: account.into(),
-                ..Subject::default()
-            },
-            credential: None,
+    fn accepted(account: &str, labels: Labels) -> Arc<AcceptedLogin> {
+        let account = account.into();
+        Arc::new(AcceptedLogin {
+            identity: Identity::new(Subject { account, labels }),
+            backend: "users",
+            asked_before: Vec::new(),
         })
     }
 
-    fn credentials(account: &str, password: &str) -> Credentials {
-        Credentials {
-            account: account.into(),
-            password: password.into(),
-        }
+    fn ann() -> Arc<AcceptedLogin> {
+        accepted("ann", Labels::new())
     }
 
-    fn memory(seconds: u64) -> (LoginCache, Arc<HeldClock>) {
+    fn proof(account: &str, password: &str) -> Proof {
+        Proof::Password(Credentials {
+            account: account.into(),
+            password: password.into(),
+        })
+    }
+
+    fn cache(seconds: u64) -> (LoginCache, Arc<HeldClock>) {
         let clock = Arc::new(HeldClock::default());
-        (
-            LoginCache::new(Duration::from_secs(seconds), clock.clone(), &SystemEntropy).unwrap(),
-            clock,
-        )
+        let period = Duration::from_secs(seconds);
+        let cache = LoginCache::new(period, clock.clone(), &SystemEntropy).unwrap();
+        (cache, clock)
     }
 
     #[test]
-    fn remembers_until_the_period_is_over() {
-        let (memory, clock) = memory(60);
-        let key = memory.fingerprint(&credentials("ann", "p"));
-        assert_eq!(memory.recall(&key), None);
-        memory.remember(key, accepted("ann"));
+    fn a_login_is_kept_until_the_period_is_over() {
+        let (cache, clock) = cache(60);
+        let key = cache.key(&proof("ann", "p"));
+        assert_eq!(cache.get(&key), None);
+        cache.insert(key, ann());
         clock.pass(Duration::from_millis(59_999));
-        assert_eq!(memory.recall(&key), Some(accepted("ann")));
-        assert_eq!(
-            memory.recall(&memory.fingerprint(&credentials("ann", "q"))),
-            None
-        );
-        assert_eq!(
-            memory.recall(&memory.fingerprint(&credentials("an", "np"))),
-            None
-        );
+        assert_eq!(cache.get(&key), Some(ann()));
+        for other in [
+            proof("ann", "q"),
+            proof("an", "np"),
+            proof("", "p"),
+            Proof::BearerToken("p".into()),
+            Proof::FederatedToken("p".into()),
+        ] {
+            assert_eq!(cache.get(&cache.key(&other)), None);
+        }
         clock.pass(Duration::from_millis(1));
-        assert_eq!(memory.recall(&key), None);
-        assert_eq!(memory.cache.len(), 0);
+        assert_eq!(cache.get(&key), None);
+        assert_eq!(cache.logins.len(), 0);
     }
 
     #[test]
     fn a_clock_set_back_forgets() {
-        let (memory, clock) = memory(60);
-        let key = memory.fingerprint(&credentials("ann", "p"));
-        memory.remember(key, accepted("ann"));
+        let (cache, clock) = cache(60);
+        let key = cache.key(&proof("ann", "p"));
+        cache.insert(key, ann());
         clock.set_back(Duration::from_secs(1));
-        assert_eq!(memory.recall(&key), None);
+        assert_eq!(cache.get(&key), None);
     }
 
     #[test]
-    fn is_bounded_by_weight() {
-        let (memory, _) = memory(60);
-        let long = Arc::new(Identity {
-            subject: Subject {
-                account: "ann".into(),
-                labels: [("group".to_owned(), vec!["x".repeat(60_000)])]
-                    .into_iter()
-                    .collect(),
-            },
-            credential: None,
-        });
+    fn the_cache_is_bounded_in_bytes() {
+        let (cache, _) = cache(60);
+        let labels = [("group".to_owned(), vec!["x".repeat(60_000)])];
+        let long = accepted("ann", labels.into_iter().collect());
         for n in 0..1000 {
-            memory.remember(
-                memory.fingerprint(&credentials("ann", &n.to_string())),
-                long.clone(),
-            );
+            cache.insert(cache.key(&proof("ann", &n.to_string())), long.clone());
         }
-        assert!(memory.cache.weight() <= CAPACITY);
-        assert!(
-            (1..=140).contains(&memory.cache.len()),
-            "{}",
-            memory.cache.len()
-        );
+        assert!(cache.logins.weight() <= CAPACITY);
+        let kept = cache.logins.len();
+        assert!((1..=140).contains(&kept), "{kept}");
     }
 }

@@ -1,8 +1,8 @@
-//! Somebody else's program, asked by starting it: its answer is its exit code and what it prints.
+//! External programs that are asked by starting them. The answer is the exit code and the output.
 //!
-//! Everything about it is bounded, for strangers make it run: how many run at once, how many wait
-//! for that, how long one may take, how much of its output is read. A program that takes too long
-//! is killed with everything it started, and so is one whose caller has gone.
+//! Clients make them run, so everything about them is bounded: how many run and how many wait, how
+//! long one may take, how much of its output is read. Sources of requests take turns. A program that
+//! takes too long is killed with everything that it started, and so is one whose caller has gone.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,19 +15,21 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// The most that is read of a program's output, in bytes.
+use crate::LoginSource;
+use crate::fair_semaphore::{FairSemaphore, Permit};
+
+/// How much of a program's standard output is read, in bytes.
 pub const MOST_OUTPUT: usize = 64 * 1024;
 
-/// The most that is kept of its complaints, in bytes.
-const MOST_COMPLAINT: usize = 4 * 1024;
+/// How much of a program's standard error is kept, in bytes.
+const MOST_STDERR: usize = 4 * 1024;
 
-/// When to come back to a program that too many wait for.
+/// When a client that was turned away may try again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How many may wait for each one that may run.
+/// How many calls may wait for each one that runs.
 const WAITING: usize = 4;
 
 /// A program with its arguments and its bounds.
@@ -35,53 +37,51 @@ pub struct Program {
     command: OsString,
     arguments: Vec<OsString>,
     limit: Duration,
-    /// Running and waiting.
-    inside: Semaphore,
-    running: Semaphore,
+    running: FairSemaphore,
 }
 
-/// How a program ended that ended by itself.
+/// What a program that ended by itself left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessOutput {
     /// Its exit code.
     pub code: i32,
-    /// What it wrote to its standard output, all of it.
-    pub output: Vec<u8>,
-    /// The beginning of what it wrote to its standard error.
-    pub complaint: String,
+    /// Its standard output, all of it.
+    pub stdout: Vec<u8>,
+    /// The beginning of its standard error.
+    pub stderr: String,
 }
 
 impl ProcessOutput {
-    /// Its complaint without `secret`, which a shell script's `set -x` would print; nor with a
-    /// beginning of it at the end, where the complaint was cut off.
+    /// Its standard error without `secret`, which a shell script's `set -x` would print. If the text
+    /// was cut off, it does not end in a beginning of `secret` either.
     #[must_use]
-    pub fn complaint_without(&self, secret: &str) -> String {
+    pub fn stderr_without(&self, secret: &str) -> String {
         if secret.is_empty() {
-            return self.complaint.trim_end().to_owned();
+            return self.stderr.trim_end().to_owned();
         }
-        let complaint = self.complaint.replace(secret, "…");
-        let is_cut = self.complaint.len() >= MOST_COMPLAINT;
+        let shown = self.stderr.replace(secret, "…");
+        let is_cut = self.stderr.len() >= MOST_STDERR;
         let beginnings = secret
             .char_indices()
             .rev()
             .map(|(index, _)| &secret[..index])
             .filter(|text| !text.is_empty());
-        // The cut may have gone through a character, of which a replacement is left.
-        let whole = complaint.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        // The cut may have gone through a character, which leaves a replacement character.
+        let whole = shown.trim_end_matches(char::REPLACEMENT_CHARACTER);
         let cut = beginnings
             .filter(|_| is_cut)
             .find_map(|beginning| whole.strip_suffix(beginning));
         cut.map_or_else(
-            || complaint.trim_end().to_owned(),
+            || shown.trim_end().to_owned(),
             |before| format!("{before}…"),
         )
     }
 }
 
 impl Program {
-    /// A program that is found as a shell would find it: by its path, relative ones from the
-    /// working directory, or in `$PATH` when it is a bare name. It may take as long as `limit`, and
-    /// `concurrency` of it run at once.
+    /// A program, found as a shell finds it: by its path, relative to the working directory, or in
+    /// `$PATH` if it is a bare name. One run may take as long as `limit`, and `concurrency` of them
+    /// run at once.
     #[must_use]
     pub fn new(
         command: impl Into<OsString>,
@@ -89,25 +89,26 @@ impl Program {
         limit: Duration,
         concurrency: NonZeroUsize,
     ) -> Self {
-        let running = concurrency
-            .get()
-            .min(Semaphore::MAX_PERMITS / (1 + WAITING));
+        let running = concurrency.get();
         Self {
             command: command.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             limit,
-            inside: Semaphore::new(running * (1 + WAITING)),
-            running: Semaphore::new(running),
+            running: FairSemaphore::new(running, running.saturating_mul(WAITING)),
         }
     }
 
-    /// Runs the program with `input` on its standard input, and waits for its end.
+    /// Runs the program with `input` on its standard input when it is the turn of `source`, and
+    /// waits for its end.
     ///
     /// # Errors
     /// When it cannot be started, did not end by itself and in time, or printed too much.
-    pub async fn run(&self, input: &[u8]) -> Result<ProcessOutput, ProcessError> {
-        let _inside = self.inside.try_acquire().map_err(|_| ProcessError::Busy)?;
-        let _running = self.turn().await?;
+    pub async fn run(
+        &self,
+        source: &LoginSource,
+        input: &[u8],
+    ) -> Result<ProcessOutput, ProcessError> {
+        let _permit = self.turn(source).await?;
         let mut process = Process::start(&self.command, &self.arguments)?;
         match timeout(self.limit, process.converse(input)).await {
             Ok(finished) => finished,
@@ -118,17 +119,16 @@ impl Program {
         }
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, ProcessError> {
-        match timeout(self.limit, self.running.acquire()).await {
+    async fn turn(&self, source: &LoginSource) -> Result<Permit, ProcessError> {
+        match timeout(self.limit, self.running.acquire(source)).await {
             Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed, so only time runs out.
             Ok(Err(_)) | Err(_) => Err(ProcessError::Busy),
         }
     }
 }
 
 impl fmt::Debug for Program {
-    /// Without the arguments, for people put secrets there.
+    /// Without the arguments, because people put secrets there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")
             .field("command", &self.command)
@@ -136,12 +136,11 @@ impl fmt::Debug for Program {
     }
 }
 
-/// Why there is no answer from a program.
+/// Why a program has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// As many as may run do, and as many as may wait do as well, or the wait was as long as the
-    /// limit.
-    #[error("too many of it are running and waiting already")]
+    /// As many as allowed are running and waiting, or the wait was as long as the limit.
+    #[error("too many calls of it are running and waiting")]
     Busy,
     /// It could not be started.
     #[error("{} cannot be started", command.display())]
@@ -166,12 +165,12 @@ pub enum ProcessError {
         /// The signal's number.
         signal: i32,
     },
-    /// Its end or its output could not be seen.
-    #[error("what became of it cannot be told")]
+    /// Its end or its output could not be read.
+    #[error("its end or its output could not be read")]
     Lost(#[source] io::Error),
 }
 
-/// A program that runs, at the head of a process group of its own.
+/// A running program, the leader of its own process group.
 struct Process(Child);
 
 impl Process {
@@ -200,21 +199,20 @@ impl Process {
         );
         let feed = async {
             if let Some(stdin) = &mut stdin {
-                // A program that does not read its input is free to: its exit code says what it
-                // thinks.
+                // A program need not read its input: its exit code is the answer.
                 let _ = stdin.write_all(input).await;
             }
             drop(stdin.take());
             Ok(())
         };
-        let ((), output, complaint) =
+        let ((), stdout, stderr) =
             tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
         let status = self.0.wait().await.map_err(ProcessError::Lost)?;
         match (status.code(), status.signal()) {
             (Some(code), _) => Ok(ProcessOutput {
                 code,
-                output,
-                complaint: String::from_utf8_lossy(&complaint).into_owned(),
+                stdout,
+                stderr: String::from_utf8_lossy(&stderr).into_owned(),
             }),
             (None, signal) => Err(ProcessError::Signal {
                 signal: signal.unwrap_or_default(),
@@ -222,15 +220,15 @@ impl Process {
         }
     }
 
-    /// Kills the whole group and waits until its head is gone; should that take longer, the runtime
-    /// does the waiting.
+    /// Kills the whole group and waits until its leader is gone. If that takes long, the runtime goes
+    /// on waiting.
     async fn end(&mut self) {
         self.kill();
         let _ = timeout(Duration::from_secs(1), self.0.wait()).await;
     }
 
     fn kill(&self) {
-        // The id is there until the process has been waited for, so it is not somebody else's yet.
+        // The id exists until the process has been waited for, so no other process has it yet.
         let group = self
             .0
             .id()
@@ -248,7 +246,7 @@ impl Drop for Process {
     }
 }
 
-/// Everything `from` says, which must not be too much.
+/// All of `from`, which must not be too much.
 async fn read_all(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, ProcessError> {
     let mut read = Vec::new();
     if let Some(from) = from {
@@ -264,13 +262,12 @@ async fn read_all(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Proce
     }
 }
 
-/// The beginning of what `from` says; the rest is read and dropped, lest the program wait for a
-/// reader.
+/// The beginning of `from`. The rest is read and dropped, so that the program does not block.
 async fn read_beginning(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, ProcessError> {
     let mut read = Vec::new();
     if let Some(mut from) = from {
         (&mut from)
-            .take(MOST_COMPLAINT as u64)
+            .take(MOST_STDERR as u64)
             .read_to_end(&mut read)
             .await
             .map_err(ProcessError::Lost)?;
@@ -292,21 +289,25 @@ mod tests {
         Program::new("sh", ["-c", script], limit, NonZeroUsize::MIN)
     }
 
+    fn source() -> LoginSource {
+        LoginSource::new(None, "ann")
+    }
+
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(200);
 
     #[tokio::test]
     async fn hands_over_input_output_complaint_and_code() {
         let finished = shell("cat; echo oops >&2; exit 7", LONG)
-            .run(b"user pass")
+            .run(&source(), b"user pass")
             .await
             .unwrap();
         assert_eq!(
             finished,
             ProcessOutput {
                 code: 7,
-                output: b"user pass".to_vec(),
-                complaint: "oops\n".into()
+                stdout: b"user pass".to_vec(),
+                stderr: "oops\n".into()
             }
         );
     }
@@ -314,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_need_not_read() {
         let finished = shell("exec true", LONG)
-            .run(&vec![b'x'; 1 << 20])
+            .run(&source(), &vec![b'x'; 1 << 20])
             .await
             .unwrap();
         assert_eq!(finished.code, 0);
@@ -324,52 +325,54 @@ mod tests {
     async fn bounds_what_is_printed() {
         let all = format!("head -c {MOST_OUTPUT} /dev/zero");
         assert_eq!(
-            shell(&all, LONG).run(b"").await.unwrap().output.len(),
+            shell(&all, LONG)
+                .run(&source(), b"")
+                .await
+                .unwrap()
+                .stdout
+                .len(),
             MOST_OUTPUT
         );
         let more = format!("head -c {} /dev/zero", MOST_OUTPUT + 1);
         assert!(matches!(
-            shell(&more, LONG).run(b"").await,
+            shell(&more, LONG).run(&source(), b"").await,
             Err(ProcessError::Output)
         ));
         assert!(matches!(
-            shell("cat /dev/zero", LONG).run(b"").await,
+            shell("cat /dev/zero", LONG).run(&source(), b"").await,
             Err(ProcessError::Output)
         ));
         let loud = shell("head -c 1000000 /dev/zero >&2; exit 3", LONG)
-            .run(b"")
+            .run(&source(), b"")
             .await
             .unwrap();
-        assert_eq!((loud.code, loud.complaint.len()), (3, MOST_COMPLAINT));
+        assert_eq!((loud.code, loud.stderr.len()), (3, MOST_STDERR));
     }
 
     #[test]
-    fn a_complaint_holds_no_secret_not_even_its_beginning() {
-        let said = |complaint: String| ProcessOutput {
+    fn standard_error_is_shown_without_the_secret_and_its_beginnings() {
+        let said = |stderr: String| ProcessOutput {
             code: 3,
-            output: Vec::new(),
-            complaint,
+            stdout: Vec::new(),
+            stderr,
         };
         assert_eq!(
-            said("+ login ann päß word\n".into()).complaint_without("päß word"),
+            said("+ login ann päß word\n".into()).stderr_without("päß word"),
             "+ login ann …"
         );
+        assert_eq!(said("no such pä\n".into()).stderr_without(""), "no such pä");
         assert_eq!(
-            said("no such pä\n".into()).complaint_without(""),
-            "no such pä"
-        );
-        assert_eq!(
-            said("not cut: pä".into()).complaint_without("päß"),
+            said("not cut: pä".into()).stderr_without("päß"),
             "not cut: pä"
         );
         for cut in ["p", "pä", "päß wor"] {
-            let filler = "x".repeat(MOST_COMPLAINT - cut.len());
+            let filler = "x".repeat(MOST_STDERR - cut.len());
             assert_eq!(
-                said(format!("{filler}{cut}")).complaint_without("päß word"),
+                said(format!("{filler}{cut}")).stderr_without("päß word"),
                 format!("{filler}…")
             );
             assert_eq!(
-                said(format!("{filler}{cut}\u{fffd}")).complaint_without("päß word"),
+                said(format!("{filler}{cut}\u{fffd}")).stderr_without("päß word"),
                 format!("{filler}…")
             );
         }
@@ -378,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn a_signal_is_no_exit_code() {
         assert!(matches!(
-            shell("kill -9 $$", LONG).run(b"").await,
+            shell("kill -9 $$", LONG).run(&source(), b"").await,
             Err(ProcessError::Signal { signal: 9 })
         ));
     }
@@ -386,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn says_what_cannot_be_started() {
         let none = Program::new("./no-such-program", [""; 0], LONG, NonZeroUsize::MIN);
-        let error = none.run(b"").await.unwrap_err();
+        let error = none.run(&source(), b"").await.unwrap_err();
         assert_eq!(error.to_string(), "./no-such-program cannot be started");
     }
 
@@ -403,7 +406,7 @@ mod tests {
         }
     }
 
-    /// Waits until the process is gone, or dead and only not waited for by whoever inherited it.
+    /// Waits until the process is gone, or dead and only not waited for yet.
     async fn ended(id: i32) {
         while let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/stat")) {
             if status
@@ -424,7 +427,7 @@ mod tests {
         let script = format!("sleep 1000 & echo $! > {}; wait", child.display());
         // On a busy machine the first limit may be over before the script has begun.
         for limit in [SHORT, 10 * SHORT, 100 * SHORT] {
-            let error = shell(&script, limit).run(b"").await.unwrap_err();
+            let error = shell(&script, limit).run(&source(), b"").await.unwrap_err();
             assert!(matches!(error, ProcessError::Limit { .. }), "{error}");
             if child.exists() {
                 break;
@@ -434,11 +437,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_killed_when_its_caller_has_gone() {
+    async fn is_killed_when_its_caller_goes_away() {
         let directory = tempfile::tempdir().unwrap();
         let child = directory.path().join("child");
         let script = format!("sleep 1000 & echo $! > {}; wait", child.display());
-        let call = tokio::spawn(async move { shell(&script, LONG).run(b"").await.map(|_| ()) });
+        let call =
+            tokio::spawn(async move { shell(&script, LONG).run(&source(), b"").await.map(|_| ()) });
         let id = started(&child).await;
         call.abort();
         ended(id).await;
@@ -457,13 +461,19 @@ mod tests {
         let calls: Vec<_> = (0..=WAITING)
             .map(|_| {
                 let program = program.clone();
-                tokio::spawn(async move { program.run(b"").await.map(|finished| finished.code) })
+                tokio::spawn(async move {
+                    program
+                        .run(&source(), b"")
+                        .await
+                        .map(|finished| finished.code)
+                })
             })
             .collect();
-        while program.inside.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(program.run(b"").await, Err(ProcessError::Busy)));
+        tokio::task::yield_now().await;
+        assert!(matches!(
+            program.run(&source(), b"").await,
+            Err(ProcessError::Busy)
+        ));
         std::fs::write(&go, "").unwrap();
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap(), 0);
@@ -475,9 +485,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_too_long_is_turned_away() {
+    async fn a_call_that_waits_too_long_is_turned_away() {
         let program = shell("exec true", SHORT);
-        let _occupied = program.running.acquire().await.unwrap();
-        assert!(matches!(program.run(b"").await, Err(ProcessError::Busy)));
+        let _occupied = program.running.acquire(&source()).await.unwrap();
+        assert!(matches!(
+            program.run(&source(), b"").await,
+            Err(ProcessError::Busy)
+        ));
     }
 }

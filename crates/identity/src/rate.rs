@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// So many times in a period, written `20/min`; or without limit, written `off`.
+/// A number of times in a period, written `20/min`, or no limit, written `off`.
 ///
 /// ```
 /// let rate: identity::Rate = "20/min".parse().unwrap();
@@ -27,14 +27,14 @@ enum Unit {
     Hour,
 }
 
-/// The most that can be counted in a period.
+/// The highest number in a period.
 const MOST: u32 = 1_000_000;
 
 impl Rate {
     /// No limit.
     pub const OFF: Self = Self(None);
 
-    /// So many times a minute, from once to a million times.
+    /// So many times a minute: from once to a million times.
     #[must_use]
     pub const fn per_minute(count: u32) -> Self {
         let count = match count {
@@ -48,7 +48,7 @@ impl Rate {
         }))
     }
 
-    /// The period, and how much of it each time takes up; none when there is no limit.
+    /// The period, and how much of it each time takes; `None` without a limit.
     pub(crate) fn period_and_interval(self) -> Option<(Duration, Duration)> {
         let Limit { count, unit } = self.0?;
         let period = unit.period();
@@ -105,11 +105,11 @@ impl fmt::Display for Rate {
 /// A rate that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
-    /// Not written as a rate is.
-    #[error("a rate reads 20/min (or /s, /h), or off")]
+    /// It does not have the form of a rate.
+    #[error("a rate is 20/min (or /s, /h), or off")]
     Form,
-    /// Never, or more often than can be counted.
-    #[error("a rate counts from 1 to 1000000; off lifts the limit")]
+    /// The number is zero or too high.
+    #[error("the number in a rate is 1 to 1000000; off removes the limit")]
     Count,
 }
 

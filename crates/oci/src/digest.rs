@@ -1,4 +1,4 @@
-//! Digests: the names that content gives itself.
+//! Digests: names that are computed from content.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -82,7 +82,7 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The digest that `algorithm` made; none where `hash` has not its length.
+    /// The digest that `algorithm` made; `None` if `hash` has another length.
     #[must_use]
     pub fn new(algorithm: DigestAlgorithm, hash: &[u8]) -> Option<Self> {
         if hash.len() != algorithm.length() {
@@ -176,7 +176,7 @@ impl PartialOrd for Digest {
     }
 }
 
-/// As the texts compare, too.
+/// The order of the texts.
 impl Ord for Digest {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.algorithm, self.hash()).cmp(&(other.algorithm, other.hash()))

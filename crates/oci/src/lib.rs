@@ -1,8 +1,7 @@
-//! The nouns of a container registry.
+//! Names, digests and manifests of a container registry.
 //!
-//! What a registry, its clients and its token server all speak of, spelt as the OCI distribution
-//! specification spells it. Each noun is a type that holds only what is valid: whoever has one need
-//! not check it again.
+//! The terms are those of the OCI distribution specification. Each is a type that holds only valid
+//! values, so a value need not be checked again.
 //!
 //! ```
 //! let name: oci::RepositoryName = "library/ubuntu".parse().unwrap();

@@ -1,8 +1,7 @@
 //! Manifests, read as far as a registry must: what kind it is and what it refers to.
 //!
 //! A manifest is named by the hash of its bytes, so the bytes are kept as they came and never
-//! printed from what is read here. Members that are not understood are none of a registry's
-//! business.
+//! printed from what is read here. Other members are ignored.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -13,18 +12,18 @@ use crate::descriptor::{DescriptorJson, annotations, overwrite};
 use crate::json::{List, Members, Nullable, Object, Strictness};
 use crate::{Descriptor, media_type};
 
-/// What a manifest says of itself and refers to.
+/// What a manifest contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Its type, without parameters: one of the four of [`media_type`].
     pub media_type: String,
     /// What it holds together.
     pub content: ManifestContent,
-    /// The manifest that it speaks about, where it is a referrer.
+    /// The manifest that it refers to, if it is a referrer.
     pub subject: Option<Descriptor>,
-    /// What kind of artifact it says it is; never empty.
+    /// The type of artifact that it states; never empty.
     pub artifact_type: Option<String>,
-    /// Whatever else it says.
+    /// Further properties.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -88,8 +87,8 @@ impl Manifest {
         json.finish(media_type, strictness)
     }
 
-    /// What kind of artifact a list of referrers calls it: what it says itself, else the type of an
-    /// image's configuration, else nothing (OCI distribution-spec, "Listing Referrers").
+    /// What kind of artifact a list of referrers calls it: its own statement, else the type of
+    /// an image's configuration, else nothing (OCI distribution-spec, "Listing Referrers").
     #[must_use]
     pub fn effective_artifact_type(&self) -> Option<&str> {
         match (&self.artifact_type, &self.content) {
@@ -137,7 +136,7 @@ pub enum ManifestError {
         "manifests of schema 1 are not accepted: push with a client from after 2017, which sends schema 2 or OCI"
     )]
     Schema1,
-    /// A schema that nobody knows.
+    /// A schema that does not exist.
     #[error("`schemaVersion` must be 2")]
     SchemaVersion,
     /// Neither the request nor the manifest says its type.
@@ -152,7 +151,7 @@ pub enum ManifestError {
         media_type: String,
     },
     /// Something else, perhaps a type that has yet to be invented.
-    #[error("{0:?} is no type of manifest that is known here")]
+    #[error("unknown type of manifest {0:?}: use an OCI or Docker image manifest or index")]
     MediaType(String),
     /// An image cannot be without it.
     #[error("the manifest has no `config`")]

@@ -1,15 +1,15 @@
 //! The media types that a registry must tell apart: four kinds of manifest in two families, and the
 //! few that change how a descriptor is read.
 
-/// An image, or any artifact in an image's clothes (OCI image-spec, manifest.md).
+/// An image, or an artifact in the form of an image (OCI image-spec, manifest.md).
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A list of manifests (OCI image-spec, image-index.md).
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// An image in Docker's older words (Image Manifest Version 2, Schema 2).
+/// An image in Docker's older form (Image Manifest Version 2, Schema 2).
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// A list of manifests in Docker's older words.
+/// A list of manifests in Docker's older form.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// Schema 1, signed and unsigned, which nobody should make any more.
+/// Schema 1, signed and unsigned, which is obsolete since 2017.
 pub const DOCKER_SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
     "application/vnd.docker.distribution.manifest.v1+json",

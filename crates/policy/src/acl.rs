@@ -50,13 +50,13 @@ impl Acl {
         }
     }
 
-    /// What is legal in its rules and hardly meant.
+    /// What is valid in its rules but probably not intended.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
         self.warnings.iter()
     }
 
-    /// The answer of the first rule that matches; none where no rule does, and somebody else may be
-    /// asked.
+    /// The decision of the first rule that matches; `None` if no rule does, so that another
+    /// authorizer may be asked.
     #[must_use]
     pub fn decide(&self, query: &AclQuery<'_>) -> Option<AclDecision> {
         let matches = |rule: &Rule| {

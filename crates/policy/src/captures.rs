@@ -28,7 +28,7 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Its name and its value in `query`; none where the condition does not match.
+    /// Its name and its value in `query`; `None` if the condition does not match.
     pub(crate) fn of<'a>(&'a self, query: &AclQuery<'a>) -> Option<(&'a str, &'a str)> {
         let groups = self.regex.captures(self.attribute.of(query))?;
         // A group that took no part in the match captured nothing.

@@ -1,9 +1,9 @@
-//! Who may do what.
+//! Access rules: which account may do what.
 //!
 //! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its
 //! users have. An [`Acl`] is a list of them; it is asked a [`AclQuery`] about one account and one
 //! resource, and the first rule whose conditions all hold decides which of the actions asked for
-//! are granted. Where no rule does, it has no opinion.
+//! are granted. If no rule does, it decides nothing.
 //!
 //! A condition is a *pattern* against a value: a glob, or a regular expression between slashes,
 //! both in Go's dialect. A pattern may have *variables*: the query's attributes (`${account}`), the
@@ -11,8 +11,8 @@
 //! expressions (`${account:1}`).
 //!
 //! Rules surprise: the first match wins, a star stops at a slash. So a decision can be
-//! [explained](Acl::explain), by the same steps that make it, and what is hardly meant is [warned
-//! of](Acl::warnings). There is no I/O here.
+//! [explained](Acl::explain), by the same steps that make it, and there are
+//! [warnings](Acl::warnings) of what is probably not intended. There is no I/O here.
 //!
 //! ```
 //! use policy::{Acl, Conditions, AclEntry, Labels, AclOptions, AclQuery};
@@ -41,6 +41,7 @@
 
 mod acl;
 mod captures;
+mod ceiling;
 mod combinations;
 mod condition;
 mod entry;
@@ -59,6 +60,7 @@ mod variables;
 mod warning;
 
 pub use acl::Acl;
+pub use ceiling::ScopeCeiling;
 pub use entry::{AclEntry, AclOptions, Conditions};
 pub use error::{AclEntryError, ConditionError};
 pub use explanation::{DecidingRule, Explanation, SkippedRule};

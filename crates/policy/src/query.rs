@@ -8,7 +8,7 @@ use token::Scope;
 
 use crate::{Labels, Subject};
 
-/// May this account do this?
+/// A question: may this account do this?
 #[derive(Clone, Copy, Debug)]
 pub struct AclQuery<'a> {
     /// The account's name; empty for the anonymous one.
@@ -21,7 +21,7 @@ pub struct AclQuery<'a> {
     pub name: &'a str,
     /// The service that the token is for.
     pub service: &'a str,
-    /// Where the client is, where that is known.
+    /// The client's address, if it is known.
     pub ip: Option<IpAddr>,
     /// The actions asked for, sorted as bytes.
     pub actions: &'a [String],

@@ -49,8 +49,8 @@ impl Rule {
         })
     }
 
-    /// The first condition that does not hold, and why; none where all hold, so that the rule
-    /// decides.
+    /// The first condition that does not hold, and why; `None` if all hold, so that the
+    /// rule decides.
     pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
         self.conditions
             .iter()

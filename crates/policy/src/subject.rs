@@ -1,4 +1,4 @@
-//! Whom a decision is about.
+//! The account that a decision is about.
 
 use std::collections::BTreeMap;
 

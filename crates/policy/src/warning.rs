@@ -1,4 +1,4 @@
-//! What is legal in rules and hardly meant.
+//! What is valid in rules but probably not intended.
 
 use crate::captures::{CaptureReference, capture_at_end, find};
 use crate::entry::{AclEntry, AclOptions, Conditions};
@@ -8,7 +8,7 @@ use crate::variables::LABEL;
 use crate::{Attribute, Field};
 use common::nearest;
 
-/// Something about a rule that is legal and hardly meant.
+/// Something about a rule that is valid but probably not intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Which rule, counted from 0.
@@ -19,7 +19,7 @@ pub struct Warning {
     pub kind: WarningKind,
 }
 
-/// What is hardly meant; displayed, it says what to write instead.
+/// What is probably not intended; its text says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WarningKind {
     /// A `${…}` before a capture makes one variable of both, which stands for nothing.
@@ -64,9 +64,9 @@ pub enum WarningKind {
     /// A label's value in a label's pattern.
     #[error("{0} is not replaced in a label's pattern")]
     LabelInLabel(String),
-    /// A `${…}` that is no variable.
+    /// A `${…}` that is not a variable.
     #[error(
-        "{0} is no variable and stands for itself: variables are ${{account}}, ${{type}}, ${{name}}, ${{service}}, ${{labels:NAME}} and captures such as ${{account:1}}"
+        "{0} is not a variable and stands for itself: variables are ${{account}}, ${{type}}, ${{name}}, ${{service}}, ${{labels:NAME}} and captures such as ${{account:1}}"
     )]
     UnknownVariable(String),
     /// A label's value is taken as a pattern.
@@ -93,7 +93,7 @@ pub enum WarningKind {
         /// What it was most likely meant to be.
         nearest: Option<&'static str>,
     },
-    /// `*` beside other actions, where it is an action like any other.
+    /// `*` beside other actions: there it is an action like any other.
     #[error("`*` means every action only if it stands alone: write actions: [\"*\"]")]
     StarBesideOthers,
     /// A pattern that takes no type of resource that a client asks for.
@@ -106,7 +106,7 @@ pub enum WarningKind {
     },
     /// An earlier rule matches everything.
     #[error(
-        "no query ever gets here: acl[{0}] has no conditions, and the first rule that matches decides"
+        "no query reaches this rule: acl[{0}] has no conditions, and the first rule that matches decides"
     )]
     Unreachable(usize),
 }
@@ -373,7 +373,7 @@ mod tests {
         warned(&[account, ("name", "${Account:01}")], &[]);
         warned(
             &[account, ("name", "${account:who}")],
-            &["${account:who} is no variable"],
+            &["${account:who} is not a variable"],
         );
         warned(
             &[("account", "a*"), ("name", "${account:1}")],
@@ -419,9 +419,9 @@ mod tests {
         warned(&[("name", "/^[!a]**$/")], &[]);
         warned(
             &[("name", "${labels:project}-{labels:tier}/*")],
-            &["{labels:tier} is no variable"],
+            &["{labels:tier} is not a variable"],
         );
-        warned(&[("name", "${user}/*")], &["${user} is no variable"]);
+        warned(&[("name", "${user}/*")], &["${user} is not a variable"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{BasicCredentials, Clock};
 use event::EventKind;
-use identity::{Credentials, Login, LoginOutcome};
+use identity::{Credentials, Login, LoginOutcome, Proof};
 use oci::RepositoryName;
 use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
 use token::{VerifiedToken, VerifyError};
@@ -336,10 +336,13 @@ async fn log_in(
     credentials: &Credentials,
     realm: &str,
 ) -> Result<Principal, RegistryError> {
-    let client = call.context.client.clone()?;
-    match login.login(credentials, client.attributable).await {
-        Ok(LoginOutcome::Accepted(accepted)) => Ok(Principal::Account(accepted.subject.account)),
-        Ok(LoginOutcome::Rejected) => {
+    call.context.client.clone()?;
+    let proof = Proof::Password(credentials.clone());
+    match login.login(&proof, call.context).await {
+        Ok(LoginOutcome::Accepted(accepted)) => {
+            Ok(Principal::Account(accepted.identity.subject.account))
+        }
+        Ok(LoginOutcome::Rejected { .. }) => {
             call.context.set_account(&credentials.account);
             let reason = "incorrect username or password";
             call.observe(EventKind::LoginRefused { reason });

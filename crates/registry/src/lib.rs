@@ -32,6 +32,8 @@ mod conditions;
 mod cursor;
 mod error;
 mod extensions;
+#[cfg(test)]
+mod fuzz;
 mod manifests;
 mod mount_challenges;
 mod multipart;

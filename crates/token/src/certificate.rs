@@ -32,7 +32,7 @@ impl Certificate {
     /// Reads one certificate.
     ///
     /// # Errors
-    /// When it is none. A key that signs no tokens is no error here but in
+    /// When it cannot be read. A key that cannot sign tokens is an error only in
     /// [`public_key`](Self::public_key).
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, parsed) =
@@ -98,13 +98,13 @@ impl Certificate {
         self.0.key.as_ref() == Ok(key)
     }
 
-    /// Who is certified.
+    /// The subject.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// Who certifies.
+    /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer

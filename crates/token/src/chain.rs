@@ -103,7 +103,7 @@ pub fn verify(
     if roots.contains(leaf) {
         return Ok(());
     }
-    // A stranger chose the certificates: each is parsed once, not at each step of the search.
+    // The client chose the certificates: each is parsed once, not at each step of the search.
     let leaf = Link::new(leaf).ok_or_else(unknown)?;
     let (roots, intermediates) = (Link::all(roots), Link::all(intermediates));
     let mut search = Search {

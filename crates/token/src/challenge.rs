@@ -1,7 +1,7 @@
-//! What a server says when it wants papers: the `WWW-Authenticate` header.
+//! The `WWW-Authenticate` header: how a server asks for credentials.
 //!
-//! Clients learn from it where tokens are to be had. Its grammar is older than registries and full
-//! of traps: commas stand between parameters *and* between challenges, and also inside quotes.
+//! It tells clients where to get tokens. Its grammar is full of traps: commas separate parameters
+//! *and* challenges, and they occur in quotes.
 
 use std::fmt;
 
@@ -73,16 +73,16 @@ impl fmt::Display for Challenge {
     }
 }
 
-/// Why a header is no challenge.
+/// Why a header is not a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChallengeError {
-    /// Longer than any that makes sense.
+    /// Longer than 16384 bytes.
     #[error("a WWW-Authenticate field of {length} bytes, more than {LONGEST}")]
     TooLong {
         /// How long it is.
         length: usize,
     },
-    /// Something stands where it must not.
+    /// A character at a wrong place.
     #[error("WWW-Authenticate cannot be read at byte {position}: {field}")]
     Grammar {
         /// The whole field.

@@ -1,4 +1,4 @@
-//! What a token says.
+//! The claims of a token.
 
 use std::borrow::Cow;
 
@@ -64,7 +64,7 @@ pub fn jti(entropy: &dyn Entropy) -> Result<String, EntropyError> {
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
-/// The claims of a token that came in: everyone's tokens, so every claim may be missing and `aud`
+/// The claims of a received token: from any issuer, so every claim may be missing and `aud`
 /// may be a list (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]

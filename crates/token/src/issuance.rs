@@ -15,10 +15,10 @@ use rcgen::{
 use crate::{Certificate, KeyKind, PrivateKey, SignError};
 use common::{Entropy, EntropyError};
 
-/// What a certificate is to say.
+/// The contents of a new certificate.
 #[derive(Clone, Debug)]
 pub struct CertificateRequest {
-    /// Whom it names in its subject, for people: programs look at `hosts` and `addresses`.
+    /// The name in its subject, for people: programs look at `hosts` and `addresses`.
     pub common_name: String,
     /// Host names that it is for; `*.example.com` is one.
     pub hosts: Vec<String>,

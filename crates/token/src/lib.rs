@@ -1,10 +1,9 @@
-//! The papers of a container registry.
+//! Tokens for container registries.
 //!
-//! A registry that delegates authorization sends its callers to a token server for a signed,
-//! short-lived token that says what its bearer may do (Distribution's [token authentication]). This
-//! crate holds every noun of that exchange and does no I/O: what is asked for ([`Scope`]), what is
-//! granted ([`Access`]), the keys that sign, the ids a registry knows them by, and the tokens
-//! themselves.
+//! A registry that delegates authorization sends its clients to a token server. There they get a
+//! signed, short-lived token that says what they may do (Distribution's [token authentication]).
+//! This crate has the parts of that exchange, without I/O: what is requested ([`Scope`]), what is
+//! granted ([`Access`]), signing keys and their ids, certificates, and the tokens themselves.
 //!
 //! ```
 //! let scope: token::Scope = "repository:samalba/my-app:pull,push".parse().unwrap();
@@ -13,7 +12,7 @@
 //! assert_eq!(scope.actions, ["pull", "push"]);
 //! ```
 //!
-//! A token is signed by a key with a header, and believed by whoever trusts the key:
+//! A [`Signer`] makes tokens, and a [`Verifier`] that trusts its key accepts them:
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Making tokens.
+//! Signing tokens.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ pub enum HeaderError {
     /// The certificate is another key's.
     #[error("the certificate of {subject:?} does not belong to the key")]
     OtherKey {
-        /// Whom the certificate names.
+        /// The subject of the certificate.
         subject: String,
     },
     /// The header could not be written as JSON, which has no reason to happen.

@@ -1,4 +1,4 @@
-//! Taking a token apart, before anything of it is believed.
+//! Parsing a token, before its signature is verified.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::{Certificate, Jwk, JwkError, ReceivedClaims};
 /// field stops earlier.
 pub const LONGEST_TOKEN: usize = 64 * 1024;
 
-/// A token of which nothing is proved yet.
+/// A parsed token whose signature is not verified.
 #[derive(Clone, Debug)]
 pub struct UnverifiedToken {
     header_json: String,
@@ -45,7 +45,7 @@ impl TokenHeader {
     /// `jwk` as a key.
     ///
     /// # Errors
-    /// When it is none that signs tokens.
+    /// When it is not a key that signs tokens.
     pub fn jwk(&self) -> Option<Result<Jwk, JwkError>> {
         self.jwk
             .as_ref()
@@ -71,7 +71,7 @@ impl TokenHeader {
 }
 
 impl UnverifiedToken {
-    /// Takes a token in compact serialization apart (RFC 7515 §3.1, §5.2).
+    /// Parses a token in compact serialization (RFC 7515 §3.1, §5.2).
     ///
     /// # Errors
     /// When it is not one.
@@ -112,7 +112,7 @@ impl UnverifiedToken {
         &self.claims_json
     }
 
-    /// The claims, which nobody has vouched for yet.
+    /// The claims, unverified.
     ///
     /// # Errors
     /// When they are not the claims of a token: a claim of another type, say.

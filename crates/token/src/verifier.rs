@@ -1,7 +1,7 @@
-//! Believing a token.
+//! Verifying tokens.
 //!
-//! A [`Verifier`] knows whom it trusts; what it lets through is a [`VerifiedToken`], which nothing
-//! else can make.
+//! A [`Verifier`] has the trusted keys, issuers and the name of the service. It returns a
+//! [`VerifiedToken`], which nothing else can make.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,7 @@ use common::unix_seconds;
 /// it.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// A registry's view of token servers: the keys, issuers and name by which it tells a token for it
-/// from any other.
+/// What a registry compares tokens with: trusted keys and issuers, and its own name.
 #[derive(Clone, Debug, Default)]
 pub struct Verifier {
     /// Keys by the ids that a `kid` may name them with.
@@ -39,9 +38,10 @@ impl Verifier {
         }
     }
 
-    /// Trusts the keys of these certificates, under any id that a registry knows them by, and whom
-    /// these certificates certify. A key stays trusted when its certificate expires, but a token
-    /// that carries an expired certificate is not believed: both as in Distribution, 2.8 and 3.1.
+    /// Trusts the keys of these certificates, under any id that a registry knows them by, and the
+    /// certificates that they sign: any certificate of an authority may sign tokens. A key stays
+    /// trusted when its certificate expires, but a token that carries an expired certificate is
+    /// rejected. Both is so in Distribution 2.8 and 3.1.
     #[must_use]
     pub fn trusting_certificates(mut self, bundle: &[Certificate]) -> Self {
         for key in bundle
@@ -74,7 +74,7 @@ impl Verifier {
     /// Checks a token in full.
     ///
     /// # Errors
-    /// When it is not to be believed.
+    /// When the token is malformed, expired, for another service, or not signed by a trusted key.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<VerifiedToken, VerifyError> {
         let token = UnverifiedToken::parse(token)?;
         let header = token.header();
@@ -147,7 +147,7 @@ impl Verifier {
     }
 }
 
-/// Proof that a token was signed by someone trusted, for this service, for now. Only a [`Verifier`]
+/// Proof that a token was signed by a trusted key, for this service, and is valid now. Only a [`Verifier`]
 /// makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
@@ -187,7 +187,7 @@ impl VerifiedToken {
     }
 }
 
-/// Why a token is not believed.
+/// Why a token is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Not a token.
@@ -196,13 +196,13 @@ pub enum VerifyError {
     /// Signed in a way that is not accepted, or not at all.
     #[error(transparent)]
     Algorithm(#[from] UnknownSignatureAlgorithm),
-    /// It demands of its reader what this one does not know.
+    /// It has extensions that a verifier must know, and this one knows none.
     #[error("the token's header has \"crit\", which is not understood")]
     Critical,
     /// Its header leads to no key.
     #[error("the token's header names no key: it has neither kid nor jwk nor x5c")]
     NoKey,
-    /// Its `kid` is nobody's.
+    /// Its `kid` is not the id of a trusted key.
     #[error("no trusted key has the id {0:?}")]
     UnknownKeyId(String),
     /// It carries a key that is not trusted.

@@ -1,32 +1,30 @@
-//! A program that says what somebody may do: `docker_auth`'s `ext_authz`.
+//! `docker_auth`'s `ext_authz`: a program that says what an account may do.
 
+use common::BoxFuture;
+use identity::LoginSource;
 use identity::process::{ProcessError, Program};
 use policy::{AclQuery, Labels};
 use serde::Serialize;
 
-/// The program of `ext_authz`: it reads one JSON object on standard input and answers with its exit
-/// code, 0 for all that was asked and 1 for nothing of it.
+use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
+
+const NAME: &str = "ext_authz";
+
+/// The program of `ext_authz`. It reads one JSON object on standard input. Its exit code is the
+/// answer: 0 grants all that was asked and 1 nothing of it.
 pub struct ExtAuthz {
     program: Program,
 }
 
-/// Why a program gave no answer.
+/// Why the program has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ExtAuthzError {
-    /// It could not be run to its end.
+enum ExtAuthzError {
     #[error("the program could not be run to its end")]
     Process(#[source] ProcessError),
-    /// It ended with neither 0 nor 1.
     #[error(
-        "the program ended with code {code}: 0 grants what was asked, 1 nothing of it, no other means anything; it \
-         complained: {complaint:?}"
+        "the program ended with code {code}, not 0 (grant all) or 1 (grant nothing); its standard error: {stderr:?}"
     )]
-    Code {
-        /// Its exit code.
-        code: i32,
-        /// The beginning of what it wrote to standard error.
-        complaint: String,
-    },
+    Code { code: i32, stderr: String },
 }
 
 /// What the program reads, its members spelt and ordered as `docker_auth` sends them.
@@ -50,25 +48,57 @@ impl ExtAuthz {
         Self { program }
     }
 
-    pub(super) async fn decide(&self, query: &AclQuery<'_>) -> Result<Vec<String>, ExtAuthzError> {
-        let finished = self
-            .program
-            .run(question(query).as_bytes())
-            .await
-            .map_err(ExtAuthzError::Process)?;
-        match finished.code {
-            0 => Ok(query.actions.to_vec()),
-            1 => Ok(Vec::new()),
-            code => Err(ExtAuthzError::Code {
-                code,
-                complaint: finished.complaint,
-            }),
-        }
+    async fn ask(
+        &self,
+        query: &AclQuery<'_>,
+        source: &LoginSource,
+    ) -> Result<Option<Decision>, AuthorizeError> {
+        let output = match self.program.run(source, question(query).as_bytes()).await {
+            Ok(output) => output,
+            Err(ProcessError::Busy) => return Err(AuthorizeError::Busy { policy: NAME }),
+            Err(error) => return Err(failed(ExtAuthzError::Process(error))),
+        };
+        let granted = match output.code {
+            0 => query.actions.to_vec(),
+            1 => Vec::new(),
+            code => {
+                let stderr = output.stderr;
+                return Err(failed(ExtAuthzError::Code { code, stderr }));
+            }
+        };
+        Ok(Some(Decision {
+            granted,
+            by: DecidedBy {
+                policy: Some(NAME),
+                rule: None,
+            },
+        }))
     }
 }
 
-/// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the
-/// two line separators escaped, which outside of strings cannot occur.
+impl Authorizer for ExtAuthz {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn decide<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
+        Box::pin(self.ask(query, source))
+    }
+}
+
+fn failed(error: ExtAuthzError) -> AuthorizeError {
+    AuthorizeError::Policy {
+        policy: NAME,
+        source: error.into(),
+    }
+}
+
+/// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the two
+/// line separators escaped. Those occur only inside strings.
 fn question(query: &AclQuery<'_>) -> String {
     let question = Question {
         account: query.account,

@@ -1,92 +1,145 @@
-//! What may they do: the chain of policies.
+//! Authorization: what an account may do, decided by a chain of policies.
 //!
-//! The first policy that knows the answer decides; a policy that fails ends the request with an
-//! error, for an answer from the next one might grant what the first would have refused.
+//! The first policy that has an answer decides. A policy that fails ends the request with an error,
+//! because the next one might grant what the first would have denied.
 
+mod acl;
 mod ext_authz;
 
-use identity::process::ProcessError;
-use policy::{Acl, AclQuery};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 
-use ext_authz::ExtAuthzError;
+use common::BoxFuture;
+use identity::LoginSource;
+use policy::AclQuery;
 
+pub use acl::AclAuthorizer;
 pub use ext_authz::ExtAuthz;
 
-/// One policy of the chain.
-pub enum Authorizer {
-    /// The rules of the configuration file.
-    Acl(Box<Acl>),
-    /// A program that is asked.
-    ExtAuthz(ExtAuthz),
+/// A policy: rules of the configuration, a program, a database.
+///
+/// # Contract
+/// - `Ok(None)` means that the policy has no answer, and the next one is asked. A policy that denies
+///   answers with nothing granted.
+/// - What is granted is a part of what was asked.
+/// - `decide` and `rules` agree.
+pub trait Authorizer: Send + Sync {
+    /// The policy's section in the configuration, for logs and errors.
+    fn name(&self) -> &'static str;
+
+    /// What of `query` is granted. A slow policy waits for the turn of `source`.
+    ///
+    /// # Errors
+    /// [`AuthorizeError::Busy`] when too many requests are waiting, [`AuthorizeError::Policy`] when
+    /// the policy is broken.
+    fn decide<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>>;
+
+    /// The policy as rules that are evaluated in memory, if it is one. A filtered catalog needs that,
+    /// because it asks about each repository.
+    fn rules(&self) -> Option<Arc<dyn RuleSet>> {
+        None
+    }
+}
+
+/// Rules that are evaluated in memory, at once.
+pub trait RuleSet: Send + Sync {
+    /// What of `query` is granted; `None` if no rule matches.
+    fn decide(&self, query: &AclQuery<'_>) -> Option<Decision>;
 }
 
 /// What became of one scope.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Decision {
-    /// The actions granted, sorted; a subset of those asked for.
-    pub(crate) granted: Vec<String>,
-    /// Who decided.
-    pub(crate) by: DecidedBy,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The granted actions, sorted; a part of those asked for.
+    pub granted: Vec<String>,
+    /// What decided.
+    pub by: DecidedBy,
 }
 
-/// Which policy decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DecidedBy {
-    /// The rule of this index in `acl`, counted from 0.
-    Rule(usize),
-    /// The program of `ext_authz`.
-    ExtAuthz,
-    /// Nobody: access is denied by default.
-    Default,
+/// What decided: a policy and, if it has several, one of its rules. It prints as the log shows it:
+/// the rule's place (`auth.yml:31`), the policy's section, or `none`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecidedBy {
+    /// The policy's section in the configuration; `None` if no policy had an answer, so that access
+    /// is denied.
+    pub policy: Option<&'static str>,
+    /// Where the rule stands.
+    pub rule: Option<Arc<str>>,
 }
 
-/// A policy that could not answer.
+impl fmt::Display for DecidedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.rule, self.policy) {
+            (Some(rule), _) => f.write_str(rule),
+            (None, Some(policy)) => f.write_str(policy),
+            (None, None) => f.write_str("none"),
+        }
+    }
+}
+
+/// Why a policy has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// The program of `ext_authz` could not be run, took too long, or ended with a code that means
-    /// nothing.
-    #[error("ext_authz gave no answer")]
-    ExtAuthz(#[source] ExtAuthzError),
-    /// Too many wait for the program of `ext_authz` already.
-    #[error("too many wait for ext_authz already")]
-    Busy,
+    /// Too many requests are waiting for the policy.
+    #[error("too many requests are waiting for {policy}")]
+    Busy {
+        /// The policy's section in the configuration.
+        policy: &'static str,
+    },
+    /// The policy failed.
+    #[error("{policy} failed")]
+    Policy {
+        /// The policy's section in the configuration.
+        policy: &'static str,
+        /// What went wrong.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
-impl From<ExtAuthzError> for AuthorizeError {
-    fn from(error: ExtAuthzError) -> Self {
-        match error {
-            ExtAuthzError::Process(ProcessError::Busy) => Self::Busy,
-            error => Self::ExtAuthz(error),
+/// The configured policies, asked in order.
+pub(crate) struct AuthorizerChain(Vec<Box<dyn Authorizer>>);
+
+impl AuthorizerChain {
+    pub(crate) fn new(authorizers: Vec<Box<dyn Authorizer>>) -> Self {
+        Self(authorizers)
+    }
+
+    /// The decision of the first policy that has one; nothing is granted if none has.
+    pub(crate) async fn decide(
+        &self,
+        query: &AclQuery<'_>,
+        source: &LoginSource,
+    ) -> Result<Decision, AuthorizeError> {
+        for authorizer in &self.0 {
+            // Rules in memory need no future.
+            let decision = match authorizer.rules() {
+                Some(rules) => rules.decide(query),
+                None => authorizer.decide(query, source).await?,
+            };
+            if let Some(decision) = decision {
+                return Ok(decision);
+            }
         }
+        Ok(Decision::denied())
+    }
+
+    /// The rules of all policies; `None` if one of them is not a list of rules.
+    pub(crate) fn rules(&self) -> Option<Vec<Arc<dyn RuleSet>>> {
+        self.0.iter().map(|authorizer| authorizer.rules()).collect()
     }
 }
 
-/// Asks each of `chain` in turn.
-pub(crate) async fn decide(
-    chain: &[Authorizer],
-    query: &AclQuery<'_>,
-) -> Result<Decision, AuthorizeError> {
-    for authorizer in chain {
-        match authorizer {
-            Authorizer::Acl(acl) => {
-                if let Some(decision) = acl.decide(query) {
-                    return Ok(Decision {
-                        granted: decision.granted,
-                        by: DecidedBy::Rule(decision.rule),
-                    });
-                }
-            }
-            Authorizer::ExtAuthz(program) => {
-                let granted = program.decide(query).await?;
-                return Ok(Decision {
-                    granted,
-                    by: DecidedBy::ExtAuthz,
-                });
-            }
+impl Decision {
+    /// Denied, because no policy has an answer.
+    fn denied() -> Self {
+        Self {
+            granted: Vec::new(),
+            by: DecidedBy::default(),
         }
     }
-    Ok(Decision {
-        granted: Vec::new(),
-        by: DecidedBy::Default,
-    })
 }

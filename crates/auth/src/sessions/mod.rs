@@ -1,51 +1,55 @@
-//! Refresh tokens: a login that lasts.
+//! Refresh tokens: logins that last.
 //!
-//! Docker's `login` asks for one (`offline_token=true`) and then keeps it instead of the password.
-//! Behind each is a *session*: whose it is, for which service, and which credential opened it. A
-//! token is *reused*, never rotated: clients store it once and send it from several processes at
-//! the same time (moby#39718). So a session ends by
-//! - its *idle* time, counted from the last use, or its *absolute* time, counted from the login;
-//! - [`revoke`](Sessions::revoke), at its next use, by whatever process;
-//! - the cap per account, which takes the least recently used;
-//! - its user: [`redeem`](Sessions::redeem) says that the token is good, not that its account still
-//!   is. Whoever redeems asks identity again, and answers to it with [`confirm`](Sessions::confirm)
-//!   or, where identity cannot say, [`recently_confirmed`](Sessions::recently_confirmed).
+//! Docker's `login` asks for one (`offline_token=true`) and keeps it instead of the password. Behind
+//! each token is a *session*: its account, its service, and the credential that opened it. A token
+//! is *reused*, never rotated: clients store it once and send it from several processes at the same
+//! time (moby#39718). A session ends
+//! - by its *idle* time, counted from the last use, or its *absolute* time, counted from the login;
+//! - by [`revoke`](Sessions::revoke), at the next use, in whatever process;
+//! - by the number of sessions per account, which ends the least recently used;
+//! - with its account: [`redeem`](Sessions::redeem) says that the token is valid, not that the
+//!   account still exists. The caller asks identity, and tells the answer to
+//!   [`confirm`](Sessions::confirm). If identity cannot tell,
+//!   [`recently_confirmed`](Sessions::recently_confirmed) decides.
 //!
-//! Nothing is remembered outside the database. A use costs one read; it is written down at most
-//! once a minute per session, because a write waits for the disk. Sessions that are over are
-//! removed as new ones are opened.
+//! [`Sessions`] knows these rules, and a [`SessionStore`] keeps the sessions. Nothing else is kept. A
+//! use costs one read. It is written at most once a minute per session, because a write waits for
+//! the disk. Sessions that are over are removed when new ones are opened.
 
-mod manage;
-mod redeem;
-mod row;
-#[cfg(test)]
-mod tests;
+mod memory;
+mod sqlite;
+mod store;
 mod token;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use common::Secret;
-use common::{Entropy, EntropyError};
-use database::Database;
+use common::{Entropy, EntropyError, Secret};
 use identity::CredentialFingerprint;
 use policy::{Labels, Subject};
 
-pub use manage::Selection;
-pub use redeem::RefreshTokenError;
-pub(crate) use token::is_refresh_token;
+use self::token::generate;
 
-/// How long sessions live, and how many.
+pub use self::memory::MemorySessions;
+pub use self::sqlite::SqliteSessions;
+pub use self::store::{InsertLimits, Selection, SessionNote, SessionStore, StoredSession};
+pub use self::token::TokenHash;
+pub(crate) use self::token::is_refresh_token;
+
+/// A use or a confirmation is not written again within this time.
+const PRECISION: Duration = Duration::from_secs(60);
+
+/// How long sessions live, and how many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// A session that is not used for this long is over.
     pub idle: Duration,
     /// A session is over this long after its login, however much it is used.
     pub absolute: Duration,
-    /// The sessions one account may have; a further login ends the least recently used.
+    /// The sessions that one account may have. A further login ends the least recently used.
     pub per_user: u32,
-    /// How long the last confirmation counts while the backend cannot say whether the user is still
-    /// good.
+    /// How long the last confirmation counts while the backend cannot tell whether the account still
+    /// exists.
     pub recheck_max_age: Duration,
 }
 
@@ -61,89 +65,97 @@ impl Default for SessionPolicy {
     }
 }
 
-/// The sessions of one installation, under a policy that counts for those that are open already,
-/// too. Clones share the database.
-#[derive(Clone)]
-pub struct Sessions {
-    database: Database,
-    policy: SessionPolicy,
-    entropy: Arc<dyn Entropy>,
-}
-
-impl Sessions {
-    /// The sessions that `database` holds.
-    #[must_use]
-    pub fn new(database: Database, policy: SessionPolicy, entropy: Arc<dyn Entropy>) -> Self {
-        Self {
-            database,
-            policy,
-            entropy,
-        }
-    }
-}
-
-/// A login that asks to last.
+/// A login that asks for a session.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
-    /// Who logged in, with the labels of this moment.
+    /// The account, with its labels of this moment.
     pub subject: &'a Subject,
-    /// The credential that was used, where the backend can tell.
+    /// The credential that was used, if the backend can tell.
     pub credential: Option<CredentialFingerprint>,
-    /// The service that the token will be good for.
+    /// The service that the token will be for.
     pub service: &'a str,
     /// What the client calls itself (`client_id`).
     pub client_id: &'a str,
-    /// Where it is, for lists.
+    /// Its address, for lists.
     pub address: &'a str,
 }
 
-/// A session just opened.
+/// A session that was just opened.
 #[derive(Debug)]
 pub struct OpenedSession {
     /// What lists and logs call it.
     pub id: String,
-    /// The refresh token. It is nowhere else: lost is lost.
+    /// The refresh token. It is stored nowhere, so it cannot be recovered.
     pub token: Secret,
 }
 
-/// What is known of a session; its token is not.
+/// What is known of a session. Its token is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
+    /// The hash of its token, by which it is stored.
+    pub hash: TokenHash,
     /// What lists and logs call it: the first 16 hexadecimal digits of its token's SHA-256.
     pub id: String,
-    /// Whose it is; never anonymous.
+    /// Its account; never anonymous.
     pub account: String,
     /// The labels that the account had when it was last confirmed.
     pub labels: Labels,
-    /// The credential that opened it: once the account has that no more, the session is over.
+    /// The credential that opened it. Once the account no longer has it, the session is over.
     pub credential: Option<CredentialFingerprint>,
-    /// The service that it is good for.
+    /// The service that it is for.
     pub service: String,
     /// What the client that opened it called itself.
     pub client_id: String,
-    /// Where that client was.
+    /// The address of that client.
     pub address: String,
     /// When it was opened.
     pub created_at: SystemTime,
     /// When it was last used, to the minute.
     pub last_used_at: SystemTime,
-    /// When the backend last said that the account is good, to the minute.
+    /// When the backend last confirmed the account, to the minute.
     pub confirmed_at: SystemTime,
-    /// When it is over, unless it is used: the earlier of its idle and its absolute end.
+    /// When it is over unless it is used: the earlier of its idle and its absolute end.
     pub expires_at: SystemTime,
 }
 
-/// Why sessions cannot be worked with. None of these is the client's fault.
+/// A session that its own token revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What lists and logs call the session.
+    pub id: String,
+    /// Its account.
+    pub account: String,
+}
+
+/// Why a refresh token is rejected. Clients get the same response for all of them (RFC 6749 §5.2,
+/// `invalid_grant`); the log says which one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshTokenError {
+    /// It is not one of ours, or its session is gone from the store.
+    #[error("no such refresh token")]
+    Unknown,
+    /// It was revoked.
+    #[error("the refresh token was revoked")]
+    Revoked,
+    /// It was not used for too long, or is too old.
+    #[error("the refresh token has expired")]
+    Expired,
+    /// It is valid, but for another service.
+    #[error("the refresh token is for another service")]
+    WrongService,
+}
+
+/// Why the sessions failed. None of these is the client's fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionsError {
-    /// The database did not do its part.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] database::Error),
     /// The system has no randomness for a token.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// A session was to be opened for nobody.
+    /// A session was to be opened for an anonymous login.
     #[error("an anonymous login has no session")]
     Anonymous,
 }
@@ -152,4 +164,220 @@ impl From<rusqlite::Error> for SessionsError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error.into())
     }
+}
+
+/// The sessions of one installation, under a policy that counts for those that are already open,
+/// too. Clones share the store.
+#[derive(Clone)]
+pub struct Sessions {
+    store: Arc<dyn SessionStore>,
+    policy: SessionPolicy,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Sessions {
+    /// The sessions that `store` keeps.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        policy: SessionPolicy,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            store,
+            policy,
+            entropy,
+        }
+    }
+
+    /// The same sessions under another policy.
+    #[must_use]
+    pub fn under(self, policy: SessionPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Opens a session. It is stored before its token is handed out.
+    ///
+    /// # Errors
+    /// For an anonymous login, and when the token can be neither made nor stored.
+    pub async fn open(
+        &self,
+        new: NewSession<'_>,
+        now: SystemTime,
+    ) -> Result<OpenedSession, SessionsError> {
+        if new.subject.account.is_empty() {
+            return Err(SessionsError::Anonymous);
+        }
+        let (token, hash) = generate(self.entropy.as_ref())?;
+        let id = hash.id();
+        let session = StoredSession {
+            hash,
+            id: id.clone(),
+            account: new.subject.account.clone(),
+            labels: new.subject.labels.clone(),
+            credential: new.credential,
+            service: new.service.to_owned(),
+            client_id: new.client_id.to_owned(),
+            address: new.address.to_owned(),
+            created_at: now,
+            last_used_at: now,
+            confirmed_at: now,
+            expires_at: after(now, self.policy.absolute),
+            is_revoked: false,
+        };
+        let limits = InsertLimits {
+            per_account: self.policy.per_user,
+            idle: self.policy.idle,
+            now,
+        };
+        self.store.insert(session, limits).await?;
+        Ok(OpenedSession { id, token })
+    }
+
+    /// The session of `token`, if it is valid for `service`.
+    ///
+    /// It says nothing of the account, which may be gone: see [`confirm`](Self::confirm).
+    ///
+    /// # Errors
+    /// The outer one when the store cannot be read. If a use cannot be written, that is logged and
+    /// no error: a valid token works even when the disk is full.
+    pub async fn redeem(
+        &self,
+        token: &Secret,
+        service: &str,
+        now: SystemTime,
+    ) -> Result<Result<Session, RefreshTokenError>, SessionsError> {
+        let Some(hash) = TokenHash::of(token) else {
+            return Ok(Err(RefreshTokenError::Unknown));
+        };
+        let Some(stored) = self.store.find(hash).await? else {
+            return Ok(Err(RefreshTokenError::Unknown));
+        };
+        if stored.is_revoked {
+            return Ok(Err(RefreshTokenError::Revoked));
+        }
+        let session = self.session(stored);
+        if session.expires_at <= now {
+            return Ok(Err(RefreshTokenError::Expired));
+        }
+        if session.service != service {
+            return Ok(Err(RefreshTokenError::WrongService));
+        }
+        if is_due(session.last_used_at, now, self.policy.idle) {
+            self.note(hash, SessionNote::Used(now)).await;
+        }
+        Ok(Ok(session))
+    }
+
+    /// Notes that the backend confirmed the session's account, as `subject`.
+    pub async fn confirm(&self, session: &Session, subject: &Subject, now: SystemTime) {
+        let has_new_labels = session.labels != subject.labels;
+        if has_new_labels || is_due(session.confirmed_at, now, self.policy.recheck_max_age) {
+            let note = SessionNote::Confirmed(now, subject.labels.clone());
+            self.note(session.hash, note).await;
+        }
+    }
+
+    /// The session's account while the backend cannot tell whether it still exists. `None` if it was
+    /// not confirmed for too long.
+    #[must_use]
+    pub fn recently_confirmed(&self, session: &Session, now: SystemTime) -> Option<Subject> {
+        let age = now.duration_since(session.confirmed_at).unwrap_or_default();
+        (age <= self.policy.recheck_max_age).then(|| Subject {
+            account: session.account.clone(),
+            labels: session.labels.clone(),
+        })
+    }
+
+    /// The sessions of `selection` that could be redeemed now, by account, the last used first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn list(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> Result<Vec<Session>, SessionsError> {
+        let stored = self.store.list(selection).await?;
+        let sessions = stored.into_iter().map(|stored| self.session(stored));
+        Ok(sessions
+            .filter(|session| session.expires_at > now)
+            .collect())
+    }
+
+    /// Ends the sessions of `selection` and returns how many there were. Every server that uses this
+    /// store rejects their tokens from the next use on.
+    ///
+    /// # Errors
+    /// When the store cannot be written to; then none of them has ended.
+    pub async fn revoke(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> Result<usize, SessionsError> {
+        self.store.revoke(selection, now).await
+    }
+
+    /// Ends the session of `token`. `None` if it has none that can still be revoked.
+    ///
+    /// # Errors
+    /// When the store fails; then the session has not ended.
+    pub async fn revoke_token(
+        &self,
+        token: &Secret,
+        now: SystemTime,
+    ) -> Result<Option<Revocation>, SessionsError> {
+        let Some(hash) = TokenHash::of(token) else {
+            return Ok(None);
+        };
+        let Some(StoredSession { id, account, .. }) = self.store.find(hash).await? else {
+            return Ok(None);
+        };
+        let revoked = self.store.revoke(Selection::Id(id.clone()), now).await?;
+        Ok((revoked > 0).then_some(Revocation { id, account }))
+    }
+
+    /// A stored session as the policy of today sees it.
+    fn session(&self, stored: StoredSession) -> Session {
+        let absolute = after(stored.created_at, self.policy.absolute);
+        let idle = after(stored.last_used_at, self.policy.idle);
+        Session {
+            hash: stored.hash,
+            id: stored.id,
+            account: stored.account,
+            labels: stored.labels,
+            credential: stored.credential,
+            service: stored.service,
+            client_id: stored.client_id,
+            address: stored.address,
+            created_at: stored.created_at,
+            last_used_at: stored.last_used_at,
+            confirmed_at: stored.confirmed_at,
+            expires_at: absolute.min(idle).min(stored.expires_at),
+        }
+    }
+
+    /// Writes something that may as well be lost.
+    async fn note(&self, hash: TokenHash, note: SessionNote) {
+        if let Err(error) = self.store.note(hash, note).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the use of a refresh token could not be written");
+        }
+    }
+}
+
+/// Whether something that was written at `then` is written again: once a minute, or ten times within
+/// a short `limit`.
+fn is_due(then: SystemTime, now: SystemTime, limit: Duration) -> bool {
+    now.duration_since(then)
+        .is_ok_and(|since| since >= PRECISION.min(limit / 10))
+}
+
+/// `then` and `duration` later, or as late as can be stored.
+fn after(then: SystemTime, duration: Duration) -> SystemTime {
+    /// The year 9999, which RFC 3339 can still write.
+    const LATEST: u64 = 253_402_300_799;
+    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(LATEST);
+    then.checked_add(duration)
+        .map_or(latest, |end| end.min(latest))
 }

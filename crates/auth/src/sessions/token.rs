@@ -2,9 +2,9 @@
 //! and a checksum of 4.
 //!
 //! The prefix lets people and secret scanners recognise it (`whr_[A-Za-z0-9_-]{48}`). The checksum
-//! tells what was mistyped, cut short or made by somebody else without asking the database. What is
-//! stored is the SHA-256 of the whole text, so `printf %s whr_… | sha256sum` finds the session of a
-//! token that turned up somewhere: its id is how the sum begins.
+//! tells a mistyped, cut or foreign token without asking the store. The SHA-256 of the whole text is
+//! stored. So `printf %s whr_… | sha256sum` finds the session of a token that was found somewhere:
+//! its id is the beginning of the sum.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use common::Secret;
@@ -19,7 +19,7 @@ const CHECKSUM: usize = 4;
 const ID_BYTES: usize = 8;
 
 /// A new refresh token, and what is stored of it.
-pub(super) fn generate(entropy: &dyn Entropy) -> Result<(Secret, Fingerprint), EntropyError> {
+pub(super) fn generate(entropy: &dyn Entropy) -> Result<(Secret, TokenHash), EntropyError> {
     let mut bytes = Zeroizing::new([0; RANDOM + CHECKSUM]);
     entropy.fill(&mut bytes[..RANDOM])?;
     let checksum = checksum(&bytes[..RANDOM]);
@@ -27,17 +27,18 @@ pub(super) fn generate(entropy: &dyn Entropy) -> Result<(Secret, Fingerprint), E
     let mut text = String::with_capacity(PREFIX.len() + BASE64URL_NOPAD.encode_len(bytes.len()));
     text.push_str(PREFIX);
     BASE64URL_NOPAD.encode_append(&bytes[..], &mut text);
-    let fingerprint = Fingerprint(sha256(text.as_bytes()));
-    Ok((text.into(), fingerprint))
+    let hash = TokenHash(sha256(text.as_bytes()));
+    Ok((text.into(), hash))
 }
 
-/// What is stored in a token's place, and looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint(pub(super) [u8; 32]);
+/// The SHA-256 of a token, which is stored and looked up instead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub(super) [u8; 32]);
 
-impl Fingerprint {
-    /// The fingerprint of `token`; none when it cannot be one of ours.
-    pub(super) fn of(token: &Secret) -> Option<Self> {
+impl TokenHash {
+    /// The hash of `token`; `None` if it is certainly not one of ours.
+    #[must_use]
+    pub fn of(token: &Secret) -> Option<Self> {
         let text = token.expose();
         let encoded = text.strip_prefix(PREFIX)?;
         let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(encoded.as_bytes()).ok()?);
@@ -45,7 +46,7 @@ impl Fingerprint {
         (sum == checksum(random)).then(|| Self(sha256(text.as_bytes())))
     }
 
-    /// How lists and logs call the session.
+    /// What lists and logs call the session.
     pub(super) fn id(&self) -> String {
         HEXLOWER.encode(&self.0[..ID_BYTES])
     }
@@ -54,7 +55,7 @@ impl Fingerprint {
 /// Whether `secret` has the form of our refresh tokens, checksum included. It says nothing of
 /// whether it is valid.
 pub(crate) fn is_refresh_token(secret: &Secret) -> bool {
-    Fingerprint::of(secret).is_some()
+    TokenHash::of(secret).is_some()
 }
 
 fn checksum(random: &[u8]) -> [u8; CHECKSUM] {
@@ -73,7 +74,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    /// Counts up from a seed: as predictable as a test wants it.
+    /// Counts up from a seed.
     struct Counting(u8);
 
     impl Entropy for Counting {
@@ -87,19 +88,19 @@ mod tests {
 
     #[test]
     fn a_token_is_recognised() {
-        let (token, fingerprint) = generate(&Counting(1)).unwrap();
+        let (token, hash) = generate(&Counting(1)).unwrap();
         assert_eq!(
             token.expose(),
             "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu"
         );
-        assert_eq!(Fingerprint::of(&token), Some(fingerprint));
+        assert_eq!(TokenHash::of(&token), Some(hash));
         // printf %s whr_AQID… | sha256sum
         assert_eq!(
-            HEXLOWER.encode(&fingerprint.0),
+            HEXLOWER.encode(&hash.0),
             "0c1fe95f4c57c2db6a398625e4ddc56383f2a748ca8ed426d71bc31789cb845e"
         );
-        assert_eq!(fingerprint.id(), "0c1fe95f4c57c2db");
-        assert_ne!(generate(&Counting(2)).unwrap().1, fingerprint);
+        assert_eq!(hash.id(), "0c1fe95f4c57c2db");
+        assert_ne!(generate(&Counting(2)).unwrap().1, hash);
     }
 
     #[test]
@@ -109,11 +110,7 @@ mod tests {
             let mut wrong = token.expose().to_owned().into_bytes();
             wrong[index] = if wrong[index] == b'x' { b'y' } else { b'x' };
             let wrong = String::from_utf8(wrong).unwrap();
-            assert_eq!(
-                Fingerprint::of(&Secret::from(wrong.clone())),
-                None,
-                "{wrong}"
-            );
+            assert_eq!(TokenHash::of(&Secret::from(wrong.clone())), None, "{wrong}");
         }
     }
 
@@ -131,7 +128,7 @@ mod tests {
             &format!("{token}A"),
             &format!("{token}="),
         ] {
-            assert_eq!(Fingerprint::of(&Secret::from(foreign)), None, "{foreign}");
+            assert_eq!(TokenHash::of(&Secret::from(foreign)), None, "{foreign}");
         }
     }
 }

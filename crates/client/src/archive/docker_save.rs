@@ -10,7 +10,7 @@ use serde_json::json;
 use super::compression::Compression;
 use super::entries::{ArchiveEntries, Extent};
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 
 /// The largest `manifest.json` or configuration that is read, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -125,7 +125,7 @@ fn named(entries: &ArchiveEntries, name: &str) -> Result<Extent, Error> {
 
 /// A file's digest, and the type of a layer that is compressed like it.
 fn hash(entries: &ArchiveEntries, extent: Extent) -> Result<(Digest, &'static str), Error> {
-    let mut hasher = ContentHasher::new(DigestAlgorithm::Sha256);
+    let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
     let mut buffer = vec![0; PIECE];
     let mut compression = None;
     while hasher.length() < extent.size {

@@ -14,7 +14,7 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::compression::{self, Compression};
 use crate::Error;
-use crate::transfer::FileReader;
+use crate::content::FileRangeReader;
 
 /// How many files an archive may have.
 const MAX_FILES: usize = 100_000;
@@ -210,8 +210,8 @@ impl ArchiveEntries {
     }
 
     /// Reads a range from `offset` in it on.
-    pub(super) fn reader(&self, extent: Extent, offset: u64) -> FileReader {
-        FileReader::new(
+    pub(super) fn reader(&self, extent: Extent, offset: u64) -> FileRangeReader {
+        FileRangeReader::new(
             &self.path,
             self.file.clone(),
             extent.begin + offset,
@@ -431,5 +431,25 @@ mod tests {
                 .to_string()
                 .ends_with("not a regular file")
         );
+    }
+
+    #[test]
+    fn fuzz_archive() {
+        let (directory, path) = archive(|builder| {
+            add(builder, "manifest.json", EntryType::Regular, "", b"[]");
+            add(builder, &"long/".repeat(40), EntryType::Regular, "", b"x");
+            add(builder, "link", EntryType::Symlink, "manifest.json", b"");
+        });
+        let seed = std::fs::read(&path).unwrap();
+        let path = directory.path().join("mutated.tar");
+        fuzz::target("archive", &[&seed[..seed.len().min(8 * 1024)]], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let Ok(entries) = ArchiveEntries::read(&path) else {
+                return false;
+            };
+            entries
+                .find("link")
+                .is_none_or(|extent| entries.bytes(extent, 1 << 20).is_ok())
+        });
     }
 }

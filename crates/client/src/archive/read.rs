@@ -8,8 +8,8 @@ use oci::{Descriptor, Digest, Reference, Tag, media_type};
 
 use super::docker_save::{self, LARGEST, SavedImage};
 use super::entries::{ArchiveEntries, Extent};
+use crate::content::FileRangeReader;
 use crate::layout::{LayoutIndex, choose};
-use crate::transfer::BlobReader;
 use crate::{Error, FetchedManifest, Referrer};
 
 /// An archive.
@@ -115,7 +115,11 @@ impl Archive {
         Ok(referrers)
     }
 
-    pub(crate) fn open_blob(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+    pub(crate) fn open_blob(
+        &self,
+        blob: &Descriptor,
+        offset: u64,
+    ) -> Result<FileRangeReader, Error> {
         let extent = self.find(&blob.digest)?;
         if extent.size != blob.size {
             let what = format!("{}: {}", self.entries.path.display(), blob.digest);
@@ -125,7 +129,7 @@ impl Archive {
                 found: extent.size,
             });
         }
-        Ok(BlobReader::File(self.entries.reader(extent, offset)))
+        Ok(self.entries.reader(extent, offset))
     }
 
     fn take(&mut self, image: SavedImage) -> Result<(), Error> {

@@ -15,9 +15,10 @@ use oci::{Descriptor, Digest, Manifest, ManifestContent, Tag};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
+use crate::content::{BlobSlot, BlobWriter};
 use crate::layout::{LayoutIndex, VERSION};
-use crate::transfer::{BlobSlot, BlobWriter, ImageGraph};
-use crate::{Error, FetchedManifest, UploadOutcome};
+use crate::manifest::{FetchedManifest, ImageGraph};
+use crate::{Error, UploadOutcome};
 
 /// Files in a tar file begin at multiples of this many bytes.
 const BLOCK: u64 = 512;

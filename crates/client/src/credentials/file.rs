@@ -9,7 +9,7 @@ use common::Secret;
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
-use super::{Credentials, CredentialsError};
+use super::{CredentialsError, LoginCredentials};
 use crate::{Host, json};
 
 /// The largest file that is read, in bytes.
@@ -81,7 +81,7 @@ impl AuthFile {
         &self,
         host: &Host,
         path: &str,
-    ) -> Result<Option<Credentials>, CredentialsError> {
+    ) -> Result<Option<LoginCredentials>, CredentialsError> {
         let Some(auths) = self.object("auths") else {
             return Ok(None);
         };
@@ -113,18 +113,18 @@ impl AuthFile {
     }
 
     /// Adds credentials.
-    pub(super) fn insert(&mut self, host: &Host, credentials: &Credentials) {
+    pub(super) fn insert(&mut self, host: &Host, credentials: &LoginCredentials) {
         let encoded =
             |user: &str, password: &str| BASE64.encode(format!("{user}:{password}").as_bytes());
         let entry = match credentials {
-            Credentials::Anonymous => return,
-            Credentials::Password { user, password } => {
+            LoginCredentials::Anonymous => return,
+            LoginCredentials::Password { user, password } => {
                 json!({ "auth": encoded(user, password.expose()) })
             }
-            Credentials::RefreshToken { user, token } => {
+            LoginCredentials::RefreshToken { user, token } => {
                 json!({ "auth": encoded(user.as_deref().unwrap_or_default(), ""), "identitytoken": token.expose() })
             }
-            Credentials::AccessToken(token) => json!({ "registrytoken": token.expose() }),
+            LoginCredentials::AccessToken(token) => json!({ "registrytoken": token.expose() }),
         };
         self.remove(host);
         let auths = self.members.entry("auths").or_insert_with(|| json!({}));
@@ -171,7 +171,11 @@ impl AuthFile {
         write().map(drop).map_err(failed)
     }
 
-    fn entry(&self, key: &str, entry: &Value) -> Result<Option<Credentials>, CredentialsError> {
+    fn entry(
+        &self,
+        key: &str,
+        entry: &Value,
+    ) -> Result<Option<LoginCredentials>, CredentialsError> {
         let Some(entry) = entry.as_object() else {
             return Ok(None);
         };
@@ -202,20 +206,20 @@ impl AuthFile {
             }),
         };
         if let Some(token) = text("registrytoken") {
-            return Ok(Some(Credentials::AccessToken(token.into())));
+            return Ok(Some(LoginCredentials::AccessToken(token.into())));
         }
         if let Some(token) = text("identitytoken") {
             let user = decoded
                 .map(|(user, _)| user)
                 .filter(|user| !user.is_empty());
-            return Ok(Some(Credentials::RefreshToken {
+            return Ok(Some(LoginCredentials::RefreshToken {
                 user,
                 token: token.into(),
             }));
         }
         Ok(decoded
             .filter(|(user, password)| !(user.is_empty() && password.is_empty()))
-            .map(|(user, password)| Credentials::Password {
+            .map(|(user, password)| LoginCredentials::Password {
                 user,
                 password: Secret::from(password),
             }))
@@ -274,17 +278,17 @@ mod tests {
         (directory, file)
     }
 
-    fn shown(credentials: Option<Credentials>) -> String {
+    fn shown(credentials: Option<LoginCredentials>) -> String {
         match credentials {
             None => "none".to_owned(),
-            Some(Credentials::Password { user, password }) => {
+            Some(LoginCredentials::Password { user, password }) => {
                 format!("{user}:{}", password.expose())
             }
-            Some(Credentials::RefreshToken { user, token }) => {
+            Some(LoginCredentials::RefreshToken { user, token }) => {
                 format!("{user:?} {}", token.expose())
             }
-            Some(Credentials::AccessToken(token)) => token.expose().to_owned(),
-            Some(Credentials::Anonymous) => "anonymous".to_owned(),
+            Some(LoginCredentials::AccessToken(token)) => token.expose().to_owned(),
+            Some(LoginCredentials::Anonymous) => "anonymous".to_owned(),
         }
     }
 
@@ -390,7 +394,7 @@ mod tests {
         let (_directory, mut file) = file(before);
         assert_eq!(file.helper(&host("h.example")), Some("pass"));
         assert_eq!(file.helper(&host("r.example")), None);
-        let login = Credentials::Password {
+        let login = LoginCredentials::Password {
             user: "u".into(),
             password: "p".into(),
         };
@@ -414,7 +418,10 @@ mod tests {
         fs::write(&real, "").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let mut file = AuthFile::read(&link).unwrap();
-        file.insert(&host("r.example"), &Credentials::AccessToken("t".into()));
+        file.insert(
+            &host("r.example"),
+            &LoginCredentials::AccessToken("t".into()),
+        );
         file.write().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(
@@ -434,7 +441,10 @@ mod tests {
         let name = format!(".wharfinger-{}.json", std::process::id());
         std::os::unix::fs::symlink(&victim, directory.path().join(name)).unwrap();
         let mut file = AuthFile::read(&directory.path().join("config.json")).unwrap();
-        file.insert(&host("r.example"), &Credentials::AccessToken("t".into()));
+        file.insert(
+            &host("r.example"),
+            &LoginCredentials::AccessToken("t".into()),
+        );
         file.write().unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);

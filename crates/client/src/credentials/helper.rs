@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::{Credentials, CredentialsError};
+use super::{CredentialsError, LoginCredentials};
 use crate::json;
 
 /// How long a helper may take: some ask the user.
@@ -45,7 +45,10 @@ impl Helper {
     }
 
     /// The credentials under `key`; `None` if the helper says that it has none.
-    pub(super) async fn find(&self, key: &str) -> Result<Option<Credentials>, CredentialsError> {
+    pub(super) async fn find(
+        &self,
+        key: &str,
+    ) -> Result<Option<LoginCredentials>, CredentialsError> {
         let (success, output) = self.run("get", key).await?;
         if !success {
             // docker-credential-helpers, `credentials.NewErrCredentialsNotFound`.
@@ -65,11 +68,11 @@ impl Helper {
         };
         let secret = Secret::from(secret.to_owned());
         Ok(Some(match user {
-            TOKEN_USER => Credentials::RefreshToken {
+            TOKEN_USER => LoginCredentials::RefreshToken {
                 user: None,
                 token: secret,
             },
-            user => Credentials::Password {
+            user => LoginCredentials::Password {
                 user: user.to_owned(),
                 password: secret,
             },
@@ -80,12 +83,12 @@ impl Helper {
     pub(super) async fn store(
         &self,
         key: &str,
-        credentials: &Credentials,
+        credentials: &LoginCredentials,
     ) -> Result<(), CredentialsError> {
         let (user, secret): (&str, &Secret) = match credentials {
-            Credentials::Anonymous => return Ok(()),
-            Credentials::Password { user, password } => (user, password),
-            Credentials::RefreshToken { token, .. } | Credentials::AccessToken(token) => {
+            LoginCredentials::Anonymous => return Ok(()),
+            LoginCredentials::Password { user, password } => (user, password),
+            LoginCredentials::RefreshToken { token, .. } | LoginCredentials::AccessToken(token) => {
                 (TOKEN_USER, token)
             }
         };

@@ -1,4 +1,4 @@
-//! Credentials, and where they are stored.
+//! LoginCredentials, and where they are stored.
 //!
 //! A login serves all clients: this one uses the credentials that docker, podman and their helpers
 //! have stored, and stores its own where they look. A *location* is a file or a helper that may hold
@@ -15,7 +15,7 @@ pub use store::{CredentialLookup, CredentialStore, StoredCredentials};
 
 /// What a client sends to log in.
 #[derive(Clone, Debug, Default)]
-pub enum Credentials {
+pub enum LoginCredentials {
     /// Nothing.
     #[default]
     Anonymous,
@@ -38,7 +38,7 @@ pub enum Credentials {
     AccessToken(Secret),
 }
 
-impl Credentials {
+impl LoginCredentials {
     /// The account, if the credentials name it.
     #[must_use]
     pub fn user(&self) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::AuthFile;
 use super::helper::Helper;
-use super::{Credentials, CredentialsError};
+use super::{CredentialsError, LoginCredentials};
 use crate::Host;
 
 /// The files that may hold credentials. The first one takes precedence, and is the one written to.
@@ -23,11 +23,11 @@ pub struct CredentialLookup {
     pub problems: Vec<CredentialsError>,
 }
 
-/// Credentials, and where they were found.
+/// LoginCredentials, and where they were found.
 #[derive(Clone, Debug)]
 pub struct StoredCredentials {
     /// The credentials.
-    pub credentials: Credentials,
+    pub credentials: LoginCredentials,
     /// The file, or the helper and the file that names it, in words.
     pub location: String,
 }
@@ -108,7 +108,7 @@ impl CredentialStore {
     pub async fn store(
         &self,
         host: &Host,
-        credentials: &Credentials,
+        credentials: &LoginCredentials,
     ) -> Result<String, CredentialsError> {
         let path = self.files.first().ok_or(CredentialsError::Nowhere)?;
         let mut file = AuthFile::read(path)?;
@@ -239,8 +239,8 @@ mod tests {
         }
     }
 
-    fn login(user: &str) -> Credentials {
-        Credentials::Password {
+    fn login(user: &str) -> LoginCredentials {
+        LoginCredentials::Password {
             user: user.to_owned(),
             password: "p".into(),
         }

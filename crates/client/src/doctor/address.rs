@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::challenge::by;
 use super::{ProbeRun, with_sources};
-use crate::error_response::{host, origin};
+use crate::http_error_response::{host, origin};
 use crate::image_name::is_loopback;
-use crate::transport::{ConnectionError, HttpRequest, HttpResponse, RootCause};
+use crate::transport::{ClientRequest, ClientResponse, ConnectionError, RootCause};
 use crate::{Error, Host, Step, Transport, json};
 
 /// How many redirects are followed before they count as a loop.
@@ -36,7 +36,7 @@ impl ProbeRun<'_> {
         };
         // The certificate is another probe's.
         if problem.is_of_certificate()
-            && let Ok(response) = self.lenient.send(&HttpRequest::get(https.clone())).await
+            && let Ok(response) = self.lenient.send(&ClientRequest::get(https.clone())).await
         {
             return self.reached(https, &response);
         }
@@ -62,7 +62,7 @@ impl ProbeRun<'_> {
             Err((ConnectionError::NotHttp | ConnectionError::Broken, _))
                 if self
                     .lenient
-                    .send(&HttpRequest::get(https.clone()))
+                    .send(&ClientRequest::get(https.clone()))
                     .await
                     .is_ok() =>
             {
@@ -90,7 +90,7 @@ impl ProbeRun<'_> {
         let id = "registry-redirects";
         let (mut url, mut hops) = (base.clone(), vec![base.to_string()]);
         while hops.len() <= MAX_REDIRECTS {
-            let request = HttpRequest::get(url.clone());
+            let request = ClientRequest::get(url.clone());
             let Ok(response) = self.open_transport().send(&request).await else {
                 break;
             };
@@ -142,7 +142,7 @@ impl ProbeRun<'_> {
         self.is_wharfinger = self.serves_jwks(&base).await;
         self.realm_address(&realm, &base);
         self.realm_scheme(&realm, &base);
-        let request = HttpRequest::get(realm.clone()).step(Step::Token);
+        let request = ClientRequest::get(realm.clone()).step(Step::Token);
         let (problem, source) = match self.transport.send(&request).await {
             Ok(response) => return self.realm_reached(&realm, &response, true),
             Err(Error::Connection {
@@ -186,7 +186,7 @@ impl ProbeRun<'_> {
         let Ok(url) = base.join("/.well-known/jwks.json") else {
             return false;
         };
-        let Ok(mut response) = self.open_transport().send(&HttpRequest::get(url)).await else {
+        let Ok(mut response) = self.open_transport().send(&ClientRequest::get(url)).await else {
             return false;
         };
         let is_ok = response.status().is_success();
@@ -219,8 +219,9 @@ impl ProbeRun<'_> {
                  server.trusted_proxies; or set server.public_url: https://{host}"
             ),
             (false, true) => format!(
-                "write the realm with https:// (auth.token.realm); or, if the token server builds it \
-                 from the request, have the proxy that ends TLS send the scheme: {FORWARDED}"
+                "write the realm with https:// (auth.token.realm); if the token server builds it from \
+                 the request, have the proxy that ends TLS send the scheme: {FORWARDED}; crane and \
+                 regctl refuse it as it is"
             ),
             (false, false) => {
                 "give the token server a certificate, and write the realm with https:// \
@@ -260,7 +261,7 @@ impl ProbeRun<'_> {
         self.ok(id, format!("the realm is {realm}"));
     }
 
-    fn realm_reached(&mut self, realm: &Url, response: &HttpResponse, certified: bool) {
+    fn realm_reached(&mut self, realm: &Url, response: &ClientResponse, certified: bool) {
         let id = "realm-reachable";
         self.dates("token server", response);
         // Over plain http a password is sent only to this machine, or if the registry's own would.
@@ -287,8 +288,8 @@ impl ProbeRun<'_> {
         self.ok(id, format!("{} responds", origin(realm)));
     }
 
-    async fn ask(&self, url: &Url) -> Result<HttpResponse, (ConnectionError, RootCause)> {
-        match self.transport.send(&HttpRequest::get(url.clone())).await {
+    async fn ask(&self, url: &Url) -> Result<ClientResponse, (ConnectionError, RootCause)> {
+        match self.transport.send(&ClientRequest::get(url.clone())).await {
             Ok(response) => Ok(response),
             Err(Error::Connection {
                 problem, source, ..
@@ -297,14 +298,14 @@ impl ProbeRun<'_> {
         }
     }
 
-    fn reached(&mut self, url: Url, response: &HttpResponse) {
+    fn reached(&mut self, url: Url, response: &ClientResponse) {
         self.ok("registry-reachable", format!("{} responds", origin(&url)));
         self.ok("registry-scheme", "the registry speaks https");
         self.dates("registry", response);
         self.base = Some(url);
     }
 
-    fn reached_plain(&mut self, url: Url, response: &HttpResponse) {
+    fn reached_plain(&mut self, url: Url, response: &ClientResponse) {
         let id = "registry-scheme";
         let host = self.host().to_owned();
         self.ok("registry-reachable", format!("{} responds", origin(&url)));
@@ -395,7 +396,7 @@ fn allows(entry: &str, host: &Host) -> bool {
 }
 
 /// How Go and nginx respond to plain HTTP on a TLS port.
-fn is_tls_behind(response: &HttpResponse) -> bool {
+fn is_tls_behind(response: &ClientResponse) -> bool {
     response.status().as_u16() == 400 && response.header("www-authenticate").is_none()
 }
 

@@ -7,8 +7,8 @@ use common::{rfc3339, unix_seconds};
 use reqwest::Url;
 
 use super::ProbeRun;
-use crate::error_response::host;
-use crate::transport::{ConnectionError, HttpRequest};
+use crate::http_error_response::host;
+use crate::transport::{ClientRequest, ConnectionError};
 use crate::{Error, Step};
 
 /// How long before its expiry a certificate is warned of.
@@ -49,7 +49,7 @@ impl ProbeRun<'_> {
             return true;
         }
         let shown = self.transport.certificate_of(url).await;
-        let request = HttpRequest::get(url.clone()).step(step);
+        let request = ClientRequest::get(url.clone()).step(step);
         let failure = match self.transport.send(&request).await {
             Err(Error::Connection {
                 problem, source, ..

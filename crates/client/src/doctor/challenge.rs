@@ -6,8 +6,8 @@ use reqwest::header::{HeaderValue, SERVER, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 
 use super::ProbeRun;
-use crate::session::TokenEndpoint;
-use crate::transport::{HttpRequest, HttpResponse};
+use crate::session::TokenRealm;
+use crate::transport::{ClientRequest, ClientResponse};
 
 const ID: &str = "registry-challenge";
 
@@ -19,7 +19,7 @@ impl ProbeRun<'_> {
         };
         let Ok(response) = self
             .open_transport()
-            .send(&HttpRequest::get(base.clone()))
+            .send(&ClientRequest::get(base.clone()))
             .await
         else {
             return;
@@ -126,7 +126,7 @@ impl ProbeRun<'_> {
         );
     }
 
-    fn token_server(&mut self, challenge: &Challenge) -> Option<TokenEndpoint> {
+    fn token_server(&mut self, challenge: &Challenge) -> Option<TokenRealm> {
         let realm = challenge.parameter("realm").unwrap_or_default();
         let parsed = realm
             .parse::<Url>()
@@ -160,7 +160,7 @@ impl ProbeRun<'_> {
             return None;
         }
         let service = challenge.parameter("service").map(str::to_owned);
-        Some(TokenEndpoint {
+        Some(TokenRealm {
             realm: url,
             service,
         })
@@ -173,7 +173,7 @@ impl ProbeRun<'_> {
             ("an expired token", expired()),
         ] {
             let header = HeaderValue::from_str(&format!("Bearer {token}")).ok();
-            let request = HttpRequest::get(base.clone()).authorization(header.as_ref());
+            let request = ClientRequest::get(base.clone()).authorization(header.as_ref());
             let Ok(response) = self.open_transport().send(&request).await else {
                 continue;
             };
@@ -207,7 +207,7 @@ const PASS_ON: &str = "check the host name; if it is a proxy's, have the proxy f
                        changing the path";
 
 /// Whether a response is a page for people.
-fn is_page(response: &HttpResponse) -> bool {
+fn is_page(response: &ClientResponse) -> bool {
     let is_html = response
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"));
@@ -215,13 +215,13 @@ fn is_page(response: &HttpResponse) -> bool {
 }
 
 /// The name of the server that responds.
-pub(super) fn by(response: &HttpResponse) -> String {
+pub(super) fn by(response: &ClientResponse) -> String {
     response
         .header(SERVER.as_str())
         .map_or_else(String::new, |server| format!(" (Server: {server})"))
 }
 
-fn read(response: &HttpResponse) -> Result<Vec<Challenge>, String> {
+fn read(response: &ClientResponse) -> Result<Vec<Challenge>, String> {
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<_> = fields
         .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ProbeRun;
-use crate::transport::HttpResponse;
+use crate::transport::ClientResponse;
 
 /// How far apart clocks may be (`token::LEEWAY`), and the difference from which the probe warns.
 const TOO_FAR: Duration = ::token::LEEWAY;
@@ -11,7 +11,7 @@ const FAR: Duration = Duration::from_secs(30);
 
 impl ProbeRun<'_> {
     /// Remembers the time of a server.
-    pub(super) fn dates(&mut self, whose: &'static str, response: &HttpResponse) {
+    pub(super) fn dates(&mut self, whose: &'static str, response: &ClientResponse) {
         let date = response
             .header("date")
             .and_then(|date| httpdate::parse_http_date(date).ok());

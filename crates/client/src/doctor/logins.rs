@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 
 use super::{ProbeRun, with_sources};
 use crate::session::Scopes;
-use crate::transport::HttpRequest;
-use crate::{Credentials, Error, RegistrySession, StoredCredentials};
+use crate::transport::ClientRequest;
+use crate::{Error, LoginCredentials, RegistrySession, StoredCredentials};
 
 impl ProbeRun<'_> {
     /// `stored-logins`.
@@ -106,7 +106,7 @@ impl ProbeRun<'_> {
                             .to_owned()
                     }
                 };
-                self.login = Credentials::Anonymous;
+                self.login = LoginCredentials::Anonymous;
                 self.fail(id, format!("{login} rejected: {source}"), remedy);
             }
             Err(error) => {
@@ -127,7 +127,7 @@ impl ProbeRun<'_> {
         &self,
         authorization: Option<&reqwest::header::HeaderValue>,
     ) -> Option<(StatusCode, String)> {
-        let request = HttpRequest::get(self.base.clone()?).authorization(authorization);
+        let request = ClientRequest::get(self.base.clone()?).authorization(authorization);
         let response = self.open_transport().send(&request).await.ok()?;
         let challenge = response.header("www-authenticate").unwrap_or_default();
         Some((response.status(), challenge.to_owned()))
@@ -146,15 +146,15 @@ fn described(found: &StoredCredentials) -> String {
 fn is_same(one: &StoredCredentials, other: &StoredCredentials) -> bool {
     match (&one.credentials, &other.credentials) {
         (
-            Credentials::Password { user, password },
-            Credentials::Password {
+            LoginCredentials::Password { user, password },
+            LoginCredentials::Password {
                 user: other_user,
                 password: other_password,
             },
         ) => user == other_user && password.expose() == other_password.expose(),
         (
-            Credentials::RefreshToken { token, .. },
-            Credentials::RefreshToken { token: other, .. },
+            LoginCredentials::RefreshToken { token, .. },
+            LoginCredentials::RefreshToken { token: other, .. },
         ) => token.expose() == other.expose(),
         _ => false,
     }

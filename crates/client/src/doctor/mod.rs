@@ -24,8 +24,8 @@ use ::token::{Certificate, JwkSet};
 use oci::{Reference, RepositoryName};
 use reqwest::Url;
 
-use crate::session::{TokenEndpoint, TokenResponse};
-use crate::{CredentialStore, Credentials, Error, Host, Transport, TransportOptions};
+use crate::session::{IssuedToken, TokenRealm};
+use crate::{CredentialStore, Error, Host, LoginCredentials, Transport, TransportOptions};
 
 /// The ids of all probes, in their order.
 pub const PROBES: [&str; 20] = [
@@ -107,7 +107,7 @@ pub struct ProbeTarget {
     /// One of its images.
     pub reference: Option<Reference>,
     /// The login to try; `None` for the stored one.
-    pub login: Option<Credentials>,
+    pub login: Option<LoginCredentials>,
     /// The stored logins.
     pub store: CredentialStore,
     /// Try an upload, and cancel it.
@@ -159,14 +159,14 @@ struct ProbeRun<'a> {
     /// Whether a password may be sent to the registry.
     trusted: bool,
     /// The token server.
-    server: Option<TokenEndpoint>,
+    server: Option<TokenRealm>,
     /// Whether a password may be sent to the token server.
     realm_trusted: bool,
     /// Whether registry and token server are one server of this project.
     is_wharfinger: bool,
     /// The login to try. It is anonymous once the login was rejected.
-    login: Credentials,
-    granted: Option<TokenResponse>,
+    login: LoginCredentials,
+    granted: Option<IssuedToken>,
     key_verdict: key::KeyVerdict,
     /// The time of each server, and the local time at that moment.
     dates: Vec<(&'static str, SystemTime, SystemTime)>,
@@ -190,7 +190,7 @@ impl<'a> ProbeRun<'a> {
             server: None,
             realm_trusted: false,
             is_wharfinger: false,
-            login: Credentials::Anonymous,
+            login: LoginCredentials::Anonymous,
             granted: None,
             key_verdict: key::KeyVerdict::default(),
             dates: Vec::new(),
@@ -309,11 +309,11 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// The login if it may be sent, else none.
-    fn sendable_login(&self) -> Credentials {
+    fn sendable_login(&self) -> LoginCredentials {
         if self.may_send_login() {
             self.login.clone()
         } else {
-            Credentials::Anonymous
+            LoginCredentials::Anonymous
         }
     }
 

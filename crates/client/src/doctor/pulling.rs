@@ -5,7 +5,7 @@ use reqwest::header::{HeaderValue, LOCATION};
 
 use super::{ProbeRun, with_sources};
 use crate::session::{authorization_header, basic};
-use crate::transport::HttpRequest;
+use crate::transport::ClientRequest;
 use crate::{Error, RegistryClient, RegistrySession, RepositoryClient};
 
 const ID: &str = "pull";
@@ -66,7 +66,7 @@ impl ProbeRun<'_> {
             return;
         };
         let authorization = self.authorization();
-        let request = HttpRequest::get(url.clone()).authorization(authorization.as_ref());
+        let request = ClientRequest::get(url.clone()).authorization(authorization.as_ref());
         let response = match self.open_transport().send(&request).await {
             Ok(response) => response,
             Err(error) => return self.refused(&error),
@@ -89,7 +89,7 @@ impl ProbeRun<'_> {
         // A client that follows the rules sends no Authorization header to another host; some do.
         let bare = self
             .open_transport()
-            .send(&HttpRequest::get(to.clone()))
+            .send(&ClientRequest::get(to.clone()))
             .await
             .map(|response| response.status());
         let status = bare.map_or_else(|error| with_sources(&error), |status| status.to_string());
@@ -104,7 +104,7 @@ impl ProbeRun<'_> {
         }
         // A false token shows it as well as the real one, which no other host may see.
         let false_token = authorization_header("Bearer", "false");
-        let request = HttpRequest::get(to.clone()).authorization(false_token.as_ref());
+        let request = ClientRequest::get(to.clone()).authorization(false_token.as_ref());
         let with = self.open_transport().send(&request).await;
         if authorization.is_some() && with.is_ok_and(|response| !response.status().is_success()) {
             return self.warn(

@@ -8,9 +8,9 @@ use reqwest::{Method, Url};
 
 use super::address::FORWARDED;
 use super::{ProbeRun, with_sources};
-use crate::error_response::origin;
+use crate::http_error_response::origin;
 use crate::session::Scopes;
-use crate::transport::{ConnectionError, HttpRequest, HttpResponse, StreamedBody};
+use crate::transport::{ClientRequest, ClientResponse, ConnectionError, StreamedBody};
 use crate::{Error, RegistrySession};
 
 /// How often the status of an upload is requested: of several replicas, only one began it.
@@ -57,7 +57,7 @@ impl ProbeRun<'_> {
         if self.lasts(&session, &name, &location).await {
             self.bodies(&session, &name, &mut location).await;
         }
-        let cancel = HttpRequest::new(Method::DELETE, location);
+        let cancel = ClientRequest::new(Method::DELETE, location);
         let _ = session.send(&Scopes::push(&name), cancel).await;
     }
 
@@ -68,7 +68,7 @@ impl ProbeRun<'_> {
     }
 
     /// The URL at which the upload continues, on the host that this client uses.
-    fn location(&mut self, begun: &HttpResponse) -> Option<Url> {
+    fn location(&mut self, begun: &ClientResponse) -> Option<Url> {
         let Some(text) = begun.header(LOCATION.as_str()) else {
             self.fail(
                 "push-location",
@@ -110,7 +110,7 @@ impl ProbeRun<'_> {
         location: &Url,
     ) -> bool {
         for nth in 1..=ASKED {
-            let request = HttpRequest::get(location.clone());
+            let request = ClientRequest::get(location.clone());
             let lost = match session.send(&Scopes::push(name), request).await {
                 Ok(response) if response.status().is_success() => None,
                 Ok(response) => Some(response.error_response().await.to_string()),
@@ -158,7 +158,7 @@ impl ProbeRun<'_> {
         );
     }
 
-    async fn refused_body(&mut self, size: u64, response: HttpResponse) {
+    async fn refused_body(&mut self, size: u64, response: ClientResponse) {
         let (status, megabytes) = (response.status().as_u16(), size / 1_000_000);
         let server = response
             .header(SERVER.as_str())
@@ -200,9 +200,9 @@ const SLOW: &str = "the proxy, or the registry behind it, is too slow or does no
                     `proxy_http_version 1.1;` `proxy_request_buffering off;` `proxy_send_timeout 900s;` \
                     `proxy_read_timeout 900s;`; also check the registry's log and disk";
 
-async fn begin(session: &RegistrySession, name: &RepositoryName) -> Result<HttpResponse, Error> {
+async fn begin(session: &RegistrySession, name: &RepositoryName) -> Result<ClientResponse, Error> {
     let url = session.url(&format!("{name}/blobs/uploads/"))?;
-    let request = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+    let request = ClientRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
     session
         .send(&Scopes::push(name), request)
         .await?
@@ -216,9 +216,9 @@ async fn send(
     name: &RepositoryName,
     location: &Url,
     size: u64,
-) -> Result<HttpResponse, Error> {
+) -> Result<ClientResponse, Error> {
     let (pieces, body) = StreamedBody::of_unknown_length();
-    let request = HttpRequest::new(Method::PATCH, location.clone())
+    let request = ClientRequest::new(Method::PATCH, location.clone())
         .header(CONTENT_TYPE, "application/octet-stream");
     let scopes = Scopes::push(name);
     let feed = async move {

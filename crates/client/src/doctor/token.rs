@@ -7,7 +7,7 @@ use super::key::KeyVerdict;
 use super::{ProbeRun, with_sources};
 use crate::Error;
 use crate::session::{Scopes, authorization_header, challenge_scopes};
-use crate::transport::HttpRequest;
+use crate::transport::ClientRequest;
 
 const PROBES_OF_TOKEN: [&str; 4] = [
     "token-claims",
@@ -188,7 +188,7 @@ impl ProbeRun<'_> {
         else {
             return Scopes::default();
         };
-        let response = self.open_transport().send(&HttpRequest::get(url)).await;
+        let response = self.open_transport().send(&ClientRequest::get(url)).await;
         response
             .ok()
             .and_then(|response| challenge_scopes(&response).ok())

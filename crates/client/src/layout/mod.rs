@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 pub(crate) use index::{LayoutIndex, choose};
 use staging::StagingDirectory;
 
-use crate::transfer::{BlobReader, BlobSlot, BlobWriter, FileReader};
+use crate::content::{BlobSlot, BlobWriter, FileRangeReader};
 use crate::{Error, FetchedManifest, Referrer, UploadOutcome};
 
 /// The content of the file `oci-layout`, byte for byte as the specification and skopeo have it.
@@ -107,7 +107,7 @@ impl OciLayout {
     }
 
     /// Begins to read a blob at `offset`.
-    pub(crate) fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
+    pub(crate) fn open(&self, blob: &Descriptor, offset: u64) -> Result<FileRangeReader, Error> {
         let path = self.blob_path(&blob.digest);
         let (file, found) = self.open_file(&path)?;
         if found != blob.size {
@@ -117,12 +117,12 @@ impl OciLayout {
                 found,
             });
         }
-        Ok(BlobReader::File(FileReader::new(
+        Ok(FileRangeReader::new(
             path,
             Arc::new(file),
             offset,
             blob.size,
-        )))
+        ))
     }
 
     /// Creates the directories and files of an empty layout, unless they exist.
@@ -255,7 +255,7 @@ impl OciLayout {
     fn unlisted(&self, digest: &Digest) -> Result<FetchedManifest, Error> {
         let (path, bytes) = self.small_blob(digest)?;
         let what = path.display().to_string();
-        let media_type = crate::media_type_of(&bytes);
+        let media_type = crate::manifest::media_type_of(&bytes);
         let media_type = media_type.ok_or_else(|| Error::Layout {
             path,
             what: "not a manifest".into(),

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use oci::{Descriptor, DigestAlgorithm, media_type};
 use serde_json::json;
 
-use super::{FetchedManifest, RepositoryClient};
+use super::RepositoryClient;
 use crate::Error;
-use crate::hasher::ContentHasher;
-use crate::transfer::{BlobSource, NoProgress};
+use crate::content::NoProgress;
+use crate::hasher::DigestHasher;
+use crate::manifest::FetchedManifest;
 
 /// The empty configuration: its type and its content.
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
@@ -88,7 +89,7 @@ impl RepositoryClient {
     async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
         let blob = Descriptor {
             media_type: file.media_type.clone(),
-            digest: ContentHasher::digest(DigestAlgorithm::Sha256, &file.content),
+            digest: DigestHasher::digest(DigestAlgorithm::Sha256, &file.content),
             size: file.content.len() as u64,
             artifact_type: None,
             annotations: file
@@ -97,13 +98,7 @@ impl RepositoryClient {
                 .map(|title| (TITLE.to_owned(), title.clone()))
                 .collect(),
         };
-        self.upload(
-            &blob,
-            None,
-            &BlobSource::Memory(file.content.clone()),
-            &NoProgress,
-        )
-        .await?;
+        self.upload(&blob, None, &file.content, &NoProgress).await?;
         Ok(blob)
     }
 }

@@ -1,15 +1,17 @@
 //! Blobs: looked up, downloaded (continued after a broken connection), deleted.
 
 use bytes::{Buf, Bytes};
+use common::BoxFuture;
 use oci::{Descriptor, Digest};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
 use super::RepositoryClient;
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::content::ContentReader;
+use crate::hasher::DigestHasher;
 use crate::session::Scopes;
-use crate::transport::{Backoff, HttpRequest, HttpResponse, is_transient};
+use crate::transport::{Backoff, ClientRequest, ClientResponse, is_transient};
 
 impl RepositoryClient {
     /// Whether the repository has the blob.
@@ -17,7 +19,7 @@ impl RepositoryClient {
     /// # Errors
     /// When the registry does not tell.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let request = HttpRequest::head(self.url(&format!("blobs/{digest}"))?);
+        let request = ClientRequest::head(self.url(&format!("blobs/{digest}"))?);
         let response = self
             .session
             .send(&Scopes::push(&self.name), request)
@@ -39,7 +41,7 @@ impl RepositoryClient {
             response: None,
             skip: 0,
             attempts: Backoff::default(),
-            hasher: ContentHasher::new(blob.digest.algorithm()),
+            hasher: DigestHasher::new(blob.digest.algorithm()),
         }
     }
 
@@ -47,7 +49,7 @@ impl RepositoryClient {
     #[must_use]
     pub fn download_unsized(&self, digest: Digest) -> Download {
         let (size, position, skip, attempts) = (None, 0, 0, Backoff::default());
-        let hasher = ContentHasher::new(digest.algorithm());
+        let hasher = DigestHasher::new(digest.algorithm());
         Download {
             repository: self.clone(),
             digest,
@@ -65,7 +67,7 @@ impl RepositoryClient {
     /// # Errors
     /// When the blob does not exist, or the registry does not delete.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
-        let request = HttpRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
+        let request = ClientRequest::new(Method::DELETE, self.url(&format!("blobs/{digest}"))?);
         let response = self
             .session
             .send(&Scopes::delete(&self.name), request)
@@ -81,12 +83,12 @@ pub struct Download {
     size: Option<u64>,
     /// How many of the blob's bytes have been returned.
     position: u64,
-    response: Option<HttpResponse>,
+    response: Option<ClientResponse>,
     /// How many bytes of the present response were returned before: a server that does not know
     /// ranges begins at the start.
     skip: u64,
     attempts: Backoff,
-    hasher: ContentHasher,
+    hasher: DigestHasher,
 }
 
 impl Download {
@@ -162,13 +164,13 @@ impl Download {
 
     /// Requests the blob from `position` on (RFC 9110 §14). A server that cannot send a part of it
     /// is asked for all of it.
-    async fn begin(&mut self) -> Result<HttpResponse, Error> {
+    async fn begin(&mut self) -> Result<ClientResponse, Error> {
         let url = self.repository.url(&format!("blobs/{}", self.digest))?;
         let scopes = Scopes::pull(&self.repository.name);
         let session = &self.repository.session;
         if self.position > 0 {
             let range = format!("bytes={}-", self.position);
-            let request = HttpRequest::get(url.clone()).header(RANGE, &range);
+            let request = ClientRequest::get(url.clone()).header(RANGE, &range);
             match session.send(&scopes, request).await {
                 Ok(response) if self.is_rest(&response) => {
                     self.skip = 0;
@@ -188,13 +190,13 @@ impl Download {
                 Ok(_) | Err(_) => {}
             }
         }
-        let response = session.send(&scopes, HttpRequest::get(url)).await?;
+        let response = session.send(&scopes, ClientRequest::get(url)).await?;
         self.skip = self.position;
         response.success().await
     }
 
     /// Whether a response is the part of the blob that was requested.
-    fn is_rest(&self, response: &HttpResponse) -> bool {
+    fn is_rest(&self, response: &ClientResponse) -> bool {
         let begin = response.header(CONTENT_RANGE.as_str()).and_then(first_byte);
         response.status() == StatusCode::PARTIAL_CONTENT && begin == Some(self.position)
     }
@@ -215,7 +217,7 @@ impl Download {
     }
 
     /// The blob's name, for messages.
-    pub(crate) fn place(&self) -> String {
+    fn place(&self) -> String {
         self.repository.place(&self.digest)
     }
 
@@ -234,6 +236,16 @@ impl Download {
             expected: self.size.unwrap_or_default(),
             found: self.position,
         }
+    }
+}
+
+impl ContentReader for Download {
+    fn chunk(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, Error>> {
+        Box::pin(Self::chunk(self))
+    }
+
+    fn name(&self) -> String {
+        self.place()
     }
 }
 

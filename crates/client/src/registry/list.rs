@@ -6,9 +6,9 @@ use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value};
 
 use super::{RegistryClient, RepositoryClient};
-use crate::error_response::origin;
+use crate::http_error_response::origin;
 use crate::session::Scopes;
-use crate::transport::{HttpRequest, HttpResponse};
+use crate::transport::{ClientRequest, ClientResponse};
 use crate::{Error, Link, RegistrySession, json};
 
 /// The largest page that is read, in bytes.
@@ -105,7 +105,7 @@ impl NamePages {
         let Some(url) = self.next.take() else {
             return Ok(None);
         };
-        let request = HttpRequest::get(url.clone());
+        let request = ClientRequest::get(url.clone());
         let response = self.session.send(&self.scopes, request).await?;
         let mut response = response.success().await?;
         self.next = next_page(&response)?;
@@ -169,7 +169,7 @@ fn with_page_size(mut url: Url, page: Option<usize>) -> Url {
 
 /// The URL of the page that follows, as the `Link` header says (OCI distribution-spec, "Listing
 /// Tags"). It must have the origin of this one: a token is never sent elsewhere.
-pub(super) fn next_page(response: &HttpResponse) -> Result<Option<Url>, Error> {
+pub(super) fn next_page(response: &ClientResponse) -> Result<Option<Url>, Error> {
     let fields = response.headers().get_all(LINK).iter();
     let fields: Vec<_> = fields
         .map(|field| String::from_utf8_lossy(field.as_bytes()))

@@ -1,78 +1,18 @@
 //! Manifests. They are small, so they are fetched and put whole.
 
 use bytes::{Bytes, BytesMut};
-use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, ManifestContent, Reference, media_type};
+use oci::{Digest, ManifestContent, Reference, media_type};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 
 use super::RepositoryClient;
-use crate::hasher::ContentHasher;
+use crate::manifest::{FetchedManifest, media_type_of};
 use crate::session::Scopes;
-use crate::transport::{HttpRequest, HttpResponse};
-use crate::{Error, ImageSource, Platform, Step};
+use crate::transport::{ClientRequest, ClientResponse};
+use crate::{Error, Step};
 
 /// The largest manifest that is read, in bytes. Registries accept 4 MiB.
 const LARGEST: usize = 8 * 1024 * 1024;
-
-/// A manifest as the registry sent it.
-#[derive(Clone, Debug)]
-pub struct FetchedManifest {
-    /// Its media type, without parameters.
-    pub media_type: String,
-    /// Its digest, which is verified.
-    pub digest: Digest,
-    /// Its bytes, unchanged.
-    pub bytes: Bytes,
-}
-
-impl FetchedManifest {
-    /// `bytes` as a manifest. If `name` is given, it must be their digest.
-    pub(crate) fn new(
-        media_type: String,
-        bytes: Bytes,
-        name: Option<Digest>,
-        what: &str,
-    ) -> Result<Self, Error> {
-        let algorithm = name.map_or(DigestAlgorithm::Sha256, |name| name.algorithm());
-        let digest = ContentHasher::digest(algorithm, &bytes);
-        match name {
-            Some(expected) if expected != digest => Err(Error::Digest {
-                what: what.to_owned(),
-                expected: expected.into(),
-                found: digest.into(),
-            }),
-            _ => Ok(Self {
-                media_type,
-                digest,
-                bytes,
-            }),
-        }
-    }
-
-    /// The parsed manifest.
-    ///
-    /// # Errors
-    /// When it is not a manifest of a supported type.
-    pub fn parsed(&self) -> Result<Manifest, Error> {
-        Manifest::parse(Some(&self.media_type), &self.bytes).map_err(|source| Error::Manifest {
-            what: self.digest.to_string(),
-            source,
-        })
-    }
-
-    /// Its descriptor.
-    #[must_use]
-    pub fn descriptor(&self) -> Descriptor {
-        Descriptor {
-            media_type: self.media_type.clone(),
-            digest: self.digest,
-            size: self.bytes.len() as u64,
-            artifact_type: None,
-            annotations: std::collections::BTreeMap::new(),
-        }
-    }
-}
 
 impl RepositoryClient {
     /// Fetches a manifest and verifies its digest.
@@ -80,7 +20,7 @@ impl RepositoryClient {
     /// # Errors
     /// When it does not exist, or does not match its digest.
     pub async fn manifest(&self, reference: &Reference) -> Result<FetchedManifest, Error> {
-        let request = HttpRequest::get(self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::get(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
         let response = self
             .session
@@ -115,20 +55,6 @@ impl RepositoryClient {
         FetchedManifest::new(media_type, bytes, name, &self.place(reference))
     }
 
-    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub async fn image(
-        &self,
-        reference: &Reference,
-        platform: Option<&Platform>,
-    ) -> Result<FetchedManifest, Error> {
-        ImageSource::Repository(self.clone())
-            .image(Some(reference), platform)
-            .await
-    }
-
     /// The configuration of an image.
     ///
     /// # Errors
@@ -159,7 +85,7 @@ impl RepositoryClient {
     /// # Errors
     /// When it does not exist.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let request = HttpRequest::head(self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::head(self.url(&format!("manifests/{reference}"))?)
             .header(ACCEPT, &accepted());
         let response = self.session.send(&Scopes::pull(&self.name), request).await;
         let found = match response {
@@ -178,7 +104,7 @@ impl RepositoryClient {
     /// # Errors
     /// When the registry does not tell.
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let request = HttpRequest::head(self.url(&format!("manifests/{digest}"))?)
+        let request = ClientRequest::head(self.url(&format!("manifests/{digest}"))?)
             .header(ACCEPT, &accepted());
         let response = self
             .session
@@ -200,7 +126,7 @@ impl RepositoryClient {
         manifest: &FetchedManifest,
         reference: &Reference,
     ) -> Result<bool, Error> {
-        let request = HttpRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
+        let request = ClientRequest::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, &manifest.media_type)
             .body(manifest.bytes.clone());
         let response = self
@@ -228,7 +154,7 @@ impl RepositoryClient {
     /// When it does not exist, or the registry does not delete.
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let request =
-            HttpRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
+            ClientRequest::new(Method::DELETE, self.url(&format!("manifests/{reference}"))?);
         let response = self
             .session
             .send(&Scopes::delete(&self.name), request)
@@ -239,7 +165,7 @@ impl RepositoryClient {
         // Registry 2 cannot delete tags, and says so in several ways.
         match (&refused, reference) {
             (
-                Error::ErrorResponse {
+                Error::HttpErrorResponse {
                     step: Step::Ask | Step::Authorized,
                     source,
                 },
@@ -270,7 +196,7 @@ fn accepted() -> String {
     .join(", ")
 }
 
-fn digest_header(response: &HttpResponse) -> Result<Option<Digest>, Error> {
+fn digest_header(response: &ClientResponse) -> Result<Option<Digest>, Error> {
     let Some(text) = response.header("docker-content-digest") else {
         return Ok(None);
     };
@@ -279,87 +205,4 @@ fn digest_header(response: &HttpResponse) -> Result<Option<Digest>, Error> {
             "its Docker-Content-Digest header is not a digest: {error}"
         ))
     })
-}
-
-/// The media type that a manifest itself tells.
-pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said {
-        #[serde(default)]
-        schema_version: u64,
-        media_type: Option<String>,
-        #[serde(default)]
-        signatures: serde_json::Value,
-        #[serde(default)]
-        manifests: serde_json::Value,
-        #[serde(default)]
-        config: serde_json::Value,
-    }
-    let said: Said = serde_json::from_slice(bytes).ok()?;
-    let guessed = match said.schema_version {
-        1 if said.signatures.is_array() => Some(media_type::DOCKER_SCHEMA_1[0]),
-        1 => Some(media_type::DOCKER_SCHEMA_1[1]),
-        // Only OCI manifests may leave it out (image-spec, manifest.md, `mediaType`).
-        2 if said.manifests.is_array() => Some(media_type::OCI_INDEX),
-        2 if said.config.is_object() => Some(media_type::OCI_MANIFEST),
-        _ => None,
-    };
-    said.media_type
-        .filter(|said| !said.is_empty())
-        .or(guessed.map(str::to_owned))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_manifest_says_what_it_is() {
-        let said = |text: &str| media_type_of(text.as_bytes());
-        assert_eq!(
-            said(r#"{"schemaVersion":2,"mediaType":"a/b"}"#).as_deref(),
-            Some("a/b")
-        );
-        assert_eq!(
-            said(r#"{"schemaVersion":2,"manifests":[]}"#).as_deref(),
-            Some(media_type::OCI_INDEX)
-        );
-        assert_eq!(
-            said(r#"{"schemaVersion":2,"config":{}}"#).as_deref(),
-            Some(media_type::OCI_MANIFEST)
-        );
-        assert_eq!(
-            said(r#"{"schemaVersion":1,"signatures":[]}"#).as_deref(),
-            Some(media_type::DOCKER_SCHEMA_1[0])
-        );
-        assert_eq!(
-            said(r#"{"schemaVersion":1}"#).as_deref(),
-            Some(media_type::DOCKER_SCHEMA_1[1])
-        );
-        assert_eq!(said("{}"), None);
-        assert_eq!(said("<html>"), None);
-    }
-
-    #[test]
-    fn a_name_must_be_the_content_s() {
-        let wrong = Digest::new(DigestAlgorithm::Sha256, &[0; 32]);
-        let error = FetchedManifest::new(
-            "a/b".into(),
-            Bytes::from_static(b"{}"),
-            wrong,
-            "r.example/a@1",
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().starts_with(
-                "r.example/a@1: content does not match its digest: expected sha256:0000"
-            ),
-            "{error}"
-        );
-        let right =
-            FetchedManifest::new("a/b".into(), Bytes::from_static(b"{}"), None, "").unwrap();
-        assert!(right.digest.to_string().starts_with("sha256:44136fa3"));
-        assert_eq!(right.descriptor().size, 2);
-    }
 }

@@ -12,10 +12,7 @@ use oci::RepositoryName;
 pub use attach::{Artifact, Attachment};
 pub use blobs::Download;
 pub use list::NamePages;
-pub use manifests::FetchedManifest;
-pub(crate) use manifests::media_type_of;
 pub use referrers::Referrer;
-pub use upload::UploadOutcome;
 
 use crate::RegistrySession;
 

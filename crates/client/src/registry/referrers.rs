@@ -9,10 +9,11 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
+use super::RepositoryClient;
 use super::list::next_page;
-use super::{FetchedManifest, RepositoryClient};
+use crate::manifest::FetchedManifest;
 use crate::session::Scopes;
-use crate::transport::HttpRequest;
+use crate::transport::ClientRequest;
 use crate::{Error, json};
 
 /// The largest page that is read, in bytes.
@@ -117,7 +118,7 @@ impl RepositoryClient {
         let mut all = Vec::new();
         let (mut next, mut pages, mut bytes) = (Some(url), 0, 0);
         while let Some(url) = next.take() {
-            let request = HttpRequest::get(url).header(ACCEPT, media_type::OCI_INDEX);
+            let request = ClientRequest::get(url).header(ACCEPT, media_type::OCI_INDEX);
             let response = match self.session.send(&Scopes::pull(&self.name), request).await {
                 Ok(response) => response,
                 Err(error) => return Ok(ReferrersResponse::Failed(error)),

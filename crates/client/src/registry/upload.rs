@@ -11,21 +11,10 @@ use tokio::sync::mpsc;
 
 use super::RepositoryClient;
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::content::{BlobProgress, ContentReader, ContentSource, UploadOutcome};
+use crate::hasher::DigestHasher;
 use crate::session::Scopes;
-use crate::transfer::{BlobProgress, BlobReader, BlobSource};
-use crate::transport::{Backoff, HttpRequest, HttpResponse, StreamedBody};
-
-/// How a blob came into a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UploadOutcome {
-    /// It was there already.
-    Present,
-    /// The registry mounted it from another repository.
-    Mounted,
-    /// It was sent.
-    Sent,
-}
+use crate::transport::{Backoff, ClientRequest, ClientResponse, StreamedBody};
 
 /// An upload in progress.
 struct UploadSession {
@@ -55,7 +44,7 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         from: Option<&RepositoryName>,
-        source: &BlobSource,
+        source: &dyn ContentSource,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
         if self.has_blob(&blob.digest).await.unwrap_or(false) {
@@ -66,7 +55,7 @@ impl RepositoryClient {
             Some(MountOutcome::Upload(upload)) => upload,
             None => self.begin_upload().await?,
         };
-        let mut hasher = ContentHasher::new(blob.digest.algorithm());
+        let mut hasher = DigestHasher::new(blob.digest.algorithm());
         let (mut backoff, mut renewed) = (Backoff::default(), false);
         loop {
             let Err(error) = self
@@ -117,7 +106,7 @@ impl RepositoryClient {
             .append_pair("mount", &blob.digest.to_string())
             .append_pair("from", from.as_str());
         let scopes = Scopes::push(&self.name).and(&Scopes::pull(from));
-        let request = HttpRequest::new(Method::POST, url)
+        let request = ClientRequest::new(Method::POST, url)
             .header(CONTENT_LENGTH, "0")
             .once();
         let response = self.session.send(&scopes, request).await.ok()?;
@@ -134,7 +123,7 @@ impl RepositoryClient {
     /// Begins an upload.
     async fn begin_upload(&self) -> Result<UploadSession, Error> {
         let url = self.url("blobs/uploads/")?;
-        let request = HttpRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
+        let request = ClientRequest::new(Method::POST, url).header(CONTENT_LENGTH, "0");
         let scopes = Scopes::push(&self.name);
         let response = self.session.send(&scopes, request).await?.success().await?;
         Ok(UploadSession {
@@ -146,7 +135,7 @@ impl RepositoryClient {
     /// How far an upload has come; `None` if that is not known. Registry 2 responds `0-0` for no
     /// byte and for one byte, so that is not known either.
     async fn upload_status(&self, upload: &UploadSession) -> Option<UploadSession> {
-        let request = HttpRequest::get(upload.location.clone());
+        let request = ClientRequest::get(upload.location.clone());
         let scopes = Scopes::push(&self.name);
         let response = self.session.send(&scopes, request).await.ok()?;
         let response = response.success().await.ok()?;
@@ -166,8 +155,8 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         upload: &UploadSession,
-        source: &BlobSource,
-        hasher: &mut ContentHasher,
+        source: &dyn ContentSource,
+        hasher: &mut DigestHasher,
         meter: &dyn BlobProgress,
     ) -> Result<(), Error> {
         let close = |location: &Url| {
@@ -209,11 +198,11 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         offset: u64,
-        request: HttpRequest,
-        source: &BlobSource,
-        hasher: &mut ContentHasher,
+        request: ClientRequest,
+        source: &dyn ContentSource,
+        hasher: &mut DigestHasher,
         meter: &dyn BlobProgress,
-    ) -> Result<HttpResponse, Error> {
+    ) -> Result<ClientResponse, Error> {
         let (pieces, body) = StreamedBody::new(blob.size - offset);
         let reader = source.open(blob, offset).await?;
         let scopes = Scopes::push(&self.name);
@@ -224,12 +213,12 @@ impl RepositoryClient {
         sent?.success().await
     }
 
-    fn upload_request(&self, method: Method, location: Url) -> HttpRequest {
-        HttpRequest::new(method, location).header(CONTENT_TYPE, "application/octet-stream")
+    fn upload_request(&self, method: Method, location: Url) -> ClientRequest {
+        ClientRequest::new(method, location).header(CONTENT_TYPE, "application/octet-stream")
     }
 
     /// The URL at which the upload continues. It may be relative.
-    fn location(&self, response: &HttpResponse) -> Result<Url, Error> {
+    fn location(&self, response: &ClientResponse) -> Result<Url, Error> {
         let text = response
             .header(LOCATION.as_str())
             .ok_or_else(|| response.malformed("it has no Location header"))?;
@@ -261,7 +250,7 @@ fn is_unauthorized(error: &Error) -> bool {
 fn is_lost(error: &Error, upload: &UploadSession) -> bool {
     match error {
         Error::NotFound { .. } => true,
-        Error::ErrorResponse { source, .. } => {
+        Error::HttpErrorResponse { source, .. } => {
             upload.offset > 0 && source.status.is_client_error() && !error.is_transient()
         }
         _ => false,
@@ -273,8 +262,8 @@ fn is_lost(error: &Error, upload: &UploadSession) -> bool {
 async fn pump(
     blob: &Descriptor,
     offset: u64,
-    mut reader: BlobReader,
-    hasher: &mut ContentHasher,
+    mut reader: Box<dyn ContentReader>,
+    hasher: &mut DigestHasher,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     meter: &dyn BlobProgress,
 ) -> Result<(), Error> {
@@ -304,7 +293,7 @@ async fn pump(
     let found = hasher.clone().finish();
     if found != blob.digest {
         let error = Error::Digest {
-            what: reader.place(),
+            what: reader.name(),
             expected: blob.digest.into(),
             found: found.into(),
         };

@@ -17,16 +17,16 @@ use token::Challenge;
 use tokio::sync::Mutex;
 
 pub(crate) use scopes::Scopes;
-pub use token_request::TokenResponse;
+pub use token_request::IssuedToken;
 use token_request::is_authorized;
-pub(crate) use token_request::{TokenEndpoint, authorization_header, basic};
+pub(crate) use token_request::{TokenRealm, authorization_header, basic};
 use tokens::TokenCache;
 
-use crate::error_response::origin;
+use crate::http_error_response::origin;
 use crate::image_name::is_loopback;
 use crate::observer::ExchangeEvent;
-use crate::transport::{HttpRequest, HttpResponse, StreamedBody};
-use crate::{Credentials, Error, Host, Step, Transport};
+use crate::transport::{ClientRequest, ClientResponse, StreamedBody};
+use crate::{Error, Host, LoginCredentials, Step, Transport};
 
 /// A session. Clones share what it remembers.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct RegistrySession {
     transport: Transport,
     host: Host,
     base: Url,
-    credentials: Arc<Credentials>,
+    credentials: Arc<LoginCredentials>,
     state: Arc<Mutex<SessionState>>,
 }
 
@@ -50,7 +50,7 @@ enum AuthScheme {
     /// A name and a password with each request.
     Basic,
     /// A token from this server.
-    Bearer(TokenEndpoint),
+    Bearer(TokenRealm),
 }
 
 impl RegistrySession {
@@ -62,7 +62,7 @@ impl RegistrySession {
     pub async fn begin(
         transport: Transport,
         host: Host,
-        credentials: Credentials,
+        credentials: LoginCredentials,
     ) -> Result<Self, Error> {
         let transport = transport.on_behalf_of(host.server());
         let base = |scheme: &str| {
@@ -113,8 +113,8 @@ impl RegistrySession {
     pub(crate) async fn send(
         &self,
         scopes: &Scopes,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, Error> {
+        request: ClientRequest,
+    ) -> Result<ClientResponse, Error> {
         if !self.is_own(&request.url) {
             let request = request.step(Step::Elsewhere);
             return self.checked(self.transport.fetch(&request).await?).await;
@@ -147,9 +147,9 @@ impl RegistrySession {
     pub(crate) async fn send_streamed(
         &self,
         scopes: &Scopes,
-        request: HttpRequest,
+        request: ClientRequest,
         body: StreamedBody,
-    ) -> Result<HttpResponse, Error> {
+    ) -> Result<ClientResponse, Error> {
         if !self.is_own(&request.url) {
             let request = request.step(Step::Elsewhere);
             return self.transport.send_streamed(&request, body).await;
@@ -176,8 +176,8 @@ impl RegistrySession {
     ///
     /// # Errors
     /// When the login is rejected, or there is no registry.
-    pub async fn log_in(&self) -> Result<Option<TokenResponse>, Error> {
-        let request = HttpRequest::get(self.base.clone());
+    pub async fn log_in(&self) -> Result<Option<IssuedToken>, Error> {
+        let request = ClientRequest::get(self.base.clone());
         let response = self.transport.fetch(&request).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             response.success().await?;
@@ -211,12 +211,12 @@ impl RegistrySession {
     /// # Errors
     /// When the server has the endpoint and fails.
     pub async fn revoke(&self) -> Result<bool, Error> {
-        let Credentials::RefreshToken { token, .. } = &*self.credentials else {
+        let LoginCredentials::RefreshToken { token, .. } = &*self.credentials else {
             return Ok(false);
         };
         let response = self
             .transport
-            .fetch(&HttpRequest::get(self.base.clone()))
+            .fetch(&ClientRequest::get(self.base.clone()))
             .await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(false);
@@ -229,7 +229,7 @@ impl RegistrySession {
 
     /// The `Authorization` header for `scopes`, as far as it is known before asking.
     async fn known_authorization(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, Error> {
-        if let Credentials::AccessToken(token) = &*self.credentials {
+        if let LoginCredentials::AccessToken(token) = &*self.credentials {
             return Ok(authorization_header("Bearer", token.expose()));
         }
         let mut state = self.state.lock().await;
@@ -248,10 +248,10 @@ impl RegistrySession {
     async fn authorization(
         &self,
         wanted: &Scopes,
-        request: &HttpRequest,
-        response: &HttpResponse,
+        request: &ClientRequest,
+        response: &ClientResponse,
     ) -> Result<Option<HeaderValue>, Error> {
-        if matches!(*self.credentials, Credentials::AccessToken(_)) {
+        if matches!(*self.credentials, LoginCredentials::AccessToken(_)) {
             return Ok(None);
         }
         let auth_scheme = self.auth_scheme(response)?;
@@ -275,7 +275,7 @@ impl RegistrySession {
     async fn token(
         &self,
         state: &mut SessionState,
-        endpoint: &TokenEndpoint,
+        endpoint: &TokenRealm,
         scopes: Scopes,
     ) -> Result<HeaderValue, Error> {
         let clock = &self.transport.options().clock;
@@ -300,7 +300,7 @@ impl RegistrySession {
     }
 
     /// How the registry authenticates, by its challenge. Of several, tokens come before passwords.
-    fn auth_scheme(&self, response: &HttpResponse) -> Result<AuthScheme, Error> {
+    fn auth_scheme(&self, response: &ClientResponse) -> Result<AuthScheme, Error> {
         let challenges = challenges(response)?;
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("Bearer")) {
             self.transport.observe(&ExchangeEvent::Challenged(bearer));
@@ -322,7 +322,7 @@ impl RegistrySession {
         }
     }
 
-    fn token_endpoint(&self, challenge: &Challenge) -> Result<TokenEndpoint, Error> {
+    fn token_endpoint(&self, challenge: &Challenge) -> Result<TokenRealm, Error> {
         let wrong = |why: String| Error::Challenge {
             host: self.host.to_string(),
             why,
@@ -355,11 +355,11 @@ impl RegistrySession {
             .parameter("service")
             .filter(|service| !service.is_empty())
             .map(str::to_owned);
-        Ok(TokenEndpoint { realm, service })
+        Ok(TokenRealm { realm, service })
     }
 
     /// Hands on a response, unless it says that rights are missing or the login failed.
-    async fn checked(&self, response: HttpResponse) -> Result<HttpResponse, Error> {
+    async fn checked(&self, response: ClientResponse) -> Result<ClientResponse, Error> {
         if !is_denied(response.status()) {
             return Ok(response);
         }
@@ -376,7 +376,7 @@ impl RegistrySession {
         Err(response.failure(logged_in).await)
     }
 
-    async fn login_failed(&self, response: HttpResponse) -> Error {
+    async fn login_failed(&self, response: ClientResponse) -> Error {
         Error::LoginFailed {
             step: response.step,
             account: self.credentials.user().map(str::to_owned),
@@ -389,7 +389,7 @@ fn is_denied(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-fn challenges(response: &HttpResponse) -> Result<Vec<Challenge>, Error> {
+fn challenges(response: &ClientResponse) -> Result<Vec<Challenge>, Error> {
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let fields: Vec<_> = fields
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
@@ -399,7 +399,7 @@ fn challenges(response: &HttpResponse) -> Result<Vec<Challenge>, Error> {
 }
 
 /// The scopes that a response's challenge asks for.
-pub(crate) fn challenge_scopes(response: &HttpResponse) -> Result<Scopes, Error> {
+pub(crate) fn challenge_scopes(response: &ClientResponse) -> Result<Scopes, Error> {
     let challenges = challenges(response)?;
     let scope = challenges
         .iter()
@@ -410,7 +410,7 @@ pub(crate) fn challenge_scopes(response: &HttpResponse) -> Result<Scopes, Error>
 
 /// Whether this machine answers a TLS handshake with something else.
 async fn speaks_plain_http(transport: &Transport, https: Url) -> Result<bool, Error> {
-    match transport.send_unverified(&HttpRequest::head(https)).await {
+    match transport.send_unverified(&ClientRequest::head(https)).await {
         Ok(_) => Ok(false),
         Err(Error::Connection { problem, .. }) if problem.may_be_plain() => Ok(true),
         // A problem with TLS is reported by the first request.

@@ -15,8 +15,8 @@ use token::UnverifiedToken;
 
 use super::scopes::Scopes;
 use crate::observer::ExchangeEvent;
-use crate::transport::{HttpRequest, HttpResponse};
-use crate::{Credentials, Error, Step, Transport, json};
+use crate::transport::{ClientRequest, ClientResponse};
+use crate::{Error, LoginCredentials, Step, Transport, json};
 
 /// The largest response that is read, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
@@ -27,14 +27,14 @@ const CLIENT_ID: &str = "wharfinger";
 
 /// The token server of a registry, and the registry's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TokenEndpoint {
+pub(crate) struct TokenRealm {
     pub(crate) realm: Url,
     pub(crate) service: Option<String>,
 }
 
 /// A token server's response (RFC 6749 §5.1).
 #[derive(Debug)]
-pub struct TokenResponse {
+pub struct IssuedToken {
     /// The access token.
     pub token: Secret,
     /// How long it is valid from now on.
@@ -43,17 +43,17 @@ pub struct TokenResponse {
     pub refresh_token: Option<Secret>,
 }
 
-impl TokenEndpoint {
+impl TokenRealm {
     /// Requests a token; with `offline`, a refresh token, too.
     pub(crate) async fn ask(
         &self,
         transport: &Transport,
-        credentials: &Credentials,
+        credentials: &LoginCredentials,
         scopes: &Scopes,
         offline: bool,
-    ) -> Result<TokenResponse, Error> {
+    ) -> Result<IssuedToken, Error> {
         let request = match credentials {
-            Credentials::RefreshToken { token, .. } => self.post(
+            LoginCredentials::RefreshToken { token, .. } => self.post(
                 scopes,
                 offline,
                 &[
@@ -71,7 +71,7 @@ impl TokenEndpoint {
                 | StatusCode::METHOD_NOT_ALLOWED
                 | StatusCode::NOT_IMPLEMENTED
         );
-        if let (Credentials::Password { user, password }, true) = (credentials, lacks_get) {
+        if let (LoginCredentials::Password { user, password }, true) = (credentials, lacks_get) {
             let fields = [
                 ("grant_type", "password"),
                 ("username", user),
@@ -94,7 +94,7 @@ impl TokenEndpoint {
         let path = format!("{}/revoke", url.path().trim_end_matches('/'));
         url.set_path(&path);
         url.set_query(None);
-        let request = HttpRequest::new(Method::POST, url)
+        let request = ClientRequest::new(Method::POST, url)
             .form(&[
                 ("token", token.expose()),
                 ("token_type_hint", "refresh_token"),
@@ -111,10 +111,10 @@ impl TokenEndpoint {
         Ok(status == StatusCode::OK && response.bytes(1).await.is_ok_and(|body| body.is_empty()))
     }
 
-    fn get(&self, credentials: &Credentials, scopes: &Scopes, offline: bool) -> HttpRequest {
+    fn get(&self, credentials: &LoginCredentials, scopes: &Scopes, offline: bool) -> ClientRequest {
         let mut url = self.realm.clone();
         let mut query = url.query_pairs_mut();
-        if let Credentials::Password { user, .. } = credentials {
+        if let LoginCredentials::Password { user, .. } = credentials {
             query.append_pair("account", user);
         }
         query.append_pair("client_id", CLIENT_ID);
@@ -128,11 +128,11 @@ impl TokenEndpoint {
             query.append_pair("scope", &scope);
         }
         drop(query);
-        let request = HttpRequest::get(url).authorization(basic(credentials).as_ref());
+        let request = ClientRequest::get(url).authorization(basic(credentials).as_ref());
         request.step(Step::Token)
     }
 
-    fn post(&self, scopes: &Scopes, offline: bool, grant: &[(&str, &str)]) -> HttpRequest {
+    fn post(&self, scopes: &Scopes, offline: bool, grant: &[(&str, &str)]) -> ClientRequest {
         let scope = scopes.texts().join(" ");
         let access_type = if offline { "offline" } else { "online" };
         let mut fields = grant.to_vec();
@@ -140,15 +140,15 @@ impl TokenEndpoint {
         fields.extend(self.service.as_deref().map(|service| ("service", service)));
         // RFC 6749 §3.3 has no empty list.
         fields.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
-        HttpRequest::new(Method::POST, self.realm.clone())
+        ClientRequest::new(Method::POST, self.realm.clone())
             .form(&fields)
             .step(Step::Token)
     }
 }
 
 /// `Basic …` for a password.
-pub(crate) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
-    let Credentials::Password { user, password } = credentials else {
+pub(crate) fn basic(credentials: &LoginCredentials) -> Option<HeaderValue> {
+    let LoginCredentials::Password { user, password } = credentials else {
         return None;
     };
     let pair = Secret::from(format!("{user}:{}", password.expose()));
@@ -164,10 +164,10 @@ pub(crate) fn authorization_header(scheme: &str, secret: &str) -> Option<HeaderV
 
 async fn read(
     transport: &Transport,
-    credentials: &Credentials,
+    credentials: &LoginCredentials,
     scopes: &Scopes,
-    mut response: HttpResponse,
-) -> Result<TokenResponse, Error> {
+    mut response: ClientResponse,
+) -> Result<IssuedToken, Error> {
     if !response.status().is_success() {
         return Err(refused(credentials, response).await);
     }
@@ -177,7 +177,7 @@ async fn read(
         return Err(response.malformed("its JSON has neither `token` nor `access_token`"));
     };
     let lifetime = json::seconds(&body, "expires_in").filter(|&seconds| seconds > 0);
-    let granted = TokenResponse {
+    let granted = IssuedToken {
         token: Secret::from(token.to_owned()),
         lifetime: Duration::from_secs(lifetime.unwrap_or(DEFAULT_LIFETIME)),
         refresh_token: json::text(&body, "refresh_token").map(|t| Secret::from(t.to_owned())),
@@ -192,18 +192,18 @@ async fn read(
 }
 
 /// The error when there is no token: 401 and RFC 6749's `invalid_grant` mean a failed login.
-async fn refused(credentials: &Credentials, response: HttpResponse) -> Error {
+async fn refused(credentials: &LoginCredentials, response: ClientResponse) -> Error {
     let refusal = Box::new(response.error_response().await);
     let login = refusal.status == StatusCode::UNAUTHORIZED || refusal.has("invalid_grant");
     match credentials {
-        Credentials::Anonymous if login => Error::Denied {
+        LoginCredentials::Anonymous if login => Error::Denied {
             step: Step::Token,
             logged_in: false,
             source: refusal,
         },
         _ if login => {
             let account = match credentials {
-                Credentials::Password { user, .. } => Some(user.clone()),
+                LoginCredentials::Password { user, .. } => Some(user.clone()),
                 _ => None,
             };
             Error::LoginFailed {
@@ -217,7 +217,7 @@ async fn refused(credentials: &Credentials, response: HttpResponse) -> Error {
             logged_in: !credentials.is_anonymous(),
             source: refusal,
         },
-        _ => Error::ErrorResponse {
+        _ => Error::HttpErrorResponse {
             step: Step::Token,
             source: refusal,
         },
@@ -225,6 +225,6 @@ async fn refused(credentials: &Credentials, response: HttpResponse) -> Error {
 }
 
 /// Whether a request has an `Authorization` header.
-pub(super) fn is_authorized(request: &HttpRequest) -> bool {
+pub(super) fn is_authorized(request: &ClientRequest) -> bool {
     request.headers.contains_key(AUTHORIZATION)
 }

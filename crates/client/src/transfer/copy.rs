@@ -5,7 +5,9 @@ use std::sync::Arc;
 use oci::{Descriptor, Digest, Reference, Tag};
 use tokio::task::JoinSet;
 
-use super::{BlobSource, CopyProgress, ImageGraph, ImageSource, ImageTarget, NoProgress};
+use super::{ImageSource, ImageTarget};
+use crate::content::{CopyProgress, NoProgress};
+use crate::manifest::ImageGraph;
 use crate::{Error, Platform, UploadOutcome};
 
 /// How many blobs are copied at once.
@@ -114,7 +116,7 @@ async fn copy_blobs(
         {
             running.spawn(copy_blob(
                 blob.clone(),
-                BlobSource::Source(source.clone()),
+                source.clone(),
                 target.clone(),
                 how.progress.clone(),
             ));
@@ -137,7 +139,7 @@ async fn copy_blobs(
 
 async fn copy_blob(
     blob: Descriptor,
-    source: BlobSource,
+    source: ImageSource,
     target: ImageTarget,
     progress: Arc<dyn CopyProgress>,
 ) -> Result<(u64, UploadOutcome), Error> {

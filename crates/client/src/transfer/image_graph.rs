@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use oci::{Descriptor, Digest, ManifestContent};
 
-use super::{BlobSource, ImageSource};
+use super::ImageSource;
+use crate::content::ContentSource;
+use crate::manifest::ImageGraph;
 use crate::platform::members;
 use crate::{Error, FetchedManifest, Platform};
 
@@ -15,17 +17,6 @@ const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 /// How many bytes all manifests of an image may have together: they are held in memory until its
 /// blobs are transferred.
 const MAX_MANIFEST_BYTES: usize = 256 * 1024 * 1024;
-
-/// Manifests and blobs, each once.
-pub(crate) struct ImageGraph {
-    /// The requested manifest.
-    pub(crate) root: FetchedManifest,
-    /// All manifests, the root among them. Children come before their parents, referrers after what
-    /// they refer to.
-    pub(crate) manifests: Vec<FetchedManifest>,
-    /// All blobs that they refer to.
-    pub(crate) blobs: Vec<Descriptor>,
-}
 
 impl ImageGraph {
     /// Loads the graph of `root`; with `referrers`, what is attached to it, too.
@@ -156,8 +147,7 @@ async fn configured_platform(source: &ImageSource, image: &Descriptor) -> Option
     if config.size > MAX_CONFIG_BYTES {
         return None;
     }
-    let blob = BlobSource::Source(source.clone());
-    let mut reader = blob.open(&config, 0).await.ok()?;
+    let mut reader = ContentSource::open(source, &config, 0).await.ok()?;
     let mut bytes = Vec::new();
     while let Some(piece) = reader.chunk().await.ok()? {
         bytes.extend_from_slice(&piece);

@@ -5,18 +5,11 @@
 //! time, then manifests, children before their parents. So every image that is visible at the target
 //! is complete.
 
-mod buffers;
 mod copy;
 mod image_graph;
-mod meter;
 mod source;
 mod target;
-mod writer;
 
 pub use copy::{CopyOptions, CopyReport, copy};
-pub(crate) use image_graph::ImageGraph;
-pub use meter::{BlobProgress, CopyProgress, NoProgress};
 pub use source::ImageSource;
-pub(crate) use source::{BlobReader, BlobSource, FileReader};
 pub use target::ImageTarget;
-pub(crate) use writer::{BlobSlot, BlobWriter};

@@ -1,18 +1,13 @@
 //! Where images are copied from.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use common::BoxFuture;
 use oci::{Descriptor, Digest, Reference, Tag};
 
-use super::buffers::{BufferPool, PIECE};
 use super::image_graph::pick;
-use crate::{
-    Archive, Download, Error, FetchedManifest, OciLayout, Platform, Referrer, RepositoryClient,
-};
+use crate::content::{ContentReader, ContentSource, FileRangeReader};
+use crate::{Archive, Error, FetchedManifest, OciLayout, Platform, Referrer, RepositoryClient};
 
 /// Where images are copied from.
 #[derive(Clone)]
@@ -23,30 +18,6 @@ pub enum ImageSource {
     Layout(OciLayout),
     /// An archive: an OCI layout in a tar file, or the output of `docker save`.
     Archive(Arc<Archive>),
-}
-
-/// Where one blob is read from.
-#[derive(Clone)]
-pub(crate) enum BlobSource {
-    /// A source of images.
-    Source(ImageSource),
-    /// Memory.
-    Memory(Bytes),
-}
-
-impl BlobSource {
-    /// Begins to read the blob at `offset`.
-    pub(crate) async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
-        match self {
-            Self::Source(source) => source.open(blob, offset).await,
-            Self::Memory(content) => {
-                let offset = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(content.len());
-                Ok(BlobReader::Memory(content.slice(offset..)))
-            }
-        }
-    }
 }
 
 impl ImageSource {
@@ -117,82 +88,39 @@ impl ImageSource {
             Self::Archive(archive) => archive.referrers(subject),
         }
     }
+}
 
-    /// Begins to read a blob at `offset`.
-    async fn open(&self, blob: &Descriptor, offset: u64) -> Result<BlobReader, Error> {
-        match self {
-            Self::Repository(repository) => Ok(BlobReader::Download(Box::new(
-                repository.download(blob, offset),
-            ))),
-            Self::Layout(layout) => layout.open(blob, offset),
-            Self::Archive(archive) => archive.open_blob(blob, offset),
-        }
+impl ContentSource for ImageSource {
+    fn open<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<Box<dyn ContentReader>, Error>> {
+        let opened: Result<Box<dyn ContentReader>, Error> = match self {
+            Self::Repository(repository) => Ok(Box::new(repository.download(blob, offset))),
+            Self::Layout(layout) => layout.open(blob, offset).map(boxed),
+            Self::Archive(archive) => archive.open_blob(blob, offset).map(boxed),
+        };
+        Box::pin(std::future::ready(opened))
     }
 }
 
-/// A blob being read.
-pub(crate) enum BlobReader {
-    Download(Box<Download>),
-    File(FileReader),
-    /// Empty when it has been read.
-    Memory(Bytes),
+fn boxed(reader: FileRangeReader) -> Box<dyn ContentReader> {
+    Box::new(reader)
 }
 
-impl BlobReader {
-    /// The next piece; `None` at the end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match self {
-            Self::Download(download) => download.chunk().await,
-            Self::File(reader) => reader.chunk(),
-            Self::Memory(content) => {
-                Ok(Some(std::mem::take(content)).filter(|content| !content.is_empty()))
-            }
-        }
-    }
-
-    /// The name of the source, for messages.
-    pub(crate) fn place(&self) -> String {
-        match self {
-            Self::Download(download) => download.place(),
-            Self::File(reader) => reader.path.display().to_string(),
-            Self::Memory(_) => "the content to be sent".to_owned(),
-        }
-    }
-}
-
-/// A part of a file being read.
-pub(crate) struct FileReader {
-    path: PathBuf,
-    file: Arc<File>,
-    position: u64,
-    end: u64,
-    buffers: BufferPool,
-}
-
-impl FileReader {
-    /// Reads `file` (called `path` in messages) from `begin` up to `end`.
-    pub(crate) fn new(path: impl Into<PathBuf>, file: Arc<File>, begin: u64, end: u64) -> Self {
-        Self {
-            path: path.into(),
-            file,
-            position: begin,
-            end,
-            buffers: BufferPool::default(),
-        }
-    }
-
-    /// Reads on the calling thread: content that is pushed is mostly in the page cache.
-    fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let left = self.end.saturating_sub(self.position);
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
-        if length == 0 {
-            return Ok(None);
-        }
-        let read = self.buffers.piece(length, |buffer| {
-            self.file.read_exact_at(buffer, self.position)
-        });
-        let piece = read.map_err(Error::file(&self.path))?;
-        self.position += piece.len() as u64;
-        Ok(Some(piece))
+impl RepositoryClient {
+    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn image(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+    ) -> Result<FetchedManifest, Error> {
+        ImageSource::Repository(self.clone())
+            .image(Some(reference), platform)
+            .await
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use oci::{Descriptor, Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 
-use super::{BlobProgress, BlobSource, BlobWriter, ImageGraph, ImageSource};
-use crate::hasher::ContentHasher;
+use super::ImageSource;
+use crate::content::{BlobProgress, BlobWriter};
+use crate::hasher::DigestHasher;
+use crate::manifest::ImageGraph;
 use crate::{ArchiveWriter, Error, FetchedManifest, OciLayout, RepositoryClient, UploadOutcome};
 
 /// Where images are copied to.
@@ -43,9 +45,9 @@ impl ImageTarget {
     }
 
     /// The repository of the same registry from which blobs can be mounted.
-    fn mountable(&self, source: &BlobSource) -> Option<RepositoryName> {
+    fn mountable(&self, source: &ImageSource) -> Option<RepositoryName> {
         match (self, source) {
-            (Self::Repository(target), BlobSource::Source(ImageSource::Repository(source)))
+            (Self::Repository(target), ImageSource::Repository(source))
                 if target.shares_registry_with(source) =>
             {
                 Some(source.name().clone())
@@ -58,7 +60,7 @@ impl ImageTarget {
     pub(crate) async fn put_blob(
         &self,
         blob: &Descriptor,
-        source: &BlobSource,
+        source: &ImageSource,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
         let writer = BlobWriter { source, meter };
@@ -127,7 +129,7 @@ impl RepositoryClient {
             .await
         {
             Ok(_) => Ok(manifest.digest),
-            Err(Error::ErrorResponse { .. }) => Ok(ContentHasher::digest(
+            Err(Error::HttpErrorResponse { .. }) => Ok(DigestHasher::digest(
                 DigestAlgorithm::Sha256,
                 &manifest.bytes,
             )),

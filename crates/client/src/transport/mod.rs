@@ -25,11 +25,11 @@ pub use certificates::certificate_directories;
 pub use connection_error::{ConnectionError, RootCause};
 pub use options::TransportOptions;
 pub use proxy::ProxySettings;
-pub(crate) use request::HttpRequest;
-pub(crate) use response::HttpResponse;
+pub(crate) use request::ClientRequest;
+pub(crate) use response::ClientResponse;
 pub(crate) use retry::{Backoff, is_transient};
 
-use crate::error_response::{host, origin};
+use crate::http_error_response::{host, origin};
 use crate::image_name::is_loopback;
 use crate::observer::{ExchangeEvent, seen, seen_url};
 use crate::{Error, Step};
@@ -84,7 +84,7 @@ impl Transport {
     }
 
     /// Sends once, without following redirects.
-    pub(crate) async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+    pub(crate) async fn send(&self, request: &ClientRequest) -> Result<ClientResponse, Error> {
         self.send_by(&self.client(&request.url)?, request).await
     }
 
@@ -92,12 +92,16 @@ impl Transport {
     /// is not trusted.
     pub(crate) async fn send_unverified(
         &self,
-        request: &HttpRequest,
-    ) -> Result<HttpResponse, Error> {
+        request: &ClientRequest,
+    ) -> Result<ClientResponse, Error> {
         self.send_by(&self.unverified(&request.url)?, request).await
     }
 
-    async fn send_by(&self, client: &Client, request: &HttpRequest) -> Result<HttpResponse, Error> {
+    async fn send_by(
+        &self,
+        client: &Client,
+        request: &ClientRequest,
+    ) -> Result<ClientResponse, Error> {
         let mut outgoing = self.begin(request);
         *outgoing.body_mut() = request.body.clone().map(Into::into);
         match tokio::time::timeout(self.options.patience, client.execute(outgoing)).await {
@@ -109,9 +113,9 @@ impl Transport {
     /// Sends once, with a body that is produced meanwhile.
     pub(crate) async fn send_streamed(
         &self,
-        request: &HttpRequest,
+        request: &ClientRequest,
         body: StreamedBody,
-    ) -> Result<HttpResponse, Error> {
+    ) -> Result<ClientResponse, Error> {
         let taken = body.taken();
         let mut outgoing = self.begin(request);
         *outgoing.body_mut() = Some(reqwest::Body::wrap(body));
@@ -143,8 +147,8 @@ impl Transport {
     /// Sends until there is a response that another try would not change.
     pub(crate) async fn send_repeatedly(
         &self,
-        request: &HttpRequest,
-    ) -> Result<HttpResponse, Error> {
+        request: &ClientRequest,
+    ) -> Result<ClientResponse, Error> {
         let mut backoff = Backoff::default();
         loop {
             let outcome = self.send(request).await;
@@ -165,7 +169,7 @@ impl Transport {
 
     /// Sends repeatedly and follows redirects. The `Authorization` header goes along only to the
     /// same origin (RFC 9110 §15.4).
-    pub(crate) async fn fetch(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+    pub(crate) async fn fetch(&self, request: &ClientRequest) -> Result<ClientResponse, Error> {
         let mut request = request.clone();
         for _ in 0..MAX_REDIRECTS {
             let response = self.send_repeatedly(&request).await?;
@@ -210,7 +214,7 @@ impl Transport {
     pub async fn document(&self, url: &str, accept: &str, limit: usize) -> Result<Bytes, Error> {
         let url = Url::parse(url)
             .map_err(|error| Error::Unsupported(format!("{url:?} is not a URL: {error}")))?;
-        let request = HttpRequest::get(url).step(Step::Elsewhere).once();
+        let request = ClientRequest::get(url).step(Step::Elsewhere).once();
         let request = request.header(ACCEPT, accept);
         self.fetch(&request)
             .await?
@@ -244,7 +248,7 @@ impl Transport {
         }
     }
 
-    fn redirected(&self, request: &HttpRequest, to: &str) -> Result<Url, Error> {
+    fn redirected(&self, request: &ClientRequest, to: &str) -> Result<Url, Error> {
         let wrong = |why| Error::Redirect {
             step: request.step,
             from: Box::new(request.url.clone()),
@@ -261,7 +265,7 @@ impl Transport {
         }
     }
 
-    fn begin(&self, request: &HttpRequest) -> reqwest::Request {
+    fn begin(&self, request: &ClientRequest) -> reqwest::Request {
         if self.options.observer.is_some() {
             self.observe(&ExchangeEvent::Request {
                 step: request.step,
@@ -278,9 +282,9 @@ impl Transport {
 
     fn received(
         &self,
-        request: &HttpRequest,
+        request: &ClientRequest,
         outcome: reqwest::Result<reqwest::Response>,
-    ) -> Result<HttpResponse, Error> {
+    ) -> Result<ClientResponse, Error> {
         let failed = |problem, source| {
             let error = Error::Connection {
                 step: request.step,
@@ -307,7 +311,7 @@ impl Transport {
                 headers: &seen(response.headers()),
             });
         }
-        Ok(HttpResponse {
+        Ok(ClientResponse {
             step: request.step,
             method: request.method.clone(),
             url: request.url.clone(),
@@ -366,7 +370,8 @@ impl Transport {
             .connect_timeout(CONNECT)
             .referer(false)
             .no_proxy();
-        Ok(match self.options.proxies.for_url(url)? {
+        let proxy = self.options.proxies.for_url(url);
+        Ok(match proxy.map_err(Error::Unsupported)? {
             Some(proxy) => builder.proxy(proxy),
             None => builder,
         })
@@ -398,7 +403,7 @@ fn built(builder: reqwest::ClientBuilder) -> Result<Client, Error> {
     })
 }
 
-fn timeout(request: &HttpRequest, what: &str) -> Error {
+fn timeout(request: &ClientRequest, what: &str) -> Error {
     Error::Connection {
         step: request.step,
         origin: origin(&request.url),

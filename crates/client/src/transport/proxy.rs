@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use common::{IpNetwork, parse_ip};
 use reqwest::Url;
 
-use crate::Error;
 use crate::image_name::is_loopback;
 
 /// The proxies of an environment.
@@ -96,16 +95,12 @@ impl ProxySettings {
         self.proxy(url).map(|proxy| proxy.name)
     }
 
-    /// The proxy for `url`.
-    pub(super) fn for_url(&self, url: &Url) -> Result<Option<reqwest::Proxy>, Error> {
+    /// The proxy for `url`; an error in words if its variable is wrong.
+    pub(super) fn for_url(&self, url: &Url) -> Result<Option<reqwest::Proxy>, String> {
         let Some(Variable { name, value }) = self.proxy(url) else {
             return Ok(None);
         };
-        let wrong = || {
-            Error::Unsupported(format!(
-                "{name} does not name an HTTP proxy: write http://HOST:PORT"
-            ))
-        };
+        let wrong = || format!("{name} does not name an HTTP proxy: write http://HOST:PORT");
         let text = match value.contains("://") {
             true => value.clone(),
             false => format!("http://{value}"),
@@ -261,7 +256,7 @@ mod tests {
                 .is_some()
         );
         let error = proxies.for_url(&url("https://r.example/")).unwrap_err();
-        assert!(error.to_string().starts_with("HTTPS_PROXY does not name"));
+        assert!(error.starts_with("HTTPS_PROXY does not name"));
         assert!(!format!("{proxies:?}").contains("proxy.example"));
         let cgi = ProxySettings::new(|name| {
             matches!(name, "HTTP_PROXY" | "REQUEST_METHOD").then(|| "x".to_owned())

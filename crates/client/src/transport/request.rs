@@ -9,7 +9,7 @@ use crate::observer::{HIDDEN, seen};
 
 /// A request, whole in memory, except for a body that is streamed.
 #[derive(Clone)]
-pub(crate) struct HttpRequest {
+pub(crate) struct ClientRequest {
     pub(crate) step: Step,
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -24,7 +24,7 @@ pub(crate) struct HttpRequest {
 /// Fields of a token request that are secrets.
 const SECRET_FIELDS: [&str; 4] = ["password", "refresh_token", "token", "client_secret"];
 
-impl HttpRequest {
+impl ClientRequest {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         Self {
             step: Step::Ask,
@@ -116,11 +116,13 @@ mod tests {
     fn a_form_is_encoded_and_its_secrets_are_not_shown() {
         let long = "0123456789".repeat(10);
         let request =
-            HttpRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap()).form(&[
-                ("service", "Docker registry"),
-                ("password", "a&b"),
-                ("refresh_token", &long),
-            ]);
+            ClientRequest::new(Method::POST, Url::parse("https://a.example/token").unwrap()).form(
+                &[
+                    ("service", "Docker registry"),
+                    ("password", "a&b"),
+                    ("refresh_token", &long),
+                ],
+            );
         let expected = format!("service=Docker+registry&password=a%26b&refresh_token={long}");
         assert_eq!(request.body.as_deref(), Some(expected.as_bytes()));
         let shown: Vec<_> = request

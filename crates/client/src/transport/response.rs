@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::retry::retry_after;
 use super::{ConnectionError, RootCause};
-use crate::error_response::origin;
-use crate::{Error, ErrorResponse, Step};
+use crate::http_error_response::origin;
+use crate::{Error, HttpErrorResponse, Step};
 
 /// How long a server may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const WHOLE: Duration = Duration::from_secs(300);
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// A response whose body has not been read.
-pub(crate) struct HttpResponse {
+pub(crate) struct ClientResponse {
     pub(crate) step: Step,
     pub(crate) method: Method,
     /// The URL that responded: after redirects, not the one that was asked first.
@@ -29,7 +29,7 @@ pub(crate) struct HttpResponse {
     pub(crate) received_at: SystemTime,
 }
 
-impl HttpResponse {
+impl ClientResponse {
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -112,12 +112,12 @@ impl HttpResponse {
                 }
             }
             StatusCode::NOT_FOUND => Error::NotFound { step, source },
-            _ => Error::ErrorResponse { step, source },
+            _ => Error::HttpErrorResponse { step, source },
         }
     }
 
     /// What the server says about its error. A body that breaks off counts as far as it came.
-    pub(crate) async fn error_response(mut self) -> ErrorResponse {
+    pub(crate) async fn error_response(mut self) -> HttpErrorResponse {
         let mut body = Vec::new();
         let reading = async {
             while body.len() < MAX_ERROR_BYTES
@@ -127,8 +127,8 @@ impl HttpResponse {
             }
         };
         let _ = tokio::time::timeout(SILENCE, reading).await;
-        let (errors, text) = ErrorResponse::errors_of(&body);
-        ErrorResponse {
+        let (errors, text) = HttpErrorResponse::errors_of(&body);
+        HttpErrorResponse {
             server: self
                 .headers()
                 .get(SERVER)

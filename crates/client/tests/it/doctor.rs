@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use client::{
-    CredentialStore, Credentials, KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict,
-    TransportOptions, run_probes,
+    CredentialStore, KnownSettings, LoginCredentials, PROBES, ProbeResult, ProbeTarget,
+    ProbeVerdict, TransportOptions, run_probes,
 };
 use data_encoding::BASE64URL_NOPAD;
 
@@ -636,7 +636,7 @@ fn challenge_with(request: &Request, realm: &str, service: &str) -> Option<Reply
 async fn anonymous_is_no_finding() {
     let stub = stub(|_| None);
     let results = examined(&ProbeTarget {
-        login: Some(Credentials::Anonymous),
+        login: Some(LoginCredentials::Anonymous),
         ..target(&stub)
     })
     .await;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{CopyOptions, Credentials, Error, ImageSource, ImageTarget, OciLayout, copy};
+use client::{CopyOptions, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout, copy};
 
 use crate::redirects::{blob, fetch};
 use crate::stub::{Reply, Request, Stub};
@@ -46,7 +46,7 @@ async fn a_connection_that_breaks_is_taken_up_where_it_broke() {
     let whole = content(1_000_000);
     let answer = fragile(whole.clone(), 150_000);
     let stub = Stub::start(move |request| answer(request));
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     assert!(fetch(&repository, &blob(&whole)).await.unwrap() == whole);
     let ranges: Vec<_> = stub
         .seen()
@@ -72,7 +72,7 @@ async fn a_server_without_ranges_begins_again_and_nothing_comes_twice() {
         0 => Reply::new(200).body(&served).breaking_after(60_000),
         _ => Reply::new(200).body(&served),
     });
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     assert!(fetch(&repository, &blob(&whole)).await.unwrap() == whole);
 }
 
@@ -88,11 +88,11 @@ async fn a_wrong_range_is_not_used_and_wrong_lengths_are_errors() {
             .header("Content-Range", "bytes 0-7/8")
             .body("abcdefgh"),
     });
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     let content = fetch(&repository, &blob(b"abcdefgh")).await;
     assert_eq!(content.unwrap(), b"abcdefgh");
     let stub = Stub::start(|_| Reply::new(200).body("abc"));
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     for (wanted, found) in [(&b"abcdefgh"[..], 3), (b"ab", 3)] {
         let error = fetch(&repository, &blob(wanted)).await.unwrap_err();
         assert!(
@@ -181,13 +181,13 @@ async fn a_pull_that_was_broken_off_goes_on() {
 #[tokio::test]
 async fn a_manifest_that_is_not_its_name_is_refused() {
     let stub = Stub::start(|_| manifest_reply("{}"));
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     let digest = blob(b"something else").digest;
     let error = repository.manifest(&digest.into()).await.unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
     let long = Stub::start(|_| manifest_reply(&"x".repeat(9 * 1024 * 1024)));
     let error = long
-        .repository("a", Credentials::Anonymous)
+        .repository("a", LoginCredentials::Anonymous)
         .await
         .manifest(&digest.into())
         .await
@@ -228,7 +228,7 @@ fn serving(manifest: String, blobs: Vec<(String, Vec<u8>)>) -> Stub {
 }
 
 async fn pull(stub: &Stub, directory: &std::path::Path) -> Result<client::CopyReport, Error> {
-    let source = ImageSource::Repository(stub.repository("a", Credentials::Anonymous).await);
+    let source = ImageSource::Repository(stub.repository("a", LoginCredentials::Anonymous).await);
     let target = ImageTarget::Layout(OciLayout::new(directory));
     copy(
         &source,

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::{
-    CopyOptions, CopyReport, Credentials, Error, ImageSource, ImageTarget, OciLayout, Platform,
-    RegistryClient, RepositoryClient, copy,
+    CopyOptions, CopyReport, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout,
+    Platform, RegistryClient, RepositoryClient, copy,
 };
 use hashing::digest;
 use oci::{Digest, DigestAlgorithm, Reference};
@@ -79,7 +79,7 @@ impl Registry {
     }
 
     async fn copy_to(&self, name: &str) -> Result<CopyReport, Error> {
-        let session = self.stub.session(Credentials::Anonymous).await;
+        let session = self.stub.session(LoginCredentials::Anonymous).await;
         let registry = RegistryClient::new(session);
         let repository = |name: &str| registry.repository(name.parse().unwrap());
         let source = ImageSource::Repository(repository("a"));
@@ -155,7 +155,10 @@ async fn the_digest_is_fetched_when_head_is_refused() {
     for status in [401, 403, 405, 500] {
         let registry =
             Registry::start(move |request| (request.method == "HEAD").then(|| Reply::new(status)));
-        let repository = registry.stub.repository("a", Credentials::Anonymous).await;
+        let repository = registry
+            .stub
+            .repository("a", LoginCredentials::Anonymous)
+            .await;
         let found = repository.digest(&"t".parse().unwrap()).await;
         let expected = digest(manifest(b"{}", b"layer").as_bytes());
         assert_eq!(found.unwrap(), expected, "{status}");
@@ -176,7 +179,7 @@ async fn a_registry_that_refuses_ranges_is_asked_for_everything() {
                 None => reply,
             }
         });
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let mut download = repository.download_unsized(name);
         let mut received = Vec::new();
         while let Some(piece) = download.verified_chunk().await.unwrap() {
@@ -258,14 +261,14 @@ async fn a_registry_without_referrers_has_their_list_under_a_tag() {
     for reply in without_referrers() {
         let told = format!("{reply:?}");
         let stub = referrers_stub(reply.clone(), true);
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let found = repository.referrers(&subject, None).await;
         let found = found.unwrap_or_else(|error| panic!("{told}: {error}"));
         assert_eq!(found.len(), 1, "{told}");
         assert_eq!(found[0].artifact_type.as_deref(), Some("a/b"));
         if !reply.is(302) {
             let stub = referrers_stub(reply, false);
-            let repository = stub.repository("a", Credentials::Anonymous).await;
+            let repository = stub.repository("a", LoginCredentials::Anonymous).await;
             assert!(
                 repository
                     .referrers(&subject, None)
@@ -284,11 +287,11 @@ async fn a_failure_counts_only_when_there_is_no_tag_either() {
     let subject = digest(b"subject");
     for status in [401, 403, 500] {
         let stub = referrers_stub(Reply::new(status), true);
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let found = repository.referrers(&subject, None).await;
         assert_eq!(found.unwrap().len(), 1, "{status}");
         let stub = referrers_stub(Reply::new(status), false);
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         repository.referrers(&subject, None).await.unwrap_err();
     }
 }
@@ -301,7 +304,7 @@ async fn an_empty_list_is_a_list() {
         format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}"}}"#),
     ] {
         let stub = referrers_stub(Reply::json(200, &body), true);
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let found = repository.referrers(&digest(b"subject"), None).await;
         assert!(found.unwrap().is_empty(), "{body}");
     }
@@ -329,7 +332,7 @@ async fn index_with(platforms: &[&str]) -> (Stub, RepositoryClient) {
             .header("Content-Type", MANIFEST)
             .body(&image),
     });
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     (stub, repository)
 }
 
@@ -406,7 +409,7 @@ async fn an_index_without_platforms_is_looked_through() {
                 None => Reply::new(200).header("Content-Type", INDEX).body(&index),
             },
         );
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     let platform: Platform = "linux/arm64".parse().unwrap();
     let found = repository
         .image(&"t".parse().unwrap(), Some(&platform))
@@ -417,7 +420,10 @@ async fn an_index_without_platforms_is_looked_through() {
 #[tokio::test]
 async fn a_layout_takes_an_image_from_a_registry_without_head() {
     let registry = Registry::start(|request| (request.method == "HEAD").then(|| Reply::new(405)));
-    let repository = registry.stub.repository("a", Credentials::Anonymous).await;
+    let repository = registry
+        .stub
+        .repository("a", LoginCredentials::Anonymous)
+        .await;
     let directory = tempfile::tempdir().unwrap();
     let target = ImageTarget::Layout(OciLayout::new(directory.path()));
     let reference = Reference::Tag("t".parse().unwrap());

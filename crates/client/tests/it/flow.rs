@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{Credentials, Error, ErrorKind};
+use client::{Error, ErrorKind, LoginCredentials};
 
 use crate::stub::{Reply, Request, Stub, password};
 
@@ -89,7 +89,7 @@ async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
 #[tokio::test]
 async fn each_scope_has_its_token() {
     let stub = registry(counting());
-    let session = stub.session(Credentials::Anonymous).await;
+    let session = stub.session(LoginCredentials::Anonymous).await;
     let registry = client::RegistryClient::new(session);
     for name in ["one", "two", "one"] {
         registry
@@ -130,7 +130,7 @@ async fn a_token_that_is_rejected_is_replaced_once() {
             _ => Reply::new(401).header("WWW-Authenticate", challenge),
         }
     });
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     // The first token is fresh and refused: another one would be, too.
     assert_eq!(
         repository.all_tags().await.unwrap_err().kind(),
@@ -149,7 +149,7 @@ async fn a_refresh_token_goes_by_post() {
             r#"{"access_token":"token-1","token":"","expires_in":300,"scope":"x"}"#,
         )
     });
-    let login = Credentials::RefreshToken {
+    let login = LoginCredentials::RefreshToken {
         user: None,
         token: "r&r".into(),
     };
@@ -224,7 +224,7 @@ async fn basic_needs_no_token_server() {
         "{wrong}"
     );
     let error = stub
-        .repository("a", Credentials::Anonymous)
+        .repository("a", LoginCredentials::Anonymous)
         .await
         .all_tags()
         .await
@@ -241,7 +241,7 @@ async fn basic_needs_no_token_server() {
 #[tokio::test]
 async fn a_finished_token_is_sent_as_it_is() {
     let stub = registry(|_| panic!("no token is requested"));
-    let login = Credentials::AccessToken("token-ready".into());
+    let login = LoginCredentials::AccessToken("token-ready".into());
     stub.repository("a", login).await.all_tags().await.unwrap();
     assert_eq!(stub.lines().len(), 1);
 }
@@ -268,7 +268,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         "{source}"
     );
     let gone = refuses(400, r#"{"error":"invalid_grant"}"#);
-    let login = Credentials::RefreshToken {
+    let login = LoginCredentials::RefreshToken {
         user: None,
         token: "r".into(),
     };
@@ -313,7 +313,7 @@ async fn what_is_no_challenge_is_said() {
             header => Reply::new(401).header("WWW-Authenticate", header),
         });
         let error = stub
-            .repository("a", Credentials::Anonymous)
+            .repository("a", LoginCredentials::Anonymous)
             .await
             .all_tags()
             .await
@@ -335,7 +335,7 @@ async fn a_server_that_is_busy_is_asked_again() {
     });
     // A body that breaks off is an error where the whole answer is small; everything before it is
     // tried again.
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     assert_eq!(
         repository.all_tags().await.unwrap_err().kind(),
         ErrorKind::Unreachable
@@ -354,13 +354,13 @@ async fn an_impatient_server_s_wish_is_passed_on() {
         .header("Retry-After", "3600")
     });
     let error = stub
-        .repository("a", Credentials::Anonymous)
+        .repository("a", LoginCredentials::Anonymous)
         .await
         .all_tags()
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::ErrorResponse { source, .. } if source.has("TOOMANYREQUESTS")),
+        matches!(&error, Error::HttpErrorResponse { source, .. } if source.has("TOOMANYREQUESTS")),
         "{error}"
     );
     assert_eq!(stub.lines().len(), 1);
@@ -376,7 +376,7 @@ async fn a_list_without_an_end_is_given_up() {
         );
         Reply::json(200, r#"{"manifests":[]}"#).header("Link", &link)
     });
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     let subject = format!("sha256:{}", "0a".repeat(32)).parse().unwrap();
     let error = repository.referrers(&subject, None).await.unwrap_err();
     assert!(error.to_string().contains("without end"), "{error}");
@@ -393,7 +393,7 @@ async fn pages_are_followed_and_loops_are_not() {
         }
         _ => Reply::json(200, "{}").header("Link", r#"<http://elsewhere.example/>; rel="next""#),
     });
-    let registry = client::RegistryClient::new(stub.session(Credentials::Anonymous).await);
+    let registry = client::RegistryClient::new(stub.session(LoginCredentials::Anonymous).await);
     let tags = |name: &str, n| {
         registry
             .repository(name.parse().unwrap())

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use client::{
-    CopyOptions, CopyReport, Credentials, Error, ImageSource, ImageTarget, OciLayout, Platform,
-    RegistryClient, RepositoryClient, copy,
+    CopyOptions, CopyReport, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout,
+    Platform, RegistryClient, RepositoryClient, copy,
 };
 use oci::{Reference, Tag};
 use peers::{Image, Registry, RegistryConfig, crane, registry2, registry3, skopeo};
@@ -14,7 +14,7 @@ use peers::{Image, Registry, RegistryConfig, crane, registry2, registry3, skopeo
 use crate::stub::plain_session;
 
 pub(crate) async fn repository(registry: &Registry, name: &str) -> RepositoryClient {
-    let session = plain_session(&registry.host_port(), Credentials::Anonymous).await;
+    let session = plain_session(&registry.host_port(), LoginCredentials::Anonymous).await;
     RegistryClient::new(session).repository(name.parse().unwrap())
 }
 

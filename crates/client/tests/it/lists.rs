@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{Credentials, ErrorKind};
+use client::{ErrorKind, LoginCredentials};
 
 use crate::stub::{Reply, Stub, password};
 
@@ -13,7 +13,7 @@ fn tags(names: &[&str]) -> Reply {
 }
 
 async fn all_tags(stub: &Stub) -> Result<Vec<String>, client::Error> {
-    let repository = stub.repository("a", Credentials::Anonymous).await;
+    let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     repository.tags(None).unwrap().all().await
 }
 
@@ -84,7 +84,7 @@ async fn a_name_longer_than_any_legal_one_ends_the_list() {
             .ends_with("`tags` hold a name of 15728640 bytes; the longest legal one has 128"),
         "{error}"
     );
-    let registry = client::RegistryClient::new(stub.session(Credentials::Anonymous).await);
+    let registry = client::RegistryClient::new(stub.session(LoginCredentials::Anonymous).await);
     let error = registry.catalog(None).unwrap().all().await.unwrap_err();
     assert!(
         error.to_string().ends_with("the longest legal one has 255"),

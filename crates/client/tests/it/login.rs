@@ -1,6 +1,6 @@
 //! Logins with the real registries.
 
-use client::{Credentials, Error, ErrorKind, RegistryClient};
+use client::{Error, ErrorKind, LoginCredentials, RegistryClient};
 use peers::{Auth, RegistryConfig, registry2, registry3};
 
 use crate::stub::{Reply, Stub, password, plain_session};
@@ -78,7 +78,7 @@ async fn a_login_asks_for_a_refresh_token() {
 async fn what_is_no_registry_is_no_login() {
     let stub = Stub::start(|_| Reply::new(404).body("<html>nothing here</html>"));
     let error = stub
-        .session(Credentials::Anonymous)
+        .session(LoginCredentials::Anonymous)
         .await
         .log_in()
         .await
@@ -129,11 +129,82 @@ async fn token_responses_are_read_leniently() {
                 Reply::new(401).header("WWW-Authenticate", r#"Bearer realm="http://@self@/token""#)
             }
         });
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let tags = repository.all_tags().await;
         assert_eq!(
             tags.unwrap_or_else(|error| panic!("{body}: {error}")).len(),
             1
         );
     }
+}
+
+fn stored_token() -> LoginCredentials {
+    LoginCredentials::RefreshToken {
+        user: Some("ann".into()),
+        token: "refresh-me".into(),
+    }
+}
+
+/// A registry whose token server responds to revocations like this.
+fn revoking(reply: Reply) -> Stub {
+    Stub::start(move |request| match request.path.as_str() {
+        "/v2/" => Reply::new(401).header(
+            "WWW-Authenticate",
+            r#"Bearer realm="http://@self@/auth/token?x=1",service="s""#,
+        ),
+        "/auth/token/revoke" if request.method == "POST" => reply.clone(),
+        _ => Reply::new(404),
+    })
+}
+
+/// RFC 7009.
+#[tokio::test]
+async fn a_refresh_token_is_revoked_at_the_token_server() {
+    let stub = revoking(Reply::new(200));
+    let session = stub.session(stored_token()).await;
+    assert!(session.revoke().await.unwrap());
+    let requests = stub.seen();
+    let form = requests.last().unwrap().text();
+    assert_eq!(
+        form,
+        "token=refresh-me&token_type_hint=refresh_token&client_id=wharfinger"
+    );
+}
+
+#[tokio::test]
+async fn a_token_server_that_cannot_revoke_is_told_apart() {
+    for reply in [
+        Reply::new(404),
+        Reply::new(405),
+        Reply::new(401),
+        Reply::new(501),
+        Reply::json(200, r#"{"token":"anonymous"}"#),
+        Reply::new(200)
+            .header("Content-Type", "text/html")
+            .body("<html>"),
+        Reply::json(400, r#"{"error":"unsupported_token_type"}"#),
+    ] {
+        let told = format!("{reply:?}");
+        let stub = revoking(reply);
+        let session = stub.session(stored_token()).await;
+        assert!(!session.revoke().await.unwrap(), "{told}");
+    }
+    // One that fails may not have done it.
+    let stub = revoking(Reply::new(500));
+    stub.session(stored_token())
+        .await
+        .revoke()
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_to_be_revoked() {
+    let stub = revoking(Reply::new(200));
+    let session = stub.session(password("ann", "sesame")).await;
+    assert!(!session.revoke().await.unwrap());
+    assert!(stub.seen().is_empty());
+    let open = Stub::start(|_| Reply::new(200));
+    assert!(!open.session(stored_token()).await.revoke().await.unwrap());
+    assert_eq!(open.lines(), ["GET /v2/"]);
 }

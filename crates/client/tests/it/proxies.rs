@@ -1,7 +1,7 @@
 //! Proxies: which requests go through one.
 
 use client::{
-    Credentials, ProxySettings, RegistryClient, RegistrySession, Transport, TransportOptions,
+    LoginCredentials, ProxySettings, RegistryClient, RegistrySession, Transport, TransportOptions,
 };
 
 use crate::stub::{Reply, Stub};
@@ -19,7 +19,7 @@ async fn catalog(host: &str, proxy: &Stub, no_proxy: &str) -> Result<Vec<String>
         ..TransportOptions::default()
     });
     let host = host.parse().unwrap();
-    let session = RegistrySession::begin(transport, host, Credentials::Anonymous);
+    let session = RegistrySession::begin(transport, host, LoginCredentials::Anonymous);
     let registry = RegistryClient::new(session.await?);
     registry.catalog(None)?.all().await
 }

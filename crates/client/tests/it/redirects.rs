@@ -1,7 +1,7 @@
 //! Redirects: tokens are not sent to other hosts.
 
 use bytes::Bytes;
-use client::{Credentials, Error, RepositoryClient};
+use client::{Error, LoginCredentials, RepositoryClient};
 use oci::Descriptor;
 
 use crate::stub::{Reply, Stub, password};
@@ -75,7 +75,7 @@ async fn loops_and_nonsense_end() {
         ("file:///etc/passwd", "which is neither http nor https"),
     ] {
         let stub = Stub::start(move |_| Reply::new(302).header("Location", location));
-        let repository = stub.repository("a", Credentials::Anonymous).await;
+        let repository = stub.repository("a", LoginCredentials::Anonymous).await;
         let error = fetch(&repository, &blob(b"x"))
             .await
             .unwrap_err()
@@ -84,7 +84,7 @@ async fn loops_and_nonsense_end() {
     }
     let silent = Stub::start(|_| Reply::new(302));
     let error = fetch(
-        &silent.repository("a", Credentials::Anonymous).await,
+        &silent.repository("a", LoginCredentials::Anonymous).await,
         &blob(b"x"),
     )
     .await
@@ -103,7 +103,7 @@ async fn a_refresh_token_goes_to_no_other_host() {
         "/token" => Reply::new(307).header("Location", &to),
         _ => Reply::new(401).header("WWW-Authenticate", "Bearer realm=\"http://@self@/token\""),
     });
-    let login = Credentials::RefreshToken {
+    let login = LoginCredentials::RefreshToken {
         user: None,
         token: "secret".into(),
     };

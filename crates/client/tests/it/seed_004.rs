@@ -2,8 +2,8 @@
 //! page's own headers and bodies.
 
 use client::{
-    Credentials, ExchangeEvent, ExchangeObserver, RegistryClient, RegistrySession, Step, Transport,
-    TransportOptions,
+    ExchangeEvent, ExchangeObserver, LoginCredentials, RegistryClient, RegistrySession, Step,
+    Transport, TransportOptions,
 };
 use std::sync::{Arc, Mutex};
 
@@ -107,7 +107,7 @@ async fn the_page_s_walk() {
 async fn without_a_login_the_page_ends_at_the_first_answer() {
     let stub = Stub::start(|_| challenge().body(CHALLENGED));
     let repository = stub
-        .repository("odewahn/myalpine", Credentials::Anonymous)
+        .repository("odewahn/myalpine", LoginCredentials::Anonymous)
         .await;
     assert!(
         repository

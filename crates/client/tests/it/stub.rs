@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use client::{
-    Credentials, RegistryClient, RegistrySession, RepositoryClient, Transport, TransportOptions,
+    LoginCredentials, RegistryClient, RegistrySession, RepositoryClient, Transport,
+    TransportOptions,
 };
 
 /// What came.
@@ -149,7 +150,7 @@ impl Stub {
     }
 
     /// A session with it, over plain HTTP.
-    pub(crate) async fn session(&self, credentials: Credentials) -> RegistrySession {
+    pub(crate) async fn session(&self, credentials: LoginCredentials) -> RegistrySession {
         plain_session(&self.address, credentials).await
     }
 
@@ -157,14 +158,14 @@ impl Stub {
     pub(crate) async fn repository(
         &self,
         name: &str,
-        credentials: Credentials,
+        credentials: LoginCredentials,
     ) -> RepositoryClient {
         RegistryClient::new(self.session(credentials).await).repository(name.parse().unwrap())
     }
 }
 
 /// A session over plain HTTP.
-pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> RegistrySession {
+pub(crate) async fn plain_session(host: &str, credentials: LoginCredentials) -> RegistrySession {
     let transport = Transport::new(TransportOptions {
         plain_http: true,
         ..TransportOptions::default()
@@ -174,8 +175,8 @@ pub(crate) async fn plain_session(host: &str, credentials: Credentials) -> Regis
         .unwrap()
 }
 
-pub(crate) fn password(user: &str, password: &str) -> Credentials {
-    Credentials::Password {
+pub(crate) fn password(user: &str, password: &str) -> LoginCredentials {
+    LoginCredentials::Password {
         user: user.to_owned(),
         password: password.into(),
     }

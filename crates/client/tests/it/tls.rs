@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::{
-    ConnectionError, Credentials, Error, RegistryClient, RegistrySession, Transport,
+    ConnectionError, Error, LoginCredentials, RegistryClient, RegistrySession, Transport,
     TransportOptions,
 };
 use common::{Clock, SystemClock, SystemEntropy};
@@ -37,7 +37,7 @@ async fn catalog(host: &str, options: TransportOptions) -> Result<Vec<String>, E
     let session = RegistrySession::begin(
         Transport::new(options),
         host.parse().unwrap(),
-        Credentials::Anonymous,
+        LoginCredentials::Anonymous,
     )
     .await?;
     RegistryClient::new(session).catalog(None)?.all().await

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use client::{CopyOptions, Credentials, Error, ImageSource, ImageTarget, OciLayout, copy};
+use client::{CopyOptions, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout, copy};
 use peers::Image;
 
 use crate::stub::{Reply, Stub, password};
@@ -11,7 +11,7 @@ use crate::stub::{Reply, Stub, password};
 async fn push(
     stub: &Stub,
     layout: &std::path::Path,
-    login: client::Credentials,
+    login: client::LoginCredentials,
 ) -> Result<client::CopyReport, Error> {
     let source = ImageSource::Layout(OciLayout::new(layout));
     let target = ImageTarget::Repository(stub.repository("a", login).await);
@@ -46,7 +46,7 @@ async fn an_upload_that_breaks_goes_on_where_the_registry_says() {
             _ => Reply::new(201),
         }
     });
-    push(&stub, &image.layout(), Credentials::Anonymous)
+    push(&stub, &image.layout(), LoginCredentials::Anonymous)
         .await
         .unwrap();
     let upload: Vec<_> = stub
@@ -135,7 +135,7 @@ async fn content_that_is_not_its_name_never_leaves_whole() {
         "POST" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
         _ => Reply::new(201),
     });
-    let error = push(&stub, &image.layout(), Credentials::Anonymous)
+    let error = push(&stub, &image.layout(), LoginCredentials::Anonymous)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
@@ -186,7 +186,7 @@ async fn a_refusal_in_the_middle_says_why() {
             .header("Server", "nginx/1.22.1")
             .body("<h1>413 Request Entity Too Large</h1>"),
     });
-    let error = push(&stub, &image.layout(), Credentials::Anonymous)
+    let error = push(&stub, &image.layout(), LoginCredentials::Anonymous)
         .await
         .unwrap_err();
     assert_eq!(

@@ -1,5 +1,5 @@
-//! What registries are foretold to answer. The binary's tests ask the registries themselves; here
-//! is the rest of each table, and the advice.
+//! Predictions of what registries answer. The binary's tests run the registries themselves; here is
+//! the rest of each table, and the advice.
 
 use std::sync::Arc;
 

@@ -7,27 +7,6 @@ use crate::source::{Module, crates, modules, paths};
 /// Files that are part of a circle, by crate. May only shrink.
 const KNOWN: &[(&str, &[&str])] = &[
     (
-        "client",
-        &[
-            "archive/docker_save.rs",
-            "archive/entries.rs",
-            "archive/read.rs",
-            "error.rs",
-            "layout/index.rs",
-            "layout/mod.rs",
-            "observer.rs",
-            "registry/attach.rs",
-            "registry/manifests.rs",
-            "registry/mod.rs",
-            "registry/referrers.rs",
-            "registry/upload.rs",
-            "transfer/image_graph.rs",
-            "transfer/meter.rs",
-            "transfer/source.rs",
-            "transfer/writer.rs",
-        ],
-    ),
-    (
         "identity",
         &[
             "accounts.rs",

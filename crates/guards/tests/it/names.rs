@@ -10,15 +10,10 @@ const EVERYWHERE: [&str; 3] = ["Error", "Arguments", "Command"];
 /// Names that still have more than one meaning. May only shrink.
 const KNOWN: &[&str] = &[
     "Blob",
-    "BlobReader",
     "CatalogSettings",
     "Certificate",
     "Challenge",
     "Clock",
-    "ContentHasher",
-    "Credentials",
-    "ErrorResponse",
-    "FileReader",
     "HttpResponse",
     "KeyKind",
     "LogSettings",
@@ -26,7 +21,6 @@ const KNOWN: &[&str] = &[
     "Registry",
     "RegistrySettings",
     "Reservation",
-    "TokenResponse",
 ];
 
 #[test]

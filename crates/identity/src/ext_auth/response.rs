@@ -1,4 +1,4 @@
-//! What an `ext_auth` program prints, read as Go's `encoding/json` reads it.
+//! The output of an `ext_auth` program, read as Go's `encoding/json` reads it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,13 +7,13 @@ use policy::Labels;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The labels in `output`: none when nothing was printed, or `null`.
+/// The labels in `output`; no labels if it is empty or `null`.
 pub(super) fn labels(output: &[u8]) -> Result<Labels, ResponseError> {
     if output.is_empty() {
         return Ok(Labels::new());
     }
-    // Go replaces what is not UTF-8 inside strings, and refuses it elsewhere; so does JSON with the
-    // replacement in it.
+    // Go replaces bytes that are not UTF-8 inside strings, and they are an error elsewhere. A
+    // replacement character outside of a string is an error, too.
     let text = String::from_utf8_lossy(output);
     match serde_json::from_str::<Option<Response>>(&text) {
         Ok(response) => Ok(response.map(|response| response.0).unwrap_or_default()),
@@ -24,10 +24,10 @@ pub(super) fn labels(output: &[u8]) -> Result<Labels, ResponseError> {
     }
 }
 
-/// Output that cannot be read. What it says is not shown, for it may be the password.
+/// Output that cannot be read. It is not shown, because it may hold the password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "line {line}, column {column} is where it stops being nothing at all, or JSON of the form {}",
+    "line {line}, column {column}: the output must be empty or JSON of the form {}",
     r#"{"labels": {"name": ["value"]}}"#
 )]
 pub(super) struct ResponseError {
@@ -37,7 +37,7 @@ pub(super) struct ResponseError {
 
 struct Response(Labels);
 
-/// A label's values, in which Go takes `null` for the empty list, and for the empty string.
+/// A label's values. Go reads `null` as the empty list or the empty string.
 type Values = Option<Vec<Option<String>>>;
 
 impl<'de> Deserialize<'de> for Response {
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for Members {
         f.write_str("an object")
     }
 
-    /// A member that comes twice adds to the first, and `null` empties it.
+    /// A repeated member adds to the first, and `null` empties it.
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Response, A::Error> {
         let mut labels = Labels::new();
         while let Some(name) = members.next_key::<String>()? {
@@ -81,8 +81,8 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Whether `name` is `labels` in whatever case. Unicode has one more letter that folds to an s: the
-/// long one.
+/// Whether `name` is `labels` in any case. Unicode has one more letter that folds to `s`: the long
+/// one.
 fn is_labels(name: &str) -> bool {
     name.replace('ſ', "s").eq_ignore_ascii_case("labels")
 }

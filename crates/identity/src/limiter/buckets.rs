@@ -1,8 +1,8 @@
-//! How much of its rate each key has used up.
+//! How much of its rate each key has used.
 //!
-//! A bucket is one moment: when all that was taken will have been given back (the "generic cell
-//! rate algorithm"). A place moves it on by the rate's interval, and no place may move it further
-//! than a period ahead of now. A bucket whose moment has passed is as good as none.
+//! A bucket is one moment: when everything that was taken is given back (the "generic cell rate
+//! algorithm"). A place moves this moment on by the rate's interval, and no place can move it further
+//! than a period ahead of now. A bucket whose moment has passed is the same as no bucket.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,19 +18,18 @@ const CAPACITY: usize = 1 << 16;
 
 /// Buckets by key, bounded in number.
 ///
-/// When there are too many, those that owe least go first. So whoever wants his own forgotten must
-/// fill as many others as there is room for, each of them as full as his, which takes longer than
-/// waiting.
+/// When there are too many, those that owe least go first. An attacker who wants its own forgotten
+/// must fill all the others as much, which takes longer than waiting.
 #[derive(Default)]
 pub(super) struct Buckets(HashMap<KeyedDigest, Bucket>);
 
 #[derive(Default)]
 struct Bucket {
-    /// When all is given back, since the Unix epoch.
+    /// When everything is given back, since the Unix epoch.
     clear: Duration,
-    /// Places taken by attempts that are not decided yet.
-    under_way: u32,
-    /// Tells those who wait that something was decided.
+    /// Places taken by attempts in progress.
+    in_progress: u32,
+    /// Wakes the attempts that wait when one in progress ends.
     decided: Arc<Notify>,
 }
 
@@ -44,11 +43,11 @@ pub(super) struct Claim {
 
 /// What became of claims.
 pub(super) enum Reservation {
-    /// All were granted.
+    /// Every place is taken.
     Made,
-    /// It depends on attempts that are under way: ask again when one of them is decided.
+    /// It depends on attempts in progress: ask again when one of them ends.
     After(OwnedNotified),
-    /// At least one was not, and will not be before so much time has passed.
+    /// A bucket is full, for this long.
     Later(Duration),
 }
 
@@ -63,7 +62,7 @@ impl Buckets {
             };
             let wait =
                 (bucket.clear(now, claim) + claim.interval).saturating_sub(now + claim.period);
-            match bucket.under_way {
+            match bucket.in_progress {
                 _ if wait.is_zero() => {}
                 0 => later = later.max(wait),
                 _ => after = Some(bucket.decided.clone()),
@@ -79,22 +78,22 @@ impl Buckets {
         for claim in claims.iter().flatten() {
             let bucket = self.0.entry(claim.key).or_default();
             bucket.clear = bucket.clear(now, claim) + claim.interval;
-            bucket.under_way += 1;
+            bucket.in_progress += 1;
         }
         Reservation::Made
     }
 
-    /// Decides an attempt: a failure's places stay taken, a success's are given back.
+    /// Ends an attempt: a failure's places stay taken, a success's are given back.
     pub(super) fn settle(&mut self, now: Duration, claims: &[Option<Claim>], failed: bool) {
         for claim in claims.iter().flatten() {
             let Some(bucket) = self.0.get_mut(&claim.key) else {
                 continue;
             };
-            bucket.under_way = bucket.under_way.saturating_sub(1);
+            bucket.in_progress = bucket.in_progress.saturating_sub(1);
             if !failed {
                 bucket.clear = bucket.clear.saturating_sub(claim.interval);
             }
-            if !failed || bucket.under_way == 0 {
+            if !failed || bucket.in_progress == 0 {
                 bucket.decided.notify_waiters();
             }
             if bucket.is_idle(now) {
@@ -103,8 +102,8 @@ impl Buckets {
         }
     }
 
-    /// Drops what owes nothing, and if that is too little, the eighth that owes least; never what
-    /// is under way.
+    /// Drops the buckets that owe nothing and, if those are too few, the eighth that owes least. Never
+    /// drops one with an attempt in progress.
     fn make_room(&mut self, now: Duration) {
         if self.0.len() < CAPACITY {
             return;
@@ -116,19 +115,19 @@ impl Buckets {
         let mut moments: Vec<Duration> = self.0.values().map(|bucket| bucket.clear).collect();
         let (_, &mut least, _) = moments.select_nth_unstable(CAPACITY / 8);
         self.0
-            .retain(|_, bucket| bucket.under_way > 0 || bucket.clear > least);
+            .retain(|_, bucket| bucket.in_progress > 0 || bucket.clear > least);
     }
 }
 
 impl Bucket {
-    /// The bucket's moment, at least `now`; and at most a period ahead, lest a clock that was set
-    /// back shut out for long.
+    /// The bucket's moment, at least `now`. It is at most a period ahead, so that a clock that was set
+    /// back locks no client out for long.
     fn clear(&self, now: Duration, claim: &Claim) -> Duration {
         self.clear.clamp(now, now + claim.period)
     }
 
     fn is_idle(&self, now: Duration) -> bool {
-        self.under_way == 0 && self.clear <= now
+        self.in_progress == 0 && self.clear <= now
     }
 }
 
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn flooding_does_not_free_who_owes_most() {
+    fn flooding_does_not_free_the_fullest_bucket() {
         let mut buckets = Buckets::default();
         while fail(&mut buckets, NOW, 0) {}
         for n in 1..=(2 * CAPACITY as u64) {
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_owes_nothing_takes_no_room() {
+    fn a_bucket_that_owes_nothing_takes_no_room() {
         let mut buckets = Buckets::default();
         assert!(matches!(buckets.reserve(NOW, &claim(1)), Reservation::Made));
         buckets.settle(NOW, &claim(1), false);
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_claim_takes_no_place_elsewhere() {
+    fn a_claim_that_fails_takes_no_place_elsewhere() {
         let mut buckets = Buckets::default();
         while fail(&mut buckets, NOW, 1) {}
         let [one] = claim(1);

@@ -1,14 +1,13 @@
-//! Failures, limited, so that passwords cannot be guessed by trying.
+//! Failed logins, limited, so that passwords cannot be guessed by trying.
 //!
-//! Two things are counted: failures from one origin on *one account* (`login.per_account`), and
-//! failures from one origin on *all accounts* (`login.per_address`). An origin is an address, or
-//! the first 64 bits of an IPv6 one. The account is counted by origin as well, so that whoever
-//! guesses at somebody's password shuts out nobody but himself. Only where the address is unknown,
-//! behind a proxy that is not trusted, does the account count alone.
+//! Two things are counted: failures from one address for *one account* (`login.per_account`), and
+//! failures from one address for *all accounts* (`login.per_address`). The account is counted by
+//! address as well, so a client that guesses an account's password locks out only itself. At an
+//! address that many clients share, such as a proxy's, only accounts are counted.
 //!
-//! An attempt takes its place *before* its password is looked at and gets it back when it succeeds:
-//! of a hundred guesses sent at once, no more are tried than of a hundred sent in turn. Attempts
-//! that would fit if those under way succeeded wait for them, for a success must never be limited.
+//! An attempt takes its place *before* its password is verified and gives it back when it succeeds.
+//! So a hundred guesses at once get no further than a hundred in turn. Attempts that would fit if
+//! those in progress succeeded wait for them, because a success must never be limited.
 
 mod buckets;
 
@@ -19,19 +18,19 @@ use common::{Clock, Entropy, EntropyError};
 
 use self::buckets::{Buckets, Claim, Reservation};
 use crate::keyed_hash::KeyedHash;
-use crate::{LoginSource, Rate};
+use crate::{LoginSource, Rate, SourceAddress};
 
-/// Counts failures and says who has had too many.
+/// Counts failed logins and turns away sources that have had too many.
 pub struct LoginLimiter {
     per_address: Rate,
     per_account: Rate,
     clock: Arc<dyn Clock>,
-    keyed: KeyedHash,
+    hash: KeyedHash,
     buckets: Mutex<Buckets>,
 }
 
-/// A place taken for one attempt. Dropped without a word, as when the client leaves in the middle,
-/// it counts as a failure: else whoever hangs up early would guess for free.
+/// A place taken for one attempt. If it is only dropped, because the client disconnects, it counts
+/// as a failure: else a client that hangs up early could guess for free.
 #[must_use]
 pub struct Admission<'a> {
     limiter: &'a LoginLimiter,
@@ -40,10 +39,10 @@ pub struct Admission<'a> {
 }
 
 impl LoginLimiter {
-    /// A limiter that has seen nothing yet.
+    /// A limiter that has counted nothing yet.
     ///
     /// # Errors
-    /// When there is no randomness for the key under which names and addresses are kept.
+    /// When the system has no randomness for the key under which names and addresses are kept.
     pub fn new(
         per_address: Rate,
         per_account: Rate,
@@ -54,29 +53,24 @@ impl LoginLimiter {
             per_address,
             per_account,
             clock,
-            keyed: KeyedHash::new(entropy)?,
+            hash: KeyedHash::new(entropy)?,
             buckets: Mutex::default(),
         })
     }
 
-    /// Whether this limiter counts at these rates, and so may go on when the configuration is read
+    /// Whether this limiter counts at these rates, and so can go on when the configuration is read
     /// again.
     #[must_use]
     pub fn has_rates(&self, per_address: Rate, per_account: Rate) -> bool {
         self.per_address == per_address && self.per_account == per_account
     }
 
-    /// Takes a place for an attempt on `account` from `origin`, waiting for attempts under way
-    /// where they decide.
+    /// Takes a place for an attempt from `source`. It may have to wait for attempts in progress.
     ///
     /// # Errors
-    /// When there were too many failures: how long until the next attempt is heard.
-    pub async fn admit(
-        &self,
-        account: &str,
-        origin: &LoginSource,
-    ) -> Result<Admission<'_>, Duration> {
-        let claims = self.claims(account, origin);
+    /// After too many failures: how long until the next attempt is possible.
+    pub async fn admit(&self, source: &LoginSource) -> Result<Admission<'_>, Duration> {
+        let claims = self.claims(source);
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
             match reservation {
@@ -93,25 +87,28 @@ impl LoginLimiter {
         }
     }
 
-    fn claims(&self, account: &str, origin: &LoginSource) -> [Option<Claim>; 2] {
-        let address = match origin {
-            LoginSource::Address(address) => Some(address.to_string()),
-            LoginSource::Account(_) => None,
+    /// The places that an attempt takes: one of its address, one of its account at that address.
+    fn claims(&self, source: &LoginSource) -> [Option<Claim>; 2] {
+        let (kind, address) = match source.address {
+            SourceAddress::Client(address) => (&b"client"[..], Some(address)),
+            SourceAddress::Shared(proxy) => (&b"shared"[..], proxy),
         };
-        let from = address.as_deref().unwrap_or_default().as_bytes();
+        let address = address.map(|address| address.to_string());
+        let address = address.as_deref().unwrap_or_default().as_bytes();
         let claim = |rate: Rate, parts: &[&[u8]]| {
             let (period, interval) = rate.period_and_interval()?;
             Some(Claim {
-                key: self.keyed.fingerprint(parts),
+                key: self.hash.digest(parts),
                 period,
                 interval,
             })
         };
+        let account = source.account.as_bytes();
         [
-            address
-                .as_ref()
-                .and_then(|_| claim(self.per_address, &[b"address", from])),
-            claim(self.per_account, &[b"account", from, account.as_bytes()]),
+            matches!(source.address, SourceAddress::Client(_))
+                .then(|| claim(self.per_address, &[b"address", address]))
+                .flatten(),
+            claim(self.per_account, &[b"account", kind, address, account]),
         ]
     }
 
@@ -123,18 +120,18 @@ impl LoginLimiter {
     }
 
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
-        // Nothing panics while it holds the lock, so what a poisoned lock guards is whole.
+        // No code panics while it holds the lock, so the buckets are whole even if it is poisoned.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Admission<'_> {
-    /// The attempt failed: the place stays taken for a while.
+    /// The attempt failed. Its place stays taken for a while.
     pub fn failed(self) {
         drop(self);
     }
 
-    /// The attempt did not fail: it succeeded, or could not be made. The place is free again.
+    /// The attempt succeeded, or it could not be made. Its place is free again.
     pub fn give_back(mut self) {
         self.failed = false;
     }
@@ -167,26 +164,29 @@ mod tests {
         (Arc::new(limiter), clock)
     }
 
-    fn from(address: &str) -> LoginSource {
-        LoginSource::new(Some(address.parse().unwrap()), "unused")
+    fn from(address: &str) -> SourceAddress {
+        SourceAddress::client(address.parse().unwrap())
     }
 
     async fn fail(
         limiter: &LoginLimiter,
         account: &str,
-        origin: &LoginSource,
+        address: SourceAddress,
     ) -> Result<(), Duration> {
-        limiter.admit(account, origin).await.map(Admission::failed)
+        limiter
+            .admit(&LoginSource::new(address, account))
+            .await
+            .map(Admission::failed)
     }
 
     /// How many failures get through before one is turned away.
     async fn failures(
         limiter: &LoginLimiter,
         account: impl Fn(u32) -> String,
-        origin: &LoginSource,
+        address: SourceAddress,
     ) -> u32 {
         for n in 0.. {
-            if fail(limiter, &account(n), origin).await.is_err() {
+            if fail(limiter, &account(n), address).await.is_err() {
                 return n;
             }
         }
@@ -197,35 +197,35 @@ mod tests {
     async fn ten_failures_on_an_account_twenty_from_an_address() {
         let (limiter, _) = limiter();
         let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
-        assert_eq!(failures(&limiter, |_| "ann".into(), &one).await, 10);
-        assert_eq!(failures(&limiter, |n| n.to_string(), &one).await, 10);
-        assert_eq!(failures(&limiter, |n| n.to_string(), &other).await, 20);
+        assert_eq!(failures(&limiter, |_| "ann".into(), one).await, 10);
+        assert_eq!(failures(&limiter, |n| n.to_string(), one).await, 10);
+        assert_eq!(failures(&limiter, |n| n.to_string(), other).await, 20);
     }
 
     #[tokio::test]
-    async fn nobody_is_shut_out_by_another() {
+    async fn no_client_locks_out_another() {
         let (limiter, _) = limiter();
         assert_eq!(
-            failures(&limiter, |_| "ann".into(), &from("2001:db8::1")).await,
+            failures(&limiter, |_| "ann".into(), from("2001:db8::1")).await,
             10
         );
         assert_eq!(
-            failures(&limiter, |_| "ann".into(), &from("2001:db8::2")).await,
+            failures(&limiter, |_| "ann".into(), from("2001:db8::2")).await,
             0,
             "the same client, near enough"
         );
         limiter
-            .admit("ann", &from("192.0.2.2"))
+            .admit(&LoginSource::new(from("192.0.2.2"), "ann"))
             .await
             .unwrap()
             .give_back();
         limiter
-            .admit("ann", &from("2001:db8:0:1::1"))
+            .admit(&LoginSource::new(from("2001:db8:0:1::1"), "ann"))
             .await
             .unwrap()
             .give_back();
         limiter
-            .admit("bob", &from("2001:db8::1"))
+            .admit(&LoginSource::new(from("2001:db8::1"), "bob"))
             .await
             .unwrap()
             .give_back();
@@ -235,49 +235,49 @@ mod tests {
     async fn without_an_address_the_account_counts_alone() {
         let (limiter, _) = limiter();
         assert_eq!(
-            failures(&limiter, |_| "ann".into(), &LoginSource::new(None, "ann")).await,
+            failures(&limiter, |_| "ann".into(), SourceAddress::shared(None)).await,
             10
         );
         for n in 0..100 {
             let name = n.to_string();
-            fail(&limiter, &name, &LoginSource::new(None, &name))
+            fail(&limiter, &name, SourceAddress::shared(None))
                 .await
                 .unwrap();
         }
     }
 
     #[tokio::test]
-    async fn says_when_to_come_back_and_keeps_its_word() {
+    async fn the_wait_that_is_told_is_enough() {
         let (limiter, clock) = limiter();
-        let origin = from("192.0.2.1");
-        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
+        let address = from("192.0.2.1");
+        assert_eq!(failures(&limiter, |_| "ann".into(), address).await, 10);
         assert_eq!(
-            fail(&limiter, "ann", &origin).await,
+            fail(&limiter, "ann", address).await,
             Err(Duration::from_secs(6))
         );
         clock.pass(Duration::from_secs(4));
         assert_eq!(
-            fail(&limiter, "ann", &origin).await,
+            fail(&limiter, "ann", address).await,
             Err(Duration::from_secs(2))
         );
         clock.pass(Duration::from_secs(2));
-        assert_eq!(fail(&limiter, "ann", &origin).await, Ok(()));
+        assert_eq!(fail(&limiter, "ann", address).await, Ok(()));
         assert_eq!(
-            fail(&limiter, "ann", &origin).await,
+            fail(&limiter, "ann", address).await,
             Err(Duration::from_secs(6))
         );
         clock.pass(Duration::from_secs(60));
-        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), address).await, 10);
     }
 
     #[tokio::test]
-    async fn a_clock_set_back_shuts_out_no_longer_than_the_period() {
+    async fn a_clock_set_back_locks_out_no_longer_than_the_period() {
         let (limiter, clock) = limiter();
-        let origin = from("192.0.2.1");
-        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
+        let address = from("192.0.2.1");
+        assert_eq!(failures(&limiter, |_| "ann".into(), address).await, 10);
         clock.set_back(Duration::from_secs(3600));
         assert_eq!(
-            fail(&limiter, "ann", &origin).await,
+            fail(&limiter, "ann", address).await,
             Err(Duration::from_secs(6))
         );
     }
@@ -285,25 +285,34 @@ mod tests {
     #[tokio::test]
     async fn successes_never_count() {
         let (limiter, _) = limiter();
-        let origin = from("192.0.2.1");
+        let address = from("192.0.2.1");
         for _ in 0..1000 {
-            limiter.admit("ann", &origin).await.unwrap().give_back();
+            limiter
+                .admit(&LoginSource::new(address, "ann"))
+                .await
+                .unwrap()
+                .give_back();
         }
-        assert_eq!(failures(&limiter, |_| "ann".into(), &origin).await, 10);
+        assert_eq!(failures(&limiter, |_| "ann".into(), address).await, 10);
     }
 
     #[tokio::test]
     async fn attempts_at_once_are_no_more_than_in_turn() {
         let (limiter, _) = limiter();
-        let origin = from("192.0.2.1");
+        let address = from("192.0.2.1");
         let mut under_way = Vec::new();
         for _ in 0..10 {
-            under_way.push(limiter.admit("ann", &origin).await.unwrap());
+            under_way.push(
+                limiter
+                    .admit(&LoginSource::new(address, "ann"))
+                    .await
+                    .unwrap(),
+            );
         }
         let waiting: Vec<_> = (0..54)
             .map(|_| {
-                let (limiter, origin) = (limiter.clone(), origin.clone());
-                tokio::spawn(async move { fail(&limiter, "ann", &origin).await })
+                let (limiter, address) = (limiter.clone(), address);
+                tokio::spawn(async move { fail(&limiter, "ann", address).await })
             })
             .collect();
         tokio::task::yield_now().await;
@@ -324,13 +333,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_in_the_middle_has_failed() {
+    async fn a_client_that_disconnects_has_failed() {
         let (limiter, _) = limiter();
-        let origin = from("192.0.2.1");
+        let address = from("192.0.2.1");
         for _ in 0..10 {
-            drop(limiter.admit("ann", &origin).await.unwrap());
+            drop(
+                limiter
+                    .admit(&LoginSource::new(address, "ann"))
+                    .await
+                    .unwrap(),
+            );
         }
-        assert!(fail(&limiter, "ann", &origin).await.is_err());
+        assert!(fail(&limiter, "ann", address).await.is_err());
     }
 
     #[tokio::test]
@@ -343,7 +357,7 @@ mod tests {
         )
         .unwrap();
         for _ in 0..100 {
-            fail(&limiter, "ann", &from("192.0.2.1")).await.unwrap();
+            fail(&limiter, "ann", from("192.0.2.1")).await.unwrap();
         }
         assert!(
             limiter.has_rates(Rate::OFF, Rate::OFF)

@@ -1,5 +1,6 @@
 //! argon2id (RFC 9106), as a PHC string: `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`.
 
+use std::hint::black_box;
 use std::str::FromStr;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -7,18 +8,18 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::BASE64_NOPAD;
 
 use super::HashCost;
+use super::cost::Argon2idParameters;
 
-/// The most memory that one verification may take, in KiB: 1 GiB. As many may run at once as
-/// `login.parallel` says.
+/// The most memory that one verification takes, in KiB: 1 GiB. `login.parallel` of them run at once.
 pub(super) const MOST_MEMORY: u32 = 1 << 20;
 
-/// The most memory times passes, in KiB: 8 GiB, which takes some ten seconds.
+/// The highest product of memory and passes, in KiB: 8 GiB, which takes some ten seconds.
 const MOST_WORK: u64 = 8 << 20;
 
-/// What a salt may measure, in bytes.
+/// The length of a salt, in bytes.
 const SALT: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// What a hash may measure, in bytes. Shorter ones can be met by chance.
+/// The length of a hash, in bytes. A shorter one could match by chance.
 const HASH: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// An argon2id hash.
@@ -35,7 +36,7 @@ impl Argon2id {
     /// on one lane.
     ///
     /// # Errors
-    /// When `memory` or `passes` are out of the bounds that are accepted when such a hash is read.
+    /// When `memory` or `passes` are outside the bounds that hold for reading a hash, too.
     pub fn hash(
         password: &[u8],
         salt: &[u8; 16],
@@ -61,10 +62,12 @@ impl Argon2id {
             .is_some_and(|hash| verify_slices_are_equal(&hash, &self.hash).is_ok())
     }
 
-    pub(super) fn work(&self) -> HashCost {
-        HashCost::rounds(
-            (u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())).div_ceil(64),
-        )
+    pub(super) fn cost(&self) -> HashCost {
+        HashCost::argon2id(Argon2idParameters {
+            memory: self.params.m_cost(),
+            passes: self.params.t_cost(),
+            lanes: self.params.p_cost(),
+        })
     }
 
     fn compute(&self, password: &[u8]) -> Option<Vec<u8>> {
@@ -86,7 +89,7 @@ impl FromStr for Argon2id {
         };
         let (version, parameters, salt, hash) = match parts {
             [version, parameters, salt, hash] => (*version, parameters, salt, hash),
-            // The first edition of the format had no version, and meant 16.
+            // The first edition of the format had no version; it is 16.
             [parameters, salt, hash] if !parameters.starts_with("v=") => {
                 ("v=16", parameters, salt, hash)
             }
@@ -110,25 +113,23 @@ impl FromStr for Argon2id {
 /// What is wrong with an argon2id hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Argon2idError {
-    /// Not of the right form.
-    #[error("it must read `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`")]
+    /// It does not have the form of a PHC string.
+    #[error("write `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`")]
     Parts,
-    /// An edition of the algorithm that is not known.
+    /// The version of the algorithm is unknown.
     #[error("its version must be v=19 (or v=16)")]
     Version,
     /// The parameters cannot be read.
-    #[error(
-        "its parameters must read m=<KiB>,t=<passes>,p=<lanes>, in this order and nothing else"
-    )]
+    #[error("its parameters must be m=<KiB>,t=<passes>,p=<lanes>, in this order")]
     Parameters,
     /// The parameters ask for too little or too much memory.
-    #[error("its memory (m) must lie between 8 KiB for each lane and 1048576 KiB (1 GiB)")]
+    #[error("its memory (m) must be between 8 KiB for each lane and 1048576 KiB (1 GiB)")]
     Memory,
     /// The parameters ask for too many passes.
     #[error("its passes (t) must be at least 1, and memory times passes (m·t) at most 8388608")]
     Passes,
     /// The parameters ask for too many lanes.
-    #[error("its lanes (p) must lie between 1 and 255")]
+    #[error("its lanes (p) must be between 1 and 255")]
     Lanes,
     /// The salt cannot be read.
     #[error("its salt must be 8 to 64 bytes in base 64 without padding")]
@@ -138,7 +139,7 @@ pub enum Argon2idError {
     Hash,
 }
 
-/// The three parameters, when they are all within bounds that a stranger's request may safely cost.
+/// The three parameters, if they are within bounds that one request can safely cost.
 fn bounded(memory: u32, passes: u32, lanes: u32) -> Result<Params, Argon2idError> {
     if !(1..=255).contains(&lanes) {
         return Err(Argon2idError::Lanes);
@@ -150,6 +151,21 @@ fn bounded(memory: u32, passes: u32, lanes: u32) -> Result<Params, Argon2idError
         return Err(Argon2idError::Passes);
     }
     Params::new(memory, passes, lanes, None).map_err(|_| Argon2idError::Parameters)
+}
+
+/// Computes one hash of these parameters and drops it.
+pub(super) fn waste(parameters: Argon2idParameters, password: &[u8]) {
+    let Argon2idParameters {
+        memory,
+        passes,
+        lanes,
+    } = parameters;
+    let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
+    if let Ok(params) = bounded(memory, passes, lanes) {
+        let argon2id = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let _ = argon2id.hash_password_into(black_box(password), &[0; 16], &mut hash);
+    }
+    black_box(hash);
 }
 
 fn numbers(parameters: &str) -> Option<[u32; 3]> {
@@ -188,7 +204,13 @@ mod tests {
             let hash: Argon2id = text.parse().unwrap();
             assert!(hash.verify(b"password"), "{text}");
             assert!(!hash.verify(b"differentpassword"), "{text}");
-            assert_eq!(hash.work(), HashCost::rounds(8));
+            assert_eq!(
+                hash.cost(),
+                text.replace("$v=19", "$v=16")
+                    .parse::<Argon2id>()
+                    .unwrap()
+                    .cost()
+            );
         }
     }
 

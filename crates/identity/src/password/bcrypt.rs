@@ -1,7 +1,7 @@
 //! bcrypt: `$2b$10$`, 22 characters of salt, 31 of hash.
 //!
-//! Read as Go's `golang.org/x/crypto/bcrypt` reads it, because `docker_auth` does: whatever letter
-//! follows the 2, or none, the algorithm is the same, and of a password the first 72 bytes count.
+//! It is read as Go's `golang.org/x/crypto/bcrypt` reads it, because `docker_auth` uses that. The
+//! algorithm is the same with any letter after the 2, and the first 72 bytes of a password count.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::HashCost;
 
-/// The costs there are: 2 to the power of so many rounds. (Go and OpenBSD refuse others, too.)
+/// The costs, in powers of 2 of rounds. (Go and OpenBSD accept no others either.)
 pub(super) const COSTS: Range<u32> = 4..32;
 
 /// How many bytes of a password count.
@@ -50,8 +50,8 @@ impl Bcrypt {
             .is_ok_and(|text| verify_slices_are_equal(&text[29..], &self.hash).is_ok())
     }
 
-    pub(super) fn work(&self) -> HashCost {
-        HashCost::rounds(1 << self.cost)
+    pub(super) fn cost(&self) -> HashCost {
+        HashCost::bcrypt(1 << self.cost)
     }
 }
 
@@ -60,7 +60,7 @@ impl FromStr for Bcrypt {
 
     fn from_str(text: &str) -> Result<Self, BcryptError> {
         let rest = text.strip_prefix("$2").ok_or(BcryptError::Prefix)?;
-        // `$2$`, `$2a$`, `$2x$`, `$2y$`, `$2b$`, and any other: docker_auth lets them all in.
+        // `$2$`, `$2a$`, `$2x$`, `$2y$`, `$2b$`, and any other: docker_auth accepts all of them.
         let (letter, rest) = rest.split_once('$').ok_or(BcryptError::Prefix)?;
         if letter.len() > 1 || !letter.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(BcryptError::Prefix);
@@ -88,8 +88,8 @@ impl FromStr for Bcrypt {
             .map(|&byte| value(byte))
             .try_fold(0, |_, value| value)
             .ok_or(BcryptError::Alphabet)?;
-        // 31 characters hold 186 bits, the hash has 184. Go compares characters, so such a hash
-        // would never match.
+        // 31 characters hold 186 bits, and the hash has 184. Go compares characters, so such a hash
+        // could never match.
         if last & 3 != 0 {
             return Err(BcryptError::Damaged);
         }
@@ -100,7 +100,7 @@ impl FromStr for Bcrypt {
 /// What is wrong with a bcrypt hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BcryptError {
-    /// It does not begin like one.
+    /// It does not begin as a bcrypt hash does.
     #[error("it must begin with `$2b$` (or a, x, y, or no letter)")]
     Prefix,
     /// The cost is missing or out of range.
@@ -117,10 +117,10 @@ pub enum BcryptError {
     /// A character that bcrypt does not use.
     #[error("after the cost come only letters, digits, `.` and `/`")]
     Alphabet,
-    /// No password can match it.
+    /// Its last character is impossible.
     #[error("its last character is one that bcrypt never ends in, so no password can match")]
     Damaged,
-    /// The password to hash is longer than bcrypt can tell apart.
+    /// The password to hash is longer than what bcrypt reads.
     #[error("the password has {length} bytes, and bcrypt counts only the first 72")]
     TooLong {
         /// The password's length in bytes.
@@ -128,7 +128,7 @@ pub enum BcryptError {
     },
 }
 
-/// 2^`cost` rounds for nothing.
+/// Computes 2^`cost` rounds and drops the result.
 pub(super) fn waste(cost: u32, password: &[u8]) {
     let mut key = [0; COUNTED];
     let counted = password.len().min(COUNTED);
@@ -140,8 +140,7 @@ pub(super) fn waste(cost: u32, password: &[u8]) {
     ));
 }
 
-/// 22 characters are 132 bits; the salt is the first 128, and what the last four say does not
-/// matter.
+/// 22 characters are 132 bits. The first 128 are the salt, and the last four do not matter.
 fn salt_bytes(characters: &[u8]) -> Option<[u8; 16]> {
     let (last, others) = characters.split_last()?;
     let bits = others

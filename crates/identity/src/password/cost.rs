@@ -1,56 +1,115 @@
-//! What verifying costs, in a unit that orders the two kinds of hashes.
+//! What verifying a password costs.
 
+use std::collections::BTreeMap;
 use std::iter::Sum;
+use std::ops::AddAssign;
 
-use super::bcrypt;
+use super::{argon2id, bcrypt};
 
-/// An amount of computing, counted in rounds of bcrypt's key schedule (one takes some 70 µs on a
-/// server of 2020).
+/// An amount of computing, counted apart for each way to compute.
 ///
-/// bcrypt of cost *c* is 2^c rounds. argon2id over *m* KiB in *t* passes is taken as *m·t* / 64:
-/// what the two take on the same machine to within a tenth; below 8 MiB argon2id is up to twice as
-/// fast, for then it fits the cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HashCost(u64);
+/// How long one round of bcrypt takes compared with one pass of argon2id depends on the machine,
+/// its caches and its load. So the two are never converted: costs are equal only if they hold the
+/// same work of each kind, and then they take the same time everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HashCost {
+    /// Rounds of bcrypt's key schedule. A hash of cost *c* takes 2^*c*.
+    bcrypt: u64,
+    /// How many argon2id hashes, by their parameters.
+    argon2id: BTreeMap<Argon2idParameters, u32>,
+}
+
+/// The parameters that decide how long one argon2id hash takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Argon2idParameters {
+    /// In KiB.
+    pub(super) memory: u32,
+    pub(super) passes: u32,
+    pub(super) lanes: u32,
+}
 
 impl HashCost {
-    /// None at all.
-    pub const NONE: Self = Self(0);
-
     /// So many rounds of bcrypt.
     #[must_use]
-    pub const fn rounds(rounds: u64) -> Self {
-        Self(rounds)
+    pub fn bcrypt(rounds: u64) -> Self {
+        Self {
+            bcrypt: rounds,
+            argon2id: BTreeMap::new(),
+        }
     }
 
-    /// The rounds.
+    pub(super) fn argon2id(parameters: Argon2idParameters) -> Self {
+        Self {
+            bcrypt: 0,
+            argon2id: BTreeMap::from([(parameters, 1)]),
+        }
+    }
+
+    /// Whether there is nothing to compute.
     #[must_use]
-    pub const fn as_rounds(self) -> u64 {
-        self.0
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 
-    /// What is missing from `self` to `whole`; none when it is there already.
+    /// The least cost that covers both, kind by kind.
     #[must_use]
-    pub const fn short_of(self, whole: Self) -> Self {
-        Self(whole.0.saturating_sub(self.0))
+    pub fn covering(mut self, other: &Self) -> Self {
+        self.bcrypt = self.bcrypt.max(other.bcrypt);
+        for (&parameters, &count) in &other.argon2id {
+            let own = self.argon2id.entry(parameters).or_default();
+            *own = count.max(*own);
+        }
+        self
     }
 
-    /// Does this much work for nothing, with `password` as if it mattered.
+    /// What is missing from `self` to `whole`, kind by kind.
+    #[must_use]
+    pub fn missing_to(&self, whole: &Self) -> Self {
+        let missing = |(&parameters, &count): (&Argon2idParameters, &u32)| {
+            let own = self.argon2id.get(&parameters).copied().unwrap_or_default();
+            let missing = count.saturating_sub(own);
+            (missing > 0).then_some((parameters, missing))
+        };
+        Self {
+            bcrypt: whole.bcrypt.saturating_sub(self.bcrypt),
+            argon2id: whole.argon2id.iter().filter_map(missing).collect(),
+        }
+    }
+
+    /// Computes this much with `password` and drops the result.
     ///
-    /// Any number of rounds is a sum of powers of two, and bcrypt does any power of two: what is
+    /// Any number of rounds is a sum of powers of two, and bcrypt computes any power of two. What is
     /// missing between a hash of cost 5 and one of cost 10 is costs 5, 6, 7, 8 and 9, once each.
-    pub fn waste(self, password: &[u8]) {
+    pub fn waste(&self, password: &[u8]) {
         for cost in 0..bcrypt::COSTS.end + 1 {
-            if self.0 >> cost & 1 == 1 {
+            if self.bcrypt >> cost & 1 == 1 {
                 bcrypt::waste(cost, password);
             }
+        }
+        for (parameters, &count) in &self.argon2id {
+            for _ in 0..count {
+                argon2id::waste(*parameters, password);
+            }
+        }
+    }
+}
+
+impl AddAssign<&HashCost> for HashCost {
+    fn add_assign(&mut self, other: &HashCost) {
+        self.bcrypt = self.bcrypt.saturating_add(other.bcrypt);
+        for (&parameters, &count) in &other.argon2id {
+            let own = self.argon2id.entry(parameters).or_default();
+            *own = own.saturating_add(count);
         }
     }
 }
 
 impl Sum for HashCost {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::NONE, |sum, work| Self(sum.0.saturating_add(work.0)))
+        all.fold(Self::default(), |mut sum, cost| {
+            sum += &cost;
+            sum
+        })
     }
 }
 
@@ -58,20 +117,39 @@ impl Sum for HashCost {
 mod tests {
     use super::*;
 
+    fn argon2id(memory: u32) -> HashCost {
+        HashCost::argon2id(Argon2idParameters {
+            memory,
+            passes: 1,
+            lanes: 1,
+        })
+    }
+
+    fn sum(costs: &[HashCost]) -> HashCost {
+        costs.iter().cloned().sum()
+    }
+
     #[test]
-    fn adds_up_and_falls_short() {
-        let sum: HashCost = [HashCost::rounds(32), HashCost::rounds(1024)]
-            .into_iter()
-            .sum();
-        assert_eq!(sum, HashCost::rounds(1056));
+    fn kinds_are_counted_apart() {
+        let mixed = sum(&[HashCost::bcrypt(32), argon2id(64), HashCost::bcrypt(1024)]);
+        assert_eq!(mixed, sum(&[HashCost::bcrypt(1056), argon2id(64)]));
+        let whole = HashCost::bcrypt(2048)
+            .covering(&mixed)
+            .covering(&sum(&[argon2id(8), argon2id(8)]));
         assert_eq!(
-            HashCost::rounds(32).short_of(HashCost::rounds(1024)),
-            HashCost::rounds(992)
+            whole,
+            sum(&[
+                HashCost::bcrypt(2048),
+                argon2id(64),
+                argon2id(8),
+                argon2id(8)
+            ])
         );
-        assert_eq!(
-            HashCost::rounds(32).short_of(HashCost::rounds(16)),
-            HashCost::NONE
-        );
-        HashCost::rounds(21).waste(b"any");
+        for part in [mixed, argon2id(8), HashCost::bcrypt(7), HashCost::default()] {
+            assert_eq!(sum(&[part.clone(), part.missing_to(&whole)]), whole);
+        }
+        assert!(whole.missing_to(&whole).is_none());
+        assert!(whole.missing_to(&HashCost::default()).is_none());
+        sum(&[HashCost::bcrypt(21), argon2id(8)]).waste(b"any");
     }
 }

@@ -1,13 +1,13 @@
-//! Hashes of passwords: read strictly, verified in constant time, and weighed.
+//! Password hashes: parsed strictly, verified in constant time, their cost known.
 //!
-//! Two kinds are taken. *bcrypt* as `htpasswd -B` and `docker_auth` know it, and *argon2id* (RFC
-//! 9106) as a PHC string. What else a file may hold (Apache's `$apr1$`, `{SHA}`, crypt's `$6$`, …)
-//! is refused by its name.
+//! Two kinds are supported: *bcrypt* as `htpasswd -B` and `docker_auth` write it, and *argon2id*
+//! (RFC 9106) as a PHC string. Other kinds (Apache's `$apr1$`, `{SHA}`, crypt's `$6$`, …) are errors
+//! that name the kind.
 
 mod argon2id;
 mod bcrypt;
 mod cost;
-mod refused;
+mod unsupported;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ use crate::CredentialFingerprint;
 #[derive(Clone)]
 pub struct PasswordHash {
     kind: Kind,
-    credential: CredentialFingerprint,
+    fingerprint: CredentialFingerprint,
 }
 
 #[derive(Clone)]
@@ -31,7 +31,7 @@ enum Kind {
 }
 
 impl PasswordHash {
-    /// Whether `password` is the one this hash was made of. Slow by design: [`work`](Self::work)
+    /// Whether `password` is the one this hash was made of. Slow by design: [`cost`](Self::cost)
     /// says how slow.
     #[must_use]
     pub fn verify(&self, password: &str) -> bool {
@@ -43,35 +43,35 @@ impl PasswordHash {
 
     /// What one verification costs.
     #[must_use]
-    pub fn work(&self) -> HashCost {
+    pub fn cost(&self) -> HashCost {
         match &self.kind {
-            Kind::Bcrypt(hash) => hash.work(),
-            Kind::Argon2id(hash) => hash.work(),
+            Kind::Bcrypt(hash) => hash.cost(),
+            Kind::Argon2id(hash) => hash.cost(),
         }
     }
 
-    /// What a session that was made with this password remembers of it.
+    /// What a session that this password opened keeps of it.
     #[must_use]
     pub fn fingerprint(&self) -> CredentialFingerprint {
-        self.credential
+        self.fingerprint
     }
 }
 
 impl FromStr for PasswordHash {
     type Err = HashError;
 
-    /// Reads a hash; white space at its end is dropped, for YAML's block text ends in a newline.
+    /// Reads a hash. White space at its end is dropped, because YAML's block text ends in a newline.
     fn from_str(text: &str) -> Result<Self, HashError> {
         let text = text.trim_ascii_end();
         let kind = match text {
             "" => return Err(HashError::Empty),
             _ if text.starts_with("$2") => Kind::Bcrypt(text.parse()?),
             _ if text.starts_with("$argon2id$") => Kind::Argon2id(text.parse()?),
-            _ => return Err(HashError::Kind(refused::name(text))),
+            _ => return Err(HashError::Kind(unsupported::name(text))),
         };
         Ok(Self {
             kind,
-            credential: CredentialFingerprint::of(text),
+            fingerprint: CredentialFingerprint::of(text),
         })
     }
 }
@@ -88,16 +88,16 @@ impl fmt::Debug for PasswordHash {
 /// What is wrong with a password's hash; the hash itself is not shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// There is none.
+    /// It is empty.
     #[error("the password hash is empty: make one with `wharfinger hash`")]
     Empty,
-    /// Not one of the two kinds.
+    /// It is of another kind.
     #[error("this is {0}, not a bcrypt or argon2id hash: make one with `wharfinger hash`")]
     Kind(&'static str),
-    /// Looks like bcrypt, but is none.
+    /// It looks like bcrypt, but is not valid.
     #[error("bad bcrypt hash: {0}")]
     Bcrypt(#[from] BcryptError),
-    /// Looks like argon2id, but is none.
+    /// It looks like argon2id, but is not valid.
     #[error("bad argon2id hash: {0}")]
     Argon2id(#[from] Argon2idError),
 }

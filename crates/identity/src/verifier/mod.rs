@@ -1,69 +1,68 @@
-//! Verifying passwords without letting strangers choose the price.
+//! Password verification whose cost does not depend on what a client sends.
 //!
-//! A verification is slow by design. So it runs on threads of its own ([`WorkerPool`]), never more
-//! than a few at once; and every refusal costs the same, whoever was named: as much as it takes to
-//! refuse the *costliest account*, which is the one whose passwords' hashes add up to the most
-//! work. An account nobody knows is refused by verifying against the costliest account's hashes and
-//! forgetting the result; a wrong password for a cheaper account is topped up to the same work.
-//! Nothing can then be learned from how long a refusal took.
+//! A verification is slow by design. So it runs on threads of its own ([`WorkerPool`]), a few at a
+//! time. And every rejection costs the same: what it takes to reject the costliest accounts. A wrong
+//! password for a cheaper account is topped up to that cost, and an unknown account costs all of it.
+//! So the time of a rejection says nothing about the account.
+//!
+//! Costs are counted for each kind of hash apart ([`HashCost`]). If a file mixes bcrypt and
+//! argon2id, each rejection computes both, because only the same work takes the same time on every
+//! machine.
 
-mod fair_queue;
 mod workers;
 
-use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::Secret;
 
 pub use self::workers::WorkerPool;
 use crate::password::HashCost;
-use crate::{Account, AuthenticationError, CredentialFingerprint, Credentials, LoginSource};
-use common::Secret;
+use crate::{Account, AuthenticationError, CredentialFingerprint, LoginSource, Proof};
 
-/// Verifies passwords on [`WorkerPool`], at one price for every refusal.
+/// Verifies passwords on a [`WorkerPool`], at one cost for every rejection.
 pub struct PasswordVerifier {
     workers: Arc<WorkerPool>,
-    costliest: Arc<Account>,
-    highest: HashCost,
+    rejection: Arc<HashCost>,
     tally: Arc<Tally>,
 }
 
-/// Proof that a refusal was paid for. Only a [`PasswordVerifier`] makes one, so no backend can
-/// refuse for less.
+/// Shows that a rejection cost as much as every other. Only a [`PasswordVerifier`] makes one, so no
+/// backend can reject for less.
 #[derive(Debug)]
 pub struct Rejection(());
 
 /// What came of verifying a password.
 #[derive(Debug)]
 pub enum PasswordCheck {
-    /// It is the one with this credential.
+    /// The password is the account's, namely this credential.
     Match(CredentialFingerprint),
-    /// It is none of the account's.
+    /// The password is not one of the account's.
     Mismatch(Rejection),
 }
 
 #[derive(Debug, Default)]
 struct Tally {
     performed: AtomicU64,
-    spent: AtomicU64,
+    spent: Mutex<HashCost>,
 }
 
 impl PasswordVerifier {
-    /// A verifier for these accounts: all there are, in whatever backend, for the costliest sets
-    /// the price.
+    /// A verifier for these accounts: all there are, of every backend, because they set the cost of
+    /// a rejection.
     #[must_use]
     pub fn new<'a>(
         workers: Arc<WorkerPool>,
         accounts: impl IntoIterator<Item = &'a Account>,
     ) -> Self {
-        let costliest = accounts
+        let rejection = accounts
             .into_iter()
-            .max_by_key(|account| account.work())
-            .cloned()
-            .unwrap_or_default();
+            .fold(HashCost::default(), |covered, account| {
+                covered.covering(&account.cost())
+            });
         Self {
             workers,
-            highest: costliest.work(),
-            costliest: Arc::new(costliest),
+            rejection: Arc::new(rejection),
             tally: Arc::default(),
         }
     }
@@ -76,105 +75,95 @@ impl PasswordVerifier {
         &self,
         account: &Arc<Account>,
         password: &Secret,
-        origin: &LoginSource,
+        source: &LoginSource,
     ) -> Result<PasswordCheck, AuthenticationError> {
-        let (account, password, tally, highest) = (
-            account.clone(),
-            password.clone(),
-            self.tally.clone(),
-            self.highest,
-        );
+        let (account, password) = (account.clone(), password.clone());
+        let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
         let found = self
             .workers
-            .run(origin, move || {
-                tally.count(|| check(&account, password.expose(), highest))
+            .run(source, move || {
+                let (found, cost) = check(&account, password.expose(), &rejection);
+                tally.add(&cost);
+                found
             })
             .await?;
         Ok(found.map_or(PasswordCheck::Mismatch(Rejection(())), PasswordCheck::Match))
     }
 
-    /// Refuses `credentials` that no password was verified for, at the price of every other
-    /// refusal.
+    /// Rejects a `proof` that no password was verified for, at the cost of every rejection.
     ///
-    /// The anonymous account's refusal is free: there is nothing to hide about it, and a request
-    /// that shows no credentials must not cost anything.
+    /// To reject the anonymous account is free: there is nothing to hide about it, and a request
+    /// without credentials must not cost anything.
     ///
     /// # Errors
     /// [`AuthenticationError::Busy`] when too many verifications are waiting.
-    pub async fn refuse(
+    pub async fn reject(
         &self,
-        credentials: &Credentials,
-        origin: &LoginSource,
+        proof: &Proof,
+        source: &LoginSource,
     ) -> Result<Rejection, AuthenticationError> {
-        if self.highest > HashCost::NONE && !credentials.is_anonymous() {
-            let (account, password, tally) = (
-                self.costliest.clone(),
-                credentials.password.clone(),
-                self.tally.clone(),
-            );
+        if !self.rejection.is_none() && !proof.is_anonymous() {
+            let secret = proof.secret().clone();
+            let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
             self.workers
-                .run(origin, move || {
-                    tally.count(|| pretend(&account, password.expose()));
+                .run(source, move || {
+                    rejection.waste(secret.expose().as_bytes());
+                    tally.add(&rejection);
                 })
                 .await?;
         }
         Ok(Rejection(()))
     }
 
-    /// What every refusal costs.
+    /// What every rejection costs.
     #[must_use]
-    pub fn highest(&self) -> HashCost {
-        self.highest
+    pub fn rejection_cost(&self) -> &HashCost {
+        &self.rejection
     }
 
-    /// How many verifications were performed so far: one for every password that was looked at and
-    /// for every refusal.
+    /// How many verifications were performed so far: one for every password that was looked at, and
+    /// one for every rejection.
     #[must_use]
     pub fn performed(&self) -> u64 {
         self.tally.performed.load(Ordering::Relaxed)
     }
 
-    /// How much work they took together.
+    /// What they cost together.
     #[must_use]
     pub fn spent(&self) -> HashCost {
-        HashCost::rounds(self.tally.spent.load(Ordering::Relaxed))
+        self.tally.lock().clone()
     }
 }
 
 impl Tally {
-    fn count<T>(&self, verification: impl FnOnce() -> (T, HashCost)) -> T {
-        let (result, work) = verification();
+    fn add(&self, cost: &HashCost) {
         self.performed.fetch_add(1, Ordering::Relaxed);
-        self.spent.fetch_add(work.as_rounds(), Ordering::Relaxed);
-        result
+        *self.lock() += cost;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashCost> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The credential that `password` is, and the work it took to find out: when it is none, exactly
-/// `highest`.
+/// The credential that `password` is, and what it cost to find out. If it is none, the cost is
+/// topped up to cover `rejection`.
 fn check(
     account: &Account,
     password: &str,
-    highest: HashCost,
+    rejection: &HashCost,
 ) -> (Option<CredentialFingerprint>, HashCost) {
-    let mut spent = HashCost::NONE;
+    let mut spent = HashCost::default();
     for hash in &account.passwords {
-        spent = [spent, hash.work()].into_iter().sum();
+        spent += &hash.cost();
         if hash.verify(password) {
             return (Some(hash.fingerprint()), spent);
         }
     }
-    let missing = spent.short_of(highest);
+    let missing = spent.missing_to(rejection);
     missing.waste(password.as_bytes());
-    (None, [spent, missing].into_iter().sum())
-}
-
-/// Verifies `password` against all of `account`'s and forgets what came of it.
-fn pretend(account: &Account, password: &str) -> ((), HashCost) {
-    for hash in &account.passwords {
-        black_box(hash.verify(password));
-    }
-    ((), account.work())
+    spent += &missing;
+    (None, spent)
 }
 
 #[cfg(test)]
@@ -182,10 +171,18 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::Credentials;
     use crate::password::{Argon2id, Bcrypt, PasswordHash};
 
     fn bcrypt(password: &str, cost: u32) -> PasswordHash {
         Bcrypt::hash(password.as_bytes(), [3; 16], cost)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    fn argon2id(memory: u32, passes: u32) -> PasswordHash {
+        Argon2id::hash(b"argon", &[1; 16], memory, passes)
             .unwrap()
             .parse()
             .unwrap()
@@ -203,81 +200,78 @@ mod tests {
         PasswordVerifier::new(workers, accounts.iter().map(|account| &**account))
     }
 
+    fn named(account: &str) -> Proof {
+        Proof::Password(Credentials {
+            account: account.into(),
+            password: "wrong".into(),
+        })
+    }
+
+    /// The same *work of each kind*, so the same time: no round of one kind stands for another.
     #[tokio::test]
-    async fn every_refusal_costs_the_same() {
-        let argon = Argon2id::hash(b"argon", &[1; 16], 64, 3)
-            .unwrap()
-            .parse()
-            .unwrap();
+    async fn every_rejection_does_the_same_work_of_each_kind() {
         let accounts = [
             account(vec![bcrypt("cheap", 4)]),
             account(vec![bcrypt("dear", 7)]),
             account(vec![bcrypt("one", 5), bcrypt("two", 6), bcrypt("three", 6)]),
-            account(vec![argon]),
+            account(vec![argon2id(64, 3)]),
+            account(vec![argon2id(64, 3), argon2id(32, 1)]),
+            account(vec![bcrypt("both", 4), argon2id(64, 3)]),
         ];
         let verifier = verifier(&accounts);
-        assert_eq!(verifier.highest(), HashCost::rounds(32 + 64 + 64));
-        let mut refusals = 0;
+        let expected: HashCost = [
+            HashCost::bcrypt(32 + 64 + 64),
+            argon2id(64, 3).cost(),
+            argon2id(32, 1).cost(),
+        ]
+        .into_iter()
+        .sum();
+        assert_eq!(*verifier.rejection_cost(), expected);
+        let source = LoginSource::new(None, "a");
+        let mut total = HashCost::default();
         for account in &accounts {
-            let verdict = verifier
-                .verify(account, &"wrong".into(), &LoginSource::new(None, "a"))
+            let check = verifier
+                .verify(account, &"wrong".into(), &source)
                 .await
                 .unwrap();
-            assert!(matches!(verdict, PasswordCheck::Mismatch(_)));
-            refusals += 1;
-            assert_eq!(verifier.spent(), HashCost::rounds(160 * refusals));
+            assert!(matches!(check, PasswordCheck::Mismatch(_)));
+            total += &expected;
+            assert_eq!(verifier.spent(), total);
         }
-        let unknown = Credentials {
-            account: "nobody".into(),
-            password: "x".into(),
-        };
-        verifier
-            .refuse(&unknown, &LoginSource::new(None, "nobody"))
-            .await
-            .unwrap();
-        assert_eq!(
-            (verifier.performed(), verifier.spent()),
-            (5, HashCost::rounds(160 * 5))
-        );
+        for proof in [named("unknown"), Proof::BearerToken("x".into())] {
+            verifier.reject(&proof, &source).await.unwrap();
+            total += &expected;
+            assert_eq!(verifier.spent(), total);
+        }
+        assert_eq!(verifier.performed(), accounts.len() as u64 + 2);
     }
 
     #[tokio::test]
-    async fn says_which_password_was_right() {
+    async fn the_matching_password_is_named() {
         let both = account(vec![bcrypt("one", 4), bcrypt("two", 4)]);
         let verifier = verifier(std::slice::from_ref(&both));
         for (password, index) in [("one", 0), ("two", 1)] {
-            let verdict = verifier
+            let check = verifier
                 .verify(&both, &password.into(), &LoginSource::new(None, "a"))
                 .await
                 .unwrap();
-            assert!(
-                matches!(verdict, PasswordCheck::Match(credential) if credential == both.passwords[index].fingerprint())
-            );
+            let expected = both.passwords[index].fingerprint();
+            assert!(matches!(check, PasswordCheck::Match(found) if found == expected));
         }
         assert_eq!(
             (verifier.performed(), verifier.spent()),
-            (2, HashCost::rounds(16 + 32))
+            (2, HashCost::bcrypt(16 + 32))
         );
     }
 
     #[tokio::test]
-    async fn the_anonymous_and_the_passwordless_cost_nothing() {
-        let origin = LoginSource::new(None, "");
-        let guarded = verifier(&[account(vec![bcrypt("p", 4)])]);
-        guarded
-            .refuse(&Credentials::anonymous(), &origin)
-            .await
-            .unwrap();
-        let bare = verifier(&[]);
-        bare.refuse(
-            &Credentials {
-                account: "a".into(),
-                password: "b".into(),
-            },
-            &origin,
-        )
-        .await
-        .unwrap();
-        assert_eq!((guarded.performed(), bare.performed()), (0, 0));
+    async fn anonymous_requests_and_files_without_passwords_cost_nothing() {
+        let source = LoginSource::new(None, "");
+        let anonymous = Proof::Password(Credentials::anonymous());
+        let with_passwords = verifier(&[account(vec![bcrypt("p", 4)])]);
+        with_passwords.reject(&anonymous, &source).await.unwrap();
+        let without = verifier(&[]);
+        without.reject(&named("a"), &source).await.unwrap();
+        assert_eq!((with_passwords.performed(), without.performed()), (0, 0));
     }
 }

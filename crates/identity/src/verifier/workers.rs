@@ -1,8 +1,8 @@
 //! The threads that do slow computing.
 //!
-//! They are not the runtime's: a verification neither holds up a request being served nor fills the
-//! pool that file and database access share. On Linux they also run at a lower priority, so that a
-//! core which is busy refusing passwords still answers everybody else at once.
+//! They are not the runtime's threads: a verification neither delays a request nor fills the pool
+//! that file and database access share. On Linux they also run at a lower priority, so a core that
+//! is busy with passwords still answers other requests at once.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,28 +14,28 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::fair_queue::FairQueue;
+use crate::fair_queue::{FairQueue, QueueFull};
 use crate::{AuthenticationError, LoginSource};
 
-/// How many may wait for their turn; the next is told to come back.
+/// How many jobs may wait for their turn.
 const WAITING: usize = 512;
 
-/// How long one waits for its turn before it is told to come back.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a job waits for its turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// When to come back.
+/// When a client that was turned away may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How much less important than serving requests, on Unix's scale of 20 steps.
+/// How much less important than requests these threads are, on Unix's scale of 20 steps.
 const NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A fixed number of threads, started when first needed, and a bounded queue before them in which
-/// origins take turns. They end when this is dropped.
+/// sources take turns. The threads end when this is dropped.
 pub struct WorkerPool {
     shared: Arc<Shared>,
-    patience: Duration,
+    longest_wait: Duration,
 }
 
 struct Shared {
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 struct Queue {
-    turns: FairQueue<Job>,
+    waiting: FairQueue<Job>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -56,7 +56,7 @@ impl WorkerPool {
     #[must_use]
     pub fn new(parallel: NonZeroUsize) -> Self {
         let queue = Queue {
-            turns: FairQueue::new(),
+            waiting: FairQueue::new(WAITING),
             threads: 0,
             idle: 0,
             closed: false,
@@ -68,7 +68,7 @@ impl WorkerPool {
         };
         Self {
             shared: Arc::new(shared),
-            patience: PATIENCE,
+            longest_wait: LONGEST_WAIT,
         }
     }
 
@@ -78,11 +78,11 @@ impl WorkerPool {
         self.shared.parallel
     }
 
-    /// Runs `work` when it is `origin`'s turn. When the caller gives up before that, it is never
-    /// run.
+    /// Runs `work` when it is the turn of `source`. If the caller gives up before that, `work` is
+    /// never run.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        origin: &LoginSource,
+        source: &LoginSource,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthenticationError> {
         let (reply, mut answer) = oneshot::channel();
@@ -91,12 +91,12 @@ impl WorkerPool {
         let job = Box::new(move || {
             start.store(true, Ordering::Relaxed);
             if !reply.is_closed() {
-                // The caller may have left in the meantime; then nobody wants the answer.
+                // The caller may have left in the meantime.
                 let _ = reply.send(work());
             }
         });
-        self.submit(origin, job)?;
-        let answer = match timeout(self.patience, &mut answer).await {
+        self.submit(source, job)?;
+        let answer = match timeout(self.longest_wait, &mut answer).await {
             Ok(answer) => answer,
             Err(_) if started.load(Ordering::Relaxed) => answer.await,
             Err(_) => return Err(AuthenticationError::Busy(RETRY_AFTER)),
@@ -104,13 +104,14 @@ impl WorkerPool {
         answer.map_err(|_| AuthenticationError::Busy(RETRY_AFTER))
     }
 
-    fn submit(&self, origin: &LoginSource, job: Job) -> Result<(), AuthenticationError> {
+    fn submit(&self, source: &LoginSource, job: Job) -> Result<(), AuthenticationError> {
         let mut queue = self.shared.lock();
-        if queue.turns.len() >= WAITING {
-            return Err(AuthenticationError::Busy(RETRY_AFTER));
-        }
-        queue.turns.push(origin, job);
-        if queue.turns.len() > queue.idle && queue.threads < self.shared.parallel {
+        // A job that is dropped for another one drops its reply, so its caller is told to wait.
+        queue
+            .waiting
+            .push(source, job)
+            .map_err(|QueueFull| AuthenticationError::Busy(RETRY_AFTER))?;
+        if queue.waiting.len() > queue.idle && queue.threads < self.shared.parallel {
             let shared = self.shared.clone();
             let spawned = thread::Builder::new()
                 .name("password".into())
@@ -118,11 +119,11 @@ impl WorkerPool {
             match spawned {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
-                    queue.turns = FairQueue::new();
+                    queue.waiting = FairQueue::new(WAITING);
                     tracing::error!(%error, "no thread can be started to verify passwords");
                     return Err(AuthenticationError::Busy(RETRY_AFTER));
                 }
-                // The threads there are will come to it.
+                // The threads that exist will come to it.
                 Err(error) => tracing::warn!(%error, "fewer threads than wanted verify passwords"),
             }
         }
@@ -141,7 +142,7 @@ impl Drop for WorkerPool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, so what a poisoned lock guards is whole.
+        // No code panics while it holds the lock, so the queue is whole even if it is poisoned.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,9 +150,9 @@ impl Shared {
         be_nice();
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.turns.pop() {
+            if let Some(job) = queue.waiting.pop() {
                 drop(queue);
-                // A job that panics drops its reply, which its caller sees; the thread goes on.
+                // A job that panics drops its reply, which its caller sees. The thread goes on.
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 queue = self.lock();
             } else if queue.closed {
@@ -190,8 +191,8 @@ mod tests {
         Arc::new(WorkerPool::new(NonZeroUsize::new(parallel).unwrap()))
     }
 
-    fn origin(name: &impl ToString) -> LoginSource {
-        LoginSource::Account(name.to_string())
+    fn source(name: &impl ToString) -> LoginSource {
+        LoginSource::new(None, &name.to_string())
     }
 
     #[tokio::test]
@@ -213,7 +214,7 @@ mod tests {
                         running.fetch_sub(1, Ordering::SeqCst);
                         n
                     };
-                    workers.run(&origin(&n), work).await.unwrap()
+                    workers.run(&source(&n), work).await.unwrap()
                 })
             })
             .collect();
@@ -224,7 +225,7 @@ mod tests {
         assert!(workers.shared.lock().threads <= 3);
     }
 
-    /// Occupies the only worker until the sender is dropped; the task is the one who waits for it.
+    /// Occupies the only worker until the sender is dropped; the task waits for it.
     async fn occupy(workers: &Arc<WorkerPool>) -> (mpsc::Sender<()>, JoinHandle<()>) {
         let (release, held) = mpsc::channel::<()>();
         let (busy, is_busy) = oneshot::channel();
@@ -234,7 +235,7 @@ mod tests {
                 busy.send(()).unwrap();
                 let _ = held.recv();
             };
-            workers.run(&origin(&"holder"), hold).await.unwrap();
+            workers.run(&source(&"holder"), hold).await.unwrap();
         });
         is_busy.await.unwrap();
         (release, holder)
@@ -247,14 +248,14 @@ mod tests {
         let waiting: Vec<_> = (0..WAITING)
             .map(|n| {
                 let workers = workers.clone();
-                tokio::spawn(async move { workers.run(&origin(&n), || ()).await })
+                tokio::spawn(async move { workers.run(&source(&n), || ()).await })
             })
             .collect();
-        while workers.shared.lock().turns.len() < WAITING {
+        while workers.shared.lock().waiting.len() < WAITING {
             tokio::task::yield_now().await;
         }
         assert!(matches!(
-            workers.run(&origin(&"late"), || ()).await,
+            workers.run(&source(&"late"), || ()).await,
             Err(AuthenticationError::Busy(_))
         ));
         drop(release);
@@ -264,49 +265,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn patience_ends_a_wait_but_not_a_verification() {
-        let mut impatient = WorkerPool::new(NonZeroUsize::MIN);
-        impatient.patience = Duration::from_millis(250);
-        let workers = Arc::new(impatient);
+    async fn a_wait_ends_after_a_time_and_a_verification_does_not() {
+        let mut pool = WorkerPool::new(NonZeroUsize::MIN);
+        pool.longest_wait = Duration::from_millis(250);
+        let workers = Arc::new(pool);
         let (release, begun) = occupy(&workers).await;
         assert!(matches!(
-            workers.run(&origin(&"waits"), || ()).await,
+            workers.run(&source(&"waits"), || ()).await,
             Err(AuthenticationError::Busy(_))
         ));
-        // The one that has begun is past its patience, too, and is seen to its end.
+        // The one that has begun has waited for longer, too, and goes on to its end.
         drop(release);
         begun.await.unwrap();
-        assert_eq!(workers.run(&origin(&"next"), || 7).await.unwrap(), 7);
+        assert_eq!(workers.run(&source(&"next"), || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_run() {
+    async fn a_job_without_a_caller_is_not_run() {
         let workers = workers(1);
         let (release, _holder) = occupy(&workers).await;
         let ran = Arc::new(AtomicBool::new(false));
         let flag = ran.clone();
-        let (left, gone) = (workers.clone(), origin(&"gone"));
+        let (left, gone) = (workers.clone(), source(&"gone"));
         let gave_up = tokio::spawn(async move {
             left.run(&gone, move || flag.store(true, Ordering::SeqCst))
                 .await
         });
-        while workers.shared.lock().turns.len() == 0 {
+        while workers.shared.lock().waiting.len() == 0 {
             tokio::task::yield_now().await;
         }
         gave_up.abort();
         assert!(gave_up.await.unwrap_err().is_cancelled());
         drop(release);
-        workers.run(&origin(&"next"), || ()).await.unwrap();
+        workers.run(&source(&"next"), || ()).await.unwrap();
         assert!(!ran.load(Ordering::SeqCst));
     }
 
     #[tokio::test]
-    async fn a_panic_is_one_callers_trouble() {
+    async fn a_panic_concerns_one_caller() {
         let workers = workers(1);
         assert!(matches!(
-            workers.run(&origin(&"a"), || panic!("on purpose")).await,
+            workers.run(&source(&"a"), || panic!("on purpose")).await,
             Err(AuthenticationError::Busy(_))
         ));
-        assert_eq!(workers.run(&origin(&"b"), || 7).await.unwrap(), 7);
+        assert_eq!(workers.run(&source(&"b"), || 7).await.unwrap(), 7);
     }
 }

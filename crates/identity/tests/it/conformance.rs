@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use identity::password::Argon2id;
 use identity::{
-    Account, AccountHint, AuthenticationOutcome, Authenticator, ExtAuth, LoginSource,
-    PasswordVerifier, Recheck, StaticUsers, htpasswd,
+    Account, AccountHint, AuthenticationOutcome, Authenticator, CurrentCredentials, ExtAuth,
+    LoginSource, PasswordVerifier, Proof, Recheck, StaticUsers, htpasswd,
 };
 use policy::Labels;
 
-use crate::support::{account, accounts, credentials, script, verifier};
+use crate::support::{account, accounts, proof, script, verifier};
 
 /// What a backend under test must know: `ann` with the password `sesame`, and `bob` with another.
 /// It must not know `nobody`.
@@ -23,9 +23,9 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     async fn ask(&self, account: &str, password: &str) -> AuthenticationOutcome {
-        let origin = LoginSource::new(None, account);
+        let source = LoginSource::new(None, account);
         self.backend
-            .authenticate(&credentials(account, password), &origin)
+            .authenticate(&proof(account, password), &source)
             .await
             .unwrap()
     }
@@ -33,8 +33,9 @@ impl Subject<'_> {
     async fn conforms(&self) {
         self.knows_its_own().await;
         self.passes_on_the_others().await;
-        self.refuses_at_full_price().await;
-        self.survives_a_caller_who_leaves().await;
+        self.passes_on_other_kinds_of_proof().await;
+        self.rejects_at_full_cost().await;
+        self.survives_a_caller_that_goes_away().await;
     }
 
     async fn knows_its_own(&self) {
@@ -51,15 +52,22 @@ impl Subject<'_> {
             accepted.credential,
         ) {
             (
-                Recheck::Valid {
+                Recheck::Present {
                     subject,
-                    fingerprints,
+                    credentials: CurrentCredentials::Known(listed),
                 },
                 Some(credential),
             ) => {
                 assert_eq!(subject, accepted.subject);
-                assert!(fingerprints.contains(&credential));
+                assert!(listed.contains(&credential));
             }
+            (
+                Recheck::Present {
+                    subject,
+                    credentials: CurrentCredentials::Unknown,
+                },
+                None,
+            ) => assert_eq!(subject, accepted.subject),
             (Recheck::Unknown, None) => {}
             other => panic!("{other:?}"),
         }
@@ -90,7 +98,19 @@ impl Subject<'_> {
         }
     }
 
-    async fn refuses_at_full_price(&self) {
+    /// A backend for passwords does not know the other kinds, and so it does not reject them.
+    async fn passes_on_other_kinds_of_proof(&self) {
+        for proof in [
+            Proof::BearerToken("sesame".into()),
+            Proof::FederatedToken("sesame".into()),
+        ] {
+            let source = LoginSource::new(None, "");
+            let outcome = self.backend.authenticate(&proof, &source).await.unwrap();
+            assert!(matches!(outcome, AuthenticationOutcome::NoMatch));
+        }
+    }
+
+    async fn rejects_at_full_cost(&self) {
         for (account, password) in [
             ("ann", "Sesame"),
             ("ann", ""),
@@ -108,16 +128,18 @@ impl Subject<'_> {
             assert_eq!(self.verifier.performed(), performed + 1);
             assert_eq!(
                 self.verifier.spent(),
-                [spent, self.verifier.highest()].into_iter().sum()
+                [spent, self.verifier.rejection_cost().clone()]
+                    .into_iter()
+                    .sum()
             );
         }
     }
 
-    async fn survives_a_caller_who_leaves(&self) {
-        let origin = LoginSource::new(None, "ann");
-        let credentials = credentials("ann", "sesame");
+    async fn survives_a_caller_that_goes_away(&self) {
+        let source = LoginSource::new(None, "ann");
+        let proof = proof("ann", "sesame");
         {
-            let answer = self.backend.authenticate(&credentials, &origin);
+            let answer = self.backend.authenticate(&proof, &source);
             let nothing = std::future::ready(());
             tokio::select! { biased; () = nothing => {}, _ = answer => {} }
         }
@@ -162,7 +184,7 @@ async fn static_users() {
 async fn htpasswd_file() {
     let argon = Argon2id::hash(b"sesame", &[1; 16], 32, 2).unwrap();
     let bcrypt = "$2y$05$WuwBasGDAgr.QCbGIjKJaep4dhxeai9gNZdmBnQXqpKly57oNutya";
-    let accounts = htpasswd::parse(&format!("ann:{argon}\nbob:{bcrypt}\n")).unwrap();
+    let accounts = htpasswd::parse(&format!("ann:{argon}\nbob:{bcrypt}\n")).accounts;
     let verifier = verifier(&accounts);
     let backend = StaticUsers::new(accounts, verifier.clone());
     Subject {

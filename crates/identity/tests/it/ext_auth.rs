@@ -1,4 +1,4 @@
-//! Programs, good and bad, behind the front door.
+//! Programs, good and bad, behind the front bench.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -6,15 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use identity::process::Program;
-use identity::{LoginOutcome, LoginSettings};
+use identity::{ExtAuth, LoginOutcome, LoginSettings};
 
-use crate::support::{Door, account, credentials, script};
+use crate::support::{Bench, account, accounts, proof, script, verifier};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn door(directory: &Path, text: &str) -> Door {
+fn bench(directory: &Path, text: &str) -> Bench {
     let ann = ("ann", account(&[("sesame", 4)]));
-    Door::with(
+    Bench::with(
         &[ann],
         LoginSettings::default(),
         Some(script(directory, text, LONG)),
@@ -24,12 +24,14 @@ fn door(directory: &Path, text: &str) -> Door {
 /// The labels an accepting script gave, or what went wrong with it, causes and all.
 async fn ask(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let directory = tempfile::tempdir().unwrap();
-    match door(directory.path(), text)
+    match bench(directory.path(), text)
         .login
-        .login(&credentials("eve", "pass word"), None)
+        .login(&proof("eve", "pass word"), None)
         .await
     {
-        Ok(LoginOutcome::Accepted(accepted)) => Ok(accepted.subject.labels.into_iter().collect()),
+        Ok(LoginOutcome::Accepted(accepted)) => {
+            Ok(accepted.identity.subject.labels.into_iter().collect())
+        }
         Ok(other) => panic!("{other:?}"),
         Err(error) => {
             let (mut text, mut cause) = (error.to_string(), error.source());
@@ -46,15 +48,15 @@ async fn ask(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
 async fn hands_over_name_and_password() {
     let directory = tempfile::tempdir().unwrap();
     let seen = directory.path().join("seen");
-    let door = door(directory.path(), &format!("cat > {}", seen.display()));
+    let bench = bench(directory.path(), &format!("cat > {}", seen.display()));
     for (account, password, bytes) in [
         ("eve", "pass word", "eve pass word"),
         ("", "", " "),
-        ("a b", "ü\n", "a b ü\n"),
+        ("é", "ü\n", "é ü\n"),
     ] {
-        let outcome = door
+        let outcome = bench
             .login
-            .login(&credentials(account, password), None)
+            .login(&proof(account, password), None)
             .await
             .unwrap();
         assert!(matches!(outcome, LoginOutcome::Accepted(_)));
@@ -62,31 +64,92 @@ async fn hands_over_name_and_password() {
     }
 }
 
+/// A program that splits its input as a shell does: `read user password`.
+const SPLITS: &str = r#"read -r user password; echo "$user" >> @log@; test "$user" = alice"#;
+
+/// Whoever the program accepts is the account that rules, limits, sessions and the log see.
+#[tokio::test]
+async fn a_program_never_sees_another_name_than_the_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let text = SPLITS.replace("@log@", log.to_str().unwrap());
+    let bench = bench(directory.path(), &text);
+    for (account, password) in [
+        ("alice s3cret", ""),
+        ("alice ", "x"),
+        (" alice", "x"),
+        ("alice\t", "x"),
+        ("alice\u{a0}", "x"),
+        ("alice\u{2003}x", "x"),
+        ("alice\0", "x"),
+        ("alice\n", "x"),
+        ("alice\r\n", "x"),
+        ("alice\u{1b}", "x"),
+        ("alice\u{7f}", "x"),
+        ("alice\u{9b}", "x"),
+        ("", "alice s3cret"),
+        ("", " alice s3cret"),
+    ] {
+        let outcome = bench.login.login(&proof(account, password), None).await;
+        assert_eq!(
+            outcome.unwrap(),
+            LoginOutcome::Rejected { backend: None },
+            "{account:?}"
+        );
+    }
+    assert!(!log.exists(), "the program was not asked");
+    let outcome = bench.login.login(&proof("alice", "x"), None).await.unwrap();
+    assert!(matches!(outcome, LoginOutcome::Accepted(_)));
+}
+
+#[tokio::test]
+async fn white_space_in_names_can_be_allowed_and_control_characters_cannot() {
+    let directory = tempfile::tempdir().unwrap();
+    let accounts = accounts(&[]);
+    let verifier = verifier(&accounts);
+    let program = script(directory.path(), "exit 0", LONG);
+    let backend = ExtAuth::new(program, verifier.clone()).allowing_white_space(true);
+    let bench = Bench::of(vec![Box::new(backend)], verifier);
+    for (account, is_accepted) in [
+        ("a b", true),
+        ("a\u{a0}b", true),
+        ("a\tb", true),
+        ("a\nb", false),
+    ] {
+        let outcome = bench.login.login(&proof(account, "x"), None).await.unwrap();
+        assert_eq!(
+            matches!(outcome, LoginOutcome::Accepted(_)),
+            is_accepted,
+            "{account:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn exit_codes() {
-    for (text, outcome) in [
-        ("exit 1", LoginOutcome::Rejected),
-        ("exit 2", LoginOutcome::Rejected),
-    ] {
+    for text in ["exit 1", "exit 2"] {
         let directory = tempfile::tempdir().unwrap();
-        let answer = door(directory.path(), text)
-            .login
-            .login(&credentials("eve", "x"), None)
-            .await
-            .unwrap();
-        assert_eq!(answer, outcome, "{text}");
+        let login = bench(directory.path(), text).login;
+        let outcome = login.login(&proof("eve", "x"), None).await.unwrap();
+        let rejected_by = ["exit 1"].contains(&text).then_some("ext_auth");
+        assert_eq!(
+            outcome,
+            LoginOutcome::Rejected {
+                backend: rejected_by
+            }
+        );
     }
     assert_eq!(ask("exit 0").await, Ok(vec![]));
     assert_eq!(
         ask("echo no jq for pass word >&2; exit 3")
             .await
             .unwrap_err(),
-        "ext_auth could not answer: its program ended with exit code 3, which is none of 0, 1 and 2; it said: \
-         \"no jq for …\""
+        "ext_auth failed: its program ended with exit code 3, not 0 (accept), 1 (reject) or 2 (unknown account); \
+         its standard error: \"no jq for …\""
     );
     assert_eq!(
         ask("kill -15 $$").await.unwrap_err(),
-        "ext_auth could not answer: its program failed: it was ended by signal 15"
+        "ext_auth failed: its program failed: it was ended by signal 15"
     );
 }
 
@@ -103,7 +166,7 @@ async fn labels() {
     for text in ["echo", "echo ok", r#"echo '{"labels": {"group": "a"}}'"#] {
         let error = ask(text).await.unwrap_err();
         assert!(
-            error.starts_with("ext_auth could not answer: its program accepted, but did not print"),
+            error.starts_with("ext_auth failed: its program accepted, but its output is wrong"),
             "{error}"
         );
     }
@@ -113,13 +176,13 @@ async fn labels() {
 async fn users_come_first_and_a_wrong_password_never_asks_the_program() {
     let directory = tempfile::tempdir().unwrap();
     let ran = directory.path().join("ran");
-    let door = door(directory.path(), &format!("touch {}", ran.display()));
-    let wrong = door
+    let bench = bench(directory.path(), &format!("touch {}", ran.display()));
+    let wrong = bench
         .login
-        .login(&credentials("ann", "wrong"), None)
+        .login(&proof("ann", "wrong"), None)
         .await
         .unwrap();
-    assert_eq!(wrong, LoginOutcome::Rejected);
+    assert!(matches!(wrong, LoginOutcome::Rejected { .. }));
     assert!(!ran.exists());
 }
 
@@ -131,7 +194,7 @@ async fn an_acceptance_is_remembered_and_a_refusal_is_not() {
         "echo run >> {}; case $(cat) in 'eve right') exit 0;; esac; exit 1",
         log.display()
     );
-    let door = door(directory.path(), &text);
+    let bench = bench(directory.path(), &text);
     let runs = || {
         std::fs::read_to_string(&log)
             .unwrap_or_default()
@@ -139,49 +202,42 @@ async fn an_acceptance_is_remembered_and_a_refusal_is_not() {
             .count()
     };
     for _ in 0..5 {
-        let outcome = door
+        let outcome = bench
             .login
-            .login(&credentials("eve", "right"), None)
+            .login(&proof("eve", "right"), None)
             .await
             .unwrap();
         assert!(matches!(outcome, LoginOutcome::Accepted(_)));
     }
     assert_eq!(runs(), 1);
     for _ in 0..3 {
-        assert_eq!(
-            door.login
-                .login(&credentials("eve", "wrong"), None)
+        assert!(matches!(
+            bench
+                .login
+                .login(&proof("eve", "wrong"), None)
                 .await
                 .unwrap(),
-            LoginOutcome::Rejected
-        );
+            LoginOutcome::Rejected { .. }
+        ));
     }
     assert_eq!(runs(), 4);
 }
 
 #[tokio::test]
-async fn a_broken_program_counts_against_nobody() {
+async fn a_broken_program_counts_as_no_failure() {
     let directory = tempfile::tempdir().unwrap();
     let broken = directory.path().join("broken");
     std::fs::write(&broken, "").unwrap();
-    let door = door(
+    let bench = bench(
         directory.path(),
         &format!("test -e {} && exit 9; exit 0", broken.display()),
     );
     for _ in 0..30 {
-        assert!(
-            door.login
-                .login(&credentials("eve", "x"), None)
-                .await
-                .is_err()
-        );
+        assert!(bench.login.login(&proof("eve", "x"), None).await.is_err());
     }
     std::fs::remove_file(&broken).unwrap();
     assert!(matches!(
-        door.login
-            .login(&credentials("eve", "x"), None)
-            .await
-            .unwrap(),
+        bench.login.login(&proof("eve", "x"), None).await.unwrap(),
         LoginOutcome::Accepted(_)
     ));
 }
@@ -190,10 +246,10 @@ async fn a_broken_program_counts_against_nobody() {
 async fn a_slow_program_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let program = script(directory.path(), "sleep 1000", Duration::from_millis(100));
-    let door = Door::with(&[], LoginSettings::default(), Some(program));
-    let error = door
+    let bench = Bench::with(&[], LoginSettings::default(), Some(program));
+    let error = bench
         .login
-        .login(&credentials("eve", "x"), None)
+        .login(&proof("eve", "x"), None)
         .await
         .unwrap_err();
     let cause = error.source().and_then(Error::source).unwrap().to_string();
@@ -203,10 +259,10 @@ async fn a_slow_program_is_an_error() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error() {
     let program = Program::new("/nonexistent/auth", ["--flag"], LONG, NonZeroUsize::MIN);
-    let door = Door::with(&[], LoginSettings::default(), Some(program));
-    let error = door
+    let bench = Bench::with(&[], LoginSettings::default(), Some(program));
+    let error = bench
         .login
-        .login(&credentials("eve", "x"), None)
+        .login(&proof("eve", "x"), None)
         .await
         .unwrap_err();
     let cause = error.source().and_then(Error::source).unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Doors to knock at, and a clock that stands still.
+//! Logins to test, and a clock that stands still.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -10,7 +10,7 @@ use identity::password::Bcrypt;
 use identity::process::Program;
 use identity::{
     Account, Accounts, Authenticator, AuthenticatorChain, Credentials, ExtAuth, Login, LoginCache,
-    LoginLimiter, LoginSettings, PasswordVerifier, StaticUsers, WorkerPool,
+    LoginLimiter, LoginSettings, PasswordVerifier, Proof, StaticUsers, WorkerPool,
 };
 
 /// A clock that moves only when it is told to.
@@ -67,11 +67,11 @@ pub(crate) fn verifier(accounts: &Accounts) -> Arc<PasswordVerifier> {
     ))
 }
 
-pub(crate) fn credentials(account: &str, password: &str) -> Credentials {
-    Credentials {
+pub(crate) fn proof(account: &str, password: &str) -> Proof {
+    Proof::Password(Credentials {
         account: account.into(),
         password: password.into(),
-    }
+    })
 }
 
 /// A shell script in `directory` that is an `ext_auth` program. It is started through `sh`, for a
@@ -83,8 +83,8 @@ pub(crate) fn script(directory: &Path, text: &str, limit: Duration) -> Program {
     Program::new("sh", [path], limit, NonZeroUsize::new(4).unwrap())
 }
 
-/// A front door, and what a test wants to look at behind it.
-pub(crate) struct Door {
+/// A login, and the parts of it that a test looks at.
+pub(crate) struct Bench {
     pub(crate) login: Arc<Login>,
     pub(crate) verifier: Arc<PasswordVerifier>,
     pub(crate) clock: Arc<HeldClock>,
@@ -93,7 +93,7 @@ pub(crate) struct Door {
     settings: LoginSettings,
 }
 
-impl Door {
+impl Bench {
     pub(crate) fn new(all: &[(&str, Account)]) -> Self {
         Self::with(all, LoginSettings::default(), None)
     }
@@ -124,7 +124,23 @@ impl Door {
         }
     }
 
-    /// What a reload of the same configuration makes: a new memory behind the same limiter.
+    /// A login of these backends alone.
+    pub(crate) fn of(
+        backends: Vec<Box<dyn Authenticator>>,
+        verifier: Arc<PasswordVerifier>,
+    ) -> Self {
+        let empty = Self::new(&[]);
+        let cache = LoginCache::new(Duration::ZERO, empty.clock.clone(), &SystemEntropy).unwrap();
+        let chain = AuthenticatorChain::new(backends);
+        let login = Login::new(chain, cache, empty.limiter.clone(), verifier.clone());
+        Self {
+            login: Arc::new(login),
+            verifier,
+            ..empty
+        }
+    }
+
+    /// What a reload of the same configuration makes: a new cache behind the same limiter.
     pub(crate) fn reloaded(&self) -> Arc<Login> {
         login(
             &self.accounts,

@@ -2,7 +2,7 @@
 
 use super::RegexError;
 
-/// How deep expressions may nest. Go allows 1000; nobody writes that by hand, and every level costs
+/// How deep expressions may nest. Go allows 1000; no person writes that, and every level costs
 /// stack.
 pub(super) const MAX_HEIGHT: u32 = 250;
 
@@ -106,7 +106,7 @@ impl Atom {
         self
     }
 
-    /// This, `repetition` times; none where Go would not count that far.
+    /// This, `repetition` times; `None` if Go does not count that far.
     pub(super) fn repeat(self, repetition: Repetition, greedy: bool) -> Option<Self> {
         let Repetition { min, max } = repetition;
         let copies = max.unwrap_or(min);

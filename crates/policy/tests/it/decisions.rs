@@ -52,7 +52,7 @@ fn the_first_rule_that_matches_decides() {
     assert_eq!(
         decide("", "x"),
         None,
-        "nobody decided: the next policy is asked"
+        "no rule decides: the next policy is asked"
     );
 }
 

@@ -187,7 +187,7 @@ fn every_name_of_a_certificate_counts() {
     assert_eq!(verify(&[nameless], &root), Ok(()));
 }
 
-/// An extension nobody knows.
+/// An extension that no program knows.
 fn strange(critical: bool) -> CustomExtension {
     let mut extension =
         CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);

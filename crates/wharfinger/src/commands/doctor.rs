@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    CredentialStore, Credentials, Host, HostError, ImageName, KnownSettings, ProbeResult,
+    CredentialStore, Host, HostError, ImageName, KnownSettings, LoginCredentials, ProbeResult,
     ProbeTarget, ProbeVerdict, TransportOptions, run_probes,
 };
 use common::escape_line;
@@ -115,7 +115,7 @@ fn findings(arguments: &Arguments) -> Result<Vec<ProbeResult>, Failure> {
     let login = match &arguments.user {
         Some(user) => {
             let password = password(arguments.password_stdin, "Password: ")?;
-            Some(Credentials::Password {
+            Some(LoginCredentials::Password {
                 user: user.clone(),
                 password,
             })

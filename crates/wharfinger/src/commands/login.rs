@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Credentials, Error, Host};
+use client::{Error, Host, LoginCredentials};
 
 use crate::failure::Failure;
 use crate::output::print_lines;
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let password = password(arguments.password_stdin, "Password: ")?;
     run_async(async {
         let host = &arguments.host;
-        let login = Credentials::Password {
+        let login = LoginCredentials::Password {
             user: user.clone(),
             password,
         };
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .await?;
         let granted = session.log_in().await?;
         let kept = match granted.and_then(|granted| granted.refresh_token) {
-            Some(token) => Credentials::RefreshToken {
+            Some(token) => LoginCredentials::RefreshToken {
                 user: Some(user.clone()),
                 token,
             },

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Credentials, Error, Host};
+use client::{Error, Host, LoginCredentials};
 
 use crate::failure::Failure;
 use crate::output::{note, print_lines};
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let remote = arguments.connection.open();
         let mut revoked = 0;
         for found in found {
-            if matches!(found.credentials, Credentials::RefreshToken { .. }) {
+            if matches!(found.credentials, LoginCredentials::RefreshToken { .. }) {
                 match revoke(&remote, host, found.credentials).await {
                     Ok(true) => revoked += 1,
                     Ok(false) => note(format_args!(
@@ -64,7 +64,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn revoke(remote: &Remote, host: &Host, credentials: Credentials) -> Result<bool, Failure> {
+async fn revoke(
+    remote: &Remote,
+    host: &Host,
+    credentials: LoginCredentials,
+) -> Result<bool, Failure> {
     let session = remote.session_as(host, credentials).await?;
     Ok(session.revoke().await?)
 }

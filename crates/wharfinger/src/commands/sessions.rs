@@ -1,18 +1,21 @@
 //! `wharfinger sessions`: refresh tokens, with or without a running server.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::sessions::{Selection, Session, Sessions};
+use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
 use clap::{Args, Subcommand};
 use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
+use identity::{SessionStatus, WorkerPool};
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output;
+use crate::serve::backends::Backends;
 use crate::when::relative;
 
 /// List or revoke refresh tokens: what `docker login` keeps instead of the password
@@ -85,11 +88,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl List {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let sessions = open(&self.file)?;
+        let (sessions, config) = open(&self.file)?;
         let selection = self.user.map_or(Selection::All, Selection::Account);
         let listed = sessions.list(selection, now).await;
         let listed = listed
             .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
+        let listed = without_ended(listed, &config).await;
         Ok(if self.json {
             json(&listed)
         } else {
@@ -100,7 +104,7 @@ impl List {
 
 impl Revoke {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let sessions = open(&self.file)?;
+        let (sessions, _) = open(&self.file)?;
         let selection = match self.which {
             Which { id: Some(id), .. } => Selection::Id(id),
             Which {
@@ -125,22 +129,39 @@ impl Revoke {
     }
 }
 
-/// The sessions that the configuration in `file` keeps.
-fn open(file: &Path) -> Result<Sessions, Failure> {
+/// The sessions that the server of this configuration accepts: not those whose account is gone or
+/// has another password now. A session counts if its backend cannot tell.
+async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
+    let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+    let chain = Backends::of_token_server(config, &workers).chain;
+    let mut accepted = Vec::with_capacity(listed.len());
+    for session in listed {
+        let status = chain.recheck(&session.account, session.credential.as_ref());
+        if !matches!(status.await, Ok(SessionStatus::Ended)) {
+            accepted.push(session);
+        }
+    }
+    accepted
+}
+
+/// The sessions that the configuration in `file` keeps, and that configuration.
+fn open(file: &Path) -> Result<(Sessions, Config), Failure> {
     let loaded = config::load(file).map_err(|diagnostics| {
         Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
             "`wharfinger check {}` says the same",
             file.display()
         ))
     })?;
-    let (Some(policy), Some(location)) = (loaded.config.refresh_tokens, loaded.config.database)
-    else {
+    let config = loaded.config;
+    let (Some(policy), Some(location)) = (config.refresh_tokens, &config.database) else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
         ));
     };
-    let database = Database::open(&location).map_err(|error| unopened(&error))?;
-    Ok(Sessions::new(database, policy, Arc::new(SystemEntropy)))
+    let database = Database::open(location).map_err(|error| unopened(&error))?;
+    let store = Arc::new(SqliteSessions::new(database));
+    let sessions = Sessions::new(store, policy, Arc::new(SystemEntropy));
+    Ok((sessions, config))
 }
 
 fn unopened(error: &DatabaseOpenError) -> Failure {
@@ -246,6 +267,8 @@ fn json(sessions: &[Session]) -> String {
 mod tests {
     use std::time::Duration;
 
+    use auth::sessions::TokenHash;
+
     use super::*;
 
     const OPENED: u64 = 1_793_491_200;
@@ -256,6 +279,8 @@ mod tests {
 
     fn session(account: &str, client_id: &str) -> Session {
         Session {
+            hash: TokenHash::of(&"whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu".into())
+                .unwrap(),
             id: "0c1fe95f4c57c2db".into(),
             account: account.into(),
             labels: Default::default(),

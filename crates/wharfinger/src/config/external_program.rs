@@ -19,6 +19,8 @@ pub(crate) struct ExternalProgram {
     pub(crate) timeout: Duration,
     /// How many runs there may be at once.
     pub(crate) concurrency: NonZeroUsize,
+    /// Whether it is asked about names with white space.
+    pub(crate) allows_white_space: bool,
 }
 
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -60,6 +62,24 @@ impl ExternalProgram {
             args,
             timeout,
             concurrency,
+            allows_white_space: false,
+        })
+    }
+
+    /// The program of `ext_auth`, which gets a name and a password with a space between them.
+    pub(super) fn read_ext_auth(section: &mut Section<'_>) -> Option<Self> {
+        let program = Self::read(section);
+        let allows_white_space = section.get(
+            key::switch("allow_white_space")
+                .means(
+                    "whether it is asked about names with white space, which it cannot tell from \
+                     a name and the beginning of a password",
+                )
+                .default(false),
+        );
+        Some(Self {
+            allows_white_space,
+            ..program?
         })
     }
 

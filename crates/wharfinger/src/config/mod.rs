@@ -285,7 +285,7 @@ fn read_programs(root: &mut Section<'_>) -> (Option<ExternalProgram>, Option<Ext
     (
         root.optional(
             ExternalProgram::key("ext_auth", authenticates),
-            ExternalProgram::read,
+            ExternalProgram::read_ext_auth,
         ),
         root.optional(
             ExternalProgram::key("ext_authz", authorizes),

@@ -91,6 +91,7 @@ impl TokenSettings {
             not_before_skew,
         };
         token.check_certificate(section);
+        token.check_coordinates(section);
         token.check_life(section);
         Some(token)
     }
@@ -119,6 +120,23 @@ impl TokenSettings {
     }
 
     /// The key that signs must not leave the JWKS while its tokens live.
+    /// Registry 3.1 does not find such a key by its ID (see `PublicKey::has_leading_zero`).
+    fn check_coordinates(&self, section: &Section<'_>) {
+        for key in self
+            .keys
+            .iter()
+            .filter(|key| key.key.public().has_leading_zero())
+        {
+            let message = format!(
+                "a coordinate of the key {} begins with a zero byte; registry 3.1 computes another \
+                 ID for such a key and rejects its tokens; make a new one with `wharfinger keys \
+                 new`, which draws until there is none",
+                key.key_file.display()
+            );
+            section.warn_about("key", Problem::Doubtful, message);
+        }
+    }
+
     fn check_life(&self, section: &Section<'_>) {
         match self.keys.first().and_then(|key| key.not_after) {
             Some(end) if end <= section.context.now => section.error_about(

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use identity::{Account, Accounts, PasswordHash, htpasswd};
+use identity::htpasswd::{self, EntryError, Htpasswd, HtpasswdProblem};
+use identity::{Account, Accounts, PasswordHash};
 use policy::Labels;
 
 use super::diagnostics::{Problem, Severity};
@@ -74,17 +75,30 @@ impl HtpasswdFile {
     pub(super) fn read(file: &Located<'_, PathBuf>) -> Option<Self> {
         let text = String::from_utf8(file.read()?).map_err(|_| "not UTF-8");
         let text = file.setting.checked_file(&file.value, text)?;
-        match htpasswd::parse(&text) {
-            Ok(accounts) => Some(Self { accounts }),
-            Err(errors) => {
-                for error in errors {
-                    let message = error.error.to_string();
-                    let context = file.setting.context;
-                    context.report_in(Severity::Error, &file.value, error.line, message);
-                }
-                None
-            }
+        let Htpasswd { accounts, problems } = htpasswd::parse(&text);
+        for HtpasswdProblem { line, error } in &problems {
+            let (context, message) = (file.setting.context, error.to_string());
+            context.report_in(Severity::Error, &file.value, *line, message);
         }
+        problems.is_empty().then_some(Self { accounts })
+    }
+
+    /// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and
+    /// its account cannot log in. Distribution does not serve with a line without a colon.
+    pub(super) fn read_distribution(file: &Located<'_, PathBuf>) -> Option<Self> {
+        let bytes = file.read()?;
+        let Htpasswd { accounts, problems } = htpasswd::parse(&String::from_utf8_lossy(&bytes));
+        let mut is_readable = true;
+        for HtpasswdProblem { line, error } in problems {
+            let severity = match error {
+                EntryError::Colon => Severity::Error,
+                _ => Severity::Warning,
+            };
+            is_readable &= severity != Severity::Error;
+            let context = file.setting.context;
+            context.report_in(severity, &file.value, line, error.to_string());
+        }
+        is_readable.then_some(Self { accounts })
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use clap::Args;
 use client::{
-    CredentialStore, Credentials, CredentialsError, Error, ErrorKind, ExchangeObserver, Host,
-    ImageName, Platform, RegistryClient, RegistrySession, RepositoryClient, Transport,
+    CredentialStore, CredentialsError, Error, ErrorKind, ExchangeObserver, Host, ImageName,
+    LoginCredentials, Platform, RegistryClient, RegistrySession, RepositoryClient, Transport,
     TransportOptions, certificate_directories,
 };
 use common::escape_line;
@@ -55,6 +55,16 @@ pub(crate) struct ConnectionArguments {
     pub(crate) anonymous: bool,
 }
 
+/// An image in a registry.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImageArguments {
+    /// The image: HOST/NAME[:TAG][@DIGEST].
+    #[arg(value_name = "IMAGE")]
+    pub(crate) name: ImageName,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
 /// The choice of an image of an index.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlatformArguments {
@@ -65,10 +75,12 @@ pub(crate) struct PlatformArguments {
 
 /// The options of a list.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct PageArguments {
+pub(crate) struct ListArguments {
     /// Page size (default: the registry's).
     #[arg(long, value_name = "N")]
     pub(crate) page: Option<usize>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArguments,
 }
 
 /// Connects to registries, each with its stored login.
@@ -110,6 +122,13 @@ impl ConnectionArguments {
     }
 }
 
+impl ImageArguments {
+    /// The repository of the image.
+    pub(crate) async fn repository(&self) -> Result<RepositoryClient, Failure> {
+        self.connection.open().repository(&self.name).await
+    }
+}
+
 impl Remote {
     /// A session with `host`, with the login that is stored for it or for `path` there.
     pub(crate) async fn session(
@@ -118,7 +137,7 @@ impl Remote {
         path: &str,
     ) -> Result<RegistrySession, Failure> {
         if self.anonymous {
-            return self.session_as(host, Credentials::Anonymous).await;
+            return self.session_as(host, LoginCredentials::Anonymous).await;
         }
         let lookup = credential_store().find(host, path).await;
         for problem in &lookup.problems {
@@ -132,7 +151,7 @@ impl Remote {
     pub(crate) async fn session_as(
         &self,
         host: &Host,
-        credentials: Credentials,
+        credentials: LoginCredentials,
     ) -> Result<RegistrySession, Failure> {
         Ok(RegistrySession::begin(self.transport.clone(), host.clone(), credentials).await?)
     }

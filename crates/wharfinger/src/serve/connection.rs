@@ -201,6 +201,10 @@ struct Activity {
 }
 
 impl Activity {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -210,11 +214,19 @@ impl Activity {
     }
 
     /// Whether no request has been in progress for `idle`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn is_idle_for(&self, idle: Duration) -> bool {
         self.in_progress.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
     }
 
     /// When to ask that again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an idle time on the runtime's timer"
+    )]
     fn next_check(&self, idle: Duration) -> Instant {
         match self.in_progress.load(Ordering::Acquire) {
             0 => self.last_end() + idle,

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod adoption;
+pub(crate) mod backends;
 mod body;
 mod connection;
 mod connection_limit;

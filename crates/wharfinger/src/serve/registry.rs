@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use auth::TokenServer;
 use database::Database;
-use identity::{
-    AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
-};
+use identity::{LoginLimiter, WorkerPool};
 use registry::{
     Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
     Registry, RegistrySettings, TokenAuth, TokenVerifier,
@@ -21,6 +19,7 @@ use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
+use super::backends::Backends;
 use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
@@ -172,20 +171,8 @@ fn auth(
     match &section.auth {
         RegistryAuth::Open => Ok(Authentication::Open),
         RegistryAuth::Htpasswd { realm, file } => {
-            let accounts = &file.accounts;
-            let passwords = accounts
-                .iter()
-                .map(|(_, account): (&str, &identity::Account)| account);
-            let verifier = Arc::new(PasswordVerifier::new(Arc::clone(shared.workers), passwords));
-            let clock = Arc::clone(&persistent.clock);
-            let remembered =
-                LoginCache::new(config.login.remember, clock, persistent.entropy.as_ref());
-            let remembered = remembered.map_err(|error| no_entropy(&error))?;
-            let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
-                accounts.clone(),
-                Arc::clone(&verifier),
-            ))]);
-            let login = Login::new(chain, remembered, Arc::clone(shared.guard), verifier);
+            let backends = Backends::of_htpasswd(file, shared.workers);
+            let login = backends.login(config, persistent, Arc::clone(shared.guard))?;
             Ok(Authentication::Htpasswd {
                 realm: realm.clone(),
                 login: Box::new(login),

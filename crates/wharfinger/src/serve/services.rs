@@ -4,28 +4,24 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use auth::sessions::Sessions;
-use auth::{Authorizer, ExtAuthz, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
+use auth::sessions::{Sessions, SqliteSessions};
+use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, DatabaseLocation};
-use identity::process::Program;
-use identity::{
-    Account, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
-    PasswordVerifier, StaticUsers, WorkerPool,
-};
+use event::Observers;
+use identity::{LoginLimiter, WorkerPool};
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
+use super::backends::{self, Backends};
 use super::context::{ContextRule, RequestIds};
 use super::jwks::JwksFetcher;
 use super::read_only::ScratchDirectory;
 use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
 use super::service::Mounts;
-use crate::config::{
-    AccessRules, Config, ExternalProgram, ServerLimits, SigningKey, TokenOptions, TokenSettings,
-};
+use crate::config::{Config, ServerLimits, SigningKey, TokenOptions, TokenSettings};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -173,14 +169,18 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: login(config, persistent, Arc::clone(guard), workers)?,
-        authorizers: authorizers(config),
-        rule_origins: config.acl.as_ref().map(rule_origins).unwrap_or_default(),
+        login: Backends::of_token_server(config, workers).login(
+            config,
+            persistent,
+            Arc::clone(guard),
+        )?,
+        authorizers: backends::authorizers(config),
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
+        observers: Observers::default(),
     }))
 }
 
@@ -218,87 +218,10 @@ fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool>
     }
 }
 
-fn login(
-    config: &Config,
-    persistent: &PersistentState,
-    guard: Arc<LoginLimiter>,
-    workers: &Arc<WorkerPool>,
-) -> Result<Login, Failure> {
-    let tables = [
-        config.users.as_ref(),
-        config.htpasswd.as_ref().map(|file| &file.accounts),
-    ];
-    let tables = || tables.into_iter().flatten();
-    let accounts = tables().flat_map(|accounts| {
-        accounts
-            .iter()
-            .map(|(_, account): (&str, &Account)| account)
-    });
-    let verifier = Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts));
-    let mut chain: Vec<Box<dyn Authenticator>> = Vec::new();
-    for accounts in tables() {
-        chain.push(Box::new(StaticUsers::new(
-            accounts.clone(),
-            Arc::clone(&verifier),
-        )));
-    }
-    if let Some(process) = &config.ext_auth {
-        chain.push(Box::new(ExtAuth::new(
-            program(process),
-            Arc::clone(&verifier),
-        )));
-    }
-    let remembered = LoginCache::new(
-        config.login.remember,
-        Arc::clone(&persistent.clock),
-        persistent.entropy.as_ref(),
-    );
-    let remembered = remembered.map_err(|error| no_entropy(&error))?;
-    Ok(Login::new(
-        AuthenticatorChain::new(chain),
-        remembered,
-        guard,
-        verifier,
-    ))
-}
-
-fn program(process: &ExternalProgram) -> Program {
-    Program::new(
-        &process.command,
-        &process.args,
-        process.timeout,
-        process.concurrency,
-    )
-}
-
-fn authorizers(config: &Config) -> Vec<Authorizer> {
-    let acl = config
-        .acl
-        .as_ref()
-        .map(|rules| Authorizer::Acl(Box::new(rules.acl.clone())));
-    let ext_authz = config
-        .ext_authz
-        .as_ref()
-        .map(|process| Authorizer::ExtAuthz(ExtAuthz::new(program(process))));
-    acl.into_iter().chain(ext_authz).collect()
-}
-
-/// Where each rule stands: `auth.yml:31`.
-fn rule_origins(rules: &AccessRules) -> Vec<String> {
-    let origin = |location: &crate::config::Location| {
-        let file = location
-            .file
-            .file_name()
-            .unwrap_or(location.file.as_os_str());
-        format!("{}:{}", file.display(), location.position.line)
-    };
-    rules.locations.iter().map(origin).collect()
-}
-
 fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
-    let database = persistent.database.clone()?;
+    let store = SqliteSessions::new(persistent.database.clone()?);
     Some(Sessions::new(
-        database,
+        Arc::new(store),
         config.refresh_tokens?,
         Arc::clone(&persistent.entropy),
     ))

@@ -239,7 +239,7 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
             .required("write the file with names and password hashes")
             .means("the htpasswd file: bcrypt and argon2id"),
     )?;
-    let file = HtpasswdFile::read(&file)?;
+    let file = HtpasswdFile::read_distribution(&file)?;
     Some(RegistryAuth::Htpasswd { realm, file })
 }
 

@@ -69,6 +69,14 @@ impl Fixture {
             "bad.htpasswd",
             "bob\n\neve:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
         );
+        let hash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
+        fixture.write(
+            "old.htpasswd",
+            &format!(
+                "old:$apr1$a$b\nsha:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nplain:hunter2\n\
+                 bob:{hash}\nbob:{hash}\nextra:{hash}:more\n:{hash}\nann:{hash}\n"
+            ),
+        );
         fixture.write("program", "#!/bin/sh\n");
         fs::set_permissions(
             fixture.path().join("program"),

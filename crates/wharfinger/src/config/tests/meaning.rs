@@ -376,3 +376,18 @@ fn hsts() {
     );
     assert_eq!(hsts("{enabled: false}"), None);
 }
+
+#[test]
+fn a_key_that_registry_3_1_does_not_find_is_warned_of() {
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../token/vectors");
+    let found = Fixture::new().findings(&format!(
+        "@server\n@users\n@acl\ntoken:\n  issuer: a\n  expiration: 900\n  key: {vectors}/p256-leading-zero.pem\n"
+    ));
+    assert!(
+        found.contains("begins with a zero byte; registry 3.1"),
+        "{found}"
+    );
+    assert_eq!(found.matches("zero byte").count(), 1, "{found}");
+    let usual = Fixture::new().findings("@server\n@token\n@users\n@acl\n");
+    assert!(!usual.contains("zero byte"), "{usual}");
+}

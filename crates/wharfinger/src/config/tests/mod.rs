@@ -3,6 +3,7 @@
 
 mod docker_auth;
 mod fixture;
+mod fuzz;
 mod manual;
 mod meaning;
 mod printing;

@@ -210,4 +210,19 @@ mod tests {
             assert!(read(&[line]).is_err(), "{line}");
         }
     }
+
+    #[test]
+    fn fuzz_forwarded() {
+        let seeds = [
+            r#"for=1.2.3.4;proto=https;host=f.example.com"#,
+            r#"for="[2001:db8::1]:80";by=_x, for=unknown, For = "a\\"b""#,
+        ];
+        fuzz::target("forwarded", &seeds, |bytes| {
+            let Ok(value) = http::HeaderValue::from_bytes(bytes) else {
+                return false;
+            };
+            let headers = HeaderMap::from_iter([(http::header::FORWARDED, value)]);
+            elements(&headers).is_ok()
+        });
+    }
 }

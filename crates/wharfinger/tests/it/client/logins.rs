@@ -19,9 +19,7 @@ fn a_login_is_tried_and_kept_where_others_look() {
             let wrong = user.login((ADMIN.0, "wrong"), &host);
             assert_eq!(code(&wrong), 4, "{wrong}");
             assert!(
-                wrong
-                    .stderr
-                    .contains("login as admin with a password rejected"),
+                wrong.stderr.contains("login as \"admin\" rejected"),
                 "{wrong}"
             );
             assert_eq!(

@@ -1,6 +1,7 @@
 //! Distribution's files and variables: what they mean in our schema, and what is said about them.
 
 mod every_key;
+mod manual;
 mod robustness;
 mod variables;
 

@@ -76,7 +76,7 @@ fn a_stored_login_that_is_old() {
         let several = examine_as(&good, &[&host], "");
         several.warns(
             "stored-logins",
-            "\"reader\" in ",
+            "of reader in ",
             &format!("wharfinger logout {host}"),
         );
         // A login that is given is the one that counts, and the files are not looked at.

@@ -21,10 +21,7 @@ fn what_cannot_be_examined_ends_with_2() {
         (&["a b"][..], "is not a host"),
         (&["https://r.example"], "without a scheme"),
         (&["--config", "nowhere.yml", "127.0.0.1:1"], "nowhere.yml"),
-        (
-            &["--config", &text, "127.0.0.1:1"],
-            "says nothing of tokens",
-        ),
+        (&["--config", &text, "127.0.0.1:1"], "says nothing"),
         (
             &["--rootcertbundle", "nowhere.pem", "127.0.0.1:1"],
             "nowhere.pem",
@@ -122,7 +119,7 @@ fn nothing_is_changed() {
         assert!(before.1.len() > 2, "{:?}", before.1.keys());
         let report = examine_as(&user, &["--push", &name], "");
         report.is_healthy();
-        report.says("push-body", "110 MB arrive", "");
+        report.says("push-body", "110 MB are accepted", "");
         assert_eq!(before.0, files(&home));
         let after = content(files(&data));
         assert_eq!(
@@ -184,11 +181,8 @@ fn hosts_that_are_no_registries_are_told_apart() {
         // For people the first line is the answer, and the second what to do.
         let output = User::new().run(&["doctor", host]);
         let lines: Vec<_> = output.stdout.lines().collect();
-        assert_eq!(
-            lines[0],
-            format!("failure     registry-reachable    {host} {first}"),
-            "{output}"
-        );
+        let failure = format!("failure     registry-reachable    {host} {first}");
+        assert!(lines[0].starts_with(&failure), "{output}");
         assert!(lines[1].contains(remedy), "{output}");
         assert_eq!(
             lines.last(),

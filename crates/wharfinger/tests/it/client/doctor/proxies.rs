@@ -68,7 +68,7 @@ fn a_proxy_without_a_registry_behind_it() {
     let report = run_probes(&[&gone.host_port()], "");
     report.fails(
         &["registry-challenge"],
-        "/v2/ answers 502 Bad Gateway (Server: nginx/",
+        "/v2/ responds 502 Bad Gateway (Server: nginx/",
         "proxy_pass",
     );
     for made in ALL {
@@ -77,7 +77,7 @@ fn a_proxy_without_a_registry_behind_it() {
         let report = run_probes(&[&shut.host_port()], "");
         report.fails(
             &["registry-challenge"],
-            "/v2/ answers 403 Forbidden",
+            "/v2/ responds 403 Forbidden",
             "allow the clients' addresses",
         );
         let elsewhere = Nginx::start(&format!(
@@ -87,7 +87,7 @@ fn a_proxy_without_a_registry_behind_it() {
         let report = run_probes(&[&elsewhere.host_port()], "");
         report.fails(
             &["registry-challenge"],
-            "/v2/ answers 404 Not Found",
+            "/v2/ responds 404 Not Found",
             "forward /v2/ to the registry",
         );
     }

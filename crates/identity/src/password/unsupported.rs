@@ -1,6 +1,6 @@
-//! The kinds of hashes that are met in the wild and not taken here.
+//! The kinds of password hashes that exist and are not supported.
 
-/// What each is known by, and its name.
+/// The beginning of each, and its name.
 const KINDS: &[(&str, &str)] = &[
     ("$apr1$", "an Apache MD5 hash ($apr1$)"),
     ("{SHA}", "an unsalted SHA-1 hash ({SHA})"),
@@ -17,7 +17,7 @@ const KINDS: &[(&str, &str)] = &[
     ("$argon2d$", "an argon2d hash"),
 ];
 
-/// What `text`, which is neither bcrypt nor argon2id, is most likely.
+/// The most likely kind of `text`, which is neither bcrypt nor argon2id.
 pub(super) fn name(text: &str) -> &'static str {
     if let Some((_, name)) = KINDS.iter().find(|(prefix, _)| text.starts_with(prefix)) {
         return name;

@@ -4,7 +4,16 @@ use std::sync::Arc;
 
 use oci::{Descriptor, Digest};
 
-use crate::UploadOutcome;
+/// How a blob came into a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadOutcome {
+    /// It was there already.
+    Present,
+    /// The registry mounted it from another repository.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
 
 /// Sees the progress of a copy.
 pub trait CopyProgress: Send + Sync {

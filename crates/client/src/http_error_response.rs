@@ -16,7 +16,7 @@ const MAX_ERRORS: usize = 10;
 
 /// A response that is not a success, with what the server says about it.
 #[derive(Clone, Debug, thiserror::Error)]
-pub struct ErrorResponse {
+pub struct HttpErrorResponse {
     /// The request's method.
     pub method: Method,
     /// The URL that responded.
@@ -42,7 +42,7 @@ pub struct ServerError {
     pub message: String,
 }
 
-impl ErrorResponse {
+impl HttpErrorResponse {
     /// Reads a body: a registry's errors (OCI distribution-spec, "Error Codes"), a token server's
     /// (RFC 6749 §5.2), or text.
     pub(crate) fn errors_of(body: &[u8]) -> (Vec<ServerError>, String) {
@@ -105,7 +105,7 @@ impl ErrorResponse {
     }
 }
 
-impl fmt::Display for ErrorResponse {
+impl fmt::Display for HttpErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = without_secrets(&self.url);
         write!(f, "{} {url} responded {}", self.method, self.status)?;
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn errors(body: &str) -> Vec<(String, String)> {
-        ErrorResponse::errors_of(body.as_bytes())
+        HttpErrorResponse::errors_of(body.as_bytes())
             .0
             .into_iter()
             .map(|error| (error.code, error.message))
@@ -198,12 +198,13 @@ mod tests {
 
     #[test]
     fn anything_else_is_text_of_bearable_length() {
-        let (none, text) = ErrorResponse::errors_of(b"<html>\r\n  413 Request Entity Too Large");
+        let (none, text) =
+            HttpErrorResponse::errors_of(b"<html>\r\n  413 Request Entity Too Large");
         assert_eq!(
             (none.len(), text.as_str()),
             (0, "<html> 413 Request Entity Too Large")
         );
-        let long = ErrorResponse::errors_of("é".repeat(1000).as_bytes()).1;
+        let long = HttpErrorResponse::errors_of("é".repeat(1000).as_bytes()).1;
         assert_eq!(long.chars().count(), MAX_MESSAGE + 1);
         let many = format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"code":"X"},"#.repeat(1000));
         assert_eq!(errors(&many).len(), MAX_ERRORS);

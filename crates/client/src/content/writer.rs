@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use oci::Descriptor;
 
-use super::{BlobProgress, BlobSource};
+use super::{BlobProgress, ContentSource};
 use crate::Error;
-use crate::hasher::ContentHasher;
+use crate::hasher::DigestHasher;
 
 /// How much of an earlier try is read at once, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub(crate) struct BlobSlot {
 
 /// Writes blobs of a source into files.
 pub(crate) struct BlobWriter<'a> {
-    pub(crate) source: &'a BlobSource,
+    pub(crate) source: &'a dyn ContentSource,
     pub(crate) meter: &'a dyn BlobProgress,
 }
 
@@ -48,7 +48,7 @@ impl BlobWriter<'_> {
         match hasher.finish() {
             found if found == blob.digest => Ok(spot.file),
             found => Err(Error::Digest {
-                what: reader.place(),
+                what: reader.name(),
                 expected: blob.digest.into(),
                 found: found.into(),
             }),
@@ -57,10 +57,10 @@ impl BlobWriter<'_> {
 }
 
 /// Hashes what an earlier try has written. That may take a while, so it has a thread of its own.
-async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, ContentHasher), Error> {
+async fn begin(blob: &Descriptor, spot: BlobSlot) -> Result<(BlobSlot, DigestHasher), Error> {
     let (present, mut hasher) = (
         spot.present.min(blob.size),
-        ContentHasher::new(blob.digest.algorithm()),
+        DigestHasher::new(blob.digest.algorithm()),
     );
     if present == 0 {
         return Ok((spot, hasher));

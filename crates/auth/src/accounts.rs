@@ -1,0 +1,185 @@
+//! From a grant to the account that it stands for: a login or a session.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use common::{Clock, Secret};
+use identity::{
+    AcceptedLogin, BackendError, Identity, Login, LoginOutcome, Proof, SessionStatus, SourceAddress,
+};
+use policy::{ScopeCeiling, Subject};
+
+use crate::audit::DecisionRecord;
+use crate::endpoint::TokenRequestError;
+use crate::response::ErrorResponse;
+use crate::sessions::{NewSession, Session, Sessions};
+
+/// Resolves grants to accounts.
+pub(crate) struct AccountResolver {
+    pub(crate) login: Login,
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The account of a request.
+pub(crate) struct Grantee {
+    pub(crate) identity: Identity,
+    /// The refresh token that proved it.
+    pub(crate) refresh_token: Option<Secret>,
+}
+
+impl AccountResolver {
+    /// The account that `proof`, which came from `address`, proves.
+    pub(crate) async fn log_in(
+        &self,
+        proof: &Proof,
+        address: SourceAddress,
+        record: &mut DecisionRecord,
+    ) -> Result<Grantee, TokenRequestError> {
+        record.account = proof.account().to_owned();
+        record.grant = match proof {
+            Proof::Password(credentials) if credentials.account.is_empty() => "anonymous",
+            Proof::Password(_) => "password",
+            Proof::BearerToken(_) => "bearer_token",
+            Proof::FederatedToken(_) => "federated_token",
+        };
+        // A client that offers a secret must not go on as anonymous. docker_auth, which has no
+        // refresh tokens, lets it.
+        let has_secret_only = proof.account().is_empty() && !proof.secret().is_empty();
+        if has_secret_only && proof.password().is_some() && self.sessions.is_some() {
+            return Err(ErrorResponse::NoUserName.into());
+        }
+        match self.login.login(proof, address).await {
+            Ok(LoginOutcome::Accepted(AcceptedLogin {
+                identity, backend, ..
+            })) => {
+                record.backend = backend;
+                Ok(Grantee {
+                    identity,
+                    refresh_token: None,
+                })
+            }
+            Ok(LoginOutcome::Rejected { backend }) => {
+                record.backend = backend.unwrap_or_default();
+                Err(ErrorResponse::Credentials.into())
+            }
+            Ok(LoginOutcome::TooManyFailures(wait)) => Err(ErrorResponse::TooMany(wait).into()),
+            Ok(LoginOutcome::Busy(wait)) => Err(ErrorResponse::Busy(wait).into()),
+            Err(error) => Err(TokenRequestError::Internal(error.into())),
+        }
+    }
+
+    /// The account of a refresh token. The session must be alive, its account must still be there,
+    /// and it must be `account` if the request names one.
+    pub(crate) async fn redeem(
+        &self,
+        token: Secret,
+        account: &str,
+        service: &str,
+        record: &mut DecisionRecord,
+    ) -> Result<Grantee, TokenRequestError> {
+        record.grant = "refresh_token";
+        record.account = account.to_owned();
+        let rejected = || TokenRequestError::from(ErrorResponse::RefreshToken);
+        let sessions = self.sessions.as_ref().ok_or_else(rejected)?;
+        let now = self.clock.now();
+        let session = match sessions.redeem(&token, service, now).await {
+            Ok(Ok(session)) => session,
+            Ok(Err(reason)) => {
+                record.reason = reason.to_string();
+                return Err(rejected());
+            }
+            Err(error) => return Err(TokenRequestError::Internal(error.into())),
+        };
+        record.session.clone_from(&session.id);
+        if !account.is_empty() && account != session.account {
+            "the refresh token belongs to another account".clone_into(&mut record.reason);
+            return Err(rejected());
+        }
+        record.account.clone_from(&session.account);
+        let Some(subject) = self.recheck(sessions, &session, now).await else {
+            "the account or its credential is gone".clone_into(&mut record.reason);
+            return Err(rejected());
+        };
+        let identity = Identity {
+            subject,
+            credential: session.credential,
+            ceiling: ScopeCeiling::Unlimited,
+        };
+        Ok(Grantee {
+            identity,
+            refresh_token: Some(token),
+        })
+    }
+
+    /// The session's account as it is today. `None` if it is gone, has another password, or was not
+    /// confirmed for too long.
+    async fn recheck(
+        &self,
+        sessions: &Sessions,
+        session: &Session,
+        now: SystemTime,
+    ) -> Option<Subject> {
+        let credential = session.credential.as_ref();
+        match self.login.recheck(&session.account, credential).await {
+            Ok(SessionStatus::Valid(subject)) => {
+                sessions.confirm(session, &subject, now).await;
+                Some(subject)
+            }
+            Ok(SessionStatus::Ended) => None,
+            Ok(SessionStatus::Unknown) => sessions.recently_confirmed(session, now),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                let account = &session.account;
+                tracing::warn!(
+                    error,
+                    account,
+                    "cannot check whether an account still exists"
+                );
+                sessions.recently_confirmed(session, now)
+            }
+        }
+    }
+
+    /// The account with its labels of today; see [`Login::look_up`].
+    pub(crate) async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+        self.login.look_up(account).await
+    }
+
+    /// The refresh token of a new session. If none can be made the login goes on without one, and
+    /// the client keeps its password.
+    ///
+    /// A session does not keep a ceiling, so a login that has one gets no session.
+    pub(crate) async fn open_session(
+        &self,
+        identity: &Identity,
+        service: &str,
+        client_id: &str,
+        record: &mut DecisionRecord,
+    ) -> Option<String> {
+        let sessions = self.sessions.as_ref()?;
+        let is_limited = identity.ceiling != ScopeCeiling::Unlimited;
+        if identity.subject.account.is_empty() || is_limited {
+            return None;
+        }
+        let new = NewSession {
+            subject: &identity.subject,
+            credential: identity.credential,
+            service,
+            client_id,
+            address: &record.address,
+        };
+        match sessions.open(new, self.clock.now()).await {
+            Ok(opened) => {
+                record.session = opened.id;
+                record.has_new_session = true;
+                Some(opened.token.expose().to_owned())
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot make a refresh token");
+                None
+            }
+        }
+    }
+}

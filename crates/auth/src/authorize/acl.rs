@@ -1,0 +1,67 @@
+//! The rules of the configuration's section `acl`.
+
+use std::sync::Arc;
+
+use common::BoxFuture;
+use identity::LoginSource;
+use policy::{Acl, AclQuery};
+
+use super::{AuthorizeError, Authorizer, DecidedBy, Decision, RuleSet};
+
+/// Rules, and where each of them stands.
+pub struct AclAuthorizer {
+    name: &'static str,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    name: &'static str,
+    acl: Acl,
+    places: Vec<Arc<str>>,
+}
+
+impl AclAuthorizer {
+    /// The rules of `acl` in the section `name`. `places` says where each stands (`auth.yml:31`);
+    /// a rule without one is shown by its number.
+    #[must_use]
+    pub fn new(name: &'static str, acl: Acl, places: Vec<String>) -> Self {
+        let places = places.into_iter().map(Arc::from).collect();
+        Self {
+            name,
+            rules: Arc::new(Rules { name, acl, places }),
+        }
+    }
+}
+
+impl Authorizer for AclAuthorizer {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn decide<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        _: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
+        Box::pin(std::future::ready(Ok(self.rules.decide(query))))
+    }
+
+    fn rules(&self) -> Option<Arc<dyn RuleSet>> {
+        Some(Arc::clone(&self.rules) as Arc<dyn RuleSet>)
+    }
+}
+
+impl RuleSet for Rules {
+    fn decide(&self, query: &AclQuery<'_>) -> Option<Decision> {
+        let decision = self.acl.decide(query)?;
+        let place = self.places.get(decision.rule).cloned();
+        let rule = place.unwrap_or_else(|| format!("{}[{}]", self.name, decision.rule).into());
+        Some(Decision {
+            granted: decision.granted,
+            by: DecidedBy {
+                policy: Some(self.name),
+                rule: Some(rule),
+            },
+        })
+    }
+}

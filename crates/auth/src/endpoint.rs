@@ -1,0 +1,289 @@
+//! The token endpoint and the revocation endpoint.
+//!
+//! A token is issued in steps, each of which hands its result to the next: the request is parsed
+//! once; a login or a session says which *account* it is; the policies *authorize* each scope; the
+//! issuer signs. No step looks back.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{ClientAddress, Clock, RequestContext};
+use event::Observers;
+use http::{Request, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use identity::process::RETRY_AFTER;
+use identity::{Identity, LoginSource, SourceAddress};
+use policy::AclQuery;
+use token::{Access, Scope};
+
+use crate::accounts::{AccountResolver, Grantee};
+use crate::audit::DecisionRecord;
+use crate::authorize::{AuthorizeError, AuthorizerChain};
+use crate::issue::{TokenIssueError, TokenIssuer};
+use crate::parameters::Parameters;
+use crate::request::{Grant, RequestError, TokenRequest};
+use crate::response::{self, ErrorResponse, HttpResponse, TokenResponse};
+use crate::sessions::Revocation;
+
+/// What answers at the token endpoint and at the revocation endpoint.
+pub(crate) struct TokenEndpoint {
+    pub(crate) body: BodyLimits,
+    pub(crate) accounts: AccountResolver,
+    pub(crate) authorizers: AuthorizerChain,
+    pub(crate) issuer: TokenIssuer,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Observers,
+}
+
+/// Bounds of a request's body.
+pub(crate) struct BodyLimits {
+    pub(crate) bytes: usize,
+    pub(crate) timeout: Duration,
+}
+
+/// Why there is no token.
+pub(crate) enum TokenRequestError {
+    /// The client is told what is wrong.
+    Response(ErrorResponse),
+    /// The server failed. The client gets the request's id, and the log gets the cause.
+    Internal(Box<dyn Error + Send + Sync>),
+}
+
+impl From<ErrorResponse> for TokenRequestError {
+    fn from(response: ErrorResponse) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<AuthorizeError> for TokenRequestError {
+    fn from(error: AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::Busy { .. } => Self::Response(ErrorResponse::Busy(RETRY_AFTER)),
+            AuthorizeError::Policy { .. } => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<TokenIssueError> for TokenRequestError {
+    fn from(error: TokenIssueError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl TokenEndpoint {
+    /// Responds with a token or an error, and records the decision.
+    pub(crate) async fn token<B>(
+        &self,
+        context: &RequestContext,
+        request: Request<B>,
+    ) -> HttpResponse
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let began = self.clock.now();
+        let (head, body) = request.into_parts();
+        let mut record = DecisionRecord::new(context, &head.headers);
+        let (response, error) = match self.issue(context, &head, body, &mut record).await {
+            Ok(token) => (token.into_http(), None),
+            Err(error) => {
+                let error = self.error_response(error, context);
+                (error.to_http(&self.issuer.issuer), Some(error))
+            }
+        };
+        let now = self.clock.now();
+        let took = now.duration_since(began).unwrap_or_default();
+        record.write(now, took, error.as_ref(), &self.observers);
+        context.set_account(&record.account);
+        response
+    }
+
+    /// Revokes a refresh token (RFC 7009). The token itself is the proof that the client may.
+    ///
+    /// An unknown token is no error (§2.2), so the response does not tell which tokens exist.
+    pub(crate) async fn revoke<B>(
+        &self,
+        context: &RequestContext,
+        request: Request<B>,
+    ) -> HttpResponse
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        match self.revoke_token(context, &head, body).await {
+            Ok(()) => response::empty(),
+            Err(error) => self
+                .error_response(error, context)
+                .to_http(&self.issuer.issuer),
+        }
+    }
+
+    async fn issue<B>(
+        &self,
+        context: &RequestContext,
+        head: &request::Parts,
+        body: B,
+        record: &mut DecisionRecord,
+    ) -> Result<TokenResponse, TokenRequestError>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let client = context.client.clone().map_err(ErrorResponse::from)?;
+        let body = self.body.read(body).await?;
+        let query = head.uri.query().unwrap_or_default();
+        let TokenRequest {
+            grant,
+            service,
+            scopes,
+            offline,
+            client_id,
+        } = TokenRequest::parse(&head.method, &head.headers, query, &body)
+            .map_err(ErrorResponse::from)?;
+        record.service.clone_from(&service);
+        record.client_id.clone_from(&client_id);
+        let address = SourceAddress::from(context);
+        let Grantee {
+            identity,
+            refresh_token,
+        } = match grant {
+            Grant::Login(proof) => self.accounts.log_in(&proof, address, record).await?,
+            Grant::RefreshToken { token, account } => {
+                self.accounts
+                    .redeem(token, &account, &service, record)
+                    .await?
+            }
+        };
+        record.account.clone_from(&identity.subject.account);
+        let source = LoginSource::new(address, &identity.subject.account);
+        let access = self
+            .authorize(&identity, &service, scopes, client, &source, record)
+            .await?;
+        let refresh_token = match refresh_token {
+            // A refresh token is reused, not rotated.
+            Some(token) => Some(token.expose().to_owned()),
+            None if offline => {
+                self.accounts
+                    .open_session(&identity, &service, &client_id, record)
+                    .await
+            }
+            None => None,
+        };
+        let response = self.issuer.issue(&identity.subject, service, access)?;
+        Ok(TokenResponse {
+            refresh_token,
+            ..response
+        })
+    }
+
+    /// What the policies and the login's ceiling allow of each scope.
+    async fn authorize(
+        &self,
+        identity: &Identity,
+        service: &str,
+        scopes: Vec<Scope>,
+        client: ClientAddress,
+        source: &LoginSource,
+        record: &mut DecisionRecord,
+    ) -> Result<Vec<Access>, TokenRequestError> {
+        let mut access = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let query = AclQuery::new(&identity.subject, &scope, service, client.ip);
+            let mut decision = self.authorizers.decide(&query, source).await?;
+            decision.granted = identity.ceiling.limit(&scope, decision.granted);
+            if !decision.granted.is_empty() {
+                access.push(scope.clone().granted(decision.granted.clone()));
+            }
+            record.decisions.push((scope, decision));
+        }
+        Ok(access)
+    }
+
+    async fn revoke_token<B>(
+        &self,
+        context: &RequestContext,
+        head: &request::Parts,
+        body: B,
+    ) -> Result<(), TokenRequestError>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let body = self.body.read(body).await?;
+        let query = head.uri.query().unwrap_or_default();
+        let parameters = Parameters::of_form(&head.headers, query, &body)
+            .map_err(|error| ErrorResponse::from(RequestError::from(error)))?;
+        let token = parameters
+            .secret("token")
+            .map_err(|error| ErrorResponse::from(RequestError::from(error)))?;
+        if token.is_empty() {
+            return Err(ErrorResponse::from(RequestError::NoToken).into());
+        }
+        let Some(sessions) = &self.accounts.sessions else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        match sessions.revoke_token(&token, now).await {
+            Ok(Some(revoked)) => {
+                context.set_account(&revoked.account);
+                self.record_revocation(context, &head.headers, &revoked);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(TokenRequestError::Internal(error.into())),
+        }
+    }
+
+    fn record_revocation(
+        &self,
+        context: &RequestContext,
+        headers: &http::HeaderMap,
+        revoked: &Revocation,
+    ) {
+        let record = DecisionRecord::new(context, headers);
+        record.write_revocation(self.clock.now(), revoked, &self.observers);
+    }
+
+    /// What the client gets for `error`. The cause of a failure goes to the log.
+    fn error_response(&self, error: TokenRequestError, context: &RequestContext) -> ErrorResponse {
+        match error {
+            TokenRequestError::Response(response) => response,
+            TokenRequestError::Internal(error) => {
+                let request_id = &context.request_id;
+                let error = error.as_ref() as &dyn Error;
+                tracing::error!(request_id, error, "a request failed");
+                ErrorResponse::Internal(request_id.clone())
+            }
+        }
+    }
+}
+
+impl BodyLimits {
+    /// The whole body, within its bounds of size and time; chunked or not.
+    async fn read<B>(&self, body: B) -> Result<Bytes, ErrorResponse>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let limit = self.bytes;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(ErrorResponse::BodyTooLarge(limit));
+        }
+        let collected = Box::pin(Limited::new(body, limit).collect());
+        match tokio::time::timeout(self.timeout, collected).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(ErrorResponse::BodyTooLarge(limit))
+            }
+            Ok(Err(_)) => Err(ErrorResponse::BodyBroken),
+            Err(_) => Err(ErrorResponse::BodyTooSlow),
+        }
+    }
+}

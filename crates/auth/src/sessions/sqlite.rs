@@ -1,0 +1,209 @@
+//! Sessions in the table `refresh_tokens` of the embedded database.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::{BoxFuture, unix_seconds};
+use database::Database;
+use identity::CredentialFingerprint;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::store::{InsertLimits, Selection, SessionNote, SessionStore, StoredSession};
+use super::{SessionsError, TokenHash};
+
+/// How many sessions that are over are removed when one is opened: more than one, so that they
+/// cannot pile up.
+const PURGE: u32 = 100;
+
+/// Every column, as [`stored`] reads them.
+const COLUMNS: &str = "hash, id, account, labels, stamp, service, client_id, address, created_at, \
+                       last_used_at, confirmed_at, expires_at, revoked_at IS NOT NULL AS revoked";
+
+/// Keeps sessions in a [`Database`]. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SqliteSessions(Database);
+
+impl SqliteSessions {
+    /// The sessions that `database` holds.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self(database)
+    }
+}
+
+impl SessionStore for SqliteSessions {
+    fn insert(
+        &self,
+        session: StoredSession,
+        limits: InsertLimits,
+    ) -> BoxFuture<'_, Result<(), SessionsError>> {
+        Box::pin(self.0.write(move |connection: &Connection| {
+            purge(connection, &limits)?;
+            insert(connection, &session)?;
+            cap(connection, &limits, &session)
+        }))
+    }
+
+    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<StoredSession>, SessionsError>> {
+        Box::pin(self.0.read(move |connection: &Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            Ok(statement.query_row([hash.0], stored).optional()?)
+        }))
+    }
+
+    fn note(&self, hash: TokenHash, note: SessionNote) -> BoxFuture<'_, Result<(), SessionsError>> {
+        Box::pin(self.0.write(move |connection: &Connection| {
+            match &note {
+                SessionNote::Used(now) => connection
+                    .prepare_cached(
+                        "UPDATE refresh_tokens SET last_used_at = ?2
+                         WHERE hash = ?1 AND last_used_at < ?2",
+                    )?
+                    .execute(params![hash.0, seconds(*now)])?,
+                SessionNote::Confirmed(now, labels) => connection
+                    .prepare_cached(
+                        "UPDATE refresh_tokens
+                         SET confirmed_at = max(confirmed_at, ?2), labels = ?3 WHERE hash = ?1",
+                    )?
+                    .execute(params![
+                        hash.0,
+                        seconds(*now),
+                        serde_json::json!(labels).to_string()
+                    ])?,
+            };
+            Ok(())
+        }))
+    }
+
+    fn list(
+        &self,
+        selection: Selection,
+    ) -> BoxFuture<'_, Result<Vec<StoredSession>, SessionsError>> {
+        Box::pin(self.0.read(move |connection: &Connection| {
+            let (condition, value) = condition(&selection);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM refresh_tokens WHERE {condition} AND revoked_at IS NULL
+                 ORDER BY account, last_used_at DESC, id"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let sessions = statement.query_map([value], stored)?;
+            Ok(sessions.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn revoke(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<usize, SessionsError>> {
+        Box::pin(self.0.write(move |connection: &Connection| {
+            let (condition, value) = condition(&selection);
+            let sql = format!(
+                "UPDATE refresh_tokens SET revoked_at = ?2 WHERE {condition} AND revoked_at IS NULL"
+            );
+            Ok(connection
+                .prepare_cached(&sql)?
+                .execute((value, seconds(now)))?)
+        }))
+    }
+}
+
+/// A condition on `?1`, and `?1`.
+fn condition(selection: &Selection) -> (&'static str, &str) {
+    match selection {
+        Selection::All => ("?1 = ''", ""),
+        Selection::Account(account) => ("account = ?1", account),
+        Selection::Id(id) => ("id = ?1", id),
+    }
+}
+
+fn insert(connection: &Connection, session: &StoredSession) -> Result<(), SessionsError> {
+    let sql =
+        "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id, address,
+                                           created_at, last_used_at, confirmed_at, expires_at)
+               VALUES (:hash, :id, :account, :labels, :stamp, :service, :client_id, :address,
+                       :created_at, :last_used_at, :confirmed_at, :expires_at)";
+    connection.prepare_cached(sql)?.execute(named_params! {
+        ":hash": session.hash.0,
+        ":id": session.id,
+        ":account": session.account,
+        ":labels": serde_json::json!(session.labels).to_string(),
+        ":stamp": session.credential.map(|credential| *credential.as_bytes()),
+        ":service": session.service,
+        ":client_id": session.client_id,
+        ":address": session.address,
+        ":created_at": seconds(session.created_at),
+        ":last_used_at": seconds(session.last_used_at),
+        ":confirmed_at": seconds(session.confirmed_at),
+        ":expires_at": seconds(session.expires_at),
+    })?;
+    Ok(())
+}
+
+/// Removes some sessions that are over.
+fn purge(connection: &Connection, limits: &InsertLimits) -> Result<(), SessionsError> {
+    let now = seconds(limits.now);
+    let idle = i64::try_from(limits.idle.as_secs()).unwrap_or(i64::MAX);
+    let idle_since = now.saturating_sub(idle);
+    for (column, until) in [("expires_at", now), ("last_used_at", idle_since)] {
+        let sql = format!(
+            "DELETE FROM refresh_tokens
+             WHERE hash IN (SELECT hash FROM refresh_tokens WHERE {column} <= ?1 ORDER BY {column} LIMIT {PURGE})"
+        );
+        connection.prepare_cached(&sql)?.execute([until])?;
+    }
+    Ok(())
+}
+
+/// Removes the least recently used sessions of the account of `newest` until no more are left than
+/// it may have.
+fn cap(
+    connection: &Connection,
+    limits: &InsertLimits,
+    newest: &StoredSession,
+) -> Result<(), SessionsError> {
+    let sql = "DELETE FROM refresh_tokens WHERE hash IN (
+                   SELECT hash FROM refresh_tokens
+                   WHERE account = ?1 AND hash <> ?2 AND revoked_at IS NULL
+                   ORDER BY last_used_at DESC, created_at DESC LIMIT -1 OFFSET ?3
+               )";
+    let others = limits.per_account.saturating_sub(1);
+    connection
+        .prepare_cached(sql)?
+        .execute(params![newest.account, newest.hash.0, others])?;
+    Ok(())
+}
+
+/// The session in a row of [`COLUMNS`].
+fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredSession> {
+    let credential: Option<[u8; 32]> = row.get("stamp")?;
+    Ok(StoredSession {
+        hash: TokenHash(row.get("hash")?),
+        id: row.get("id")?,
+        account: row.get("account")?,
+        labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(not_json)?,
+        credential: credential.map(CredentialFingerprint::from_bytes),
+        service: row.get("service")?,
+        client_id: row.get("client_id")?,
+        address: row.get("address")?,
+        created_at: time(row.get("created_at")?),
+        last_used_at: time(row.get("last_used_at")?),
+        confirmed_at: time(row.get("confirmed_at")?),
+        expires_at: time(row.get("expires_at")?),
+        is_revoked: row.get("revoked")?,
+    })
+}
+
+/// A time as the table has it.
+fn seconds(time: SystemTime) -> i64 {
+    i64::try_from(unix_seconds(time)).unwrap_or(i64::MAX)
+}
+
+fn time(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+}
+
+fn not_json(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
+}

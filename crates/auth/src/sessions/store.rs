@@ -1,0 +1,124 @@
+//! The seam between sessions and where they are kept.
+
+use std::time::{Duration, SystemTime};
+
+use common::BoxFuture;
+use identity::CredentialFingerprint;
+use policy::Labels;
+
+use super::SessionsError;
+use super::token::TokenHash;
+
+/// A place that keeps sessions.
+///
+/// # Contract
+/// - What a method changes is durable when its future is ready, and visible to the next call. A
+///   method that fails has changed nothing.
+/// - Times are kept to the second, rounded down.
+/// - Calls may come at once. Each is atomic.
+/// - A future may be dropped at any await. Its change then happens as a whole or not at all.
+///
+/// One suite in `tests/it/sessions` holds every implementation to this.
+pub trait SessionStore: Send + Sync {
+    /// Stores a new session. In the same step it removes some sessions that are over, and those of
+    /// the same account that are beyond its number: the least recently used go first, never the new
+    /// one.
+    fn insert(
+        &self,
+        session: StoredSession,
+        limits: InsertLimits,
+    ) -> BoxFuture<'_, Result<(), SessionsError>>;
+
+    /// The session of a token, revoked or not.
+    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<StoredSession>, SessionsError>>;
+
+    /// Notes a use or a confirmation. A session that is gone is no error.
+    fn note(&self, hash: TokenHash, note: SessionNote) -> BoxFuture<'_, Result<(), SessionsError>>;
+
+    /// The sessions of `selection` that are not revoked, by account, the last used first.
+    fn list(
+        &self,
+        selection: Selection,
+    ) -> BoxFuture<'_, Result<Vec<StoredSession>, SessionsError>>;
+
+    /// Revokes the sessions of `selection` and returns how many were not revoked before.
+    fn revoke(
+        &self,
+        selection: Selection,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<usize, SessionsError>>;
+}
+
+/// A session as it is kept. Its token is not: only the hash is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSession {
+    /// The hash of its token.
+    pub hash: TokenHash,
+    /// What lists and logs call it: the beginning of the hash.
+    pub id: String,
+    /// Its account.
+    pub account: String,
+    /// The labels that the account had when it was last confirmed.
+    pub labels: Labels,
+    /// The credential that opened it.
+    pub credential: Option<CredentialFingerprint>,
+    /// The service that it is for.
+    pub service: String,
+    /// What the client that opened it calls itself.
+    pub client_id: String,
+    /// The address of that client.
+    pub address: String,
+    /// When it was opened.
+    pub created_at: SystemTime,
+    /// When it was last used.
+    pub last_used_at: SystemTime,
+    /// When its account was last confirmed.
+    pub confirmed_at: SystemTime,
+    /// When it is over, by the policy of the moment when it was opened.
+    pub expires_at: SystemTime,
+    /// Whether it was revoked.
+    pub is_revoked: bool,
+}
+
+/// What a new session may displace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InsertLimits {
+    /// The sessions of one account, the new one included.
+    pub per_account: u32,
+    /// A session that was not used for this long is over.
+    pub idle: Duration,
+    /// Now.
+    pub now: SystemTime,
+}
+
+/// What is written of a session while it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionNote {
+    /// It was used. An earlier time than the stored one changes nothing.
+    Used(SystemTime),
+    /// Its account was confirmed with these labels.
+    Confirmed(SystemTime, Labels),
+}
+
+/// Which sessions are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every session.
+    All,
+    /// The sessions of one account.
+    Account(String),
+    /// The session with this id.
+    Id(String),
+}
+
+impl Selection {
+    /// Whether `session` is meant.
+    #[must_use]
+    pub fn contains(&self, session: &StoredSession) -> bool {
+        match self {
+            Self::All => true,
+            Self::Account(account) => session.account == *account,
+            Self::Id(id) => session.id == *id,
+        }
+    }
+}

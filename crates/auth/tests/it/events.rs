@@ -1,0 +1,91 @@
+//! What the observers are told.
+
+use serde_json::Value;
+
+use crate::support::{ALICE, Server, Setup};
+
+/// The kinds of events since the last call, and the events.
+fn told(server: &Server) -> (Vec<String>, Vec<Value>) {
+    let events = server.observer.take();
+    let kinds = events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap().to_owned())
+        .collect();
+    (kinds, events)
+}
+
+#[tokio::test]
+async fn a_token_is_told_with_its_decisions_and_without_secrets() {
+    let server = Setup::with_sessions().start();
+    let url = "/auth?service=reg&client_id=docker&offline_token=true&scope=repository:a:pull,push";
+    let headers = [
+        ("authorization", "Basic YWxpY2U6c2VjcmV0"),
+        ("user-agent", "test/1"),
+    ];
+    let response = server.send("GET", url, &headers, "").await;
+    let (kinds, events) = told(&server);
+    assert_eq!(kinds, ["login_accepted", "session_begun", "token_issued"]);
+    let issued = &events[2];
+    for (name, value) in [
+        ("account", "alice"),
+        ("address", "192.0.2.7"),
+        ("user_agent", "test/1"),
+        ("request_id", "request-1"),
+        ("service", "reg"),
+        ("client_id", "docker"),
+        ("grant", "password"),
+        ("backend", "users"),
+        ("requested", "repository:a:pull,push"),
+        ("granted", "repository:a:pull,push"),
+        ("rules", "auth.yml:10"),
+    ] {
+        assert_eq!(issued[name], value, "{name}");
+    }
+    assert_eq!(events[1]["session"], issued["session"]);
+    let text = Value::from(events).to_string();
+    for secret in [
+        "secret",
+        &response.refresh_token(),
+        response.json()["token"].as_str().unwrap(),
+    ] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_told_with_their_reason() {
+    let server = Setup::with_sessions().start();
+    let token = server.log_in(ALICE).await;
+    told(&server);
+    server.get("/auth?service=reg", ("alice", "wrong")).await;
+    let (kinds, events) = told(&server);
+    assert_eq!(kinds, ["login_refused", "token_refused"]);
+    assert_eq!(
+        (&events[1]["status"], &events[1]["backend"]),
+        (&401.into(), &"users".into())
+    );
+
+    server.refresh(&token, "service=other").await;
+    let (kinds, events) = told(&server);
+    assert_eq!(kinds, ["token_refused"]);
+    assert_eq!(
+        events[0]["reason"],
+        "the refresh token is for another service"
+    );
+
+    server.get("/auth?service=reg", ("", "")).await;
+    assert_eq!(
+        told(&server).0,
+        ["token_issued"],
+        "an anonymous token is no login"
+    );
+
+    let body = format!("token={token}");
+    server.send("POST", "/auth/revoke", &[], &body).await;
+    let (kinds, events) = told(&server);
+    assert_eq!(kinds, ["session_ended"]);
+    assert_eq!(
+        (&events[0]["account"], &events[0]["reason"]),
+        (&"alice".into(), &"revoked".into())
+    );
+}

@@ -1,0 +1,155 @@
+//! Sessions, in every store.
+
+mod conformance;
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use auth::sessions::{
+    MemorySessions, NewSession, OpenedSession, RefreshTokenError, Selection, Session,
+    SessionPolicy, SessionStore, Sessions, SqliteSessions,
+};
+use common::SystemEntropy;
+use database::{Database, DatabaseLocation};
+use identity::CredentialFingerprint;
+use policy::{Labels, Subject};
+use tempfile::TempDir;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// 2026-11-01, when every test begins.
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_793_491_200)
+}
+
+/// Sessions under test.
+struct Bench {
+    sessions: Sessions,
+    database: Option<(Database, TempDir)>,
+}
+
+type MakeBench = fn(SessionPolicy) -> Bench;
+
+fn memory(policy: SessionPolicy) -> Bench {
+    Bench::new(Arc::new(MemorySessions::new()), policy, None)
+}
+
+fn sqlite(policy: SessionPolicy) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let location = DatabaseLocation::at(directory.path().join("w.db"));
+    let database = Database::open_exclusive(&location).unwrap();
+    let store = Arc::new(SqliteSessions::new(database.clone()));
+    Bench::new(store, policy, Some((database, directory)))
+}
+
+impl Bench {
+    fn new(
+        store: Arc<dyn SessionStore>,
+        policy: SessionPolicy,
+        database: Option<(Database, TempDir)>,
+    ) -> Self {
+        Self {
+            sessions: Sessions::new(store, policy, Arc::new(SystemEntropy)),
+            database,
+        }
+    }
+
+    async fn open(&self, account: &str, now: SystemTime) -> OpenedSession {
+        self.sessions
+            .open(new(&subject(account, "dev")), now)
+            .await
+            .unwrap()
+    }
+
+    async fn redeem(
+        &self,
+        opened: &OpenedSession,
+        now: SystemTime,
+    ) -> Result<Session, RefreshTokenError> {
+        self.sessions
+            .redeem(&opened.token, "registry", now)
+            .await
+            .unwrap()
+    }
+
+    async fn ids(&self, selection: Selection, now: SystemTime) -> Vec<String> {
+        self.sessions
+            .list(selection, now)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|session| session.id)
+            .collect()
+    }
+
+    fn database(&self) -> &Database {
+        &self.database.as_ref().unwrap().0
+    }
+
+    fn directory(&self) -> &Path {
+        self.database.as_ref().unwrap().1.path()
+    }
+}
+
+fn subject(account: &str, group: &str) -> Subject {
+    Subject {
+        account: account.into(),
+        labels: Labels::from([("group".into(), vec![group.into()])]),
+    }
+}
+
+fn new(subject: &Subject) -> NewSession<'_> {
+    NewSession {
+        subject,
+        credential: Some(CredentialFingerprint::of("$2y$05$x")),
+        service: "registry",
+        client_id: "docker",
+        address: "192.0.2.7",
+    }
+}
+
+/// Makes a test of each function of the suite for each store.
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod in_memory {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::conformance::$name(super::memory).await;
+                }
+            )*
+        }
+        mod in_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::conformance::$name(super::sqlite).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_store![
+    a_token_stands_for_its_session,
+    a_missing_credential_is_kept_as_such,
+    an_anonymous_login_has_no_session,
+    what_is_not_valid_is_rejected_for_a_reason,
+    idle_time_counts_from_the_last_use,
+    absolute_time_counts_from_the_login,
+    a_new_policy_counts_for_old_sessions,
+    no_policy_is_too_long_to_be_counted,
+    a_clock_that_goes_back_ends_nothing,
+    a_short_idle_time_is_measured_closely,
+    a_confirmation_brings_labels_and_time,
+    the_last_confirmation_counts_for_a_while,
+    the_least_recently_used_makes_room,
+    a_new_session_never_makes_room_for_old_ones,
+    a_storm_of_logins_keeps_to_the_cap,
+    lists_by_account_and_last_use,
+    revokes_what_was_meant,
+    a_token_revokes_its_own_session,
+];

@@ -1,0 +1,196 @@
+//! What only the store in SQLite can show.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::sessions::{
+    RefreshTokenError, Selection, SessionPolicy, Sessions, SessionsError, SqliteSessions,
+};
+use common::SystemEntropy;
+use database::{Database, DatabaseLocation};
+
+use super::{Bench, DAY, MINUTE, new, sqlite, start, subject};
+
+impl Bench {
+    async fn rows(&self) -> i64 {
+        let count =
+            |connection: &rusqlite::Connection| -> Result<i64, SessionsError> {
+                Ok(connection
+                    .query_row("SELECT count(*) FROM refresh_tokens", (), |row| row.get(0))?)
+            };
+        self.database().read(count).await.unwrap()
+    }
+
+    fn writes(&self) -> u64 {
+        self.database().activity().writes
+    }
+
+    /// Changes how the database's writer works.
+    async fn pragma(&self, pragma: &'static str) {
+        let change = move |connection: &rusqlite::Connection| -> Result<(), SessionsError> {
+            Ok(connection.execute_batch(&format!("PRAGMA {pragma}"))?)
+        };
+        self.database().write(change).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_nowhere_in_the_files_nor_in_debug() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    let token = opened.token.expose();
+    let mut searched = 0;
+    for entry in fs::read_dir(bench.directory()).unwrap() {
+        let content = fs::read(entry.unwrap().path()).unwrap();
+        searched += content.len();
+        assert!(
+            !content
+                .windows(16)
+                .any(|window| window == &token.as_bytes()[4..20])
+        );
+    }
+    assert!(searched > 4096);
+    assert!(!format!("{opened:?}").contains(&token[4..]));
+}
+
+#[tokio::test]
+async fn a_use_is_written_down_once_a_minute() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    let before = bench.writes();
+    for second in 0..=180 {
+        bench
+            .redeem(&opened, start() + Duration::from_secs(second))
+            .await
+            .unwrap();
+    }
+    assert_eq!(bench.writes() - before, 3);
+    let session = bench.redeem(&opened, start() + 3 * MINUTE).await.unwrap();
+    assert_eq!(
+        (session.last_used_at, session.expires_at),
+        (start() + 3 * MINUTE, start() + 3 * MINUTE + 30 * DAY)
+    );
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed() {
+    let bench = sqlite(SessionPolicy {
+        idle: 10 * DAY,
+        absolute: 20 * DAY,
+        ..SessionPolicy::default()
+    });
+    for account in 0..150 {
+        bench.open(&format!("user{account}"), start()).await;
+    }
+    let lasting = bench.open("ann", start()).await;
+    bench
+        .sessions
+        .revoke(Selection::Account("user7".into()), start())
+        .await
+        .unwrap();
+    bench.redeem(&lasting, start() + 9 * DAY).await.unwrap();
+    bench.open("bob", start() + 10 * DAY).await;
+    // A hundred at a time, so that no login pays for all.
+    assert_eq!(bench.rows().await, 52);
+    bench.open("bob", start() + 10 * DAY).await;
+    assert_eq!(bench.ids(Selection::All, start() + 10 * DAY).await.len(), 3);
+    assert_eq!(bench.rows().await, 3);
+    bench.redeem(&lasting, start() + 18 * DAY).await.unwrap();
+    bench.open("bob", start() + 20 * DAY).await;
+    assert_eq!(bench.rows().await, 1);
+}
+
+#[tokio::test]
+async fn a_revocation_from_outside_counts_at_the_next_use() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    assert!(bench.redeem(&opened, start()).await.is_ok());
+    let beside = Database::open(&DatabaseLocation::at(bench.database().path())).unwrap();
+    let beside = Sessions::new(
+        Arc::new(SqliteSessions::new(beside)),
+        SessionPolicy::default(),
+        Arc::new(SystemEntropy),
+    );
+    assert_eq!(
+        beside
+            .revoke(Selection::Account("ann".into()), start())
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        bench.redeem(&opened, start()).await,
+        Err(RefreshTokenError::Revoked)
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_no_session_out() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    bench.pragma("max_page_count = 1").await;
+    // What is left of the last page is soon used up.
+    let mut failed = None;
+    while failed.is_none() {
+        failed = bench
+            .sessions
+            .open(new(&subject("ann", "dev")), start())
+            .await
+            .err();
+    }
+    assert!(
+        matches!(
+            failed,
+            Some(SessionsError::Database(database::Error::Full(_)))
+        ),
+        "{failed:?}"
+    );
+    assert!(bench.redeem(&opened, start()).await.is_ok());
+    bench.pragma("max_page_count = 100000").await;
+    bench.open("ann", start()).await;
+}
+
+#[tokio::test]
+async fn a_use_that_cannot_be_written_down_is_still_a_use() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    bench.pragma("query_only = 1").await;
+    let failed = bench
+        .sessions
+        .open(new(&subject("ann", "dev")), start())
+        .await;
+    assert!(
+        matches!(
+            failed,
+            Err(SessionsError::Database(database::Error::ReadOnly(_)))
+        ),
+        "{failed:?}"
+    );
+    let session = bench.redeem(&opened, start() + DAY).await.unwrap();
+    bench
+        .sessions
+        .confirm(&session, &subject("ann", "dev"), start() + DAY)
+        .await;
+    let session = bench.redeem(&opened, start() + DAY).await.unwrap();
+    assert_eq!(
+        (session.last_used_at, session.confirmed_at),
+        (start(), start())
+    );
+}
+
+#[tokio::test]
+async fn an_unchanged_confirmation_is_written_once_a_minute() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    let session = bench.redeem(&opened, start()).await.unwrap();
+    let before = bench.writes();
+    for (after, writes) in [(MINUTE / 2, 0), (12 * MINUTE, 1)] {
+        let now = start() + after;
+        bench
+            .sessions
+            .confirm(&session, &subject("ann", "dev"), now)
+            .await;
+        assert_eq!(bench.writes() - before, writes);
+    }
+}

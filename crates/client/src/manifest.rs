@@ -1,0 +1,161 @@
+//! Manifests with their verified digests.
+
+use bytes::Bytes;
+use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, media_type};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::hasher::DigestHasher;
+
+/// A manifest as the registry sent it.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// Its media type, without parameters.
+    pub media_type: String,
+    /// Its digest, which is verified.
+    pub digest: Digest,
+    /// Its bytes, unchanged.
+    pub bytes: Bytes,
+}
+
+impl FetchedManifest {
+    /// `bytes` as a manifest. If `name` is given, it must be their digest.
+    pub(crate) fn new(
+        media_type: String,
+        bytes: Bytes,
+        name: Option<Digest>,
+        what: &str,
+    ) -> Result<Self, Error> {
+        let algorithm = name.map_or(DigestAlgorithm::Sha256, |name| name.algorithm());
+        let digest = DigestHasher::digest(algorithm, &bytes);
+        match name {
+            Some(expected) if expected != digest => Err(Error::Digest {
+                what: what.to_owned(),
+                expected: expected.into(),
+                found: digest.into(),
+            }),
+            _ => Ok(Self {
+                media_type,
+                digest,
+                bytes,
+            }),
+        }
+    }
+
+    /// The parsed manifest.
+    ///
+    /// # Errors
+    /// When it is not a manifest of a supported type.
+    pub fn parsed(&self) -> Result<Manifest, Error> {
+        Manifest::parse(Some(&self.media_type), &self.bytes).map_err(|source| Error::Manifest {
+            what: self.digest.to_string(),
+            source,
+        })
+    }
+
+    /// Its descriptor.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.media_type.clone(),
+            digest: self.digest,
+            size: self.bytes.len() as u64,
+            artifact_type: None,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+/// The graph of an image: its manifests and blobs, each once.
+pub(crate) struct ImageGraph {
+    /// The requested manifest.
+    pub(crate) root: FetchedManifest,
+    /// All manifests, the root among them. Children come before their parents, referrers after what
+    /// they refer to.
+    pub(crate) manifests: Vec<FetchedManifest>,
+    /// All blobs that they refer to.
+    pub(crate) blobs: Vec<Descriptor>,
+}
+
+/// The media type that a manifest itself tells.
+pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        #[serde(default)]
+        schema_version: u64,
+        media_type: Option<String>,
+        #[serde(default)]
+        signatures: serde_json::Value,
+        #[serde(default)]
+        manifests: serde_json::Value,
+        #[serde(default)]
+        config: serde_json::Value,
+    }
+    let said: Said = serde_json::from_slice(bytes).ok()?;
+    let guessed = match said.schema_version {
+        1 if said.signatures.is_array() => Some(media_type::DOCKER_SCHEMA_1[0]),
+        1 => Some(media_type::DOCKER_SCHEMA_1[1]),
+        // Only OCI manifests may leave it out (image-spec, manifest.md, `mediaType`).
+        2 if said.manifests.is_array() => Some(media_type::OCI_INDEX),
+        2 if said.config.is_object() => Some(media_type::OCI_MANIFEST),
+        _ => None,
+    };
+    said.media_type
+        .filter(|said| !said.is_empty())
+        .or(guessed.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_says_what_it_is() {
+        let said = |text: &str| media_type_of(text.as_bytes());
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"mediaType":"a/b"}"#).as_deref(),
+            Some("a/b")
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"manifests":[]}"#).as_deref(),
+            Some(media_type::OCI_INDEX)
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":2,"config":{}}"#).as_deref(),
+            Some(media_type::OCI_MANIFEST)
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":1,"signatures":[]}"#).as_deref(),
+            Some(media_type::DOCKER_SCHEMA_1[0])
+        );
+        assert_eq!(
+            said(r#"{"schemaVersion":1}"#).as_deref(),
+            Some(media_type::DOCKER_SCHEMA_1[1])
+        );
+        assert_eq!(said("{}"), None);
+        assert_eq!(said("<html>"), None);
+    }
+
+    #[test]
+    fn a_name_must_be_the_content_s() {
+        let wrong = Digest::new(DigestAlgorithm::Sha256, &[0; 32]);
+        let error = FetchedManifest::new(
+            "a/b".into(),
+            Bytes::from_static(b"{}"),
+            wrong,
+            "r.example/a@1",
+        )
+        .unwrap_err();
+        assert!(
+            error.to_string().starts_with(
+                "r.example/a@1: content does not match its digest: expected sha256:0000"
+            ),
+            "{error}"
+        );
+        let right =
+            FetchedManifest::new("a/b".into(), Bytes::from_static(b"{}"), None, "").unwrap();
+        assert!(right.digest.to_string().starts_with("sha256:44136fa3"));
+        assert_eq!(right.descriptor().size, 2);
+    }
+}

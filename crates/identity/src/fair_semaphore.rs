@@ -1,0 +1,131 @@
+//! A semaphore whose permits go to sources in turn.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::LoginSource;
+use crate::fair_queue::FairQueue;
+
+/// So many permits, and a bounded [`FairQueue`] of callers that wait for one.
+pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
+
+struct State {
+    free: usize,
+    waiting: FairQueue<oneshot::Sender<Permit>>,
+}
+
+/// A permit. The next caller gets it when it is dropped.
+pub(crate) struct Permit(Option<Arc<Mutex<State>>>);
+
+/// Too many callers are waiting.
+#[derive(Debug)]
+pub(crate) struct TooManyWaiting;
+
+impl FairSemaphore {
+    pub(crate) fn new(permits: usize, waiting: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            free: permits,
+            waiting: FairQueue::new(waiting),
+        })))
+    }
+
+    pub(crate) async fn acquire(&self, source: &LoginSource) -> Result<Permit, TooManyWaiting> {
+        let turn = {
+            let mut state = lock(&self.0);
+            if state.free > 0 {
+                state.free -= 1;
+                return Ok(Permit(Some(self.0.clone())));
+            }
+            // Callers that gave up take no place.
+            state.waiting.retain(|waiting| !waiting.is_closed());
+            let (sender, turn) = oneshot::channel();
+            state
+                .waiting
+                .push(source, sender)
+                .map_err(|_| TooManyWaiting)?;
+            turn
+        };
+        // The sender is dropped when another source takes this place.
+        turn.await.map_err(|_| TooManyWaiting)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(state) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut state = lock(&state);
+                let next = state.waiting.pop();
+                state.free += usize::from(next.is_none());
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Self(Some(state.clone()))) {
+                Ok(()) => return,
+                // That caller gave up; the permit must not be released twice.
+                Err(mut unused) => unused.0 = None,
+            }
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // No code panics while it holds the lock, so the state is whole even if it is poisoned.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn source(address: u8) -> LoginSource {
+        let address = IpAddr::from(Ipv4Addr::new(192, 0, 2, address));
+        LoginSource::new(Some(address), "ann")
+    }
+
+    #[tokio::test]
+    async fn a_client_gets_its_turn_although_another_took_every_place() {
+        let semaphore = Arc::new(FairSemaphore::new(1, 4));
+        let first = semaphore.acquire(&source(1)).await.unwrap();
+        let wait = |address| {
+            let semaphore = semaphore.clone();
+            tokio::spawn(async move { semaphore.acquire(&source(address)).await.map(drop).is_ok() })
+        };
+        let mut flood = Vec::new();
+        for _ in 0..4 {
+            flood.push(wait(1));
+            tokio::task::yield_now().await;
+        }
+        assert!(semaphore.acquire(&source(1)).await.is_err());
+        let other = wait(2);
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(other.await.unwrap());
+        let mut served = 0;
+        for one in flood {
+            served += usize::from(one.await.unwrap());
+        }
+        assert_eq!(served, 3, "one gave its place to the other client");
+        drop(semaphore.acquire(&source(3)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_neither_keeps_a_place_nor_a_permit() {
+        let semaphore = Arc::new(FairSemaphore::new(1, 1));
+        let first = semaphore.acquire(&source(1)).await.unwrap();
+        for _ in 0..3 {
+            let waiting = semaphore.clone();
+            let gives_up = tokio::spawn(async move { waiting.acquire(&source(1)).await.is_ok() });
+            tokio::task::yield_now().await;
+            gives_up.abort();
+            assert!(gives_up.await.unwrap_err().is_cancelled());
+        }
+        drop(first);
+        drop(semaphore.acquire(&source(1)).await.unwrap());
+        assert_eq!(lock(&semaphore.0).free, 1);
+    }
+}

@@ -1,0 +1,97 @@
+//! Where a login comes from: the key of limits and turns.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use common::RequestContext;
+
+/// Where a login comes from and which account it names. Logins of the same source share its limits
+/// and its turns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoginSource {
+    /// The address that the login came from.
+    pub address: SourceAddress,
+    /// The account that it names; empty for none.
+    pub account: String,
+}
+
+/// An address that no client can choose: the connection's peer, or what a trusted proxy wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceAddress {
+    /// One client's address. Of an IPv6 address the first 64 bits count, because one client usually
+    /// has all of the rest.
+    Client(IpAddr),
+    /// The address of a proxy that many clients share, so only their accounts tell them apart.
+    /// `None` stands for a Unix socket.
+    Shared(Option<IpAddr>),
+}
+
+impl LoginSource {
+    /// The source of a login as `account` from `address`.
+    #[must_use]
+    pub fn new(address: impl Into<SourceAddress>, account: &str) -> Self {
+        Self {
+            address: address.into(),
+            account: account.to_owned(),
+        }
+    }
+}
+
+impl SourceAddress {
+    /// A client's own address.
+    #[must_use]
+    pub fn client(address: IpAddr) -> Self {
+        Self::Client(network(address))
+    }
+
+    /// The address of a proxy whose clients cannot be told apart.
+    #[must_use]
+    pub fn shared(proxy: Option<IpAddr>) -> Self {
+        Self::Shared(proxy.map(network))
+    }
+}
+
+impl From<Option<IpAddr>> for SourceAddress {
+    /// A client's own address, or that of a Unix socket.
+    fn from(address: Option<IpAddr>) -> Self {
+        address.map_or(Self::Shared(None), Self::client)
+    }
+}
+
+impl From<&RequestContext> for SourceAddress {
+    /// The address that the client of a request cannot have chosen.
+    fn from(context: &RequestContext) -> Self {
+        match context.attributable_address() {
+            Some(address) => Self::client(address),
+            None => Self::shared(context.peer),
+        }
+    }
+}
+
+/// The part of an address that tells clients apart.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> SourceAddress {
+        SourceAddress::client(address.parse().unwrap())
+    }
+
+    #[test]
+    fn one_client_is_one_address() {
+        assert_eq!(client("192.0.2.7"), client("::ffff:192.0.2.7"));
+        assert_ne!(client("192.0.2.7"), client("192.0.2.8"));
+        assert_eq!(client("2001:db8:0:1::1"), client("2001:db8:0:1:ffff::2"));
+        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8:0:2::1"));
+        assert_ne!(
+            client("192.0.2.7"),
+            SourceAddress::shared("192.0.2.7".parse().ok())
+        );
+    }
+}
