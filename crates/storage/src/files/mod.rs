@@ -113,13 +113,20 @@ impl Files {
         check_access(&root)?;
         // The lock is the kernel's, and ends with the process however it ends.
         let path = root.join("lock");
-        OpenOptions::new()
+        let made = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(&path)
-            .map_err(place)?;
+            .open(&path);
+        match made {
+            Ok(_) => {}
+            // No server can write here, so there is nothing to lock.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+                return Self::with(root, None);
+            }
+            Err(error) => return Err(place(error)),
+        }
         let lock = File::open(&path).map_err(place)?;
         match lock.try_lock() {
             Ok(()) => Self::with(root, Some(lock)),

@@ -36,12 +36,11 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
             ),
         read_rule,
     );
-    let quote_labels = root.find(
+    let quote_labels = root.get(
         key::switch("acl_quote_labels")
             .means("take the values of `${labels:NAME}` literally, not as patterns")
-            .otherwise("false"),
+            .default(false),
     );
-    let quote_labels = quote_labels.unwrap_or(false);
     let list = list?;
     let rules = list.items()?;
     let errors = list.context.errors();
@@ -58,7 +57,6 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
         shown.push(effective);
     }
     root.show("acl", Effective::List(shown));
-    root.show("acl_quote_labels", Effective::plain(quote_labels));
     let acl = compile(&list, &places, entries, AclOptions { quote_labels })?;
     if !is_whole {
         return None;

@@ -22,6 +22,7 @@ mod diagnostics;
 mod distribution;
 mod effective;
 mod external_program;
+mod hsts;
 mod keys;
 mod later;
 mod login;
@@ -56,7 +57,7 @@ pub(crate) use self::registry::{
     Auth as RegistryAuth, CollectionSettings, IssuerKeys, RegistrySettings, TokenIssuer,
 };
 pub(crate) use self::schema::json::of_configuration as json_schema;
-pub(crate) use self::server::{ServerLimits, ServerSettings};
+pub(crate) use self::server::{AccessLogLevel, ServerLimits, ServerSettings};
 pub(crate) use self::token::{TokenOptions, TokenSettings};
 pub(crate) use self::users::HtpasswdFile;
 

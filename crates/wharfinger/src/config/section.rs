@@ -31,6 +31,10 @@ pub(super) struct Section<'a> {
     effective: Vec<(String, Effective)>,
 }
 
+/// A value that cannot be used; why has been reported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
 /// A value and the setting that it comes from.
 pub(super) struct Located<'a, T> {
     pub(super) value: T,
@@ -84,7 +88,7 @@ impl<'a> Section<'a> {
             reader,
             show,
         } = key;
-        let located = self.read(&declaration, reader);
+        let located = self.read(&declaration, &reader);
         if let Some(Located { value, .. }) = &located {
             let shown = if declaration.secret {
                 Effective::hidden()
@@ -148,9 +152,7 @@ impl<'a> Section<'a> {
         }
         let setting = self.setting(key);
         let entries = setting.as_ref().and_then(Setting::entries_of_section);
-        let position = setting
-            .as_ref()
-            .map_or(self.position, |setting| setting.position());
+        let position = setting.as_ref().map_or(self.position, Setting::position);
         let path = setting.map_or_else(|| self.name_of(name), |setting| setting.name);
         let entries = entries.unwrap_or_default();
         let mut section = Section::new(self.context, &path, position, entries);
@@ -259,7 +261,7 @@ impl<'a> Section<'a> {
         self.known
     }
 
-    fn read<T>(&self, declaration: &Declaration, reader: Reader<T>) -> Option<Located<'a, T>> {
+    fn read<T>(&self, declaration: &Declaration, reader: &Reader<T>) -> Option<Located<'a, T>> {
         let name = declaration.name;
         let something = |setting: &Setting<'a>| !setting.is_null();
         let here = self.present(name).filter(something);
@@ -374,6 +376,20 @@ impl<'a> Section<'a> {
         } else {
             format!("{}.{key}", self.name)
         }
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// A mapping of settings: `read` asks for those it knows, and each other key is reported as
+    /// unknown. With what is in effect.
+    pub(super) fn section<T>(
+        &self,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Option<(T, Effective)> {
+        let entries = self.entries_of_section()?;
+        let mut section = Section::new(self.context, &self.name, self.position(), entries);
+        let value = read(&mut section);
+        Some((value, section.finish()))
     }
 }
 

@@ -9,13 +9,13 @@ use tracing::Level;
 use super::address::{ListenAddress, Net};
 use super::diagnostics::Problem;
 use super::effective::Effective;
+use super::hsts;
 use super::schema::Kind;
 use super::schema::key::{self, Words};
 use super::section::Section;
 use super::setting::Setting;
 use super::tls::{Pair, Tls};
 use crate::log::LogFormat;
-use crate::serve::access_log::AccessLogLevel;
 
 /// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
@@ -71,6 +71,17 @@ pub(crate) struct LogSettings {
     pub(crate) access_sample: u64,
 }
 
+/// Which requests of the registry have a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLogLevel {
+    /// Every request.
+    All,
+    /// Those that end with a status of 400 or above.
+    Errors,
+    /// None.
+    Off,
+}
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const SECOND: Duration = Duration::from_secs(1);
@@ -90,7 +101,7 @@ impl ServerSettings {
                 .default(String::new()),
         );
         let (real_ip_header, real_ip_pos, trusted_proxies) = read_client_address(server);
-        let hsts = read_hsts(server);
+        let hsts = hsts::read(server);
         let settings = Self {
             listen: listen.clone().unwrap_or_default(),
             tls,
@@ -383,88 +394,4 @@ fn public_url(text: &str) -> Result<String, String> {
     } else {
         Err(wrong())
     }
-}
-
-/// What `Strict-Transport-Security` says (RFC 6797 §6.1).
-struct Hsts {
-    max_age: Duration,
-    include_subdomains: bool,
-    preload: bool,
-    enabled: bool,
-}
-
-impl Hsts {
-    /// Each default is what `docker_auth` sends for `hsts: true`.
-    fn read(hsts: &mut Section<'_>) -> Self {
-        Self {
-            max_age: hsts.get(
-                key::duration("max_age", Duration::ZERO..=1000 * 365 * DAY)
-                    .means("how long browsers keep to HTTPS")
-                    .default(730 * DAY),
-            ),
-            include_subdomains: hsts.get(
-                key::switch("include_subdomains")
-                    .means("for subdomains, too")
-                    .default(true),
-            ),
-            preload: hsts.get(
-                key::switch("preload")
-                    .means("asks for the browsers' preload lists")
-                    .default(false),
-            ),
-            enabled: hsts.get(
-                key::switch("enabled")
-                    .means("false sends no header")
-                    .default(true),
-            ),
-        }
-    }
-
-    fn header(&self) -> Option<HeaderValue> {
-        let mut value = format!("max-age={}", self.max_age.as_secs());
-        if self.include_subdomains {
-            value += "; includeSubDomains";
-        }
-        if self.preload {
-            value += "; preload";
-        }
-        HeaderValue::from_str(&value).ok().filter(|_| self.enabled)
-    }
-}
-
-/// `true`, or what the header is to say.
-fn read_hsts(server: &mut Section<'_>) -> Option<HeaderValue> {
-    let kind = Kind::Either(vec![Kind::Switch, Kind::Mapping(Vec::new())]);
-    let key = key::custom("hsts", kind)
-        .docker_auth()
-        .means(
-            "`true` sends `Strict-Transport-Security` for two years, with subdomains; or a \
-             mapping, below",
-        )
-        .otherwise("false");
-    let setting = server.structured(key, Hsts::read)?;
-    if !setting.is_mapping() && setting.flag() != Some(true) {
-        return None;
-    }
-    let (hsts, effective) = if setting.is_mapping() {
-        setting.section(Hsts::read)?
-    } else {
-        // The defaults, as an empty mapping would have them.
-        let mut section = Section::new(
-            setting.context,
-            &setting.name,
-            setting.position(),
-            Vec::new(),
-        );
-        (Hsts::read(&mut section), section.finish())
-    };
-    server.show("hsts", effective);
-    // https://hstspreload.org takes no other.
-    if hsts.preload && (hsts.max_age < 365 * DAY || !hsts.include_subdomains) {
-        setting.warn(
-            Problem::Doubtful,
-            "preload lists ask for include_subdomains and a max_age of a year or more",
-        );
-    }
-    hsts.header()
 }

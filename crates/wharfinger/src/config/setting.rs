@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::diagnostics::Problem;
-use super::effective::Effective;
-use super::section::Section;
 use super::yaml::{Entry, Node, Plain, Position, Scalar, Value};
 use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
@@ -78,6 +76,10 @@ impl<'a> Setting<'a> {
 
     pub(super) fn is_sequence(&self) -> bool {
         matches!(self.node.value, Value::Sequence(_))
+    }
+
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::Sequence(items) if items.is_empty())
     }
 
     pub(super) fn is_mapping(&self) -> bool {
@@ -257,18 +259,6 @@ impl<'a> Setting<'a> {
             }
         }
         Some(entries)
-    }
-
-    /// A mapping of settings: `read` asks for those it knows, and each other key is reported as
-    /// unknown. With what is in effect.
-    pub(super) fn section<T>(
-        &self,
-        read: impl FnOnce(&mut Section<'a>) -> T,
-    ) -> Option<(T, Effective)> {
-        let entries = self.entries_of_section()?;
-        let mut section = Section::new(self.context, &self.name, self.position(), entries);
-        let value = read(&mut section);
-        Some((value, section.finish()))
     }
 
     /// The entries of this mapping and of what it was merged over.

@@ -15,6 +15,7 @@ use super::keys::SigningKey;
 use super::schema::Kind;
 use super::schema::key::{self, Words};
 use super::section::{Located, Section};
+use super::setting::Setting;
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
@@ -73,29 +74,15 @@ impl TokenSettings {
             .required("write what registries have as auth.token.issuer")
             .means("the `iss` of every token; exactly the registry's `auth.token.issuer`"),
         );
-        let expiration = read_expiration(section, true);
+        let mut options = TokenOptions::read(section, None);
+        options.settle_key_id(section);
         let keys = read_keys(section, server);
-        let legacy = section.locate(
-            key::switch("disable_legacy_key_id")
-                .docker_auth()
-                .means("`true` is `key_id: thumbprint`")
-                .otherwise("false"),
-        );
-        let header = read_header(section);
-        let key_id = read_key_id(section);
-        let options = TokenOptions {
-            header: header.unwrap_or_else(|| vec![HeaderMember::Kid]),
-            key_id: settle_key_id(legacy, key_id),
-            expiration: expiration.unwrap_or(SHORTEST),
-        };
         let services = read_services(section, &options);
         let not_before_skew = section.get(
             key::duration("not_before_skew", Duration::ZERO..=3600 * SECOND)
                 .means("how far before now a token begins; docker_auth's is 10 seconds, too")
                 .default(10 * SECOND),
         );
-        options.show(section);
-        expiration?;
         let token = Self {
             issuer: issuer?,
             keys: keys?,
@@ -169,25 +156,71 @@ impl TokenSettings {
 }
 
 impl TokenOptions {
-    fn show(&self, section: &mut Section<'_>) {
-        let header = self.header.iter().map(key::show_word);
-        section.show("header", Effective::List(header.collect()));
-        section.show("key_id", key::show_word(&self.key_id));
-        let seconds = Effective::plain(self.expiration.as_secs());
+    /// Reads the options of `token`, or those of a service over the ones `above` it.
+    fn read(section: &mut Section<'_>, above: Option<&Self>) -> Self {
+        let default = above.cloned().unwrap_or_else(|| Self {
+            header: vec![HeaderMember::Kid],
+            key_id: KeyIdKind::Libtrust,
+            expiration: SHORTEST,
+        });
+        let mut header = key::one_or_many_words("header").means(
+            "what the token's header says of the key, one or several. [Which registry reads \
+             which](keys-and-tokens.md#which-header-for-which-registry)",
+        );
+        let mut key_id = key::word("key_id").means(
+            "the id in `kid` and in `jwk`: registry 2 with a `rootcertbundle` wants `libtrust`, \
+             registry 3 `thumbprint`",
+        );
+        if above.is_some() {
+            header = header.otherwise("as above");
+            key_id = key_id.otherwise("as above");
+        }
+        let expiration = read_expiration(section, above);
+        let options = Self {
+            // A missing one is an error, which has been reported.
+            expiration: expiration.unwrap_or(default.expiration),
+            header: section.get(header.default(default.header)),
+            key_id: section.get(key_id.default(default.key_id)),
+        };
+        if let Some(setting) = section.present("header").filter(Setting::is_empty_list) {
+            setting.error("empty; without kid, jwk or x5c no registry can tell which key signed");
+        }
+        let seconds = Effective::plain(options.expiration.as_secs());
         section.show("expiration", seconds);
+        options
+    }
+
+    /// `disable_legacy_key_id` is docker_auth's word for `key_id: thumbprint`.
+    fn settle_key_id(&mut self, section: &mut Section<'_>) {
+        let legacy = section.locate(
+            key::switch("disable_legacy_key_id")
+                .docker_auth()
+                .means("`true` is `key_id: thumbprint`")
+                .otherwise("false"),
+        );
+        let Some(legacy) = legacy.filter(|legacy| legacy.value) else {
+            return;
+        };
+        if section.has("key_id") && self.key_id == KeyIdKind::Libtrust {
+            let message = "contradicts token.key_id: libtrust; remove one of them";
+            legacy.setting.report(Problem::Conflict, message);
+        }
+        self.key_id = KeyIdKind::Thumbprint;
+        section.show("key_id", key::show_word(&self.key_id));
     }
 }
 
 /// docker_auth takes any positive number. Clients use a token for 60 seconds even if it expires
 /// sooner, so a shorter life is lengthened, with a warning.
-fn read_expiration(section: &mut Section<'_>, is_required: bool) -> Option<Duration> {
-    let mut key = key::duration("expiration", SECOND..=LONGEST)
+fn read_expiration(section: &mut Section<'_>, above: Option<&TokenOptions>) -> Option<Duration> {
+    let key = key::duration("expiration", SECOND..=LONGEST)
         .not(&["ttl", "lifetime", "expires_in"])
         .docker_auth()
         .means("how long a token is valid; below 60 s it is 60 s, with a warning");
-    if is_required {
-        key = key.required("write the seconds for which a token is valid, such as 900");
-    }
+    let key = match above {
+        Some(_) => key.ours().otherwise("as above"),
+        None => key.required("write the seconds for which a token is valid, such as 900"),
+    };
     let Located { value, setting } = section.locate(key)?;
     if value < SHORTEST {
         let message = "clients use every token for at least 60 seconds, so tokens are made for 60";
@@ -276,55 +309,16 @@ fn read_listed_key(section: &mut Section<'_>) -> Option<SigningKey> {
     Some(SigningKey { not_after, ..read })
 }
 
-fn read_key_id(section: &mut Section<'_>) -> Option<KeyIdKind> {
-    section.find(
-        key::word("key_id")
-            .means(
-                "the id in `kid` and in `jwk`: registry 2 with a `rootcertbundle` wants \
-                 `libtrust`, registry 3 `thumbprint`",
-            )
-            .otherwise("`libtrust`"),
-    )
-}
-
-/// `disable_legacy_key_id` is docker_auth's word for `key_id: thumbprint`.
-fn settle_key_id(legacy: Option<Located<'_, bool>>, key_id: Option<KeyIdKind>) -> KeyIdKind {
-    let Some(legacy) = legacy.filter(|legacy| legacy.value) else {
-        return key_id.unwrap_or(KeyIdKind::Libtrust);
-    };
-    if key_id == Some(KeyIdKind::Libtrust) {
-        let message = "contradicts token.key_id: libtrust; remove one of them";
-        legacy.setting.report(Problem::Conflict, message);
-    }
-    KeyIdKind::Thumbprint
-}
-
-/// One header member, or a list of them.
-fn read_header(section: &mut Section<'_>) -> Option<Vec<HeaderMember>> {
-    let Located { value, setting } = section.locate(
-        key::one_or_many_words("header")
-            .means(
-                "what the token's header says of the key, one or several. [Which registry reads \
-                 which](keys-and-tokens.md#which-header-for-which-registry)",
-            )
-            .otherwise("`kid`"),
-    )?;
-    if value.is_empty() && setting.is_sequence() && setting.items()?.is_empty() {
-        setting.error("empty; without kid, jwk or x5c no registry can tell which key signed");
-    }
-    Some(value)
-}
-
 fn read_services(
     section: &mut Section<'_>,
-    default: &TokenOptions,
+    above: &TokenOptions,
 ) -> BTreeMap<String, TokenOptions> {
     let kind = Kind::Names(Box::new(Kind::Mapping(Vec::new())));
     let key = key::custom("services", kind).means(
         "`NAME: {header, key_id, expiration}` for requests whose `service` is `NAME`; what is \
          left out is as above",
     );
-    let read = |section: &mut Section<'_>| TokenOptions::read(section, default);
+    let read = |section: &mut Section<'_>| TokenOptions::read(section, Some(above));
     let Some(entries) = section
         .structured(key, read)
         .and_then(|setting| setting.entries())
@@ -340,19 +334,4 @@ fn read_services(
     }
     section.show("services", Effective::names(shown));
     services
-}
-
-impl TokenOptions {
-    /// What a service says of itself, over `default`.
-    fn read(section: &mut Section<'_>, default: &Self) -> Self {
-        let (header, key_id) = (read_header(section), read_key_id(section));
-        let expiration = read_expiration(section, false);
-        let options = Self {
-            header: header.unwrap_or_else(|| default.header.clone()),
-            key_id: key_id.unwrap_or(default.key_id),
-            expiration: expiration.unwrap_or(default.expiration),
-        };
-        options.show(section);
-        options
-    }
 }

@@ -67,12 +67,12 @@ pub(super) fn read_htpasswd(root: &mut Section<'_>) -> Option<HtpasswdFile> {
         "an htpasswd file, `NAME:HASH` a line, hashes as above, no labels; read again when it \
          changes",
     ))?;
-    HtpasswdFile::read(file)
+    HtpasswdFile::read(&file)
 }
 
 impl HtpasswdFile {
     /// Reads the file, in which every line must be right.
-    pub(super) fn read(file: Located<'_, PathBuf>) -> Option<Self> {
+    pub(super) fn read(file: &Located<'_, PathBuf>) -> Option<Self> {
         let text = String::from_utf8(file.read()?).map_err(|_| "not UTF-8");
         let text = file.setting.checked_file(&file.value, text)?;
         let Htpasswd { accounts, problems } = htpasswd::parse(&text);
@@ -85,7 +85,7 @@ impl HtpasswdFile {
 
     /// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and
     /// its account cannot log in. Distribution does not serve with a line without a colon.
-    pub(super) fn read_distribution(file: Located<'_, PathBuf>) -> Option<Self> {
+    pub(super) fn read_distribution(file: &Located<'_, PathBuf>) -> Option<Self> {
         let bytes = file.read()?;
         let Htpasswd { accounts, problems } = htpasswd::parse(&String::from_utf8_lossy(&bytes));
         let mut is_readable = true;

@@ -12,22 +12,13 @@ use common::{Clock, RequestContext, SystemClock};
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use crate::config::AccessLogLevel;
+
 /// The target of access lines.
 const TARGET: &str = "wharfinger::access";
 
 /// The longest path and user agent that a line has, in bytes.
 const FIELD_LIMIT: usize = 512;
-
-/// Which requests have a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AccessLogLevel {
-    /// Every request.
-    All,
-    /// Those that end with a status of 400 or above.
-    Errors,
-    /// None.
-    Off,
-}
 
 /// Decides which requests have a line.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! `serve`: sockets, connections, reload and shutdown.
 
-pub(crate) mod access_log;
+mod access_log;
 mod adoption;
 pub(crate) mod backends;
 mod body;
@@ -12,6 +12,7 @@ mod file_snapshot;
 mod http2_streams;
 mod jwks;
 mod listen;
+mod read_only;
 mod readiness;
 mod registry;
 mod reload;

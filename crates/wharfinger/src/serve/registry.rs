@@ -1,6 +1,7 @@
 //! The registry beside the token server: its storage, which stays when the configuration changes,
 //! and what the configuration makes of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +42,10 @@ pub(super) struct RegistryState {
 }
 
 impl RegistryState {
-    /// Opens the storage that `config` names.
+    /// Opens the storage that `config` names, with its own content under `root`.
     pub(super) async fn open(
         config: &config::RegistrySettings,
+        root: &Path,
         database: Database,
         entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
@@ -59,7 +61,7 @@ impl RegistryState {
         let clock: storage::Clock = Arc::new(|| common::Clock::now(&common::SystemClock));
         let opened = Storage::open(
             database,
-            &config.root,
+            root,
             storage::StorageSettings { limits, retention },
             clock,
         )

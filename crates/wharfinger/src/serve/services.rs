@@ -17,6 +17,7 @@ use super::access_log::AccessLog;
 use super::backends::{self, Backends};
 use super::context::{ContextRule, RequestIds};
 use super::jwks::JwksFetcher;
+use super::read_only::ScratchDirectory;
 use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
 use super::service::Mounts;
@@ -48,6 +49,8 @@ pub(super) struct PersistentState {
     pub(super) registry: Option<RegistryState>,
     /// The key sets of other token servers.
     pub(super) jwks: Arc<JwksFetcher>,
+    /// What the database is in if its own place cannot be written.
+    _scratch: Option<ScratchDirectory>,
 }
 
 impl PersistentState {
@@ -64,11 +67,18 @@ impl PersistentState {
                 Failure::system("cannot open the database").caused_by(&error).hint(hint)
             })
         };
-        let database = config.database.as_ref().map(open).transpose()?;
+        let scratch = ScratchDirectory::if_needed(config)?;
+        let location = scratch.as_ref().map(|scratch| &scratch.database);
+        let location = location.or(config.database.as_ref());
+        let database = location.map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                Some(RegistryState::open(section, database.clone(), entropy.as_ref()).await?)
+                let root = scratch
+                    .as_ref()
+                    .map_or(&section.root, |scratch| &scratch.root);
+                let database = database.clone();
+                Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
             }
             _ => None,
         };
@@ -80,6 +90,7 @@ impl PersistentState {
             database,
             registry,
             jwks: Arc::default(),
+            _scratch: scratch,
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What a stranger can send: a table of requests that no good client makes, the answer to each, and
-//! a server that answers the next one as if nothing had been.
+//! Malformed requests: a table with the response to each. After each of them the server answers the
+//! next request.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use peers::Server;
 
 use crate::wire::{Connection, get};
 
-/// Anonymous may come in; `alice` has the password `secret`. Limits are small where waiting for the
-/// real ones would take long.
+/// Anonymous callers get in; `alice` has the password `secret`. Limits are small where the usual ones
+/// would take long to reach.
 const CONFIG: &str = r#"
 server:
   addr: "@addr@"
@@ -514,7 +514,7 @@ fn table() -> Vec<Row> {
             405,
             "method",
         ),
-        // What is hardly HTTP at all.
+        // Not HTTP, or hardly.
         row(
             "a header of 1 MB",
             with("/auth", &format!("X: {}\r\n", "x".repeat(1 << 20))),

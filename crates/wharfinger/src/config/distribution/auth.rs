@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::environment::variable_of;
-use super::translation::Translator;
+use super::translation::{Translator, variable_of};
 use crate::config::diagnostics::Problem;
 use crate::config::section::Section;
 use crate::config::setting::Setting;
@@ -43,7 +42,7 @@ pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
             [(name, setting)] => match *name {
                 "token" => translator.section(setting, "auth.token", false, read_token),
                 "htpasswd" => translator.section(setting, "auth.htpasswd", false, read_htpasswd),
-                "none" => translator.word("registry.auth.none", true, setting),
+                "none" => translator.word("registry.auth.none", &true, setting),
                 // Its row has refused it.
                 _ => translator.refuse("registry.auth"),
             },

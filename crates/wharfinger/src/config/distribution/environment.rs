@@ -23,11 +23,6 @@ pub(in crate::config) fn of_process() -> Variables {
     variables
 }
 
-/// The variable that sets the key at `path`.
-pub(super) fn variable_of(path: &str) -> String {
-    format!("{PREFIX}{}", path.to_uppercase().replace('.', "_"))
-}
-
 /// Lays the variables of `context` over `tree`.
 pub(super) fn overlay(context: &Context, tree: &mut Node) {
     let mut of_services = Vec::new();

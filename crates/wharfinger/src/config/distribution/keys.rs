@@ -4,74 +4,10 @@
 //! write instead. The same rows say which keys a file may have, which variables `REGISTRY_*` are
 //! settings, and what a key of ours is called in such a file.
 
-use super::translation::Translator;
+use super::translation::{Effect, Row, row};
 use super::{auth, http, other, storage};
-use crate::config::setting::Setting;
 
-/// A key, or a section that is treated as a whole.
-pub(super) struct Row {
-    /// Its path: `http.addr`.
-    pub(super) path: &'static str,
-    pub(super) effect: Effect,
-    /// The key of ours that it becomes.
-    pub(super) ours: Option<&'static str>,
-    /// The keys below it, for the names of variables: `*` is any name and all below it, `#` the
-    /// number of an item in a list.
-    below: &'static str,
-    /// The value that registry:2's own file has. It needs no warning: the operator did not ask for
-    /// anything.
-    pub(super) stock: Option<&'static str>,
-}
-
-/// What becomes of a key.
-pub(super) enum Effect {
-    /// The text becomes our key's; an empty one is absent.
-    Text,
-    /// True or false becomes our key's.
-    Switch,
-    /// The value becomes our key's, whole.
-    Whole,
-    /// Code of its own translates it, also when it is nothing.
-    By(fn(&Setting<'_>, &mut Translator)),
-    /// The section above it reads it.
-    Above,
-    /// Accepted, with a warning that says why it changes nothing.
-    NoEffect(&'static str),
-    /// An error that says what to write instead.
-    Refused(&'static str),
-}
-
-const fn row(path: &'static str, effect: Effect) -> Row {
-    Row {
-        path,
-        effect,
-        ours: None,
-        below: "",
-        stock: None,
-    }
-}
-
-impl Row {
-    const fn becomes(self, ours: &'static str) -> Self {
-        Self {
-            ours: Some(ours),
-            ..self
-        }
-    }
-
-    const fn with(self, below: &'static str) -> Self {
-        Self { below, ..self }
-    }
-
-    const fn stock(self, yaml: &'static str) -> Self {
-        Self {
-            stock: Some(yaml),
-            ..self
-        }
-    }
-}
-
-use Effect::{Above, By, NoEffect, Refused, Switch, Text, Whole};
+use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
 const ELSEWHERE: &str =
     "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}";
@@ -82,14 +18,21 @@ pub(super) static ROWS: &[Row] = &[
     row("log.level", By(other::read_level)).becomes("server.log.level"),
     row("loglevel", By(other::read_old_level)),
     row("log.formatter", By(other::read_formatter)).becomes("server.log.format"),
-    row("log.fields", NoEffect("log lines have fields of their own"))
-        .with("*")
-        .stock("{service: registry}"),
-    row("log.hooks", NoEffect("the log goes to standard error only")).with("*"),
+    row(
+        "log.fields",
+        Ineffective("log lines have fields of their own"),
+    )
+    .with("*")
+    .stock("{service: registry}"),
+    row(
+        "log.hooks",
+        Ineffective("the log goes to standard error only"),
+    )
+    .with("*"),
     row("log.accesslog.disabled", By(other::read_access_log)).becomes("server.log.access"),
     row(
         "log.reportcaller",
-        NoEffect("lines name the part of the program that they come from"),
+        Ineffective("lines name the part of the program that they come from"),
     ),
     // Storage.
     row("storage", By(storage::read)),
@@ -97,23 +40,23 @@ pub(super) static ROWS: &[Row] = &[
     row("storage.filesystem.rootdirectory", Text).becomes("registry.storage.filesystem.root"),
     row(
         "storage.filesystem.maxthreads",
-        NoEffect("as many threads run as there is work for"),
+        Ineffective("as many threads run as there is work for"),
     ),
     row("storage.delete.enabled", Switch).becomes("registry.storage.delete"),
     row(
         "storage.redirect",
-        NoEffect("the registry sends all content itself"),
+        Ineffective("the registry sends all content itself"),
     )
     .with("disable"),
     row(
         "storage.cache",
-        NoEffect("the database holds what a cache would"),
+        Ineffective("the database holds what a cache would"),
     )
     .with("blobdescriptor blobdescriptorsize layerinfo")
     .stock("{blobdescriptor: inmemory}"),
     row(
         "storage.tag",
-        NoEffect("one query finds the tags of a manifest"),
+        Ineffective("one query finds the tags of a manifest"),
     )
     .with("concurrencylimit")
     .stock("{concurrencylimit: 8}"),
@@ -127,7 +70,7 @@ pub(super) static ROWS: &[Row] = &[
     row("storage.maintenance.uploadpurging.age", Above).becomes("registry.uploads.expire"),
     row(
         "storage.maintenance.uploadpurging.interval",
-        NoEffect("an upload is removed as soon as it is too old"),
+        Ineffective("an upload is removed as soon as it is too old"),
     ),
     row("storage.maintenance.uploadpurging.dryrun", Above),
     row("storage.inmemory", Refused(ELSEWHERE)),
@@ -178,7 +121,7 @@ pub(super) static ROWS: &[Row] = &[
     row("http.prefix", By(http::read_prefix)).becomes("registry.path_prefix"),
     row(
         "http.secret",
-        NoEffect("the database stores what an upload needs"),
+        Ineffective("the database stores what an upload needs"),
     ),
     row("http.relativeurls", Switch).becomes("registry.relative_urls"),
     row("http.draintimeout", Text).becomes("server.limits.shutdown_timeout"),
@@ -187,7 +130,7 @@ pub(super) static ROWS: &[Row] = &[
     row("http.tls.clientcas", By(http::refuse_client_certificates)).with("#"),
     row(
         "http.tls.clientauth",
-        NoEffect("clients are not asked for certificates"),
+        Ineffective("clients are not asked for certificates"),
     ),
     row("http.tls.minimumtls", By(http::read_minimum)).becomes("server.tls_min_version"),
     row("http.tls.ciphersuites", By(http::read_suites))
@@ -200,7 +143,7 @@ pub(super) static ROWS: &[Row] = &[
         .with("*"),
     row(
         "http.debug",
-        NoEffect("there is no second port; / and /healthz answer health checks"),
+        Ineffective("there is no second port; / and /healthz answer health checks"),
     )
     .with("addr prometheus.enabled prometheus.path"),
     row("http.http2.disabled", By(http::read_http2)),
@@ -210,12 +153,12 @@ pub(super) static ROWS: &[Row] = &[
     row("notifications.endpoints", By(other::refuse_endpoints)).with("#"),
     row(
         "redis",
-        NoEffect("there is no cache outside of this process"),
+        Ineffective("there is no cache outside of this process"),
     )
     .with("*"),
     row(
         "health",
-        NoEffect("/healthz and /readyz answer health checks"),
+        Ineffective("/healthz and /readyz answer health checks"),
     )
     .with(
         "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
@@ -224,11 +167,15 @@ pub(super) static ROWS: &[Row] = &[
     .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
     row(
         "reporting",
-        NoEffect("errors are logged, and are sent nowhere"),
+        Ineffective("errors are logged, and are sent nowhere"),
     )
     .with("bugsnag.* newrelic.*"),
     row("catalog.maxentries", By(other::read_max_entries)).becomes("registry.catalog.max"),
-    row("tags", NoEffect("how many tags a page may have is fixed")).with("maxtags"),
+    row(
+        "tags",
+        Ineffective("how many tags a page may have is fixed"),
+    )
+    .with("maxtags"),
     row("proxy", By(other::refuse_proxy))
         .with("remoteurl username password ttl exec.command exec.lifetime"),
     row("middleware.registry", By(other::refuse_middleware)).with("#"),
@@ -242,37 +189,11 @@ pub(super) static ROWS: &[Row] = &[
     row("validation.manifests.urls", By(other::refuse_urls)).with("allow.# deny.#"),
     row(
         "validation.manifests.indexes",
-        NoEffect("an index is accepted with or without its images"),
+        Ineffective("an index is accepted with or without its images"),
     )
     .with("platforms platformlist.#"),
     row("policy.repository.classes", By(other::refuse_classes)).with("#"),
 ];
-
-/// The row of a path.
-pub(super) fn find(path: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.path == path)
-}
-
-/// The names of the keys in the section `above`, each once.
-pub(super) fn names_in(above: &str) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for row in ROWS {
-        let rest = if above.is_empty() {
-            Some(row.path)
-        } else {
-            row.path
-                .strip_prefix(above)
-                .and_then(|rest| rest.strip_prefix('.'))
-        };
-        let Some(name) = rest.and_then(|rest| rest.split('.').next()) else {
-            continue;
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
 
 /// What a key of ours is called in Distribution's file.
 pub(super) fn name_of(ours: &str) -> Option<&'static str> {
@@ -298,13 +219,13 @@ pub(super) fn variables() -> impl Iterator<Item = String> {
         };
         !pattern.contains(['*', '#', '_']) && !all.iter().any(is_section)
     });
-    single.map(|pattern| super::environment::variable_of(&pattern))
+    single.map(|pattern| super::translation::variable_of(&pattern))
 }
 
 /// The path of each key, and of those below it.
 fn patterns() -> impl Iterator<Item = String> {
     ROWS.iter().flat_map(|row| {
-        let below = row.below.split_whitespace();
+        let below = row.names_below();
         let below = below.map(|name| format!("{}.{name}", row.path));
         std::iter::once(row.path.to_owned()).chain(below)
     })

@@ -10,7 +10,8 @@
 //! or matters, and is refused by name: a file that asks for notifications must not be served by a
 //! registry that sends none. A key that Distribution ignores as unknown is a warning here, too.
 //!
-//! - [`keys`]: every key and what becomes of it; [`translation`]: how.
+//! - [`keys`]: every key and what becomes of it; [`translation`]: the kinds of rows, and how they are
+//!   applied.
 //! - [`http`], [`storage`], [`auth`], [`other`]: what takes more than a row.
 //! - [`environment`]: the variables.
 
@@ -44,7 +45,7 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
     environment::overlay(context, &mut tree);
     let position = tree.position;
     let own = own_block(context, &mut tree);
-    let mut translator = Translator::new(has_auth(&own));
+    let mut translator = Translator::new(keys::ROWS, has_auth(&own));
     let root = Setting::new(context, String::new(), &tree);
     translator.section(&root, "", false, |root, translator| {
         for (name, hint) in [
@@ -55,12 +56,12 @@ pub(super) fn translate(context: &Context, mut tree: Node) -> Option<Node> {
                 root.error_about(name, Problem::Missing, hint);
             }
         }
-        translator.default("server.addr", DEFAULT_ADDRESS, "http.addr", position);
+        translator.default("server.addr", &DEFAULT_ADDRESS, "http.addr", position);
         if !root.has("auth") && !translator.has_own_auth {
             let message = "not set, so everyone can pull, push and delete everything; set \
                            auth.token or auth.htpasswd";
             context.note(position, "auth", Problem::Insecure, message);
-            translator.default("registry.auth.none", true, "auth", position);
+            translator.default("registry.auth.none", &true, "auth", position);
         }
     });
     let (translated, refused) = translator.finish();

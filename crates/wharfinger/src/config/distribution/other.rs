@@ -64,7 +64,7 @@ pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translato
         return;
     }
     if let Some(number) = setting.integer().filter(|number| *number > 0) {
-        translator.word("registry.catalog.max", number.min(MOST_ENTRIES), setting);
+        translator.word("registry.catalog.max", &number.min(MOST_ENTRIES), setting);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys::{self, Effect};
-use super::translation::{Translator, nothing_else};
+use super::translation::{Effect, Translator, nothing_else};
 use crate::config::diagnostics::Problem;
 use crate::config::setting::Setting;
 use crate::duration::{parse_duration, print_duration};
@@ -31,18 +30,19 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
         if let Some(filesystem) = &filesystem {
             translator.section(filesystem, "storage.filesystem", false, nothing_else);
             let position = filesystem.position();
-            translator.default(ROOT, DEFAULT_ROOT, "storage.filesystem", position);
+            translator.default(ROOT, &DEFAULT_ROOT, "storage.filesystem", position);
         }
         // Distribution deletes nothing unless it is told to.
         translator.default(
             "registry.storage.delete",
-            false,
+            &false,
             "storage.delete",
             section.position,
         );
-        let mut drivers: Vec<_> = keys::names_in("storage")
+        let mut drivers: Vec<_> = translator
+            .names_in("storage")
             .into_iter()
-            .filter(|name| is_other_driver(name) && section.present(name).is_some())
+            .filter(|name| is_other_driver(translator, name) && section.present(name).is_some())
             .collect();
         drivers.extend(filesystem.map(|_| "filesystem"));
         match drivers[..] {
@@ -57,8 +57,8 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
 }
 
 /// Whether `name` is a driver that stores content elsewhere.
-fn is_other_driver(name: &str) -> bool {
-    let row = keys::find(&format!("storage.{name}"));
+fn is_other_driver(translator: &Translator, name: &str) -> bool {
+    let row = translator.find(&format!("storage.{name}"));
     row.is_some_and(|row| matches!(row.effect, Effect::Refused(_)))
 }
 

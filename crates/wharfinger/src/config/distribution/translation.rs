@@ -1,13 +1,87 @@
 //! The translation: Distribution's settings, visited row by row, and ours as they gather.
 
-use super::keys::{self, Effect, Row};
 use crate::config::diagnostics::Problem;
 use crate::config::section::Section;
 use crate::config::setting::Setting;
 use crate::config::yaml::{self, Entry, Node, Position, Scalar, Value};
 
+/// A key, or a section that is treated as a whole.
+pub(super) struct Row {
+    /// Its path: `http.addr`.
+    pub(super) path: &'static str,
+    pub(super) effect: Effect,
+    /// The key of ours that it becomes.
+    pub(super) ours: Option<&'static str>,
+    /// The keys below it, for the names of variables: `*` is any name and all below it, `#` the
+    /// number of an item in a list.
+    below: &'static str,
+    /// The value that registry:2's own file has. It needs no warning: the operator did not ask for
+    /// anything.
+    pub(super) stock: Option<&'static str>,
+}
+
+/// What becomes of a key.
+pub(super) enum Effect {
+    /// The text becomes our key's; an empty one is absent.
+    Text,
+    /// True or false becomes our key's.
+    Switch,
+    /// The value becomes our key's, whole.
+    Whole,
+    /// Code of its own translates it, also when it is nothing.
+    By(fn(&Setting<'_>, &mut Translator)),
+    /// The section above it reads it.
+    Above,
+    /// Accepted, with a warning that says why it changes nothing.
+    Ineffective(&'static str),
+    /// An error that says what to write instead.
+    Refused(&'static str),
+}
+
+pub(super) const fn row(path: &'static str, effect: Effect) -> Row {
+    Row {
+        path,
+        effect,
+        ours: None,
+        below: "",
+        stock: None,
+    }
+}
+
+impl Row {
+    pub(super) const fn becomes(self, ours: &'static str) -> Self {
+        Self {
+            ours: Some(ours),
+            ..self
+        }
+    }
+
+    pub(super) const fn with(self, below: &'static str) -> Self {
+        Self { below, ..self }
+    }
+
+    pub(super) const fn stock(self, yaml: &'static str) -> Self {
+        Self {
+            stock: Some(yaml),
+            ..self
+        }
+    }
+
+    /// The names of the keys below it.
+    pub(super) fn names_below(&self) -> impl Iterator<Item = &'static str> {
+        self.below.split_whitespace()
+    }
+}
+
+/// The variable that sets the key at `path`.
+pub(super) fn variable_of(path: &str) -> String {
+    format!("REGISTRY_{}", path.to_uppercase().replace('.', "_"))
+}
+
 /// Our settings so far, each with the place and the name of the one that it comes from.
 pub(super) struct Translator {
+    /// Every key of Distribution.
+    rows: &'static [Row],
     /// Whether the block `wharfinger` says who gets in.
     pub(super) has_own_auth: bool,
     /// Whether `validation.disabled` switches the checks of manifests off.
@@ -23,8 +97,9 @@ struct Translated {
 }
 
 impl Translator {
-    pub(super) fn new(has_own_auth: bool) -> Self {
+    pub(super) fn new(rows: &'static [Row], has_own_auth: bool) -> Self {
         Self {
+            rows,
             has_own_auth,
             is_validation_disabled: false,
             settings: Vec::new(),
@@ -48,11 +123,11 @@ impl Translator {
         };
         let Some(entries) = entries else { return };
         let mut section = Section::new(setting.context, above, setting.position(), entries);
-        let names = keys::names_in(above);
+        let names = self.names_in(above);
         section.know(names.iter().copied());
         for name in names {
             let path = join(above, name);
-            match (keys::find(&path), section.present(name)) {
+            match (self.find(&path), section.present(name)) {
                 (Some(row), Some(setting)) => self.apply(row, &setting),
                 (None, Some(setting)) if !setting.is_null() => {
                     self.section(&setting, &path, false, nothing_else);
@@ -66,6 +141,32 @@ impl Translator {
         } else {
             section.finish_leniently();
         }
+    }
+
+    /// The row of a path.
+    pub(super) fn find(&self, path: &str) -> Option<&'static Row> {
+        self.rows.iter().find(|row| row.path == path)
+    }
+
+    /// The names of the keys in the section `above`, each once.
+    pub(super) fn names_in(&self, above: &str) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for row in self.rows {
+            let rest = if above.is_empty() {
+                Some(row.path)
+            } else {
+                row.path
+                    .strip_prefix(above)
+                    .and_then(|rest| rest.strip_prefix('.'))
+            };
+            let Some(name) = rest.and_then(|rest| rest.split('.').next()) else {
+                continue;
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     fn apply(&mut self, row: &'static Row, setting: &Setting<'_>) {
@@ -84,11 +185,11 @@ impl Translator {
             }
             (Effect::Switch, Some(ours)) => {
                 if let Some(flag) = setting.flag() {
-                    self.word(ours, flag, setting);
+                    self.word(ours, &flag, setting);
                 }
             }
             (Effect::Whole, Some(ours)) => self.whole(ours, setting),
-            (Effect::NoEffect(why), _) if !is_stock(row, setting) => {
+            (Effect::Ineffective(why), _) if !is_stock(row, setting) => {
                 let message = format!("no effect here: {why}");
                 setting.warn(Problem::NoEffect, message);
             }
@@ -104,7 +205,7 @@ impl Translator {
     }
 
     /// Sets our key `path` to a word that is more than a text: a boolean or a number.
-    pub(super) fn word(&mut self, path: &'static str, word: impl ToString, from: &Setting<'_>) {
+    pub(super) fn word(&mut self, path: &'static str, word: &impl ToString, from: &Setting<'_>) {
         let value = Value::Scalar(Scalar::new(word.to_string(), true));
         self.set(path, value, from.position(), from.name.clone());
     }
@@ -119,7 +220,7 @@ impl Translator {
     pub(super) fn default(
         &mut self,
         path: &'static str,
-        word: impl ToString,
+        word: &impl ToString,
         name: &str,
         position: Position,
     ) {
@@ -149,9 +250,7 @@ impl Translator {
 
     /// Our sections, in the order of their first settings, and those that were refused.
     pub(super) fn finish(self) -> (Vec<Entry>, Vec<&'static str>) {
-        let settings = self.settings.into_iter();
-        let settings = settings.map(|known| (known.path, known.node, known.written_as));
-        (tree(settings.collect()), self.refused)
+        (tree(self.settings), self.refused)
     }
 
     fn set(&mut self, path: &'static str, value: Value, position: Position, written_as: String) {
@@ -195,33 +294,35 @@ fn join(above: &str, name: &str) -> String {
     }
 }
 
-/// Settings by path as a tree.
-fn tree(settings: Vec<(&str, Node, String)>) -> Vec<Entry> {
-    let mut groups: Vec<(&str, Vec<(&str, Node, String)>)> = Vec::new();
-    for (path, node, written_as) in settings {
-        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+/// Our settings by path, as a tree.
+fn tree(settings: Vec<Translated>) -> Vec<Entry> {
+    let mut groups: Vec<(&str, Vec<Translated>)> = Vec::new();
+    for setting in settings {
+        let (key, path) = setting.path.split_once('.').unwrap_or((setting.path, ""));
+        let setting = Translated { path, ..setting };
         match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push((rest, node, written_as)),
-            None => groups.push((key, vec![(rest, node, written_as)])),
+            Some((_, group)) => group.push(setting),
+            None => groups.push((key, vec![setting])),
         }
     }
-    let entry = |(key, mut group): (&str, Vec<(&str, Node, String)>)| {
-        let position = group
-            .first()
-            .map_or_else(Position::default, |(_, node, _)| node.position);
-        let leaf = group.iter().rposition(|(rest, ..)| rest.is_empty());
-        let (value, written_as) = match leaf.map(|index| group.swap_remove(index)) {
-            Some((_, node, written_as)) => (node, Some(written_as)),
-            None => {
-                let value = Value::Mapping(tree(group));
-                (Node { value, position }, None)
-            }
-        };
-        let entry = Entry::new(key.to_owned(), position, value);
-        Entry {
-            written_as,
-            ..entry
+    let groups = groups.into_iter();
+    groups.map(|(key, group)| entry(key, group)).collect()
+}
+
+/// A key with the settings below it, or with the last value that it was set to.
+fn entry(key: &str, mut group: Vec<Translated>) -> Entry {
+    let first = group.first().map(|setting| setting.node.position);
+    let position = first.unwrap_or_default();
+    let own = group.iter().rposition(|setting| setting.path.is_empty());
+    let (value, written_as) = match own.map(|index| group.swap_remove(index)) {
+        Some(setting) => (setting.node, Some(setting.written_as)),
+        None => {
+            let value = Value::Mapping(tree(group));
+            (Node { value, position }, None)
         }
     };
-    groups.into_iter().map(entry).collect()
+    Entry {
+        written_as,
+        ..Entry::new(key.to_owned(), position, value)
+    }
 }

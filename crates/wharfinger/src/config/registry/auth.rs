@@ -7,7 +7,7 @@ use ::token::{Certificate, JwkSet};
 use crate::config::diagnostics::Problem;
 use crate::config::effective::Effective;
 use crate::config::schema::{Kind, key};
-use crate::config::section::{Located, Section};
+use crate::config::section::{Located, Reported, Section};
 use crate::config::users::HtpasswdFile;
 
 /// The service of our own token server's tokens, unless another is set.
@@ -99,7 +99,7 @@ impl RegistryAuth {
             none.setting.warn(Problem::Insecure, message);
         }
         match (token, htpasswd, none) {
-            (Some(token), None, None) => token.map(Self::Token),
+            (Some(token), None, None) => token.ok().map(Self::Token),
             (None, Some(htpasswd), None) => htpasswd,
             (None, None, Some(_)) => Some(Self::Open),
             (None, None, None) => {
@@ -194,12 +194,11 @@ impl TokenIssuer {
     }
 }
 
-/// One issuer, or a list of them. The outer `None` says that there is no `token`.
-#[expect(
-    clippy::option_option,
-    reason = "the outer one is absence, the inner one an error"
-)]
-fn read_tokens(auth: &mut Section<'_>, has_token_server: bool) -> Option<Option<Vec<TokenIssuer>>> {
+/// One issuer, or a list of them.
+fn read_tokens(
+    auth: &mut Section<'_>,
+    has_token_server: bool,
+) -> Option<Result<Vec<TokenIssuer>, Reported>> {
     let kind = Kind::OneOrMany(Box::new(Kind::Mapping(Vec::new())));
     let read = |section: &mut Section<'_>| TokenIssuer::read(section, has_token_server);
     let setting = auth.structured(
@@ -209,7 +208,7 @@ fn read_tokens(auth: &mut Section<'_>, has_token_server: bool) -> Option<Option<
     let items = setting.one_or_many().unwrap_or_default();
     if items.is_empty() {
         setting.error("the list is empty; write an issuer");
-        return Some(None);
+        return Some(Err(Reported));
     }
     // All are read before one can be missing, so that all errors are reported.
     let (mut issuers, mut shown) = (Vec::new(), Vec::new());
@@ -225,7 +224,8 @@ fn read_tokens(auth: &mut Section<'_>, has_token_server: bool) -> Option<Option<
         shown.extend(effective);
     }
     auth.show("token", Effective::List(shown));
-    Some(issuers.into_iter().collect())
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
+    Some(issuers.ok_or(Reported))
 }
 
 fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
@@ -239,7 +239,7 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
             .required("write the file with names and password hashes")
             .means("the htpasswd file: bcrypt and argon2id"),
     )?;
-    let file = HtpasswdFile::read_distribution(file)?;
+    let file = HtpasswdFile::read_distribution(&file)?;
     Some(RegistryAuth::Htpasswd { realm, file })
 }
 

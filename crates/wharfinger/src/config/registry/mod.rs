@@ -14,7 +14,7 @@ use super::address::ListenAddress;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::{Kind, key};
-use super::section::Section;
+use super::section::{Reported, Section};
 use super::server::path_prefix;
 use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
@@ -122,7 +122,7 @@ impl RegistrySettings {
                 .means("whether `Location` is a path without a host")
                 .default(false),
         );
-        let (listen, auth) = (listen?, auth?);
+        let (listen, auth) = (listen.ok()?, auth?);
         if let (Some(_), RegistryAuth::Token(issuers)) = (&listen, &auth)
             && issuers.first().is_some_and(|first| first.realm.is_none())
         {
@@ -151,12 +151,8 @@ impl RegistrySettings {
     }
 }
 
-/// Its own address, or `None` for the server's. The outer `None` is an address that is wrong.
-#[expect(
-    clippy::option_option,
-    reason = "the outer one is an error, as in every reader here"
-)]
-fn read_listen(section: &mut Section<'_>) -> Option<Option<ListenAddress>> {
+/// Its own address, or `None` for the server's.
+fn read_listen(section: &mut Section<'_>) -> Result<Option<ListenAddress>, Reported> {
     let setting = section.setting(
         key::custom("addr", Kind::Form("`same` or address"))
             .not(&["address", "listen", "port"])
@@ -167,11 +163,12 @@ fn read_listen(section: &mut Section<'_>) -> Option<Option<ListenAddress>> {
     let setting = setting.filter(|setting| setting.text().as_deref() != Some("same"));
     let Some(setting) = setting else {
         section.show("addr", Effective::plain("same"));
-        return Some(None);
+        return Ok(None);
     };
-    let address = setting.parse(|text| ListenAddress::parse(text, None))?;
+    let address = setting.parse(|text| ListenAddress::parse(text, None));
+    let address = address.ok_or(Reported)?;
     section.show("addr", Effective::quoted(&address));
-    Some(Some(address))
+    Ok(Some(address))
 }
 
 /// What `registry.storage` says.

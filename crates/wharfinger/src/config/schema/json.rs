@@ -5,8 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::key::{Declaration, Dialect};
-use super::kind::Kind;
+use super::declaration::{Declaration, Dialect, Kind};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 

@@ -16,19 +16,18 @@
 //! same readers over nothing and keeps what they ask for. A reader therefore asks for all of its
 //! keys before it returns early; a test compares both.
 //!
-//! - [`key`]: declaring a key; [`kind`]: the types of values; [`json`]: the JSON Schema.
+//! - [`key`]: declaring a key; [`declaration`]: what is known of it; [`json`]: the JSON Schema.
 
+mod declaration;
 pub(in crate::config) mod json;
 pub(in crate::config) mod key;
-pub(in crate::config) mod kind;
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 #[cfg(test)]
-pub(in crate::config) use self::key::Dialect;
-pub(in crate::config) use self::key::{Declaration, Reload};
-pub(in crate::config) use self::kind::Kind;
+pub(in crate::config) use self::declaration::Dialect;
+pub(in crate::config) use self::declaration::{Declaration, Kind, Reload};
 
 use super::context::Context;
 use super::section::Section;

@@ -21,7 +21,7 @@ fn the_manual_s_tables_are_the_declarations() {
     let declarations = schema::of_configuration();
     let mut keys: Vec<(String, &Declaration)> = Vec::new();
     schema::walk(&declarations, &mut |path, key| {
-        keys.push((path.to_owned(), key))
+        keys.push((path.to_owned(), key));
     });
     let (mut written, mut explained) = (String::new(), BTreeSet::new());
     let mut rest = page.as_str();

@@ -294,6 +294,96 @@ fn unknown_and_repeated_keys_only_warn() {
     }
 }
 
+/// In maintenance, a data directory that is mounted read-only is served: registry:2's own, and one
+/// that this program has written.
+#[test]
+fn maintenance_on_a_read_only_data_directory() {
+    let data = tempfile::tempdir().unwrap();
+    let digest = push_blob(&Running::start_on(&program("docker-registry"), data.path()));
+    let before = names_in(data.path());
+    let adopted = ReadOnly::start(data.path());
+    assert_eq!(adopted.blob(&digest), 200);
+    assert_eq!(adopted.status("POST", "/v2/a/b/blobs/uploads/"), 405);
+    drop(adopted);
+    assert_eq!(names_in(data.path()), before, "nothing is written");
+
+    let data = tempfile::tempdir().unwrap();
+    let digest = push_blob(&Running::start_on(Path::new(PROGRAM), data.path()));
+    let own = ReadOnly::start(data.path());
+    assert_eq!(own.blob(&digest), 200);
+    assert_eq!(own.status("POST", "/v2/a/b/blobs/uploads/"), 405);
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Pushes a blob of one letter, whose digest is [`DIGEST`].
+fn push_blob(running: &Running) -> String {
+    let url = running.url("/v2/a/b/blobs/uploads/");
+    let begun = http::request(&["-X", "POST", "-d", "", &url]);
+    let location = begun.header("location").unwrap().to_owned();
+    let separator = if location.contains('?') { '&' } else { '?' };
+    let url = format!("{location}{separator}digest={DIGEST}");
+    let done = http::request(&[
+        "-X",
+        "PUT",
+        "-H",
+        "Content-Type: application/octet-stream",
+        "--data-binary",
+        "a",
+        &url,
+    ]);
+    assert_eq!(done.status, 201, "{location}");
+    DIGEST.to_owned()
+}
+
+/// A registry in maintenance, in a mount namespace in which its data directory is read-only.
+struct ReadOnly(Running);
+
+impl ReadOnly {
+    fn start(data: &Path) -> Self {
+        let data = data.to_str().unwrap();
+        let script = format!(
+            "#!/bin/bash\nmount --bind {data} {data} && mount -o remount,bind,ro {data} && \
+             exec -a registry {PROGRAM} \"$@\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("registry");
+        std::fs::write(
+            &path,
+            format!(
+                "#!/bin/sh\nexec unshare -m bash {0}.sh \"$@\"\n",
+                path.display()
+            ),
+        )
+        .unwrap();
+        std::fs::write(path.with_extension("sh"), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+        Self(Running::start_with(
+            &path,
+            &[
+                ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data),
+                ("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}"),
+            ],
+        ))
+    }
+
+    fn status(&self, method: &str, path: &str) -> u16 {
+        http::request(&["-X", method, &self.0.url(path)]).status
+    }
+
+    fn blob(&self, digest: &str) -> u16 {
+        self.status("GET", &format!("/v2/a/b/blobs/{digest}"))
+    }
+}
+
 /// As in a cron job beside the server: `-m` removes manifests without a tag.
 #[test]
 fn garbage_is_collected_as_a_cron_job_asks() {

@@ -2,7 +2,8 @@
 
 use super::translated;
 use crate::config::context::Variables;
-use crate::config::distribution::keys::{self, Effect, ROWS};
+use crate::config::distribution::keys::{self, ROWS};
+use crate::config::distribution::translation::{Effect, variable_of};
 
 /// A file with everything that other keys need.
 const BASE: &str = "version: 0.1
@@ -17,6 +18,7 @@ const VALUES: &[(&str, &str)] = &[
     ("log.level", "debug"),
     ("loglevel", "debug"),
     ("log.formatter", "json"),
+    ("log.accesslog.disabled", "true"),
     ("storage.filesystem.rootdirectory", "/other"),
     ("storage.delete.enabled", "true"),
     ("storage.maintenance.readonly.enabled", "true"),
@@ -116,13 +118,10 @@ fn every_key_has_an_effect_or_is_named() {
             VALUES.iter().find(|(path, _)| *path == row.path),
         ) {
             (_, Some((_, value))) => *value,
-            (Effect::NoEffect(_) | Effect::Refused(_), None) => "{x: y}",
+            (Effect::Ineffective(_) | Effect::Refused(_), None) => "{x: y}",
             _ => panic!("no value for {}", row.path),
         };
-        let variables = vec![(
-            crate::config::distribution::environment::variable_of(row.path),
-            value.to_owned(),
-        )];
+        let variables = vec![(variable_of(row.path), value.to_owned())];
         let (ours, found) = translated(BASE, variables);
         let is_named = found.lines().any(|line| {
             let is_new = !base.1.contains(line);
@@ -138,7 +137,7 @@ fn every_key_has_an_effect_or_is_named() {
 fn only_what_differs_from_the_image_s_file_warns() {
     for row in ROWS.iter().filter(|row| row.stock.is_some()) {
         let said = |value: &str| {
-            let name = crate::config::distribution::environment::variable_of(row.path);
+            let name = variable_of(row.path);
             translated(BASE, vec![(name, value.to_owned())]).1
         };
         assert_eq!(said(row.stock.unwrap()), "", "{}", row.path);

@@ -1,10 +1,67 @@
-//! The types of values: what the manual and the JSON Schema say of them.
+//! What is known of a key before it has a value, and the types of values: what the manual and the
+//! JSON Schema say of them.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::key::Declaration;
 use crate::duration::{print_duration, print_size};
+
+/// Which configuration a key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Dialect {
+    /// `docker_auth` has it, and it means the same here.
+    DockerAuth,
+    Ours,
+}
+
+/// When a change of a key counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Reload {
+    AtOnce,
+    AfterRestart,
+}
+
+/// What is known of a key before it has a value.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Declaration {
+    pub(in crate::config) name: &'static str,
+    pub(in crate::config) kind: Kind,
+    pub(in crate::config) dialect: Dialect,
+    pub(in crate::config) reload: Reload,
+    /// Whether its value is never shown.
+    pub(in crate::config) secret: bool,
+    /// Whether `NAME_file` may name a file that holds the value.
+    pub(in crate::config) from_file: bool,
+    /// What to write, said when a required key is missing.
+    pub(in crate::config) required: Option<&'static str>,
+    /// What counts when it is absent, as the manual says it.
+    pub(in crate::config) default: Option<String>,
+    /// Refused until a later version can do it.
+    pub(in crate::config) later: bool,
+    /// What it says, in one line of the manual.
+    pub(in crate::config) means: &'static str,
+    /// Words that people write instead, for the hint at the nearest key.
+    pub(in crate::config) also: &'static [&'static str],
+}
+
+impl Declaration {
+    /// A key of which only the name is known.
+    pub(in crate::config) fn named(name: &'static str, kind: Kind) -> Self {
+        Self {
+            name,
+            kind,
+            dialect: Dialect::Ours,
+            reload: Reload::AtOnce,
+            secret: false,
+            from_file: false,
+            required: None,
+            default: None,
+            later: false,
+            means: "",
+            also: &[],
+        }
+    }
+}
 
 /// The type of a value, with its bounds.
 #[derive(Clone, Debug)]

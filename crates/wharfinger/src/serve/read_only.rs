@@ -1,0 +1,91 @@
+//! A registry in maintenance whose data directory can only be read, as on a volume mounted `:ro`:
+//! registry:2 starts on one.
+//!
+//! The database, which must be written while content is read, goes into a temporary directory: a
+//! copy of the one that is there, or a new one in which the directory of registry:2 is adopted. It
+//! ends with the process.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use database::DatabaseLocation;
+use rustix::fs::{Access, access};
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// What is written in place of the data directory.
+pub(super) struct ScratchDirectory {
+    pub(super) database: DatabaseLocation,
+    /// The root of the registry's own content.
+    pub(super) root: PathBuf,
+    _directory: TempDir,
+}
+
+impl ScratchDirectory {
+    /// One, if the registry is in maintenance and its database cannot be written.
+    pub(super) fn if_needed(config: &Config) -> Result<Option<Self>, Failure> {
+        let (Some(registry), Some(database)) = (&config.registry, &config.database) else {
+            return Ok(None);
+        };
+        let home = database.path().parent().unwrap_or(Path::new("/"));
+        if !registry.read_only || !is_read_only(home) {
+            return Ok(None);
+        }
+        let scratch = Self::new(database.path(), &registry.root).map_err(|error| {
+            Failure::system("cannot make a temporary directory for the database").caused_by(&error)
+        })?;
+        tracing::warn!(
+            directory = %home.display(),
+            scratch = %scratch.root.display(),
+            "the data directory can only be read: the database is in a temporary directory until \
+             the server ends"
+        );
+        Ok(Some(scratch))
+    }
+
+    fn new(database: &Path, root: &Path) -> io::Result<Self> {
+        let directory = TempDir::with_prefix("wharfinger-")?;
+        let copy = directory.path().join("wharfinger.db");
+        let is_copied = copy_if_there(database, &copy)?;
+        if is_copied {
+            // What SQLite has not moved into the file yet.
+            copy_if_there(&beside(database, "-wal"), &beside(&copy, "-wal"))?;
+        }
+        let root = if is_copied {
+            root.to_owned()
+        } else {
+            directory.path().join("content")
+        };
+        Ok(Self {
+            database: DatabaseLocation::at(copy),
+            root,
+            _directory: directory,
+        })
+    }
+}
+
+/// Whether this process cannot write into a directory that is there.
+fn is_read_only(directory: &Path) -> bool {
+    let writable = access(directory, Access::WRITE_OK).map_err(rustix::io::Errno::kind);
+    matches!(
+        writable,
+        Err(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
+    )
+}
+
+fn copy_if_there(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::copy(from, to) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
