@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::distribution::keys::{Effect, ROWS, Row};
+use crate::config::distribution::keys::ROWS;
+use crate::config::distribution::translation::{Effect, Row};
 
 const SAME: &str = "Settings that mean the same";
 const NO_EFFECT: &str = "Settings that have no effect";
