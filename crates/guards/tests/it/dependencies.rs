@@ -29,11 +29,7 @@ const LICENCES: [&str; 12] = [
 ];
 
 /// Dependencies that are not named in the code. May only shrink.
-const NOT_NAMED: &[&str] = &[
-    "auth does not use event",
-    "registry does not use event",
-    "wharfinger does not use event",
-];
+const NOT_NAMED: &[&str] = &[];
 
 /// Crates that are there in more than one version because their users do not agree. May only
 /// shrink.

@@ -131,7 +131,7 @@ impl JwksFetcher {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "the time between two requests on the runtime's timer"
+        reason = "an idle time on the runtime's timer"
     )]
     fn is_refresh_due(&self) -> bool {
         let mut last = self

@@ -1,9 +1,9 @@
-//! Two thousand recorded answers of `docker_auth`, and ours beside them.
+//! Two thousand recorded responses of `docker_auth`, compared with ours.
 //!
 //! Each of 80 configuration files starts our server as it started `docker_auth`, and 25 requests
-//! are sent to it. The status, the token's subject and what it grants must be the same, but for the
-//! differences that [`deliberate_difference`] names; the manual lists them under "Differences from
-//! docker_auth".
+//! are sent to it. The status, the token's subject and what it grants must be the same, except for
+//! the differences that [`deliberate_difference`] names. The manual lists them under "Differences
+//! from docker_auth".
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -41,8 +41,8 @@ struct Request {
 /// Type, name and actions.
 type Entry = (String, String, Vec<String>);
 
-/// What an answer comes to: a status and, where it is 200, the subject and the access that is worth
-/// something.
+/// What is compared of a response: the status and, if it is 200, the subject and the access that
+/// grants something.
 type Outcome = (u16, Option<String>, Option<Vec<Entry>>);
 
 #[test]
@@ -83,7 +83,7 @@ fn docker_auth_s_recorded_answers() {
     );
 }
 
-/// Replays one file's requests, notes what is unexplained, and says how many there were.
+/// Replays one file's requests, notes unexplained differences, and returns the number of requests.
 fn replay(index: usize, case: &Case, keys: &Path, differences: &Mutex<Vec<String>>) -> usize {
     let running = Running::start(&case.config, keys);
     let mut connection = (running.scheme == "http").then(|| Connection::open(&running.address));
@@ -110,7 +110,7 @@ fn replay(index: usize, case: &Case, keys: &Path, differences: &Mutex<Vec<String
     case.requests.len()
 }
 
-/// A server started by a recorded file, in a folder of its own with the keys beside it.
+/// A server of a recorded file, in its own folder with the keys beside it.
 struct Running {
     child: Child,
     /// `HOST:PORT`, or the path of a Unix socket.
@@ -166,7 +166,7 @@ impl Drop for Running {
     }
 }
 
-/// The file with port 0 for the port that it was recorded with, which may be taken here.
+/// The file with port 0 instead of the recorded port, which may be in use here.
 fn without_port(config: &str) -> String {
     let line = |line: &str| match ["localhost:", "[::1]:"]
         .iter()
@@ -181,7 +181,7 @@ fn without_port(config: &str) -> String {
     config.split_inclusive('\n').map(line).collect()
 }
 
-/// The address and the scheme that the log says are listened on.
+/// The address and the scheme from the line of the log that says where the server listens.
 fn listening(log: &str) -> Option<(String, String)> {
     let line = log
         .lines()
@@ -198,13 +198,13 @@ fn listening(log: &str) -> Option<(String, String)> {
     Some((value("address")?, value("scheme")?))
 }
 
-/// Where ours answers differently on purpose, and what.
+/// Our response, if it differs on purpose.
 fn deliberate_difference(request: &Request) -> Option<Outcome> {
     // docker_auth gives its front page to any method.
     if request.method == "POST" && request.status == 200 && request.sub.is_none() {
         return Some((405, None, None));
     }
-    // A Basic header that cannot be read is a failed login; docker_auth goes on with nobody.
+    // A Basic header that cannot be read is a failed login; docker_auth takes it as anonymous.
     let basic = request
         .headers
         .iter()
@@ -285,8 +285,8 @@ fn outcome(status: u16, body: &str) -> Outcome {
     )
 }
 
-/// The entries that grant something, as a set of sets, which is how they were recorded:
-/// `docker_auth` keeps those that grant nothing too, ours leaves them out.
+/// The entries that grant something, as a set of sets, as they were recorded. `docker_auth` also
+/// keeps those that grant nothing, and ours leaves them out.
 fn worth(mut access: Vec<Entry>) -> Vec<Entry> {
     access.retain(|(_, _, actions)| !actions.is_empty());
     access

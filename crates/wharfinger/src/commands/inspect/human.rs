@@ -161,7 +161,7 @@ fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
                 );
             }
             Prediction::Undecided(why) => {
-                line(text, "", &name, &format!("cannot be foretold: {why}"));
+                line(text, "", &name, &format!("cannot be predicted: {why}"));
             }
         }
     }

@@ -78,7 +78,7 @@ impl Set {
     }
 
     /// What `wharfinger inspect` foretells of `token` for registry `version`.
-    fn foretold(&self, token: &str, version: &str) -> Value {
+    fn predicted(&self, token: &str, version: &str) -> Value {
         let (option, file): (_, &Path) = match &self.trust {
             Trust::Bundle(path) => ("--certificate", path),
             Trust::Jwks(path) => ("--jwks", path),
@@ -107,11 +107,11 @@ impl Set {
         verdict
     }
 
-    /// Shows every token to `registry` and gathers what came otherwise than foretold.
+    /// Shows every token to `registry` and gathers what came otherwise than predicted.
     fn differences(&self, registry: &Registry, version: &str, tokens: &[Token]) -> Vec<String> {
         let differences = tokens.iter().filter_map(|token| {
-            let foretold = self.foretold(&token.text, version);
-            let what = difference(registry, &token.text, &foretold)?;
+            let predicted = self.predicted(&token.text, version);
+            let what = difference(registry, &token.text, &predicted)?;
             Some(format!(
                 "registry {version}, {}, {}: {what}",
                 self.name, token.name
@@ -121,22 +121,22 @@ impl Set {
     }
 }
 
-/// How a registry's answer differs from the one foretold.
-fn difference(registry: &Registry, token: &str, foretold: &Value) -> Option<String> {
+/// How a registry's answer differs from the one predicted.
+fn difference(registry: &Registry, token: &str, predicted: &Value) -> Option<String> {
     let before = registry.log().len();
     let header = format!("Authorization: Bearer {token}");
     let status = http::request(&["-H", &header, &registry.url("/v2/")]).status;
     let said = || registry.log()[before..].to_owned();
-    match (foretold["verdict"].as_str()?, status) {
+    match (predicted["verdict"].as_str()?, status) {
         ("accepted", 200) => None,
         ("refused", 401) => {
-            let logged = foretold["logged"].as_str()?;
+            let logged = predicted["logged"].as_str()?;
             // The line may be written a moment after the answer.
             let found = (0..100).any(|_| holds(&said(), logged) || pause());
             (!found).then(|| format!("should have logged {logged:?}, but:\n{}", reasons(&said())))
         }
         (verdict, status) => Some(format!(
-            "{status}, but foretold was {verdict} ({foretold}):\n{}",
+            "{status}, but predicted was {verdict} ({predicted}):\n{}",
             reasons(&said())
         )),
     }
@@ -180,9 +180,9 @@ fn compare(set: &Set, tokens: &[Token]) {
             differences.extend(set.differences(&registry2(&set.config()), "2.8", tokens));
         }
         Trust::Jwks(_) => {
-            let foretold = set.foretold(&tokens[0].text, "2.8");
+            let predicted = set.predicted(&tokens[0].text, "2.8");
             assert_eq!(
-                foretold["verdict"], "not applicable",
+                predicted["verdict"], "not applicable",
                 "registry 2.8 reads no JWKS"
             );
         }
@@ -233,7 +233,7 @@ fn expired_certificates() {
     );
 }
 
-/// Which registry 3 is installed: 3.0 answers otherwise than 3.1, and each is foretold.
+/// Which registry 3 is installed: 3.0 answers otherwise than 3.1, and each is predicted.
 fn registry3_version() -> &'static str {
     let said = peers::run(Command::new(peers::program("registry")).arg("--version"));
     if said.succeeded().contains(" v3.0.") {
@@ -272,15 +272,21 @@ fn keys_that_keep_a_registry_from_starting() {
     let ed25519 = Subject::new("Ed25519", token::KeyKind::Ed25519);
     let token = tokens::with_every_header(std::slice::from_ref(&ed25519)).remove(0);
     let set = Set::bundle("Ed25519", std::slice::from_ref(&ed25519));
-    let foretold = set.foretold(&token.text, "2.8");
-    assert_eq!(foretold["verdict"], "does not start");
+    let predicted = set.predicted(&token.text, "2.8");
+    assert_eq!(predicted["verdict"], "does not start");
     let said = refusal_to_start("docker-registry", &set);
-    assert!(holds(&said, foretold["logged"].as_str().unwrap()), "{said}");
+    assert!(
+        holds(&said, predicted["logged"].as_str().unwrap()),
+        "{said}"
+    );
 
     let text = r#"{"keys": [{"kty": "OKP", "crv": "X25519", "x": "AA", "kid": "a"}]}"#;
     let set = Set::written("X25519", text, "jwks.json", Trust::Jwks);
-    let foretold = set.foretold(&token.text, registry3_version());
-    assert_eq!(foretold["verdict"], "does not start");
+    let predicted = set.predicted(&token.text, registry3_version());
+    assert_eq!(predicted["verdict"], "does not start");
     let said = refusal_to_start("registry", &set);
-    assert!(holds(&said, foretold["logged"].as_str().unwrap()), "{said}");
+    assert!(
+        holds(&said, predicted["logged"].as_str().unwrap()),
+        "{said}"
+    );
 }
