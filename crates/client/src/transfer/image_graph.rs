@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use oci::{Descriptor, Digest, ManifestContent};
+use oci::{Descriptor, Digest, ManifestContent, Reference};
 
 use super::ImageSource;
 use crate::content::ContentSource;
 use crate::manifest::ImageGraph;
 use crate::platform::members;
-use crate::{Error, FetchedManifest, Platform};
+use crate::{Error, FetchedManifest, Platform, RepositoryClient};
 
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 8;
@@ -102,9 +102,43 @@ impl<'a> Loader<'a> {
     }
 }
 
+impl ImageSource {
+    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn image(
+        &self,
+        reference: Option<&Reference>,
+        platform: Option<&Platform>,
+    ) -> Result<FetchedManifest, Error> {
+        let manifest = self.manifest(reference).await?;
+        match platform {
+            Some(platform) => pick(self, manifest, platform).await,
+            None => Ok(manifest),
+        }
+    }
+}
+
+impl RepositoryClient {
+    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn image(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+    ) -> Result<FetchedManifest, Error> {
+        ImageSource::Repository(self.clone())
+            .image(Some(reference), platform)
+            .await
+    }
+}
+
 /// The image of an index that runs on `platform` best. An image that is not an index is returned as
 /// it is.
-pub(super) async fn pick(
+async fn pick(
     source: &ImageSource,
     root: FetchedManifest,
     platform: &Platform,

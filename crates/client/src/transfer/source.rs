@@ -5,9 +5,8 @@ use std::sync::Arc;
 use common::BoxFuture;
 use oci::{Descriptor, Digest, Reference, Tag};
 
-use super::image_graph::pick;
 use crate::content::{ContentReader, ContentSource, FileRangeReader};
-use crate::{Archive, Error, FetchedManifest, OciLayout, Platform, Referrer, RepositoryClient};
+use crate::{Archive, Error, FetchedManifest, OciLayout, Referrer, RepositoryClient};
 
 /// Where images are copied from.
 #[derive(Clone)]
@@ -33,22 +32,6 @@ impl ImageSource {
             )),
             (Self::Layout(layout), reference) => layout.manifest(reference),
             (Self::Archive(archive), reference) => archive.manifest(reference),
-        }
-    }
-
-    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub async fn image(
-        &self,
-        reference: Option<&Reference>,
-        platform: Option<&Platform>,
-    ) -> Result<FetchedManifest, Error> {
-        let manifest = self.manifest(reference).await?;
-        match platform {
-            Some(platform) => pick(self, manifest, platform).await,
-            None => Ok(manifest),
         }
     }
 
@@ -107,20 +90,4 @@ impl ContentSource for ImageSource {
 
 fn boxed(reader: FileRangeReader) -> Box<dyn ContentReader> {
     Box::new(reader)
-}
-
-impl RepositoryClient {
-    /// [`manifest`](Self::manifest), and of an index the image for `platform`.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub async fn image(
-        &self,
-        reference: &Reference,
-        platform: Option<&Platform>,
-    ) -> Result<FetchedManifest, Error> {
-        ImageSource::Repository(self.clone())
-            .image(Some(reference), platform)
-            .await
-    }
 }

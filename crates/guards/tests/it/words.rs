@@ -8,7 +8,7 @@ use crate::source::{files, root};
 /// A word, how often it still stands in the source, and how often in the documents. May only
 /// shrink.
 const WORDS: &[(&str, usize, usize)] = &[
-    ("nobody", 74, 0),
+    ("nobody", 73, 0),
     ("somebody", 30, 0),
     ("whoever", 11, 0),
     ("papers", 0, 0),

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Artifact, Attachment};
+use client::{Artifact, Attachment, ImageName};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{ImageArguments, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// The largest file that is attached, in bytes: files are held in memory.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -21,8 +21,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// is kept under a tag, as the specification says.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    image: ImageArguments,
+    /// The image: HOST/NAME[:TAG][@DIGEST].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
     /// The files; FILE:TYPE sets a media type other than application/octet-stream.
     #[arg(value_name = "FILE[:TYPE]")]
     files: Vec<String>,
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
     /// Print JSON: {digest, subject}.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -52,10 +55,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .collect::<Result<BTreeMap<_, _>, _>>()?,
     };
     run_async(async {
-        let repository = arguments.image.repository().await?;
-        let subject = repository
-            .manifest(&arguments.image.name.reference())
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
             .await?;
+        let subject = repository.manifest(&arguments.name.reference()).await?;
         let attached = repository.attach(&artifact, &subject.descriptor()).await?;
         if arguments.json {
             return print_json(&json!({ "digest": attached.digest, "subject": subject.digest }));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{ListArguments, run as run_async};
+use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
 /// List the repositories of a registry, sorted, one per line
 #[derive(Debug, Args)]
@@ -19,19 +19,20 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    list: ListArguments,
+    pages: PageArguments,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let session = arguments
-            .list
             .connection
             .open()
             .session(&arguments.host, "")
             .await?;
         let repositories = RegistryClient::new(session)
-            .catalog(arguments.list.page)?
+            .catalog(arguments.pages.page)?
             .all()
             .await?;
         if arguments.json {

@@ -3,28 +3,36 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use client::ImageName;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_lines};
-use crate::remote::{ImageArguments, PlatformArguments, run as run_async};
+use crate::remote::{ConnectionArguments, PlatformArguments, run as run_async};
 
 /// Print the digest that a tag points to
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    image: ImageArguments,
+    /// The image: HOST/NAME[:TAG].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
     #[command(flatten)]
     part: PlatformArguments,
     /// Print JSON: {digest}.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.image.repository().await?;
-        let reference = arguments.image.name.reference();
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
+        let reference = arguments.name.reference();
         let digest = match &arguments.part.platform {
             None => repository.digest(&reference).await?,
             platform => {

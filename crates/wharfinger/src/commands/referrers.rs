@@ -3,32 +3,39 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use client::Referrer;
+use client::{ImageName, Referrer};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{ImageArguments, bytes, run as run_async};
+use crate::remote::{ConnectionArguments, bytes, run as run_async};
 
 /// List what is attached to an image: signatures, bills of materials, …
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    image: ImageArguments,
+    /// The image: HOST/NAME[:TAG][@DIGEST].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
     /// List only artifacts of this type.
     #[arg(long = "type", value_name = "TYPE")]
     artifact_type: Option<String>,
     /// Print JSON: {subject, referrers}.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.image.repository().await?;
-        let subject = match arguments.image.name.digest {
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
+            .await?;
+        let subject = match arguments.name.digest {
             Some(digest) => digest,
-            None => repository.digest(&arguments.image.name.reference()).await?,
+            None => repository.digest(&arguments.name.reference()).await?,
         };
         let mut referrers = repository
             .referrers(&subject, arguments.artifact_type.as_deref())

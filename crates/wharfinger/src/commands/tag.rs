@@ -3,34 +3,40 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use client::ImageName;
 use oci::{Reference, Tag};
 
 use crate::failure::Failure;
 use crate::output::print_lines;
-use crate::remote::{ImageArguments, run as run_async};
+use crate::remote::{ConnectionArguments, run as run_async};
 
 /// Add tags to an image, without copying it
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    image: ImageArguments,
+    /// The image: HOST/NAME[:TAG][@DIGEST].
+    #[arg(value_name = "IMAGE")]
+    name: ImageName,
     /// The new tags, in the same repository.
     #[arg(required = true)]
     tags: Vec<Tag>,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments.image.repository().await?;
-        let manifest = repository
-            .manifest(&arguments.image.name.reference())
+        let repository = arguments
+            .connection
+            .open()
+            .repository(&arguments.name)
             .await?;
+        let manifest = repository.manifest(&arguments.name.reference()).await?;
         for tag in &arguments.tags {
             let reference = Reference::Tag(tag.clone());
             repository.put_manifest(&manifest, &reference).await?;
             print_lines([format!(
                 "{}@{}",
-                arguments.image.name.with(reference),
+                arguments.name.with(reference),
                 manifest.digest
             )])?;
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{print_json, print_names};
-use crate::remote::{ListArguments, run as run_async};
+use crate::remote::{ConnectionArguments, PageArguments, run as run_async};
 
 /// List the tags of a repository, sorted, one per line
 #[derive(Debug, Args)]
@@ -20,18 +20,19 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    list: ListArguments,
+    pages: PageArguments,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
         let repository = arguments
-            .list
             .connection
             .open()
             .repository(&arguments.name)
             .await?;
-        let tags = repository.tags(arguments.list.page)?.all().await?;
+        let tags = repository.tags(arguments.pages.page)?.all().await?;
         if arguments.json {
             return print_json(&json!({ "name": repository.name().as_str(), "tags": tags }));
         }

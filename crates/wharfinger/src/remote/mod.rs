@@ -55,16 +55,6 @@ pub(crate) struct ConnectionArguments {
     pub(crate) anonymous: bool,
 }
 
-/// An image in a registry.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ImageArguments {
-    /// The image: HOST/NAME[:TAG][@DIGEST].
-    #[arg(value_name = "IMAGE")]
-    pub(crate) name: ImageName,
-    #[command(flatten)]
-    connection: ConnectionArguments,
-}
-
 /// The choice of an image of an index.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlatformArguments {
@@ -75,12 +65,10 @@ pub(crate) struct PlatformArguments {
 
 /// The options of a list.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ListArguments {
+pub(crate) struct PageArguments {
     /// Page size (default: the registry's).
     #[arg(long, value_name = "N")]
     pub(crate) page: Option<usize>,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArguments,
 }
 
 /// Connects to registries, each with its stored login.
@@ -119,13 +107,6 @@ impl ConnectionArguments {
             observer,
             ..TransportOptions::default()
         }
-    }
-}
-
-impl ImageArguments {
-    /// The repository of the image.
-    pub(crate) async fn repository(&self) -> Result<RepositoryClient, Failure> {
-        self.connection.open().repository(&self.name).await
     }
 }
 
