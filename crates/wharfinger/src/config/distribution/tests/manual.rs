@@ -42,7 +42,7 @@ fn every_key_of_distribution_is_in_the_manual_and_where_it_belongs() {
     }
     for row in ROWS.iter().filter(|row| row.path != "version") {
         let place = match row.effect {
-            Effect::NoEffect(_) => Some(NO_EFFECT),
+            Effect::Ineffective(_) => Some(NO_EFFECT),
             Effect::Refused(_) => Some(REFUSED),
             _ if row.ours.is_some() => Some(SAME),
             _ => None,
