@@ -4,7 +4,8 @@
 //! goes on where it was if the state of the hash is kept with the upload: then nothing is read a
 //! second time. No safe interface of AWS-LC gives that state away, but the fields of its contexts
 //! are public. This crate wraps the contexts, and is the only one of the workspace that may use
-//! `unsafe`. `docs/design/hash-state.md` says why it is not the `sha2` crate.
+//! `unsafe`. The `sha2` crate can save its state, too, but is several times slower on processors without
+//! SHA extensions.
 //!
 //! The saved form is the same for every implementation of FIPS 180-4: one byte for the algorithm,
 //! the eight words of the state, the number of bytes so far (big-endian, all of them), and the bytes
@@ -204,11 +205,11 @@ fn saved(function: u8, words: impl Iterator<Item = u8>, length: u64, pending: &[
     saved
 }
 
-/// The words, the number of bytes so far, and the bytes that do not fill a block of `BLOCK` yet:
-/// exactly as many of these as the number says.
-fn parts<const WORD: usize, const BLOCK: u64>(
-    bytes: &[u8],
-) -> Option<([[u8; WORD]; 8], u64, &[u8])> {
+/// The words, the number of bytes so far, and the bytes that do not fill a block yet.
+type SavedParts<'a, const WORD: usize> = ([[u8; WORD]; 8], u64, &'a [u8]);
+
+/// Takes a saved state apart: there must be exactly as many pending bytes as its length says.
+fn parts<const WORD: usize, const BLOCK: u64>(bytes: &[u8]) -> Option<SavedParts<'_, WORD>> {
     let (words, rest) = bytes.split_at_checked(8 * WORD)?;
     let (length, pending) = rest.split_at_checked(LENGTH)?;
     let length = u64::from_be_bytes(length.try_into().ok()?);

@@ -100,6 +100,10 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
 
 /// A change of the manifests and tags of a repository.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each request and moved a few times"
+)]
 pub enum ManifestChange {
     /// Takes a manifest in and points `tags` at it. The repository is made if there is none; a
     /// manifest that exists already is not changed.

@@ -93,7 +93,8 @@ impl ArchiveEntries {
                 .checked_next_multiple_of(BLOCK)
                 .and_then(|padded| begin.checked_add(padded));
             position = next.ok_or_else(|| self.wrong("not a tar file"))?;
-            if kind == EntryType::GNUSparse && header.as_gnu().is_some_and(|gnu| gnu.is_extended())
+            if kind == EntryType::GNUSparse
+                && header.as_gnu().is_some_and(tar::GnuHeader::is_extended)
             {
                 position = self.after_sparse_headers(begin, size)?;
             }

@@ -288,7 +288,7 @@ async fn tags_and_images_are_deleted() {
                 assert!(
                     !deletes_tags && what.contains("cannot delete the tag 2 alone"),
                     "{what}"
-                )
+                );
             }
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }

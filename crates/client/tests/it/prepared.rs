@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use client::{
     Archive, ArchiveWriter, CopyOptions, CopyReport, Error, ImageSource, ImageTarget, OciLayout,
@@ -99,10 +99,9 @@ async fn a_layout_is_not_read_through_links_out_of_it_nor_from_pipes() {
     fs::remove_file(&index).unwrap();
     let made = std::process::Command::new("mkfifo").arg(&index).status();
     assert!(made.unwrap().success());
-    let before = Instant::now();
+    // Opening it as a file would wait for a writer for ever.
     let error = read().await.unwrap_err().to_string();
     assert!(error.ends_with("not a regular file"), "{error}");
-    assert!(before.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -180,14 +179,12 @@ fn a_layer_that_is_named_often_is_hashed_once() {
     let layers = vec![r#""layer.tar""#; 3000].join(",");
     let list = format!(r#"[{{"Config":"c.json","RepoTags":["a:1"],"Layers":[{layers}]}}]"#);
     add("c.json", b"{}");
-    add("layer.tar", &vec![7; 8 << 20]);
+    add("layer.tar", &vec![7; 64 << 20]);
     add("manifest.json", list.as_bytes());
     builder.finish().unwrap();
-    let before = Instant::now();
-    Archive::open(&path).unwrap();
-    assert!(
-        before.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        before.elapsed()
-    );
+    // Hashed for each of its names it would be 187 GiB, which takes every machine minutes.
+    let (done, opened) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(Archive::open(&path).map(drop)));
+    let opened = opened.recv_timeout(Duration::from_secs(60));
+    opened.expect("the layer is hashed once").unwrap();
 }

@@ -43,6 +43,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sqlite/push.rs",
             "storage.rs",
             "upload.rs",
+            "verify.rs",
         ],
     ),
     (
@@ -107,10 +108,10 @@ fn circles(modules: &Modules) -> Vec<Vec<String>> {
 }
 
 fn reachable(
-    start: &Vec<String>,
+    start: &[String],
     uses: &BTreeMap<&Vec<String>, BTreeSet<Vec<String>>>,
 ) -> BTreeSet<Vec<String>> {
-    let (mut reached, mut next) = (BTreeSet::new(), vec![start.clone()]);
+    let (mut reached, mut next) = (BTreeSet::new(), vec![start.to_vec()]);
     while let Some(module) = next.pop() {
         for used in uses.get(&module).into_iter().flatten() {
             if reached.insert(used.clone()) {

@@ -1,7 +1,6 @@
 //! Rules for the source of the whole workspace. Their lists of exceptions may only shrink.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "helpers of tests fail the test on the spot"
 )]
 

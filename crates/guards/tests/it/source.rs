@@ -118,9 +118,9 @@ pub(crate) fn code(text: &str) -> String {
         } else if let Some(length) = raw_string(rest) {
             code.push_str("\"\"");
             length
-        } else if rest.starts_with('"') {
+        } else if let Some(quoted) = rest.strip_prefix('"') {
             code.push_str("\"\"");
-            1 + end_of_quote(&rest[1..], '"')
+            1 + end_of_quote(quoted, '"')
         } else if let Some(length) = character(rest) {
             code.push_str("' '");
             length

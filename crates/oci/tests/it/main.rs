@@ -1,7 +1,6 @@
 //! What the crate does, seen from outside.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "helpers of tests fail the test on the spot"
 )]
 

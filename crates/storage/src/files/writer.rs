@@ -20,6 +20,10 @@ pub(super) struct FileWriter {
     state: State,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each open upload, nearly always in the larger state"
+)]
 enum State {
     Ready(UploadFile),
     Writing(JoinHandle<io::Result<UploadFile>>),

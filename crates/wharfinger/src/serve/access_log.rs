@@ -68,7 +68,7 @@ impl AccessLog {
         {
             return None;
         }
-        let user_agent = headers.get(USER_AGENT).map(|value| value.as_bytes());
+        let user_agent = headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
         Some(AccessRequest {
             began: SystemClock.now(),
             method: method.clone(),

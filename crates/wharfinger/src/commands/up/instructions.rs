@@ -50,7 +50,7 @@ fn shell_word(text: &str) -> String {
     if text.chars().all(is_plain) {
         text.to_owned()
     } else {
-        format!("'{}'", text.replace('\'', "'\\\\''"))
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
