@@ -213,7 +213,11 @@ fn unknown_critical_extensions_are_refused_and_others_ignored() {
     );
     // Also if the certificate itself is trusted.
     assert_eq!(
-        verify_chain(std::slice::from_ref(&critical), &[critical], at(NOW)),
+        verify_chain(
+            std::slice::from_ref(&critical),
+            std::slice::from_ref(&critical),
+            at(NOW)
+        ),
         Err(ChainError::CriticalExtension)
     );
 }
