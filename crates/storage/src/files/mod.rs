@@ -321,7 +321,11 @@ impl BlobStore for Files {
 /// Requires that this process may read and write all directories, which are few.
 fn check_access(root: &Path) -> Result<(), StorageOpenError> {
     let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    let is_ours = |path: &Path| rustix::fs::access(path, access).is_ok();
+    // A file system that can only be read is no matter of owners: a registry in maintenance serves it.
+    let is_ours = |path: &Path| {
+        let result = rustix::fs::access(path, access).map_err(rustix::io::Errno::kind);
+        matches!(result, Ok(()) | Err(ErrorKind::ReadOnlyFilesystem))
+    };
     let mut open = vec![root.to_owned(), root.join("uploads"), root.join("blobs")];
     for depth in 1..=2 {
         if let Some(refused) = open.iter().find(|path| !is_ours(path)) {

@@ -372,7 +372,7 @@ fn a_second_server_on_the_same_address_says_so() {
     assert!(
         second
             .stderr
-            .contains("hint: another program has this address"),
+            .contains("hint: another program uses this address"),
         "{}",
         second.stderr
     );

@@ -22,7 +22,7 @@ impl Installation {
         let path = made.map_err(|error| {
             Failure::system(format!("cannot create the directory {}", path.display()))
                 .caused_by(&error)
-                .hint("choose another --data, or run as a user with write access")
+                .hint("choose another directory, or run as a user with write access")
         })?;
         // The path stands in a database's URL and in YAML.
         match path.to_str() {

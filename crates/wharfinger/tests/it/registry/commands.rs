@@ -463,7 +463,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     fs::write(world.path("file"), "").unwrap();
     let (code, told) = refused(&world, "backup", &[&world.path("file")]);
     assert!(
-        code == Some(3) && told.contains("hint: name another one"),
+        code == Some(3) && told.contains("hint: choose another directory"),
         "{told}"
     );
 
