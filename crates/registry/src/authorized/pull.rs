@@ -1,0 +1,195 @@
+//! What a proof for pulling opens.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use oci::{Digest, Reference};
+use storage::{
+    Blob, BlobReader, Error, ListPage, PageRequest, ReferrerEntry, StoredManifest, UploadId,
+};
+
+use super::{Authorized, Pull};
+use crate::body::OpenRange;
+use crate::error::RegistryError;
+use crate::upstream::{UpstreamBlob, verified};
+
+/// A blob that may be pulled.
+pub(crate) enum PullableBlob {
+    Stored(Blob),
+    Upstream(Arc<dyn UpstreamBlob>),
+}
+
+impl PullableBlob {
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Stored(blob) => blob.size,
+            Self::Upstream(blob) => blob.size(),
+        }
+    }
+}
+
+impl Authorized<'_, Pull> {
+    /// A manifest, to be sent.
+    pub(crate) async fn manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<Arc<StoredManifest>, RegistryError> {
+        let manifests = self.storage().await?.manifests();
+        match manifests.find(&self.repository, reference).await {
+            Err(error @ (Error::ManifestUnknown | Error::RepositoryUnknown)) => {
+                self.upstream_manifest(reference, error).await
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Whether a manifest exists. A client that may push and asks for that is about to push what
+    /// refers to the manifest, so collection leaves it alone for a while.
+    pub(crate) async fn check_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<Arc<StoredManifest>, RegistryError> {
+        if self.may_push {
+            let manifests = self.storage().await?.manifests();
+            match manifests.lease(&self.repository, reference).await {
+                Ok(manifest) => return Ok(manifest),
+                // A disk that takes no writes can still be read.
+                Err(Error::Full | Error::ReadOnly | Error::Busy) => {}
+                Err(error @ (Error::ManifestUnknown | Error::RepositoryUnknown)) => {
+                    return self.upstream_manifest(reference, error).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.manifest(reference).await
+    }
+
+    async fn upstream_manifest(
+        &self,
+        reference: &Reference,
+        unknown: Error,
+    ) -> Result<Arc<StoredManifest>, RegistryError> {
+        let Some(upstream) = &self.resources.upstream else {
+            return Err(unknown.into());
+        };
+        match upstream.manifest(&self.repository, reference).await? {
+            Some(manifest) => Ok(verified(manifest, reference)?),
+            None => Err(unknown.into()),
+        }
+    }
+
+    /// A blob, to be sent.
+    pub(crate) async fn blob(&self, digest: &Digest) -> Result<PullableBlob, RegistryError> {
+        let blobs = self.storage().await?.blobs();
+        match blobs.find(&self.repository, digest).await {
+            Err(Error::BlobUnknown) => self.upstream_blob(digest).await,
+            found => Ok(PullableBlob::Stored(found?)),
+        }
+    }
+
+    /// Whether a blob exists and can be read. It is leased as [`check_manifest`] leases a manifest.
+    ///
+    /// A blob whose file is missing counts as unknown, so that the client pushes it again.
+    ///
+    /// [`check_manifest`]: Self::check_manifest
+    pub(crate) async fn check_blob(&self, digest: &Digest) -> Result<PullableBlob, RegistryError> {
+        let storage = self.storage().await?;
+        let found = match storage.blobs() {
+            blobs if self.may_push => match blobs.lease(&self.repository, digest).await {
+                // A disk that takes no writes can still be read.
+                Err(Error::Full | Error::ReadOnly | Error::Busy) => {
+                    blobs.find(&self.repository, digest).await
+                }
+                leased => leased,
+            },
+            blobs => blobs.find(&self.repository, digest).await,
+        };
+        let blob = match found {
+            Err(Error::BlobUnknown) => return self.upstream_blob(digest).await,
+            found => found?,
+        };
+        match storage.check_blob(&self.repository, &blob).await {
+            Ok(()) => Ok(PullableBlob::Stored(blob)),
+            Err(Error::Damaged { digest }) => {
+                tracing::error!(
+                    %digest,
+                    repository = %self.repository,
+                    "the content of a blob is missing: push it again"
+                );
+                self.upstream_blob(&digest).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn upstream_blob(&self, digest: &Digest) -> Result<PullableBlob, RegistryError> {
+        let blob = match &self.resources.upstream {
+            Some(upstream) => upstream.blob(&self.repository, digest).await?,
+            None => None,
+        };
+        blob.map(PullableBlob::Upstream)
+            .ok_or(Error::BlobUnknown.into())
+    }
+
+    /// The content of a blob, or a range of it.
+    pub(crate) async fn read(
+        &self,
+        blob: &PullableBlob,
+        range: Range<u64>,
+    ) -> Result<Box<dyn BlobReader>, Error> {
+        match blob {
+            PullableBlob::Stored(blob) => {
+                let storage = &self.resources.storage;
+                storage.read(&self.repository, blob, range).await
+            }
+            PullableBlob::Upstream(blob) => blob.read(range).await,
+        }
+    }
+
+    /// What opens ranges of a blob after the handler has ended.
+    pub(crate) fn range_opener(&self, blob: PullableBlob) -> OpenRange {
+        let (storage, repository) = (self.resources.storage.clone(), self.repository.clone());
+        match blob {
+            PullableBlob::Stored(blob) => Arc::new(move |range| {
+                let (storage, repository, blob) =
+                    (storage.clone(), repository.clone(), blob.clone());
+                Box::pin(async move { storage.read(&repository, &blob, range).await })
+            }),
+            PullableBlob::Upstream(blob) => Arc::new(move |range| blob.read(range)),
+        }
+    }
+
+    /// A page of the tags.
+    ///
+    /// # Errors
+    /// [`Error::RepositoryUnknown`], or when the storage fails.
+    pub async fn tags(&self, page: PageRequest<String>) -> Result<ListPage<String>, Error> {
+        let manifests = self.storage().await?.manifests();
+        manifests.tags(&self.repository, page).await
+    }
+
+    /// A page of the manifests whose subject is `subject`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn referrers(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        page: PageRequest<Digest>,
+    ) -> Result<ListPage<ReferrerEntry>, Error> {
+        let manifests = self.storage().await?.manifests();
+        manifests
+            .referrers(&self.repository, subject, artifact_type, page)
+            .await
+    }
+
+    /// How many bytes of an upload are safe on the disk.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`], or when the storage fails.
+    pub async fn received(&self, id: UploadId) -> Result<u64, Error> {
+        self.storage().await?.received(&self.repository, id).await
+    }
+}
