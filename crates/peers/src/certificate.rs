@@ -8,7 +8,7 @@ use crate::{program, run};
 
 /// The kind of a key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyKind {
+pub enum TestKeyKind {
     /// RSA with 2048 bits.
     Rsa,
     /// ECDSA on P-256.
@@ -18,20 +18,20 @@ pub enum KeyKind {
 /// A private key and a self-signed certificate, valid for `localhost` and 127.0.0.1 for 30 days
 /// from now.
 #[derive(Clone, Debug)]
-pub struct Certificate {
+pub struct TestCertificate {
     /// The certificate, PEM.
     pub certificate: PathBuf,
     /// The private key, PEM (PKCS#8).
     pub key: PathBuf,
 }
 
-impl Certificate {
+impl TestCertificate {
     /// Makes a pair: `NAME.pem` and `NAME.key` in `directory`.
     ///
     /// # Panics
     /// When openssl is missing or fails.
     #[must_use]
-    pub fn new(kind: KeyKind, directory: &Path, name: &str) -> Self {
+    pub fn new(kind: TestKeyKind, directory: &Path, name: &str) -> Self {
         let pair = Self {
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
@@ -49,8 +49,10 @@ impl Certificate {
         ]);
         command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
         match kind {
-            KeyKind::Rsa => command.args(["-newkey", "rsa:2048"]),
-            KeyKind::P256 => command.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]),
+            TestKeyKind::Rsa => command.args(["-newkey", "rsa:2048"]),
+            TestKeyKind::P256 => {
+                command.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+            }
         };
         run(command
             .arg("-keyout")

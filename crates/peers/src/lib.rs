@@ -2,7 +2,7 @@
 //!
 //! What a token server is worth shows in what other people's programs make of its tokens, so the
 //! end-to-end tests run those programs themselves. A *peer* is one of them: a *daemon*
-//! ([`Registry`], [`Docker`], …) lives in a temporary directory, listens on a loopback port that
+//! ([`RunningRegistry`], [`Docker`], …) lives in a temporary directory, listens on a loopback port that
 //! was free, is waited for until it answers, writes its log to a file, and is stopped with
 //! everything it started when the value is dropped, or when the test's process dies. A *client*
 //! ([`skopeo`], [`crane`], …) runs once, within a time limit, and hands back its [`Output`].
@@ -39,7 +39,7 @@ mod server;
 mod wait;
 mod web;
 
-pub use certificate::{Certificate, KeyKind};
+pub use certificate::{TestCertificate, TestKeyKind};
 pub use client::{Client, buildah, crane, podman, regctl, skopeo};
 pub use containerd::Containerd;
 pub use daemon::{Daemon, Signal};
@@ -49,7 +49,9 @@ pub use network::in_network;
 pub use output::{Output, run, run_with_input};
 pub use program::program;
 pub use proxy::Proxy;
-pub use registry::{Auth, Registry, RegistryConfig, Trust, registry_of, registry2, registry3};
+pub use registry::{
+    Auth, RegistryConfig, RunningRegistry, Trust, registry_of, registry2, registry3,
+};
 pub use relay::Relay;
 pub use server::Server;
 pub use web::{Nginx, Php};

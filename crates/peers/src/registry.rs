@@ -141,14 +141,14 @@ impl RegistryConfig {
 
 /// A running registry.
 #[derive(Debug)]
-pub struct Registry {
+pub struct RunningRegistry {
     daemon: Daemon,
     address: SocketAddrV4,
     scheme: &'static str,
     directory: TempDir,
 }
 
-impl Registry {
+impl RunningRegistry {
     /// `127.0.0.1:PORT`, as image names begin with.
     #[must_use]
     pub fn host_port(&self) -> String {
@@ -204,8 +204,8 @@ impl Registry {
 /// # Panics
 /// When it is not installed or does not start.
 #[must_use]
-pub fn registry2(config: &RegistryConfig) -> Registry {
-    Registry::start(&program("docker-registry"), config)
+pub fn registry2(config: &RegistryConfig) -> RunningRegistry {
+    RunningRegistry::start(&program("docker-registry"), config)
 }
 
 /// Starts registry 3.
@@ -213,8 +213,8 @@ pub fn registry2(config: &RegistryConfig) -> Registry {
 /// # Panics
 /// When it is not installed or does not start.
 #[must_use]
-pub fn registry3(config: &RegistryConfig) -> Registry {
-    Registry::start(&program("registry"), config)
+pub fn registry3(config: &RegistryConfig) -> RunningRegistry {
+    RunningRegistry::start(&program("registry"), config)
 }
 
 /// Starts `program`, which takes a registry's file and command line: ours (a test of the binary's
@@ -223,8 +223,8 @@ pub fn registry3(config: &RegistryConfig) -> Registry {
 /// # Panics
 /// When it does not start.
 #[must_use]
-pub fn registry_of(program: &Path, config: &RegistryConfig) -> Registry {
-    Registry::start(program, config)
+pub fn registry_of(program: &Path, config: &RegistryConfig) -> RunningRegistry {
+    RunningRegistry::start(program, config)
 }
 
 /// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a

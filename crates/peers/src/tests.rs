@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::*;
 
 /// A registry where `user` has the password `secret`.
-fn registry() -> (Registry, TempDir) {
+fn registry() -> (RunningRegistry, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("htpasswd");
     let line = run(Command::new(program("htpasswd")).args(["-nbBC", "4", "user", "secret"]));

@@ -15,7 +15,7 @@ use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
 use token::{VerifiedToken, VerifyError};
 
 use crate::authorized::{Action, Authorized, Pull, Push, Resources};
-use crate::challenge::{Challenge, RequiredAccess, TokenFault};
+use crate::challenge::{AccessChallenge, RequiredAccess, TokenFault};
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::principal::Principal;
@@ -203,7 +203,7 @@ impl AccessControl {
             Authentication::Open => Principal::Anyone,
             Authentication::Htpasswd { realm, login } => match basic(call) {
                 Some(credentials) => log_in(call, login, &credentials, realm).await?,
-                None => return Err(Challenge::basic(realm).into()),
+                None => return Err(AccessChallenge::basic(realm).into()),
             },
             Authentication::Token(auth) => {
                 let (fault, reason) = match self.presented(call, auth).await {
@@ -348,12 +348,12 @@ fn challenge(
     auth: &TokenAuth,
     required: &[RequiredAccess<'_>],
     fault: Option<TokenFault>,
-) -> Challenge {
+) -> AccessChallenge {
     let realm = match &auth.realm {
         Realm::Url(url) => url.clone(),
         Realm::Path(path) => call.context.origin.url(path),
     };
-    Challenge::bearer(&realm, &auth.service, required, fault)
+    AccessChallenge::bearer(&realm, &auth.service, required, fault)
 }
 
 /// The name and password of a Basic header; `None` if there is none that can be read.
@@ -381,7 +381,7 @@ async fn log_in(
             call.context.set_account(&credentials.account);
             let reason = "incorrect username or password";
             call.observe(EventKind::LoginRefused { reason });
-            Err(Challenge::basic(realm)
+            Err(AccessChallenge::basic(realm)
                 .because(Some(reason.to_owned()))
                 .into())
         }

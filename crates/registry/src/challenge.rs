@@ -32,7 +32,7 @@ pub(crate) enum TokenFault {
 
 /// What a 401 asks for.
 #[derive(Debug)]
-pub(crate) struct Challenge {
+pub(crate) struct AccessChallenge {
     pub(crate) header: HeaderValue,
     /// The `detail` of the body: an entry for each action, as Distribution words it. There is none
     /// if any token would do.
@@ -84,7 +84,7 @@ impl<'a> RequiredAccess<'a> {
     }
 }
 
-impl Challenge {
+impl AccessChallenge {
     /// For a token from `realm` that grants `needed`.
     pub(crate) fn bearer(
         realm: &str,
@@ -166,8 +166,8 @@ fn value(text: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn bearer(needed: &[RequiredAccess<'_>], fault: Option<TokenFault>) -> Challenge {
-        Challenge::bearer(
+    fn bearer(needed: &[RequiredAccess<'_>], fault: Option<TokenFault>) -> AccessChallenge {
+        AccessChallenge::bearer(
             "https://auth.example/token",
             "registry.example",
             needed,
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn no_parameter_is_empty() {
-        let challenge = Challenge::bearer("https://a/token", "", &[], None);
+        let challenge = AccessChallenge::bearer("https://a/token", "", &[], None);
         assert_eq!(challenge.header, r#"Bearer realm="https://a/token""#);
         assert_eq!(challenge.detail, None);
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_realm_is_quoted() {
         assert_eq!(
-            Challenge::basic("a \"b\" \\").header,
+            AccessChallenge::basic("a \"b\" \\").header,
             r#"Basic realm="a \"b\" \\""#
         );
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use storage::{Error as StorageError, NewManifestError};
 
 use crate::body::HttpResponse;
-use crate::challenge::Challenge;
+use crate::challenge::AccessChallenge;
 use crate::payload::PayloadError;
 use crate::ranges::{ContentRangeError, progress};
 use crate::response::{self, ErrorEntry};
@@ -37,7 +37,7 @@ pub(crate) enum RegistryError {
     #[error("method not allowed at this address: use one of {allow}")]
     Method { allow: &'static str },
     #[error("authentication required")]
-    Challenge(Box<Challenge>),
+    Challenge(Box<AccessChallenge>),
     #[error(
         "no rule lets {account:?} pull from {repository}: ask the operator of this registry for access"
     )]
@@ -93,8 +93,8 @@ pub(crate) enum RegistryError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<Challenge> for RegistryError {
-    fn from(challenge: Challenge) -> Self {
+impl From<AccessChallenge> for RegistryError {
+    fn from(challenge: AccessChallenge) -> Self {
         Self::Challenge(Box::new(challenge))
     }
 }

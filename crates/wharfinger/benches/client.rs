@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
-use peers::{Registry, RegistryConfig, program, registry3, run};
+use peers::{RegistryConfig, RunningRegistry, program, registry3, run};
 use serde_json::{Value, json};
 
 /// Four layers of this many bytes.
@@ -127,7 +127,7 @@ fn row(case: &str, seconds: &[f64], limit: Option<f64>) {
 /// A registry with all images, and layouts with each of them.
 struct Bench {
     folder: tempfile::TempDir,
-    registry: Registry,
+    registry: RunningRegistry,
 }
 
 impl Bench {
@@ -228,7 +228,7 @@ impl Bench {
 }
 
 /// Registry 3 on the first core.
-fn pinned() -> Registry {
+fn pinned() -> RunningRegistry {
     let registry = registry3(&RegistryConfig::default());
     run(Command::new("taskset").args(["-a", "-p", "-c", "0", &registry.id().to_string()]))
         .succeeded();

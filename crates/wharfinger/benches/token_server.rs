@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use peers::{Certificate, KeyKind};
+use peers::{TestCertificate, TestKeyKind};
 use token::PrivateKey;
 
 use common::{CONNECTIONS, Process, free_address, median, pinned, rate};
@@ -53,8 +53,8 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let rsa = Certificate::new(KeyKind::Rsa, folder.path(), "rsa");
-    let p256 = Certificate::new(KeyKind::P256, folder.path(), "p256");
+    let rsa = TestCertificate::new(TestKeyKind::Rsa, folder.path(), "rsa");
+    let p256 = TestCertificate::new(TestKeyKind::P256, folder.path(), "p256");
     println!(
         "{:<44} {:>10} {:>10} {:>7}",
         "case, one core, per CPU-second of the server", "ours", "limit", "ratio"
@@ -91,11 +91,11 @@ fn row(case: &str, ours: f64, limit: f64) {
 struct Server(Process);
 
 impl Server {
-    fn start(folder: &Path, pair: &Certificate) -> Self {
+    fn start(folder: &Path, pair: &TestCertificate) -> Self {
         Self::start_on(folder, pair, "0")
     }
 
-    fn start_on(folder: &Path, pair: &Certificate, cores: &str) -> Self {
+    fn start_on(folder: &Path, pair: &TestCertificate, cores: &str) -> Self {
         let address = free_address();
         let config = CONFIG
             .replace("ADDRESS", &address)
@@ -184,7 +184,7 @@ fn hash() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn start_and_memory(folder: &Path, pair: &Certificate) {
+fn start_and_memory(folder: &Path, pair: &TestCertificate) {
     let servers = (0..10).map(|_| Server::start(folder, pair));
     let (starts, memory): (Vec<Duration>, Vec<f64>) = servers
         .map(|Server(process)| (process.ready_after, process.megabytes("VmRSS:")))
@@ -199,7 +199,7 @@ fn start_and_memory(folder: &Path, pair: &Certificate) {
 /// How long an anonymous token takes while 64 clients send wrong passwords, which nothing but the
 /// bound on verifications slows down (the limits on failures are off). The server has both cores,
 /// as a small machine would.
-fn wrong_passwords(folder: &Path, pair: &Certificate) {
+fn wrong_passwords(folder: &Path, pair: &TestCertificate) {
     let server = Server::start_on(folder, pair, "0,1");
     for (case, attacked) in [
         ("in peace", false),

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_directories_of_all_clients_are_read() {
         let directory = tempfile::tempdir().unwrap();
-        let pair = peers::Certificate::new(peers::KeyKind::P256, directory.path(), "pair");
+        let pair = peers::TestCertificate::new(peers::TestKeyKind::P256, directory.path(), "pair");
         let [docker, containerd] = ["docker/r.example:5000", "containerd/r.example_5000_"]
             .map(|d| directory.path().join(d));
         for directory in [&docker, &containerd] {

@@ -9,16 +9,16 @@ use client::{
     Platform, RegistryClient, RepositoryClient, copy,
 };
 use oci::{Reference, Tag};
-use peers::{Image, Registry, RegistryConfig, crane, registry2, registry3, skopeo};
+use peers::{Image, RegistryConfig, RunningRegistry, crane, registry2, registry3, skopeo};
 
 use crate::stub::plain_session;
 
-pub(crate) async fn repository(registry: &Registry, name: &str) -> RepositoryClient {
+pub(crate) async fn repository(registry: &RunningRegistry, name: &str) -> RepositoryClient {
     let session = plain_session(&registry.host_port(), LoginCredentials::Anonymous).await;
     RegistryClient::new(session).repository(name.parse().unwrap())
 }
 
-fn both() -> [Registry; 2] {
+fn both() -> [RunningRegistry; 2] {
     [
         registry2(&RegistryConfig::default()),
         registry3(&RegistryConfig::default()),

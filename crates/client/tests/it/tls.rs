@@ -9,18 +9,18 @@ use client::{
     TransportOptions,
 };
 use common::{Clock, SystemClock, SystemEntropy};
-use peers::{Certificate, KeyKind, Nginx, Registry, RegistryConfig, registry3};
+use peers::{Nginx, RegistryConfig, RunningRegistry, TestCertificate, TestKeyKind, registry3};
 use token::{CertificateRequest, PrivateKey};
 
 struct World {
     directory: tempfile::TempDir,
-    pair: Certificate,
-    registry: Registry,
+    pair: TestCertificate,
+    registry: RunningRegistry,
 }
 
 fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, directory.path(), "registry");
+    let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "registry");
     let tls = Some((pair.certificate.clone(), pair.key.clone()));
     let registry = registry3(&RegistryConfig {
         tls,
@@ -220,8 +220,8 @@ async fn this_machine_may_speak_plain_http_and_others_may_not() {
 #[tokio::test]
 async fn a_server_that_asks_is_shown_a_certificate() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Certificate::new(KeyKind::P256, directory.path(), "server");
-    let own = Certificate::new(KeyKind::P256, directory.path(), "own");
+    let server = TestCertificate::new(TestKeyKind::P256, directory.path(), "server");
+    let own = TestCertificate::new(TestKeyKind::P256, directory.path(), "own");
     let nginx = Nginx::start(&format!(
         "listen @listen@ ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_client_certificate {};\n\
          ssl_verify_client on; location / {{ default_type application/json; return 200 '{{\"repositories\":[\"seen\"]}}'; }}",

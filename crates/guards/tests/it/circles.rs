@@ -10,7 +10,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         "auth",
         &["accounts.rs", "endpoint.rs", "issue.rs", "server.rs"],
     ),
-    ("client", &["transfer/image_graph.rs", "transfer/source.rs"]),
     (
         "identity",
         &[

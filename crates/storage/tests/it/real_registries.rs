@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use oci::{Digest, Reference};
-use peers::{Client, Image, Registry, RegistryConfig};
+use peers::{Client, Image, RegistryConfig, RunningRegistry};
 use storage::distribution::{AdoptionCheck, AdoptionProblemKind};
 use storage::{PageRequest, Storage, StorageSettings};
 
 use super::world::{World, content, name, open_database, sha256};
 
-type Start = fn(&RegistryConfig) -> Registry;
+type Start = fn(&RegistryConfig) -> RunningRegistry;
 
 const REGISTRIES: [Start; 2] = [peers::registry2, peers::registry3];
 
-fn on(start: Start, data: &Path) -> Registry {
+fn on(start: Start, data: &Path) -> RunningRegistry {
     start(&RegistryConfig {
         data: Some(data.to_owned()),
         ..RegistryConfig::default()
@@ -28,7 +28,7 @@ fn run(client: &Client, arguments: &[&str]) -> String {
 
 /// Pushes what people push: images, an index, a referrer, a tag that moved, one that was deleted,
 /// and half an upload. Answers the references that can be pulled, with their digests.
-fn fill(registry: &Registry) -> Vec<(String, String)> {
+fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
     let (crane, regctl) = (peers::crane(), peers::regctl());
     let at = |reference: &str| format!("{}/{reference}", registry.host_port());
     for (text, reference) in [

@@ -94,7 +94,7 @@ fn curve_parameters_and_certificates_may_stand_before_the_key() {
     );
 
     let directory = tempfile::tempdir().unwrap();
-    let pair = peers::Certificate::new(peers::KeyKind::Rsa, directory.path(), "pair");
+    let pair = peers::TestCertificate::new(peers::TestKeyKind::Rsa, directory.path(), "pair");
     let [certificate, key] =
         [pair.certificate, pair.key].map(|path| std::fs::read_to_string(path).unwrap());
     let both = PrivateKey::from_pem(&format!("{certificate}{key}")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use peers::{Certificate, KeyKind, program};
+use peers::{TestCertificate, TestKeyKind, program};
 use tempfile::TempDir;
 
 use crate::common::{Process, free_address, pinned};
@@ -112,7 +112,7 @@ fn ours(directory: &Path, address: &str, tokens: bool) -> String {
             "server: {{addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n"
         );
     }
-    let pair = Certificate::new(KeyKind::P256, directory, "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, directory, "token");
     format!(
         "server: {{addr: \"{address}\"}}\n\
          token: {{issuer: bench, expiration: 3600, certificate: {:?}, key: {:?}}}\n\

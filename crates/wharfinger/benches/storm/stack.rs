@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use peers::{Certificate, KeyKind, program};
+use peers::{TestCertificate, TestKeyKind, program};
 use tempfile::TempDir;
 
 use crate::common::{Process, free_address, pinned};
@@ -63,9 +63,9 @@ struct Running {
 impl Stack {
     pub(crate) fn start(kind: Kind) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let tls = Certificate::new(KeyKind::P256, directory.path(), "tls");
+        let tls = TestCertificate::new(TestKeyKind::P256, directory.path(), "tls");
         // RSA: the key ids that docker_auth gives elliptic curve keys suit no registry 3.
-        let signing = Certificate::new(KeyKind::Rsa, directory.path(), "signing");
+        let signing = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "signing");
         let setup = Setup {
             directory: directory.path(),
             tls,
@@ -114,8 +114,8 @@ impl Stack {
 /// What the servers' configurations have in common.
 struct Setup<'a> {
     directory: &'a Path,
-    tls: Certificate,
-    signing: Certificate,
+    tls: TestCertificate,
+    signing: TestCertificate,
     hash: String,
 }
 

@@ -578,7 +578,7 @@ fn chunked(body: &str) -> String {
 #[test]
 fn every_bad_request_has_its_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let key = peers::Certificate::new(peers::KeyKind::P256, folder.path(), "token");
+    let key = peers::TestCertificate::new(peers::TestKeyKind::P256, folder.path(), "token");
     let token = format!(
         "token: {{certificate: {}, key: {}, ",
         key.certificate.to_str().unwrap(),
@@ -616,7 +616,7 @@ fn every_bad_request_has_its_answer() {
 #[test]
 fn a_silent_connection_is_closed() {
     let folder = tempfile::tempdir().unwrap();
-    let key = peers::Certificate::new(peers::KeyKind::P256, folder.path(), "token");
+    let key = peers::TestCertificate::new(peers::TestKeyKind::P256, folder.path(), "token");
     let config = format!(
         "server: {{addr: '@addr@', limits: {{idle_timeout: 1s}}}}\ntoken: {{issuer: i, expiration: 900, \
          certificate: {}, key: {}}}\nusers: {{'': {{}}}}\nacl: [{{match: {{}}, actions: []}}]\n",

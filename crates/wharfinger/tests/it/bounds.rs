@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -14,7 +14,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 /// `CERTIFICATE` stand for theirs.
 fn server(settings: &str) -> (Server, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let config = format!(
         "server: {{addr: '@addr@', {settings}}}\ntoken: {{issuer: i, expiration: 900, certificate: CERTIFICATE, key: KEY}}\n\
          users: {{'': {{}}}}\nacl: []\n"

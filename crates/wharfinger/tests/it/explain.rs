@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use peers::{Certificate, KeyKind, Output, Server, run};
+use peers::{Output, Server, TestCertificate, TestKeyKind, run};
 use tempfile::TempDir;
 
 use crate::wire::Connection;
@@ -25,7 +25,7 @@ acl:
 
 fn setup() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     std::fs::write(
         folder.path().join("auth.yml"),
         CONFIG.replace("@addr@", "127.0.0.1:0"),

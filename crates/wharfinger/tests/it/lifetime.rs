@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
 use crate::wire::Connection;
@@ -17,7 +17,7 @@ const BOB: [(&str, &str); 1] = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
 /// A configuration with an anonymous user, `limits`, and a program that lets everybody in once the
 /// file `go` is there.
 fn config(folder: &TempDir, limits: &str) -> String {
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let [script, go, began] = ["auth.sh", "go", "began"].map(|name| folder.path().join(name));
     let text = format!(
         "#!/bin/sh\ncat > /dev/null\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.02; done\n",
@@ -133,7 +133,7 @@ fn a_configuration_that_cannot_be_read_to_its_end_keeps_nobody_from_ending() {
 fn a_handshake_that_never_comes_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let text = config(&folder, "{}");
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "tls");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
     let tls = format!(
         "server: {{certificate: {}, key: {}, ",
         pair.certificate.display(),

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use peers::{Certificate, KeyKind, Output, run};
+use peers::{Output, TestCertificate, TestKeyKind, run};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -226,7 +226,7 @@ pub(crate) fn configurations(page: &Path) -> Vec<String> {
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["token", "old", "tls"] {
-        let _ = Certificate::new(KeyKind::P256, folder.path(), name);
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), name);
     }
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("build.hash", HASH[1]);

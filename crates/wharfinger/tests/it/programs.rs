@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
 use crate::wire::{Connection, get};
@@ -16,7 +16,7 @@ const JOE: [(&str, &str); 1] = [("Authorization", "Basic am9lOnRyMHViNGRvcg==")]
 
 /// A server whose `section` is the shell script `text`.
 fn server(folder: &TempDir, section: &str, text: &str, more: &str) -> Server {
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let script = folder.path().join("program.sh");
     fs::write(&script, text).unwrap();
     let config = format!(

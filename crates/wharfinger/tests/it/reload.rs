@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 
 use crate::wire::{Connection, get};
 
@@ -21,7 +21,7 @@ fn rounds(short: u32, full: u32) -> u32 {
 }
 
 /// A configuration with an anonymous user whose tokens live for `expiration` seconds.
-fn config(pair: &Certificate, expiration: u32) -> String {
+fn config(pair: &TestCertificate, expiration: u32) -> String {
     format!(
         "server: {{addr: '@addr@'}}\ntoken: {{issuer: i, expiration: {expiration}, certificate: {}, key: {}}}\n\
          users: {{'': {{}}}}\nacl: [{{match: {{account: ''}}, actions: [pull]}}]\n",
@@ -39,7 +39,7 @@ fn expires_in(server: &Server) -> u64 {
 #[test]
 fn a_hundred_reloads_under_load() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let mut server = Server::start(Path::new(PROGRAM), &config(&pair, 900));
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let address = server.host_port();
@@ -74,7 +74,7 @@ fn a_hundred_reloads_under_load() {
 #[test]
 fn an_answer_under_way_completes_under_the_old_rules() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     // Says yes once the file `go` is there.
     let (script, go, began) = (
         folder.path().join("auth.sh"),
@@ -118,7 +118,7 @@ fn an_answer_under_way_completes_under_the_old_rules() {
 #[test]
 fn a_bad_file_keeps_the_old_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let mut server = Server::start(Path::new(PROGRAM), &config(&pair, 900));
     server.rewrite(&config(&pair, 901).replace("actions", "action"));
     server.hang_up();
@@ -138,11 +138,11 @@ fn a_bad_file_keeps_the_old_configuration() {
 #[test]
 fn a_key_that_is_replaced_signs_the_next_token() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let mut server = Server::start(Path::new(PROGRAM), &config(&pair, 900));
     let published = || get(&server.host_port(), "/.well-known/jwks.json").body;
     let before = published();
-    let next = Certificate::new(KeyKind::P256, folder.path(), "next");
+    let next = TestCertificate::new(TestKeyKind::P256, folder.path(), "next");
     // One file at a time, as a person would: in between the two do not fit, and the old pair stays.
     fs::rename(&next.certificate, &pair.certificate).unwrap();
     fs::rename(&next.key, &pair.key).unwrap();
@@ -156,7 +156,7 @@ fn a_key_that_is_replaced_signs_the_next_token() {
 #[test]
 fn a_kubernetes_config_map_is_swapped() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
     for (version, expiration) in [("..1", 900), ("..2", 901)] {
         fs::create_dir(at(version)).unwrap();

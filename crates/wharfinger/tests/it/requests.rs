@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use peers::{Certificate, KeyKind, Server, http};
+use peers::{Server, TestCertificate, TestKeyKind, http};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection};
@@ -26,7 +26,7 @@ struct Both {
 impl Both {
     fn start(settings: &str, acl: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+        let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
         let config = format!(
             "server: {{addr: \"@addr@\"{settings}}}\n\
              token: {{issuer: i, expiration: 900, certificate: {certificate}, key: {key}}}\n\
@@ -398,7 +398,7 @@ fn an_early_refusal_reaches_a_client_that_still_sends() {
 fn a_unix_socket_s_client_gets_early_refusals_too() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("w.sock");
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let config = format!(
         "server: {{addr: [\"@addr@\", \"{socket}\"], trusted_proxies: []}}\n\
          token: {{issuer: i, expiration: 900, certificate: {certificate}, key: {key}}}\n\

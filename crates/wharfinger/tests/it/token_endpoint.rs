@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use peers::{Certificate, KeyKind, Server, run};
+use peers::{Server, TestCertificate, TestKeyKind, run};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection, get};
@@ -37,7 +37,7 @@ struct Setup {
 impl Setup {
     fn new(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
         let server = Server::start(
             Path::new(env!("CARGO_BIN_EXE_wharfinger")),
             &config(&folder, CONFIG, more),
@@ -332,7 +332,7 @@ fn no_name_breaks_out_of_its_line() {
 #[test]
 fn a_unix_socket_needs_no_header() {
     let folder = tempfile::tempdir().unwrap();
-    let _ = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let socket: PathBuf = folder.path().join("auth.sock");
     let listen = format!("{{net: unix, addr: {}}}", socket.display());
     let text = config(&folder, &CONFIG.replace("{addr: \"@addr@\"}", &listen), "");

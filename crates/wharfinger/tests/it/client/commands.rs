@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use peers::{Image, KeyKind, RegistryConfig, registry2, registry3};
+use peers::{Image, RegistryConfig, TestKeyKind, registry2, registry3};
 use serde_json::Value;
 
 use super::runner::{User, code};
@@ -140,7 +140,7 @@ fn an_image_s_life() {
 
 #[test]
 fn failures_have_codes_and_hints() {
-    let world = World::start(KeyKind::Rsa, Memory::None);
+    let world = World::start(TestKeyKind::Rsa, Memory::None);
     let (host, user, image) = (
         world.registries[0].host_port(),
         User::new(),
@@ -193,7 +193,7 @@ fn failures_have_codes_and_hints() {
 
 #[test]
 fn a_trace_shows_the_steps_and_no_secret() {
-    let world = World::start(KeyKind::P256, Memory::RefreshTokens);
+    let world = World::start(TestKeyKind::P256, Memory::RefreshTokens);
     let (host, user, image) = (
         world.registries[0].host_port(),
         User::new(),

@@ -194,7 +194,7 @@ fn digests_of_the_other_kind_go_there_and_back() {
     ];
     let hosts = [ours.host()]
         .into_iter()
-        .chain(others.iter().map(peers::Registry::host_port));
+        .chain(others.iter().map(peers::RunningRegistry::host_port));
     for (number, host) in hosts.enumerate() {
         let name = format!("{host}/team/app");
         let pushed = user

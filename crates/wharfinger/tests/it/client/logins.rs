@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use peers::{Client, Docker, Image, KeyKind, crane, podman, regctl, skopeo};
+use peers::{Client, Docker, Image, TestKeyKind, crane, podman, regctl, skopeo};
 
 use super::runner::{User, code};
 use crate::e2e::ours::Ours;
@@ -11,7 +11,7 @@ use crate::e2e::world::{ADMIN, Memory, READER, World};
 #[test]
 fn a_login_is_tried_and_kept_where_others_look() {
     for memory in [Memory::RefreshTokens, Memory::None] {
-        let world = World::start(KeyKind::P256, memory);
+        let world = World::start(TestKeyKind::P256, memory);
         let image = Image::saying("shared logins");
         let layout = format!("oci:{}", image.layout().display());
         for registry in &world.registries {
@@ -92,7 +92,7 @@ fn docker_and_podman_use_what_is_kept_and_we_what_they_keep() {
     let image = Image::saying("engines");
     let docker = Docker::start();
     for memory in [Memory::RefreshTokens, Memory::None] {
-        let world = World::start(KeyKind::P256, memory);
+        let world = World::start(TestKeyKind::P256, memory);
         for host in [
             ours.host(),
             world.registries[0].host_port(),
@@ -146,7 +146,7 @@ fn login_with(client: &Client, user: (&str, &str), host: &str) -> peers::Output 
 
 #[test]
 fn what_others_keep_is_used() {
-    let world = World::start(KeyKind::P256, Memory::RefreshTokens);
+    let world = World::start(TestKeyKind::P256, Memory::RefreshTokens);
     let host = world.registries[0].host_port();
     let (podman, crane, ours) = (podman(), crane(), User::new());
     let login = [
@@ -184,7 +184,7 @@ fn what_others_keep_is_used() {
 
 #[test]
 fn a_credential_helper_keeps_the_secret() {
-    let world = World::start(KeyKind::P256, Memory::RefreshTokens);
+    let world = World::start(TestKeyKind::P256, Memory::RefreshTokens);
     let (host, user) = (world.registries[0].host_port(), User::new());
     fs::create_dir_all(user.path("bin")).unwrap();
     fs::create_dir_all(user.path(".docker")).unwrap();

@@ -1,6 +1,6 @@
 //! Proxies, as the environment names them: registries whose names only the proxy can resolve.
 
-use peers::{Certificate, Image, KeyKind, Proxy, RegistryConfig, registry3};
+use peers::{Image, Proxy, RegistryConfig, TestCertificate, TestKeyKind, registry3};
 
 use super::runner::{User, code};
 
@@ -57,7 +57,7 @@ fn plain_http_goes_by_way_of_a_proxy() {
 #[test]
 fn https_goes_through_a_tunnel() {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, directory.path(), "registry");
+    let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "registry");
     let tls = Some((pair.certificate.clone(), pair.key.clone()));
     let registry = registry3(&RegistryConfig {
         tls,

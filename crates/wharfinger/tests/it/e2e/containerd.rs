@@ -1,21 +1,21 @@
 //! containerd, by its `ctr`: it never asks `/v2/` first, and posts a form before it falls back to
 //! `GET`.
 
-use peers::{Containerd, Image, KeyKind, Output};
+use peers::{Containerd, Image, Output, TestKeyKind};
 
 use super::world::{ADMIN, Memory, READER, World};
 
 #[test]
 fn containerd_with_an_rsa_key() {
-    containerd(KeyKind::Rsa, Memory::RefreshTokens);
+    containerd(TestKeyKind::Rsa, Memory::RefreshTokens);
 }
 
 #[test]
 fn containerd_with_an_ec_key() {
-    containerd(KeyKind::P256, Memory::None);
+    containerd(TestKeyKind::P256, Memory::None);
 }
 
-fn containerd(kind: KeyKind, memory: Memory) {
+fn containerd(kind: TestKeyKind, memory: Memory) {
     let (world, containerd) = (World::start(kind, memory), Containerd::start());
     let (ctr, image) = (containerd.client(), Image::saying("containerd"));
     let archive = image.archive().display().to_string();

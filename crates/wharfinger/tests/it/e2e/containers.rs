@@ -2,21 +2,21 @@
 
 use std::fs;
 
-use peers::{Client, Image, KeyKind, Registry, buildah, podman, skopeo};
+use peers::{Client, Image, RunningRegistry, TestKeyKind, buildah, podman, skopeo};
 
 use super::world::{ADMIN, Memory, READER, World, login};
 
 #[test]
 fn skopeo_podman_and_buildah_with_an_rsa_key() {
-    every_registry(KeyKind::Rsa, Memory::None);
+    every_registry(TestKeyKind::Rsa, Memory::None);
 }
 
 #[test]
 fn skopeo_podman_and_buildah_with_an_ec_key() {
-    every_registry(KeyKind::P256, Memory::RefreshTokens);
+    every_registry(TestKeyKind::P256, Memory::RefreshTokens);
 }
 
-fn every_registry(kind: KeyKind, memory: Memory) {
+fn every_registry(kind: TestKeyKind, memory: Memory) {
     let world = World::start(kind, memory);
     for registry in &world.registries {
         let image = Image::saying("containers");
@@ -26,12 +26,12 @@ fn every_registry(kind: KeyKind, memory: Memory) {
     }
 }
 
-fn logged_in(client: Client, user: (&str, &str), registry: &Registry) -> Client {
+fn logged_in(client: Client, user: (&str, &str), registry: &RunningRegistry) -> Client {
     login(&client, &[PLAIN], user, &registry.host_port()).succeeded();
     client
 }
 
-fn skopeo_copies_lists_and_deletes(registry: &Registry, image: &Image) {
+fn skopeo_copies_lists_and_deletes(registry: &RunningRegistry, image: &Image) {
     let host = registry.host_port();
     let layout = format!("oci:{}:latest", image.layout().display());
     let remote = |repository: &str| format!("docker://{host}/{repository}");
@@ -84,7 +84,7 @@ fn skopeo_copies_lists_and_deletes(registry: &Registry, image: &Image) {
     assert!(gone.contains("manifest unknown"), "{gone}");
 }
 
-fn podman_pulls_and_pushes(registry: &Registry) {
+fn podman_pulls_and_pushes(registry: &RunningRegistry) {
     let host = registry.host_port();
     let (pulled, pushed) = (
         format!("{host}/team/app:1"),
@@ -102,7 +102,7 @@ fn podman_pulls_and_pushes(registry: &Registry) {
     refused(&admin, &["push", PLAIN, &pushed]);
 }
 
-fn buildah_builds_and_pushes(registry: &Registry) {
+fn buildah_builds_and_pushes(registry: &RunningRegistry) {
     let reference = format!("{}/team/buildah:1", registry.host_port());
     let admin = logged_in(buildah(), ADMIN, registry);
     let context = admin.home().join("context");

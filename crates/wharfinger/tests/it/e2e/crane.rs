@@ -1,20 +1,20 @@
 //! crane and regctl: clients in Go that share no code with docker's.
 
-use peers::{Client, Image, KeyKind, Output, Registry, crane, regctl};
+use peers::{Client, Image, Output, RunningRegistry, TestKeyKind, crane, regctl};
 
 use super::world::{ADMIN, Memory, READER, World};
 
 #[test]
 fn crane_and_regctl_with_an_rsa_key() {
-    every_registry(KeyKind::Rsa, Memory::RefreshTokens);
+    every_registry(TestKeyKind::Rsa, Memory::RefreshTokens);
 }
 
 #[test]
 fn crane_and_regctl_with_an_ec_key() {
-    every_registry(KeyKind::P256, Memory::None);
+    every_registry(TestKeyKind::P256, Memory::None);
 }
 
-fn every_registry(kind: KeyKind, memory: Memory) {
+fn every_registry(kind: TestKeyKind, memory: Memory) {
     let world = World::start(kind, memory);
     for registry in &world.registries {
         crane_appends_pushes_and_pulls(registry);
@@ -22,7 +22,7 @@ fn every_registry(kind: KeyKind, memory: Memory) {
     }
 }
 
-fn crane_appends_pushes_and_pulls(registry: &Registry) {
+fn crane_appends_pushes_and_pulls(registry: &RunningRegistry) {
     let (host, image) = (registry.host_port(), Image::saying("crane"));
     let reference = |name: &str| format!("{host}/{name}");
     let (layer, layout) = (
@@ -82,7 +82,7 @@ fn crane_appends_pushes_and_pulls(registry: &Registry) {
     denied(&wrong.run(&["digest", &reference("public/pushed:1")]));
 }
 
-fn regctl_copies_lists_and_deletes(registry: &Registry) {
+fn regctl_copies_lists_and_deletes(registry: &RunningRegistry) {
     let (host, image) = (registry.host_port(), Image::saying("regctl"));
     let layout = format!("ocidir://{}:latest", image.layout().display());
     let reference = format!("{host}/team/regctl:1");

@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use peers::{Client, Docker, Image, KeyKind, Registry, crane, skopeo};
+use peers::{Client, Docker, Image, RunningRegistry, TestKeyKind, crane, skopeo};
 
 use super::world::{ADMIN, DENIED, Memory, READER, World, login};
 
 #[test]
 fn docker_with_passwords_and_an_rsa_key() {
-    docker(KeyKind::Rsa, Memory::None);
+    docker(TestKeyKind::Rsa, Memory::None);
 }
 
 #[test]
 fn docker_with_refresh_tokens_and_an_ec_key() {
-    docker(KeyKind::P256, Memory::RefreshTokens);
+    docker(TestKeyKind::P256, Memory::RefreshTokens);
 }
 
-fn docker(kind: KeyKind, memory: Memory) {
+fn docker(kind: TestKeyKind, memory: Memory) {
     let (world, docker) = (World::start(kind, memory), Docker::start());
     let image = Image::saying("docker");
     for registry in &world.registries {
@@ -89,7 +89,7 @@ fn anonymous_pulls_what_is_public(docker: &Docker, public: &str, private: &str) 
 
 /// What `docker login` stored serves other programs that read docker's file: containers/image posts
 /// it in chunks, with one `scope` field for each scope.
-fn others_use_what_docker_stored(admin: &Client, registry: &Registry) {
+fn others_use_what_docker_stored(admin: &Client, registry: &RunningRegistry) {
     let repository = format!("{}/team/app", registry.host_port());
     let file = admin.home().join(CONFIG).display().to_string();
     let copy = format!("docker://{repository}:copied");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use peers::{Auth, Image, Registry, RegistryConfig, Trust, crane, http, registry3, run};
+use peers::{Auth, Image, RegistryConfig, RunningRegistry, Trust, crane, http, registry3, run};
 
 use super::world::{program, serve};
 
@@ -60,7 +60,7 @@ fn registry_3_takes_tokens_of_an_ed25519_key() {
     }
 }
 
-fn pushes_and_pulls(service: &str, registry: &Registry) {
+fn pushes_and_pulls(service: &str, registry: &RunningRegistry) {
     let image = Image::saying(service);
     let (client, reference) = (crane(), format!("{}/team/app:1", registry.host_port()));
     client

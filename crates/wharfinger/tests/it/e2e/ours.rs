@@ -4,8 +4,8 @@ use std::fs;
 use std::thread;
 
 use peers::{
-    Certificate, Client, Containerd, Docker, Image, KeyKind, Nginx, Server, buildah, crane, podman,
-    regctl,
+    Client, Containerd, Docker, Image, Nginx, Server, TestCertificate, TestKeyKind, buildah, crane,
+    podman, regctl,
 };
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub(crate) struct Ours {
 impl Ours {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+        let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
         let config = with_pair(include_str!("ours.yml"), &pair);
         let config = config.replace("@folder@", folder.path().to_str().unwrap());
         Self {
@@ -590,7 +590,7 @@ fn everything_outlives_the_server() {
 #[test]
 fn behind_nginx_with_tls() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let config = with_pair(include_str!("ours.yml"), &pair)
         .replace("@folder@", folder.path().to_str().unwrap());
     let server = serve(&config.replace(
@@ -659,7 +659,7 @@ fn behind_nginx_with_tls() {
 #[test]
 fn two_processes_and_two_addresses() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let with =
         |text: &str| with_pair(text, &pair).replace("@folder@", folder.path().to_str().unwrap());
     let tokens = serve(&with(

@@ -3,7 +3,7 @@
 //! their addresses in a header only.
 
 use peers::{
-    Auth, Certificate, Docker, Image, KeyKind, Nginx, RegistryConfig, Trust, crane, http,
+    Auth, Docker, Image, Nginx, RegistryConfig, TestCertificate, TestKeyKind, Trust, crane, http,
     registry2, skopeo,
 };
 
@@ -15,7 +15,7 @@ const CLIENT: &str = "192.0.2.7";
 #[test]
 fn one_origin_behind_nginx() {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, directory.path(), "origin");
+    let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "origin");
     let server = serve(&with_pair(include_str!("proxy.yml"), &pair));
     let auth = Auth::Token {
         // The registry names nginx's own `/auth/token` as its realm.

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::thread;
 
 use peers::{
-    Auth, Certificate, Client, KeyKind, Registry, RegistryConfig, Server, Trust, http, registry2,
-    registry3, run,
+    Auth, Client, RegistryConfig, RunningRegistry, Server, TestCertificate, TestKeyKind, Trust,
+    http, registry2, registry3, run,
 };
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub(crate) const DENIED: &str = "denied: requested access to the resource is den
 /// behind it.
 pub(crate) struct World {
     server: Server,
-    pub(crate) registries: [Registry; 3],
+    pub(crate) registries: [RunningRegistry; 3],
     _directory: TempDir,
 }
 
@@ -38,12 +38,12 @@ pub(crate) enum Memory {
 impl World {
     /// The three registries each read another header member, and no header serves them all: that
     /// the keys are of kind `kind` decides which three are tried.
-    pub(crate) fn start(kind: KeyKind, memory: Memory) -> Self {
+    pub(crate) fn start(kind: TestKeyKind, memory: Memory) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(kind, directory.path(), "token");
+        let pair = TestCertificate::new(kind, directory.path(), "token");
         let services = match kind {
-            KeyKind::Rsa => r#""registry 3": {key_id: thumbprint}"#,
-            KeyKind::P256 => {
+            TestKeyKind::Rsa => r#""registry 3": {key_id: thumbprint}"#,
+            TestKeyKind::P256 => {
                 r#""registry 3": {header: [x5c]}, "registry 3 with JWKS": {key_id: thumbprint}"#
             }
         };
@@ -113,7 +113,7 @@ pub(crate) fn program() -> &'static Path {
 }
 
 /// `config` with the paths of `pair` for `@certificate@` and `@key@`.
-pub(crate) fn with_pair(config: &str, pair: &Certificate) -> String {
+pub(crate) fn with_pair(config: &str, pair: &TestCertificate) -> String {
     config
         .replace("@certificate@", &pair.certificate.display().to_string())
         .replace("@key@", &pair.key.display().to_string())

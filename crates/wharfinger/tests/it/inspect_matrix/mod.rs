@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use peers::{Auth, Registry, RegistryConfig, Trust, http, registry2, registry3};
+use peers::{Auth, RegistryConfig, RunningRegistry, Trust, http, registry2, registry3};
 use serde_json::Value;
 use subject::Subject;
 use tempfile::TempDir;
@@ -108,7 +108,12 @@ impl Set {
     }
 
     /// Shows every token to `registry` and gathers what came otherwise than predicted.
-    fn differences(&self, registry: &Registry, version: &str, tokens: &[Token]) -> Vec<String> {
+    fn differences(
+        &self,
+        registry: &RunningRegistry,
+        version: &str,
+        tokens: &[Token],
+    ) -> Vec<String> {
         let differences = tokens.iter().filter_map(|token| {
             let predicted = self.predicted(&token.text, version);
             let what = difference(registry, &token.text, &predicted)?;
@@ -122,7 +127,7 @@ impl Set {
 }
 
 /// How a registry's answer differs from the one predicted.
-fn difference(registry: &Registry, token: &str, predicted: &Value) -> Option<String> {
+fn difference(registry: &RunningRegistry, token: &str, predicted: &Value) -> Option<String> {
     let before = registry.log().len();
     let header = format!("Authorization: Bearer {token}");
     let status = http::request(&["-H", &header, &registry.url("/v2/")]).status;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
 use crate::wire::{Connection, get};
@@ -13,7 +13,7 @@ fn start(config: &str) -> Server {
 }
 
 /// A token server that signs with `pair` and lets anonymous in.
-fn issuer(pair: &Certificate) -> String {
+fn issuer(pair: &TestCertificate) -> String {
     format!(
         "server: {{addr: \"@addr@\"}}\ntoken: {{issuer: Acme, expiration: 900, certificate: \"{}\", key: \"{}\"}}\n\
          users: {{\"\": {{}}}}\nacl: [{{match: {{}}, actions: [pull]}}]\n",
@@ -34,8 +34,8 @@ fn status(registry: &Server, bearer: &str) -> u16 {
         .status
 }
 
-fn pair(folder: &TempDir, name: &str) -> Certificate {
-    Certificate::new(KeyKind::P256, folder.path(), name)
+fn pair(folder: &TempDir, name: &str) -> TestCertificate {
+    TestCertificate::new(TestKeyKind::P256, folder.path(), name)
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use peers::{Certificate, KeyKind, Server};
+use peers::{Server, TestCertificate, TestKeyKind};
 
 use crate::wire::Connection;
 
 #[test]
 fn realm_and_locations_are_what_the_operator_says() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
     let config = format!(
         "server: {{addr: \"@addr@\", public_url: \"https://hub.example.com/\", path_prefix: /acme}}\ntoken: {{issuer: i, \
          expiration: 900, certificate: \"{}\", key: \"{}\"}}\nusers: {{\"\": {{}}}}\nacl: [{{match: {{}}, actions: \

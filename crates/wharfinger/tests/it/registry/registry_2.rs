@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use peers::{Certificate, KeyKind, Output, http, program};
+use peers::{Output, TestCertificate, TestKeyKind, http, program};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -73,7 +73,7 @@ impl Running {
         )
         .unwrap();
         std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
-        let _files = Certificate::new(KeyKind::P256, folder.path(), "tls");
+        let _files = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
         let address = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -1,6 +1,8 @@
 //! Where registry and token server are, and how they are spoken to.
 
-use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust, in_network, program};
+use peers::{
+    Auth, Nginx, RegistryConfig, TestCertificate, TestKeyKind, Trust, in_network, program,
+};
 
 use super::certificates::Wanted;
 use super::{ALL, Made, ProbeReport, Stage, X5C, run_probes, token_server};
@@ -16,7 +18,7 @@ const PRIVATE: &str = "10.9.8.7";
 fn elsewhere(made: Made, realm: Option<&str>, tls: bool, arguments: &[&str]) -> ProbeReport {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let key = Certificate::new(KeyKind::P256, path, "token");
+    let key = TestCertificate::new(TestKeyKind::P256, path, "token");
     let shown = Wanted::for_this_machine()
         .at(PUBLIC)
         .write(path, "tls", None);
@@ -131,7 +133,7 @@ fn a_plain_http_realm_for_an_https_registry() {
 /// A registry whose realm is this.
 fn with_realm(made: Made, realm: &str, arguments: &[&str]) -> ProbeReport {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
     let auth = Auth::Token {
         realm: realm.to_owned(),
         service: "r".to_owned(),
@@ -203,6 +205,6 @@ fn tls_where_plain_http_was_asked_for() {
             );
         }
     }
-    let stage = Stage::set(KeyKind::P256, Made::Registry2, &X5C);
+    let stage = Stage::set(TestKeyKind::P256, Made::Registry2, &X5C);
     run_probes(&["--plain-http", &stage.registry.host_port()], "").is_healthy();
 }

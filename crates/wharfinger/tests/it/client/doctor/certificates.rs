@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Clock, SystemClock, SystemEntropy};
-use peers::{Auth, Certificate, KeyKind, Nginx, RegistryConfig, Trust};
+use peers::{Auth, Nginx, RegistryConfig, TestCertificate, TestKeyKind, Trust};
 use token::{CertificateRequest, PrivateKey};
 
 use super::{ALL, Made, examine_as, run_probes, tls};
@@ -61,8 +61,8 @@ impl Wanted {
         &self,
         directory: &Path,
         name: &str,
-        by: Option<&Certificate>,
-    ) -> Certificate {
+        by: Option<&TestCertificate>,
+    ) -> TestCertificate {
         // Of 1 key in 128 registry 3.1 miscounts the thumbprint, which is another story.
         let keys = std::iter::repeat_with(|| PrivateKey::generate(token::KeyKind::P256).unwrap());
         let counted =
@@ -79,7 +79,7 @@ impl Wanted {
                 self.0.signed_by(&key, &issuer, &issuer_key, &SystemEntropy)
             }
         };
-        let pair = Certificate {
+        let pair = TestCertificate {
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
         };
@@ -90,7 +90,7 @@ impl Wanted {
 }
 
 /// An authority that signs others.
-pub(super) fn authority(directory: &Path) -> Certificate {
+pub(super) fn authority(directory: &Path) -> TestCertificate {
     let mut wanted = Wanted::for_this_machine().named(&[]);
     wanted.0.common_name = "Acme authority".to_owned();
     wanted.0.authority = true;
@@ -99,7 +99,7 @@ pub(super) fn authority(directory: &Path) -> Certificate {
 
 /// What is wrong with a certificate, whether it is trusted nevertheless, and what is said of it.
 struct Fault {
-    pair: Certificate,
+    pair: TestCertificate,
     trusted: bool,
     evidence: &'static str,
     remedy: String,
@@ -188,7 +188,7 @@ fn certificates_of_the_registry() {
 #[test]
 fn certificates_of_the_realm() {
     let directory = tempfile::tempdir().unwrap();
-    let key = Certificate::new(KeyKind::P256, directory.path(), "token");
+    let key = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
     let token = super::token(&key, &super::X5C);
     for made in ALL {
         for fault in faults(directory.path()) {
@@ -296,7 +296,7 @@ fn certificates_as_openssl_makes_them() {
             "an RSA key of at least 2048 bits",
         ),
     ] {
-        let pair = Certificate {
+        let pair = TestCertificate {
             certificate: path(&format!("{name}.pem")).into(),
             key: path(&format!("{name}.key")).into(),
         };

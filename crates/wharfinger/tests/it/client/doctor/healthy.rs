@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use peers::{Auth, Certificate, Image, KeyKind, Nginx, RegistryConfig, Server};
+use peers::{Auth, Image, Nginx, RegistryConfig, Server, TestCertificate, TestKeyKind};
 
 use super::certificates::Wanted;
 use super::{ALL, Realm, run_probes, tls};
@@ -13,7 +13,7 @@ use crate::e2e::world::{ADMIN, Memory, World, program};
 #[test]
 fn with_a_bundle_and_with_a_jwks() {
     // The three are registry 2.8 and 3 with a bundle, and 3 with a JWKS; keys of RSA, and of EC.
-    for kind in [KeyKind::P256, KeyKind::Rsa] {
+    for kind in [TestKeyKind::P256, TestKeyKind::Rsa] {
         let world = World::start(kind, Memory::None);
         let image = Image::saying("healthy");
         for registry in &world.registries {
@@ -177,7 +177,7 @@ fn behind_nginx_with_tls() {
 }
 
 /// nginx as it should be.
-fn in_tls(pair: &Certificate, upstream: &str) -> Nginx {
+fn in_tls(pair: &TestCertificate, upstream: &str) -> Nginx {
     Nginx::start(&format!(
         "listen @listen@ ssl; {} client_max_body_size 0; proxy_set_header Host $http_host;\n\
          proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;\n\
@@ -189,7 +189,7 @@ fn in_tls(pair: &Certificate, upstream: &str) -> Nginx {
 #[test]
 fn ours_in_one_process_behind_nginx_with_tls() {
     let directory = tempfile::tempdir().unwrap();
-    let key = Certificate::new(KeyKind::P256, directory.path(), "token");
+    let key = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
     let pair = Wanted::for_this_machine().write(directory.path(), "tls", None);
     let rules = include_str!("../../e2e/world.yml").replace("services: {@services@}", "");
     let config = rules.replace(

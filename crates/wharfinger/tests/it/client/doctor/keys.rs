@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use data_encoding::BASE64URL_NOPAD;
-use peers::{Certificate, KeyKind, Trust, http, run};
+use peers::{TestCertificate, TestKeyKind, Trust, http, run};
 use token::PrivateKey;
 
 use super::certificates::{Wanted, authority};
@@ -15,10 +15,10 @@ const UNTRUSTED: [&str; 2] = ["token-key", "token-accepted"];
 
 #[test]
 fn a_key_that_is_not_in_the_bundle() {
-    for kind in [KeyKind::Rsa, KeyKind::P256] {
+    for kind in [TestKeyKind::Rsa, TestKeyKind::P256] {
         for made in ALL {
             let directory = tempfile::tempdir().unwrap();
-            let other = Certificate::new(kind, directory.path(), "other").certificate;
+            let other = TestCertificate::new(kind, directory.path(), "other").certificate;
             let stage = Stage::with_bundle(kind, made, &[], Some(&other));
             // Without the bundle, the doctor only sees that the token is rejected.
             stage
@@ -54,8 +54,9 @@ fn a_key_named_by_jwk_or_x5c_that_is_not_in_the_bundle() {
     for made in ALL {
         for options in [&["--header", "jwk"][..], &X5C] {
             let directory = tempfile::tempdir().unwrap();
-            let other = Certificate::new(KeyKind::P256, directory.path(), "other").certificate;
-            let stage = Stage::with_bundle(KeyKind::P256, made, options, Some(&other));
+            let other =
+                TestCertificate::new(TestKeyKind::P256, directory.path(), "other").certificate;
+            let stage = Stage::with_bundle(TestKeyKind::P256, made, options, Some(&other));
             let seen = stage.examine_with(&other);
             seen.fails(&UNTRUSTED, "the bundle has", "rootcertbundle");
             let ids = key_ids(&stage.pair.certificate);
@@ -72,14 +73,14 @@ fn a_key_named_by_jwk_or_x5c_that_is_not_in_the_bundle() {
 fn a_key_that_is_not_in_the_jwks() {
     for made in [Made::Registry3, Made::Ours] {
         let directory = tempfile::tempdir().unwrap();
-        let other = Certificate::new(KeyKind::P256, directory.path(), "other");
+        let other = TestCertificate::new(TestKeyKind::P256, directory.path(), "other");
         let mut keys = Command::new(super::program());
         let jwks = run(keys.args(["keys", "jwks"]).arg(&other.key))
             .succeeded()
             .to_owned();
         let file = directory.path().join("jwks.json");
         fs::write(&file, &jwks).unwrap();
-        let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
+        let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
         let token = token(&pair, &[]);
         let stage = Stage::handing_out(&token, directory, pair, made, Trust::Jwks(file.clone()));
         let seen = stage.run_probes(&["--jwks", &file.display().to_string()]);
@@ -109,7 +110,7 @@ fn a_key_id_of_the_other_version() {
             "registry 2.8 accepts the token, 3.0 and 3.1 rejects it",
         ),
     ] {
-        let stage = Stage::set(KeyKind::Rsa, made, &["--key-id", kind_of_id]);
+        let stage = Stage::set(TestKeyKind::Rsa, made, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.fails(&UNTRUSTED, accepts, "token.key_id:");
         report.says(
@@ -120,7 +121,7 @@ fn a_key_id_of_the_other_version() {
     }
     // Ours takes either.
     for kind_of_id in ["thumbprint", "libtrust"] {
-        let stage = Stage::set(KeyKind::Rsa, Made::Ours, &["--key-id", kind_of_id]);
+        let stage = Stage::set(TestKeyKind::Rsa, Made::Ours, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.is_healthy();
         report.says("token-key", "accepts the token, ", "for registry ");
@@ -131,8 +132,8 @@ fn a_key_id_of_the_other_version() {
 fn a_key_that_is_not_its_certificate_s() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(KeyKind::Rsa, directory.path(), "token");
-        let other = Certificate::new(KeyKind::Rsa, directory.path(), "other");
+        let pair = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "token");
+        let other = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "other");
         let ids = key_ids(&pair.certificate);
         let kid = if made == Made::Registry3 {
             ids.1
@@ -169,7 +170,7 @@ fn a_certificate_that_was_made_anew() {
         // The token server has a new certificate for its old key; the registry still runs with the
         // old one.
         let directory = tempfile::tempdir().unwrap();
-        let old = Certificate::new(KeyKind::Rsa, directory.path(), "old");
+        let old = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "old");
         let new = directory.path().join("new.pem");
         let mut command = Command::new("openssl");
         command
@@ -185,7 +186,7 @@ fn a_certificate_that_was_made_anew() {
             ])
             .arg(&old.key);
         run(command.arg("-out").arg(&new)).succeeded();
-        let renewed = Certificate {
+        let renewed = TestCertificate {
             certificate: new.clone(),
             key: old.key.clone(),
         };
@@ -216,13 +217,13 @@ fn a_certificate_that_was_made_anew() {
 fn another_bundle_than_the_registry_s_is_a_doubt() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
-        let other = Certificate::new(KeyKind::Rsa, directory.path(), "other").certificate;
+        let other = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "other").certificate;
         let options: &[&str] = if made == Made::Registry3 {
             &["--key-id", "thumbprint"]
         } else {
             &[]
         };
-        let stage = Stage::set(KeyKind::Rsa, made, options);
+        let stage = Stage::set(TestKeyKind::Rsa, made, options);
         stage.examine_with(&other).warns(
             "token-key",
             "the registry accepts the token, though",

@@ -18,8 +18,8 @@ use std::path::Path;
 use std::process::Command;
 
 use peers::{
-    Auth, Certificate, KeyKind, Nginx, Output, Registry, RegistryConfig, Server, Trust,
-    registry_of, registry2, registry3, run,
+    Auth, Nginx, Output, RegistryConfig, RunningRegistry, Server, TestCertificate, TestKeyKind,
+    Trust, registry_of, registry2, registry3, run,
 };
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ enum Made {
 const ALL: [Made; 3] = [Made::Registry2, Made::Registry3, Made::Ours];
 
 impl Made {
-    fn start(self, config: &RegistryConfig) -> Registry {
+    fn start(self, config: &RegistryConfig) -> RunningRegistry {
         match self {
             Self::Registry2 => registry2(config),
             Self::Registry3 => registry3(config),
@@ -46,7 +46,7 @@ impl Made {
     }
 
     /// Open to everybody.
-    fn open(self) -> Registry {
+    fn open(self) -> RunningRegistry {
         self.start(&RegistryConfig::default())
     }
 }
@@ -181,9 +181,9 @@ impl ProbeReport {
 /// A token server that always issues one token, a registry that accepts `trust`, and the key.
 struct Stage {
     _token_server: Nginx,
-    registry: Registry,
+    registry: RunningRegistry,
     directory: tempfile::TempDir,
-    pair: Certificate,
+    pair: TestCertificate,
 }
 
 /// TransportOptions of `wharfinger token` for a token that names its key by its certificate.
@@ -191,14 +191,14 @@ const X5C: [&str; 4] = ["--header", "x5c", "--certificate", "@certificate@"];
 
 impl Stage {
     /// `options` make the token; the registry accepts the key that signs it.
-    fn set(kind: KeyKind, made: Made, options: &[&str]) -> Self {
+    fn set(kind: TestKeyKind, made: Made, options: &[&str]) -> Self {
         Self::with_bundle(kind, made, options, None)
     }
 
     /// The registry accepts the keys of `bundle`.
-    fn with_bundle(kind: KeyKind, made: Made, options: &[&str], bundle: Option<&Path>) -> Self {
+    fn with_bundle(kind: TestKeyKind, made: Made, options: &[&str], bundle: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(kind, directory.path(), "token");
+        let pair = TestCertificate::new(kind, directory.path(), "token");
         let token = token(&pair, options);
         let trust = Trust::Bundle(bundle.map_or_else(|| pair.certificate.clone(), Path::to_owned));
         Self::handing_out(&token, directory, pair, made, trust)
@@ -207,7 +207,7 @@ impl Stage {
     fn handing_out(
         token: &str,
         directory: tempfile::TempDir,
-        pair: Certificate,
+        pair: TestCertificate,
         made: Made,
         trust: Trust,
     ) -> Self {
@@ -244,7 +244,7 @@ impl Stage {
 /// Our token server, with the users and rules of the end-to-end tests.
 struct Realm {
     server: Server,
-    pair: Certificate,
+    pair: TestCertificate,
     _directory: tempfile::TempDir,
 }
 
@@ -256,7 +256,7 @@ impl Realm {
     /// With other rules.
     fn with_rules(change: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let pair = Certificate::new(KeyKind::P256, directory.path(), "token");
+        let pair = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
         // All registries accept a certificate in the header.
         let config = change(include_str!("../../e2e/world.yml"))
             .replace("@services@", "\"r\": {header: [x5c]}");
@@ -277,7 +277,7 @@ impl Realm {
         }
     }
 
-    fn registry(&self, made: Made) -> Registry {
+    fn registry(&self, made: Made) -> RunningRegistry {
         made.start(&RegistryConfig {
             auth: self.auth(),
             ..RegistryConfig::default()
@@ -286,7 +286,7 @@ impl Realm {
 }
 
 /// A token of `wharfinger token`; `@certificate@` stands for the pair's.
-fn token(pair: &Certificate, options: &[&str]) -> String {
+fn token(pair: &TestCertificate, options: &[&str]) -> String {
     let mut command = Command::new(program());
     command
         .args(["token", "--expires", "900", "--key"])
@@ -316,7 +316,7 @@ fn token_server(token: &str) -> Nginx {
 }
 
 /// nginx before `registry`, with `directives` for everything and `more` beside that.
-fn proxy(registry: &Registry, directives: &str, more: &str) -> Nginx {
+fn proxy(registry: &RunningRegistry, directives: &str, more: &str) -> Nginx {
     let upstream = registry.host_port();
     Nginx::start(&format!(
         "listen @listen@; {more} location / {{ proxy_pass http://{upstream}; {directives} }}"
@@ -324,14 +324,14 @@ fn proxy(registry: &Registry, directives: &str, more: &str) -> Nginx {
 }
 
 /// The same, speaking TLS with `pair`.
-fn tls_proxy(registry: &Registry, pair: &Certificate, directives: &str) -> Nginx {
+fn tls_proxy(registry: &RunningRegistry, pair: &TestCertificate, directives: &str) -> Nginx {
     let (upstream, tls) = (registry.host_port(), tls(pair));
     Nginx::start(&format!(
         "listen @listen@ ssl; {tls} location / {{ proxy_pass http://{upstream}; {directives} }}"
     ))
 }
 
-fn tls(pair: &Certificate) -> String {
+fn tls(pair: &TestCertificate) -> String {
     format!(
         "ssl_certificate {}; ssl_certificate_key {};",
         pair.certificate.display(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Clock, SystemClock, unix_seconds};
-use peers::{KeyKind, Nginx, RegistryConfig};
+use peers::{Nginx, RegistryConfig, TestKeyKind};
 
 use super::certificates::Wanted;
 use super::{ALL, Realm, Stage, X5C, proxy, run_probes, tls_proxy};
@@ -12,7 +12,7 @@ use super::{ALL, Realm, Stage, X5C, proxy, run_probes, tls_proxy};
 #[test]
 fn challenges_that_do_not_arrive_as_they_were() {
     for made in ALL {
-        let stage = Stage::set(KeyKind::P256, made, &X5C);
+        let stage = Stage::set(TestKeyKind::P256, made, &X5C);
         let stripped = proxy(&stage.registry, "proxy_hide_header WWW-Authenticate;", "");
         let report = run_probes(&[&stripped.host_port()], "");
         report.fails(

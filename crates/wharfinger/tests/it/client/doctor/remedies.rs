@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use peers::{Certificate, KeyKind, Server, run};
+use peers::{Server, TestCertificate, TestKeyKind, run};
 
 use super::certificates::Wanted;
 use super::{ALL, Made, ProbeReport, Realm, code, examine_as, proxy, run_probes, tls_proxy};
@@ -39,7 +39,7 @@ fn a_certificate_that_is_made_as_printed_is_accepted() {
             .args(["-c", &commands[0]])
             .current_dir(directory.path());
         run(&mut shell).succeeded();
-        let made = Certificate {
+        let made = TestCertificate {
             certificate: directory.path().join("server.crt"),
             key: directory.path().join("server.key"),
         };
@@ -140,7 +140,7 @@ fn limits_of_nginx_that_are_raised_as_printed_let_layers_pass() {
 #[test]
 fn our_server_behind_a_proxy_is_healed_as_printed() {
     let directory = tempfile::tempdir().unwrap();
-    let key = Certificate::new(KeyKind::P256, directory.path(), "token");
+    let key = TestCertificate::new(TestKeyKind::P256, directory.path(), "token");
     let pair = Wanted::for_this_machine().write(directory.path(), "tls", None);
     let trusted = pair.certificate.display().to_string();
     let start = |proxies: &str| {

@@ -1,6 +1,6 @@
 //! Layers that come from another host.
 
-use peers::{Image, Nginx, Registry, RegistryConfig};
+use peers::{Image, Nginx, RegistryConfig, RunningRegistry};
 
 use super::{ALL, Made, Realm, run_probes};
 use crate::client::runner::User;
@@ -8,7 +8,7 @@ use crate::e2e::world::ADMIN;
 
 /// A registry that sends its callers to `storage` for layers: Distribution's own way, and a proxy
 /// before ours.
-fn redirecting(made: Made, realm: &Realm, storage: &str) -> (Registry, Option<Nginx>) {
+fn redirecting(made: Made, realm: &Realm, storage: &str) -> (RunningRegistry, Option<Nginx>) {
     let auth = realm.auth();
     if made != Made::Ours {
         let more = format!(

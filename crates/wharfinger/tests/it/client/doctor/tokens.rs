@@ -4,7 +4,7 @@ use std::fs;
 
 use common::{Clock, SystemClock, unix_seconds};
 use data_encoding::BASE64URL_NOPAD;
-use peers::{Certificate, KeyKind, Nginx, Trust};
+use peers::{Nginx, TestCertificate, TestKeyKind, Trust};
 use token::PrivateKey;
 
 use super::{ALL, Made, ProbeReport, Realm, Stage, X5C, key_ids, run_probes};
@@ -16,7 +16,7 @@ const REFUSED: [&str; 2] = ["token-claims", "token-accepted"];
 fn tokens_for_another_audience() {
     for made in ALL {
         let audience = Stage::set(
-            KeyKind::Rsa,
+            TestKeyKind::Rsa,
             made,
             &["--header", "jwk", "--service", "other"],
         );
@@ -25,7 +25,7 @@ fn tokens_for_another_audience() {
             .run_probes(&[])
             .fails(&REFUSED, evidence, "auth.token.service");
         let issuer = Stage::set(
-            KeyKind::Rsa,
+            TestKeyKind::Rsa,
             made,
             &[&X5C[..], &["--issuer", "Other"]].concat(),
         );
@@ -65,8 +65,8 @@ const DIALECTS: [(&str, &str); 3] = [
 fn a_file_s_bundle_is_compared() {
     for made in ALL {
         let directory = tempfile::tempdir().unwrap();
-        let other = Certificate::new(KeyKind::P256, directory.path(), "other").certificate;
-        let stage = Stage::with_bundle(KeyKind::P256, made, &X5C, Some(&other));
+        let other = TestCertificate::new(TestKeyKind::P256, directory.path(), "other").certificate;
+        let stage = Stage::with_bundle(TestKeyKind::P256, made, &X5C, Some(&other));
         // A path as seen from the file.
         let file = directory.path().join("registry.yml");
         fs::write(
@@ -87,7 +87,7 @@ fn a_file_s_bundle_is_compared() {
 fn tokens_before_and_after_their_time() {
     for made in ALL {
         let early = Stage::set(
-            KeyKind::Rsa,
+            TestKeyKind::Rsa,
             made,
             &[&X5C[..], &["--not-before", "now+10m"]].concat(),
         );
@@ -126,7 +126,7 @@ fn tokens_that_end_soon_or_say_nothing_of_access() {
 /// A token whose claims are written for the time.
 fn handing_out(made: Made, claims: impl FnOnce(u64) -> String) -> Stage {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::Rsa, directory.path(), "token");
+    let pair = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "token");
     let key = PrivateKey::from_pem(&fs::read_to_string(&pair.key).unwrap()).unwrap();
     let (libtrust, thumbprint) = key_ids(&pair.certificate);
     let kid = if made == Made::Registry3 {
@@ -184,7 +184,7 @@ fn rights_that_are_missing() {
         Realm::with_rules(push_alone),
     );
     for made in ALL {
-        let name = |registry: &peers::Registry| format!("{}/team/app", registry.host_port());
+        let name = |registry: &peers::RunningRegistry| format!("{}/team/app", registry.host_port());
         let registry = looking.registry(made);
         let lacking = "granted repository:team/app:pull; missing repository:team/app:push";
         pushing(READER, &name(&registry)).fails(&["token-access"], lacking, entry);

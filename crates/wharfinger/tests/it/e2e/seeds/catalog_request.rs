@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use peers::{Certificate, KeyKind, http, program as installed};
+use peers::{TestCertificate, TestKeyKind, http, program as installed};
 
 use crate::e2e::world::{program, serve, with_pair};
 use crate::registry::registry_2::Running;
@@ -14,7 +14,7 @@ const PRINTED: &str = r#"{"Account":"user","Type":"registry","Name":"catalog","S
 #[test]
 fn a_catalog_request_reaches_ext_authz_as_printed() {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::Rsa, directory.path(), "auth-srv");
+    let pair = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "auth-srv");
     let (script, asked) = (
         directory.path().join("authz"),
         directory.path().join("asked"),

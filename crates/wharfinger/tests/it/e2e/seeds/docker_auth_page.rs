@@ -3,7 +3,7 @@
 //! print; our program takes it as `docker_auth` does, as its only argument. The registry is started
 //! as the page starts `registry:2`, by variables: the real one, and ours in its place.
 
-use peers::{Certificate, Docker, Image, KeyKind, Server, http, program as installed};
+use peers::{Docker, Image, Server, TestCertificate, TestKeyKind, http, program as installed};
 
 use crate::e2e::world::{DENIED, login, program, with_pair};
 use crate::registry::registry_2::Running;
@@ -11,7 +11,7 @@ use crate::registry::registry_2::Running;
 #[test]
 fn hussien_pushes_ubuntu_but_not_fedora() {
     let directory = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::Rsa, directory.path(), "server");
+    let pair = TestCertificate::new(TestKeyKind::Rsa, directory.path(), "server");
     let server = Server::start_as(
         program(),
         &[],

@@ -5,7 +5,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use peers::{Auth, Certificate, Docker, Image, KeyKind, Php, RegistryConfig, Trust, registry2};
+use peers::{
+    Auth, Docker, Image, Php, RegistryConfig, TestCertificate, TestKeyKind, Trust, registry2,
+};
 
 use crate::e2e::world::{login, program};
 
@@ -13,7 +15,7 @@ use crate::e2e::world::{login, program};
 fn docker_pushes_with_what_a_php_script_makes_of_our_generator() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let pair = Certificate::new(KeyKind::Rsa, path, "cert");
+    let pair = TestCertificate::new(TestKeyKind::Rsa, path, "cert");
     fs::write(path.join("token.php"), include_str!("token.php")).unwrap();
     symlink(program(), path.join("docker-registry-token-genarator")).unwrap();
     let php = Php::serve(path, "token.php");

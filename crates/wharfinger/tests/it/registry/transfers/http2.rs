@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{Method, Request};
-use peers::{Certificate, KeyKind, http as curl};
+use peers::{TestCertificate, TestKeyKind, http as curl};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -20,7 +20,7 @@ const LARGE: usize = 48 * MIB;
 #[test]
 fn transfers_by_curl() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Certificate::new(KeyKind::P256, folder.path(), "tls");
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
     let tls = format!(
         ", certificate: {}, key: {}",
         pair.certificate.display(),
