@@ -1,6 +1,6 @@
 //! What is known of a request before a server handles it.
 //!
-//! The process resolves it once, where the connection is served, and passes it to whichever server
+//! The process resolves it once, when the request arrives, and passes it to the server
 //! has the path. So rules, limits, logs and the addresses in responses never disagree.
 
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ pub struct RequestContext {
     pub peer: Option<IpAddr>,
     /// The client, which may stand behind proxies.
     pub client: Result<ClientAddress, ClientAddressError>,
-    /// Where the client reaches this process.
+    /// The address at which the client reaches this process.
     pub origin: Origin,
     /// An id that no other request has. The log and the header `X-Request-Id` show it.
     pub request_id: String,

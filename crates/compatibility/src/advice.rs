@@ -153,7 +153,7 @@ fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
                 key_id_setting(KeyIdKind::Thumbprint)
             )
         }
-        // Neither of the two ids that a token server can be told to write.
+        // Neither of the two ids that a token server can be configured to write.
         _ => format!(
             "registry {} miscounts the thumbprint of this key, so no kid reaches it through rootcertbundle: use a \
              header with x5c, or give the registry a JWKS (wharfinger keys jwks KEY), or sign with another key",

@@ -55,7 +55,7 @@ impl fmt::Display for RegistryVersion {
 /// How a registry's `auth.token` is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenAuthSettings<'a> {
-    /// The certificates of `rootcertbundle`; empty when there is none.
+    /// The certificates of `rootcertbundle`; empty if it is not configured.
     pub bundle: &'a [Certificate],
     /// The keys of `jwks`.
     pub jwks: Option<&'a JwkSet>,

@@ -2,7 +2,7 @@
 //!
 //! Which text names a capture is decided by one regular expression over each of the rule's
 //! patterns, and it takes the first `${` that a `:1}` follows: whatever stands between goes into
-//! the name, and a name that is none of the four attributes stands for nothing. So
+//! the name, and a name other than the four attributes stands for nothing. So
 //! `${account:1}/${account}` works and `${account}/${account:1}` never does; unless the same
 //! capture is found elsewhere in the rule, for what is found in one pattern is replaced in all of
 //! them.

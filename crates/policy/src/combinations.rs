@@ -11,7 +11,7 @@ use crate::variables::{Bindings, LabelValue, names_label};
 /// The combinations, one after the other.
 pub(crate) struct Combinations<'a> {
     labels: Vec<(&'a str, Vec<&'a str>)>,
-    /// Which value of each label comes next; none when all have been.
+    /// Which value of each label comes next; `None` after the last.
     next: Option<Vec<usize>>,
 }
 

@@ -48,7 +48,7 @@ impl Conditions {
 /// How rules are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AclOptions {
-    /// Whether a label's value stands for itself where a pattern names the label
+    /// Whether a label's value stands for itself if a pattern names the label
     /// (`acl_quote_labels`), as the account's name does; by default, and for `docker_auth`, it is a
     /// pattern of its own.
     pub quote_labels: bool,

@@ -27,7 +27,7 @@ pub enum ConditionError {
     /// A regular expression that Go would refuse, or that is too much for this program.
     #[error("the regular expression is malformed: {0}")]
     Regex(RegexError),
-    /// An address that is none.
+    /// Not an address.
     #[error(transparent)]
     Ip(IpNetworkError),
 }

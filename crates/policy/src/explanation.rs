@@ -8,7 +8,7 @@ use crate::{AclDecision, Field};
 /// How a query was decided: every rule that was passed over, and the one that decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The rules before the one that decided, in their order; all of them where none did.
+    /// The rules before the one that decided, in their order; all of them if no rule did.
     pub passed: Vec<SkippedRule>,
     /// The rule that decided.
     pub decided: Option<DecidingRule>,
@@ -27,7 +27,7 @@ pub struct SkippedRule {
     pub field: Field,
     /// The condition as it is written.
     pub pattern: String,
-    /// What it stands for in this query, when its variables are replaced: several patterns where it
+    /// What it stands for in this query, when its variables are replaced: several patterns if it
     /// names labels with several values, of which the first few are here.
     pub expanded: Vec<String>,
     /// What it was held against: one value, or all of a label's.

@@ -41,7 +41,7 @@ pub enum GlobError {
     UnclosedClass,
     /// A class that is empty, or a range that lacks an end.
     #[error(
-        "a `]` or `-` in a class stands where a character should: write `\\]` or `\\-` for the character itself"
+        "a `]` or `-` in a class stands in place of a character: write `\\]` or `\\-` for the character itself"
     )]
     ClassMember,
     /// Nothing comes after the last backslash.
@@ -50,7 +50,7 @@ pub enum GlobError {
 }
 
 impl Glob {
-    /// Reads `pattern`, all of it: Go reports what is malformed only where a match gets that far,
+    /// Reads `pattern`, all of it: Go reports what is malformed only if a match gets that far,
     /// or fails before.
     pub(crate) fn parse(pattern: &str) -> Result<Self, GlobError> {
         let mut chunks = Vec::new();
@@ -76,7 +76,7 @@ impl Glob {
                 // Only the last chunk can be empty: the pattern ends with a star.
                 return !rest.contains(&b'/');
             }
-            // The first place where a chunk fits is as good as any later one, for a star cannot
+            // The first place where a chunk fits is as good as any later one, because a star cannot
             // cross a `/`: no backtracking. The last chunk has to reach the end of the name.
             let fits = |from: &'_ [u8]| {
                 chunk

@@ -95,7 +95,7 @@ impl Pattern {
         result
     }
 
-    /// Why none of a label's `values` matches, if none does.
+    /// Why no value of a label matches, if no value does.
     pub(crate) fn check_any(
         &self,
         values: &[String],

@@ -10,7 +10,7 @@ use crate::KeyKind;
 /// How a token is signed (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
 /// `none` and the HMAC algorithms are not among them and never will be: with them,
-/// anyone who can read a public key can make tokens (RFC 8725 §2.1).
+/// everyone with the public key could make tokens (RFC 8725 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are RFC 7518's")]
 pub enum SignatureAlgorithm {

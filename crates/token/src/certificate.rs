@@ -57,7 +57,7 @@ impl Certificate {
     /// do.
     ///
     /// # Errors
-    /// When there is none, or one cannot be read.
+    /// When the text has no certificate, or one cannot be read.
     pub fn bundle_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
         let blocks = pem::blocks(text)?;
         let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
@@ -168,7 +168,7 @@ pub enum CertificateError {
     /// The PEM text is broken.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// There is none in the text.
+    /// The text has no certificate.
     #[error("there is no certificate in it, only {}", if found.is_empty() { "text".to_owned() } else { found.join(", ") })]
     Missing {
         /// The blocks that are there.

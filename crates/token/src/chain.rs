@@ -1,7 +1,7 @@
 //! Whether a certificate leads to one that is trusted.
 //!
 //! Registries are written in Go, and people compare what we say with what their registry says, so a
-//! path is looked for as Go's `crypto/x509` looks for one, and its failures are told in Go's words:
+//! path is searched as Go's `crypto/x509` searches one, and its errors have Go's texts:
 //! they are what the registry's log shows.
 
 use std::fmt;

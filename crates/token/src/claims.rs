@@ -15,10 +15,10 @@ use common::{Entropy, EntropyError};
 /// only as a plain string, and `access` only when it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// Who issues.
+    /// The issuer (`iss`).
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// Who bears it; empty for anonymous.
+    /// The account (`sub`); empty for anonymous.
     #[serde(rename = "sub")]
     pub subject: String,
     /// The service, a registry's, that it is for.
@@ -69,10 +69,10 @@ pub fn jti(entropy: &dyn Entropy) -> Result<String, EntropyError> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ReceivedClaims {
-    /// Who issued.
+    /// The issuer (`iss`).
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// Who bears it; empty for anonymous.
+    /// The account (`sub`); empty for anonymous.
     #[serde(rename = "sub")]
     pub subject: String,
     /// The services that it is for.

@@ -49,7 +49,8 @@ impl CertificateRequest {
     /// A certificate for `key`, signed by the authority of `issuer`, whose key is `issuer_key`.
     ///
     /// # Errors
-    /// When a name cannot be written into one, or the authority is none, or not the key's.
+    /// When a name cannot be written into a certificate, or `authority` is not an authority or does not
+    /// belong to the key.
     pub fn signed_by(
         &self,
         key: &PrivateKey,
@@ -113,7 +114,7 @@ impl CertificateRequest {
 /// Why no certificate was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateIssueError {
-    /// A host name that is none.
+    /// Not a host name.
     #[error("{0:?} is not a host name; write names beyond ASCII in their xn-- form")]
     Host(String),
     /// The issuer's key is another.

@@ -41,7 +41,7 @@ impl PrivateKey {
     /// (certificates, curve parameters, remarks) beside it.
     ///
     /// # Errors
-    /// When there is none, it is encrypted, or it is not one that tokens are signed with.
+    /// When the text has no key, or it is encrypted, or it cannot sign tokens.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let blocks = pem::blocks(text)?;
         let Some(block) = blocks.iter().find(|b| b.label.ends_with("PRIVATE KEY")) else {

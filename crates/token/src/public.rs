@@ -43,7 +43,7 @@ impl PublicKey {
     /// Reads the first `PUBLIC KEY` or `RSA PUBLIC KEY` block of a PEM text.
     ///
     /// # Errors
-    /// When there is none, or the first is not a key that tokens are signed with.
+    /// When the text has no key, or the first is not a key that can sign tokens.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let blocks = pem::blocks(text)?;
         for block in &blocks {

@@ -52,7 +52,7 @@ impl TokenHeader {
             .map(|jwk| Jwk::from_json(&jwk.to_string()))
     }
 
-    /// `x5c` as certificates, the key's own first; empty when there is none.
+    /// `x5c` as certificates, the key's own first; empty if the header has no `x5c`.
     ///
     /// # Errors
     /// When a member is not a certificate.

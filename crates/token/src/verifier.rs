@@ -155,7 +155,7 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// Who bears it; empty for anonymous.
+    /// The account (`sub`); empty for anonymous.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.claims.subject

@@ -192,8 +192,8 @@ fn registry_3_miscounts_some_keys() {
 #[test]
 fn claims_come_before_the_key_in_2_8_and_after_it_in_3() {
     let server = Server::new(KeyKind::P256);
-    let stranger = Server::new(KeyKind::P256);
-    let token = stranger.kid(KeyIdKind::Libtrust);
+    let other = Server::new(KeyKind::P256);
+    let token = other.kid(KeyIdKind::Libtrust);
     let settings = TokenAuthSettings {
         issuer: Some("other"),
         ..server.settings()
@@ -281,10 +281,10 @@ fn a_list_of_audiences_is_too_new_for_2_8() {
 #[test]
 fn one_header_member_decides() {
     let server = Server::new(KeyKind::P256);
-    let stranger = Server::new(KeyKind::P256);
+    let other = Server::new(KeyKind::P256);
     let ids = server.key.public().ids();
     let claims = serde_json::to_value(claims()).unwrap();
-    let x5c = [data_encoding::BASE64.encode(stranger.bundle[0].der())];
+    let x5c = [data_encoding::BASE64.encode(other.bundle[0].der())];
     let token = server.odd(
         &json!({"alg": "ES256", "kid": ids.libtrust, "x5c": x5c}),
         &claims,
@@ -296,7 +296,7 @@ fn one_header_member_decides() {
             .0
             .starts_with(message)
     );
-    let jwk = serde_json::to_value(stranger.key.public().jwk()).unwrap();
+    let jwk = serde_json::to_value(other.key.public().jwk()).unwrap();
     let token = server.odd(
         &json!({"alg": "ES256", "kid": ids.libtrust, "jwk": jwk}),
         &claims,
@@ -314,7 +314,7 @@ fn one_header_member_decides() {
         refusal(RegistryVersion::V3_1, &token, server.settings()).0,
         message
     );
-    // An empty x5c is none.
+    // An empty x5c counts as no x5c.
     let token = server.odd(
         &json!({"alg": "ES256", "kid": ids.libtrust, "x5c": []}),
         &claims,

@@ -26,7 +26,7 @@ pub(super) fn bracketed(rest: &str, fold: bool) -> Result<(Atom, &str), RegexErr
 }
 
 /// The class that `rest`, which begins with a backslash, begins with, and what follows it; none
-/// where it is not one.
+/// if it is not one.
 pub(super) fn escaped(rest: &str, fold: bool) -> Result<Option<(Atom, &str)>, RegexError> {
     let class = match unicode(rest)? {
         Some(class) => Some(class),

@@ -11,7 +11,7 @@
 //! - [`class`] reads what stands for one character out of many, with the names in [`unicode`];
 //! - [`escape`] reads what stands for one character;
 //! - [`atom`] writes, and counts what Go's limits count;
-//! - [`prefix`] spares the whole where a look at the beginning is enough.
+//! - [`prefix`] skips the search if the beginning of the text decides.
 
 mod atom;
 mod class;
@@ -58,10 +58,10 @@ pub enum RegexError {
     TrailingBackslash,
     /// A range whose last character comes before its first.
     #[error(
-        "`{0}` in a class is a range that ends before it begins: put a `-` that is none first or last"
+        "`{0}` in a class is a range that ends before it begins: put a literal `-` first or last"
     )]
     ClassRange(String),
-    /// A class with a name that is none.
+    /// A class with an unknown name.
     #[error("`{0}` names no class that Go knows: see https://pkg.go.dev/regexp/syntax")]
     ClassName(String),
     /// An extension of groups that RE2 does not have, or unknown flags.

@@ -274,7 +274,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The repetition that `rest` begins with, and what follows it; none where its `{` is a plain
+/// The repetition that `rest` begins with, and what follows it; `None` if its `{` is a plain
 /// character.
 fn repetition(rest: &str) -> Result<Option<(Repetition, &str)>, RegexError> {
     let once = |min, max| Ok(Some((Repetition { min, max }, &rest[1..])));

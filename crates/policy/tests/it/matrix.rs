@@ -1,4 +1,4 @@
-//! Who may do what under rules like those that are in use: to be reviewed as a difference when it
+//! What each account may do under rules like those that are in use: reviewed as a difference when it
 //! changes.
 
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ fn rules() -> Vec<AclEntry> {
     ]
 }
 
-/// An account, its labels, and where it comes from.
+/// An account, its labels, and its address.
 type Account = (
     &'static str,
     &'static [(&'static str, &'static [&'static str])],

@@ -2,7 +2,7 @@
 
 use policy::{Acl, AclEntry, AclOptions, AclQuery, Conditions, Labels};
 
-/// A rule; a key that is none of a rule's own is a label.
+/// A rule; a key that a rule does not have itself is a label.
 pub(crate) fn rule(conditions: &[(&str, &str)], actions: &[&str]) -> AclEntry {
     let mut entry = AclEntry {
         actions: strings(actions),

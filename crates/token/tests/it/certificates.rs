@@ -121,7 +121,7 @@ fn only_an_authority_with_its_own_key_signs_others() {
     ));
 }
 
-/// How a chain fares against roots, told by a verifier that trusts them.
+/// What a verifier that trusts `roots` says of a chain.
 fn verdict(chain: &[&Certificate], roots: &[Certificate], now: u64) -> Result<(), ChainError> {
     let x5c: Vec<_> = chain
         .iter()

@@ -50,7 +50,7 @@ fn signer(key: &Arc<PrivateKey>, member: HeaderMember, chain: &[token::Certifica
 }
 
 #[test]
-fn every_kind_of_key_and_header_is_believed() {
+fn every_kind_of_key_and_header_is_accepted() {
     for kind in KINDS {
         let (key, certificate) = certified(kind, "server");
         let key = Arc::new(key);
@@ -69,8 +69,8 @@ fn every_kind_of_key_and_header_is_believed() {
     }
 }
 
-/// As registry 2.8.2 and 3.1.2 do: they look at a certificate's dates where a token carries it, and
-/// not where it names a key of the bundle.
+/// As registry 2.8.2 and 3.1.2 do: they check a certificate's dates if a token carries it, and not if
+/// the token names a key of the bundle.
 #[test]
 fn an_expired_certificate_in_the_bundle_still_names_its_key() {
     let (key, certificate) = certified(KeyKind::P256, "server");
@@ -168,10 +168,10 @@ fn tokens_of_2016_verify() {
 }
 
 #[test]
-fn nothing_is_believed_that_should_not_be() {
+fn what_is_not_valid_is_rejected() {
     let (key, certificate) = certified(KeyKind::P256, "server");
-    let (stranger, strange_certificate) = certified(KeyKind::P256, "stranger");
-    let (key, stranger) = (Arc::new(key), Arc::new(stranger));
+    let (other, other_certificate) = certified(KeyKind::P256, "other");
+    let (key, other) = (Arc::new(key), Arc::new(other));
     let verifier = verifier().trusting_certificates(std::slice::from_ref(&certificate));
     let good = signer(&key, HeaderMember::Kid, &[]);
     let verify = |token: &str| verifier.verify(token, at(NOW)).unwrap_err();
@@ -179,13 +179,9 @@ fn nothing_is_believed_that_should_not_be() {
     let token = good.sign(&claims()).unwrap();
     verifier.verify(&token, at(NOW)).unwrap();
     let strange = |member| {
-        signer(
-            &stranger,
-            member,
-            std::slice::from_ref(&strange_certificate),
-        )
-        .sign(&claims())
-        .unwrap()
+        signer(&other, member, std::slice::from_ref(&other_certificate))
+            .sign(&claims())
+            .unwrap()
     };
     assert!(matches!(
         verify(&strange(HeaderMember::Kid)),

@@ -202,7 +202,7 @@ struct Activity {
 impl Activity {
     #[expect(
         clippy::disallowed_methods,
-        reason = "an idle time on the runtime's timer"
+        reason = "the beginning of a connection, from which tokio's timer counts idle time"
     )]
     fn new() -> Self {
         Self {
@@ -215,7 +215,7 @@ impl Activity {
     /// Whether no request has been in progress for `idle`.
     #[expect(
         clippy::disallowed_methods,
-        reason = "an idle time on the runtime's timer"
+        reason = "idle time is compared with a time of tokio's timer"
     )]
     fn is_idle_for(&self, idle: Duration) -> bool {
         self.in_progress.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
@@ -224,7 +224,7 @@ impl Activity {
     /// When to ask that again.
     #[expect(
         clippy::disallowed_methods,
-        reason = "an idle time on the runtime's timer"
+        reason = "the next check is a deadline of tokio's timer"
     )]
     fn next_check(&self, idle: Duration) -> Instant {
         match self.in_progress.load(Ordering::Acquire) {

@@ -54,7 +54,7 @@ pub(super) struct StreamProgress {
 impl StreamProgress {
     #[expect(
         clippy::disallowed_methods,
-        reason = "an idle time on the runtime's timer"
+        reason = "how long a client has not read is measured by tokio's timer alone"
     )]
     fn new() -> Self {
         Self {

@@ -131,7 +131,7 @@ impl JwksFetcher {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "an idle time on the runtime's timer"
+        reason = "a pause between fetches, which only tokio's timer measures"
     )]
     fn is_refresh_due(&self) -> bool {
         let mut last = self
