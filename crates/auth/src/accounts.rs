@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use common::{Clock, Secret};
 use identity::{
-    AcceptedLogin, BackendError, Identity, Login, LoginOutcome, Proof, SessionStatus, SourceAddress,
+    AcceptedLogin, BackendError, EarlierLogin, Identity, Login, LoginOutcome, Proof, SessionStatus,
+    SourceAddress,
 };
-use policy::{ScopeCeiling, Subject};
+use policy::Subject;
 
 use crate::audit::DecisionRecord;
-use crate::endpoint::TokenRequestError;
+use crate::error::TokenRequestError;
 use crate::response::ErrorResponse;
 use crate::sessions::{NewSession, Session, Sessions};
 
@@ -24,8 +25,15 @@ pub(crate) struct AccountResolver {
 /// The account of a request.
 pub(crate) struct Grantee {
     pub(crate) identity: Identity,
-    /// The refresh token that proved it.
-    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) proved_by: ProvedBy,
+}
+
+/// What proved an account.
+pub(crate) enum ProvedBy {
+    /// A login that this backend accepted.
+    Login { backend: &'static str },
+    /// A refresh token.
+    RefreshToken(Secret),
 }
 
 impl AccountResolver {
@@ -49,27 +57,26 @@ impl AccountResolver {
         if has_secret_only && proof.password().is_some() && self.sessions.is_some() {
             return Err(ErrorResponse::NoUserName.into());
         }
-        match self.login.login(proof, address).await {
-            Ok(LoginOutcome::Accepted(AcceptedLogin {
+        match self.login.login(proof, address).await? {
+            LoginOutcome::Accepted(AcceptedLogin {
                 identity, backend, ..
-            })) => {
+            }) => {
                 record.backend = backend;
                 Ok(Grantee {
                     identity,
-                    refresh_token: None,
+                    proved_by: ProvedBy::Login { backend },
                 })
             }
-            Ok(LoginOutcome::Rejected { backend }) => {
+            LoginOutcome::Rejected { backend } => {
                 record.backend = backend.unwrap_or_default();
                 Err(ErrorResponse::Credentials.into())
             }
-            Ok(LoginOutcome::TooManyFailures(wait)) => Err(ErrorResponse::TooMany(wait).into()),
-            Ok(LoginOutcome::Busy(wait)) => Err(ErrorResponse::Busy(wait).into()),
-            Err(error) => Err(TokenRequestError::Internal(error.into())),
+            LoginOutcome::TooManyFailures(wait) => Err(ErrorResponse::TooMany(wait).into()),
+            LoginOutcome::Busy(wait) => Err(ErrorResponse::Busy(wait).into()),
         }
     }
 
-    /// The account of a refresh token. The session must be alive, its account must still be there,
+    /// The account of a refresh token. The session must be valid, its account must still exist,
     /// and it must be `account` if the request names one.
     pub(crate) async fn redeem(
         &self,
@@ -83,13 +90,12 @@ impl AccountResolver {
         let rejected = || TokenRequestError::from(ErrorResponse::RefreshToken);
         let sessions = self.sessions.as_ref().ok_or_else(rejected)?;
         let now = self.clock.now();
-        let session = match sessions.redeem(&token, service, now).await {
-            Ok(Ok(session)) => session,
-            Ok(Err(reason)) => {
+        let session = match sessions.redeem(&token, service, now).await? {
+            Ok(session) => session,
+            Err(reason) => {
                 record.reason = reason.to_string();
                 return Err(rejected());
             }
-            Err(error) => return Err(TokenRequestError::Internal(error.into())),
         };
         record.session.clone_from(&session.id);
         if !account.is_empty() && account != session.account {
@@ -104,11 +110,11 @@ impl AccountResolver {
         let identity = Identity {
             subject,
             credential: session.credential,
-            ceiling: ScopeCeiling::Unlimited,
+            ceiling: session.ceiling,
         };
         Ok(Grantee {
             identity,
-            refresh_token: Some(token),
+            proved_by: ProvedBy::RefreshToken(token),
         })
     }
 
@@ -120,8 +126,7 @@ impl AccountResolver {
         session: &Session,
         now: SystemTime,
     ) -> Option<Subject> {
-        let credential = session.credential.as_ref();
-        match self.login.recheck(&session.account, credential).await {
+        match self.login.recheck(&EarlierLogin::from(session)).await {
             Ok(SessionStatus::Valid(subject)) => {
                 sessions.confirm(session, &subject, now).await;
                 Some(subject)
@@ -146,28 +151,28 @@ impl AccountResolver {
         self.login.look_up(account).await
     }
 
-    /// The refresh token of a new session. If none can be made the login goes on without one, and
-    /// the client keeps its password.
-    ///
-    /// A session does not keep a ceiling, so a login that has one gets no session.
+    /// The refresh token of a new session, for a login that `backend` accepted. If it
+    /// cannot be made, the login goes on without one, and the client keeps its password.
     pub(crate) async fn open_session(
         &self,
         identity: &Identity,
+        backend: &str,
         service: &str,
         client_id: &str,
         record: &mut DecisionRecord,
     ) -> Option<String> {
         let sessions = self.sessions.as_ref()?;
-        let is_limited = identity.ceiling != ScopeCeiling::Unlimited;
-        if identity.subject.account.is_empty() || is_limited {
+        if identity.subject.account.is_empty() {
             return None;
         }
         let new = NewSession {
             subject: &identity.subject,
             credential: identity.credential,
+            backend,
+            ceiling: &identity.ceiling,
             service,
             client_id,
-            address: &record.address,
+            address: &record.address(),
         };
         match sessions.open(new, self.clock.now()).await {
             Ok(opened) => {

@@ -1,8 +1,5 @@
-//! One line a decision: which account asked for what, what was granted, and why.
-//!
-//! The line is a `tracing` event of the target [`TARGET`], so the program chooses its form and
-//! place. The same is told to the observers, as [`event::Event`]s. Neither holds a secret: passwords
-//! and tokens are not among the fields.
+//! The events of a request: which account asked for what, what was granted, and why. They hold no
+//! secret: passwords and tokens are not among the fields.
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
@@ -18,9 +15,6 @@ use crate::authorize::Decision;
 use crate::response::ErrorResponse;
 use crate::sessions::Revocation;
 
-/// The target of decision lines.
-pub const TARGET: &str = "wharfinger::decision";
-
 /// What is known of a request when the response is ready.
 #[derive(Debug, Default)]
 pub(crate) struct DecisionRecord {
@@ -30,16 +24,15 @@ pub(crate) struct DecisionRecord {
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) client_id: String,
-    pub(crate) address: String,
-    /// How the client proved its account: `anonymous`, `password`, `refresh_token`.
+    /// How the client proved its account: `anonymous`, `password`, `refresh_token`, …
     pub(crate) grant: &'static str,
-    /// The backend that accepted or rejected the login; empty for none.
+    /// The backend that accepted or rejected the login; empty if no backend did.
     pub(crate) backend: &'static str,
     /// The session whose refresh token was used or made.
     pub(crate) session: String,
     /// Whether this request opened the session.
     pub(crate) has_new_session: bool,
-    /// Why a refresh token was rejected, which the client is not told.
+    /// Why a refresh token was rejected. The response does not say it.
     pub(crate) reason: String,
     pub(crate) decisions: Vec<(Scope, Decision)>,
 }
@@ -52,79 +45,26 @@ impl DecisionRecord {
             request_id: context.request_id.clone(),
             ip,
             user_agent: String::from_utf8_lossy(user_agent.unwrap_or_default()).into_owned(),
-            address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             ..Self::default()
         }
     }
 
-    /// Writes the line and tells `observers`.
-    pub(crate) fn write(
+    /// The client's address; empty if it is not known.
+    pub(crate) fn address(&self) -> String {
+        self.ip.map(|ip| ip.to_string()).unwrap_or_default()
+    }
+
+    /// Tells `observers` what was decided.
+    pub(crate) fn tell(
         &self,
         now: SystemTime,
         took: Duration,
         error: Option<&ErrorResponse>,
         observers: &Observers,
     ) {
-        let status = error.map_or(200, |error| error.status().as_u16());
-        let refused = error.map(ToString::to_string);
-        tracing::info!(
-            target: TARGET,
-            request_id = self.request_id,
-            status,
-            account = self.account,
-            grant = self.grant,
-            backend = (!self.backend.is_empty()).then_some(self.backend),
-            service = self.service,
-            // As strings, not `%`: a client chooses names, and each format quotes and escapes a
-            // string.
-            asked = self.asked(),
-            granted = self.granted(),
-            rule = self.rules(),
-            address = self.address,
-            client_id = self.client_id,
-            session = (!self.session.is_empty()).then_some(self.session.as_str()),
-            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            refused,
-            reason = (!self.reason.is_empty()).then_some(self.reason.as_str()),
-        );
-        if !observers.is_empty() {
-            self.tell(now, took, status, refused.as_deref(), observers);
+        if observers.is_empty() {
+            return;
         }
-    }
-
-    /// Writes that a client revoked its refresh token, and tells `observers`.
-    pub(crate) fn write_revocation(
-        &self,
-        now: SystemTime,
-        revoked: &Revocation,
-        observers: &Observers,
-    ) {
-        tracing::info!(
-            request_id = self.request_id,
-            account = revoked.account,
-            session = revoked.id,
-            address = self.address,
-            "a client revoked its refresh token"
-        );
-        self.observe(
-            now,
-            &revoked.account,
-            EventKind::SessionEnded {
-                session: &revoked.id,
-                reason: "revoked",
-            },
-            observers,
-        );
-    }
-
-    fn tell(
-        &self,
-        now: SystemTime,
-        took: Duration,
-        status: u16,
-        refused: Option<&str>,
-        observers: &Observers,
-    ) {
         let observe = |kind| self.observe(now, &self.account, kind, observers);
         let (requested, granted, rules) = (self.asked(), self.granted(), self.rules());
         let decision = TokenDecision {
@@ -139,7 +79,7 @@ impl DecisionRecord {
             duration: took,
         };
         let is_login = !matches!(self.grant, "" | "anonymous" | "refresh_token");
-        let Some(refused) = refused else {
+        let Some(error) = error else {
             if is_login {
                 let backend = self.backend;
                 observe(EventKind::LoginAccepted { backend });
@@ -152,8 +92,9 @@ impl DecisionRecord {
             }
             return observe(EventKind::TokenIssued(decision));
         };
+        let (status, response) = (error.status().as_u16(), error.to_string());
         let reason = match self.reason.as_str() {
-            "" => refused,
+            "" => &response,
             reason => reason,
         };
         if is_login && status == 401 {
@@ -162,8 +103,23 @@ impl DecisionRecord {
         observe(EventKind::TokenRefused {
             decision,
             status,
+            response: &response,
             reason,
         });
+    }
+
+    /// Tells `observers` that a client revoked its refresh token.
+    pub(crate) fn tell_of_revocation(
+        &self,
+        now: SystemTime,
+        revoked: &Revocation,
+        observers: &Observers,
+    ) {
+        let ended = EventKind::SessionEnded {
+            session: &revoked.id,
+            reason: "revoked",
+        };
+        self.observe(now, &revoked.account, ended, observers);
     }
 
     fn observe(&self, time: SystemTime, account: &str, kind: EventKind<'_>, observers: &Observers) {

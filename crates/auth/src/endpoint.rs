@@ -14,26 +14,25 @@ use event::Observers;
 use http::{Request, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
-use identity::process::RETRY_AFTER;
 use identity::{Identity, LoginSource, SourceAddress};
 use policy::AclQuery;
 use token::{Access, Scope};
 
-use crate::accounts::{AccountResolver, Grantee};
+use crate::accounts::{AccountResolver, Grantee, ProvedBy};
 use crate::audit::DecisionRecord;
-use crate::authorize::{AuthorizeError, AuthorizerChain};
-use crate::issue::{TokenIssueError, TokenIssuer};
+use crate::authorize::AuthorizerChain;
+use crate::error::TokenRequestError;
+use crate::issue::AccessTokenIssuer;
 use crate::parameters::Parameters;
 use crate::request::{Grant, RequestError, TokenRequest};
-use crate::response::{self, ErrorResponse, HttpResponse, TokenResponse};
-use crate::sessions::Revocation;
+use crate::response::{self, ErrorResponse, TokenResponse, TokenServerResponse};
 
 /// What answers at the token endpoint and at the revocation endpoint.
 pub(crate) struct TokenEndpoint {
     pub(crate) body: BodyLimits,
     pub(crate) accounts: AccountResolver,
     pub(crate) authorizers: AuthorizerChain,
-    pub(crate) issuer: TokenIssuer,
+    pub(crate) issuer: AccessTokenIssuer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Observers,
 }
@@ -44,42 +43,13 @@ pub(crate) struct BodyLimits {
     pub(crate) timeout: Duration,
 }
 
-/// Why there is no token.
-pub(crate) enum TokenRequestError {
-    /// The client is told what is wrong.
-    Response(ErrorResponse),
-    /// The server failed. The client gets the request's id, and the log gets the cause.
-    Internal(Box<dyn Error + Send + Sync>),
-}
-
-impl From<ErrorResponse> for TokenRequestError {
-    fn from(response: ErrorResponse) -> Self {
-        Self::Response(response)
-    }
-}
-
-impl From<AuthorizeError> for TokenRequestError {
-    fn from(error: AuthorizeError) -> Self {
-        match error {
-            AuthorizeError::Busy { .. } => Self::Response(ErrorResponse::Busy(RETRY_AFTER)),
-            AuthorizeError::Policy { .. } => Self::Internal(error.into()),
-        }
-    }
-}
-
-impl From<TokenIssueError> for TokenRequestError {
-    fn from(error: TokenIssueError) -> Self {
-        Self::Internal(error.into())
-    }
-}
-
 impl TokenEndpoint {
-    /// Responds with a token or an error, and records the decision.
+    /// Responds with a token or an error, and tells the observers.
     pub(crate) async fn token<B>(
         &self,
         context: &RequestContext,
         request: Request<B>,
-    ) -> HttpResponse
+    ) -> TokenServerResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -96,7 +66,7 @@ impl TokenEndpoint {
         };
         let now = self.clock.now();
         let took = now.duration_since(began).unwrap_or_default();
-        record.write(now, took, error.as_ref(), &self.observers);
+        record.tell(now, took, error.as_ref(), &self.observers);
         context.set_account(&record.account);
         response
     }
@@ -108,7 +78,7 @@ impl TokenEndpoint {
         &self,
         context: &RequestContext,
         request: Request<B>,
-    ) -> HttpResponse
+    ) -> TokenServerResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -149,7 +119,7 @@ impl TokenEndpoint {
         let address = SourceAddress::from(context);
         let Grantee {
             identity,
-            refresh_token,
+            proved_by,
         } = match grant {
             Grant::Login(proof) => self.accounts.log_in(&proof, address, record).await?,
             Grant::RefreshToken { token, account } => {
@@ -163,15 +133,15 @@ impl TokenEndpoint {
         let access = self
             .authorize(&identity, &service, scopes, client, &source, record)
             .await?;
-        let refresh_token = match refresh_token {
+        let refresh_token = match proved_by {
             // A refresh token is reused, not rotated.
-            Some(token) => Some(token.expose().to_owned()),
-            None if offline => {
+            ProvedBy::RefreshToken(token) => Some(token.expose().to_owned()),
+            ProvedBy::Login { backend } if offline => {
                 self.accounts
-                    .open_session(&identity, &service, &client_id, record)
+                    .open_session(&identity, backend, &service, &client_id, record)
                     .await
             }
-            None => None,
+            ProvedBy::Login { .. } => None,
         };
         let response = self.issuer.issue(&identity.subject, service, access)?;
         Ok(TokenResponse {
@@ -227,25 +197,12 @@ impl TokenEndpoint {
             return Ok(());
         };
         let now = self.clock.now();
-        match sessions.revoke_token(&token, now).await {
-            Ok(Some(revoked)) => {
-                context.set_account(&revoked.account);
-                self.record_revocation(context, &head.headers, &revoked);
-                Ok(())
-            }
-            Ok(None) => Ok(()),
-            Err(error) => Err(TokenRequestError::Internal(error.into())),
+        if let Some(revoked) = sessions.revoke_token(&token, now).await? {
+            context.set_account(&revoked.account);
+            let record = DecisionRecord::new(context, &head.headers);
+            record.tell_of_revocation(now, &revoked, &self.observers);
         }
-    }
-
-    fn record_revocation(
-        &self,
-        context: &RequestContext,
-        headers: &http::HeaderMap,
-        revoked: &Revocation,
-    ) {
-        let record = DecisionRecord::new(context, headers);
-        record.write_revocation(self.clock.now(), revoked, &self.observers);
+        Ok(())
     }
 
     /// What the client gets for `error`. The cause of a failure goes to the log.

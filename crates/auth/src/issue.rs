@@ -1,4 +1,4 @@
-//! Tokens are made: claims, a signature, and the keys that verify it.
+//! Tokens are made: claims and a signature.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,17 +6,25 @@ use std::time::Duration;
 
 use common::{Clock, Entropy, EntropyError, rfc3339, unix_seconds};
 use policy::Subject;
-use token::{Access, Claims, JwkSet, SignError, jti};
+use token::{Access, Claims, SignError, Signer, jti};
 
 use crate::response::TokenResponse;
-use crate::server::{PublishedKey, ServiceSettings};
 
 /// A token that lives for less than this is of no use: clients assume this long if a response does
 /// not say (Distribution, "Token Authentication Specification", `expires_in`).
 pub const MIN_EXPIRATION_SECONDS: u64 = 60;
 
+/// How the tokens for one registry are made.
+#[derive(Debug)]
+pub struct ServiceSettings {
+    /// The key, and the header that names it so that this registry finds it.
+    pub signer: Arc<Signer>,
+    /// How long a token is valid.
+    pub expiration: Duration,
+}
+
 /// Signs tokens, for each service as its registry needs it.
-pub(crate) struct TokenIssuer {
+pub(crate) struct AccessTokenIssuer {
     pub(crate) issuer: String,
     pub(crate) default: ServiceSettings,
     pub(crate) services: HashMap<String, ServiceSettings>,
@@ -34,7 +42,7 @@ pub(crate) enum TokenIssueError {
     Sign(#[from] SignError),
 }
 
-impl TokenIssuer {
+impl AccessTokenIssuer {
     /// A token that grants `subject` this `access` to `service`.
     pub(crate) fn issue(
         &self,
@@ -81,20 +89,4 @@ fn granted_scope(access: &[Access]) -> String {
         scope.extend([resource_type, ":", name, ":", &actions.join(",")]);
     }
     scope
-}
-
-/// The public keys, each until its end.
-pub(crate) struct PublishedKeys {
-    pub(crate) keys: Vec<PublishedKey>,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-impl PublishedKeys {
-    /// The keys that are published now.
-    pub(crate) fn jwks(&self) -> JwkSet {
-        let now = self.clock.now();
-        let published = |key: &&PublishedKey| key.not_after.is_none_or(|end| now <= end);
-        let keys = self.keys.iter().filter(published);
-        keys.map(|key| key.jwk.clone()).collect()
-    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A registry that answers 401 sends its client here ([`TokenServer::respond`]). The request is
 //! parsed once, identity says which account it is, the policies ([`Authorizer`]) decide each scope,
-//! and the signer writes the token. Refresh tokens are in [`sessions`]. Each decision is one line in
-//! the log, and one event for the observers.
+//! and the signer writes the token. Refresh tokens are in [`sessions`]. Each decision is an event for
+//! the observers, of which the program's log is one.
 //!
 //! (Distribution, "Token Authentication Specification" and "OAuth 2.0 token"; RFC 6749; RFC 7009.)
 
@@ -11,8 +11,10 @@ mod accounts;
 mod audit;
 mod authorize;
 mod endpoint;
+mod error;
 mod issue;
 mod parameters;
+mod published_keys;
 mod pull_filter;
 mod request;
 mod response;
@@ -20,12 +22,13 @@ mod routes;
 mod server;
 pub mod sessions;
 
-pub use audit::TARGET as DECISION_TARGET;
 pub use authorize::{
-    AclAuthorizer, AuthorizeError, Authorizer, DecidedBy, Decision, ExtAuthz, RuleSet,
+    AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, DecidedBy, Decision,
+    ExplainedDecision, ExplanationEnd, ExtAuthz, PassedRule, RuleSet, RuleSetExplanation, explain,
 };
-pub use issue::MIN_EXPIRATION_SECONDS;
+pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
+pub use published_keys::PublishedKey;
 pub use pull_filter::PullFilter;
 pub use request::MAX_SCOPES;
-pub use response::{HttpResponse, TokenResponse};
-pub use server::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
+pub use response::{TokenResponse, TokenServerResponse};
+pub use server::{TokenServer, TokenServerSettings};

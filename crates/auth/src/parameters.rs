@@ -67,7 +67,7 @@ impl Parameters {
         Ok(Self { pairs })
     }
 
-    /// The first value of `name`; empty if there is none.
+    /// The first value of `name`; empty if it is missing.
     pub(crate) fn bytes(&self, name: &str) -> &[u8] {
         self.pairs
             .iter()
@@ -75,12 +75,12 @@ impl Parameters {
             .map_or(&[], |(_, value)| value)
     }
 
-    /// The first value of `name` as text; empty if there is none. What is not UTF-8 becomes U+FFFD.
+    /// The first value of `name` as text; empty if it is missing. What is not UTF-8 becomes U+FFFD.
     pub(crate) fn text(&self, name: &str) -> Cow<'_, str> {
         String::from_utf8_lossy(self.bytes(name))
     }
 
-    /// The first value of `name` as a secret; empty if there is none. It must be text in UTF-8,
+    /// The first value of `name` as a secret; empty if it is missing. It must be text in UTF-8,
     /// whatever the client's terminal uses (RFC 7617 §2.1, RFC 6749 appendix B).
     pub(crate) fn secret(&self, name: &str) -> Result<Secret, NotUtf8> {
         std::str::from_utf8(self.bytes(name))

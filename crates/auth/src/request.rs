@@ -38,7 +38,8 @@ pub(crate) enum Grant {
     /// A refresh token of this server.
     RefreshToken {
         token: Secret,
-        /// The account that the request names, empty for none. The session must belong to it.
+        /// The account that the request names; empty if it names no account. The session must belong
+        /// to it.
         account: String,
     },
 }
@@ -242,7 +243,7 @@ mod tests {
         TokenRequest::parse(&Method::POST, &headers, query, body.as_bytes())
     }
 
-    fn who(request: Result<TokenRequest, RequestError>) -> (String, String) {
+    fn credentials(request: Result<TokenRequest, RequestError>) -> (String, String) {
         match request.unwrap().grant {
             Grant::Login(Proof::Password(credentials)) => (
                 credentials.account,
@@ -258,30 +259,45 @@ mod tests {
 
     #[test]
     fn accounts_are_found_where_docker_auth_finds_them() {
-        assert_eq!(who(get("", None)), pair("", ""));
-        assert_eq!(who(get("", Some("Basic YTpi"))), pair("a", "b"));
-        assert_eq!(who(get("", Some("bAsIc YTpiOmM="))), pair("a", "b:c"));
-        assert_eq!(who(get("account=a", Some("Basic YTpi"))), pair("a", "b"));
-        assert_eq!(who(get("account=a", None)), pair("a", ""));
-        assert_eq!(who(get("account=a", Some("Bearer x"))), pair("a", ""));
+        assert_eq!(credentials(get("", None)), pair("", ""));
+        assert_eq!(credentials(get("", Some("Basic YTpi"))), pair("a", "b"));
         assert_eq!(
-            who(get("username=a&password=b", None)),
+            credentials(get("", Some("bAsIc YTpiOmM="))),
+            pair("a", "b:c")
+        );
+        assert_eq!(
+            credentials(get("account=a", Some("Basic YTpi"))),
+            pair("a", "b")
+        );
+        assert_eq!(credentials(get("account=a", None)), pair("a", ""));
+        assert_eq!(
+            credentials(get("account=a", Some("Bearer x"))),
+            pair("a", "")
+        );
+        assert_eq!(
+            credentials(get("username=a&password=b", None)),
             pair("", ""),
             "a form's members do not count on GET"
         );
-        assert_eq!(who(post("", "username=a&password=b")), pair("a", "b"));
-        assert_eq!(who(post("username=a&password=b", "")), pair("a", "b"));
         assert_eq!(
-            who(post("", "username=a&password=b&account=c")),
+            credentials(post("", "username=a&password=b")),
+            pair("a", "b")
+        );
+        assert_eq!(
+            credentials(post("username=a&password=b", "")),
+            pair("a", "b")
+        );
+        assert_eq!(
+            credentials(post("", "username=a&password=b&account=c")),
             pair("c", "b")
         );
         assert_eq!(
-            who(post("", "username=&password=b&account=c")),
+            credentials(post("", "username=&password=b&account=c")),
             pair("c", "")
         );
-        assert_eq!(who(post("", "username=a&password=")), pair("", ""));
+        assert_eq!(credentials(post("", "username=a&password=")), pair("", ""));
         assert_eq!(
-            who(post("", "grant_type=password&username=a&password=%c3%a4")),
+            credentials(post("", "grant_type=password&username=a&password=%c3%a4")),
             pair("a", "ä")
         );
         assert_eq!(
@@ -335,7 +351,7 @@ mod tests {
             }
         }
         for name in ["é ü", "tab\tbed"] {
-            assert_eq!(who(get("", Some(&basic(name)))), pair(name, "x"));
+            assert_eq!(credentials(get("", Some(&basic(name)))), pair(name, "x"));
         }
     }
 
@@ -379,13 +395,16 @@ mod tests {
         // One character off, it is a password like any other.
         let wrong = TOKEN.replace("AQID", "AQIE");
         assert_eq!(
-            who(get("", Some(&basic("ann", &wrong)))),
+            credentials(get("", Some(&basic("ann", &wrong)))),
             pair("ann", &wrong)
         );
         for secret in [wrong.as_str(), "secret", "dckr_pat_x", " "] {
-            assert_eq!(who(get("", Some(&basic("", secret)))), pair("", secret));
+            assert_eq!(
+                credentials(get("", Some(&basic("", secret)))),
+                pair("", secret)
+            );
         }
-        assert_eq!(who(get("", Some(&basic("", "")))), pair("", ""));
+        assert_eq!(credentials(get("", Some(&basic("", "")))), pair("", ""));
         assert!(matches!(
             get("account=bob", Some(&basic("ann", TOKEN))),
             Err(RequestError::AccountMismatch { .. })
@@ -412,7 +431,7 @@ mod tests {
             Some(RequestError::GrantType("code".to_owned()))
         );
         assert_eq!(
-            who(get("grant_type=code", None)),
+            credentials(get("grant_type=code", None)),
             pair("", ""),
             "GET knows no grants"
         );
@@ -426,7 +445,7 @@ mod tests {
             request(b"{}").err(),
             Some(RequestError::ContentType("application/json".to_owned()))
         );
-        assert_eq!(who(request(b"")), pair("a", ""));
+        assert_eq!(credentials(request(b"")), pair("a", ""));
         let headers = HeaderMap::from_iter([(
             CONTENT_TYPE,
             "Application/X-WWW-form-urlencoded; charset=utf-8"

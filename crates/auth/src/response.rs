@@ -19,7 +19,7 @@ use token::JwkSet;
 use crate::request::RequestError;
 
 /// A response with its whole body.
-pub type HttpResponse = Response<Full<Bytes>>;
+pub type TokenServerResponse = Response<Full<Bytes>>;
 
 /// A token and what goes with it.
 ///
@@ -78,7 +78,7 @@ struct ErrorBody<'a> {
 impl ErrorResponse {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            // A Basic header that cannot be read is a failed login, not a malformed question.
+            // A Basic header that cannot be read is a failed login, not a malformed request.
             Self::Request(
                 RequestError::Authorization
                 | RequestError::Encoding
@@ -87,7 +87,18 @@ impl ErrorResponse {
             | Self::Credentials
             | Self::NoUserName
             | Self::RefreshToken => StatusCode::UNAUTHORIZED,
-            Self::Request(_) | Self::Address(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Request(
+                RequestError::Escape
+                | RequestError::ContentType(_)
+                | RequestError::AccountMismatch { .. }
+                | RequestError::GrantType(_)
+                | RequestError::NoRefreshToken
+                | RequestError::NoToken
+                | RequestError::TooManyScopes(_)
+                | RequestError::Scope(_),
+            )
+            | Self::Address(_)
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -107,7 +118,13 @@ impl ErrorResponse {
                 "invalid_scope"
             }
             Self::Request(RequestError::Authorization) => "invalid_client",
-            Self::Request(_)
+            Self::Request(
+                RequestError::Escape
+                | RequestError::ContentType(_)
+                | RequestError::AccountMismatch { .. }
+                | RequestError::NoRefreshToken
+                | RequestError::NoToken,
+            )
             | Self::Address(_)
             | Self::BodyTooLarge(_)
             | Self::BodyTooSlow
@@ -118,7 +135,7 @@ impl ErrorResponse {
     }
 
     /// This error as a response. `realm` is what a Basic challenge names (`docker_auth`: the issuer).
-    pub(crate) fn to_http(&self, realm: &str) -> HttpResponse {
+    pub(crate) fn to_http(&self, realm: &str) -> TokenServerResponse {
         let text = self.to_string();
         let body = ErrorBody {
             error: self.code(),
@@ -141,9 +158,9 @@ impl ErrorResponse {
 }
 
 impl TokenResponse {
-    /// The response's JSON. The token stands in it twice, under OAuth 2.0's name as well: some
-    /// clients read one, some the other. It needs no escaping (base64url and dots), and looking for
-    /// what does would cost more than all the rest.
+    /// The response's JSON. It has the token twice, also under OAuth 2.0's name, because some clients
+    /// read one and some the other. A token (base64url and dots) needs no escaping, and a search for
+    /// characters that do would cost more than all the rest.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let rest = to_json(self);
@@ -159,13 +176,13 @@ impl TokenResponse {
         .concat()
     }
 
-    pub(crate) fn into_http(self) -> HttpResponse {
+    pub(crate) fn into_http(self) -> TokenServerResponse {
         json(StatusCode::OK, self.to_json())
     }
 }
 
-/// The public keys (RFC 7517 §5). Caches keep them so shortly that a new key is known soon.
-pub(crate) fn jwks(keys: &JwkSet) -> HttpResponse {
+/// The public keys (RFC 7517 §5). Caches keep them for a minute, so a new key is known soon.
+pub(crate) fn jwks(keys: &JwkSet) -> TokenServerResponse {
     let mut response = json(StatusCode::OK, to_json(keys));
     response.headers_mut().insert(
         CONTENT_TYPE,
@@ -187,7 +204,7 @@ fn to_json(body: &impl Serialize) -> Vec<u8> {
 }
 
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).
-fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+fn json(status: StatusCode, body: Vec<u8>) -> TokenServerResponse {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response
@@ -200,12 +217,12 @@ fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
 }
 
 /// A response without a body (RFC 7009 §2.2: a client ignores it).
-pub(crate) fn empty() -> HttpResponse {
+pub(crate) fn empty() -> TokenServerResponse {
     text(StatusCode::OK, "")
 }
 
 /// A short text.
-pub(crate) fn text(status: StatusCode, body: &'static str) -> HttpResponse {
+pub(crate) fn text(status: StatusCode, body: &'static str) -> TokenServerResponse {
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     response.headers_mut().insert(
@@ -216,7 +233,7 @@ pub(crate) fn text(status: StatusCode, body: &'static str) -> HttpResponse {
 }
 
 /// 405 with the methods that would have worked (RFC 9110 §15.5.6).
-pub(crate) fn method_not_allowed(allow: &'static str) -> HttpResponse {
+pub(crate) fn method_not_allowed(allow: &'static str) -> TokenServerResponse {
     let mut response = text(
         StatusCode::METHOD_NOT_ALLOWED,
         "this address does not take this method\n",

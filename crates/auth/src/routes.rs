@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Body;
 use percent_encoding::percent_decode_str;
 
-use crate::response::{self, HttpResponse};
+use crate::response::{self, TokenServerResponse};
 use crate::server::TokenServer;
 
 /// What a path leads to.
@@ -28,7 +28,11 @@ enum Route {
 
 impl TokenServer {
     /// Responds to one request.
-    pub async fn respond<B>(&self, context: &RequestContext, request: Request<B>) -> HttpResponse
+    pub async fn respond<B>(
+        &self,
+        context: &RequestContext,
+        request: Request<B>,
+    ) -> TokenServerResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,

@@ -3,18 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use common::{Clock, Entropy};
 use event::Observers;
 use http::HeaderValue;
 use identity::Login;
-use token::{Jwk, Signer};
 
 use crate::accounts::AccountResolver;
 use crate::authorize::{Authorizer, AuthorizerChain};
 use crate::endpoint::{BodyLimits, TokenEndpoint};
-use crate::issue::{PublishedKeys, TokenIssuer};
+use crate::issue::{AccessTokenIssuer, ServiceSettings};
+use crate::published_keys::{PublishedKey, PublishedKeys};
 use crate::sessions::Sessions;
 
 /// What a [`TokenServer`] is made of.
@@ -47,26 +47,8 @@ pub struct TokenServerSettings {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for token ids.
     pub entropy: Arc<dyn Entropy>,
-    /// What is told of each decision.
+    /// What gets an event of each decision.
     pub observers: Observers,
-}
-
-/// A public key in the JWKS.
-#[derive(Debug)]
-pub struct PublishedKey {
-    /// The key under one of its ids.
-    pub jwk: Jwk,
-    /// Until when it is published, `None` for always. By then an old key's last token has expired.
-    pub not_after: Option<SystemTime>,
-}
-
-/// How the tokens for one registry are made.
-#[derive(Debug)]
-pub struct ServiceSettings {
-    /// The key, and the header that names it so that this registry finds it.
-    pub signer: Arc<Signer>,
-    /// How long a token is valid.
-    pub expiration: Duration,
 }
 
 /// A token server. [`respond`](Self::respond) is in `routes.rs`.
@@ -100,7 +82,7 @@ impl TokenServer {
                     clock: Arc::clone(clock),
                 },
                 authorizers: AuthorizerChain::new(settings.authorizers),
-                issuer: TokenIssuer {
+                issuer: AccessTokenIssuer {
                     issuer: settings.issuer,
                     default: settings.default,
                     services: settings.services,

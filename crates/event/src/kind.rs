@@ -22,7 +22,9 @@ pub enum EventKind<'a> {
         decision: TokenDecision<'a>,
         /// The HTTP status of the response.
         status: u16,
-        /// Why, in words for the operator.
+        /// The error in the response.
+        response: &'a str,
+        /// Why. The response may not say all of it.
         reason: &'a str,
     },
     /// A client logged in with a name and a password.
@@ -32,7 +34,7 @@ pub enum EventKind<'a> {
     },
     /// A client failed to log in.
     LoginRefused {
-        /// Why, in words for the operator.
+        /// Why, for the operator.
         reason: &'a str,
     },
     /// A session (a refresh token) began.
@@ -49,12 +51,12 @@ pub enum EventKind<'a> {
         /// Why: `revoked`, `account removed`, …
         reason: &'a str,
     },
-    /// The registry refused a request for want of access.
+    /// The registry refused a request because the client lacks access.
     AccessRefused(AccessRefusal<'a>),
     /// A client read a manifest (`GET`, not `HEAD`).
-    ManifestPulled(Manifest<'a>),
+    ManifestPulled(ManifestEvent<'a>),
     /// A client pushed a manifest.
-    ManifestPushed(Manifest<'a>),
+    ManifestPushed(ManifestEvent<'a>),
     /// A client removed a manifest with all its tags.
     ManifestDeleted {
         /// Its repository.
@@ -71,7 +73,7 @@ pub enum EventKind<'a> {
         /// The tag.
         #[serde(serialize_with = "display")]
         tag: &'a Tag,
-        /// What it pointed at before; none for a new tag, or if that is not known.
+        /// What it pointed at before. Absent for a new tag, or if that is not known.
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<&'a Digest>,
         /// What it points at now.
@@ -90,17 +92,17 @@ pub enum EventKind<'a> {
     BlobPulled {
         /// The blob.
         #[serde(flatten)]
-        blob: Blob<'a>,
+        blob: BlobEvent<'a>,
         /// How many bytes the response has.
         length: u64,
     },
     /// A client uploaded a blob.
-    BlobPushed(Blob<'a>),
+    BlobPushed(BlobEvent<'a>),
     /// A repository was given a blob that another one has.
     BlobMounted {
         /// The blob.
         #[serde(flatten)]
-        blob: Blob<'a>,
+        blob: BlobEvent<'a>,
         /// The other repository.
         #[serde(serialize_with = "display")]
         from: &'a RepositoryName,
@@ -165,20 +167,20 @@ pub struct TokenDecision<'a> {
     pub duration: Duration,
 }
 
-/// A request that the registry refused for want of access.
+/// A request that the registry refused because the client lacks access.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AccessRefusal<'a> {
     /// The HTTP status of the response.
     pub status: u16,
     /// The scopes that the client lacks, separated by spaces.
     pub requested: &'a str,
-    /// Why, in words for the operator.
+    /// Why, for the operator.
     pub reason: &'a str,
 }
 
 /// A manifest that was pulled or pushed.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Manifest<'a> {
+pub struct ManifestEvent<'a> {
     /// Its repository.
     #[serde(serialize_with = "display")]
     pub repository: &'a RepositoryName,
@@ -194,7 +196,7 @@ pub struct Manifest<'a> {
 
 /// A blob that was pulled, pushed or mounted.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Blob<'a> {
+pub struct BlobEvent<'a> {
     /// Its repository.
     #[serde(serialize_with = "display")]
     pub repository: &'a RepositoryName,

@@ -1,4 +1,4 @@
-//! What has happened, told once to everything that wants to know.
+//! Events of the registry and the token server, and the observers that get them.
 //!
 //! The token server, the registry and the binary make an [`Event`] of each thing that an operator,
 //! an auditor or another system may ask about later. They hand it to [`Observers`], which pass it
@@ -35,7 +35,7 @@ use std::time::SystemTime;
 use common::{rfc3339, unix_seconds};
 use serde::{Serialize, Serializer};
 
-pub use kind::{AccessRefusal, Blob, EventKind, Manifest, TokenDecision};
+pub use kind::{AccessRefusal, BlobEvent, EventKind, ManifestEvent, TokenDecision};
 pub use memory::MemoryObserver;
 pub use observer::{Observer, Observers};
 

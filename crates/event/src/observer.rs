@@ -1,22 +1,22 @@
-//! What is told of events.
+//! What gets the events.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Event;
 
-/// Something that is told of every event, on the thread that serves the request.
+/// Something that gets every event, on the thread that serves the request.
 ///
 /// An implementation must return at once: it does no I/O and waits for nothing but a short lock.
 /// What it keeps is bounded in bytes. If it has no room, it drops the event and counts that. It
 /// does not fail and does not panic: no observer can undo what has happened. An observer that must
 /// not lose events reads them from the database instead, where the change itself wrote them.
 pub trait Observer: Send + Sync {
-    /// Takes note of `event`.
+    /// Handles `event`.
     fn observe(&self, event: &Event<'_>);
 }
 
-/// A list of observers, each of which is told of every event, in order. The default has none.
+/// A list of observers, each of which gets every event, in order. The default is empty.
 #[derive(Clone, Default)]
 pub struct Observers(Arc<[Arc<dyn Observer>]>);
 

@@ -17,6 +17,8 @@ use crate::{AccountHint, AuthenticationOutcome, LoginSource, Proof, Recheck};
 ///   faster, than another.
 /// - `hint` and `authenticate` agree: an account that takes any password is accepted with any, and
 ///   an account that `hint` does not know is unknown to `authenticate`, too.
+/// - A name that is present for `recheck` is this backend's: a session that a later backend opened
+///   for the same name ends.
 /// - An error ends the login. No client is accepted or rejected because a backend is broken.
 /// - A future may be dropped at any await, when its client disconnects.
 pub trait Authenticator: Send + Sync {

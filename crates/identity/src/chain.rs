@@ -34,6 +34,17 @@ pub(crate) enum ChainOutcome {
     NoMatch,
 }
 
+/// What a session keeps of the login that opened it.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlierLogin<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The credential that proved it, if the backend could tell.
+    pub credential: Option<&'a CredentialFingerprint>,
+    /// The backend that accepted, by its section in the configuration. `None` if that is not known.
+    pub backend: Option<&'a str>,
+}
+
 /// What became of an account that has a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
@@ -90,19 +101,54 @@ impl AuthenticatorChain {
         Ok(ChainOutcome::NoMatch)
     }
 
-    /// Whether a session of `account` that `credential` opened goes on.
+    /// Whether the session that `login` opened goes on.
+    ///
+    /// The backend that accepted the login is asked first. If it no longer has the account, the
+    /// others are asked in order, because an account may move from one list to another.
     ///
     /// A session with a credential needs a backend that lists this very credential: an account that
     /// was removed from `users` is gone, even if `ext_auth` behind it cannot tell.
     ///
     /// # Errors
     /// Of the first backend that has no answer.
-    pub async fn recheck(
+    pub async fn recheck(&self, login: &EarlierLogin<'_>) -> Result<SessionStatus, BackendError> {
+        let mut backends = self.0.iter();
+        if let Some(own) = backends.find(|backend| login.backend == Some(backend.name())) {
+            let known = own.recheck(login.account).await?;
+            if known != Recheck::NoMatch {
+                return Ok(
+                    match self.present_before(own.name(), login.account).await? {
+                        Some(other) => status(other, login.credential, Asked::Other),
+                        None => status(known, login.credential, Asked::Own),
+                    },
+                );
+            }
+        }
+        let asked = match login.backend {
+            Some(_) => Asked::Other,
+            None => Asked::Own,
+        };
+        Ok(status(
+            self.find(login.account).await?,
+            login.credential,
+            asked,
+        ))
+    }
+
+    /// What a backend before `own` says if it has the account. It would decide a new login, so the
+    /// account's name is another account's now.
+    async fn present_before(
         &self,
+        own: &str,
         account: &str,
-        credential: Option<&CredentialFingerprint>,
-    ) -> Result<SessionStatus, BackendError> {
-        Ok(status(self.find(account).await?, credential))
+    ) -> Result<Option<Recheck>, BackendError> {
+        for backend in self.0.iter().take_while(|backend| backend.name() != own) {
+            let known = backend.recheck(account).await?;
+            if matches!(known, Recheck::Present { .. }) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
     }
 
     /// The account with its labels of today, for a caller that need not be it. `None` if no backend
@@ -137,10 +183,23 @@ impl AuthenticatorChain {
     }
 }
 
+/// Which backend spoke of a session's account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The one that accepted the login, or any if that is not known.
+    Own,
+    /// Another one.
+    Other,
+}
+
 /// A session with a credential goes on only while that credential is listed. A session without one
-/// goes on only while its backend does not list credentials: else another backend has taken over
-/// the account's name.
-fn status(known: Recheck, credential: Option<&CredentialFingerprint>) -> SessionStatus {
+/// goes on only by the word of its own backend, and only while that does not list credentials: else
+/// the account's name is another account's now.
+fn status(
+    known: Recheck,
+    credential: Option<&CredentialFingerprint>,
+    asked: Asked,
+) -> SessionStatus {
     match (known, credential) {
         (
             Recheck::Present {
@@ -155,8 +214,8 @@ fn status(known: Recheck, credential: Option<&CredentialFingerprint>) -> Session
                 credentials: CurrentCredentials::Unknown,
             },
             None,
-        ) => SessionStatus::Valid(subject),
-        (Recheck::Unknown, None) => SessionStatus::Unknown,
+        ) if asked == Asked::Own => SessionStatus::Valid(subject),
+        (Recheck::Unknown, None) if asked == Asked::Own => SessionStatus::Unknown,
         (Recheck::Present { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
     }
 }

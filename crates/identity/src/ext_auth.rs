@@ -63,11 +63,8 @@ impl ExtAuth {
         };
         let Credentials { account, password } = credentials;
         let input = Zeroizing::new(format!("{account} {}", password.expose()));
-        let output = match self.program.run(source, input.as_bytes()).await {
-            Ok(output) => output,
-            Err(ProcessError::Busy) => return Err(AuthenticationError::Busy(RETRY_AFTER)),
-            Err(error) => return Err(failed(ExtAuthError::Process(error))),
-        };
+        let output = self.program.run(source, input.as_bytes()).await;
+        let output = output.map_err(not_run)?;
         match output.code {
             0 => {
                 let labels = response::labels(&output.stdout)
@@ -134,6 +131,17 @@ enum ExtAuthError {
          its standard error: {stderr:?}"
     )]
     Code { code: i32, stderr: String },
+}
+
+fn not_run(error: ProcessError) -> AuthenticationError {
+    match error {
+        ProcessError::Busy => AuthenticationError::Busy(RETRY_AFTER),
+        ProcessError::Start { .. }
+        | ProcessError::Limit { .. }
+        | ProcessError::Output
+        | ProcessError::Signal { .. }
+        | ProcessError::Lost(_) => failed(ExtAuthError::Process(error)),
+    }
 }
 
 fn failed(error: ExtAuthError) -> AuthenticationError {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::Clock;
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only when a test moves it.
 pub(crate) struct HeldClock(Mutex<SystemTime>);
 
 impl HeldClock {

@@ -51,6 +51,7 @@ mod chain;
 pub mod ext_auth;
 mod fair_queue;
 mod fair_semaphore;
+mod fingerprint;
 #[cfg(test)]
 mod fixtures;
 pub mod htpasswd;
@@ -70,15 +71,13 @@ mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError};
-pub use chain::{AcceptedLogin, AuthenticatorChain, SessionStatus};
+pub use chain::{AcceptedLogin, AuthenticatorChain, EarlierLogin, SessionStatus};
 pub use ext_auth::ExtAuth;
+pub use fingerprint::CredentialFingerprint;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
-pub use outcome::{
-    AccountHint, AuthenticationOutcome, CredentialFingerprint, CurrentCredentials, Identity,
-    Recheck,
-};
+pub use outcome::{AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, Recheck};
 pub use password::{HashError, PasswordHash};
 pub use proof::{Credentials, Proof, is_unambiguous_name};
 pub use rate::{Rate, RateError};

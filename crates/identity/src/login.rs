@@ -9,9 +9,9 @@ use policy::Subject;
 use crate::chain::ChainOutcome;
 use crate::in_flight::InFlight;
 use crate::{
-    AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, CredentialFingerprint,
-    LoginCache, LoginLimiter, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus,
-    SourceAddress, is_unambiguous_name,
+    AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, LoginCache,
+    LoginLimiter, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus, SourceAddress,
+    is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -56,7 +56,7 @@ pub enum LoginOutcome {
     Accepted(AcceptedLogin),
     /// The proof is wrong, or no backend knows the account. A client cannot tell which.
     Rejected {
-        /// The backend that rejected; `None` if none knows the account.
+        /// The backend that rejected; `None` if no backend knows the account.
         backend: Option<&'static str>,
     },
     /// There were too many failures. The next attempt is possible after this long.
@@ -119,16 +119,12 @@ impl Login {
         Ok(outcome)
     }
 
-    /// Whether a session of `account` that `credential` opened goes on.
+    /// Whether the session that `login` opened goes on: see [`AuthenticatorChain::recheck`].
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn recheck(
-        &self,
-        account: &str,
-        credential: Option<&CredentialFingerprint>,
-    ) -> Result<SessionStatus, BackendError> {
-        self.chain.recheck(account, credential).await
+    pub async fn recheck(&self, login: &EarlierLogin<'_>) -> Result<SessionStatus, BackendError> {
+        self.chain.recheck(login).await
     }
 
     /// The account with its labels of today, for a caller that need not be it: see
@@ -156,7 +152,12 @@ impl Login {
         let outcome = self.ask(proof, source).await;
         match outcome {
             Ok(LoginOutcome::Rejected { .. }) => admission.failed(),
-            _ => admission.give_back(),
+            Ok(
+                LoginOutcome::Accepted(_)
+                | LoginOutcome::TooManyFailures(_)
+                | LoginOutcome::Busy(_),
+            )
+            | Err(_) => admission.give_back(),
         }
         outcome
     }

@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    /// Waits until the process is gone, or dead and only not waited for yet.
+    /// Waits until the process is gone, or has ended and was not reaped yet.
     async fn ended(id: i32) {
         while let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/stat")) {
             if status

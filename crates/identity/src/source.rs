@@ -1,4 +1,4 @@
-//! Where a login comes from: the key of limits and turns.
+//! The origin of a login: the key of limits and of the queue.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use common::RequestContext;
 pub struct LoginSource {
     /// The address that the login came from.
     pub address: SourceAddress,
-    /// The account that it names; empty for none.
+    /// The account that it names; empty if it names no account.
     pub account: String,
 }
 
@@ -20,7 +20,7 @@ pub enum SourceAddress {
     /// One client's address. Of an IPv6 address the first 64 bits count, because one client usually
     /// has all of the rest.
     Client(IpAddr),
-    /// The address of a proxy that many clients share, so only their accounts tell them apart.
+    /// The address of a proxy that many clients share, so only their accounts distinguish them.
     /// `None` stands for a Unix socket.
     Shared(Option<IpAddr>),
 }
@@ -43,7 +43,7 @@ impl SourceAddress {
         Self::Client(network(address))
     }
 
-    /// The address of a proxy whose clients cannot be told apart.
+    /// The address of a proxy whose clients cannot be distinguished.
     #[must_use]
     pub fn shared(proxy: Option<IpAddr>) -> Self {
         Self::Shared(proxy.map(network))
@@ -67,7 +67,7 @@ impl From<&RequestContext> for SourceAddress {
     }
 }
 
-/// The part of an address that tells clients apart.
+/// The part of an address that distinguishes clients.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

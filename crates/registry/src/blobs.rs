@@ -1,7 +1,7 @@
 //! Blobs: sent whole or in part, and removed.
 
 use common::Entropy;
-use event::{Blob, EventKind};
+use event::{BlobEvent, EventKind};
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
@@ -64,7 +64,7 @@ pub(crate) async fn fetch(
             RequestedRange::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size }),
         }
         let length = response.body().size_hint().exact().unwrap_or(size);
-        let blob = Blob {
+        let blob = BlobEvent {
             repository: proof.repository(),
             digest,
             size,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Entropy;
-use event::{EventKind, Manifest};
+use event::{EventKind, ManifestEvent};
 use http::StatusCode;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use oci::{Digest, Reference, Tag};
@@ -70,7 +70,7 @@ pub(crate) async fn fetch(
             }
             RequestedRange::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size }),
         }
-        call.observe(EventKind::ManifestPulled(Manifest {
+        call.observe(EventKind::ManifestPulled(ManifestEvent {
             repository: proof.repository(),
             digest: &manifest.digest,
             reference: &reference.to_string(),
@@ -132,7 +132,7 @@ pub(crate) async fn push(
     let subject = manifest.manifest().subject.as_ref();
     let subject = subject.map(|subject| subject.digest);
     proof.push_manifest(manifest, tags.clone()).await?;
-    let pushed = Manifest {
+    let pushed = ManifestEvent {
         repository: proof.repository(),
         digest: &digest,
         reference: &reference.to_string(),
@@ -153,7 +153,7 @@ pub(crate) async fn push(
     Ok(response)
 }
 
-fn tell_of_push(pushed: &Manifest<'_>, tags: &[Tag], call: &ApiRequest<'_>) {
+fn tell_of_push(pushed: &ManifestEvent<'_>, tags: &[Tag], call: &ApiRequest<'_>) {
     let (repository, digest) = (pushed.repository, pushed.digest);
     call.observe(EventKind::ManifestPushed(*pushed));
     for tag in tags {

@@ -218,8 +218,8 @@ fn pushed(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> H
     created(proof, blob, call)
 }
 
-fn described<'a>(proof: &'a Authorized<'_, Push>, blob: &'a Blob) -> event::Blob<'a> {
-    event::Blob {
+fn described<'a>(proof: &'a Authorized<'_, Push>, blob: &'a Blob) -> event::BlobEvent<'a> {
+    event::BlobEvent {
         repository: proof.repository(),
         digest: &blob.digest,
         size: blob.size,

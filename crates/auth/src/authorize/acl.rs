@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use common::BoxFuture;
 use identity::LoginSource;
-use policy::{Acl, AclQuery};
+use policy::{Acl, AclQuery, Explanation};
 
+use super::explain::{ExplainedDecision, PassedRule, RuleSetExplanation};
 use super::{AuthorizeError, Authorizer, DecidedBy, Decision, RuleSet};
 
 /// Rules, and where each of them stands.
@@ -54,14 +55,40 @@ impl Authorizer for AclAuthorizer {
 impl RuleSet for Rules {
     fn decide(&self, query: &AclQuery<'_>) -> Option<Decision> {
         let decision = self.acl.decide(query)?;
-        let place = self.places.get(decision.rule).cloned();
-        let rule = place.unwrap_or_else(|| format!("{}[{}]", self.name, decision.rule).into());
         Some(Decision {
             granted: decision.granted,
-            by: DecidedBy {
-                policy: Some(self.name),
-                rule: Some(rule),
-            },
+            by: self.by(decision.rule),
         })
+    }
+
+    fn explain(&self, query: &AclQuery<'_>) -> RuleSetExplanation {
+        let Explanation { passed, decided } = self.acl.explain(query);
+        let passed = passed.into_iter().map(|skipped| PassedRule {
+            place: self.place(skipped.rule),
+            skipped,
+        });
+        RuleSetExplanation {
+            passed: passed.collect(),
+            decided: decided.map(|rule| ExplainedDecision {
+                by: self.by(rule.decision.rule),
+                granted: rule.decision.granted,
+                refused: rule.refused,
+                comment: rule.comment,
+            }),
+        }
+    }
+}
+
+impl Rules {
+    fn by(&self, rule: usize) -> DecidedBy {
+        DecidedBy {
+            policy: Some(self.name),
+            rule: Some(self.place(rule)),
+        }
+    }
+
+    fn place(&self, rule: usize) -> Arc<str> {
+        let place = self.places.get(rule).cloned();
+        place.unwrap_or_else(|| format!("{}[{rule}]", self.name).into())
     }
 }

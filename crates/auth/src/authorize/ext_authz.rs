@@ -53,11 +53,8 @@ impl ExtAuthz {
         query: &AclQuery<'_>,
         source: &LoginSource,
     ) -> Result<Option<Decision>, AuthorizeError> {
-        let output = match self.program.run(source, question(query).as_bytes()).await {
-            Ok(output) => output,
-            Err(ProcessError::Busy) => return Err(AuthorizeError::Busy { policy: NAME }),
-            Err(error) => return Err(failed(ExtAuthzError::Process(error))),
-        };
+        let output = self.program.run(source, question(query).as_bytes()).await;
+        let output = output.map_err(not_run)?;
         let granted = match output.code {
             0 => query.actions.to_vec(),
             1 => Vec::new(),
@@ -87,6 +84,17 @@ impl Authorizer for ExtAuthz {
         source: &'a LoginSource,
     ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
         Box::pin(self.ask(query, source))
+    }
+}
+
+fn not_run(error: ProcessError) -> AuthorizeError {
+    match error {
+        ProcessError::Busy => AuthorizeError::Busy { policy: NAME },
+        ProcessError::Start { .. }
+        | ProcessError::Limit { .. }
+        | ProcessError::Output
+        | ProcessError::Signal { .. }
+        | ProcessError::Lost(_) => failed(ExtAuthzError::Process(error)),
     }
 }
 

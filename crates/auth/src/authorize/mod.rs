@@ -4,6 +4,7 @@
 //! because the next one might grant what the first would have denied.
 
 mod acl;
+mod explain;
 mod ext_authz;
 
 use std::error::Error;
@@ -15,6 +16,10 @@ use identity::LoginSource;
 use policy::AclQuery;
 
 pub use acl::AclAuthorizer;
+pub use explain::{
+    AuthorizeExplanation, ExplainedDecision, ExplanationEnd, PassedRule, RuleSetExplanation,
+    explain,
+};
 pub use ext_authz::ExtAuthz;
 
 /// A policy: rules of the configuration, a program, a database.
@@ -40,7 +45,7 @@ pub trait Authorizer: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>>;
 
     /// The policy as rules that are evaluated in memory, if it is one. A filtered catalog needs that,
-    /// because it asks about each repository.
+    /// because it asks about each repository. [`explain`] needs it, too.
     fn rules(&self) -> Option<Arc<dyn RuleSet>> {
         None
     }
@@ -50,6 +55,9 @@ pub trait Authorizer: Send + Sync {
 pub trait RuleSet: Send + Sync {
     /// What of `query` is granted; `None` if no rule matches.
     fn decide(&self, query: &AclQuery<'_>) -> Option<Decision>;
+
+    /// The same answer, with the rules that do not match.
+    fn explain(&self, query: &AclQuery<'_>) -> RuleSetExplanation;
 }
 
 /// What became of one scope.
@@ -109,7 +117,7 @@ impl AuthorizerChain {
         Self(authorizers)
     }
 
-    /// The decision of the first policy that has one; nothing is granted if none has.
+    /// The decision of the first policy that has one. If no policy has one, nothing is granted.
     pub(crate) async fn decide(
         &self,
         query: &AclQuery<'_>,

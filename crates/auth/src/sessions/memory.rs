@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, unix_seconds};
 
-use super::store::{InsertLimits, Selection, SessionNote, SessionStore, StoredSession};
-use super::{SessionsError, TokenHash};
+use super::store::{InsertLimits, Selection, SessionNote, SessionStore};
+use super::{Session, SessionsError, TokenHash};
 
 /// Keeps sessions until the process ends.
 #[derive(Debug, Default)]
-pub struct MemorySessions(Mutex<BTreeMap<TokenHash, StoredSession>>);
+pub struct MemorySessions(Mutex<BTreeMap<TokenHash, Session>>);
 
 impl MemorySessions {
     /// A store without sessions.
@@ -21,11 +21,11 @@ impl MemorySessions {
         Self::default()
     }
 
-    fn sessions(&self) -> MutexGuard<'_, BTreeMap<TokenHash, StoredSession>> {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<TokenHash, Session>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert_now(&self, session: StoredSession, limits: InsertLimits) {
+    fn insert_now(&self, session: Session, limits: InsertLimits) {
         let InsertLimits {
             per_account,
             idle,
@@ -49,7 +49,7 @@ impl MemorySessions {
         for (_, hash) in others.iter().skip(kept) {
             sessions.remove(hash);
         }
-        let session = StoredSession {
+        let session = Session {
             created_at: to_the_second(session.created_at),
             last_used_at: to_the_second(session.last_used_at),
             confirmed_at: to_the_second(session.confirmed_at),
@@ -75,14 +75,14 @@ impl MemorySessions {
         }
     }
 
-    fn list_now(&self, selection: &Selection) -> Vec<StoredSession> {
+    fn list_now(&self, selection: &Selection) -> Vec<Session> {
         let sessions = self.sessions();
         let selected = sessions
             .values()
             .filter(|session| !session.is_revoked && selection.contains(session));
-        let mut listed: Vec<StoredSession> = selected.cloned().collect();
+        let mut listed: Vec<Session> = selected.cloned().collect();
         listed.sort_by(|a, b| {
-            let key = |session: &StoredSession| (Reverse(session.last_used_at), session.id.clone());
+            let key = |session: &Session| (Reverse(session.last_used_at), session.id.clone());
             (&a.account, key(a)).cmp(&(&b.account, key(b)))
         });
         listed
@@ -100,14 +100,14 @@ impl MemorySessions {
 impl SessionStore for MemorySessions {
     fn insert(
         &self,
-        session: StoredSession,
+        session: Session,
         limits: InsertLimits,
     ) -> BoxFuture<'_, Result<(), SessionsError>> {
         self.insert_now(session, limits);
         ready(())
     }
 
-    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<StoredSession>, SessionsError>> {
+    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Session>, SessionsError>> {
         ready(self.sessions().get(&hash).cloned())
     }
 
@@ -116,10 +116,7 @@ impl SessionStore for MemorySessions {
         ready(())
     }
 
-    fn list(
-        &self,
-        selection: Selection,
-    ) -> BoxFuture<'_, Result<Vec<StoredSession>, SessionsError>> {
+    fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
         ready(self.list_now(&selection))
     }
 

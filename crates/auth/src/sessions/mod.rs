@@ -17,6 +17,7 @@
 //! the disk. Sessions that are over are removed when new ones are opened.
 
 mod memory;
+mod session;
 mod sqlite;
 mod store;
 mod token;
@@ -25,14 +26,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Entropy, EntropyError, Secret};
-use identity::CredentialFingerprint;
-use policy::{Labels, Subject};
+use policy::Subject;
 
 use self::token::generate;
 
 pub use self::memory::MemorySessions;
+pub use self::session::{NewSession, OpenedSession, Revocation, Session};
 pub use self::sqlite::SqliteSessions;
-pub use self::store::{InsertLimits, Selection, SessionNote, SessionStore, StoredSession};
+pub use self::store::{InsertLimits, Selection, SessionNote, SessionStore};
 pub use self::token::TokenHash;
 pub(crate) use self::token::is_refresh_token;
 
@@ -63,68 +64,6 @@ impl Default for SessionPolicy {
             recheck_max_age: DAY / 2,
         }
     }
-}
-
-/// A login that asks for a session.
-#[derive(Clone, Copy, Debug)]
-pub struct NewSession<'a> {
-    /// The account, with its labels of this moment.
-    pub subject: &'a Subject,
-    /// The credential that was used, if the backend can tell.
-    pub credential: Option<CredentialFingerprint>,
-    /// The service that the token will be for.
-    pub service: &'a str,
-    /// What the client calls itself (`client_id`).
-    pub client_id: &'a str,
-    /// Its address, for lists.
-    pub address: &'a str,
-}
-
-/// A session that was just opened.
-#[derive(Debug)]
-pub struct OpenedSession {
-    /// What lists and logs call it.
-    pub id: String,
-    /// The refresh token. It is stored nowhere, so it cannot be recovered.
-    pub token: Secret,
-}
-
-/// What is known of a session. Its token is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// The hash of its token, by which it is stored.
-    pub hash: TokenHash,
-    /// What lists and logs call it: the first 16 hexadecimal digits of its token's SHA-256.
-    pub id: String,
-    /// Its account; never anonymous.
-    pub account: String,
-    /// The labels that the account had when it was last confirmed.
-    pub labels: Labels,
-    /// The credential that opened it. Once the account no longer has it, the session is over.
-    pub credential: Option<CredentialFingerprint>,
-    /// The service that it is for.
-    pub service: String,
-    /// What the client that opened it called itself.
-    pub client_id: String,
-    /// The address of that client.
-    pub address: String,
-    /// When it was opened.
-    pub created_at: SystemTime,
-    /// When it was last used, to the minute.
-    pub last_used_at: SystemTime,
-    /// When the backend last confirmed the account, to the minute.
-    pub confirmed_at: SystemTime,
-    /// When it is over unless it is used: the earlier of its idle and its absolute end.
-    pub expires_at: SystemTime,
-}
-
-/// A session that its own token revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// What lists and logs call the session.
-    pub id: String,
-    /// Its account.
-    pub account: String,
 }
 
 /// Why a refresh token is rejected. Clients get the same response for all of them (RFC 6749 §5.2,
@@ -210,12 +149,14 @@ impl Sessions {
         }
         let (token, hash) = generate(self.entropy.as_ref())?;
         let id = hash.id();
-        let session = StoredSession {
+        let session = Session {
             hash,
             id: id.clone(),
             account: new.subject.account.clone(),
             labels: new.subject.labels.clone(),
             credential: new.credential,
+            backend: Some(new.backend.to_owned()),
+            ceiling: new.ceiling.clone(),
             service: new.service.to_owned(),
             client_id: new.client_id.to_owned(),
             address: new.address.to_owned(),
@@ -256,7 +197,7 @@ impl Sessions {
         if stored.is_revoked {
             return Ok(Err(RefreshTokenError::Revoked));
         }
-        let session = self.session(stored);
+        let session = self.under_policy(stored);
         if session.expires_at <= now {
             return Ok(Err(RefreshTokenError::Expired));
         }
@@ -299,7 +240,7 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Vec<Session>, SessionsError> {
         let stored = self.store.list(selection).await?;
-        let sessions = stored.into_iter().map(|stored| self.session(stored));
+        let sessions = stored.into_iter().map(|stored| self.under_policy(stored));
         Ok(sessions
             .filter(|session| session.expires_at > now)
             .collect())
@@ -330,7 +271,7 @@ impl Sessions {
         let Some(hash) = TokenHash::of(token) else {
             return Ok(None);
         };
-        let Some(StoredSession { id, account, .. }) = self.store.find(hash).await? else {
+        let Some(Session { id, account, .. }) = self.store.find(hash).await? else {
             return Ok(None);
         };
         let revoked = self.store.revoke(Selection::Id(id.clone()), now).await?;
@@ -338,22 +279,12 @@ impl Sessions {
     }
 
     /// A stored session as the policy of today sees it.
-    fn session(&self, stored: StoredSession) -> Session {
+    fn under_policy(&self, stored: Session) -> Session {
         let absolute = after(stored.created_at, self.policy.absolute);
         let idle = after(stored.last_used_at, self.policy.idle);
         Session {
-            hash: stored.hash,
-            id: stored.id,
-            account: stored.account,
-            labels: stored.labels,
-            credential: stored.credential,
-            service: stored.service,
-            client_id: stored.client_id,
-            address: stored.address,
-            created_at: stored.created_at,
-            last_used_at: stored.last_used_at,
-            confirmed_at: stored.confirmed_at,
             expires_at: absolute.min(idle).min(stored.expires_at),
+            ..stored
         }
     }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::{BoxFuture, unix_seconds};
 use database::Database;
 use identity::CredentialFingerprint;
+use policy::ScopeCeiling;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::store::{InsertLimits, Selection, SessionNote, SessionStore, StoredSession};
-use super::{SessionsError, TokenHash};
+use super::store::{InsertLimits, Selection, SessionNote, SessionStore};
+use super::{Session, SessionsError, TokenHash};
 
 /// How many sessions that are over are removed when one is opened: more than one, so that they
 /// cannot pile up.
@@ -17,7 +18,8 @@ const PURGE: u32 = 100;
 
 /// Every column, as [`stored`] reads them.
 const COLUMNS: &str = "hash, id, account, labels, stamp, service, client_id, address, created_at, \
-                       last_used_at, confirmed_at, expires_at, revoked_at IS NOT NULL AS revoked";
+                       last_used_at, confirmed_at, expires_at, revoked_at IS NOT NULL AS revoked, \
+                       backend, ceiling";
 
 /// Keeps sessions in a [`Database`]. Clones share it.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ impl SqliteSessions {
 impl SessionStore for SqliteSessions {
     fn insert(
         &self,
-        session: StoredSession,
+        session: Session,
         limits: InsertLimits,
     ) -> BoxFuture<'_, Result<(), SessionsError>> {
         Box::pin(self.0.write(move |connection: &Connection| {
@@ -44,7 +46,7 @@ impl SessionStore for SqliteSessions {
         }))
     }
 
-    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<StoredSession>, SessionsError>> {
+    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Session>, SessionsError>> {
         Box::pin(self.0.read(move |connection: &Connection| {
             let sql = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
@@ -76,10 +78,7 @@ impl SessionStore for SqliteSessions {
         }))
     }
 
-    fn list(
-        &self,
-        selection: Selection,
-    ) -> BoxFuture<'_, Result<Vec<StoredSession>, SessionsError>> {
+    fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
         Box::pin(self.0.read(move |connection: &Connection| {
             let (condition, value) = condition(&selection);
             let sql = format!(
@@ -118,12 +117,16 @@ fn condition(selection: &Selection) -> (&'static str, &str) {
     }
 }
 
-fn insert(connection: &Connection, session: &StoredSession) -> Result<(), SessionsError> {
-    let sql =
-        "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id, address,
-                                           created_at, last_used_at, confirmed_at, expires_at)
-               VALUES (:hash, :id, :account, :labels, :stamp, :service, :client_id, :address,
-                       :created_at, :last_used_at, :confirmed_at, :expires_at)";
+fn insert(connection: &Connection, session: &Session) -> Result<(), SessionsError> {
+    let sql = "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id,
+                       address, created_at, last_used_at, confirmed_at, expires_at, backend, ceiling)
+               VALUES (:hash, :id, :account, :labels, :stamp, :service, :client_id,
+                       :address, :created_at, :last_used_at, :confirmed_at, :expires_at, :backend,
+                       :ceiling)";
+    let ceiling = match &session.ceiling {
+        ScopeCeiling::Unlimited => None,
+        ScopeCeiling::Limited(access) => Some(serde_json::json!(access).to_string()),
+    };
     connection.prepare_cached(sql)?.execute(named_params! {
         ":hash": session.hash.0,
         ":id": session.id,
@@ -137,6 +140,8 @@ fn insert(connection: &Connection, session: &StoredSession) -> Result<(), Sessio
         ":last_used_at": seconds(session.last_used_at),
         ":confirmed_at": seconds(session.confirmed_at),
         ":expires_at": seconds(session.expires_at),
+        ":backend": session.backend,
+        ":ceiling": ceiling,
     })?;
     Ok(())
 }
@@ -161,7 +166,7 @@ fn purge(connection: &Connection, limits: &InsertLimits) -> Result<(), SessionsE
 fn cap(
     connection: &Connection,
     limits: &InsertLimits,
-    newest: &StoredSession,
+    newest: &Session,
 ) -> Result<(), SessionsError> {
     let sql = "DELETE FROM refresh_tokens WHERE hash IN (
                    SELECT hash FROM refresh_tokens
@@ -176,14 +181,21 @@ fn cap(
 }
 
 /// The session in a row of [`COLUMNS`].
-fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredSession> {
+fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
     let credential: Option<[u8; 32]> = row.get("stamp")?;
-    Ok(StoredSession {
+    let ceiling: Option<String> = row.get("ceiling")?;
+    let ceiling = match ceiling {
+        None => ScopeCeiling::Unlimited,
+        Some(access) => ScopeCeiling::Limited(serde_json::from_str(&access).map_err(not_json)?),
+    };
+    Ok(Session {
         hash: TokenHash(row.get("hash")?),
         id: row.get("id")?,
         account: row.get("account")?,
         labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(not_json)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
+        backend: row.get("backend")?,
+        ceiling,
         service: row.get("service")?,
         client_id: row.get("client_id")?,
         address: row.get("address")?,

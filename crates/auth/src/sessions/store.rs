@@ -3,11 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use common::BoxFuture;
-use identity::CredentialFingerprint;
 use policy::Labels;
 
-use super::SessionsError;
-use super::token::TokenHash;
+use super::{Session, SessionsError, TokenHash};
 
 /// A place that keeps sessions.
 ///
@@ -25,21 +23,18 @@ pub trait SessionStore: Send + Sync {
     /// one.
     fn insert(
         &self,
-        session: StoredSession,
+        session: Session,
         limits: InsertLimits,
     ) -> BoxFuture<'_, Result<(), SessionsError>>;
 
     /// The session of a token, revoked or not.
-    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<StoredSession>, SessionsError>>;
+    fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Session>, SessionsError>>;
 
     /// Notes a use or a confirmation. A session that is gone is no error.
     fn note(&self, hash: TokenHash, note: SessionNote) -> BoxFuture<'_, Result<(), SessionsError>>;
 
     /// The sessions of `selection` that are not revoked, by account, the last used first.
-    fn list(
-        &self,
-        selection: Selection,
-    ) -> BoxFuture<'_, Result<Vec<StoredSession>, SessionsError>>;
+    fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>>;
 
     /// Revokes the sessions of `selection` and returns how many were not revoked before.
     fn revoke(
@@ -47,37 +42,6 @@ pub trait SessionStore: Send + Sync {
         selection: Selection,
         now: SystemTime,
     ) -> BoxFuture<'_, Result<usize, SessionsError>>;
-}
-
-/// A session as it is kept. Its token is not: only the hash is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredSession {
-    /// The hash of its token.
-    pub hash: TokenHash,
-    /// What lists and logs call it: the beginning of the hash.
-    pub id: String,
-    /// Its account.
-    pub account: String,
-    /// The labels that the account had when it was last confirmed.
-    pub labels: Labels,
-    /// The credential that opened it.
-    pub credential: Option<CredentialFingerprint>,
-    /// The service that it is for.
-    pub service: String,
-    /// What the client that opened it calls itself.
-    pub client_id: String,
-    /// The address of that client.
-    pub address: String,
-    /// When it was opened.
-    pub created_at: SystemTime,
-    /// When it was last used.
-    pub last_used_at: SystemTime,
-    /// When its account was last confirmed.
-    pub confirmed_at: SystemTime,
-    /// When it is over, by the policy of the moment when it was opened.
-    pub expires_at: SystemTime,
-    /// Whether it was revoked.
-    pub is_revoked: bool,
 }
 
 /// What a new session may displace.
@@ -114,7 +78,7 @@ pub enum Selection {
 impl Selection {
     /// Whether `session` is meant.
     #[must_use]
-    pub fn contains(&self, session: &StoredSession) -> bool {
+    pub fn contains(&self, session: &Session) -> bool {
         match self {
             Self::All => true,
             Self::Account(account) => session.account == *account,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use auth::{AuthorizeError, Authorizer, DecidedBy, Decision};
 use common::BoxFuture;
 use identity::{
-    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
-    LoginSource, Proof, Recheck,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CurrentCredentials, Identity, LoginSource, Proof, Recheck,
 };
 use policy::{AclQuery, ScopeCeiling, Subject};
 use token::{Access, KeyIdKind, KeyKind, PrivateKey};
 
 use crate::support::{ALICE, BOB, Setup, service};
 
-const NOBODY: (&str, &str) = ("", "");
+const ANONYMOUS: (&str, &str) = ("", "");
 
 #[tokio::test]
 async fn a_response_has_what_every_client_reads() {
@@ -99,7 +99,7 @@ async fn every_address_responds_to_its_methods() {
 #[tokio::test]
 async fn the_keys_are_published_under_both_ids() {
     let server = Setup::new().start();
-    let keys = server.get("/.well-known/jwks.json", NOBODY).await.json();
+    let keys = server.get("/.well-known/jwks.json", ANONYMOUS).await.json();
     let keys = keys["keys"].as_array().unwrap().clone();
     let mut lengths: Vec<usize> = keys
         .iter()
@@ -117,7 +117,9 @@ async fn each_service_gets_its_own_key_id_and_expiration() {
     setup.services.insert("new".into(), new);
     let server = setup.start();
     for (name, length, expires_in) in [("new", 43, 120), ("other", 59, 900), ("", 59, 900)] {
-        let response = server.get(&format!("/auth?service={name}"), NOBODY).await;
+        let response = server
+            .get(&format!("/auth?service={name}"), ANONYMOUS)
+            .await;
         let kid = response.token_header()["kid"].as_str().unwrap().len();
         assert_eq!(
             (kid, &response.json()["expires_in"]),
@@ -131,7 +133,7 @@ async fn errors_are_oauth_s_and_distribution_s() {
     let server = Setup::with_sessions().start();
     for (url, credentials, status, error) in [
         ("/auth", ("alice", "wrong"), 401, "invalid_grant"),
-        ("/auth", ("nobody", "x"), 401, "invalid_grant"),
+        ("/auth", ("unknown", "x"), 401, "invalid_grant"),
         ("/auth", ("al\nice", "x"), 401, "invalid_grant"),
         ("/auth", ("", "secret"), 401, "invalid_grant"),
         ("/auth?account=bob", ALICE, 400, "invalid_request"),
@@ -170,10 +172,7 @@ impl Authenticator for Robots {
     ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
         let outcome = match proof.password() {
             Some(credentials) if credentials.account == "robot" => {
-                let mut identity = Identity::new(Subject {
-                    account: "alice".into(),
-                    ..Subject::default()
-                });
+                let mut identity = Identity::new(robot());
                 identity.ceiling = ScopeCeiling::Limited(vec![Access {
                     resource_type: "repository".into(),
                     name: "a".into(),
@@ -186,8 +185,22 @@ impl Authenticator for Robots {
         Box::pin(std::future::ready(Ok(outcome)))
     }
 
-    fn recheck<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
-        Box::pin(std::future::ready(Ok(Recheck::NoMatch)))
+    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        let found = match account {
+            "robot" => Recheck::Present {
+                subject: robot(),
+                credentials: CurrentCredentials::Unknown,
+            },
+            _ => Recheck::NoMatch,
+        };
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+fn robot() -> Subject {
+    Subject {
+        account: "robot".into(),
+        ..Subject::default()
     }
 }
 
@@ -196,16 +209,18 @@ impl Authenticator for Robots {
 async fn a_ceiling_bounds_what_the_rules_allow() {
     let mut setup = Setup::with_sessions();
     setup.backends.push(Box::new(Robots));
+    setup.rules = vec![("/^(alice|robot)$/", &["*"])];
     let server = setup.start();
     let url =
         "/auth?service=reg&offline_token=true&scope=repository:a:pull,push&scope=repository:b:pull";
     let robot = server.get(url, ("robot", "x")).await;
     assert_eq!(robot.json()["scope"], "repository:a:pull");
-    assert_eq!(robot.claims()["sub"], "alice");
-    assert!(
-        robot.json().get("refresh_token").is_none(),
-        "a session would outlive the ceiling"
-    );
+    assert_eq!(robot.claims()["sub"], "robot");
+    // Its session keeps the ceiling, and is rechecked with the backend that accepted the login.
+    let scopes = "service=reg&scope=repository:a:pull,push&scope=repository:b:pull";
+    let refreshed = server.refresh(&robot.refresh_token(), scopes).await;
+    assert_eq!(refreshed.json()["scope"], "repository:a:pull");
+    assert_eq!(refreshed.claims()["sub"], "robot");
     let alice = server.get(url, ALICE).await;
     assert_eq!(
         alice.json()["scope"],

@@ -1,11 +1,11 @@
-//! What the observers are told.
+//! The events of the token endpoint.
 
 use serde_json::Value;
 
-use crate::support::{ALICE, Server, Setup};
+use crate::support::{Server, Setup, logged_in};
 
 /// The kinds of events since the last call, and the events.
-fn told(server: &Server) -> (Vec<String>, Vec<Value>) {
+fn take_events(server: &Server) -> (Vec<String>, Vec<Value>) {
     let events = server.observer.take();
     let kinds = events
         .iter()
@@ -15,7 +15,7 @@ fn told(server: &Server) -> (Vec<String>, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn a_token_is_told_with_its_decisions_and_without_secrets() {
+async fn a_token_has_an_event_with_its_decisions_and_without_secrets() {
     let server = Setup::with_sessions().start();
     let url = "/auth?service=reg&client_id=docker&offline_token=true&scope=repository:a:pull,push";
     let headers = [
@@ -23,7 +23,7 @@ async fn a_token_is_told_with_its_decisions_and_without_secrets() {
         ("user-agent", "test/1"),
     ];
     let response = server.send("GET", url, &headers, "").await;
-    let (kinds, events) = told(&server);
+    let (kinds, events) = take_events(&server);
     assert_eq!(kinds, ["login_accepted", "session_begun", "token_issued"]);
     let issued = &events[2];
     for (name, value) in [
@@ -53,12 +53,11 @@ async fn a_token_is_told_with_its_decisions_and_without_secrets() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_with_their_reason() {
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
-    told(&server);
+async fn refusals_have_events_with_their_reason() {
+    let (server, token) = logged_in().await;
+    take_events(&server);
     server.get("/auth?service=reg", ("alice", "wrong")).await;
-    let (kinds, events) = told(&server);
+    let (kinds, events) = take_events(&server);
     assert_eq!(kinds, ["login_refused", "token_refused"]);
     assert_eq!(
         (&events[1]["status"], &events[1]["backend"]),
@@ -66,7 +65,7 @@ async fn refusals_are_told_with_their_reason() {
     );
 
     server.refresh(&token, "service=other").await;
-    let (kinds, events) = told(&server);
+    let (kinds, events) = take_events(&server);
     assert_eq!(kinds, ["token_refused"]);
     assert_eq!(
         events[0]["reason"],
@@ -75,14 +74,14 @@ async fn refusals_are_told_with_their_reason() {
 
     server.get("/auth?service=reg", ("", "")).await;
     assert_eq!(
-        told(&server).0,
+        take_events(&server).0,
         ["token_issued"],
         "an anonymous token is no login"
     );
 
     let body = format!("token={token}");
     server.send("POST", "/auth/revoke", &[], &body).await;
-    let (kinds, events) = told(&server);
+    let (kinds, events) = take_events(&server);
     assert_eq!(kinds, ["session_ended"]);
     assert_eq!(
         (&events[0]["account"], &events[0]["reason"]),

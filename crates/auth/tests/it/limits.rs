@@ -63,11 +63,11 @@ async fn the_address_that_rules_see_does_not_move_a_limit() {
         ip: format!("198.51.100.{n}").parse().ok(),
         attributable: peer,
     });
-    let heard = statuses(&server, claimed).await;
-    assert_eq!(heard, [401, 401, 401, 401, 401, 429, 429, 429]);
+    let seen = statuses(&server, claimed).await;
+    assert_eq!(seen, [401, 401, 401, 401, 401, 429, 429, 429]);
 }
 
-/// Behind an unlisted proxy clients cannot be told apart, so one must not lock out the others.
+/// Behind an unlisted proxy clients cannot be distinguished, so one must not lock out the others.
 #[tokio::test]
 async fn behind_an_unlisted_proxy_only_accounts_are_limited() {
     let server = strict();

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use auth::sessions::Selection;
 
-use crate::support::{ALICE, BOB, Setup, account};
+use crate::support::{ALICE, BOB, Setup, logged_in};
 
 const UNKNOWN: &str = "whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu";
 
 #[tokio::test]
 async fn refresh_tokens_are_reused_and_bound() {
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
+    let (server, token) = logged_in().await;
     for _ in 0..3 {
         let again = server
             .refresh(&token, "service=reg&scope=repository:a:push")
@@ -56,8 +55,7 @@ async fn anonymous_logins_and_servers_without_sessions_have_none() {
 /// BuildKit sends the token without a name, other clients with `<token>` or the account's own.
 #[tokio::test]
 async fn a_refresh_token_works_as_a_password() {
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
+    let (server, token) = logged_in().await;
     for (user, query) in [
         ("", ""),
         ("", "&account=alice"),
@@ -80,8 +78,7 @@ async fn a_refresh_token_works_as_a_password() {
 
 #[tokio::test]
 async fn an_unknown_secret_is_never_anonymous() {
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
+    let (server, token) = logged_in().await;
     for credentials in [
         ("", UNKNOWN),
         ("", "nonsense"),
@@ -137,22 +134,14 @@ async fn a_client_revokes_its_own_token() {
 
 #[tokio::test]
 async fn a_session_ends_with_its_account_its_password_and_its_revocation() {
-    let before = Setup::with_sessions();
-    let sessions = before.sessions.clone();
-    let server = before.start();
-    let [alice, bob] = [server.log_in(ALICE).await, server.log_in(BOB).await];
-    // bob is gone, and alice has another password and fewer rights.
-    let mut after = Setup::new();
-    after.sessions.clone_from(&sessions);
-    after.accounts = Default::default();
-    after
-        .accounts
-        .add("alice".into(), account("secret"))
-        .unwrap();
-    after.rules = vec![("alice", &["pull"])];
-    let server = after.start();
-    assert_eq!(server.refresh(&bob, "service=reg").await.status, 401);
-    let alice_now = server
+    let (server, alice) = logged_in().await;
+    let bob = server.log_in(BOB).await;
+    // bob is gone, and alice has fewer rights.
+    let mut fewer = Setup::changed_from(&server, &[ALICE]);
+    fewer.rules = vec![("alice", &["pull"])];
+    let fewer = fewer.start();
+    assert_eq!(fewer.refresh(&bob, "service=reg").await.status, 401);
+    let alice_now = fewer
         .refresh(&alice, "service=reg&scope=repository:a:pull,push")
         .await;
     assert_eq!(
@@ -161,18 +150,10 @@ async fn a_session_ends_with_its_account_its_password_and_its_revocation() {
         "the rules are asked again"
     );
 
-    let mut changed = Setup::new();
-    changed.sessions.clone_from(&sessions);
-    changed.accounts = Default::default();
-    changed
-        .accounts
-        .add("alice".into(), account("new"))
-        .unwrap();
-    let server = changed.start();
-    assert_eq!(server.refresh(&alice, "service=reg").await.status, 401);
+    let changed = Setup::changed_from(&server, &[("alice", "new")]).start();
+    assert_eq!(changed.refresh(&alice, "service=reg").await.status, 401);
 
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
+    let (server, token) = logged_in().await;
     let sessions = server.sessions.as_ref().unwrap();
     let now = common::Clock::now(&*server.clock);
     let revoked = sessions
@@ -184,8 +165,7 @@ async fn a_session_ends_with_its_account_its_password_and_its_revocation() {
 
 #[tokio::test]
 async fn a_session_that_is_not_used_ends() {
-    let server = Setup::with_sessions().start();
-    let token = server.log_in(ALICE).await;
+    let (server, token) = logged_in().await;
     let day = Duration::from_secs(86_400);
     server.clock.pass(29 * day);
     assert_eq!(server.refresh(&token, "service=reg").await.status, 200);

@@ -25,7 +25,7 @@ use policy::{Acl, AclEntry, AclOptions, Conditions};
 use serde_json::Value;
 use token::{HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer};
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only in [`pass`](Self::pass).
 pub(crate) struct HeldClock(Mutex<SystemTime>);
 
 impl HeldClock {
@@ -79,6 +79,18 @@ impl Setup {
             per_address: Rate::per_minute(20),
             per_account: Rate::per_minute(10),
         }
+    }
+
+    /// With these accounts alone, and the sessions of `server`: its configuration was changed.
+    pub(crate) fn changed_from(server: &Server, accounts: &[(&str, &str)]) -> Self {
+        let mut setup = Self::new();
+        setup.sessions.clone_from(&server.sessions);
+        setup.accounts = Accounts::default();
+        for (name, password) in accounts {
+            let account = account(password);
+            setup.accounts.add((*name).into(), account).unwrap();
+        }
+        setup
     }
 
     /// With refresh tokens.
@@ -147,7 +159,14 @@ impl Setup {
     }
 }
 
-pub(crate) fn account(password: &str) -> Account {
+/// A server with refresh tokens, and alice's refresh token for `reg`.
+pub(crate) async fn logged_in() -> (Server, String) {
+    let server = Setup::with_sessions().start();
+    let token = server.log_in(ALICE).await;
+    (server, token)
+}
+
+fn account(password: &str) -> Account {
     let hash = Bcrypt::hash(password.as_bytes(), [5; 16], 4).unwrap();
     Account {
         passwords: vec![hash.parse().unwrap()],

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use event::{
-    AccessRefusal, Actor, Blob, Event, EventKind, Manifest, MemoryObserver, Observer, Observers,
-    TokenDecision,
+    AccessRefusal, Actor, BlobEvent, Event, EventKind, ManifestEvent, MemoryObserver, Observer,
+    Observers, TokenDecision,
 };
 use oci::{Digest, RepositoryName, Tag};
 use serde_json::json;
@@ -64,14 +64,14 @@ fn every_kind_has_its_name_in_json() {
     );
     let (repository, tag, digest) = (&repository, &tag, &digest);
     let decision = TokenDecision::default();
-    let manifest = Manifest {
+    let manifest = ManifestEvent {
         repository,
         digest,
         reference: "t",
         media_type: "m",
         size: 1,
     };
-    let blob = Blob {
+    let blob = BlobEvent {
         repository,
         digest,
         size: 1,
@@ -81,6 +81,7 @@ fn every_kind_has_its_name_in_json() {
         EventKind::TokenRefused {
             decision,
             status: 401,
+            response: "incorrect username or password",
             reason: "r",
         },
         EventKind::LoginAccepted { backend: "users" },

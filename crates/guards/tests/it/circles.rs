@@ -7,24 +7,6 @@ use crate::source::{Module, crates, modules, paths};
 /// Files that are part of a circle, by crate. May only shrink.
 const KNOWN: &[(&str, &[&str])] = &[
     (
-        "auth",
-        &["accounts.rs", "endpoint.rs", "issue.rs", "server.rs"],
-    ),
-    (
-        "identity",
-        &[
-            "accounts.rs",
-            "authenticator.rs",
-            "outcome.rs",
-            "password/argon2id.rs",
-            "password/bcrypt.rs",
-            "password/cost.rs",
-            "password/mod.rs",
-            "verifier/mod.rs",
-            "verifier/workers.rs",
-        ],
-    ),
-    (
         "storage",
         &[
             "blob_store.rs",

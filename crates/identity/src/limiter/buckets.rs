@@ -42,7 +42,7 @@ pub(super) struct Claim {
 }
 
 /// What became of claims.
-pub(super) enum Reservation {
+pub(super) enum AttemptReservation {
     /// Every place is taken.
     Made,
     /// It depends on attempts in progress: ask again when one of them ends.
@@ -53,7 +53,11 @@ pub(super) enum Reservation {
 
 impl Buckets {
     /// Takes a place in every bucket that is claimed, or in none.
-    pub(super) fn reserve(&mut self, now: Duration, claims: &[Option<Claim>]) -> Reservation {
+    pub(super) fn reserve(
+        &mut self,
+        now: Duration,
+        claims: &[Option<Claim>],
+    ) -> AttemptReservation {
         let mut later = Duration::ZERO;
         let mut after = None;
         for claim in claims.iter().flatten() {
@@ -69,10 +73,10 @@ impl Buckets {
             }
         }
         if !later.is_zero() {
-            return Reservation::Later(later);
+            return AttemptReservation::Later(later);
         }
         if let Some(decided) = after {
-            return Reservation::After(decided.notified_owned());
+            return AttemptReservation::After(decided.notified_owned());
         }
         self.make_room(now);
         for claim in claims.iter().flatten() {
@@ -80,7 +84,7 @@ impl Buckets {
             bucket.clear = bucket.clear(now, claim) + claim.interval;
             bucket.in_progress += 1;
         }
-        Reservation::Made
+        AttemptReservation::Made
     }
 
     /// Ends an attempt: a failure's places stay taken, a success's are given back.
@@ -152,7 +156,7 @@ mod tests {
     }
 
     fn fail(buckets: &mut Buckets, now: Duration, n: u64) -> bool {
-        let made = matches!(buckets.reserve(now, &claim(n)), Reservation::Made);
+        let made = matches!(buckets.reserve(now, &claim(n)), AttemptReservation::Made);
         if made {
             buckets.settle(now, &claim(n), true);
         }
@@ -173,7 +177,10 @@ mod tests {
     #[test]
     fn a_bucket_that_owes_nothing_takes_no_room() {
         let mut buckets = Buckets::default();
-        assert!(matches!(buckets.reserve(NOW, &claim(1)), Reservation::Made));
+        assert!(matches!(
+            buckets.reserve(NOW, &claim(1)),
+            AttemptReservation::Made
+        ));
         buckets.settle(NOW, &claim(1), false);
         assert!(buckets.0.is_empty());
         for n in 0..CAPACITY as u64 {
@@ -190,7 +197,7 @@ mod tests {
         let [one] = claim(1);
         let [two] = claim(2);
         assert!(
-            matches!(buckets.reserve(NOW, &[two, one]), Reservation::Later(wait) if wait == INTERVAL)
+            matches!(buckets.reserve(NOW, &[two, one]), AttemptReservation::Later(wait) if wait == INTERVAL)
         );
         assert_eq!(buckets.0.len(), 1);
     }
@@ -202,19 +209,19 @@ mod tests {
         fn never_more_than_the_rate(steps in proptest::collection::vec(0_u64..20_000, 1..200)) {
             let mut buckets = Buckets::default();
             let mut now = NOW;
-            let mut heard = Vec::new();
+            let mut admitted = Vec::new();
             for step in steps {
                 now += Duration::from_millis(step);
                 if fail(&mut buckets, now, 7) {
-                    heard.push(now);
+                    admitted.push(now);
                 }
             }
-            for (n, &start) in heard.iter().enumerate() {
-                let within = heard[n..].iter().filter(|&&at| at < start + PERIOD).count();
+            for (n, &start) in admitted.iter().enumerate() {
+                let within = admitted[n..].iter().filter(|&&at| at < start + PERIOD).count();
                 prop_assert!(within <= 20);
             }
             let total = (now - NOW).as_secs() / INTERVAL.as_secs() + 10;
-            prop_assert!(heard.len() as u64 <= total);
+            prop_assert!(admitted.len() as u64 <= total);
         }
     }
 }

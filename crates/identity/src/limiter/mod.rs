@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use common::{Clock, Entropy, EntropyError};
 
-use self::buckets::{Buckets, Claim, Reservation};
+use self::buckets::{AttemptReservation, Buckets, Claim};
 use crate::keyed_hash::KeyedHash;
 use crate::{LoginSource, Rate, SourceAddress};
 
@@ -74,15 +74,15 @@ impl LoginLimiter {
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
             match reservation {
-                Reservation::Made => {
+                AttemptReservation::Made => {
                     return Ok(Admission {
                         limiter: self,
                         claims,
                         failed: true,
                     });
                 }
-                Reservation::After(others) => others.await,
-                Reservation::Later(wait) => return Err(wait),
+                AttemptReservation::After(others) => others.await,
+                AttemptReservation::Later(wait) => return Err(wait),
             }
         }
     }
@@ -325,11 +325,11 @@ mod tests {
                 admission.failed();
             }
         }
-        let mut heard = 0;
+        let mut admitted = 0;
         for attempt in waiting {
-            heard += usize::from(attempt.await.unwrap().is_ok());
+            admitted += usize::from(attempt.await.unwrap().is_ok());
         }
-        assert_eq!(heard, 2);
+        assert_eq!(admitted, 2);
     }
 
     #[tokio::test]

@@ -154,7 +154,7 @@ fn bounded(memory: u32, passes: u32, lanes: u32) -> Result<Params, Argon2idError
 }
 
 /// Computes one hash of these parameters and drops it.
-pub(super) fn waste(parameters: Argon2idParameters, password: &[u8]) {
+pub(super) fn compute_and_drop(parameters: Argon2idParameters, password: &[u8]) {
     let Argon2idParameters {
         memory,
         passes,

@@ -129,7 +129,7 @@ pub enum BcryptError {
 }
 
 /// Computes 2^`cost` rounds and drops the result.
-pub(super) fn waste(cost: u32, password: &[u8]) {
+pub(super) fn compute_and_drop(cost: u32, password: &[u8]) {
     let mut key = [0; COUNTED];
     let counted = password.len().min(COUNTED);
     key[..counted].copy_from_slice(&password[..counted]);

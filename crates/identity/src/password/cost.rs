@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use super::{argon2id, bcrypt};
-
 /// An amount of computing, counted apart for each way to compute.
 ///
 /// How long one round of bcrypt takes compared with one pass of argon2id depends on the machine,
@@ -14,9 +12,9 @@ use super::{argon2id, bcrypt};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HashCost {
     /// Rounds of bcrypt's key schedule. A hash of cost *c* takes 2^*c*.
-    bcrypt: u64,
+    pub(super) bcrypt: u64,
     /// How many argon2id hashes, by their parameters.
-    argon2id: BTreeMap<Argon2idParameters, u32>,
+    pub(super) argon2id: BTreeMap<Argon2idParameters, u32>,
 }
 
 /// The parameters that decide how long one argon2id hash takes.
@@ -73,23 +71,6 @@ impl HashCost {
         Self {
             bcrypt: whole.bcrypt.saturating_sub(self.bcrypt),
             argon2id: whole.argon2id.iter().filter_map(missing).collect(),
-        }
-    }
-
-    /// Computes this much with `password` and drops the result.
-    ///
-    /// Any number of rounds is a sum of powers of two, and bcrypt computes any power of two. What is
-    /// missing between a hash of cost 5 and one of cost 10 is costs 5, 6, 7, 8 and 9, once each.
-    pub fn waste(&self, password: &[u8]) {
-        for cost in 0..bcrypt::COSTS.end + 1 {
-            if self.bcrypt >> cost & 1 == 1 {
-                bcrypt::waste(cost, password);
-            }
-        }
-        for (parameters, &count) in &self.argon2id {
-            for _ in 0..count {
-                argon2id::waste(*parameters, password);
-            }
         }
     }
 }
@@ -150,6 +131,5 @@ mod tests {
         }
         assert!(whole.missing_to(&whole).is_none());
         assert!(whole.missing_to(&HashCost::default()).is_none());
-        sum(&[HashCost::bcrypt(21), argon2id(8)]).waste(b"any");
     }
 }

@@ -52,7 +52,7 @@ struct Queue {
 }
 
 impl WorkerPool {
-    /// WorkerPool for so many jobs at once.
+    /// A pool that runs so many jobs at once.
     #[must_use]
     pub fn new(parallel: NonZeroUsize) -> Self {
         let queue = Queue {
@@ -106,7 +106,7 @@ impl WorkerPool {
 
     fn submit(&self, source: &LoginSource, job: Job) -> Result<(), AuthenticationError> {
         let mut queue = self.shared.lock();
-        // A job that is dropped for another one drops its reply, so its caller is told to wait.
+        // A job that is dropped for another one drops its reply, so its caller gets `Busy`.
         queue
             .waiting
             .push(source, job)

@@ -67,7 +67,7 @@ async fn hands_over_name_and_password() {
 /// A program that splits its input as a shell does: `read user password`.
 const SPLITS: &str = r#"read -r user password; echo "$user" >> @log@; test "$user" = alice"#;
 
-/// Whoever the program accepts is the account that rules, limits, sessions and the log see.
+/// The account that the program accepts is the one that rules, limits, sessions and the log see.
 #[tokio::test]
 async fn a_program_never_sees_another_name_than_the_rules() {
     let directory = tempfile::tempdir().unwrap();

@@ -136,8 +136,8 @@ async fn every_rejection_costs_the_same() {
         ("ann", "no"),
         ("bob", "no"),
         ("ext", "no"),
-        ("nobody", "no"),
-        ("nobody", ""),
+        ("unknown", "no"),
+        ("unknown", ""),
         ("", "no"),
     ];
     let mut spent = HashCost::default();
@@ -222,10 +222,10 @@ async fn an_attacker_who_guesses_holds_up_no_other_client() {
         name(&log_in(&bench.login, "ann", "sesame", "192.0.2.1").await),
         Some("ann")
     );
-    // The attacker, now even with the right password, has to wait; and only as long as it is told.
+    // The attacker, now even with the right password, has to wait, and no longer than the server says.
     let LoginOutcome::TooManyFailures(wait) = log_in(&bench.login, "bob", "two", attacker).await
     else {
-        panic!("heard too soon")
+        panic!("admitted too soon")
     };
     assert_eq!(wait, Duration::from_secs(3));
     bench.clock.pass(wait);

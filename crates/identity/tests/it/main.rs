@@ -1,4 +1,4 @@
-//! The crate from outside: backends against one suite, and the front door with everything behind
+//! The crate from outside: backends against one suite, and a whole login
 //! it.
 
 #![expect(

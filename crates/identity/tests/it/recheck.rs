@@ -5,8 +5,8 @@ use std::time::Duration;
 use common::BoxFuture;
 use identity::{
     Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator,
-    AuthenticatorChain, BackendError, CredentialFingerprint, CurrentCredentials, LoginOutcome,
-    LoginSettings, LoginSource, Proof, Recheck, SessionStatus, StaticUsers,
+    AuthenticatorChain, BackendError, CredentialFingerprint, CurrentCredentials, EarlierLogin,
+    LoginOutcome, LoginSettings, LoginSource, Proof, Recheck, SessionStatus, StaticUsers,
 };
 use policy::Subject;
 
@@ -20,7 +20,19 @@ async fn credential(bench: &Bench, account: &str, password: &str) -> Option<Cred
         .unwrap()
     {
         LoginOutcome::Accepted(accepted) => accepted.identity.credential,
-        other => panic!("{account} is not let in: {other:?}"),
+        other => panic!("{account} is rejected: {other:?}"),
+    }
+}
+
+/// A login whose backend is not known.
+fn earlier<'a>(
+    account: &'a str,
+    credential: Option<&'a CredentialFingerprint>,
+) -> EarlierLogin<'a> {
+    EarlierLogin {
+        account,
+        credential,
+        backend: None,
     }
 }
 
@@ -31,7 +43,7 @@ async fn status(
 ) -> &'static str {
     match Bench::new(users)
         .login
-        .recheck(account, credential)
+        .recheck(&earlier(account, credential))
         .await
         .unwrap()
     {
@@ -82,7 +94,7 @@ async fn a_recheck_tells_the_labels_of_today() {
     )]);
     let SessionStatus::Valid(subject) = today
         .login
-        .recheck("ann", credential.as_ref())
+        .recheck(&earlier("ann", credential.as_ref()))
         .await
         .unwrap()
     else {
@@ -103,12 +115,16 @@ async fn a_program_that_cannot_tell_does_not_keep_a_removed_account() {
     let ann = credential(&bench, "ann", "one").await;
     assert_eq!(credential(&bench, "ext", "any").await, None);
     assert_eq!(
-        bench.login.recheck("ext", None).await.unwrap(),
+        bench.login.recheck(&earlier("ext", None)).await.unwrap(),
         SessionStatus::Unknown
     );
     // An account that was in `users`: the program behind it never saw that password.
     assert_eq!(
-        bench.login.recheck("left", ann.as_ref()).await.unwrap(),
+        bench
+            .login
+            .recheck(&earlier("left", ann.as_ref()))
+            .await
+            .unwrap(),
         SessionStatus::Ended
     );
 }
@@ -139,12 +155,24 @@ async fn an_account_is_looked_up_by_name_alone() {
     );
 }
 
-/// A directory: it knows its accounts, and perhaps their credentials.
-struct Directory(CurrentCredentials);
+/// A backend that says this of `ann`, and has no other account.
+struct Fixed(&'static str, Recheck);
 
-impl Authenticator for Directory {
+/// A directory: it knows its accounts, and perhaps their credentials.
+fn directory(credentials: CurrentCredentials) -> Box<Fixed> {
+    let subject = subject("ann");
+    Box::new(Fixed(
+        "directory",
+        Recheck::Present {
+            subject,
+            credentials,
+        },
+    ))
+}
+
+impl Authenticator for Fixed {
     fn name(&self) -> &'static str {
-        "directory"
+        self.0
     }
 
     fn hint(&self, _: &str) -> AccountHint {
@@ -161,10 +189,7 @@ impl Authenticator for Directory {
 
     fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
         let found = match account {
-            "ann" => Recheck::Present {
-                subject: subject("ann"),
-                credentials: self.0.clone(),
-            },
+            "ann" => self.1.clone(),
             _ => Recheck::NoMatch,
         };
         Box::pin(std::future::ready(Ok(found)))
@@ -197,12 +222,111 @@ async fn a_directory_keeps_sessions_alive_without_knowing_credentials() {
             SessionStatus::Ended,
         ),
     ] {
-        let chain = AuthenticatorChain::new(vec![Box::new(Directory(credentials.clone()))]);
-        let status = chain.recheck("ann", session.as_ref()).await.unwrap();
+        let chain = AuthenticatorChain::new(vec![directory(credentials.clone())]);
+        let status = chain
+            .recheck(&earlier("ann", session.as_ref()))
+            .await
+            .unwrap();
         assert_eq!(status, expected, "{credentials:?} {session:?}");
-        let left = chain.recheck("bob", session.as_ref()).await.unwrap();
+        let left = chain
+            .recheck(&earlier("bob", session.as_ref()))
+            .await
+            .unwrap();
         assert_eq!(left, SessionStatus::Ended);
         assert_eq!(chain.look_up("ann").await.unwrap(), Some(subject("ann")));
+    }
+}
+
+/// Status by what each backend in order says of the account, and what the session kept.
+#[tokio::test]
+async fn the_backend_that_accepted_is_asked_first() {
+    let (one, other) = (
+        CredentialFingerprint::of("one"),
+        CredentialFingerprint::of("other"),
+    );
+    let present = |credentials| Recheck::Present {
+        subject: subject("ann"),
+        credentials,
+    };
+    let unlisted = || present(CurrentCredentials::Unknown);
+    let listed = || present(CurrentCredentials::Known(vec![one]));
+    let valid = || SessionStatus::Valid(subject("ann"));
+    let ended = || SessionStatus::Ended;
+    for (case, first, second, credential, backend, expected) in [
+        (
+            "a program that cannot tell does not hide the directory behind it",
+            Recheck::Unknown,
+            unlisted(),
+            None,
+            "second",
+            valid(),
+        ),
+        (
+            "the directory does not answer for the program",
+            Recheck::Unknown,
+            unlisted(),
+            None,
+            "first",
+            SessionStatus::Unknown,
+        ),
+        (
+            "a list before the backend has the name now",
+            listed(),
+            Recheck::Unknown,
+            None,
+            "second",
+            ended(),
+        ),
+        (
+            "a directory before the backend has the name now",
+            unlisted(),
+            Recheck::Unknown,
+            None,
+            "second",
+            ended(),
+        ),
+        (
+            "the account moved to another list with its password",
+            listed(),
+            Recheck::NoMatch,
+            Some(one),
+            "second",
+            valid(),
+        ),
+        (
+            "the account moved, and has another password there",
+            listed(),
+            Recheck::NoMatch,
+            Some(other),
+            "second",
+            ended(),
+        ),
+        (
+            "the account is gone, and another backend has one of its name",
+            Recheck::NoMatch,
+            unlisted(),
+            None,
+            "first",
+            ended(),
+        ),
+        (
+            "the backend is gone from the configuration",
+            Recheck::NoMatch,
+            unlisted(),
+            None,
+            "third",
+            ended(),
+        ),
+    ] {
+        let chain = AuthenticatorChain::new(vec![
+            Box::new(Fixed("first", first)),
+            Box::new(Fixed("second", second)),
+        ]);
+        let login = EarlierLogin {
+            backend: Some(backend),
+            ..earlier("ann", credential.as_ref())
+        };
+        assert_eq!(chain.recheck(&login).await.unwrap(), expected, "{case}");
     }
 }
 
@@ -211,7 +335,7 @@ async fn a_directory_keeps_sessions_alive_without_knowing_credentials() {
 async fn a_login_names_the_backends_that_were_asked() {
     let accounts = accounts(&[("ann", account(&[("one", 4)])), ("guest", account(&[]))]);
     let verifier = verifier(&accounts);
-    let directory = || Box::new(Directory(CurrentCredentials::Unknown));
+    let directory = || directory(CurrentCredentials::Unknown);
     let users = StaticUsers::new(accounts, verifier.clone()).named("users_htpasswd");
     let bench = Bench::of(vec![directory(), Box::new(users), directory()], verifier);
     for (name, password) in [("ann", "one"), ("guest", "")] {

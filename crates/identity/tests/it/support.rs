@@ -13,7 +13,7 @@ use identity::{
     LoginLimiter, LoginSettings, PasswordVerifier, Proof, StaticUsers, WorkerPool,
 };
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only in [`pass`](Self::pass).
 pub(crate) struct HeldClock(Mutex<SystemTime>);
 
 impl HeldClock {

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use auth::{AuthorizeExplanation, ExplainedDecision, ExplanationEnd, PassedRule};
 use oci::RepositoryName;
-use policy::{AclQuery, Explanation, Labels, SkippedRule};
+use policy::{AclQuery, Labels, SkippedRule};
 use serde::Serialize;
 use token::Scope;
 
 use crate::config::{self, Config, Location};
 use crate::failure::Failure;
 use crate::output;
+use crate::serve::backends::authorizers;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
@@ -44,22 +46,25 @@ pub(crate) struct Arguments {
 
 /// What became of one scope.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ScopeReport<'a> {
     scope: String,
     granted: &'a [String],
     refused: &'a [String],
-    /// `FILE:LINE` of the rule that decided; none where no rule did.
+    /// `FILE:LINE` of the rule that decided, if one did.
     rule: Option<String>,
     comment: Option<&'a str>,
-    /// Whether `ext_authz` would be asked, since no rule decided.
+    /// Whether `ext_authz` would be asked, because no rule decided.
     ext_authz: bool,
-    passed: Vec<PassedBy<'a>>,
+    passed: Vec<PassedRuleReport<'a>>,
+    /// The policy that would be asked, because no rule decided.
+    #[serde(skip)]
+    unasked: Option<&'static str>,
 }
 
 /// A rule that did not decide. `rule` is written as that of the one that did.
 #[derive(Serialize)]
-struct PassedBy<'a> {
-    rule: String,
+struct PassedRuleReport<'a> {
+    rule: &'a str,
     comment: Option<&'a str>,
     field: String,
     pattern: &'a str,
@@ -79,8 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .collect::<Result<_, _>>()?;
     let config = load(arguments)?;
     let labels = labels(arguments, &config);
+    let authorizers = authorizers(&config, Location::to_string);
     let mut report = String::new();
-    let mut answers = Vec::new();
+    let mut reports = Vec::new();
     for scope in scopes {
         note_odd_name(&scope);
         let query = AclQuery {
@@ -92,23 +98,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ip: arguments.ip.map(|ip| ip.to_canonical()),
             actions: &scope.actions,
         };
-        let explanation = config.acl.as_ref().map(|rules| rules.acl.explain(&query));
-        let explanation = explanation.unwrap_or(Explanation {
-            passed: Vec::new(),
-            decided: None,
-        });
-        let answer = answer(&scope, &explanation, &config);
+        let explanation = auth::explain(&authorizers, &query);
+        let scope_report = scope_report(&scope, &explanation);
         if arguments.json {
-            answers.push(
-                serde_json::to_value(&answer)
+            reports.push(
+                serde_json::to_value(&scope_report)
                     .map_err(|error| Failure::system("no JSON").caused_by(&error))?,
             );
         } else {
-            write_text(&mut report, &answer, &arguments.account);
+            write_text(&mut report, &scope_report, &arguments.account);
         }
     }
     if arguments.json {
-        report = format!("{:#}\n", serde_json::Value::Array(answers));
+        report = format!("{:#}\n", serde_json::Value::Array(reports));
     }
     output::print(&report)?;
     Ok(ExitCode::SUCCESS)
@@ -151,7 +153,7 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
     labels
 }
 
-/// Says so where no registry can have the repository: a capital in a name is a common slip.
+/// Notes that no registry can have the repository: a capital letter in a name is a common mistake.
 fn note_odd_name(scope: &Scope) {
     if scope.resource_type == "repository"
         && let Err(error) = scope.name.parse::<RepositoryName>()
@@ -163,42 +165,41 @@ fn note_odd_name(scope: &Scope) {
     }
 }
 
-fn answer<'a>(scope: &'a Scope, explanation: &'a Explanation, config: &Config) -> Answer<'a> {
-    let place = |rule: usize| {
-        let location = config
-            .acl
-            .as_ref()
-            .and_then(|rules| rules.locations.get(rule));
-        location.map_or_else(|| format!("acl[{rule}]"), Location::to_string)
+fn scope_report<'a>(scope: &'a Scope, explanation: &'a AuthorizeExplanation) -> ScopeReport<'a> {
+    let (decided, unasked) = match &explanation.end {
+        ExplanationEnd::Decided(decision) => (Some(decision), None),
+        ExplanationEnd::Unasked(policy) => (None, Some(*policy)),
+        ExplanationEnd::Denied => (None, None),
     };
-    let passed = explanation
-        .passed
-        .iter()
-        .map(|skipped| PassedBy {
-            rule: place(skipped.rule),
-            comment: skipped.comment.as_deref(),
-            field: skipped.field.to_string(),
-            pattern: &skipped.pattern,
-            expanded: &skipped.expanded,
-            values: &skipped.values,
-            reason: skipped.reason.to_string(),
-            skipped,
-        })
-        .collect();
-    let decided = explanation.decided.as_ref();
-    Answer {
+    let passed = explanation.passed.iter().map(passed_rule).collect();
+    ScopeReport {
         scope: scope.to_string(),
-        granted: decided.map_or(&[], |decided| &decided.decision.granted),
+        granted: decided.map_or(&[], |decided| &decided.granted),
         refused: decided.map_or(&scope.actions, |decided| &decided.refused),
-        rule: decided.map(|decided| place(decided.decision.rule)),
+        rule: decided.map(|ExplainedDecision { by, .. }| by.to_string()),
         comment: decided.and_then(|decided| decided.comment.as_deref()),
-        ext_authz: decided.is_none() && config.ext_authz.is_some(),
+        ext_authz: unasked == Some("ext_authz"),
         passed,
+        unasked,
     }
 }
 
-fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
-    let who = if account.is_empty() {
+fn passed_rule(rule: &PassedRule) -> PassedRuleReport<'_> {
+    let PassedRule { place, skipped } = rule;
+    PassedRuleReport {
+        rule: place,
+        comment: skipped.comment.as_deref(),
+        field: skipped.field.to_string(),
+        pattern: &skipped.pattern,
+        expanded: &skipped.expanded,
+        values: &skipped.values,
+        reason: skipped.reason.to_string(),
+        skipped,
+    }
+}
+
+fn write_text(report: &mut String, answer: &ScopeReport<'_>, account: &str) {
+    let account = if account.is_empty() {
         "the anonymous"
     } else {
         account
@@ -210,16 +211,17 @@ fn write_text(report: &mut String, answer: &Answer<'_>, account: &str) {
             actions.join(", ")
         }
     };
-    let mut lines = vec![format!("{} for {who}", answer.scope)];
+    let mut lines = vec![format!("{} for {account}", answer.scope)];
     lines.push(format!("  granted: {}", list(answer.granted)));
     lines.push(format!("  refused: {}", list(answer.refused)));
-    lines.push(match (&answer.rule, answer.comment) {
-        (Some(rule), Some(comment)) => format!("  decided by {rule}: {comment}"),
-        (Some(rule), None) => format!("  decided by {rule}"),
-        (None, _) if answer.ext_authz => {
+    lines.push(match (&answer.rule, answer.comment, answer.unasked) {
+        (Some(rule), Some(comment), _) => format!("  decided by {rule}: {comment}"),
+        (Some(rule), None, _) => format!("  decided by {rule}"),
+        (None, _, Some("ext_authz")) => {
             "  no rule matches: the program of ext_authz would be asked".to_owned()
         }
-        (None, _) => "  no rule matches: access is denied by default".to_owned(),
+        (None, _, Some(policy)) => format!("  no rule matches: {policy} would be asked"),
+        (None, _, None) => "  no rule matches: access is denied by default".to_owned(),
     });
     lines.extend(
         answer

@@ -10,7 +10,7 @@ use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
 use clap::{Args, Subcommand};
 use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
-use identity::{SessionStatus, WorkerPool};
+use identity::{EarlierLogin, SessionStatus, WorkerPool};
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -39,8 +39,8 @@ struct List {
     /// Only sessions of this user.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Print a JSON array: [{id, account, service, client_id, address, created_at, last_used_at,
-    /// confirmed_at, expires_at}].
+    /// Print a JSON array: [{id, account, backend, service, client_id, address, created_at,
+    /// last_used_at, confirmed_at, expires_at}].
     #[arg(long)]
     json: bool,
 }
@@ -136,8 +136,8 @@ async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
     let chain = Backends::of_token_server(config, &workers).chain;
     let mut accepted = Vec::with_capacity(listed.len());
     for session in listed {
-        let status = chain.recheck(&session.account, session.credential.as_ref());
-        if !matches!(status.await, Ok(SessionStatus::Ended)) {
+        let status = chain.recheck(&EarlierLogin::from(&session)).await;
+        if !matches!(status, Ok(SessionStatus::Ended)) {
             accepted.push(session);
         }
     }
@@ -251,6 +251,7 @@ fn json(sessions: &[Session]) -> String {
         serde_json::json!({
             "id": session.id,
             "account": session.account,
+            "backend": session.backend,
             "service": session.service,
             "client_id": session.client_id,
             "address": session.address,
@@ -285,6 +286,8 @@ mod tests {
             account: account.into(),
             labels: Default::default(),
             credential: None,
+            backend: Some("users".into()),
+            ceiling: Default::default(),
             service: "registry.example.com".into(),
             client_id: client_id.into(),
             address: "192.0.2.7".into(),
@@ -292,6 +295,7 @@ mod tests {
             last_used_at: at(3600),
             confirmed_at: at(1800),
             expires_at: at(30 * 86_400 + 3600),
+            is_revoked: false,
         }
     }
 
@@ -314,6 +318,7 @@ ID                USER  SERVICE               CLIENT  ADDRESS    OPENED  LAST US
         let expected = serde_json::json!([{
             "id": "0c1fe95f4c57c2db",
             "account": "a b",
+            "backend": "users",
             "service": "registry.example.com",
             "client_id": "\u{1b}[2J",
             "address": "192.0.2.7",

@@ -14,7 +14,7 @@ use identity::{
 };
 
 use super::services::{PersistentState, no_entropy};
-use crate::config::{AccessRules, Config, ExternalProgram, HtpasswdFile};
+use crate::config::{Config, ExternalProgram, HtpasswdFile, Location};
 use crate::failure::Failure;
 
 /// Backends that know accounts, in the order in which they are asked.
@@ -76,11 +76,14 @@ impl Backends {
     }
 }
 
-/// The policies, in the order in which they are asked.
-pub(super) fn authorizers(config: &Config) -> Vec<Box<dyn Authorizer>> {
+/// The policies, in the order in which they are asked. `place` says how a rule's place is shown.
+pub(crate) fn authorizers(
+    config: &Config,
+    place: impl Fn(&Location) -> String,
+) -> Vec<Box<dyn Authorizer>> {
     let mut authorizers: Vec<Box<dyn Authorizer>> = Vec::new();
     if let Some(rules) = &config.acl {
-        let places = rule_places(rules);
+        let places = rules.locations.iter().map(place).collect();
         authorizers.push(Box::new(AclAuthorizer::new(
             "acl",
             rules.acl.clone(),
@@ -114,14 +117,11 @@ fn program(process: &ExternalProgram) -> Program {
     )
 }
 
-/// Where each rule stands: `auth.yml:31`.
-fn rule_places(rules: &AccessRules) -> Vec<String> {
-    let place = |location: &crate::config::Location| {
-        let file = location
-            .file
-            .file_name()
-            .unwrap_or(location.file.as_os_str());
-        format!("{}:{}", file.display(), location.position.line)
-    };
-    rules.locations.iter().map(place).collect()
+/// A place as the log shows it: `auth.yml:31`.
+pub(super) fn short_place(location: &Location) -> String {
+    let file = location
+        .file
+        .file_name()
+        .unwrap_or(location.file.as_os_str());
+    format!("{}:{}", file.display(), location.position.line)
 }

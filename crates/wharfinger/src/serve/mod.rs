@@ -12,6 +12,7 @@ mod file_snapshot;
 mod http2_streams;
 mod jwks;
 mod listen;
+mod observers;
 mod read_only;
 mod readiness;
 mod registry;

@@ -20,7 +20,6 @@ use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::backends::Backends;
-use super::event_log::EventLog;
 use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
@@ -148,7 +147,7 @@ impl RegistryState {
             sparse: registry::SparseManifests::Indexes,
             upload_grace: UPLOAD_GRACE,
             upstream: None,
-            observers: event::Observers::new([Arc::new(EventLog) as _]),
+            observers: persistent.observers.clone(),
             clock: Arc::clone(&persistent.clock),
             entropy: Arc::clone(&persistent.entropy),
         };

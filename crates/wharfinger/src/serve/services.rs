@@ -17,6 +17,7 @@ use super::access_log::AccessLog;
 use super::backends::{self, Backends};
 use super::context::{ContextRule, RequestIds};
 use super::jwks::JwksFetcher;
+use super::observers::observers;
 use super::read_only::ScratchDirectory;
 use super::readiness::Readiness;
 use super::registry::{RegistryState, SharedServices};
@@ -47,6 +48,8 @@ pub(super) struct PersistentState {
     request_ids: Arc<RequestIds>,
     database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
+    /// What both servers tell of each event.
+    pub(super) observers: Observers,
     /// The key sets of other token servers.
     pub(super) jwks: Arc<JwksFetcher>,
     /// What the database is in if its own place cannot be written.
@@ -89,6 +92,7 @@ impl PersistentState {
             entropy,
             database,
             registry,
+            observers: observers(),
             jwks: Arc::default(),
             _scratch: scratch,
         })
@@ -174,13 +178,13 @@ fn token_server(
             persistent,
             Arc::clone(guard),
         )?,
-        authorizers: backends::authorizers(config),
+        authorizers: backends::authorizers(config, backends::short_place),
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
-        observers: Observers::default(),
+        observers: persistent.observers.clone(),
     }))
 }
 

@@ -9,7 +9,8 @@ use auth::sessions::{
 };
 use common::Secret;
 use identity::CredentialFingerprint;
-use policy::Subject;
+use policy::{ScopeCeiling, Subject};
+use token::Access;
 use tokio::task::JoinSet;
 
 use super::{DAY, MINUTE, MakeBench, new, start, subject};
@@ -24,6 +25,8 @@ pub(super) async fn a_token_stands_for_its_session(make: MakeBench) {
         account: "ann".into(),
         labels: subject("ann", "dev").labels,
         credential: Some(CredentialFingerprint::of("$2y$05$x")),
+        backend: Some("users".into()),
+        ceiling: ScopeCeiling::Unlimited,
         service: "registry".into(),
         client_id: "docker".into(),
         address: "192.0.2.7".into(),
@@ -31,6 +34,7 @@ pub(super) async fn a_token_stands_for_its_session(make: MakeBench) {
         last_used_at: start(),
         confirmed_at: start(),
         expires_at: start() + 30 * DAY,
+        is_revoked: false,
     };
     assert_eq!(session, expected);
     // And once more: it is reused, not rotated.
@@ -58,6 +62,28 @@ pub(super) async fn a_missing_credential_is_kept_as_such(make: MakeBench) {
         bench.redeem(&opened, start()).await.unwrap().credential,
         None
     );
+}
+
+pub(super) async fn a_ceiling_is_kept_with_its_session(make: MakeBench) {
+    let bench = make(SessionPolicy::default());
+    let ann = subject("ann", "dev");
+    let pull = Access {
+        resource_type: "repository".into(),
+        name: "app".into(),
+        actions: vec!["pull".into()],
+    };
+    for access in [vec![pull], Vec::new()] {
+        let ceiling = ScopeCeiling::Limited(access);
+        let new = NewSession {
+            backend: "robots",
+            ceiling: &ceiling,
+            ..new(&ann)
+        };
+        let opened = bench.sessions.open(new, start()).await.unwrap();
+        let session = bench.redeem(&opened, start()).await.unwrap();
+        assert_eq!(session.backend.as_deref(), Some("robots"));
+        assert_eq!(session.ceiling, ceiling);
+    }
 }
 
 pub(super) async fn an_anonymous_login_has_no_session(make: MakeBench) {
@@ -398,7 +424,7 @@ pub(super) async fn revokes_what_was_meant(make: MakeBench) {
         Err(RefreshTokenError::Revoked)
     );
     assert!(bench.ids(Selection::All, start()).await.is_empty());
-    assert_eq!(revoke(Selection::Account("nobody".into())).await, 0);
+    assert_eq!(revoke(Selection::Account("unknown".into())).await, 0);
 }
 
 pub(super) async fn a_token_revokes_its_own_session(make: MakeBench) {

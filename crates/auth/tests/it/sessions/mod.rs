@@ -14,7 +14,7 @@ use auth::sessions::{
 use common::SystemEntropy;
 use database::{Database, DatabaseLocation};
 use identity::CredentialFingerprint;
-use policy::{Labels, Subject};
+use policy::{Labels, ScopeCeiling, Subject};
 use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -105,6 +105,8 @@ fn new(subject: &Subject) -> NewSession<'_> {
     NewSession {
         subject,
         credential: Some(CredentialFingerprint::of("$2y$05$x")),
+        backend: "users",
+        ceiling: &ScopeCeiling::Unlimited,
         service: "registry",
         client_id: "docker",
         address: "192.0.2.7",
@@ -136,6 +138,7 @@ macro_rules! on_every_store {
 on_every_store![
     a_token_stands_for_its_session,
     a_missing_credential_is_kept_as_such,
+    a_ceiling_is_kept_with_its_session,
     an_anonymous_login_has_no_session,
     what_is_not_valid_is_rejected_for_a_reason,
     idle_time_counts_from_the_last_use,

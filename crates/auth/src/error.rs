@@ -1,0 +1,58 @@
+//! Why a request for a token fails: by the client's fault, or by the server's.
+
+use std::error::Error;
+
+use identity::BackendError;
+use identity::process::RETRY_AFTER;
+
+use crate::authorize::AuthorizeError;
+use crate::issue::TokenIssueError;
+use crate::response::ErrorResponse;
+use crate::sessions::SessionsError;
+
+/// Why there is no token.
+pub(crate) enum TokenRequestError {
+    /// The response says what is wrong.
+    Response(ErrorResponse),
+    /// The server failed. The client gets the request's id, and the log gets the cause.
+    Internal(Box<dyn Error + Send + Sync>),
+}
+
+impl From<ErrorResponse> for TokenRequestError {
+    fn from(response: ErrorResponse) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<AuthorizeError> for TokenRequestError {
+    fn from(error: AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::Busy { .. } => Self::Response(ErrorResponse::Busy(RETRY_AFTER)),
+            AuthorizeError::Policy { .. } => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<TokenIssueError> for TokenRequestError {
+    fn from(error: TokenIssueError) -> Self {
+        match error {
+            TokenIssueError::Id(_) | TokenIssueError::Sign(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<SessionsError> for TokenRequestError {
+    fn from(error: SessionsError) -> Self {
+        match error {
+            SessionsError::Database(_) | SessionsError::Entropy(_) | SessionsError::Anonymous => {
+                Self::Internal(error.into())
+            }
+        }
+    }
+}
+
+impl From<BackendError> for TokenRequestError {
+    fn from(error: BackendError) -> Self {
+        Self::Internal(error.into())
+    }
+}

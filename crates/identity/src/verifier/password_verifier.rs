@@ -1,0 +1,264 @@
+//! Verifies passwords at one cost for every rejection.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::Secret;
+
+use super::{Rejection, WorkerPool};
+use crate::password::{HashCost, perform};
+use crate::{Account, AuthenticationError, CredentialFingerprint, LoginSource, Proof};
+
+/// Verifies passwords on a [`WorkerPool`], at one cost for every rejection.
+pub struct PasswordVerifier {
+    workers: Arc<WorkerPool>,
+    rejection: Arc<HashCost>,
+    tally: Arc<Tally>,
+}
+
+/// What came of verifying a password.
+#[derive(Debug)]
+pub enum PasswordCheck {
+    /// The password is the account's, namely this credential.
+    Match(CredentialFingerprint),
+    /// The password is not one of the account's.
+    Mismatch(Rejection),
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    performed: AtomicU64,
+    spent: Mutex<HashCost>,
+}
+
+impl PasswordVerifier {
+    /// A verifier for these accounts: all there are, of every backend, because they set the cost of
+    /// a rejection.
+    #[must_use]
+    pub fn new<'a>(
+        workers: Arc<WorkerPool>,
+        accounts: impl IntoIterator<Item = &'a Account>,
+    ) -> Self {
+        let rejection = accounts
+            .into_iter()
+            .fold(HashCost::default(), |covered, account| {
+                covered.covering(&account.cost())
+            });
+        Self {
+            workers,
+            rejection: Arc::new(rejection),
+            tally: Arc::default(),
+        }
+    }
+
+    /// Whether `password` is one of `account`'s.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Busy`] when too many verifications are waiting.
+    pub async fn verify(
+        &self,
+        account: &Arc<Account>,
+        password: &Secret,
+        source: &LoginSource,
+    ) -> Result<PasswordCheck, AuthenticationError> {
+        let (account, password) = (account.clone(), password.clone());
+        let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
+        let found = self
+            .workers
+            .run(source, move || {
+                let (found, cost) = check(&account, password.expose(), &rejection);
+                tally.add(&cost);
+                found
+            })
+            .await?;
+        Ok(found.map_or(
+            PasswordCheck::Mismatch(Rejection::paid()),
+            PasswordCheck::Match,
+        ))
+    }
+
+    /// Rejects a `proof` that no password was verified for, at the cost of every rejection.
+    ///
+    /// To reject the anonymous account is free: there is nothing to hide about it, and a request
+    /// without credentials must not cost anything.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Busy`] when too many verifications are waiting.
+    pub async fn reject(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<Rejection, AuthenticationError> {
+        if !self.rejection.is_none() && !proof.is_anonymous() {
+            let secret = proof.secret().clone();
+            let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
+            self.workers
+                .run(source, move || {
+                    perform(&rejection, secret.expose().as_bytes());
+                    tally.add(&rejection);
+                })
+                .await?;
+        }
+        Ok(Rejection::paid())
+    }
+
+    /// What every rejection costs.
+    #[must_use]
+    pub fn rejection_cost(&self) -> &HashCost {
+        &self.rejection
+    }
+
+    /// How many verifications were performed so far: one for every password that was looked at, and
+    /// one for every rejection.
+    #[must_use]
+    pub fn performed(&self) -> u64 {
+        self.tally.performed.load(Ordering::Relaxed)
+    }
+
+    /// What they cost together.
+    #[must_use]
+    pub fn spent(&self) -> HashCost {
+        self.tally.lock().clone()
+    }
+}
+
+impl Tally {
+    fn add(&self, cost: &HashCost) {
+        self.performed.fetch_add(1, Ordering::Relaxed);
+        *self.lock() += cost;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashCost> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The credential that `password` is, and what it cost to find out. If no password
+/// matches, the cost is topped up to cover `rejection`.
+fn check(
+    account: &Account,
+    password: &str,
+    rejection: &HashCost,
+) -> (Option<CredentialFingerprint>, HashCost) {
+    let mut spent = HashCost::default();
+    for hash in &account.passwords {
+        spent += &hash.cost();
+        if hash.verify(password) {
+            return (Some(hash.fingerprint()), spent);
+        }
+    }
+    let missing = spent.missing_to(rejection);
+    perform(&missing, password.as_bytes());
+    spent += &missing;
+    (None, spent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::Credentials;
+    use crate::password::{Argon2id, Bcrypt, PasswordHash};
+
+    fn bcrypt(password: &str, cost: u32) -> PasswordHash {
+        Bcrypt::hash(password.as_bytes(), [3; 16], cost)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    fn argon2id(memory: u32, passes: u32) -> PasswordHash {
+        Argon2id::hash(b"argon", &[1; 16], memory, passes)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    fn account(passwords: Vec<PasswordHash>) -> Arc<Account> {
+        Arc::new(Account {
+            passwords,
+            ..Account::default()
+        })
+    }
+
+    fn verifier(accounts: &[Arc<Account>]) -> PasswordVerifier {
+        let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+        PasswordVerifier::new(workers, accounts.iter().map(|account| &**account))
+    }
+
+    fn named(account: &str) -> Proof {
+        Proof::Password(Credentials {
+            account: account.into(),
+            password: "wrong".into(),
+        })
+    }
+
+    /// The same *work of each kind*, so the same time: no round of one kind stands for another.
+    #[tokio::test]
+    async fn every_rejection_does_the_same_work_of_each_kind() {
+        let accounts = [
+            account(vec![bcrypt("cheap", 4)]),
+            account(vec![bcrypt("dear", 7)]),
+            account(vec![bcrypt("one", 5), bcrypt("two", 6), bcrypt("three", 6)]),
+            account(vec![argon2id(64, 3)]),
+            account(vec![argon2id(64, 3), argon2id(32, 1)]),
+            account(vec![bcrypt("both", 4), argon2id(64, 3)]),
+        ];
+        let verifier = verifier(&accounts);
+        let expected: HashCost = [
+            HashCost::bcrypt(32 + 64 + 64),
+            argon2id(64, 3).cost(),
+            argon2id(32, 1).cost(),
+        ]
+        .into_iter()
+        .sum();
+        assert_eq!(*verifier.rejection_cost(), expected);
+        let source = LoginSource::new(None, "a");
+        let mut total = HashCost::default();
+        for account in &accounts {
+            let check = verifier
+                .verify(account, &"wrong".into(), &source)
+                .await
+                .unwrap();
+            assert!(matches!(check, PasswordCheck::Mismatch(_)));
+            total += &expected;
+            assert_eq!(verifier.spent(), total);
+        }
+        for proof in [named("unknown"), Proof::BearerToken("x".into())] {
+            verifier.reject(&proof, &source).await.unwrap();
+            total += &expected;
+            assert_eq!(verifier.spent(), total);
+        }
+        assert_eq!(verifier.performed(), accounts.len() as u64 + 2);
+    }
+
+    #[tokio::test]
+    async fn the_matching_password_is_named() {
+        let both = account(vec![bcrypt("one", 4), bcrypt("two", 4)]);
+        let verifier = verifier(std::slice::from_ref(&both));
+        for (password, index) in [("one", 0), ("two", 1)] {
+            let check = verifier
+                .verify(&both, &password.into(), &LoginSource::new(None, "a"))
+                .await
+                .unwrap();
+            let expected = both.passwords[index].fingerprint();
+            assert!(matches!(check, PasswordCheck::Match(found) if found == expected));
+        }
+        assert_eq!(
+            (verifier.performed(), verifier.spent()),
+            (2, HashCost::bcrypt(16 + 32))
+        );
+    }
+
+    #[tokio::test]
+    async fn anonymous_requests_and_files_without_passwords_cost_nothing() {
+        let source = LoginSource::new(None, "");
+        let anonymous = Proof::Password(Credentials::anonymous());
+        let with_passwords = verifier(&[account(vec![bcrypt("p", 4)])]);
+        with_passwords.reject(&anonymous, &source).await.unwrap();
+        let without = verifier(&[]);
+        without.reject(&named("a"), &source).await.unwrap();
+        assert_eq!((with_passwords.performed(), without.performed()), (0, 0));
+    }
+}
