@@ -228,6 +228,30 @@ get) test -s "$HOME/kept" && cat "$HOME/kept" || { echo "credentials not found i
 esac
 "#;
 
+/// `docker logout` would leave a copy of the token valid for 30 days.
+#[test]
+fn a_logout_revokes_the_refresh_token_at_our_server() {
+    let ours = Ours::with_refresh_tokens();
+    let (host, user, copy) = (ours.host(), User::new(), User::new());
+    user.login(ADMIN, &host).succeeded();
+    fs::create_dir_all(copy.path(".docker")).unwrap();
+    let kept = user.file(".docker/config.json");
+    fs::write(copy.path(".docker/config.json"), kept).unwrap();
+    copy.run(&["catalog", &host]).succeeded();
+    let sessions = ours.sessions();
+    assert_eq!(
+        (&sessions[0]["account"], &sessions[0]["backend"]),
+        (&"admin".into(), &"users".into())
+    );
+
+    let logout = user.run(&["logout", &host]);
+    let revoked = format!("revoked the refresh token for {host}");
+    assert!(logout.succeeded().contains(&revoked), "{logout}");
+    assert_eq!(ours.sessions(), serde_json::json!([]));
+    let rejected = copy.run(&["catalog", &host]);
+    assert_eq!(code(&rejected), 4, "{rejected}");
+}
+
 #[test]
 fn passwords_are_no_arguments() {
     let refused = User::new().run(&[

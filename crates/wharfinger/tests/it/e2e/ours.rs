@@ -1,15 +1,16 @@
 //! Our registry, with our token server in the same process, and every client.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 
 use peers::{
     Client, Containerd, Docker, Image, Nginx, Server, TestCertificate, TestKeyKind, buildah, crane,
-    podman, regctl,
+    podman, regctl, run,
 };
 use tempfile::TempDir;
 
-use super::world::{ADMIN, DENIED, READER, login, serve, with_pair};
+use super::world::{ADMIN, DENIED, READER, login, program, serve, with_pair};
 use crate::registry::memory::{peak, resident};
 use crate::wire::{Answer, Connection};
 
@@ -21,18 +22,35 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    pub(crate) fn with_refresh_tokens() -> Self {
+        Self::with("refresh_tokens: {}\n")
+    }
+
+    /// With `more` at the end of the configuration.
+    fn with(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
         let config = with_pair(include_str!("ours.yml"), &pair);
         let config = config.replace("@folder@", folder.path().to_str().unwrap());
         Self {
-            server: serve(&config),
+            server: serve(&format!("{config}{more}")),
             _folder: folder,
         }
     }
 
     pub(crate) fn host(&self) -> String {
         self.server.host_port()
+    }
+
+    /// What `wharfinger sessions list` prints.
+    pub(crate) fn sessions(&self) -> serde_json::Value {
+        let mut list = Command::new(program());
+        let list = list.args(["sessions", "list", "--json"]);
+        let listed = run(list.arg(self.server.config()));
+        serde_json::from_str(listed.succeeded()).unwrap()
     }
 
     fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {

@@ -69,6 +69,33 @@ fn a_registrys_keys_decide() {
     assert_eq!(only.status.code(), Some(1), "{only}");
 }
 
+/// Comparing needs no key.
+#[test]
+fn the_issuer_and_the_service_are_compared_without_keys() {
+    let folder = Folder::new();
+    folder.said("keys new a.key");
+    let token = folder.said("token --key a.key --issuer I --service S");
+    for (options, code) in [
+        ("", 0),
+        ("--issuer I", 0),
+        ("--issuer I --service S", 0),
+        ("--issuer wrong", 1),
+        ("--service wrong", 1),
+        ("--issuer I --service wrong", 1),
+    ] {
+        let words = format!("inspect {options} {token}");
+        let output = folder.run(&words.replace("  ", " "));
+        assert_eq!(output.status.code(), Some(code), "{options}: {output}");
+        assert_eq!(output.stdout.contains("wrong"), code == 1, "{output}");
+        let json = folder.run(
+            &words
+                .replace("inspect ", "inspect --json ")
+                .replace("  ", " "),
+        );
+        assert_eq!(json.status.code(), Some(code), "{options}: {json}");
+    }
+}
+
 #[test]
 fn a_token_is_taken_from_wherever_it_is() {
     let folder = Folder::new();

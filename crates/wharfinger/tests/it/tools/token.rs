@@ -104,6 +104,23 @@ fn dashes_and_equal_signs_are_free() {
     }
 }
 
+/// It is named whole, not by the first letter behind its dash, and the right one is proposed.
+#[test]
+fn a_misspelt_flag_is_named_whole() {
+    let folder = folder();
+    for (flag, similar) in [
+        ("-scop", "--scope"),
+        ("--scop", "--scope"),
+        ("-isuer", "--issuer"),
+    ] {
+        let (code, message) = folder.refused(&format!("token -key cert.key {flag} x"));
+        assert_eq!(code, 2, "{message}");
+        let named = format!("'--{}'", flag.trim_start_matches('-'));
+        assert!(message.contains(&named), "{message}");
+        assert!(message.contains(&format!("'{similar}'")), "{message}");
+    }
+}
+
 #[test]
 fn scopes_repeat_or_stand_side_by_side() {
     let folder = folder();
