@@ -150,10 +150,11 @@ impl RegistryError {
 
     /// Whether the operator has to act, although the client may know why.
     pub(crate) fn is_trouble(&self) -> bool {
-        use StorageError::{Busy, Full, ReadOnly};
+        use StorageError::{Busy, Conflict, Full, ReadOnly, Unavailable};
         matches!(
             self,
-            Self::Storage(Full | ReadOnly | Busy) | Self::Upstream(_)
+            Self::Storage(Full | ReadOnly | Busy | Conflict | Unavailable { .. })
+                | Self::Upstream(_)
         )
     }
 
@@ -228,9 +229,13 @@ impl RegistryError {
                     (RANGE, text(&progress(*received))),
                 ]
             }
+            Self::Storage(StorageError::Unavailable { retry_after }) => {
+                vec![(RETRY_AFTER, Some(seconds_rounded_up(*retry_after).into()))]
+            }
             Self::Storage(
                 StorageError::TooManyUploads { .. }
                 | StorageError::Busy
+                | StorageError::Conflict
                 | StorageError::UploadBusy
                 | StorageError::ReadOnly,
             )
@@ -254,8 +259,11 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::UploadBusy => (S::CONFLICT, "BLOB_UPLOAD_INVALID"),
         StorageError::TooManyUploads { .. } => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
         StorageError::Full => (S::INSUFFICIENT_STORAGE, "UNAVAILABLE"),
-        StorageError::ReadOnly | StorageError::Busy => (S::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-        StorageError::Damaged { .. } | StorageError::Io { .. } | StorageError::Database(_) => {
+        StorageError::ReadOnly
+        | StorageError::Busy
+        | StorageError::Conflict
+        | StorageError::Unavailable { .. } => (S::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        StorageError::Damaged { .. } | StorageError::Io { .. } | StorageError::Metadata(_) => {
             (S::INTERNAL_SERVER_ERROR, "UNKNOWN")
         }
     }
@@ -283,10 +291,21 @@ mod tests {
         let (status, wait, body) = told(StorageError::Full).await;
         assert_eq!((status, wait), (507, None));
         assert!(body.contains("the disk is full"), "{body}");
-        for error in [StorageError::ReadOnly, StorageError::Busy] {
+        for error in [
+            StorageError::ReadOnly,
+            StorageError::Busy,
+            StorageError::Conflict,
+        ] {
             let (status, wait, body) = told(error).await;
             assert_eq!((status, wait.as_deref()), (503, Some("5")), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_reached_says_when_to_try_again() {
+        let retry_after = Duration::from_millis(1500);
+        let (status, wait, body) = told(StorageError::Unavailable { retry_after }).await;
+        assert_eq!((status, wait.as_deref()), (503, Some("2")), "{body}");
     }
 
     #[tokio::test]

@@ -1,18 +1,19 @@
-//! A copy of everything, of one moment, made while everybody works.
+//! Backup: a copy of everything, of one moment, made while clients push and pull.
 //!
-//! Collection is held first, so that no file goes; then the metadata is copied, which fixes the
-//! moment; then every blob that it speaks of. What is pushed meanwhile is not in the copy, what is
-//! deleted meanwhile still is. The copy is whole by itself: it has no uploads under way, and blobs
-//! of adopted data directories are its own.
+//! First, garbage collection is held, so that no content is removed. Then the metadata is copied,
+//! which fixes the moment, and then every blob in it. What is pushed meanwhile is not in the copy;
+//! what is deleted meanwhile is. The copy is complete in itself: it has no unfinished uploads, and
+//! blobs of adopted data directories become its own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::blob_store::CopyTarget;
 use crate::collection::CollectionHold;
 use crate::files::make_directory;
-use crate::{Error, Storage};
+use crate::{BackupBlob, ContentLocation, Error, Storage};
 
-/// How long collection stays held by a backup that has died.
+/// How long collection is held after a backup was killed.
 const LASTING: Duration = Duration::from_secs(3600);
 /// Blobs between two renewals of the hold and two reports.
 const BATCH: usize = 64;
@@ -21,15 +22,18 @@ const BATCH: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// Something is there already; a backup never writes over another.
+    /// The target exists. A backup never overwrites another.
     #[error("{} exists already: name a new directory", .0.display())]
     Exists(PathBuf),
-    /// It would lie in the directory that is copied.
+    /// The target is in the directory that is copied.
     #[error("{} lies within the content that is to be copied: name a directory elsewhere", .0.display())]
     Inside(PathBuf),
-    /// A data directory is still being adopted: what was not read yet would be missing.
-    #[error("{} is not adopted to its end: what was not read yet would be missing", .0.display())]
-    HalfRead(PathBuf),
+    /// An adoption is not complete: the copy would lack what was not read yet.
+    #[error("{0} is not adopted to its end: what was not read yet would be missing")]
+    HalfRead(ContentLocation),
+    /// The metadata is not in an embedded database.
+    #[error("the metadata is in a database server: back it up with that server's tools")]
+    Unsupported,
     /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Copy {
@@ -44,12 +48,11 @@ pub enum BackupError {
 }
 
 impl Storage {
-    /// Copies the metadata to the new file `database` and the content to the new directory `root`,
-    /// and reports blobs copied and blobs in all as it goes. `id` is nobody else's: 16 bytes at
-    /// random.
+    /// Copies the metadata to the new file `database`, and the content to the new directory `root`.
+    /// `report` is called with the number of copied blobs and of all blobs. `id` is 16 random bytes.
     ///
     /// # Errors
-    /// [`BackupError`]; what was written until then is left for the operator to look at and remove.
+    /// [`BackupError`]. The operator removes what was written until then.
     pub async fn backup(
         &self,
         database: &Path,
@@ -57,16 +60,16 @@ impl Storage {
         id: [u8; 16],
         mut report: impl FnMut(usize, usize) + Send,
     ) -> Result<(), BackupError> {
-        for place in [database, root] {
-            if place.exists() {
-                return Err(BackupError::Exists(place.to_owned()));
+        for target in [database, root] {
+            if target.exists() {
+                return Err(BackupError::Exists(target.to_owned()));
             }
-            if self.is_within_content(place) {
-                return Err(BackupError::Inside(place.to_owned()));
+            if self.is_within_content(target) {
+                return Err(BackupError::Inside(target.to_owned()));
             }
         }
-        if let Some(directory) = self.half_read().await? {
-            return Err(BackupError::HalfRead(directory));
+        if let Some(location) = self.half_read().await? {
+            return Err(BackupError::HalfRead(location));
         }
         let hold = CollectionHold {
             id,
@@ -78,7 +81,7 @@ impl Storage {
         copied
     }
 
-    /// Whether a path that need not exist yet lies in the directory of our own content.
+    /// Whether a path that need not exist is in the directory of our own content.
     fn is_within_content(&self, path: &Path) -> bool {
         let existing = path.ancestors().find_map(|above| above.canonicalize().ok());
         match (&self.shared.home, existing) {
@@ -94,6 +97,8 @@ impl Storage {
         hold: CollectionHold,
         report: &mut (impl FnMut(usize, usize) + Send),
     ) -> Result<(), BackupError> {
+        let backup = self.shared.metadata.backup.as_ref();
+        let backup = backup.ok_or(BackupError::Unsupported)?;
         for directory in [database.parent().unwrap_or(Path::new("")), root] {
             let made = make_directory(directory).map_err(Error::io("make a directory"));
             made.map_err(|source| BackupError::Copy {
@@ -101,14 +106,22 @@ impl Storage {
                 source,
             })?;
         }
-        let blobs = self.shared.backends.inventory.copy_to(database).await?;
+        let location = ContentLocation::absolute(root).map_err(Error::io("find a directory"))?;
+        let blobs = backup.copy_to(database).await?;
         let (mut done, all) = (0, blobs.len());
         for batch in blobs.chunks(BATCH) {
             self.hold(hold).await?;
-            for (blob, key) in batch {
-                let to = root.join(key);
-                let copied = self.shared.backends.store.copy(blob, &to, false).await;
-                copied.map_err(|source| BackupError::Copy { path: to, source })?;
+            for BackupBlob { blob, key } in batch {
+                let to = CopyTarget {
+                    location: location.clone(),
+                    key: key.clone(),
+                    may_share: false,
+                };
+                let copied = self.shared.content.copy(blob, &to).await;
+                copied.map_err(|source| BackupError::Copy {
+                    path: root.join(key),
+                    source,
+                })?;
             }
             done += batch.len();
             report(done, all);

@@ -1,16 +1,20 @@
-//! Why cargo was not found, not taken in or not handed over, told apart by whose fault it is.
+//! Why a request to the storage failed, by who is at fault.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use common::BoxFuture;
 use oci::Digest;
 use tokio::task::JoinError;
 
-/// Why a request to the storage failed. What the caller got wrong comes first, what went wrong here
-/// last.
+/// What a method of a seam returns.
+pub type StorageFuture<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Why a request to the storage failed. The caller's faults come first, the server's last.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing was ever pushed under this name, or all of it is gone.
+    /// The repository has no content, or never had any.
     #[error("the repository is unknown")]
     RepositoryUnknown,
     /// The repository has no such manifest or tag.
@@ -19,22 +23,23 @@ pub enum Error {
     /// The repository has no such blob.
     #[error("the blob is unknown in this repository")]
     BlobUnknown,
-    /// There is no such upload in this repository: finished, cancelled, expired, or never begun.
+    /// The repository has no such upload: it is finished, cancelled or expired, or never began.
     #[error("the upload is unknown in this repository")]
     UploadUnknown,
-    /// A manifest refers to blobs that the repository does not have. Of many, only some are here.
+    /// A manifest refers to blobs that the repository does not have. Of very many, only some are
+    /// listed.
     #[error("the manifest refers to {} blobs that are unknown in this repository", .0.len())]
     ReferencesUnknown(Vec<Digest>),
-    /// Content does not have the digest that it was sent as.
+    /// Content does not have the digest that the caller claimed.
     #[error(transparent)]
     DigestMismatch(Box<DigestMismatch>),
-    /// A chunk does not begin where the last one ended. The upload lives on.
+    /// A chunk does not begin where the last one ended. The upload can continue.
     #[error("the upload goes on at byte {received}")]
     OutOfOrder {
-        /// How many bytes are there: where the next chunk must begin.
+        /// How many bytes were received: the next chunk must begin there.
         received: u64,
     },
-    /// The upload would be longer than is allowed. It lives on without what was sent last.
+    /// The upload would be longer than is allowed. It can continue without the last chunk.
     #[error("a blob has at most {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -43,22 +48,32 @@ pub enum Error {
     /// Another request is writing to the same upload.
     #[error("another request is writing to this upload")]
     UploadBusy,
-    /// One client has as many uploads open as one client may have.
+    /// The client has as many open uploads as it may have.
     #[error("a client may have at most {limit} uploads open")]
     TooManyUploads {
         /// The limit.
         limit: u32,
     },
-    /// No room is left. Reads go on, and writes once there is room.
+    /// The disk is full. Reads work. Writes work again when there is room.
     #[error("the disk is full")]
     Full,
-    /// The disk may only be read.
+    /// The disk is read-only.
     #[error("the disk cannot be written to")]
     ReadOnly,
-    /// Another process held the database for too long. Trying again may help.
+    /// Another process held the database for too long. Another try may succeed.
     #[error("the database is locked by another process")]
     Busy,
-    /// A blob's file is gone or shorter than its row says.
+    /// A remote store cannot be reached. Whether a change has happened is unknown.
+    #[error("the storage cannot be reached")]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Another server changed the same rows at the same time. Nothing was changed; another try may
+    /// succeed.
+    #[error("another change of the same data interfered: try again")]
+    Conflict,
+    /// A blob's content is missing, or is not as long as its row says.
     #[error("the file of blob {digest} is missing or too short")]
     Damaged {
         /// The blob.
@@ -67,28 +82,28 @@ pub enum Error {
     /// The operating system failed to read or write a file.
     #[error("cannot {action}")]
     Io {
-        /// What was to be done.
+        /// What failed.
         action: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// The database failed.
+    /// The store of the metadata failed. Whether a change has happened is unknown.
     #[error("the database failed")]
-    Database(#[source] database::Error),
+    Metadata(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
-/// Content does not have the digest that it was sent as.
+/// Content does not have the digest that the caller claimed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content's digest is {computed}, not {claimed}")]
 pub struct DigestMismatch {
-    /// What the caller said.
+    /// The caller's digest.
     pub claimed: Digest,
-    /// What arrived.
+    /// The content's digest.
     pub computed: Digest,
 }
 
 impl Error {
-    /// For `map_err`: what could not be done, and why.
+    /// For `map_err`: names the action that failed.
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::StorageFull
@@ -102,29 +117,18 @@ impl Error {
         }
     }
 
-    /// For `unwrap_or_else`: a task's panic goes on here; what else ends a task is the end of the
-    /// runtime.
+    /// For `unwrap_or_else`: continues a task's panic. A task that was cancelled is an error; it
+    /// means that the runtime is shutting down.
     pub(crate) fn ended<T>(error: JoinError) -> Result<T, Self> {
         match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Self::Database(database::Error::Closed)),
+            Err(cancelled) => Err(Self::Metadata(Arc::new(cancelled))),
         }
     }
-}
 
-impl From<database::Error> for Error {
-    fn from(error: database::Error) -> Self {
-        match error {
-            database::Error::Full(_) => Self::Full,
-            database::Error::ReadOnly(_) => Self::ReadOnly,
-            database::Error::Busy(_) => Self::Busy,
-            other => Self::Database(other),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        database::Error::from(error).into()
+    /// Whether the failed change has certainly not happened. A commit that met a failing disk or a
+    /// lost connection may turn out to have happened later.
+    pub(crate) fn is_certain(&self) -> bool {
+        !matches!(self, Self::Metadata(_) | Self::Unavailable { .. })
     }
 }

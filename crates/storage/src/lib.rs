@@ -1,25 +1,25 @@
-//! Where cargo lies.
+//! The storage of a registry.
 //!
-//! *Content* (blobs) is write-once: files that are hashed as they arrive, made safe on the disk and
-//! never changed. *Metadata* (which repository has which manifests, tags and blobs, and where each
-//! blob lies) is rows, changed in transactions. So a list is a query, a delete is visible at once,
-//! and [collection] runs while everybody works.
+//! *Content* is the bytes of blobs. They are hashed while they arrive, synced to the disk, and never
+//! changed. *Metadata* says which repository has which manifests, tags and blobs, and where the
+//! content of each blob is. It is rows, which are changed in transactions. So a list is a query, a
+//! delete takes effect at once, and [garbage collection](collection) runs while clients push and
+//! pull.
 //!
-//! [`Storage`] is what a registry opens. The seams below it, [`ManifestStore`], [`BlobIndex`], [`UploadStore`],
-//! [`CollectionStore`] for rows and [`BlobStore`] for content, have one implementation each here, in
-//! SQLite and in files.
+//! A registry opens [`Storage`]. It uses the metadata through [`ManifestStore`], [`BlobIndex`],
+//! [`UploadStore`] and the other traits of [`MetadataStores`], and the content through [`BlobStore`].
+//! [`Sqlite`] and [`Files`] implement them.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
-//! use std::time::SystemTime;
-//! use storage::{Clock, NewUpload, StorageSettings, Storage, UploadId, hash};
+//! use storage::{NewUpload, StorageSettings, Storage, UploadId, hash};
 //!
 //! # let location = database::DatabaseLocation::at(directory.path().join("w.db"));
 //! # let database = database::Database::open_exclusive(&location).unwrap();
 //! # let root = directory.path().join("data");
-//! let clock: Clock = Arc::new(|| SystemTime::UNIX_EPOCH);
+//! let clock = Arc::new(common::SystemClock);
 //! let storage = Storage::open(database, root, StorageSettings::default(), clock).await.unwrap();
 //!
 //! let (repository, algorithm) = ("library/app".parse::<oci::RepositoryName>().unwrap(), oci::DigestAlgorithm::Sha256);
@@ -27,11 +27,11 @@
 //! let new = NewUpload { id, repository: repository.clone(), client: "alice".to_owned(), algorithm };
 //! storage.begin(new).await.unwrap();
 //! let mut upload = storage.upload(&repository, id, Some(0)).await.unwrap();
-//! upload.write("cargo".into()).await.unwrap();
-//! let blob = upload.finish(hash::digest(algorithm, b"cargo")).await.unwrap();
+//! upload.write("content".into()).await.unwrap();
+//! let blob = upload.finish(hash::digest(algorithm, b"content")).await.unwrap();
 //!
 //! let mut source = storage.read(&repository, &blob, 1..3).await.unwrap();
-//! assert_eq!(source.next().await.unwrap().unwrap(), b"ar".as_slice());
+//! assert_eq!(source.next().await.unwrap().unwrap(), b"on".as_slice());
 //! # });
 //! ```
 
@@ -45,26 +45,33 @@ mod error;
 mod files;
 pub mod hash;
 mod model;
+mod recovery;
 mod seams;
+mod settings;
+mod shared;
 mod sqlite;
 mod storage;
 mod upload;
 mod verify;
 
 pub use backup::BackupError;
-pub use blob_store::{BlobReader, BlobStore, UploadWriter, WrittenContent};
-pub use error::{DigestMismatch, Error};
+pub use blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter, WrittenContent};
+pub use error::{DigestMismatch, Error, StorageFuture};
 pub use files::{Files, StorageOpenError};
 pub use model::{
-    Blob, ListPage, NewManifest, NewManifestError, PageRequest, ReferrerEntry, StoreId,
-    StoredManifest, UploadId,
+    Blob, ContentLocation, ListPage, NewManifest, NewManifestError, PageRequest, ReferrerEntry,
+    StoreId, StoredManifest, TaggedManifest, UploadId,
 };
+pub use recovery::recover_uploads;
 pub use seams::{
-    AdoptionProgress, AdoptionStage, AdoptionStore, BlobIndex, ChangeSet, Checkpoint,
-    CollectionStore, FinishedUpload, Inventory, ManifestChange, ManifestStore, NewOutboxRecord,
-    NewUpload, OutboxRecord, OutboxStore, Reservation, StorageFuture, UploadState, UploadStore,
+    AdoptedStore, AdoptionProgress, AdoptionStage, AdoptionStore, AffectedRepository, BackupBlob,
+    BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, FinishedUpload, Inventory,
+    ManifestChange, ManifestStore, MetadataBackup, NewOutboxRecord, NewUpload, OutboxRecord,
+    OutboxRecordId, OutboxStore, PendingUpload, UploadRecovery, UploadState, UploadStore,
 };
-pub use sqlite::{Retention, Sqlite};
-pub use storage::{Backends, Clock, Storage, StorageSettings, UploadLimits};
+pub use settings::{Retention, StorageSettings, UploadLimits};
+pub use shared::MetadataStores;
+pub use sqlite::Sqlite;
+pub use storage::Storage;
 pub use upload::Upload;
-pub use verify::{AffectedRepository, ContentHealth, VerifyResult};
+pub use verify::{ContentHealth, VerifyResult};

@@ -1,25 +1,26 @@
-//! The words of this crate's seams.
+//! The types that the seams share.
 
-use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, io};
 
 use bytes::Bytes;
-use oci::{Digest, Manifest, ManifestError};
+use oci::{Digest, Manifest, ManifestError, Tag};
 
 use crate::{DigestMismatch, Error, hash};
 
-/// A manifest as it is handed out.
+/// A manifest as it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredManifest {
-    /// Its name.
+    /// Its digest.
     pub digest: Digest,
-    /// What it was pushed as.
+    /// The media type with which it was pushed.
     pub media_type: String,
-    /// Exactly what was pushed.
+    /// Exactly the bytes that were pushed.
     pub bytes: Bytes,
 }
 
-/// A manifest that has been read and has the digest that it was sent as.
+/// A parsed manifest whose digest was checked.
 #[derive(Clone, Debug)]
 pub struct NewManifest {
     manifest: Manifest,
@@ -29,8 +30,8 @@ pub struct NewManifest {
 }
 
 impl NewManifest {
-    /// Reads a manifest that was sent as `content_type` and, where it was pushed by digest, as
-    /// `claimed`. One that was pushed by tag is named by SHA-256.
+    /// Parses a manifest that was sent with `content_type`. `claimed` is its digest if it was pushed
+    /// by digest. The digest of a manifest that was pushed by tag is SHA-256.
     ///
     /// # Errors
     /// [`NewManifestError::Invalid`] or [`NewManifestError::Digest`].
@@ -64,8 +65,8 @@ impl NewManifest {
         self.may_lack_blobs
     }
 
-    /// Reads a manifest that another registry stored under `digest`, as forgiving as that registry
-    /// was.
+    /// Parses a manifest that another registry stored under `digest`, as leniently as that registry
+    /// did.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -80,19 +81,19 @@ impl NewManifest {
         })
     }
 
-    /// What it says.
+    /// The parsed manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Its name.
+    /// Its digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Exactly what was sent.
+    /// Exactly the bytes that were sent.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -111,13 +112,13 @@ fn checked_digest(bytes: &[u8], claimed: Option<Digest>) -> Result<Digest, NewMa
     }
 }
 
-/// Why a manifest was not even tried to be stored.
+/// Why a manifest is rejected before it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NewManifestError {
-    /// It is no manifest.
+    /// It is not a valid manifest.
     #[error(transparent)]
     Invalid(#[from] ManifestError),
-    /// It does not have the digest that it was sent as.
+    /// It does not have the digest that the caller claimed.
     #[error(transparent)]
     Digest(Box<DigestMismatch>),
 }
@@ -125,35 +126,45 @@ pub enum NewManifestError {
 /// One entry of a list of referrers (OCI distribution-spec, "Listing Referrers").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferrerEntry {
-    /// Its name.
+    /// The referrer's digest.
     pub digest: Digest,
-    /// Its type.
+    /// Its media type.
     pub media_type: String,
     /// Its length in bytes.
     pub size: u64,
-    /// What kind of artifact it is: its own word, or the type of its configuration.
+    /// Its artifact type, or the media type of its configuration.
     pub artifact_type: Option<String>,
     /// Its annotations: a JSON object, as it goes into the list.
     pub annotations: String,
 }
 
-/// A blob, and where it lies.
+/// A tag, and the manifest that it points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaggedManifest {
+    /// The tag.
+    pub tag: Tag,
+    /// The digest of the manifest.
+    pub digest: Digest,
+}
+
+/// A blob, and where its content is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// Its name.
+    /// Its digest.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// The number of its row. The same content stored again has another; none is ever used twice.
+    /// The number of its row, which is never used twice. The same content stored again gets another
+    /// number.
     pub generation: i64,
-    /// Which store has it.
+    /// The store that has its content.
     pub store: StoreId,
-    /// Where in that store it is. No key of our own store is ever used twice.
+    /// The key of its content in that store. Our own store never uses a key twice.
     pub key: String,
 }
 
 impl Blob {
-    /// The key of a new blob: no other has it, because no other row has this generation.
+    /// The key of a new blob. It is unique, because the generation is.
     #[must_use]
     pub fn new_key(digest: &Digest, generation: i64) -> String {
         let encoded = digest.encoded();
@@ -165,12 +176,12 @@ impl Blob {
     }
 }
 
-/// Names a place that blobs lie in: our own files, or a data directory that was adopted.
+/// Identifies a store of content: our own, or an adopted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreId(pub(crate) i64);
 
 impl StoreId {
-    /// The store that new blobs go to.
+    /// Our own store, which new blobs go to.
     pub const OWN: Self = Self(0);
 
     /// The store of this number.
@@ -180,12 +191,38 @@ impl StoreId {
     }
 }
 
-/// Which part of a list is wanted.
+/// The location of a store's content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContentLocation {
+    /// A directory of this machine. A relative path begins in the directory of our own content, so
+    /// that the two can be moved together.
+    Directory(PathBuf),
+}
+
+impl ContentLocation {
+    /// The directory at `path`. A relative path begins in the working directory.
+    ///
+    /// # Errors
+    /// If the path is empty, or the working directory is unknown.
+    pub fn absolute(path: &Path) -> io::Result<Self> {
+        std::path::absolute(path).map(Self::Directory)
+    }
+}
+
+impl fmt::Display for ContentLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The requested part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest<T> {
-    /// What comes right before it; none for the beginning.
+    /// The entry before the first one; without it, the list begins.
     pub after: Option<T>,
-    /// How many at most.
+    /// The largest number of entries.
     pub limit: u32,
 }
 
@@ -198,12 +235,15 @@ pub struct ListPage<T> {
     pub more: bool,
 }
 
-/// The name of an upload: a UUID (the specification wants one in its address).
+/// The id of an upload: a UUID (OCI distribution-spec, "Pushing a blob in chunks").
+///
+/// Written here, without the crate `uuid`: an id has one spelling only, because its file is named by
+/// it. Checking that takes these lines anyway.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadId([u8; 16]);
 
 impl UploadId {
-    /// An id of version 4 from bytes that nobody can guess (RFC 9562 §5.4).
+    /// An id of version 4 from random bytes (RFC 9562 §5.4).
     #[must_use]
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -223,7 +263,7 @@ impl UploadId {
 impl FromStr for UploadId {
     type Err = Error;
 
-    /// Whatever is no id names no upload: [`Error::UploadUnknown`].
+    /// Any other text is the id of no upload: [`Error::UploadUnknown`].
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut digits = text
             .bytes()
@@ -241,7 +281,7 @@ impl FromStr for UploadId {
             };
             *byte = high << 4 | low;
         }
-        // Only the one way to write it: its file is named so.
+        // One spelling only: the file is named by it.
         let id = Self(id);
         if id.to_string() == text {
             Ok(id)
@@ -302,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_has_the_digest_that_it_came_as() {
+    fn a_claimed_digest_is_checked() {
         let bytes = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
         let parse =
             |claimed| NewManifest::parse(Some(oci::media_type::OCI_INDEX), bytes.clone(), claimed);

@@ -2,123 +2,31 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use common::Clock;
 use database::Database;
 use oci::{RepositoryName, Tag};
 
-use crate::active_uploads::ActiveUploads;
-use crate::distribution::{BASE, OngoingAdoption};
+use crate::recovery::recover_uploads;
+use crate::shared::{MetadataStores, SharedState};
 use crate::upload::{Upload, to_its_end};
 use crate::{
-    AdoptionStore, Blob, BlobIndex, BlobReader, BlobStore, CollectionStore, Error, Files,
-    Inventory, ManifestStore, NewManifest, NewUpload, OutboxStore, Retention, Sqlite,
-    StorageOpenError, StoreId, UploadId, UploadStore,
+    AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ContentLocation, Error, Files,
+    ManifestStore, NewManifest, NewUpload, OutboxStore, Sqlite, StorageOpenError, StorageSettings,
+    StoreId, UploadId, UploadLimits,
 };
 
-/// Where the time comes from.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
-/// How much is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UploadLimits {
-    /// Uploads that one client may have open, blobs that it sends in one go included.
-    pub uploads_per_client: u32,
-    /// The largest blob, in bytes.
-    pub blob: Option<u64>,
-    /// How long a request waits for the one before it to let go of an upload: a client whose
-    /// connection broke is often back before its old request has noticed.
-    pub patience: Duration,
-}
-
-impl Default for UploadLimits {
-    fn default() -> Self {
-        Self {
-            uploads_per_client: 64,
-            blob: None,
-            patience: Duration::from_secs(5),
-        }
-    }
-}
-
-/// What is configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StorageSettings {
-    /// How much is allowed.
-    pub limits: UploadLimits,
-    /// For how long.
-    pub retention: Retention,
-}
-
-/// What storage is made of: the seams that it stands on.
-#[derive(Clone, Debug)]
-pub struct Backends {
-    /// Repositories, manifests and tags.
-    pub manifests: Arc<dyn ManifestStore>,
-    /// Which repository has which blobs.
-    pub blobs: Arc<dyn BlobIndex>,
-    /// Uploads.
-    pub uploads: Arc<dyn UploadStore>,
-    /// Collection's queries.
-    pub collection: Arc<dyn CollectionStore>,
-    /// Everything there is.
-    pub inventory: Arc<dyn Inventory>,
-    /// What others are to be told of.
-    pub outbox: Arc<dyn OutboxStore>,
-    /// Taking over what another registry has written.
-    pub adoption: Arc<dyn AdoptionStore>,
-    /// Content.
-    pub store: Arc<dyn BlobStore>,
-}
-
-impl Backends {
-    /// Metadata that is all in one place, and content.
-    pub fn new<M>(metadata: Arc<M>, store: Arc<dyn BlobStore>) -> Self
-    where
-        M: ManifestStore
-            + BlobIndex
-            + UploadStore
-            + CollectionStore
-            + Inventory
-            + OutboxStore
-            + AdoptionStore
-            + 'static,
-    {
-        Self {
-            manifests: Arc::clone(&metadata) as _,
-            blobs: Arc::clone(&metadata) as _,
-            uploads: Arc::clone(&metadata) as _,
-            collection: Arc::clone(&metadata) as _,
-            inventory: Arc::clone(&metadata) as _,
-            outbox: Arc::clone(&metadata) as _,
-            adoption: metadata,
-            store,
-        }
-    }
-}
-
-/// Where cargo lies. Clones share it.
+/// The storage of a registry. Clones share it.
 #[derive(Clone)]
 pub struct Storage {
     pub(crate) shared: Arc<SharedState>,
 }
 
-pub(crate) struct SharedState {
-    pub(crate) backends: Backends,
-    pub(crate) limits: UploadLimits,
-    /// The folder of our own content, without symbolic links; none where it is not known here.
-    pub(crate) home: Option<PathBuf>,
-    /// Data directories that are being read.
-    readings: Mutex<Vec<Arc<OngoingAdoption>>>,
-    /// Uploads that requests are writing to.
-    pub(crate) active: ActiveUploads,
-}
-
 impl Storage {
-    /// Storage of the one server that has `database`, with its content under `root`. What a crash
-    /// left behind is put right.
+    /// Opens the storage of the one server that has `database`, with its content under `root`, and
+    /// [recovers](recover_uploads) uploads.
     ///
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
@@ -126,18 +34,18 @@ impl Storage {
         database: Database,
         root: impl Into<PathBuf>,
         settings: StorageSettings,
-        clock: Clock,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open_exclusive(root)?;
         let rows = Sqlite::new(database, settings.retention, clock)?;
         belong_together(&rows, &files).await?;
-        let storage = Self::on(rows, files, settings.limits);
-        storage.recover().await?;
+        recover_uploads(&rows, &files).await?;
+        let storage = Self::with_files(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)
     }
 
-    /// Storage for a command that runs beside a server, or without one.
+    /// Opens the storage for a command. A server may be running.
     ///
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
@@ -145,78 +53,79 @@ impl Storage {
         database: Database,
         root: impl Into<PathBuf>,
         settings: StorageSettings,
-        clock: Clock,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open(root)?;
         let rows = Sqlite::beside(database, settings.retention, clock)?;
-        let storage = Self::on(rows, files, settings.limits);
+        let storage = Self::with_files(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)
     }
 
-    /// Storage that stands on `backends`.
+    /// Storage on these stores. The caller has recovered uploads, if that is necessary
+    /// ([`recover_uploads`]).
     #[must_use]
-    pub fn new(backends: Backends, limits: UploadLimits) -> Self {
-        Self::with(backends, limits, None)
-    }
-
-    fn on(rows: Sqlite, files: Files, limits: UploadLimits) -> Self {
-        let home = files.place().canonicalize().ok();
-        Self::with(Backends::new(Arc::new(rows), Arc::new(files)), limits, home)
-    }
-
-    fn with(backends: Backends, limits: UploadLimits, home: Option<PathBuf>) -> Self {
+    pub fn new(
+        metadata: MetadataStores,
+        content: Arc<dyn BlobStore>,
+        limits: UploadLimits,
+    ) -> Self {
         Self {
-            shared: Arc::new(SharedState {
-                backends,
-                limits,
-                home,
-                readings: Mutex::default(),
-                active: ActiveUploads::default(),
-            }),
+            shared: Arc::new(SharedState::new(metadata, content, limits, None)),
+        }
+    }
+
+    fn with_files(rows: Sqlite, files: Files, limits: UploadLimits) -> Self {
+        let rows = Arc::new(rows);
+        let metadata = MetadataStores {
+            backup: Some(Arc::clone(&rows) as _),
+            ..MetadataStores::new(rows)
+        };
+        let home = files.path().canonicalize().ok();
+        Self {
+            shared: Arc::new(SharedState::new(metadata, Arc::new(files), limits, home)),
         }
     }
 
     /// Repositories, manifests and tags.
     #[must_use]
     pub fn manifests(&self) -> &dyn ManifestStore {
-        self.shared.backends.manifests.as_ref()
+        self.shared.metadata.manifests.as_ref()
     }
 
     /// Which repository has which blobs.
     #[must_use]
     pub fn blobs(&self) -> &dyn BlobIndex {
-        self.shared.backends.blobs.as_ref()
+        self.shared.metadata.blobs.as_ref()
     }
 
-    /// What others are to be told of.
+    /// Records of changes.
     #[must_use]
     pub fn outbox(&self) -> &dyn OutboxStore {
-        self.shared.backends.outbox.as_ref()
+        self.shared.metadata.outbox.as_ref()
     }
 
-    /// The content of a blob of this repository, or a stretch of it. `range` must be within the
-    /// blob's size.
+    /// The content of a blob of this repository, or a range of it, which must be within the blob's
+    /// size.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] where it was removed meanwhile, [`Error::Damaged`] where its file
-    /// was.
+    /// [`Error::BlobUnknown`] if the blob was removed meanwhile, [`Error::Damaged`] if its content
+    /// is missing.
     pub async fn read(
         &self,
         repository: &RepositoryName,
         blob: &Blob,
         range: Range<u64>,
     ) -> Result<Box<dyn BlobReader>, Error> {
-        let store = &self.shared.backends.store;
+        let store = &self.shared.content;
         match store.open(blob, range.clone()).await {
             Err(Error::Damaged { digest }) => {
-                // Removed between the row and the file? Then there is no row any more, or another
-                // one.
+                // If it was removed since its row was read, the row is gone, or is another one.
                 let now = self.blobs().find(repository, &blob.digest).await?;
                 if now.generation == blob.generation && blob.store == StoreId::OWN {
                     return Err(Error::Damaged { digest });
                 }
-                // Adopted meanwhile?
+                // Perhaps its store was adopted meanwhile.
                 self.add_stores().await?;
                 store.open(&now, range).await
             }
@@ -224,8 +133,8 @@ impl Storage {
         }
     }
 
-    /// Takes a manifest in and points `tags` at it. Each blob that it needs must be there to be read:
-    /// a row is no proof of that.
+    /// Stores a manifest and points `tags` at it. The content of each blob that it needs must exist;
+    /// a row alone does not prove that.
     ///
     /// # Errors
     /// [`Error::ReferencesUnknown`] if blobs are missing, in rows or on the disk.
@@ -253,15 +162,16 @@ impl Storage {
         self.manifests().push(repository, manifest, tags).await
     }
 
-    /// Whether all of a blob is there to be read. It costs a look at its file.
+    /// Whether all of a blob can be read. It opens the blob's file.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] if it was removed meanwhile, [`Error::Damaged`] if its file was.
+    /// [`Error::BlobUnknown`] if it was removed meanwhile, [`Error::Damaged`] if its content is
+    /// missing.
     pub async fn check_blob(&self, repository: &RepositoryName, blob: &Blob) -> Result<(), Error> {
-        let store = &self.shared.backends.store;
+        let store = &self.shared.content;
         match store.check(blob).await {
             Err(Error::Damaged { digest }) => {
-                // Another row since, or a store that was adopted or came back?
+                // Perhaps there is a newer row, or its store was adopted or mounted meanwhile.
                 let now = self.blobs().find(repository, &digest).await?;
                 self.add_stores().await?;
                 store.check(&now).await
@@ -270,44 +180,33 @@ impl Storage {
         }
     }
 
-    /// Learns of data directories that were adopted.
+    /// Adds the stores that were adopted since.
     async fn add_stores(&self) -> Result<(), Error> {
-        for (id, place) in self.blobs().stores().await? {
-            let path = self.shared.resolve(&place);
-            // Its blobs are damaged then; all others are served.
-            if let Err(error) = self.shared.backends.store.add(id, &path) {
-                tracing::error!(path = %path.display(), %error, "an adopted data directory is missing");
+        for AdoptedStore { id, location } in self.blobs().stores().await? {
+            let location = self.shared.resolve(&location);
+            // Without it, its blobs are damaged. All others are served.
+            if let Err(error) = self.shared.content.add(id, &location) {
+                tracing::error!(path = %location, %error, "an adopted data directory is missing");
             }
         }
         Ok(())
     }
 
-    /// Directories that content lies in and that cannot be reached now: a disk that is not mounted, a
-    /// data directory that was moved away. A server with one of them is not ready.
+    /// Locations of content that cannot be reached now: a disk that is not mounted, or a data
+    /// directory that was moved away. A server with such a location is not ready.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn unreachable_directories(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut needed = vec![];
-        for (id, place) in self.blobs().stores().await? {
-            needed.push((Some(id), self.shared.resolve(&place)));
+    /// If the database fails.
+    pub async fn unreachable_locations(&self) -> Result<Vec<ContentLocation>, Error> {
+        let mut adopted = self.blobs().stores().await?;
+        for store in &mut adopted {
+            store.location = self.shared.resolve(&store.location);
         }
-        needed.extend(self.shared.home.clone().map(|home| (None, home)));
-        let store = Arc::clone(&self.shared.backends.store);
-        let looked = tokio::task::spawn_blocking(move || {
-            let is_away = |(id, path): &(Option<StoreId>, PathBuf)| match id {
-                // One that has come back is served again.
-                Some(id) => !path.join(BASE).is_dir() || store.add(*id, path).is_err(),
-                None => !path.join("blobs").is_dir(),
-            };
-            needed.retain(is_away);
-            needed.into_iter().map(|(_, path)| path).collect()
-        });
-        looked.await.map_or_else(Error::ended, Ok)
+        self.shared.content.unreachable(adopted).await
     }
 
-    /// Begins an upload. If the client has as many as it may have, those that no request has written
-    /// to for longest make room.
+    /// Begins an upload. If the client has as many as it may have, its uploads that have been idle
+    /// longest are removed.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`] if requests are writing to as many as the client may have.
@@ -319,17 +218,17 @@ impl Storage {
         }
         let shared = Arc::clone(&self.shared);
         to_its_end(async move {
-            let Backends { uploads, store, .. } = &shared.backends;
+            let uploads = &shared.metadata.uploads;
             for evicted in uploads.begin(upload, limit, active).await? {
                 tracing::debug!(upload = %evicted, "an idle upload made room for a new one");
-                store.discard(evicted).await?;
+                shared.content.discard(evicted).await?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Who began an upload.
+    /// The client that began an upload.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`].
@@ -338,7 +237,7 @@ impl Storage {
         repository: &RepositoryName,
         id: UploadId,
     ) -> Result<String, Error> {
-        let uploads = &self.shared.backends.uploads;
+        let uploads = &self.shared.metadata.uploads;
         Ok(uploads.find(repository, id).await?.client)
     }
 
@@ -347,16 +246,16 @@ impl Storage {
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn received(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
-        let uploads = &self.shared.backends.uploads;
+        let uploads = &self.shared.metadata.uploads;
         Ok(uploads.find(repository, id).await?.checkpoint.received)
     }
 
-    /// Goes on with an upload, at byte `at` where the caller says which. Nobody else can until the
+    /// Continues an upload, at byte `at` if the caller names one. No other request can until the
     /// [`Upload`] is dropped, saved or finished.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which leaves the
-    /// upload as it was.
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which does not
+    /// change the upload.
     pub async fn upload(
         &self,
         repository: &RepositoryName,
@@ -366,8 +265,8 @@ impl Storage {
         Upload::resume(Arc::clone(&self.shared), repository, id, at).await
     }
 
-    /// Takes in a blob in one go, without an upload that could be resumed: only [`Upload::finish`]
-    /// keeps what is written.
+    /// Begins a blob that is sent in one request. It cannot be resumed: only [`Upload::finish`] keeps
+    /// what is written.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`].
@@ -378,50 +277,28 @@ impl Storage {
         Ok(Upload::single(Arc::clone(&self.shared), upload, active))
     }
 
-    /// Ends an upload and forgets what was received.
+    /// Ends an upload and removes its content.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`], [`Error::UploadBusy`].
     pub async fn cancel(&self, repository: &RepositoryName, id: UploadId) -> Result<(), Error> {
         self.upload(repository, id, None).await?.cancel().await
     }
-
-    /// Puts right what a crash left behind: uploads that were about to become blobs are uploads
-    /// again, and content without an upload is removed. Only the one server may do so, before it
-    /// serves.
-    ///
-    /// # Errors
-    /// When the database or the disk fails.
-    pub async fn recover(&self) -> Result<(), Error> {
-        let Backends { uploads, store, .. } = &self.shared.backends;
-        for (blob, upload) in uploads.pending().await? {
-            tracing::info!(digest = %blob.digest, %upload, "an upload that was cut short goes back to where it was");
-            store.withdraw(&blob.key, upload).await?;
-            uploads.abandon(blob).await?;
-        }
-        let known = uploads.all().await?;
-        for upload in store.uploads().await? {
-            if known.binary_search(&upload).is_err() {
-                store.discard(upload).await?;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// A database without its content, or content without its database, is never served as if it were
-/// whole.
+/// Rejects a database without its content, and content without its database: neither is served as
+/// if it were complete.
 async fn belong_together(rows: &Sqlite, files: &Files) -> Result<(), StorageOpenError> {
-    let path = files.place().to_owned();
-    let looked = |source| StorageOpenError::Unreachable {
+    let path = files.path().to_owned();
+    let unreachable = |source| StorageOpenError::Unreachable {
         path: path.clone(),
         source,
     };
-    let (any, live) = rows.own_blobs().await?;
-    if live && files.is_new().map_err(looked)? {
+    let own = rows.own_blobs().await?;
+    if own.any_live && files.is_new().map_err(unreachable)? {
         return Err(StorageOpenError::NoContent(path));
     }
-    if !any && files.has_blobs().map_err(looked)? {
+    if !own.any && files.has_blobs().map_err(unreachable)? {
         return Err(StorageOpenError::NoRows(path));
     }
     Ok(())
@@ -430,20 +307,8 @@ async fn belong_together(rows: &Sqlite, files: &Files) -> Result<(), StorageOpen
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Storage")
-            .field("backends", &self.shared.backends)
+            .field("metadata", &self.shared.metadata)
+            .field("content", &self.shared.content)
             .finish_non_exhaustive()
-    }
-}
-
-impl SharedState {
-    pub(crate) fn readings(&self) -> MutexGuard<'_, Vec<Arc<OngoingAdoption>>> {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where a place is that rows name.
-    pub(crate) fn resolve(&self, place: &Path) -> PathBuf {
-        self.home
-            .as_deref()
-            .map_or_else(|| place.to_owned(), |home| home.join(place))
     }
 }

@@ -1,8 +1,8 @@
-//! Content on its way in.
+//! Uploads.
 //!
-//! An upload is changed in two places, its file and its row. A request may be dropped at any await,
-//! when its client goes away. So whatever changes both runs in a task of its own, to its end, and
-//! how far an upload is, the next request reads from the row.
+//! An upload is changed in two places, its file and its row. A request may be dropped at any await
+//! when its client disconnects. So a change of both runs in a task of its own, to its end. The next
+//! request reads from the row how much was received.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use crate::active_uploads::ActiveUpload;
 use crate::blob_store::{UploadWriter, WrittenContent};
 use crate::hash::ContentHasher;
-use crate::storage::{Backends, SharedState};
+use crate::shared::SharedState;
 use crate::{
-    Blob, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, Reservation, UploadId,
+    Blob, BlobReservation, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, UploadId,
 };
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
@@ -63,7 +63,7 @@ impl Upload {
     ) -> Result<Self, Error> {
         let locked = shared.active.lock(id, shared.limits.patience).await;
         let mut active = locked.ok_or(Error::UploadBusy)?;
-        let state = shared.backends.uploads.lease(repository, id).await?;
+        let state = shared.metadata.uploads.lease(repository, id).await?;
         active.count_for(&state.client);
         let Checkpoint { received, hash } = state.checkpoint;
         if at.is_some_and(|at| at != received) {
@@ -153,7 +153,7 @@ impl Upload {
         if self.fence.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
             return done;
         }
-        let uploads = &self.shared.backends.uploads;
+        let uploads = &self.shared.metadata.uploads;
         match uploads.lease(&self.repository, self.id).await {
             Err(Error::UploadUnknown) => {
                 self.has_ended();
@@ -190,19 +190,19 @@ impl Upload {
             received: written.length,
             hash: written.hasher.as_ref().map(ContentHasher::state),
         };
-        let uploads = &self.shared.backends.uploads;
+        let uploads = &self.shared.metadata.uploads;
         match uploads.record(self.id, fence, checkpoint).await {
             Ok(_) => {
                 self.received = written.length;
                 Ok(self.received)
             }
             Err(Error::UploadUnknown) => {
-                self.shared.backends.store.discard(self.id).await?;
+                self.shared.content.discard(self.id).await?;
                 self.has_ended();
                 Err(Error::UploadUnknown)
             }
             Err(error) => {
-                if !is_undone(&error) {
+                if !error.is_certain() {
                     // The row may say that this content is there, so it stays. If the row does not,
                     // the next request overwrites it.
                     self.length = self.received;
@@ -239,7 +239,7 @@ impl Upload {
             Some(hasher) => hasher.finish(),
             // The client names the algorithm only now, or an earlier version began the upload.
             None => {
-                let store = Arc::clone(&self.shared.backends.store);
+                let store = Arc::clone(&self.shared.content);
                 let read = store.digest(self.id, written.length, claimed.algorithm());
                 let read = read.await;
                 self.or_ended(read).await?
@@ -260,10 +260,10 @@ impl Upload {
             size: written.length,
             replaces: None,
         };
-        let published = publish(&self.shared.backends, finished).await;
+        let published = publish(&self.shared, finished).await;
         let published = self.or_ended(published).await;
         if matches!(published, Err(Error::UploadUnknown)) {
-            self.shared.backends.store.discard(self.id).await?;
+            self.shared.content.discard(self.id).await?;
         }
         if matches!(published, Ok(_) | Err(Error::UploadUnknown)) {
             self.has_ended();
@@ -282,16 +282,16 @@ impl Upload {
             let _ = writer.finish(Vec::new()).await;
         }
         if self.fence.is_some() {
-            self.shared.backends.uploads.end(self.id).await?;
+            self.shared.metadata.uploads.end(self.id).await?;
         }
-        self.shared.backends.store.discard(self.id).await?;
+        self.shared.content.discard(self.id).await?;
         self.has_ended();
         Ok(())
     }
 
     fn writer(&mut self) -> &mut Box<dyn UploadWriter> {
         self.writer.get_or_insert_with(|| {
-            let store = &self.shared.backends.store;
+            let store = &self.shared.content;
             store.append(self.id, self.received, self.hasher.clone())
         })
     }
@@ -332,7 +332,7 @@ impl Drop for Upload {
             if let Some(writer) = writer {
                 let _ = writer.finish(Vec::new()).await;
             }
-            let store = &shared.backends.store;
+            let store = &shared.content;
             let cleared = if is_resumable {
                 let rest = store.append(id, received, None).finish(Vec::new());
                 rest.await.map(drop)
@@ -355,13 +355,13 @@ pub(crate) async fn to_its_end<T: Send + 'static>(
 }
 
 /// From safe content to a blob that can be pulled.
-async fn publish(backends: &Backends, mut finished: FinishedUpload) -> Result<Blob, Error> {
-    let Backends { uploads, store, .. } = backends;
+async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<Blob, Error> {
+    let (uploads, store) = (&shared.metadata.uploads, &shared.content);
     let upload = finished.upload;
     let blob = loop {
         match uploads.reserve(finished.clone()).await? {
-            Reservation::Pending(blob) => break blob,
-            Reservation::Exists(blob) => match store.check(&blob).await {
+            BlobReservation::Pending(blob) => break blob,
+            BlobReservation::Exists(blob) => match store.check(&blob).await {
                 // A row is no proof that content can be read: this upload brings it again.
                 Err(Error::Damaged { digest }) if finished.replaces != Some(blob.generation) => {
                     tracing::warn!(%digest, "the content of a blob is missing or damaged; it is stored again");
@@ -384,21 +384,15 @@ async fn publish(backends: &Backends, mut finished: FinishedUpload) -> Result<Bl
         Err(error) => Err(error),
     };
     if let Err(error) = &published
-        && is_undone(error)
-        && let Err(error) = give_back(backends, blob, upload).await
+        && error.is_certain()
+        && let Err(error) = give_back(shared, blob, upload).await
     {
         tracing::warn!(%upload, %error, "an upload that could not become a blob is left to the next start");
     }
     published
 }
 
-async fn give_back(backends: &Backends, blob: Blob, upload: UploadId) -> Result<(), Error> {
-    backends.store.withdraw(&blob.key, upload).await?;
-    backends.uploads.abandon(blob).await
-}
-
-/// Whether what failed has certainly not happened. A commit that met a failing disk may turn out to
-/// have happened after the next start, and then the file must be where the row says.
-fn is_undone(error: &Error) -> bool {
-    !matches!(error, Error::Database(_))
+async fn give_back(shared: &SharedState, blob: Blob, upload: UploadId) -> Result<(), Error> {
+    shared.content.withdraw(&blob.key, upload).await?;
+    shared.metadata.uploads.abandon(blob).await
 }

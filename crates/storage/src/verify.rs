@@ -1,97 +1,84 @@
-//! Checking that everything that lies here is what it is called.
+//! Verification: every blob and every manifest is read and compared with its digest.
 
 use std::ops::ControlFlow;
 
 use oci::{Digest, RepositoryName};
 
 use crate::hash::{self, ContentHasher};
-use crate::{Blob, Error, PageRequest, Storage};
+use crate::{AffectedRepository, Blob, Error, PageRequest, Storage};
 
 /// Rows that are read at once.
 const ROWS: u32 = 500;
 
-/// One thing that was checked.
+/// The result for one blob or manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyResult {
-    /// What it is called.
+    /// Its digest.
     pub digest: Digest,
     /// Its length in bytes, as its row says.
     pub size: u64,
-    /// Where it is: the key of a blob, the repository of a manifest.
+    /// The key of a blob, or the repository of a manifest.
     pub place: String,
-    /// How it is.
+    /// Its state.
     pub health: ContentHealth,
     /// If it is damaged: the repositories that need it.
     pub affected: Vec<AffectedRepository>,
 }
 
-/// A repository that needs damaged content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AffectedRepository {
-    /// The repository.
-    pub repository: RepositoryName,
-    /// Its tags of images that need the content. They are whole again when the content is pushed.
-    pub tags: Vec<String>,
-}
-
-/// How something is.
+/// The state of a blob or manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentHealth {
-    /// It is what it is called.
+    /// Its bytes have its digest.
     Sound,
-    /// It is something else: its bytes were changed on the disk.
+    /// Its bytes were changed on the disk.
     Changed {
-        /// What its bytes should be called.
+        /// The digest of its bytes.
         computed: Digest,
     },
-    /// It is gone, or too short.
+    /// It is missing, or has the wrong length.
     Missing,
     /// The disk cannot read it.
     Unreadable,
 }
 
 impl Storage {
-    /// Reads every blob and every manifest and compares it with its digest. `report` hears of each,
-    /// and may end it.
+    /// Reads every blob and every manifest and compares it with its digest. `report` is called with
+    /// each result, and may end the verification.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn verify(
         &self,
         mut report: impl FnMut(VerifyResult) -> ControlFlow<()> + Send,
     ) -> Result<(), Error> {
-        let mut after = 0;
+        let mut page = PageRequest {
+            after: None,
+            limit: ROWS,
+        };
         loop {
-            let blobs = self.shared.backends.inventory.blobs(after, ROWS).await?;
-            let Some(last) = blobs.last() else { break };
-            after = last.generation;
-            for blob in blobs {
-                if let Some(finding) = self.check(blob).await?
-                    && report(finding).is_break()
+            let blobs = self.shared.metadata.inventory.blobs(page.clone()).await?;
+            page.after = blobs.entries.last().map(|blob| blob.generation);
+            for blob in blobs.entries {
+                if let Some(result) = self.check(blob).await?
+                    && report(result).is_break()
                 {
                     return Ok(());
                 }
+            }
+            if !blobs.more {
+                break;
             }
         }
         self.verify_manifests(report).await
     }
 
-    /// How a blob is; none where it was removed while it was looked at.
+    /// The result for a blob; `None` if it was removed meanwhile.
     async fn check(&self, blob: Blob) -> Result<Option<VerifyResult>, Error> {
         let health = match self.digest(&blob).await {
             Ok(computed) if computed == blob.digest => ContentHealth::Sound,
             Ok(computed) => ContentHealth::Changed { computed },
             Err(Error::Damaged { .. }) => {
-                let now = self
-                    .shared
-                    .backends
-                    .inventory
-                    .blobs(blob.generation - 1, 1)
-                    .await?;
-                if now
-                    .first()
-                    .is_none_or(|now| now.generation != blob.generation)
-                {
+                if !self.still_exists(&blob).await? {
                     return Ok(None);
                 }
                 ContentHealth::Missing
@@ -107,6 +94,17 @@ impl Storage {
         }))
     }
 
+    async fn still_exists(&self, blob: &Blob) -> Result<bool, Error> {
+        let page = PageRequest {
+            after: Some(blob.generation - 1),
+            limit: 1,
+        };
+        let found = self.shared.metadata.inventory.blobs(page).await?.entries;
+        Ok(found
+            .first()
+            .is_some_and(|now| now.generation == blob.generation))
+    }
+
     async fn affected(
         &self,
         digest: &Digest,
@@ -114,17 +112,17 @@ impl Storage {
     ) -> Result<Vec<AffectedRepository>, Error> {
         match health {
             ContentHealth::Sound => Ok(Vec::new()),
-            _ => self.shared.backends.inventory.affected(digest).await,
+            _ => self.shared.metadata.inventory.affected(digest).await,
         }
     }
 
-    /// A blob's digest, from its content as it lies on the disk.
+    /// The digest of a blob's content on the disk.
     async fn digest(&self, blob: &Blob) -> Result<Digest, Error> {
-        let mut source = self.shared.backends.store.open(blob, 0..blob.size).await?;
+        let mut source = self.shared.content.open(blob, 0..blob.size).await?;
         let mut hasher = ContentHasher::new(blob.digest.algorithm());
         while let Some(chunk) = source.next().await {
             hasher.update(&chunk?);
-            // Hashing keeps a thread busy; others have work, too.
+            // Hashing keeps a thread busy that other tasks need, too.
             tokio::task::yield_now().await;
         }
         Ok(hasher.finish())
@@ -164,7 +162,7 @@ impl Storage {
         loop {
             let manifests = self
                 .shared
-                .backends
+                .metadata
                 .inventory
                 .manifests(name, page.clone())
                 .await?;

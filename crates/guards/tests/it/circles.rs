@@ -5,41 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::{Module, crates, modules, paths};
 
 /// Files that are part of a circle, by crate. May only shrink.
-const KNOWN: &[(&str, &[&str])] = &[
-    (
-        "storage",
-        &[
-            "blob_store.rs",
-            "distribution/adopt.rs",
-            "distribution/export.rs",
-            "distribution/mod.rs",
-            "distribution/ongoing.rs",
-            "distribution/read.rs",
-            "files/mod.rs",
-            "files/reader.rs",
-            "files/writer.rs",
-            "seams.rs",
-            "sqlite/manifests.rs",
-            "sqlite/mod.rs",
-            "sqlite/push.rs",
-            "storage.rs",
-            "upload.rs",
-            "verify.rs",
-        ],
-    ),
-    (
-        "wharfinger",
-        &[
-            "cli.rs",
-            "docker_auth.rs",
-            "serve/backends.rs",
-            "serve/readiness.rs",
-            "serve/registry.rs",
-            "serve/service.rs",
-            "serve/services.rs",
-        ],
-    ),
-];
+const KNOWN: &[(&str, &[&str])] = &[(
+    "wharfinger",
+    &[
+        "cli.rs",
+        "docker_auth.rs",
+        "serve/backends.rs",
+        "serve/readiness.rs",
+        "serve/registry.rs",
+        "serve/service.rs",
+        "serve/services.rs",
+    ],
+)];
 
 type Modules = BTreeMap<Vec<String>, Module>;
 

@@ -140,8 +140,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let database =
             Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
-        let clock: storage::Clock = Arc::new(|| Still.now());
-        let storage = Storage::open(database, directory.path().join("cargo"), terms, clock)
+        let root = directory.path().join("cargo");
+        let storage = Storage::open(database, root, terms, Arc::new(Still))
             .await
             .unwrap();
         let registry = Registry::new(settings, storage.clone());

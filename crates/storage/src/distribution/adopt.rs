@@ -1,81 +1,34 @@
-//! Taking over a data directory where it lies.
+//! Taking over a data directory in place.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::layout::BASE;
 use super::ongoing::OngoingAdoption;
-use super::{AdoptionProblem, BASE};
-use crate::{AdoptionStage, Error, PageRequest, Storage};
+use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
+use super::tree;
+use crate::{AdoptionStage, ContentLocation, Error, PageRequest, Storage};
 
 /// Repositories that are read at once: their rows share commits.
 const AT_ONCE: usize = 8;
 
-/// The place of a data directory that lies in the very folder of our own content. It moves with
-/// that folder.
+/// The location of a data directory that is the directory of our own content. The two can be moved
+/// together.
 const HERE: &str = ".";
 
-/// What is compared with its digest while it is adopted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdoptionCheck {
-    /// Manifests, which are read in any case.
-    Manifests,
-    /// Every blob, too.
-    Everything,
-}
-
-/// What was adopted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdoptionReport {
-    /// Repositories that are done, of [`of`](Self::of).
-    pub repositories: usize,
-    /// Repositories that there are.
-    pub of: usize,
-    /// Manifests that were taken over, in this run and in those before it.
-    pub manifests: u64,
-    /// Tags that were found, likewise.
-    pub tags: u64,
-    /// Blobs that repositories have, each counted once a repository, likewise.
-    pub blobs: u64,
-    /// What could not be taken over.
-    pub problems: Vec<AdoptionProblem>,
-}
-
-/// What a server finds where its content is to lie.
+/// What a starting server finds in the directory of its own content.
 #[derive(Debug)]
 pub enum Discovery {
     /// No data directory, or one that was adopted.
     Nothing,
     /// A data directory that is to be read.
     Unread(Arc<OngoingAdoption>),
-    /// A data directory that was never adopted, while there are images of our own: whether they
-    /// belong together is for somebody else to say.
+    /// A data directory that was never adopted, while there are images of our own. The operator
+    /// must say whether they belong together.
     Unrelated,
-}
-
-/// Why a data directory was not adopted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AdoptError {
-    /// There is nothing of the kind.
-    #[error("{} is no data directory of a registry: it has no docker/registry/v2", .0.display())]
-    NoDataDirectory(PathBuf),
-    /// Its path is not in UTF-8.
-    #[error("the path {} is not in UTF-8", .0.display())]
-    Path(PathBuf),
-    /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The database or the disk failed.
-    #[error(transparent)]
-    Storage(#[from] Error),
 }
 
 impl Storage {
@@ -83,20 +36,20 @@ impl Storage {
     /// then [`complete_adoption`](Self::complete_adoption).
     ///
     /// # Errors
-    /// [`AdoptError`]. What is wrong with single files is not fatal: it is in the report.
+    /// [`AdoptError`]. Problems of single files are not fatal: they are in the report.
     pub async fn adopt(
         &self,
         path: &Path,
         check: AdoptionCheck,
         report: impl FnMut(&AdoptionReport) + Send,
     ) -> Result<AdoptionReport, AdoptError> {
-        let reading = self.begin_adoption(path, check).await?;
-        self.complete_adoption(&reading, report).await
+        let adoption = self.begin_adoption(path, check).await?;
+        self.complete_adoption(&adoption, report).await
     }
 
-    /// What a server that starts finds at `root`, where its own content is to lie. A data directory
-    /// is adopted when the server starts for the first time, that is, when it has no image yet; and
-    /// an adoption that was interrupted goes on.
+    /// What a starting server finds at `root`, the directory of its own content. A data directory is
+    /// adopted when the server starts for the first time, that is, when it has no image yet. An
+    /// adoption that was interrupted continues.
     ///
     /// # Errors
     /// [`AdoptError`].
@@ -105,13 +58,8 @@ impl Storage {
             Err(AdoptError::NoDataDirectory(_)) => return Ok(Discovery::Nothing),
             opened => opened?,
         };
-        match self
-            .shared
-            .backends
-            .adoption
-            .stage(self.place(&root)?)
-            .await?
-        {
+        let rows = &self.shared.metadata.adoption;
+        match rows.stage(&self.location(&root)?).await? {
             AdoptionStage::Complete | AdoptionStage::Final => return Ok(Discovery::Nothing),
             AdoptionStage::Unknown if self.has_images().await? => return Ok(Discovery::Unrelated),
             AdoptionStage::Unknown | AdoptionStage::Reading => {}
@@ -121,10 +69,10 @@ impl Storage {
             .map(Discovery::Unread)
     }
 
-    /// Begins to adopt the data directory at `path`, or goes on where this was interrupted. From
-    /// now on [`ensure_adopted`](Self::ensure_adopted) reads of it what somebody asks for;
-    /// [`complete_adoption`](Self::complete_adoption) reads the rest. Nothing in it is moved or changed, now
-    /// or by collection, until [`finalize_adoption`](Self::finalize_adoption).
+    /// Begins to adopt the data directory at `path`, or continues after an interruption. From now on
+    /// [`ensure_adopted`](Self::ensure_adopted) reads a repository on demand, and
+    /// [`complete_adoption`](Self::complete_adoption) reads the rest. Nothing in the directory is
+    /// moved, changed or removed until [`finalize_adoption`](Self::finalize_adoption).
     ///
     /// # Errors
     /// [`AdoptError`].
@@ -134,92 +82,89 @@ impl Storage {
         check: AdoptionCheck,
     ) -> Result<Arc<OngoingAdoption>, AdoptError> {
         let root = open(path)?;
-        let rows = &self.shared.backends.adoption;
-        let progress = rows.begin(self.place(&root)?).await?;
+        let rows = &self.shared.metadata.adoption;
+        let progress = rows.begin(&self.location(&root)?).await?;
         let store = progress.store;
-        self.shared.backends.store.add(store, &root)?;
-        let reading = Arc::new(OngoingAdoption::new(
+        let location = ContentLocation::Directory(root);
+        self.shared.content.add(store, &location)?;
+        let adoption = Arc::new(OngoingAdoption::new(
             Arc::clone(rows),
-            root,
+            location,
             check,
             progress,
         ));
-        let mut readings = self.shared.readings();
-        readings.retain(|other| other.store != store);
-        readings.push(Arc::clone(&reading));
-        drop(readings);
-        Ok(reading)
+        let mut ongoing = self.shared.ongoing();
+        ongoing.retain(|other| other.store != store);
+        ongoing.push(Arc::clone(&adoption));
+        drop(ongoing);
+        Ok(adoption)
     }
 
-    /// Reads every repository that was not read yet, and ends the adoption. `report` hears of the
-    /// progress after each repository.
+    /// Reads every repository that was not read yet, and completes the adoption. `report` is called
+    /// after each repository.
     ///
     /// # Errors
-    /// [`AdoptError`]; called again, it goes on where it was.
+    /// [`AdoptError`]. Called again, it continues.
     pub async fn complete_adoption(
         &self,
-        reading: &Arc<OngoingAdoption>,
+        adoption: &Arc<OngoingAdoption>,
         mut report: impl FnMut(&AdoptionReport) + Send,
     ) -> Result<AdoptionReport, AdoptError> {
-        let mut names = reading.list().await?.into_iter();
-        reading.begin_count(names.len());
+        let mut names = adoption.list().await?.into_iter();
+        adoption.begin_count(names.len());
         let mut tasks = JoinSet::new();
         loop {
             for name in names.by_ref().take(AT_ONCE - tasks.len()) {
-                let reading = Arc::clone(reading);
-                tasks.spawn(async move { reading.ensure_adopted(&name).await });
+                let adoption = Arc::clone(adoption);
+                tasks.spawn(async move { adoption.ensure_adopted(&name).await });
             }
             let Some(read) = tasks.join_next().await else {
                 break;
             };
             read.unwrap_or_else(Error::ended)?;
-            let mut found = reading.found();
+            let mut found = adoption.found();
             found.repositories += 1;
             report(&found);
         }
-        self.shared.backends.adoption.end(reading.store).await?;
+        self.shared.metadata.adoption.end(adoption.store).await?;
         self.shared
-            .readings()
-            .retain(|other| !Arc::ptr_eq(other, reading));
-        Ok(std::mem::take(&mut reading.found()))
+            .ongoing()
+            .retain(|other| !Arc::ptr_eq(other, adoption));
+        Ok(std::mem::take(&mut adoption.found()))
     }
 
-    /// Makes sure that all of a repository is in rows, should an adoption be under way that has not
-    /// come to it. Whoever is about to ask for something in a repository calls this first.
+    /// Reads a repository that an ongoing adoption has not read yet. Every request for something in
+    /// a repository calls this first.
     ///
     /// # Errors
-    /// When the disk or the database fails.
+    /// If the disk or the database fails.
     pub async fn ensure_adopted(&self, repository: &oci::RepositoryName) -> Result<(), Error> {
-        let readings = self.shared.readings().clone();
-        for reading in readings {
-            reading.ensure_adopted(repository).await?;
+        let ongoing = self.shared.ongoing().clone();
+        for adoption in ongoing {
+            adoption.ensure_adopted(repository).await?;
         }
         Ok(())
     }
 
-    /// Declares the adoption of `path` final, if it has come to its end: what lies there is ours
-    /// from now on, and collection may remove it. Answers the stage that it is in then.
+    /// Makes a complete adoption of `path` final: the content is ours from now on, and garbage
+    /// collection may remove it. Returns the stage after that.
     ///
     /// # Errors
     /// [`AdoptError`].
     pub async fn finalize_adoption(&self, path: &Path) -> Result<AdoptionStage, AdoptError> {
-        let root = open(path)?;
-        Ok(self
-            .shared
-            .backends
-            .adoption
-            .finish(self.place(&root)?)
-            .await?)
+        let location = self.location(&open(path)?)?;
+        let rows = &self.shared.metadata.adoption;
+        Ok(rows.finish(&location).await?)
     }
 
-    /// A data directory whose adoption is not at its end: what was not read yet is missing in
-    /// everything that is made of rows. None where the directory is gone, of which nothing more can
-    /// be read.
-    pub(crate) async fn half_read(&self) -> Result<Option<PathBuf>, Error> {
-        let places = self.shared.backends.adoption.unfinished().await?;
-        Ok(places
+    /// A location whose adoption is not complete: rows lack what was not read yet. A location that
+    /// is gone does not count, because nothing more can be read from it.
+    pub(crate) async fn half_read(&self) -> Result<Option<ContentLocation>, Error> {
+        let unfinished = self.shared.metadata.adoption.unfinished().await?;
+        let mut locations = unfinished
             .iter()
-            .find_map(|place| open(&self.shared.resolve(place.as_ref())).ok()))
+            .map(|location| self.shared.resolve(location));
+        Ok(locations.find(tree::has_data))
     }
 
     async fn has_images(&self) -> Result<bool, Error> {
@@ -234,31 +179,31 @@ impl Storage {
             .is_empty())
     }
 
-    /// What a data directory is called in rows.
-    fn place<'a>(&self, root: &'a Path) -> Result<&'a str, AdoptError> {
+    /// The location of a data directory, as rows have it.
+    fn location(&self, root: &Path) -> Result<ContentLocation, AdoptError> {
         if self.shared.home.as_deref() == Some(root) {
-            return Ok(HERE);
+            return Ok(ContentLocation::Directory(PathBuf::from(HERE)));
         }
-        root.to_str()
-            .ok_or_else(|| AdoptError::Path(root.to_owned()))
+        if root.to_str().is_none() {
+            return Err(AdoptError::Path(root.to_owned()));
+        }
+        Ok(ContentLocation::Directory(root.to_owned()))
     }
 }
 
 /// The path without symbolic links, if it is that of a data directory.
 fn open(path: &Path) -> Result<PathBuf, AdoptError> {
-    let read = |source| AdoptError::Read {
-        path: path.to_owned(),
-        source,
+    let unreadable = |path: PathBuf| {
+        let location = ContentLocation::Directory(path);
+        move |source| AdoptError::Read { location, source }
     };
-    let root = path.canonicalize().map_err(read)?;
+    let canonical = path.canonicalize();
+    let root = canonical.map_err(unreadable(path.to_owned()))?;
     match root.join(BASE).read_dir() {
         Ok(_) => Ok(root),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(AdoptError::NoDataDirectory(root))
         }
-        Err(source) => Err(AdoptError::Read {
-            path: root.join(BASE),
-            source,
-        }),
+        Err(source) => Err(unreadable(root.join(BASE))(source)),
     }
 }

@@ -1,14 +1,15 @@
-//! Writing a data directory that Distribution's registry can serve.
+//! Export: writing a data directory that Distribution's registry can serve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oci::{Digest, RepositoryName, Tag};
+use oci::{Digest, RepositoryName};
 use tokio::task::spawn_blocking;
 
-use super::{BASE, blob_key};
+use super::layout::{blob_path, repository_path};
+use crate::blob_store::CopyTarget;
 use crate::files::{make_directory, replace};
-use crate::{Blob, Error, PageRequest, Storage, StoredManifest};
+use crate::{Blob, ContentLocation, Error, PageRequest, Storage, StoredManifest, TaggedManifest};
 
 /// Rows that are read at once.
 const ROWS: u32 = 500;
@@ -18,11 +19,11 @@ const ROWS: u32 = 500;
 pub struct ExportReport {
     /// Repositories.
     pub repositories: u64,
-    /// Manifests, each counted once a repository.
+    /// Manifests, each counted once for each repository.
     pub manifests: u64,
     /// Tags.
     pub tags: u64,
-    /// Blobs, each counted once a repository.
+    /// Blobs, each counted once for each repository.
     pub blobs: u64,
 }
 
@@ -38,31 +39,31 @@ pub enum ExportError {
         /// Why.
         source: Error,
     },
-    /// A data directory is still being adopted: what was not read yet would be missing.
-    #[error("{} is not adopted to its end: what was not read yet would be missing", .0.display())]
-    HalfRead(PathBuf),
+    /// An adoption is not complete: the export would lack what was not read yet.
+    #[error("{0} is not adopted to its end: what was not read yet would be missing")]
+    HalfRead(ContentLocation),
     /// The database or the disk failed.
     #[error(transparent)]
     Storage(#[from] Error),
 }
 
 impl Storage {
-    /// Writes everything that can be pulled to the data directory `target`, which may hold another
-    /// registry's data already: what is there is kept, tags are pointed where they point here.
-    /// Blobs are hard links to our own files where that is possible, and copies where it is not.
-    /// `report` hears of the progress after each repository.
+    /// Writes everything that can be pulled to the data directory `target`. That may hold another
+    /// registry's data: existing content is kept, and tags are moved to where they point here. Blobs
+    /// are hard links to our own files if possible, or else copies. `report` is called after each
+    /// repository.
     ///
-    /// The caller [holds](Self::hold) collection.
+    /// The caller [holds](Self::hold) garbage collection.
     ///
     /// # Errors
-    /// [`ExportError`]; done again, it goes on where it was.
+    /// [`ExportError`]. Called again, it continues.
     pub async fn export(
         &self,
         target: &Path,
         mut report: impl FnMut(&ExportReport) + Send,
     ) -> Result<ExportReport, ExportError> {
-        if let Some(directory) = self.half_read().await? {
-            return Err(ExportError::HalfRead(directory));
+        if let Some(location) = self.half_read().await? {
+            return Err(ExportError::HalfRead(location));
         }
         let mut exported = ExportReport::default();
         let mut page = PageRequest {
@@ -74,7 +75,7 @@ impl Storage {
             page.after = names.entries.last().cloned();
             for name in names.entries.iter().filter_map(|name| name.parse().ok()) {
                 match self.export_repository(target, &name, &mut exported).await {
-                    // Deleted meanwhile.
+                    // It was deleted meanwhile.
                     Err(ExportError::Storage(Error::RepositoryUnknown)) => {}
                     done => done?,
                 }
@@ -93,23 +94,26 @@ impl Storage {
         name: &RepositoryName,
         exported: &mut ExportReport,
     ) -> Result<(), ExportError> {
-        let inventory = &self.shared.backends.inventory;
+        let inventory = &self.shared.metadata.inventory;
         let writer = LayoutWriter {
             target: target.to_owned(),
-            home: home(target, name),
+            home: target.join(repository_path(name)),
         };
-        let mut after = 0;
+        let mut page = PageRequest {
+            after: None,
+            limit: ROWS,
+        };
         loop {
-            let blobs = inventory.linked(name, after, ROWS).await?;
-            let Some(last) = blobs.last() else { break };
-            after = last.generation;
-            exported.blobs += blobs.len() as u64;
-            for blob in &blobs {
-                let to = target.join(blob_key(&blob.digest));
-                let copied = self.shared.backends.store.copy(blob, &to, true).await;
-                copied.map_err(|source| ExportError::Write { path: to, source })?;
+            let blobs = inventory.linked(name, page.clone()).await?;
+            page.after = blobs.entries.last().map(|blob| blob.generation);
+            exported.blobs += blobs.entries.len() as u64;
+            for blob in &blobs.entries {
+                self.export_blob(target, blob).await?;
             }
-            writer.each(blobs, LayoutWriter::blob).await?;
+            writer.each(blobs.entries, LayoutWriter::blob).await?;
+            if !blobs.more {
+                break;
+            }
         }
         let mut page = PageRequest {
             after: None,
@@ -132,7 +136,7 @@ impl Storage {
         };
         loop {
             let tags = inventory.tags(name, page.clone()).await?;
-            page.after = tags.entries.last().map(|(tag, _)| tag.to_string());
+            page.after = tags.entries.last().map(|entry| entry.tag.to_string());
             exported.tags += tags.entries.len() as u64;
             writer.each(tags.entries, LayoutWriter::tag).await?;
             if !tags.more {
@@ -140,13 +144,23 @@ impl Storage {
             }
         }
     }
+
+    async fn export_blob(&self, target: &Path, blob: &Blob) -> Result<(), ExportError> {
+        let location = ContentLocation::absolute(target).map_err(Error::io("find a directory"))?;
+        let to = CopyTarget {
+            location,
+            key: blob_path(&blob.digest),
+            may_share: true,
+        };
+        let copied = self.shared.content.copy(blob, &to).await;
+        copied.map_err(|source| ExportError::Write {
+            path: target.join(to.key),
+            source,
+        })
+    }
 }
 
-fn home(target: &Path, name: &RepositoryName) -> PathBuf {
-    target.join(BASE).join("repositories").join(name.as_str())
-}
-
-/// Where a repository is written to.
+/// Writes the small files of a repository.
 #[derive(Clone)]
 struct LayoutWriter {
     target: PathBuf,
@@ -154,7 +168,7 @@ struct LayoutWriter {
 }
 
 impl LayoutWriter {
-    /// Writes each of `entries` where nobody waits for it.
+    /// Writes each of `entries` on a thread that may block.
     async fn each<T: Send + 'static>(
         &self,
         entries: Vec<T>,
@@ -168,39 +182,39 @@ impl LayoutWriter {
     }
 
     fn blob(&self, blob: &Blob) -> Result<(), ExportError> {
-        self.link(&format!("_layers/{}", place(&blob.digest)), &blob.digest)
+        self.link(&format!("_layers/{}", parts(&blob.digest)), &blob.digest)
     }
 
     fn manifest(&self, manifest: &StoredManifest) -> Result<(), ExportError> {
-        let to = self.target.join(blob_key(&manifest.digest));
+        let to = self.target.join(blob_path(&manifest.digest));
         write(to, &manifest.bytes)?;
         self.link(
-            &format!("_manifests/revisions/{}", place(&manifest.digest)),
+            &format!("_manifests/revisions/{}", parts(&manifest.digest)),
             &manifest.digest,
         )
     }
 
-    fn tag(&self, (tag, digest): &(Tag, Digest)) -> Result<(), ExportError> {
+    fn tag(&self, TaggedManifest { tag, digest }: &TaggedManifest) -> Result<(), ExportError> {
         self.link(
-            &format!("_manifests/tags/{tag}/index/{}", place(digest)),
+            &format!("_manifests/tags/{tag}/index/{}", parts(digest)),
             digest,
         )?;
         self.link(&format!("_manifests/tags/{tag}/current"), digest)
     }
 
-    fn link(&self, place: &str, digest: &Digest) -> Result<(), ExportError> {
+    fn link(&self, directory: &str, digest: &Digest) -> Result<(), ExportError> {
         write(
-            self.home.join(place).join("link"),
+            self.home.join(directory).join("link"),
             digest.to_string().as_bytes(),
         )
     }
 }
 
-fn place(digest: &Digest) -> String {
+fn parts(digest: &Digest) -> String {
     format!("{}/{}", digest.algorithm(), digest.encoded())
 }
 
-/// Writes a small file, unless it is there already just so.
+/// Writes a small file, unless it has this content already.
 fn write(path: PathBuf, bytes: &[u8]) -> Result<(), ExportError> {
     if fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(());

@@ -1,44 +1,41 @@
-//! A data directory that is being read into rows, a repository at a time: in turn, and out of turn
-//! when somebody asks for one that was not read yet. So everything that lies there can be pulled
-//! from the first moment on.
+//! A data directory that is being read into rows, one repository at a time. A repository that a
+//! request needs is read first. So everything in the directory can be pulled at once.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::RepositoryName;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::read::Reader;
-use super::tree::DirectoryTree;
-use super::{
-    AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, AdoptionTotals, RepositoryPart,
-};
-use crate::{AdoptionProgress, AdoptionStore, Error, StoreId};
+use super::problem::AdoptionProblem;
+use super::reader::DataDirectoryReader;
+use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
+use super::tree;
+use crate::seams::{AdoptionTotals, RepositoryPart};
+use crate::{AdoptionProgress, AdoptionStore, ContentLocation, Error, StoreId};
 
 /// Rows in one transaction.
 const ROWS: usize = 500;
 
-/// An adoption under way in this process: what
-/// [`Storage::begin_adoption`](crate::Storage::begin_adoption) begins.
+/// An adoption that this process has begun with
+/// [`Storage::begin_adoption`](crate::Storage::begin_adoption).
 #[derive(Debug)]
 pub struct OngoingAdoption {
     pub(super) store: StoreId,
-    root: PathBuf,
+    location: ContentLocation,
     check: AdoptionCheck,
     rows: Arc<dyn AdoptionStore>,
-    /// Repositories that were asked for or met. Each is read once; who else wants it meanwhile
-    /// waits.
+    /// Repositories that are read or being read. Each is read once; other requests for it wait.
     repositories: Mutex<HashMap<RepositoryName, Arc<OnceCell<()>>>>,
     found: Mutex<AdoptionReport>,
 }
 
 impl OngoingAdoption {
-    /// A reading that goes on after the repositories of `done`.
+    /// An adoption that continues after the repositories of `done`.
     pub(super) fn new(
         rows: Arc<dyn AdoptionStore>,
-        root: PathBuf,
+        location: ContentLocation,
         check: AdoptionCheck,
         AdoptionProgress {
             store,
@@ -52,7 +49,7 @@ impl OngoingAdoption {
         let repositories = Mutex::new(done.collect());
         Self {
             store,
-            root,
+            location,
             check,
             rows,
             repositories,
@@ -65,17 +62,17 @@ impl OngoingAdoption {
         }
     }
 
-    /// Every repository that there is, by name.
+    /// Every repository, by name.
     pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
-        let reading = Arc::clone(self);
+        let adoption = Arc::clone(self);
         let task = spawn_blocking(move || {
-            let tree = DirectoryTree::open(&reading.root)?;
-            let mut reader = Reader::new(&tree, AdoptionCheck::Manifests);
+            let tree = tree::open(&adoption.location)?;
+            let mut reader = DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::ended, Ok)?;
         let (names, problems) = listed.map_err(|source| AdoptError::Read {
-            path: self.root.clone(),
+            location: self.location.clone(),
             source,
         })?;
         self.found().problems.extend(problems);
@@ -90,7 +87,7 @@ impl OngoingAdoption {
         let known = lock(&self.repositories).get(name).cloned();
         let cell = match known {
             Some(cell) => cell,
-            // Only names that there are take memory: a stranger may ask for any.
+            // Only existing repositories take memory: a client may ask for any name.
             None if self.has(name).await? => {
                 Arc::clone(lock(&self.repositories).entry(name.clone()).or_default())
             }
@@ -100,10 +97,10 @@ impl OngoingAdoption {
     }
 
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
-        let (reading, name) = (Arc::clone(self), name.clone());
+        let (adoption, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || {
-            let tree = DirectoryTree::open(&reading.root)?;
-            Reader::new(&tree, AdoptionCheck::Manifests).has(&name)
+            let tree = tree::open(&adoption.location)?;
+            DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests).has(&name)
         });
         task.await.map_or_else(Error::ended, Ok)?.map_err(Error::io(
             "look for a repository in an adopted data directory",
@@ -111,10 +108,10 @@ impl OngoingAdoption {
     }
 
     async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
-        let (reading, name) = (Arc::clone(self), name.clone());
+        let (adoption, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || {
-            let tree = DirectoryTree::open(&reading.root)?;
-            let mut reader = Reader::new(&tree, reading.check);
+            let tree = tree::open(&adoption.location)?;
+            let mut reader = DataDirectoryReader::new(&*tree, adoption.check);
             Ok((reader.repository(name), reader.problems))
         });
         let read = task.await.map_or_else(Error::ended, Ok)?;
@@ -127,13 +124,13 @@ impl OngoingAdoption {
         Ok(())
     }
 
-    /// From here on, repositories are counted anew, of `of`.
+    /// Counts repositories from 0 again, of `of`.
     pub(super) fn begin_count(&self, of: usize) {
         let mut found = self.found();
         (found.repositories, found.of) = (0, of);
     }
 
-    /// What was found until now.
+    /// What was found so far.
     pub(super) fn found(&self) -> MutexGuard<'_, AdoptionReport> {
         lock(&self.found)
     }
@@ -148,8 +145,8 @@ impl AdoptionReport {
     }
 }
 
-/// A repository in parts of so many rows that nobody else has to wait for long: blobs first, then
-/// manifests, then the tags that point at them.
+/// A repository in parts of at most [`ROWS`] rows, so that other writes need not wait for long:
+/// first blobs, then manifests, then the tags that point at them.
 fn parts(found: RepositoryPart) -> Vec<RepositoryPart> {
     let RepositoryPart {
         repository,

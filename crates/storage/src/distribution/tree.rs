@@ -1,7 +1,7 @@
-//! Reading a directory that others have written.
+//! Reading files that another program wrote.
 //!
-//! It may hold anything: links that lead out of it, pipes, directories that link to their parent.
-//! Nothing outside of it is ever opened, and nothing is waited for.
+//! A directory may hold anything: links that lead out of it, pipes, links to parent directories.
+//! Nothing outside of it is ever opened, and no pipe is waited for.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -11,15 +11,16 @@ use oci::{Digest, DigestAlgorithm};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::hash;
+use super::layout::BASE;
+use crate::{ContentLocation, hash};
 
-/// A tree of directories and files, with paths from its root. What is missing is
+/// A tree of directories and files, with paths from its root. The error of a missing file is
 /// [`ErrorKind::NotFound`].
 pub(super) trait Tree {
     /// The entries of a directory, by name.
     fn list(&self, directory: &str) -> io::Result<Vec<TreeEntry>>;
 
-    /// Whether there is something at a path.
+    /// Whether a path exists.
     fn exists(&self, path: &str) -> io::Result<bool>;
 
     /// A file's content, which may have at most `limit` bytes.
@@ -46,12 +47,24 @@ pub(super) enum EntryKind {
     Other,
 }
 
+/// The tree at a location. A new kind of location needs another implementation of [`Tree`] here.
+pub(super) fn open(location: &ContentLocation) -> io::Result<Box<dyn Tree>> {
+    match location {
+        ContentLocation::Directory(path) => Ok(Box::new(DirectoryTree::open(path)?)),
+    }
+}
+
+/// Whether a registry's data can be read at a location.
+pub(super) fn has_data(location: &ContentLocation) -> bool {
+    open(location).is_ok_and(|tree| tree.list(BASE).is_ok())
+}
+
 /// A tree in a directory. Links are followed as long as they stay within it.
 #[derive(Debug)]
-pub(super) struct DirectoryTree(File);
+struct DirectoryTree(File);
 
 impl DirectoryTree {
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    fn open(root: &Path) -> io::Result<Self> {
         File::open(root).map(Self)
     }
 
@@ -59,7 +72,7 @@ impl DirectoryTree {
         let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
-            // A kernel or a sandbox without openat2: then no link is followed at its end.
+            // A kernel or a sandbox without openat2. A link as the last part is not followed then.
             Err(Errno::NOSYS) => {
                 let flags = flags | OFlags::NOFOLLOW;
                 Ok(rustix::fs::openat(&self.0, path, flags, Mode::empty())?.into())

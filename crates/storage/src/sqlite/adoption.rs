@@ -1,26 +1,32 @@
-//! Rows for what another registry has written.
+//! Adoption of what another registry wrote.
 
 use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::Sqlite;
 use super::cache::Stale;
-use super::columns::{Packed, link, make_repository, name, revive};
-use super::{Sqlite, manifests, push};
-use crate::distribution::{AdoptionTotals, RepositoryPart};
-use crate::{AdoptionProgress, AdoptionStage, AdoptionStore, Error, StorageFuture, StoreId};
+use super::columns::{Packed, link, location, location_text, make_repository, name, revive};
+use super::manifest_rows::{self, count_change};
+use crate::seams::{AdoptionTotals, RepositoryPart};
+use crate::{
+    AdoptionProgress, AdoptionStage, AdoptionStore, ContentLocation, Error, StorageFuture, StoreId,
+    TaggedManifest,
+};
 
 impl AdoptionStore for Sqlite {
-    fn stage<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage> {
-        let place = place.to_owned();
-        Box::pin(self.read(move |connection| stage(connection, &place)))
+    fn stage<'a>(&'a self, location: &'a ContentLocation) -> StorageFuture<'a, AdoptionStage> {
+        Box::pin(async move {
+            let path = location_text(location)?;
+            self.read(move |connection| stage(connection, &path)).await
+        })
     }
 
-    fn begin<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionProgress> {
-        let place = place.to_owned();
-        Box::pin(self.write(
-            move |connection| begin(connection, &place),
-            |_| Stale::Nothing,
-        ))
+    fn begin<'a>(&'a self, location: &'a ContentLocation) -> StorageFuture<'a, AdoptionProgress> {
+        Box::pin(async move {
+            let path = location_text(location)?;
+            let work = move |connection: &Connection| begin(connection, &path);
+            self.write(work, |_| Stale::Nothing).await
+        })
     }
 
     fn adopt(&self, store: StoreId, part: RepositoryPart) -> StorageFuture<'_, ()> {
@@ -41,32 +47,34 @@ impl AdoptionStore for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn finish<'a>(&'a self, place: &'a str) -> StorageFuture<'a, AdoptionStage> {
-        let place = place.to_owned();
-        let work = move |connection: &Connection| {
-            let sql = "UPDATE stores SET final = 1 WHERE path = ?1 AND complete = 1";
-            connection.prepare_cached(sql)?.execute([&place])?;
-            stage(connection, &place)
-        };
-        Box::pin(self.write(work, |_| Stale::Nothing))
+    fn finish<'a>(&'a self, location: &'a ContentLocation) -> StorageFuture<'a, AdoptionStage> {
+        Box::pin(async move {
+            let path = location_text(location)?;
+            let work = move |connection: &Connection| {
+                let sql = "UPDATE stores SET final = 1 WHERE path = ?1 AND complete = 1";
+                connection.prepare_cached(sql)?.execute([&path])?;
+                stage(connection, &path)
+            };
+            self.write(work, |_| Stale::Nothing).await
+        })
     }
 
-    fn unfinished(&self) -> StorageFuture<'_, Vec<String>> {
+    fn unfinished(&self) -> StorageFuture<'_, Vec<ContentLocation>> {
         Box::pin(self.read(|connection| {
             let mut list = connection
                 .prepare_cached("SELECT path FROM stores WHERE complete = 0 ORDER BY id")?;
             Ok(list
-                .query_map((), |row| row.get(0))?
+                .query_map((), |row| row.get(0).map(location))?
                 .collect::<Result<_, _>>()?)
         }))
     }
 }
 
-fn stage(connection: &Connection, place: &str) -> Result<AdoptionStage, Error> {
+fn stage(connection: &Connection, path: &str) -> Result<AdoptionStage, Error> {
     let mut find =
         connection.prepare_cached("SELECT complete, final FROM stores WHERE path = ?1")?;
     let row = find
-        .query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([path], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match row {
         None => AdoptionStage::Unknown,
@@ -76,14 +84,14 @@ fn stage(connection: &Connection, place: &str) -> Result<AdoptionStage, Error> {
     })
 }
 
-fn begin(connection: &Connection, place: &str) -> Result<AdoptionProgress, Error> {
+fn begin(connection: &Connection, path: &str) -> Result<AdoptionProgress, Error> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO stores (path) VALUES (?1)")?
-        .execute([place])?;
+        .execute([path])?;
     let mut find = connection.prepare_cached("SELECT id, complete FROM stores WHERE path = ?1")?;
-    let (store, is_anew) =
-        find.query_row([place], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?;
-    if is_anew {
+    let (store, is_complete) =
+        find.query_row([path], |row| Ok((StoreId(row.get(0)?), row.get(1)?)))?;
+    if is_complete {
         let sql = "UPDATE stores SET complete = 0, final = 0 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([store.0])?;
         forget_read(connection, store)?;
@@ -118,8 +126,8 @@ fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a repository was read. Somebody else may be reading the same directory, and what was
-/// changed in a repository since it was read stays changed.
+/// Whether a repository was read. Another process may be reading the same directory. Changes of a
+/// repository since it was read are kept.
 fn is_read(
     connection: &Connection,
     store: StoreId,
@@ -144,7 +152,7 @@ fn adopt(
     let repository = make_repository(connection, &part.repository)?;
     for blob in &part.blobs {
         let generation = match current(connection, Packed(blob.digest))? {
-            // It may be on its way out: nothing refers to it until the manifests come.
+            // It may be marked: nothing refers to it until the manifests are stored.
             Some(generation) => {
                 revive(connection, generation, now)?;
                 generation
@@ -162,13 +170,13 @@ fn adopt(
         link(connection, repository, generation)?;
     }
     for manifest in &part.manifests {
-        // Whether its blobs are there is reported, not required: the other registry served it, too.
-        push::take_in(connection, repository, manifest, now)?;
+        // Its blobs are not required: the other registry served it without them, too.
+        manifest_rows::store(connection, repository, manifest, now)?;
     }
     let mut tag_it = connection.prepare_cached(
         "INSERT OR IGNORE INTO tags SELECT ?1, ?2, id, ?4 FROM manifests WHERE repository = ?1 AND digest = ?3",
     )?;
-    for (tag, digest) in &part.tags {
+    for TaggedManifest { tag, digest } in &part.tags {
         tag_it.execute((repository, tag.as_str(), Packed(*digest), now))?;
     }
     if let Some(totals) = part.totals {
@@ -187,7 +195,7 @@ fn adopt(
             blobs,
         ))?;
     }
-    manifests::count_change(connection, repository)
+    count_change(connection, repository)
 }
 
 fn current(connection: &Connection, digest: Packed) -> Result<Option<i64>, Error> {

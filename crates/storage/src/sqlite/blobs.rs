@@ -1,18 +1,16 @@
 //! Which blobs a repository has.
 
-use std::path::PathBuf;
-
 use oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::cache::{Known, Stale};
-use super::columns::{BLOB, Packed, blob, link, make_repository, revive, state};
+use super::cache::{CachedBlob, Stale};
+use super::columns::{BLOB, Packed, blob, link, location, make_repository, revive, state};
 use super::{Sqlite, pages};
-use crate::{Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
+use crate::{AdoptedStore, Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
 
 impl BlobIndex for Sqlite {
     fn find<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, Blob> {
-        Box::pin(async move { Ok(self.known(name, digest).await?.blob) })
+        Box::pin(async move { Ok(self.cached(name, digest).await?.blob) })
     }
 
     fn find_all<'a>(
@@ -40,8 +38,8 @@ impl BlobIndex for Sqlite {
         digest: &'a Digest,
     ) -> StorageFuture<'a, Blob> {
         Box::pin(async move {
-            let (now, renewal) = (self.now(), self.shared.retention.renewal());
-            let known = self.known(name, digest).await?;
+            let (now, renewal) = (self.now(), self.renewal());
+            let known = self.cached(name, digest).await?;
             if known
                 .leased_at
                 .is_some_and(|leased_at| leased_at >= now - renewal)
@@ -89,11 +87,14 @@ impl BlobIndex for Sqlite {
         Box::pin(self.read(move |connection| pages::holders(connection, &digest, &page)))
     }
 
-    fn stores(&self) -> StorageFuture<'_, Vec<(StoreId, PathBuf)>> {
+    fn stores(&self) -> StorageFuture<'_, Vec<AdoptedStore>> {
         Box::pin(self.read(|connection| {
             let mut list = connection.prepare_cached("SELECT id, path FROM stores ORDER BY id")?;
             let rows = list.query_map((), |row| {
-                Ok((StoreId(row.get(0)?), row.get::<_, String>(1)?.into()))
+                Ok(AdoptedStore {
+                    id: StoreId(row.get(0)?),
+                    location: location(row.get(1)?),
+                })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         }))
@@ -115,7 +116,7 @@ impl BlobIndex for Sqlite {
 }
 
 impl Sqlite {
-    async fn known(&self, name: &RepositoryName, digest: &Digest) -> Result<Known, Error> {
+    async fn cached(&self, name: &RepositoryName, digest: &Digest) -> Result<CachedBlob, Error> {
         let stamp = match self.cache().blob(name, digest) {
             Ok(known) => return Ok(known),
             Err(stamp) => stamp,
@@ -124,12 +125,16 @@ impl Sqlite {
         let known = self
             .read(move |connection| read(connection, &of, wanted))
             .await?;
-        self.shared.cache.remember_blob(name, known.clone(), stamp);
+        self.shared.cache.insert_blob(name, known.clone(), stamp);
         Ok(known)
     }
 }
 
-fn read(connection: &Connection, name: &RepositoryName, digest: Digest) -> Result<Known, Error> {
+fn read(
+    connection: &Connection,
+    name: &RepositoryName,
+    digest: Digest,
+) -> Result<CachedBlob, Error> {
     let mut find = connection.prepare_cached(&format!(
         "SELECT {BLOB}, b.state, b.leased_at
          FROM repositories r JOIN blobs b ON b.digest = ?2 AND b.state IN (1, 2)
@@ -138,7 +143,7 @@ fn read(connection: &Connection, name: &RepositoryName, digest: Digest) -> Resul
     ))?;
     let known = find.query_row((name.as_str(), Packed(digest)), |row| {
         let live = row.get::<_, i64>(5)? == state::LIVE;
-        Ok(Known {
+        Ok(CachedBlob {
             blob: blob(row)?,
             leased_at: if live { Some(row.get(6)?) } else { None },
         })

@@ -1,9 +1,9 @@
-//! What is asked for most, remembered: manifests by tag and digest, and where blobs lie.
+//! The cache of manifests, by tag and digest, and of blobs' rows.
 //!
-//! An entry is *stamped* before it is read from the database, and it counts only while the stamp of
-//! its key is the same. A write moves the stamps of what it changed on after its commit and before
-//! it is acknowledged. So nobody who was told of a change sees what was before, and a read that was
-//! overtaken by a write leaves nothing behind that counts.
+//! An entry gets a *stamp* before it is read from the database. It is valid while the stamp of its
+//! key is the same. A write advances the stamps of what it changed, after its commit and before it
+//! is acknowledged. So a client that knows of a change never gets an older entry. A read that was
+//! overtaken by a write leaves no valid entry.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -14,18 +14,19 @@ use quick_cache::{Equivalent, Weighter, sync};
 
 use crate::{Blob, StoredManifest};
 
-/// Manifests that are remembered, in bytes with what they cost to keep.
+/// The size of the cached manifests, in bytes, with their overhead.
 const MANIFESTS: u64 = 16 << 20;
-/// Manifests to expect, of some kilobytes each.
+/// The expected number of cached manifests, of some kilobytes each.
 const MANIFEST_COUNT: usize = 4096;
-/// Blobs whose place is remembered: about 400 bytes each.
+/// The number of cached blobs, of about 400 bytes each.
 const BLOBS: usize = 1 << 14;
-/// Keys share stamps; two that do cost each other a read at worst.
+/// Keys share stamps. A write for one of two such keys costs the other a read.
 const STAMPS: usize = 1 << 12;
 
 pub(super) struct Cache {
-    manifests: sync::Cache<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>, Bytes>,
-    blobs: sync::Cache<(RepositoryName, Digest), Stamped<Known>>,
+    manifests:
+        sync::Cache<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>, ManifestWeight>,
+    blobs: sync::Cache<(RepositoryName, Digest), Stamped<CachedBlob>>,
     stamps: Box<[AtomicU64]>,
     everything: AtomicU64,
     hasher: RandomState,
@@ -33,13 +34,13 @@ pub(super) struct Cache {
 
 /// A blob of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct CachedBlob {
     pub(super) blob: Blob,
-    /// When it was last leased, in seconds since the Unix epoch; none once it is condemned.
+    /// When it was last leased, in seconds since the Unix epoch; `None` if it is marked.
     pub(super) leased_at: Option<i64>,
 }
 
-/// What is no longer so.
+/// Which entries a write has made stale.
 #[derive(Debug)]
 pub(super) enum Stale {
     Nothing,
@@ -48,7 +49,7 @@ pub(super) enum Stale {
     Everything,
 }
 
-/// When something was read: before which changes.
+/// The changes before which something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CacheStamp {
     key: u64,
@@ -64,7 +65,7 @@ struct Stamped<T> {
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            manifests: sync::Cache::with_weighter(MANIFEST_COUNT, MANIFESTS, Bytes),
+            manifests: sync::Cache::with_weighter(MANIFEST_COUNT, MANIFESTS, ManifestWeight),
             blobs: sync::Cache::new(BLOBS),
             stamps: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
             everything: AtomicU64::new(0),
@@ -72,21 +73,21 @@ impl Cache {
         }
     }
 
-    /// The manifest, or else the stamp under which it may be remembered after it was read.
+    /// The manifest, or else the stamp for an entry that is read now.
     pub(super) fn manifest(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Arc<StoredManifest>, CacheStamp> {
         let stamp = self.stamp(repository, reference);
-        let found = self.manifests.get(&Pair(repository, reference));
+        let found = self.manifests.get(&BorrowedKey(repository, reference));
         found
             .filter(|found| found.stamp == stamp)
             .map(|found| found.value)
             .ok_or(stamp)
     }
 
-    pub(super) fn remember_manifest(
+    pub(super) fn insert_manifest(
         &self,
         of: &RepositoryName,
         by: &Reference,
@@ -97,24 +98,24 @@ impl Cache {
             .insert((of.clone(), by.clone()), Stamped { stamp, value });
     }
 
-    /// The blob, or else the stamp under which it may be remembered after it was read.
+    /// The blob, or else the stamp for an entry that is read now.
     pub(super) fn blob(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Known, CacheStamp> {
+    ) -> Result<CachedBlob, CacheStamp> {
         let stamp = self.stamp(repository, digest);
-        let found = self.blobs.get(&Pair(repository, digest));
+        let found = self.blobs.get(&BorrowedKey(repository, digest));
         found
             .filter(|found| found.stamp == stamp)
             .map(|found| found.value)
             .ok_or(stamp)
     }
 
-    pub(super) fn remember_blob(
+    pub(super) fn insert_blob(
         &self,
         repository: &RepositoryName,
-        value: Known,
+        value: CachedBlob,
         stamp: CacheStamp,
     ) {
         self.blobs.insert(
@@ -129,9 +130,9 @@ impl Cache {
             Stale::Manifests(repository, references) => {
                 references
                     .iter()
-                    .for_each(|reference| self.move_on(&repository, reference));
+                    .for_each(|reference| self.advance(&repository, reference));
             }
-            Stale::Blob(repository, digest) => self.move_on(&repository, &digest),
+            Stale::Blob(repository, digest) => self.advance(&repository, &digest),
             Stale::Everything => {
                 self.everything.fetch_add(1, Ordering::SeqCst);
             }
@@ -139,38 +140,39 @@ impl Cache {
     }
 
     fn stamp(&self, repository: &RepositoryName, key: &impl Hash) -> CacheStamp {
-        let key = self.place(repository, key).load(Ordering::SeqCst);
+        let key = self.stamp_of(repository, key).load(Ordering::SeqCst);
         CacheStamp {
             key,
             everything: self.everything.load(Ordering::SeqCst),
         }
     }
 
-    fn move_on(&self, repository: &RepositoryName, key: &impl Hash) {
-        self.place(repository, key).fetch_add(1, Ordering::SeqCst);
+    fn advance(&self, repository: &RepositoryName, key: &impl Hash) {
+        self.stamp_of(repository, key)
+            .fetch_add(1, Ordering::SeqCst);
     }
 
-    fn place(&self, repository: &RepositoryName, key: &impl Hash) -> &AtomicU64 {
+    fn stamp_of(&self, repository: &RepositoryName, key: &impl Hash) -> &AtomicU64 {
         let hash = self.hasher.hash_one((repository, key));
         &self.stamps[hash as usize % STAMPS]
     }
 }
 
-/// A key that is only borrowed.
+/// A borrowed key.
 #[derive(Hash)]
-struct Pair<'a, K>(&'a RepositoryName, &'a K);
+struct BorrowedKey<'a, K>(&'a RepositoryName, &'a K);
 
-impl<K: Eq> Equivalent<(RepositoryName, K)> for Pair<'_, K> {
+impl<K: Eq> Equivalent<(RepositoryName, K)> for BorrowedKey<'_, K> {
     fn equivalent(&self, key: &(RepositoryName, K)) -> bool {
         *self.0 == key.0 && *self.1 == key.1
     }
 }
 
-/// Weighs a manifest by what it takes in memory.
+/// Weighs a manifest by its memory.
 #[derive(Clone)]
-struct Bytes;
+struct ManifestWeight;
 
-impl Weighter<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>> for Bytes {
+impl Weighter<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>> for ManifestWeight {
     fn weight(
         &self,
         key: &(RepositoryName, Reference),
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{StoreId, hash};
 
-    fn known(digest: Digest) -> Known {
+    fn cached(digest: Digest) -> CachedBlob {
         let blob = Blob {
             digest,
             size: 0,
@@ -193,32 +195,32 @@ mod tests {
             store: StoreId::OWN,
             key: String::new(),
         };
-        Known {
+        CachedBlob {
             blob,
             leased_at: Some(0),
         }
     }
 
     #[test]
-    fn what_a_write_changed_does_not_count_even_when_it_is_remembered_late() {
+    fn an_entry_that_a_write_made_stale_is_not_used() {
         let (cache, name) = (Cache::new(), "a/b".parse::<RepositoryName>().unwrap());
         let digest = hash::digest(oci::DigestAlgorithm::Sha256, b"a");
         let stamp = cache.blob(&name, &digest).unwrap_err();
-        cache.remember_blob(&name, known(digest), stamp);
-        assert_eq!(cache.blob(&name, &digest), Ok(known(digest)));
+        cache.insert_blob(&name, cached(digest), stamp);
+        assert_eq!(cache.blob(&name, &digest), Ok(cached(digest)));
 
-        let read_before = cache.stamp(&name, &digest);
+        let stamp_before = cache.stamp(&name, &digest);
         cache.forget(Stale::Blob(name.clone(), digest));
-        cache.remember_blob(&name, known(digest), read_before);
+        cache.insert_blob(&name, cached(digest), stamp_before);
         let stamp = cache.blob(&name, &digest).unwrap_err();
-        cache.remember_blob(&name, known(digest), stamp);
+        cache.insert_blob(&name, cached(digest), stamp);
         assert!(cache.blob(&name, &digest).is_ok());
         cache.forget(Stale::Everything);
         assert!(cache.blob(&name, &digest).is_err());
     }
 
     #[test]
-    fn repositories_do_not_share_what_they_have() {
+    fn repositories_do_not_share_entries() {
         let cache = Cache::new();
         let (one, two) = ("a".parse().unwrap(), "b".parse().unwrap());
         let tag = Reference::Tag("latest".parse().unwrap());
@@ -228,7 +230,7 @@ mod tests {
             bytes: bytes::Bytes::from_static(b"m"),
         };
         let stamp = cache.manifest(&one, &tag).unwrap_err();
-        cache.remember_manifest(&one, &tag, Arc::new(stored), stamp);
+        cache.insert_manifest(&one, &tag, Arc::new(stored), stamp);
         assert!(cache.manifest(&one, &tag).is_ok());
         assert!(cache.manifest(&two, &tag).is_err());
         assert!(

@@ -1,5 +1,5 @@
-//! Collection's queries. What is to be done is looked for on a snapshot, which holds nobody up, and
-//! done in short transactions that ask again whether it still is to be done.
+//! Garbage collection's queries. Garbage is looked for on a snapshot, which blocks no writer. It is
+//! removed in short transactions, which check again that it still is garbage.
 
 use std::collections::HashSet;
 
@@ -8,28 +8,31 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
 use super::columns::{Packed, name};
-use super::garbage::{Unneeded, unneeded};
+use super::garbage::{UnneededManifests, unneeded};
 use super::{Sqlite, seconds};
-use crate::collection::{CollectionHold, CollectionPolicy, DeletableBlob, Garbage};
+use crate::collection::{
+    CollectionCursor, CollectionHold, CollectionPolicy, DeletableBlob, Garbage, GarbageBlob,
+    GarbageManifest, MarkStep, PruneStep,
+};
 use crate::{CollectionStore, Error, StorageFuture, StoreId, UploadId};
 
-/// Repositories looked at before a sweep reports where it is.
+/// Repositories in one step of a walk.
 const REPOSITORIES: i64 = 64;
 /// Rows in one transaction.
 const ROWS: i64 = 500;
-/// For how long a pending row is certainly still being worked on, in seconds, however short the
-/// grace time is.
-const LANDING: i64 = 3600;
+/// How long a pending row may belong to a running upload, in seconds, however short the grace time
+/// is.
+const PENDING: i64 = 3600;
 
-// Where a condition seems said twice (`state <> 1`), the second is that of the partial index, which
-// SQLite must find word for word.
+// A condition that seems redundant (`state <> 1`) is that of a partial index. SQLite uses the index
+// only if the query repeats it literally.
 
-/// Whether a blob `b` may be collected: nothing refers to it, and its file is ours to remove.
+/// Whether a blob `b` may be removed: nothing refers to it, and its content is ours.
 const UNREFERRED: &str =
     "NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest)
     AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1))";
 
-/// Blobs of repository ?1 that only others refer to any more, with leases older than ?2.
+/// Blobs of repository ?1 to which only other repositories refer, with leases older than ?2.
 const UNUSED_LINKS: &str = "SELECT l.blob FROM links l JOIN blobs b ON b.generation = l.blob
     WHERE l.repository = ?1 AND b.leased_at < ?2
     AND NOT EXISTS (SELECT 1 FROM manifest_references f WHERE f.digest = b.digest AND f.repository = ?1)
@@ -42,39 +45,46 @@ impl CollectionStore for Sqlite {
         Box::pin(self.read(move |connection| plan(connection, cutoffs, expired_before)))
     }
 
-    fn prune<'a>(
-        &'a self,
+    fn prune(
+        &self,
         policy: CollectionPolicy,
-        after: i64,
-    ) -> StorageFuture<'a, (Garbage, Option<i64>)> {
-        let cutoffs = self.cutoffs(policy);
+        after: Option<CollectionCursor>,
+    ) -> StorageFuture<'_, PruneStep> {
+        let (cutoffs, after) = (self.cutoffs(policy), number(after));
         Box::pin(async move {
             let repositories = self
                 .read(move |connection| repositories(connection, after))
                 .await?;
-            let mut garbage = Garbage::default();
-            for (id, name) in &repositories {
-                let gone = self.prune_repository(*id, cutoffs).await?;
-                garbage
-                    .manifests
-                    .extend(gone.into_iter().map(|digest| (name.clone(), digest)));
+            let mut manifests = Vec::new();
+            for RepositoryRow { id, name } in &repositories {
+                let removed = self.prune_repository(*id, cutoffs).await?;
+                manifests.extend(removed.into_iter().map(|digest| GarbageManifest {
+                    repository: name.clone(),
+                    digest,
+                }));
             }
-            Ok((garbage, repositories.last().map(|(id, _)| *id)))
+            let last = repositories.last().map(|row| row.id);
+            Ok(PruneStep {
+                manifests,
+                next: last.map(CollectionCursor::new),
+            })
         })
     }
 
-    fn mark<'a>(
-        &'a self,
+    fn mark(
+        &self,
         policy: CollectionPolicy,
-        after: i64,
-    ) -> StorageFuture<'a, (u64, Option<i64>)> {
+        after: Option<CollectionCursor>,
+    ) -> StorageFuture<'_, MarkStep> {
         let (Cutoffs { grace, .. }, now) = (self.cutoffs(policy), self.now());
+        let after = number(after);
         Box::pin(async move {
-            let (idle, last) = self
+            let IdleBlobs { idle, last } = self
                 .read(move |connection| idle_blobs(connection, grace, after))
                 .await?;
+            let next = last.map(CollectionCursor::new);
             if idle.is_empty() {
-                return Ok((0, last));
+                return Ok(MarkStep { marked: 0, next });
             }
             let work = move |connection: &Connection| {
                 let mut mark = connection.prepare_cached(&format!(
@@ -85,13 +95,14 @@ impl CollectionStore for Sqlite {
                     Ok(count + mark.execute([*generation, now, grace])? as u64)
                 })
             };
-            Ok((self.write(work, |_| Stale::Everything).await?, last))
+            let marked = self.write(work, |_| Stale::Everything).await?;
+            Ok(MarkStep { marked, next })
         })
     }
 
     fn sweep(&self, policy: CollectionPolicy) -> StorageFuture<'_, u64> {
         let (Cutoffs { grace, wait, .. }, now) = (self.cutoffs(policy), self.now());
-        let abandoned = grace.min(now - LANDING);
+        let abandoned = grace.min(now - PENDING);
         Box::pin(self.write(
             move |connection| sweep(connection, wait, abandoned, now),
             |moved| match moved {
@@ -120,7 +131,7 @@ impl CollectionStore for Sqlite {
         }))
     }
 
-    fn purge<'a>(&'a self, deletable: Vec<DeletableBlob>) -> StorageFuture<'a, ()> {
+    fn purge(&self, deletable: Vec<DeletableBlob>) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             let mut purge = connection
                 .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 3")?;
@@ -151,14 +162,19 @@ impl CollectionStore for Sqlite {
     }
 }
 
-/// The moments that decide, in seconds since the Unix epoch.
+/// The number of the row after which a walk continues. The first number is 1.
+fn number(cursor: Option<CollectionCursor>) -> i64 {
+    cursor.map_or(0, CollectionCursor::number)
+}
+
+/// The times that decide, in seconds since the Unix epoch.
 #[derive(Clone, Copy)]
 struct Cutoffs {
-    /// What was leased before this has no lease any more.
+    /// A lease from before this has ended.
     grace: i64,
-    /// What was condemned until this has waited for long enough.
+    /// A blob that was marked until this has waited long enough.
     wait: i64,
-    /// Untagged manifests from before this go; none stay where this is none.
+    /// Untagged manifests from before this are removed. Without it, all are kept.
     untagged: Option<i64>,
 }
 
@@ -166,7 +182,7 @@ impl Sqlite {
     fn cutoffs(&self, policy: CollectionPolicy) -> Cutoffs {
         let before = |age| self.now().saturating_sub(seconds(age));
         let grace = before(policy.grace);
-        // A manifest that was asked for by somebody who pushes has the grace time, too.
+        // A lease keeps a manifest for the grace time, too.
         Cutoffs {
             grace,
             wait: before(policy.wait),
@@ -174,8 +190,8 @@ impl Sqlite {
         }
     }
 
-    /// Removes what a repository does not need. One that changes in between is left to the next
-    /// pass.
+    /// Removes what a repository does not need. A repository that changes meanwhile is left to the
+    /// next pass.
     async fn prune_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
         let found = self.read(move |connection| {
             let empty = is_empty(connection, id)?;
@@ -208,11 +224,19 @@ impl Sqlite {
     }
 }
 
-fn repositories(connection: &Connection, after: i64) -> Result<Vec<(i64, RepositoryName)>, Error> {
+struct RepositoryRow {
+    id: i64,
+    name: RepositoryName,
+}
+
+fn repositories(connection: &Connection, after: i64) -> Result<Vec<RepositoryRow>, Error> {
     let mut list = connection
         .prepare_cached("SELECT id, name FROM repositories WHERE id > ?1 ORDER BY id LIMIT ?2")?;
     let rows = list.query_map([after, REPOSITORIES], |row| {
-        Ok((row.get(0)?, name(row, 1)?))
+        Ok(RepositoryRow {
+            id: row.get(0)?,
+            name: name(row, 1)?,
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -222,7 +246,7 @@ fn version(connection: &Connection, repository: i64) -> Result<Option<i64>, Erro
     Ok(find.query_row([repository], |row| row.get(0)).optional()?)
 }
 
-fn remove(connection: &Connection, unneeded: &Unneeded) -> Result<Vec<Digest>, Error> {
+fn remove(connection: &Connection, unneeded: &UnneededManifests) -> Result<Vec<Digest>, Error> {
     let mut delete = connection.prepare_cached("DELETE FROM manifests WHERE id = ?1")?;
     for (id, _) in &unneeded.manifests {
         delete.execute([id])?;
@@ -261,13 +285,15 @@ fn remove_empty(connection: &Connection, repository: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Blobs without a lease to which nothing refers, among the first after `after`, and the last that
-/// was looked at.
-fn idle_blobs(
-    connection: &Connection,
-    before: i64,
-    after: i64,
-) -> Result<(Vec<i64>, Option<i64>), Error> {
+/// Blobs without a lease, to which nothing refers.
+struct IdleBlobs {
+    /// Their generations.
+    idle: Vec<i64>,
+    /// The last blob that was looked at.
+    last: Option<i64>,
+}
+
+fn idle_blobs(connection: &Connection, before: i64, after: i64) -> Result<IdleBlobs, Error> {
     let mut list = connection.prepare_cached(&format!(
         "SELECT generation, state = 1 AND leased_at < ?1 AND {UNREFERRED}
          FROM blobs b WHERE generation > ?2 ORDER BY generation LIMIT ?3"
@@ -281,7 +307,7 @@ fn idle_blobs(
             idle.push(generation);
         }
     }
-    Ok((idle, last))
+    Ok(IdleBlobs { idle, last })
 }
 
 fn sweep(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result<u64, Error> {
@@ -321,15 +347,18 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
     let mut after = 0;
     loop {
         let some = repositories(connection, after)?;
-        let Some((last, _)) = some.last() else { break };
-        after = *last;
-        for (id, name) in &some {
+        let Some(last) = some.last() else { break };
+        after = last.id;
+        for RepositoryRow { id, name } in &some {
             let Some(before) = cutoffs.untagged else {
                 continue;
             };
             for (manifest, digest) in unneeded(connection, *id, before)?.manifests {
                 gone.insert(manifest);
-                garbage.manifests.push((name.clone(), digest));
+                garbage.manifests.push(GarbageManifest {
+                    repository: name.clone(),
+                    digest,
+                });
             }
         }
     }
@@ -341,13 +370,12 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
     Ok(garbage)
 }
 
-/// Blobs that would have no lease and nothing that refers to them, were the manifests `gone` not
-/// there.
+/// Blobs without a lease, to which only the manifests `gone` refer.
 fn idle_without(
     connection: &Connection,
     before: i64,
     gone: &HashSet<i64>,
-) -> Result<Vec<(Digest, u64)>, Error> {
+) -> Result<Vec<GarbageBlob>, Error> {
     let mut blobs = connection.prepare_cached(
         "SELECT digest, size FROM blobs b WHERE state IN (1, 2) AND leased_at < ?1
          AND (b.store = 0 OR b.store IN (SELECT id FROM stores WHERE final = 1)) ORDER BY generation",
@@ -363,7 +391,10 @@ fn idle_without(
             Ok::<_, Error>(needed || !gone.contains(&manifest?))
         })?;
         if !needed {
-            idle.push((digest.0, row.get(1)?));
+            idle.push(GarbageBlob {
+                digest: digest.0,
+                size: row.get(1)?,
+            });
         }
     }
     Ok(idle)

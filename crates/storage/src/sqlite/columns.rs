@@ -1,12 +1,14 @@
-//! How our words are written in columns.
+//! How types are stored in columns.
+
+use std::io::ErrorKind;
 
 use oci::{Digest, DigestAlgorithm, RepositoryName};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::{Blob, Error, StoreId, UploadId};
+use crate::{Blob, ContentLocation, Error, StoreId, UploadId};
 
-/// States of a blob, as the column `state` counts them.
+/// The states of a blob, as the column `state` numbers them.
 pub(super) mod state {
     pub(in crate::sqlite) const LIVE: i64 = 1;
     pub(in crate::sqlite) const MARKED: i64 = 2;
@@ -84,7 +86,21 @@ pub(super) fn upload_id(row: &Row<'_>) -> rusqlite::Result<UploadId> {
     row.get(0).map(UploadId::from_bytes)
 }
 
-/// A name as it was when it was stored.
+/// The location of an adopted store, as its row has it.
+pub(super) fn location(path: String) -> ContentLocation {
+    ContentLocation::Directory(path.into())
+}
+
+/// The text by which a row has a location.
+pub(super) fn location_text(location: &ContentLocation) -> Result<String, Error> {
+    match location {
+        ContentLocation::Directory(path) => path.to_str().map(str::to_owned).ok_or_else(|| {
+            Error::io("store a path that is not in UTF-8")(ErrorKind::InvalidFilename.into())
+        }),
+    }
+}
+
+/// The name of a repository.
 pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<RepositoryName> {
     row.get::<_, String>(column)?
         .parse()
@@ -102,7 +118,7 @@ pub(super) fn repository(
         .optional()?)
 }
 
-/// The number of a repository that is made where there is none.
+/// The number of a repository, which is created if it is missing.
 pub(super) fn make_repository(
     connection: &Connection,
     name: &RepositoryName,
@@ -116,7 +132,7 @@ pub(super) fn make_repository(
     Ok(connection.last_insert_rowid())
 }
 
-/// Gives a repository a blob that it may have already.
+/// Gives a repository a blob. It may have it already.
 pub(super) fn link(connection: &Connection, repository: i64, generation: i64) -> Result<(), Error> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO links VALUES (?1, ?2)")?
@@ -124,7 +140,7 @@ pub(super) fn link(connection: &Connection, repository: i64, generation: i64) ->
     Ok(())
 }
 
-/// Brings a blob back to life, where it was condemned, and begins its lease anew.
+/// Renews the lease of a blob, and unmarks it.
 pub(super) fn revive(connection: &Connection, generation: i64, now: i64) -> Result<(), Error> {
     let sql =
         "UPDATE blobs SET leased_at = max(leased_at, ?2), since = CASE state WHEN 2 THEN ?2 ELSE since END, state = 1
@@ -138,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_go_in_and_come_out_in_order() {
+    fn digests_are_stored_in_their_order() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (d BLOB)").unwrap();
         let mut digests: Vec<_> = [&b"a"[..], b"b", b"c"]
@@ -161,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn an_invalid_digest_is_rejected() {
         for bytes in [&[][..], &[1], &[3; 33], &[1; 65], &[2; 33]] {
             assert!(
                 Packed::column_result(ValueRef::Blob(bytes)).is_err(),

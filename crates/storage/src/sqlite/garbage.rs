@@ -1,8 +1,8 @@
 //! Which manifests nothing needs.
 //!
-//! A manifest stays while it has a tag or is younger than the age, and so does everything that it
-//! needs or that speaks of it: what an index lists, the subject of a referrer, and the referrers of
-//! a subject. What is left over goes.
+//! A manifest stays while it has a tag or is younger than the age. So does everything that it needs,
+//! and everything about it: what an index lists, the subject of a referrer, and the referrers of a
+//! subject. The others are not needed.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::columns::Packed;
 use crate::Error;
 
 /// Manifests of one repository that nothing needs, at one count of its changes.
-pub(super) struct Unneeded {
+pub(super) struct UnneededManifests {
     pub(super) version: i64,
     pub(super) manifests: Vec<(i64, Digest)>,
 }
@@ -31,12 +31,12 @@ pub(super) fn unneeded(
     connection: &Connection,
     repository: i64,
     before: i64,
-) -> Result<Unneeded, Error> {
+) -> Result<UnneededManifests, Error> {
     let mut find = connection.prepare_cached("SELECT version FROM repositories WHERE id = ?1")?;
     let version = find.query_row([repository], |row| row.get(0))?;
     let mut nodes = nodes(connection, repository, before)?;
     if nodes.iter().all(|node| node.needed) {
-        return Ok(Unneeded {
+        return Ok(UnneededManifests {
             version,
             manifests: Vec::new(),
         });
@@ -56,7 +56,7 @@ pub(super) fn unneeded(
         .filter(|node| !node.needed)
         .map(|node| (node.id, node.digest))
         .collect();
-    Ok(Unneeded { version, manifests })
+    Ok(UnneededManifests { version, manifests })
 }
 
 fn nodes(connection: &Connection, repository: i64, before: i64) -> Result<Vec<Node>, Error> {
@@ -76,8 +76,7 @@ fn nodes(connection: &Connection, repository: i64, before: i64) -> Result<Vec<No
     Ok(nodes.collect::<Result<_, _>>()?)
 }
 
-/// Where need goes on from each: from an index to what it lists, between a subject and its
-/// referrers both ways.
+/// Which nodes each node needs: an index what it lists, a subject and its referrers each other.
 fn neighbours(
     connection: &Connection,
     repository: i64,

@@ -1,27 +1,27 @@
-//! Everything there is.
-
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+//! Everything that is stored.
 
 use bytes::Bytes;
-use oci::{Digest, RepositoryName, Tag};
-use rusqlite::{Connection, OpenFlags};
+use oci::{Digest, RepositoryName};
+use rusqlite::Connection;
+use rusqlite::types::ToSql;
 
 use super::columns::{BLOB, Packed, blob, name, repository};
 use super::{Sqlite, pages};
 use crate::{
-    AffectedRepository, Blob, Error, Inventory, ListPage, PageRequest, StorageFuture, StoreId,
-    StoredManifest,
+    AffectedRepository, Blob, Error, Inventory, ListPage, PageRequest, StorageFuture,
+    StoredManifest, TaggedManifest,
 };
 
 impl Inventory for Sqlite {
-    fn blobs(&self, after: i64, limit: u32) -> StorageFuture<'_, Vec<Blob>> {
+    fn blobs(&self, page: PageRequest<i64>) -> StorageFuture<'_, ListPage<Blob>> {
         Box::pin(self.read(move |connection| {
-            let mut list = connection.prepare_cached(&format!(
-                "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2) ORDER BY b.generation LIMIT ?2"
-            ))?;
-            Ok(list.query_map((after, limit), blob)?.collect::<Result<_, _>>()?)
+            let sql = format!(
+                "SELECT {BLOB} FROM blobs b WHERE b.generation > ?1 AND b.state IN (1, 2)
+                 ORDER BY b.generation LIMIT ?2"
+            );
+            let after = page.after.unwrap_or_default();
+            let parameters: [&dyn ToSql; 2] = [&after, &pages::wanted(&page)];
+            pages::list(connection, &sql, &parameters, page.limit, blob)
         }))
     }
 
@@ -57,7 +57,7 @@ impl Inventory for Sqlite {
         &'a self,
         name: &'a RepositoryName,
         page: PageRequest<String>,
-    ) -> StorageFuture<'a, ListPage<(Tag, Digest)>> {
+    ) -> StorageFuture<'a, ListPage<TaggedManifest>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
@@ -74,7 +74,8 @@ impl Inventory for Sqlite {
                         .get::<_, String>(0)?
                         .parse()
                         .map_err(|_| rusqlite::Error::InvalidQuery)?;
-                    Ok((tag, row.get::<_, Packed>(1)?.0))
+                    let digest = row.get::<_, Packed>(1)?.0;
+                    Ok(TaggedManifest { tag, digest })
                 },
             )
         }))
@@ -83,17 +84,19 @@ impl Inventory for Sqlite {
     fn linked<'a>(
         &'a self,
         name: &'a RepositoryName,
-        after: i64,
-        limit: u32,
-    ) -> StorageFuture<'a, Vec<Blob>> {
+        page: PageRequest<i64>,
+    ) -> StorageFuture<'a, ListPage<Blob>> {
         let name = name.clone();
         Box::pin(self.read(move |connection| {
             let id = repository(connection, &name)?.ok_or(Error::RepositoryUnknown)?;
-            let mut list = connection.prepare_cached(&format!(
+            let sql = format!(
                 "SELECT {BLOB} FROM links l JOIN blobs b ON b.generation = l.blob
-                 WHERE l.repository = ?1 AND l.blob > ?2 AND b.state IN (1, 2) ORDER BY l.blob LIMIT ?3"
-            ))?;
-            Ok(list.query_map((id, after, limit), blob)?.collect::<Result<_, _>>()?)
+                 WHERE l.repository = ?1 AND l.blob > ?2 AND b.state IN (1, 2)
+                 ORDER BY l.blob LIMIT ?3"
+            );
+            let after = page.after.unwrap_or_default();
+            let parameters: [&dyn ToSql; 3] = [&id, &after, &pages::wanted(&page)];
+            pages::list(connection, &sql, &parameters, page.limit, blob)
         }))
     }
 
@@ -101,21 +104,13 @@ impl Inventory for Sqlite {
         let digest = Packed(*digest);
         Box::pin(self.read(move |connection| affected(connection, digest)))
     }
-
-    fn copy_to<'a>(&'a self, path: &'a Path) -> StorageFuture<'a, Vec<(Blob, String)>> {
-        let (from, to) = (self.shared.database.path().to_owned(), path.to_owned());
-        Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || copy(&from, &to));
-            task.await.unwrap_or_else(Error::ended)
-        })
-    }
 }
 
-/// Rows that are read to say who is affected.
+/// The largest number of rows that are read to find affected repositories.
 const AFFECTED: i64 = 1000;
 
 fn affected(connection: &Connection, digest: Packed) -> Result<Vec<AffectedRepository>, Error> {
-    // From the manifests that refer to it, up to the indexes that refer to these.
+    // From the manifests that refer to it, to the indexes that refer to these.
     let mut list = connection.prepare_cached(
         "WITH RECURSIVE needing(id) AS (
            SELECT manifest FROM manifest_references WHERE digest = ?1
@@ -143,52 +138,4 @@ fn affected(connection: &Connection, digest: Packed) -> Result<Vec<AffectedRepos
         }
     }
     Ok(all)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<Vec<(Blob, String)>, Error> {
-    let path = to.to_str().ok_or_else(|| {
-        Error::io("copy the database")(std::io::ErrorKind::InvalidFilename.into())
-    })?;
-    // Made first, so that it is nobody else's to read from its first byte on. SQLite writes into an
-    // empty file.
-    let file = File::create_new(to).map_err(Error::io("copy the database"))?;
-    file.set_permissions(Permissions::from_mode(0o600))
-        .map_err(Error::io("copy the database"))?;
-    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    source.busy_timeout(database::BUSY_TIMEOUT)?;
-    source.execute("VACUUM INTO ?1", [path])?;
-    let mut copy = Connection::open(to)?;
-    let blobs = make_whole(&mut copy)?;
-    copy.close().map_err(|(_, error)| error)?;
-    file.sync_all().map_err(Error::io("copy the database"))?;
-    Ok(blobs)
-}
-
-/// Leaves out what was under way, and makes every blob the copy's own.
-fn make_whole(copy: &mut Connection) -> Result<Vec<(Blob, String)>, Error> {
-    let transaction = copy.transaction()?;
-    transaction.execute_batch(
-        "DELETE FROM uploads; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
-         DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
-    )?;
-    let blobs = {
-        let mut list =
-            transaction.prepare(&format!("SELECT {BLOB} FROM blobs b ORDER BY b.generation"))?;
-        let mut own =
-            transaction.prepare("UPDATE blobs SET store = 0, key = ?2 WHERE generation = ?1")?;
-        let rows = list.query_map((), blob)?.collect::<Result<Vec<_>, _>>()?;
-        let mut blobs = Vec::with_capacity(rows.len());
-        for blob in rows {
-            let key = if blob.store == StoreId::OWN {
-                blob.key.clone()
-            } else {
-                Blob::new_key(&blob.digest, blob.generation)
-            };
-            own.execute((blob.generation, &key))?;
-            blobs.push((blob, key));
-        }
-        blobs
-    };
-    transaction.commit()?;
-    Ok(blobs)
 }

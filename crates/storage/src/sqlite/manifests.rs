@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::cache::Stale;
 use super::columns::{Packed, repository};
+use super::manifest_rows::count_change;
 use super::{Sqlite, outbox, pages, push};
 use crate::{
     ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, ReferrerEntry,
@@ -33,7 +34,7 @@ impl ManifestStore for Sqlite {
             );
             self.shared
                 .cache
-                .remember_manifest(name, reference, Arc::clone(&found), stamp);
+                .insert_manifest(name, reference, Arc::clone(&found), stamp);
             Ok(found)
         })
     }
@@ -44,7 +45,7 @@ impl ManifestStore for Sqlite {
         reference: &'a Reference,
     ) -> StorageFuture<'a, Arc<StoredManifest>> {
         let (of, by, now) = (name.clone(), reference.clone(), self.now());
-        let renewal = self.shared.retention.renewal();
+        let renewal = self.renewal();
         Box::pin(async move {
             let row = self
                 .read(move |connection| read(connection, &of, &by))
@@ -205,12 +206,4 @@ fn untag(connection: &Connection, name: &RepositoryName, tag: &Tag) -> Result<()
         return Err(Error::ManifestUnknown);
     }
     count_change(connection, repository)
-}
-
-/// What collection planned before this, it must plan again.
-pub(super) fn count_change(connection: &Connection, repository: i64) -> Result<(), Error> {
-    connection
-        .prepare_cached("UPDATE repositories SET version = version + 1 WHERE id = ?1")?
-        .execute([repository])?;
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What others are to be told of.
+//! Records of changes.
 
 use oci::RepositoryName;
 use rusqlite::Connection;
@@ -6,10 +6,16 @@ use rusqlite::Connection;
 use super::Sqlite;
 use super::cache::Stale;
 use super::columns::name;
-use crate::{Error, NewOutboxRecord, OutboxRecord, OutboxStore, StorageFuture};
+use crate::{Error, NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore, StorageFuture};
 
 impl OutboxStore for Sqlite {
-    fn records(&self, after: i64, limit: u32) -> StorageFuture<'_, Vec<OutboxRecord>> {
+    fn records(
+        &self,
+        after: Option<OutboxRecordId>,
+        limit: u32,
+    ) -> StorageFuture<'_, Vec<OutboxRecord>> {
+        // The first number is 1.
+        let after = after.map_or(0, OutboxRecordId::number);
         Box::pin(self.read(move |connection| {
             let mut list = connection.prepare_cached(
                 "SELECT id, repository, kind, payload, created_at FROM outbox
@@ -17,7 +23,7 @@ impl OutboxStore for Sqlite {
             )?;
             let rows = list.query_map((after, limit), |row| {
                 Ok(OutboxRecord {
-                    id: row.get(0)?,
+                    id: OutboxRecordId::new(row.get(0)?),
                     repository: name(row, 1)?,
                     record: NewOutboxRecord {
                         kind: row.get(2)?,
@@ -30,10 +36,10 @@ impl OutboxStore for Sqlite {
         }))
     }
 
-    fn acknowledge(&self, last: i64) -> StorageFuture<'_, ()> {
+    fn acknowledge(&self, last: OutboxRecordId) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?;
-            Ok(delete.execute([last]).map(drop)?)
+            Ok(delete.execute([last.number()]).map(drop)?)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }

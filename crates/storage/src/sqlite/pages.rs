@@ -1,4 +1,4 @@
-//! Lists, a page at a time. Each is one stretch of an index, whatever else lies in the registry.
+//! Pages of lists. Each page is one range of an index, however large the registry is.
 
 use oci::{Digest, RepositoryName};
 use rusqlite::types::ToSql;
@@ -72,7 +72,7 @@ pub(super) fn referrers(
             )
         }
         Some(kind) => {
-            // By itself SQLite would walk through those of all other types.
+            // Without this, SQLite would read the referrers of all types.
             let sql = format!(
                 "{columns} INDEXED BY referrers_by_type
                  WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}"
@@ -106,7 +106,7 @@ pub(super) fn holders(
     )
 }
 
-/// What a list by digest begins behind. Nothing sorts before no bytes at all.
+/// The digest after which a page begins. An empty blob sorts before every digest.
 pub(super) fn after(digest: Option<Digest>) -> Box<dyn ToSql> {
     match digest {
         Some(digest) => Box::new(Packed(digest)),
@@ -114,10 +114,10 @@ pub(super) fn after(digest: Option<Digest>) -> Box<dyn ToSql> {
     }
 }
 
-/// A page that is so long grows no more while it is read.
+/// The expected length of a page, for which room is made at once.
 const EXPECTED: u32 = 128;
 
-/// One more than is asked for tells whether there are more.
+/// One more than is requested, which shows whether there are more.
 pub(super) fn wanted<T>(page: &PageRequest<T>) -> i64 {
     i64::from(page.limit) + 1
 }

@@ -1,4 +1,4 @@
-//! Uploads, and how their content becomes a blob.
+//! Uploads, and how they become blobs.
 
 use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
@@ -10,8 +10,8 @@ use super::columns::{
 use super::{Sqlite, seconds};
 use crate::hash::HashState;
 use crate::{
-    Blob, Checkpoint, Error, FinishedUpload, NewUpload, Reservation, StorageFuture, StoreId,
-    UploadId, UploadState, UploadStore,
+    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
+    StorageFuture, StoreId, UploadId, UploadRecovery, UploadState, UploadStore,
 };
 
 impl UploadStore for Sqlite {
@@ -87,7 +87,7 @@ impl UploadStore for Sqlite {
         Box::pin(self.write(move |connection| end(connection, id), |()| Stale::Nothing))
     }
 
-    fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, Reservation> {
+    fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation> {
         let (now, stale) = (self.now(), stale(&finished));
         Box::pin(self.write(
             move |connection| reserve(connection, &finished, now),
@@ -113,17 +113,6 @@ impl UploadStore for Sqlite {
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
 
-    fn pending(&self) -> StorageFuture<'_, Vec<(Blob, UploadId)>> {
-        Box::pin(self.read(|connection| {
-            // The second condition is the partial index's, word for word.
-            let mut list = connection.prepare_cached(&format!(
-                "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
-            ))?;
-            let rows = list.query_map((), |row| Ok((blob(row)?, UploadId::from_bytes(row.get(5)?))))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        }))
-    }
-
     fn expired(&self, limit: u32) -> StorageFuture<'_, Vec<UploadId>> {
         let before = self.upload_expiry();
         Box::pin(self.read(move |connection| {
@@ -144,6 +133,22 @@ impl UploadStore for Sqlite {
             Ok(delete.execute((id.as_bytes(), before))? > 0)
         };
         Box::pin(self.write(work, |_| Stale::Nothing))
+    }
+}
+
+impl UploadRecovery for Sqlite {
+    fn pending(&self) -> StorageFuture<'_, Vec<PendingUpload>> {
+        Box::pin(self.read(|connection| {
+            // The second condition is the partial index's, word for word.
+            let mut list = connection.prepare_cached(&format!(
+                "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
+            ))?;
+            let rows = list.query_map((), |row| {
+                let upload = UploadId::from_bytes(row.get(5)?);
+                Ok(PendingUpload { blob: blob(row)?, upload })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        }))
     }
 
     fn all(&self) -> StorageFuture<'_, Vec<UploadId>> {
@@ -272,13 +277,13 @@ fn reserve(
     connection: &Connection,
     finished: &FinishedUpload,
     now: i64,
-) -> Result<Reservation, Error> {
+) -> Result<BlobReservation, Error> {
     if let Some(fence) = finished.fence {
         check_fence(connection, finished.upload, fence)?;
     }
     if let Some(existing) = current(connection, finished)? {
         give(connection, finished, existing.generation, now)?;
-        return Ok(Reservation::Exists(existing));
+        return Ok(BlobReservation::Exists(existing));
     }
     connection
         .prepare_cached(
@@ -298,7 +303,7 @@ fn reserve(
         .prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?
         .execute((generation, &key))?;
     let (digest, size) = (finished.digest, finished.size);
-    Ok(Reservation::Pending(Blob {
+    Ok(BlobReservation::Pending(Blob {
         digest,
         size,
         generation,

@@ -1,13 +1,12 @@
-//! Noticing what others change.
+//! Noticing changes of other processes.
 //!
-//! A server forgets what its own writes change. What a command beside it changes, it learns here:
-//! `PRAGMA data_version` tells, at the cost of a look into shared memory, whether anybody at all
-//! has committed anything since the last look, and only then is the counter read that every write
-//! of a command moves on.
+//! A server removes from its cache what its own writes change. This module notices what a command
+//! changes while the server runs. `PRAGMA data_version` reads shared memory and tells whether any
+//! other connection has committed something. Only then a counter is read, which every write of a
+//! command advances.
 //!
-//! That look costs more than everything else about a remembered manifest, so it counts for a
-//! moment, the [`LEASE`]. It is no less true for that: a command says that something is changed
-//! only when every look from before has run out.
+//! The check costs more than the rest of a cache hit, so its result is used for a moment, the
+//! [`LEASE`]. The cache is right nevertheless: a command waits that long before it reports success.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +17,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 
-/// For how long a look counts. Who changes something behind the server's back waits as long before
-/// it says so.
+/// How long the result of a check is used. A command waits as long before it reports a change.
 pub(super) const LEASE: Duration = Duration::from_millis(1);
 
 pub(super) struct Watch {
@@ -31,7 +29,7 @@ struct Seen {
     /// The last `data_version`, which only this connection can compare.
     version: i64,
     foreign: i64,
-    /// When the last look began.
+    /// When the last check began.
     looked_at: Instant,
 }
 
@@ -56,9 +54,8 @@ impl Watch {
         })
     }
 
-    /// Does `forget` if somebody else has changed something since this was last asked, and has said
-    /// so. Nobody else hears that nothing is changed before that is done. A database that cannot be
-    /// read has changed, for all that is known.
+    /// Calls `forget` if another process has changed something since the last check and reported it.
+    /// Other callers wait until that is done. If the database cannot be read, it may have changed.
     pub(super) fn if_changed(&self, forget: impl FnOnce()) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.look().unwrap_or(true) {
@@ -89,8 +86,8 @@ impl Seen {
     }
 }
 
-/// Tells the server that something is changed behind its back, in the transaction that changes it.
-pub(super) fn tell(connection: &Connection) -> Result<(), Error> {
+/// Counts a change of a command, in its transaction.
+pub(super) fn count_change(connection: &Connection) -> Result<(), Error> {
     connection
         .prepare_cached("UPDATE foreign_changes SET count = count + 1")?
         .execute(())?;

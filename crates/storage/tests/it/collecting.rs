@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use storage::collection::{CollectionHold, CollectionPolicy, Garbage};
+use storage::collection::{
+    CollectionHold, CollectionPolicy, Garbage, GarbageBlob, GarbageManifest,
+};
 use storage::{Error, PageRequest};
 
 use super::world::{GRACE, SWEEP, World, image, index, name, sha256};
@@ -26,7 +28,11 @@ async fn what_nothing_refers_to_goes_after_the_grace_time() {
     assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 0);
     world.pass(Duration::from_secs(1));
     let plan = world.storage.plan(SWEEP).await.unwrap();
-    assert_eq!(plan.blobs, [(idle.digest, 4)]);
+    let garbage = GarbageBlob {
+        digest: idle.digest,
+        size: 4,
+    };
+    assert_eq!(plan.blobs, [garbage]);
     assert!(
         world.has_blob("a", idle.digest).await,
         "a plan changes nothing"
@@ -121,8 +127,16 @@ async fn untagged_manifests_stay_or_go_as_configured() {
     world.storage.collect(SWEEP).await.unwrap();
     assert!(world.has_manifest("a", &old.to_string()).await);
     let plan = world.storage.plan(UNTAGGED).await.unwrap();
-    assert_eq!(plan.manifests, [(name("a"), old)]);
-    assert_eq!(plan.blobs, [(sha256(b"old"), 3)]);
+    let manifest = GarbageManifest {
+        repository: name("a"),
+        digest: old,
+    };
+    assert_eq!(plan.manifests, [manifest]);
+    let blob = GarbageBlob {
+        digest: sha256(b"old"),
+        size: 3,
+    };
+    assert_eq!(plan.blobs, [blob]);
     let collected = world.storage.collect(UNTAGGED).await.unwrap();
     assert_eq!((collected.manifests, collected.blobs), (1, 1));
     assert!(!world.has_manifest("a", &old.to_string()).await);

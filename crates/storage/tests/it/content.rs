@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use oci::DigestAlgorithm;
 use storage::collection::DeletableBlob;
-use storage::{Blob, BlobReader, BlobStore, Error, Files, StoreId, UploadId, hash};
+use storage::{
+    Blob, BlobReader, BlobStore, ContentLocation, CopyTarget, Error, Files, StoreId, UploadId, hash,
+};
 
 use super::memory::Memory;
 use super::world::sha256;
@@ -231,17 +233,22 @@ async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_li
         let (old, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(old.path().join("data"), b"cargo").unwrap();
         let adopted = StoreId::new(1);
-        place.store.add(adopted, old.path()).unwrap();
+        let location = ContentLocation::Directory(old.path().to_owned());
+        place.store.add(adopted, &location).unwrap();
         let blob = Blob {
             store: adopted,
             key: "data".to_owned(),
             ..blob(b"cargo", 1)
         };
         assert_eq!(read(&place, &blob, 1..4).await.unwrap(), b"arg");
-        let copy = to.path().join("a/b");
+        let copy = |key: &str| CopyTarget {
+            location: ContentLocation::Directory(to.path().to_owned()),
+            key: key.to_owned(),
+            may_share: false,
+        };
         for _ in 0..2 {
-            place.store.copy(&blob, &copy, false).await.unwrap();
-            assert_eq!(std::fs::read(&copy).unwrap(), b"cargo");
+            place.store.copy(&blob, &copy("a/b")).await.unwrap();
+            assert_eq!(std::fs::read(to.path().join("a/b")).unwrap(), b"cargo");
         }
         let Blob {
             digest,
@@ -265,12 +272,6 @@ async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_li
             read(&place, &blob, 0..5).await,
             Err(Error::Damaged { .. })
         ));
-        assert!(
-            place
-                .store
-                .copy(&blob, &to.path().join("c"), false)
-                .await
-                .is_err()
-        );
+        assert!(place.store.copy(&blob, &copy("c")).await.is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
-use storage::{Blob, Error};
+use storage::{Blob, ContentLocation, Error};
 
 use std::sync::Arc;
 
@@ -175,7 +175,7 @@ async fn a_directory_that_is_away_is_known_and_a_push_stores_its_blobs_again() {
         .storage
         .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
     adopted.await.unwrap();
-    let away = async |storage: &Storage| storage.unreachable_directories().await.unwrap();
+    let away = async |storage: &Storage| storage.unreachable_locations().await.unwrap();
     assert!(away(&world.storage).await.is_empty());
 
     let (there, moved) = (old.path().join("docker"), old.path().join("moved"));
@@ -183,7 +183,9 @@ async fn a_directory_that_is_away_is_known_and_a_push_stores_its_blobs_again() {
     let world = world.restarted().await;
     assert_eq!(
         away(&world.storage).await,
-        [old.path().canonicalize().unwrap()]
+        [ContentLocation::Directory(
+            old.path().canonicalize().unwrap()
+        )]
     );
     let blob = found(&world, "a", sha256(LAYER)).await;
     assert!(is_damaged(&world, "a", &blob).await);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use storage::collection::CollectionPolicy;
 use storage::distribution::{AdoptionCheck, Discovery, OngoingAdoption};
-use storage::{AdoptionStage, BackupError, Error, Storage, StorageSettings};
+use storage::{AdoptionStage, BackupError, ContentLocation, Error, Storage, StorageSettings};
 
 use super::old::Old;
 use super::world::{GRACE, SWEEP, World, content, image, index, name, open_database, sha256};
@@ -349,7 +349,7 @@ async fn nothing_is_copied_that_is_half_read() {
         .backup(&database, &root, [1; 16], |_, _| {})
         .await;
     assert!(
-        matches!(refused, Err(BackupError::HalfRead(path)) if path == old.path().canonicalize().unwrap())
+        matches!(refused, Err(BackupError::HalfRead(location)) if location == ContentLocation::Directory(old.path().canonicalize().unwrap()))
     );
     assert!(
         world

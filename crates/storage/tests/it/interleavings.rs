@@ -26,7 +26,7 @@ fn later() -> Duration {
 
 /// Up to the point where its blobs' files are about to be removed.
 async fn doom(collection: &Sqlite) -> Vec<DeletableBlob> {
-    collection.mark(SWEEP, 0).await.unwrap();
+    collection.mark(SWEEP, None).await.unwrap();
     collection.sweep(SWEEP).await.unwrap();
     collection.deletable(10).await.unwrap()
 }
@@ -65,7 +65,7 @@ async fn condemned_then_manifest_then_sentence() {
     }
     world.pass(later());
     let collection = steps(&world);
-    assert_eq!(collection.mark(SWEEP, 0).await.unwrap().0, 2);
+    assert_eq!(collection.mark(SWEEP, None).await.unwrap().marked, 2);
     world
         .push("a", image(&[b"layer"], None), &["x"])
         .await
@@ -108,7 +108,7 @@ async fn mount_during_collection() {
         let blob = world.blob("a", b"layer").await;
         world.pass(later());
         let collection = steps(&world);
-        collection.mark(SWEEP, 0).await.unwrap();
+        collection.mark(SWEEP, None).await.unwrap();
         if sentenced {
             collection.sweep(SWEEP).await.unwrap();
         }
@@ -169,7 +169,7 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
         world.pass(later());
         let collection = steps(&world);
         if state > 0 {
-            collection.mark(SWEEP, 0).await.unwrap();
+            collection.mark(SWEEP, None).await.unwrap();
         }
         if state > 1 {
             collection.sweep(SWEEP).await.unwrap();

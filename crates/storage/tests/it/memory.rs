@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::ready;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm};
 use storage::collection::DeletableBlob;
 use storage::{
-    Blob, BlobReader, BlobStore, Error, StorageFuture, StoreId, UploadId, UploadWriter,
-    WrittenContent, hash,
+    AdoptedStore, Blob, BlobReader, BlobStore, ContentLocation, CopyTarget, Error, StorageFuture,
+    StoreId, UploadId, UploadWriter, WrittenContent, hash,
 };
 
 /// Content that is gone with the process.
@@ -61,9 +61,16 @@ fn failed<T>(what: &'static str) -> Result<T, Error> {
 }
 
 impl BlobStore for Memory {
-    fn add(&self, store: StoreId, path: &Path) -> Result<(), Error> {
-        self.content().adopted.insert(store, path.to_owned());
+    fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
+        let ContentLocation::Directory(path) = location;
+        self.content().adopted.insert(store, path.clone());
         Ok(())
+    }
+
+    fn unreachable(&self, adopted: Vec<AdoptedStore>) -> StorageFuture<'_, Vec<ContentLocation>> {
+        let locations = adopted.into_iter().map(|store| store.location);
+        let missing = |ContentLocation::Directory(path): &ContentLocation| !path.is_dir();
+        answer(Ok(locations.filter(missing).collect()))
     }
 
     fn open<'a>(
@@ -146,7 +153,9 @@ impl BlobStore for Memory {
         answer(Ok(self.content().uploads.keys().copied().collect()))
     }
 
-    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a Path, _shared: bool) -> StorageFuture<'a, ()> {
+    fn copy<'a>(&'a self, blob: &'a Blob, to: &'a CopyTarget) -> StorageFuture<'a, ()> {
+        let ContentLocation::Directory(directory) = &to.location;
+        let to = directory.join(&to.key);
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
         });

@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use storage::{Backends, Error, Files, FinishedUpload, Reservation, Sqlite, Storage, UploadStore};
+use storage::{
+    BlobReservation, Error, Files, FinishedUpload, MetadataStores, Sqlite, Storage, UploadStore,
+    recover_uploads,
+};
 
 use super::memory::Memory;
 use super::world::{World, clock, name, retention, sha256};
@@ -74,7 +77,7 @@ async fn stopped_anywhere_on_the_way_to_a_blob_it_is_an_upload_again() {
         let landing = saved(&world, "cargo").await;
         let (rows, files) = parts(&world).await;
         let reserved = rows.reserve(landing.clone()).await.unwrap();
-        let Reservation::Pending(blob) = reserved else {
+        let BlobReservation::Pending(blob) = reserved else {
             panic!()
         };
         if published {
@@ -130,7 +133,7 @@ async fn who_was_slower_with_the_same_content_gets_the_blob_of_who_was_faster() 
     let world = World::new().await;
     let slow = saved(&world, "cargo").await;
     let (rows, files) = parts(&world).await;
-    let Reservation::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
+    let BlobReservation::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
         panic!()
     };
     storage::BlobStore::publish(files.as_ref(), slow.upload, &pending.key)
@@ -171,7 +174,8 @@ async fn storage_can_stand_on_other_parts() {
     let rows = Arc::new(Sqlite::new(world.database.clone(), retention(), world.clock()).unwrap());
     let on_memory = |memory: &Memory| {
         Storage::new(
-            Backends::new(Arc::clone(&rows), Arc::new(memory.clone())),
+            MetadataStores::new(Arc::clone(&rows)),
+            Arc::new(memory.clone()),
             storage::UploadLimits::default(),
         )
     };
@@ -184,8 +188,8 @@ async fn storage_can_stand_on_other_parts() {
     upload.write("car".into()).await.unwrap();
     assert_eq!(upload.save().await.unwrap(), 3);
     // As after a restart: nothing is remembered, and the hash is made anew.
+    recover_uploads(rows.as_ref(), &memory).await.unwrap();
     let storage = on_memory(&memory);
-    storage.recover().await.unwrap();
     let mut upload = storage.upload(&name("a"), id, Some(3)).await.unwrap();
     upload.write("go".into()).await.unwrap();
     let blob = upload.finish(sha256(b"cargo")).await.unwrap();

@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use common::Clock;
 use database::{Database, DatabaseLocation};
 use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
 use storage::collection::CollectionPolicy;
 use storage::{
-    Blob, Clock, Error, NewManifest, NewUpload, Retention, Storage, StorageSettings, UploadId, hash,
+    Blob, Error, NewManifest, NewUpload, Retention, Storage, StorageSettings, UploadId, hash,
 };
 use tempfile::TempDir;
 
@@ -111,7 +112,7 @@ impl World {
             .unwrap()
     }
 
-    pub(crate) fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         clock(&self.now)
     }
 
@@ -210,9 +211,17 @@ pub(crate) fn root(directory: &Path) -> std::path::PathBuf {
     directory.join("data")
 }
 
-pub(crate) fn clock(now: &Arc<AtomicU64>) -> Clock {
-    let now = Arc::clone(now);
-    Arc::new(move || UNIX_EPOCH + Duration::from_secs(now.load(Ordering::SeqCst)))
+pub(crate) fn clock(now: &Arc<AtomicU64>) -> Arc<dyn Clock> {
+    Arc::new(TestClock(Arc::clone(now)))
+}
+
+/// A clock that stands still until a test moves it.
+struct TestClock(Arc<AtomicU64>);
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
 }
 
 pub(crate) fn retention() -> Retention {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use database::{Database, DatabaseLocation};
 use oci::{Digest, RepositoryName};
-use storage::{Clock, NewManifest, NewUpload, Storage, StorageSettings, UploadId};
+use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId};
 use tokio::task::JoinSet;
 
 use crate::cargo::{self, Content, IMAGE, LARGE, MEDIUM, SMALL};
@@ -78,7 +78,7 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
         fs::create_dir_all(&root).unwrap();
         let database =
             Database::open_exclusive(&DatabaseLocation::at(root.join("wharfinger.db"))).unwrap();
-        let clock: Clock = Arc::new(std::time::SystemTime::now);
+        let clock = Arc::new(common::SystemClock);
         let storage = Storage::open(database, root, StorageSettings::default(), clock)
             .await
             .unwrap();

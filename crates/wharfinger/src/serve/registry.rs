@@ -57,12 +57,11 @@ impl RegistryState {
             grace: config.collection.grace,
             upload_expiry: config.upload_expiry,
         };
-        let clock: storage::Clock = Arc::new(|| common::Clock::now(&common::SystemClock));
         let opened = Storage::open(
             database,
             root,
             storage::StorageSettings { limits, retention },
-            clock,
+            Arc::new(common::SystemClock),
         )
         .await;
         let storage = opened.map_err(|error| {

@@ -141,8 +141,8 @@ fn shown(path: &Path) -> String {
 
 fn failure(error: &BackupError, file: &Path) -> Failure {
     match error {
-        BackupError::HalfRead(directory) => {
-            half_read(Failure::system("no backup was made"), file, directory).caused_by(error)
+        BackupError::HalfRead(location) => {
+            half_read(Failure::system("no backup was made"), file, location).caused_by(error)
         }
         BackupError::Exists(_) | BackupError::Inside(_) => {
             Failure::usage("no backup was made").caused_by(error)

@@ -41,10 +41,10 @@ impl Arguments {
             .await?
         };
         let exported = exported.map_err(|error| match &error {
-            ExportError::HalfRead(directory) => half_read(
+            ExportError::HalfRead(location) => half_read(
                 Failure::system("nothing was exported"),
                 &self.file,
-                directory,
+                location,
             )
             .caused_by(&error),
             _ => Failure::system("the export is not complete")

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::collection::{CollectionReport, Garbage};
+use storage::collection::{CollectionReport, Garbage, GarbageManifest};
 
 use super::progress::Progress;
 use super::{count, open, print, size};
@@ -72,11 +72,11 @@ impl Arguments {
 
 fn planned(garbage: &Garbage) -> String {
     let mut lines = String::new();
-    for (repository, digest) in &garbage.manifests {
+    for GarbageManifest { repository, digest } in &garbage.manifests {
         lines += &format!("manifest {repository}@{digest}\n");
     }
-    for (digest, bytes) in &garbage.blobs {
-        lines += &format!("blob {digest} {}\n", size(*bytes));
+    for blob in &garbage.blobs {
+        lines += &format!("blob {} {}\n", blob.digest, size(blob.size));
     }
     for upload in &garbage.uploads {
         lines += &format!("upload {upload}\n");
@@ -92,13 +92,16 @@ fn planned(garbage: &Garbage) -> String {
 }
 
 fn planned_json(garbage: &Garbage) -> Value {
-    let manifests = garbage.manifests.iter();
-    let manifests =
-        manifests.map(|(repository, digest)| json!({"repository": repository.as_str(), "digest": digest.to_string()}));
+    let manifests = garbage.manifests.iter().map(|manifest| {
+        json!({
+            "repository": manifest.repository.as_str(),
+            "digest": manifest.digest.to_string(),
+        })
+    });
     let blobs = garbage
         .blobs
         .iter()
-        .map(|(digest, size)| json!({"digest": digest.to_string(), "size": size}));
+        .map(|blob| json!({"digest": blob.digest.to_string(), "size": blob.size}));
     json!({
         "dry_run": true,
         "manifests": Value::from_iter(manifests),
@@ -109,7 +112,7 @@ fn planned_json(garbage: &Garbage) -> Value {
 }
 
 fn bytes(garbage: &Garbage) -> u64 {
-    garbage.blobs.iter().map(|(_, bytes)| bytes).sum()
+    garbage.blobs.iter().map(|blob| blob.size).sum()
 }
 
 fn done(collected: &CollectionReport) -> String {
@@ -148,6 +151,8 @@ fn waiting(collected: &CollectionReport) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use storage::collection::GarbageBlob;
+
     use super::*;
 
     #[test]
@@ -171,8 +176,11 @@ mod tests {
     fn lists_what_it_would_do() {
         let digest = storage::hash::digest(oci::DigestAlgorithm::Sha256, b"");
         let garbage = Garbage {
-            manifests: vec![("team/app".parse().unwrap(), digest)],
-            blobs: vec![(digest, 1024)],
+            manifests: vec![GarbageManifest {
+                repository: "team/app".parse().unwrap(),
+                digest,
+            }],
+            blobs: vec![GarbageBlob { digest, size: 1024 }],
             uploads: vec![storage::UploadId::from_random([0; 16])],
         };
         let lines: Vec<_> = planned(&garbage).lines().map(str::to_owned).collect();

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use storage::ContentLocation;
 
 use crate::failure::Failure;
 use crate::output;
@@ -58,11 +59,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// What to do about a data directory whose adoption is not complete.
-fn half_read(failure: Failure, file: &Path, directory: &Path) -> Failure {
+fn half_read(failure: Failure, file: &Path, location: &ContentLocation) -> Failure {
     failure.hint(format!(
         "a server that reads it says in its log when it has; else run this first: wharfinger registry adopt {} {}",
         file.display(),
-        directory.display()
+        location
     ))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Clock, SystemClock};
+use common::SystemClock;
 use database::{Database, DatabaseLocation};
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
@@ -43,7 +43,13 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     if !places.database.path().exists() || !places.root.exists() {
         let database =
             Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
-        let made = Storage::open(database, &places.root, places.settings, clock()).await;
+        let made = Storage::open(
+            database,
+            &places.root,
+            places.settings,
+            Arc::new(SystemClock),
+        )
+        .await;
         // Closed again at once: a server may start while the command is at work.
         drop(made.map_err(|error| no_content(&error))?);
     }
@@ -52,7 +58,13 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
-    let storage = Storage::open_for_command(database, &places.root, places.settings, clock()).await;
+    let storage = Storage::open_for_command(
+        database,
+        &places.root,
+        places.settings,
+        Arc::new(SystemClock),
+    )
+    .await;
     Ok(Opened {
         storage: storage.map_err(|error| no_content(&error))?,
         places,
@@ -99,10 +111,6 @@ fn load(file: &Path) -> Result<LoadedConfig, Failure> {
             file.display()
         ))
     })
-}
-
-fn clock() -> storage::Clock {
-    Arc::new(|| SystemClock.now())
 }
 
 fn no_database(error: &database::DatabaseOpenError) -> Failure {

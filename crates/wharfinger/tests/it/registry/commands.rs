@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use common::{Clock, SystemClock};
@@ -17,6 +17,14 @@ use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId, hash};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+struct TwoDaysAgo;
+
+impl Clock for TwoDaysAgo {
+    fn now(&self) -> SystemTime {
+        SystemClock.now() - Duration::from_secs(2 * 86_400)
+    }
+}
 
 /// A registry that lets everybody in, with its data in a directory that outlives its servers.
 pub(crate) struct World {
@@ -98,8 +106,7 @@ impl World {
     pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
         let location = DatabaseLocation::at(self.root().join("wharfinger.db"));
         let database = Database::open_exclusive(&location).unwrap();
-        let clock: storage::Clock =
-            Arc::new(|| SystemClock.now() - Duration::from_secs(2 * 86_400));
+        let clock = Arc::new(TwoDaysAgo);
         Storage::open(database, self.root(), StorageSettings::default(), clock)
             .await
             .unwrap()

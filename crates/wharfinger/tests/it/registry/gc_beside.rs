@@ -1,6 +1,6 @@
 //! `wharfinger registry gc`, a process of its own, beside a server in the middle of uploads.
 
-use common::{Clock, SystemClock};
+use common::SystemClock;
 use database::{Database, DatabaseLocation};
 use oci::DigestAlgorithm;
 use storage::{Storage, StorageSettings, hash};
@@ -109,7 +109,7 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
     runtime().block_on(async {
         let database =
             Database::open(&DatabaseLocation::at(world.root().join("wharfinger.db"))).unwrap();
-        let clock: storage::Clock = std::sync::Arc::new(|| SystemClock.now());
+        let clock = std::sync::Arc::new(SystemClock);
         let command =
             Storage::open_for_command(database, world.root(), StorageSettings::default(), clock)
                 .await

@@ -1,5 +1,5 @@
-//! Reading a data directory, a repository at a time. Whatever is wrong with a file is told and
-//! passed over.
+//! Reading a data directory, one repository at a time. A file with a problem is reported and
+//! skipped.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -7,29 +7,29 @@ use std::io::{self, ErrorKind};
 use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm, ManifestError, RepositoryName, Tag};
 
+use super::layout::{BASE, blob_path, repository_path};
+use super::problem::{AdoptionProblem, AdoptionProblemKind};
+use super::report::AdoptionCheck;
 use super::tree::{EntryKind, Tree};
-use super::{
-    AdoptedBlob, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, AdoptionTotals, BASE,
-    RepositoryPart, blob_key,
-};
-use crate::{NewManifest, NewManifestError};
+use crate::seams::{AdoptedBlob, AdoptionTotals, RepositoryPart};
+use crate::{NewManifest, NewManifestError, TaggedManifest};
 
-/// The largest manifest that is read, in bytes; Distribution takes 4 MiB.
+/// The largest manifest that is read, in bytes. Distribution accepts 4 MiB.
 const LARGEST: u64 = 16 << 20;
 /// A link holds a digest and nothing else.
 const LINK: u64 = 1024;
 
-/// What makes a directory that of a repository.
+/// A directory with one of these is that of a repository.
 const PARTS: [&str; 2] = ["_layers", "_manifests"];
 
-/// A data directory, and what was wrong in it so far.
-pub(super) struct Reader<'a> {
+/// Reads a data directory and collects its problems.
+pub(super) struct DataDirectoryReader<'a> {
     tree: &'a dyn Tree,
     check: AdoptionCheck,
     pub(super) problems: Vec<AdoptionProblem>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DataDirectoryReader<'a> {
     pub(super) fn new(tree: &'a dyn Tree, check: AdoptionCheck) -> Self {
         Self {
             tree,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
     /// Every repository, by name.
     pub(super) fn repositories(&mut self) -> io::Result<Vec<RepositoryName>> {
         let top = format!("{BASE}/repositories");
-        // That one cannot be looked into is a problem; that nothing can be is an error.
+        // An unreadable directory is a problem. If nothing can be read, it is an error.
         if !self.tree.exists(&top)? {
             return Ok(Vec::new());
         }
@@ -78,17 +78,17 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// Whether there is a repository of this name.
+    /// Whether a repository of this name exists.
     pub(super) fn has(&self, repository: &RepositoryName) -> io::Result<bool> {
-        let home = home(repository);
+        let home = repository_path(repository);
         PARTS.iter().try_fold(false, |has, part| {
             Ok(has || self.tree.exists(&format!("{home}/{part}"))?)
         })
     }
 
-    /// Everything of a repository.
+    /// All of a repository.
     pub(super) fn repository(&mut self, repository: RepositoryName) -> RepositoryPart {
-        let home = home(&repository);
+        let home = repository_path(&repository);
         let revisions = self.links(&format!("{home}/_manifests/revisions"));
         let manifests: Vec<_> = revisions
             .iter()
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The entries of a directory, by name; nothing if there is no directory.
+    /// The entries of a directory, by name. A missing directory has none.
     fn entries(&mut self, directory: &str) -> Vec<(String, EntryKind)> {
         match self.tree.list(directory) {
             Ok(entries) => entries
@@ -136,18 +136,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the files `directory/ALGORITHM/HASH/link` say. An entry without its file was deleted.
+    /// The links in the files `directory/ALGORITHM/HASH/link`. An entry without its file was
+    /// deleted.
     fn links(&mut self, directory: &str) -> Vec<Link> {
         let mut links = Vec::new();
         for algorithm in DigestAlgorithm::ALL {
             let directory = format!("{directory}/{algorithm}");
             for (hash, _) in self.entries(&directory) {
                 let path = format!("{directory}/{hash}/link");
-                let Some(said) = self.link(&path) else {
-                    continue;
+                let content = match self.link(&path) {
+                    LinkContent::Missing => continue,
+                    LinkContent::Invalid => None,
+                    LinkContent::Digest(digest) => Some(digest),
                 };
-                match (format!("{algorithm}:{hash}").parse::<Digest>(), said) {
-                    // Distribution stores content by one algorithm. The other name links to it.
+                match (format!("{algorithm}:{hash}").parse::<Digest>(), content) {
+                    // Distribution stores content under one algorithm. The other digest links to it.
                     (Ok(name), Some(content))
                         if name == content || algorithm != content.algorithm() =>
                     {
@@ -160,26 +163,25 @@ impl<'a> Reader<'a> {
         links
     }
 
-    /// What a link says; none within if that is no digest, none at all if there is no link.
-    fn link(&mut self, path: &str) -> Option<Option<Digest>> {
+    /// The content of a link. An unreadable link is a problem, and counts as missing.
+    fn link(&mut self, path: &str) -> LinkContent {
         match self.tree.read(path, LINK) {
-            Ok(bytes) => Some(
-                str::from_utf8(&bytes)
-                    .ok()
-                    .and_then(|text| text.trim().parse().ok()),
-            ),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(bytes) => str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .map_or(LinkContent::Invalid, LinkContent::Digest),
+            Err(error) if error.kind() == ErrorKind::NotFound => LinkContent::Missing,
             Err(error) => {
                 self.problem(path, AdoptionProblemKind::Unreadable(error.to_string()));
-                None
+                LinkContent::Missing
             }
         }
     }
 
     fn blob(&mut self, link: &Link) -> Option<AdoptedBlob> {
         let Link { name, content } = *link;
-        let path = blob_key(&content);
-        // A name of another algorithm than the content's is no proof: it is checked in any case.
+        let path = blob_path(&content);
+        // A digest of another algorithm than the content's proves nothing: it is always checked.
         let is_checked = self.check == AdoptionCheck::Everything || name != content;
         let found = if is_checked {
             self.tree.digest(&path, name.algorithm())
@@ -201,7 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     fn manifest(&mut self, link: &Link) -> Option<NewManifest> {
-        let path = blob_key(&link.content);
+        let path = blob_path(&link.content);
         let bytes = match self.tree.read(&path, LARGEST) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => {
@@ -223,19 +225,21 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn tags(&mut self, directory: &str, manifests: &[NewManifest]) -> Vec<(Tag, Digest)> {
+    fn tags(&mut self, directory: &str, manifests: &[NewManifest]) -> Vec<TaggedManifest> {
         let known: HashSet<Digest> = manifests.iter().map(NewManifest::digest).collect();
         let mut tags = Vec::new();
         for (name, _) in self.entries(directory) {
             let path = format!("{directory}/{name}/current/link");
-            let Some(link) = self.link(&path) else {
-                continue;
-            };
-            match (name.parse(), link) {
+            match (name.parse::<Tag>(), self.link(&path)) {
+                (_, LinkContent::Missing) => {}
                 (Err(_), _) => self.problem(&path, AdoptionProblemKind::Name),
-                (_, None) => self.problem(&path, AdoptionProblemKind::NoLink),
-                (Ok(tag), Some(digest)) if known.contains(&digest) => tags.push((tag, digest)),
-                (_, Some(digest)) => self.problem(&path, AdoptionProblemKind::Broken(digest)),
+                (_, LinkContent::Invalid) => self.problem(&path, AdoptionProblemKind::NoLink),
+                (Ok(tag), LinkContent::Digest(digest)) if known.contains(&digest) => {
+                    tags.push(TaggedManifest { tag, digest });
+                }
+                (_, LinkContent::Digest(digest)) => {
+                    self.problem(&path, AdoptionProblemKind::Broken(digest));
+                }
             }
         }
         tags
@@ -255,12 +259,17 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A name of content, and the name that it is stored by.
+/// A digest, and the digest under which its content is stored.
 struct Link {
     name: Digest,
     content: Digest,
 }
 
-fn home(repository: &RepositoryName) -> String {
-    format!("{BASE}/repositories/{repository}")
+/// What a link's file contains.
+enum LinkContent {
+    /// There is no file.
+    Missing,
+    /// Something other than a digest.
+    Invalid,
+    Digest(Digest),
 }

@@ -1,0 +1,74 @@
+//! Which blobs a repository has, and where their content is.
+
+use std::fmt;
+
+use oci::{Digest, RepositoryName};
+
+use crate::{Blob, ContentLocation, ListPage, PageRequest, StorageFuture, StoreId};
+
+/// Which blobs a repository has, and where their content is.
+pub trait BlobIndex: fmt::Debug + Send + Sync {
+    /// A blob of this repository.
+    ///
+    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown), also if the repository is
+    /// unknown.
+    fn find<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> StorageFuture<'a, Blob>;
+
+    /// Those of `digests` that this repository has, in any order.
+    fn find_all<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digests: Vec<Digest>,
+    ) -> StorageFuture<'a, Vec<Blob>>;
+
+    /// As [`find`](Self::find), for a client that may push and is about to rely on the blob. A blob
+    /// that garbage collection has marked is unmarked, and is kept for another grace time.
+    fn lease<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> StorageFuture<'a, Blob>;
+
+    /// Gives `to` a blob that `from` has, with a lease as [`lease`](Self::lease) does.
+    ///
+    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown) if `from` does not have it.
+    fn mount<'a>(
+        &'a self,
+        digest: &'a Digest,
+        from: &'a RepositoryName,
+        to: &'a RepositoryName,
+    ) -> StorageFuture<'a, Blob>;
+
+    /// Repositories that have a blob, by name.
+    fn holders<'a>(
+        &'a self,
+        digest: &'a Digest,
+        page: PageRequest<String>,
+    ) -> StorageFuture<'a, ListPage<RepositoryName>>;
+
+    /// The adopted stores, by number.
+    fn stores(&self) -> StorageFuture<'_, Vec<AdoptedStore>>;
+
+    /// Takes a blob from a repository. Other repositories keep it. Its content stays until garbage
+    /// collection removes it.
+    ///
+    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown).
+    fn unlink<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> StorageFuture<'a, ()>;
+}
+
+/// Content of another registry that was adopted, or is being adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdoptedStore {
+    /// The number by which blobs name it.
+    pub id: StoreId,
+    /// Where its content is.
+    pub location: ContentLocation,
+}

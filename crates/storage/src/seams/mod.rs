@@ -1,0 +1,29 @@
+//! The traits that a store of metadata implements, one file for each.
+//!
+//! This crate implements them with SQLite. Every implementation passes the same conformance suite.
+//! Each method is one transaction: when it returns, its change is complete and visible to every
+//! caller; when it fails, nothing has changed. Times come from the implementation's own clock.
+
+mod adoption;
+mod blobs;
+mod collection;
+mod inventory;
+mod manifests;
+mod outbox;
+mod uploads;
+
+pub use adoption::{
+    AdoptedBlob, AdoptionProgress, AdoptionStage, AdoptionStore, AdoptionTotals, RepositoryPart,
+};
+pub use blobs::{AdoptedStore, BlobIndex};
+pub use collection::{
+    CollectionCursor, CollectionHold, CollectionPolicy, CollectionStore, DeletableBlob, Garbage,
+    GarbageBlob, GarbageManifest, MarkStep, PruneStep,
+};
+pub use inventory::{AffectedRepository, BackupBlob, Inventory, MetadataBackup};
+pub use manifests::{ChangeSet, ManifestChange, ManifestStore};
+pub use outbox::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore};
+pub use uploads::{
+    BlobReservation, Checkpoint, FinishedUpload, NewUpload, PendingUpload, UploadRecovery,
+    UploadState, UploadStore,
+};

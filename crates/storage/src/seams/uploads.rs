@@ -1,0 +1,160 @@
+//! Uploads, from the first request until their blob can be pulled.
+
+use std::fmt;
+
+use oci::{Digest, DigestAlgorithm, RepositoryName};
+
+use crate::hash::HashState;
+use crate::{Blob, StorageFuture, UploadId};
+
+/// Uploads, from the first request until their blob can be pulled.
+///
+/// The row decides: a server reads an upload's row again before each request continues it. Each
+/// checkpoint increases the upload's *fence*. A writer with an old fence changes nothing.
+pub trait UploadStore: fmt::Debug + Send + Sync {
+    /// Stores a new upload without content. If the client has `limit` uploads already, those that
+    /// have been idle longest are removed, but none of `active`. Returns the removed uploads; the
+    /// caller removes their content.
+    ///
+    /// Fails with [`Error::TooManyUploads`](crate::Error::TooManyUploads) if `limit` uploads are
+    /// active.
+    fn begin(
+        &self,
+        upload: NewUpload,
+        limit: u32,
+        active: Vec<UploadId>,
+    ) -> StorageFuture<'_, Vec<UploadId>>;
+
+    /// An upload of this repository.
+    ///
+    /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown).
+    fn find<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        id: UploadId,
+    ) -> StorageFuture<'a, UploadState>;
+
+    /// As [`find`](Self::find), for a request that continues the upload. The upload then does not
+    /// expire for at least seven eighths of the time that an upload may be idle.
+    fn lease<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        id: UploadId,
+    ) -> StorageFuture<'a, UploadState>;
+
+    /// Stores a checkpoint and returns the upload's new fence.
+    ///
+    /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown), or with
+    /// [`Error::UploadBusy`](crate::Error::UploadBusy) if `fence` is not the upload's fence any
+    /// more.
+    fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64>;
+
+    /// Removes an upload. An unknown upload is no error.
+    fn end(&self, id: UploadId) -> StorageFuture<'_, ()>;
+
+    /// The first step from a finished upload to a blob. The upload's content is complete in its
+    /// temporary place and has this digest. If the blob exists, the repository gets it and the
+    /// upload ends. Otherwise a row in state *pending* says where the content is to go.
+    ///
+    /// Fails like [`record`](Self::record) if the upload has a fence.
+    fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation>;
+
+    /// The last step: the content is where the pending row says. The blob becomes live, the
+    /// repository gets it, and the upload ends. If another upload of the same content was faster,
+    /// that one's blob is returned, and garbage collection removes the content of this one.
+    ///
+    /// If the upload replaces a blob, every repository that had the old blob gets the new one.
+    fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
+
+    /// Removes a pending row. Its content is back in its temporary place, or was never moved.
+    fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()>;
+
+    /// At most `limit` uploads that have been idle for as long as an upload may.
+    fn expired(&self, limit: u32) -> StorageFuture<'_, Vec<UploadId>>;
+
+    /// Removes an upload that has been idle for as long as an upload may. Returns false if it has
+    /// not, or if it is unknown.
+    fn expire(&self, id: UploadId) -> StorageFuture<'_, bool>;
+}
+
+/// What the only server on a store needs at its start, to put right what a crash left behind.
+///
+/// Several servers on one store cannot use this: an upload in *pending* may belong to a server that
+/// is running. Such a store removes abandoned uploads when their leases end.
+pub trait UploadRecovery: fmt::Debug + Send + Sync {
+    /// All pending rows, oldest first.
+    fn pending(&self) -> StorageFuture<'_, Vec<PendingUpload>>;
+
+    /// All uploads, by id. Temporary content of any other upload can be removed.
+    fn all(&self) -> StorageFuture<'_, Vec<UploadId>>;
+}
+
+/// A pending row, and the upload that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingUpload {
+    /// The blob that the upload was about to become.
+    pub blob: Blob,
+    /// The upload.
+    pub upload: UploadId,
+}
+
+/// A new upload.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// Its id.
+    pub id: UploadId,
+    /// The repository that is to get the blob.
+    pub repository: RepositoryName,
+    /// The sender: an account, or the address of an anonymous client.
+    pub client: String,
+    /// The algorithm that hashes the content while it arrives.
+    pub algorithm: DigestAlgorithm,
+}
+
+/// How much of an upload its row knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// How many bytes are safe on the disk.
+    pub received: u64,
+    /// The state of the hash after these bytes. Without it, the content has to be read again.
+    pub hash: Option<HashState>,
+}
+
+/// The row of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadState {
+    /// The client that began it.
+    pub client: String,
+    /// The algorithm that hashes the content while it arrives.
+    pub algorithm: DigestAlgorithm,
+    /// The last checkpoint.
+    pub checkpoint: Checkpoint,
+    /// How many checkpoints were recorded.
+    pub fence: i64,
+}
+
+/// An upload with all its content, on its way to becoming a blob.
+#[derive(Clone, Debug)]
+pub struct FinishedUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// The fence of its row. A blob that is sent in one request has no row, and so no fence.
+    pub fence: Option<i64>,
+    /// The repository that is to get the blob.
+    pub repository: RepositoryName,
+    /// The computed digest of the content.
+    pub digest: Digest,
+    /// The content's length in bytes.
+    pub size: u64,
+    /// The generation of a blob with this digest whose content is missing or damaged.
+    pub replaces: Option<i64>,
+}
+
+/// The outcome of [`UploadStore::reserve`].
+#[derive(Clone, Debug)]
+pub enum BlobReservation {
+    /// The blob exists. Nothing is to be stored.
+    Exists(Blob),
+    /// The content is to be stored under this blob's key.
+    Pending(Blob),
+}
