@@ -148,7 +148,7 @@ pub enum Error {
     /// The request cannot be fulfilled, for the reason given.
     #[error("{0}")]
     Unsupported(String),
-    /// LoginCredentials that cannot be read or stored.
+    /// Credentials that cannot be read or stored.
     #[error(transparent)]
     LoginCredentials(#[from] CredentialsError),
 }
@@ -250,6 +250,18 @@ impl Error {
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
+    }
+
+    /// Whether a registry refused a manifest because it lacks something that the manifest refers
+    /// to. Registries say so with 400 or 404, and some of them for a manifest of an index, too.
+    pub(crate) fn is_incomplete_push(&self) -> bool {
+        const CODES: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+        match self {
+            Self::HttpErrorResponse { source, .. } | Self::NotFound { source, .. } => {
+                source.method == Method::PUT && CODES.iter().any(|code| source.has(code))
+            }
+            _ => false,
+        }
     }
 
     /// Whether another try may succeed.

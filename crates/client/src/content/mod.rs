@@ -26,6 +26,20 @@ pub(crate) trait ContentSource: Send + Sync {
     ) -> BoxFuture<'a, Result<Box<dyn ContentReader>, Error>>;
 }
 
+/// How far a target is relied on when it says that it has content already.
+///
+/// Registries lose files, and some answer for content that they do not have. Asking saves time, but
+/// only a manifest that is accepted shows that its blobs are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// A manifest that is there has all its blobs.
+    Manifests,
+    /// Each blob is asked for.
+    Blobs,
+    /// Everything is sent.
+    Nothing,
+}
+
 /// A blob being read.
 pub(crate) trait ContentReader: Send {
     /// The next piece; `None` at the end.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::RepositoryClient;
 use crate::Error;
-use crate::content::NoProgress;
+use crate::content::{NoProgress, Reuse};
 use crate::hasher::DigestHasher;
 use crate::manifest::FetchedManifest;
 
@@ -56,10 +56,29 @@ impl RepositoryClient {
             title: None,
             content: Bytes::from_static(EMPTY.as_bytes()),
         };
-        let config = self.put_small(&empty).await?;
+        match self
+            .attach_files(artifact, &empty, subject, Reuse::Blobs)
+            .await
+        {
+            Err(error) if error.is_incomplete_push() => {
+                self.attach_files(artifact, &empty, subject, Reuse::Nothing)
+                    .await
+            }
+            attached => attached,
+        }
+    }
+
+    async fn attach_files(
+        &self,
+        artifact: &Artifact,
+        empty: &Attachment,
+        subject: &Descriptor,
+        reuse: Reuse,
+    ) -> Result<FetchedManifest, Error> {
+        let config = self.put_small(empty, reuse).await?;
         let mut layers = Vec::new();
         for file in &artifact.files {
-            layers.push(self.put_small(file).await?);
+            layers.push(self.put_small(file, reuse).await?);
         }
         if layers.is_empty() {
             layers.push(config.clone());
@@ -86,7 +105,7 @@ impl RepositoryClient {
         Ok(manifest)
     }
 
-    async fn put_small(&self, file: &Attachment) -> Result<Descriptor, Error> {
+    async fn put_small(&self, file: &Attachment, reuse: Reuse) -> Result<Descriptor, Error> {
         let blob = Descriptor {
             media_type: file.media_type.clone(),
             digest: DigestHasher::digest(DigestAlgorithm::Sha256, &file.content),
@@ -98,7 +117,8 @@ impl RepositoryClient {
                 .map(|title| (TITLE.to_owned(), title.clone()))
                 .collect(),
         };
-        self.upload(&blob, None, &file.content, &NoProgress).await?;
+        self.upload(&blob, None, reuse, &file.content, &NoProgress)
+            .await?;
         Ok(blob)
     }
 }

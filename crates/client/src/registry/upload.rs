@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::RepositoryClient;
 use crate::Error;
-use crate::content::{BlobProgress, ContentReader, ContentSource, UploadOutcome};
+use crate::content::{BlobProgress, ContentReader, ContentSource, Reuse, UploadOutcome};
 use crate::hasher::DigestHasher;
 use crate::session::Scopes;
 use crate::transport::{Backoff, ClientRequest, ClientResponse, StreamedBody};
@@ -35,8 +35,8 @@ impl RepositoryClient {
     /// same registry, or sends the content of `source`. The digest is verified before the last piece
     /// is sent.
     ///
-    /// Asking whether the blob is there, and mounting, only save time. When they fail, the content
-    /// is sent.
+    /// Asking whether the blob is there, and mounting, only save time. When they fail, or `reuse`
+    /// rules them out, the content is sent.
     ///
     /// # Errors
     /// When the registry does not accept the blob, or `source` does not have it.
@@ -44,13 +44,15 @@ impl RepositoryClient {
         &self,
         blob: &Descriptor,
         from: Option<&RepositoryName>,
+        reuse: Reuse,
         source: &dyn ContentSource,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
-        if self.has_blob(&blob.digest).await.unwrap_or(false) {
+        let may_reuse = reuse != Reuse::Nothing;
+        if may_reuse && self.has_blob(&blob.digest).await.unwrap_or(false) {
             return Ok(UploadOutcome::Present);
         }
-        let mut upload = match self.mount(blob, from).await {
+        let mut upload = match self.mount(blob, from.filter(|_| may_reuse)).await {
             Some(MountOutcome::Mounted) => return Ok(UploadOutcome::Mounted),
             Some(MountOutcome::Upload(upload)) => upload,
             None => self.begin_upload().await?,
@@ -246,10 +248,10 @@ fn is_unauthorized(error: &Error) -> bool {
 }
 
 /// Whether the registry no longer knows the upload, or does not let it continue. It then begins
-/// anew.
+/// anew. An error of the source, which is read with GET, is something else.
 fn is_lost(error: &Error, upload: &UploadSession) -> bool {
     match error {
-        Error::NotFound { .. } => true,
+        Error::NotFound { source, .. } => source.method != Method::GET,
         Error::HttpErrorResponse { source, .. } => {
             upload.offset > 0 && source.status.is_client_error() && !error.is_transient()
         }

@@ -6,9 +6,9 @@ use oci::{Descriptor, Digest, Reference, Tag};
 use tokio::task::JoinSet;
 
 use super::{ImageSource, ImageTarget};
-use crate::content::{CopyProgress, NoProgress};
+use crate::content::{CopyProgress, NoProgress, Reuse};
 use crate::manifest::ImageGraph;
-use crate::{Error, Platform, UploadOutcome};
+use crate::{Error, FetchedManifest, Platform, UploadOutcome};
 
 /// How many blobs are copied at once.
 const PARALLEL: usize = 4;
@@ -69,34 +69,54 @@ pub async fn copy(
     how: &CopyOptions,
 ) -> Result<CopyReport, Error> {
     let root = source.image(reference, how.platform.as_ref()).await?;
-    let image_graph = ImageGraph::load(source, root, how.referrers).await?;
+    let graph = ImageGraph::load(source, root, how.referrers).await?;
+    target.prepare(&graph, tag).await?;
+    // Asking only saves time: when it fails, everything is copied. What is attached may be missing
+    // although the image is there.
+    let has_root = !how.referrers && target.has(&graph.root.digest).await.unwrap_or(false);
+    let mut reuse = if has_root {
+        Reuse::Manifests
+    } else {
+        Reuse::Blobs
+    };
+    loop {
+        let copied = copy_graph(&graph, source, target, tag, reuse, how).await;
+        reuse = match (copied, reuse) {
+            (Err(error), Reuse::Manifests) if error.is_incomplete_push() => Reuse::Blobs,
+            (Err(error), Reuse::Blobs) if error.is_incomplete_push() => Reuse::Nothing,
+            (copied, _) => return copied,
+        };
+    }
+}
+
+/// Copies what the target does not have, as far as `reuse` relies on it.
+async fn copy_graph(
+    graph: &ImageGraph,
+    source: &ImageSource,
+    target: &ImageTarget,
+    tag: Option<&Tag>,
+    reuse: Reuse,
+    how: &CopyOptions,
+) -> Result<CopyReport, Error> {
+    let root = &graph.root;
     let mut report = CopyReport {
-        digest: Some(image_graph.root.digest),
-        media_type: image_graph.root.media_type.clone(),
-        manifests: image_graph.manifests.len(),
+        media_type: root.media_type.clone(),
+        manifests: graph.manifests.len(),
         ..CopyReport::default()
     };
-    target.prepare(&image_graph, tag).await?;
-    // A registry that has the manifest has its blobs, too. Only the tag may be missing, or what is
-    // attached. Asking only saves time: when it fails, everything is sent.
-    let digest = &image_graph.root.digest;
-    if how.referrers || !target.has(digest).await.unwrap_or(false) {
-        copy_blobs(&image_graph.blobs, source, target, how, &mut report).await?;
-        for manifest in image_graph
-            .manifests
-            .iter()
-            .filter(|manifest| manifest.digest != image_graph.root.digest)
-        {
+    if reuse == Reuse::Manifests {
+        report.present = graph.blobs.len();
+    } else {
+        copy_blobs(&graph.blobs, source, target, reuse, how, &mut report).await?;
+        let is_root = |manifest: &&FetchedManifest| manifest.digest == root.digest;
+        for manifest in graph.manifests.iter().filter(|manifest| !is_root(manifest)) {
             target.put_manifest(manifest).await?;
             how.progress
                 .manifest(&manifest.digest, &manifest.media_type);
         }
-    } else {
-        report.present = image_graph.blobs.len();
     }
-    report.digest = Some(target.finish(&image_graph.root, tag).await?);
-    how.progress
-        .manifest(&image_graph.root.digest, &image_graph.root.media_type);
+    report.digest = Some(target.finish(root, tag).await?);
+    how.progress.manifest(&root.digest, &root.media_type);
     Ok(report)
 }
 
@@ -105,6 +125,7 @@ async fn copy_blobs(
     blobs: &[Descriptor],
     source: &ImageSource,
     target: &ImageTarget,
+    reuse: Reuse,
     how: &CopyOptions,
     report: &mut CopyReport,
 ) -> Result<(), Error> {
@@ -118,6 +139,7 @@ async fn copy_blobs(
                 blob.clone(),
                 source.clone(),
                 target.clone(),
+                reuse,
                 how.progress.clone(),
             ));
         }
@@ -141,10 +163,11 @@ async fn copy_blob(
     blob: Descriptor,
     source: ImageSource,
     target: ImageTarget,
+    reuse: Reuse,
     progress: Arc<dyn CopyProgress>,
 ) -> Result<(u64, UploadOutcome), Error> {
     let meter = progress.blob(&blob);
-    let outcome = target.put_blob(&blob, &source, &*meter).await?;
+    let outcome = target.put_blob(&blob, &source, reuse, &*meter).await?;
     meter.done(outcome);
     Ok((blob.size, outcome))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::{Descriptor, Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 
 use super::ImageSource;
-use crate::content::{BlobProgress, BlobWriter};
+use crate::content::{BlobProgress, BlobWriter, Reuse};
 use crate::hasher::DigestHasher;
 use crate::manifest::ImageGraph;
 use crate::{ArchiveWriter, Error, FetchedManifest, OciLayout, RepositoryClient, UploadOutcome};
@@ -61,13 +61,15 @@ impl ImageTarget {
         &self,
         blob: &Descriptor,
         source: &ImageSource,
+        reuse: Reuse,
         meter: &dyn BlobProgress,
     ) -> Result<UploadOutcome, Error> {
         let writer = BlobWriter { source, meter };
         match self {
             Self::Repository(repository) => {
+                let from = self.mountable(source);
                 repository
-                    .upload(blob, self.mountable(source).as_ref(), source, meter)
+                    .upload(blob, from.as_ref(), reuse, source, meter)
                     .await
             }
             Self::Layout(layout) => layout.put_blob(blob, writer).await,

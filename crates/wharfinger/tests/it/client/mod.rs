@@ -7,5 +7,6 @@ mod doctor;
 mod interrupted;
 mod layouts;
 mod logins;
+mod lost_content;
 mod proxies;
 mod runner;
