@@ -20,10 +20,14 @@ impl RepositoryClient {
     /// When the registry does not tell.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
         let request = ClientRequest::head(self.url(&format!("blobs/{digest}"))?);
-        let response = self
-            .session
-            .send(&Scopes::push(&self.name), request)
-            .await?;
+        self.exists(request).await
+    }
+
+    /// Whether what `request` asks for exists. The scopes are those of a push, which follows if it
+    /// does not.
+    pub(super) async fn exists(&self, request: ClientRequest) -> Result<bool, Error> {
+        let scopes = Scopes::push(&self.name);
+        let response = self.session.send(&scopes, request).await?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
             _ => response.success().await.map(|_| true),

@@ -1,9 +1,9 @@
 //! Manifests. They are small, so they are fetched and put whole.
 
 use bytes::{Bytes, BytesMut};
-use oci::{Digest, ManifestContent, Reference, media_type};
+use oci::{Digest, ManifestContent, Reference, Tag, media_type};
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Method, StatusCode};
 
 use super::RepositoryClient;
 use crate::manifest::{FetchedManifest, media_type_of};
@@ -106,14 +106,7 @@ impl RepositoryClient {
     pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
         let request = ClientRequest::head(self.url(&format!("manifests/{digest}"))?)
             .header(ACCEPT, &accepted());
-        let response = self
-            .session
-            .send(&Scopes::push(&self.name), request)
-            .await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => response.success().await.map(|_| true),
-        }
+        self.exists(request).await
     }
 
     /// Puts a manifest under a tag or its digest. Returns whether the registry keeps the list of
@@ -162,24 +155,41 @@ impl RepositoryClient {
         let Err(refused) = response.success().await else {
             return Ok(());
         };
-        // Registry 2 cannot delete tags, and says so in several ways.
-        match (&refused, reference) {
-            (
-                Error::HttpErrorResponse {
-                    step: Step::Ask | Step::Authorized,
-                    source,
-                },
-                Reference::Tag(tag),
-            ) if source.has("UNSUPPORTED") || source.has("DIGEST_INVALID") => {
-                Err(Error::Unsupported(format!(
-                    "{} cannot delete the tag {tag} alone: delete {}/{}@DIGEST, which deletes all tags of the image",
-                    self.session.host(),
-                    self.session.host(),
-                    self.name
-                )))
-            }
-            _ => Err(refused),
+        match reference {
+            Reference::Tag(tag) => Err(self.tag_not_deleted(tag, refused).await),
+            Reference::Digest(_) => Err(refused),
         }
+    }
+
+    /// What to do instead if the registry cannot delete a tag alone. Registries have many responses
+    /// for that (OCI distribution-spec, "Deleting tags": 400 or 405), so the tag is looked up.
+    async fn tag_not_deleted(&self, tag: &Tag, refused: Error) -> Error {
+        let (Error::HttpErrorResponse {
+            step: Step::Ask | Step::Authorized,
+            source,
+        }
+        | Error::NotFound { source, .. }) = &refused
+        else {
+            return refused;
+        };
+        let status = source.status.as_u16();
+        let is_known = matches!(status, 400 | 404 | 405 | 406 | 409 | 410 | 415 | 422 | 501);
+        if !is_known && !source.has("UNSUPPORTED") {
+            return refused;
+        }
+        let Ok(digest) = self.digest(&Reference::Tag(tag.clone())).await else {
+            return refused;
+        };
+        let (host, name) = (self.session.host(), &self.name);
+        let mut what = format!(
+            "{host} cannot delete the tag {tag} alone: delete {host}/{name}@{digest}, which \
+             deletes all tags of the image"
+        );
+        if status == 405 {
+            what += "; if that is refused, too, allow deleting in the registry's configuration \
+                     (storage.delete.enabled: true)";
+        }
+        Error::Unsupported(what)
     }
 }
 

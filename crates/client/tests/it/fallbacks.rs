@@ -1,9 +1,9 @@
-//! What only saves time may fail: mounting, asking whether something is there, ranges, lists of
-//! referrers. The plain way is taken then, and only its failure counts.
+//! Some requests only save time: mounts, existence checks, ranges, lists of referrers. When one fails,
+//! the client transfers the content without it, and only a failure of that counts.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use client::{
     CopyOptions, CopyReport, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout,
@@ -37,8 +37,8 @@ fn manifest(config: &[u8], layer: &[u8]) -> String {
     )
 }
 
-/// A registry with the image `a:t`, where every other repository is empty and can be pushed to.
-/// `broken` responds first.
+/// A registry with the image `a:t`. Every other repository is empty and accepts pushes. If `broken`
+/// has a response, that counts.
 struct Registry {
     stub: Stub,
 }
@@ -146,6 +146,150 @@ async fn what_cannot_be_asked_for_is_sent() {
         });
         let report = registry.copy_to("b").await;
         assert_eq!(report.unwrap().sent, 2, "{status}");
+    }
+}
+
+/// Refuses the manifest of `b` until its two blobs have been sent, and claims to have what begins
+/// with one of `claims`.
+fn forgetful(claims: &'static [&str], status: u16, code: &'static str) -> Registry {
+    let sent = AtomicUsize::new(0);
+    Registry::start(move |request| {
+        let path = request.path.split('?').next().unwrap();
+        let claimed = |claim: &&str| format!("{} {path}", request.method).starts_with(*claim);
+        if claims.iter().any(claimed) {
+            let mounted = request.method == "POST" && request.path.contains("mount=");
+            return (request.method == "HEAD" || mounted)
+                .then(|| Reply::new(if mounted { 201 } else { 200 }));
+        }
+        match (request.method.as_str(), path) {
+            ("PUT", path) if path.starts_with("/v2/b/manifests/") => {
+                let error = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+                (sent.load(Ordering::Relaxed) < 2).then(|| Reply::json(status, &error))
+            }
+            ("PUT", _) => {
+                sent.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            _ => None,
+        }
+    })
+}
+
+#[tokio::test]
+async fn lost_content_is_sent_again_whatever_the_registry_claims_to_have() {
+    const MANIFESTS: &str = "HEAD /v2/b/manifests/";
+    const BLOBS: &str = "HEAD /v2/b/blobs/";
+    const MOUNTS: &str = "POST /v2/b/blobs/uploads/";
+    for claims in [
+        &[MANIFESTS][..],
+        &[BLOBS],
+        &[MANIFESTS, BLOBS],
+        &[MOUNTS],
+        &[MANIFESTS, MOUNTS],
+    ] {
+        for (status, code) in [
+            (400, "MANIFEST_BLOB_UNKNOWN"),
+            (404, "MANIFEST_BLOB_UNKNOWN"),
+            (404, "BLOB_UNKNOWN"),
+            (400, "manifest_blob_unknown"),
+        ] {
+            let registry = forgetful(claims, status, code);
+            let report = registry.copy_to("b").await;
+            let report = report.unwrap_or_else(|error| panic!("{claims:?} {code}: {error}"));
+            assert_eq!((report.sent, report.present), (2, 0), "{claims:?} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_never_accepts_the_manifest_is_not_asked_for_ever() {
+    let registry = Registry::start(|request| {
+        let error = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"lost"}]}"#;
+        match request.method.as_str() {
+            "HEAD" => Some(Reply::new(200)),
+            "PUT" if request.path.contains("/manifests/") => Some(Reply::json(400, error)),
+            _ => None,
+        }
+    });
+    let error = registry.copy_to("b").await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("MANIFEST_BLOB_UNKNOWN: lost"), "{source}");
+    let lines = registry.stub.lines();
+    let puts = lines
+        .iter()
+        .filter(|line| line.starts_with("PUT /v2/b/manifests/"));
+    assert_eq!(puts.count(), 3, "{lines:#?}");
+}
+
+/// A source that lacks a blob cannot send it, however often it is asked.
+#[tokio::test]
+async fn what_the_source_lost_ends_the_copy() {
+    let registry = Registry::start(|request| {
+        let is_blob = request.method == "GET" && request.path.starts_with("/v2/a/blobs/");
+        let error = r#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#;
+        is_blob.then(|| Reply::json(404, error))
+    });
+    registry.copy_to("b").await.unwrap_err();
+    let lines = registry.stub.lines();
+    let gets = lines
+        .iter()
+        .filter(|line| line.starts_with("GET /v2/a/blobs/"));
+    assert_eq!(gets.count(), 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_delete_a_tag_is_told_from_one_without_the_tag() {
+    let responses = || {
+        let with = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        let mut replies: Vec<_> = [400, 404, 405, 406, 409, 410, 415, 422, 501]
+            .map(Reply::new)
+            .into();
+        for code in [
+            "UNSUPPORTED",
+            "DIGEST_INVALID",
+            "TAG_INVALID",
+            "MANIFEST_INVALID",
+        ] {
+            replies.push(Reply::json(400, &with(code)));
+        }
+        replies.push(Reply::json(405, &with("UNSUPPORTED")));
+        replies.push(Reply::json(404, &with("MANIFEST_UNKNOWN")));
+        replies
+    };
+    let digest = digest(manifest(b"{}", b"layer").as_bytes());
+    for (tag, exists) in [("t", true), ("gone", false)] {
+        for reply in responses() {
+            let told = format!("{tag} {reply:?}");
+            let registry =
+                Registry::start(move |request| (request.method == "DELETE").then(|| reply.clone()));
+            let repository = registry
+                .stub
+                .repository("a", LoginCredentials::Anonymous)
+                .await;
+            let error = repository
+                .delete_manifest(&tag.parse().unwrap())
+                .await
+                .unwrap_err()
+                .to_string();
+            let instead = format!("/a@{digest}, which deletes all tags of the image");
+            assert_eq!(error.contains(&instead), exists, "{told}: {error}");
+        }
+    }
+    // Missing rights and a server that fails are other things.
+    for status in [401, 403, 500, 503] {
+        let registry = Registry::start(move |request| {
+            (request.method == "DELETE").then(|| Reply::new(status))
+        });
+        let repository = registry
+            .stub
+            .repository("a", LoginCredentials::Anonymous)
+            .await;
+        let error = repository.delete_manifest(&"t".parse().unwrap()).await;
+        let error = error.unwrap_err().to_string();
+        assert!(
+            !error.contains("cannot delete the tag"),
+            "{status}: {error}"
+        );
     }
 }
 
