@@ -31,8 +31,8 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// How many tags one request may give. The specification requires at least ten.
 const MOST_TAGS: usize = 100;
 
-/// `GET` and `HEAD` of a manifest: its bytes and its type, whatever `Accept` says. Another form of
-/// it would have another digest.
+/// `GET` and `HEAD` of a manifest: its bytes and its type. `Accept` changes neither: another form
+/// of it would have another digest.
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     reference: &Reference,
@@ -131,6 +131,11 @@ pub(crate) async fn push(
     let media_type = manifest.manifest().media_type.clone();
     let subject = manifest.manifest().subject.as_ref();
     let subject = subject.map(|subject| subject.digest);
+    // Another push may move a tag between this and the transaction. Its own event says so.
+    let before = match call.is_observed() {
+        true => proof.tagged(&tags).await,
+        false => Vec::new(),
+    };
     proof.push_manifest(manifest, tags.clone()).await?;
     let pushed = ManifestEvent {
         repository: proof.repository(),
@@ -139,7 +144,10 @@ pub(crate) async fn push(
         media_type: &media_type,
         size,
     };
-    tell_of_push(&pushed, &tags, call);
+    call.observe(EventKind::ManifestPushed(pushed));
+    for (tag, from) in tags.iter().zip(&before) {
+        observe_tag(&pushed, tag, from.as_ref(), call);
+    }
     let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut response = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
@@ -153,15 +161,19 @@ pub(crate) async fn push(
     Ok(response)
 }
 
-fn tell_of_push(pushed: &ManifestEvent<'_>, tags: &[Tag], call: &ApiRequest<'_>) {
-    let (repository, digest) = (pushed.repository, pushed.digest);
-    call.observe(EventKind::ManifestPushed(*pushed));
-    for tag in tags {
+/// A tag that already points at the manifest has not moved.
+fn observe_tag(
+    pushed: &ManifestEvent<'_>,
+    tag: &Tag,
+    from: Option<&Digest>,
+    call: &ApiRequest<'_>,
+) {
+    if from != Some(pushed.digest) {
         call.observe(EventKind::TagMoved {
-            repository,
+            repository: pushed.repository,
             tag,
-            from: None,
-            to: digest,
+            from,
+            to: pushed.digest,
         });
     }
 }

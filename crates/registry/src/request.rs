@@ -70,12 +70,17 @@ impl<'a> ApiRequest<'a> {
         }
     }
 
+    /// Whether there is an observer.
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.environment.observers.is_empty()
+    }
+
     /// Tells the observers that this request did something.
     pub(crate) fn observe(&self, kind: EventKind<'_>) {
         let Environment {
             observers, clock, ..
         } = self.environment;
-        if observers.is_empty() {
+        if !self.is_observed() {
             return;
         }
         let user_agent = self.head.headers.get(USER_AGENT);

@@ -1,6 +1,6 @@
 //! What a proof for pushing opens, and one for ending an upload.
 
-use oci::{Digest, DigestAlgorithm, RepositoryName, Tag};
+use oci::{Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 use storage::{Blob, Error, NewManifest, NewUpload, PageRequest, Storage, Upload, UploadId};
 
 use super::{Authorized, Cancel, Push};
@@ -62,8 +62,8 @@ impl Authorized<'_, Push> {
         storage.upload(&self.repository, id, at).await
     }
 
-    /// Gives the repository a blob that another one has. The result has that repository's name;
-    /// there is none if the blob cannot be had, for whatever reason.
+    /// Gives the repository a blob that another one has. Returns it with that repository's name;
+    /// `None` if it cannot be mounted, for whatever reason.
     pub(crate) async fn mount(
         &self,
         digest: &Digest,
@@ -97,6 +97,23 @@ impl Authorized<'_, Push> {
             }
         }
         Ok(None)
+    }
+
+    /// What each of `tags` points at now; `None` for a new tag, and if that is not known.
+    pub(crate) async fn tagged(&self, tags: &[Tag]) -> Vec<Option<Digest>> {
+        let mut digests = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let digest = match self.storage().await {
+                Ok(storage) => {
+                    let reference = Reference::Tag(tag.clone());
+                    let found = storage.manifests().find(&self.repository, &reference).await;
+                    found.ok().map(|manifest| manifest.digest)
+                }
+                Err(_) => None,
+            };
+            digests.push(digest);
+        }
+        digests
     }
 
     /// Takes in a manifest and points `tags` at it.

@@ -1,4 +1,4 @@
-//! What observers are told.
+//! The events that observers get.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn world(auth: Authentication) -> (World, Arc<MemoryObserver>) {
     (World::with(settings).await, memory)
 }
 
-/// The events so far, without what every request has.
+/// The events so far, without the members that every event has.
 fn taken(memory: &MemoryObserver) -> Vec<Value> {
     let mut events = memory.take();
     for event in &mut events {
@@ -37,7 +37,7 @@ async fn every_change_and_every_read_is_an_event() {
     let (world, memory) = world(Authentication::Open).await;
     let path = |text: &str| fill(text, &world.names, "");
     let name = |name: &str| &world.names[name];
-    let cargo = || json!({"repository": "a", "digest": name("cargo"), "size": 5});
+    let hello = || json!({"repository": "a", "digest": name("hello"), "size": 5});
     let with = |mut event: Value, more: Value| {
         let more = more.as_object().unwrap().clone();
         event.as_object_mut().unwrap().extend(more);
@@ -47,34 +47,34 @@ async fn every_change_and_every_read_is_an_event() {
     world
         .send(
             "POST",
-            &path("/v2/a/blobs/uploads/?digest={cargo}"),
+            &path("/v2/a/blobs/uploads/?digest={hello}"),
             &[],
-            b"cargo",
+            b"hello",
         )
         .await;
     assert_eq!(
         taken(&memory),
-        [with(cargo(), json!({"event": "blob_pushed"}))]
+        [with(hello(), json!({"event": "blob_pushed"}))]
     );
     world
         .send(
             "POST",
-            &path("/v2/b/blobs/uploads/?mount={cargo}&from=a"),
+            &path("/v2/b/blobs/uploads/?mount={hello}&from=a"),
             &[],
             b"",
         )
         .await;
     let mounted = json!({"event": "blob_mounted", "repository": "b", "from": "a"});
-    assert_eq!(taken(&memory), [with(cargo(), mounted)]);
-    let blob = path("/v2/a/blobs/{cargo}");
+    assert_eq!(taken(&memory), [with(hello(), mounted)]);
+    let blob = path("/v2/a/blobs/{hello}");
     world.get(&blob, &[("range", "bytes=1-2")]).await;
     world.send("HEAD", &blob, &[], b"").await;
     let pulled = json!({"event": "blob_pulled", "length": 2});
-    assert_eq!(taken(&memory), [with(cargo(), pulled)], "not HEAD");
+    assert_eq!(taken(&memory), [with(hello(), pulled)], "not HEAD");
     world.send("DELETE", &blob, &[], b"").await;
     assert_eq!(
         taken(&memory),
-        [json!({"event": "blob_deleted", "repository": "a", "digest": name("cargo")})]
+        [json!({"event": "blob_deleted", "repository": "a", "digest": name("hello")})]
     );
     let bytes = name("image.bytes").clone();
     let put = path("/v2/a/manifests/new?tag=more");
@@ -113,6 +113,42 @@ async fn every_change_and_every_read_is_an_event() {
             json!({"event": "catalog_read", "repositories": 2}),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_says_where_it_pointed() {
+    let (world, memory) = world(Authentication::Open).await;
+    let name = |name: &str| &world.names[name];
+    let push = async |names: &str, tags: &str| {
+        let index = [("content-type", oci::media_type::OCI_INDEX)];
+        let image = [("content-type", oci::media_type::OCI_MANIFEST)];
+        let headers = if names == "index" { index } else { image };
+        let bytes = name(&format!("{names}.bytes")).clone();
+        let put = format!("/v2/a/manifests/{tags}");
+        world.send("PUT", &put, &headers, bytes.as_bytes()).await;
+        let mut events = taken(&memory);
+        events.retain(|event| event["event"] == "tag_moved");
+        events
+    };
+    let moved = |tag: &str, from: &str, to: &str| {
+        json!({
+            "event": "tag_moved",
+            "repository": "a",
+            "tag": tag,
+            "from": name(from),
+            "to": name(to),
+        })
+    };
+    assert_eq!(
+        push("index", "one?tag=all&tag=new").await,
+        [
+            moved("one", "image", "index"),
+            // `all` pointed there already.
+            json!({"event": "tag_moved", "repository": "a", "tag": "new", "to": name("index")}),
+        ]
+    );
+    assert_eq!(push("index", "one").await, Vec::<Value>::new());
+    assert_eq!(push("image", "one").await, [moved("one", "index", "image")]);
 }
 
 #[tokio::test]

@@ -122,13 +122,27 @@ fn write_change(event: &Event<'_>) {
         EventKind::TagMoved {
             repository,
             tag,
+            from,
             to,
-            ..
         } => line!(
             "tag set",
             repository = repository.as_str(),
             tag = tag.as_str(),
-            digest = to.to_string()
+            digest = to.to_string(),
+            from = from.map(ToString::to_string)
+        ),
+        EventKind::Collection {
+            manifests,
+            blobs,
+            bytes,
+            uploads,
+        } => tracing::info!(
+            target: TARGET,
+            manifests,
+            blobs,
+            bytes,
+            uploads,
+            "unused content deleted"
         ),
         EventKind::ManifestDeleted { repository, digest } => line!(
             "manifest deleted",

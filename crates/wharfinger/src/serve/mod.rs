@@ -4,6 +4,7 @@ mod access_log;
 mod adoption;
 pub(crate) mod backends;
 mod body;
+mod collection;
 mod connection;
 mod connection_limit;
 mod context;
@@ -115,8 +116,12 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         let (connections, per_address) = (Arc::clone(&connections), Arc::clone(&per_address));
         tasks.spawn(accept(listener, shared, connections, per_address));
     }
+    let observers = collection::CollectionObservers {
+        observers: persistent.observers.clone(),
+        clock: Arc::clone(&persistent.clock),
+    };
     if let (Some(state), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
-        tasks.spawn(state.background_tasks(section.collection));
+        tasks.spawn(state.background_tasks(section.collection, observers));
     }
     tasks.spawn(Arc::clone(&persistent.jwks).run());
     let mut reloader = reload::Reloader::new(path, loaded, Arc::clone(&services), persistent);

@@ -13,21 +13,17 @@ use registry::{
     Registry, RegistrySettings, TokenAuth, TokenVerifier,
 };
 use registry::{Caller, Visibility};
-use storage::collection::CollectionPolicy;
 use storage::distribution::OngoingAdoption;
 use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
 use super::adoption;
 use super::backends::Backends;
+use super::collection::{self, CollectionObservers};
 use super::jwks::JwksFetcher;
 use super::services::{PersistentState, no_entropy};
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
-
-/// How long a condemned blob waits to be brought back; in one process with one database nobody
-/// remembers it for longer than a request.
-const WAIT: Duration = Duration::from_secs(60);
 
 /// How long an upload may go on with the token that began it after that token has ended.
 const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
@@ -83,6 +79,7 @@ impl RegistryState {
     pub(super) fn background_tasks(
         &mut self,
         config: config::CollectionSettings,
+        observers: CollectionObservers,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());
         let read = async move {
@@ -90,35 +87,9 @@ impl RegistryState {
                 adoption::read_through(&storage, &reading).await;
             }
         };
-        let collect = Self::collect(self.storage.clone(), config);
+        let collect = collection::collect(self.storage.clone(), config, observers);
         async {
             tokio::join!(read, collect);
-        }
-    }
-
-    /// Collects what nobody needs any more, again and again.
-    async fn collect(storage: Storage, config: config::CollectionSettings) {
-        let Some(every) = config.every else { return };
-        let sweep = CollectionPolicy {
-            grace: config.grace,
-            wait: WAIT,
-            untagged: config.untagged,
-        };
-        loop {
-            tokio::time::sleep(every).await;
-            match storage.collect(sweep).await {
-                Ok(collected) => tracing::info!(
-                    manifests = collected.manifests,
-                    blobs = collected.blobs,
-                    bytes = collected.bytes,
-                    uploads = collected.uploads,
-                    "collected what nobody needed any more"
-                ),
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "collection failed; the next pass goes on");
-                }
-            }
         }
     }
 
