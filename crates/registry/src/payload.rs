@@ -1,5 +1,5 @@
-//! A request's body on its way in. Only small bodies are gathered, and none is waited for without
-//! end.
+//! The body of a request. Only small bodies are collected, and no body is waited for without a
+//! limit.
 //!
 //! With a deadline for the next byte, a client that sends one byte a second could keep its
 //! connection for years. A deadline for the whole body would cut off large layers. So each
@@ -12,13 +12,6 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout};
-
-/// How much of a body is still read after the request failed, in bytes. Many clients send the whole
-/// body before they read the response, and lose it if the connection ends before that.
-const COURTESY: u64 = 16 << 20;
-
-/// How long the next [`STRIDE`] of such a body may take.
-const COURTESY_WAIT: Duration = Duration::from_secs(2);
 
 /// How much of a body must arrive in the time that a stall may last, in bytes, unless it ends.
 const STRIDE: usize = 64 << 10;
@@ -83,7 +76,7 @@ impl Payload {
             };
             let asked = Instant::now();
             match timeout(self.left, body.frame()).await {
-                // Trailers say nothing here.
+                // Trailers are ignored.
                 Ok(Some(Ok(frame))) => {
                     self.left = self.left.saturating_sub(asked.elapsed());
                     if let Ok(data) = frame.into_data()
@@ -130,19 +123,6 @@ impl Payload {
         }
         Ok(all.freeze())
     }
-
-    /// Reads on after a failure, so that the client comes to read the response.
-    pub(crate) async fn drain(&mut self) {
-        self.stall = self.stall.min(COURTESY_WAIT);
-        self.left = self.left.min(self.stall);
-        let mut left = COURTESY;
-        while let Ok(Some(piece)) = self.next().await {
-            left = left.saturating_sub(piece.len() as u64);
-            if left == 0 {
-                break;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -158,7 +138,7 @@ mod tests {
 
     const STALL: Duration = Duration::from_millis(20);
 
-    /// A body that says something, then nothing more, and does not end.
+    /// A body that sends a piece, then nothing more, and does not end.
     struct Stalling(Option<&'static [u8]>);
 
     impl Body for Stalling {
@@ -177,9 +157,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_is_gathered() {
-        let body = || Payload::new(Full::new(Bytes::from_static(b"cargo")), STALL);
+        let body = || Payload::new(Full::new(Bytes::from_static(b"hello")), STALL);
         assert_eq!(body().length(), Some(5));
-        assert_eq!(body().collect(5).await.unwrap(), "cargo");
+        assert_eq!(body().collect(5).await.unwrap(), "hello");
         assert_eq!(body().collect(4).await, Err(PayloadError::TooLarge(4)));
         let mut none = Payload::new(Empty::<Bytes>::new(), STALL);
         assert_eq!((none.length(), none.next().await), (Some(0), Ok(None)));
@@ -187,12 +167,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_stops_is_not_waited_for() {
-        let mut body = Payload::new(Stalling(Some(b"car")), STALL);
+        let mut body = Payload::new(Stalling(Some(b"hel")), STALL);
         assert_eq!(body.length(), None);
-        assert_eq!(body.next().await.unwrap().unwrap(), "car");
+        assert_eq!(body.next().await.unwrap().unwrap(), "hel");
         assert_eq!(body.next().await, Err(PayloadError::Stalled));
         assert_eq!(body.next().await, Ok(None));
-        Payload::new(Stalling(None), STALL).drain().await;
     }
 
     /// A body that comes to `left` pieces of `length` bytes, each after `pause`.
@@ -275,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_grows_beyond_its_bound_is_cut_off() {
-        let mut body = Payload::new(Stalling(Some(b"cargo")), STALL);
+        let mut body = Payload::new(Stalling(Some(b"hello")), STALL);
         assert_eq!(body.collect(4).await, Err(PayloadError::TooLarge(4)));
     }
 }

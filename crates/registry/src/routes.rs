@@ -121,10 +121,6 @@ impl Registry {
         let mut response = match result {
             Ok(response) => response,
             Err(error) => {
-                // A client that waits for permission to send (RFC 9110 §10.1.1) has sent nothing.
-                if !head.headers.contains_key(http::header::EXPECT) {
-                    payload.drain().await;
-                }
                 report(&error, &call);
                 error.response(&context.request_id)
             }

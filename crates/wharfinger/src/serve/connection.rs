@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::header::{EXPECT, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{HeaderName, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::body::{TrackedBody, without_body};
 use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
+use super::lingering_close::{LingeringClose, StillSending};
 use super::listen::Stream;
 use super::request_body::RequestBody;
 use super::service::{ListenerRole, Mount, not_found};
@@ -48,12 +49,14 @@ pub(super) struct Shared {
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: Option<IpAddr>) {
     let services = shared.services.load_full();
     let stream = WriteTimeout::new(stream, services.limits.idle_timeout);
+    let still_sending = StillSending::default();
+    let stream = LingeringClose::new(stream, still_sending.clone());
     let peer = Peer {
         address,
         tls: services.tls.is_some(),
     };
     let Some(tls) = &services.tls else {
-        return http(shared, TokioIo::new(stream), peer).await;
+        return http(shared, TokioIo::new(stream), peer, still_sending).await;
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     let handshake = tokio::select! {
@@ -62,7 +65,7 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: 
         () = shutdown(&mut shared.shutdown) => return,
     };
     match handshake {
-        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer).await,
+        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer, still_sending).await,
         Ok(Err(error)) => tracing::debug!(%error, peer = ?address, "a TLS handshake failed"),
         Err(_) => tracing::debug!(peer = ?address, "a TLS handshake took too long"),
     }
@@ -73,6 +76,7 @@ async fn respond<K: Unpin>(
     services: Arc<Services>,
     role: ListenerRole,
     peer: Peer,
+    still_sending: StillSending,
     request: Request<Incoming>,
     kept: K,
 ) -> Response<TrackedBody<K>> {
@@ -83,8 +87,9 @@ async fn respond<K: Unpin>(
         services.request_ids.next(),
     );
     let is_head = request.method() == Method::HEAD;
-    // A client that waits for permission to send (RFC 9110 §10.1.1) has not sent anything.
-    let is_sending = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+    let is_http1 = request.version() < Version::HTTP_2;
+    // A client that waits for permission to send (RFC 9110 §10.1.1) need not have sent anything.
+    let waits = request.headers().contains_key(EXPECT);
     let mount = services.mounts.find(role, request.uri().path());
     let service = mount.and_then(Mount::service);
     let access = service
@@ -108,8 +113,16 @@ async fn respond<K: Unpin>(
             not_found()
         }
     };
-    if is_sending {
-        unread.discard().await;
+    if is_http1 {
+        let is_read = match waits {
+            true => unread.is_empty(),
+            false => unread.discard().await,
+        };
+        if !is_read {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            still_sending.note();
+        }
     }
     if let Ok(id) = HeaderValue::try_from(context.request_id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -124,7 +137,7 @@ async fn respond<K: Unpin>(
     response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
 }
 
-async fn http<I>(mut shared: Shared, io: I, peer: Peer)
+async fn http<I>(mut shared: Shared, io: I, peer: Peer, still_sending: StillSending)
 where
     I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
@@ -134,8 +147,9 @@ where
         let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
             let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
+            let still_sending = still_sending.clone();
             async move {
-                let response = respond(services, role, peer, request, busy).await;
+                let response = respond(services, role, peer, still_sending, request, busy).await;
                 Ok::<_, std::convert::Infallible>(response)
             }
         })

@@ -12,6 +12,7 @@ mod event_log;
 mod file_snapshot;
 mod http2_streams;
 mod jwks;
+mod lingering_close;
 mod listen;
 mod observers;
 mod read_only;

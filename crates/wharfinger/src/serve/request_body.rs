@@ -1,8 +1,10 @@
 //! The body of a request, of which a service may leave a part unread.
 //!
-//! A client of HTTP/1.1 sends its whole body before it reads the response. If the connection ends
-//! while the client still sends, the client sees a broken pipe and no response. So what a service
-//! leaves is read and discarded, within bounds, before the response is sent (RFC 9112 §9.3).
+//! Many clients of HTTP/1.1 send a whole body before they read the response. If the connection ends
+//! while such a client still sends, it sees a broken pipe and no response. So a short rest is read
+//! and discarded before the response is sent, and the connection lives on (RFC 9112 §9.3). A client
+//! with a longer rest gets its response at once, and the connection ends
+//! ([`LingeringClose`](super::lingering_close)).
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +16,15 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
-/// How much of an unread body is read, in bytes.
-const DISCARD_LIMIT: u64 = 16 << 20;
+/// How much of an unread body is read before the response, in bytes. A client that reads the
+/// response while it sends need not send much more in vain.
+const DISCARD_LIMIT: u64 = 1 << 20;
 
 /// How long each piece of an unread body is waited for.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long reading an unread body may take.
-const DISCARD_DEADLINE: Duration = Duration::from_secs(20);
+/// How long that may take in all.
+const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A body that leaves its rest to the connection when it is dropped.
 pub(super) struct RequestBody {
@@ -76,21 +79,36 @@ impl Body for RequestBody {
 }
 
 impl UnreadBody {
-    /// Reads what the service left, within bounds.
-    pub(super) async fn discard(self) {
+    /// Whether the service left nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rest.is_none()
+    }
+
+    /// Reads what the service left, within bounds. Returns whether that was all of it.
+    pub(super) async fn discard(self) -> bool {
         let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut body) = rest else { return };
+        let Some(mut body) = rest else { return true };
+        if body.size_hint().lower() > DISCARD_LIMIT {
+            return false;
+        }
         let read = async {
             let mut left = DISCARD_LIMIT;
-            while let Ok(Some(Ok(frame))) = timeout(DISCARD_TIMEOUT, body.frame()).await {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                left = left.saturating_sub(length);
-                if left == 0 {
-                    return;
+            loop {
+                match timeout(DISCARD_TIMEOUT, body.frame()).await {
+                    Ok(Some(Ok(frame))) => {
+                        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                        left = left.saturating_sub(length);
+                        if left == 0 {
+                            return false;
+                        }
+                    }
+                    Ok(None) => return true,
+                    Ok(Some(Err(_))) | Err(_) => return false,
                 }
             }
         };
         // A client that sends a byte now and then must not hold the response for long.
-        let _ = timeout(DISCARD_DEADLINE, read).await;
+        timeout(DISCARD_DEADLINE, read).await.unwrap_or(false)
     }
 }

@@ -356,8 +356,12 @@ fn a_refused_htpasswd_login_is_in_the_log_with_its_address() {
 fn refused_early<S: Read + Write>(mut stream: S, head: &str, length: usize) -> String {
     let head = format!("{head}\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    for piece in vec![b'x'; length].chunks(64 << 10) {
+    let piece = [b'x'; 64 << 10];
+    let mut left = length;
+    while left > 0 {
+        let piece = &piece[..left.min(piece.len())];
         stream.write_all(piece).unwrap();
+        left -= piece.len();
     }
     let mut response = [0; 64];
     let read = stream.read(&mut response).unwrap();
@@ -383,13 +387,37 @@ fn an_early_refusal_reaches_a_client_that_still_sends() {
         ("PATCH /v2/a/blobs/uploads/x HTTP/1.1".to_owned(), "404"),
         ("PUT /v2/a/manifests/x HTTP/1.1".to_owned(), "401"),
     ] {
-        for length in [1, 200 << 10, 4 << 20] {
+        for length in [1, 200 << 10, 4 << 20, 100 << 20] {
             if status == "413" && length == 1 {
                 continue;
             }
             let response = refused_early(tcp(), &head, length);
             let expected = format!("HTTP/1.1 {status}");
             assert!(response.starts_with(&expected), "{head}: {response}");
+        }
+    }
+}
+
+/// With and without waiting for permission to send, and without a length.
+#[test]
+fn curl_reads_an_early_refusal_of_a_hundred_megabytes() {
+    let both = Both::start("", "[]");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::File::create(&file)
+        .unwrap()
+        .set_len(100 << 20)
+        .unwrap();
+    let url = both.server.url("/v2/a/blobs/uploads/x");
+    let file = file.to_str().unwrap();
+    for header in [
+        "Expect:",
+        "Expect: 100-continue",
+        "Transfer-Encoding: chunked",
+    ] {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let answer = http::request(&[version, "-X", "PATCH", "-H", header, "-T", file, &url]);
+            assert_eq!(answer.status, 404, "{header} {version}");
         }
     }
 }
@@ -412,7 +440,7 @@ fn a_unix_socket_s_client_gets_early_refusals_too() {
         ("POST /nowhere HTTP/1.1", "404"),
         ("POST /auth HTTP/1.1\r\nX-Forwarded-For: junk", "400"),
     ] {
-        for length in [1, 200 << 10, 4 << 20] {
+        for length in [1, 200 << 10, 4 << 20, 100 << 20] {
             let stream = UnixStream::connect(&socket).unwrap();
             let response = refused_early(stream, head, length);
             let expected = format!("HTTP/1.1 {status}");
