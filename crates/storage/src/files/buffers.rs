@@ -20,12 +20,16 @@ pub(super) const LENGTH: usize = 1 << 18;
 /// Buffers that are kept when none is in use: 2 MiB.
 const KEPT: usize = 8;
 
-/// How long buffers are while this much is in use, in bytes. Under the last bound, 1,000 clients
-/// take 16 MiB.
-const LENGTHS: [(usize, usize); 2] = [(32 << 20, LENGTH), (64 << 20, 64 << 10)];
+/// How long buffers are while less than this is in use, in bytes.
+const LENGTHS: [(usize, usize); 3] = [
+    (32 << 20, LENGTH),
+    (64 << 20, 64 << 10),
+    (128 << 20, 16 << 10),
+];
 
-/// How long they are beyond, in bytes.
-const SHORTEST: usize = 16 << 10;
+/// How long they are beyond that budget, in bytes. 1,000 more clients take 4 MiB. None is refused: a
+/// client that reads must not suffer from those that do not.
+const SHORTEST: usize = 4 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct ReadBuffers {
@@ -131,16 +135,15 @@ mod tests {
     fn buffers_get_shorter_when_many_are_in_use() {
         let buffers = Arc::new(ReadBuffers::default());
         let mut taken = Vec::new();
-        for expected in [LENGTH, 64 << 10, SHORTEST] {
+        for (bound, expected) in LENGTHS {
             assert_eq!(buffers.take(LENGTH).bytes.len(), expected);
-            let bound = if expected == LENGTH { 32 } else { 64 };
-            while buffers.in_use.load(Ordering::Relaxed) < bound << 20 {
+            while buffers.in_use.load(Ordering::Relaxed) < bound {
                 taken.push(buffers.take(LENGTH));
             }
         }
         let before = buffers.in_use.load(Ordering::Relaxed);
         taken.extend((0..1000).map(|_| buffers.take(LENGTH)));
-        assert!(buffers.in_use.load(Ordering::Relaxed) <= before + (16 << 20));
+        assert!(buffers.in_use.load(Ordering::Relaxed) <= before + (4 << 20));
         drop(taken);
         assert_eq!(buffers.in_use.load(Ordering::Relaxed), 0);
         assert_eq!(buffers.take(LENGTH).bytes.len(), LENGTH);

@@ -10,6 +10,7 @@ use h2::{RecvStream, SendStream};
 use http::{Method, Request};
 use peers::{TestCertificate, TestKeyKind, http as curl};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{MIB, Open, content, digest};
@@ -155,6 +156,65 @@ fn memory(open: &Open, field: &str) -> u64 {
         .find_map(|line| line.strip_prefix(field))
         .unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Waits until the server's memory has stopped growing, and returns it in KiB.
+async fn settled(open: &Open) -> u64 {
+    let mut before = 0;
+    loop {
+        let now = memory(open, "VmRSS:");
+        if now <= before {
+            return now;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// How many connections over HTTP/1.1 do not read, and how many streams over HTTP/2.
+const DEAF: (usize, usize) = (300, 500);
+
+/// How much the server may grow for them, in KiB. The buffers of blobs have 128 MiB at most for so
+/// many; the rest is for the connections.
+const BUDGET: u64 = 192 << 10;
+
+#[tokio::test]
+async fn clients_that_do_not_read_share_a_budget() {
+    let open = Open::start("");
+    let blob = open.push(&content(16 * MIB));
+    let before = settled(&open).await;
+    let mut streams = Vec::new();
+    for _ in 0..DEAF.0 {
+        let mut stream = TcpStream::connect(open.server.host_port()).await.unwrap();
+        let request = format!("GET {blob} HTTP/1.1\r\nHost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    let http1 = settled(&open).await;
+    let (mut clients, mut bodies) = (Vec::new(), Vec::new());
+    for _ in 0..DEAF.1 / 100 {
+        let mut client = Client::connect(&open).await;
+        for _ in 0..100 {
+            let (status, body) = client.get(&blob).await;
+            assert_eq!(status, 200);
+            bodies.push(body);
+        }
+        clients.push(client);
+    }
+    let both = settled(&open).await;
+    println!("KiB: {before} before, {http1} with HTTP/1.1, {both} with HTTP/2, too");
+    let grown = both.saturating_sub(before);
+    assert!(grown < BUDGET, "the server grew by {grown} KiB");
+    // A client that reads is served meanwhile.
+    let mut client = Client::connect(&open).await;
+    let (status, mut body) = client.get(&blob).await;
+    let mut length = 0;
+    while let Some(piece) = body.data().await {
+        let piece = piece.unwrap().len();
+        length += piece;
+        body.flow_control().release_capacity(piece).unwrap();
+    }
+    assert_eq!((status, length), (200, 16 * MIB));
 }
 
 /// A connection whose streams a test moves by hand.
