@@ -23,14 +23,12 @@ pub(crate) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a
         .filter(|text| !text.is_empty())
 }
 
-/// A number of seconds: a whole number, one with a fraction, or one in quotes.
+/// A number of seconds: a whole number, one with a fraction, or one in quotes. A number that no
+/// date can have is ignored.
 pub(crate) fn seconds(object: &Map<String, Value>, name: &str) -> Option<u64> {
     match member(object, name)? {
-        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
-        Value::String(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| whole(text.parse().ok()?))
-        }
+        Value::Number(number) => whole(number.as_f64()?),
+        Value::String(text) => whole(text.trim().parse().ok()?),
         _ => None,
     }
 }
@@ -81,6 +79,11 @@ mod tests {
             ("null", None),
             ("true", None),
             ("1e300", None),
+            ("18446744073709551615", None),
+            (r#""18446744073709551615""#, None),
+            (r#""nan""#, None),
+            (r#""inf""#, None),
+            ("999999999999999", Some(999_999_999_999_999)),
         ] {
             let json = object(&format!(r#"{{"expires_in":{written}}}"#));
             assert_eq!(seconds(&json, "expires_in"), read, "{written}");

@@ -2,9 +2,10 @@
 //!
 //! What is *pushed* is read strictly: a member that is there twice or in other case is refused,
 //! because another program would read something else (CVE-2021-41190). What is *stored* already, or
-//! what another server answers, is read as Go's `encoding/json` reads it: names in any case, `null`
-//! like an absent member, the last of several.
+//! what another server sends, is read as Go's `encoding/json` reads it: names in any case, `null`
+//! like an absent member, the last of several, and text that is not Unicode repaired.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -65,10 +66,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let (mut object, mut seen) = (T::default(), 0_u32);
         while let Some(name) = map.next_key::<String>()? {
-            let Some(index) = T::NAMES
-                .iter()
-                .position(|known| known.eq_ignore_ascii_case(&name))
-            else {
+            let Some(index) = T::NAMES.iter().position(|known| is_same_name(known, &name)) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -87,6 +85,51 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
         object.check(self.0).map_err(A::Error::custom)?;
         Ok(object)
     }
+}
+
+/// Whether Go takes `name` for `known`, which is ASCII. It folds two other letters, too: the long s
+/// and the Kelvin sign.
+fn is_same_name(known: &str, name: &str) -> bool {
+    known.eq_ignore_ascii_case(name)
+        || !name.is_ascii()
+            && known.eq_ignore_ascii_case(&name.replace('\u{17f}', "s").replace('\u{212a}', "k"))
+}
+
+/// `json` with U+FFFD for each byte that is not UTF-8 and for each escaped half of a surrogate pair,
+/// as Go reads it.
+pub(crate) fn repaired(json: &[u8]) -> Cow<'_, [u8]> {
+    let has_escapes = json.windows(2).any(|pair| pair == b"\\u");
+    if !has_escapes && std::str::from_utf8(json).is_ok() {
+        return Cow::Borrowed(json);
+    }
+    let text = String::from_utf8_lossy(json);
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text.as_ref());
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (unit, next) = (surrogate(rest), rest.get(6..).and_then(surrogate));
+        let length = match (unit, next) {
+            (None, _) => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(_), _) => {
+                out.push('\u{fffd}');
+                rest = &rest[6..];
+                continue;
+            }
+        };
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out.into_bytes())
+}
+
+/// The half of a surrogate pair whose escape is at the beginning of `text`.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    (is_hexadecimal && (0xD800..=0xDFFF).contains(&unit)).then_some(unit)
 }
 
 /// Reads an object or `null`.

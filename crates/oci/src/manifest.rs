@@ -3,13 +3,14 @@
 //! A manifest is named by the hash of its bytes, so the bytes are kept as they came and never
 //! printed from what is read here. Other members are ignored.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess};
 
 use crate::descriptor::{DescriptorJson, annotations, overwrite};
-use crate::json::{List, Members, Nullable, Object, Strictness};
+use crate::json::{List, Members, Nullable, Object, Strictness, repaired};
 use crate::{Descriptor, media_type};
 
 /// What a manifest contains.
@@ -75,14 +76,19 @@ impl Manifest {
     ) -> Result<Self, ManifestError> {
         let sent_as = content_type
             .map(media_type::essence)
-            .filter(|essence| !essence.is_empty());
+            .filter(|essence| !essence.is_empty())
+            .map(media_type::canonical);
         if sent_as.is_some_and(is_schema_1) {
             return Err(ManifestError::Schema1);
         }
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(ManifestError::NoObject);
         }
-        let json = ManifestJson::parse(bytes, strictness)?;
+        let bytes = match strictness {
+            Strictness::Pushed => Cow::Borrowed(bytes),
+            Strictness::Stored => repaired(bytes),
+        };
+        let json = ManifestJson::parse(&bytes, strictness)?;
         let media_type = json.media_type(sent_as, strictness)?;
         json.finish(media_type, strictness)
     }

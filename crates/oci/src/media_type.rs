@@ -36,6 +36,23 @@ pub fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
+/// A type of manifest in the case in which it is known: media types are compared without case (RFC
+/// 9110 §8.3.1). Any other type stays as it is.
+pub(crate) fn canonical(essence: &str) -> &str {
+    let known = [
+        OCI_MANIFEST,
+        OCI_INDEX,
+        DOCKER_MANIFEST,
+        DOCKER_LIST,
+        DOCKER_SCHEMA_1[0],
+        DOCKER_SCHEMA_1[1],
+    ];
+    let mut known = known.into_iter();
+    known
+        .find(|known| known.eq_ignore_ascii_case(essence))
+        .unwrap_or(essence)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

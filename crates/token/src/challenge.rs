@@ -26,23 +26,39 @@ pub struct Challenge {
 
 impl Challenge {
     /// Reads every challenge of some `WWW-Authenticate` fields, of which each may hold several (RFC
-    /// 9110 §11.6.1).
+    /// 9110 §11.6.1). A challenge that cannot be read is skipped with the rest of its field if there
+    /// is another one.
     ///
     /// # Errors
-    /// When a field does not keep to the grammar.
+    /// If there is no other one.
     pub fn parse_all<'a>(
         fields: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<Self>, ChallengeError> {
-        let mut challenges = Vec::new();
+        let (mut challenges, mut wrong) = (Vec::new(), None);
         for field in fields {
-            if field.len() > LONGEST {
-                return Err(ChallengeError::TooLong {
-                    length: field.len(),
-                });
+            if let Err(error) = Self::parse_field(field, &mut challenges) {
+                wrong.get_or_insert(error);
             }
-            Reader { field, rest: field }.challenges(&mut challenges)?;
         }
-        Ok(challenges)
+        match wrong {
+            Some(error) if challenges.is_empty() => Err(error),
+            _ => Ok(challenges),
+        }
+    }
+
+    fn parse_field(field: &str, into: &mut Vec<Self>) -> Result<(), ChallengeError> {
+        if field.len() > LONGEST {
+            return Err(ChallengeError::TooLong {
+                length: field.len(),
+            });
+        }
+        let before = into.len();
+        let parsed = Reader { field, rest: field }.challenges(into);
+        if parsed.is_err() && into.len() > before {
+            // The last one is not whole.
+            into.pop();
+        }
+        parsed
     }
 
     /// Whether it is of this scheme; case does not matter (RFC 9110 §11.1).
@@ -168,6 +184,10 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Result<String, ChallengeError> {
         let Some(quoted) = self.rest.strip_prefix('"') else {
+            // Some servers write `service=` without a value.
+            if self.rest.is_empty() || self.rest.starts_with(',') {
+                return Ok(String::new());
+            }
             return self.token().map(str::to_owned);
         };
         let (mut value, mut escaped) = (String::new(), false);
@@ -256,6 +276,29 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_that_cannot_be_read_does_not_hide_another() {
+        let good = r#"Bearer realm="https://a/token""#;
+        for bad in [
+            r#"Negotiate {"x"}"#,
+            r#"Digest nonce="x"#,
+            "Basic realm=(x)",
+        ] {
+            assert_eq!(schemes(&[bad, good]), [good], "{bad}");
+            assert_eq!(schemes(&[good, bad]), [good], "{bad}");
+            let both = format!("{good}, {bad}");
+            assert_eq!(schemes(&[&both])[0], good, "{bad}");
+        }
+        assert_eq!(schemes(&["=", good]), [good]);
+    }
+
+    #[test]
+    fn a_parameter_may_be_empty() {
+        let written = r#"Bearer realm="https://a/token",service=,scope="#;
+        let read = r#"Bearer realm="https://a/token",service="",scope="""#;
+        assert_eq!(schemes(&[written]), [read]);
+    }
+
+    #[test]
     fn unescapes_quotes() {
         let challenges = Challenge::parse_all([r#"Basic realm="a \"b\" \\ é""#]).unwrap();
         assert_eq!(challenges[0].parameter("realm"), Some(r#"a "b" \ é"#));
@@ -277,8 +320,8 @@ mod tests {
             r#"WWW-Authenticate has a quote that never closes: Bearer realm="x"#
         );
         assert_eq!(
-            wrong("Basic a=b,realm="),
-            "WWW-Authenticate cannot be read at byte 16: Basic a=b,realm="
+            wrong("Basic a=b,realm=(x)"),
+            "WWW-Authenticate cannot be read at byte 16: Basic a=b,realm=(x)"
         );
         assert!(wrong(&"x".repeat(LONGEST + 1)).contains("16385 bytes"));
     }

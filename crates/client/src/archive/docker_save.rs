@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use oci::{Digest, DigestAlgorithm, media_type};
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::compression::Compression;
 use super::entries::{ArchiveEntries, Extent};
 use crate::Error;
 use crate::hasher::DigestHasher;
+use crate::json;
 
 /// The largest `manifest.json` or configuration that is read, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -30,14 +30,26 @@ pub(super) struct SavedImage {
 
 /// An entry of `manifest.json` (Docker Image Specification v1.2, "Combined Image JSON + Filesystem
 /// Changeset Format").
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+///
+/// Docker reads members in any case, and writes `null` for an image without layers.
 struct ManifestEntry {
     config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
+    repo_tags: Vec<String>,
     layers: Vec<String>,
+}
+
+impl ManifestEntry {
+    fn of(members: &Map<String, Value>) -> Option<Self> {
+        let texts = |name| {
+            let texts = json::list(members, name).iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        };
+        Some(Self {
+            config: json::text(members, "Config")?.to_owned(),
+            repo_tags: texts("RepoTags"),
+            layers: texts("Layers"),
+        })
+    }
 }
 
 /// Reads all images. The digests of layers are not stored in the archive, so every layer is hashed,
@@ -48,11 +60,15 @@ pub(super) fn read(entries: &ArchiveEntries, list: &[u8]) -> Result<Vec<SavedIma
         what,
         missing: false,
     };
-    let items: Vec<ManifestEntry> = serde_json::from_slice(list)
+    let items: Vec<Map<String, Value>> = serde_json::from_slice(list)
         .map_err(|error| wrong(format!("its manifest.json cannot be read: {error}")))?;
     let mut hashed = Hashed::default();
-    let images = items.into_iter();
-    images.map(|item| item.read(entries, &mut hashed)).collect()
+    let images = items.iter().map(|item| {
+        let entry = ManifestEntry::of(item);
+        let entry = entry.ok_or_else(|| wrong("its manifest.json has no Config".to_owned()))?;
+        entry.read(entries, &mut hashed)
+    });
+    images.collect()
 }
 
 /// What was hashed already.
@@ -106,9 +122,8 @@ impl ManifestEntry {
             },
             "layers": layers,
         });
-        let names = self.repo_tags.unwrap_or_default();
         Ok(SavedImage {
-            names,
+            names: self.repo_tags,
             manifest: manifest.to_string().into_bytes(),
             blobs,
         })

@@ -1,10 +1,11 @@
 //! The certificates that count for one host, as Docker, containerd and podman have them.
 //!
 //! All three read a directory named after host and port: every `*.crt` is an authority to trust,
-//! every `*.cert` with its `*.key` a certificate of the client.
+//! every `*.cert` with its `*.key` a certificate of the client. As they do, this skips a
+//! directory that the user may not read, and a link that leads nowhere.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -54,13 +55,13 @@ impl HostCertificates {
         {
             let mut files: Vec<PathBuf> = match fs::read_dir(&directory) {
                 Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if is_skipped(&error) => continue,
                 Err(error) => return Err(Error::file(directory)(error)),
             };
             files.sort();
             for file in files {
                 match file.extension().and_then(|extension| extension.to_str()) {
-                    Some("crt") => found.authorities.extend(read_certificates(&file)?),
+                    Some("crt") => found.authorities.extend(read_authorities(&file)?),
                     Some("cert") if found.client.is_none() => {
                         found.client =
                             Some(ClientCertificate::read(&file, &file.with_extension("key"))?);
@@ -87,6 +88,22 @@ impl ClientCertificate {
             chain: read_certificates(chain)?,
             key,
         })
+    }
+}
+
+/// Whether a directory with this error counts as absent.
+fn is_skipped(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// The certificates of a `*.crt`; none if it is a link that leads nowhere.
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        _ => read_certificates(path),
     }
 }
 
@@ -146,6 +163,16 @@ mod tests {
         );
         let none = HostCertificates::read(&directories, "r.example").unwrap();
         assert!(none.authorities.is_empty() && none.client.is_none());
+
+        std::os::unix::fs::symlink("nowhere", docker.join("gone.crt")).unwrap();
+        fs::write(directory.path().join("a-file"), "").unwrap();
+        let more = [&directories[..], &[directory.path().join("a-file")]].concat();
+        let found = HostCertificates::read(&more, "r.example:5000").unwrap();
+        assert_eq!(
+            found.authorities.len(),
+            2,
+            "what other clients skip is skipped"
+        );
 
         fs::remove_file(docker.join("client.key")).unwrap();
         let error = HostCertificates::read(&directories, "r.example:5000").unwrap_err();

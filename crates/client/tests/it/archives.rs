@@ -4,14 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client::{Archive, ArchiveWriter, CopyOptions, ImageSource, ImageTarget, OciLayout, copy};
-use oci::{Reference, Tag};
 use peers::{Docker, Image, RegistryConfig, crane, registry3, skopeo};
 
 use crate::images::{index_of, repository};
-
-fn tag(text: &str) -> Tag {
-    text.parse().unwrap()
-}
+use crate::stub::{copied, tag};
 
 async fn write(layout: &Path, archive: &Path, name: Option<&str>) -> client::CopyReport {
     let target = ImageTarget::Archive(Arc::new(ArchiveWriter::new(
@@ -19,15 +15,7 @@ async fn write(layout: &Path, archive: &Path, name: Option<&str>) -> client::Cop
         name.map(str::to_owned),
     )));
     let source = ImageSource::Layout(OciLayout::new(layout));
-    copy(
-        &source,
-        None,
-        &target,
-        Some(&tag("1")),
-        &CopyOptions::default(),
-    )
-    .await
-    .unwrap()
+    copied(&source, None, &target, "1").await
 }
 
 #[tokio::test]
@@ -68,16 +56,7 @@ async fn archives_of_others_are_pushed() {
     let target = ImageTarget::Repository(repository(&registry, "app").await);
     // An OCI archive keeps its digest.
     let source = ImageSource::Archive(Arc::new(Archive::open(&image.archive()).unwrap()));
-    let latest: Reference = "latest".parse().unwrap();
-    copy(
-        &source,
-        Some(&latest),
-        &target,
-        Some(&tag("oci")),
-        &CopyOptions::default(),
-    )
-    .await
-    .unwrap();
+    copied(&source, Some("latest"), &target, "oci").await;
     let name = |tag: &str| format!("{}/app:{tag}", registry.host_port());
     assert_eq!(
         crane().run(&["digest", &name("oci")]).succeeded(),
@@ -89,15 +68,13 @@ async fn archives_of_others_are_pushed() {
         .run(&["pull", &name("oci"), &saved.display().to_string()])
         .succeeded();
     let archive = Archive::open(&saved).unwrap();
-    copy(
+    copied(
         &ImageSource::Archive(Arc::new(archive)),
         None,
         &target,
-        Some(&tag("crane")),
-        &CopyOptions::default(),
+        "crane",
     )
-    .await
-    .unwrap();
+    .await;
     is_whole(&name("crane"));
     assert_eq!(
         crane().run(&["config", &name("crane")]).succeeded(),
@@ -131,15 +108,7 @@ async fn docker_loads_what_we_write_and_we_push_what_docker_saves() {
     let target = ImageTarget::Repository(repository(&registry, "saved").await);
     let source = ImageSource::Archive(Arc::new(Archive::open(&saved).unwrap()));
     assert_eq!(source.tags().await.unwrap(), [tag("1")]);
-    copy(
-        &source,
-        None,
-        &target,
-        Some(&tag("1")),
-        &CopyOptions::default(),
-    )
-    .await
-    .unwrap();
+    copied(&source, None, &target, "1").await;
     let name = format!("{}/saved:1", registry.host_port());
     is_whole(&name);
     client.run(&["pull", &name]).succeeded();
@@ -173,18 +142,47 @@ fn what_cannot_be_read_says_why() {
             Some(5000),
             "the file is cut off",
         ),
+        (
+            &[("manifest.json", b"[{}]")],
+            None,
+            "its manifest.json has no Config",
+        ),
         (&[("other", b"")], None, "it has neither index.json"),
     ] {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (name, content) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            builder.append_data(&mut header, name, *content).unwrap();
-        }
-        let archive = builder.into_inner().unwrap();
+        let archive = tar_of(files);
         std::fs::write(&path, &archive[..length.unwrap_or(archive.len())]).unwrap();
         let error = Archive::open(&path).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// The bytes of a tar file with these files.
+fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, *content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// Docker writes `null` for an image without layers, and reads members in any case.
+#[tokio::test]
+async fn a_list_of_images_is_read_as_docker_reads_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.tar");
+    for list in [
+        r#"[{"Config":"c","RepoTags":["a:1"],"Layers":null}]"#,
+        r#"[{"Config":"c","RepoTags":["a:1"]}]"#,
+        r#"[{"config":"c","REPOTAGS":["a:1"],"layers":[]}]"#,
+        r#"[{"Config":"x","Config":"c","RepoTags":["a:1"],"Parent":null}]"#,
+    ] {
+        let files = [("manifest.json", list.as_bytes()), ("c", b"{}")];
+        std::fs::write(&path, tar_of(&files)).unwrap();
+        let archive = Archive::open(&path).unwrap_or_else(|error| panic!("{list}: {error}"));
+        let tags = ImageSource::Archive(Arc::new(archive)).tags().await;
+        assert_eq!(tags.unwrap(), [tag("1")], "{list}");
     }
 }
 

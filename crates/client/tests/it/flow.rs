@@ -103,8 +103,8 @@ async fn each_scope_has_its_token() {
         .iter()
         .filter(|line| line.contains("/token"))
         .count();
-    // The second is asked for before the registry demands it: where tokens are to be had is known
-    // by then.
+    // The client asks for the second token before the registry demands it: it knows the realm by
+    // then.
     assert_eq!((tokens, stub.lines().len()), (2, 6));
     assert!(
         stub.seen()
@@ -153,7 +153,7 @@ async fn a_refresh_token_goes_by_post() {
         user: None,
         token: "r&r".into(),
     };
-    stub.repository("a", login).await.all_tags().await.unwrap();
+    stub.tags(login).await.unwrap();
     let posted = stub
         .seen()
         .into_iter()
@@ -177,11 +177,7 @@ async fn where_get_is_not_taken_a_password_goes_by_post() {
         "GET" => Reply::new(405),
         _ => Reply::json(200, r#"{"access_token":"token-1"}"#),
     });
-    stub.repository("a", password("ann", "sesame"))
-        .await
-        .all_tags()
-        .await
-        .unwrap();
+    stub.tags(password("ann", "sesame")).await.unwrap();
     let posted = stub
         .seen()
         .into_iter()
@@ -206,29 +202,14 @@ async fn basic_needs_no_token_server() {
         )
         .header("WWW-Authenticate", "Basic realm=\"tests\""),
     });
-    let tags = stub
-        .repository("a", password("ann", "sesame"))
-        .await
-        .all_tags()
-        .await
-        .unwrap();
+    let tags = stub.tags(password("ann", "sesame")).await.unwrap();
     assert_eq!(tags.len(), 1);
-    let wrong = stub
-        .repository("a", password("ann", "wrong"))
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let wrong = stub.tags(password("ann", "wrong")).await.unwrap_err();
     assert!(
         matches!(&wrong, Error::LoginFailed { account: Some(ann), .. } if ann == "ann"),
         "{wrong}"
     );
-    let error = stub
-        .repository("a", LoginCredentials::Anonymous)
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let error = stub.tags(LoginCredentials::Anonymous).await.unwrap_err();
     assert!(
         error
             .hint()
@@ -242,7 +223,7 @@ async fn basic_needs_no_token_server() {
 async fn a_finished_token_is_sent_as_it_is() {
     let stub = registry(|_| panic!("no token is requested"));
     let login = LoginCredentials::AccessToken("token-ready".into());
-    stub.repository("a", login).await.all_tags().await.unwrap();
+    stub.tags(login).await.unwrap();
     assert_eq!(stub.lines().len(), 1);
 }
 
@@ -253,12 +234,7 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         401,
         r#"{"details":"incorrect username or password","error":"unauthorized"}"#,
     );
-    let error = refused
-        .repository("a", password("ann", "x"))
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let error = refused.tags(password("ann", "x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Login);
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(
@@ -272,23 +248,13 @@ async fn a_wrong_password_is_told_from_missing_rights() {
         user: None,
         token: "r".into(),
     };
-    let error = gone
-        .repository("a", login)
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let error = gone.tags(login).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.hint().unwrap().contains("log in again")),
         (ErrorKind::Login, true)
     );
     let forbidden = refuses(403, "no");
-    let error = forbidden
-        .repository("a", password("ann", "x"))
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let error = forbidden.tags(password("ann", "x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
 }
 
@@ -313,9 +279,7 @@ async fn what_is_no_challenge_is_said() {
             header => Reply::new(401).header("WWW-Authenticate", header),
         });
         let error = stub
-            .repository("a", LoginCredentials::Anonymous)
-            .await
-            .all_tags()
+            .tags(LoginCredentials::Anonymous)
             .await
             .unwrap_err()
             .to_string();
@@ -333,8 +297,7 @@ async fn a_server_that_is_busy_is_asked_again() {
         3 => Reply::new(503),
         _ => Reply::json(200, r#"{"tags":["x"]}"#),
     });
-    // A body that breaks off is an error where the whole answer is small; everything before it is
-    // tried again.
+    // A body that breaks off is an error if the response is small. Earlier failures are retried.
     let repository = stub.repository("a", LoginCredentials::Anonymous).await;
     assert_eq!(
         repository.all_tags().await.unwrap_err().kind(),
@@ -353,12 +316,7 @@ async fn an_impatient_server_s_wish_is_passed_on() {
         )
         .header("Retry-After", "3600")
     });
-    let error = stub
-        .repository("a", LoginCredentials::Anonymous)
-        .await
-        .all_tags()
-        .await
-        .unwrap_err();
+    let error = stub.tags(LoginCredentials::Anonymous).await.unwrap_err();
     assert!(
         matches!(&error, Error::HttpErrorResponse { source, .. } if source.has("TOOMANYREQUESTS")),
         "{error}"

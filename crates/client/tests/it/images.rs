@@ -8,10 +8,10 @@ use client::{
     CopyOptions, CopyReport, Error, ImageSource, ImageTarget, LoginCredentials, OciLayout,
     Platform, RegistryClient, RepositoryClient, copy,
 };
-use oci::{Reference, Tag};
+use oci::Reference;
 use peers::{Image, RegistryConfig, RunningRegistry, crane, registry2, registry3, skopeo};
 
-use crate::stub::plain_session;
+use crate::stub::{copied, plain_session, tag};
 
 pub(crate) async fn repository(registry: &RunningRegistry, name: &str) -> RepositoryClient {
     let session = plain_session(&registry.host_port(), LoginCredentials::Anonymous).await;
@@ -29,21 +29,15 @@ fn reference(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-fn tag(text: &str) -> Tag {
-    text.parse().unwrap()
-}
-
 async fn push(layout: &Path, repository: &RepositoryClient, name: &str) -> CopyReport {
     let source = ImageSource::Layout(OciLayout::new(layout));
-    copy(
+    copied(
         &source,
         None,
         &ImageTarget::Repository(repository.clone()),
-        Some(&tag(name)),
-        &CopyOptions::default(),
+        name,
     )
     .await
-    .unwrap()
 }
 
 /// Names and contents of a layout's blobs.
@@ -95,15 +89,7 @@ async fn a_layout_goes_and_comes_back_byte_for_byte() {
             .succeeded();
         let target = ImageTarget::Layout(OciLayout::new(ours.path()));
         let source = ImageSource::Repository(repository);
-        copy(
-            &source,
-            Some(&reference("2")),
-            &target,
-            Some(&tag("2")),
-            &CopyOptions::default(),
-        )
-        .await
-        .unwrap();
+        copied(&source, Some("2"), &target, "2").await;
         assert!(blobs(ours.path()) == blobs(theirs.path()));
         assert!(blobs(ours.path()) == blobs(&image.layout()));
         let inspected = skopeo().run(&[
@@ -124,27 +110,11 @@ async fn between_registries_and_repositories() {
     push(&image.layout(), &source, "1").await;
     let source = ImageSource::Repository(source);
     let other = ImageTarget::Repository(repository(&three, "mirror/app").await);
-    let moved = copy(
-        &source,
-        Some(&reference("1")),
-        &other,
-        Some(&tag("1")),
-        &CopyOptions::default(),
-    )
-    .await
-    .unwrap();
+    let moved = copied(&source, Some("1"), &other, "1").await;
     assert_eq!((moved.sent, moved.mounted), (2, 0));
     // Beside each other they are mounted.
     let beside = ImageTarget::Repository(repository(&two, "team/copy").await);
-    let mounted = copy(
-        &source,
-        Some(&reference("1")),
-        &beside,
-        Some(&tag("1")),
-        &CopyOptions::default(),
-    )
-    .await
-    .unwrap();
+    let mounted = copied(&source, Some("1"), &beside, "1").await;
     assert_eq!((mounted.sent, mounted.mounted), (0, 2), "{}", two.log());
     for name in [
         format!("{}/mirror/app:1", three.host_port()),
@@ -200,15 +170,7 @@ async fn an_index_whole_or_one_image_of_it() {
         );
         let whole = tempfile::tempdir().unwrap();
         let target = ImageTarget::Layout(OciLayout::new(whole.path()));
-        copy(
-            &source,
-            Some(&reference("all")),
-            &target,
-            Some(&tag("all")),
-            &CopyOptions::default(),
-        )
-        .await
-        .unwrap();
+        copied(&source, Some("all"), &target, "all").await;
         let oci = format!("oci:{}:all", whole.path().display());
         skopeo().run(&["inspect", "--raw", &oci]).succeeded();
         assert_eq!(blobs(whole.path()).len(), 7);

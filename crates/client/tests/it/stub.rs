@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use client::{
-    LoginCredentials, RegistryClient, RegistrySession, RepositoryClient, Transport,
-    TransportOptions,
+    CopyOptions, CopyReport, Error, ImageSource, ImageTarget, LoginCredentials, RegistryClient,
+    RegistrySession, RepositoryClient, Transport, TransportOptions, copy,
 };
+use oci::Tag;
 
-/// What came.
+/// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -34,15 +35,15 @@ impl Request {
     }
 }
 
-/// What goes back.
+/// A response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// After so many bytes of the body the connection breaks.
+    /// The connection breaks after so many bytes of the body.
     breaks_after: Option<usize>,
-    /// How long it is thought about.
+    /// How long the stub waits before it responds.
     after: Duration,
 }
 
@@ -136,12 +137,12 @@ impl Stub {
         &self.address
     }
 
-    /// All that came, in order.
+    /// All requests, in their order.
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Method and path of all that came.
+    /// Method and path of all requests.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.seen()
             .iter()
@@ -154,6 +155,11 @@ impl Stub {
         plain_session(&self.address, credentials).await
     }
 
+    /// The tags of its repository `a`.
+    pub(crate) async fn tags(&self, credentials: LoginCredentials) -> Result<Vec<Tag>, Error> {
+        self.repository("a", credentials).await.all_tags().await
+    }
+
     /// The repository `name` of it.
     pub(crate) async fn repository(
         &self,
@@ -162,6 +168,25 @@ impl Stub {
     ) -> RepositoryClient {
         RegistryClient::new(self.session(credentials).await).repository(name.parse().unwrap())
     }
+}
+
+/// The tag `text`.
+pub(crate) fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+/// Copies the image with the tag or digest `reference`, or the only one, to `target` under `to`.
+pub(crate) async fn copied(
+    source: &ImageSource,
+    reference: Option<&str>,
+    target: &ImageTarget,
+    to: &str,
+) -> CopyReport {
+    let reference = reference.map(|text| text.parse().unwrap());
+    let options = CopyOptions::default();
+    copy(source, reference.as_ref(), target, Some(&tag(to)), &options)
+        .await
+        .unwrap()
 }
 
 /// A session over plain HTTP.
@@ -238,7 +263,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         .and_then(|length| length.parse().ok())
         .unwrap_or(0);
     request.body = vec![0; length];
-    // A client that breaks off is part of the story.
+    // Some tests break off a request.
     reader.read_exact(&mut request.body).ok()?;
     Some(request)
 }

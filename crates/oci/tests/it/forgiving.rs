@@ -26,7 +26,7 @@ fn pushed(text: &str) -> Result<Manifest, ManifestError> {
     Manifest::parse(Some(OCI_MANIFEST), text.as_bytes())
 }
 
-/// What a push is told.
+/// The error of a push.
 #[track_caller]
 fn refused(text: &str) -> String {
     pushed(text).unwrap_err().to_string()
@@ -74,6 +74,59 @@ fn every_member_of_a_descriptor_may_be_absent_null_or_oddly_written_where_it_is_
             &expected[..1]
         };
         assert_eq!(blobs, expected, "{odd}");
+    }
+}
+
+/// Go's `encoding/json` writes U+FFFD for what is not Unicode, and never fails for it.
+#[test]
+fn text_that_is_not_unicode_is_no_reason_to_lose_a_stored_manifest() {
+    let annotation = |value: &[u8]| {
+        let text = image(CONFIG, LAYER, r#","annotations":{"k":"<>"}"#).into_bytes();
+        let at = text.windows(2).position(|pair| pair == b"<>").unwrap();
+        [&text[..at], value, &text[at + 2..]].concat()
+    };
+    for (value, read) in [
+        (&b"a\xffb"[..], "a\u{fffd}b"),
+        (br"a\ud83d", "a\u{fffd}"),
+        (br"\ud83db", "\u{fffd}b"),
+        (br"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+        (br"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+        (br"\uD83D\uDE00", "\u{1f600}"),
+        (br"\\ud83d", r"\ud83d"),
+        (br"\u0041\n", "A\n"),
+    ] {
+        let shown = value.escape_ascii();
+        let manifest = Manifest::parse_stored(None, &annotation(value));
+        let manifest = manifest.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        assert_eq!(manifest.annotations["k"], read, "{shown}");
+        assert_eq!(manifest.blobs().count(), 2);
+    }
+    for value in [&b"a\xffb"[..], br"a\ud83d"] {
+        Manifest::parse(Some(OCI_MANIFEST), &annotation(value)).unwrap_err();
+    }
+    for broken in [&br"\u12"[..], br"\ud8", br"\x"] {
+        Manifest::parse_stored(None, &annotation(broken)).unwrap_err();
+    }
+}
+
+/// Go folds `ſ` to `s` and the Kelvin sign to `k` when it looks for a member. A push with such a name
+/// would mean one thing here and another there.
+#[test]
+fn names_are_compared_as_go_compares_them() {
+    let text = image(CONFIG, LAYER, "").replace("layers", "layer\u{17f}");
+    assert_eq!(stored(&text).unwrap().blobs().count(), 2);
+    assert!(refused(&text).contains(r#"write "layers""#), "{text}");
+}
+
+#[test]
+fn a_content_type_counts_in_any_case() {
+    let text = image(CONFIG, LAYER, "");
+    for content_type in [
+        OCI_MANIFEST.to_uppercase(),
+        format!("{} ; charset=UTF-8", OCI_MANIFEST.replace("oci", "OCI")),
+    ] {
+        let manifest = Manifest::parse(Some(&content_type), text.as_bytes());
+        assert_eq!(manifest.unwrap().media_type, OCI_MANIFEST);
     }
 }
 
