@@ -2,6 +2,7 @@
 
 use std::str::from_utf8;
 
+use crate::http_error_response::HttpErrorResponse;
 use crate::{ImageName, Link, Platform};
 
 #[test]
@@ -17,6 +18,20 @@ fn fuzz_link() {
         let links = Link::parse_all([text]);
         assert!(links.len() <= text.len());
         links.iter().any(|link| link.has_relation("next"))
+    });
+}
+
+#[test]
+fn fuzz_errors() {
+    let seeds = [
+        r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#,
+        r#"{"error":"invalid_grant","error_description":"no such token"}"#,
+        r#"{"details":"incorrect username or password","error":"unauthorized"}"#,
+    ];
+    fuzz::target("errors of servers", &seeds, |bytes| {
+        let (errors, text) = HttpErrorResponse::errors_of(bytes);
+        assert!(errors.len() <= 100 && text.chars().count() <= 1000);
+        !errors.is_empty()
     });
 }
 

@@ -28,21 +28,16 @@ pub(super) struct AuthFile {
 impl AuthFile {
     /// Reads the file. A missing or empty one counts as a file without members.
     pub(super) fn read(path: &Path) -> Result<Self, CredentialsError> {
-        let wrong = |what: String| CredentialsError::Content {
-            path: path.to_owned(),
-            what,
-        };
         let failed = |source| CredentialsError::File {
             path: path.to_owned(),
             source,
         };
-        let empty = Self {
-            path: path.to_owned(),
-            members: Map::new(),
-        };
         let text = match fs::metadata(path) {
             Ok(metadata) if metadata.len() > LARGEST => {
-                return Err(wrong(format!("more than {LARGEST} bytes")));
+                return Err(CredentialsError::Content {
+                    path: path.to_owned(),
+                    what: format!("more than {LARGEST} bytes"),
+                });
             }
             Ok(_) => fs::read_to_string(path).map_err(failed)?,
             Err(error)
@@ -51,18 +46,26 @@ impl AuthFile {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
             {
-                return Ok(empty);
+                String::new()
             }
             Err(error) => return Err(failed(error)),
         };
+        Self::parse(path, &text)
+    }
+
+    /// The content of a file: `text`.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, CredentialsError> {
+        let path = path.to_owned();
         if text.trim().is_empty() {
-            return Ok(empty);
+            let members = Map::new();
+            return Ok(Self { path, members });
         }
-        match serde_json::from_str(&text) {
-            Ok(Value::Object(members)) => Ok(Self { members, ..empty }),
-            Ok(_) => Err(wrong("not a JSON object".to_owned())),
-            Err(error) => Err(wrong(format!("not JSON: {error}"))),
-        }
+        let what = match serde_json::from_str(text) {
+            Ok(Value::Object(members)) => return Ok(Self { path, members }),
+            Ok(_) => "not a JSON object".to_owned(),
+            Err(error) => format!("not JSON: {error}"),
+        };
+        Err(CredentialsError::Content { path, what })
     }
 
     /// The helper that holds the host's credentials, by the name that follows `docker-credential-`.
@@ -265,6 +268,25 @@ fn distance(key: &str, host: &Host) -> Option<(bool, u8, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fuzz_logins() {
+        let seeds = [
+            r#"{"auths":{"r.example:5000":{"auth":"YTpiOmM="},"r.example/a":{"identitytoken":"x"}}}"#,
+            r#"{"credsStore":"pass","credHelpers":{"r.example:5000":"secret"},"auths":{"https://r.example:5000/v2/":{"auth":"YTpi\nOmM="}}}"#,
+        ];
+        let host = host("r.example:5000");
+        fuzz::target("files of logins", &seeds, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return false;
+            };
+            let Ok(file) = AuthFile::parse(Path::new("config.json"), text) else {
+                return false;
+            };
+            let helper = file.helper(&host).is_some();
+            file.credentials(&host, "a/b").is_ok() || helper
+        });
+    }
 
     fn host(text: &str) -> Host {
         text.parse().unwrap()

@@ -6,6 +6,7 @@
 
 mod circles;
 mod dependencies;
+mod fuzz_targets;
 mod layers;
 mod names;
 mod source;
