@@ -137,7 +137,7 @@ pub(crate) fn without_secrets(url: &Url) -> String {
     format!("{}{}", origin(url), url.path())
 }
 
-/// A server's text as one line of bearable length. Control characters are escaped where it is
+/// A server's text as one line of limited length. Control characters are escaped where it is
 /// shown.
 fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -75,7 +75,7 @@ pub enum ExchangeEvent<'a> {
     },
 }
 
-/// What is shown in place of a secret. Not even its length is told: for a password that is much.
+/// What is shown instead of a secret. Even the length of a password would help to guess it.
 pub(crate) const HIDDEN: &str = "[hidden]";
 
 /// The headers that matter between registries and clients; the rest is transport.
@@ -113,7 +113,7 @@ pub(crate) fn seen(headers: &HeaderMap) -> Vec<(String, String)> {
     let is_shown = |name: &HeaderName| SHOWN.contains(&name.as_str());
     let shown = |name: &HeaderName, value: &str| match name.as_str() {
         "authorization" => hide_credentials(value),
-        // The query of a redirect may be signed, and then opens the content for everybody.
+        // The query of a redirect may be signed. Every reader of the trace could fetch the content.
         "location" => hide_query(value),
         _ => value.to_owned(),
     };

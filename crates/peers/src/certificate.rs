@@ -1,5 +1,4 @@
-//! Keys and certificates made by OpenSSL, so that what our programs read is not only what they
-//! wrote.
+//! Keys and certificates that OpenSSL makes, so that our programs do not only read their own files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +28,7 @@ impl TestCertificate {
     /// Makes a pair: `NAME.pem` and `NAME.key` in `directory`.
     ///
     /// # Panics
-    /// When openssl is missing or fails.
+    /// If openssl is missing or fails.
     #[must_use]
     pub fn new(kind: TestKeyKind, directory: &Path, name: &str) -> Self {
         let pair = Self {

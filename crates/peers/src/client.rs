@@ -1,4 +1,4 @@
-//! Clients: programs that run once and keep what they know (credentials, images) in a home of their
+//! Clients: programs that run once. Each keeps its credentials and images in a home directory of its
 //! own.
 
 use std::ffi::OsString;
@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use crate::{Output, output, program};
 
-/// A client with an empty home directory: nobody has logged in yet.
+/// A client with an empty home directory, which has no logins yet.
 #[derive(Debug)]
 pub struct Client {
     program: PathBuf,
-    /// What stands before every command line: where its daemon or its storage is.
+    /// The options before every command, which say where its daemon or its storage is.
     options: Vec<OsString>,
     home: TempDir,
 }
@@ -23,7 +23,7 @@ impl Client {
     /// The program called `name`.
     pub(crate) fn new(name: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        // skopeo and buildah want the file they are pointed at to exist.
+        // skopeo and buildah fail if the file that the variable names does not exist.
         fs::write(home.path().join(AUTH), "{}").expect("an empty file of credentials");
         Self {
             program: program(name),
@@ -61,8 +61,8 @@ impl Client {
         self.home.path()
     }
 
-    /// Every variable that could lead it to somebody else's credentials or settings points home or
-    /// is gone.
+    /// Every variable that names credentials or settings of another user is removed, or names the
+    /// home directory.
     fn command(&self) -> Command {
         let home = self.home.path();
         let mut command = Command::new(&self.program);
@@ -85,7 +85,7 @@ impl Client {
     }
 }
 
-/// skopeo, which believes every image (`--insecure-policy`).
+/// skopeo, which accepts images without a signature (`--insecure-policy`).
 #[must_use]
 pub fn skopeo() -> Client {
     Client::new("skopeo").option("--insecure-policy")

@@ -1,4 +1,4 @@
-//! containerd and ctr, whose way to a token is its own: `POST` first.
+//! containerd and ctr. They ask for a token with `POST` first, as no other client does.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ impl Containerd {
     /// Starts one and waits until it answers.
     ///
     /// # Panics
-    /// When it is not installed or does not start; it needs root.
+    /// If it is not installed or does not start. It needs root.
     #[must_use]
     pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -50,7 +50,7 @@ impl Containerd {
         containerd
     }
 
-    /// A `ctr`. It keeps nothing: each command brings its own `--user`.
+    /// A `ctr`. It stores no logins: each command needs its own `--user`.
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new("ctr")

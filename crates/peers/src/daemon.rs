@@ -1,8 +1,8 @@
 //! A program that runs beside the test and does not outlive it.
 //!
-//! Each daemon leads a process group of its own, so that what it started can be ended with it, and
-//! has a *guard*: a small shell that waits on a pipe from the test's process and kills the group
-//! when the pipe breaks, which is how a test that was itself killed still leaves nothing behind.
+//! Each daemon leads its own process group, so that its children end with it. Each also has a
+//! *guard*: a small shell that waits on a pipe from the test's process and kills the group when the
+//! pipe breaks. So even a test that is killed leaves no process behind.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use crate::{port, program, wait};
 
-/// How long a daemon may take to be ready. Generous: two cores may be building something else.
+/// How long a daemon may take to be ready. This is long, because the machine may be busy.
 const READY: Duration = Duration::from_secs(60);
 /// How long a daemon may take to end once asked to.
 const STOP: Duration = Duration::from_secs(10);
-/// How often another port is tried when somebody was quicker to take the one that was free.
+/// How often another port is tried after a process took the one that was free.
 const PORTS: usize = 10;
 
-/// What can be said to a running daemon.
+/// A signal that a running daemon can get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Read the configuration again.
@@ -41,7 +41,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`, its standard output and error going to the file `log`.
+    /// Starts `command`. Its standard output and error go to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let file = File::create(log)
             .unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
@@ -60,11 +60,10 @@ impl Daemon {
     }
 
     /// Starts the program that `command` makes for an address, and waits until it listens there.
-    /// When somebody else took the port meanwhile the program ends, and another port is tried.
+    /// If another process took the port meanwhile, the program ends, and another port is tried.
     ///
     /// # Panics
-    /// When the program ends for another reason, or does not listen in time; the message holds its
-    /// log.
+    /// If the program ends for another reason, or does not listen in time. The message has its log.
     pub(crate) fn start_on_port(
         log: &Path,
         mut command: impl FnMut(SocketAddrV4) -> Command,
@@ -87,8 +86,8 @@ impl Daemon {
         panic!("no port stayed free in {PORTS} attempts");
     }
 
-    /// Asks `probe` until it has an answer, and once more when the daemon ended; `None` without an
-    /// answer then, or when its time is up.
+    /// Calls `probe` until it returns a value, and once more after the daemon ended. Returns `None`
+    /// if that call brings nothing, or after a time.
     pub(crate) fn until<T>(&mut self, mut probe: impl FnMut(&Self) -> Option<T>) -> Option<T> {
         wait::until(READY, || match probe(self) {
             Some(answer) => Some(Some(answer)),
@@ -97,7 +96,7 @@ impl Daemon {
         .flatten()
     }
 
-    /// The process's id, which is its group's too.
+    /// The id of the process and of its group.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -114,15 +113,15 @@ impl Daemon {
         send(signal, &self.id().to_string());
     }
 
-    /// How it ended, or `None` while it runs.
+    /// Its exit status; `None` while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a child process")
     }
 
-    /// Waits until it ended by itself, or after a [`Signal`].
+    /// Waits until it has ended by itself, or after a [`Signal`].
     ///
     /// # Panics
-    /// When it still runs after 10 s.
+    /// If it still runs after 10 s.
     pub fn wait(&mut self) -> ExitStatus {
         wait::until(STOP, || self.ended())
             .unwrap_or_else(|| panic!("still running after {STOP:?}:\n{}", self.log()))
@@ -130,7 +129,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
-    /// Kills its whole group. Nothing that a peer could still put in order is looked at afterwards.
+    /// Kills its whole group. A test reads nothing that the program would have written at its end.
     fn drop(&mut self) {
         send(Signal::Kill, &format!("-{}", self.id()));
         let _ = self.child.wait();
@@ -138,7 +137,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The guard of the process group `group`. A line on its standard input sends it home.
+/// The guard of the process group `group`. A line on its standard input ends it.
 fn guard(group: u32) -> Child {
     Command::new(program("sh"))
         .args([
@@ -161,8 +160,8 @@ fn release(guard: &mut Child) {
     let _ = guard.wait();
 }
 
-/// Through the program `kill`: sending a signal from here would take unsafe code or another
-/// dependency. That there is nobody left to receive it is no error.
+/// Runs the program `kill`: to send a signal from here would need unsafe code or another
+/// dependency. It is no error if the process has ended.
 fn send(signal: Signal, target: &str) {
     let name = match signal {
         Signal::Hangup => "-HUP",
@@ -190,11 +189,11 @@ mod tests {
     }
 
     fn is_alive(id: &str) -> bool {
-        // A zombie nobody waits for has no command line any more.
+        // A zombie has no command line.
         fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty())
     }
 
-    /// The ids that a script printed, once it printed `count` of them.
+    /// Waits until a script has printed `count` ids, and returns them.
     fn ids(daemon: &mut Daemon, count: usize) -> Vec<String> {
         daemon
             .until(|daemon| {
@@ -218,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_ends_it_when_nobody_is_left_to_do_so() {
+    fn the_guard_ends_it_when_the_test_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let mut daemon = Daemon::start(
             &mut shell("sleep 600 & echo $$ $!; wait"),
             &directory.path().join("log"),
         );
         let ids = ids(&mut daemon, 2);
-        // What the kernel does to our end of the pipe when this process dies.
+        // The kernel closes our end of the pipe in this way when this process dies.
         drop(daemon.guard.stdin.take());
         daemon.wait();
         assert!(wait::until(STOP, || (!is_alive(&ids[1])).then_some(())).is_some());

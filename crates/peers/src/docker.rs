@@ -1,4 +1,4 @@
-//! dockerd and docker, from the same package, so that they fit together.
+//! dockerd and docker of one package, so that their versions fit.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ impl Docker {
     /// Starts one and waits until it answers.
     ///
     /// # Panics
-    /// When it is not installed or does not start; it needs root.
+    /// If it is not installed or does not start. It needs root.
     #[must_use]
     pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -59,7 +59,7 @@ impl Docker {
         socket(&self.directory)
     }
 
-    /// Makes the image `reference` of the daemon's own out of `image`'s layer.
+    /// Makes the daemon's image `reference` from the layer of `image`.
     #[must_use]
     pub fn import(&self, image: &Image, reference: &str) -> Output {
         self.client()
@@ -73,8 +73,8 @@ impl Docker {
     }
 }
 
-/// `name` in process and mount namespaces of its own: when its first process is killed, the kernel
-/// ends all that it started and undoes all that it mounted.
+/// Runs `name` in its own process and mount namespaces. When its first process is killed, the kernel
+/// ends its children and unmounts its file systems.
 pub(crate) fn isolated(name: &str) -> Command {
     let mut command = Command::new(program("unshare"));
     command

@@ -1,15 +1,15 @@
-//! Requests of the tests' own, sent by curl: an implementation of HTTP and TLS that is not ours.
+//! Requests that curl sends: its HTTP and TLS are not ours.
 
 use std::process::Command;
 
 use crate::{Output, program, run};
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The header fields as they came, names in lower case.
+    /// The header fields in their order, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
@@ -25,7 +25,7 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whatever stands behind `"name":"` in a JSON body, up to the next quote: enough for tokens,
+    /// The text after `"name":"` in a JSON body, up to the next quote. That is enough for tokens,
     /// which need no escapes.
     #[must_use]
     pub fn json_string(&self, name: &str) -> Option<&str> {
@@ -42,17 +42,17 @@ impl Answer {
 /// A plain `GET` of `url`.
 ///
 /// # Panics
-/// When there is no answer.
+/// If there is no response.
 #[must_use]
 pub fn get(url: &str) -> Answer {
     request(&[url])
 }
 
-/// The request that `arguments` make of curl: `["-u", "user:password", "-d", "grant_type=password",
-/// URL]`. Any certificate is accepted.
+/// Runs curl with `arguments`: `["-u", "user:password", "-d", "grant_type=password", URL]`. Any
+/// certificate is accepted.
 ///
 /// # Panics
-/// When there is no answer.
+/// If there is no response.
 #[must_use]
 #[track_caller]
 pub fn request(arguments: &[&str]) -> Answer {
@@ -61,7 +61,7 @@ pub fn request(arguments: &[&str]) -> Answer {
     parse(&output.stdout)
 }
 
-/// [`request`], with `None` when there is no answer.
+/// [`request`], but `None` if there is no response.
 #[must_use]
 pub fn try_request(arguments: &[&str]) -> Option<Answer> {
     let output = curl(arguments);
@@ -81,7 +81,7 @@ fn curl(arguments: &[&str]) -> Output {
         .args(arguments))
 }
 
-/// Splits what `curl --include` prints. Interim answers (1xx) come first and are dropped.
+/// Splits the output of `curl --include`. Interim responses (1xx) are dropped.
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text.trim_end(), ""));
     let mut lines = head.lines();

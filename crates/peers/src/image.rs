@@ -1,5 +1,4 @@
-//! The smallest image there is: one layer with one file, made from nothing, so that no test needs
-//! the network.
+//! A small image: one layer with one file. It is made here, so that no test needs the network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +18,11 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image whose only file says `text`; another text makes another image. In its layout it is
-    /// called `latest`.
+    /// An image whose only file contains `text`; another text makes another image. Its tag in the
+    /// layout is `latest`.
     ///
     /// # Panics
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     #[must_use]
     pub fn saying(text: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -71,7 +70,7 @@ impl Image {
     }
 }
 
-/// A file of the layout, named by what it holds (OCI image-spec, image-layout.md).
+/// A file of the layout, named by its digest (OCI image-spec, image-layout.md).
 struct Blob {
     digest: String,
     size: usize,
@@ -125,8 +124,8 @@ fn pack_layer(directory: &Path, text: &str) -> Vec<u8> {
     fs::read(layer).expect("the layer")
 }
 
-/// Packs what is in `directory`. Owner and time are fixed, so that the same content is the same
-/// image.
+/// Packs the content of `directory`. Owner and time are fixed, so that the same content makes the
+/// same image.
 fn tar(archive: &Path, directory: &Path) {
     let mut command = Command::new(program("tar"));
     command.args([

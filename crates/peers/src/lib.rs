@@ -1,13 +1,13 @@
-//! Starts the real programs that the tests speak with: registries, container engines, clients.
+//! Starts the real programs that the tests talk to: registries, container engines, clients.
 //!
-//! What a token server is worth shows in what other people's programs make of its tokens, so the
-//! end-to-end tests run those programs themselves. A *peer* is one of them: a *daemon*
-//! ([`RunningRegistry`], [`Docker`], …) lives in a temporary directory, listens on a loopback port that
-//! was free, is waited for until it answers, writes its log to a file, and is stopped with
-//! everything it started when the value is dropped, or when the test's process dies. A *client*
-//! ([`skopeo`], [`crane`], …) runs once, within a time limit, and hands back its [`Output`].
+//! A *peer* is a program that is not ours. There are two kinds:
+//! - A *daemon* ([`RunningRegistry`], [`Docker`], …) runs in a temporary directory and listens on a
+//!   free loopback port. Its constructor waits until it responds. Its log is a file. It ends with
+//!   its children when the value is dropped, or when the test's process dies.
+//! - A *client* ([`skopeo`], [`crane`], …) runs once, within a time limit, and returns its
+//!   [`Output`].
 //!
-//! A peer that is not installed fails the test with the line that installs it; nothing is skipped.
+//! If a peer is not installed, the test fails with the line that installs it. No test is skipped.
 //!
 //! ```no_run
 //! let registry = peers::registry2(&peers::RegistryConfig::default());
@@ -18,7 +18,7 @@
     clippy::panic,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "this crate is part of the tests: a peer that does not do its part fails the test on the spot"
+    reason = "this crate is part of the tests: a peer that fails makes the test fail at once"
 )]
 
 mod certificate;

@@ -1,15 +1,14 @@
-//! A network of a test's own, where addresses are whatever the story needs: public, private, and
-//! always free ports.
+//! A network for one test. It can have any address, public or private, and all its ports are free.
 
 use std::process::Command;
 
 use crate::{Output, program, run};
 
-/// Runs a shell script in a network that has nothing but this machine's loopback device, which has
-/// `addresses`, too. Whatever the script started in the background ends with it.
+/// Runs a shell script in a network that has only a loopback device, to which `addresses` are added.
+/// Processes that the script started in the background end with it.
 ///
 /// # Panics
-/// When `unshare` or `ip` is missing, or the script takes too long.
+/// If `unshare` or `ip` is missing, or the script takes too long.
 #[must_use]
 pub fn in_network(addresses: &[&str], script: &str) -> Output {
     let ip = program("ip").display().to_string();

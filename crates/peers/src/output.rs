@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use crate::{program, wait};
 
-/// How long a client may take. Generous: it only ends a test that would never end by itself.
+/// How long a client may take. This is long: it only ends a test that would never end.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a program said and how it ended.
+/// The output of a program and its exit status.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The command, as a shell would take it, for messages.
+    /// The command as a shell would read it, for messages.
     pub command: String,
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Its standard output.
     pub stdout: String,
@@ -28,17 +28,17 @@ impl Output {
     /// Its standard output, without white space around it.
     ///
     /// # Panics
-    /// When it failed.
+    /// If it failed.
     #[track_caller]
     pub fn succeeded(&self) -> &str {
         assert!(self.status.success(), "{self}");
         self.stdout.trim()
     }
 
-    /// All that it said.
+    /// Its standard output and error.
     ///
     /// # Panics
-    /// When it succeeded.
+    /// If it succeeded.
     #[track_caller]
     pub fn refused(&self) -> String {
         assert!(!self.status.success(), "should have been refused: {self}");
@@ -59,7 +59,7 @@ impl std::fmt::Display for Output {
 /// Runs `command` to its end.
 ///
 /// # Panics
-/// When it cannot be started or is not done after two minutes.
+/// If it cannot be started, or still runs after two minutes.
 #[must_use]
 pub fn run(command: &mut Command) -> Output {
     run_with_input(command, "")
@@ -68,7 +68,7 @@ pub fn run(command: &mut Command) -> Output {
 /// [`run`], with `input` on its standard input.
 ///
 /// # Panics
-/// When it cannot be started or is not done after two minutes.
+/// If it cannot be started, or still runs after two minutes.
 #[must_use]
 pub fn run_with_input(command: &mut Command, input: &str) -> Output {
     let line = format!("{command:?}");
@@ -82,7 +82,7 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Output {
     let stdin = child.stdin.take();
     let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
     if let Some(mut stdin) = stdin {
-        // A program that does not care for its input may be gone already.
+        // A program that does not read its input may have ended already.
         let _ = stdin.write_all(input.as_bytes());
     }
     let status = wait::until(LIMIT, || {

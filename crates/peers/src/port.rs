@@ -1,13 +1,12 @@
 //! A free port, and proof that the right process got it.
 //!
-//! Between finding a free port and a peer's listening on it, another test may take it. Connecting
-//! would then succeed, to the wrong server; so a daemon counts as ready only when the listening
-//! socket is its own.
+//! Another test may take a free port before a peer listens on it. A connection would then reach the
+//! wrong server. So a daemon is ready only if the listening socket is its own.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
-/// A loopback address whose port was free a moment ago.
+/// A loopback address whose port is free now.
 pub(crate) fn free() -> SocketAddrV4 {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port to listen on");

@@ -1,10 +1,10 @@
-//! Where a peer's program is, and what to type when it is not there.
+//! Where a peer's program is, and the line that installs it.
 
 use std::env;
 use std::path::PathBuf;
 
-/// The programs that are not called like the Debian package they come in. `None`: not a Debian
-/// package, or not in the version that the tests need.
+/// Programs whose Debian package has another name. `None` means that there is no package, or not of
+/// the version that the tests need.
 const PACKAGES: &[(&str, Option<&str>)] = &[
     ("crane", None),
     ("ctr", Some("containerd")),
@@ -23,7 +23,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
 /// The path of the program called `name`.
 ///
 /// # Panics
-/// When it is not installed; the message holds the line that installs it.
+/// If it is not installed. The message has the line that installs it.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     directories()
@@ -37,9 +37,9 @@ pub fn program(name: &str) -> PathBuf {
         })
 }
 
-/// `/usr/bin` and `/usr/sbin` come before `PATH`: the packages' programs are the ones whose
-/// versions fit together (a `docker` of another source may be too new for the package's daemon).
-/// What Go installed is rarely on `PATH`.
+/// `/usr/bin` and `/usr/sbin` come before `PATH`, because the versions of packaged programs fit: a
+/// `docker` from elsewhere may be too new for the package's daemon. Programs that Go installed are
+/// rarely on `PATH`.
 fn directories() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     ["/usr/bin", "/usr/sbin"]

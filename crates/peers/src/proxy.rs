@@ -1,4 +1,4 @@
-//! A forward proxy, as `HTTP_PROXY` and `HTTPS_PROXY` name one.
+//! A forward proxy, for `HTTP_PROXY` and `HTTPS_PROXY`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use data_encoding::BASE64;
 
-/// The proxy. Whatever host it is asked for, it leads to one server: names need not exist.
+/// The proxy. It forwards every request to one server, so the names of hosts need not exist.
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
@@ -17,14 +17,14 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Desk {
     to: String,
-    /// What `Proxy-Authorization` must be.
+    /// The value that `Proxy-Authorization` must have.
     wanted: Option<String>,
     seen: Mutex<Vec<String>>,
 }
 
 impl Proxy {
-    /// A proxy that leads to `to` (`HOST:PORT`), for everybody or for whoever says `login`
-    /// (`user:password`).
+    /// A proxy that forwards to `to` (`HOST:PORT`). With `login` (`user:password`), it serves only
+    /// requests that have it.
     #[must_use]
     pub fn start(to: &str, login: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port to listen on");
@@ -54,7 +54,7 @@ impl Proxy {
         self.address.clone()
     }
 
-    /// Method and target of all that came: `CONNECT r.example:443`, `GET http://r.example/v2/`.
+    /// Method and target of each request: `CONNECT r.example:443`, `GET http://r.example/v2/`.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.desk.seen.lock().unwrap().clone()
@@ -62,7 +62,7 @@ impl Proxy {
 }
 
 impl Desk {
-    /// One request: a tunnel, or one that is handed on with the rest of the connection.
+    /// One request: a tunnel, or a request that is forwarded with the rest of the connection.
     fn serve(&self, client: TcpStream) -> Option<()> {
         let mut reader = BufReader::new(client.try_clone().ok()?);
         let (mut head, mut login) = (Vec::new(), None);
@@ -95,7 +95,7 @@ impl Desk {
                 .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 .ok()?;
         } else {
-            // RFC 9112 §3.2: a server is asked for a path, a proxy for a URL.
+            // RFC 9112 §3.2: the target is a path for a server, and a URL for a proxy.
             let path = target
                 .strip_prefix("http://")?
                 .split_once('/')
@@ -112,7 +112,7 @@ impl Desk {
     }
 }
 
-/// All of it, until one end closes.
+/// Copies until one end closes.
 fn pour(mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {

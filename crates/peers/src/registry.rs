@@ -1,4 +1,4 @@
-//! Distribution's registry, 2.8 and 3: the programs that have to believe our tokens.
+//! Distribution's registry, 2.8 and 3, which must accept our tokens.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -9,29 +9,29 @@ use tempfile::TempDir;
 
 use crate::{Daemon, program};
 
-/// Who may use a registry.
+/// Which clients a registry serves.
 #[derive(Clone, Debug, Default)]
 pub enum Auth {
-    /// Everybody.
+    /// All.
     #[default]
     None,
     /// The users of an htpasswd file.
     Htpasswd(PathBuf),
-    /// The bearers of a token (`auth.token`).
+    /// Those with a token (`auth.token`).
     Token {
-        /// The token server's URL; empty: `/auth/token` on the host that was asked
-        /// (`autoredirect`).
+        /// The token server's URL. If it is empty, the realm is `/auth/token` of the registry's
+        /// host (`autoredirect`).
         realm: String,
-        /// This registry's name, the `aud` it wants.
+        /// This registry's name: the `aud` that tokens must have.
         service: String,
-        /// The `iss` it wants.
+        /// The `iss` that tokens must have.
         issuer: String,
-        /// The keys it believes.
+        /// The keys that verify tokens.
         trust: Trust,
     },
 }
 
-/// The file that tells a registry whose tokens to believe.
+/// The file with the keys that a registry trusts.
 #[derive(Clone, Debug)]
 pub enum Trust {
     /// Certificates, as PEM (`rootcertbundle`).
@@ -40,14 +40,14 @@ pub enum Trust {
     Jwks(PathBuf),
 }
 
-/// What a registry is started with.
+/// The configuration of a registry.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryConfig {
-    /// Who may use it.
+    /// Which clients it serves.
     pub auth: Auth,
-    /// Certificate and key, as PEM, when it speaks TLS.
+    /// Certificate and key for TLS, as PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Its data directory, when it is not to be a new one that goes with it.
+    /// Its data directory, if that is not a temporary one.
     pub data: Option<PathBuf>,
     /// More members of `http`, as YAML: `headers: {…}`.
     pub more_http: String,
@@ -56,11 +56,11 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// The file that makes a registry listen on `address`, written into `directory`, where its data
-    /// goes, too.
+    /// Writes the configuration of a registry that listens on `address` into `directory`. The data
+    /// goes there, too.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     #[must_use]
     pub fn write(&self, directory: &Path, address: SocketAddrV4) -> PathBuf {
         let file = directory.join("config.yml");
@@ -77,7 +77,7 @@ impl RegistryConfig {
     ) -> Command {
         let file = self.write(directory, address);
         let mut command = Command::new(program);
-        // Registry 3 would look for a collector of traces.
+        // Without this, registry 3 looks for a collector of traces.
         command
             .arg("serve")
             .arg(file)
@@ -202,7 +202,7 @@ impl RunningRegistry {
 /// Starts registry 2.8, as Debian packages it.
 ///
 /// # Panics
-/// When it is not installed or does not start.
+/// If it is not installed or does not start.
 #[must_use]
 pub fn registry2(config: &RegistryConfig) -> RunningRegistry {
     RunningRegistry::start(&program("docker-registry"), config)
@@ -211,24 +211,24 @@ pub fn registry2(config: &RegistryConfig) -> RunningRegistry {
 /// Starts registry 3.
 ///
 /// # Panics
-/// When it is not installed or does not start.
+/// If it is not installed or does not start.
 #[must_use]
 pub fn registry3(config: &RegistryConfig) -> RunningRegistry {
     RunningRegistry::start(&program("registry"), config)
 }
 
-/// Starts `program`, which takes a registry's file and command line: ours (a test of the binary's
-/// crate knows its path).
+/// Starts `program` with a registry's configuration and command line. That is our own program: the
+/// tests of its crate know its path.
 ///
 /// # Panics
-/// When it does not start.
+/// If it does not start.
 #[must_use]
 pub fn registry_of(program: &Path, config: &RegistryConfig) -> RunningRegistry {
     RunningRegistry::start(program, config)
 }
 
-/// A path as a YAML string: JSON's quotes and escapes are YAML's too, and Rust's are JSON's for a
-/// path that a test makes.
+/// A path as a YAML string. For a path that a test makes, Rust's quotes and escapes are those of
+/// JSON and YAML.
 fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }

@@ -1,5 +1,5 @@
-//! A bad line: a relay between a client and a server that breaks off, or falls silent, when it has
-//! carried enough.
+//! A relay between a client and a server that closes its connections, or stops forwarding, after a
+//! number of bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,9 +10,9 @@ use std::thread;
 /// What happens when a connection has carried so many bytes, in either direction.
 #[derive(Clone, Copy, Debug)]
 enum Habit {
-    /// It breaks.
+    /// The relay closes it.
     Breaks(u64),
-    /// All connections together fall silent and stay open.
+    /// The relay forwards nothing more on any connection. All stay open.
     Stops(u64),
 }
 
@@ -29,7 +29,7 @@ struct Line {
     habit: Habit,
     carried: AtomicU64,
     breaks: AtomicU64,
-    /// No more is stopped: the line has been mended.
+    /// Whether the limit no longer counts.
     mended: AtomicBool,
     silent: Mutex<bool>,
     fell_silent: Condvar,
@@ -42,7 +42,7 @@ impl Relay {
         Self::start(to, Habit::Breaks(bytes))
     }
 
-    /// A relay to `to` (`HOST:PORT`) that carries `bytes` bytes and then nothing more.
+    /// A relay to `to` (`HOST:PORT`) that forwards `bytes` bytes and then nothing more.
     #[must_use]
     pub fn stopping(to: &str, bytes: u64) -> Self {
         Self::start(to, Habit::Stops(bytes))
@@ -54,19 +54,19 @@ impl Relay {
         self.address.clone()
     }
 
-    /// How often it broke.
+    /// How many connections it closed.
     #[must_use]
     pub fn breaks(&self) -> u64 {
         self.line.breaks.load(Ordering::Relaxed)
     }
 
-    /// How many bytes it carried.
+    /// How many bytes it forwarded.
     #[must_use]
     pub fn carried(&self) -> u64 {
         self.line.carried.load(Ordering::Relaxed)
     }
 
-    /// Waits until it carries nothing more.
+    /// Waits until it forwards nothing more.
     pub fn wait_until_silent(&self) {
         let mut silent = self.line.silent.lock().unwrap();
         while !*silent {
@@ -74,7 +74,7 @@ impl Relay {
         }
     }
 
-    /// From now on it carries everything.
+    /// From now on, it forwards everything.
     pub fn mend(&self) {
         self.line.mended.store(true, Ordering::Relaxed);
     }
@@ -145,7 +145,7 @@ impl Line {
     fn fall_silent(&self) {
         *self.silent.lock().unwrap() = true;
         self.fell_silent.notify_all();
-        // The other end of the connection keeps the sockets open; so does nobody's reading them.
+        // The sockets stay open as long as the other end is open and nothing is read.
         while !self.mended.load(Ordering::Relaxed) {
             thread::park_timeout(std::time::Duration::from_millis(50));
         }

@@ -1,4 +1,4 @@
-//! Our own server, as its users run it: the built program and a file.
+//! Our own server, as users run it: the built program and a configuration.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -22,18 +22,18 @@ impl Server {
     /// Starts `wharfinger serve FILE`: [`start_as`](Self::start_as) with its usual arguments.
     ///
     /// # Panics
-    /// When it does not start; the message holds its log.
+    /// If it does not start. The message has its log.
     #[must_use]
     pub fn start(program: &Path, config: &str) -> Self {
         Self::start_as(program, &["serve"], config)
     }
 
-    /// Starts `program` (a test of the binary's crate knows its path) with `arguments` and a file
-    /// that holds `config`, in which `@addr@` stands for the address to listen on, and waits until
-    /// `/healthz` answers 200.
+    /// Starts `program` with `arguments` and a file that contains `config`, and waits until
+    /// `/healthz` responds 200. In `config`, `@addr@` stands for the address to listen on. The tests
+    /// of the binary's crate know the path of `program`.
     ///
     /// # Panics
-    /// When it does not start; the message holds its log.
+    /// If it does not start. The message has its log.
     #[must_use]
     pub fn start_as(program: &Path, arguments: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -58,12 +58,12 @@ impl Server {
         }
     }
 
-    /// Starts `program` with `arguments`, in which `@addr@` and `@port@` stand for the address to
-    /// listen on and `@directory@` for the server's directory, and waits until `/healthz` answers
-    /// 200. It brings a configuration of its own.
+    /// Starts `program`, which has its own configuration, with `arguments`, and waits until
+    /// `/healthz` responds 200. In them, `@addr@` and `@port@` stand for the address to listen on,
+    /// and `@directory@` for the server's directory.
     ///
     /// # Panics
-    /// When it does not start; the message holds its log.
+    /// If it does not start. The message has its log.
     #[must_use]
     pub fn start_with(program: &Path, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -92,7 +92,7 @@ impl Server {
         }
     }
 
-    /// Where it runs, where its log is, and its configuration unless that is elsewhere.
+    /// The directory in which it runs, with its log and usually its configuration.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -104,8 +104,8 @@ impl Server {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    /// The URL of `path` on `localhost`: clients that refuse a token server on a loopback *address*
-    /// take the name.
+    /// The URL of `path` on `localhost`. Some clients refuse a token server on a loopback *address*
+    /// and accept the name.
     #[must_use]
     pub fn realm(&self, path: &str) -> String {
         format!("{}://localhost:{}{path}", self.scheme, self.address.port())
@@ -126,7 +126,7 @@ impl Server {
     /// Writes `config` (with `@addr@`) over the configuration file.
     ///
     /// # Panics
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn rewrite(&self, config: &str) {
         fs::write(
             self.config(),
@@ -135,16 +135,16 @@ impl Server {
         .expect("the server's configuration");
     }
 
-    /// What it logged until now.
+    /// Its log until now.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log()
     }
 
-    /// Waits until its log holds `text`.
+    /// Waits until its log contains `text`.
     ///
     /// # Panics
-    /// When it never does.
+    /// If that does not happen in time.
     pub fn wait_for_log(&mut self, text: &str) {
         if self
             .daemon
@@ -161,12 +161,12 @@ impl Server {
         self.daemon.id()
     }
 
-    /// Has it read its configuration again (SIGHUP).
+    /// Makes it read its configuration again (SIGHUP).
     pub fn hang_up(&self) {
         self.daemon.signal(Signal::Hangup);
     }
 
-    /// Asks it to end (SIGTERM) and goes on.
+    /// Asks it to end (SIGTERM) and does not wait.
     pub fn signal_end(&self) {
         self.daemon.signal(Signal::Terminate);
     }
@@ -174,7 +174,7 @@ impl Server {
     /// Waits until it has ended.
     ///
     /// # Panics
-    /// When it still runs after 10 s.
+    /// If it still runs after 10 s.
     pub fn wait(&mut self) -> ExitStatus {
         self.daemon.wait()
     }
@@ -182,13 +182,13 @@ impl Server {
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Panics
-    /// When it still runs after 10 s.
+    /// If it still runs after 10 s.
     pub fn terminate(&mut self) -> ExitStatus {
         self.daemon.signal(Signal::Terminate);
         self.daemon.wait()
     }
 
-    /// Ends it as a power failure would (SIGKILL).
+    /// Kills it (SIGKILL).
     pub fn kill(&mut self) {
         self.daemon.signal(Signal::Kill);
         self.daemon.wait();
@@ -198,7 +198,7 @@ impl Server {
 /// Name of the configuration file in the server's directory.
 const CONFIG: &str = "wharfinger.yml";
 
-/// What it speaks, once it answers.
+/// Its scheme. Waits until it responds.
 fn scheme(daemon: &mut Daemon, address: SocketAddrV4) -> &'static str {
     let scheme = daemon.until(|_| {
         ["http", "https"]

@@ -1,5 +1,4 @@
-//! The harness itself, against a registry that believes an htpasswd file: every client logs in,
-//! pushes and pulls here before anything is said about tokens.
+//! The peers themselves: every client logs in to a registry with an htpasswd file, pushes and pulls.
 
 use std::fs;
 use std::process::Command;

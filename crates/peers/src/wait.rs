@@ -1,11 +1,11 @@
-//! Waiting with an end.
+//! Waiting within a time limit.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks `probe` again and again until it has an answer; `None` when `limit` passed without one.
+/// Calls `probe` until it returns a value; `None` if it does not within `limit`.
 pub(crate) fn until<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let start = now();
     loop {
@@ -19,7 +19,7 @@ pub(crate) fn until<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) ->
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "limits how long another program may take; nothing is decided by it"
+    reason = "limits how long another program may take"
 )]
 fn now() -> Instant {
     Instant::now()

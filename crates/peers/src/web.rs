@@ -18,10 +18,10 @@ pub struct Php {
 }
 
 impl Php {
-    /// Serves `script`, a file in `directory`, which is also the directory it runs in.
+    /// Serves `script`, a file in `directory`, and runs there.
     ///
     /// # Panics
-    /// When PHP is not installed or does not start.
+    /// If PHP is not installed or does not start.
     #[must_use]
     pub fn serve(directory: &Path, script: &str) -> Self {
         let log = tempfile::tempdir().expect("a temporary directory");
@@ -67,16 +67,16 @@ impl Nginx {
     /// listen on.
     ///
     /// # Panics
-    /// When nginx is not installed or does not start.
+    /// If nginx is not installed or does not start.
     #[must_use]
     pub fn start(directives: &str) -> Self {
         Self::start_with("", directives)
     }
 
-    /// [`start`](Self::start), with `around` beside the `server` block: an `upstream`, say.
+    /// [`start`](Self::start), with `around` beside the `server` block, such as an `upstream`.
     ///
     /// # Panics
-    /// When nginx is not installed or does not start.
+    /// If nginx is not installed or does not start.
     #[must_use]
     pub fn start_with(around: &str, directives: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");

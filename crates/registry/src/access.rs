@@ -23,7 +23,7 @@ use crate::request::ApiRequest;
 use crate::settings::{Authentication, Realm, TokenAuth};
 use crate::visibility::{Caller, CatalogFilter, Visibility};
 
-/// Decides who may do what.
+/// Decides what each client may do.
 pub(crate) struct AccessControl {
     pub(crate) resources: Resources,
     pub(crate) auth: Authentication,
@@ -43,7 +43,7 @@ pub(crate) struct CatalogAccess<'a> {
     filter: CatalogFilter,
 }
 
-/// The credentials of a request, where tokens are asked for.
+/// The credentials of a request to a registry that asks for tokens.
 enum Presented {
     Nothing,
     Invalid(VerifyError),

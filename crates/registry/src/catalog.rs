@@ -40,7 +40,7 @@ pub(crate) struct CatalogPages {
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// What comes after a page.
+/// What follows a page.
 enum PageEnd {
     /// Nothing that the client may see.
     Nothing,

@@ -1,4 +1,4 @@
-//! Why a request fails, by who is at fault, and the response that the client gets.
+//! Why a request fails, on which side the fault is, and the response that the client gets.
 //!
 //! Clients read the status and the code; people read the message. A failure of the server shows
 //! only a request id, under which the log has the cause.

@@ -28,7 +28,7 @@ pub(crate) fn several(
     open: OpenRange,
     entropy: &dyn Entropy,
 ) -> Result<(), RegistryError> {
-    // A boundary that nobody can have put into the content.
+    // A random boundary, which no content can contain on purpose.
     let mut random = [0; 16];
     entropy
         .fill(&mut random)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::RepositoryName;
 use token::VerifiedToken;
 
-/// Who makes a request.
+/// The client of a request.
 #[derive(Clone)]
 pub(crate) enum Principal {
     /// Any client, where every client may do everything.

@@ -37,7 +37,7 @@ pub struct RegistrySettings {
     pub upload_grace: Duration,
     /// Another registry, which is asked for what is not here.
     pub upstream: Option<Arc<dyn Upstream>>,
-    /// What is told of everything that happens.
+    /// These get an event for everything that happens.
     pub observers: Observers,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -70,7 +70,7 @@ pub enum Authentication {
     Open,
 }
 
-/// Which tokens clients are to bring, and how they are verified.
+/// Which tokens clients need, and how they are verified.
 pub struct TokenAuth {
     /// Where clients get one.
     pub realm: Realm,

@@ -60,7 +60,7 @@ pub(crate) async fn begin(
     Ok(pushed(proof, &blob, call))
 }
 
-/// The response to a mount that succeeds. There is none if the blob cannot be had, for whatever
+/// The response to a mount that succeeds; `None` if the blob cannot be mounted, for whatever
 /// reason: an ordinary upload begins then, and does not tell which reason it was.
 async fn mount(
     proof: &Authorized<'_, Push>,

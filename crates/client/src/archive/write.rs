@@ -3,7 +3,7 @@
 //!
 //! All sizes are known before the first byte is written, and so is the position of every file. Blobs
 //! arrive in any order, several at a time. The archive gets its name when it is complete; until then
-//! it has a random one, which nobody else can have prepared.
+//! it has a random one, which no other user can have prepared.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! LoginCredentials, and where they are stored.
+//! Credentials for logins, and where they are stored.
 //!
 //! A login serves all clients: this one uses the credentials that docker, podman and their helpers
 //! have stored, and stores its own where they look. A *location* is a file or a helper that may hold

@@ -23,7 +23,7 @@ pub struct CredentialLookup {
     pub problems: Vec<CredentialsError>,
 }
 
-/// LoginCredentials, and where they were found.
+/// Credentials, and where they were found.
 #[derive(Clone, Debug)]
 pub struct StoredCredentials {
     /// The credentials.
@@ -310,7 +310,7 @@ mod tests {
         assert!(matches!(error, CredentialsError::Nowhere));
     }
 
-    /// As docker has it: what cannot be read is told, and a public image is pulled nevertheless.
+    /// As docker does: an error is shown, and a public image can still be pulled.
     #[tokio::test]
     async fn what_fails_is_passed_over_and_told() {
         for (content, told, hint) in [

@@ -395,7 +395,7 @@ async fn tokens_that_say_the_wrong_thing() {
     )
     .await;
     let sides = KnownSettings {
-        issuer: Some("Somebody".into()),
+        issuer: Some("Another issuer".into()),
         ..KnownSettings::default()
     };
     let stub = stub(|_| None);

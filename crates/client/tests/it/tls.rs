@@ -1,4 +1,4 @@
-//! TLS as registries have it: certificates of their own, named by hand or lying where docker looks.
+//! TLS with certificates that a registry made itself: named in an option, or in `certs.d`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

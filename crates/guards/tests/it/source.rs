@@ -145,7 +145,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(before + inner.find(&end)? + end.len())
 }
 
-/// The length of a character literal; a lifetime is none.
+/// The length of a character literal; `None` for a lifetime.
 fn character(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('\'')?;
     let mut letters = inner.chars();

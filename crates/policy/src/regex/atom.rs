@@ -1,12 +1,11 @@
-//! What was read, written for the `regex` crate, with what Go's limits count of it.
+//! A part of a pattern in the syntax of the `regex` crate, with the counts that Go limits.
 
 use super::RegexError;
 
-/// How deep expressions may nest. Go allows 1000; no person writes that, and every level costs
-/// stack.
+/// How deep expressions may nest. Go allows 1000, but every level costs stack.
 pub(super) const MAX_HEIGHT: u32 = 250;
 
-/// How often anything may be repeated in all (Go's `repeatIsValid`).
+/// How often a part may be repeated in all (Go's `repeatIsValid`).
 const MAX_REPEATS: u64 = 1000;
 
 /// How many instructions Go allows a program (its `maxSize`).
@@ -21,9 +20,9 @@ pub(super) struct Atom {
     height: u32,
     /// Capturing groups.
     groups: usize,
-    /// Instructions of Go's program, about.
+    /// About how many instructions it has in Go's program.
     size: u64,
-    /// The product of the counts on the way down to what is repeated most.
+    /// The product of the counts around the part that is repeated most.
     repeats: u64,
 }
 
@@ -31,12 +30,12 @@ pub(super) struct Atom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Repetition {
     pub(super) min: u32,
-    /// None: any number.
+    /// The most repetitions; `None` if there is no upper bound.
     pub(super) max: Option<u32>,
 }
 
 impl Atom {
-    /// Something that matches at one place, or one character.
+    /// One character, or a position such as `^`.
     pub(super) fn single(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -47,18 +46,18 @@ impl Atom {
         }
     }
 
-    /// The character with the code point `code`, in either case where `fold` says so.
+    /// The character with the code point `code`; with `fold`, in either case.
     pub(super) fn literal(code: u32, fold: bool) -> Self {
         match char::from_u32(code) {
             Some(character) => {
                 Self::single(regex::escape(character.encode_utf8(&mut [0; 4]))).fold(fold)
             }
-            // A surrogate is no character: Go takes it, and it never matches.
+            // A surrogate is not a character. Go accepts it, and it never matches.
             None => Self::single(NOTHING),
         }
     }
 
-    /// This in either case, where `fold` says so.
+    /// With `fold`, this in either case.
     pub(super) fn fold(mut self, fold: bool) -> Self {
         if fold {
             self.text = format!("(?i:{})", self.text);
@@ -106,11 +105,12 @@ impl Atom {
         self
     }
 
-    /// This, `repetition` times; `None` if Go does not count that far.
+    /// This, `repetition` times; `None` if Go does not allow so many.
     pub(super) fn repeat(self, repetition: Repetition, greedy: bool) -> Option<Self> {
         let Repetition { min, max } = repetition;
         let copies = max.unwrap_or(min);
-        // Go looks at what a count of 0 leaves out no more, and at stars and pluses never.
+        // Go does not count inside of a part that is repeated 0 times, and never counts stars and
+        // pluses.
         let repeats = if max == Some(0) {
             1
         } else {
@@ -124,8 +124,8 @@ impl Atom {
             .saturating_mul(u64::from(copies.max(1)))
             .saturating_add(2 + u64::from(copies - min.min(copies)));
         let text = match max {
-            // The regex crate does not count the groups of what is repeated no times: they stay
-            // where nothing gets.
+            // The regex crate does not count groups that are repeated 0 times. So they are written
+            // where they never match.
             Some(0) => format!("(?:{NOTHING}{}|)", "()".repeat(self.groups)),
             _ => {
                 let max = max.map(|max| max.to_string()).unwrap_or_default();
@@ -142,7 +142,7 @@ impl Atom {
         })
     }
 
-    /// This, unless it is more than Go or we allow.
+    /// This, unless it exceeds Go's limits or ours.
     pub(super) fn within_limits(self) -> Result<Self, RegexError> {
         match () {
             () if self.height > MAX_HEIGHT => Err(RegexError::TooDeep),

@@ -1,4 +1,4 @@
-//! What stands for one character out of many: `[…]`, `\d`, `[:alpha:]`, `\p{Greek}`.
+//! Classes of characters: `[…]`, `\d`, `[:alpha:]`, `\p{Greek}`.
 
 use super::RegexError;
 use super::atom::{Atom, NOTHING};
@@ -25,8 +25,8 @@ pub(super) fn bracketed(rest: &str, fold: bool) -> Result<(Atom, &str), RegexErr
     }
 }
 
-/// The class that `rest`, which begins with a backslash, begins with, and what follows it; none
-/// if it is not one.
+/// The class at the beginning of `rest`, which begins with a backslash, and what follows it; `None`
+/// if it is not a class.
 pub(super) fn escaped(rest: &str, fold: bool) -> Result<Option<(Atom, &str)>, RegexError> {
     let class = match unicode(rest)? {
         Some(class) => Some(class),
@@ -71,7 +71,7 @@ fn character(rest: &str) -> Result<(u32, &str), RegexError> {
     }
 }
 
-/// The characters from `low` to `high`; what is no character (a surrogate) is left out.
+/// The characters from `low` to `high`. Surrogates are not characters and are left out.
 fn range(low: u32, high: u32) -> String {
     let low = if (0xD800..0xE000).contains(&low) {
         0xE000
@@ -158,7 +158,7 @@ fn unicode(rest: &str) -> Result<Option<(String, &str)>, RegexError> {
         ("any", _) => nested(r"\x{0}-\x{10FFFF}", negated),
         ("ascii", _) => nested(r"\x00-\x7F", negated),
         ("assigned", _) => format!("\\{}{{gc=Cn}}", if negated { "p" } else { "P" }),
-        // Surrogates are no characters, so there are none in any text.
+        // Surrogates are not characters, so no text has one.
         ("cs" | "surrogate", _) => nested(NOTHING, negated),
         (name, Some(Property::Category)) => format!("\\{sign}{{gc={name}}}"),
         (name, Some(Property::Script)) => format!("\\{sign}{{sc={name}}}"),

@@ -1,12 +1,12 @@
-//! Backslashes before what stands for one character.
+//! Escapes that stand for one character.
 
 use super::RegexError;
 
-/// The code point that `rest`, which begins with a backslash, begins with, and what follows it.
+/// The code point of the escape at the beginning of `rest`, and what follows it.
 ///
-/// Any ASCII character but letters and digits stands for itself; then there are C's escapes, octal
-/// ones of up to three digits and hexadecimal ones, `\x7f` and `\x{10ffff}`. A digit that is no
-/// octal escape would be a back-reference, which RE2 does not have.
+/// An ASCII character that is not a letter or digit stands for itself. There are C's escapes, octal
+/// ones of up to three digits, and hexadecimal ones, `\x7f` and `\x{10ffff}`. Any other digit would
+/// be a back-reference, which RE2 does not have.
 pub(super) fn escape(rest: &str) -> Result<(u32, &str), RegexError> {
     let mut characters = rest.chars();
     characters.next();
@@ -63,7 +63,7 @@ fn hexadecimal(rest: &str) -> Option<(u32, &str)> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    // Leading zeros do not count.
+    // Leading zeros are ignored.
     let significant = digits.trim_start_matches('0');
     let code = if significant.is_empty() {
         0

@@ -1,17 +1,19 @@
 //! Go's regular expressions on the `regex` crate.
 //!
-//! Both descend from RE2 and match in the same way, but they do not read the same text: what is a
-//! plain character to one is an operator to the other (`[a&&b]`, `[[a]`, `\<`, `{`), Go's `\w \d \s
-//! \b` know ASCII only, and each refuses what the other takes (`x*+`, `(?x)`, `\u` here; `\Q…\E`,
-//! octal escapes, groups that share a name there). So a pattern is read by a parser for Go's
-//! syntax, which writes it out again in a form that means one thing only: no flag but a scoped `i`,
-//! every class in code points, every repetition around a group.
+//! Both descend from RE2 and match in the same way, but their syntax differs:
+//! - A plain character of one is an operator of the other: `[a&&b]`, `[[a]`, `\<`, `{`.
+//! - Go's `\w`, `\d`, `\s` and `\b` know ASCII only.
+//! - Go rejects `x*+`, `(?x)` and `\u`. The crate rejects `\Q…\E`, octal escapes, and groups that
+//!   share a name.
 //!
-//! - [`parser`] reads a pattern and keeps its groups;
-//! - [`class`] reads what stands for one character out of many, with the names in [`unicode`];
-//! - [`escape`] reads what stands for one character;
-//! - [`atom`] writes, and counts what Go's limits count;
-//! - [`prefix`] skips the search if the beginning of the text decides.
+//! So a parser for Go's syntax reads a pattern and writes it in a form that has one meaning: the only
+//! flag is a scoped `i`, classes are code points, and every repetition is around a group.
+//!
+//! - [`parser`] reads a pattern and keeps its groups.
+//! - [`class`] reads classes of characters, with the names in [`unicode`].
+//! - [`escape`] reads single characters.
+//! - [`atom`] writes the result, and counts for Go's limits.
+//! - [`prefix`] finds out from the beginning of a pattern that it cannot match.
 
 mod atom;
 mod class;
@@ -48,17 +50,17 @@ pub enum RegexError {
         "`{0}` is no count: at most 1000, repetitions within repetitions multiplied, the smaller number first"
     )]
     RepetitionCount(String),
-    /// A backslash before a letter or digit that it gives no meaning to.
+    /// A backslash before a letter or digit with which it has no meaning.
     #[error(
         "`{0}` means nothing in Go's regular expressions: leave out the backslash, or double it"
     )]
     Escape(String),
-    /// Nothing comes after the last backslash.
+    /// The pattern ends with a backslash.
     #[error("it ends with a lone backslash: write `\\\\` for the character itself")]
     TrailingBackslash,
     /// A range whose last character comes before its first.
     #[error(
-        "`{0}` in a class is a range that ends before it begins: put a literal `-` first or last"
+        "`{0}` in a class is a range that ends before it begins: put a `-` that is none first or last"
     )]
     ClassRange(String),
     /// A class with an unknown name.
@@ -72,16 +74,16 @@ pub enum RegexError {
     /// A group's name has more than letters, digits and `_`.
     #[error("`{0}` names no group: a name is letters, digits and `_`, between `<` and `>`")]
     GroupName(String),
-    /// Groups within groups, or repetitions within repetitions.
+    /// Groups or repetitions are nested too deep.
     #[error("it nests more than {} deep", atom::MAX_HEIGHT)]
     TooDeep,
-    /// More states than are worth their memory.
+    /// The compiled form would be too large.
     #[error("it needs too much memory: shorten its repetitions and alternatives")]
     TooLarge,
 }
 
-/// Compiles `pattern`, in Go's syntax, into at most about `size_limit` bytes. Its groups are
-/// numbered as Go numbers them; none has a name.
+/// Compiles `pattern`, in Go's syntax, into at most about `size_limit` bytes. Its groups have the
+/// numbers that Go gives them, and no names.
 pub(crate) fn compile(pattern: &str, size_limit: usize) -> Result<Regex, RegexError> {
     let translated = parser::translate(pattern)?;
     RegexBuilder::new(&translated)
@@ -89,12 +91,12 @@ pub(crate) fn compile(pattern: &str, size_limit: usize) -> Result<Regex, RegexEr
         .dfa_size_limit(size_limit)
         .nest_limit(NEST_LIMIT)
         .build()
-        // What the parser wrote is well-formed; only its size can be wrong with it.
+        // The parser's output is well-formed, so only its size can be wrong.
         .map_err(|_| RegexError::TooLarge)
 }
 
-/// How deep the `regex` crate may nest: one level of ours is up to four of its own (a repetition
-/// around a group around an alternation around a concatenation).
+/// How deep the `regex` crate may nest. One level of ours is up to four of its own: a repetition
+/// around a group around an alternation around a concatenation.
 const NEST_LIMIT: u32 = 4 * atom::MAX_HEIGHT + 8;
 
 #[cfg(test)]
@@ -230,7 +232,7 @@ mod tests {
             refused(&format!("a{}", "*(?i)".repeat(10_000))),
             RegexError::TooDeep
         );
-        // As deep as may be, on the stack of a test's thread.
+        // As deep as is allowed, on the stack of a test's thread.
         let levels = atom::MAX_HEIGHT as usize - 1;
         assert!(matches(
             &format!("{}a{}", "(".repeat(levels), ")".repeat(levels)),

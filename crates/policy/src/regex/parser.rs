@@ -7,7 +7,7 @@ use super::atom::{Atom, MAX_HEIGHT, Repetition};
 use super::class;
 use super::escape::escape;
 
-/// `pattern`, in Go's syntax, as the `regex` crate would have it.
+/// `pattern`, in Go's syntax, in the syntax of the `regex` crate.
 pub(super) fn translate(pattern: &str) -> Result<String, RegexError> {
     let mut parser = Parser {
         rest: pattern,
@@ -28,7 +28,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, RegexError> {
 struct Parser<'a> {
     rest: &'a str,
     flags: Flags,
-    /// The innermost group that is open; the outermost of all is the pattern itself.
+    /// The innermost open group. The outermost one is the pattern itself.
     current: Group,
     /// The groups around it.
     outer: Vec<Group>,
@@ -36,7 +36,7 @@ struct Parser<'a> {
     repeated: bool,
 }
 
-/// What `(?ims-U)` switches on and off.
+/// The flags that `(?ims-U)` sets and clears.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flags {
     fold: bool,
@@ -49,7 +49,7 @@ struct Flags {
 #[derive(Debug, Default)]
 struct Group {
     capturing: bool,
-    /// The flags around it, which come back when it closes.
+    /// The flags around it, which are restored when it closes.
     flags: Flags,
     alternatives: Vec<Atom>,
     /// The alternative that is being read.
@@ -73,7 +73,7 @@ impl Group {
 }
 
 impl<'a> Parser<'a> {
-    /// Reads what comes next.
+    /// Reads the next part.
     fn step(&mut self) -> Result<(), RegexError> {
         let repeated = mem::take(&mut self.repeated);
         let rest = self.rest;
@@ -132,7 +132,7 @@ impl<'a> Parser<'a> {
         self.rest = after;
     }
 
-    /// `(`, `(?:`, `(?i:`, `(?P<name>`; or `(?i)`, which opens nothing.
+    /// `(`, `(?:`, `(?i:`, `(?P<name>`; or `(?i)`, which opens no group.
     fn open(&mut self) -> Result<(), RegexError> {
         let rest = self.rest;
         let Some(extended) = rest.strip_prefix("(?") else {
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads flags and what ends them: whether that is the `:` of a group.
+    /// Reads flags and the character after them. Returns whether that is the `:` of a group.
     fn switch_flags(&mut self, text: &'a str) -> Result<bool, RegexError> {
         let (mut on, mut any) = (true, false);
         for (index, letter) in text.char_indices() {
@@ -217,8 +217,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Repeats what comes before. A switch of flags between two repetitions keeps them apart:
-    /// `a*(?i)*` is legal.
+    /// Repeats the part before it. Flags between two repetitions separate them: `a*(?i)*` is legal.
     fn repeat(
         &mut self,
         repetition: Repetition,
@@ -274,7 +273,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The repetition that `rest` begins with, and what follows it; `None` if its `{` is a plain
+/// The repetition at the beginning of `rest`, and what follows it; `None` if its `{` is a plain
 /// character.
 fn repetition(rest: &str) -> Result<Option<(Repetition, &str)>, RegexError> {
     let once = |min, max| Ok(Some((Repetition { min, max }, &rest[1..])));
@@ -312,7 +311,7 @@ fn repetition(rest: &str) -> Result<Option<(Repetition, &str)>, RegexError> {
 /// The largest count of one repetition.
 const MAX_COUNT: u32 = 1000;
 
-/// A count is digits without leading zeros; one that is too large to hold is still one.
+/// A count: digits without leading zeros. A count that is too large for its type is still a count.
 fn count(digits: &str) -> Option<u32> {
     let plain = digits == "0" || !digits.starts_with('0');
     let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,11 +1,10 @@
-//! A cheap no, before a regular expression is compiled.
+//! A cheap test before a regular expression is compiled.
 
 /// Whether `pattern`, in Go's syntax, begins with text that `text` does not begin with, so that it
 /// cannot match.
 ///
-/// Compiling costs a hundred times what this does, and a rule such as `/^${account}\/.+$/` is
-/// expanded and compiled for every query that gets to it. So whatever is not plain is left to the
-/// compiler.
+/// Compiling costs a hundred times as much, and a rule such as `/^${account}\/.+$/` is expanded and
+/// compiled for every query that reaches it. Only plain characters are compared here.
 pub(crate) fn rules_out(pattern: &str, text: &str) -> bool {
     let Some(mut pattern) = pattern
         .strip_prefix('^')
@@ -15,7 +14,7 @@ pub(crate) fn rules_out(pattern: &str, text: &str) -> bool {
     };
     let mut text = text.chars();
     while let Some((literal, after)) = literal(pattern) {
-        // What follows may make it optional; flags between the two do not keep them apart.
+        // A repetition after it may make it optional, with or without flags between the two.
         if after.starts_with(['*', '?', '{']) || after.starts_with("(?") || after.starts_with(r"\Q")
         {
             return false;
@@ -28,7 +27,7 @@ pub(crate) fn rules_out(pattern: &str, text: &str) -> bool {
     false
 }
 
-/// The plain character that `pattern` begins with, and what follows it.
+/// The plain character at the beginning of `pattern`, and what follows it.
 fn literal(pattern: &str) -> Option<(char, &str)> {
     let mut characters = pattern.chars();
     let first = characters.next()?;

@@ -1,11 +1,11 @@
-//! Go's own answers, replayed (`tests/vectors/README.md`).
+//! Recorded results of Go (`tests/vectors/README.md`).
 
 use serde_json::Value;
 
 use super::{RegexError, compile, rules_out};
 
-/// Patterns that Go 1.26 refuses and we take: since it looks classes up without underscores, it no
-/// longer finds the scripts that have one in their name. Earlier versions do, and will again.
+/// Patterns that Go 1.26 rejects and we accept. It looks classes up without underscores, so it does
+/// not find scripts with an underscore in their name. Earlier versions do.
 const TAKEN: [&str; 2] = [r"\p{Old_Italic}", r"\p{OldItalic}"];
 
 #[test]
@@ -47,7 +47,7 @@ fn regular_expressions_match_as_go_s_do() {
     );
 }
 
-/// Whether the first match of each text recorded captures what it did in Go.
+/// Whether the first match of each recorded text has the captures that it had in Go.
 fn groups_agree(regex: &regex::Regex, texts: &[String], recorded: &Value) -> bool {
     let recorded = recorded.as_array().map(Vec::as_slice).unwrap_or_default();
     recorded.iter().all(|of_text| {
@@ -63,7 +63,7 @@ fn groups_agree(regex: &regex::Regex, texts: &[String], recorded: &Value) -> boo
     })
 }
 
-/// `mask`, hexadecimal digits of four bits, the highest first.
+/// The bits of `mask`, which is hexadecimal, the highest bit first.
 fn bits(mask: &str, count: usize) -> Vec<bool> {
     let digits = mask.chars().map(|digit| digit.to_digit(16).unwrap());
     digits

@@ -1,9 +1,9 @@
 //! The names of Unicode classes that Go knows.
 //!
-//! The `regex` crate knows more, and would take a pattern that Go refuses. Where both know a name
-//! they mean the same property, of Unicode 15 there and of Unicode 16 here.
+//! The `regex` crate knows more names, so it would accept patterns that Go rejects. A name that both
+//! know is the same property, of Unicode 15 in Go and of Unicode 16 here.
 
-/// Which property a name is a value of.
+/// The property that a name is a value of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Property {
     Category,
@@ -22,7 +22,7 @@ impl Property {
     }
 }
 
-/// `name` as it is compared: without case, spaces, hyphens and underscores.
+/// `name` for comparison: in lower case, without spaces, hyphens and underscores.
 pub(super) fn canonical(name: &str) -> String {
     name.chars()
         .filter(|character| !matches!(character, ' ' | '-' | '_'))

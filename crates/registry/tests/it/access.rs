@@ -1,5 +1,5 @@
-//! Who may do what, and what everybody else hears: a golden table of every route against every kind
-//! of token.
+//! Which client may do what, and how other requests are refused: a golden table of every route with
+//! every kind of token.
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use super::world::{NOW, Seen, Still, World, settings};
 
 const GOLDEN: &str = include_str!("../vectors/access.txt");
 
-/// Each route with each method that it answers.
+/// Each route with each of its methods.
 const ROUTES: [(&str, &str); 26] = [
     ("GET", "/v2/"),
     ("HEAD", "/v2/"),
@@ -50,7 +50,7 @@ const ROUTES: [(&str, &str); 26] = [
 
 const UPLOAD: &str = "ffffffff-ffff-4fff-bfff-ffffffffffff";
 
-/// Every kind of thing that somebody may bring, by a short name.
+/// Every kind of credentials that a request may have, by a short name.
 fn brought(issuer: &Issuer) -> Vec<(&'static str, Option<String>)> {
     let all = &["repository:a:*", "registry:catalog:*"][..];
     let bearer = |token: String| Some(format!("Bearer {token}"));
@@ -121,7 +121,7 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> &'a str {
     start.map_or("-", |start| challenge[start..].split('"').next().unwrap())
 }
 
-/// The table as it is now.
+/// The current table.
 async fn table() -> String {
     let issuer = Issuer::new();
     let mut world = World::with(settings(issuer.auth())).await;
@@ -171,7 +171,7 @@ async fn table() -> String {
 }
 
 #[tokio::test]
-async fn every_route_opens_to_those_who_may_and_nobody_else() {
+async fn every_route_opens_only_to_clients_with_access() {
     let table = table().await;
     assert!(table == GOLDEN, "the table is now:\n{table}");
 }
@@ -279,7 +279,7 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
         (202, true, String::new()),
         (201, false, String::new()),
     );
-    // There and forbidden, not there, no such repository: all the same.
+    // A forbidden repository and one that does not exist get the same response.
     assert_eq!(mount(&[target], "mount={other}&from=b").await, begun);
     assert_eq!(mount(&[target], "mount={none}&from=b").await, begun);
     assert_eq!(mount(&[target], "mount={other}&from=never").await, begun);
@@ -300,7 +300,7 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
         mount(&[target, "repository:a:*"], "mount={layer}&from=a").await,
         mounted
     );
-    // The challenge asks for both at once.
+    // The challenge asks for both scopes.
     let path = super::script::fill(
         "/v2/new/blobs/uploads/?mount={other}&from=b",
         &world.names,
@@ -313,7 +313,7 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
     );
 }
 
-/// Rules that let every account pull from `b`, and from nothing else.
+/// Rules that let every account pull from `b` only.
 struct OnlyB;
 
 impl registry::Visibility for OnlyB {
@@ -349,12 +349,12 @@ async fn a_mount_that_our_rules_would_allow_asks_for_the_scope_once() {
         "{}",
         challenge(&refused)
     );
-    // A client that does as it is told mounts; one that does not may upload.
+    // A client that gets the second scope can mount. Any other may upload.
     let both = [target, "repository:b:pull"];
     assert_eq!(mount(&both, "&from=b").await.status, 201);
     assert_eq!(mount(&[target], "&from=b").await.status, 202);
     assert_eq!(mount(&[target], "&from=b").await.status, 202);
-    // What the rules do not allow is not asked for.
+    // The challenge does not ask for what the rules do not allow.
     assert_eq!(mount(&[target], "&from=a").await.status, 202);
 }
 
@@ -381,7 +381,7 @@ async fn a_pull_that_no_rule_allows_is_403_with_the_reason() {
             .await;
         (seen.status, seen.code())
     };
-    let (alice, nobody) = (as_account("alice", &[]), as_account("", &[]));
+    let (alice, anonymous) = (as_account("alice", &[]), as_account("", &[]));
     for path in [
         "tags/list",
         "manifests/one",
@@ -393,17 +393,17 @@ async fn a_pull_that_no_rule_allows_is_403_with_the_reason() {
             let denied = (403, "DENIED".to_owned());
             assert_eq!(status("GET", &path, &alice).await, denied, "{path}");
             assert_eq!(status("HEAD", &path, &alice).await, denied, "{path}");
-            assert_eq!(status("GET", &path, &nobody).await.0, 401, "{path}");
+            assert_eq!(status("GET", &path, &anonymous).await.0, 401, "{path}");
             assert_eq!(status("GET", &path, "Bearer x").await.0, 401, "{path}");
         }
-        // Here another token would do.
+        // With another token, the request could succeed.
         let path = format!("/v2/b/{path}");
         assert_eq!(status("GET", &path, &alice).await.0, 401, "{path}");
     }
     assert_eq!(status("PUT", "/v2/a/manifests/one", &alice).await.0, 401);
     assert_eq!(status("POST", "/v2/a/blobs/uploads/", &alice).await.0, 401);
     assert_eq!(status("GET", "/v2/", &alice).await.0, 200);
-    // A token that grants it was issued by the rules of its time.
+    // A token that grants it was issued when the rules allowed it.
     let granted = as_account("alice", &["repository:a:pull"]);
     assert_eq!(status("GET", "/v2/a/manifests/one", &granted).await.0, 200);
     let seen = world
@@ -559,7 +559,7 @@ async fn a_password_opens_everything() {
     ] {
         assert_eq!(with("GET", "/v2/", wrong).await.status, 401, "{wrong}");
     }
-    // Wrong ones are counted, and after the third nobody looks any more.
+    // Wrong passwords are counted. After the third, none is verified.
     for _ in 0..3 {
         assert_eq!(
             with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await.status,

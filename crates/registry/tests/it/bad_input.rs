@@ -1,12 +1,12 @@
-//! Wrong requests of every kind: each hears what is wrong, and none hurts.
+//! Wrong requests of every kind: each response says what is wrong, and nothing changes.
 
 use super::script::Step;
 use super::world::World;
 
 const TABLE: &str = include_str!("../vectors/bad_input.txt");
 
-/// The specification's fourteen codes (OCI distribution-spec, "Error Codes"), and Docker's own that
-/// are used besides.
+/// The fourteen codes of the specification (OCI distribution-spec, "Error Codes"), and those of
+/// Docker that are used, too.
 const CODES: [&str; 16] = [
     "BLOB_UNKNOWN",
     "BLOB_UPLOAD_INVALID",
@@ -54,7 +54,7 @@ async fn every_wrong_request_hears_what_is_wrong() {
         }
     }
     assert!(wrong >= 80, "{wrong}");
-    // Nothing of all that has left a trace.
+    // No request has changed anything.
     for (path, body) in [
         (
             "/v2/a/tags/list",

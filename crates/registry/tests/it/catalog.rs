@@ -10,7 +10,8 @@ use super::world::{World, catalog, settings};
 const INDEX: &str =
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
-/// Lets each account see what begins with its name; `root` sees everything, anonymous nothing.
+/// Lets each account see the repositories that begin with its name. `root` sees all, an anonymous
+/// client none.
 struct OwnOnly;
 
 impl Visibility for OwnOnly {
@@ -57,7 +58,7 @@ fn bearer(issuer: &Issuer, account: &str) -> String {
     format!("Bearer {}", issuer.sign(&claims))
 }
 
-/// Every page from `path` on: the names on each, and the address of the next.
+/// Every page from `path` on: its names, and the address of the next.
 async fn pages(
     world: &World,
     path: &str,
@@ -138,7 +139,8 @@ async fn who_may_not_sees_what_it_may_pull() {
         Some("/v2/_catalog?n=2&last=alice%2Fb")
     );
     assert_eq!(names(&paged[1]), "alice/c");
-    // Nobody at all is still told to bring a token, and what cannot be told is no empty list.
+    // A client without a token is asked for one. If the filter fails, the response is not an empty
+    // list.
     assert_eq!(world.get("/v2/_catalog", &[]).await.status, 401);
     let broken = world
         .get(
@@ -167,7 +169,7 @@ async fn a_full_page_has_a_next_one_only_if_that_shows_something() {
         assert_eq!(sizes(account, 1).await, [1], "{account}");
         assert_eq!(sizes(account, 2).await, [1], "{account}");
     }
-    assert_eq!(sizes("nobody", 1).await, [0]);
+    assert_eq!(sizes("stranger", 1).await, [0]);
     assert_eq!(sizes("root", 1).await, [1, 1, 1, 1]);
     assert_eq!(sizes("root", 2).await, [2, 2]);
     assert_eq!(sizes("root", 3).await, [3, 1]);

@@ -1,4 +1,4 @@
-//! When there is too much, or something is broken.
+//! Limits, and storage that fails.
 
 use oci::DigestAlgorithm;
 use registry::{Authentication, RegistrySettings};
@@ -25,7 +25,7 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
         assert_eq!(response.status, 202);
         begun.push(response.header("location").unwrap().to_owned());
     }
-    // One of the abandoned ones made room.
+    // An abandoned upload made room.
     let mut left = 0;
     for upload in &begun {
         let status = world.send("GET", upload, &[], b"").await.status;
@@ -33,7 +33,7 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
         left += u32::from(status == 204);
     }
     assert_eq!(left, 3);
-    // Those that requests write to now do not.
+    // Uploads that requests write to do not make room.
     let client = world.upload_client(begun.last().unwrap()).await;
     let mut active = Vec::new();
     for number in 0..3 {
@@ -45,7 +45,7 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
         };
         active.push(world.storage.put(new).await.unwrap());
     }
-    let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"cargo"));
+    let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"hello"));
     for path in ["/v2/a/blobs/uploads/", &path] {
         let refused = world.send("POST", path, &[], b"").await;
         assert_eq!(
@@ -55,7 +55,7 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
         assert!(refused.header("retry-after").is_some());
     }
     drop(active);
-    let large = world.send("POST", &path, &[], b"cargo").await;
+    let large = world.send("POST", &path, &[], b"hello").await;
     assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
 }
 
@@ -113,7 +113,7 @@ async fn a_blob_whose_file_is_gone_is_our_fault_and_says_no_more() {
     let world = World::open().await;
     let path = fill("/v2/a/blobs/{layer}", &world.names, "");
     let mut removed = 0;
-    let mut folders = vec![world.directory.path().join("cargo")];
+    let mut folders = vec![world.directory.path().join("content")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Behind a proxy: which addresses the responses tell.
+//! The addresses in responses behind a proxy.
 
 use common::Origin;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ fn outside() -> Origin {
     }
 }
 
-/// Where an upload begins, without its id.
+/// The address of a new upload, without its id.
 async fn upload_location(origin: Origin, relative_urls: bool) -> String {
     let mut world = World::with(RegistrySettings {
         relative_urls,
@@ -59,12 +59,12 @@ async fn every_address_in_a_response_is_the_one_outside_the_proxy() {
     let blob = world
         .send(
             "POST",
-            &path("/v2/a/blobs/uploads/?digest={cargo}"),
+            &path("/v2/a/blobs/uploads/?digest={hello}"),
             &[],
-            b"cargo",
+            b"hello",
         )
         .await;
-    let outside = path("https://hub.example/registry/v2/a/blobs/{cargo}");
+    let outside = path("https://hub.example/registry/v2/a/blobs/{hello}");
     assert_eq!(blob.header("location"), Some(outside.as_str()));
     let tags = world.get("/v2/a/tags/list?n=1", &[]).await;
     assert_eq!(

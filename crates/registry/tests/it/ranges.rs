@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::script::fill;
 use super::world::{Seen, World};
 
-/// The parts of a `multipart/byteranges` body: each one's headers and content.
+/// The parts of a `multipart/byteranges` body: the headers and content of each.
 fn parts(seen: &Seen) -> Vec<(String, Bytes)> {
     let content_type = seen.header("content-type").unwrap();
     let boundary = content_type
@@ -46,10 +46,10 @@ async fn several_parts_of_a_blob_come_in_one_response() {
             (octets("bytes 9-9/10"), "9".into()),
         ]
     );
-    // In the order of the request.
+    // The parts have the order of the request.
     let seen = get("bytes=7-8,0-0").await;
     assert_eq!(parts(&seen)[1], (octets("bytes 0-0/10"), "0".into()));
-    // Ranges that touch are one, and one range is no multipart body.
+    // Ranges that touch are joined, and a single range is not a multipart body.
     let seen = get("bytes=0-1,2-3,3-5").await;
     assert_eq!(
         (seen.status, seen.header("content-range"), &seen.body[..]),
@@ -60,7 +60,7 @@ async fn several_parts_of_a_blob_come_in_one_response() {
         (seen.status, seen.header("content-range")),
         (416, Some("bytes */10"))
     );
-    // Another request has another boundary, which no content can hold.
+    // Each response has a new boundary, so that content cannot contain it.
     let types = [get("bytes=0-0,2-2").await, get("bytes=0-0,2-2").await];
     assert_ne!(
         types[0].header("content-type"),

@@ -1,19 +1,19 @@
-//! Tables of requests and what must come of them, as text.
+//! Tables of requests and their expected responses, as text.
 //!
 //! ```text
 //! METHOD PATH < header: value < body: text => STATUS > header: value > body: text
 //! ```
 //!
-//! What is expected of a header is its value, `*` (it is there), `-` (it is not) or `~text` (it
-//! holds that). `body~` expects a part of the body, `code` the first error's. `{image}` is the
-//! digest of some cargo, `{image.bytes}` the cargo itself, `{location}` the path of the last
-//! `Location`, `{N*text}` a text N times.
+//! A header is expected to have a value, to exist (`*`), to be absent (`-`), or to contain a text
+//! (`~text`). `body~` expects a part of the body, `code` the code of the first error. `{image}` is
+//! the digest of an image, `{image.bytes}` its bytes, `{location}` the path of the last `Location`,
+//! and `{N*text}` a text N times.
 
 use std::collections::BTreeMap;
 
 use super::world::{Seen, World};
 
-/// One request and what must come of it.
+/// One request and its expected response.
 pub(crate) struct Step<'a> {
     line: &'a str,
     request: &'a str,
@@ -32,7 +32,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Sends the request and holds the answer against what is expected.
+    /// Sends the request and compares the response.
     pub(crate) async fn run(&self, world: &World, location: &mut String) -> Seen {
         let fill = |text: &str| fill(text, &world.names, location);
         let mut parts = self.request.split(" < ");
@@ -123,7 +123,7 @@ pub(crate) fn fill(text: &str, names: &BTreeMap<String, String>, location: &str)
             (_, None, Some((count, text))) if count.parse::<usize>().is_ok() => {
                 filled.push_str(&text.repeat(count.parse().unwrap()));
             }
-            // JSON, perhaps.
+            // This may be JSON.
             _ => {
                 filled.push('{');
                 rest = &rest[start + 1..];

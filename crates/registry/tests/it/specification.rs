@@ -1,5 +1,5 @@
-//! Every MUST and SHOULD of the OCI distribution-spec has a row: requests that show it, or whose
-//! duty it is instead.
+//! Every MUST and SHOULD of the OCI distribution-spec has a row: requests that show it, or the reason
+//! why requests cannot.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ const SENTENCES: [(&str, usize); 31] = [
 struct Row<'a> {
     section: &'a str,
     number: usize,
-    /// Where the duty is not the registry's, or not one that a request can show.
+    /// The rule is for clients, or no request can show it.
     reason: Option<&'a str>,
     steps: Vec<Step<'a>>,
 }

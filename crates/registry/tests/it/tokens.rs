@@ -14,7 +14,7 @@ use super::world::NOW;
 pub(crate) const SERVICE: &str = "registry.test";
 pub(crate) const REALM: &str = "https://auth.test/token";
 
-/// Who issues tokens.
+/// An issuer of tokens.
 pub(crate) struct Issuer {
     key: Arc<PrivateKey>,
     signer: Signer,
@@ -34,7 +34,7 @@ impl Issuer {
         }
     }
 
-    /// A registry's settings that believe this issuer.
+    /// Authentication with tokens of this issuer.
     pub(crate) fn auth(&self) -> Authentication {
         let keys: JwkSet = [self.key.public().jwk()].into_iter().collect();
         let verifier = Verifier::new(SERVICE, ["Acme".to_owned()]).trusting_keys(&keys);
@@ -55,7 +55,7 @@ impl Issuer {
         self.sign(&claims(scopes))
     }
 
-    /// The header that presents such a token.
+    /// The header with such a token.
     pub(crate) fn bearer(&self, scopes: &[&str]) -> String {
         format!("Bearer {}", self.token(scopes))
     }
@@ -96,7 +96,7 @@ pub(crate) fn with_changed_claim(token: &str) -> String {
     [parts[0], &claims, parts[2]].join(".")
 }
 
-/// `token` that says it needs no signature.
+/// `token` with the algorithm `none`.
 pub(crate) fn unsigned(token: &str) -> String {
     let header = data_encoding::BASE64URL_NOPAD.encode(br#"{"typ":"JWT","alg":"none"}"#);
     format!("{header}.{}.", token.split('.').nth(1).unwrap())

@@ -1,4 +1,4 @@
-//! Uploads whose token ends while their content is on its way.
+//! Uploads whose token expires during the transfer.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn world(issuer: &Issuer, grace: u64) -> World {
     .await
 }
 
-/// The header of a token of `account` that ended so many seconds ago.
+/// The header with a token of `account` that expired so many seconds ago.
 fn ended(issuer: &Issuer, account: &str, scopes: &[&str], ago: u64) -> String {
     let token = issuer.sign(&token::Claims {
         subject: account.to_owned(),
@@ -45,7 +45,7 @@ async fn begin(world: &World, authorization: &str) -> String {
 
 async fn patch(world: &World, location: &str, authorization: &str) -> Seen {
     let headers = [("authorization", authorization)];
-    world.send("PATCH", location, &headers, b"ca").await
+    world.send("PATCH", location, &headers, b"he").await
 }
 
 #[tokio::test]
@@ -60,14 +60,14 @@ async fn an_upload_goes_on_after_the_end_of_the_token_that_began_it() {
         world.get(&location, &headers).await.header("range"),
         Some("0-1")
     );
-    let path = fill(&format!("{location}?digest={{cargo}}"), &world.names, "");
-    assert_eq!(world.send("PUT", &path, &headers, b"rgo").await.status, 201);
+    let path = fill(&format!("{location}?digest={{hello}}"), &world.names, "");
+    assert_eq!(world.send("PUT", &path, &headers, b"llo").await.status, 201);
     let other = begin(&world, &issuer.bearer(PUSH)).await;
     assert_eq!(
         world.send("DELETE", &other, &headers, b"").await.status,
         204
     );
-    // Nothing else goes on.
+    // Other requests with an expired token are refused.
     for (method, path) in [
         ("POST", "/v2/a/blobs/uploads/"),
         ("GET", "/v2/a/manifests/one"),

@@ -62,7 +62,7 @@ async fn what_is_not_here_comes_from_upstream() {
     assert_eq!(seen.status, 206);
     assert!(seen.text().contains("\r\n\r\naway\r\n"), "{}", seen.text());
     assert_eq!(world.send("HEAD", &blob, &[], b"").await.status, 200);
-    // What is here is not asked for, and what is nowhere is unknown.
+    // Content of this registry is not asked for. Content that neither has is unknown.
     let here = world.get("/v2/a/manifests/one", &[]).await;
     assert_eq!(here.text(), world.names["image.bytes"]);
     let nowhere = world.get("/v2/far/manifests/never", &[]).await;
@@ -70,7 +70,7 @@ async fn what_is_not_here_comes_from_upstream() {
         (nowhere.status, nowhere.code().as_str()),
         (404, "NAME_UNKNOWN")
     );
-    // A push mounts only what is here.
+    // A mount takes only content of this registry.
     let mount = format!(
         "/v2/a/blobs/uploads/?mount={}&from=far",
         sha256(b"far away")
@@ -86,7 +86,7 @@ async fn content_with_another_digest_is_not_passed_on() {
     assert_eq!((seen.status, seen.code().as_str()), (500, "UNKNOWN"));
 }
 
-/// An upstream that must not be asked, or cannot be.
+/// An upstream that fails each request.
 struct Unavailable {
     may_be_asked: bool,
 }

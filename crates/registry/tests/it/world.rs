@@ -1,4 +1,4 @@
-//! A registry over storage in a temporary directory, with a little cargo in it.
+//! A registry over storage in a temporary directory, with a little content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use serde_json::json;
 use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
 use tempfile::TempDir;
 
-/// When everything happens.
+/// The time of all tests.
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) struct World {
     pub(crate) registry: Registry,
     pub(crate) storage: Storage,
     pub(crate) directory: TempDir,
-    /// The names of the cargo: `image` for its digest, `image.bytes` for itself, …
+    /// What stands for the content: `image` for its digest, `image.bytes` for its bytes, …
     pub(crate) names: BTreeMap<String, String>,
     /// Where clients reach the registry; `None` for the host of each request.
     pub(crate) origin: Option<Origin>,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) status: u16,
@@ -84,7 +84,7 @@ impl Clock for Still {
     }
 }
 
-/// What a registry is told where a test does not care.
+/// The settings of a registry, with the given authentication.
 pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
     RegistrySettings {
         auth,
@@ -104,7 +104,7 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
     }
 }
 
-/// An origin without a prefix that is known for sure.
+/// An origin without a prefix, as the connection itself shows it.
 pub(crate) fn origin(scheme: &'static str, host: &str) -> Origin {
     Origin {
         scheme,
@@ -123,24 +123,24 @@ pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> CatalogSetting
 }
 
 impl World {
-    /// Everybody may do everything, and there is cargo.
+    /// A registry in which every client may do everything, with content.
     pub(crate) async fn open() -> Self {
         Self::with(settings(Authentication::Open)).await
     }
 
-    /// With cargo.
+    /// A registry with content.
     pub(crate) async fn with(settings: RegistrySettings) -> Self {
         let mut world = Self::bare(settings, storage::StorageSettings::default()).await;
         world.load().await;
         world
     }
 
-    /// With nothing in it.
+    /// A registry without content.
     pub(crate) async fn bare(settings: RegistrySettings, terms: storage::StorageSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
             Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
-        let root = directory.path().join("cargo");
+        let root = directory.path().join("content");
         let storage = Storage::open(database, root, terms, Arc::new(Still))
             .await
             .unwrap();
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// Whose upload is at this path.
+    /// The client that began the upload at this path.
     pub(crate) async fn upload_client(&self, path: &str) -> String {
         let id = path.rsplit('/').next().unwrap().parse().unwrap();
         let repository = "a".parse().unwrap();
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// A blob of this repository, by its name.
+    /// Pushes a blob to this repository, and returns its digest.
     pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Digest {
         let repository: RepositoryName = repository.parse().unwrap();
         let id = UploadId::from_random([7; 16]);
@@ -244,7 +244,7 @@ impl World {
         upload.finish(sha256(content)).await.unwrap().digest
     }
 
-    /// A manifest of this repository.
+    /// Pushes a manifest to this repository.
     pub(crate) async fn manifest(
         &self,
         repository: &str,
@@ -296,10 +296,10 @@ impl World {
             ("other".to_owned(), other.to_string()),
             ("none".to_owned(), sha256(b"none").to_string()),
             ("nothing".to_owned(), sha256(b"").to_string()),
-            ("cargo".to_owned(), sha256(b"cargo").to_string()),
+            ("hello".to_owned(), sha256(b"hello").to_string()),
             (
-                "cargo512".to_owned(),
-                hash::digest(DigestAlgorithm::Sha512, b"cargo").to_string(),
+                "hello512".to_owned(),
+                hash::digest(DigestAlgorithm::Sha512, b"hello").to_string(),
             ),
         ]);
         let manifests = [
