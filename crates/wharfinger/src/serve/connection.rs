@@ -123,6 +123,8 @@ async fn respond<K: Unpin>(
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
             still_sending.note();
         }
+    } else if !unread.is_empty() {
+        tokio::spawn(unread.read_on());
     }
     if let Ok(id) = HeaderValue::try_from(context.request_id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -4,7 +4,7 @@
 //! while such a client still sends, it sees a broken pipe and no response. So a short rest is read
 //! and discarded before the response is sent, and the connection lives on (RFC 9112 §9.3). A client
 //! with a longer rest gets its response at once, and the connection ends
-//! ([`LingeringClose`](super::lingering_close)).
+//! ([`lingering_close`]). Over HTTP/2, only its stream is read on.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
+
+use super::lingering_close;
 
 /// How much of an unread body is read before the response, in bytes. A client that reads the
 /// response while it sends need not send much more in vain.
@@ -83,6 +85,17 @@ impl UnreadBody {
     pub(super) fn is_empty(&self) -> bool {
         let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rest.is_none()
+    }
+
+    /// Reads what the service left of a body that comes over HTTP/2, beside the response. A stream
+    /// that is reset after its response is a failed request to some clients, curl 7.88 among them.
+    pub(super) async fn read_on(self) {
+        let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut body) = rest else { return };
+        let read = async {
+            while let Ok(Some(Ok(_))) = timeout(lingering_close::PAUSE, body.frame()).await {}
+        };
+        let _ = timeout(lingering_close::LIMIT, read).await;
     }
 
     /// Reads what the service left, within bounds. Returns whether that was all of it.
