@@ -37,7 +37,10 @@ pub(crate) async fn list(
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
     let size = BOUNDS.page_size(call.query.first("n"))?;
+    // A plus sign that the client did not encode is read as a space, which no type has.
     let kind = call.query.first("artifactType");
+    let kind = kind.map(|kind| kind.replace(' ', "+"));
+    let kind = kind.as_deref();
     let after = call.query.first("last").map(str::parse).transpose()?;
     let (manifests, more) = page(proof, subject, kind, after, size).await?;
     let last = manifests.last().map(|referrer| referrer.digest.to_string());

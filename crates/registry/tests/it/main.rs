@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod proxies;
 mod ranges;
+mod referrers;
 mod script;
 mod specification;
 mod tokens;
