@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, DigestAlgorithm, Manifest, media_type};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::Error;
 use crate::hasher::DigestHasher;
+use crate::{Error, json};
 
 /// A manifest as the registry sent it.
 #[derive(Clone, Debug)]
@@ -79,31 +79,20 @@ pub(crate) struct ImageGraph {
 
 /// The media type that a manifest itself tells.
 pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said {
-        #[serde(default)]
-        schema_version: u64,
-        media_type: Option<String>,
-        #[serde(default)]
-        signatures: serde_json::Value,
-        #[serde(default)]
-        manifests: serde_json::Value,
-        #[serde(default)]
-        config: serde_json::Value,
-    }
-    let said: Said = serde_json::from_slice(bytes).ok()?;
-    let guessed = match said.schema_version {
-        1 if said.signatures.is_array() => Some(media_type::DOCKER_SCHEMA_1[0]),
+    let members: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    let member = |name| json::member(&members, name);
+    let guessed = || match member("schemaVersion")?.as_u64()? {
+        1 if member("signatures").is_some_and(Value::is_array) => {
+            Some(media_type::DOCKER_SCHEMA_1[0])
+        }
         1 => Some(media_type::DOCKER_SCHEMA_1[1]),
         // Only OCI manifests may leave it out (image-spec, manifest.md, `mediaType`).
-        2 if said.manifests.is_array() => Some(media_type::OCI_INDEX),
-        2 if said.config.is_object() => Some(media_type::OCI_MANIFEST),
+        2 if member("manifests").is_some_and(Value::is_array) => Some(media_type::OCI_INDEX),
+        2 if member("config").is_some_and(Value::is_object) => Some(media_type::OCI_MANIFEST),
         _ => None,
     };
-    said.media_type
-        .filter(|said| !said.is_empty())
-        .or(guessed.map(str::to_owned))
+    let stated = json::text(&members, "mediaType");
+    stated.or_else(guessed).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -133,6 +122,8 @@ mod tests {
             said(r#"{"schemaVersion":1}"#).as_deref(),
             Some(media_type::DOCKER_SCHEMA_1[1])
         );
+        let odd = r#"{"SchemaVersion":2,"mediaType":null,"mediatype":"","manifests":null,"config":{},"config":{}}"#;
+        assert_eq!(said(odd).as_deref(), Some(media_type::OCI_MANIFEST));
         assert_eq!(said("{}"), None);
         assert_eq!(said("<html>"), None);
     }

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use oci::{Descriptor, Reference, Tag};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::FetchedManifest;
+use crate::json as lenient;
 
 /// The annotation that holds a manifest's tag (OCI image-spec, annotations.md).
 const NAME: &str = "org.opencontainers.image.ref.name";
 
-/// An index. Members that are not understood are kept as they are.
+/// An index, read as Go reads it. Members and entries that are not understood are kept as they are.
 pub(crate) struct LayoutIndex {
     json: Value,
     pub(crate) manifests: Vec<Descriptor>,
@@ -19,15 +19,11 @@ pub(crate) struct LayoutIndex {
 
 impl LayoutIndex {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Members {
-            #[serde(default)]
-            manifests: Vec<Descriptor>,
-        }
-        let members: Members = serde_json::from_slice(bytes)?;
+        let members: Map<String, Value> = serde_json::from_slice(bytes)?;
+        let entries = lenient::list(&members, "manifests").iter();
         Ok(Self {
-            json: serde_json::from_slice(bytes)?,
-            manifests: members.manifests,
+            manifests: entries.filter_map(descriptor_of).collect(),
+            json: Value::Object(members),
         })
     }
 
@@ -45,11 +41,7 @@ impl LayoutIndex {
         let same_tag = |known: &Descriptor| tag.is_some() && tag_of(known).as_ref() == tag;
         let same_entry =
             |known: &Descriptor| known.digest == descriptor.digest && tag_of(known).is_none();
-        let keep: Vec<bool> = self
-            .manifests
-            .iter()
-            .map(|known| !(same_tag(known) || same_entry(known)))
-            .collect();
+        let keep = |known: &Descriptor| !(same_tag(known) || same_entry(known));
         let already = tag.is_none()
             && self
                 .manifests
@@ -58,9 +50,9 @@ impl LayoutIndex {
         if already {
             return;
         }
-        retain(&mut self.manifests, &keep);
+        self.manifests.retain(&keep);
         if let Some(entries) = self.json["manifests"].as_array_mut() {
-            retain(entries, &keep);
+            entries.retain(|entry| descriptor_of(entry).is_none_or(|known| keep(&known)));
             entries.push(json!(descriptor));
         } else {
             self.json["manifests"] = json!([descriptor]);
@@ -82,6 +74,11 @@ impl fmt::Display for LayoutIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.json.fmt(f)
     }
+}
+
+/// The descriptor that an entry is, if it is one.
+fn descriptor_of(entry: &Value) -> Option<Descriptor> {
+    serde_json::from_value(entry.clone()).ok()
 }
 
 /// The entry that a reference means, or why there is none.
@@ -122,11 +119,6 @@ fn tag_of(descriptor: &Descriptor) -> Option<Tag> {
     name.parse()
         .ok()
         .or_else(|| name.rsplit_once(':')?.1.parse().ok())
-}
-
-fn retain<T>(list: &mut Vec<T>, keep: &[bool]) {
-    let mut keep = keep.iter();
-    list.retain(|_| keep.next().copied().unwrap_or(true));
 }
 
 #[cfg(test)]
@@ -183,6 +175,33 @@ mod tests {
             LayoutIndex::parse(after.as_bytes()).unwrap().tags().len(),
             2
         );
+    }
+
+    /// Go writes an empty list as `null`, and knows digests only as texts.
+    #[test]
+    fn one_entry_that_cannot_be_read_does_not_hide_the_others() {
+        let digest = manifest("1").digest;
+        let odd = r#"{"mediaType":"a/b","digest":"blake3:00","size":1},null,{},7"#;
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[{odd},{{"mediaType":"a/b","digest":"{digest}","size":1,"annotations":{{"{NAME}":"v1"}}}}]}}"#
+        );
+        let mut index = LayoutIndex::parse(text.as_bytes()).unwrap();
+        assert_eq!(index.tags(), [tag("v1")]);
+        index.enter(&manifest("2"), Some(&tag("v1")));
+        assert_eq!(index.tags(), [tag("v1")]);
+        let after: Value = serde_json::from_str(&index.to_string()).unwrap();
+        assert_eq!(after["manifests"].as_array().unwrap().len(), 5);
+        assert_eq!(after["manifests"][0]["digest"], "blake3:00");
+        for empty in [
+            r#"{"manifests":null}"#,
+            "{}",
+            r#"{"manifests":[],"manifests":[]}"#,
+        ] {
+            let mut index = LayoutIndex::parse(empty.as_bytes()).unwrap();
+            index.enter(&manifest("1"), Some(&tag("v1")));
+            assert_eq!(index.tags(), [tag("v1")], "{empty}");
+        }
+        LayoutIndex::parse(b"[]").err().unwrap();
     }
 
     #[test]
