@@ -37,6 +37,7 @@ mod fuzz;
 mod manifests;
 mod mount_challenges;
 mod multipart;
+mod outbox;
 mod paging;
 mod payload;
 mod principal;
@@ -57,6 +58,7 @@ mod visibility;
 pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use body::{Body, HttpResponse};
 pub use cursor::CursorKey;
+pub use outbox::OutboxWriter;
 pub use routes::Registry;
 pub use settings::{
     Authentication, CatalogSettings, Realm, RegistrySettings, SparseManifests, TokenAuth,

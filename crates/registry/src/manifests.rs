@@ -131,22 +131,28 @@ pub(crate) async fn push(
     let media_type = manifest.manifest().media_type.clone();
     let subject = manifest.manifest().subject.as_ref();
     let subject = subject.map(|subject| subject.digest);
+    let reference = reference.to_string();
+    let pushed = ManifestEvent {
+        repository: proof.repository(),
+        digest: &digest,
+        reference: &reference,
+        media_type: &media_type,
+        size,
+    };
     // Another push may move a tag between this and the transaction. Its own event says so.
     let before = match call.is_observed() {
         true => proof.tagged(&tags).await,
         false => Vec::new(),
     };
-    proof.push_manifest(manifest, tags.clone()).await?;
-    let pushed = ManifestEvent {
-        repository: proof.repository(),
-        digest: &digest,
-        reference: &reference.to_string(),
-        media_type: &media_type,
-        size,
-    };
-    call.observe(EventKind::ManifestPushed(pushed));
-    for (tag, from) in tags.iter().zip(&before) {
-        observe_tag(&pushed, tag, from.as_ref(), call);
+    let moved = tags.iter().zip(&before);
+    let moved = moved.filter_map(|(tag, from)| tag_event(&pushed, tag, from.as_ref()));
+    let events: Vec<EventKind<'_>> = std::iter::once(EventKind::ManifestPushed(pushed))
+        .chain(moved)
+        .collect();
+    let outbox = call.outbox_records(&events);
+    proof.push_manifest(manifest, tags.clone(), outbox).await?;
+    for event in events {
+        call.observe(event);
     }
     let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut response = response::made(StatusCode::CREATED, &location, Some(&digest));
@@ -161,21 +167,18 @@ pub(crate) async fn push(
     Ok(response)
 }
 
-/// A tag that already points at the manifest has not moved.
-fn observe_tag(
-    pushed: &ManifestEvent<'_>,
-    tag: &Tag,
-    from: Option<&Digest>,
-    call: &ApiRequest<'_>,
-) {
-    if from != Some(pushed.digest) {
-        call.observe(EventKind::TagMoved {
-            repository: pushed.repository,
-            tag,
-            from,
-            to: pushed.digest,
-        });
-    }
+/// The event of a tag, unless it points at the manifest already.
+fn tag_event<'a>(
+    pushed: &ManifestEvent<'a>,
+    tag: &'a Tag,
+    from: Option<&'a Digest>,
+) -> Option<EventKind<'a>> {
+    (from != Some(pushed.digest)).then_some(EventKind::TagMoved {
+        repository: pushed.repository,
+        tag,
+        from,
+        to: pushed.digest,
+    })
 }
 
 /// The tags of `?tag=…&tag=…` (end-7b).
@@ -194,11 +197,13 @@ pub(crate) async fn delete(
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
     let repository = proof.repository();
+    let event = deleted(repository, reference);
+    let outbox = call.outbox_records(std::slice::from_ref(&event));
     match reference {
-        Reference::Digest(digest) => proof.delete_manifest(digest).await?,
-        Reference::Tag(tag) => proof.delete_tag(tag).await?,
+        Reference::Digest(digest) => proof.delete_manifest(digest, outbox).await?,
+        Reference::Tag(tag) => proof.delete_tag(tag, outbox).await?,
     }
-    call.observe(deleted(repository, reference));
+    call.observe(event);
     Ok(response::empty(StatusCode::ACCEPTED))
 }
 

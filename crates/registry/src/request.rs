@@ -5,7 +5,9 @@ use event::{Actor, Event, EventKind, Observer, Observers};
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use storage::NewOutboxRecord;
 
+use crate::outbox::OutboxWriter;
 use crate::query::Query;
 
 /// What a handler may know of a request besides its path and its body.
@@ -22,6 +24,7 @@ pub(crate) struct ApiRequest<'a> {
 pub(crate) struct Environment<'a> {
     pub(crate) relative_urls: bool,
     pub(crate) observers: &'a Observers,
+    pub(crate) outbox: Option<&'a dyn OutboxWriter>,
     pub(crate) clock: &'a dyn Clock,
 }
 
@@ -70,23 +73,33 @@ impl<'a> ApiRequest<'a> {
         }
     }
 
-    /// Whether there is an observer.
+    /// Whether an observer or the outbox needs the events of this request.
     pub(crate) fn is_observed(&self) -> bool {
-        !self.environment.observers.is_empty()
+        !self.environment.observers.is_empty() || self.environment.outbox.is_some()
     }
 
     /// Tells the observers that this request did something.
     pub(crate) fn observe(&self, kind: EventKind<'_>) {
-        let Environment {
-            observers, clock, ..
-        } = self.environment;
-        if !self.is_observed() {
-            return;
+        let observers = self.environment.observers;
+        if !observers.is_empty() {
+            observers.observe(&self.event(kind));
         }
+    }
+
+    /// The records that are stored with a change of which these events tell.
+    pub(crate) fn outbox_records(&self, kinds: &[EventKind<'_>]) -> Vec<NewOutboxRecord> {
+        let Some(outbox) = self.environment.outbox else {
+            return Vec::new();
+        };
+        let events = kinds.iter().map(|kind| self.event(kind.clone()));
+        events.flat_map(|event| outbox.records(&event)).collect()
+    }
+
+    fn event<'e>(&'e self, kind: EventKind<'e>) -> Event<'e> {
         let user_agent = self.head.headers.get(USER_AGENT);
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
-        observers.observe(&Event {
-            time: clock.now(),
+        Event {
+            time: self.environment.clock.now(),
             actor: Actor {
                 account: self.context.account(),
                 address: self.context.shown_address(),
@@ -94,6 +107,6 @@ impl<'a> ApiRequest<'a> {
                 request_id: &self.context.request_id,
             },
             kind,
-        });
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::body::HttpResponse;
 use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
+use crate::outbox::OutboxWriter;
 use crate::payload::Payload;
 use crate::request::{ApiRequest, Environment};
 use crate::response;
@@ -36,6 +37,7 @@ pub struct Registry {
     stall: std::time::Duration,
     headers: HeaderMap,
     observers: Observers,
+    outbox: Option<Arc<dyn OutboxWriter>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -67,6 +69,7 @@ impl Registry {
             upload_grace,
             upstream,
             observers,
+            outbox,
             clock,
             entropy,
         } = settings;
@@ -96,6 +99,7 @@ impl Registry {
             stall,
             headers,
             observers,
+            outbox,
             clock,
             entropy,
         }
@@ -112,6 +116,7 @@ impl Registry {
         let environment = Environment {
             relative_urls: self.relative_urls,
             observers: &self.observers,
+            outbox: self.outbox.as_deref(),
             clock: self.clock.as_ref(),
         };
         let call = ApiRequest::new(&head, context, environment);

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use identity::Login;
 
 use crate::cursor::CursorKey;
+use crate::outbox::OutboxWriter;
 use crate::upstream::Upstream;
 use crate::verifier::TokenVerifier;
 use crate::visibility::Visibility;
@@ -39,6 +40,8 @@ pub struct RegistrySettings {
     pub upstream: Option<Arc<dyn Upstream>>,
     /// These get an event for everything that happens.
     pub observers: Observers,
+    /// Makes the records that are stored with each change of a manifest or tag.
+    pub outbox: Option<Arc<dyn OutboxWriter>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for the names of uploads.

@@ -13,9 +13,9 @@ use crate::recovery::recover_uploads;
 use crate::shared::{MetadataStores, SharedState};
 use crate::upload::{Upload, to_its_end};
 use crate::{
-    AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ContentLocation, Error, Files,
-    ManifestStore, NewManifest, NewUpload, OutboxStore, Sqlite, StorageOpenError, StorageSettings,
-    StoreId, UploadId, UploadLimits,
+    AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, Error, Files,
+    ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload, OutboxStore, Sqlite,
+    StorageOpenError, StorageSettings, StoreId, UploadId, UploadLimits,
 };
 
 /// The storage of a registry. Clones share it.
@@ -143,6 +143,7 @@ impl Storage {
         repository: &RepositoryName,
         manifest: NewManifest,
         tags: Vec<Tag>,
+        outbox: Vec<NewOutboxRecord>,
     ) -> Result<(), Error> {
         let digests: Vec<_> = manifest
             .manifest()
@@ -159,7 +160,9 @@ impl Storage {
         if !unreadable.is_empty() {
             return Err(Error::ReferencesUnknown(unreadable));
         }
-        self.manifests().push(repository, manifest, tags).await
+        let change = ManifestChange::Push { manifest, tags };
+        let changes = ChangeSet { change, outbox };
+        self.manifests().apply(repository, changes).await
     }
 
     /// Whether all of a blob can be read. It opens the blob's file.

@@ -1,27 +1,41 @@
 //! What a proof for deleting opens.
 
 use oci::{Digest, Tag};
-use storage::Error;
+use storage::{ChangeSet, Error, ManifestChange, NewOutboxRecord};
 
 use super::{Authorized, Delete};
 
 impl Authorized<'_, Delete> {
-    /// Removes a manifest and every tag that points at it.
+    /// Removes a manifest and every tag that points at it. `outbox` is stored with that.
     ///
     /// # Errors
     /// [`Error::RepositoryUnknown`], [`Error::ManifestUnknown`], or when the storage fails.
-    pub async fn delete_manifest(&self, digest: &Digest) -> Result<(), Error> {
-        let manifests = self.storage().await?.manifests();
-        manifests.remove(&self.repository, digest).await
+    pub async fn delete_manifest(
+        &self,
+        digest: &Digest,
+        outbox: Vec<NewOutboxRecord>,
+    ) -> Result<(), Error> {
+        self.change(ManifestChange::Remove(*digest), outbox).await
     }
 
-    /// Removes a tag, not the manifest.
+    /// Removes a tag, not the manifest. `outbox` is stored with that.
     ///
     /// # Errors
     /// [`Error::RepositoryUnknown`], [`Error::ManifestUnknown`], or when the storage fails.
-    pub async fn delete_tag(&self, tag: &Tag) -> Result<(), Error> {
+    pub async fn delete_tag(&self, tag: &Tag, outbox: Vec<NewOutboxRecord>) -> Result<(), Error> {
+        self.change(ManifestChange::Untag(tag.clone()), outbox)
+            .await
+    }
+
+    async fn change(
+        &self,
+        change: ManifestChange,
+        outbox: Vec<NewOutboxRecord>,
+    ) -> Result<(), Error> {
         let manifests = self.storage().await?.manifests();
-        manifests.untag(&self.repository, tag).await
+        manifests
+            .apply(&self.repository, ChangeSet { change, outbox })
+            .await
     }
 
     /// Takes a blob from the repository.

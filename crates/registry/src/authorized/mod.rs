@@ -83,7 +83,7 @@ pub(crate) struct Resources {
 /// ```
 /// # use registry::{Authorized, Push};
 /// async fn push(proof: Authorized<'_, Push>, manifest: storage::NewManifest) {
-///     let _ = proof.push_manifest(manifest, vec![]).await;
+///     let _ = proof.push_manifest(manifest, vec![], vec![]).await;
 /// }
 /// ```
 ///
@@ -92,7 +92,7 @@ pub(crate) struct Resources {
 /// ```compile_fail
 /// # use registry::{Authorized, Pull};
 /// async fn push(proof: Authorized<'_, Pull>, manifest: storage::NewManifest) {
-///     let _ = proof.push_manifest(manifest, vec![]).await;
+///     let _ = proof.push_manifest(manifest, vec![], vec![]).await;
 /// }
 /// ```
 ///
@@ -101,13 +101,13 @@ pub(crate) struct Resources {
 /// ```
 /// # use registry::{Authorized, Delete};
 /// async fn delete(proof: Authorized<'_, Delete>, tag: oci::Tag) {
-///     let _ = proof.delete_tag(&tag).await;
+///     let _ = proof.delete_tag(&tag, vec![]).await;
 /// }
 /// ```
 /// ```compile_fail
 /// # use registry::{Authorized, Push};
 /// async fn delete(proof: Authorized<'_, Push>, tag: oci::Tag) {
-///     let _ = proof.delete_tag(&tag).await;
+///     let _ = proof.delete_tag(&tag, vec![]).await;
 /// }
 /// ```
 ///

@@ -1,7 +1,9 @@
 //! What a proof for pushing opens, and one for ending an upload.
 
 use oci::{Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
-use storage::{Blob, Error, NewManifest, NewUpload, PageRequest, Storage, Upload, UploadId};
+use storage::{
+    Blob, Error, NewManifest, NewOutboxRecord, NewUpload, PageRequest, Storage, Upload, UploadId,
+};
 
 use super::{Authorized, Cancel, Push};
 use crate::principal::PullableRepositories;
@@ -116,14 +118,19 @@ impl Authorized<'_, Push> {
         digests
     }
 
-    /// Takes in a manifest and points `tags` at it.
+    /// Takes in a manifest and points `tags` at it. `outbox` is stored with that.
     ///
     /// # Errors
     /// [`Error::ReferencesUnknown`], or when the storage fails.
-    pub async fn push_manifest(&self, manifest: NewManifest, tags: Vec<Tag>) -> Result<(), Error> {
+    pub async fn push_manifest(
+        &self,
+        manifest: NewManifest,
+        tags: Vec<Tag>,
+        outbox: Vec<NewOutboxRecord>,
+    ) -> Result<(), Error> {
         let storage = self.storage().await?;
         storage
-            .push_manifest(&self.repository, manifest, tags)
+            .push_manifest(&self.repository, manifest, tags, outbox)
             .await
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use event::{MemoryObserver, Observer, Observers};
-use registry::{Authentication, RegistrySettings};
+use event::{Event, MemoryObserver, Observer, Observers};
+use registry::{Authentication, OutboxWriter, RegistrySettings};
 use serde_json::{Value, json};
+use storage::NewOutboxRecord;
 
 use super::script::fill;
 use super::tokens::Issuer;
@@ -149,6 +150,62 @@ async fn a_tag_that_moves_says_where_it_pointed() {
     );
     assert_eq!(push("index", "one").await, Vec::<Value>::new());
     assert_eq!(push("image", "one").await, [moved("one", "index", "image")]);
+}
+
+/// Records each event as it is.
+struct Recorder;
+
+impl OutboxWriter for Recorder {
+    fn records(&self, event: &Event<'_>) -> Vec<NewOutboxRecord> {
+        vec![NewOutboxRecord {
+            kind: event.kind.name().to_owned(),
+            payload: serde_json::to_vec(event).unwrap(),
+        }]
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_stored_with_its_change_or_not_at_all() {
+    let settings = RegistrySettings {
+        outbox: Some(Arc::new(Recorder)),
+        ..settings(Authentication::Open)
+    };
+    let world = World::with(settings).await;
+    let headers = [("content-type", oci::media_type::OCI_MANIFEST)];
+    let bytes = world.names["image.bytes"].clone();
+    let push = async |path: &str| {
+        world
+            .send("PUT", path, &headers, bytes.as_bytes())
+            .await
+            .status
+    };
+    assert_eq!(push("/v2/a/manifests/new").await, 201);
+    assert_eq!(push("/v2/lacks-blobs/manifests/new").await, 400);
+    let delete = async |path: &str| world.send("DELETE", path, &[], b"").await.status;
+    assert_eq!(delete("/v2/a/manifests/new").await, 202);
+    assert_eq!(delete("/v2/a/manifests/new").await, 404);
+    let digest = &world.names["image"];
+    assert_eq!(delete(&format!("/v2/a/manifests/{digest}")).await, 202);
+    let records = world.storage.outbox().records(None, 100).await.unwrap();
+    let kinds: Vec<&str> = records
+        .iter()
+        .map(|record| record.record.kind.as_str())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "manifest_pushed",
+            "tag_moved",
+            "tag_deleted",
+            "manifest_deleted"
+        ]
+    );
+    let moved: Value = serde_json::from_slice(&records[1].record.payload).unwrap();
+    assert_eq!(
+        (&moved["tag"], &moved["to"]),
+        (&json!("new"), &json!(digest))
+    );
+    assert_eq!(records[0].repository.as_str(), "a");
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         upload_grace: Duration::ZERO,
         upstream: None,
         observers: Observers::default(),
+        outbox: None,
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
     }

@@ -76,7 +76,7 @@ async fn a_push_stores_lost_content_again_for_every_repository_that_has_it() {
             let (manifest, repository) = (image(&[LAYER], Some(digest)), name("a"));
             let pushed = world
                 .storage
-                .push_manifest(&repository, manifest.clone(), vec![]);
+                .push_manifest(&repository, manifest.clone(), vec![], vec![]);
             let Err(Error::ReferencesUnknown(missing)) = pushed.await else {
                 panic!("a manifest was taken in whose layer cannot be read");
             };
@@ -94,7 +94,9 @@ async fn a_push_stores_lost_content_again_for_every_repository_that_has_it() {
                 assert!(!is_damaged(&world, repository, &blob).await);
                 assert_eq!(world.content(repository, digest).await, LAYER);
             }
-            let pushed = world.storage.push_manifest(&repository, manifest, vec![]);
+            let pushed = world
+                .storage
+                .push_manifest(&repository, manifest, vec![], vec![]);
             pushed.await.unwrap();
             assert_eq!(world.temporaries(), 0);
             let world = world.restarted().await;

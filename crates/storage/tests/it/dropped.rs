@@ -206,16 +206,17 @@ async fn a_manifest_that_is_dropped_anywhere_is_pushed_or_is_not() {
         let manifest = image(&[b"layer"], Some(sha256(&[polls as u8])));
         let (digest, tag) = (manifest.digest(), format!("t{polls}"));
         let tags = vec![tag.parse().unwrap()];
-        let pushed = world
-            .storage
-            .push_manifest(&repository, manifest.clone(), tags.clone());
+        let pushed =
+            world
+                .storage
+                .push_manifest(&repository, manifest.clone(), tags.clone(), vec![]);
         let done = dropped_after(polls, pushed).await;
         if world.has_manifest("a", &tag).await {
             assert!(world.has_manifest("a", &digest.to_string()).await);
         }
         world
             .storage
-            .push_manifest(&repository, manifest, tags)
+            .push_manifest(&repository, manifest, tags, vec![])
             .await
             .unwrap();
         assert!(world.has_manifest("a", &tag).await);

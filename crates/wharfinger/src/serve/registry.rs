@@ -118,6 +118,7 @@ impl RegistryState {
             upload_grace: UPLOAD_GRACE,
             upstream: None,
             observers: persistent.observers.clone(),
+            outbox: None,
             clock: Arc::clone(&persistent.clock),
             entropy: Arc::clone(&persistent.entropy),
         };
