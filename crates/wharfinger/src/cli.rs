@@ -60,7 +60,7 @@ enum Command {
 }
 
 /// Whether `word` is the name of a command.
-pub(crate) fn is_command(word: &OsStr) -> bool {
+fn is_command(word: &OsStr) -> bool {
     Cli::command()
         .get_subcommands()
         .any(|command| command.get_name() == word)
@@ -71,9 +71,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     if token_generator::is_called(&arguments) {
         return token_generator::run(arguments);
     }
-    let arguments = docker_auth::translated(registry_program::translated(
-        token_generator::translated(arguments),
-    )?);
+    let arguments = registry_program::translated(token_generator::translated(arguments))?;
+    let arguments = docker_auth::translated(arguments, is_command);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.

@@ -29,8 +29,12 @@ enum CommandLine {
     Other,
 }
 
-/// `arguments` in our words, if they are in `docker_auth`'s: its flags and one file.
-pub(crate) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
+/// `arguments` in our words, if they are in `docker_auth`'s: its flags and one file. `is_command`
+/// tells whether a word is the name of one of our commands.
+pub(crate) fn translated(
+    arguments: Vec<OsString>,
+    is_command: impl Fn(&OsStr) -> bool,
+) -> Vec<OsString> {
     let Some((program, rest)) = arguments.split_first() else {
         return arguments;
     };
@@ -42,7 +46,7 @@ pub(crate) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
             .collect()
     };
     match read(if is_serve { &rest[1..] } else { rest }) {
-        CommandLine::Serve(flags, file) if is_serve || is_file(&file) => {
+        CommandLine::Serve(flags, file) if is_serve || (!is_command(&file) && is_file(&file)) => {
             serve(flags.into_iter().chain([file]).collect())
         }
         // The parser of `serve` names it.
@@ -82,12 +86,8 @@ fn read(arguments: &[OsString]) -> CommandLine {
     }
 }
 
-/// Whether `word` is a file rather than a command, which may be misspelt. A command is one
-/// even if a file of its name is here.
+/// Whether a word that is not a command is a file rather than a misspelt command.
 fn is_file(word: &OsStr) -> bool {
-    if crate::cli::is_command(word) {
-        return false;
-    }
     let path = Path::new(word);
     path.extension().is_some() || path.components().count() > 1 || path.is_file()
 }
@@ -98,7 +98,7 @@ mod tests {
 
     fn translate(line: &str) -> String {
         let arguments = line.split(' ').map(OsString::from).collect();
-        translated(arguments)
+        translated(arguments, |word| word == "check")
             .join(OsStr::new(" "))
             .into_string()
             .unwrap()

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use common::{escape_line, escape_lines};
+use common::{EntropyError, escape_line, escape_lines};
 
 /// Who is at fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,12 @@ impl Failure {
             causes: Vec::new(),
             hint: None,
         }
+    }
+}
+
+impl From<EntropyError> for Failure {
+    fn from(error: EntropyError) -> Self {
+        Self::system("the server needs randomness").caused_by(&error)
     }
 }
 

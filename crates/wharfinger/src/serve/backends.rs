@@ -13,7 +13,7 @@ use identity::{
     PasswordVerifier, StaticUsers, WorkerPool,
 };
 
-use super::services::{PersistentState, no_entropy};
+use super::persistent_state::PersistentState;
 use crate::config::{Config, ExternalProgram, HtpasswdFile, Location};
 use crate::failure::Failure;
 
@@ -70,8 +70,7 @@ impl Backends {
             config.login.remember,
             Arc::clone(&persistent.clock),
             persistent.entropy.as_ref(),
-        );
-        let cache = cache.map_err(|error| no_entropy(&error))?;
+        )?;
         Ok(Login::new(self.chain, cache, limiter, self.verifier))
     }
 }

@@ -21,8 +21,9 @@ use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::lingering_close::{LingeringClose, StillSending};
 use super::listen::Stream;
+use super::mounts::{ListenerRole, Mount};
 use super::request_body::RequestBody;
-use super::service::{ListenerRole, Mount, not_found};
+use super::service::not_found;
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
 

@@ -1,129 +1,57 @@
-//! The registry beside the token server: its storage, which stays when the configuration changes,
-//! and what the configuration makes of it.
+//! The registry that a configuration makes: who may use it, by which rules.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::TokenServer;
-use database::Database;
 use identity::{LoginLimiter, WorkerPool};
 use registry::{
-    Authentication, CatalogFilter, CatalogFilterFuture, CatalogSettings, CursorKey, Realm,
-    Registry, RegistrySettings, TokenAuth, TokenVerifier,
+    Authentication, Caller, CatalogFilter, CatalogFilterFuture, CatalogSettings, Realm, Registry,
+    RegistrySettings, TokenAuth, TokenVerifier, Visibility,
 };
-use registry::{Caller, Visibility};
-use storage::distribution::OngoingAdoption;
-use storage::{Retention, Storage, UploadLimits};
 use token::{JwkSet, Verifier};
 
-use super::adoption;
 use super::backends::Backends;
 use super::collection::{self, CollectionObservers};
 use super::jwks::JwksFetcher;
-use super::services::{PersistentState, no_entropy};
+use super::persistent_state::PersistentState;
+use super::registry_state::RegistryState;
 use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
 use crate::failure::Failure;
 
 /// How long an upload may go on with the token that began it after that token has ended.
 const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
 
-/// What a registry keeps when the configuration changes.
-pub(super) struct RegistryState {
-    storage: Storage,
-    cursors: Arc<CursorKey>,
-    /// Another registry's data directory, which is to be read.
-    unread: Option<Arc<OngoingAdoption>>,
-}
-
-impl RegistryState {
-    /// Opens the storage that `config` names, with its own content under `root`.
-    pub(super) async fn open(
-        config: &config::RegistrySettings,
-        root: &Path,
-        database: Database,
-        entropy: &dyn common::Entropy,
-    ) -> Result<Self, Failure> {
-        let limits = UploadLimits {
-            uploads_per_client: config.limits.uploads_per_client,
-            blob: config.limits.blob,
-            ..UploadLimits::default()
-        };
-        let retention = Retention {
-            grace: config.collection.grace,
-            upload_expiry: config.upload_expiry,
-        };
-        let opened = Storage::open(
-            database,
-            root,
-            storage::StorageSettings { limits, retention },
-            Arc::new(common::SystemClock),
-        )
-        .await;
-        let storage = opened.map_err(|error| {
-            let hint = "registry.storage.filesystem.root names the directory";
-            Failure::system("cannot open the registry's storage")
-                .caused_by(&error)
-                .hint(hint)
-        })?;
-        let unread = adoption::discover(&storage, &config.root).await?;
-        let cursors = Arc::new(CursorKey::new(entropy).map_err(|error| no_entropy(&error))?);
-        Ok(Self {
-            storage,
-            cursors,
-            unread,
-        })
-    }
-
-    /// The work that goes on beside the requests.
-    pub(super) fn background_tasks(
-        &mut self,
-        config: config::CollectionSettings,
-        observers: CollectionObservers,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let (storage, unread) = (self.storage.clone(), self.unread.take());
-        let read = async move {
-            if let Some(reading) = unread {
-                adoption::read_through(&storage, &reading).await;
-            }
-        };
-        let collect = collection::collect(self.storage.clone(), config, observers);
-        async {
-            tokio::join!(read, collect);
-        }
-    }
-
-    /// The registry that `config` makes.
-    pub(super) fn registry(
-        &self,
-        config: &Config,
-        section: &config::RegistrySettings,
-        persistent: &PersistentState,
-        shared: &SharedServices<'_>,
-    ) -> Result<Registry, Failure> {
-        let settings = RegistrySettings {
-            auth: auth(config, section, persistent, shared)?,
-            relative_urls: section.relative_urls,
-            delete: section.delete,
-            read_only: section.read_only,
-            catalog: CatalogSettings {
-                max: section.catalog.max,
-                visibility: visibility(section, shared),
-                cursors: Arc::clone(&self.cursors),
-            },
-            manifest_limit: section.limits.manifest,
-            stall: config.server.limits.request_timeout,
-            headers: section.headers.clone(),
-            sparse: registry::SparseManifests::Indexes,
-            upload_grace: UPLOAD_GRACE,
-            upstream: None,
-            observers: persistent.observers.clone(),
-            outbox: None,
-            clock: Arc::clone(&persistent.clock),
-            entropy: Arc::clone(&persistent.entropy),
-        };
-        Ok(Registry::new(settings, self.storage.clone()))
-    }
+/// The registry that `config` makes.
+pub(super) fn registry(
+    state: &RegistryState,
+    config: &Config,
+    section: &config::RegistrySettings,
+    persistent: &PersistentState,
+    shared: &SharedServices<'_>,
+) -> Result<Registry, Failure> {
+    let settings = RegistrySettings {
+        auth: auth(config, section, persistent, shared)?,
+        relative_urls: section.relative_urls,
+        delete: section.delete,
+        read_only: section.read_only,
+        catalog: CatalogSettings {
+            max: section.catalog.max,
+            visibility: visibility(section, shared),
+            cursors: Arc::clone(&state.cursors),
+        },
+        manifest_limit: section.limits.manifest,
+        stall: config.server.limits.request_timeout,
+        headers: section.headers.clone(),
+        sparse: registry::SparseManifests::Indexes,
+        upload_grace: UPLOAD_GRACE,
+        upstream: None,
+        observers: persistent.observers.clone(),
+        outbox: None,
+        clock: Arc::clone(&persistent.clock),
+        entropy: Arc::clone(&persistent.entropy),
+    };
+    Ok(Registry::new(settings, state.storage.clone()))
 }
 
 /// What the registry shares with the token server.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::file_snapshot::FileSnapshot;
-use super::services::{PersistentState, Services};
+use super::persistent_state::PersistentState;
+use super::services::Services;
 use crate::config::{self, Effective, LoadedConfig};
 
 /// How often the files are polled.

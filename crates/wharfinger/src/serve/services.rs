@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use auth::sessions::{Sessions, SqliteSessions};
 use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
-use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, DatabaseLocation};
-use event::Observers;
 use identity::{LoginLimiter, WorkerPool};
 use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
@@ -16,12 +13,10 @@ use token::{HeaderOptions, KeyIdKind, Signer};
 use super::access_log::AccessLog;
 use super::backends::{self, Backends};
 use super::context::{ContextRule, RequestIds};
-use super::jwks::JwksFetcher;
-use super::observers::observers;
-use super::read_only::ScratchDirectory;
+use super::mounts::Mounts;
+use super::persistent_state::PersistentState;
 use super::readiness::Readiness;
-use super::registry::{RegistryState, SharedServices};
-use super::service::Mounts;
+use super::registry::{self, SharedServices};
 use crate::config::{Config, ServerLimits, SigningKey, TokenOptions, TokenSettings};
 use crate::failure::Failure;
 
@@ -39,64 +34,6 @@ pub(super) struct Services {
     pub(super) request_ids: Arc<RequestIds>,
     guard: Arc<LoginLimiter>,
     workers: Arc<WorkerPool>,
-}
-
-/// What stays when the configuration changes.
-pub(super) struct PersistentState {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
-    request_ids: Arc<RequestIds>,
-    database: Option<Database>,
-    pub(super) registry: Option<RegistryState>,
-    /// What both servers tell of each event.
-    pub(super) observers: Observers,
-    /// The key sets of other token servers.
-    pub(super) jwks: Arc<JwksFetcher>,
-    /// What the database is in if its own place cannot be written.
-    _scratch: Option<ScratchDirectory>,
-}
-
-impl PersistentState {
-    /// Opens what `config` names.
-    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let open = |location: &DatabaseLocation| {
-            Database::open_exclusive(location).map_err(|error| {
-                let hint = match &error {
-                    database::DatabaseOpenError::InUse(_) => {
-                        "stop it first; its commands (wharfinger registry, sessions) work beside it"
-                    }
-                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
-                };
-                Failure::system("cannot open the database").caused_by(&error).hint(hint)
-            })
-        };
-        let scratch = ScratchDirectory::if_needed(config)?;
-        let location = scratch.as_ref().map(|scratch| &scratch.database);
-        let location = location.or(config.database.as_ref());
-        let database = location.map(open).transpose()?;
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let registry = match (&config.registry, &database) {
-            (Some(section), Some(database)) => {
-                let root = scratch
-                    .as_ref()
-                    .map_or(&section.root, |scratch| &scratch.root);
-                let database = database.clone();
-                Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
-            }
-            _ => None,
-        };
-        let request_ids = RequestIds::new(entropy.as_ref()).map_err(|error| no_entropy(&error))?;
-        Ok(Self {
-            clock: Arc::new(SystemClock),
-            request_ids: Arc::new(request_ids),
-            entropy,
-            database,
-            registry,
-            observers: observers(),
-            jwks: Arc::default(),
-            _scratch: scratch,
-        })
-    }
 }
 
 impl Services {
@@ -131,9 +68,9 @@ impl Services {
             jwks: &persistent.jwks,
         };
         let registry = match (&persistent.registry, &config.registry) {
-            (Some(state), Some(section)) => Some(Arc::new(
-                state.registry(config, section, persistent, &shared)?,
-            )),
+            (Some(state), Some(section)) => Some(Arc::new(registry::registry(
+                state, config, section, persistent, &shared,
+            )?)),
             _ => None,
         };
         let limits = config.server.limits.clone();
@@ -188,10 +125,6 @@ fn token_server(
     }))
 }
 
-pub(super) fn no_entropy(error: &common::EntropyError) -> Failure {
-    Failure::system("the server needs randomness").caused_by(error)
-}
-
 fn guard(
     rates: &identity::LoginSettings,
     persistent: &PersistentState,
@@ -209,7 +142,7 @@ fn guard(
             persistent.entropy.as_ref(),
         )
         .map(Arc::new)
-        .map_err(|error| no_entropy(&error)),
+        .map_err(Failure::from),
     }
 }
 

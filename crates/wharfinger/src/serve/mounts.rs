@@ -1,0 +1,195 @@
+//! Which service responds to which paths of which listener.
+
+use std::sync::Arc;
+
+use auth::TokenServer;
+use common::Origin;
+use http::Uri;
+use http::uri::PathAndQuery;
+use registry::Registry;
+
+use super::readiness::Readiness;
+use super::service::Service;
+
+/// Which services a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListenerRole {
+    /// Every service that is configured.
+    All,
+    TokenServer,
+    Registry,
+}
+
+/// A service and the paths that it has.
+pub(super) struct Mount {
+    /// Empty, or a path without a slash at its end. The service has that path and all below it.
+    path: String,
+    /// The part of `path` that the service does not see (`registry.path_prefix`).
+    prefix: String,
+    /// The listeners that have it.
+    role: ListenerRole,
+    /// `None` if there is nothing at the path.
+    service: Option<Arc<dyn Service>>,
+}
+
+/// Every mount of a configuration, of which the first that fits a request counts.
+pub(super) struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// The registry has `/v2` below `registry_prefix`, and what the token server does not have.
+    pub(super) fn new(
+        token_server: Option<Arc<TokenServer>>,
+        registry: Option<Arc<Registry>>,
+        registry_prefix: &str,
+        readiness: Readiness,
+    ) -> Self {
+        let mut mounts = Vec::new();
+        let mut mount = |path: String, prefix: &str, role, service: Option<Arc<dyn Service>>| {
+            mounts.push(Mount {
+                path,
+                prefix: prefix.to_owned(),
+                role,
+                service,
+            });
+        };
+        let registry_role = ListenerRole::Registry;
+        let readiness = Some(Arc::new(readiness) as _);
+        mount("/readyz".to_owned(), "", ListenerRole::All, readiness);
+        if let Some(registry) = &registry {
+            let service = Arc::clone(registry) as _;
+            let path = format!("{registry_prefix}/v2");
+            mount(path, registry_prefix, registry_role, Some(service));
+            if !registry_prefix.is_empty() {
+                mount("/v2".to_owned(), "", registry_role, None);
+            }
+        }
+        if let Some(token_server) = token_server {
+            let service = Some(token_server as _);
+            mount(String::new(), "", ListenerRole::TokenServer, service);
+        }
+        if let Some(registry) = registry {
+            mount(String::new(), "", registry_role, Some(registry as _));
+        }
+        Self(mounts)
+    }
+
+    /// The mount that has `path` on a listener of this role; `None` if a new configuration took away
+    /// what the listener was for.
+    pub(super) fn find(&self, role: ListenerRole, path: &str) -> Option<&Mount> {
+        self.0.iter().find(|mount| {
+            let is_below = path
+                .strip_prefix(&mount.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let all = ListenerRole::All;
+            is_below && (role == all || mount.role == all || role == mount.role)
+        })
+    }
+}
+
+impl Mount {
+    pub(super) fn service(&self) -> Option<&Arc<dyn Service>> {
+        self.service.as_ref()
+    }
+
+    /// Takes the prefix off a request, whose responses name paths with it.
+    pub(super) fn strip_prefix(&self, uri: &mut Uri, origin: &mut Origin) {
+        if self.prefix.is_empty() {
+            return;
+        }
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let stripped = target.strip_prefix(&self.prefix).unwrap_or(target);
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = stripped.parse().ok();
+        if let Ok(stripped) = Uri::from_parts(parts) {
+            *uri = stripped;
+            origin.prefix.push_str(&self.prefix);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{BoxFuture, RequestContext};
+    use http::{Request, Response};
+
+    use super::super::request_body::RequestBody;
+    use super::super::service::{ResponseBody, not_found};
+    use super::*;
+
+    /// A service that responds with its own name.
+    struct Named(&'static str);
+
+    impl Service for Named {
+        fn respond<'a>(
+            &'a self,
+            _: &'a RequestContext,
+            _: Request<RequestBody>,
+        ) -> BoxFuture<'a, Response<ResponseBody>> {
+            Box::pin(async { not_found() })
+        }
+
+        fn has_access_log(&self) -> bool {
+            self.0 == "registry"
+        }
+    }
+
+    fn mounts(list: &[(&str, &str, ListenerRole, Option<&'static str>)]) -> Mounts {
+        let mount =
+            |(path, prefix, role, name): &(&str, &str, ListenerRole, Option<&'static str>)| Mount {
+                path: (*path).to_owned(),
+                prefix: (*prefix).to_owned(),
+                role: *role,
+                service: name.map(|name| Arc::new(Named(name)) as _),
+            };
+        Mounts(list.iter().map(mount).collect())
+    }
+
+    #[test]
+    fn the_first_mount_that_fits_counts() {
+        use ListenerRole::{All, Registry, TokenServer};
+        let mounts = mounts(&[
+            ("/v2", "", Registry, Some("registry")),
+            ("", "", TokenServer, Some("token")),
+            ("", "", Registry, Some("registry")),
+        ]);
+        let is_registry = |role, path| {
+            let service = mounts.find(role, path).unwrap().service().unwrap();
+            service.has_access_log()
+        };
+        for (role, path, expected) in [
+            (All, "/v2", true),
+            (All, "/v2/a/tags/list", true),
+            (All, "/v20", false),
+            (All, "/", false),
+            (All, "/auth", false),
+            (TokenServer, "/v2/", false),
+            (Registry, "/", true),
+            (Registry, "/auth", true),
+        ] {
+            assert_eq!(is_registry(role, path), expected, "{role:?} {path}");
+        }
+        assert!(Mounts(Vec::new()).find(All, "/").is_none());
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_the_request_and_put_into_the_response() {
+        let mounts = mounts(&[
+            ("/r/v2", "/r", ListenerRole::Registry, Some("registry")),
+            ("/v2", "", ListenerRole::Registry, None),
+        ]);
+        let mut origin = Origin {
+            scheme: "http",
+            host: None,
+            prefix: "/outer".to_owned(),
+            certain: true,
+        };
+        let mut uri = Uri::from_static("/r/v2/a/tags/list?n=1");
+        let mount = mounts.find(ListenerRole::All, uri.path()).unwrap();
+        mount.strip_prefix(&mut uri, &mut origin);
+        assert_eq!(uri, "/v2/a/tags/list?n=1");
+        assert_eq!(origin.path("/v2/"), "/outer/r/v2/");
+        let without = mounts.find(ListenerRole::All, "/v2/").unwrap();
+        assert!(without.service().is_none(), "only with the prefix");
+        assert!(mounts.find(ListenerRole::All, "/").is_none());
+    }
+}

@@ -1,0 +1,74 @@
+//! What stays when the configuration changes: the database, the registry's storage, what was
+//! fetched.
+
+use std::sync::Arc;
+
+use common::{Clock, Entropy, SystemClock, SystemEntropy};
+use database::{Database, DatabaseLocation};
+use event::Observers;
+
+use super::context::RequestIds;
+use super::jwks::JwksFetcher;
+use super::observers::observers;
+use super::read_only::ScratchDirectory;
+use super::registry_state::RegistryState;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// What stays when the configuration changes.
+pub(super) struct PersistentState {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) request_ids: Arc<RequestIds>,
+    pub(super) database: Option<Database>,
+    pub(super) registry: Option<RegistryState>,
+    /// What both servers tell of each event.
+    pub(super) observers: Observers,
+    /// The key sets of other token servers.
+    pub(super) jwks: Arc<JwksFetcher>,
+    /// What the database is in if its own place cannot be written.
+    _scratch: Option<ScratchDirectory>,
+}
+
+impl PersistentState {
+    /// Opens what `config` names.
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        let open = |location: &DatabaseLocation| {
+            Database::open_exclusive(location).map_err(|error| {
+                let hint = match &error {
+                    database::DatabaseOpenError::InUse(_) => {
+                        "stop it first; its commands (wharfinger registry, sessions) work beside it"
+                    }
+                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
+                };
+                Failure::system("cannot open the database").caused_by(&error).hint(hint)
+            })
+        };
+        let scratch = ScratchDirectory::if_needed(config)?;
+        let location = scratch.as_ref().map(|scratch| &scratch.database);
+        let location = location.or(config.database.as_ref());
+        let database = location.map(open).transpose()?;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let registry = match (&config.registry, &database) {
+            (Some(section), Some(database)) => {
+                let root = scratch
+                    .as_ref()
+                    .map_or(&section.root, |scratch| &scratch.root);
+                let database = database.clone();
+                Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
+            }
+            _ => None,
+        };
+        let request_ids = RequestIds::new(entropy.as_ref())?;
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            request_ids: Arc::new(request_ids),
+            entropy,
+            database,
+            registry,
+            observers: observers(),
+            jwks: Arc::default(),
+            _scratch: scratch,
+        })
+    }
+}
