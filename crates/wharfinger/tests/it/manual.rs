@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
-/// What the manual writes where everybody has a hash of their own, and one that a start takes.
+/// What the manual writes where each reader has another hash, and one with which a server starts.
 pub(crate) const HASH: [&str; 2] = [
     "$2b$10$…",
     "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay",
@@ -73,11 +73,14 @@ fn every_link_leads_somewhere() {
     assert_eq!(broken, [""; 0]);
 }
 
-/// ARCHITECTURE.md names files that exist, and draws the crates as their manifests have them.
+/// ARCHITECTURE.md and README.md name files that exist, and ARCHITECTURE.md draws the crates as their manifests have them.
 #[test]
 fn the_architecture_is_that_of_the_code() {
     let page = fs::read_to_string(docs().join("../ARCHITECTURE.md")).unwrap();
-    let paths = between(&page, '`').filter(|code| code.contains("/src") || code.contains("/tests"));
+    let readme = fs::read_to_string(docs().join("../README.md")).unwrap();
+    let (_, code) = readme.split_once("\n## The code\n").unwrap();
+    let paths = between(&page, '`').chain(between(code, '`'));
+    let paths = paths.filter(|code| code.contains("/src") || code.contains("/tests"));
     let mut files = 0;
     for path in paths {
         assert!(crates().join(path).exists(), "there is no crates/{path}");
