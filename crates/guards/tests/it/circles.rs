@@ -5,18 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::{Module, crates, modules, paths};
 
 /// Files that are part of a circle, by crate. May only shrink.
-const KNOWN: &[(&str, &[&str])] = &[(
-    "wharfinger",
-    &[
-        "cli.rs",
-        "docker_auth.rs",
-        "serve/backends.rs",
-        "serve/readiness.rs",
-        "serve/registry.rs",
-        "serve/service.rs",
-        "serve/services.rs",
-    ],
-)];
+const KNOWN: &[(&str, &[&str])] = &[];
 
 type Modules = BTreeMap<Vec<String>, Module>;
 

@@ -8,13 +8,7 @@ use crate::source::{code, crates, files, root};
 const EVERYWHERE: [&str; 3] = ["Error", "Arguments", "Command"];
 
 /// Names that still have more than one meaning. May only shrink.
-const KNOWN: &[&str] = &[
-    "CatalogSettings",
-    "IssuerKeys",
-    "LogSettings",
-    "Pair",
-    "RegistrySettings",
-];
+const KNOWN: &[&str] = &[];
 
 #[test]
 fn no_new_name_with_two_meanings() {

@@ -11,6 +11,13 @@ use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::section::Located;
 
+/// The files of a private key and its certificate, as a section names them.
+#[derive(Default)]
+pub(super) struct KeyPairFiles<'a> {
+    pub(super) key: Option<Located<'a, PathBuf>>,
+    pub(super) certificate: Option<Located<'a, PathBuf>>,
+}
+
 /// A key that signs tokens, or did.
 #[derive(Clone, Debug)]
 pub(crate) struct SigningKey {

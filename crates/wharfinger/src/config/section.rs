@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::diagnostics::{Problem, nearest};
 use super::effective::Effective;
-use super::schema::key::{Defaulted, Key, Reader};
+use super::schema::key::{Defaulted, Key, ValueReader};
 use super::schema::{Declaration, Kind};
 use super::setting::Setting;
 use super::yaml::{Entry, Position, Value};
@@ -261,13 +261,17 @@ impl<'a> Section<'a> {
         self.known
     }
 
-    fn read<T>(&self, declaration: &Declaration, reader: &Reader<T>) -> Option<Located<'a, T>> {
+    fn read<T>(
+        &self,
+        declaration: &Declaration,
+        reader: &ValueReader<T>,
+    ) -> Option<Located<'a, T>> {
         let name = declaration.name;
         let something = |setting: &Setting<'a>| !setting.is_null();
         let here = self.present(name).filter(something);
         let parse = match reader {
-            Reader::Text(parse) => parse,
-            Reader::Value(read) => {
+            ValueReader::Text(parse) => parse,
+            ValueReader::Value(read) => {
                 self.require(declaration, here.is_some());
                 let setting = here?;
                 let value = read(&setting, &declaration.kind)?;

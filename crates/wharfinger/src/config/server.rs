@@ -10,16 +10,17 @@ use super::address::{ListenAddress, Net};
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::hsts;
+use super::keys::KeyPairFiles;
 use super::schema::Kind;
 use super::schema::key::{self, Words};
 use super::section::Section;
 use super::setting::Setting;
-use super::tls::{Pair, Tls};
+use super::tls::Tls;
 use crate::log::LogFormat;
 
 /// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
-pub(crate) struct ServerSettings {
+pub(crate) struct ServerConfig {
     /// Where it listens; never empty.
     pub(crate) listen: Vec<ListenAddress>,
     pub(crate) tls: Option<Tls>,
@@ -36,7 +37,7 @@ pub(crate) struct ServerSettings {
     /// The URL that clients use, without a slash at its end.
     pub(crate) public_url: Option<String>,
     pub(crate) limits: ServerLimits,
-    pub(crate) log: LogSettings,
+    pub(crate) log: LogConfig,
 }
 
 /// How much a client may ask of the server.
@@ -62,7 +63,7 @@ pub(crate) struct ServerLimits {
 
 /// What the log says and how.
 #[derive(Clone, Debug)]
-pub(crate) struct LogSettings {
+pub(crate) struct LogConfig {
     pub(crate) level: Level,
     pub(crate) format: LogFormat,
     /// Which requests of the registry have a line.
@@ -88,9 +89,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-impl ServerSettings {
-    /// Reads the section; with the files of the TLS pair.
-    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, Pair<'a>) {
+impl ServerConfig {
+    /// Reads the section, and the files of its TLS pair.
+    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, KeyPairFiles<'a>) {
         let listen = read_listen(server);
         let (tls, pair) = Tls::read(server);
         refuse_letsencrypt(server);
@@ -125,7 +126,7 @@ impl ServerSettings {
             ),
             log: server.always(
                 key::mapping("log").means("what the log says; below"),
-                LogSettings::read,
+                LogConfig::read,
             ),
         };
         (listen.map(|_| settings), pair)
@@ -185,7 +186,7 @@ impl ServerLimits {
     }
 }
 
-impl LogSettings {
+impl LogConfig {
     fn read(log: &mut Section<'_>) -> Self {
         Self {
             level: log.get(

@@ -12,10 +12,11 @@ use ::token::Certificate;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::diagnostics::{Problem, nearest};
 use super::effective::Effective;
+use super::keys::KeyPairFiles;
 use super::schema::{Kind, key};
 use super::section::{Located, Section};
 use super::setting::Setting;
@@ -28,10 +29,7 @@ pub(crate) struct Tls {
     options: Options,
 }
 
-/// The files of a certificate and of its key.
-pub(super) type Pair<'a> = (Option<Located<'a, PathBuf>>, Option<Located<'a, PathBuf>>);
-
-fn read_pair<'a>(server: &mut Section<'a>) -> Pair<'a> {
+fn read_pair<'a>(server: &mut Section<'a>) -> KeyPairFiles<'a> {
     let certificate = server.locate(
         key::path("certificate")
             .docker_auth()
@@ -43,7 +41,7 @@ fn read_pair<'a>(server: &mut Section<'a>) -> Pair<'a> {
             .docker_auth()
             .means("TLS: the certificate's private key, PEM"),
     );
-    (certificate, key)
+    KeyPairFiles { key, certificate }
 }
 
 #[derive(Clone)]
@@ -103,14 +101,18 @@ const CURVES: [(&str, u16); 5] = [
 impl Tls {
     /// Reads the server's TLS settings; without a certificate and a key there is no TLS. The pair
     /// also signs tokens when `token` has no key.
-    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, Pair<'a>) {
+    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, KeyPairFiles<'a>) {
         let options = Options::read(server);
         let pair = read_pair(server);
         (Self::new(server, options, &pair), pair)
     }
 
-    fn new(server: &mut Section<'_>, options: Option<Options>, pair: &Pair<'_>) -> Option<Self> {
-        let (certificate, key) = match pair {
+    fn new(
+        server: &mut Section<'_>,
+        options: Option<Options>,
+        pair: &KeyPairFiles<'_>,
+    ) -> Option<Self> {
+        let (certificate, key) = match (&pair.certificate, &pair.key) {
             (Some(certificate), Some(key)) => (certificate, key),
             (Some(certificate), None) => {
                 let other = server.context.name_of("server.key");
@@ -165,13 +167,16 @@ impl Tls {
     ///
     /// # Errors
     /// None that has not been met when the configuration was read.
-    pub(crate) fn server_config(&self, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
+    pub(crate) fn server_config(
+        &self,
+        protocols: &[&[u8]],
+    ) -> Result<rustls::ServerConfig, rustls::Error> {
         let provider = CryptoProvider {
             cipher_suites: self.options.suites.clone(),
             kx_groups: self.options.groups.clone(),
             ..aws_lc_rs::default_provider()
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(self.options.versions)?
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), self.key.clone_key())?;

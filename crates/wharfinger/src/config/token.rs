@@ -11,7 +11,7 @@ use common::{rfc3339, unix_seconds};
 use super::date::parse_date;
 use super::diagnostics::Problem;
 use super::effective::Effective;
-use super::keys::SigningKey;
+use super::keys::{KeyPairFiles, SigningKey};
 use super::schema::Kind;
 use super::schema::key::{self, Words};
 use super::section::{Located, Section};
@@ -19,7 +19,7 @@ use super::setting::Setting;
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
-pub(crate) struct TokenSettings {
+pub(crate) struct TokenConfig {
     /// The `iss` of every token; never empty.
     pub(crate) issuer: String,
     /// The keys to publish, at least one; the first signs.
@@ -40,9 +40,6 @@ pub(crate) struct TokenOptions {
     pub(crate) expiration: Duration,
 }
 
-/// The files of a key and its certificate.
-pub(super) type Pair<'a> = (Located<'a, PathBuf>, Located<'a, PathBuf>);
-
 /// Clients use a token for this long, whatever it says (Distribution, "Token Authentication
 /// Specification", `expires_in`).
 const SHORTEST: Duration = Duration::from_secs(MIN_EXPIRATION_SECONDS);
@@ -61,10 +58,10 @@ impl Words for KeyIdKind {
     ];
 }
 
-impl TokenSettings {
+impl TokenConfig {
     /// Reads the section. Without a key of its own, tokens are signed with the `server`'s key (and
     /// certificate).
-    pub(super) fn read<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option<Self> {
+    pub(super) fn read<'a>(section: &mut Section<'a>, server: &KeyPairFiles<'a>) -> Option<Self> {
         let issuer = section.find(
             key::parsed("issuer", "text", |text| match text {
                 "" => Err("empty; write what registries have as auth.token.issuer".to_owned()),
@@ -230,14 +227,14 @@ fn read_expiration(section: &mut Section<'_>, above: Option<&TokenOptions>) -> O
 }
 
 /// `certificate` and `key` first, then `keys`; without any, the server's.
-fn read_keys<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option<Vec<SigningKey>> {
-    let (key, certificate) = read_pair(section, false);
+fn read_keys<'a>(section: &mut Section<'a>, server: &KeyPairFiles<'a>) -> Option<Vec<SigningKey>> {
+    let pair = read_pair(section, false);
     let list = section.structured(
         key::custom("keys", Kind::List(Box::new(Kind::Mapping(Vec::new()))))
             .means("further pairs, below: all are published, the first of all signs"),
         read_listed_key,
     );
-    let own = match (key, certificate) {
+    let own = match (pair.key, pair.certificate) {
         (Some(key), certificate) => Some(SigningKey::read(&key, certificate.as_ref())),
         (None, Some(certificate)) => {
             let message = "token.key is missing: a certificate needs its private key";
@@ -253,7 +250,9 @@ fn read_keys<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option
         .map(|item| item.section(read_listed_key)?.0)
         .collect();
     let mut keys: Vec<_> = own.into_iter().chain(listed).collect::<Option<_>>()?;
-    if let (true, Some((key, certificate))) = (keys.is_empty(), server) {
+    if let (true, Some(key), Some(certificate)) =
+        (keys.is_empty(), &server.key, &server.certificate)
+    {
         keys.push(SigningKey::read(key, Some(certificate))?);
     }
     if keys.is_empty() {
@@ -273,10 +272,7 @@ fn read_keys<'a>(section: &mut Section<'a>, server: Option<&Pair<'a>>) -> Option
 }
 
 /// The files of a private key and its certificate.
-fn read_pair<'a>(
-    section: &mut Section<'a>,
-    is_listed: bool,
-) -> (Option<Located<'a, PathBuf>>, Option<Located<'a, PathBuf>>) {
+fn read_pair<'a>(section: &mut Section<'a>, is_listed: bool) -> KeyPairFiles<'a> {
     let mut key = key::path("key").docker_auth().means(
         "the private key that signs, PEM (PKCS#8, PKCS#1, SEC1): RSA with 2048 to 8192 bits, \
          P-256, P-384, P-521, + Ed25519",
@@ -290,11 +286,14 @@ fn read_pair<'a>(
     } else {
         key = key.otherwise("the first of `keys`, else the server's TLS pair");
     }
-    (section.locate(key), section.locate(certificate))
+    KeyPairFiles {
+        key: section.locate(key),
+        certificate: section.locate(certificate),
+    }
 }
 
 fn read_listed_key(section: &mut Section<'_>) -> Option<SigningKey> {
-    let (key, certificate) = read_pair(section, true);
+    let pair = read_pair(section, true);
     let not_after = section.find(
         key::parsed_as(
             "not_after",
@@ -305,7 +304,7 @@ fn read_listed_key(section: &mut Section<'_>) -> Option<SigningKey> {
         .means("until when the JWKS has the key, inclusive; the first key must not have passed it")
         .otherwise("always"),
     );
-    let read = SigningKey::read(&key?, certificate.as_ref())?;
+    let read = SigningKey::read(&pair.key?, pair.certificate.as_ref())?;
     Some(SigningKey { not_after, ..read })
 }
 

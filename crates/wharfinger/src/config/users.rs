@@ -157,7 +157,9 @@ fn read_passwords(user: &mut Section<'_>) -> Option<Vec<PasswordHash>> {
     user.know([key.declaration.name]);
     let items = list.items()?;
     if items.is_empty() {
-        list.error("the list is empty; remove it to let anyone in, or the user to let nobody in");
+        list.error(
+            "the list is empty; remove it to let anyone in, or the user to refuse the login",
+        );
         return None;
     }
     // All are read before one can fail, so that all errors are reported.

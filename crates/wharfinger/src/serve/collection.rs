@@ -8,7 +8,7 @@ use event::{Actor, Event, EventKind, Observer, Observers};
 use storage::Storage;
 use storage::collection::CollectionPolicy;
 
-use crate::config::CollectionSettings;
+use crate::config::CollectionConfig;
 
 /// How long a marked blob stays before it is deleted. In one process with one database, no request
 /// uses what it read of a blob for longer.
@@ -23,7 +23,7 @@ pub(super) struct CollectionObservers {
 /// Collects unused content again and again, if that is configured.
 pub(super) async fn collect(
     storage: Storage,
-    settings: CollectionSettings,
+    settings: CollectionConfig,
     observers: CollectionObservers,
 ) {
     let Some(every) = settings.every else { return };

@@ -3,7 +3,7 @@
 //! A client that stops reading one stream goes on reading the others, so nothing shows on the
 //! connection; and hyper asks an answer's body for more only when there is room for it. So each
 //! stream is watched from without: its body notes in a [`StreamProgress`] when it handed out a piece, and
-//! when nobody came for the next one in time, the stream's task is dropped, which resets the stream
+//! if the next one is not taken in time, the stream's task is dropped, which resets the stream
 //! (RFC 9113 §5.4.2).
 
 use std::future::Future;

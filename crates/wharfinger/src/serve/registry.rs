@@ -16,7 +16,7 @@ use super::collection::{self, CollectionObservers};
 use super::jwks::JwksFetcher;
 use super::persistent_state::PersistentState;
 use super::registry_state::RegistryState;
-use crate::config::{self, Config, IssuerKeys, RegistryAuth, TokenIssuer};
+use crate::config::{self, Config, IssuerConfig, IssuerKeysConfig, RegistryAuth};
 use crate::failure::Failure;
 
 /// How long an upload may go on with the token that began it after that token has ended.
@@ -26,7 +26,7 @@ const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
 pub(super) fn registry(
     state: &RegistryState,
     config: &Config,
-    section: &config::RegistrySettings,
+    section: &config::RegistryConfig,
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Registry, Failure> {
@@ -64,7 +64,7 @@ pub(super) struct SharedServices<'a> {
 
 fn auth(
     config: &Config,
-    section: &config::RegistrySettings,
+    section: &config::RegistryConfig,
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Authentication, Failure> {
@@ -101,10 +101,10 @@ fn auth(
     }
 }
 
-/// Believes one issuer's tokens. Our own token server's keys are taken directly.
-fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
+/// Verifies one issuer's tokens. Our own token server's keys are taken directly.
+fn verifier(config: &Config, issuer: &IssuerConfig) -> Verifier {
     match &issuer.trust {
-        IssuerKeys::Other {
+        IssuerKeysConfig::Other {
             issuer: name,
             certificates,
             keys,
@@ -115,7 +115,7 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
                 .trusting_certificates(certificates)
                 .trusting_keys(keys)
         }
-        IssuerKeys::Own => {
+        IssuerKeysConfig::Own => {
             let token = config.token.as_ref();
             let keys: JwkSet = token
                 .iter()
@@ -129,16 +129,16 @@ fn verifier(config: &Config, issuer: &TokenIssuer) -> Verifier {
 }
 
 /// Where the issuer's keys are fetched, if they are.
-fn url(issuer: &TokenIssuer) -> Option<&str> {
+fn url(issuer: &IssuerConfig) -> Option<&str> {
     match &issuer.trust {
-        IssuerKeys::Own => None,
-        IssuerKeys::Other { url, .. } => url.as_deref(),
+        IssuerKeysConfig::Own => None,
+        IssuerKeysConfig::Other { url, .. } => url.as_deref(),
     }
 }
 
-/// Our own rules as the registry's sight, where they are who grants.
+/// Our own rules as the catalog's filter, if only our own token server issues tokens.
 fn visibility(
-    section: &config::RegistrySettings,
+    section: &config::RegistryConfig,
     shared: &SharedServices<'_>,
 ) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
@@ -146,8 +146,8 @@ fn visibility(
     };
     let own = issuers
         .iter()
-        .find(|issuer| matches!(issuer.trust, IssuerKeys::Own))?;
-    // Whoever else may issue tokens may mean somebody else by the same name.
+        .find(|issuer| matches!(issuer.trust, IssuerKeysConfig::Own))?;
+    // Another issuer may have another account of the same name.
     let is_alone = issuers.len() == 1;
     let token_server = shared
         .token_server
@@ -167,11 +167,11 @@ struct OwnRules {
 impl Visibility for OwnRules {
     fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
         Box::pin(async move {
-            let sight = self
+            let filter = self
                 .token_server
                 .pull_filter(caller.account, &self.service, caller.address)
                 .await?;
-            Ok(sight.map_or(CatalogFilter::Nothing, CatalogFilter::Matching))
+            Ok(filter.map_or(CatalogFilter::Nothing, CatalogFilter::Matching))
         })
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct RegistryState {
 impl RegistryState {
     /// Opens the storage that `config` names, with its own content under `root`.
     pub(super) async fn open(
-        config: &config::RegistrySettings,
+        config: &config::RegistryConfig,
         root: &Path,
         database: Database,
         entropy: &dyn common::Entropy,
@@ -64,7 +64,7 @@ impl RegistryState {
     /// The work that goes on beside the requests.
     pub(super) fn background_tasks(
         &mut self,
-        config: config::CollectionSettings,
+        config: config::CollectionConfig,
         observers: CollectionObservers,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use auth::sessions::{Sessions, SqliteSessions};
 use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use identity::{LoginLimiter, WorkerPool};
-use rustls::ServerConfig;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
@@ -17,7 +16,7 @@ use super::mounts::Mounts;
 use super::persistent_state::PersistentState;
 use super::readiness::Readiness;
 use super::registry::{self, SharedServices};
-use crate::config::{Config, ServerLimits, SigningKey, TokenOptions, TokenSettings};
+use crate::config::{Config, ServerLimits, SigningKey, TokenConfig, TokenOptions};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -27,7 +26,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(super) struct Services {
     pub(super) mounts: Mounts,
     pub(super) access_log: AccessLog,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: ServerLimits,
     /// How each request's client and origin are found.
     pub(super) context: ContextRule,
@@ -97,7 +96,7 @@ impl Services {
 
 fn token_server(
     config: &Config,
-    token: &TokenSettings,
+    token: &TokenConfig,
     persistent: &PersistentState,
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
@@ -165,7 +164,7 @@ fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
 }
 
 /// The first key signs.
-fn service(token: &TokenSettings, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
+fn service(token: &TokenConfig, options: &TokenOptions) -> Result<ServiceSettings, Failure> {
     let signing = token
         .keys
         .first()
@@ -183,7 +182,7 @@ fn service(token: &TokenSettings, options: &TokenOptions) -> Result<ServiceSetti
     })
 }
 
-fn services(token: &TokenSettings) -> Result<HashMap<String, ServiceSettings>, Failure> {
+fn services(token: &TokenConfig) -> Result<HashMap<String, ServiceSettings>, Failure> {
     token
         .services
         .iter()
@@ -192,7 +191,7 @@ fn services(token: &TokenSettings) -> Result<HashMap<String, ServiceSettings>, F
 }
 
 /// Every key under both of its ids, for a registry reads either.
-fn published(token: &TokenSettings) -> Vec<PublishedKey> {
+fn published(token: &TokenConfig) -> Vec<PublishedKey> {
     let both = |signing: &SigningKey| {
         let (jwk, not_after) = (signing.key.public().jwk(), signing.not_after);
         [KeyIdKind::Libtrust, KeyIdKind::Thumbprint].map(|kind| PublishedKey {

@@ -17,7 +17,7 @@ const OWN_SERVICE: &str = "wharfinger";
 #[derive(Clone, Debug)]
 pub(crate) enum RegistryAuth {
     /// Callers with a token of one of these; clients are sent to the first.
-    Token(Vec<TokenIssuer>),
+    Token(Vec<IssuerConfig>),
     /// Callers with a password.
     Htpasswd { realm: String, file: HtpasswdFile },
     /// Everyone.
@@ -26,18 +26,18 @@ pub(crate) enum RegistryAuth {
 
 /// An issuer whose tokens are accepted.
 #[derive(Clone, Debug)]
-pub(crate) struct TokenIssuer {
+pub(crate) struct IssuerConfig {
     /// Where clients get a token: a URL, or a path of the host that they asked. `None` is our own
     /// token server.
     pub(crate) realm: Option<String>,
     /// What a token must be for.
     pub(crate) service: String,
-    pub(crate) trust: IssuerKeys,
+    pub(crate) trust: IssuerKeysConfig,
 }
 
 /// The keys that an issuer's tokens may be signed with.
 #[derive(Clone, Debug)]
-pub(crate) enum IssuerKeys {
+pub(crate) enum IssuerKeysConfig {
     /// Those of our own token server.
     Own,
     /// Those that the configuration names.
@@ -66,7 +66,7 @@ impl RegistryAuth {
             return auth;
         }
         if has_token_server {
-            let own = TokenIssuer::own(None);
+            let own = IssuerConfig::own(None);
             let shown = Effective::List(vec![own.show()]);
             let shown = Effective::mapping(vec![("token", shown)]);
             registry.show("auth", shown);
@@ -116,12 +116,12 @@ impl RegistryAuth {
     }
 }
 
-impl TokenIssuer {
+impl IssuerConfig {
     fn own(service: Option<String>) -> Self {
         Self {
             realm: None,
             service: service.unwrap_or_else(|| OWN_SERVICE.to_owned()),
-            trust: IssuerKeys::Own,
+            trust: IssuerKeysConfig::Own,
         }
     }
 
@@ -175,7 +175,7 @@ impl TokenIssuer {
         let certificates = bundle.as_ref().map(read_bundle);
         let file = jwks.filter(|_| address.is_none());
         let keys = file.as_ref().map(read_key_set);
-        let trust = IssuerKeys::Other {
+        let trust = IssuerKeysConfig::Other {
             issuer: issuer?,
             certificates: certificates.unwrap_or_else(|| Some(Vec::new()))?,
             keys: keys.unwrap_or_else(|| Some(JwkSet::default()))?,
@@ -198,9 +198,9 @@ impl TokenIssuer {
 fn read_tokens(
     auth: &mut Section<'_>,
     has_token_server: bool,
-) -> Option<Result<Vec<TokenIssuer>, Reported>> {
+) -> Option<Result<Vec<IssuerConfig>, Reported>> {
     let kind = Kind::OneOrMany(Box::new(Kind::Mapping(Vec::new())));
-    let read = |section: &mut Section<'_>| TokenIssuer::read(section, has_token_server);
+    let read = |section: &mut Section<'_>| IssuerConfig::read(section, has_token_server);
     let setting = auth.structured(
         key::custom("token", kind).means("token servers whose tokens are accepted"),
         read,

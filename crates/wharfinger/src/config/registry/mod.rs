@@ -18,11 +18,11 @@ use super::section::{Reported, Section};
 use super::server::path_prefix;
 use crate::duration::{parse_duration, parse_size, print_duration, print_size};
 
-pub(crate) use self::auth::{IssuerKeys, RegistryAuth as Auth, TokenIssuer};
+pub(crate) use self::auth::{IssuerConfig, IssuerKeysConfig, RegistryAuth as Auth};
 
 /// The registry.
 #[derive(Clone, Debug)]
-pub(crate) struct RegistrySettings {
+pub(crate) struct RegistryConfig {
     /// Where it listens; `None` shares the address of the token server.
     pub(crate) listen: Option<ListenAddress>,
     /// The prefix of `/v2/`: empty, or a path that begins with `/`.
@@ -32,10 +32,10 @@ pub(crate) struct RegistrySettings {
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: RegistryAuth,
-    pub(crate) catalog: CatalogSettings,
+    pub(crate) catalog: CatalogConfig,
     /// How long an upload may stay without progress.
     pub(crate) upload_expiry: Duration,
-    pub(crate) collection: CollectionSettings,
+    pub(crate) collection: CollectionConfig,
     pub(crate) limits: RegistryLimits,
     /// What every response carries besides its own headers.
     pub(crate) headers: HeaderMap,
@@ -44,7 +44,7 @@ pub(crate) struct RegistrySettings {
 
 /// The list of repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CatalogSettings {
+pub(crate) struct CatalogConfig {
     /// Whether callers without access to the whole list see what they may pull.
     pub(crate) filter: bool,
     /// The most that one page may have.
@@ -53,7 +53,7 @@ pub(crate) struct CatalogSettings {
 
 /// How unused content is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CollectionSettings {
+pub(crate) struct CollectionConfig {
     /// How often; `None` leaves it to the command.
     pub(crate) every: Option<Duration>,
     /// How long after its last use content is kept in any case.
@@ -79,7 +79,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MIB: usize = 1024 * 1024;
 
-impl RegistrySettings {
+impl RegistryConfig {
     /// Reads the section; `has_token_server` says whether there is one in the same file.
     pub(super) fn read(section: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
         let listen = read_listen(section);
@@ -97,7 +97,7 @@ impl RegistrySettings {
         let auth = RegistryAuth::read(section, has_token_server);
         let catalog = section.always(
             key::mapping("catalog").means("the list of repositories"),
-            CatalogSettings::read,
+            CatalogConfig::read,
         );
         let upload_expiry =
             section.always(key::mapping("uploads").means("open uploads"), |uploads| {
@@ -110,7 +110,7 @@ impl RegistrySettings {
             });
         let collection = section.always(
             key::mapping("gc").means("collection of unused content"),
-            CollectionSettings::read,
+            CollectionConfig::read,
         );
         let limits = section.always(
             key::mapping("limits").means("how much a client may send"),
@@ -235,7 +235,7 @@ fn usual_root(section: &Section<'_>) -> PathBuf {
     root.map(PathBuf::from).unwrap_or_default()
 }
 
-impl CatalogSettings {
+impl CatalogConfig {
     fn read(catalog: &mut Section<'_>) -> Self {
         Self {
             filter: catalog.get(
@@ -252,7 +252,7 @@ impl CatalogSettings {
     }
 }
 
-impl CollectionSettings {
+impl CollectionConfig {
     fn read(gc: &mut Section<'_>) -> Self {
         Self {
             every: gc.get(

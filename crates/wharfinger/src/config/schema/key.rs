@@ -14,12 +14,12 @@ use crate::duration::{print_duration, print_size};
 /// A key whose value is a `T`.
 pub(in crate::config) struct Key<T> {
     pub(in crate::config) declaration: Declaration,
-    pub(in crate::config) reader: Reader<T>,
+    pub(in crate::config) reader: ValueReader<T>,
     pub(in crate::config) show: fn(&T) -> Effective,
 }
 
 /// How a value becomes a `T`.
-pub(in crate::config) enum Reader<T> {
+pub(in crate::config) enum ValueReader<T> {
     /// From its text, which may also be in the file that `NAME_file` names.
     Text(fn(&str) -> Result<T, String>),
     /// From the value with its type.
@@ -33,8 +33,13 @@ pub(in crate::config) struct Defaulted<T> {
 }
 
 impl<T> Key<T> {
-    fn new(name: &'static str, kind: Kind, reader: Reader<T>, show: fn(&T) -> Effective) -> Self {
-        let from_file = matches!(reader, Reader::Text(_));
+    fn new(
+        name: &'static str,
+        kind: Kind,
+        reader: ValueReader<T>,
+        show: fn(&T) -> Effective,
+    ) -> Self {
+        let from_file = matches!(reader, ValueReader::Text(_));
         Self {
             declaration: Declaration {
                 from_file,
@@ -113,7 +118,7 @@ pub(in crate::config) trait Words: Copy + PartialEq + 'static {
 
 /// Any text.
 pub(in crate::config) fn text(name: &'static str) -> Key<String> {
-    let reader = Reader::Text(|text| Ok(text.to_owned()));
+    let reader = ValueReader::Text(|text| Ok(text.to_owned()));
     Key::new(name, Kind::Text, reader, |text| Effective::quoted(text))
 }
 
@@ -124,7 +129,7 @@ pub(in crate::config) fn parsed<T: Display>(
     parse: fn(&str) -> Result<T, String>,
 ) -> Key<T> {
     let kind = Kind::Form(form);
-    Key::new(name, kind, Reader::Text(parse), |value| {
+    Key::new(name, kind, ValueReader::Text(parse), |value| {
         Effective::quoted(value)
     })
 }
@@ -136,7 +141,7 @@ pub(in crate::config) fn parsed_as<T>(
     parse: fn(&str) -> Result<T, String>,
     show: fn(&T) -> Effective,
 ) -> Key<T> {
-    Key::new(name, kind, Reader::Text(parse), show)
+    Key::new(name, kind, ValueReader::Text(parse), show)
 }
 
 /// `text` as [`std::str::FromStr`] reads it, for [`parsed`].
@@ -150,7 +155,12 @@ where
 /// One of a few words.
 pub(in crate::config) fn word<W: Words>(name: &'static str) -> Key<W> {
     let kind = Kind::Words(words_of::<W>());
-    Key::new(name, kind, Reader::Text(parse_word::<W>), show_word::<W>)
+    Key::new(
+        name,
+        kind,
+        ValueReader::Text(parse_word::<W>),
+        show_word::<W>,
+    )
 }
 
 /// A word, or several as a list; none twice.
@@ -167,7 +177,7 @@ pub(in crate::config) fn one_or_many_words<W: Words>(name: &'static str) -> Key<
         }
         Some(words)
     };
-    Key::new(name, kind, Reader::Value(read), |words| {
+    Key::new(name, kind, ValueReader::Value(read), |words| {
         Effective::List(words.iter().map(show_word).collect())
     })
 }
@@ -196,14 +206,14 @@ pub(in crate::config) fn path(name: &'static str) -> Key<PathBuf> {
         let text = setting.text()?;
         (!text.is_empty()).then(|| PathBuf::from(text))
     };
-    Key::new(name, Kind::Path, Reader::Value(read), |path| {
+    Key::new(name, Kind::Path, ValueReader::Value(read), |path| {
         Effective::quoted(path.display())
     })
 }
 
 /// True or false.
 pub(in crate::config) fn switch(name: &'static str) -> Key<bool> {
-    let reader = Reader::Value(|setting, _| setting.flag());
+    let reader = ValueReader::Value(|setting, _| setting.flag());
     Key::new(name, Kind::Switch, reader, |flag| Effective::plain(flag))
 }
 
@@ -217,7 +227,7 @@ where
         _ => None,
     };
     let kind = Kind::Number(bounds);
-    Key::new(name, kind, Reader::Value(read), |number| {
+    Key::new(name, kind, ValueReader::Value(read), |number| {
         Effective::plain(number)
     })
 }
@@ -229,7 +239,7 @@ pub(in crate::config) fn count(name: &'static str, most: i64) -> Key<NonZeroUsiz
         _ => None,
     };
     let kind = Kind::Number(1..=most);
-    Key::new(name, kind, Reader::Value(read), |number| {
+    Key::new(name, kind, ValueReader::Value(read), |number| {
         Effective::plain(number)
     })
 }
@@ -244,7 +254,7 @@ pub(in crate::config) fn duration(
         _ => None,
     };
     let kind = Kind::Duration(bounds);
-    Key::new(name, kind, Reader::Value(read), |duration| {
+    Key::new(name, kind, ValueReader::Value(read), |duration| {
         Effective::plain(print_duration(*duration))
     })
 }
@@ -256,14 +266,14 @@ pub(in crate::config) fn size(name: &'static str, bounds: RangeInclusive<usize>)
         _ => None,
     };
     let kind = Kind::Size(*bounds.start() as u64..=*bounds.end() as u64);
-    Key::new(name, kind, Reader::Value(read), |size| {
+    Key::new(name, kind, ValueReader::Value(read), |size| {
         Effective::plain(print_size(*size as u64))
     })
 }
 
 /// A list of texts.
 pub(in crate::config) fn texts(name: &'static str) -> Key<Vec<String>> {
-    let reader = Reader::Value(|setting, _| setting.texts());
+    let reader = ValueReader::Value(|setting, _| setting.texts());
     let kind = Kind::List(Box::new(Kind::Text));
     Key::new(name, kind, reader, |texts| {
         Effective::List(texts.iter().map(Effective::quoted).collect())
@@ -272,7 +282,7 @@ pub(in crate::config) fn texts(name: &'static str) -> Key<Vec<String>> {
 
 /// A value that its section reads, and shows, by hand.
 pub(in crate::config) fn custom(name: &'static str, kind: Kind) -> Key<()> {
-    Key::new(name, kind, Reader::Value(|_, _| None), |()| {
+    Key::new(name, kind, ValueReader::Value(|_, _| None), |()| {
         Effective::plain("")
     })
 }

@@ -31,13 +31,14 @@ pub(in crate::config) use self::declaration::{Declaration, Kind, Reload};
 
 use super::context::Context;
 use super::section::Section;
+use super::sections::read_sections;
 use super::yaml::Position;
 
 /// The declarations of all keys, section by section.
 pub(in crate::config) fn of_configuration() -> Vec<Declaration> {
     let context = Context::new(Path::new(""), |_| None, UNIX_EPOCH).describing();
     let mut root = Section::new(&context, "", Position::default(), Vec::new());
-    super::read_sections(&mut root);
+    read_sections(&mut root);
     root.into_declarations()
 }
 

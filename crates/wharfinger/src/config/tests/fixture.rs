@@ -9,7 +9,8 @@ use ::token::{CertificateRequest, KeyKind, PrivateKey};
 use common::SystemEntropy;
 
 use crate::config::context::Context;
-use crate::config::{Diagnostics, LoadedConfig, load_in};
+use crate::config::load::load_in;
+use crate::config::{Diagnostics, LoadedConfig};
 
 /// When the tests take place; `old.pem` has expired by then.
 pub(super) const NOW: Duration = Duration::from_secs(1_800_000_000);

@@ -170,7 +170,7 @@ fn merges_in_the_order_of_the_file() {
     ] {
         assert!(merged.contains(rule), "no {rule} in {merged}");
     }
-    // Names are replaced whole: nobody gets the labels of the one who had the name before.
+    // Names are replaced whole: an account has no labels of an earlier one with its name.
     let users = "x-base: &base\n  ann: {labels: {g: [a]}}\nusers:\n  <<: *base\n  ann: {}\n";
     let users = config(&fixture, &format!("@server\n@token\n@acl\n{users}"))
         .users

@@ -7,8 +7,14 @@
 //! settings (merged) or of names (replaced). Duplicate keys are reported: in yaml.v2 the last one
 //! wins, or both are mixed.
 
+mod builder;
+mod error;
+mod mapping;
 mod read;
 mod scalar;
+mod tag;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::read::read;
 pub(super) use self::scalar::{Plain, Scalar};

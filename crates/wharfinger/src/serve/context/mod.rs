@@ -56,7 +56,7 @@ pub(super) struct ContextRule {
 }
 
 impl ContextRule {
-    pub(super) fn new(server: &crate::config::ServerSettings) -> Self {
+    pub(super) fn new(server: &crate::config::ServerConfig) -> Self {
         Self {
             real_ip_header: server.real_ip_header.clone(),
             real_ip_pos: server.real_ip_pos,

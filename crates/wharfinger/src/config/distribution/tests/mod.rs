@@ -10,9 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::config::Severity;
 use crate::config::context::{Context, Variables};
+use crate::config::load::{load_in, read_tree};
 use crate::config::yaml::{Node, Value};
-use crate::config::{Severity, load_in, read_tree};
 
 /// Files and variables, what they become and what is said about each.
 const FINDINGS: &str = include_str!("findings.txt");

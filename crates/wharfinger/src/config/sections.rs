@@ -1,0 +1,195 @@
+//! The whole of a configuration: the sections of the file, and what they need of each other.
+
+use std::ffi::OsString;
+
+use auth::sessions::SessionPolicy;
+use identity::Accounts;
+
+use super::acl::{self, AccessRules};
+use super::diagnostics::Problem;
+use super::effective::Effective;
+use super::external_program::ExternalProgram;
+use super::keys::KeyPairFiles;
+use super::later::{self, Later};
+use super::login;
+use super::registry::RegistryConfig;
+use super::schema::key;
+use super::section::Section;
+use super::server::ServerConfig;
+use super::sessions;
+use super::token::TokenConfig;
+use super::users::{self, HtpasswdFile};
+
+/// What the file says, its defaults filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) server: ServerConfig,
+    /// How tokens are made, if there is a token server.
+    pub(crate) token: Option<TokenConfig>,
+    /// The accounts of `users`.
+    pub(crate) users: Option<Accounts>,
+    /// The accounts of the file that `users_htpasswd` names.
+    pub(crate) htpasswd: Option<HtpasswdFile>,
+    pub(crate) acl: Option<AccessRules>,
+    pub(crate) ext_auth: Option<ExternalProgram>,
+    pub(crate) ext_authz: Option<ExternalProgram>,
+    /// Refresh tokens, if they are on. With them there is a database.
+    pub(crate) refresh_tokens: Option<SessionPolicy>,
+    pub(crate) login: identity::LoginSettings,
+    pub(crate) registry: Option<RegistryConfig>,
+    pub(crate) database: Option<database::DatabaseLocation>,
+}
+
+/// Asks for every section, and for every key in them.
+pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
+    let (has_token_server, has_registry) = (root.has("token"), root.has("registry"));
+    let (server, pair) = read_server(root);
+    let mut token = key::mapping("token")
+        .docker_auth()
+        .means("the token server: who issues tokens, for how long, with which key");
+    if !has_registry && !root.context.is_describing() {
+        token = token.required("it says who issues tokens, for how long and with which key");
+    }
+    let token = root.optional(token, |token| TokenConfig::read(token, &pair));
+    let later = later::refuse(root);
+    let users = users::read(root);
+    let htpasswd = users::read_htpasswd(root);
+    let acl = acl::read(root);
+    let (ext_auth, ext_authz) = read_programs(root);
+    if has_token_server || !has_registry {
+        require_backends(root, &later);
+    } else {
+        refuse_backends(root);
+    }
+    let login = root.always(
+        key::mapping("login").means("limits on passwords"),
+        login::read,
+    );
+    let database = root.optional(
+        key::mapping("database")
+            .restart()
+            .means("where sessions, and what the registry knows of its content, are stored"),
+        sessions::read_location,
+    );
+    // A bare docker_auth file, which may run in several replicas, has no refresh tokens.
+    let has_database = has_token_server && (has_registry || root.has("database"));
+    let refresh_tokens = read_refresh_tokens(root, has_database);
+    let registry = root.optional(
+        key::mapping("registry").means("the registry: where content is stored, who gets in"),
+        |section| RegistryConfig::read(section, has_token_server),
+    );
+    if has_registry && registry.is_none() {
+        return None;
+    }
+    let database = database.or_else(|| usual_database(root, registry.as_ref(), refresh_tokens));
+    Some(Config {
+        server: server?,
+        token: if has_token_server { Some(token?) } else { None },
+        users,
+        htpasswd,
+        acl,
+        ext_auth,
+        ext_authz,
+        registry,
+        database,
+        refresh_tokens,
+        login,
+    })
+}
+
+/// The server, and the pair of its TLS, which signs tokens unless there is another.
+fn read_server<'a>(root: &mut Section<'a>) -> (Option<ServerConfig>, KeyPairFiles<'a>) {
+    let read = root.optional(
+        key::mapping("server")
+            .docker_auth()
+            .required("write where to listen, such as server: {addr: \":5001\"}")
+            .means("where and how to listen, how much a client may send, what the log says"),
+        |server| Some(ServerConfig::read(server)),
+    );
+    let (server, pair) = read.unzip();
+    (server.flatten(), pair.unwrap_or_default())
+}
+
+fn read_programs(root: &mut Section<'_>) -> (Option<ExternalProgram>, Option<ExternalProgram>) {
+    let authenticates = "a program that checks passwords, below";
+    let authorizes = "a program, below, asked if no rule decided";
+    (
+        root.optional(
+            ExternalProgram::key("ext_auth", authenticates),
+            ExternalProgram::read_ext_auth,
+        ),
+        root.optional(
+            ExternalProgram::key("ext_authz", authorizes),
+            ExternalProgram::read,
+        ),
+    )
+}
+
+/// On with their own section or with a database.
+fn read_refresh_tokens(root: &mut Section<'_>, has_database: bool) -> Option<SessionPolicy> {
+    let is_on = has_database || root.has("refresh_tokens") || root.context.is_describing();
+    let key = key::mapping("refresh_tokens")
+        .means("how long they last; `{}` takes the defaults")
+        .otherwise("off without `database`");
+    if is_on {
+        return Some(root.always(key, sessions::read_policy));
+    }
+    // Asked for, so that it is a known key.
+    root.setting(key);
+    None
+}
+
+/// Beside the registry's content, else in the directory that systemd gives the service.
+fn usual_database(
+    root: &mut Section<'_>,
+    registry: Option<&RegistryConfig>,
+    refresh_tokens: Option<SessionPolicy>,
+) -> Option<database::DatabaseLocation> {
+    let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);
+    let location = match (registry, refresh_tokens) {
+        (Some(registry), _) => database::DatabaseLocation::at(registry.root.join("wharfinger.db")),
+        (None, Some(_)) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
+        (None, None) => return None,
+    };
+    let url = Effective::quoted(&location);
+    root.show("database", Effective::mapping(vec![("url", url)]));
+    Some(location)
+}
+
+/// Without a token server these have no effect, and the file says that they should.
+fn refuse_backends(root: &Section<'_>) {
+    for name in [
+        "users",
+        "users_htpasswd",
+        "ext_auth",
+        "acl",
+        "ext_authz",
+        "refresh_tokens",
+    ] {
+        if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {
+            setting.report(
+                Problem::NoEffect,
+                "no effect without the section token: there is no token server, and the registry \
+                 asks registry.auth",
+            );
+        }
+    }
+}
+
+/// Without a backend every login or every access would be refused: always a mistake.
+fn require_backends(root: &Section<'_>, later: &Later) {
+    let has = |names: &[&str]| names.iter().any(|name| root.has(name));
+    if !has(&["users", "users_htpasswd", "ext_auth"]) && !later.logins {
+        root.error(
+            Problem::Missing,
+            "no one can log in: set users, users_htpasswd or ext_auth (users: {\"\": {}} lets \
+             everyone in without a name)",
+        );
+    }
+    if !has(&["acl", "ext_authz"]) && !later.rules {
+        root.error(
+            Problem::Missing,
+            "nothing is allowed: write rules under acl, or set ext_authz",
+        );
+    }
+}
