@@ -9,7 +9,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark has nobody to hand an error to"
+    reason = "a benchmark has no caller that an error could be returned to"
 )]
 
 use std::fs;
@@ -235,8 +235,8 @@ fn pinned() -> RunningRegistry {
     registry
 }
 
-/// Writes a layout with one image, whose layers pass for compressed: nobody tries to make them
-/// smaller.
+/// Writes a layout with one image, whose layers claim to be compressed, so no client compresses
+/// them.
 fn layout(directory: &Path, layers: usize, size: usize, seed: u64) {
     fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
     let layers: Vec<Value> = (0..layers as u64)

@@ -2,7 +2,7 @@
 //!
 //! The server is pinned to one core and the load generator (`wrk`, Debian's package) to the other.
 //! The figure is requests per CPU-second of the *server*, user and system time together, so a slow
-//! generator does not hide a fast server. Each case is told beside its limit, measured in the same
+//! generator does not hide a fast server. Each case is printed with its limit, measured in the same
 //! run: the rate at which aws-lc-rs signs on one core. Machines differ and are noisy: the ratios
 //! are what to look at.
 
@@ -10,7 +10,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a benchmark measures time, and has nobody to hand an error to"
+    reason = "a benchmark measures time, and has no caller that an error could be returned to"
 )]
 
 mod common;

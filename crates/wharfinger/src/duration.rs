@@ -63,7 +63,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
     ("TB", 1_000_000_000_000),
 ];
 
-/// Reads a length of time: `300` and `300s`, `5m`, `1h30m`, `1.5h`, `30d`, `2w`; `0` is none.
+/// Reads a length of time: `300` and `300s`, `5m`, `1h30m`, `1.5h`, `30d`, `2w`; `0` is zero.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
@@ -127,7 +127,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
 pub(crate) fn print_duration(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();
-    // Weeks are left out: nobody reads `4w2d` faster than `30d`.
+    // Weeks are left out: `30d` is easier to read than `4w2d`.
     for (name, nanoseconds) in TIME_UNITS
         .iter()
         .rev()
@@ -164,7 +164,7 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// The number that `text`, all digits, writes; none when it is too long. Nothing is zero, as in
+/// The number that `text`, all digits, writes; `None` if it is too large. Empty is zero, as in
 /// `.5h`.
 fn digits(text: &str) -> Option<u128> {
     if text.is_empty() {

@@ -18,7 +18,7 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 pub(crate) enum FileMode {
     /// Its owner only: keys.
     Private,
-    /// Everybody: certificates.
+    /// Every user of the machine, for certificates.
     Public,
 }
 

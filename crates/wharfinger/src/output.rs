@@ -70,7 +70,7 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     write(escape_json(&format!("{value:#}\n")).as_bytes())
 }
 
-/// Writes `line` to standard error. If nobody reads that, the line is lost.
+/// Writes `line` to standard error. If that cannot be written, the line is lost.
 pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{}", escape_lines(&line.to_string()));
 }

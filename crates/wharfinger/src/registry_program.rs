@@ -71,7 +71,7 @@ fn with_file(words: &[OsString], usual: Option<OsString>) -> Result<Vec<OsString
     Ok(words.iter().cloned().chain([file]).collect())
 }
 
-/// A word behind `garbage-collect` as ours; none where nothing of it is left.
+/// A word after `garbage-collect` as ours; `None` if it has no counterpart.
 fn collect_word(word: &OsStr) -> Option<OsString> {
     match word.to_str() {
         Some("-d" | "--dry-run" | "--dry-run=true") => Some("--dry-run".into()),

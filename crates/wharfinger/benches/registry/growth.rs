@@ -27,11 +27,11 @@ const ROUNDS: usize = 3;
 
 /// What each of [`CASES`] costs among each of [`SIZES`], in millionths of a CPU-second.
 pub(crate) fn costs() -> [[f64; 5]; 3] {
-    let image = Image::new(&[crate::cargo::SMALL, 2 * crate::cargo::SMALL]);
+    let image = Image::new(&[crate::content::SMALL, 2 * crate::content::SMALL]);
     let full = SIZES.map(|repositories| {
         let directory = directory();
         seed::ours(directory.path(), &image, repositories);
-        // A token names its repositories; where everybody may do everything, any of them can be
+        // A token names its repositories; without authentication, any of them can be
         // asked for.
         (
             Server::start(Kind::OursOpen, directory.path()),
@@ -61,7 +61,7 @@ fn round(server: &Process, image: &Image, repositories: usize) -> [f64; 5] {
     ]
 }
 
-/// Who may push and asks whether a manifest is there is always told from the database.
+/// A HEAD of a manifest by a client that may push is always answered from the database.
 fn uncached(server: &Process, repositories: usize) -> f64 {
     let figure = warm_load(server, LOAD, |connection, number| {
         // Far apart, and soon every one of them (Knuth, 6.4: the golden ratio).

@@ -49,8 +49,8 @@ pub(crate) fn warm_load(
 }
 
 /// Has every connection `work` again and again until `time` is over; what is under way then is
-/// finished. `work` gets a number that no other gets, and answers how many bytes of cargo went one
-/// way or the other.
+/// finished. `work` gets a number that no other gets, and returns how many bytes of content were
+/// transferred.
 pub(crate) fn load(
     server: &Process,
     time: Duration,

@@ -12,12 +12,12 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a benchmark measures time, and has nobody to hand an error to"
+    reason = "a benchmark measures time, and has no caller that an error could be returned to"
 )]
 
-mod cargo;
 #[path = "../common/mod.rs"]
 mod common;
+mod content;
 mod growth;
 mod http;
 mod limits;
@@ -39,8 +39,8 @@ use seed::Image;
 use servers::{Kind, Server, directory};
 use table::Line;
 
-/// How often a case that only reads is measured, everybody taking turns. The best counts: whatever
-/// else the machine has to do can only take away.
+/// How often a case that only reads is measured, the servers in turns. The best counts: other work
+/// of the machine can only slow a server down.
 const ROUNDS: usize = 3;
 
 /// The registries that are compared.
@@ -90,13 +90,13 @@ fn read(is_wanted: impl Fn(&str) -> bool) {
     }
     let image = Image::with_large();
     // Distribution's two read the same files.
-    let (cargo, others, files) = (directory(), directory(), directory());
-    seed::ours(cargo.path(), &image, REPOSITORIES);
+    let (content, others, files) = (directory(), directory(), directory());
+    seed::ours(content.path(), &image, REPOSITORIES);
     let servers = KINDS.map(|kind| {
         Server::start(
             kind,
             if kind == Kind::Ours {
-                cargo.path()
+                content.path()
             } else {
                 others.path()
             },

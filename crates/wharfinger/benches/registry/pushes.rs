@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cargo::{Content, LARGE, MEDIUM, SMALL, image, put_manifest};
+use crate::content::{Content, LARGE, MEDIUM, SMALL, image, put_manifest};
 use crate::load::{Figure, load};
 use crate::servers::{Kind, Server, directory};
 
@@ -106,7 +106,7 @@ impl Push {
                 How::Put => content.put(connection, REPOSITORY, &bearer, number),
                 How::Patch => content.patch(connection, REPOSITORY, &bearer, number),
                 How::Image => {
-                    // The numbers of two blobs, which nobody else has.
+                    // The numbers of two blobs, which no other connection uses.
                     let (config, layer) = (number << 1, number << 1 | 1);
                     content.put(connection, REPOSITORY, &bearer, config);
                     content.put(connection, REPOSITORY, &bearer, layer);

@@ -12,7 +12,7 @@ use oci::{Digest, RepositoryName};
 use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId};
 use tokio::task::JoinSet;
 
-use crate::cargo::{self, Content, IMAGE, LARGE, MEDIUM, SMALL};
+use crate::content::{self, Content, IMAGE, LARGE, MEDIUM, SMALL};
 use crate::load::next;
 use crate::servers::{Server, distribution_root, ours_root};
 
@@ -53,7 +53,7 @@ impl Image {
             .map(|(blob, size)| (blob.digest(0), *size))
             .collect();
         Self {
-            manifest: cargo::image(layers[0], &layers, None),
+            manifest: content::image(layers[0], &layers, None),
             blobs,
         }
     }
@@ -63,7 +63,7 @@ impl Image {
     }
 
     pub(crate) fn digest(&self) -> Digest {
-        cargo::digest(&self.manifest)
+        content::digest(&self.manifest)
     }
 }
 
@@ -162,7 +162,7 @@ async fn take_in(storage: &Storage, image: &Image, to: &str, tags: Vec<String>) 
 fn referrer(image: &Image, number: usize) -> Vec<u8> {
     let about = (image.digest(), image.manifest.len());
     let blob = (image.blobs[0].digest(0), SMALL);
-    let mut manifest = cargo::image(blob, &[blob], Some(about));
+    let mut manifest = content::image(blob, &[blob], Some(about));
     // JSON may end in blanks, and so each has a digest of its own.
     manifest.extend(std::iter::repeat_n(b' ', number));
     manifest
@@ -178,7 +178,7 @@ pub(crate) fn distribution(server: &Server, directory: &Path, image: &Image, rep
     for blob in &image.blobs {
         blob.put(&mut connection, APP, "", 0);
     }
-    cargo::put_manifest(&mut connection, APP, "latest", "", &image.manifest);
+    content::put_manifest(&mut connection, APP, "latest", "", &image.manifest);
     let root = distribution_root(directory).join("docker/registry/v2/repositories");
     let link = |path: &str| {
         let path = root.join(path);

@@ -57,8 +57,7 @@ impl Server {
         }
     }
 
-    /// The header that lets somebody do `actions` with `name`; nothing where everybody may do
-    /// everything.
+    /// The header that allows `actions` with `name`; empty for a server without authentication.
     pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
         if self.kind != Kind::Ours {
             return String::new();
@@ -125,7 +124,7 @@ fn ours(directory: &Path, address: &str, tokens: bool) -> String {
 
 /// Where ours keeps what it stores.
 pub(crate) fn ours_root(directory: &Path) -> std::path::PathBuf {
-    directory.join("cargo")
+    directory.join("content")
 }
 
 /// As its own example has it, but without a log of accesses, as ours has none.

@@ -1,4 +1,4 @@
-//! What a server costs that nobody asks anything, and what one transfer adds to it.
+//! What an idle server costs, and what one transfer adds to it.
 
 use std::path::Path;
 use std::process::Command;

@@ -125,9 +125,8 @@ fn piped(input: impl Read) -> Result<Secret, Failure> {
 
 fn not_empty(password: Secret) -> Result<Secret, Failure> {
     if password.is_empty() {
-        return Err(Failure::usage("the password is empty").hint(
-            "to let anybody in without a password, leave `password` out in the configuration",
-        ));
+        return Err(Failure::usage("the password is empty")
+            .hint("to accept every password, leave `password` out in the configuration"));
     }
     Ok(password)
 }

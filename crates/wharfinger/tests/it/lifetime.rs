@@ -14,7 +14,7 @@ use crate::wire::Connection;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 const BOB: [(&str, &str); 1] = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
 
-/// A configuration with an anonymous user, `limits`, and a program that lets everybody in once the
+/// A configuration with an anonymous user, `limits`, and a program that accepts every login once the
 /// file `go` is there.
 fn config(folder: &TempDir, limits: &str) -> String {
     let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
@@ -84,7 +84,7 @@ fn the_end_waits_for_answers_under_way() {
     );
     assert!(
         std::net::TcpStream::connect(server.host_port()).is_err(),
-        "nobody new is let in"
+        "a new connection is refused"
     );
     fs::write(folder.path().join("go"), "").unwrap();
     let answer = waiting.join().unwrap();
@@ -121,7 +121,7 @@ fn a_second_signal_ends_at_once() {
 fn a_configuration_that_cannot_be_read_to_its_end_keeps_nobody_from_ending() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{}"));
-    // A named pipe that nobody writes to: opening it waits for ever.
+    // A named pipe without a writer: opening it never ends.
     fs::remove_file(server.config()).unwrap();
     peers::run(std::process::Command::new("mkfifo").arg(server.config())).succeeded();
     server.hang_up();

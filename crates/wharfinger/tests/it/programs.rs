@@ -1,4 +1,4 @@
-//! `ext_auth` and `ext_authz` over HTTP: what goes wrong with a program is told to the log, never
+//! `ext_auth` and `ext_authz` over HTTP: what goes wrong with a program is in the log, never
 //! to the client.
 
 use std::fs;

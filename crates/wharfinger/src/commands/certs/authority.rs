@@ -1,4 +1,4 @@
-//! Who signs a certificate.
+//! The authority that signs a certificate.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::files::{self, FileMode};
 /// How long a new authority is valid. Every client must be given a new one.
 pub(in crate::commands) const TEN_YEARS: Duration = Duration::from_secs(3652 * 86_400);
 
-/// Which authority signs; none: the certificate signs itself.
+/// The authority that signs. Without one, the certificate is self-signed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Sign with the authority in NAME.pem and NAME.key. If neither file exists, create it first.
@@ -49,7 +49,7 @@ impl Arguments {
     }
 }
 
-/// The authority in NAME.pem and NAME.key, which is made when neither is there.
+/// The authority in NAME.pem and NAME.key, created if neither exists.
 pub(in crate::commands) fn found_or_made(
     name: &Path,
     not_before: SystemTime,
@@ -86,7 +86,7 @@ fn make(pem: &Path, key_path: &Path, not_before: SystemTime) -> Result<Authority
         |error: &dyn std::error::Error| Failure::usage("no authority was made").caused_by(error);
     let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
     let request = CertificateRequest {
-        // Two authorities of one name would be mistaken for each other.
+        // Clients confuse two authorities of the same name.
         common_name: format!("Wharfinger CA {}", &key.public().libtrust_id()[..9]),
         hosts: Vec::new(),
         addresses: Vec::new(),

@@ -130,7 +130,7 @@ fn request(
 }
 
 fn validity(length: Duration) -> Result<(SystemTime, SystemTime), Failure> {
-    // A certificate has no room for years beyond 9999 (RFC 5280 §4.1.2.5).
+    // A certificate cannot hold a year beyond 9999 (RFC 5280 §4.1.2.5).
     const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
     if length.is_zero() || length > LONGEST {
         return Err(

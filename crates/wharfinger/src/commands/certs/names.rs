@@ -23,7 +23,7 @@ impl Names {
         };
         for host in hosts {
             match host.parse() {
-                // An address among the host names would be looked at by nobody.
+                // Clients ignore an address among the host names.
                 Ok(address) => names.addresses.push(address),
                 Err(_) if is_host(host) => names.hosts.push(host.clone()),
                 Err(_) => {
@@ -57,7 +57,7 @@ impl Names {
             .unwrap_or_default()
     }
 
-    /// For the certificate's subject, which has room for 64 characters (RFC 5280 appendix A.1).
+    /// For the certificate's subject, which holds 64 characters (RFC 5280 appendix A.1).
     pub(in crate::commands) fn common_name(&self) -> String {
         self.first().chars().take(64).collect()
     }

@@ -1,4 +1,4 @@
-//! A report for people.
+//! The report as text.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
-/// The plain members of an object; dates are also told from now.
+/// The plain members of an object; dates are also relative to now.
 fn members(text: &mut String, object: &Map<String, Value>, others: &[&str], report: &Report) {
     for (name, value) in object
         .iter()
@@ -70,7 +70,7 @@ fn key(text: &mut String, carried: &Carried, now: u64) {
             line(text, "  ", carried.member, &key.kind().to_string());
             line(text, "    ", "libtrust id", &ids.libtrust);
             line(text, "    ", "thumbprint", &ids.thumbprint);
-            // Said only where a registry counts differently.
+            // Only if a registry computes something else.
             match &ids.registry_3_0 {
                 Some(id) if *id != ids.thumbprint => line(text, "    ", "registry 3.0", id),
                 Some(_) => {}
@@ -135,7 +135,7 @@ fn signature(signature: &Signature) -> String {
     }
 }
 
-/// Registries of one mind, side by side, are told once.
+/// Neighbouring registries with the same result share a line.
 fn verdicts(text: &mut String, verdicts: &[(RegistryVersion, Prediction)]) {
     for group in verdicts.chunk_by(|one, other| one.1 == other.1) {
         let names: Vec<_> = group
@@ -175,8 +175,8 @@ fn refused(text: &mut String, name: &str, what: &str, refusal: &PredictedRejecti
     }
 }
 
-/// A name and a value that stand in columns. A token may be anybody's, so control characters are
-/// not let through to the terminal.
+/// A name and a value in columns. A token may come from any source, so its control characters are
+/// escaped.
 fn line(text: &mut String, indent: &str, name: &str, value: &str) {
     let width = if indent.is_empty() {
         0

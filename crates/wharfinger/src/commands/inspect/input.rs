@@ -1,4 +1,4 @@
-//! A token as people have it at hand.
+//! The token on the command line, in the forms in which users have it.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What is known about a token, before it is printed in one form or the other.
+//! What is known about a token, before it is printed.
 
 use std::time::SystemTime;
 
@@ -20,9 +20,9 @@ pub(super) struct Report {
     pub(super) carried: Vec<Carried>,
     pub(super) signature: Signature,
     pub(super) verdicts: Vec<(RegistryVersion, Prediction)>,
-    /// When it was looked at, in seconds since 1970.
+    /// The time of the check, in seconds since 1970.
     pub(super) now: u64,
-    /// Claims that differ from what was given, in words.
+    /// Claims that differ from the command's options, in words.
     pub(super) mismatches: Vec<String>,
     /// The options without which something was not compared.
     pub(super) not_compared: Vec<&'static str>,
@@ -36,16 +36,16 @@ pub(super) struct Carried {
     pub(super) certificate: Option<Certificate>,
 }
 
-/// Whether somebody known made the signature.
+/// Whether a known key made the signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
     /// A key that was given made it.
     Trusted { thumbprint: String },
-    /// The key that the token carries made it, and nothing given vouches for that one.
+    /// The key in the token itself made it, and that key is not one of those that were given.
     Carried { thumbprint: String },
-    /// No key at hand made it.
+    /// None of the known keys made it.
     Unknown,
-    /// No key was at hand.
+    /// There was no key to verify it with.
     NotChecked,
 }
 

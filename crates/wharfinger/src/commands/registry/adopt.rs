@@ -1,4 +1,4 @@
-//! `wharfinger registry adopt`: taking over what another registry has stored, where it lies.
+//! `wharfinger registry adopt`: serving what another registry has stored, in place.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ impl Arguments {
         if self.r#final {
             return self.finish().await;
         }
-        // The first thing that somebody does who comes from another registry: there may be no
+        // Often the first command of an operator that replaces another registry, so there may be no
         // database yet.
         let opened = open::or_made(&self.file).await?;
         let report = {

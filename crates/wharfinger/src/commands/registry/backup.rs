@@ -106,8 +106,8 @@ fn must_be_empty(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Where the copy's database goes: where the original's is within the content, which is where it is
-/// looked for when no setting says where it is, or else beside it.
+/// Where the copy's database goes: at the same place within the content if the original's is there,
+/// because that is the default, else beside the content.
 fn database(from: &Places, to: &Installation) -> PathBuf {
     match from.database.path().strip_prefix(&from.root) {
         Ok(within) => to.content().join(within),

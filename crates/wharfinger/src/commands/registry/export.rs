@@ -1,4 +1,4 @@
-//! `wharfinger registry export`: the way back to registry 2.x or 3.x.
+//! `wharfinger registry export`: a data directory for registry 2.x or 3.x.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `wharfinger registry gc`: one pass of collection, now.
+//! `wharfinger registry gc`: one pass of garbage collection.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,8 +143,8 @@ fn done_json(collected: &CollectionReport) -> Value {
     })
 }
 
-/// Blobs that were marked and are still there: a backup holds them, or somebody has come back
-/// for them.
+/// Blobs that were marked and are still there: a backup holds them, or a client uses
+/// them again.
 fn waiting(collected: &CollectionReport) -> u64 {
     collected.marked.saturating_sub(collected.blobs)
 }

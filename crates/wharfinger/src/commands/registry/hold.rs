@@ -1,4 +1,4 @@
-//! Keeping collection from removing files while they are copied, for as long as that takes.
+//! A hold on garbage collection, which removes no file while files are copied.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use storage::{Error, Storage};
 
 use crate::failure::Failure;
 
-/// How long collection stays held by a command that has died.
+/// How long the hold of a command that was killed lasts.
 const LASTING: Duration = Duration::from_secs(3600);
-/// How often the hold is renewed: often enough for a disk that is slow to answer.
+/// How often the hold is renewed. A slow disk must not end it.
 const RENEWAL: Duration = Duration::from_secs(600);
 
 /// Does `work` while no file is removed.
@@ -42,7 +42,7 @@ pub(super) async fn while_held<T>(
     done
 }
 
-/// 16 bytes that nobody else has.
+/// 16 random bytes.
 pub(super) fn random_id() -> Result<[u8; 16], Failure> {
     let mut id = [0; 16];
     SystemEntropy

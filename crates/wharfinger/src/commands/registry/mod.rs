@@ -2,7 +2,7 @@
 //! without one.
 //!
 //! Each command names the server's configuration, which says where the data are. Results go to
-//! standard output, for people or (`--json`) as one JSON object; progress goes to standard error.
+//! standard output, as text or (`--json`) as one JSON object; progress goes to standard error.
 
 mod adopt;
 mod backup;
@@ -67,7 +67,7 @@ fn half_read(failure: Failure, file: &Path, location: &ContentLocation) -> Failu
     ))
 }
 
-/// Prints a report: whichever of both was asked for.
+/// Prints a report in one of its two forms.
 fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
     if as_json {
         output::print(&format!("{json:#}\n"))

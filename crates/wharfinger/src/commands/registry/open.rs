@@ -20,7 +20,7 @@ pub(super) struct Opened {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Where a registry keeps what, and for how long.
+/// Where a registry stores its data, and for how long.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) database: DatabaseLocation,
@@ -36,7 +36,7 @@ pub(super) async fn existing(file: &Path) -> Result<Opened, Failure> {
     beside(loaded, places).await
 }
 
-/// Opens it, and makes it first where no server ever has.
+/// Opens it, and creates it first if no server has.
 pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
@@ -50,7 +50,7 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
             Arc::new(SystemClock),
         )
         .await;
-        // Closed again at once: a server may start while the command is at work.
+        // Closed again at once, so that a server may start while the command works.
         drop(made.map_err(|error| no_content(&error))?);
     }
     beside(loaded, places).await
@@ -85,7 +85,7 @@ impl Places {
             grace: registry.collection.grace,
             upload_expiry: registry.upload_expiry,
         };
-        // One server, one database: nothing is remembered longer than it is so.
+        // With one server and one database, no server remembers what another has deleted.
         let sweep = CollectionPolicy {
             grace: retention.grace,
             wait: Duration::ZERO,

@@ -1,4 +1,4 @@
-//! How far a command is: a bar on a terminal, a line now and then elsewhere.
+//! How far a command is: a bar on a terminal, else a line every ten seconds.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written if standard error is not a terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Tells on standard error how far something is.
+/// Shows on standard error how far a command is.
 pub(super) struct Progress {
-    /// What is done, as `adopting`.
+    /// What the command does, such as `adopting`.
     what: &'static str,
     look: Look,
 }
@@ -53,7 +53,7 @@ impl Progress {
         }
     }
 
-    /// So much is done; how much there is in all nobody knows.
+    /// `told` says how much is done; the total is not known.
     pub(super) fn so_far(&mut self, told: impl FnOnce() -> String) {
         let what = self.what;
         match &mut self.look {
@@ -96,7 +96,7 @@ fn spinner() -> ProgressStyle {
     style("{spinner} {msg}")
 }
 
-/// The templates are ours; should one be wrong, indicatif's own is as good.
+/// A style with this template. If the template is wrong, indicatif's default is used.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

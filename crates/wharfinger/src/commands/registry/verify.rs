@@ -1,4 +1,4 @@
-//! `wharfinger registry verify`: whether everything is what it is called.
+//! `wharfinger registry verify`: whether all content has the digest that names it.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What was looked at until now.
+/// What was checked so far.
 #[derive(Default)]
 struct Seen {
     checked: u64,
@@ -37,7 +37,7 @@ struct Seen {
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
-        let seen = self.look(&opened.storage).await?;
+        let seen = self.check(&opened.storage).await?;
         let read = format!(
             "{} blobs and manifests read, {}",
             seen.checked,
@@ -58,7 +58,7 @@ impl Arguments {
         )
     }
 
-    async fn look(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
+    async fn check(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
         let (mut seen, mut written) = (Seen::default(), Ok(()));
         let mut progress = Progress::new("checking");
         let report = |finding: VerifyResult| {
@@ -68,7 +68,7 @@ impl Arguments {
                 .so_far(|| format!("{} blobs and manifests, {}", seen.checked, size(seen.bytes)));
             if finding.health != ContentHealth::Sound {
                 if !self.json {
-                    // At once: whoever reads terabytes wants to know before the end.
+                    // Printed at once, because a check of terabytes takes hours.
                     progress.aside(|| written = output::print(&format!("{}\n", line(&finding))));
                 }
                 seen.damaged.push(finding);

@@ -133,7 +133,7 @@ fn make_tls(
     Ok(authority.certificate.to_pem())
 }
 
-/// The key in this file, made where there is none.
+/// The key in this file, which is created if it is missing.
 fn key(path: &Path) -> Result<PrivateKey, Failure> {
     if path.exists() {
         return key_file::private(path);

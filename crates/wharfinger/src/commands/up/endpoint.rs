@@ -17,7 +17,7 @@ pub(super) struct Endpoint {
     /// The names in its certificate; `None` if only this machine reaches it. From elsewhere clients
     /// refuse plain HTTP, which would reveal passwords.
     pub(super) names: Option<Names>,
-    /// `HOST:PORT`, as it stands before the names of images.
+    /// `HOST:PORT`, as it begins the names of images.
     pub(super) registry: String,
 }
 
@@ -73,7 +73,7 @@ impl Endpoint {
         })
     }
 
-    /// What to tell a user who named hosts for a server that only this machine reaches.
+    /// The note for hosts whose clients cannot reach an address of this machine only.
     pub(super) fn unreachable_note(&self) -> Option<String> {
         let names = self.names.as_ref()?;
         let host = self.listen.rsplit_once(':')?.0;
@@ -142,7 +142,7 @@ fn split(text: &str) -> Result<(String, u16), Failure> {
     if (bare.is_some() && !is_bracketed) || (bare.is_none() && host.contains(':')) {
         return Err(wrong());
     }
-    // Port 0 would be another one at every start; nobody could log in to it. `u16` would take a
+    // Port 0 would be another port at every start, which no client knows. `u16` would take a
     // sign.
     let port = port
         .parse()

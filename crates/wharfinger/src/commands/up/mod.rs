@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_for_everybody() {
+    fn the_directory_for_data() {
         let places = |variables: &'static [(&str, &str)], is_root| {
             let variable = |name: &str| {
                 variables

@@ -1,10 +1,9 @@
-//! End to end: our server between other people's registries and other people's clients, all of them
-//! the real programs.
+//! End to end: our server between registries and clients of other projects, all of them the
+//! real programs.
 //!
 //! A [`World`](world::World) is one server of ours with three registries behind it, each of which
-//! believes another kind of token. Every client is led through the same questions there: may it
-//! push what its user may push, is it refused what its user may not, and does anonymous get what
-//! everybody may have.
+//! accepts another kind of token. Every client asks the same there: it pushes what its user may push,
+//! is refused what its user may not, and pulls without a login what is public.
 
 mod compose;
 mod containerd;

@@ -526,7 +526,7 @@ fn passwords_and_nothing_else() {
     fs::write(folder.path().join("htpasswd"), hash).unwrap();
     let at = folder.path().display();
     let server = serve(&format!(
-        "server: {{addr: \"@addr@\"}}\nregistry:\n  storage: {{filesystem: {{root: \"{at}/cargo\"}}}}\n  auth: {{htpasswd: \
+        "server: {{addr: \"@addr@\"}}\nregistry:\n  storage: {{filesystem: {{root: \"{at}/content\"}}}}\n  auth: {{htpasswd: \
          {{realm: Registry Realm, path: \"{at}/htpasswd\"}}}}\n"
     ));
     let (host, image) = (server.host_port(), Image::saying("htpasswd"));

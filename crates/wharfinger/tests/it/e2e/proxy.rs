@@ -9,7 +9,7 @@ use peers::{
 
 use super::world::{DENIED, login, serve, with_pair};
 
-/// What nginx says the clients' address is; `proxy.yml` lets nobody else push.
+/// What nginx says the clients' address is; `proxy.yml` lets no other address push.
 const CLIENT: &str = "192.0.2.7";
 
 #[test]
@@ -93,7 +93,7 @@ fn one_origin_behind_nginx() {
         ])
         .succeeded();
 
-    // Past nginx nobody says whose address it is, and the server does not guess.
+    // Without nginx there is no header with the client's address, and the server does not guess.
     let direct =
         server.url("/tokens/auth?service=Docker+registry&scope=repository:team/docker:pull");
     assert_eq!(http::get(&direct).status, 400);

@@ -16,9 +16,9 @@ use super::registry_2::Running;
 const SCHEMA_1: &[u8] =
     br#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[],"signatures":[]}"#;
 
-/// A data directory with one good image, `app:1`, and every kind of trouble; and what is to be said
-/// of that.
-fn troubled() -> (Layout, Vec<(String, String)>) {
+/// A data directory with one good image, `app:1`, and every kind of problem; and what the
+/// command reports.
+fn with_problems() -> (Layout, Vec<(String, String)>) {
     let old = Layout::new();
     let config = old.layer("app", b"{}");
     old.manifest("app", image(&config, 2).as_bytes(), "1");
@@ -74,7 +74,7 @@ fn troubled() -> (Layout, Vec<(String, String)>) {
 
 #[test]
 fn each_thing_that_is_wrong_is_named_and_the_rest_is_there() {
-    let (old, told) = troubled();
+    let (old, told) = with_problems();
     let mut world = World::new();
     world.serve();
     let directory = old.path().display().to_string();
@@ -139,7 +139,7 @@ fn a_changed_blob_is_named_where_digests_are_checked() {
 
 #[test]
 fn a_server_in_its_place_logs_the_same() {
-    let (old, told) = troubled();
+    let (old, told) = with_problems();
     let server = Running::start_on(Path::new(env!("CARGO_BIN_EXE_wharfinger")), old.path());
     server.wait_for_log("problems=11");
     for (path, problem) in told {

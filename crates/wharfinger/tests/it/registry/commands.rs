@@ -26,7 +26,7 @@ impl Clock for TwoDaysAgo {
     }
 }
 
-/// A registry that lets everybody in, with its data in a directory that outlives its servers.
+/// A registry without authentication, with its data in a directory that outlives its servers.
 pub(crate) struct World {
     directory: TempDir,
     server: Option<Server>,

@@ -82,7 +82,7 @@ fn what_the_server_goes_on_with_is_left_alone() {
     under_way.send(b"o").unwrap();
     assert_eq!(under_way.answer(false).unwrap().status, 202);
     for number in [1, 2] {
-        assert_eq!(put(&world, number, b"cargo").status, 201);
+        assert_eq!(put(&world, number, b"content").status, 201);
     }
     let gone = patch(&world, 3, 3, "go");
     assert_eq!(gone.status, 404);
@@ -122,7 +122,7 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
     under_way.send(b"go").unwrap();
     for answer in [
         patch(&world, 1, 5, "!"),
-        put(&world, 2, b"cargo"),
+        put(&world, 2, b"content"),
         under_way.answer(false).unwrap(),
     ] {
         assert_eq!(answer.status, 404, "{}", answer.body);

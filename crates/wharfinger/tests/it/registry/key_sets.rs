@@ -45,7 +45,7 @@ fn a_new_key_counts_at_once_and_a_lost_issuer_changes_nothing() {
     let mut registry = start(&format!(
         "server: {{addr: \"@addr@\"}}\nregistry:\n  storage: {{filesystem: {{root: \"{}\"}}}}\n  auth: {{token: {{realm: \
          \"{}\", service: hub, issuer: Acme, jwks: \"{}\"}}}}\n",
-        folder.path().join("cargo").display(),
+        folder.path().join("content").display(),
         tokens.url("/auth"),
         tokens.url("/.well-known/jwks.json")
     ));

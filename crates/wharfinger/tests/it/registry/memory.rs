@@ -17,7 +17,7 @@ const BOUND: u64 = 32 << 10;
 fn a_large_blob_takes_little_over_either_http() {
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("cargo");
+        let root = folder.path().join("content");
         let config = format!(
             "server: {{addr: \"@addr@\"}}\nregistry: {{auth: {{none: true}}, storage: {{filesystem: {{root: {root:?}}}}}}}\n"
         );

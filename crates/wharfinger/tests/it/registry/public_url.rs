@@ -1,4 +1,4 @@
-//! `server.public_url`: what a stranger is told of where to go, whatever the request said.
+//! `server.public_url`: where a client without a token is sent, regardless of the request's headers.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn realm_and_locations_are_what_the_operator_says() {
          [\"*\"]}}]\nregistry: {{storage: {{filesystem: {{root: \"{}\"}}}}@more@}}\n",
         pair.certificate.display(),
         pair.key.display(),
-        folder.path().join("cargo").display()
+        folder.path().join("content").display()
     );
     let mut server = Server::start(
         Path::new(env!("CARGO_BIN_EXE_wharfinger")),

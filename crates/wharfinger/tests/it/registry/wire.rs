@@ -57,7 +57,7 @@ impl Open {
     }
 }
 
-/// Pushes the text `cargo` and says where it is.
+/// Pushes the text `content` and returns its path.
 fn push_cargo(open: &Open) -> String {
     let location = open.begin();
     let chunked = format!(
@@ -70,7 +70,7 @@ fn push_cargo(open: &Open) -> String {
         "{}",
         answer.body
     );
-    // The server says what the digest is when it is told a wrong one; that ends the upload.
+    // For a wrong digest, the server responds with the right one; that ends the upload.
     let wrong = open.ask(
         "PUT",
         &format!("{location}?digest=sha256:{}", "0".repeat(64)),
@@ -126,7 +126,7 @@ fn lengths_are_those_of_what_is_sent() {
                 .status,
             404
         );
-        assert_eq!(connection.request("GET", &blob, &[], None).body, "cargo");
+        assert_eq!(connection.request("GET", &blob, &[], None).body, "content");
     }
 }
 
@@ -142,7 +142,7 @@ fn who_asks_before_sending_is_told() {
     );
     connection.send(asked.as_bytes()).unwrap();
     assert_eq!(connection.answer(false).unwrap().status, 100);
-    connection.send(b"cargo").unwrap();
+    connection.send(b"content").unwrap();
     assert_eq!(connection.answer(false).unwrap().status, 202);
 }
 
@@ -169,12 +169,12 @@ fn maintenance_begins_without_a_restart() {
             .status,
         405
     );
-    assert_eq!(open.ask("GET", &blob, &[]).body, "cargo");
+    assert_eq!(open.ask("GET", &blob, &[]).body, "content");
     // Another folder needs a restart, and that is said.
     let elsewhere = tempfile::tempdir().unwrap();
     open.server.rewrite(&config(&elsewhere, ""));
     open.server.hang_up();
     open.server
         .wait_for_log("registry.storage.filesystem.root has changed: that needs a restart");
-    assert_eq!(open.ask("GET", &blob, &[]).body, "cargo");
+    assert_eq!(open.ask("GET", &blob, &[]).body, "content");
 }

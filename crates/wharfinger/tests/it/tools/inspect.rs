@@ -183,7 +183,7 @@ fn answering(bytes: &'static [u8]) -> String {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(bytes);
-        // Goes on for as long as anybody listens, if the answer has no end of its own.
+        // Without an end of its own, the response goes on until the client closes the connection.
         while !bytes.ends_with(b"\r\n\r\n") && stream.write_all(&[b' '; 65_536]).is_ok() {}
     });
     format!("http://{address}/jwks.json")

@@ -277,7 +277,7 @@ fn certificates_as_openssl_makes_them() {
         .succeeded()
         .to_owned()
     };
-    // Of version 1, which has no extensions at all; and with a key that is too short for anybody.
+    // Of version 1, which has no extensions at all; and with a key that every client finds too short.
     openssl("req -newkey rsa:2048 -nodes -keyout old.key -out old.csr -subj /CN=127.0.0.1");
     openssl("x509 -req -in old.csr -signkey old.key -days 30 -out old.pem");
     let weak =

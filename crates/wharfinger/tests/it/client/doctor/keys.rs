@@ -204,7 +204,7 @@ fn a_certificate_that_was_made_anew() {
             "x5c of 1 certificates: \"CN=renewed\"",
             "the same key in another certificate",
         );
-        // Somebody put the new one into the bundle, and did not restart.
+        // The new one is in the bundle, but the registry was not restarted.
         stage.examine_with(&new).fails(
             &["token-accepted"],
             "401",

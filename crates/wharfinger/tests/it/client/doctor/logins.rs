@@ -98,11 +98,11 @@ fn a_helper_that_is_not_there() {
     for made in ALL {
         let registry = realm.registry(made);
         let host = registry.host_port();
-        let text = format!(r#"{{"credHelpers":{{"{host}":"of-nobody"}}}}"#);
+        let text = format!(r#"{{"credHelpers":{{"{host}":"missing"}}}}"#);
         let report = examine_as(&with_file(".docker/config.json", &text), &[&host], "");
         report.fails(
             &["stored-logins"],
-            "docker-credential-of-nobody cannot be started",
+            "docker-credential-missing cannot be started",
             "credHelpers",
         );
     }

@@ -45,7 +45,7 @@ impl Made {
         }
     }
 
-    /// Open to everybody.
+    /// Open to every client.
     fn open(self) -> RunningRegistry {
         self.start(&RegistryConfig::default())
     }

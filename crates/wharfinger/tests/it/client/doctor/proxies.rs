@@ -130,7 +130,7 @@ fn bodies_that_are_not_let_through() {
             "411 Length Required",
             "bodies without a Content-Length",
         );
-        // Somebody takes the body and never answers.
+        // A server that reads the body and never responds.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stall = format!(
             "proxy_read_timeout 2s; if ($request_method = PATCH) {{ proxy_pass http://{}; }}",
@@ -224,7 +224,7 @@ fn redirects_that_go_round() {
     );
     for made in ALL {
         let registry = made.open();
-        // The inner proxy wants https, and is never told that it is.
+        // The inner proxy wants https, and does not learn that it is.
         let inner = Nginx::start(&format!(
             "listen @listen@; location / {{ if ($http_x_forwarded_proto != https) {{ return 301 https://$http_host$request_uri; }}\n\
              proxy_pass http://{}; }}",

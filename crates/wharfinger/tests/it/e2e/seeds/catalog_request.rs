@@ -1,5 +1,5 @@
-//! A page that prints what the token server hands to `ext_authz` when somebody asks for the
-//! catalog: seven members, exactly these.
+//! A page that prints what the token server passes to `ext_authz` for a request of the
+//! catalog: exactly these seven members.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,5 @@
-//! The token generator behind a token server of a dozen lines of PHP, `token.php`, which is
-//! somebody's and stays as they printed it: our program answers to the name that it calls, misspelt
-//! as it is.
+//! The token generator behind a token server of a dozen lines of PHP, `token.php`, copied
+//! unchanged from a page. Our program runs under the name that the script calls, misspelt as it is.
 
 use std::fs;
 use std::os::unix::fs::symlink;

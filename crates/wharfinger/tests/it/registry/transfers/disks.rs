@@ -132,7 +132,7 @@ fn tag(open: &Open, tag: &str, layer: &[u8]) -> Answer {
     connection.answer(false).unwrap()
 }
 
-fn told(answer: &Answer) -> (u16, String, String) {
+fn problem(answer: &Answer) -> (u16, String, String) {
     let error = &answer.json()["errors"][0];
     let text = |name: &str| error[name].as_str().unwrap().to_owned();
     (answer.status, text("code"), text("message"))
@@ -163,17 +163,17 @@ fn a_full_disk_is_said_and_gets_over() {
     assert!(open.server.log().contains("the disk is full"));
 }
 
-/// Cargo and database on `disk`.
+/// Content and database on `disk`.
 fn full_disk(disk: &Disk, folder: TempDir) -> Open {
-    let open = Open::at(&disk.path().join("cargo"), folder, "");
+    let open = Open::at(&disk.path().join("content"), folder, "");
     let (small, large, upload) = (content(MIB), content(30 * MIB), open.begin());
     assert_eq!(
         (post(&open, &small).status, tag(&open, "1", &small).status),
         (201, 201)
     );
     // Too large for the disk, in one go and as a chunk.
-    assert_eq!(told(&post(&open, &large)), no_room());
-    assert_eq!(told(&send(&open, "PATCH", &upload, &large)), no_room());
+    assert_eq!(problem(&post(&open, &large)), no_room());
+    assert_eq!(problem(&send(&open, "PATCH", &upload, &large)), no_room());
     assert_eq!(
         open.ask("HEAD", &format!("/v2/a/blobs/{}", digest(&large)), &[])
             .status,
@@ -199,7 +199,7 @@ fn full_disk(disk: &Disk, folder: TempDir) -> Open {
         match post(&open, &other) {
             answer if answer.status == 201 => {}
             answer => {
-                assert_eq!(told(&answer), no_room());
+                assert_eq!(problem(&answer), no_room());
                 refused += 1;
             }
         }
@@ -220,7 +220,11 @@ fn full_disk(disk: &Disk, folder: TempDir) -> Open {
 #[test]
 fn a_disk_that_may_only_be_read_is_said_and_gets_over() {
     let disk = Disk::new(24);
-    let open = Open::at(&disk.path().join("cargo"), tempfile::tempdir().unwrap(), "");
+    let open = Open::at(
+        &disk.path().join("content"),
+        tempfile::tempdir().unwrap(),
+        "",
+    );
     let (small, upload) = (content(MIB), open.begin());
     assert_eq!(
         (post(&open, &small).status, tag(&open, "1", &small).status),
@@ -233,7 +237,7 @@ fn a_disk_that_may_only_be_read_is_said_and_gets_over() {
     ] {
         assert_eq!(answer.header("retry-after"), Some("5"));
         assert_eq!(
-            told(&answer),
+            problem(&answer),
             (
                 503,
                 "UNAVAILABLE".to_owned(),

@@ -41,7 +41,7 @@ fn the_end_waits_for_transfers_under_way() {
     open.server.wait_for_log("shutting down");
     assert!(
         TcpStream::connect(open.server.host_port()).is_err(),
-        "nobody new is let in"
+        "a new connection is refused"
     );
     uploading.send(&content[content.len() / 2..]).unwrap();
     assert_eq!(uploading.answer(false).unwrap().status, 201);

@@ -93,12 +93,12 @@ fn everything(open: &Open, version: &str, folder: &TempDir) {
     }
 }
 
-/// What a client is told over HTTP/1.1 it is told over HTTP/2, and `HEAD` has the headers of `GET`
+/// A response over HTTP/2 says what it says over HTTP/1.1, and `HEAD` has the headers of `GET`
 /// and no body.
 #[test]
 fn head_is_get_without_a_body() {
     let open = Open::start("");
-    let blob = open.push(b"cargo");
+    let blob = open.push(b"content");
     let ask = |arguments: &[&str], path: &str| {
         let answer = curl::request(&[arguments, &[&open.server.url(path)]].concat());
         let headers = [
@@ -320,7 +320,7 @@ async fn what_cannot_be_written_yet_is_not_taken_in() {
     // with the client.
     let (_first, mut first) = client.send(Method::PATCH, &upload, true).await;
     first
-        .send_data(Bytes::from_static(b"cargo"), false)
+        .send_data(Bytes::from_static(b"content"), false)
         .unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (answer, mut second) = client.send(Method::PATCH, &upload, true).await;

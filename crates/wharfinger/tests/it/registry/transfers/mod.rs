@@ -16,7 +16,7 @@ use crate::wire::{Answer, Connection};
 
 const MIB: usize = 1 << 20;
 
-/// An open registry, and the folder that its cargo lies in.
+/// An open registry, and the folder with its content.
 struct Open {
     server: Server,
     folder: TempDir,
@@ -28,13 +28,13 @@ impl Open {
         Self::again(tempfile::tempdir().unwrap(), settings)
     }
 
-    /// With the cargo that lies in `folder`.
+    /// With the content in `folder`.
     fn again(folder: TempDir, settings: &str) -> Self {
         let root = folder.path().to_owned();
         Self::at(&root, folder, settings)
     }
 
-    /// With its cargo under `root`.
+    /// With its content under `root`.
     fn at(root: &Path, folder: TempDir, settings: &str) -> Self {
         let (root, database) = (root.display(), folder.path().join("w.db"));
         let config = format!(

@@ -27,7 +27,7 @@ fn an_upload_that_stops_is_told_and_kept() {
     );
     assert!(
         connection.is_ended(),
-        "nothing that still comes can be told from a new request"
+        "what still arrives cannot be distinguished from a new request"
     );
     assert_eq!(open.received(&upload), MIB + 1, "all that came is kept");
     open.go_on(&upload, &content);
@@ -48,7 +48,7 @@ fn an_upload_that_drips_is_told_and_kept() {
             .as_bytes(),
         )
         .unwrap();
-    // Never silent for as long as a body may stop; it ends when nobody listens any more.
+    // Never silent for as long as a body may stop; it ends when the server has closed the connection.
     let mut sent = 0;
     while sent < 1000 && connection.send(&content[sent..=sent]).is_ok() {
         sent += 1;
