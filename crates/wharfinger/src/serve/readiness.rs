@@ -3,44 +3,50 @@
 //! A registry whose content is away must not be served: clients would get errors for images that
 //! exist. So an orchestrator keeps traffic away until the disk is back.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use common::{BoxFuture, RequestContext};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use storage::Storage;
 
 use super::request_body::RequestBody;
 use super::service::{ResponseBody, Service};
 
 /// Tells whether the registry's content is there, if there is a registry.
-pub(super) struct Readiness(Option<PathBuf>);
+pub(super) struct Readiness(Option<Storage>);
 
 impl Readiness {
-    /// For content in this directory.
-    pub(super) fn new(content: Option<PathBuf>) -> Self {
-        Self(content)
+    /// For the content of this storage: its own, and that of each adopted directory.
+    pub(super) fn new(storage: Option<Storage>) -> Self {
+        Self(storage)
     }
 
-    /// The status, and a line that says why. Paths stand in the log only.
+    /// The status, and a line that says why. Paths are in the log only.
     async fn check(&self) -> (StatusCode, &'static str) {
         const READY: (StatusCode, &str) = (StatusCode::OK, "wharfinger: ready\n");
-        let Some(content) = &self.0 else {
+        let Some(storage) = &self.0 else {
             return READY;
         };
-        match tokio::fs::read_dir(content.join("blobs")).await {
-            Ok(_) => READY,
-            Err(error) => {
-                tracing::error!(
-                    directory = %content.display(),
-                    %error,
-                    "not ready: the directory with the registry's content cannot be read"
-                );
-                let line = "wharfinger: not ready: content cannot be read, see the log\n";
-                (StatusCode::SERVICE_UNAVAILABLE, line)
+        let line = match storage.unreachable_directories().await {
+            Ok(directories) if directories.is_empty() => return READY,
+            Ok(directories) => {
+                for directory in directories {
+                    tracing::error!(
+                        directory = %directory.display(),
+                        "not ready: a directory with the registry's content cannot be read; check \
+                         that it is mounted, and that this user may read it"
+                    );
+                }
+                "wharfinger: not ready: content cannot be read, see the log\n"
             }
-        }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "not ready: the database cannot be read");
+                "wharfinger: not ready: the database cannot be read, see the log\n"
+            }
+        };
+        (StatusCode::SERVICE_UNAVAILABLE, line)
     }
 }
 

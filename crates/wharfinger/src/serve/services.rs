@@ -81,7 +81,12 @@ impl Services {
                     .registry
                     .as_ref()
                     .map_or("", |registry| registry.path_prefix.as_str()),
-                Readiness::new(config.registry.as_ref().map(|section| section.root.clone())),
+                Readiness::new(
+                    persistent
+                        .registry
+                        .as_ref()
+                        .map(|state| state.storage.clone()),
+                ),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),
