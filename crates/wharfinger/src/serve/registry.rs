@@ -1,7 +1,6 @@
 //! The registry that a configuration makes: who may use it, by which rules.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::TokenServer;
 use identity::{LoginLimiter, WorkerPool};
@@ -18,9 +17,6 @@ use super::persistent_state::PersistentState;
 use super::registry_state::RegistryState;
 use crate::config::{self, Config, IssuerConfig, IssuerKeysConfig, RegistryAuth};
 use crate::failure::Failure;
-
-/// How long an upload may go on with the token that began it after that token has ended.
-const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
 
 /// The registry that `config` makes.
 pub(super) fn registry(
@@ -43,8 +39,8 @@ pub(super) fn registry(
         manifest_limit: section.limits.manifest,
         stall: config.server.limits.request_timeout,
         headers: section.headers.clone(),
-        sparse: registry::SparseManifests::Indexes,
-        upload_grace: UPLOAD_GRACE,
+        sparse: section.sparse,
+        upload_grace: section.uploads.grace,
         upstream: None,
         observers: persistent.observers.clone(),
         outbox: None,

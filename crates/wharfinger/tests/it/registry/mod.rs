@@ -10,5 +10,6 @@ pub(crate) mod layout;
 pub(crate) mod memory;
 mod public_url;
 pub(crate) mod registry_2;
+mod sparse;
 mod transfers;
 mod wire;

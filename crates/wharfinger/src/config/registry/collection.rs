@@ -1,0 +1,80 @@
+//! `registry.gc`: how unused content is collected.
+
+use std::time::Duration;
+
+use super::or_word;
+use crate::config::schema::{Kind, key};
+use crate::config::section::Section;
+use crate::duration::{parse_duration, print_duration};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// How unused content is collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CollectionConfig {
+    /// How often; `None` leaves it to the command.
+    pub(crate) every: Option<Duration>,
+    /// How long after its last use content is kept in any case.
+    pub(crate) grace: Duration,
+    /// The age from which manifests without a tag go; `None` keeps them.
+    pub(crate) untagged: Option<Duration>,
+}
+
+impl CollectionConfig {
+    pub(super) fn read(gc: &mut Section<'_>) -> Self {
+        Self {
+            every: gc.get(
+                key::parsed_as(
+                    "schedule",
+                    Kind::Form("`hourly`, `daily`, `weekly`, `off`, or time from 1m"),
+                    schedule,
+                    |every| or_word(every.map(print_duration), "off"),
+                )
+                .means("how often it runs")
+                .restart()
+                .otherwise("`daily`")
+                .default(Some(DAY)),
+            ),
+            grace: gc.get(
+                key::duration("grace", MINUTE..=LONGEST)
+                    .means("content is kept this long after its last use")
+                    .restart()
+                    .default(DAY),
+            ),
+            untagged: gc.get(
+                key::parsed_as("untagged", Kind::Form("`keep` or time"), untagged, |age| {
+                    or_word(age.map(print_duration), "keep")
+                })
+                .means("the age from which manifests without a tag are removed")
+                .restart()
+                .otherwise("`keep`")
+                .default(None),
+            ),
+        }
+    }
+}
+
+fn schedule(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" | "never" => Ok(None),
+        "hourly" => Ok(Some(HOUR)),
+        "daily" => Ok(Some(DAY)),
+        "weekly" => Ok(Some(7 * DAY)),
+        other => match parse_duration(other) {
+            Ok(every) if every >= MINUTE => Ok(Some(every)),
+            _ => Err("must be hourly, daily, weekly, off, or a time from 1m, such as 12h".into()),
+        },
+    }
+}
+
+fn untagged(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "keep" => Ok(None),
+        other => parse_duration(other)
+            .map(Some)
+            .map_err(|_| "must be keep, or an age such as 30d".to_owned()),
+    }
+}

@@ -1,0 +1,72 @@
+//! `registry.storage`: where content is stored, and what may happen to it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::config::diagnostics::Problem;
+use crate::config::schema::{Kind, key};
+use crate::config::section::Section;
+
+/// What `registry.storage` says.
+pub(super) struct StorageConfig {
+    pub(super) root: PathBuf,
+    pub(super) delete: bool,
+    pub(super) read_only: bool,
+}
+
+impl StorageConfig {
+    pub(super) fn read(storage: &mut Section<'_>) -> Self {
+        for name in ["s3", "gcs", "azure"] {
+            let key = key::custom(name, Kind::Anything).later();
+            if let Some(setting) = storage.setting(key.means("content in an object store")) {
+                setting.report(
+                    Problem::Unsupported,
+                    "object stores are not supported yet; write filesystem: {root: DIRECTORY}",
+                );
+            }
+        }
+        let usual = usual_root(storage);
+        let root = storage.always(
+            key::mapping("filesystem").means("files, on a local disk"),
+            |files| {
+                files.get(
+                    key::path("root")
+                        .not(&["rootdirectory", "path"])
+                        .means("the directory")
+                        .restart()
+                        .otherwise(
+                            "the first directory of `$STATE_DIRECTORY`, or `/var/lib/wharfinger`",
+                        )
+                        .default(usual),
+                )
+            },
+        );
+        Self {
+            root,
+            delete: storage.get(
+                key::switch("delete")
+                    .means("whether manifests, tags and blobs may be deleted")
+                    .default(true),
+            ),
+            read_only: storage.always(
+                key::mapping("maintenance").means("`{readonly: true}` for a time"),
+                |maintenance| {
+                    maintenance.get(
+                        key::switch("readonly")
+                            .means("refuse every change")
+                            .default(false),
+                    )
+                },
+            ),
+        }
+    }
+}
+
+/// The directory that systemd gives the service, or its usual place.
+fn usual_root(section: &Section<'_>) -> PathBuf {
+    let directory = section.context.variable("STATE_DIRECTORY");
+    let directory = directory.map(OsString::from);
+    let database = database::DatabaseLocation::in_state_directory(directory.as_deref());
+    let root = database.path().parent();
+    root.map(PathBuf::from).unwrap_or_default()
+}
