@@ -11,7 +11,7 @@ use super::context::RequestIds;
 use super::jwks::JwksFetcher;
 use super::observers::observers;
 use super::read_only::ScratchDirectory;
-use super::registry_state::RegistryState;
+use super::registry_state::{ContentRoot, RegistryState};
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -51,9 +51,12 @@ impl PersistentState {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                let root = scratch
-                    .as_ref()
-                    .map_or(&section.root, |scratch| &scratch.root);
+                let root = ContentRoot {
+                    path: scratch
+                        .as_ref()
+                        .map_or(&section.root, |scratch| &scratch.root),
+                    is_read_only: scratch.is_some(),
+                };
                 let database = database.clone();
                 Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
             }

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use common::{Clock, SystemClock};
 use database::Database;
 use registry::CursorKey;
 use storage::distribution::OngoingAdoption;
-use storage::{Retention, Storage, UploadLimits};
+use storage::{Retention, Storage, StorageOpenError, UploadLimits};
 
 use super::adoption;
 use super::collection::{self, CollectionObservers};
@@ -20,13 +21,22 @@ pub(super) struct RegistryState {
     pub(super) cursors: Arc<CursorKey>,
     /// Another registry's data directory, which is to be read.
     unread: Option<Arc<OngoingAdoption>>,
+    /// Whether this process cannot write into the data directory.
+    is_read_only: bool,
+}
+
+/// Where the registry's own content is.
+pub(super) struct ContentRoot<'a> {
+    pub(super) path: &'a Path,
+    /// Whether this process cannot write into the data directory.
+    pub(super) is_read_only: bool,
 }
 
 impl RegistryState {
-    /// Opens the storage that `config` names, with its own content under `root`.
+    /// Opens the storage that `config` names.
     pub(super) async fn open(
         config: &config::RegistryConfig,
-        root: &Path,
+        root: ContentRoot<'_>,
         database: Database,
         entropy: &dyn common::Entropy,
     ) -> Result<Self, Failure> {
@@ -37,15 +47,18 @@ impl RegistryState {
         };
         let retention = Retention {
             grace: config.collection.grace,
-            upload_expiry: config.upload_expiry,
+            upload_expiry: config.uploads.expire,
         };
-        let opened = Storage::open(
-            database,
-            root,
-            storage::StorageSettings { limits, retention },
-            Arc::new(common::SystemClock),
-        )
-        .await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = storage::StorageSettings { limits, retention };
+        let opened = Storage::open(database.clone(), root.path, settings, Arc::clone(&clock)).await;
+        let opened = match opened {
+            // Content of another user can be served if nothing is written.
+            Err(StorageOpenError::NotOurs(_)) if root.is_read_only => {
+                Storage::open_for_command(database, root.path, settings, clock).await
+            }
+            opened => opened,
+        };
         let storage = opened.map_err(|error| {
             let hint = "registry.storage.filesystem.root names the directory";
             Failure::system("cannot open the registry's storage")
@@ -58,6 +71,7 @@ impl RegistryState {
             storage,
             cursors,
             unread,
+            is_read_only: root.is_read_only,
         })
     }
 
@@ -73,6 +87,8 @@ impl RegistryState {
                 adoption::read_through(&storage, &reading).await;
             }
         };
+        let every = config.every.filter(|_| !self.is_read_only);
+        let config = config::CollectionConfig { every, ..config };
         let collect = collection::collect(self.storage.clone(), config, observers);
         async {
             tokio::join!(read, collect);

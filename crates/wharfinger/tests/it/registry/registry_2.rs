@@ -314,6 +314,31 @@ fn maintenance_on_a_read_only_data_directory() {
     assert_eq!(own.status("POST", "/v2/a/b/blobs/uploads/"), 405);
 }
 
+/// In maintenance, a data directory that belongs to another user is served if this user may read it:
+/// registry:2's own, and one that this program has written.
+#[test]
+fn maintenance_on_a_data_directory_of_another_user() {
+    for writer in [program("docker-registry"), PathBuf::from(PROGRAM)] {
+        let data = tempfile::tempdir().unwrap();
+        let digest = push_blob(&Running::start_on(&writer, data.path()));
+        let path = data.path().to_str().unwrap();
+        let given = format!("chmod -R a+rX {path} && chown -R 65534:65534 {path}");
+        peers::run(Command::new("sh").args(["-ec", &given])).succeeded();
+        let before = names_in(data.path());
+        let other = ReadOnly::start_by(
+            "exec setpriv --inh-caps=-all --bounding-set=-all -- bash {script} \"$@\"",
+            "",
+            data.path(),
+        );
+        assert_eq!(other.blob(&digest), 200, "{writer:?}");
+        assert_eq!(other.status("POST", "/v2/a/b/blobs/uploads/"), 405);
+        let ready = http::get(&other.0.url("/readyz"));
+        assert_eq!(ready.status, 200, "{}", ready.body);
+        drop(other);
+        assert_eq!(names_in(data.path()), before, "nothing is written");
+    }
+}
+
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries
@@ -343,26 +368,25 @@ fn push_blob(running: &Running) -> String {
     DIGEST.to_owned()
 }
 
-/// A registry in maintenance, in a mount namespace in which its data directory is read-only.
+/// A registry in maintenance that cannot write into its data directory.
 struct ReadOnly(Running);
 
 impl ReadOnly {
+    /// In a mount namespace in which the directory is read-only.
     fn start(data: &Path) -> Self {
+        let path = data.to_str().unwrap();
+        let mount = format!("mount --bind {path} {path} && mount -o remount,bind,ro {path} && ");
+        Self::start_by("exec unshare -m bash {script} \"$@\"", &mount, data)
+    }
+
+    /// By a line of a shell that runs `{script}`, which first runs `prepare`.
+    fn start_by(line: &str, prepare: &str, data: &Path) -> Self {
         let data = data.to_str().unwrap();
-        let script = format!(
-            "#!/bin/bash\nmount --bind {data} {data} && mount -o remount,bind,ro {data} && \
-             exec -a registry {PROGRAM} \"$@\"\n"
-        );
+        let script = format!("#!/bin/bash\n{prepare}exec -a registry {PROGRAM} \"$@\"\n");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("registry");
-        std::fs::write(
-            &path,
-            format!(
-                "#!/bin/sh\nexec unshare -m bash {0}.sh \"$@\"\n",
-                path.display()
-            ),
-        )
-        .unwrap();
+        let line = line.replace("{script}", &format!("{}.sh", path.display()));
+        std::fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
         std::fs::write(path.with_extension("sh"), script).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&path, mode).unwrap();
