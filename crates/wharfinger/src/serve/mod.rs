@@ -13,6 +13,7 @@ mod connection;
 mod connection_limit;
 mod context;
 mod event_log;
+mod file_access;
 mod file_snapshot;
 mod http2_streams;
 mod jwks;

@@ -14,6 +14,7 @@ use super::accept::{accept, listeners};
 use super::collection::CollectionObservers;
 use super::connection::Shared;
 use super::connection_limit::ConnectionLimit;
+use super::file_access::report_unusable_files;
 use super::persistent_state::PersistentState;
 use super::reload::Reloader;
 use super::services::Services;
@@ -102,6 +103,7 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         tasks.spawn(state.background_tasks(section.collection, observers));
     }
     tasks.spawn(Arc::clone(&persistent.jwks).run());
+    tasks.spawn(report_unusable_files(loaded.config.registry.as_ref()));
     let mut reloader = Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
         let why = tokio::select! {
