@@ -158,6 +158,13 @@ fn settings(arguments: &Arguments) -> Result<KnownSettings, Failure> {
     for path in &arguments.config {
         let file = TokenAgreement::read(path)
             .map_err(|error| Failure::usage(format!("{} {error}", path.display())))?;
+        if file.is_empty() {
+            note(format!(
+                "note: {} says nothing about tokens, so nothing is compared with it; if the \
+                 registry's REGISTRY_AUTH_* variables do, set them for this command, too",
+                path.display()
+            ));
+        }
         read = read.or(file);
     }
     let bundle = arguments

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::context::{Context, Variables};
-use super::distribution;
 use super::yaml::{Node, Value};
+use super::{distribution, load};
 
 /// The settings that a registry and its token server must agree on. Paths are as seen from the
 /// directory of the file.
@@ -24,7 +24,8 @@ pub(crate) struct TokenAgreement {
 
 impl TokenAgreement {
     /// Reads Distribution's file with the `REGISTRY_*` variables of this process, docker_auth's or
-    /// ours. Only these settings are read; the rest of the file may be wrong.
+    /// ours. Only these settings are read; the rest of the file may be wrong. A file that has none
+    /// of them is an empty agreement.
     ///
     /// # Errors
     /// What is wrong with the file, in words.
@@ -35,9 +36,12 @@ impl TokenAgreement {
     fn read_with(path: &Path, variables: Variables) -> Result<Self, String> {
         let context = Context::new(path, |name| std::env::var(name).ok(), UNIX_EPOCH);
         let context = context.with_variables(variables);
-        let Some(mut root) = super::read_tree(&context, path) else {
+        let Some(mut root) = load::read_tree(&context, path) else {
             return Err(first_error(context));
         };
+        if !matches!(root.value, Value::Mapping(_) | Value::Null) {
+            return Err("is not a configuration: it has no sections".to_owned());
+        }
         // Without its version it is still a registry's, and told apart by `auth`.
         if distribution::is_distribution(&root) || find(&root, "auth").is_some() {
             root = distribution::translate(&context, root).unwrap_or_else(|| Node {
@@ -57,17 +61,15 @@ impl TokenAgreement {
                 jwks: file("jwks"),
             });
         }
-        match find_text(&context, &root, "token.issuer") {
-            Some(issuer) => Ok(Self {
-                issuer: Some(issuer),
-                ..Self::default()
-            }),
-            None => Err(
-                "says nothing about tokens: it has neither auth.token (a registry's) nor token (a \
-                 token server's)"
-                    .to_owned(),
-            ),
-        }
+        Ok(Self {
+            issuer: find_text(&context, &root, "token.issuer"),
+            ..Self::default()
+        })
+    }
+
+    /// Whether there is nothing to compare.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// These settings, and those that only `other` has.
@@ -184,14 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_token_settings_is_an_error() {
-        assert!(
-            agreement("users: {}")
-                .unwrap_err()
-                .starts_with("says nothing about tokens")
-        );
+    fn a_file_without_token_settings_is_empty() {
+        assert!(agreement("users: {}").unwrap().is_empty());
+        assert!(agreement("").unwrap().is_empty());
+        assert!(!agreement("token: {issuer: i}").unwrap().is_empty());
         assert!(agreement("a: [").unwrap_err().starts_with("line "));
-        assert!(agreement("").is_err());
+        assert!(
+            agreement("a text")
+                .unwrap_err()
+                .starts_with("is not a configuration")
+        );
     }
 
     #[test]

@@ -21,7 +21,10 @@ fn what_cannot_be_examined_ends_with_2() {
         (&["a b"][..], "is not a host"),
         (&["https://r.example"], "without a scheme"),
         (&["--config", "nowhere.yml", "127.0.0.1:1"], "nowhere.yml"),
-        (&["--config", &text, "127.0.0.1:1"], "says nothing"),
+        (
+            &["--config", &text, "127.0.0.1:1"],
+            "is not a configuration",
+        ),
         (
             &["--rootcertbundle", "nowhere.pem", "127.0.0.1:1"],
             "nowhere.pem",
@@ -72,6 +75,26 @@ fn a_bundle_that_is_elsewhere_is_said_and_not_missed() {
         output.stderr.contains("note: /certs/of/the/container.pem")
             && output.stderr.contains("--rootcertbundle")
     );
+}
+
+#[test]
+fn a_configuration_without_tokens_is_said_and_the_rest_is_examined() {
+    let directory = tempfile::tempdir().unwrap();
+    for text in [
+        "version: 0.1\nstorage: filesystem\n",
+        "users: {ann: {}}\n",
+        "",
+    ] {
+        let config = directory.path().join("config.yml");
+        fs::write(&config, text).unwrap();
+        let config = config.display().to_string();
+        let output = User::new().run(&["doctor", "--config", &config, "127.0.0.1:1"]);
+        assert_eq!(code(&output), 1, "{output}");
+        assert!(output.stdout.contains("registry-reachable"), "{output}");
+        let note = format!("note: {config} says nothing about tokens");
+        assert!(output.stderr.contains(&note), "{output}");
+        assert!(output.stderr.contains("REGISTRY_AUTH_*"), "{output}");
+    }
 }
 
 /// Every file below a directory, by content.
