@@ -43,7 +43,7 @@ impl Arguments {
             seen.checked,
             size(seen.bytes)
         );
-        let fine = format!("{read}: each is what it is called\n");
+        let fine = format!("{read}: all digests match\n");
         print(
             self.json,
             &json(&seen),
@@ -53,8 +53,10 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         Err(
-            Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len()))
-                .hint("put the files back from a backup; a pull of one of them fails until then"),
+            Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len())).hint(
+                "push the affected images again, or put the files back from a backup; until \
+                     then pulls of them fail",
+            ),
         )
     }
 
