@@ -180,16 +180,23 @@ impl Context {
         (self.environment)(name)
     }
 
-    /// `text` with each `${env:NAME}` replaced; any other `${…}` stays.
+    /// `text` with each `${env:NAME}` and `${config_dir}` replaced; any other `${…}` stays.
     pub(super) fn expand(&self, text: &str, key: &str, position: Position) -> Option<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, variable, after)) = next_variable(rest) {
-            let Some(value) = (self.environment)(variable) else {
-                let message =
-                    format!("the environment variable {variable} is not set, or not UTF-8");
-                self.error(position, key, Problem::Invalid, message);
-                return None;
+            let value = match variable {
+                Variable::Environment(name) => (self.environment)(name).ok_or_else(|| {
+                    format!("the environment variable {name} is not set, or not UTF-8")
+                }),
+                Variable::ConfigDirectory => self.directory(),
+            };
+            let value = match value {
+                Ok(value) => value,
+                Err(message) => {
+                    self.error(position, key, Problem::Invalid, message);
+                    return None;
+                }
             };
             expanded.push_str(before);
             expanded.push_str(&value);
@@ -197,6 +204,17 @@ impl Context {
         }
         expanded.push_str(rest);
         Some(expanded)
+    }
+
+    /// The absolute path of the directory that the configuration's file is in.
+    fn directory(&self) -> Result<String, String> {
+        let file = std::path::absolute(&self.file)
+            .map_err(|error| format!("the current directory is not known: {error}"))?;
+        let directory = file.parent().unwrap_or(Path::new("/"));
+        match directory.to_str() {
+            Some(text) => Ok(text.to_owned()),
+            None => Err(format!("the path {} is not UTF-8", directory.display())),
+        }
     }
 
     /// Every file that was asked for, once, and every finding.
@@ -271,20 +289,33 @@ pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Splits `text` around its first `${env:NAME}`.
-fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
+/// What a text may have in place of a part of it.
+enum Variable<'t> {
+    /// `${env:NAME}`.
+    Environment(&'t str),
+    /// `${config_dir}`.
+    ConfigDirectory,
+}
+
+/// Splits `text` around its first variable.
+fn next_variable(text: &str) -> Option<(&str, Variable<'_>, &str)> {
     let mut from = 0;
-    while let Some(start) = text[from..].find("${env:").map(|found| found + from) {
-        let name_start = start + "${env:".len();
-        let name_end = name_start
-            + text[name_start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
-        let name = &text[name_start..name_end];
-        if let Some(after) = text[name_end..].strip_prefix('}')
-            && !name.is_empty()
-        {
-            return Some((&text[..start], name, after));
+    while let Some(start) = text[from..].find("${").map(|found| found + from) {
+        let inner = &text[start + 2..];
+        if let Some((inside, after)) = inner.split_once('}') {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let variable = match inside.strip_prefix("env:") {
+                Some(name) if !name.is_empty() && name.chars().all(is_name) => {
+                    Some(Variable::Environment(name))
+                }
+                None if inside == "config_dir" => Some(Variable::ConfigDirectory),
+                _ => None,
+            };
+            if let Some(variable) = variable {
+                return Some((&text[..start], variable, after));
+            }
         }
-        from = name_start;
+        from = start + 2;
     }
     None
 }
@@ -315,9 +346,16 @@ mod tests {
             "${env:NAME",
             "$2y$05$x",
             "${env:é}",
+            "${config_dir",
+            "${config_dir:1}",
         ] {
             assert_eq!(expand(text).as_deref(), Some(text));
         }
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(
+            expand("sqlite://${config_dir}/w.db").as_deref(),
+            Some(format!("sqlite://{}/w.db", here.display()).as_str())
+        );
         assert_eq!(expand("${env:OTHER}"), None);
         let told: Vec<_> = context
             .into_parts()

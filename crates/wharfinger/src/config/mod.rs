@@ -13,7 +13,8 @@
 //!   is declared there, where it is read; [`schema`] says how, and what comes from a declaration.
 //! - [`distribution`]: registry:2's files and variables, translated into our sections.
 //!
-//! Any text may be `${env:NAME}`, and most may come from a file, as `KEY_file: PATH`.
+//! Any text may contain `${env:NAME}` or `${config_dir}`, and most may come from a file, as
+//! `KEY_file: PATH`.
 
 mod acl;
 mod address;
@@ -59,3 +60,4 @@ pub(crate) use self::sections::Config;
 pub(crate) use self::server::{AccessLogLevel, ServerConfig, ServerLimits};
 pub(crate) use self::token::{TokenConfig, TokenOptions};
 pub(crate) use self::users::HtpasswdFile;
+pub(crate) use self::yaml::{ScalarPlace, locate as locate_scalar};

@@ -292,31 +292,126 @@ fn a_copied_directory_does_not_change_the_original() {
     let mut server = up();
     assert!(server.terminate().success());
     let data = server.directory().join("data");
-    let copy = server.directory().join("copy");
-    peers::run(Command::new("cp").arg("-a").arg(&data).arg(&copy)).succeeded();
+    // A copy, a copy of a backup, and a file that names the original's paths.
+    let [copy, backup, copied_backup, absolute] =
+        ["copy", "backup", "copied-backup", "absolute"].map(|name| server.directory().join(name));
+    let copied = |from: &Path, to: &Path| {
+        peers::run(Command::new("cp").arg("-a").arg(from).arg(to)).succeeded();
+    };
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["registry", "backup"])
+        .arg(data.join("wharfinger.yml"));
+    let made = peers::run(command.arg(&backup));
+    assert!(!made.succeeded().contains("correct in"), "{made}");
+    copied(&data, &copy);
+    copied(&backup, &copied_backup);
+    copied(&data, &absolute);
+    let original = server.directory().join("moved");
+    fs::rename(&data, &original).unwrap();
+    fs::rename(&backup, server.directory().join("moved-backup")).unwrap();
+    for directory in [&copy, &copied_backup] {
+        let output = start_again(directory);
+        let started = "Starting with configuration";
+        assert!(output.stdout.contains(started), "{output}");
+        assert!(output.stderr.contains("listening"), "{output}");
+        assert!(!data.exists() && !backup.exists(), "{output}");
+    }
+
+    fs::rename(&original, &data).unwrap();
+    let file = absolute.join("wharfinger.yml");
+    let text = fs::read_to_string(&file).unwrap();
+    let named = text.replace("${config_dir}", &data.display().to_string());
+    fs::write(&file, named).unwrap();
     for (key, from, to) in [
-        ("database.url", "data/wharfinger.db", "copy/wharfinger.db"),
+        (
+            "database.url",
+            "data/wharfinger.db",
+            "absolute/wharfinger.db",
+        ),
         (
             "registry.storage.filesystem.root",
             "data/content",
-            "copy/content",
+            "absolute/content",
         ),
     ] {
-        let output = start_again(&copy);
+        let output = start_again(&absolute);
         assert_eq!(output.status.code(), Some(2), "{output}");
         for part in [key, "which is not in", "hint: if this is a copy", from] {
             assert!(output.stderr.contains(part), "{part}: {output}");
         }
-        let file = copy.join("wharfinger.yml");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, text.replace(from, to)).unwrap();
     }
-    let output = start_again(&copy);
-    assert!(
-        output.stdout.contains("Starting with configuration"),
+    let output = start_again(&absolute);
+    assert!(output.stderr.contains("listening"), "{output}");
+}
+
+#[test]
+fn it_prints_what_docker_needs_for_plain_http() {
+    let server = up();
+    let expected = format!("\"insecure-registries\": [\"{}\"]", server.host_port());
+    assert_eq!(lines(&server, "\"insecure-registries\""), [expected]);
+    // With the line around it, it is a daemon.json.
+    let line = lines(&server, "\"insecure-registries\"").remove(0);
+    let json: serde_json::Value = serde_json::from_str(&format!("{{{line}}}")).unwrap();
+    assert_eq!(json["insecure-registries"][0], server.host_port());
+}
+
+/// The first process of a container has files that docker's user cannot name.
+#[test]
+fn in_a_container_the_login_names_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let mut contained = Command::new("timeout");
+    contained
+        .args([
+            "-s",
+            "KILL",
+            "5",
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            PROGRAM,
+        ])
+        .args(["up", "--listen", &address, "--data"])
+        .arg(folder.path().join("data"));
+    let output = peers::run(&mut contained);
+    let logins: Vec<_> = output
+        .stdout
+        .lines()
+        .filter(|line| line.contains("docker login"))
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        logins,
+        [format!("docker login {address} -u admin")],
         "{output}"
     );
-    assert!(output.status.code() != Some(2), "{output}");
+}
+
+#[test]
+fn a_configuration_that_it_may_not_read_is_named() {
+    let mut server = up();
+    assert!(server.terminate().success());
+    let data = server.directory().join("data");
+    let file = data.join("wharfinger.yml");
+    std::os::unix::fs::chown(&file, Some(65534), Some(65534)).unwrap();
+    let output = peers::run(
+        crate::requests::without_capabilities(PROGRAM)
+            .args(["up", "--data"])
+            .arg(&data),
+    );
+    assert_eq!(output.status.code(), Some(2), "{output}");
+    for part in ["cannot read the configuration", "Permission denied"] {
+        assert!(output.stderr.contains(part), "{part}: {output}");
+    }
+    assert!(!output.stderr.contains("token.key"), "{output}");
 }
 
 #[test]

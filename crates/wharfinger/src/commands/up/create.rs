@@ -45,7 +45,7 @@ pub(super) fn create(installation: &Installation, endpoint: &Endpoint) -> Result
         .transpose()?;
     let password = random_password()?;
     write_password(installation, &password)?;
-    let configuration = configuration(installation, endpoint, &hash(&password)?);
+    let configuration = configuration(endpoint, &hash(&password)?);
     files::write_new(
         &installation.configuration(),
         configuration.as_bytes(),
@@ -170,40 +170,16 @@ fn no_certificate(error: &token::CertificateIssueError) -> Failure {
     Failure::system("no certificate was made").caused_by(error)
 }
 
-/// The configuration's text. A path as Rust quotes it is what YAML reads: [`Installation`] lets nothing
-/// else through.
-fn configuration(installation: &Installation, endpoint: &Endpoint, password: &str) -> String {
+/// The configuration's text.
+fn configuration(endpoint: &Endpoint, password: &str) -> String {
     let tls = match &endpoint.names {
-        Some(_) => {
-            let (key, certificate) = installation.pair("tls");
-            format!(
-                "\n  certificate: {}\n  key: {}",
-                quoted(&certificate),
-                quoted(&key)
-            )
-        }
-        None => String::new(),
+        Some(_) => "\n  certificate: \"${config_dir}/tls.pem\"\n  key: \"${config_dir}/tls.key\"",
+        None => "",
     };
-    let (key, certificate) = installation.pair("token");
     include_str!("wharfinger.yml")
         .replace("@listen@", &endpoint.listen)
-        .replace("@tls@", &tls)
-        .replace("@token certificate@", &quoted(&certificate))
-        .replace("@token key@", &quoted(&key))
+        .replace("@tls@", tls)
         .replace("@password@", password)
-        .replace(
-            "@database@",
-            &quoted(Path::new(&format!(
-                "sqlite://{}",
-                installation.database().display()
-            ))),
-        )
-        .replace("@content@", &quoted(&installation.content()))
-}
-
-fn quoted(path: &Path) -> String {
-    // JSON's strings are YAML's, too (YAML 1.2.2 §1.2).
-    serde_json::Value::from(path.display().to_string()).to_string()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Installation {
                 .caused_by(&error)
                 .hint("choose another directory, or run as a user with write access")
         })?;
-        // The path stands in a database's URL and in YAML.
+        // The path is part of the database's URL.
         match path.to_str() {
             Some(text) if !text.contains(['?', '#', '%', '\n']) => Ok(Self(path)),
             _ => Err(

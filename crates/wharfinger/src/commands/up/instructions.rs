@@ -5,12 +5,18 @@ use super::endpoint::Endpoint;
 use super::installation::Installation;
 
 /// The text after everything was created.
-pub(super) fn first(installation: &Installation, endpoint: &Endpoint, created: &Created) -> String {
+pub(super) fn first(
+    installation: &Installation,
+    endpoint: &Endpoint,
+    created: &Created,
+    place: ProgramPlace,
+) -> String {
     let registry = &endpoint.registry;
     let mut text = format!(
         "Created {directory}: configuration, keys{authority} and database.\n\
          Password of the user admin: {password}\n\
          It is also in {file}: delete that file when you have stored the password elsewhere.\n\
+         To set another one: wharfinger passwd {configuration} admin\n\
          \n",
         directory = installation.directory().display(),
         authority = if created.authority.is_some() {
@@ -20,20 +26,58 @@ pub(super) fn first(installation: &Installation, endpoint: &Endpoint, created: &
         },
         password = created.password.expose(),
         file = installation.password().display(),
+        configuration = shell_word(&installation.configuration().display().to_string()),
     );
-    if let Some(authority) = &created.authority {
-        text += &trust(registry, authority);
+    match &created.authority {
+        Some(authority) => text += &trust(registry, authority),
+        None => text += &insecure(registry),
     }
+    // The file is in the container, and docker is not.
+    let (note, password) = match place {
+        ProgramPlace::Container => (" (docker asks for the password above)", String::new()),
+        ProgramPlace::Machine => {
+            let file = shell_word(&installation.password().display().to_string());
+            ("", format!(" --password-stdin < {file}"))
+        }
+    };
     text += &format!(
-        "Log in, push, pull:\n\
-         \n  docker login {registry} -u admin --password-stdin < {file}\
+        "Log in{note}, push, pull:\n\
+         \n  docker login {registry} -u admin{password}\
          \n  docker pull busybox\
          \n  docker tag busybox {registry}/busybox\
          \n  docker push {registry}/busybox\
          \n  docker pull {registry}/busybox\n\n",
-        file = shell_word(&installation.password().display().to_string()),
     );
     text
+}
+
+/// Where this program runs, as seen from the docker that uses the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProgramPlace {
+    /// On the same machine: its files can be named.
+    Machine,
+    /// In a container, whose first process it is.
+    Container,
+}
+
+impl ProgramPlace {
+    pub(super) fn here() -> Self {
+        if std::process::id() == 1 {
+            Self::Container
+        } else {
+            Self::Machine
+        }
+    }
+}
+
+/// What docker needs for plain HTTP on this machine (moby's `daemon.json`).
+fn insecure(registry: &str) -> String {
+    format!(
+        "Docker 29.10 and newer refuses plain HTTP here if /etc/docker/daemon.json has \
+         \"insecure-registries\".\n\
+         Then add this registry to that list, and restart docker:\n\
+         \n  \"insecure-registries\": [\"{registry}\"]\n\n"
+    )
 }
 
 /// The text if there was an installation already.

@@ -20,6 +20,7 @@ use clap::Args;
 
 use self::endpoint::Endpoint;
 use self::installation::Installation;
+use self::instructions::ProgramPlace;
 use crate::config;
 use crate::failure::Failure;
 use crate::output;
@@ -75,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         asked.must_be_free()?;
         let made = create::create(&installation, &asked)?;
-        instructions::first(&installation, &asked, &made)
+        instructions::first(&installation, &asked, &made, ProgramPlace::here())
     };
     output::print(&text)?;
     serve::run(&installation.configuration(), LogOverrides::default())

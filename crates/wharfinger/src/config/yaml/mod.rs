@@ -9,6 +9,7 @@
 
 mod builder;
 mod error;
+mod locate;
 mod mapping;
 mod read;
 mod scalar;
@@ -16,6 +17,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::locate::{ScalarPlace, locate};
 pub(super) use self::read::read;
 pub(super) use self::scalar::{Plain, Scalar};
 

@@ -142,7 +142,18 @@ fn one_process() {
     build(&docker.client(), program(), "wharfinger", "wharfinger");
     let project = Project::new(&docker, "compose.yaml", &[5000]);
     project.up();
-    let logs = project.logs();
+    let logs = project
+        .compose(&["logs", "--no-color", "--no-log-prefix"])
+        .stdout;
+    // Lines to paste: none names a file in the container.
+    let host = format!("localhost:{}", 5000);
+    let login = format!("  docker login {host} -u admin");
+    assert!(logs.lines().any(|line| line == login), "{logs}");
+    assert!(
+        logs.lines()
+            .any(|line| line == "mkdir -p /etc/docker/certs.d/localhost:5000"),
+        "{logs}"
+    );
     let password = logs
         .split("Password of the user admin: ")
         .nth(1)

@@ -51,6 +51,25 @@ impl World {
         self.server = Some(Server::start(Path::new(PROGRAM), &self.config()));
     }
 
+    pub(crate) fn stop(&mut self) {
+        assert!(self.server.take().unwrap().terminate().success());
+    }
+
+    /// Waits until the server has logged `text`, and returns the log.
+    pub(crate) fn log_with(&mut self, text: &str) -> String {
+        let server = self.server.as_mut().unwrap();
+        server.wait_for_log(text);
+        server.log()
+    }
+
+    /// A program that runs these lines of a shell.
+    pub(crate) fn program(&self, script: &str) -> PathBuf {
+        let path = self.directory.path().join("program");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
     pub(crate) fn config(&self) -> String {
         format!(
             "server: {{addr: '@addr@'}}\n\
@@ -258,7 +277,7 @@ fn a_changed_blob_is_found() {
     assert!(
         found
             .stderr
-            .contains("1 damaged or gone\nhint: put the files back from a backup"),
+            .contains("1 damaged or gone\nhint: push the affected images again, or put the files back from a backup"),
         "{found}"
     );
 
@@ -401,6 +420,7 @@ fn a_backup_serves_what_was_there_when_it_was_made() {
         config.contains(&address) && !config.contains(&world.path("data")),
         "{config}"
     );
+    let config = config.replace("${config_dir}", &world.path("copy"));
     let restored = Server::start(Path::new(PROGRAM), &config.replace(&address, "@addr@"));
     pulls(&restored.host_port(), "app:1", &image);
     assert_eq!(http::get(&restored.url("/v2/app/manifests/2")).status, 404);
@@ -428,6 +448,7 @@ fn a_backup_made_during_pushes_is_of_one_moment() {
         (copy, pusher.join().unwrap())
     });
     let config = fs::read_to_string(copy["configuration"].as_str().unwrap()).unwrap();
+    let config = config.replace("${config_dir}", &world.path("copy"));
     let restored = Server::start(Path::new(PROGRAM), &config.replace(&host, "@addr@"));
     let list: Value =
         serde_json::from_str(&http::get(&restored.url("/v2/many/tags/list")).body).unwrap();

@@ -1,7 +1,8 @@
 //! The configuration's part of a backup: its file, the files that it names, and their new places in
 //! its text.
 //!
-//! The text is copied as it stands, comments and all; only the paths in it become the copy's own.
+//! The text is copied as it stands, comments and all. Only the paths in it change: they begin with
+//! `${config_dir}`, so that a backup can be moved and copied.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,16 +35,19 @@ pub(super) fn copy(
             Failure::system(format!("cannot read {}", shown(named))).caused_by(&error)
         })?;
         files::write_new(&copy, &content, FileMode::Private)?;
-        text = replaced(&text, &shown(named), &shown(&copy));
+        for name in names(file, named) {
+            text = replaced(&text, &name, &in_copy(to, &copy));
+        }
         taken.insert(copy);
     }
     let places = &opened.places;
-    text = replaced(
-        &text,
-        &places.database.to_string(),
-        &format!("sqlite://{}", shown(database)),
-    );
-    text = replaced(&text, &shown(&places.root), &shown(&to.content()));
+    for name in names(file, places.database.path()) {
+        let url = format!("sqlite://{}", in_copy(to, database));
+        text = replaced(&text, &format!("sqlite://{name}"), &url);
+    }
+    for name in names(file, &places.root) {
+        text = replaced(&text, &name, &in_copy(to, &to.content()));
+    }
     files::write_new(&to.configuration(), text.as_bytes(), FileMode::Private)?;
     Ok(Copied {
         unsettled: unsettled(to, database),
@@ -65,14 +69,14 @@ fn unsettled(to: &Installation, database: &Path) -> Vec<String> {
     {
         unsettled.push(format!(
             "database: {{url: \"sqlite://{}\"}}",
-            shown(database)
+            in_copy(to, database)
         ));
     }
     let root = loaded.config.registry.map(|registry| registry.root);
     if root.as_deref() != Some(&to.content()) {
         unsettled.push(format!(
             "registry.storage.filesystem.root: {:?}",
-            shown(&to.content())
+            in_copy(to, &to.content())
         ));
     }
     let elsewhere = loaded
@@ -98,8 +102,25 @@ fn free_name(file: &Path, directory: &Path, taken: &BTreeSet<PathBuf>) -> PathBu
     paths.find(|path| !taken.contains(path)).unwrap_or_default()
 }
 
-/// `text` with each path `from` replaced by `to`. A longer path that begins or ends with it is
-/// another path.
+/// How the configuration in `file` may name `path`.
+fn names(file: &Path, path: &Path) -> Vec<String> {
+    let directory = std::path::absolute(file).ok();
+    let directory = directory.as_deref().and_then(Path::parent);
+    let within = directory.and_then(|directory| path.strip_prefix(directory).ok());
+    let within = within.map(|within| format!("${{config_dir}}/{}", within.display()));
+    std::iter::once(shown(path)).chain(within).collect()
+}
+
+/// A path in the copy, as its configuration names it.
+fn in_copy(to: &Installation, path: &Path) -> String {
+    match path.strip_prefix(to.directory()) {
+        Ok(within) => format!("${{config_dir}}/{}", within.display()),
+        Err(_) => shown(path),
+    }
+}
+
+/// `text` with each path `from` replaced by `to`, in double quotes if there are none: braces end a
+/// plain scalar in a flow mapping. A longer path that begins or ends with `from` is another path.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     let continues = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
     let mut result = String::with_capacity(text.len());
@@ -107,8 +128,14 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     while let Some(at) = rest.find(from).filter(|_| !from.is_empty()) {
         let (before, after) = (&rest[..at], &rest[at + from.len()..]);
         result += before;
-        let is_part = result.ends_with(continues) || after.starts_with(continues);
-        result += if is_part { from } else { to };
+        let is_quoted = result.ends_with(['"', '\'']);
+        if result.ends_with(continues) || after.starts_with(continues) {
+            result += from;
+        } else if is_quoted {
+            result += to;
+        } else {
+            result += &format!("\"{to}\"");
+        }
         rest = after;
     }
     result + rest
@@ -126,12 +153,12 @@ mod tests {
     fn only_whole_paths_are_replaced() {
         let text = "root: /var/lib/w, key: \"/var/lib/w/token.key\" # under /var/lib/w\nurl: sqlite:///var/lib/w";
         let expected =
-            "root: /b, key: \"/var/lib/w/token.key\" # under /b\nurl: sqlite:///var/lib/w";
+            "root: \"/b\", key: \"/var/lib/w/token.key\" # under \"/b\"\nurl: sqlite:///var/lib/w";
         assert_eq!(replaced(text, "/var/lib/w", "/b"), expected);
-        assert_eq!(replaced("a.key", "a.key", "/b/a.key"), "/b/a.key");
+        assert_eq!(replaced("'a.key'", "a.key", "/b/a.key"), "'/b/a.key'");
         assert_eq!(
             replaced("url: sqlite:///w.db", "sqlite:///w.db", "sqlite:///b/w.db"),
-            "url: sqlite:///b/w.db"
+            "url: \"sqlite:///b/w.db\""
         );
         assert_eq!(replaced("x", "", "y"), "x");
     }
