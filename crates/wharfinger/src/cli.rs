@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
-    explain, hash, inspect, keys, login, logout, manifest, pull, push, referrers, registry, serve,
-    sessions, tag, tags, token, up,
+    explain, hash, inspect, keys, login, logout, manifest, passwd, pull, push, referrers, registry,
+    serve, sessions, tag, tags, token, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, registry_program, token_generator};
@@ -47,6 +47,7 @@ enum Command {
     Logout(logout::Arguments),
     Man(completions::Man),
     Manifest(manifest::Arguments),
+    Passwd(passwd::Arguments),
     Pull(pull::Arguments),
     Push(push::Arguments),
     Referrers(referrers::Arguments),
@@ -98,6 +99,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Logout(arguments) => logout::run(&arguments),
         Command::Man(arguments) => completions::man::<Cli>(&arguments),
         Command::Manifest(arguments) => manifest::run(&arguments),
+        Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Referrers(arguments) => referrers::run(&arguments),

@@ -1,11 +1,12 @@
-//! Files of commands: reads are bounded; a file is written as a whole or not at all, and replaces no
-//! other.
+//! Files of commands: reads are bounded; a file is written as a whole or not at all. Only
+//! [`replace`] replaces another.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -70,6 +71,51 @@ pub(crate) fn write_new(path: &Path, content: &[u8], readers: FileMode) -> Resul
             Err(Failure::system(format!("cannot write {}", path.display())).caused_by(&error))
         }
     }
+}
+
+/// Replaces the content of a file at once, if `check` accepts the new file. Its owner and its mode
+/// stay. If the path is a symbolic link, the file that it names is replaced.
+pub(crate) fn replace(
+    path: &Path,
+    content: &[u8],
+    check: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        let failure =
+            Failure::system(format!("cannot replace {}", path.display())).caused_by(&error);
+        match error.kind() {
+            ErrorKind::PermissionDenied => failure.hint("run as the user who owns the file"),
+            ErrorKind::ResourceBusy => failure.hint(
+                "the file is mounted by itself, as into a container: run the command where it comes \
+                 from",
+            ),
+            _ => failure,
+        }
+    };
+    let path = path.canonicalize().map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let new = with_owner_of(&path, folder, content).map_err(failed)?;
+    check(new.path())?;
+    new.persist(&path).map_err(|error| failed(error.error))?;
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(failed)
+}
+
+/// A temporary file in `folder` with `content`, and with the owner and the mode of the file at `path`.
+fn with_owner_of(path: &Path, folder: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+    let old = std::fs::metadata(path)?;
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    new.write_all(content)?;
+    let file = new.as_file();
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+    file.sync_all()?;
+    Ok(new)
 }
 
 /// Fails if `path` exists. Commands call it before work that would be lost.

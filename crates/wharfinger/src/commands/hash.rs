@@ -1,14 +1,13 @@
 //! `wharfinger hash`: a password's hash, for `users` in the configuration or for an htpasswd file.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use common::Secret;
-use common::{Entropy, SystemEntropy};
+use common::{Entropy, Secret, SystemEntropy};
 use identity::password::{Argon2id, Argon2idError, Bcrypt, BcryptError};
-use zeroize::Zeroizing;
 
+use super::password;
 use crate::failure::Failure;
 use crate::output;
 
@@ -33,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Algorithm {
+pub(super) enum Algorithm {
     Bcrypt,
     Argon2id,
 }
@@ -46,16 +45,13 @@ const COST: u32 = 10;
 const PASSES: u32 = 2;
 const MEMORY: u32 = 19_456;
 
-/// The longest password that is read, in bytes.
-const LONGEST: u64 = 4096;
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Errors in the command line are reported before the user types a password.
     let name = arguments.user.as_deref().map(htpasswd_name).transpose()?;
     let password = if io::stdin().is_terminal() {
-        prompted()?
+        password::prompted()?
     } else {
-        piped(io::stdin().lock())?
+        password::piped(io::stdin().lock())?
     };
     let hash = hash(arguments, &password, &SystemEntropy)?;
     let line = name.map_or_else(|| hash.clone(), |name| format!("{name}:{hash}"));
@@ -80,55 +76,19 @@ fn htpasswd_name(name: &str) -> Result<&str, Failure> {
     )))
 }
 
-/// The password, typed twice.
-fn prompted() -> Result<Secret, Failure> {
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt)
-            .map(Secret::from)
-            .map_err(|error| {
-                Failure::system("the password cannot be read from the terminal").caused_by(&error)
-            })
+/// A hash with the default cost.
+pub(super) fn with_defaults(
+    algorithm: Algorithm,
+    password: &Secret,
+    entropy: &dyn Entropy,
+) -> Result<String, Failure> {
+    let arguments = Arguments {
+        algorithm,
+        cost: None,
+        memory: None,
+        user: None,
     };
-    let password = not_empty(ask("Password: ")?)?;
-    let again = ask("Again: ")?;
-    if password.expose() != again.expose() {
-        return Err(Failure::usage("the two passwords differ"));
-    }
-    Ok(password)
-}
-
-/// The password, one line of `input`; the line's end is not part of it.
-fn piped(input: impl Read) -> Result<Secret, Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 13));
-    input
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::system("standard input cannot be read").caused_by(&error))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Failure::usage(format!(
-            "the password on standard input is longer than {LONGEST} bytes"
-        )));
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Failure::usage("the password on standard input is not UTF-8, which is what clients send")
-    })?;
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.contains(['\n', '\r']) {
-        return Err(
-            Failure::usage("there is more than one line on standard input")
-                .hint("a password is one line; hash several one by one"),
-        );
-    }
-    not_empty(Secret::from(line))
-}
-
-fn not_empty(password: Secret) -> Result<Secret, Failure> {
-    if password.is_empty() {
-        return Err(Failure::usage("the password is empty")
-            .hint("to accept every password, leave `password` out in the configuration"));
-    }
-    Ok(password)
+    hash(&arguments, password, entropy)
 }
 
 fn hash(
@@ -196,12 +156,6 @@ mod tests {
             .map_err(|failure| failure.to_string())
     }
 
-    fn read(input: &[u8]) -> Result<String, String> {
-        piped(input)
-            .map(|secret| secret.expose().to_owned())
-            .map_err(|failure| failure.to_string())
-    }
-
     #[test]
     fn what_is_made_is_taken_by_the_server() {
         for (line, start) in [
@@ -262,36 +216,6 @@ mod tests {
                 .unwrap_err()
                 .starts_with("error: --cost is out of bounds")
         );
-    }
-
-    #[test]
-    fn reads_one_line() {
-        for input in [&b"sesame"[..], b"sesame\n", b"sesame\r\n"] {
-            assert_eq!(read(input).as_deref(), Ok("sesame"));
-        }
-        assert_eq!(read(b" open sesame \n").as_deref(), Ok(" open sesame "));
-        for (input, error) in [
-            (&b""[..], "error: the password is empty\n"),
-            (b"\n", "error: the password is empty\n"),
-            (
-                b"one\ntwo\n",
-                "error: there is more than one line on standard input\n",
-            ),
-            (
-                b"sesame\n\n",
-                "error: there is more than one line on standard input\n",
-            ),
-            (
-                b"\xff\n",
-                "error: the password on standard input is not UTF-8, which is what clients send\n",
-            ),
-            (
-                &[b'x'; 5000],
-                "error: the password on standard input is longer than 4096 bytes\n",
-            ),
-        ] {
-            assert!(read(input).unwrap_err().starts_with(error), "{input:?}");
-        }
     }
 
     #[test]

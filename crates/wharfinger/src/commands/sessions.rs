@@ -12,7 +12,8 @@ use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
 use identity::{EarlierLogin, SessionStatus, WorkerPool};
 
-use crate::config::{self, Config};
+use super::configuration;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::backends::Backends;
@@ -146,13 +147,7 @@ async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
 
 /// The sessions that the configuration in `file` keeps, and that configuration.
 fn open(file: &Path) -> Result<(Sessions, Config), Failure> {
-    let loaded = config::load(file).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
-            "`wharfinger check {}` says the same",
-            file.display()
-        ))
-    })?;
-    let config = loaded.config;
+    let config = configuration::load(file)?.config;
     let (Some(policy), Some(location)) = (config.refresh_tokens, &config.database) else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",

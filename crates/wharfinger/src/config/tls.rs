@@ -5,7 +5,6 @@
 //! file is refused. A minimum version below 1.2 is read as 1.2: it was set to let old clients in,
 //! and a server that does not start would not help them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::token::Certificate;
@@ -18,7 +17,7 @@ use super::diagnostics::{Problem, nearest};
 use super::effective::Effective;
 use super::keys::KeyPairFiles;
 use super::schema::{Kind, key};
-use super::section::{Located, Section};
+use super::section::Section;
 use super::setting::Setting;
 
 /// What a TLS listener needs. Every part was tried together when it was read.

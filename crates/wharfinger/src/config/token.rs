@@ -1,7 +1,6 @@
 //! The section `token`: the issuer, the lifetime, the key and the header of tokens.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use ::token::{HeaderMember, KeyIdKind};

@@ -15,6 +15,7 @@ use super::setting::Setting;
 /// The accounts of an htpasswd file.
 #[derive(Clone, Debug)]
 pub(crate) struct HtpasswdFile {
+    pub(crate) path: PathBuf,
     pub(crate) accounts: Accounts,
 }
 
@@ -80,7 +81,10 @@ impl HtpasswdFile {
             let (context, message) = (file.setting.context, error.to_string());
             context.report_in(Severity::Error, &file.value, *line, message);
         }
-        problems.is_empty().then_some(Self { accounts })
+        problems.is_empty().then(|| Self {
+            path: file.value.clone(),
+            accounts,
+        })
     }
 
     /// Reads a file of Distribution, which serves with lines that are wrong: each is a warning, and
@@ -98,7 +102,10 @@ impl HtpasswdFile {
             let context = file.setting.context;
             context.report_in(severity, &file.value, line, error.to_string());
         }
-        is_readable.then_some(Self { accounts })
+        is_readable.then(|| Self {
+            path: file.value.clone(),
+            accounts,
+        })
     }
 }
 

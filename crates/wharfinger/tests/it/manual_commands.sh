@@ -33,6 +33,10 @@ case \${1-} in
         password=\$(sed -n 's/.*Password of the user admin: \([^ ]*\).*/\1/p' "\$T/server.log" | head -n 1)
         [ -z "\$password" ] || echo "\$password" >"\$T/work/password"
         ;;
+    passwd)
+        echo 'a new password' >"\$T/work/password"
+        exec -a "\$0" "\$program" "\$@" --password-stdin <"\$T/work/password"
+        ;;
     hash) echo 'a new password' | exec -a "\$0" "\$program" "\$@" ;;
     login) case " \$* " in
         *" --password-stdin "*) exec -a "\$0" "\$program" "\$@" ;;

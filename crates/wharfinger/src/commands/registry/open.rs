@@ -9,7 +9,8 @@ use database::{Database, DatabaseLocation};
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
 
-use crate::config::{self, Config, LoadedConfig};
+use crate::commands::configuration::load;
+use crate::config::{Config, LoadedConfig};
 use crate::failure::Failure;
 
 /// A registry's storage, and the configuration that says where it is.
@@ -83,7 +84,7 @@ impl Places {
         };
         let retention = Retention {
             grace: registry.collection.grace,
-            upload_expiry: registry.upload_expiry,
+            upload_expiry: registry.uploads.expire,
         };
         // With one server and one database, no server remembers what another has deleted.
         let sweep = CollectionPolicy {
@@ -102,15 +103,6 @@ impl Places {
             settings,
         })
     }
-}
-
-fn load(file: &Path) -> Result<LoadedConfig, Failure> {
-    config::load(file).map_err(|diagnostics| {
-        Failure::usage(format!("the configuration is wrong\n{diagnostics}")).hint(format!(
-            "`wharfinger check {}` says the same",
-            file.display()
-        ))
-    })
 }
 
 fn no_database(error: &database::DatabaseOpenError) -> Failure {

@@ -4,6 +4,7 @@ mod certs;
 mod help;
 mod inspect;
 mod keys;
+mod passwd;
 mod printing;
 mod token;
 

@@ -132,6 +132,57 @@ fn every_key_has_an_effect_or_is_named() {
     }
 }
 
+/// What [`BASE`] says, as variables.
+const BASE_VARIABLES: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/data"),
+    ("REGISTRY_AUTH_TOKEN_REALM", "https://a.example/token"),
+    ("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+    ("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+    ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "/b"),
+    ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c"),
+    ("REGISTRY_HTTP_TLS_KEY", "/k"),
+];
+
+/// The other dialect's two forms: each key in the file has the effect of its variable.
+#[test]
+fn a_key_in_the_file_has_the_effect_of_its_variable() {
+    let mut compared = 0;
+    for (path, value) in VALUES {
+        let name = variable_of(path);
+        let others = BASE_VARIABLES.iter().filter(|(other, _)| *other != name);
+        let mut variables: Variables = others
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let keys: Vec<_> = path.split('.').collect();
+        let (open, close) = (keys.join(": {"), "}".repeat(keys.len() - 1));
+        let version = if *path == "version" {
+            ""
+        } else {
+            "version: 0.1\n"
+        };
+        let in_file = translated(
+            &format!("{version}{open}: {value}{close}\n"),
+            variables.clone(),
+        );
+        variables.push((name.clone(), (*value).to_owned()));
+        let as_variable = translated("version: 0.1\n", variables);
+        let sorted = |ours: &str| {
+            let mut lines: Vec<_> = ours.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(
+            sorted(&in_file.0),
+            sorted(&as_variable.0),
+            "{path}:\n{}\n{}",
+            in_file.1,
+            as_variable.1
+        );
+        compared += 1;
+    }
+    assert!(compared > 40, "{compared}");
+}
+
 /// What Distribution's own file says needs no warning, and anything else does.
 #[test]
 fn only_what_differs_from_the_image_s_file_warns() {
