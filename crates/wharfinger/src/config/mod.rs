@@ -44,7 +44,6 @@ mod token;
 mod users;
 mod yaml;
 
-pub(crate) use self::acl::AccessRules;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
@@ -53,7 +52,7 @@ pub(crate) use self::external_program::ExternalProgram;
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::load::{LoadedConfig, changes_for_restart, load};
 pub(crate) use self::registry::{
-    Auth as RegistryAuth, CollectionConfig, IssuerConfig, IssuerKeysConfig, RegistryConfig,
+    Auth as RegistryAuth, CollectionConfig, IssuerConfig, IssuerKeysConfig, RegistryServerConfig,
 };
 pub(crate) use self::schema::json::of_configuration as json_schema;
 pub(crate) use self::sections::Config;

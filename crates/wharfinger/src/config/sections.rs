@@ -12,7 +12,7 @@ use super::external_program::ExternalProgram;
 use super::keys::KeyPairFiles;
 use super::later::{self, Later};
 use super::login;
-use super::registry::RegistryConfig;
+use super::registry::RegistryServerConfig;
 use super::schema::key;
 use super::section::Section;
 use super::server::ServerConfig;
@@ -36,7 +36,7 @@ pub(crate) struct Config {
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
-    pub(crate) registry: Option<RegistryConfig>,
+    pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let refresh_tokens = read_refresh_tokens(root, has_database);
     let registry = root.optional(
         key::mapping("registry").means("the registry: where content is stored, who gets in"),
-        |section| RegistryConfig::read(section, has_token_server),
+        |section| RegistryServerConfig::read(section, has_token_server),
     );
     if has_registry && registry.is_none() {
         return None;
@@ -142,7 +142,7 @@ fn read_refresh_tokens(root: &mut Section<'_>, has_database: bool) -> Option<Ses
 /// Beside the registry's content, else in the directory that systemd gives the service.
 fn usual_database(
     root: &mut Section<'_>,
-    registry: Option<&RegistryConfig>,
+    registry: Option<&RegistryServerConfig>,
     refresh_tokens: Option<SessionPolicy>,
 ) -> Option<database::DatabaseLocation> {
     let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);

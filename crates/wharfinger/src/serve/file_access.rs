@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::config::RegistryConfig;
+use crate::config::RegistryServerConfig;
 
 /// The most files that are checked, so that a start does not read the inodes of a huge registry.
 const MOST: usize = 200_000;
 
 /// Logs which files of the registry this process may not use.
 pub(super) fn report_unusable_files(
-    registry: Option<&RegistryConfig>,
+    registry: Option<&RegistryServerConfig>,
 ) -> impl Future<Output = ()> + use<> {
     let place = registry.map(|registry| (registry.root.clone(), registry.read_only));
     async {

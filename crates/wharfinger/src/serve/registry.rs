@@ -22,7 +22,7 @@ use crate::failure::Failure;
 pub(super) fn registry(
     state: &RegistryState,
     config: &Config,
-    section: &config::RegistryConfig,
+    section: &config::RegistryServerConfig,
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Registry, Failure> {
@@ -60,7 +60,7 @@ pub(super) struct SharedServices<'a> {
 
 fn auth(
     config: &Config,
-    section: &config::RegistryConfig,
+    section: &config::RegistryServerConfig,
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Authentication, Failure> {
@@ -134,7 +134,7 @@ fn url(issuer: &IssuerConfig) -> Option<&str> {
 
 /// Our own rules as the catalog's filter, if only our own token server issues tokens.
 fn visibility(
-    section: &config::RegistryConfig,
+    section: &config::RegistryServerConfig,
     shared: &SharedServices<'_>,
 ) -> Option<Arc<dyn Visibility>> {
     let RegistryAuth::Token(issuers) = &section.auth else {

@@ -35,7 +35,7 @@ pub(super) struct ContentRoot<'a> {
 impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
-        config: &config::RegistryConfig,
+        config: &config::RegistryServerConfig,
         root: ContentRoot<'_>,
         database: Database,
         entropy: &dyn common::Entropy,

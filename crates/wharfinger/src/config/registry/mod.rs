@@ -28,7 +28,7 @@ pub(crate) use self::limits::{RegistryLimits, UploadsConfig};
 
 /// The registry.
 #[derive(Clone, Debug)]
-pub(crate) struct RegistryConfig {
+pub(crate) struct RegistryServerConfig {
     /// Where it listens; `None` shares the address of the token server.
     pub(crate) listen: Option<ListenAddress>,
     /// The prefix of `/v2/`: empty, or a path that begins with `/`.
@@ -58,7 +58,7 @@ pub(crate) struct CatalogConfig {
     pub(crate) max: u32,
 }
 
-impl RegistryConfig {
+impl RegistryServerConfig {
     /// Reads the section; `has_token_server` says whether there is one in the same file.
     pub(super) fn read(section: &mut Section<'_>, has_token_server: bool) -> Option<Self> {
         let listen = read_listen(section);

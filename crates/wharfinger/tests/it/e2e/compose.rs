@@ -147,8 +147,8 @@ fn one_process() {
         .stdout;
     // Lines to paste: none names a file in the container.
     let host = format!("localhost:{}", 5000);
-    let login = format!("  docker login {host} -u admin");
-    assert!(logs.lines().any(|line| line == login), "{logs}");
+    let line = format!("  docker login {host} -u admin");
+    assert!(logs.lines().any(|printed| printed == line), "{logs}");
     assert!(
         logs.lines()
             .any(|line| line == "mkdir -p /etc/docker/certs.d/localhost:5000"),
