@@ -34,7 +34,8 @@ fn configuration(folder: &Folder) -> String {
          \x20 merged: {{<<: *shared}}\n\
          \x20 open: {{}}\n\
          users_htpasswd: {}\n\
-         acl: [{{match: {{}}, actions: [\"*\"]}}]\n",
+         acl: [{{match: {{}}, actions: [\"*\"]}}]\n\
+         login: {{per_address: off, per_account: off}}\n",
         key.display(),
         folder.path("htpasswd").display(),
     )
