@@ -28,14 +28,14 @@ impl Readiness {
         let Some(storage) = &self.0 else {
             return READY;
         };
-        let line = match storage.unreachable_directories().await {
-            Ok(directories) if directories.is_empty() => return READY,
-            Ok(directories) => {
-                for directory in directories {
+        let line = match storage.unreachable_locations().await {
+            Ok(locations) if locations.is_empty() => return READY,
+            Ok(locations) => {
+                for location in locations {
                     tracing::error!(
-                        directory = %directory.display(),
-                        "not ready: a directory with the registry's content cannot be read; check \
-                         that it is mounted, and that this user may read it"
+                        %location,
+                        "not ready: a part of the registry's content cannot be read; check that it \
+                         is mounted, and that this user may read it"
                     );
                 }
                 "wharfinger: not ready: content cannot be read, see the log\n"
