@@ -154,8 +154,10 @@ impl BlobStore for Files {
             .collect();
         Box::pin(async move {
             let (own_is_there, is_there) = blocking("look for directories", move || {
-                let is_there = paths.iter().map(|path| path.join(BASE).is_dir());
-                Ok((own.join("blobs").is_dir(), is_there.collect::<Vec<_>>()))
+                let is_readable = |path: PathBuf| fs::read_dir(path).is_ok();
+                let is_there = paths.iter().map(|path| is_readable(path.join(BASE)));
+                let is_there = is_there.collect::<Vec<_>>();
+                Ok((is_readable(own.join("blobs")), is_there))
             })
             .await?;
             let mut unreachable = Vec::new();
