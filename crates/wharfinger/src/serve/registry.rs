@@ -11,7 +11,6 @@ use registry::{
 use token::{JwkSet, Verifier};
 
 use super::backends::Backends;
-use super::collection::{self, CollectionObservers};
 use super::jwks::JwksFetcher;
 use super::persistent_state::PersistentState;
 use super::registry_state::RegistryState;
