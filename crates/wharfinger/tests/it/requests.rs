@@ -534,6 +534,24 @@ fn curl_reads_an_early_refusal_of_a_hundred_megabytes() {
 }
 
 #[test]
+fn a_connection_lives_on_after_a_short_body_that_was_refused() {
+    let both = Both::start("", "[]");
+    let mut connection = Connection::open(&both.server.host_port());
+    let body = "x".repeat(100 << 10);
+    for _ in 0..3 {
+        let answer = connection.request("PATCH", "/v2/a/blobs/uploads/x", &[], Some(&body));
+        assert_eq!((answer.status, answer.header("connection")), (404, None));
+    }
+    let body = "x".repeat(2 << 20);
+    let answer = connection.request("PATCH", "/v2/a/blobs/uploads/x", &[], Some(&body));
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (404, Some("close"))
+    );
+    assert!(connection.is_ended());
+}
+
+#[test]
 fn a_unix_socket_s_client_gets_early_refusals_too() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("w.sock");
