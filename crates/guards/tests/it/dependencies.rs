@@ -9,8 +9,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::layers::{dependencies, named};
-use crate::source::{crates, root};
+use crate::layers::{dependencies, named, section};
+use crate::source::{code, crates, files, root};
 
 /// Licences that need no more than a notice.
 const LICENCES: [&str; 12] = [
@@ -53,6 +53,24 @@ fn every_dependency_is_used() {
         }
     }
     unused.retain(|unused| !NOT_NAMED.contains(&unused.as_str()));
+    assert_eq!(unused, [""; 0], "take them out of Cargo.toml");
+}
+
+#[test]
+fn every_dependency_of_tests_is_used() {
+    let mut unused = Vec::new();
+    for name in crates() {
+        let texts: Vec<String> = files(&root().join("crates").join(&name), ".rs")
+            .iter()
+            .map(|file| code(&fs::read_to_string(file).unwrap()))
+            .collect();
+        for dependency in section(&name, "[dev-dependencies]") {
+            let path = format!("{}::", dependency.replace('-', "_"));
+            if !texts.iter().any(|text| text.contains(&path)) {
+                unused.push(format!("the tests of {name} do not use {dependency}"));
+            }
+        }
+    }
     assert_eq!(unused, [""; 0], "take them out of Cargo.toml");
 }
 

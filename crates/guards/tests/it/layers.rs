@@ -65,12 +65,14 @@ const OUTSIDE: [&str; 7] = [
 
 /// The names under `[dependencies]` of a crate's manifest.
 pub(crate) fn dependencies(name: &str) -> BTreeSet<String> {
+    section(name, "[dependencies]")
+}
+
+/// The names under `header` in a crate's manifest.
+pub(crate) fn section(name: &str, header: &str) -> BTreeSet<String> {
     let manifest = root().join("crates").join(name).join("Cargo.toml");
     let manifest = fs::read_to_string(manifest).unwrap();
-    let lines = manifest
-        .lines()
-        .skip_while(|line| *line != "[dependencies]")
-        .skip(1);
+    let lines = manifest.lines().skip_while(|line| *line != header).skip(1);
     let section = lines.take_while(|line| !line.starts_with('['));
     section
         .filter_map(|line| line.split(['.', ' ', '=']).next())
