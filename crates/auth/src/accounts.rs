@@ -42,7 +42,7 @@ impl AccountResolver {
         &self,
         proof: &Proof,
         address: SourceAddress,
-        record: &mut DecisionRecord,
+        record: &mut DecisionRecord<'_>,
     ) -> Result<Grantee, TokenRequestError> {
         record.account = proof.account().to_owned();
         record.grant = match proof {
@@ -83,7 +83,7 @@ impl AccountResolver {
         token: Secret,
         account: &str,
         service: &str,
-        record: &mut DecisionRecord,
+        record: &mut DecisionRecord<'_>,
     ) -> Result<Grantee, TokenRequestError> {
         record.grant = "refresh_token";
         record.account = account.to_owned();
@@ -159,7 +159,7 @@ impl AccountResolver {
         backend: &str,
         service: &str,
         client_id: &str,
-        record: &mut DecisionRecord,
+        record: &mut DecisionRecord<'_>,
     ) -> Option<String> {
         let sessions = self.sessions.as_ref()?;
         if identity.subject.account.is_empty() {

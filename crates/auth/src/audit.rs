@@ -1,7 +1,7 @@
 //! The events of a request: which account asked for what, what was granted, and why. They hold no
 //! secret: passwords and tokens are not among the fields.
 
-use std::fmt::{self, Write};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +12,16 @@ use http::{HeaderMap, HeaderValue};
 use token::Scope;
 
 use crate::authorize::Decision;
+use crate::issue::push_scope;
 use crate::response::ErrorResponse;
 use crate::sessions::Revocation;
 
 /// What is known of a request when the response is ready.
 #[derive(Debug, Default)]
-pub(crate) struct DecisionRecord {
-    request_id: String,
+pub(crate) struct DecisionRecord<'a> {
+    request_id: &'a str,
     ip: Option<IpAddr>,
-    user_agent: String,
+    user_agent: Cow<'a, str>,
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) client_id: String,
@@ -37,14 +38,13 @@ pub(crate) struct DecisionRecord {
     pub(crate) decisions: Vec<(Scope, Decision)>,
 }
 
-impl DecisionRecord {
-    pub(crate) fn new(context: &RequestContext, headers: &HeaderMap) -> Self {
-        let ip = context.shown_address();
+impl<'a> DecisionRecord<'a> {
+    pub(crate) fn new(context: &'a RequestContext, headers: &'a HeaderMap) -> Self {
         let user_agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
         Self {
-            request_id: context.request_id.clone(),
-            ip,
-            user_agent: String::from_utf8_lossy(user_agent.unwrap_or_default()).into_owned(),
+            request_id: &context.request_id,
+            ip: context.shown_address(),
+            user_agent: String::from_utf8_lossy(user_agent.unwrap_or_default()),
             ..Self::default()
         }
     }
@@ -127,49 +127,40 @@ impl DecisionRecord {
             account,
             address: self.ip,
             user_agent: &self.user_agent,
-            request_id: &self.request_id,
+            request_id: self.request_id,
         };
         observers.observe(&Event { time, actor, kind });
     }
 
     fn asked(&self) -> String {
-        List(&self.decisions, |f, asked, _| write!(f, "{asked}")).to_string()
+        let mut asked = String::with_capacity(64 * self.decisions.len());
+        for (scope, _) in &self.decisions {
+            push_scope(
+                &mut asked,
+                &scope.resource_type,
+                &scope.name,
+                &scope.actions,
+            );
+        }
+        asked
     }
 
     fn granted(&self) -> String {
-        List(&self.decisions, granted).to_string()
+        let mut granted = String::with_capacity(64 * self.decisions.len());
+        for (scope, decision) in &self.decisions {
+            push_scope(
+                &mut granted,
+                &scope.resource_type,
+                &scope.name,
+                &decision.granted,
+            );
+        }
+        granted
     }
 
     fn rules(&self) -> String {
-        List(&self.decisions, |f, _, decision| {
-            write!(f, "{}", decision.by)
-        })
-        .to_string()
+        let rules = self.decisions.iter();
+        let rules: Vec<&str> = rules.map(|(_, decision)| decision.by.as_str()).collect();
+        rules.join(" ")
     }
-}
-
-/// What the function writes of each decision, separated by spaces.
-struct List<'a, F>(&'a [(Scope, Decision)], F)
-where
-    F: Fn(&mut fmt::Formatter<'_>, &Scope, &Decision) -> fmt::Result;
-
-impl<F> fmt::Display for List<'_, F>
-where
-    F: Fn(&mut fmt::Formatter<'_>, &Scope, &Decision) -> fmt::Result,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (scope, decision)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_char(' ')?;
-            }
-            (self.1)(f, scope, decision)?;
-        }
-        Ok(())
-    }
-}
-
-fn granted(f: &mut fmt::Formatter<'_>, scope: &Scope, decision: &Decision) -> fmt::Result {
-    let (resource_type, name) = (&scope.resource_type, &scope.name);
-    let actions = decision.granted.join(",");
-    write!(f, "{resource_type}:{name}:{actions}")
 }

@@ -97,7 +97,7 @@ impl TokenEndpoint {
         context: &RequestContext,
         head: &request::Parts,
         body: B,
-        record: &mut DecisionRecord,
+        record: &mut DecisionRecord<'_>,
     ) -> Result<TokenResponse, TokenRequestError>
     where
         B: Body<Data = Bytes>,
@@ -158,7 +158,7 @@ impl TokenEndpoint {
         scopes: Vec<Scope>,
         client: ClientAddress,
         source: &LoginSource,
-        record: &mut DecisionRecord,
+        record: &mut DecisionRecord<'_>,
     ) -> Result<Vec<Access>, TokenRequestError> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {

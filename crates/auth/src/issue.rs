@@ -76,17 +76,25 @@ impl AccessTokenIssuer {
 
 /// What was granted, as the `scope` of a response (RFC 6749 §3.3: joined by spaces).
 fn granted_scope(access: &[Access]) -> String {
-    let mut scope = String::new();
-    for Access {
-        resource_type,
-        name,
-        actions,
-    } in access
-    {
-        if !scope.is_empty() {
-            scope.push(' ');
-        }
-        scope.extend([resource_type, ":", name, ":", &actions.join(",")]);
+    let mut scopes = String::new();
+    for access in access {
+        push_scope(
+            &mut scopes,
+            &access.resource_type,
+            &access.name,
+            &access.actions,
+        );
     }
-    scope
+    scopes
+}
+
+/// Appends a scope to a list that spaces separate.
+pub(crate) fn push_scope(scopes: &mut String, resource_type: &str, name: &str, actions: &[String]) {
+    if !scopes.is_empty() {
+        scopes.push(' ');
+    }
+    scopes.extend([resource_type, ":", name, ":"]);
+    for (index, action) in actions.iter().enumerate() {
+        scopes.extend([if index > 0 { "," } else { "" }, action]);
+    }
 }

@@ -12,8 +12,15 @@ use percent_encoding::percent_decode;
 
 /// The decoded `name=value` pairs of a form body and a query, in that order.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters {
-    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+pub(crate) struct Parameters<'a> {
+    pairs: Vec<Parameter<'a>>,
+}
+
+/// Borrowed if there was nothing to decode.
+#[derive(Debug)]
+struct Parameter<'a> {
+    name: Cow<'a, [u8]>,
+    value: Cow<'a, [u8]>,
 }
 
 /// A `%` that two hexadecimal digits do not follow.
@@ -32,13 +39,13 @@ pub(crate) enum ParametersError {
     ContentType(String),
 }
 
-impl Parameters {
+impl<'a> Parameters<'a> {
     /// The parameters of a request's form and query. A body must be a form, because nothing else is
     /// read of it.
     pub(crate) fn of_form(
         headers: &HeaderMap,
-        query: &str,
-        body: &[u8],
+        query: &'a str,
+        body: &'a [u8],
     ) -> Result<Self, ParametersError> {
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let mut parts = content_type.unwrap_or_default().split(|&b| b == b';');
@@ -51,8 +58,8 @@ impl Parameters {
         Self::parse(body, query.as_bytes()).map_err(ParametersError::Escape)
     }
 
-    pub(crate) fn parse(body: &[u8], query: &[u8]) -> Result<Self, MalformedEscape> {
-        let mut pairs = Vec::new();
+    pub(crate) fn parse(body: &'a [u8], query: &'a [u8]) -> Result<Self, MalformedEscape> {
+        let mut pairs = Vec::with_capacity(8);
         for pair in body
             .split(|&b| b == b'&')
             .chain(query.split(|&b| b == b'&'))
@@ -62,7 +69,10 @@ impl Parameters {
             }
             let end = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
             let value = pair.get(end + 1..).unwrap_or_default();
-            pairs.push((decode(&pair[..end])?, decode(value)?));
+            pairs.push(Parameter {
+                name: decode(&pair[..end])?,
+                value: decode(value)?,
+            });
         }
         Ok(Self { pairs })
     }
@@ -71,8 +81,8 @@ impl Parameters {
     pub(crate) fn bytes(&self, name: &str) -> &[u8] {
         self.pairs
             .iter()
-            .find(|(key, _)| key == name.as_bytes())
-            .map_or(&[], |(_, value)| value)
+            .find(|pair| *pair.name == *name.as_bytes())
+            .map_or(&[], |pair| &pair.value)
     }
 
     /// The first value of `name` as text; empty if it is missing. What is not UTF-8 becomes U+FFFD.
@@ -89,16 +99,19 @@ impl Parameters {
     }
 
     /// Every value of `name`, in order.
-    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.pairs
             .iter()
-            .filter(move |(key, _)| key == name.as_bytes())
-            .map(|(_, value)| value.as_slice())
+            .filter(move |pair| *pair.name == *name.as_bytes())
+            .map(|pair| pair.value.as_ref())
     }
 }
 
 /// Undoes `application/x-www-form-urlencoded`: `+` is a space, `%41` a byte.
-fn decode(text: &[u8]) -> Result<Vec<u8>, MalformedEscape> {
+fn decode(text: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
+    if !text.contains(&b'%') && !text.contains(&b'+') {
+        return Ok(text.into());
+    }
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&b| b == b'%') {
         match rest.get(at + 1..at + 3) {
@@ -106,13 +119,8 @@ fn decode(text: &[u8]) -> Result<Vec<u8>, MalformedEscape> {
             _ => return Err(MalformedEscape),
         }
     }
-    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
-        text.iter()
-            .map(|&b| if b == b'+' { b' ' } else { b })
-            .collect()
-    } else {
-        text.into()
-    };
+    let space_or = |&b: &u8| if b == b'+' { b' ' } else { b };
+    let spaced: Vec<u8> = text.iter().map(space_or).collect();
     Ok(percent_decode(&spaced).collect())
 }
 

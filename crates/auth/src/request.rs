@@ -123,7 +123,7 @@ impl TokenRequest {
     }
 }
 
-fn refresh_token(parameters: &Parameters) -> Result<Grant, RequestError> {
+fn refresh_token(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
     let token = parameters.secret("refresh_token")?;
     if token.is_empty() {
         return Err(RequestError::NoRefreshToken);
@@ -142,7 +142,7 @@ fn refresh_token(parameters: &Parameters) -> Result<Grant, RequestError> {
 /// clients send the name `<token>` or the account's own.
 fn name_and_secret(
     headers: &HeaderMap,
-    parameters: &Parameters,
+    parameters: &Parameters<'_>,
     is_post: bool,
 ) -> Result<Grant, RequestError> {
     let account = parameters.text("account").into_owned();
@@ -181,7 +181,7 @@ fn name_and_secret(
 }
 
 /// A form's `username` and `password`; neither if either is empty.
-fn form(parameters: &Parameters) -> Result<(String, Secret), RequestError> {
+fn form(parameters: &Parameters<'_>) -> Result<(String, Secret), RequestError> {
     let (user, password) = (parameters.text("username"), parameters.secret("password")?);
     if user.is_empty() || password.is_empty() {
         return Ok((String::new(), Secret::from("")));
@@ -202,7 +202,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, RequestError> 
 ///
 /// An empty first parameter means no scope. Another empty one, and so a double space, is malformed,
 /// as in `docker_auth`.
-fn scopes(parameters: &Parameters) -> Result<Vec<Scope>, RequestError> {
+fn scopes(parameters: &Parameters<'_>) -> Result<Vec<Scope>, RequestError> {
     if parameters.bytes("scope").is_empty() {
         return Ok(Vec::new());
     }

@@ -163,17 +163,22 @@ impl TokenResponse {
     /// characters that do would cost more than all the rest.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let rest = to_json(self);
         let token = self.token.as_bytes();
-        [
+        let mut json = Vec::with_capacity(2 * token.len() + 512);
+        for part in [
             b"{\"token\":\"",
             token,
             b"\",\"access_token\":\"",
             token,
             b"\",",
-            &rest[1..],
-        ]
-        .concat()
+        ] {
+            json.extend_from_slice(part);
+        }
+        let rest = json.len();
+        write_json(self, &mut json);
+        // The brace that opens the rest.
+        json.remove(rest);
+        json
     }
 
     pub(crate) fn into_http(self) -> TokenServerResponse {
@@ -195,12 +200,18 @@ pub(crate) fn jwks(keys: &JwkSet) -> TokenServerResponse {
     response
 }
 
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(256);
+    write_json(body, &mut json);
+    json
+}
+
 #[expect(
     clippy::expect_used,
     reason = "all bodies are structs of strings and numbers"
 )]
-fn to_json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).expect("a body is plain data")
+fn write_json(body: &impl Serialize, json: &mut Vec<u8>) {
+    serde_json::to_writer(json, body).expect("a body is plain data");
 }
 
 /// A body of JSON that no cache may keep (RFC 6749 §5.1).

@@ -63,7 +63,14 @@ fn escape(
     is_unsafe: impl Fn(char) -> bool,
     write: impl Fn(&mut String, char),
 ) -> Cow<'_, str> {
-    if !text.chars().any(&is_unsafe) {
+    // Most texts are printable ASCII. Without an early end, many bytes are compared at once.
+    let (mut is_printable, mut has_line_feed) = (true, false);
+    for byte in text.bytes() {
+        is_printable &= matches!(byte, b' '..=b'~') | (byte == b'\n');
+        has_line_feed |= byte == b'\n';
+    }
+    let is_plain = is_printable && !(has_line_feed && is_unsafe('\n'));
+    if is_plain || !text.chars().any(&is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);

@@ -17,9 +17,6 @@ use zeroize::Zeroizing;
 use crate::key_kind::Curve;
 use crate::{KeyError, KeyKind, PublicKey, SignatureAlgorithm, der, pem};
 
-/// The longest signature there is: RSA's, with 8192 bits.
-const LONGEST_SIGNATURE: usize = 1024;
-
 /// After so many draws it is not chance that coordinates begin with zero.
 const MOST_DRAWS: usize = 1000;
 
@@ -113,34 +110,34 @@ impl PrivateKey {
     /// # Errors
     /// When the cryptographic library fails, which it has no reason to.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.signature(message)
-            .map(|signature| signature.as_ref().to_vec())
+        self.sign_with(message, <[u8]>::to_vec)
     }
 
-    pub(crate) fn signature(&self, message: &[u8]) -> Result<SignatureBytes, SignError> {
+    /// What `encode` makes of the signature of `message`. The signature itself stays on the stack
+    /// if its kind is one that takes little time.
+    pub(crate) fn sign_with<T>(
+        &self,
+        message: &[u8],
+        encode: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, SignError> {
         let random = SystemRandom::new();
-        let mut signature = SignatureBytes {
-            bytes: [0; LONGEST_SIGNATURE],
-            length: 0,
-        };
         match &self.pair {
             AnyKeyPair::Rsa(pair) => {
-                signature.length = pair.public_modulus_len();
-                let bytes = signature
-                    .bytes
-                    .get_mut(..signature.length)
-                    .ok_or(SignError)?;
-                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, bytes)
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let padding = &signature::RSA_PKCS1_SHA256;
+                pair.sign(padding, &random, message, &mut signature)
                     .map_err(|_| SignError)?;
+                Ok(encode(&signature))
             }
             AnyKeyPair::Ecdsa(pair) => {
-                signature.set(pair.sign(&random, message).map_err(|_| SignError)?.as_ref());
+                let signature = pair.sign(&random, message).map_err(|_| SignError)?;
+                Ok(encode(signature.as_ref()))
             }
             AnyKeyPair::Ed25519(pair) => {
-                signature.set(pair.try_sign(message).map_err(|_| SignError)?.as_ref());
+                let signature = pair.try_sign(message).map_err(|_| SignError)?;
+                Ok(encode(signature.as_ref()))
             }
         }
-        Ok(signature)
     }
 
     /// The key as PEM in PKCS#8 (RFC 5958), which every tool of the field reads.
@@ -225,25 +222,6 @@ impl PrivateKey {
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PrivateKey of {:?}", self.public)
-    }
-}
-
-/// A signature on the stack.
-pub(crate) struct SignatureBytes {
-    bytes: [u8; LONGEST_SIGNATURE],
-    length: usize,
-}
-
-impl SignatureBytes {
-    fn set(&mut self, bytes: &[u8]) {
-        self.length = bytes.len();
-        self.bytes[..bytes.len()].copy_from_slice(bytes);
-    }
-}
-
-impl AsRef<[u8]> for SignatureBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.length]
     }
 }
 

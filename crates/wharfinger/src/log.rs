@@ -6,6 +6,7 @@
 //! (Not `tracing-appender`: it wakes its thread for every line, counts lines instead of bytes, and
 //! does not write into the log how many it lost.)
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, filter::LevelFilter};
 
 use crate::failure::Failure;
+use crate::log_fields::TextFields;
 
 /// How many bytes of lines may wait to be written.
 const MAX_WAITING: usize = 8 << 20;
@@ -85,7 +87,7 @@ impl Log {
             .with_ansi(false)
             .with_writer(QueueWriter(Arc::clone(&queue)));
         let layer = match settings.format {
-            LogFormat::Text => layer.boxed(),
+            LogFormat::Text => layer.fmt_fields(TextFields).boxed(),
             LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
         let level = LevelFilter::from_level(settings.level);
@@ -213,7 +215,10 @@ impl LogOutputs {
 
     /// Writes to every output that works. Lines hold what clients sent, so they are made safe here.
     fn write(&mut self, lines: &[u8]) {
-        let text = String::from_utf8_lossy(lines);
+        let text = match std::str::from_utf8(lines) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(lines),
+        };
         let safe = match self.format {
             LogFormat::Text => escape_lines(&text),
             LogFormat::Json => escape_json(&text),

@@ -13,6 +13,7 @@ mod failure;
 mod fetch;
 mod files;
 mod log;
+mod log_fields;
 mod output;
 mod registry_program;
 mod remote;

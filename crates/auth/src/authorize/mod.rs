@@ -80,13 +80,21 @@ pub struct DecidedBy {
     pub rule: Option<Arc<str>>,
 }
 
+impl DecidedBy {
+    /// What the log shows.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match (&self.rule, self.policy) {
+            (Some(rule), _) => rule,
+            (None, Some(policy)) => policy,
+            (None, None) => "none",
+        }
+    }
+}
+
 impl fmt::Display for DecidedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.rule, self.policy) {
-            (Some(rule), _) => f.write_str(rule),
-            (None, Some(policy)) => f.write_str(policy),
-            (None, None) => f.write_str("none"),
-        }
+        f.write_str(self.as_str())
     }
 }
 
