@@ -1,5 +1,7 @@
 //! Lists that come in pages: tags and repositories.
 
+use std::collections::BTreeSet;
+
 use oci::Tag;
 use reqwest::header::LINK;
 use reqwest::{StatusCode, Url};
@@ -19,8 +21,8 @@ const MAX_LIST_BYTES: usize = 512 * 1024 * 1024;
 /// What a name takes besides its text.
 const NAME_OVERHEAD: usize = 48;
 /// How many pages without a new name may follow each other. A registry that filters its catalog may
-/// send some.
-const MAX_EMPTY_PAGES: usize = 1000;
+/// send some empty ones.
+const MAX_KNOWN_PAGES: usize = 1000;
 
 /// A list of names, page by page.
 pub struct NamePages {
@@ -133,15 +135,17 @@ impl NamePages {
     /// # Errors
     /// When a page cannot be fetched, or the list does not end.
     pub async fn all(mut self) -> Result<Vec<String>, Error> {
-        let (mut all, mut bytes, mut empty_pages) = (Vec::new(), 0, 0);
+        let (mut all, mut bytes, mut known_pages) = (BTreeSet::new(), 0, 0);
         while let Some(page) = self.next().await? {
-            empty_pages = match page.is_empty() {
-                true => empty_pages + 1,
-                false => 0,
-            };
-            bytes += page.iter().map(|n| n.len() + NAME_OVERHEAD).sum::<usize>();
-            all.extend(page);
-            if bytes > MAX_LIST_BYTES || empty_pages > MAX_EMPTY_PAGES {
+            known_pages += 1;
+            for name in page {
+                let size = name.len() + NAME_OVERHEAD;
+                if all.insert(name) {
+                    bytes += size;
+                    known_pages = 0;
+                }
+            }
+            if bytes > MAX_LIST_BYTES || known_pages > MAX_KNOWN_PAGES {
                 return Err(Error::Unsupported(format!(
                     "{} sends a list of {} without end: stopped after {} names",
                     self.session.host(),
@@ -150,9 +154,7 @@ impl NamePages {
                 )));
             }
         }
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
+        Ok(all.into_iter().collect())
     }
 
     fn longest(&self, names: &[String]) -> usize {

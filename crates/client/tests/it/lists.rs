@@ -115,6 +115,25 @@ async fn empty_pages_without_end_are_not_followed() {
     assert!(stub.seen().len() < 1_100);
 }
 
+/// A registry that ignores `last` sends the same names again, perhaps with another link each time.
+#[tokio::test]
+async fn pages_that_repeat_without_end_are_not_followed() {
+    let stub = Stub::start(|request| {
+        let (names, next) = match request.path.contains("page=1") {
+            true => (["c", "d"], 0),
+            false => (["a", "b"], 1),
+        };
+        let link = format!(r#"</v2/a/tags/list?page={next}>; rel="next""#);
+        tags(&names).header("Link", &link)
+    });
+    let error = all_tags(&stub).await.unwrap_err().to_string();
+    assert!(
+        error.contains("without end: stopped after 4 names"),
+        "{error}"
+    );
+    assert!(stub.seen().len() < 1_100);
+}
+
 #[tokio::test]
 async fn pages_as_go_writes_them_are_read() {
     for (body, names) in [
