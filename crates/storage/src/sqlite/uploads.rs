@@ -327,16 +327,20 @@ fn settle(
         give(connection, finished, existing.generation, now)?;
         return Ok(existing);
     }
-    replace(connection, finished, pending.generation, now)?;
-    let sql = "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
-    if connection
-        .prepare_cached(sql)?
-        .execute([pending.generation, now])?
-        == 0
+    let is_pending = "SELECT 1 FROM blobs WHERE generation = ?1 AND state = 0";
+    if !connection
+        .prepare_cached(is_pending)?
+        .exists([pending.generation])?
     {
         // Collection took it for what a crash had left behind.
         return Err(Error::UploadUnknown);
     }
+    // The old row first: one row at a time may lead to a digest.
+    replace(connection, finished, pending.generation, now)?;
+    let sql = "UPDATE blobs SET state = 1, since = ?2, leased_at = ?2, upload = NULL WHERE generation = ?1";
+    connection
+        .prepare_cached(sql)?
+        .execute([pending.generation, now])?;
     give(connection, finished, pending.generation, now)?;
     Ok(pending.clone())
 }
