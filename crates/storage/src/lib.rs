@@ -8,7 +8,8 @@
 //!
 //! A registry opens [`Storage`]. It uses the metadata through [`ManifestStore`], [`BlobIndex`],
 //! [`UploadStore`] and the other traits of [`MetadataStores`], and the content through [`BlobStore`].
-//! [`Sqlite`] and [`Files`] implement them.
+//! [`Sqlite`] and [`Files`] implement them. [`memory`] is the metadata without a database, for tests
+//! and for readers.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -44,6 +45,7 @@ pub mod distribution;
 mod error;
 mod files;
 pub mod hash;
+pub mod memory;
 mod model;
 mod recovery;
 mod seams;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::{fmt, io};
 
 use bytes::Bytes;
-use oci::{Digest, Manifest, ManifestError, Tag};
+use oci::{Descriptor, Digest, Manifest, ManifestContent, ManifestError, Tag};
 
 use crate::{DigestMismatch, Error, hash};
 
@@ -97,6 +97,33 @@ impl NewManifest {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// All content that the manifest needs: configuration, layers and children. Foreign layers are
+    /// included, because the client that pushed one of those wants it kept.
+    pub fn references(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, rest) = match &self.manifest.content {
+            ManifestContent::Image { config, layers } => (Some(config), layers),
+            ManifestContent::Index { manifests } => (None, manifests),
+        };
+        config.into_iter().chain(rest)
+    }
+
+    /// Its entry in the list of its subject's referrers.
+    #[must_use]
+    pub fn referrer_entry(&self) -> ReferrerEntry {
+        let Manifest {
+            media_type,
+            annotations,
+            ..
+        } = &self.manifest;
+        ReferrerEntry {
+            digest: self.digest,
+            media_type: media_type.clone(),
+            size: self.bytes.len() as u64,
+            artifact_type: self.manifest.effective_artifact_type().map(str::to_owned),
+            annotations: serde_json::Value::from_iter(annotations.clone()).to_string(),
+        }
     }
 }
 

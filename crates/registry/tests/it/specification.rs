@@ -104,9 +104,18 @@ fn every_must_and_should_has_a_row() {
 
 #[tokio::test]
 async fn every_row_holds() {
+    every_row_holds_in(World::open).await;
+}
+
+#[tokio::test]
+async fn every_row_holds_with_metadata_in_memory() {
+    every_row_holds_in(World::in_memory).await;
+}
+
+async fn every_row_holds_in(world: impl AsyncFn() -> World) {
     let mut requests = 0;
     for row in rows().iter().filter(|row| !row.steps.is_empty()) {
-        let (world, mut location) = (World::open().await, String::new());
+        let (world, mut location) = (world().await, String::new());
         for step in &row.steps {
             step.run(&world, &mut location).await;
             requests += 1;

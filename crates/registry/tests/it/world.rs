@@ -17,7 +17,10 @@ use registry::{
     Visibility,
 };
 use serde_json::json;
-use storage::{NewManifest, NewUpload, Storage, UploadId, hash};
+use storage::memory::MemoryMetadata;
+use storage::{
+    Files, MetadataStores, NewManifest, NewUpload, Retention, Storage, UploadId, UploadLimits, hash,
+};
 use tempfile::TempDir;
 
 /// The time of all tests.
@@ -145,9 +148,27 @@ impl World {
         let storage = Storage::open(database, root, terms, Arc::new(Still))
             .await
             .unwrap();
-        let registry = Registry::new(settings, storage.clone());
+        Self::on(storage, directory, settings)
+    }
+
+    /// As [`open`](Self::open), with metadata in memory.
+    pub(crate) async fn in_memory() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::open_exclusive(directory.path().join("content")).unwrap();
+        let metadata = MemoryMetadata::new(Retention::default(), Arc::new(Still));
+        let storage = Storage::new(
+            MetadataStores::new(Arc::new(metadata)),
+            Arc::new(files),
+            UploadLimits::default(),
+        );
+        let mut world = Self::on(storage, directory, settings(Authentication::Open));
+        world.load().await;
+        world
+    }
+
+    fn on(storage: Storage, directory: TempDir, settings: RegistrySettings) -> Self {
         Self {
-            registry,
+            registry: Registry::new(settings, storage.clone()),
             storage,
             directory,
             names: BTreeMap::new(),

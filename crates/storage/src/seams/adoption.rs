@@ -26,7 +26,7 @@ pub trait AdoptionStore: fmt::Debug + Send + Sync {
     /// adoption is not changed. Returns the stage after that.
     fn finish<'a>(&'a self, location: &'a ContentLocation) -> StorageFuture<'a, AdoptionStage>;
 
-    /// The locations whose adoption is not complete.
+    /// The locations whose adoption is not complete, by the number of their store.
     fn unfinished(&self) -> StorageFuture<'_, Vec<ContentLocation>>;
 }
 

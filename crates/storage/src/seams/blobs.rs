@@ -26,7 +26,8 @@ pub trait BlobIndex: fmt::Debug + Send + Sync {
     ) -> StorageFuture<'a, Vec<Blob>>;
 
     /// As [`find`](Self::find), for a client that may push and is about to rely on the blob. A blob
-    /// that garbage collection has marked is unmarked, and is kept for another grace time.
+    /// that garbage collection has marked is unmarked, and is kept for another grace time. A lease
+    /// need not be renewed within an eighth of that time, or an hour if that is shorter.
     fn lease<'a>(
         &'a self,
         repository: &'a RepositoryName,

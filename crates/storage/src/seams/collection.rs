@@ -33,14 +33,15 @@ pub trait CollectionStore: fmt::Debug + Send + Sync {
     ) -> StorageFuture<'_, MarkStep>;
 
     /// Moves some marked blobs whose wait is over to *deleting*, or back to *live* if something
-    /// refers to them again. Moves nothing during a [hold](Self::hold). Returns how many blobs were
-    /// moved.
+    /// refers to them again. A pending row older than the grace time and than an hour was left behind
+    /// by a crash, and is moved to *deleting*, too. Moves nothing during a [hold](Self::hold). Returns
+    /// how many were moved; 0 means that no more are left.
     fn sweep(&self, policy: CollectionPolicy) -> StorageFuture<'_, u64>;
 
-    /// At most `limit` blobs whose content is to be removed. Empty during a hold.
+    /// At most `limit` blobs whose content is to be removed, by generation. Empty during a hold.
     fn deletable(&self, limit: u32) -> StorageFuture<'_, Vec<DeletableBlob>>;
 
-    /// Removes the rows of blobs whose content has been removed.
+    /// Removes the rows of blobs whose content has been removed. Rows that are not *deleting* stay.
     fn purge(&self, deletable: Vec<DeletableBlob>) -> StorageFuture<'_, ()>;
 
     /// Keeps all content until [`release`](Self::release), or until the hold expires.
@@ -103,7 +104,7 @@ pub struct MarkStep {
 pub struct Garbage {
     /// Manifests that nothing needs.
     pub manifests: Vec<GarbageManifest>,
-    /// Blobs to which nothing refers.
+    /// Blobs to which nothing refers, by generation.
     pub blobs: Vec<GarbageBlob>,
     /// Expired uploads.
     pub uploads: Vec<UploadId>,

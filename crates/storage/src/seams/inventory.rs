@@ -35,8 +35,8 @@ pub trait Inventory: fmt::Debug + Send + Sync {
         page: PageRequest<String>,
     ) -> StorageFuture<'a, ListPage<TaggedManifest>>;
 
-    /// The repositories that need a blob or manifest, with the tags that lead to it. If there are
-    /// very many, only some.
+    /// The repositories that need a blob or manifest, with the tags that lead to it, both sorted by
+    /// their bytes. A repository that has the blob needs it. If there are very many, only some.
     fn affected<'a>(&'a self, digest: &'a Digest) -> StorageFuture<'a, Vec<AffectedRepository>>;
 }
 

@@ -8,6 +8,9 @@ use oci::{Digest, Reference, RepositoryName, Tag};
 use super::NewOutboxRecord;
 use crate::{ListPage, NewManifest, PageRequest, ReferrerEntry, StorageFuture, StoredManifest};
 
+/// How many missing blobs [`Error::ReferencesUnknown`](crate::Error::ReferencesUnknown) names.
+pub(crate) const MISSING_BLOBS: usize = 100;
+
 /// Repositories, their manifests and their tags.
 pub trait ManifestStore: fmt::Debug + Send + Sync {
     /// The manifest with this tag or digest.
@@ -21,7 +24,8 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
     ) -> StorageFuture<'a, Arc<StoredManifest>>;
 
     /// As [`find`](Self::find), for a client that may push and is about to refer to the manifest.
-    /// Garbage collection then keeps the manifest for another grace time, even without a tag.
+    /// Garbage collection then keeps the manifest for another grace time, even without a tag. A lease
+    /// need not be renewed within an eighth of that time, or an hour if that is shorter.
     fn lease<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -95,7 +99,8 @@ pub enum ManifestChange {
     /// manifest is not changed.
     ///
     /// Fails with [`Error::ReferencesUnknown`](crate::Error::ReferencesUnknown) if the repository
-    /// lacks a blob that the manifest needs. Child manifests and a subject may be missing.
+    /// lacks a blob that the manifest needs. The error names the first hundred in their order, each
+    /// once. Child manifests and a subject may be missing.
     Push {
         /// The manifest.
         manifest: NewManifest,

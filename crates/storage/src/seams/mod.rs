@@ -1,6 +1,8 @@
 //! The traits that a store of metadata implements, one file for each.
 //!
-//! This crate implements them with SQLite. Every implementation passes the same conformance suite.
+//! This crate implements them with SQLite and [in memory](crate::memory), where they are easiest to
+//! read. Every implementation passes the conformance suite in `tests/it/conformance`.
+//!
 //! Each method is one transaction: when it returns, its change is complete and visible to every
 //! caller; when it fails, nothing has changed. Times come from the implementation's own clock.
 
@@ -21,6 +23,7 @@ pub use collection::{
     GarbageBlob, GarbageManifest, MarkStep, PruneStep,
 };
 pub use inventory::{AffectedRepository, BackupBlob, Inventory, MetadataBackup};
+pub(crate) use manifests::MISSING_BLOBS;
 pub use manifests::{ChangeSet, ManifestChange, ManifestStore};
 pub use outbox::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore};
 pub use uploads::{

@@ -64,15 +64,18 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     /// that one's blob is returned, and garbage collection removes the content of this one.
     ///
     /// If the upload replaces a blob, every repository that had the old blob gets the new one.
+    ///
+    /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown) if the pending row is gone.
     fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
 
     /// Removes a pending row. Its content is back in its temporary place, or was never moved.
     fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()>;
 
-    /// At most `limit` uploads that have been idle for as long as an upload may.
+    /// At most `limit` uploads that have been idle for longer than an upload may, those that have been
+    /// idle longest first.
     fn expired(&self, limit: u32) -> StorageFuture<'_, Vec<UploadId>>;
 
-    /// Removes an upload that has been idle for as long as an upload may. Returns false if it has
+    /// Removes an upload that has been idle for longer than an upload may. Returns false if it has
     /// not, or if it is unknown.
     fn expire(&self, id: UploadId) -> StorageFuture<'_, bool>;
 }

@@ -1,6 +1,6 @@
 //! The rows of a manifest.
 
-use oci::{Descriptor, Digest, Manifest, ManifestContent};
+use oci::Digest;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::Packed;
@@ -69,33 +69,23 @@ fn insert(
     let id = connection.last_insert_rowid();
     let mut refer = connection
         .prepare_cached("INSERT OR IGNORE INTO manifest_references VALUES (?1, ?2, ?3)")?;
-    for descriptor in references(manifest) {
+    for descriptor in new.references() {
         refer.execute((Packed(descriptor.digest), repository, id))?;
     }
     if let Some(subject) = subject {
-        let annotations = serde_json::Value::from_iter(manifest.annotations.clone()).to_string();
-        let artifact_type = manifest.effective_artifact_type();
+        let entry = new.referrer_entry();
         connection
             .prepare_cached("INSERT INTO referrers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
             .execute((
                 repository,
                 subject,
-                Packed(new.digest()),
+                Packed(entry.digest),
                 id,
-                &manifest.media_type,
-                new.bytes().len(),
-                artifact_type,
-                annotations,
+                entry.media_type,
+                entry.size,
+                entry.artifact_type,
+                entry.annotations,
             ))?;
     }
     Ok(id)
-}
-
-/// Everything that a manifest refers to, including foreign layers: if one was pushed, it is kept.
-fn references(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
-    let (config, rest) = match &manifest.content {
-        ManifestContent::Image { config, layers } => (Some(config), layers),
-        ManifestContent::Index { manifests } => (None, manifests),
-    };
-    config.into_iter().chain(rest)
 }

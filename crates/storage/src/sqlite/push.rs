@@ -5,10 +5,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Packed, make_repository, revive, state};
 use super::manifest_rows::{self, count_change};
+use crate::seams::MISSING_BLOBS;
 use crate::{Error, NewManifest};
-
-/// How many missing blobs are reported. The rest is not looked for, because other writes wait.
-const REPORTED: usize = 100;
 
 pub(super) fn push(
     connection: &Connection,
@@ -56,7 +54,8 @@ fn missing_blobs(
             None if missing.contains(digest) => {}
             None => missing.push(*digest),
         }
-        if missing.len() == REPORTED {
+        // The others are not looked for, because other writes wait.
+        if missing.len() == MISSING_BLOBS {
             break;
         }
     }

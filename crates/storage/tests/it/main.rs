@@ -12,6 +12,7 @@
 mod backup;
 mod blobs;
 mod collecting;
+mod conformance;
 mod content;
 mod damaged;
 mod distribution;
@@ -21,10 +22,8 @@ mod faults;
 mod first_start;
 mod interleavings;
 mod kill;
-mod manifests;
 mod memory;
 mod old;
-mod pages;
 mod properties;
 mod real_registries;
 mod recovery;

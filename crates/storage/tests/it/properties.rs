@@ -1,11 +1,9 @@
 //! What holds for every sequence of requests, not only for those somebody thought of.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
-use storage::{Error, PageRequest};
+use storage::Error;
 
-use super::world::{World, index, name, sha256};
+use super::world::{World, name, sha256};
 
 /// One request to an upload.
 #[derive(Clone, Debug)]
@@ -67,59 +65,6 @@ async fn walk(steps: Vec<Step>) {
     assert_eq!(world.content("a", sha256(&kept)).await, kept);
 }
 
-/// Points tags at manifests and removes either, and compares with a map.
-async fn tag_and_untag(steps: Vec<(u8, u8, u8)>, limit: u32) {
-    let world = World::new().await;
-    let manifests = [index(&[]), index(&[sha256(b"1")]), index(&[sha256(b"2")])];
-    let mut model: BTreeMap<String, usize> = BTreeMap::new();
-    let rows = world.storage.manifests();
-    rows.push(&name("a"), manifests[0].clone(), vec![])
-        .await
-        .unwrap();
-    for (action, tag, which) in steps {
-        let (tag, which) = (format!("t{}", tag % 6), usize::from(which % 3));
-        match action % 4 {
-            0 | 1 => {
-                world
-                    .push("a", manifests[which].clone(), &[&tag])
-                    .await
-                    .unwrap();
-                model.insert(tag, which);
-            }
-            2 => {
-                let untagged = rows.untag(&name("a"), &tag.parse().unwrap()).await;
-                assert_eq!(untagged.is_ok(), model.remove(&tag).is_some());
-            }
-            _ => {
-                let _ = rows.remove(&name("a"), &manifests[which].digest()).await;
-                model.retain(|_, target| *target != which);
-            }
-        }
-        for tag in (0..6).map(|tag| format!("t{tag}")) {
-            let found = rows
-                .find(&name("a"), &tag.parse().unwrap())
-                .await
-                .ok()
-                .map(|stored| stored.digest);
-            assert_eq!(
-                found,
-                model.get(&tag).map(|which| manifests[*which].digest())
-            );
-        }
-    }
-    let (mut walked, mut more) = (Vec::<String>::new(), true);
-    while more {
-        let page = PageRequest {
-            after: walked.last().cloned(),
-            limit,
-        };
-        let part = rows.tags(&name("a"), page).await.unwrap();
-        walked.extend(part.entries);
-        more = part.more;
-    }
-    assert_eq!(walked, model.into_keys().collect::<Vec<_>>());
-}
-
 fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -134,10 +79,5 @@ proptest! {
     #[test]
     fn an_upload_is_what_was_acknowledged(steps in proptest::collection::vec(step(), 0..8)) {
         run(walk(steps));
-    }
-
-    #[test]
-    fn tags_are_a_map(steps in proptest::collection::vec(any::<(u8, u8, u8)>(), 0..24), limit in 1_u32..4) {
-        run(tag_and_untag(steps, limit));
     }
 }
