@@ -1,8 +1,8 @@
 //! The token endpoint and the revocation endpoint.
 //!
-//! A token is issued in steps, each of which hands its result to the next: the request is parsed
-//! once; a login or a session says which *account* it is; the policies *authorize* each scope; the
-//! issuer signs. No step looks back.
+//! A token is issued in steps, each of which passes its result to the next: the request is parsed
+//! once; a login or a session gives the *account*; the policies *authorize* each scope; the issuer
+//! signs.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::parameters::Parameters;
 use crate::request::{Grant, RequestError, TokenRequest};
 use crate::response::{self, ErrorResponse, TokenResponse, TokenServerResponse};
 
-/// What answers at the token endpoint and at the revocation endpoint.
+/// The handlers of the token endpoint and of the revocation endpoint.
 pub(crate) struct TokenEndpoint {
     pub(crate) body: BodyLimits,
     pub(crate) accounts: AccountResolver,

@@ -10,7 +10,7 @@ use crate::issue::TokenIssueError;
 use crate::response::ErrorResponse;
 use crate::sessions::SessionsError;
 
-/// Why there is no token.
+/// An [`ErrorResponse`], or a failure of the server.
 pub(crate) enum TokenRequestError {
     /// The response says what is wrong.
     Response(ErrorResponse),

@@ -1,4 +1,4 @@
-//! Tokens are made: claims and a signature.
+//! Issues tokens: claims and a signature.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ pub struct PublishedKey {
     pub not_after: Option<SystemTime>,
 }
 
-/// The public keys, each until its end.
+/// The published keys, each until its `not_after`.
 pub(crate) struct PublishedKeys {
     pub(crate) keys: Vec<PublishedKey>,
     pub(crate) clock: Arc<dyn Clock>,

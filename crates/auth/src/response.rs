@@ -40,7 +40,7 @@ pub struct TokenResponse {
     pub refresh_token: Option<String>,
 }
 
-/// Why there is no token.
+/// What the client is told if there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErrorResponse {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The seam between a login and the backends that know accounts.
+//! The trait that every backend of logins implements. `tests/it/conformance.rs` tests its contract.
 
 use std::error::Error;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub trait Authenticator: Send + Sync {
     /// What is known of `account` without a proof, without waiting and at no cost.
     fn hint(&self, account: &str) -> AccountHint;
 
-    /// Whether `proof` is right. Slow checks wait for the turn of `source`.
+    /// Checks `proof`. Slow checks are queued, in turn by `source`.
     ///
     /// # Errors
     /// [`AuthenticationError::Busy`] when too many logins are waiting,

@@ -70,7 +70,7 @@ impl Acl {
         })
     }
 
-    /// The same answer with the reasons why earlier rules did not match.
+    /// As [`decide`](Self::decide), with the reason why each earlier rule did not match.
     #[must_use]
     pub fn explain(&self, query: &AclQuery<'_>) -> Explanation {
         let mut passed = Vec::new();

@@ -11,7 +11,7 @@ use crate::{AclQuery, Attribute, Field};
 /// A rule whose patterns are well-formed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// The cheap ones first: all have to hold, and the order cannot be seen but in an explanation.
+    /// The cheapest first. All must hold, so only an explanation shows the order.
     conditions: Vec<Condition>,
     captures: Vec<Capture>,
     actions: Actions,

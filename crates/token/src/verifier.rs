@@ -41,7 +41,7 @@ impl Verifier {
     /// Trusts the keys of these certificates, under any id that a registry knows them by, and the
     /// certificates that they sign: any certificate of an authority may sign tokens. A key stays
     /// trusted when its certificate expires, but a token that carries an expired certificate is
-    /// rejected. Both is so in Distribution 2.8 and 3.1.
+    /// rejected. Distribution 2.8 and 3.1 do both.
     #[must_use]
     pub fn trusting_certificates(mut self, bundle: &[Certificate]) -> Self {
         for key in bundle
@@ -90,8 +90,8 @@ impl Verifier {
         Ok(VerifiedToken { claims })
     }
 
-    /// The trusted key that the header leads to. Whatever the header carries only finds the key: it
-    /// is trusted because it was given to this verifier, or certified by a certificate that was.
+    /// The trusted key that the header names. A key in the header is trusted only if it was given to
+    /// this verifier, or if a certificate that was given certifies it.
     fn key_of(&self, token: &UnverifiedToken, now: SystemTime) -> Result<PublicKey, VerifyError> {
         let header = token.header();
         let presented = header.chain()?;
@@ -167,7 +167,7 @@ impl VerifiedToken {
         &self.claims.access
     }
 
-    /// Whether it grants `action` on the resource. A lone `*` grants every action.
+    /// Whether it grants `action` on the resource. The action `*` grants every action.
     #[must_use]
     pub fn grants(&self, resource_type: &str, name: &str, action: &str) -> bool {
         self.access().iter().any(|access| {
@@ -199,7 +199,7 @@ pub enum VerifyError {
     /// It has extensions that a verifier must know, and this one knows none.
     #[error("the token's header has \"crit\", which is not understood")]
     Critical,
-    /// Its header leads to no key.
+    /// Its header names no key.
     #[error("the token's header names no key: it has neither kid nor jwk nor x5c")]
     NoKey,
     /// Its `kid` is not the ID of a trusted key. (The words are Distribution's.)
@@ -211,13 +211,13 @@ pub enum VerifyError {
     /// It carries a certificate that is not trusted.
     #[error("the certificate that the token carries is not trusted")]
     Chain(#[from] ChainError),
-    /// Its signature does not hold.
+    /// Its signature is wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// Another issuer's.
+    /// Its issuer is not trusted.
     #[error("the token's issuer {0:?} is not trusted")]
     Issuer(String),
-    /// For another service.
+    /// It is for another service.
     #[error("the token is for {0:?}, not for this service")]
     Audience(Vec<String>),
     /// No longer valid.

@@ -1,4 +1,4 @@
-//! The seam between sessions and where they are kept.
+//! The trait that every store of sessions implements.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use policy::Labels;
 
 use super::{Session, SessionsError, TokenHash};
 
-/// A place that keeps sessions.
+/// A store of sessions.
 ///
 /// # Contract
 /// - What a method changes is durable when its future is ready, and visible to the next call. A
