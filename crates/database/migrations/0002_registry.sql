@@ -1,16 +1,16 @@
--- What a registry holds. Times are seconds since the Unix epoch. A digest is one byte for the algorithm (1: SHA-256,
+-- The content of a registry. Times are seconds since the Unix epoch. A digest is one byte for the algorithm (1: SHA-256,
 -- 2: SHA-512) and the hash, so that it sorts as its text does. Names and tags compare as bytes.
 
 CREATE TABLE repositories (
     id        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     name      TEXT    NOT NULL UNIQUE CHECK (name <> ''),
-    -- Counts changes of its manifests and tags: what collection planned at one count, it carries out only at the same.
+    -- Counts changes of its manifests and tags. Collection does what it planned only if the count is the same.
     version   INTEGER NOT NULL DEFAULT 0,
-    -- How many it has; the triggers below keep count.
+    -- How many manifests it has; triggers count them.
     manifests INTEGER NOT NULL DEFAULT 0 CHECK (manifests >= 0)
 ) STRICT;
 
--- The catalog: a page of it is one stretch of this, however many repositories there are.
+-- For the catalog: a page is one range of this index.
 CREATE INDEX repositories_listed ON repositories (name) WHERE manifests > 0;
 
 CREATE TABLE manifests (
@@ -19,7 +19,7 @@ CREATE TABLE manifests (
     digest     BLOB    NOT NULL CHECK (length(digest) IN (33, 65)),
     media_type TEXT    NOT NULL,
     subject    BLOB             CHECK (length(subject) IN (33, 65)),
-    -- Until a grace time after this, collection leaves it alone.
+    -- Collection keeps it for a grace time after this.
     leased_at  INTEGER NOT NULL,
     -- Last, so that the rest of a row can be read without it.
     bytes      BLOB    NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE tags (
 
 CREATE INDEX tags_by_manifest ON tags (manifest);
 
--- What a manifest holds together. What is referred to may be missing: an index may be sparse, a layer foreign.
+-- What a manifest refers to. It may be missing: an index may be sparse, and a layer foreign.
 CREATE TABLE manifest_references (
     digest     BLOB    NOT NULL CHECK (length(digest) IN (33, 65)),
     repository INTEGER NOT NULL REFERENCES repositories,
@@ -54,7 +54,7 @@ CREATE TABLE manifest_references (
 
 CREATE INDEX manifest_references_by_manifest ON manifest_references (manifest, digest);
 
--- A list of referrers is one stretch of this.
+-- A list of referrers is one range of this table.
 CREATE TABLE referrers (
     repository    INTEGER NOT NULL REFERENCES repositories,
     subject       BLOB    NOT NULL CHECK (length(subject) IN (33, 65)),
@@ -75,30 +75,30 @@ CREATE INDEX referrers_by_manifest ON referrers (manifest);
 CREATE TABLE stores (
     id       INTEGER NOT NULL PRIMARY KEY CHECK (id > 0),
     path     TEXT    NOT NULL UNIQUE,
-    -- The last repository that was read, where the reading was interrupted.
+    -- The last repository that was read, if the adoption was interrupted.
     progress TEXT,
-    -- Until an adoption is final, its files are not ours to remove.
+    -- Collection removes no file of an adoption that is not final.
     final    INTEGER NOT NULL DEFAULT 0 CHECK (final IN (0, 1))
 ) STRICT;
 
 CREATE TABLE blobs (
-    -- Never used twice, and neither is a key of store 0, which ends with it.
+    -- Never used twice. Neither is a key of store 0, which contains it.
     generation INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     digest     BLOB    NOT NULL CHECK (length(digest) IN (33, 65)),
     size       INTEGER NOT NULL CHECK (size >= 0),
     store      INTEGER NOT NULL,
     key        TEXT    NOT NULL,
-    -- 0 pending: the file may or may not be there yet. 1 live. 2 condemned: live, until the next pass of collection.
-    -- 3 deleting: nothing brings it back.
+    -- 0 pending: the file may be missing. 1 live. 2 marked: served, and may be removed by collection.
+    -- 3 deleting: not served any more.
     state      INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
     since      INTEGER NOT NULL,
-    -- Until a grace time after this, collection leaves it alone.
+    -- Collection keeps it for a grace time after this.
     leased_at  INTEGER NOT NULL,
-    -- Whose content a pending row waits for.
+    -- The upload of a pending row.
     upload     BLOB             CHECK (length(upload) = 16)
 ) STRICT;
 
--- There is one way to a digest, however many rows are coming and going.
+-- Only one row of a digest can be served.
 CREATE UNIQUE INDEX blobs_by_digest ON blobs (digest) WHERE state IN (1, 2);
 CREATE INDEX blobs_by_state ON blobs (state, generation) WHERE state <> 1;
 
@@ -124,13 +124,13 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_by_client ON uploads (client);
 CREATE INDEX uploads_by_move ON uploads (moved_at);
 
--- Who keeps collection from removing files, and until when at the longest.
+-- Holds, which keep collection from removing files, and when they expire.
 CREATE TABLE collection_holds (
     id    BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Counts what others than the server have changed, so that it knows when what it remembers is no longer so.
+-- Counts the changes of other processes than the server, which invalidate its cache.
 CREATE TABLE foreign_changes (
     one   INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     count INTEGER NOT NULL

@@ -1,9 +1,9 @@
--- Whether an adoption has come to its end; only then can it be declared final. Of one that was not declared final nobody
--- remembers whether it had: it is run once more. A path is absolute, or relative to the folder that our own content lies in.
+-- Whether an adoption is complete; only then it can be final. For an older adoption that is not final this is unknown, so it
+-- is run again. A path is absolute, or relative to the directory of our own content.
 ALTER TABLE stores ADD COLUMN complete INTEGER NOT NULL DEFAULT 0 CHECK (complete IN (0, 1));
 UPDATE stores SET complete = final;
 
--- The repositories that were read, for as long as an adoption is under way.
+-- The repositories that were read, until the adoption is complete.
 ALTER TABLE stores DROP COLUMN progress;
 CREATE TABLE adopted_repositories (
     store INTEGER NOT NULL REFERENCES stores ON DELETE CASCADE,

@@ -1,40 +1,38 @@
-//! Why a read or a write did not happen, told apart by what a caller or an operator can do about
-//! it.
+//! Why a read or a write failed, by what a caller or an operator can do about it.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-/// Why a read or a write did not happen.
+/// Why a read or a write failed.
 ///
-/// It can be cloned, because one failed commit is the answer to every write that it gathered.
+/// It can be cloned, because a failed commit is the error of every write in it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No room is left on the disk. Reads still work; writes work again once there is room.
+    /// The disk is full. Reads work. Writes work again when there is room.
     #[error("the disk that holds the database is full")]
     Full(#[source] SqliteCause),
-    /// The file or its file system may only be read.
+    /// The file or its file system is read-only.
     #[error("the database cannot be written to")]
     ReadOnly(#[source] SqliteCause),
     /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT).
-    /// Trying again may help.
+    /// Another try may succeed.
     #[error("another process keeps the database locked")]
     Busy(#[source] SqliteCause),
-    /// The file is damaged or no database at all. Only a backup helps.
-    #[error("the file is damaged, or is no database")]
+    /// The file is damaged, or is not a database. Only a backup helps.
+    #[error("the file is damaged, or is not a database")]
     Corrupt(#[source] SqliteCause),
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
     Io(#[source] SqliteCause),
-    /// The file was removed, or another was put in its place, while this one was open: what is
-    /// written is lost.
+    /// The file was removed or replaced while it was open. What is written now would be lost.
     #[error(
         "the database's file was removed or replaced while it was open: start the server again"
     )]
     Moved,
-    /// The statement itself is at fault: a broken constraint, a missing row, a wrong type.
+    /// The statement is at fault: a violated constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
     Statement(#[source] SqliteCause),
     /// A write ended the transaction that it ran in.
@@ -45,7 +43,7 @@ pub enum Error {
     Closed,
 }
 
-/// What SQLite said: its error, shared, and without the source that it repeats.
+/// SQLite's error, shared, and without the source whose text it repeats.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SqliteCause(Arc<rusqlite::Error>);
@@ -88,12 +86,12 @@ mod tests {
     use super::*;
 
     fn error(code: i32) -> Error {
-        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".to_owned()))
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("SQLite's message".to_owned()))
             .into()
     }
 
     #[test]
-    fn what_an_operator_can_do_tells_errors_apart() {
+    fn errors_differ_by_what_an_operator_can_do() {
         for (code, expected) in [
             (ffi::SQLITE_FULL, "Full("),
             (ffi::SQLITE_READONLY, "ReadOnly("),
@@ -117,11 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_twice() {
+    fn no_message_repeats_its_source() {
         let error = error(ffi::SQLITE_NOTADB);
         let cause = error.source().unwrap();
-        assert_eq!(error.to_string(), "the file is damaged, or is no database");
-        assert_eq!(cause.to_string(), "what SQLite said");
+        assert_eq!(
+            error.to_string(),
+            "the file is damaged, or is not a database"
+        );
+        assert_eq!(cause.to_string(), "SQLite's message");
         assert!(cause.source().is_none());
     }
 }

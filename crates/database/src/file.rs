@@ -1,7 +1,7 @@
-//! Whether a database's file is still where it was opened.
+//! Whether a database's file still has its path.
 //!
-//! SQLite goes on with a file that was removed or replaced: what it writes then is on the disk and
-//! under no name, and gone with the process. So whoever acknowledges a write looks first.
+//! SQLite continues with a file that was removed or replaced. What it writes then is lost when the
+//! process ends. So the file is checked before a write is acknowledged.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// A file by its path and by what it is.
+/// A file, by its path and its identity.
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseFile {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct DatabaseFile {
 }
 
 impl DatabaseFile {
-    /// The file at `path`, as it is now.
+    /// The file that is at `path` now.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
@@ -30,12 +30,12 @@ impl DatabaseFile {
         &self.path
     }
 
-    /// That the file is there, and still the same.
+    /// Requires that the same file is still at its path.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match identity(&self.path) {
             Ok(identity) if identity != self.identity => Err(Error::Moved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Moved),
-            // Where the file cannot be looked at, SQLite says more of what is wrong.
+            // If the file cannot be examined, SQLite's own error says more.
             _ => Ok(()),
         }
     }

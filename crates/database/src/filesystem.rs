@@ -1,8 +1,8 @@
 //! File systems that cannot hold a database.
 //!
-//! SQLite's write-ahead log needs memory that all its processes share, which no file system across
-//! a network gives (sqlite.org/wal.html: "WAL does not work over a network filesystem"). Some of
-//! them pretend, until data is lost.
+//! SQLite's write-ahead log needs memory that all its processes share. Network file systems do not
+//! have that (sqlite.org/wal.html: "WAL does not work over a network filesystem"). Some seem to work
+//! until data is lost.
 
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) fn magic(path: &Path) -> io::Result<u32> {
     Ok(rustix::fs::statfs(path)?.f_type as u32)
 }
 
-/// The name of a file system that cannot hold a database; none of one that can.
+/// The name of the file system, if it cannot hold a database.
 pub(crate) fn unsuitable(magic: u32) -> Option<&'static str> {
     UNSUITABLE
         .iter()

@@ -1,11 +1,11 @@
-//! Group commit: one thread writes, and what arrives while it waits for the disk goes into the next
-//! commit together.
+//! Group commit: one thread writes. Writes that arrive while it waits for the disk share the next
+//! commit.
 //!
-//! A commit costs one wait for the disk however much is in it. So that gathering is invisible to
-//! those who are gathered, each write runs in a savepoint of its own: one that fails is undone
-//! alone. Where SQLite gives up the whole transaction (the disk is full, the commit itself fails),
-//! every write of it is tried again by itself, so that each gets the answer that it would have had
-//! alone. That is why a write must be able to run more than once.
+//! A commit waits for the disk once, whatever its size. Writes do not notice that they share one: each
+//! runs in a savepoint of its own, and a write that fails is undone alone. If SQLite rolls back the
+//! whole transaction (the disk is full, or the commit fails), every write is tried again in a
+//! transaction of its own. So each gets the result that it would have had alone, and must be able to
+//! run more than once.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,12 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Error;
 use crate::file::DatabaseFile;
 
-/// Writes that may wait; whoever comes then waits to be allowed to wait.
+/// How many writes may be queued. Callers beyond that wait for room in the queue.
 const QUEUE: usize = 1024;
-/// Writes in one commit: more would save little and make the first wait for the last.
+/// The largest number of writes in one commit. More would save little, and the first would wait long.
 const BATCH: usize = 256;
 
-/// The thread that writes. When it is dropped it finishes what was begun.
+/// The thread that writes. When it is dropped, it finishes all queued writes.
 #[derive(Debug)]
 pub(crate) struct GroupCommit {
     queue: Option<mpsc::Sender<Box<dyn Write>>>,
@@ -39,12 +39,12 @@ struct Counters {
     commits: AtomicU64,
 }
 
-/// How much has been written, and in how many goes.
+/// How many writes and commits there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// Writes that were answered with success.
+    /// Successful writes.
     pub writes: u64,
-    /// Commits that held them: each is one wait for the disk.
+    /// Their commits. Each waits for the disk once.
     pub commits: u64,
 }
 
@@ -102,36 +102,35 @@ impl GroupCommit {
 
 impl Drop for GroupCommit {
     fn drop(&mut self) {
-        // Without senders the thread finishes its queue and ends.
+        // Without senders, the thread finishes its queue and ends.
         self.queue = None;
         let Some(thread) = self.thread.take() else {
             return;
         };
-        // A write may itself hold the last clone of the database; a thread cannot wait for its own
-        // end.
+        // A write may hold the last clone of the database. A thread cannot wait for its own end.
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the database's writer panicked");
         }
     }
 }
 
-/// A write on its way: run, perhaps more than once, then answered once.
+/// A queued write. It runs once or more often, and gets one result.
 trait Write: Send {
-    /// Runs it and says whether what it did is to be kept.
+    /// Runs it, and returns whether its changes are to be kept.
     fn run(&mut self, connection: &Connection) -> bool;
 
-    /// Tells the one who waits how it went, given how the commit went.
+    /// Sends its result to the caller, given the outcome of the commit.
     fn answer(self: Box<Self>, commit: Result<(), Error>);
 }
 
-/// A write whose result goes to whoever awaits the other end of `reply`.
+/// A write whose result goes to the receiver of `reply`.
 struct Pending<F, T, E> {
     work: F,
     returned: Option<Returned<T, E>>,
     reply: oneshot::Sender<Returned<T, E>>,
 }
 
-/// What a write returned, or how it panicked.
+/// What a write returned, or its panic.
 type Returned<T, E> = thread::Result<Result<T, E>>;
 
 impl<F, T, E> Write for Pending<F, T, E>
@@ -149,18 +148,18 @@ where
 
     fn answer(self: Box<Self>, commit: Result<(), Error>) {
         let returned = match (self.returned, commit) {
-            // Its own failure says more than the commit's.
+            // Its own error says more than the commit's.
             (Some(returned @ (Err(_) | Ok(Err(_)))), _) => returned,
             (Some(returned), Ok(())) => returned,
             (_, Err(error)) => Ok(Err(error.into())),
             (None, Ok(())) => Ok(Err(Error::Unfinished.into())),
         };
-        // Who has stopped waiting misses nothing.
+        // The caller may have stopped waiting.
         let _ = self.reply.send(returned);
     }
 }
 
-/// Gathers writes from `queue` and commits them, until every sender is gone and the queue is empty.
+/// Takes writes from `queue` and commits them, until all senders are dropped and the queue is empty.
 fn run(
     connection: &Connection,
     place: &DatabaseFile,
@@ -197,8 +196,7 @@ fn commit(
                 .into_iter()
                 .for_each(|write| commit(connection, place, vec![write], counters));
         }
-        // Where the transaction did not even begin, they would all wait for the same lock in vain,
-        // one after the other.
+        // If the transaction did not begin, each would wait for the same lock again.
         Err(Abandoned::Later(error) | Abandoned::AtBegin(error)) => {
             batch
                 .into_iter()
@@ -207,7 +205,7 @@ fn commit(
     }
 }
 
-/// Why nothing of a batch is in the database.
+/// Why a batch was not committed.
 enum Abandoned {
     AtBegin(Error),
     Later(Error),
@@ -219,7 +217,7 @@ impl From<rusqlite::Error> for Abandoned {
     }
 }
 
-/// Runs `batch` as one transaction and says how many of it were kept.
+/// Runs `batch` as one transaction, and returns how many of its writes were kept.
 fn attempt(
     connection: &Connection,
     place: &DatabaseFile,

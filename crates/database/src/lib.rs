@@ -1,12 +1,12 @@
-//! The database: everything that must survive a power cut and is not a blob.
+//! The embedded database, with everything that must survive a power cut and is not a blob.
 //!
-//! One SQLite file ([`DatabaseLocation`]), opened by one server ([`Database::open_exclusive`]) and, beside
-//! it, by the commands that an operator runs ([`Database::open`]). *Reads* run side by side, each
-//! on a snapshot of its own; *writes* go to one thread that gathers whatever has arrived into one
-//! commit. A write is answered after the commit, so what was acknowledged is on the disk.
+//! It is one SQLite file ([`DatabaseLocation`]). One server opens it ([`Database::open_exclusive`]), and
+//! so may commands while the server runs ([`Database::open`]). *Reads* run in parallel, each on its own
+//! snapshot. *Writes* go to one thread, which commits them in groups. A write returns after its commit,
+//! so acknowledged work is on the disk.
 //!
-//! The tables and their history are here too (`migrations/`); the statements are with those who
-//! need them. Names compare as bytes, SQLite's default.
+//! The tables are here, too (`migrations/`). The statements are in the crates that need them. Names
+//! compare as bytes, which is SQLite's default.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -47,44 +47,44 @@ use lock::DataLock;
 use open::OpenedDatabase;
 use reader_pool::ReaderPool;
 
-/// An open database. Clones share it; the last one to go waits until what was begun is written.
+/// An open database. Clones share it. The drop of the last one waits for all queued writes.
 #[derive(Clone, Debug)]
 pub struct Database {
     shared: Arc<Shared>,
 }
 
 impl Database {
-    /// Opens the database for a server, the only one that may have it. It is made where there is
-    /// none, readable by its owner alone, and brought up to this program's version.
+    /// Opens the database for the one server that may have it. A missing file is created, readable by
+    /// its owner only. An older database is migrated.
     ///
     /// # Errors
-    /// A sentence for the operator: see [`DatabaseOpenError`].
+    /// [`DatabaseOpenError`], with a message for the operator.
     pub fn open_exclusive(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
         Self::start(open::exclusively(location)?)
     }
 
-    /// Opens a database that a server has made, beside a running server or without one. Nothing is
-    /// made or migrated: the server's program decides about its file, and a command that ran as
-    /// root would leave a file that no server can open.
+    /// Opens an existing database for a command. A server may be running. Nothing is created or
+    /// migrated: only a server migrates its file, and a file that root created could not be opened by
+    /// the server.
     ///
     /// # Errors
-    /// A sentence for the operator: see [`DatabaseOpenError`].
+    /// [`DatabaseOpenError`], with a message for the operator.
     pub fn open(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
-        Self::start(open::beside(location)?)
+        Self::start(open::existing(location)?)
     }
 
-    /// Runs `work` in a transaction. The answer comes when its changes are on the disk; after an
-    /// error it has made none.
+    /// Runs `work` in a transaction. It returns when the changes are on the disk. After an error,
+    /// nothing has changed.
     ///
-    /// `work` shares its commit with whatever else is being written, and **may run more than once**
-    /// when that commit fails, so it should change nothing but the database. It must not begin or
-    /// end a transaction itself. If the future is dropped, the write may still happen.
+    /// `work` shares its commit with other writes. It **may run more than once** if that commit fails,
+    /// so it should change only the database. It must not begin or end a transaction. If the future is
+    /// dropped, the write may still happen.
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
     ///
     /// # Panics
-    /// When `work` does, with its panic.
+    /// If `work` panics, with its panic.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnMut(&Connection) -> Result<T, E> + Send + 'static,
@@ -94,16 +94,15 @@ impl Database {
         self.shared.writer.write(work).await
     }
 
-    /// Runs `work` on a snapshot: whatever it reads was true at one moment, and every write
-    /// acknowledged before is in it.
+    /// Runs `work` on a snapshot, which has every write that was acknowledged before.
     ///
-    /// Must be called inside a tokio runtime, whose threads are not held up.
+    /// It must be called in a tokio runtime, whose threads are not blocked.
     ///
     /// # Errors
     /// What `work` returned, or why it could not read.
     ///
     /// # Panics
-    /// When `work` does, with its panic.
+    /// If `work` panics, with its panic.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -113,7 +112,7 @@ impl Database {
         self.shared.readers.read(work).await
     }
 
-    /// Where the file is, free of symbolic links.
+    /// The path of the file, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.shared.place.path()
@@ -151,6 +150,6 @@ struct Shared {
     readers: Arc<ReaderPool>,
     writer: GroupCommit,
     place: DatabaseFile,
-    /// Dropped last: the file is let go when nothing touches it any more.
+    /// Dropped last, when nothing uses the file any more.
     _lock: Option<DataLock>,
 }

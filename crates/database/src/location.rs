@@ -1,4 +1,4 @@
-//! Where a database lies, as the configuration says it:
+//! The location of a database, as the configuration names it:
 //! `sqlite:///var/lib/wharfinger/wharfinger.db`.
 
 use std::ffi::OsStr;
@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where systemd units and our packages keep state.
+/// The state directory of our systemd units and packages.
 const STATE_DIRECTORY: &str = "/var/lib/wharfinger";
 const FILE_NAME: &str = "wharfinger.db";
 
-/// Where a database lies: the absolute path of a SQLite file.
+/// The location of a database: the absolute path of a SQLite file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseLocation(PathBuf);
 
@@ -22,9 +22,8 @@ impl DatabaseLocation {
         Self(path.into())
     }
 
-    /// The database of an installation that names none: in the state directory, which is the first
-    /// of what systemd passes in `$STATE_DIRECTORY` (systemd.exec(5), separated by colons), or
-    /// `/var/lib/wharfinger`.
+    /// The default database: in the first state directory that systemd passes in `$STATE_DIRECTORY`
+    /// (systemd.exec(5), separated by colons), or in `/var/lib/wharfinger`.
     #[must_use]
     pub fn in_state_directory(state_directory: Option<&OsStr>) -> Self {
         let first =
@@ -68,14 +67,14 @@ impl fmt::Display for DatabaseLocation {
     }
 }
 
-/// Why a text is not the place of a database. The text itself is not repeated: it may hold a
-/// password.
+/// Why a text is not the location of a database. The text itself is not repeated, because it may
+/// contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseLocationError {
-    /// There is no `://` in it.
+    /// It has no `://`.
     #[error("a database is named by a URL, as in sqlite:///var/lib/wharfinger/wharfinger.db")]
     NoUrl,
-    /// What follows `sqlite://` is no absolute path.
+    /// The path after `sqlite://` is not absolute.
     #[error(
         "a database's path is absolute, behind three slashes: sqlite:///var/lib/wharfinger/wharfinger.db"
     )]
@@ -85,17 +84,14 @@ pub enum DatabaseLocationError {
         "a database is a file, not a directory, as in sqlite:///var/lib/wharfinger/wharfinger.db"
     )]
     Directory,
-    /// The path holds what other programs would read as options or escapes, which have no meaning
-    /// here.
-    #[error("a database's path is taken as it stands and may not contain ?, #, % or a nul byte")]
+    /// The path has characters that other programs read as options or escapes.
+    #[error("a database's path may not contain ?, #, % or a nul byte")]
     Characters,
-    /// It is PostgreSQL's.
+    /// It is a URL of PostgreSQL.
     #[error("PostgreSQL is not supported yet; use sqlite:///var/lib/wharfinger/wharfinger.db")]
     Postgres,
-    /// It is something else's.
-    #[error(
-        "`{0}` is no kind of database known here; use sqlite:///var/lib/wharfinger/wharfinger.db"
-    )]
+    /// It is another kind of URL.
+    #[error("unknown kind of database `{0}`: use sqlite:///var/lib/wharfinger/wharfinger.db")]
     Scheme(String),
 }
 
@@ -111,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused() {
+    fn an_invalid_location_is_rejected() {
         for (url, expected) in [
             ("", DatabaseLocationError::NoUrl),
             ("/var/lib/wharfinger.db", DatabaseLocationError::NoUrl),

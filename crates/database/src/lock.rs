@@ -1,8 +1,7 @@
-//! The lock that keeps a second server off a database.
+//! The lock that prevents a second server on a database.
 //!
-//! SQLite itself would let two servers share a file. But a server remembers things beside its
-//! database (which uploads are under way, how often a login failed), and two that do not know of
-//! each other would contradict one another.
+//! SQLite would let two servers share a file. But a server has state outside its database, such as
+//! active uploads and failed logins. Two servers would contradict each other.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -10,16 +9,15 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Holds a database for one server, until it is dropped or the process ends, however it ends: the
-/// lock is the kernel's (flock(2)), and the file that stays behind means nothing.
+/// Locks a database for one server, until it is dropped or the process ends. The kernel holds the lock
+/// (flock(2)), so the file that remains has no meaning.
 #[derive(Debug)]
 pub(crate) struct DataLock {
     _file: File,
 }
 
 impl DataLock {
-    /// Takes the lock of the database at `path`; none when another process, or another opening in
-    /// this one, has it.
+    /// Takes the lock of the database at `path`. `None` if it is taken, by another process or this one.
     pub(crate) fn take(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new()
             .create(true)

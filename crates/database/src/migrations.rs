@@ -1,15 +1,14 @@
-//! The shape of the database, as a list of steps that only ever grows at its end.
+//! Migrations: a list of steps, to which new ones are only appended.
 //!
-//! A database says how many steps it has taken (`PRAGMA user_version`) and whose it is (`PRAGMA
-//! application_id`). Both change in the same transaction as the tables, so a half-applied step does
-//! not exist.
+//! A database has the number of its steps (`PRAGMA user_version`) and the id of its program (`PRAGMA
+//! application_id`). Both change in the transaction that changes the tables, so no step is ever
+//! partially applied.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::Error;
 
-/// The steps, in order. One that was released is never changed: what it should have been is a new
-/// one.
+/// The steps, in order. The statements of a released step are never changed; a new step corrects them.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_refresh_tokens.sql"),
     include_str!("../migrations/0002_registry.sql"),
@@ -21,25 +20,25 @@ const MIGRATIONS: &[&str] = &[
 /// `WHRF`: marks a SQLite file as ours.
 const APPLICATION_ID: i64 = 0x5748_5246;
 
-/// How far a database has come.
+/// The state of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing is in it.
+    /// It has no tables.
     Empty,
-    /// It has this program's shape.
+    /// It has all steps.
     Current,
-    /// Steps are missing.
+    /// It lacks steps.
     Behind,
-    /// A newer program has been here; the number is the database's version.
+    /// A newer program has migrated it to this version.
     Newer(i64),
-    /// Another program's tables are in it.
+    /// It has tables of another program.
     Foreign,
 }
 
-/// The number of steps this program knows.
+/// The number of steps that this program knows.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// How far the database behind `connection` has come. Nothing is changed.
+/// The state of the database of `connection`. Nothing is changed.
 pub(crate) fn state(connection: &Connection) -> Result<State, Error> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (id, version) = (number("application_id")?, number("user_version")?);
@@ -54,8 +53,8 @@ pub(crate) fn state(connection: &Connection) -> Result<State, Error> {
     })
 }
 
-/// Takes the steps that are missing, all or none. The database must be empty or ours, and nobody
-/// else may migrate it.
+/// Applies the missing steps, all or none. The database must be empty or ours, and no other process may
+/// migrate it at the same time.
 pub(crate) fn apply(connection: &Connection) -> Result<(), Error> {
     take(connection, MIGRATIONS)
 }

@@ -1,5 +1,4 @@
-//! Opening: everything that can be wrong with a place for a database is found here, before anything
-//! depends on it.
+//! Opening a database. Everything that can be wrong with its location is found here.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -12,24 +11,24 @@ use crate::lock::DataLock;
 use crate::migrations::{self, State};
 use crate::{DatabaseLocation, Error, connection, filesystem};
 
-/// Why a database could not be opened. Each sentence is for the operator and names the file.
+/// Why a database cannot be opened. Each message is for the operator and names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseOpenError {
-    /// There is no file, and only a server makes one.
-    #[error("there is no database at {}: a server makes it when it first starts", .0.display())]
+    /// The file does not exist, and only a server creates it.
+    #[error("the database {} does not exist: a server creates it when it first starts", .0.display())]
     Missing(PathBuf),
-    /// The directory or the file cannot be made or reached.
-    #[error("there can be no database at {}", path.display())]
+    /// The directory or the file cannot be created or reached.
+    #[error("cannot create or open the database {}", path.display())]
     Unreachable {
         /// The database's file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It lies on a file system that cannot hold it.
+    /// Its file system cannot hold a database.
     #[error(
-        "the database {} lies on {filesystem}, where SQLite would lose data: move it to a local disk with `database: {{url: sqlite:///…}}`",
+        "the database {} is on {filesystem}, where SQLite would lose data: move it to a local disk with `database: {{url: sqlite:///…}}`",
         path.display()
     )]
     FileSystem {
@@ -38,12 +37,12 @@ pub enum DatabaseOpenError {
         /// The file system's name.
         filesystem: &'static str,
     },
-    /// A server has it.
+    /// Another server has it.
     #[error("another server has the database {} open", .0.display())]
     InUse(PathBuf),
-    /// A newer program has changed its tables.
+    /// A newer program has migrated it.
     #[error(
-        "the database {} was last opened by a newer wharfinger (its version is {found}, this program knows {known}): run that one, or restore a backup from before",
+        "the database {} was last opened by a newer wharfinger (its version is {found}, this program knows {known}): run the newer program, or restore an older backup",
         path.display()
     )]
     Newer {
@@ -51,18 +50,18 @@ pub enum DatabaseOpenError {
         path: PathBuf,
         /// The database's version.
         found: i64,
-        /// The latest version known here.
+        /// The latest version that this program knows.
         known: i64,
     },
-    /// It has not been brought up to this program's version, which a server does when it starts.
-    #[error("the database {} is of an older wharfinger: start the server with this program first", .0.display())]
+    /// It must be migrated, which a server does when it starts.
+    #[error("the database {} was written by an older wharfinger: start the server with this program first", .0.display())]
     Older(PathBuf),
-    /// The file is another program's.
+    /// The file belongs to another program.
     #[error("{} is another program's database: choose another file with `database: {{url: sqlite:///…}}`", .0.display())]
     Foreign(PathBuf),
     /// The file is damaged.
     #[error(
-        "the database {} is damaged, or is no database: stop the server and put a backup of it in its place",
+        "the database {} is damaged, or is not a database: stop the server and restore a backup",
         path.display()
     )]
     Damaged {
@@ -71,7 +70,7 @@ pub enum DatabaseOpenError {
         /// What SQLite found.
         source: Error,
     },
-    /// SQLite could not do what it must be able to.
+    /// SQLite failed.
     #[error("the database {} cannot be used", path.display())]
     Database {
         /// The database's file.
@@ -98,16 +97,16 @@ pub(crate) struct OpenedDatabase {
     pub(crate) lock: Option<DataLock>,
 }
 
-/// Tells the magic number of the file system under a path.
+/// Returns the magic number of the file system of a path.
 type FileSystem = fn(&Path) -> io::Result<u32>;
 
-/// Opens what a server has made, beside it or without it.
-pub(crate) fn beside(location: &DatabaseLocation) -> Result<OpenedDatabase, DatabaseOpenError> {
+/// Opens an existing database for a command.
+pub(crate) fn existing(location: &DatabaseLocation) -> Result<OpenedDatabase, DatabaseOpenError> {
     beside_on(location, filesystem::magic)
 }
 
-/// Opens it for the one server that may have it: makes it where there is none, and brings it up to
-/// date.
+/// Opens the database for the one server that may have it. Creates a missing one, and migrates an
+/// older one.
 pub(crate) fn exclusively(
     location: &DatabaseLocation,
 ) -> Result<OpenedDatabase, DatabaseOpenError> {
@@ -153,7 +152,7 @@ fn exclusively_on(
         path: location.path().to_owned(),
         source,
     };
-    // Before there is a file that nobody would miss, and again where a symbolic link leads.
+    // Before a file is created, and again for the target of a symbolic link.
     check_filesystem(&create_directory(location.path()).map_err(place)?, on)?;
     let path = create_file(location.path()).map_err(place)?;
     check_filesystem(&path, on)?;
@@ -187,7 +186,7 @@ fn exclusively_on(
     })
 }
 
-/// Makes the directories above the file, where they are missing, for nobody else to look into.
+/// Creates missing directories above the file, which only their owner can read.
 fn create_directory(path: &Path) -> io::Result<PathBuf> {
     let directory = path
         .parent()
@@ -198,17 +197,15 @@ fn create_directory(path: &Path) -> io::Result<PathBuf> {
         .mode(0o700)
         .create(directory)?;
     let directory = fs::canonicalize(directory)?;
-    // SQLite makes its files' entries in the directory durable, but not the directory's own in the
-    // one above.
+    // SQLite syncs the directory of its files, but not the directory above.
     if let Some(above) = directory.parent() {
         File::open(above)?.sync_all()?;
     }
     Ok(directory)
 }
 
-/// Makes the file, where it is missing, for nobody else to read; SQLite gives its log the same
-/// permissions. The answer is free of symbolic links, so that every way to a file leads to the same
-/// lock.
+/// Creates a missing file, which only its owner can read. SQLite gives its log the same permissions.
+/// Returns the path without symbolic links, so that every path of a file leads to the same lock.
 fn create_file(path: &Path) -> io::Result<PathBuf> {
     OpenOptions::new()
         .create(true)
@@ -233,8 +230,7 @@ fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), DatabaseOpenError
     }
 }
 
-/// Switches to the write-ahead log, which stays switched on in the file; false where SQLite cannot
-/// have one here.
+/// Switches the file to the write-ahead log for good. Returns false if SQLite cannot have one here.
 fn use_log(connection: &Connection) -> Result<bool, Error> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -264,7 +260,7 @@ mod tests {
         );
         let told = refused.to_string();
         assert!(
-            told.contains("lies on NFS") && told.contains("`database: {url: sqlite:///…}`"),
+            told.contains("is on NFS") && told.contains("`database: {url: sqlite:///…}`"),
             "{told}"
         );
     }
@@ -276,11 +272,11 @@ mod tests {
         is_refused(exclusively_on(&location, NFS));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         drop(exclusively(&location).unwrap());
-        // It was moved there since, or a link leads there.
+        // It was moved there since, or it is the target of a link.
         is_refused(beside_on(&location, NFS));
         is_refused(exclusively_on(&location, |path| {
             Ok(if path.is_dir() { 0xef53 } else { 0x6969 })
         }));
-        drop(beside(&location).unwrap());
+        drop(existing(&location).unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! Reads, side by side, off the asynchronous threads.
+//! Parallel reads, on threads that may block.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +9,10 @@ use tokio::task;
 use crate::file::DatabaseFile;
 use crate::{Error, connection};
 
-/// A read is mostly processor time; more of them at once than this only stand in each other's way.
+/// A read takes mostly processor time. More reads at once would only slow each other.
 const PARALLEL: usize = 4;
 
-/// Connections that only read, opened as they are needed and kept.
+/// Connections for reads, which are opened on demand and kept.
 #[derive(Debug)]
 pub(crate) struct ReaderPool {
     place: DatabaseFile,
@@ -29,14 +29,14 @@ impl ReaderPool {
         })
     }
 
-    /// Runs `work` on a connection of its own, everything it reads being of one moment.
+    /// Runs `work` on a connection of its own, on one snapshot.
     pub(crate) async fn read<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        // Moved into the task: who stops waiting does not make room for another.
+        // Moved into the task: the connection is in use even if the caller stops waiting.
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
             return Err(Error::Closed.into());
         };
@@ -61,7 +61,7 @@ impl ReaderPool {
         if let Some(idle) = self.idle().pop() {
             return Ok(idle);
         }
-        // The writer has the file that was there first: nobody reads another one.
+        // The writer has the first file. No reader may open another one.
         self.place.check()?;
         connection::reader(self.place.path())
     }

@@ -1,7 +1,7 @@
-//! Uploads that requests are writing to now, in this process: one request at a time, and so many
+//! Uploads that requests of this process are writing to: one request at a time, and a limited number
 //! for each client.
 //!
-//! Only whether an upload is in use is remembered here. How far it is stands in its row.
+//! Only the use of an upload is known here. Its row says how much was received.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ struct Table {
     clients: HashMap<String, Vec<UploadId>>,
 }
 
-/// An upload that one request writes to until this is dropped.
+/// The right of one request to write to an upload, until it is dropped.
 pub(crate) struct ActiveUpload {
     all: ActiveUploads,
     id: UploadId,
@@ -39,7 +39,7 @@ impl ActiveUploads {
             .unwrap_or_default()
     }
 
-    /// Waits until no other request writes to the upload, but not longer than `patience`.
+    /// Waits until no other request writes to the upload, at most for `patience`.
     pub(crate) async fn lock(&self, id: UploadId, patience: Duration) -> Option<ActiveUpload> {
         let mut active = self.unlocked(id);
         let lock = Arc::clone(self.table().locks.entry(id).or_default());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_request_at_a_time_and_no_trace_of_it_afterwards() {
+    async fn one_request_at_a_time() {
         let all = ActiveUploads::default();
         let patience = Duration::from_millis(50);
         let mut held = all.lock(id(1), patience).await.unwrap();

@@ -26,10 +26,10 @@ pub enum BackupError {
     #[error("{} exists already: name a new directory", .0.display())]
     Exists(PathBuf),
     /// The target is in the directory that is copied.
-    #[error("{} lies within the content that is to be copied: name a directory elsewhere", .0.display())]
+    #[error("{} is inside the content that is copied: name a directory elsewhere", .0.display())]
     Inside(PathBuf),
     /// An adoption is not complete: the copy would lack what was not read yet.
-    #[error("{0} is not adopted to its end: what was not read yet would be missing")]
+    #[error("the adoption of {0} is not complete: what was not read yet would be missing")]
     HalfRead(ContentLocation),
     /// The metadata is not in an embedded database.
     #[error("the metadata is in a database server: back it up with that server's tools")]

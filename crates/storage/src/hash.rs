@@ -1,4 +1,4 @@
-//! Digests of content that arrives in pieces.
+//! Digests of content that arrives in chunks.
 
 use std::io::{self, Read};
 
@@ -16,7 +16,7 @@ pub fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
-/// How much there is to read, in bytes, and its digest.
+/// The number of bytes that `reader` has, and their digest.
 pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Result<(u64, Digest)> {
     let mut hasher = ContentHasher::new(algorithm);
     let mut buffer = vec![0; READ];
@@ -28,12 +28,12 @@ pub(crate) fn read(algorithm: DigestAlgorithm, mut reader: impl Read) -> io::Res
     Ok((length, hasher.finish()))
 }
 
-/// A digest under way. A clone goes on independently.
+/// A digest that is being computed. A clone continues independently.
 #[derive(Clone, Debug)]
 pub struct ContentHasher(Hasher);
 
 impl ContentHasher {
-    /// A digest of nothing yet.
+    /// A digest without content.
     #[must_use]
     pub fn new(algorithm: DigestAlgorithm) -> Self {
         Self(Hasher::new(match algorithm {
@@ -51,18 +51,18 @@ impl ContentHasher {
         }
     }
 
-    /// Takes more content in.
+    /// Adds content.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The state, which [`HashState::resume`] goes on from, in this process or another.
+    /// The state, from which [`HashState::resume`] continues, in this process or another.
     #[must_use]
     pub fn state(&self) -> HashState {
         HashState(self.0.save())
     }
 
-    /// The digest of everything taken in.
+    /// The digest of all content.
     #[must_use]
     pub fn finish(self) -> Digest {
         let algorithm = self.algorithm();
@@ -74,25 +74,25 @@ impl ContentHasher {
     }
 }
 
-/// The state of a digest under way: the algorithm, the words of the hash, the number of bytes, and
+/// The state of a digest that is being computed: the algorithm, the words of the hash, the number of bytes, and
 /// the bytes that do not fill a block yet. At most 200 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashState(Vec<u8>);
 
 impl HashState {
-    /// A state as it was stored. `None` if it is not one.
+    /// A stored state. `None` if the bytes are not valid.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         Hasher::resume(&bytes).map(|_| Self(bytes))
     }
 
-    /// The state as it is stored; see the crate `hash-state` for the form.
+    /// The bytes to store. The crate `hash-state` describes their form.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The digest that goes on from here.
+    /// The digest that continues from this state.
     #[must_use]
     pub fn resume(&self) -> Option<ContentHasher> {
         Hasher::resume(&self.0).map(ContentHasher)
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_of_nothing() {
+    fn digests_of_empty_content() {
         assert_eq!(
             digest(DigestAlgorithm::Sha256, b"").to_string(),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_and_a_resumed_state_go_on_independently() {
+    fn a_clone_and_a_resumed_state_continue_independently() {
         for algorithm in DigestAlgorithm::ALL {
             let mut hasher = ContentHasher::new(algorithm);
             hasher.update(b"con");

@@ -1,9 +1,9 @@
-//! What the only server on a store does at its start.
+//! Recovery of uploads at the start of a server.
 
 use crate::{BlobStore, Error, UploadRecovery, UploadStore};
 
-/// Puts right what a crash left behind. Uploads that were about to become blobs are uploads again,
-/// and content without an upload is removed.
+/// Repairs the state that a crash has left. Uploads that were about to become blobs are uploads
+/// again, and content without an upload is removed.
 ///
 /// Only a server that has the stores for itself may do so, and before it serves.
 ///

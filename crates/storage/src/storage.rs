@@ -56,7 +56,7 @@ impl Storage {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open(root)?;
-        let rows = Sqlite::beside(database, settings.retention, clock)?;
+        let rows = Sqlite::for_command(database, settings.retention, clock)?;
         let storage = Self::with_files(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)

@@ -29,18 +29,18 @@ const BATCH: usize = 1 << 20;
 const RENEWAL: Duration = Duration::from_secs(600);
 
 /// An upload that one request writes to. [`save`](Self::save) and [`finish`](Self::finish) keep what
-/// is written; a request that drops it leaves the upload as it was.
+/// is written. If it is dropped, the upload stays as it was before.
 pub struct Upload {
     shared: Arc<SharedState>,
     id: UploadId,
     repository: RepositoryName,
-    /// The fence of its row; a blob that is taken in one request has none.
+    /// The fence of its row. A blob that is sent in one request has no row.
     fence: Option<i64>,
-    /// Bytes that are safe on the disk, as the row says.
+    /// How many bytes are safe on the disk, as the row says.
     received: u64,
-    /// The hash of exactly these; none after an upload of an earlier version.
+    /// The hash of exactly these bytes. An upload of an earlier version has none.
     hasher: Option<ContentHasher>,
-    /// The length of the whole, with what was written last.
+    /// The length of the whole, including what was written last.
     length: u64,
     writer: Option<Box<dyn UploadWriter>>,
     gathered: Vec<Bytes>,
@@ -114,7 +114,7 @@ impl Upload {
         }
     }
 
-    /// The length of the upload with what was written, in bytes.
+    /// The length of the upload in bytes, including what was written.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
@@ -141,9 +141,8 @@ impl Upload {
         Ok(())
     }
 
-    /// The outcome of a step that needs the upload's file. If the file is gone because something
-    /// else ended the upload (a command beside the server), the error says that, and not that the
-    /// disk has failed.
+    /// The outcome of a step that needs the upload's file. If a command has ended the upload, the
+    /// file is gone, and the error says so instead of reporting a failed disk.
     #[expect(
         clippy::disallowed_methods,
         reason = "a lease's age on the runtime's timer"
@@ -159,8 +158,8 @@ impl Upload {
                 self.has_ended();
                 Err(Error::UploadUnknown)
             }
-            // Another failure is no reason to stop: the lease lasts much longer than until the next
-            // renewal.
+            // After another failure the request can continue: the lease lasts much longer than until
+            // the next renewal.
             _ => {
                 self.leased = Instant::now();
                 done
@@ -168,13 +167,12 @@ impl Upload {
         }
     }
 
-    /// Keeps what was written, so that a later request can go on. Returns how much there is now, in
-    /// bytes, all of it safe on the disk. Once begun it goes on to its end, even if the caller does
-    /// not wait for it.
+    /// Keeps what was written, so that a later request can continue. Returns the length in bytes, all
+    /// of it safe on the disk. Once begun it runs to its end, even if the caller stops waiting.
     ///
     /// # Errors
-    /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or never was one to be resumed;
-    /// [`Error::Full`] and its like.
+    /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or cannot be resumed;
+    /// [`Error::Full`] and others.
     pub async fn save(self) -> Result<u64, Error> {
         to_its_end(self.save_now()).await
     }
@@ -203,8 +201,8 @@ impl Upload {
             }
             Err(error) => {
                 if !error.is_certain() {
-                    // The row may say that this content is there, so it stays. If the row does not,
-                    // the next request overwrites it.
+                    // The row may count this content, so it stays. If the row does not, the next
+                    // request overwrites it.
                     self.length = self.received;
                 }
                 Err(error)
@@ -213,10 +211,10 @@ impl Upload {
     }
 
     /// Makes the upload a blob of its repository, which can be pulled when this returns. Once begun
-    /// it goes on to its end, even if the caller does not wait for it.
+    /// it runs to its end, even if the caller stops waiting.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and its like, which do not.
+    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and others, which do not.
     pub async fn finish(self, claimed: Digest) -> Result<Blob, Error> {
         to_its_end(self.finish_now(claimed)).await
     }
@@ -271,14 +269,14 @@ impl Upload {
         published
     }
 
-    /// Ends the upload and removes what was received. Once begun it goes on to its end.
+    /// Ends the upload and removes its content. Once begun it runs to its end.
     pub(crate) async fn cancel(self) -> Result<(), Error> {
         to_its_end(self.cancel_now()).await
     }
 
     async fn cancel_now(mut self) -> Result<(), Error> {
         if let Some(writer) = self.writer.take() {
-            // What it is still writing would come after the end.
+            // Otherwise it might write after the end.
             let _ = writer.finish(Vec::new()).await;
         }
         if self.fence.is_some() {
@@ -308,20 +306,20 @@ impl Upload {
         }
     }
 
-    /// The upload has no row and no file any more: nothing is to be put right when it is dropped.
+    /// The upload has no row and no file any more: its drop has nothing to clean up.
     fn has_ended(&mut self) {
         self.writer = None;
         self.length = self.received;
     }
 }
 
-/// Frees the room that a broken request took, before the next request can go on.
+/// Removes what an interrupted request wrote, before the next request can continue.
 impl Drop for Upload {
     fn drop(&mut self) {
         if self.length == self.received && self.writer.is_none() {
             return;
         }
-        // Outside of a runtime nothing runs any more; the next start cleans up.
+        // Without a runtime, the next start cleans up.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -340,21 +338,21 @@ impl Drop for Upload {
                 store.discard(id).await
             };
             if let Err(error) = cleared {
-                tracing::warn!(upload = %id, %error, "cannot remove what a broken upload wrote; the next start does");
+                tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; the next start does");
             }
             drop(active);
         });
     }
 }
 
-/// Runs `work` to its end, whether or not the caller goes on to wait for it.
+/// Runs `work` to its end, even if the caller stops waiting.
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::spawn(work).await.unwrap_or_else(Error::ended)
 }
 
-/// From safe content to a blob that can be pulled.
+/// Makes synced content a blob that can be pulled.
 async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<Blob, Error> {
     let (uploads, store) = (&shared.metadata.uploads, &shared.content);
     let upload = finished.upload;
@@ -362,7 +360,7 @@ async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<B
         match uploads.reserve(finished.clone()).await? {
             BlobReservation::Pending(blob) => break blob,
             BlobReservation::Exists(blob) => match store.check(&blob).await {
-                // A row is no proof that content can be read: this upload brings it again.
+                // A row does not prove that its content can be read. This upload replaces it.
                 Err(Error::Damaged { digest }) if finished.replaces != Some(blob.generation) => {
                     tracing::warn!(%digest, "the content of a blob is missing or damaged; it is stored again");
                     finished.replaces = Some(blob.generation);
@@ -387,7 +385,7 @@ async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<B
         && error.is_certain()
         && let Err(error) = give_back(shared, blob, upload).await
     {
-        tracing::warn!(%upload, %error, "an upload that could not become a blob is left to the next start");
+        tracing::warn!(%upload, %error, "an upload that failed to become a blob is left to the next start");
     }
     published
 }

@@ -83,7 +83,8 @@ impl Storage {
                 }
                 ContentHealth::Missing
             }
-            Err(_) => ContentHealth::Unreadable,
+            Err(Error::Io { .. }) => ContentHealth::Unreadable,
+            Err(error) => return Err(error),
         };
         Ok(Some(VerifyResult {
             digest: blob.digest,

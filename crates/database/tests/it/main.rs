@@ -1,11 +1,11 @@
-//! The database as its users see it: real files, several tasks, several processes.
+//! Tests of the database on real files, with several tasks and several processes.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure is a panic")]
 
+mod failures;
 mod opening;
 mod processes;
 mod reading;
-mod trouble;
 mod writing;
 
 use std::sync::mpsc;
@@ -14,7 +14,7 @@ use database::{Database, DatabaseLocation, Error};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// A database of its own for one test, with the table `numbers (n)`, whose numbers are unique.
+/// The database of one test, with the table `numbers (n)`, whose numbers are unique.
 struct Bench {
     // Fields are dropped in this order: the database before its directory.
     database: Database,
@@ -72,7 +72,7 @@ async fn count(database: &Database) -> i64 {
     database.read(read).await.unwrap()
 }
 
-/// Runs `writes` in one batch: the writer is held up until they are all queued.
+/// Runs `writes` in one batch: the writer is blocked until all are queued.
 async fn together(bench: &Bench, writes: Vec<Work>) -> Vec<Result<(), Error>> {
     let (release, hold) = mpsc::channel::<()>();
     let (held, mut is_held) = tokio::sync::mpsc::channel(1);

@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn is_made_for_its_owner_alone() {
+async fn a_new_database_is_readable_by_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/wharfinger/wharfinger.db");
     let database = Database::open_exclusive(&DatabaseLocation::at(&path)).unwrap();
@@ -47,7 +47,7 @@ async fn commits_wait_for_the_disk() {
 }
 
 #[tokio::test]
-async fn keeps_what_it_had() {
+async fn an_existing_database_keeps_its_rows() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
     let (
@@ -75,7 +75,7 @@ async fn an_empty_file_is_an_interrupted_first_start() {
 }
 
 #[tokio::test]
-async fn one_server_at_a_time_by_whatever_path() {
+async fn one_server_at_a_time_by_any_path() {
     let bench = Bench::new().await;
     let link = bench.directory.path().join("link.db");
     symlink(bench.location().path(), &link).unwrap();
@@ -99,7 +99,7 @@ async fn one_server_at_a_time_by_whatever_path() {
 }
 
 #[tokio::test]
-async fn a_command_works_beside_a_server() {
+async fn a_command_works_while_a_server_runs() {
     let bench = Bench::new().await;
     let beside = Database::open(&bench.location()).unwrap();
     beside.write(insert(1)).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_command_works_beside_a_server() {
 }
 
 #[test]
-fn a_command_makes_nothing() {
+fn a_command_creates_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let error = Database::open(&location(&directory)).unwrap_err();
     assert!(matches!(error, DatabaseOpenError::Missing(_)), "{error:?}");
@@ -122,7 +122,7 @@ fn a_command_makes_nothing() {
 }
 
 #[test]
-fn a_newer_database_is_refused() {
+fn a_newer_database_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     drop(Database::open_exclusive(&location(&directory)).unwrap());
     Connection::open(location(&directory).path())
@@ -148,7 +148,7 @@ fn a_newer_database_is_refused() {
 }
 
 #[test]
-fn another_programs_database_is_left_alone() {
+fn a_database_of_another_program_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     Connection::open(location(&directory).path())
         .unwrap()
@@ -168,7 +168,7 @@ fn another_programs_database_is_left_alone() {
 }
 
 #[test]
-fn what_is_no_database_is_refused() {
+fn another_kind_of_file_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(
         location(&directory).path(),
@@ -194,7 +194,7 @@ fn what_is_no_database_is_refused() {
 }
 
 #[test]
-fn a_place_that_cannot_be_is_refused() {
+fn an_impossible_location_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
     let below_a_file = DatabaseLocation::at(directory.path().join("file/wharfinger.db"));
@@ -214,7 +214,7 @@ fn a_place_that_cannot_be_is_refused() {
         assert!(
             error
                 .to_string()
-                .starts_with("there can be no database at /"),
+                .starts_with("cannot create or open the database /"),
             "{location}: {error}"
         );
     }

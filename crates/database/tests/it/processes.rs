@@ -1,5 +1,5 @@
-//! Several processes at one file. The others are this test program again, asked for one test that
-//! is a child's part.
+//! Several processes on one file. The others are this test program again, which runs one test as a
+//! child.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -33,7 +33,7 @@ fn parents_database() -> Option<DatabaseLocation> {
 
 #[tokio::test]
 #[ignore = "a child's part"]
-async fn child_writes_beside() {
+async fn child_writes() {
     let Some(location) = parents_database() else {
         return;
     };
@@ -63,7 +63,7 @@ async fn child_writes_until_it_is_killed() {
 #[tokio::test]
 async fn two_processes_write_at_once() {
     let bench = Bench::new().await;
-    let mut child = child("child_writes_beside", bench.location().path());
+    let mut child = child("child_writes", bench.location().path());
     for n in 0..WRITES {
         bench.database.write(insert(n)).await.unwrap();
     }
@@ -72,7 +72,7 @@ async fn two_processes_write_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill() {
+async fn acknowledged_writes_survive_a_kill() {
     let bench = Bench::new().await;
     let (
         location,
@@ -94,7 +94,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         }
     }
     child.wait().unwrap();
-    // The lock went with the process.
+    // The lock ended with the process.
     let database = Database::open_exclusive(&location).unwrap();
     assert_eq!(acknowledged, (0..50).collect::<Vec<_>>());
     assert!(crate::count(&database).await >= 50);

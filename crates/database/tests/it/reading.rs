@@ -13,7 +13,7 @@ fn numbers(connection: &Connection) -> Result<i64, Error> {
 }
 
 #[tokio::test]
-async fn a_read_is_of_one_moment() {
+async fn a_read_uses_one_snapshot() {
     let bench = Bench::new().await;
     let (looked, wait_for_look) = mpsc::channel();
     let (written, wait_for_write) = mpsc::channel();
@@ -37,7 +37,7 @@ async fn a_read_is_of_one_moment() {
 }
 
 #[tokio::test]
-async fn reads_run_side_by_side() {
+async fn reads_run_in_parallel() {
     let bench = Bench::new().await;
     let meeting = Arc::new(Barrier::new(2));
     let mut reads = JoinSet::new();
@@ -55,7 +55,7 @@ async fn reads_run_side_by_side() {
 }
 
 #[tokio::test]
-async fn so_many_and_no_more() {
+async fn the_number_of_readers_is_limited() {
     let bench = Bench::new().await;
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut reads = JoinSet::new();
@@ -92,7 +92,7 @@ async fn a_read_cannot_write() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_connection() {
+async fn a_panic_closes_one_connection() {
     let bench = Bench::new().await;
     for _ in 0..10 {
         let database = bench.database.clone();
@@ -107,7 +107,7 @@ async fn a_panic_costs_one_connection() {
 }
 
 #[tokio::test]
-async fn a_page_is_planned_once_whatever_its_bounds() {
+async fn a_page_is_planned_once_for_all_bounds() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
     let read = |connection: &Connection| {

@@ -13,7 +13,7 @@ fn since(bench: &Bench, before: Activity) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn what_is_acknowledged_is_there_for_others() {
+async fn acknowledged_writes_are_visible_to_other_connections() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
     let other = Connection::open(bench.location().path()).unwrap();
@@ -32,12 +32,12 @@ async fn waiting_writes_share_a_commit() {
     let results = together(&bench, (0..100).map(|n| Box::new(insert(n)) as _).collect()).await;
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(bench.count().await, 100);
-    // One for the gate.
+    // One is the blocking write.
     assert_eq!(since(&bench, before), (101, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_writers_need_few_commits() {
+async fn sixteen_writers_share_commits() {
     let bench = Bench::new().await;
     let before = bench.database.activity();
     let mut writers = JoinSet::new();
@@ -60,7 +60,7 @@ async fn sixteen_writers_need_few_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_tasks_add_up() {
+async fn no_update_of_sixty_four_tasks_is_lost() {
     let bench = Bench::new().await;
     bench.database.write(insert(0)).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -68,7 +68,7 @@ async fn sixty_four_tasks_add_up() {
         let database = bench.database.clone();
         tasks.spawn(async move {
             for _ in 0..10 {
-                // Reads what it changes: no update may be lost.
+                // It reads what it changes.
                 let add = |connection: &Connection| -> Result<(), Error> {
                     let n: i64 =
                         connection.query_row("SELECT n FROM numbers", (), |row| row.get(0))?;
@@ -89,12 +89,12 @@ async fn sixty_four_tasks_add_up() {
 }
 
 #[tokio::test]
-async fn a_failed_write_undoes_itself_and_nobody_else() {
+async fn a_failed_write_is_undone_alone() {
     let bench = Bench::new().await;
     let before = bench.database.activity();
     let write = |n: i64| {
         let insert = format!("INSERT INTO numbers (n) VALUES ({n})");
-        // Every second one stumbles over its own second statement.
+        // The second statement of every second write fails.
         execute(if n % 2 == 0 {
             format!("{insert}; {insert}")
         } else {
@@ -114,7 +114,7 @@ async fn a_failed_write_undoes_itself_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_write_fails_as_its_author_says() {
+async fn a_write_fails_with_its_own_error() {
     #[derive(Debug, PartialEq)]
     struct Taken;
     impl From<Error> for Taken {
@@ -134,7 +134,7 @@ async fn a_write_fails_as_its_author_says() {
 }
 
 #[tokio::test]
-async fn a_panic_is_its_callers_alone() {
+async fn a_panic_reaches_its_caller_only() {
     let bench = Bench::new().await;
     let database = bench.database.clone();
     let panics = tokio::spawn(async move {
@@ -183,7 +183,7 @@ async fn abandon(write: impl Future<Output = Result<(), Error>>) {
 }
 
 #[tokio::test]
-async fn going_away_waits_for_what_was_begun() {
+async fn dropping_the_database_waits_for_queued_writes() {
     let bench = Bench::new().await;
     let location = bench.location();
     let Bench {
@@ -206,7 +206,7 @@ async fn going_away_waits_for_what_was_begun() {
 }
 
 #[tokio::test]
-async fn the_last_clone_may_go_inside_a_write() {
+async fn the_last_clone_may_be_dropped_in_a_write() {
     let Bench {
         database,
         directory: _directory,

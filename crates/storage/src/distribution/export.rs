@@ -40,7 +40,7 @@ pub enum ExportError {
         source: Error,
     },
     /// An adoption is not complete: the export would lack what was not read yet.
-    #[error("{0} is not adopted to its end: what was not read yet would be missing")]
+    #[error("the adoption of {0} is not complete: what was not read yet would be missing")]
     HalfRead(ContentLocation),
     /// The database or the disk failed.
     #[error(transparent)]

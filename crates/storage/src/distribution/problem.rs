@@ -18,10 +18,10 @@ pub enum AdoptionProblemKind {
     #[error("a manifest of schema 1, which is not served any more")]
     Schema1,
     /// It is not a valid manifest.
-    #[error("no manifest that is known here: {0}")]
+    #[error("not a known kind of manifest: {0}")]
     NoManifest(String),
     /// A link to missing content.
-    #[error("a link to {0}, which is not there")]
+    #[error("a link to {0}, which is missing")]
     Broken(Digest),
     /// A link without a digest, or with another digest than its path has.
     #[error("a broken link")]

@@ -80,7 +80,7 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     fn expire(&self, id: UploadId) -> StorageFuture<'_, bool>;
 }
 
-/// What the only server on a store needs at its start, to put right what a crash left behind.
+/// Recovery after a crash, for a server that has the store for itself.
 ///
 /// Several servers on one store cannot use this: an upload in *pending* may belong to a server that
 /// is running. Such a store removes abandoned uploads when their leases end.

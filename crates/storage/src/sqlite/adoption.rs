@@ -42,7 +42,7 @@ impl AdoptionStore for Sqlite {
             connection
                 .prepare_cached("UPDATE stores SET complete = 1 WHERE id = ?1")?
                 .execute([store.0])?;
-            forget_read(connection, store)
+            remove_progress(connection, store)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }
@@ -94,7 +94,7 @@ fn begin(connection: &Connection, path: &str) -> Result<AdoptionProgress, Error>
     if is_complete {
         let sql = "UPDATE stores SET complete = 0, final = 0 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([store.0])?;
-        forget_read(connection, store)?;
+        remove_progress(connection, store)?;
     }
     let mut list =
         connection.prepare_cached("SELECT name FROM adopted_repositories WHERE store = ?1")?;
@@ -119,7 +119,7 @@ fn begin(connection: &Connection, path: &str) -> Result<AdoptionProgress, Error>
     })
 }
 
-fn forget_read(connection: &Connection, store: StoreId) -> Result<(), Error> {
+fn remove_progress(connection: &Connection, store: StoreId) -> Result<(), Error> {
     connection
         .prepare_cached("DELETE FROM adopted_repositories WHERE store = ?1")?
         .execute([store.0])?;

@@ -124,7 +124,7 @@ impl Cache {
         );
     }
 
-    pub(super) fn forget(&self, stale: Stale) {
+    pub(super) fn invalidate(&self, stale: Stale) {
         match stale {
             Stale::Nothing => {}
             Stale::Manifests(repository, references) => {
@@ -210,12 +210,12 @@ mod tests {
         assert_eq!(cache.blob(&name, &digest), Ok(cached(digest)));
 
         let stamp_before = cache.stamp(&name, &digest);
-        cache.forget(Stale::Blob(name.clone(), digest));
+        cache.invalidate(Stale::Blob(name.clone(), digest));
         cache.insert_blob(&name, cached(digest), stamp_before);
         let stamp = cache.blob(&name, &digest).unwrap_err();
         cache.insert_blob(&name, cached(digest), stamp);
         assert!(cache.blob(&name, &digest).is_ok());
-        cache.forget(Stale::Everything);
+        cache.invalidate(Stale::Everything);
         assert!(cache.blob(&name, &digest).is_err());
     }
 

@@ -24,13 +24,13 @@ pub(super) struct SqliteState {
     clock: Arc<dyn Clock>,
     pub(super) cache: Cache,
     watch: Watch,
-    /// Whether a server may be running, which must notice the changes of this process.
-    beside: bool,
+    /// Whether this process runs a command. Then a server may have to notice its changes.
+    is_command: bool,
 }
 
 /// Which blobs our own store has.
 pub(crate) struct OwnBlobs {
-    /// Any, in whatever state.
+    /// Any, in any state.
     pub(crate) any: bool,
     /// Any that can be pulled.
     pub(crate) any_live: bool,
@@ -53,7 +53,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn beside(
+    pub fn for_command(
         database: Database,
         retention: Retention,
         clock: Arc<dyn Clock>,
@@ -65,7 +65,7 @@ impl Sqlite {
         database: Database,
         retention: Retention,
         clock: Arc<dyn Clock>,
-        beside: bool,
+        is_command: bool,
     ) -> Result<Self, Error> {
         let watch = Watch::new(database.path())?;
         Ok(Self {
@@ -75,7 +75,7 @@ impl Sqlite {
                 clock,
                 cache: Cache::new(),
                 watch,
-                beside,
+                is_command,
             }),
         })
     }
@@ -113,21 +113,21 @@ impl Sqlite {
     {
         let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
-            let beside = shared.beside;
+            let is_command = shared.is_command;
             let work = move |connection: &Connection| {
-                let answer = work(connection)?;
-                if beside {
+                let result = work(connection)?;
+                if is_command {
                     watch::count_change(connection)?;
                 }
-                Ok::<T, Error>(answer)
+                Ok::<T, Error>(result)
             };
-            let answer: T = shared.database.write(work).await?;
-            shared.cache.forget(stale(&answer));
-            if beside {
+            let result: T = shared.database.write(work).await?;
+            shared.cache.invalidate(stale(&result));
+            if is_command {
                 // Only then has the server certainly looked again.
                 tokio::time::sleep(watch::LEASE).await;
             }
-            Ok(answer)
+            Ok(result)
         });
         task.await.unwrap_or_else(Error::ended)
     }
@@ -147,7 +147,7 @@ impl Sqlite {
         let cache = &self.shared.cache;
         self.shared
             .watch
-            .if_changed(|| cache.forget(Stale::Everything));
+            .if_changed(|| cache.invalidate(Stale::Everything));
         cache
     }
 }

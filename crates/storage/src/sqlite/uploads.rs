@@ -139,7 +139,7 @@ impl UploadStore for Sqlite {
 impl UploadRecovery for Sqlite {
     fn pending(&self) -> StorageFuture<'_, Vec<PendingUpload>> {
         Box::pin(self.read(|connection| {
-            // The second condition is the partial index's, word for word.
+            // The second condition is that of the partial index, literally.
             let mut list = connection.prepare_cached(&format!(
                 "SELECT {BLOB}, b.upload FROM blobs b WHERE b.state = 0 AND b.state <> 1 ORDER BY b.generation"
             ))?;
@@ -160,14 +160,14 @@ impl UploadRecovery for Sqlite {
 }
 
 impl Sqlite {
-    /// An upload that has not moved since before this has expired, in seconds since the Unix epoch.
+    /// An upload that was last used before this has expired, in seconds since the Unix epoch.
     pub(super) fn upload_expiry(&self) -> i64 {
         self.now()
             .saturating_sub(seconds(self.shared.retention.upload_expiry))
     }
 }
 
-/// What memory knows of a blob is old once an upload has become it, or has replaced it.
+/// The cache entries that an upload makes stale by becoming a blob, or by replacing one.
 fn stale(finished: &FinishedUpload) -> Stale {
     match finished.replaces {
         Some(_) => Stale::Everything,
@@ -175,7 +175,7 @@ fn stale(finished: &FinishedUpload) -> Stale {
     }
 }
 
-/// An upload, and when it last moved.
+/// An upload, and the time of its last use.
 fn find(
     connection: &Connection,
     repository: &RepositoryName,
@@ -203,7 +203,7 @@ fn find(
     row.optional()?.ok_or(Error::UploadUnknown)
 }
 
-/// Requires that no other writer has recorded the upload since.
+/// Requires that no other writer has recorded a checkpoint since.
 fn check_fence(connection: &Connection, id: UploadId, fence: i64) -> Result<(), Error> {
     let mut find = connection.prepare_cached("SELECT fence FROM uploads WHERE id = ?1")?;
     let now = find.query_row([id.as_bytes()], |row| row.get::<_, i64>(0));
@@ -319,7 +319,7 @@ fn settle(
     now: i64,
 ) -> Result<Blob, Error> {
     if let Some(existing) = current(connection, finished)? {
-        // Another upload was faster. No row will lead to our file.
+        // Another upload was faster. Collection removes our file.
         let sql = "UPDATE blobs SET state = 3, since = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
         connection
             .prepare_cached(sql)?
@@ -332,7 +332,7 @@ fn settle(
         .prepare_cached(is_pending)?
         .exists([pending.generation])?
     {
-        // Collection took it for what a crash had left behind.
+        // Collection removed it as a row that a crash had left.
         return Err(Error::UploadUnknown);
     }
     // The old row first: one row at a time may lead to a digest.
@@ -345,7 +345,7 @@ fn settle(
     Ok(pending.clone())
 }
 
-/// The row that leads to this content now. One that is to be replaced does not count.
+/// The row that has this content now, other than the one that is being replaced.
 fn current(connection: &Connection, finished: &FinishedUpload) -> Result<Option<Blob>, Error> {
     let sql = format!(
         "SELECT {BLOB} FROM blobs b WHERE b.digest = ?1 AND b.state IN (1, 2) AND b.generation IS NOT ?2"
@@ -356,8 +356,8 @@ fn current(connection: &Connection, finished: &FinishedUpload) -> Result<Option<
         .optional()?)
 }
 
-/// Takes the row out of the way whose content is gone or damaged: every repository that has it has
-/// the new one instead. If its file is ours, collection removes what is left of it.
+/// Replaces a row whose content is missing or damaged: every repository that has it gets the new one.
+/// Collection removes what is left of its file, if that is ours.
 fn replace(
     connection: &Connection,
     finished: &FinishedUpload,

@@ -54,12 +54,12 @@ impl Watch {
         })
     }
 
-    /// Calls `forget` if another process has changed something since the last check and reported it.
+    /// Calls `invalidate` if another process has changed something since the last check and reported it.
     /// Other callers wait until that is done. If the database cannot be read, it may have changed.
-    pub(super) fn if_changed(&self, forget: impl FnOnce()) {
+    pub(super) fn if_changed(&self, invalidate: impl FnOnce()) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.look().unwrap_or(true) {
-            forget();
+            invalidate();
         }
     }
 }

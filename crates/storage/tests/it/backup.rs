@@ -1,4 +1,4 @@
-//! Copies of everything, and the check that everything is what it is called.
+//! Backup and verification.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use storage::{
     AffectedRepository, BackupError, ContentHealth, Error, Storage, StorageSettings, VerifyResult,
 };
 
-use super::world::{SWEEP, World, content, name, open_database, sha256};
+use super::world::{World, content, name, open_database, sha256};
 
-async fn findings(world: &World) -> Vec<VerifyResult> {
-    let mut findings = Vec::new();
-    let report = |finding| {
-        findings.push(finding);
+async fn results(world: &World) -> Vec<VerifyResult> {
+    let mut results = Vec::new();
+    let report = |result| {
+        results.push(result);
         ControlFlow::Continue(())
     };
     world.storage.verify(report).await.unwrap();
-    findings
+    results
 }
 
 #[tokio::test]
-async fn what_was_changed_or_lost_is_found() {
+async fn changed_and_lost_content_is_found() {
     let world = World::new().await;
     world.image("a", "layer", &["x"]).await;
     let (changed, lost) = (
@@ -29,18 +29,18 @@ async fn what_was_changed_or_lost_is_found() {
         world.blob("a", b"lost").await,
     );
     assert!(
-        findings(&world)
+        results(&world)
             .await
             .iter()
-            .all(|finding| finding.health == ContentHealth::Sound)
+            .all(|result| result.health == ContentHealth::Sound)
     );
-    assert_eq!(findings(&world).await.len(), 5);
+    assert_eq!(results(&world).await.len(), 5);
     std::fs::write(world.root().join(&changed.key), "CHANGED").unwrap();
     std::fs::remove_file(world.root().join(&lost.key)).unwrap();
-    let unsound: Vec<_> = findings(&world)
+    let unsound: Vec<_> = results(&world)
         .await
         .into_iter()
-        .filter(|it| it.health != ContentHealth::Sound)
+        .filter(|result| result.health != ContentHealth::Sound)
         .collect();
     let computed = sha256(b"CHANGED");
     assert_eq!(
@@ -73,19 +73,19 @@ async fn what_was_changed_or_lost_is_found() {
 }
 
 #[tokio::test]
-async fn a_check_can_be_ended() {
+async fn a_verification_can_be_ended() {
     let world = World::new().await;
     world.image("a", "layer", &["x"]).await;
-    let mut heard = 0;
+    let mut reported = 0;
     let report = |_| {
-        heard += 1;
+        reported += 1;
         ControlFlow::Break(())
     };
     world.storage.verify(report).await.unwrap();
-    assert_eq!(heard, 1);
+    assert_eq!(reported, 1);
 }
 
-/// A server on a backup.
+/// The storage of a server that was started on a backup.
 async fn restored(world: &World, backup: &tempfile::TempDir) -> Storage {
     let database = open_database(backup.path());
     Storage::open(
@@ -116,7 +116,7 @@ fn affected(repository: &str, tags: &[&str]) -> Vec<AffectedRepository> {
 }
 
 #[tokio::test]
-async fn of_damaged_content_it_is_said_what_to_push_again() {
+async fn a_result_names_the_tags_that_need_damaged_content() {
     let world = World::new().await;
     let digest = world.image("a", "layer", &["x", "y"]).await;
     world
@@ -127,10 +127,10 @@ async fn of_damaged_content_it_is_said_what_to_push_again() {
     let blobs = world.storage.blobs();
     let layer = blobs.find(&name("a"), &sha256(b"layer")).await.unwrap();
     std::fs::write(world.root().join(&layer.key), "").unwrap();
-    let unsound: Vec<_> = findings(&world)
+    let unsound: Vec<_> = results(&world)
         .await
         .into_iter()
-        .filter(|it| it.health != ContentHealth::Sound)
+        .filter(|result| result.health != ContentHealth::Sound)
         .collect();
     let [damaged] = unsound.as_slice() else {
         panic!("{unsound:?}")
@@ -140,7 +140,7 @@ async fn of_damaged_content_it_is_said_what_to_push_again() {
 }
 
 #[tokio::test]
-async fn no_backup_is_made_within_the_content_that_it_copies() {
+async fn a_backup_into_the_copied_content_is_rejected() {
     let world = World::new().await;
     world.image("a", "layer", &["x"]).await;
     for (database, root) in [
@@ -158,19 +158,14 @@ async fn no_backup_is_made_within_the_content_that_it_copies() {
 }
 
 #[tokio::test]
-async fn a_backup_is_a_registry_of_its_own() {
+async fn a_backup_is_a_complete_registry() {
     let (world, backup) = (World::new().await, tempfile::tempdir().unwrap());
     let digest = world.image("a", "layer", &["x"]).await;
     let unfinished = world.begin("a").await;
-    assert_eq!(back_up(&world.beside().await, &backup).await.unwrap(), 2);
+    assert_eq!(back_up(&world.command().await, &backup).await.unwrap(), 2);
     let second = back_up(&world.storage, &backup).await;
     assert!(matches!(second, Err(BackupError::Exists(_))));
-    world
-        .storage
-        .manifests()
-        .remove(&name("a"), &digest)
-        .await
-        .unwrap();
+    world.remove("a", digest).await;
 
     let storage = restored(&world, &backup).await;
     let found = storage
@@ -187,7 +182,7 @@ async fn a_backup_is_a_registry_of_its_own() {
         storage.received(&name("a"), unfinished).await,
         Err(Error::UploadUnknown)
     ));
-    // It does not share files: what happens to one does not happen to the other.
+    // It shares no files with the original.
     let blob = storage
         .blobs()
         .find(&name("a"), &sha256(b"layer"))
@@ -201,7 +196,7 @@ async fn a_backup_is_a_registry_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_backup_during_pushes_and_collections_is_whole() {
+async fn a_backup_during_pushes_and_collections_is_complete() {
     let (world, backup) = (Arc::new(World::new().await), tempfile::tempdir().unwrap());
     world.image("a", "before", &["before"]).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -214,14 +209,9 @@ async fn a_backup_during_pushes_and_collections_is_whole() {
                 let digest = world
                     .image("a", &format!("layer {number}"), &["latest"])
                     .await;
-                world
-                    .storage
-                    .manifests()
-                    .remove(&name("a"), &digest)
-                    .await
-                    .unwrap();
+                world.remove("a", digest).await;
                 world.pass(super::world::GRACE / 4);
-                world.storage.collect(SWEEP).await.unwrap();
+                world.collect().await;
             }
         }
     });
@@ -233,8 +223,8 @@ async fn a_backup_during_pushes_and_collections_is_whole() {
     pusher.await.unwrap();
     let storage = restored(&world, &backup).await;
     let mut unsound = Vec::new();
-    let report = |finding: VerifyResult| {
-        unsound.extend(Some(finding).filter(|finding| finding.health != ContentHealth::Sound));
+    let report = |result: VerifyResult| {
+        unsound.extend(Some(result).filter(|result| result.health != ContentHealth::Sound));
         ControlFlow::Continue(())
     };
     storage.verify(report).await.unwrap();

@@ -87,7 +87,7 @@ async fn a_command_collects_beside_the_server() {
     let idle = world.blob("a", b"idle").await;
     assert!(world.has_blob("a", idle.digest).await);
     world.pass(later());
-    let (server, command) = (world.storage.clone(), world.beside().await);
+    let (server, command) = (world.storage.clone(), world.command().await);
     let (one, two) = tokio::join!(server.collect(SWEEP), command.collect(SWEEP));
     assert_eq!(one.unwrap().marked + two.unwrap().marked, 1);
     assert!(!world.has_blob("a", idle.digest).await);

@@ -1,5 +1,4 @@
-//! What anything that keeps content must be able to do. Every implementation of [`BlobStore`]
-//! passes this.
+//! The conformance suite of [`BlobStore`], which every implementation passes.
 
 use std::sync::Arc;
 
@@ -10,26 +9,26 @@ use storage::{
     Blob, BlobReader, BlobStore, ContentLocation, CopyTarget, Error, Files, StoreId, UploadId, hash,
 };
 
-use super::memory::Memory;
+use super::memory::MemoryContent;
 use super::world::sha256;
 
-/// A store to try, and where it lies, if it lies anywhere.
-struct Place {
+/// A store, and the directory of its content, if it has one.
+struct TestedStore {
     store: Arc<dyn BlobStore>,
     _directory: Option<tempfile::TempDir>,
 }
 
-/// One of each implementation, with nothing in it.
-fn places() -> [Place; 2] {
+/// An empty store of each implementation.
+fn stores() -> [TestedStore; 2] {
     let directory = tempfile::tempdir().unwrap();
     let files = Arc::new(Files::open_exclusive(directory.path().join("root")).unwrap());
     [
-        Place {
+        TestedStore {
             store: files,
             _directory: Some(directory),
         },
-        Place {
-            store: Arc::new(Memory::default()),
+        TestedStore {
+            store: Arc::new(MemoryContent::default()),
             _directory: None,
         },
     ]
@@ -53,18 +52,33 @@ fn blob(content: &[u8], generation: i64) -> Blob {
     }
 }
 
-async fn store(place: &Place, content: &'static [u8], generation: i64) -> Blob {
-    let sink = place.store.append(upload(), 0, None);
-    sink.finish(vec![Bytes::from_static(content)])
+fn deletable(blob: &Blob) -> DeletableBlob {
+    DeletableBlob {
+        generation: blob.generation,
+        digest: blob.digest,
+        size: blob.size,
+        store: blob.store,
+        key: blob.key.clone(),
+    }
+}
+
+async fn store(tested: &TestedStore, content: &'static [u8], generation: i64) -> Blob {
+    let writer = tested.store.append(upload(), 0, None);
+    writer
+        .finish(vec![Bytes::from_static(content)])
         .await
         .unwrap();
     let blob = blob(content, generation);
-    place.store.publish(upload(), &blob.key).await.unwrap();
+    tested.store.publish(upload(), &blob.key).await.unwrap();
     blob
 }
 
-async fn read(place: &Place, blob: &Blob, range: std::ops::Range<u64>) -> Result<Vec<u8>, Error> {
-    rest(place.store.open(blob, range).await?).await
+async fn read(
+    tested: &TestedStore,
+    blob: &Blob,
+    range: std::ops::Range<u64>,
+) -> Result<Vec<u8>, Error> {
+    rest(tested.store.open(blob, range).await?).await
 }
 
 async fn rest(mut source: Box<dyn BlobReader>) -> Result<Vec<u8>, Error> {
@@ -76,9 +90,9 @@ async fn rest(mut source: Box<dyn BlobReader>) -> Result<Vec<u8>, Error> {
 }
 
 #[tokio::test]
-async fn stretches_of_a_blob() {
-    for place in places() {
-        let blob = store(&place, b"0123456789", 1).await;
+async fn ranges_of_a_blob() {
+    for tested in stores() {
+        let blob = store(&tested, b"0123456789", 1).await;
         for (range, expected) in [
             (0..10, &b"0123456789"[..]),
             (0..1, b"0"),
@@ -87,23 +101,23 @@ async fn stretches_of_a_blob() {
             (0..0, b""),
             (10..10, b""),
         ] {
-            assert_eq!(read(&place, &blob, range).await.unwrap(), expected);
+            assert_eq!(read(&tested, &blob, range).await.unwrap(), expected);
         }
     }
 }
 
 #[tokio::test]
-async fn an_upload_goes_on_where_it_is_told_to() {
-    for place in places() {
+async fn an_upload_continues_at_a_given_length() {
+    for tested in stores() {
         let hasher = hash::ContentHasher::new(DigestAlgorithm::Sha256);
-        let mut sink = place.store.append(upload(), 0, Some(hasher));
+        let mut writer = tested.store.append(upload(), 0, Some(hasher));
         for _ in 0..3 {
-            sink.write(vec!["ab".into(), "c".into()]).await.unwrap();
+            writer.write(vec!["ab".into(), "c".into()]).await.unwrap();
         }
-        let written = sink.finish(vec!["tail".into()]).await.unwrap();
+        let written = writer.finish(vec!["tail".into()]).await.unwrap();
         assert_eq!(written.length, 13);
         assert_eq!(written.hasher.unwrap().finish(), sha256(b"abcabcabctail"));
-        let written = place
+        let written = tested
             .store
             .append(upload(), 6, None)
             .finish(vec!["!".into()])
@@ -111,7 +125,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
             .unwrap();
         assert_eq!((written.length, written.hasher.is_none()), (7, true));
         assert_eq!(
-            place
+            tested
                 .store
                 .digest(upload(), 7, DigestAlgorithm::Sha256)
                 .await
@@ -119,7 +133,7 @@ async fn an_upload_goes_on_where_it_is_told_to() {
             sha256(b"abcabc!")
         );
         assert_eq!(
-            place
+            tested
                 .store
                 .digest(upload(), 3, DigestAlgorithm::Sha256)
                 .await
@@ -127,15 +141,15 @@ async fn an_upload_goes_on_where_it_is_told_to() {
             sha256(b"abc")
         );
         assert!(
-            place
+            tested
                 .store
                 .digest(upload(), 8, DigestAlgorithm::Sha256)
                 .await
                 .is_err()
         );
-        // What was never there is not made up.
+        // An upload cannot continue beyond its content.
         assert!(
-            place
+            tested
                 .store
                 .append(upload(), 100, None)
                 .finish(vec!["x".into()])
@@ -146,132 +160,102 @@ async fn an_upload_goes_on_where_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn publishing_can_be_undone_whether_it_happened_or_not() {
-    for place in places() {
-        let blob = store(&place, b"cargo", 1).await;
-        assert!(place.store.uploads().await.unwrap().is_empty());
+async fn a_publication_can_be_undone_whether_it_happened_or_not() {
+    for tested in stores() {
+        let blob = store(&tested, b"hello", 1).await;
+        assert!(tested.store.uploads().await.unwrap().is_empty());
         for _ in 0..2 {
-            place.store.withdraw(&blob.key, upload()).await.unwrap();
-            assert_eq!(place.store.uploads().await.unwrap(), [upload()]);
+            tested.store.withdraw(&blob.key, upload()).await.unwrap();
+            assert_eq!(tested.store.uploads().await.unwrap(), [upload()]);
             assert!(matches!(
-                read(&place, &blob, 0..5).await,
+                read(&tested, &blob, 0..5).await,
                 Err(Error::Damaged { .. })
             ));
         }
         assert_eq!(
-            place
+            tested
                 .store
                 .digest(upload(), 5, DigestAlgorithm::Sha256)
                 .await
                 .unwrap(),
-            sha256(b"cargo")
+            sha256(b"hello")
         );
-        place.store.discard(upload()).await.unwrap();
-        place.store.discard(upload()).await.unwrap();
-        assert!(place.store.uploads().await.unwrap().is_empty());
-        assert!(place.store.publish(upload(), &blob.key).await.is_err());
+        tested.store.discard(upload()).await.unwrap();
+        tested.store.discard(upload()).await.unwrap();
+        assert!(tested.store.uploads().await.unwrap().is_empty());
+        assert!(tested.store.publish(upload(), &blob.key).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn removed_is_gone_and_can_be_removed_again() {
-    for place in places() {
+async fn a_removed_blob_is_gone_and_can_be_removed_again() {
+    for tested in stores() {
         let (one, two) = (
-            store(&place, b"cargo", 1).await,
-            store(&place, b"cargo", 2).await,
+            store(&tested, b"hello", 1).await,
+            store(&tested, b"hello", 2).await,
         );
-        let Blob {
-            digest,
-            size,
-            generation,
-            store,
-            key,
-        } = one.clone();
-        let deletable = [DeletableBlob {
-            generation,
-            digest,
-            size,
-            store,
-            key,
-        }];
-        let open = place.store.open(&one, 0..5).await.unwrap();
+        let removed = [deletable(&one)];
+        let open = tested.store.open(&one, 0..5).await.unwrap();
         for _ in 0..2 {
-            place.store.remove(&deletable).await.unwrap();
+            tested.store.remove(&removed).await.unwrap();
             assert!(matches!(
-                read(&place, &one, 0..5).await,
+                read(&tested, &one, 0..5).await,
                 Err(Error::Damaged { .. })
             ));
         }
         assert_eq!(
             rest(open).await.unwrap(),
-            b"cargo",
-            "who reads it, reads on"
+            b"hello",
+            "a reader that is open continues"
         );
-        assert_eq!(read(&place, &two, 0..5).await.unwrap(), b"cargo");
+        assert_eq!(read(&tested, &two, 0..5).await.unwrap(), b"hello");
     }
 }
 
 #[tokio::test]
-async fn less_than_the_row_says_is_damage() {
-    for place in places() {
-        let mut blob = store(&place, b"cargo", 1).await;
+async fn content_shorter_than_its_row_says_is_damaged() {
+    for tested in stores() {
+        let mut blob = store(&tested, b"hello", 1).await;
         blob.size = 6;
         assert!(
-            matches!(read(&place, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest)
+            matches!(read(&tested, &blob, 0..6).await, Err(Error::Damaged { digest }) if digest == blob.digest)
         );
         blob.store = StoreId::new(77);
         assert!(matches!(
-            read(&place, &blob, 0..5).await,
+            read(&tested, &blob, 0..5).await,
             Err(Error::Damaged { .. })
         ));
     }
 }
 
 #[tokio::test]
-async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_where_they_lie() {
-    for place in places() {
+async fn blobs_of_an_adopted_directory_are_read_copied_and_removed_in_place() {
+    for tested in stores() {
         let (old, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(old.path().join("data"), b"cargo").unwrap();
+        std::fs::write(old.path().join("data"), b"hello").unwrap();
         let adopted = StoreId::new(1);
         let location = ContentLocation::Directory(old.path().to_owned());
-        place.store.add(adopted, &location).unwrap();
+        tested.store.add(adopted, &location).unwrap();
         let blob = Blob {
             store: adopted,
             key: "data".to_owned(),
-            ..blob(b"cargo", 1)
+            ..blob(b"hello", 1)
         };
-        assert_eq!(read(&place, &blob, 1..4).await.unwrap(), b"arg");
+        assert_eq!(read(&tested, &blob, 1..4).await.unwrap(), b"ell");
         let copy = |key: &str| CopyTarget {
             location: ContentLocation::Directory(to.path().to_owned()),
             key: key.to_owned(),
             may_share: false,
         };
         for _ in 0..2 {
-            place.store.copy(&blob, &copy("a/b")).await.unwrap();
-            assert_eq!(std::fs::read(to.path().join("a/b")).unwrap(), b"cargo");
+            tested.store.copy(&blob, &copy("a/b")).await.unwrap();
+            assert_eq!(std::fs::read(to.path().join("a/b")).unwrap(), b"hello");
         }
-        let Blob {
-            digest,
-            size,
-            generation,
-            store,
-            key,
-        } = blob.clone();
-        place
-            .store
-            .remove(&[DeletableBlob {
-                generation,
-                digest,
-                size,
-                store,
-                key,
-            }])
-            .await
-            .unwrap();
+        tested.store.remove(&[deletable(&blob)]).await.unwrap();
         assert!(matches!(
-            read(&place, &blob, 0..5).await,
+            read(&tested, &blob, 0..5).await,
             Err(Error::Damaged { .. })
         ));
-        assert!(place.store.copy(&blob, &copy("c")).await.is_err());
+        assert!(tested.store.copy(&blob, &copy("c")).await.is_err());
     }
 }

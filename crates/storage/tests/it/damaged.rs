@@ -1,22 +1,19 @@
-//! Content that is gone or damaged, though a row says that it is there.
+//! Content that is missing or damaged, although it has a row.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-use oci::Digest;
-use storage::{Blob, ContentLocation, Error};
-
 use std::sync::Arc;
 
+use oci::Digest;
 use storage::distribution::AdoptionCheck;
-use storage::{Storage, StorageOpenError, StorageSettings};
+use storage::{Blob, ContentLocation, Error, Storage, StorageOpenError, StorageSettings};
 
-use super::old::Old;
+use super::data_directory::DataDirectory;
 use super::world::{World, image, name, open_database, root, sha256};
 
 const LAYER: &[u8] = b"the content of a layer";
 
-/// What may happen to a blob's file.
+/// The kinds of damage to a blob's file.
 const DAMAGES: [fn(&Path); 4] = [
     |file| fs::remove_file(file).unwrap(),
     |file| drop(File::create(file).unwrap()),
@@ -54,7 +51,7 @@ async fn is_damaged(world: &World, repository: &str, blob: &Blob) -> bool {
 }
 
 #[tokio::test]
-async fn a_push_stores_lost_content_again_for_every_repository_that_has_it() {
+async fn a_push_replaces_lost_content_in_every_repository() {
     for damage in DAMAGES {
         for in_one_request in [false, true] {
             let world = World::new().await;
@@ -72,13 +69,13 @@ async fn a_push_stores_lost_content_again_for_every_repository_that_has_it() {
                 let blob = found(&world, repository, digest).await;
                 assert!(is_damaged(&world, repository, &blob).await);
             }
-            // What needs it is not taken in either.
+            // A manifest that needs it is rejected.
             let (manifest, repository) = (image(&[LAYER], Some(digest)), name("a"));
             let pushed = world
                 .storage
                 .push_manifest(&repository, manifest.clone(), vec![], vec![]);
             let Err(Error::ReferencesUnknown(missing)) = pushed.await else {
-                panic!("a manifest was taken in whose layer cannot be read");
+                panic!("a manifest was accepted whose layer cannot be read");
             };
             assert_eq!(missing, [digest]);
 
@@ -106,20 +103,20 @@ async fn a_push_stores_lost_content_again_for_every_repository_that_has_it() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_replaced_blob_is_collected() {
+async fn the_file_of_a_replaced_blob_is_collected() {
     let world = World::new().await;
     world.blob("a", LAYER).await;
     let file = file(&world, sha256(LAYER)).await;
     fs::write(&file, b"short").unwrap();
     world.blob("a", LAYER).await;
     assert!(file.exists());
-    world.storage.collect(super::world::SWEEP).await.unwrap();
+    world.collect().await;
     assert!(!file.exists());
     assert_eq!(world.content("a", sha256(LAYER)).await, LAYER);
 }
 
 #[tokio::test]
-async fn a_whole_blob_is_not_stored_twice() {
+async fn an_intact_blob_is_not_stored_twice() {
     let world = World::new().await;
     world.blob("a", LAYER).await;
     let before = found(&world, "a", sha256(LAYER)).await;
@@ -163,20 +160,17 @@ async fn a_database_and_content_that_do_not_belong_together_are_not_served() {
     fs::remove_dir_all(root(directory.path())).unwrap();
     fs::rename(&away, root(directory.path())).unwrap();
     drop(open().await.unwrap());
-    // Empty is whole.
+    // An empty registry is valid.
     drop(other.restarted().await);
 }
 
 #[tokio::test]
-async fn a_directory_that_is_away_is_known_and_a_push_stores_its_blobs_again() {
-    let (world, old) = (World::new().await, Old::new());
+async fn an_unreachable_directory_is_reported_and_a_push_stores_its_blobs_again() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     old.layer("a", b"{}");
     old.layer("a", LAYER);
     old.manifest("a", &image(&[LAYER], None), &["x"]);
-    let adopted = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
-    adopted.await.unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     let away = async |storage: &Storage| storage.unreachable_locations().await.unwrap();
     assert!(away(&world.storage).await.is_empty());
 

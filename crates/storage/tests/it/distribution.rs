@@ -1,33 +1,29 @@
-//! The way from Distribution's registry and back. The data directories are made here as that
-//! registry writes them; real ones, written by real registries, are tried where those are started.
+//! Adoption from Distribution's registry and export to it. These tests write data directories as that
+//! registry does; `real_registries` starts real ones.
 
 use std::fs;
 
 use storage::distribution::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionProblemKind};
 use storage::{AdoptionStage, Error, Storage, StorageSettings};
 
-use super::old::{BASE, Old, data};
-use super::world::{SWEEP, World, content, image, index, name, open_database, sha256};
+use super::data_directory::{BASE, DataDirectory, data};
+use super::world::{World, content, image, index, name, open_database, sha256};
 
 #[tokio::test]
-async fn images_are_adopted_where_they_lie() {
-    let (world, old) = (World::new().await, Old::new());
+async fn images_are_adopted_in_place() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for layer in [&b"{}"[..], b"layer", b"signature"] {
         old.layer("library/app", layer);
     }
     let one = old.manifest("library/app", &image(&[b"layer"], None), &["latest", "1.0"]);
     let referrer = old.manifest("library/app", &image(&[b"signature"], Some(one)), &[]);
     let list = old.manifest("library/app", &index(&[one]), &["list"]);
-    // As buildah writes them: OCI without a media type.
-    let silent = br#"{"schemaVersion":2,"manifests":[]}"#;
-    let silent = old.raw_manifest("other", silent, &["x"]);
+    // An OCI index without a media type, as buildah writes it.
+    let untyped = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let untyped = old.raw_manifest("other", untyped, &["x"]);
     let before = old.everything();
 
-    let report = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Everything, |_| {})
-        .await
-        .unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Everything).await;
     assert_eq!(
         (
             report.repositories,
@@ -43,14 +39,9 @@ async fn images_are_adopted_where_they_lie() {
         ("library/app", "latest", one),
         ("library/app", "1.0", one),
         ("library/app", "list", list),
-        ("other", "x", silent),
+        ("other", "x", untyped),
     ] {
-        let found = world
-            .storage
-            .manifests()
-            .find(&name(repository), &reference.parse().unwrap())
-            .await
-            .unwrap();
+        let found = world.manifest(repository, reference).await;
         assert_eq!(found.digest, digest);
         assert!(world.has_manifest(repository, &digest.to_string()).await);
     }
@@ -71,31 +62,25 @@ async fn images_are_adopted_where_they_lie() {
     assert_eq!(referrers.entries[0].digest, referrer);
     assert_eq!(world.files(), 0, "nothing was copied");
 
-    // A push uses what is there; collection leaves it alone, needed or not, until the adoption is
-    // final.
+    // A push uses adopted content. Collection keeps it, needed or not, until the adoption is final.
     assert_eq!(world.blob("new", b"layer").await.digest, sha256(b"layer"));
     for digest in [one, referrer, list] {
-        world
-            .storage
-            .manifests()
-            .remove(&name("library/app"), &digest)
-            .await
-            .unwrap();
+        world.remove("library/app", digest).await;
     }
     world.pass(super::world::GRACE * 2);
-    assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 0);
+    assert_eq!(world.collect().await.blobs, 0);
     assert_eq!(old.everything(), before);
     assert_eq!(
         world.storage.finalize_adoption(old.path()).await.unwrap(),
         AdoptionStage::Final
     );
-    assert_eq!(world.storage.collect(SWEEP).await.unwrap().blobs, 3);
+    assert_eq!(world.collect().await.blobs, 3);
     assert!(!old.path().join(BASE).join(data(&sha256(b"layer"))).exists());
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_and_is_not_fatal() {
-    let (world, old) = (World::new().await, Old::new());
+async fn problems_are_reported_and_not_fatal() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     old.layer("a", b"{}");
     old.layer("a", b"gone");
     old.layer("a", b"changed");
@@ -118,11 +103,7 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
         "0".repeat(64)
     )))
     .unwrap();
-    let report = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Everything, |_| {})
-        .await
-        .unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Everything).await;
     assert_eq!((report.manifests, report.tags, report.blobs), (1, 1, 1));
     assert!(
         world.has_manifest("a", "good").await && world.has_manifest("a", &good.to_string()).await
@@ -157,36 +138,23 @@ async fn what_is_wrong_is_told_and_is_not_fatal() {
 }
 
 #[tokio::test]
-async fn adopted_again_what_was_pushed_since_stays() {
-    let (world, old) = (World::new().await, Old::new());
+async fn a_second_adoption_keeps_later_pushes() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for layer in [&b"{}"[..], b"layer"] {
         old.layer("a", layer);
     }
     let first = old.manifest("a", &image(&[b"layer"], None), &["x", "y"]);
     for _ in 0..2 {
-        world
-            .storage
-            .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-            .await
-            .unwrap();
+        world.adopt(old.path(), AdoptionCheck::Manifests).await;
     }
     let second = world.image("a", "newer", &["x"]).await;
-    world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     for (tag, digest) in [("x", second), ("y", first)] {
-        let found = world
-            .storage
-            .manifests()
-            .find(&name("a"), &tag.parse().unwrap())
-            .await
-            .unwrap();
+        let found = world.manifest("a", tag).await;
         assert_eq!(found.digest, digest);
     }
-    // A server that starts again finds it by itself, and so does a command.
-    let command = world.beside().await;
+    // A command and a restarted server find the directory.
+    let command = world.command().await;
     assert_eq!(
         content(&command, "a", sha256(b"layer")).await.unwrap(),
         b"layer"
@@ -197,15 +165,15 @@ async fn adopted_again_what_was_pushed_since_stays() {
 }
 
 #[tokio::test]
-async fn a_command_adopts_beside_the_server() {
-    let (world, old) = (World::new().await, Old::new());
+async fn a_command_adopts_while_the_server_runs() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for layer in [&b"{}"[..], b"layer"] {
         old.layer("a", layer);
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
     assert!(!world.has_manifest("a", "x").await);
     world
-        .beside()
+        .command()
         .await
         .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
         .await
@@ -221,15 +189,15 @@ async fn a_command_adopts_beside_the_server() {
     assert_eq!(
         world
             .storage
-            .finalize_adoption(Old::new().path())
+            .finalize_adoption(DataDirectory::new().path())
             .await
             .unwrap(),
         AdoptionStage::Unknown
     );
 }
 
-/// Begins an adoption and breaks it off.
-async fn interrupted(storage: &Storage, old: &Old) {
+/// Begins an adoption and interrupts it.
+async fn interrupted(storage: &Storage, old: &DataDirectory) {
     let (storage, path) = (storage.clone(), old.path().to_owned());
     let task = tokio::spawn(async move {
         storage
@@ -242,18 +210,14 @@ async fn interrupted(storage: &Storage, old: &Old) {
 }
 
 #[tokio::test]
-async fn an_interrupted_adoption_goes_on() {
-    let (world, old) = (World::new().await, Old::new());
+async fn an_interrupted_adoption_can_continue() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for number in 0..40 {
         old.manifest(&format!("team/r{number}"), &index(&[]), &["x"]);
     }
     interrupted(&world.storage, &old).await;
     let world = world.restarted().await;
-    let report = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Manifests).await;
     assert_eq!((report.repositories, report.of), (40, 40));
     let totals = (report.manifests, report.tags, report.blobs);
     assert_eq!(totals, (40, 40, 0), "of both runs together");
@@ -263,8 +227,8 @@ async fn an_interrupted_adoption_goes_on() {
 }
 
 #[tokio::test]
-async fn only_what_has_come_to_its_end_can_be_final() {
-    let (world, old) = (World::new().await, Old::new());
+async fn only_a_complete_adoption_can_be_final() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for repository in ["a", "b/c", "d"] {
         old.manifest(repository, &index(&[]), &["x"]);
     }
@@ -277,39 +241,27 @@ async fn only_what_has_come_to_its_end_can_be_final() {
     assert_eq!(
         finish().await,
         AdoptionStage::Reading,
-        "not even the first was read"
+        "no repository was read"
     );
     interrupted(&world.storage, &old).await;
     assert_eq!(finish().await, AdoptionStage::Reading);
-    world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     assert_eq!(finish().await, AdoptionStage::Final);
-    // Once more, and it is not at its end again, nor final.
+    // Begun again, it is neither complete nor final.
     interrupted(&world.storage, &old).await;
     assert_eq!(finish().await, AdoptionStage::Reading);
-    world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     assert_eq!(finish().await, AdoptionStage::Final);
 }
 
 #[tokio::test]
-async fn there_and_back_again() {
-    let (world, old) = (World::new().await, Old::new());
+async fn an_adopted_registry_can_be_exported_and_adopted() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     for layer in [&b"{}"[..], b"layer"] {
         old.layer("a", layer);
     }
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
-    world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     world.image("b/c", "pushed to us", &["y", "z"]).await;
     let target = tempfile::tempdir_in(world.directory.path()).unwrap();
     for _ in 0..2 {
@@ -371,15 +323,15 @@ async fn there_and_back_again() {
 }
 
 #[tokio::test]
-async fn a_backup_has_what_was_adopted() {
-    let (world, old, backup) = (World::new().await, Old::new(), tempfile::tempdir().unwrap());
+async fn a_backup_has_adopted_content() {
+    let (world, old, backup) = (
+        World::new().await,
+        DataDirectory::new(),
+        tempfile::tempdir().unwrap(),
+    );
     old.layer("a", b"layer");
     old.manifest("a", &index(&[]), &["x"]);
-    world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {})
-        .await
-        .unwrap();
+    world.adopt(old.path(), AdoptionCheck::Manifests).await;
     let (database, root) = (backup.path().join("w.db"), backup.path().join("data"));
     world
         .storage
@@ -402,17 +354,17 @@ async fn a_backup_has_what_was_adopted() {
 }
 
 #[tokio::test]
-async fn what_leads_out_of_a_data_directory_is_told_and_never_served() {
+async fn links_out_of_a_data_directory_are_reported_and_never_served() {
     use std::os::unix::fs::symlink;
 
-    let (world, old) = (World::new().await, Old::new());
+    let (world, old) = (World::new().await, DataDirectory::new());
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("data"), b"secret").unwrap();
     old.layer("a", b"{}");
     old.layer("a", b"layer");
     old.manifest("a", &image(&[b"layer"], None), &["x"]);
     let repositories = old.path().join(BASE).join("repositories");
-    // Content that is a link to a file outside, or to one that is inside.
+    // Content that is a link to a file outside, and one to a file inside.
     old.layer("a", b"secret");
     old.layer("a", b"linked");
     let path = |content: &[u8]| old.path().join(BASE).join(data(&sha256(content)));
@@ -431,15 +383,12 @@ async fn what_leads_out_of_a_data_directory_is_told_and_never_served() {
     symlink("..", repositories.join("a/loop")).unwrap();
     symlink(outside.path(), repositories.join("elsewhere")).unwrap();
 
-    let adopted = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
-    let report = adopted.await.unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Manifests).await;
     assert_eq!(
         (report.repositories, report.manifests, report.blobs),
         (1, 1, 3)
     );
-    let told = |end: &str| {
+    let reported = |end: &str| {
         report
             .problems
             .iter()
@@ -447,11 +396,11 @@ async fn what_leads_out_of_a_data_directory_is_told_and_never_served() {
     };
     let secret = data(&sha256(b"secret"));
     for end in ["a/loop", "elsewhere", "/link", secret.as_str()] {
-        assert!(told(end), "{end} in {:?}", report.problems);
+        assert!(reported(end), "{end} in {:?}", report.problems);
     }
     assert_eq!(report.problems.len(), 4);
     assert_eq!(world.content("a", sha256(b"linked")).await, b"linked");
-    // It becomes a link only after it was adopted.
+    // A file that becomes a link after the adoption.
     let real = path(b"layer");
     std::fs::write(outside.path().join("layer"), b"outer").unwrap();
     std::fs::remove_file(&real).unwrap();
@@ -461,8 +410,8 @@ async fn what_leads_out_of_a_data_directory_is_told_and_never_served() {
 }
 
 #[tokio::test]
-async fn content_that_has_a_second_name_of_another_algorithm_is_pulled_by_both() {
-    let (world, old) = (World::new().await, Old::new());
+async fn content_with_digests_of_two_algorithms_can_be_pulled_by_both() {
+    let (world, old) = (World::new().await, DataDirectory::new());
     let (layer, wrong) = (b"a layer".as_slice(), b"another".as_slice());
     old.layer("a", layer);
     let sha512 = |content| storage::hash::digest(oci::DigestAlgorithm::Sha512, content);
@@ -470,15 +419,12 @@ async fn content_that_has_a_second_name_of_another_algorithm_is_pulled_by_both()
         let link = format!("repositories/a/_layers/sha512/{}/link", named.encoded());
         old.write(&link, sha256(content).to_string().as_bytes());
     }
-    let adopted = world
-        .storage
-        .adopt(old.path(), AdoptionCheck::Manifests, |_| {});
-    let report = adopted.await.unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Manifests).await;
     assert_eq!(report.blobs, 2);
     for digest in [sha256(layer), sha512(layer)] {
         assert_eq!(world.content("a", digest).await, layer);
     }
-    // A link is no proof: what it names has to have that digest.
+    // A link does not prove a digest of another algorithm.
     assert!(!world.has_blob("a", sha512(wrong)).await);
     assert_eq!(report.problems.len(), 1);
 }

@@ -1,5 +1,5 @@
-//! A request may be dropped at any await, when its client goes away. Whatever it had changed by then,
-//! what the registry says of an upload is so, and the upload can go on from there.
+//! A request may be dropped at any await, when its client disconnects. Whatever it has changed by
+//! then, the registry reports the true state of the upload, and the upload can continue.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use storage::{Error, UploadId, hash};
 
 use super::world::{World, image, name, sha256};
 
-/// Runs a future for so many polls, then drops it: at its first await, its second, and so on.
+/// Polls a future `polls` times, then drops it: at its first await, its second, and so on.
 struct DroppedAfter<F> {
     polls: usize,
     future: Pin<Box<F>>,
@@ -41,68 +41,54 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
     .await
 }
 
-/// Runs `step` until it is not cut short any more, one await later each time. `check` runs after
-/// each.
+/// Runs `step` again and again, and drops it one await later each time, until it completes.
 async fn at_each_await<T>(mut step: impl AsyncFnMut(usize) -> Option<T>) {
     for polls in 1..200 {
         if step(polls).await.is_some() {
-            assert!(polls > 1, "nothing was ever dropped");
+            assert!(polls > 1, "it was never dropped");
             return;
         }
     }
-    panic!("the step never came to its end");
+    panic!("the step never completed");
 }
 
-const FIRST: &[u8] = b"what was there before";
+const FIRST: &[u8] = b"what was sent before";
 
-/// An upload of which `FIRST` was received.
-async fn begun(world: &World) -> UploadId {
-    let id = world.begin("a").await;
-    let mut upload = world.storage.upload(&name("a"), id, None).await.unwrap();
-    upload.write(Bytes::from_static(FIRST)).await.unwrap();
-    upload.save().await.unwrap();
-    id
-}
-
-/// Goes on with an upload from where the registry says it is, to its end.
-async fn goes_on(world: &World, id: UploadId, whole: &[u8], algorithm: DigestAlgorithm) {
+/// Continues an upload from its reported length, and finishes it.
+async fn continue_upload(world: &World, id: UploadId, whole: &[u8], algorithm: DigestAlgorithm) {
     let received = world.storage.received(&name("a"), id).await.unwrap();
-    // A task that goes on may still be recording; the request waits for it.
-    let upload = world.storage.upload(&name("a"), id, None).await.unwrap();
+    // A task may still be recording; the request waits for it.
+    let upload = world.resume(id, None).await;
     let mut at = upload.length();
     drop(upload);
     assert!(at >= received && at <= whole.len() as u64);
     assert_eq!(world.storage.received(&name("a"), id).await.unwrap(), at);
     while at < whole.len() as u64 {
         let end = whole.len().min(at as usize + (1 << 20));
-        let mut upload = world
-            .storage
-            .upload(&name("a"), id, Some(at))
-            .await
-            .unwrap();
-        let piece = Bytes::copy_from_slice(&whole[at as usize..end]);
-        upload.write(piece).await.unwrap();
+        let mut upload = world.resume(id, Some(at)).await;
+        let chunk = Bytes::copy_from_slice(&whole[at as usize..end]);
+        upload.write(chunk).await.unwrap();
         at = upload.save().await.unwrap();
         assert_eq!(at, end as u64);
     }
-    let upload = world.storage.upload(&name("a"), id, None).await.unwrap();
+    let upload = world.resume(id, None).await;
     let digest = hash::digest(algorithm, whole);
     upload.finish(digest).await.unwrap();
     assert_eq!(world.content("a", digest).await, whole);
 }
 
-/// The whole content: unlike that of any other round, and so long that some of it is written before
-/// the request is saved.
+/// The whole content. It differs in each round, and is so long that some of it is written before the
+/// request saves it.
 fn whole(round: usize) -> Vec<u8> {
     let rest = (0..(3 << 20) + 17).map(|at| (at % 251 + round) as u8);
     FIRST.iter().copied().chain(rest).collect()
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_dropped_anywhere_is_there_or_is_not() {
+async fn a_dropped_chunk_is_stored_or_not() {
     let world = World::new().await;
     at_each_await(async |polls| {
-        let id = begun(&world).await;
+        let id = world.saved(FIRST).await;
         let content = whole(polls);
         let chunk = Bytes::copy_from_slice(&content[FIRST.len()..]);
         let (half, rest) = (chunk.slice(..2 << 20), chunk.slice(2 << 20..));
@@ -114,18 +100,18 @@ async fn a_chunk_that_is_dropped_anywhere_is_there_or_is_not() {
             upload.save().await
         })
         .await;
-        goes_on(&world, id, &content, DigestAlgorithm::Sha256).await;
+        continue_upload(&world, id, &content, DigestAlgorithm::Sha256).await;
         done.map(Result::unwrap)
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_finish_that_is_dropped_anywhere_has_made_the_blob_or_leaves_the_upload() {
+async fn a_dropped_finish_has_made_the_blob_or_leaves_the_upload() {
     for algorithm in DigestAlgorithm::ALL {
         let world = World::new().await;
         at_each_await(async |polls| {
-            let id = begun(&world).await;
+            let id = world.saved(FIRST).await;
             let content = whole(polls);
             let digest = hash::digest(algorithm, &content);
             let rest = Bytes::copy_from_slice(&content[FIRST.len()..]);
@@ -138,7 +124,7 @@ async fn a_finish_that_is_dropped_anywhere_has_made_the_blob_or_leaves_the_uploa
             match world.storage.upload(&name("a"), id, None).await {
                 Ok(upload) => {
                     drop(upload);
-                    goes_on(&world, id, &content, algorithm).await;
+                    continue_upload(&world, id, &content, algorithm).await;
                 }
                 Err(Error::UploadUnknown) => {
                     assert_eq!(world.content("a", digest).await, content);
@@ -153,7 +139,7 @@ async fn a_finish_that_is_dropped_anywhere_has_made_the_blob_or_leaves_the_uploa
 }
 
 #[tokio::test]
-async fn a_blob_in_one_request_that_is_dropped_anywhere_leaves_nothing_or_all_of_it() {
+async fn a_dropped_blob_in_one_request_is_stored_or_leaves_no_file() {
     let world = World::new().await;
     at_each_await(async |polls| {
         let content = whole(polls);
@@ -172,11 +158,11 @@ async fn a_blob_in_one_request_that_is_dropped_anywhere_leaves_nothing_or_all_of
         done.map(Result::unwrap)
     })
     .await;
-    settled(&world).await;
+    wait_for_removal(&world).await;
 }
 
 #[tokio::test]
-async fn a_begin_or_a_cancel_that_is_dropped_anywhere_leaves_no_file_without_a_row() {
+async fn a_dropped_begin_or_cancel_leaves_no_file_without_a_row() {
     let world = World::new().await;
     at_each_await(async |polls| {
         let done = dropped_after(polls, world.storage.begin(world.upload("a"))).await;
@@ -184,7 +170,7 @@ async fn a_begin_or_a_cancel_that_is_dropped_anywhere_leaves_no_file_without_a_r
     })
     .await;
     at_each_await(async |polls| {
-        let id = begun(&world).await;
+        let id = world.saved(FIRST).await;
         let done = dropped_after(polls, world.storage.cancel(&name("a"), id)).await;
         match world.storage.cancel(&name("a"), id).await {
             Ok(()) | Err(Error::UploadUnknown) => {}
@@ -193,11 +179,11 @@ async fn a_begin_or_a_cancel_that_is_dropped_anywhere_leaves_no_file_without_a_r
         done.map(Result::unwrap)
     })
     .await;
-    settled(&world).await;
+    wait_for_removal(&world).await;
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_dropped_anywhere_is_pushed_or_is_not() {
+async fn a_dropped_manifest_is_pushed_or_not() {
     let world = World::new().await;
     world.blob("a", b"{}").await;
     world.blob("a", b"layer").await;
@@ -225,13 +211,13 @@ async fn a_manifest_that_is_dropped_anywhere_is_pushed_or_is_not() {
     .await;
 }
 
-/// Waits until what dropped requests left behind is cleared up.
-async fn settled(world: &World) {
+/// Waits until the files of dropped requests are removed.
+async fn wait_for_removal(world: &World) {
     for _ in 0..500 {
         if world.temporaries() == 0 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("{} files are left behind", world.temporaries());
+    panic!("{} files are left", world.temporaries());
 }

@@ -1,5 +1,5 @@
-//! Durability as the system calls show it: content is synced, named, and its name is synced, and
-//! the rows are synced, before anybody is told.
+//! Durability, as system calls show it: content, its name and its rows are synced before the client
+//! gets a response.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,11 +10,11 @@ use storage::{Storage, StorageSettings};
 use super::world::{clock, name, new_upload, open_database, root, sha256};
 
 const DIRECTORY: &str = "WHARFINGER_TEST_TRACED";
-/// What is written when everything was acknowledged.
+/// What the child writes after the acknowledgement.
 const DONE: &str = "@ acknowledged";
 
 #[tokio::test]
-#[ignore = "the child of another test"]
+#[ignore = "another test starts it"]
 async fn traced() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
@@ -31,14 +31,14 @@ async fn traced() {
     let id = new.id;
     storage.begin(new).await.unwrap();
     let mut upload = storage.upload(&name("a"), id, None).await.unwrap();
-    upload.write("cargo".into()).await.unwrap();
-    upload.finish(sha256(b"cargo")).await.unwrap();
+    upload.write("hello".into()).await.unwrap();
+    upload.finish(sha256(b"hello")).await.unwrap();
     std::io::stdout()
         .write_all(format!("\n{DONE}\n").as_bytes())
         .unwrap();
 }
 
-/// System calls in the order in which they came back, each with its line.
+/// System calls, in the order of their returns.
 fn completed(trace: &str) -> Vec<String> {
     let mut begun = HashMap::new();
     let mut calls = Vec::new();
@@ -58,7 +58,7 @@ fn completed(trace: &str) -> Vec<String> {
 }
 
 #[test]
-fn nobody_is_told_before_it_is_safe() {
+fn a_blob_is_acknowledged_only_when_it_is_durable() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("trace");
     let traced = Command::new(peers::program("strace"))
@@ -105,7 +105,7 @@ fn nobody_is_told_before_it_is_safe() {
     next("sync of the row", &|call| {
         sync(call) && call.contains("w.db-wal")
     });
-    next("answer", &|call| {
+    next("acknowledgement", &|call| {
         call.starts_with("write(1") && call.contains(DONE)
     });
 }

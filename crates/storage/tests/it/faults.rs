@@ -1,5 +1,4 @@
-//! Disks that are full or cannot be written to: small file systems, mounted for the test (which
-//! only root may do).
+//! Full and read-only disks: small file systems, which the tests mount. Only root may do so.
 
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +24,7 @@ impl SmallDisk {
             .unwrap();
         assert!(
             mounted.status.success(),
-            "only root may mount, and the tests must: {mounted:?}"
+            "these tests mount file systems, which only root may do: {mounted:?}"
         );
         Self(directory)
     }
@@ -49,7 +48,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What is still open must not keep the directory from going.
+        // Files may still be open.
         let _ = Command::new("umount")
             .arg("--lazy")
             .arg(self.path())
@@ -82,7 +81,7 @@ async fn upload(storage: &Storage, number: u128, bytes: &[u8]) -> Result<(), Err
 }
 
 #[tokio::test]
-async fn no_room_for_content() {
+async fn a_disk_without_room_for_content() {
     let disk = SmallDisk::new(4);
     let database = tempfile::tempdir().unwrap();
     let storage = open(database.path(), disk.path()).await;
@@ -95,7 +94,7 @@ async fn no_room_for_content() {
         storage.blobs().find(&name("a"), &sha256(&large)).await,
         Err(Error::BlobUnknown)
     ));
-    // The room it took is given back, the upload is where it was, and the server goes on.
+    // The partial content is removed, the upload is as before, and the server works.
     let id = new_upload("a", 1).id;
     drop(storage.upload(&name("a"), id, Some(0)).await.unwrap());
     let fits = vec![2; 3 << 20];
@@ -104,7 +103,7 @@ async fn no_room_for_content() {
 }
 
 #[tokio::test]
-async fn no_room_for_rows() {
+async fn a_disk_without_room_for_rows() {
     let disk = SmallDisk::new(8);
     let storage = open(disk.path(), disk.path()).await;
     upload(&storage, 1, b"{}").await.unwrap();
@@ -131,7 +130,7 @@ async fn no_room_for_rows() {
         }
     }
     assert!(full > 3);
-    // Reads go on.
+    // Reads still work.
     assert_eq!(
         content(&storage, "a", sha256(b"layer")).await.unwrap(),
         b"layer"
@@ -142,19 +141,19 @@ async fn no_room_for_rows() {
 }
 
 #[tokio::test]
-async fn a_disk_that_may_only_be_read() {
+async fn a_read_only_disk() {
     let disk = SmallDisk::new(8);
     let database = tempfile::tempdir().unwrap();
     let storage = open(database.path(), disk.path()).await;
-    upload(&storage, 1, b"cargo").await.unwrap();
+    upload(&storage, 1, b"hello").await.unwrap();
     disk.remount("ro");
     assert!(matches!(
         upload(&storage, 2, b"more").await,
         Err(Error::ReadOnly)
     ));
     assert_eq!(
-        content(&storage, "a", sha256(b"cargo")).await.unwrap(),
-        b"cargo"
+        content(&storage, "a", sha256(b"hello")).await.unwrap(),
+        b"hello"
     );
     disk.remount("rw");
     upload(&storage, 3, b"more").await.unwrap();

@@ -1,5 +1,5 @@
-//! A server that starts where another registry has left its data: it serves them from the first
-//! request on.
+//! A server that starts in the data directory of another registry. It serves that registry's images
+//! from the first request.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use storage::collection::CollectionPolicy;
 use storage::distribution::{AdoptionCheck, Discovery, OngoingAdoption};
 use storage::{AdoptionStage, BackupError, ContentLocation, Error, Storage, StorageSettings};
 
-use super::old::Old;
+use super::data_directory::DataDirectory;
 use super::world::{GRACE, SWEEP, World, content, image, index, name, open_database, sha256};
 
-/// A world whose content lies where another registry has left its own.
-async fn world_in(old: &Old) -> World {
+/// Storage in the data directory of another registry.
+async fn world_in(old: &DataDirectory) -> World {
     World::in_place_of(old.path()).await
 }
 
 async fn unread(world: &World) -> std::sync::Arc<OngoingAdoption> {
     match world.storage.discover(&world.root()).await.unwrap() {
-        Discovery::Unread(reading) => reading,
+        Discovery::Unread(adoption) => adoption,
         other => panic!("{other:?}"),
     }
 }
 
-fn with_images(repositories: &[&str]) -> Old {
-    let old = Old::new();
+fn with_images(repositories: &[&str]) -> DataDirectory {
+    let old = DataDirectory::new();
     for repository in repositories {
         old.layer(repository, b"{}");
         old.layer(repository, b"layer");
@@ -33,13 +33,13 @@ fn with_images(repositories: &[&str]) -> Old {
 }
 
 #[tokio::test]
-async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
+async fn a_repository_is_read_on_demand() {
     let old = with_images(&["a", "b/c", "d"]);
     let world = world_in(&old).await;
-    let reading = unread(&world).await;
+    let adoption = unread(&world).await;
     assert!(!world.has_manifest("b/c", "x").await);
-    // Nobody reads on: only what is asked for is there.
-    world.storage.ensure_adopted(&name("b/c")).await.unwrap();
+    // Nothing reads the rest: only the requested repository is in rows.
+    world.ensure_adopted("b/c").await;
     assert!(world.has_manifest("b/c", "x").await && world.has_manifest("b/c", &digest()).await);
     assert_eq!(world.content("b/c", sha256(b"layer")).await, b"layer");
     let page = storage::PageRequest {
@@ -58,15 +58,11 @@ async fn what_was_not_read_yet_is_read_when_it_is_asked_for() {
     );
     assert!(!world.has_manifest("d", "x").await);
     for unknown in ["b", "never", "b/c/d"] {
-        world.storage.ensure_adopted(&name(unknown)).await.unwrap();
+        world.ensure_adopted(unknown).await;
         assert!(!world.has_manifest(unknown, "x").await);
     }
 
-    let report = world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    let report = world.complete(&adoption).await;
     assert_eq!(
         (
             report.repositories,
@@ -88,113 +84,60 @@ fn digest() -> String {
 }
 
 #[tokio::test]
-async fn what_changes_meanwhile_stays_changed() {
+async fn changes_during_an_adoption_are_kept() {
     let old = with_images(&["a", "b", "c"]);
     let world = world_in(&old).await;
-    let reading = unread(&world).await;
+    let adoption = unread(&world).await;
     for repository in ["a", "b", "c"] {
-        world
-            .storage
-            .ensure_adopted(&name(repository))
-            .await
-            .unwrap();
+        world.ensure_adopted(repository).await;
     }
-    world
-        .storage
-        .manifests()
-        .untag(&name("a"), &"x".parse().unwrap())
-        .await
-        .unwrap();
+    world.untag("a", "x").await;
     let moved = world.image("b", "newer", &["x"]).await;
-    world
-        .storage
-        .manifests()
-        .remove(&name("c"), &digest().parse().unwrap())
-        .await
-        .unwrap();
-    world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    world.remove("c", digest().parse().unwrap()).await;
+    world.complete(&adoption).await;
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("a", "y").await);
-    let found = world
-        .storage
-        .manifests()
-        .find(&name("b"), &"x".parse().unwrap())
-        .await
-        .unwrap();
+    let found = world.manifest("b", "x").await;
     assert_eq!(found.digest, moved);
     assert!(!world.has_manifest("c", &digest()).await);
 }
 
-/// A command reads the same directory: neither takes a change back that was made after the other
-/// had read.
+/// A command reads the same directory. Neither undoes a change that was made after the other had read
+/// the repository.
 #[tokio::test]
-async fn two_who_read_the_same_do_it_once() {
+async fn two_processes_can_read_the_same_directory() {
     let old = with_images(&["a", "b", "c"]);
     let world = world_in(&old).await;
-    let (ours, command) = (unread(&world).await, world.beside().await);
+    let (ours, command) = (unread(&world).await, world.command().await);
     let theirs = command
         .begin_adoption(&world.root(), AdoptionCheck::Manifests)
         .await
         .unwrap();
-    world.storage.ensure_adopted(&name("a")).await.unwrap();
-    world
-        .storage
-        .manifests()
-        .untag(&name("a"), &"x".parse().unwrap())
-        .await
-        .unwrap();
+    world.ensure_adopted("a").await;
+    world.untag("a", "x").await;
     command.complete_adoption(&theirs, |_| {}).await.unwrap();
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("b", "x").await);
-    world
-        .storage
-        .manifests()
-        .untag(&name("b"), &"x".parse().unwrap())
-        .await
-        .unwrap();
-    world
-        .storage
-        .complete_adoption(&ours, |_| {})
-        .await
-        .unwrap();
+    world.untag("b", "x").await;
+    world.complete(&ours).await;
     assert!(!world.has_manifest("a", "x").await && !world.has_manifest("b", "x").await);
-    assert_eq!(
-        world
-            .storage
-            .finalize_adoption(&world.root())
-            .await
-            .unwrap(),
-        AdoptionStage::Final
-    );
+    assert_eq!(world.finalize().await, AdoptionStage::Final);
 }
 
 #[tokio::test]
-async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
+async fn a_killed_adoption_continues_and_keeps_changes() {
     let old = with_images(&["a", "b", "c"]);
     let world = world_in(&old).await;
     drop(unread(&world).await);
-    world.storage.ensure_adopted(&name("a")).await.unwrap();
-    world
-        .storage
-        .manifests()
-        .untag(&name("a"), &"x".parse().unwrap())
-        .await
-        .unwrap();
-    // There are images now, and it is not the first start any more.
+    world.ensure_adopted("a").await;
+    world.untag("a", "x").await;
+    // There are images now, so this is not the first start.
     let world = world.restarted().await;
-    let reading = unread(&world).await;
-    world.storage.ensure_adopted(&name("b")).await.unwrap();
+    let adoption = unread(&world).await;
+    world.ensure_adopted("b").await;
     assert!(world.has_manifest("b", "x").await);
-    let report = world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    let report = world.complete(&adoption).await;
     assert_eq!((report.repositories, report.manifests), (3, 3));
     assert!(!world.has_manifest("a", "x").await && world.has_manifest("c", "x").await);
-    drop(reading);
+    drop(adoption);
     let world = world.restarted().await;
     assert!(matches!(
         world.storage.discover(&world.root()).await.unwrap(),
@@ -204,24 +147,20 @@ async fn killed_in_the_middle_it_goes_on_and_forgets_no_change() {
 }
 
 #[tokio::test]
-async fn a_registry_with_images_of_its_own_asks() {
-    let old = Old::new();
+async fn a_registry_with_images_of_its_own_adopts_nothing() {
+    let old = DataDirectory::new();
     let world = world_in(&old).await;
-    let Discovery::Unread(reading) = world.storage.discover(&world.root()).await.unwrap() else {
+    let Discovery::Unread(adoption) = world.storage.discover(&world.root()).await.unwrap() else {
         panic!()
     };
-    world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    world.complete(&adoption).await;
     let world = World::new().await;
     assert!(matches!(
         world.storage.discover(&world.root()).await.unwrap(),
         Discovery::Nothing
     ));
     world.image("a", "own", &["x"]).await;
-    // As an export to the very folder leaves it.
+    // As after an export to the directory of our own content.
     world.storage.export(&world.root(), |_| {}).await.unwrap();
     assert!(matches!(
         world.storage.discover(&world.root()).await.unwrap(),
@@ -230,13 +169,13 @@ async fn a_registry_with_images_of_its_own_asks() {
 }
 
 #[tokio::test]
-async fn collection_leaves_it_alone() {
+async fn collection_keeps_content_of_an_unfinished_adoption() {
     let old = with_images(&["a", "b"]);
-    old.layer("a", b"nobody's");
+    old.layer("a", b"unreferenced");
     let before = old.everything().len();
     let world = world_in(&old).await;
-    let reading = unread(&world).await;
-    world.storage.ensure_adopted(&name("a")).await.unwrap();
+    let adoption = unread(&world).await;
+    world.ensure_adopted("a").await;
     let sweep = CollectionPolicy {
         untagged: Some(Duration::ZERO),
         ..SWEEP
@@ -244,39 +183,20 @@ async fn collection_leaves_it_alone() {
     for _ in 0..2 {
         world.pass(GRACE * 2);
         assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
-        assert_eq!(
-            world
-                .storage
-                .finalize_adoption(&world.root())
-                .await
-                .unwrap(),
-            AdoptionStage::Reading
-        );
+        assert_eq!(world.finalize().await, AdoptionStage::Reading);
     }
-    world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    world.complete(&adoption).await;
     world.pass(GRACE * 2);
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 0);
     assert!(old.everything().len() >= before);
-    assert_eq!(
-        world
-            .storage
-            .finalize_adoption(&world.root())
-            .await
-            .unwrap(),
-        AdoptionStage::Final
-    );
+    assert_eq!(world.finalize().await, AdoptionStage::Final);
     assert_eq!(world.storage.collect(sweep).await.unwrap().blobs, 1);
     assert_eq!(world.content("b", sha256(b"layer")).await, b"layer");
 }
 
-/// Between its blobs and its manifests nothing refers to a blob that was there before: it must have
-/// a lease.
+/// Until the manifests are stored, nothing refers to an existing blob: it needs a lease.
 #[tokio::test]
-async fn a_blob_that_was_condemned_is_brought_back() {
+async fn a_marked_blob_is_unmarked_by_an_adoption() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
     let own = world.blob("z", b"layer").await;
@@ -306,7 +226,7 @@ async fn a_blob_that_was_condemned_is_brought_back() {
 }
 
 #[tokio::test]
-async fn the_folder_can_be_moved() {
+async fn the_directory_can_be_moved() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
     world
@@ -338,18 +258,18 @@ async fn the_folder_can_be_moved() {
 }
 
 #[tokio::test]
-async fn nothing_is_copied_that_is_half_read() {
+async fn an_unfinished_adoption_is_neither_backed_up_nor_exported() {
     let old = with_images(&["a"]);
     let world = world_in(&old).await;
-    let reading = unread(&world).await;
+    let adoption = unread(&world).await;
     let to = tempfile::tempdir().unwrap();
     let (database, root) = (to.path().join("w.db"), to.path().join("data"));
-    let refused = world
+    let rejected = world
         .storage
         .backup(&database, &root, [1; 16], |_, _| {})
         .await;
     assert!(
-        matches!(refused, Err(BackupError::HalfRead(location)) if location == ContentLocation::Directory(old.path().canonicalize().unwrap()))
+        matches!(rejected, Err(BackupError::HalfRead(location)) if location == ContentLocation::Directory(old.path().canonicalize().unwrap()))
     );
     assert!(
         world
@@ -358,11 +278,7 @@ async fn nothing_is_copied_that_is_half_read() {
             .await
             .is_err()
     );
-    world
-        .storage
-        .complete_adoption(&reading, |_| {})
-        .await
-        .unwrap();
+    world.complete(&adoption).await;
     world
         .storage
         .backup(&database, &root, [1; 16], |_, _| {})
@@ -382,29 +298,28 @@ async fn nothing_is_copied_that_is_half_read() {
     );
 }
 
-/// Whoever asks first has it read, and everybody else waits for that: while many are read, none is
-/// missing.
+/// The first request reads a repository, and other requests wait: no repository is ever missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_pull_while_they_are_read() {
-    let old = Old::new();
+async fn concurrent_pulls_during_an_adoption() {
+    let old = DataDirectory::new();
     let digest = old.manifest("r0", &index(&[]), &["x"]);
     for number in 1..300 {
         old.link(&format!("r{number}"), &digest, "x");
     }
     let world = std::sync::Arc::new(world_in(&old).await);
-    let reading = unread(&world).await;
+    let adoption = unread(&world).await;
     let reader = std::sync::Arc::clone(&world);
     let task = tokio::spawn(async move {
         reader
             .storage
-            .complete_adoption(&reading, |_| {})
+            .complete_adoption(&adoption, |_| {})
             .await
             .unwrap()
     });
-    let pullers = (0..4).map(|puller: usize| {
+    let clients = (0..4).map(|client: usize| {
         let world = std::sync::Arc::clone(&world);
         tokio::spawn(async move {
-            for number in (puller..300).rev().step_by(7) {
+            for number in (client..300).rev().step_by(7) {
                 let repository = name(&format!("r{number}"));
                 world.storage.ensure_adopted(&repository).await.unwrap();
                 let found = world
@@ -420,8 +335,8 @@ async fn many_pull_while_they_are_read() {
             }
         })
     });
-    for puller in pullers.collect::<Vec<_>>() {
-        puller.await.unwrap();
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
     }
     let report = task.await.unwrap();
     assert_eq!(

@@ -1,5 +1,4 @@
-//! The moments at which a push and collection meet, each brought about on purpose: collection is
-//! walked step by step, and something happens in between.
+//! Pushes between the steps of a garbage collection, one test for each order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +9,9 @@ use storage::{CollectionStore, Error, Sqlite, UploadId};
 
 use super::world::{GRACE, SWEEP, World, content, image, name, sha256};
 
-/// Collection of a second process, whose steps a test takes by itself.
-fn steps(world: &World) -> Sqlite {
-    Sqlite::beside(
+/// The collection of a second process, whose steps the test takes.
+fn collection_of(world: &World) -> Sqlite {
+    Sqlite::for_command(
         world.database.clone(),
         super::world::retention(),
         world.clock(),
@@ -24,8 +23,8 @@ fn later() -> Duration {
     GRACE + Duration::from_secs(1)
 }
 
-/// Up to the point where its blobs' files are about to be removed.
-async fn doom(collection: &Sqlite) -> Vec<DeletableBlob> {
+/// Takes all steps before the removal of files.
+async fn mark_and_sweep(collection: &Sqlite) -> Vec<DeletableBlob> {
     collection.mark(SWEEP, None).await.unwrap();
     collection.sweep(SWEEP).await.unwrap();
     collection.deletable(10).await.unwrap()
@@ -38,7 +37,7 @@ async fn head_then_collection_then_manifest() {
         world.blob("a", content).await;
     }
     world.pass(later());
-    // The pusher asks, and is told that it need not upload.
+    // The client asks, and need not upload.
     for content in [&b"{}"[..], b"layer"] {
         world
             .storage
@@ -47,24 +46,24 @@ async fn head_then_collection_then_manifest() {
             .await
             .unwrap();
     }
-    assert_eq!(world.storage.collect(SWEEP).await.unwrap().marked, 0);
+    assert_eq!(world.collect().await.marked, 0);
     world
         .push("a", image(&[b"layer"], None), &["x"])
         .await
         .unwrap();
     world.pass(later());
-    world.storage.collect(SWEEP).await.unwrap();
+    world.collect().await;
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
 }
 
 #[tokio::test]
-async fn condemned_then_manifest_then_sentence() {
+async fn mark_then_manifest_then_sweep() {
     let world = World::new().await;
     for content in [&b"{}"[..], b"layer"] {
         world.blob("a", content).await;
     }
     world.pass(later());
-    let collection = steps(&world);
+    let collection = collection_of(&world);
     assert_eq!(collection.mark(SWEEP, None).await.unwrap().marked, 2);
     world
         .push("a", image(&[b"layer"], None), &["x"])
@@ -76,17 +75,17 @@ async fn condemned_then_manifest_then_sentence() {
 }
 
 #[tokio::test]
-async fn sentence_then_manifest() {
+async fn sweep_then_manifest() {
     let world = World::new().await;
     for content in [&b"{}"[..], b"layer"] {
         world.blob("a", content).await;
         assert!(
             world.has_blob("a", sha256(content)).await,
-            "and the server remembers it"
+            "the server caches it"
         );
     }
     world.pass(later());
-    assert_eq!(doom(&steps(&world)).await.len(), 2);
+    assert_eq!(mark_and_sweep(&collection_of(&world)).await.len(), 2);
     let error = world
         .push("a", image(&[b"layer"], None), &["x"])
         .await
@@ -95,21 +94,21 @@ async fn sentence_then_manifest() {
         panic!("{error}")
     };
     assert_eq!(missing.len(), 2);
-    // So the pusher uploads again, and everything is well.
+    // The client uploads them again.
     world.image("a", "layer", &["x"]).await;
-    world.storage.collect(SWEEP).await.unwrap();
+    world.collect().await;
     assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
 }
 
 #[tokio::test]
 async fn mount_during_collection() {
-    for sentenced in [false, true] {
+    for swept in [false, true] {
         let world = World::new().await;
         let blob = world.blob("a", b"layer").await;
         world.pass(later());
-        let collection = steps(&world);
+        let collection = collection_of(&world);
         collection.mark(SWEEP, None).await.unwrap();
-        if sentenced {
+        if swept {
             collection.sweep(SWEEP).await.unwrap();
         }
         let mounted = world
@@ -117,8 +116,8 @@ async fn mount_during_collection() {
             .blobs()
             .mount(&blob.digest, &name("a"), &name("b"))
             .await;
-        world.storage.collect(SWEEP).await.unwrap();
-        if sentenced {
+        world.collect().await;
+        if swept {
             assert!(matches!(mounted, Err(Error::BlobUnknown)));
             assert_eq!(world.files(), 0);
         } else {
@@ -129,45 +128,45 @@ async fn mount_during_collection() {
 }
 
 #[tokio::test]
-async fn uploaded_again_between_the_rows_end_and_the_unlink() {
+async fn upload_between_the_sweep_and_the_removal() {
     let world = World::new().await;
     let old = world.blob("a", b"layer").await;
     world.pass(later());
-    let deletable = doom(&steps(&world)).await;
+    let deletable = mark_and_sweep(&collection_of(&world)).await;
     let new = world.blob("a", b"layer").await;
     assert_ne!((new.generation, &new.key), (old.generation, &old.key));
-    // The late unlink hits the old file alone.
-    world.storage.collect(SWEEP).await.unwrap();
+    // The late removal hits the old file only.
+    world.collect().await;
     assert_eq!(deletable[0].key, old.key);
     assert_eq!(world.files(), 1);
     assert_eq!(world.content("a", new.digest).await, b"layer");
 }
 
 #[tokio::test]
-async fn a_reader_who_was_told_where_it_lay() {
+async fn a_reader_with_an_old_row() {
     let world = World::new().await;
     let old = world.blob("a", b"layer").await;
     let source = world.storage.read(&name("a"), &old, 0..5).await.unwrap();
     world.pass(later());
-    world.storage.collect(SWEEP).await.unwrap();
+    world.collect().await;
     let late = world.storage.read(&name("a"), &old, 0..5).await;
     assert!(matches!(late.err(), Some(Error::BlobUnknown)));
     let mut source = source;
     assert_eq!(source.next().await.unwrap().unwrap(), b"layer".as_slice());
-    // Uploaded again, it is found by who still has the old row.
+    // Uploaded again, it is found with the old row.
     world.blob("a", b"layer").await;
     let mut source = world.storage.read(&name("a"), &old, 0..5).await.unwrap();
     assert_eq!(source.next().await.unwrap().unwrap(), b"layer".as_slice());
 }
 
 #[tokio::test]
-async fn stopped_in_each_state_the_next_pass_goes_on() {
+async fn a_pass_that_was_stopped_at_any_step_is_continued() {
     for state in 0..5 {
         let world = World::new().await;
         world.image("a", "kept", &["x"]).await;
         let idle = world.blob("a", b"idle").await;
         world.pass(later());
-        let collection = steps(&world);
+        let collection = collection_of(&world);
         if state > 0 {
             collection.mark(SWEEP, None).await.unwrap();
         }
@@ -185,7 +184,7 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
         }
         drop(collection);
         let world = world.restarted().await;
-        world.storage.collect(SWEEP).await.unwrap();
+        world.collect().await;
         assert_eq!(world.files(), 2, "{state}");
         assert!(!world.has_blob("a", idle.digest).await);
         assert_eq!(world.content("a", sha256(b"kept")).await, b"kept");
@@ -194,14 +193,14 @@ async fn stopped_in_each_state_the_next_pass_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn pushes_deletes_and_collections_at_once() {
+async fn concurrent_pushes_deletes_and_collections() {
     let world = Arc::new(World::new().await);
     let stop = Arc::new(AtomicBool::new(false));
     let sweep = CollectionPolicy {
         untagged: Some(Duration::ZERO),
         ..SWEEP
     };
-    let collectors = [world.storage.clone(), world.beside().await].map(|storage| {
+    let collectors = [world.storage.clone(), world.command().await].map(|storage| {
         let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
         tokio::spawn(async move {
             while !stop.load(Ordering::SeqCst) {
@@ -210,19 +209,19 @@ async fn pushes_deletes_and_collections_at_once() {
             }
         })
     });
-    let pushers = (0..4).map(|pusher| {
+    let clients = (0..4).map(|client| {
         let world = Arc::clone(&world);
-        tokio::spawn(async move { push_and_delete(&world, pusher).await })
+        tokio::spawn(async move { push_and_delete(&world, client).await })
     });
-    for pusher in pushers.collect::<Vec<_>>() {
-        pusher.await.unwrap();
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
     }
     stop.store(true, Ordering::SeqCst);
     for collector in collectors {
         collector.await.unwrap();
     }
-    for pusher in 0..4 {
-        let repository = format!("r{pusher}");
+    for client in 0..4 {
+        let repository = format!("r{client}");
         for kept in 0..5 {
             assert!(
                 world
@@ -240,17 +239,17 @@ async fn pushes_deletes_and_collections_at_once() {
     }
     world.pass(later());
     world.storage.collect(sweep).await.unwrap();
-    // The configuration and five layers, whoever pushed them.
+    // The configuration and five layers.
     assert_eq!(world.files(), 6);
 }
 
-/// As a client does: whatever is refused because it has gone meanwhile is uploaded again.
-async fn push_and_delete(world: &World, pusher: u32) {
-    let repository = format!("r{pusher}");
+/// Does as a client does: uploads a blob again that was removed meanwhile.
+async fn push_and_delete(world: &World, client: u32) {
+    let repository = format!("r{client}");
     for round in 0..40 {
         let kept = round % 5;
         let layer = format!("layer {kept}");
-        let fleeting = format!("fleeting {pusher} {round}");
+        let fleeting = format!("fleeting {client} {round}");
         for (layer, tag) in [
             (&layer, format!("kept-{kept}")),
             (&fleeting, "fleeting".to_owned()),

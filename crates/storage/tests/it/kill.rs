@@ -1,7 +1,7 @@
-//! Killed at any moment, a server has kept what it acknowledged, and nothing in part.
+//! A server that is killed at any moment keeps everything that it acknowledged, and nothing partial.
 //!
-//! The test starts itself again as a child that pushes and deletes as fast as it can and says what
-//! was acknowledged; it kills the child, opens what it left behind, and compares.
+//! The test starts itself again as a child. The child pushes and deletes as fast as it can and prints
+//! what was acknowledged. The test kills the child, opens its data, and compares.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -20,14 +20,14 @@ use super::world::{
 
 const DIRECTORY: &str = "WHARFINGER_TEST_DIRECTORY";
 const ROUND: &str = "WHARFINGER_TEST_ROUND";
-const PUSHERS: u64 = 4;
+const CLIENTS: u64 = 4;
 /// `scripts/soak` sets more than the usual twenty.
 const ROUNDS: &str = "WHARFINGER_TEST_KILLS";
 const BEGINNING: u64 = 1_800_000_000;
 
 async fn open(directory: &std::path::Path, round: u64) -> (Storage, Database) {
     let database = open_database(directory);
-    // Each round a day later, so that collection finds something.
+    // Each round is a day later, so that collection finds something.
     let clock = clock(&Arc::new(AtomicU64::new(BEGINNING + round * 90_000)));
     (
         Storage::open(
@@ -42,19 +42,19 @@ async fn open(directory: &std::path::Path, round: u64) -> (Storage, Database) {
     )
 }
 
-fn layer(pusher: u64, number: u64) -> Vec<u8> {
-    format!("{pusher} {number} ").repeat(300).into_bytes()
+fn layer(client: u64, number: u64) -> Vec<u8> {
+    format!("{client} {number} ").repeat(300).into_bytes()
 }
 
-/// Says that something was acknowledged, in one write so that lines do not mix.
-fn say(line: &str) {
+/// Prints that something was acknowledged, in one write so that lines do not mix.
+fn print(line: &str) {
     std::io::stdout()
         .write_all(format!("\n@ {line}\n").as_bytes())
         .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "the child of another test"]
+#[ignore = "another test starts it"]
 async fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
@@ -71,23 +71,23 @@ async fn child() {
             collector.collect(sweep).await.unwrap();
         }
     });
-    let pushers = (0..PUSHERS)
-        .map(|pusher| tokio::spawn(push_for_ever(storage.clone(), pusher, round * 10_000)));
-    for pusher in pushers.collect::<Vec<_>>() {
-        pusher.await.unwrap();
+    let clients = (0..CLIENTS)
+        .map(|client| tokio::spawn(push_forever(storage.clone(), client, round * 10_000)));
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
     }
 }
 
-async fn push_for_ever(storage: Storage, pusher: u64, first: u64) {
-    let repository = format!("r{pusher}");
+async fn push_forever(storage: Storage, client: u64, first: u64) {
+    let repository = format!("r{client}");
     for number in first.. {
-        let layer = layer(pusher, number);
+        let layer = layer(client, number);
         for content in [&b"{}"[..], &layer] {
             let id =
-                u128::from(pusher) << 64 | u128::from(number) << 1 | u128::from(content.len() > 2);
+                u128::from(client) << 64 | u128::from(number) << 1 | u128::from(content.len() > 2);
             upload(&storage, &repository, id, content).await;
         }
-        say(&format!("blob {pusher} {number}"));
+        print(&format!("blob {client} {number}"));
         let subject = push(
             &storage,
             &repository,
@@ -96,7 +96,7 @@ async fn push_for_ever(storage: Storage, pusher: u64, first: u64) {
         )
         .await
         .unwrap();
-        say(&format!("image {pusher} {number}"));
+        print(&format!("image {client} {number}"));
         push(
             &storage,
             &repository,
@@ -105,16 +105,16 @@ async fn push_for_ever(storage: Storage, pusher: u64, first: u64) {
         )
         .await
         .unwrap();
-        say(&format!("referrer {pusher} {number}"));
+        print(&format!("referrer {client} {number}"));
         if number % 3 == 2 && number > first {
             let tag = format!("t{}", number - 1).parse().unwrap();
-            say(&format!("untagging {pusher} {}", number - 1));
+            print(&format!("untagging {client} {}", number - 1));
             storage
                 .manifests()
                 .untag(&name(&repository), &tag)
                 .await
                 .unwrap();
-            say(&format!("untagged {pusher} {}", number - 1));
+            print(&format!("untagged {client} {}", number - 1));
         }
     }
 }
@@ -130,37 +130,38 @@ async fn upload(storage: &Storage, repository: &str, id: u128, content: &[u8]) {
         .unwrap();
     upload.write(content[..half].to_vec().into()).await.unwrap();
     let received = upload.save().await.unwrap();
-    say(&format!("saved {repository} {id} {received}"));
+    print(&format!("saved {repository} {id} {received}"));
     let mut upload = storage
         .upload(&name(repository), id, Some(received))
         .await
         .unwrap();
     upload.write(content[half..].to_vec().into()).await.unwrap();
-    say(&format!("finishing {repository} {id}"));
+    print(&format!("finishing {repository} {id}"));
     upload.finish(sha256(content)).await.unwrap();
 }
 
-/// What a child acknowledged: by pusher and number, how far it came.
+/// What a child acknowledged.
 #[derive(Default)]
 struct Acknowledged {
-    images: BTreeMap<(u64, u64), UploadProgress>,
-    /// Bytes of uploads that were not being finished.
+    /// By client and number.
+    images: BTreeMap<(u64, u64), ImageProgress>,
+    /// Saved bytes of uploads that were not being finished, by repository and id.
     uploads: BTreeMap<(String, String), u64>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, PartialOrd, Debug)]
-enum UploadProgress {
+enum ImageProgress {
     #[default]
     Nothing,
     Blob,
     Image,
-    ReferrerEntry,
+    Referrer,
     Untagging,
     Untagged,
 }
 
 impl Acknowledged {
-    fn hear(&mut self, line: &str) {
+    fn read(&mut self, line: &str) {
         let words: Vec<_> = line.split(' ').collect();
         let progress = match words[0] {
             "saved" => {
@@ -175,11 +176,11 @@ impl Acknowledged {
                     .remove(&(words[1].to_owned(), words[2].to_owned()));
                 return;
             }
-            "blob" => UploadProgress::Blob,
-            "image" => UploadProgress::Image,
-            "referrer" => UploadProgress::ReferrerEntry,
-            "untagging" => UploadProgress::Untagging,
-            "untagged" => UploadProgress::Untagged,
+            "blob" => ImageProgress::Blob,
+            "image" => ImageProgress::Image,
+            "referrer" => ImageProgress::Referrer,
+            "untagging" => ImageProgress::Untagging,
+            "untagged" => ImageProgress::Untagged,
             other => panic!("{other}"),
         };
         self.images.insert(
@@ -189,7 +190,7 @@ impl Acknowledged {
     }
 }
 
-/// Kills the child once it has said enough.
+/// Runs the child, and kills it after some lines.
 fn run_and_kill(directory: &std::path::Path, round: u64, acknowledged: &mut Acknowledged) {
     let mut child: Child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "kill::child", "--nocapture"])
@@ -199,29 +200,29 @@ fn run_and_kill(directory: &std::path::Path, round: u64, acknowledged: &mut Ackn
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // Somewhere else each time.
+    // Another number of lines in each round.
     let enough = 10 + (round * 7919) % 97;
-    let mut heard = 0;
+    let mut lines_read = 0;
     for line in lines {
         let Ok(line) = line else { break };
         let Some(line) = line.strip_prefix("@ ") else {
             continue;
         };
-        acknowledged.hear(line);
-        heard += 1;
-        if heard == enough {
+        acknowledged.read(line);
+        lines_read += 1;
+        if lines_read == enough {
             child.kill().unwrap();
         }
     }
     child.wait().unwrap();
     assert!(
-        heard >= enough,
-        "the child ended by itself after {heard} lines"
+        lines_read >= enough,
+        "the child ended by itself after {lines_read} lines"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_again_and_again_nothing_acknowledged_is_lost() {
+async fn no_acknowledged_work_is_lost_in_kills() {
     let directory = tempfile::tempdir().unwrap();
     let rounds = std::env::var(ROUNDS).map_or(20, |rounds| rounds.parse().unwrap());
     let mut acknowledged = Acknowledged::default();
@@ -229,10 +230,10 @@ async fn killed_again_and_again_nothing_acknowledged_is_lost() {
         acknowledged.uploads.clear();
         run_and_kill(directory.path(), round, &mut acknowledged);
         let (storage, _database) = open(directory.path(), round).await;
-        for ((pusher, number), progress) in &acknowledged.images {
+        for ((client, number), progress) in &acknowledged.images {
             check(
                 &storage,
-                *pusher,
+                *client,
                 *number,
                 *progress,
                 *number / 10_000 == round,
@@ -249,12 +250,12 @@ async fn killed_again_and_again_nothing_acknowledged_is_lost() {
                 .unwrap();
             resumed.finish(sha256(b"")).await.unwrap_err();
         }
-        everything_pulls(&storage).await;
+        check_everything_pulls(&storage).await;
     }
 }
 
-async fn check(storage: &Storage, pusher: u64, number: u64, progress: UploadProgress, fresh: bool) {
-    let (repository, layer) = (format!("r{pusher}"), layer(pusher, number));
+async fn check(storage: &Storage, client: u64, number: u64, progress: ImageProgress, fresh: bool) {
+    let (repository, layer) = (format!("r{client}"), layer(client, number));
     let has_tag = match storage
         .manifests()
         .find(&name(&repository), &format!("t{number}").parse().unwrap())
@@ -265,20 +266,20 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: UploadProg
         Err(error) => panic!("{error}"),
     };
     match progress {
-        UploadProgress::Image | UploadProgress::ReferrerEntry => {
-            assert!(has_tag, "{pusher} {number}");
+        ImageProgress::Image | ImageProgress::Referrer => {
+            assert!(has_tag, "{client} {number}");
         }
-        UploadProgress::Untagged => assert!(!has_tag, "{pusher} {number}"),
-        UploadProgress::Nothing | UploadProgress::Blob | UploadProgress::Untagging => {}
+        ImageProgress::Untagged => assert!(!has_tag, "{client} {number}"),
+        ImageProgress::Nothing | ImageProgress::Blob | ImageProgress::Untagging => {}
     }
-    // What has neither tag nor lease may have been collected.
+    // An image without a tag and a lease may have been collected.
     if fresh || has_tag {
         assert_eq!(
             content(storage, &repository, sha256(&layer)).await.unwrap(),
             layer
         );
     }
-    if progress == UploadProgress::ReferrerEntry {
+    if progress == ImageProgress::Referrer {
         let subject = image(&[&layer], None).digest();
         let page = PageRequest {
             after: None,
@@ -289,12 +290,12 @@ async fn check(storage: &Storage, pusher: u64, number: u64, progress: UploadProg
             .referrers(&name(&repository), &subject, None, page)
             .await
             .unwrap();
-        assert_eq!(list.entries.len(), 1, "{pusher} {number}");
+        assert_eq!(list.entries.len(), 1, "{client} {number}");
     }
 }
 
-/// Whatever is visible is whole.
-async fn everything_pulls(storage: &Storage) {
+/// Everything that is visible can be pulled.
+async fn check_everything_pulls(storage: &Storage) {
     let all = PageRequest {
         after: None,
         limit: 1_000_000,

@@ -1,5 +1,5 @@
-//! Content in memory: the second implementation of [`BlobStore`], as simple as one can be, so that
-//! the suite is about the seam and not about files.
+//! Content in memory: a second, simple implementation of [`BlobStore`]. It keeps the conformance
+//! suite from testing properties of files.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -17,19 +17,19 @@ use storage::{
     StoreId, UploadId, UploadWriter, WrittenContent, hash,
 };
 
-/// Content that is gone with the process.
+/// Content in the memory of this process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory(Arc<Mutex<Content>>);
+pub(crate) struct MemoryContent(Arc<Mutex<Content>>);
 
 #[derive(Debug, Default)]
 struct Content {
     uploads: HashMap<UploadId, Vec<u8>>,
     blobs: HashMap<String, Bytes>,
-    /// Adopted data directories, whose blobs are files all the same.
+    /// Adopted data directories, whose blobs are files nevertheless.
     adopted: HashMap<StoreId, PathBuf>,
 }
 
-impl Memory {
+impl MemoryContent {
     fn content(&self) -> MutexGuard<'_, Content> {
         self.0.lock().unwrap()
     }
@@ -49,18 +49,18 @@ impl Content {
     }
 }
 
-fn answer<'a, T: Send + 'a>(done: Result<T, Error>) -> StorageFuture<'a, T> {
-    Box::pin(ready(done))
+fn done<'a, T: Send + 'a>(result: Result<T, Error>) -> StorageFuture<'a, T> {
+    Box::pin(ready(result))
 }
 
-fn failed<T>(what: &'static str) -> Result<T, Error> {
+fn failed<T>(action: &'static str) -> Result<T, Error> {
     Err(Error::Io {
-        action: what,
+        action,
         source: Arc::new(io::ErrorKind::NotFound.into()),
     })
 }
 
-impl BlobStore for Memory {
+impl BlobStore for MemoryContent {
     fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
         let ContentLocation::Directory(path) = location;
         self.content().adopted.insert(store, path.clone());
@@ -70,7 +70,7 @@ impl BlobStore for Memory {
     fn unreachable(&self, adopted: Vec<AdoptedStore>) -> StorageFuture<'_, Vec<ContentLocation>> {
         let locations = adopted.into_iter().map(|store| store.location);
         let missing = |ContentLocation::Directory(path): &ContentLocation| !path.is_dir();
-        answer(Ok(locations.filter(missing).collect()))
+        done(Ok(locations.filter(missing).collect()))
     }
 
     fn open<'a>(
@@ -81,13 +81,13 @@ impl BlobStore for Memory {
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
         });
-        let stretch = range.start as usize..range.end as usize;
-        answer(found.map(|content| Box::new(Rest(content.slice(stretch))) as _))
+        let range = range.start as usize..range.end as usize;
+        done(found.map(|content| Box::new(MemoryReader(content.slice(range))) as _))
     }
 
     fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()> {
         let found = self.content().blob(blob);
-        answer(found.map(drop).ok_or(Error::Damaged {
+        done(found.map(drop).ok_or(Error::Damaged {
             digest: blob.digest,
         }))
     }
@@ -98,7 +98,7 @@ impl BlobStore for Memory {
         at: u64,
         hasher: Option<hash::ContentHasher>,
     ) -> Box<dyn UploadWriter> {
-        Box::new(Arriving {
+        Box::new(MemoryWriter {
             memory: self.clone(),
             upload,
             length: at,
@@ -118,7 +118,7 @@ impl BlobStore for Memory {
             .uploads
             .get(&upload)
             .and_then(|bytes| bytes.get(..length as usize));
-        answer(bytes.map_or_else(
+        done(bytes.map_or_else(
             || failed("read an upload"),
             |bytes| Ok(hash::digest(algorithm, bytes)),
         ))
@@ -127,13 +127,13 @@ impl BlobStore for Memory {
     fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()> {
         let mut content = self.content();
         let Some(bytes) = content.uploads.remove(&upload) else {
-            return answer(failed("publish an upload"));
+            return done(failed("publish an upload"));
         };
         assert!(
             content.blobs.insert(key.to_owned(), bytes.into()).is_none(),
             "{key} was used before"
         );
-        answer(Ok(()))
+        done(Ok(()))
     }
 
     fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> StorageFuture<'a, ()> {
@@ -141,16 +141,16 @@ impl BlobStore for Memory {
         if let Some(bytes) = content.blobs.remove(key) {
             content.uploads.insert(upload, bytes.into());
         }
-        answer(Ok(()))
+        done(Ok(()))
     }
 
     fn discard(&self, upload: UploadId) -> StorageFuture<'_, ()> {
         self.content().uploads.remove(&upload);
-        answer(Ok(()))
+        done(Ok(()))
     }
 
     fn uploads(&self) -> StorageFuture<'_, Vec<UploadId>> {
-        answer(Ok(self.content().uploads.keys().copied().collect()))
+        done(Ok(self.content().uploads.keys().copied().collect()))
     }
 
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a CopyTarget) -> StorageFuture<'a, ()> {
@@ -159,7 +159,7 @@ impl BlobStore for Memory {
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
         });
-        answer(found.map(|content| {
+        done(found.map(|content| {
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();
             std::fs::write(to, content).unwrap();
         }))
@@ -173,29 +173,29 @@ impl BlobStore for Memory {
                 None => drop(content.blobs.remove(key)),
             }
         }
-        answer(Ok(()))
+        done(Ok(()))
     }
 }
 
-/// What is still to be read, handed out in two pieces.
-struct Rest(Bytes);
+/// Content that is read in several chunks.
+struct MemoryReader(Bytes);
 
-impl BlobReader for Rest {
+impl BlobReader for MemoryReader {
     fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let piece = self.0.split_to(self.0.len().div_ceil(2));
-        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+        let chunk = self.0.split_to(self.0.len().div_ceil(2));
+        Poll::Ready((!chunk.is_empty()).then_some(Ok(chunk)))
     }
 }
 
-struct Arriving {
-    memory: Memory,
+struct MemoryWriter {
+    memory: MemoryContent,
     upload: UploadId,
     length: u64,
     hasher: Option<hash::ContentHasher>,
     failed: bool,
 }
 
-impl Arriving {
+impl MemoryWriter {
     fn take(&mut self, batch: &[Bytes]) -> Result<(), Error> {
         let mut content = self.memory.content();
         let at = usize::try_from(self.length).unwrap();
@@ -222,14 +222,14 @@ impl Arriving {
     }
 }
 
-impl UploadWriter for Arriving {
+impl UploadWriter for MemoryWriter {
     fn write(&mut self, batch: Vec<Bytes>) -> StorageFuture<'_, ()> {
-        answer(self.take(&batch))
+        done(self.take(&batch))
     }
 
     fn finish(mut self: Box<Self>, rest: Vec<Bytes>) -> StorageFuture<'static, WrittenContent> {
-        let done = self.take(&rest);
-        answer(done.map(|()| WrittenContent {
+        let taken = self.take(&rest);
+        done(taken.map(|()| WrittenContent {
             length: self.length,
             hasher: self.hasher,
         }))

@@ -1,4 +1,4 @@
-//! Data directories that real registries have written, and that they serve again.
+//! Data directories that real registries write, and read again.
 
 use std::path::Path;
 
@@ -26,8 +26,8 @@ fn run(client: &Client, arguments: &[&str]) -> String {
     output.stdout.trim().to_owned()
 }
 
-/// Pushes what people push: images, an index, a referrer, a tag that moved, one that was deleted,
-/// and half an upload. Answers the references that can be pulled, with their digests.
+/// Pushes images, an index, a referrer, a tag that moves and an image that is deleted, and begins an
+/// upload. Returns the references that can be pulled, with their digests.
 fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
     let (crane, regctl) = (peers::crane(), peers::regctl());
     let at = |reference: &str| format!("{}/{reference}", registry.host_port());
@@ -91,7 +91,7 @@ fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
         "POST",
         &registry.url("/v2/library/app/blobs/uploads/"),
     ]);
-    let place = begun.header("location").unwrap().to_owned();
+    let location = begun.header("location").unwrap().to_owned();
     let half = peers::http::request(&[
         "-X",
         "PATCH",
@@ -99,7 +99,7 @@ fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
         "Content-Type: application/octet-stream",
         "--data-binary",
         "half",
-        &place,
+        &location,
     ]);
     assert_eq!(half.status, 202);
     [
@@ -151,22 +151,18 @@ async fn pull(storage: &Storage, repository: &str, digest: Digest) {
 }
 
 #[tokio::test]
-async fn what_a_registry_wrote_pulls_from_us_and_back_from_it() {
+async fn images_are_adopted_from_a_registry_and_exported_to_it() {
     for start in REGISTRIES {
         let (world, old) = (World::new().await, tempfile::tempdir().unwrap());
         let registry = on(start, old.path());
         let references = fill(&registry);
         drop(registry);
-        let report = world
-            .storage
-            .adopt(old.path(), AdoptionCheck::Everything, |_| {})
-            .await
-            .unwrap();
+        let report = world.adopt(old.path(), AdoptionCheck::Everything).await;
         assert!(
             report
                 .problems
                 .iter()
-                .all(|it| it.kind == AdoptionProblemKind::Upload),
+                .all(|problem| problem.kind == AdoptionProblemKind::Upload),
             "{:?}",
             report.problems
         );
@@ -216,7 +212,7 @@ async fn what_a_registry_wrote_pulls_from_us_and_back_from_it() {
 }
 
 #[tokio::test]
-async fn pulls_are_answered_while_a_data_directory_is_read() {
+async fn images_can_be_pulled_while_a_data_directory_is_read() {
     let (directory, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let registry = on(peers::registry3, old.path());
     let references = fill(&registry);
@@ -229,7 +225,7 @@ async fn pulls_are_answered_while_a_data_directory_is_read() {
         .await
         .unwrap();
     let reading = storage.clone();
-    // In place: our own files are to lie beside the old ones.
+    // In place: the directory of our own content is the old one.
     let path = old.path().to_owned();
     let task =
         tokio::spawn(async move { reading.adopt(&path, AdoptionCheck::Manifests, |_| {}).await });

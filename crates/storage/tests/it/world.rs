@@ -1,5 +1,4 @@
-//! A registry to try things on: storage in a temporary directory, with a clock that stands still
-//! until it is moved.
+//! What the tests share: storage in a temporary directory, with a clock that a test moves.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +9,11 @@ use bytes::Bytes;
 use common::Clock;
 use database::{Database, DatabaseLocation};
 use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
-use storage::collection::CollectionPolicy;
+use storage::collection::{CollectionPolicy, CollectionReport};
+use storage::distribution::{AdoptionCheck, AdoptionReport, OngoingAdoption};
 use storage::{
-    Blob, Error, NewManifest, NewUpload, Retention, Storage, StorageSettings, UploadId, hash,
+    AdoptionStage, Blob, Error, NewManifest, NewUpload, Retention, Storage, StorageSettings,
+    StoredManifest, Upload, UploadId, UploadLimits, hash,
 };
 use tempfile::TempDir;
 
@@ -23,7 +24,7 @@ pub(crate) const SWEEP: CollectionPolicy = CollectionPolicy {
     untagged: None,
 };
 
-/// When everything begins, in seconds since the Unix epoch.
+/// The time at which a test begins, in seconds since the Unix epoch.
 const BEGINNING: u64 = 1_800_000_000;
 
 pub(crate) struct World {
@@ -44,11 +45,15 @@ impl World {
         .await
     }
 
-    pub(crate) async fn with(settings: StorageSettings) -> Self {
+    pub(crate) async fn with_limits(limits: UploadLimits) -> Self {
+        let settings = StorageSettings {
+            limits,
+            ..StorageSettings::default()
+        };
         Self::at(Arc::new(tempfile::tempdir().unwrap()), settings, BEGINNING).await
     }
 
-    /// Its content lies where another registry has left its own.
+    /// Storage in a directory that another registry has filled.
     pub(crate) async fn in_place_of(old: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(old, root(directory.path())).unwrap();
@@ -75,7 +80,7 @@ impl World {
         }
     }
 
-    /// The server ends and starts again.
+    /// Stops the server and starts it again.
     pub(crate) async fn restarted(self) -> Self {
         let Self {
             storage,
@@ -85,7 +90,7 @@ impl World {
             next_id,
         } = self;
         drop((storage, database));
-        // A request that broke off may still be clearing up.
+        // A task of a dropped request may still be running.
         let location = DatabaseLocation::at(directory.path().join("w.db"));
         for _ in 0..1000 {
             match Database::open_exclusive(&location) {
@@ -102,8 +107,8 @@ impl World {
         Self { next_id, ..again }
     }
 
-    /// A command that runs beside the server.
-    pub(crate) async fn beside(&self) -> Storage {
+    /// The storage of a command that runs while the server does.
+    pub(crate) async fn command(&self) -> Storage {
         let location = DatabaseLocation::at(self.directory.path().join("w.db"));
         let database = Database::open(&location).unwrap();
         let root = root(self.directory.path());
@@ -137,7 +142,7 @@ impl World {
         id
     }
 
-    /// Uploads a blob in one go.
+    /// Uploads a blob.
     pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Blob {
         let id = self.begin(repository).await;
         let mut upload = self
@@ -149,7 +154,7 @@ impl World {
         upload.finish(sha256(content)).await.unwrap()
     }
 
-    /// Pushes an image with a configuration and one layer of this content, their blobs included.
+    /// Pushes an image with a configuration and one layer of this content, and their blobs.
     pub(crate) async fn image(&self, repository: &str, content: &str, tags: &[&str]) -> Digest {
         let layer = content.as_bytes();
         self.blob(repository, b"{}").await;
@@ -189,15 +194,74 @@ impl World {
         }
     }
 
+    /// The manifest that a tag or digest names.
+    pub(crate) async fn manifest(&self, repository: &str, reference: &str) -> Arc<StoredManifest> {
+        let reference = reference.parse().unwrap();
+        let found = self.storage.manifests();
+        found.find(&name(repository), &reference).await.unwrap()
+    }
+
+    pub(crate) async fn untag(&self, repository: &str, tag: &str) {
+        let rows = self.storage.manifests();
+        let tag = tag.parse().unwrap();
+        rows.untag(&name(repository), &tag).await.unwrap();
+    }
+
+    pub(crate) async fn remove(&self, repository: &str, digest: Digest) {
+        let rows = self.storage.manifests();
+        rows.remove(&name(repository), &digest).await.unwrap();
+    }
+
+    /// Continues an upload of the repository `a`.
+    pub(crate) async fn resume(&self, id: UploadId, at: Option<u64>) -> Upload {
+        self.storage.upload(&name("a"), id, at).await.unwrap()
+    }
+
+    /// Begins an upload in the repository `a` and saves this content.
+    pub(crate) async fn saved(&self, content: &[u8]) -> UploadId {
+        let id = self.begin("a").await;
+        let mut upload = self.resume(id, Some(0)).await;
+        upload.write(Bytes::copy_from_slice(content)).await.unwrap();
+        upload.save().await.unwrap();
+        id
+    }
+
+    pub(crate) async fn collect(&self) -> CollectionReport {
+        self.storage.collect(SWEEP).await.unwrap()
+    }
+
+    pub(crate) async fn adopt(&self, path: &Path, check: AdoptionCheck) -> AdoptionReport {
+        let adopted = self.storage.adopt(path, check, |_| {});
+        adopted.await.unwrap()
+    }
+
+    /// Completes an adoption.
+    pub(crate) async fn complete(&self, adoption: &Arc<OngoingAdoption>) -> AdoptionReport {
+        let completed = self.storage.complete_adoption(adoption, |_| {});
+        completed.await.unwrap()
+    }
+
+    pub(crate) async fn ensure_adopted(&self, repository: &str) {
+        let repository = name(repository);
+        self.storage.ensure_adopted(&repository).await.unwrap();
+    }
+
+    /// Makes the adoption of the directory of our own content final.
+    pub(crate) async fn finalize(&self) -> AdoptionStage {
+        let root = self.root();
+        self.storage.finalize_adoption(&root).await.unwrap()
+    }
+
     pub(crate) async fn content(&self, repository: &str, digest: Digest) -> Vec<u8> {
         content(&self.storage, repository, digest).await.unwrap()
     }
 
-    /// The files of blobs that there are.
+    /// How many files of blobs there are.
     pub(crate) fn files(&self) -> usize {
         count_files(&self.root().join("blobs"))
     }
 
+    /// How many files of uploads there are.
     pub(crate) fn temporaries(&self) -> usize {
         count_files(&self.root().join("uploads"))
     }
@@ -248,7 +312,7 @@ pub(crate) fn new_upload(repository: &str, number: u128) -> NewUpload {
     NewUpload {
         id,
         repository: name(repository),
-        client: "somebody".to_owned(),
+        client: "a client".to_owned(),
         algorithm: DigestAlgorithm::Sha256,
     }
 }
@@ -286,7 +350,7 @@ pub(crate) fn descriptor(media_type: &str, digest: Digest, size: usize) -> Strin
     format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
 }
 
-/// An image with the configuration `{}` and these layers, about `subject`.
+/// An image with the configuration `{}`, these layers, and perhaps a subject.
 pub(crate) fn image(layers: &[&[u8]], subject: Option<Digest>) -> NewManifest {
     let config = descriptor("application/vnd.oci.image.config.v1+json", sha256(b"{}"), 2);
     let layers: Vec<_> = layers

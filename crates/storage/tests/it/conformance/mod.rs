@@ -49,7 +49,7 @@ fn sqlite(retention: Retention, clock: Arc<dyn Clock>) -> BoxFuture<'static, Sto
         let server = Arc::new(server.unwrap());
         let location = DatabaseLocation::at(directory.path().join("w.db"));
         let beside = Database::open(&location).unwrap();
-        let command = Arc::new(Sqlite::beside(beside, retention, clock).unwrap());
+        let command = Arc::new(Sqlite::for_command(beside, retention, clock).unwrap());
         StoresUnderTest {
             handles: [Arc::clone(&server), command].map(MetadataStores::new),
             recovery: server,

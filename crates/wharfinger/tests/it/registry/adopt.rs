@@ -43,7 +43,7 @@ fn with_problems() -> (Layout, Vec<(String, String)>) {
             "repositories/app/_manifests/tags/{tag}/current/link"
         ))
     };
-    let missing = |digest: &Digest| format!("a link to {digest}, which is not there");
+    let missing = |digest: &Digest| format!("a link to {digest}, which is missing");
     let told = vec![
         (
             at(&data(&schema_1)),
@@ -51,7 +51,7 @@ fn with_problems() -> (Layout, Vec<(String, String)>) {
         ),
         (
             at(&data(&nonsense)),
-            "no manifest that is known here: ".to_owned(),
+            "not a known kind of manifest: ".to_owned(),
         ),
         (at(&data(&gone)), missing(&gone)),
         (at(&data(&lost)), missing(&lost)),

@@ -470,14 +470,14 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     let (code, told) = refused(&world, "verify", &[]);
     assert!(
         code == Some(3)
-            && told.contains("there is no database at")
+            && told.contains("does not exist: a server creates it")
             && told.contains("hint: start the server"),
         "{told}"
     );
     let (code, told) = refused(&world, "adopt", &[&world.path("")]);
     assert!(
         code == Some(2)
-            && told.contains("no data directory of a registry")
+            && told.contains("is not a data directory of a registry")
             && told.contains("hint: "),
         "{told}"
     );

@@ -14,7 +14,7 @@ fn heavy(n: i64) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'stati
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_from_other_trouble_and_passes() {
+async fn writes_work_again_when_a_full_disk_has_room() {
     let bench = Bench::new().await;
     bench
         .database
@@ -38,7 +38,7 @@ async fn a_full_disk_is_told_from_other_trouble_and_passes() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_does_not_take_its_neighbours_along() {
+async fn a_write_that_does_not_fit_does_not_fail_others_in_its_commit() {
     let bench = Bench::new().await;
     bench
         .database
@@ -46,7 +46,7 @@ async fn what_does_not_fit_does_not_take_its_neighbours_along() {
         .await
         .unwrap();
     let before = bench.database.activity();
-    // SQLite gives up the whole transaction that runs out of room.
+    // SQLite rolls back the whole transaction that runs out of room.
     let results = together(
         &bench,
         vec![Box::new(insert(1)), Box::new(heavy(2)), Box::new(insert(3))],
@@ -57,7 +57,7 @@ async fn what_does_not_fit_does_not_take_its_neighbours_along() {
         "{results:?}"
     );
     assert_eq!(bench.count().await, 2);
-    // Two and the gate; each in a commit of its own at the second try.
+    // Two and the blocking one, each in a commit of its own at the second try.
     let after = bench.database.activity();
     assert_eq!(
         (after.writes - before.writes, after.commits - before.commits),
@@ -66,7 +66,7 @@ async fn what_does_not_fit_does_not_take_its_neighbours_along() {
 }
 
 #[tokio::test]
-async fn a_database_held_by_another_is_busy_and_passes() {
+async fn a_database_is_busy_while_another_process_holds_it() {
     let bench = Bench::new().await;
     bench
         .database
@@ -92,7 +92,7 @@ async fn a_database_held_by_another_is_busy_and_passes() {
 }
 
 #[tokio::test]
-async fn damage_is_called_damage() {
+async fn a_damaged_file_is_reported_as_damaged() {
     let bench = Bench::new().await;
     for n in 0..8 {
         bench.database.write(heavy(n)).await.unwrap();
@@ -117,7 +117,7 @@ async fn damage_is_called_damage() {
         .open(location.path())
         .unwrap();
     let length = file.metadata().unwrap().len();
-    // From the table's first page on; before it are the header and the list of tables.
+    // From the table's first page; before it are the header and the list of tables.
     for offset in ((first - 1) * 4096..length).step_by(4096) {
         file.write_all_at(&[0xff; 4096], offset).unwrap();
     }
@@ -134,7 +134,7 @@ async fn damage_is_called_damage() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_removed_or_replaced_takes_no_writes() {
+async fn writes_to_a_removed_or_replaced_file_fail() {
     let bench = Bench::new().await;
     let path = bench.location().path().to_owned();
     bench.database.write(insert(1)).await.unwrap();

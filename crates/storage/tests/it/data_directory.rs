@@ -1,4 +1,4 @@
-//! A data directory as Distribution's registry writes it.
+//! A data directory, as Distribution's registry writes it.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::world::sha256;
 
 pub(crate) const BASE: &str = "docker/registry/v2";
 
-/// A data directory of another registry.
-pub(crate) struct Old(tempfile::TempDir);
+/// The data directory of another registry.
+pub(crate) struct DataDirectory(tempfile::TempDir);
 
-impl Old {
+impl DataDirectory {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join(BASE).join("repositories")).unwrap();
