@@ -115,7 +115,7 @@ fn a_command_creates_nothing() {
     assert!(
         error
             .to_string()
-            .ends_with("wharfinger.db: a server makes it when it first starts"),
+            .ends_with("wharfinger.db does not exist: a server creates it when it first starts"),
         "{error}"
     );
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
