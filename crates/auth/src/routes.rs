@@ -38,9 +38,7 @@ impl TokenServer {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut response = match (self.route(request.uri().path()), request.method()) {
-            (None, _) => {
-                response::text(StatusCode::NOT_FOUND, "there is nothing at this address\n")
-            }
+            (None, _) => response::text(StatusCode::NOT_FOUND, "not found: no such path\n"),
             (Some(Route::Token), &Method::GET | &Method::HEAD | &Method::POST) => {
                 self.endpoint.token(context, request).await
             }

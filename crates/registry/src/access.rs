@@ -15,13 +15,14 @@ use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
 use token::{VerifiedToken, VerifyError};
 
 use crate::authorized::{Action, Authorized, Pull, Push, Resources};
-use crate::challenge::{AccessChallenge, RequiredAccess, TokenFault};
+use crate::challenge::{AccessChallenge, TokenFault};
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::principal::Principal;
+use crate::pull_permissions::{Caller, PullFilter, PullPermissions};
 use crate::request::ApiRequest;
+use crate::required_access::RequiredAccess;
 use crate::settings::{Authentication, Realm, TokenAuth};
-use crate::visibility::{Caller, CatalogFilter, Visibility};
 
 /// Decides what each client may do.
 pub(crate) struct AccessControl {
@@ -29,32 +30,33 @@ pub(crate) struct AccessControl {
     pub(crate) auth: Authentication,
     pub(crate) read_only: bool,
     pub(crate) delete: bool,
-    pub(crate) visibility: Option<Arc<dyn Visibility>>,
-    /// How long an upload may go on after the end of the token that began it.
+    pub(crate) pull_permissions: Option<Arc<dyn PullPermissions>>,
+    /// How long after its expiry a token still authorizes requests of an upload that its account
+    /// began.
     pub(crate) upload_grace: Duration,
     pub(crate) mount_challenges: MountChallenges,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Proof that a client may read a list of repositories, and the list that it may read.
+/// Proof that a client may read the list of repositories, and which of its entries.
 pub(crate) struct CatalogAccess<'a> {
     resources: &'a Resources,
     account: String,
-    filter: CatalogFilter,
+    filter: PullFilter,
 }
 
-/// The credentials of a request to a registry that asks for tokens.
-enum Presented {
-    Nothing,
+/// The bearer token of a request, verified.
+enum PresentedToken {
+    None,
     Invalid(VerifyError),
-    Token(Arc<VerifiedToken>),
+    Valid(Arc<VerifiedToken>),
 }
 
 impl AccessControl {
     /// Requires any valid credentials. `GET /v2/` needs no more, and no less: Docker and crane
     /// learn from it how to log in.
     pub(crate) async fn authenticate(&self, call: &ApiRequest<'_>) -> Result<(), RegistryError> {
-        self.principal(call, &[]).await.map(drop)
+        self.require(call, &[]).await.map(drop)
     }
 
     /// Requires that the client may do `A` with `repository`.
@@ -64,14 +66,15 @@ impl AccessControl {
         repository: RepositoryName,
     ) -> Result<Authorized<'_, A>, RegistryError> {
         let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
-        let principal = self.principal(call, &[required]).await?;
-        self.authorized(repository, principal)
+        let principal = self.require(call, &[required]).await?;
+        self.permit(repository, principal)
     }
 
     /// As [`authorize`](Self::authorize), for a push that would rather mount a blob of `from`. The
     /// challenge, if there is one, asks for both at once.
     ///
-    /// A token that only lacks the second is refused once if our own rules would grant that: some
+    /// A token that only lacks the second is refused once if the rules of this server's own token
+    /// server would grant that: some
     /// clients do not ask for it ahead, and would send a blob that is here already.
     pub(crate) async fn authorize_mount(
         &self,
@@ -86,7 +89,9 @@ impl AccessControl {
             RequiredAccess::repository(repository.as_str(), Push::NEEDED),
             RequiredAccess::repository(from.as_str(), Pull::NEEDED),
         ];
-        let principal = self.principal_for(call, &required[..1], &required).await?;
+        let principal = self
+            .require_with_challenge(call, &required[..1], &required)
+            .await?;
         if let (Authentication::Token(auth), Principal::Token(token)) = (&self.auth, &principal)
             && !required[1].granted_by(token)
             && self.rules_grant_pull(call, token, from).await?
@@ -100,7 +105,7 @@ impl AccessControl {
                 .because(reason)
                 .into());
         }
-        self.authorized(repository, principal)
+        self.permit(repository, principal)
     }
 
     /// As [`authorize`](Self::authorize), for an upload that was begun. A token that has ended
@@ -113,12 +118,12 @@ impl AccessControl {
         id: UploadId,
     ) -> Result<Authorized<'_, A>, RegistryError> {
         let required = RequiredAccess::repository(repository.as_str(), A::NEEDED);
-        let refused = match self.principal(call, std::slice::from_ref(&required)).await {
-            Ok(principal) => return self.authorized(repository, principal),
-            Err(refused) => refused,
+        let error = match self.require(call, std::slice::from_ref(&required)).await {
+            Ok(principal) => return self.permit(repository, principal),
+            Err(error) => error,
         };
         let Some(token) = self.recently_expired(call).await else {
-            return Err(refused);
+            return Err(error);
         };
         let storage = &self.resources.storage;
         let is_owner = !token.subject().is_empty()
@@ -129,50 +134,54 @@ impl AccessControl {
                 Err(error) => return Err(error.into()),
             };
         if !is_owner {
-            return Err(refused);
+            return Err(error);
         }
         call.context.set_account(token.subject());
-        self.authorized(repository, Principal::Token(token))
+        self.permit(repository, Principal::Token(token))
     }
 
     /// Requires that the client may read the list of repositories: all of it with Docker's scope
-    /// for that, else what our own rules let it pull.
+    /// for that, else what the rules of this server's own token server let it pull.
     pub(crate) async fn authorize_catalog(
         &self,
         call: &ApiRequest<'_>,
     ) -> Result<CatalogAccess<'_>, RegistryError> {
         let required = RequiredAccess::catalog();
-        if let (Authentication::Token(auth), Some(visibility)) = (&self.auth, &self.visibility)
-            && let Presented::Token(token) = self.presented(call, auth).await
+        if let (Authentication::Token(auth), Some(permissions)) =
+            (&self.auth, &self.pull_permissions)
+            && let PresentedToken::Valid(token) = self.presented(call, auth).await
             && !required.granted_by(&token)
         {
             let account = token.subject().to_owned();
             call.context.set_account(&account);
-            let filter = self.filter(call, visibility.as_ref(), &account).await?;
+            let filter = self
+                .pull_filter(call, permissions.as_ref(), &account)
+                .await?;
             return Ok(CatalogAccess {
                 resources: &self.resources,
                 account,
                 filter,
             });
         }
-        let principal = self.principal(call, &[required]).await?;
+        let principal = self.require(call, &[required]).await?;
         Ok(CatalogAccess {
             resources: &self.resources,
             account: principal.account().to_owned(),
-            filter: CatalogFilter::Everything,
+            filter: PullFilter::Everything,
         })
     }
 
-    fn authorized<A: Action>(
+    /// Checks the settings of the registry (read-only, deletion) and makes the proof.
+    fn permit<A: Action>(
         &self,
         repository: RepositoryName,
         principal: Principal,
     ) -> Result<Authorized<'_, A>, RegistryError> {
         if A::CHANGES && self.read_only {
-            return Err(RegistryError::Maintenance);
+            return Err(RegistryError::ReadOnly);
         }
         if A::DELETES && !self.delete {
-            return Err(RegistryError::DeletesOff);
+            return Err(RegistryError::DeleteDisabled);
         }
         let may_push = !self.read_only && principal.may(&repository, "push");
         Ok(Authorized::new(
@@ -183,17 +192,17 @@ impl AccessControl {
         ))
     }
 
-    /// The client, if it may do all that is `required`.
-    async fn principal(
+    /// The principal, if it has `required`.
+    async fn require(
         &self,
         call: &ApiRequest<'_>,
         required: &[RequiredAccess<'_>],
     ) -> Result<Principal, RegistryError> {
-        self.principal_for(call, required, required).await
+        self.require_with_challenge(call, required, required).await
     }
 
-    /// As [`principal`](Self::principal), with a challenge that asks for `wanted`.
-    async fn principal_for(
+    /// The principal, if it has `required`. The challenge of a refusal asks for `wanted`.
+    async fn require_with_challenge(
         &self,
         call: &ApiRequest<'_>,
         required: &[RequiredAccess<'_>],
@@ -207,22 +216,22 @@ impl AccessControl {
             },
             Authentication::Token(auth) => {
                 let (fault, reason) = match self.presented(call, auth).await {
-                    Presented::Token(token)
+                    PresentedToken::Valid(token)
                         if required.iter().all(|access| access.granted_by(&token)) =>
                     {
                         call.context.set_account(token.subject());
                         return Ok(Principal::Token(token));
                     }
-                    Presented::Token(token) => {
+                    PresentedToken::Valid(token) => {
                         call.context.set_account(token.subject());
-                        self.check_not_denied(call, &token, required).await?;
+                        self.deny_hopeless_pull(call, &token, required).await?;
                         let reason = "the token does not grant enough".to_owned();
                         (Some(TokenFault::InsufficientScope), Some(reason))
                     }
-                    Presented::Invalid(error) => {
+                    PresentedToken::Invalid(error) => {
                         (Some(TokenFault::InvalidToken), Some(error.to_string()))
                     }
-                    Presented::Nothing => (None, None),
+                    PresentedToken::None => (None, None),
                 };
                 return Err(challenge(call, auth, wanted, fault).because(reason).into());
             }
@@ -231,17 +240,17 @@ impl AccessControl {
         Ok(principal)
     }
 
-    async fn presented(&self, call: &ApiRequest<'_>, auth: &TokenAuth) -> Presented {
+    async fn presented(&self, call: &ApiRequest<'_>, auth: &TokenAuth) -> PresentedToken {
         let Some(token) = call.bearer_token() else {
-            return Presented::Nothing;
+            return PresentedToken::None;
         };
         match auth.verifier.verify(token, self.clock.now()).await {
-            Ok(token) => Presented::Token(token),
-            Err(error) => Presented::Invalid(error),
+            Ok(token) => PresentedToken::Valid(token),
+            Err(error) => PresentedToken::Invalid(error),
         }
     }
 
-    /// The token of a request, if it is valid but for its end, which is not long ago.
+    /// The request's token, if it is valid except that it expired within `upload_grace`.
     async fn recently_expired(&self, call: &ApiRequest<'_>) -> Option<Arc<VerifiedToken>> {
         let (Authentication::Token(auth), false) = (&self.auth, self.upload_grace.is_zero()) else {
             return None;
@@ -257,19 +266,19 @@ impl AccessControl {
         auth.verifier.verify_at(text, end).ok()
     }
 
-    /// Fails if the account of a token that lacks `required` cannot get a better one, because our
-    /// own rules do not let it pull.
+    /// Answers 403 if no rule of this server lets the token's account pull: another token would not
+    /// help.
     ///
     /// Clients print the text of a 403; on a 401 they ask for another token or another login, which
     /// would not help. Rules know nothing of what exists, so this cannot tell either. An anonymous
     /// client gets a 401, because a login may help.
-    async fn check_not_denied(
+    async fn deny_hopeless_pull(
         &self,
         call: &ApiRequest<'_>,
         token: &VerifiedToken,
         required: &[RequiredAccess<'_>],
     ) -> Result<(), RegistryError> {
-        let ([access], Some(visibility)) = (required, &self.visibility) else {
+        let ([access], Some(permissions)) = (required, &self.pull_permissions) else {
             return Ok(());
         };
         let Some(repository) = access.pulled_repository() else {
@@ -278,9 +287,9 @@ impl AccessControl {
         let account = token.subject();
         if account.is_empty()
             || self
-                .filter(call, visibility.as_ref(), account)
+                .pull_filter(call, permissions.as_ref(), account)
                 .await?
-                .shows(repository)
+                .allows(repository)
         {
             return Ok(());
         }
@@ -297,34 +306,34 @@ impl AccessControl {
         token: &VerifiedToken,
         repository: &RepositoryName,
     ) -> Result<bool, RegistryError> {
-        let Some(visibility) = &self.visibility else {
+        let Some(permissions) = &self.pull_permissions else {
             return Ok(false);
         };
         let filter = self
-            .filter(call, visibility.as_ref(), token.subject())
+            .pull_filter(call, permissions.as_ref(), token.subject())
             .await?;
-        Ok(filter.shows(repository.as_str()))
+        Ok(filter.allows(repository.as_str()))
     }
 
-    async fn filter(
+    async fn pull_filter(
         &self,
         call: &ApiRequest<'_>,
-        visibility: &dyn Visibility,
+        permissions: &dyn PullPermissions,
         account: &str,
-    ) -> Result<CatalogFilter, RegistryError> {
+    ) -> Result<PullFilter, RegistryError> {
         let caller = Caller {
             account,
             address: call.context.client.clone()?.ip,
         };
-        visibility
+        permissions
             .filter(caller)
             .await
-            .map_err(RegistryError::Internal)
+            .map_err(RegistryError::Authentication)
     }
 }
 
 impl CatalogAccess<'_> {
-    /// A page of all repositories, which the filter has still to pass.
+    /// A page of all repositories, not yet filtered.
     pub(crate) async fn repositories(
         &self,
         page: PageRequest<String>,
@@ -338,7 +347,7 @@ impl CatalogAccess<'_> {
     }
 
     /// The repositories that the client may see.
-    pub(crate) fn filter(&self) -> &CatalogFilter {
+    pub(crate) fn filter(&self) -> &PullFilter {
         &self.filter
     }
 }
@@ -385,9 +394,8 @@ async fn log_in(
                 .because(Some(reason.to_owned()))
                 .into())
         }
-        Ok(LoginOutcome::TooManyFailures(wait) | LoginOutcome::Busy(wait)) => {
-            Err(RegistryError::TooManyLogins(wait))
-        }
-        Err(error) => Err(RegistryError::Internal(error.into())),
+        Ok(LoginOutcome::TooManyFailures(wait)) => Err(RegistryError::TooManyFailedLogins(wait)),
+        Ok(LoginOutcome::Busy(wait)) => Err(RegistryError::Busy(wait)),
+        Err(error) => Err(RegistryError::Authentication(error.into())),
     }
 }

@@ -8,19 +8,19 @@ use hyper::body::Body as _;
 use oci::Digest;
 
 use crate::authorized::{Authorized, Delete, Pull};
-use crate::body::{Body, HttpResponse};
-use crate::conditions::{etag, has_already};
+use crate::conditions::{etag, if_none_match_matches};
 use crate::error::RegistryError;
 use crate::multipart;
 use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
 use crate::response;
+use crate::response_body::{Body, HttpResponse};
 
 /// Content with a digest never changes, so clients may keep it for a year (RFC 8246).
-const FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// `GET` and `HEAD` of a blob. It is sent as it was pushed, never compressed: its digest is of these
-/// very bytes.
+/// `GET` and `HEAD` of a blob. It is sent as it was pushed, never compressed: its digest is
+/// computed over these bytes.
 pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     digest: &Digest,
@@ -34,12 +34,12 @@ pub(crate) async fn fetch(
         HeaderValue::from_static("application/octet-stream"),
     );
     let blob = if call.is_head() {
-        proof.check_blob(digest).await?
+        proof.stat_and_lease_blob(digest).await?
     } else {
         proof.blob(digest).await?
     };
     let size = blob.size();
-    if has_already(call.headers(), &tag) {
+    if if_none_match_matches(call.headers(), &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
@@ -61,7 +61,9 @@ pub(crate) async fn fetch(
                 let open = proof.range_opener(blob);
                 multipart::several(&mut response, ranges, size, open, entropy)?;
             }
-            RequestedRange::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size }),
+            RequestedRange::Unsatisfiable => {
+                return Err(RegistryError::RangeNotSatisfiable { size });
+            }
         }
         let length = response.body().size_hint().exact().unwrap_or(size);
         let blob = BlobEvent {
@@ -74,7 +76,7 @@ pub(crate) async fn fetch(
     response::name(&mut response, tag);
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CACHE_CONTROL, FOREVER);
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
     Ok(response)
 }
 

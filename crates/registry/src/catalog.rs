@@ -8,13 +8,13 @@ use serde::Serialize;
 use storage::PageRequest;
 
 use crate::access::CatalogAccess;
-use crate::body::HttpResponse;
 use crate::cursor::CursorKey;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
+use crate::pull_permissions::PullFilter;
 use crate::request::ApiRequest;
 use crate::response;
-use crate::visibility::CatalogFilter;
+use crate::response_body::HttpResponse;
 
 /// Docker's default.
 const DEFAULT: u32 = 100;
@@ -67,12 +67,12 @@ impl CatalogPages {
             Some(cursor) => Some(
                 self.cursors
                     .open(cursor, proof.account())
-                    .ok_or(RegistryError::Cursor)?,
+                    .ok_or(RegistryError::InvalidCursor)?,
             ),
             None => call.query.first("last").map(str::to_owned),
         };
         let (repositories, end) = match proof.filter() {
-            CatalogFilter::Everything => whole(proof, after, size).await?,
+            PullFilter::Everything => whole(proof, after, size).await?,
             filter => filtered(proof, filter, after, size).await?,
         };
         let last = repositories.last().cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ impl CatalogPages {
                 let cursor = self
                     .cursors
                     .seal(&name, proof.account(), self.entropy.as_ref());
-                let cursor = cursor.map_err(|error| RegistryError::Internal(error.into()))?;
+                let cursor = cursor?;
                 link(&mut response, call, PATH, &[("n", &n), ("next", &cursor)]);
             }
         }
@@ -115,12 +115,12 @@ async fn whole(
 /// if that shows something, so its `Link` does not tell of hidden repositories.
 async fn filtered(
     proof: &CatalogAccess<'_>,
-    filter: &CatalogFilter,
+    filter: &PullFilter,
     mut after: Option<String>,
     size: u32,
 ) -> Result<(Vec<String>, PageEnd), RegistryError> {
     let (mut shown, mut examined) = (Vec::new(), 0);
-    if size == 0 || matches!(filter, CatalogFilter::Nothing) {
+    if size == 0 || matches!(filter, PullFilter::Nothing) {
         return Ok((shown, PageEnd::Nothing));
     }
     loop {
@@ -133,7 +133,7 @@ async fn filtered(
             return Ok((shown, PageEnd::Nothing));
         };
         for name in listing.entries {
-            if !filter.shows(&name) {
+            if !filter.allows(&name) {
                 continue;
             }
             if shown.len() >= size as usize {

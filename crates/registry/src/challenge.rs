@@ -10,16 +10,9 @@
 use std::fmt::Write;
 
 use http::HeaderValue;
-use serde_json::{Value, json};
-use token::VerifiedToken;
+use serde_json::Value;
 
-/// Access to one resource that a request needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequiredAccess<'a> {
-    resource_type: &'static str,
-    name: &'a str,
-    actions: &'static [&'static str],
-}
+use crate::required_access::{RequiredAccess, scope};
 
 /// What is wrong with a token that was presented (RFC 6750 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,47 +34,6 @@ pub(crate) struct AccessChallenge {
     pub(crate) scope: String,
     /// What was wrong with the credentials, for the operator; none if the client sent none.
     pub(crate) reason: Option<String>,
-}
-
-impl<'a> RequiredAccess<'a> {
-    pub(crate) fn repository(name: &'a str, actions: &'static [&'static str]) -> Self {
-        Self {
-            resource_type: "repository",
-            name,
-            actions,
-        }
-    }
-
-    /// Docker's scope for the list of all repositories.
-    pub(crate) fn catalog() -> Self {
-        Self {
-            resource_type: "registry",
-            name: "catalog",
-            actions: &["*"],
-        }
-    }
-
-    pub(crate) fn granted_by(&self, token: &VerifiedToken) -> bool {
-        self.actions
-            .iter()
-            .all(|action| token.grants(self.resource_type, self.name, action))
-    }
-
-    /// The repository, if the access is no more than pulling from one.
-    pub(crate) fn pulled_repository(&self) -> Option<&'a str> {
-        (self.resource_type == "repository" && self.actions == ["pull"]).then_some(self.name)
-    }
-
-    /// The access as a scope.
-    pub(crate) fn scope(&self) -> String {
-        scope(std::slice::from_ref(self))
-    }
-
-    fn details(&self) -> impl Iterator<Item = Value> {
-        self.actions
-            .iter()
-            .map(|action| json!({"Type": self.resource_type, "Name": self.name, "Action": action}))
-    }
 }
 
 impl AccessChallenge {
@@ -128,23 +80,6 @@ impl AccessChallenge {
     }
 }
 
-/// Several scopes are joined by spaces (RFC 6749 §3.3).
-fn scope(needed: &[RequiredAccess<'_>]) -> String {
-    let mut text = String::new();
-    for RequiredAccess {
-        resource_type,
-        name,
-        actions,
-    } in needed
-    {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.extend([resource_type, ":", name, ":", &actions.join(",")]);
-    }
-    text
-}
-
 fn parameter(text: &mut String, name: &str, value: &str) {
     if !value.is_empty() {
         // Writing to a string does not fail.
@@ -164,6 +99,8 @@ fn value(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn bearer(needed: &[RequiredAccess<'_>], fault: Option<TokenFault>) -> AccessChallenge {

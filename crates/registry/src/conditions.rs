@@ -14,7 +14,7 @@ pub(crate) fn etag(digest: &Digest) -> String {
 
 /// Whether the client says that it has the content with this tag (RFC 9110 §13.1.2), with or
 /// without quotes.
-pub(crate) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
+pub(crate) fn if_none_match_matches(headers: &HeaderMap, etag: &str) -> bool {
     let lines = headers
         .get_all(IF_NONE_MATCH)
         .into_iter()
@@ -39,7 +39,7 @@ mod tests {
                 .iter()
                 .map(|line| (IF_NONE_MATCH, HeaderValue::from_static(line)))
                 .collect();
-            has_already(&headers, "\"sha256:a\"")
+            if_none_match_matches(&headers, "\"sha256:a\"")
         };
         for line in [
             "\"sha256:a\"",

@@ -1,14 +1,14 @@
 //! Why a request fails, on which side the fault is, and the response that the client gets.
 //!
-//! Clients read the status and the code; people read the message. A failure of the server shows
-//! only a request id, under which the log has the cause.
+//! Clients read the status and the code; people read the message. A 500 shows only a request id,
+//! under which the log has the cause. A 503 or 507 says what the client can wait for.
 //!
 //! (OCI distribution-spec, "Error Codes"; beside its fourteen, Docker's `RANGE_INVALID`,
 //! `PAGINATION_NUMBER_INVALID`, `UNAVAILABLE` and `UNKNOWN`, which its clients know.)
 
 use std::time::Duration;
 
-use common::{ClientAddressError, seconds_rounded_up};
+use common::{ClientAddressError, EntropyError, seconds_rounded_up};
 use http::StatusCode;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
@@ -18,16 +18,16 @@ use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, NewManifestError};
 
-use crate::body::HttpResponse;
 use crate::challenge::AccessChallenge;
-use crate::payload::PayloadError;
 use crate::ranges::{ContentRangeError, progress};
+use crate::request_body::RequestBodyError;
 use crate::response::{self, ErrorEntry};
+use crate::response_body::HttpResponse;
 use crate::route::RouteError;
 use crate::upstream::UpstreamError;
 
-/// When to ask again if nothing better is known.
-const SOON: Duration = Duration::from_secs(5);
+/// When a client should ask again, if the server cannot say better.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub(crate) enum RegistryError {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error("method not allowed at this address: use one of {allow}")]
-    Method { allow: &'static str },
+    MethodNotAllowed { allow: &'static str },
     #[error("authentication required")]
     Challenge(Box<AccessChallenge>),
     #[error(
@@ -48,35 +48,37 @@ pub(crate) enum RegistryError {
         scope: String,
     },
     #[error(transparent)]
-    Client(#[from] ClientAddressError),
-    #[error("too many logins: try again in {} seconds", seconds_rounded_up(*.0))]
-    TooManyLogins(Duration),
+    ClientAddress(#[from] ClientAddressError),
+    #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
+    TooManyFailedLogins(Duration),
+    #[error("too many requests are waiting: try again in {} seconds", seconds_rounded_up(*.0))]
+    Busy(Duration),
     #[error("this registry is in maintenance and only serves reads")]
-    Maintenance,
+    ReadOnly,
     #[error("deletion is disabled in this registry's configuration")]
-    DeletesOff,
+    DeleteDisabled,
     #[error("n must be a number from 0 to {max}")]
     PageSize { max: u32 },
     #[error("invalid or outdated `next`: start again without it")]
-    Cursor,
+    InvalidCursor,
     #[error(transparent)]
     Digest(#[from] DigestError),
     #[error(
-        "digest missing: the closing request needs the digest of the whole blob, as in ?digest=sha256:…"
+        "digest missing: end the upload with PUT …?digest=sha256:…, the digest of the whole blob"
     )]
-    NoDigest,
+    MissingDigest,
     #[error(transparent)]
     Algorithm(#[from] UnknownDigestAlgorithm),
     #[error("range not satisfiable: the content has {size} bytes")]
-    Unsatisfiable { size: u64 },
+    RangeNotSatisfiable { size: u64 },
     #[error(transparent)]
     ContentRange(#[from] ContentRangeError),
     #[error("the Content-Range says {claimed} bytes, but {arrived} bytes arrived")]
     ChunkLength { claimed: u64, arrived: u64 },
-    #[error("the upload goes on at byte {received}")]
+    #[error("wrong offset: the next byte of this upload is {received}")]
     OutOfOrder { received: u64, location: String },
     #[error(transparent)]
-    Payload(#[from] PayloadError),
+    RequestBody(#[from] RequestBodyError),
     #[error("manifest too large: this registry accepts at most {limit} bytes")]
     ManifestTooLarge { limit: usize },
     #[error(transparent)]
@@ -90,7 +92,9 @@ pub(crate) enum RegistryError {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     #[error("an authentication backend failed")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Authentication(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot get random bytes")]
+    Entropy(#[from] EntropyError),
 }
 
 impl From<AccessChallenge> for RegistryError {
@@ -101,32 +105,40 @@ impl From<AccessChallenge> for RegistryError {
 
 impl RegistryError {
     /// Status and code.
-    fn kind(&self) -> (StatusCode, &'static str) {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::Route(RouteError::Nothing) => (S::NOT_FOUND, "UNSUPPORTED"),
+            Self::Route(RouteError::NotFound) => (S::NOT_FOUND, "UNSUPPORTED"),
             Self::Route(RouteError::Name(_)) => (S::BAD_REQUEST, "NAME_INVALID"),
             Self::Route(RouteError::UploadId) => (S::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             Self::Route(RouteError::Digest(_))
             | Self::Digest(_)
-            | Self::NoDigest
+            | Self::MissingDigest
             | Self::Algorithm(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
-            Self::Method { .. } | Self::Maintenance | Self::DeletesOff => {
+            Self::MethodNotAllowed { .. } | Self::ReadOnly | Self::DeleteDisabled => {
                 (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
             Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Denied { .. } => (S::FORBIDDEN, "DENIED"),
-            Self::Client(_) => (S::BAD_REQUEST, "UNSUPPORTED"),
-            Self::TooManyLogins(_) => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
-            Self::PageSize { .. } | Self::Cursor => (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
-            Self::Unsatisfiable { .. } | Self::OutOfOrder { .. } => {
+            Self::ClientAddress(_) => (S::BAD_REQUEST, "UNSUPPORTED"),
+            Self::TooManyFailedLogins(_) | Self::Busy(_) => {
+                (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
+            }
+            Self::PageSize { .. } | Self::InvalidCursor => {
+                (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID")
+            }
+            Self::RangeNotSatisfiable { .. } | Self::OutOfOrder { .. } => {
                 (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
             }
             Self::ContentRange(_) => (S::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
             Self::ChunkLength { .. } => (S::BAD_REQUEST, "SIZE_INVALID"),
-            Self::Payload(PayloadError::Stalled) => (S::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
-            Self::Payload(PayloadError::Broken) => (S::BAD_REQUEST, "SIZE_INVALID"),
-            Self::Payload(PayloadError::TooLarge(_)) => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+            Self::RequestBody(RequestBodyError::Stalled) => {
+                (S::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID")
+            }
+            Self::RequestBody(RequestBodyError::Broken) => (S::BAD_REQUEST, "SIZE_INVALID"),
+            Self::RequestBody(RequestBodyError::TooLarge(_)) => {
+                (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID")
+            }
             Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
             Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
             Self::Manifest(NewManifestError::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
@@ -137,19 +149,19 @@ impl RegistryError {
             Self::Upstream(UpstreamError::Unavailable(_)) => {
                 (S::SERVICE_UNAVAILABLE, "UNAVAILABLE")
             }
-            Self::Upstream(UpstreamError::WrongDigest { .. }) | Self::Internal(_) => {
-                (S::INTERNAL_SERVER_ERROR, "UNKNOWN")
-            }
+            Self::Upstream(UpstreamError::WrongDigest { .. })
+            | Self::Authentication(_)
+            | Self::Entropy(_) => (S::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
     }
 
-    /// Whether the server is at fault: then the log has the cause, and the client must not.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.kind().0 == StatusCode::INTERNAL_SERVER_ERROR
+    /// Whether the status is 500: the log gets the cause, and the client gets only the request id.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.status_and_code().0 == StatusCode::INTERNAL_SERVER_ERROR
     }
 
     /// Whether the operator has to act, although the client may know why.
-    pub(crate) fn is_trouble(&self) -> bool {
+    pub(crate) fn needs_operator(&self) -> bool {
         use StorageError::{Busy, Conflict, Full, ReadOnly, Unavailable};
         matches!(
             self,
@@ -160,7 +172,7 @@ impl RegistryError {
 
     /// The response. It shows `request_id` if the log has more.
     pub(crate) fn response(&self, request_id: &str) -> HttpResponse {
-        let (status, code) = self.kind();
+        let (status, code) = self.status_and_code();
         let mut response = match self {
             Self::Storage(StorageError::ReferencesUnknown(digests)) => response::errors(
                 status,
@@ -191,7 +203,7 @@ impl RegistryError {
     }
 
     fn message(&self, request_id: &str) -> String {
-        if self.is_ours() {
+        if self.is_internal() {
             format!(
                 "internal error: the server's log has the cause under this request id: {request_id}"
             )
@@ -210,8 +222,10 @@ impl RegistryError {
     fn headers(&self) -> Vec<(HeaderName, Option<HeaderValue>)> {
         let text = |text: &str| HeaderValue::from_str(text).ok();
         match self {
-            Self::Method { allow } => vec![(ALLOW, Some(HeaderValue::from_static(allow)))],
-            Self::Maintenance | Self::DeletesOff => {
+            Self::MethodNotAllowed { allow } => {
+                vec![(ALLOW, Some(HeaderValue::from_static(allow)))]
+            }
+            Self::ReadOnly | Self::DeleteDisabled => {
                 vec![(ALLOW, Some(HeaderValue::from_static("GET, HEAD, OPTIONS")))]
             }
             Self::Challenge(challenge) => vec![
@@ -219,10 +233,12 @@ impl RegistryError {
                 // The realm may name the host that this client asked.
                 (CACHE_CONTROL, Some(HeaderValue::from_static("no-store"))),
             ],
-            Self::TooManyLogins(wait) => {
+            Self::TooManyFailedLogins(wait) | Self::Busy(wait) => {
                 vec![(RETRY_AFTER, Some(seconds_rounded_up(*wait).into()))]
             }
-            Self::Unsatisfiable { size } => vec![(CONTENT_RANGE, text(&format!("bytes */{size}")))],
+            Self::RangeNotSatisfiable { size } => {
+                vec![(CONTENT_RANGE, text(&format!("bytes */{size}")))]
+            }
             Self::OutOfOrder { received, location } => {
                 vec![
                     (LOCATION, text(location)),
@@ -239,7 +255,7 @@ impl RegistryError {
                 | StorageError::UploadBusy
                 | StorageError::ReadOnly,
             )
-            | Self::Upstream(_) => vec![(RETRY_AFTER, Some(SOON.as_secs().into()))],
+            | Self::Upstream(_) => vec![(RETRY_AFTER, Some(DEFAULT_RETRY_AFTER.as_secs().into()))],
             _ => Vec::new(),
         }
     }

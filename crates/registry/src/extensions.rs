@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::body::HttpResponse;
 use crate::response;
+use crate::response_body::HttpResponse;
 
 const OCI: &str =
     "https://github.com/opencontainers/distribution-spec/blob/main/extensions/_oci.md";

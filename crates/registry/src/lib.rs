@@ -25,7 +25,7 @@
 mod access;
 mod authorized;
 mod blobs;
-mod body;
+mod caching_verifier;
 mod catalog;
 mod challenge;
 mod conditions;
@@ -39,30 +39,31 @@ mod mount_challenges;
 mod multipart;
 mod outbox;
 mod paging;
-mod payload;
 mod principal;
+mod pull_permissions;
 mod query;
 mod ranges;
 mod referrers;
 mod request;
+mod request_body;
+mod required_access;
 mod response;
+mod response_body;
 mod route;
 mod routes;
 mod settings;
 mod tags;
 mod uploads;
 mod upstream;
-mod verifier;
-mod visibility;
 
 pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
-pub use body::{Body, HttpResponse};
+pub use caching_verifier::{CachingVerifier, KeyGeneration, KeySource};
 pub use cursor::CursorKey;
 pub use outbox::OutboxWriter;
+pub use pull_permissions::{Caller, PullFilter, PullFilterFuture, PullPermissions};
+pub use response_body::{Body, HttpResponse};
 pub use routes::Registry;
 pub use settings::{
     Authentication, CatalogSettings, Realm, RegistrySettings, SparseManifests, TokenAuth,
 };
 pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};
-pub use verifier::{KeyGeneration, KeySource, TokenVerifier};
-pub use visibility::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};

@@ -12,14 +12,14 @@ use oci::{Digest, Reference, Tag};
 use storage::{BlobReader, NewManifest};
 
 use crate::authorized::{Authorized, Delete, Pull, Push};
-use crate::body::{Body, HttpResponse};
-use crate::conditions::{etag, has_already};
+use crate::conditions::{etag, if_none_match_matches};
 use crate::error::RegistryError;
 use crate::multipart;
-use crate::payload::{Payload, PayloadError};
 use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
+use crate::request_body::{RequestBody, RequestBodyError};
 use crate::response;
+use crate::response_body::{Body, HttpResponse};
 use crate::settings::SparseManifests;
 use crate::upstream::MemoryReader;
 
@@ -40,7 +40,7 @@ pub(crate) async fn fetch(
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
     let manifest = if call.is_head() {
-        proof.check_manifest(reference).await?
+        proof.stat_and_lease_manifest(reference).await?
     } else {
         proof.manifest(reference).await?
     };
@@ -48,7 +48,7 @@ pub(crate) async fn fetch(
     let size = manifest.bytes.len() as u64;
     let mut response = response::empty(StatusCode::OK);
     response::set(&mut response, CONTENT_TYPE, &manifest.media_type);
-    if has_already(call.headers(), &tag) {
+    if if_none_match_matches(call.headers(), &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
@@ -68,7 +68,9 @@ pub(crate) async fn fetch(
                 });
                 multipart::several(&mut response, ranges, size, open, entropy)?;
             }
-            RequestedRange::Unsatisfiable => return Err(RegistryError::Unsatisfiable { size }),
+            RequestedRange::Unsatisfiable => {
+                return Err(RegistryError::RangeNotSatisfiable { size });
+            }
         }
         call.observe(EventKind::ManifestPulled(ManifestEvent {
             repository: proof.repository(),
@@ -103,15 +105,15 @@ pub(crate) async fn push(
     proof: &Authorized<'_, Push>,
     reference: Reference,
     call: &ApiRequest<'_>,
-    payload: &mut Payload,
+    body: &mut RequestBody,
     rules: ManifestRules,
 ) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;
-    let bytes = payload
+    let bytes = body
         .collect(rules.limit)
         .await
         .map_err(|error| match error {
-            PayloadError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
+            RequestBodyError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },
             other => other.into(),
         })?;
     let (claimed, mut tags) = match &reference {

@@ -9,9 +9,9 @@ use data_encoding::HEXLOWER;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 
-use crate::body::{Body, HttpResponse, OpenRange, Part};
 use crate::error::RegistryError;
 use crate::response;
+use crate::response_body::{Body, HttpResponse, OpenRange, Part};
 
 /// Makes `response` a 206 of one range (RFC 9110 §15.3.7.1), whose body is the caller's to set.
 pub(crate) fn single(response: &mut HttpResponse, range: &Range<u64>, size: u64) {
@@ -30,9 +30,7 @@ pub(crate) fn several(
 ) -> Result<(), RegistryError> {
     // A random boundary, which no content can contain on purpose.
     let mut random = [0; 16];
-    entropy
-        .fill(&mut random)
-        .map_err(|error| RegistryError::Internal(error.into()))?;
+    entropy.fill(&mut random)?;
     let boundary = HEXLOWER.encode(&random);
     let content_type = response.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());

@@ -2,11 +2,11 @@
 
 use http::header::LINK;
 
-use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::query::with_parameters;
 use crate::request::ApiRequest;
 use crate::response;
+use crate::response_body::HttpResponse;
 
 /// How long a page may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use oci::{Digest, media_type};
 use storage::{PageRequest, ReferrerEntry};
 
 use crate::authorized::{Authorized, Pull};
-use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
 use crate::request::ApiRequest;
 use crate::response;
+use crate::response_body::HttpResponse;
 
 /// How many make a page. Not every client follows a `Link`, so a page is long.
 const BOUNDS: Bounds = Bounds {

@@ -7,7 +7,7 @@ use oci::Digest;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::body::{Body, HttpResponse};
+use crate::response_body::{Body, HttpResponse};
 
 /// The digest of the content that a response has.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");

@@ -15,7 +15,7 @@ pub(crate) enum Route {
     /// `/` and `/healthz`: the server is up.
     Index,
     /// `/v2`, which clients write with a slash at its end.
-    Unslashed,
+    V2WithoutSlash,
     /// `/v2/` (end-1).
     Version,
     /// `/v2/_catalog`, Docker's.
@@ -30,7 +30,7 @@ pub(crate) enum Route {
     Manifest(RepositoryName, Reference),
     /// `/v2/<name>/manifests/` and text that is neither a tag nor a digest, so no manifest has that
     /// name.
-    NoManifest(RepositoryName, TagError),
+    InvalidReference(RepositoryName, TagError),
     /// `/v2/<name>/blobs/<digest>` (end-2, end-10).
     Blob(RepositoryName, Digest),
     /// `/v2/<name>/blobs/uploads/` (end-4, end-11).
@@ -42,8 +42,8 @@ pub(crate) enum Route {
 /// Why a path is not an address of the API.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RouteError {
-    #[error("there is nothing at this address")]
-    Nothing,
+    #[error("not found: no such path")]
+    NotFound,
     #[error(transparent)]
     Name(#[from] RepositoryNameError),
     #[error(transparent)]
@@ -57,12 +57,12 @@ impl Route {
     pub(crate) fn parse(path: &str) -> Result<Self, RouteError> {
         let path = percent_decode_str(path)
             .decode_utf8()
-            .map_err(|_| RouteError::Nothing)?;
+            .map_err(|_| RouteError::NotFound)?;
         let Some(rest) = path.strip_prefix("/v2/") else {
             return match path.as_ref() {
                 "/" | "/healthz" => Ok(Self::Index),
-                "/v2" => Ok(Self::Unslashed),
-                _ => Err(RouteError::Nothing),
+                "/v2" => Ok(Self::V2WithoutSlash),
+                _ => Err(RouteError::NotFound),
             };
         };
         match rest {
@@ -71,8 +71,8 @@ impl Route {
             "_oci/ext/discover" => return Ok(Self::Extensions),
             _ => {}
         }
-        let (before, last) = rest.rsplit_once('/').ok_or(RouteError::Nothing)?;
-        let (name, word) = before.rsplit_once('/').ok_or(RouteError::Nothing)?;
+        let (before, last) = rest.rsplit_once('/').ok_or(RouteError::NotFound)?;
+        let (name, word) = before.rsplit_once('/').ok_or(RouteError::NotFound)?;
         match (word, last) {
             ("tags", "list") => Ok(Self::Tags(name.parse()?)),
             ("referrers", digest) => Ok(Self::Referrers(name.parse()?, digest.parse()?)),
@@ -85,9 +85,9 @@ impl Route {
                     name.parse()?,
                     id.parse().map_err(|_| RouteError::UploadId)?,
                 )),
-                None => Err(RouteError::Nothing),
+                None => Err(RouteError::NotFound),
             },
-            _ => Err(RouteError::Nothing),
+            _ => Err(RouteError::NotFound),
         }
     }
 
@@ -95,13 +95,13 @@ impl Route {
     pub(crate) fn methods(&self) -> &'static str {
         match self {
             Self::Index
-            | Self::Unslashed
+            | Self::V2WithoutSlash
             | Self::Version
             | Self::Catalog
             | Self::Extensions
             | Self::Tags(_)
             | Self::Referrers(..) => "GET, HEAD, OPTIONS",
-            Self::Manifest(..) | Self::NoManifest(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::Manifest(..) | Self::InvalidReference(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Blob(..) => "GET, HEAD, DELETE, OPTIONS",
             Self::Uploads(_) => "POST, OPTIONS",
             Self::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE, OPTIONS",
@@ -112,7 +112,7 @@ impl Route {
 fn manifest(name: RepositoryName, reference: &str) -> Result<Route, RouteError> {
     match reference.parse() {
         Ok(reference) => Ok(Route::Manifest(name, reference)),
-        Err(ReferenceError::Tag(error)) => Ok(Route::NoManifest(name, error)),
+        Err(ReferenceError::Tag(error)) => Ok(Route::InvalidReference(name, error)),
         Err(ReferenceError::Digest(error)) => Err(error.into()),
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         let table = [
             ("/", Route::Index),
             ("/healthz", Route::Index),
-            ("/v2", Route::Unslashed),
+            ("/v2", Route::V2WithoutSlash),
             ("/v2/", Route::Version),
             ("/v2/_catalog", Route::Catalog),
             ("/v2/_oci/ext/discover", Route::Extensions),
@@ -197,7 +197,7 @@ mod tests {
             Route::parse("/v2/a%252Fb/tags/list"),
             Err(RouteError::Name(_))
         ));
-        assert_eq!(Route::parse("/v2/%FF/tags/list"), Err(RouteError::Nothing));
+        assert_eq!(Route::parse("/v2/%FF/tags/list"), Err(RouteError::NotFound));
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
             "/v1/",
             "//v2/",
         ] {
-            assert_eq!(Route::parse(path), Err(RouteError::Nothing), "{path}");
+            assert_eq!(Route::parse(path), Err(RouteError::NotFound), "{path}");
         }
         for path in [
             "/v2//tags/list",
@@ -238,7 +238,7 @@ mod tests {
         }
         assert_eq!(
             Route::parse("/v2/a/blobs/uploads/../x"),
-            Err(RouteError::Nothing)
+            Err(RouteError::NotFound)
         );
         assert_eq!(
             Route::parse("/v2/a/blobs/uploads/x"),
@@ -246,7 +246,7 @@ mod tests {
         );
         assert!(matches!(
             Route::parse("/v2/a/manifests/.no"),
-            Ok(Route::NoManifest(..))
+            Ok(Route::InvalidReference(..))
         ));
     }
 }

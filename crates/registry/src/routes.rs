@@ -12,14 +12,14 @@ use storage::{Error as StorageError, Storage};
 
 use crate::access::AccessControl;
 use crate::authorized::{Cancel, Delete, Pull, Push, Resources};
-use crate::body::HttpResponse;
 use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::outbox::OutboxWriter;
-use crate::payload::Payload;
 use crate::request::{ApiRequest, Environment};
+use crate::request_body::RequestBody;
 use crate::response;
+use crate::response_body::HttpResponse;
 use crate::route::Route;
 use crate::settings::RegistrySettings;
 use crate::{blobs, extensions, manifests, referrers, tags, uploads};
@@ -34,7 +34,7 @@ pub struct Registry {
     relative_urls: bool,
     catalog: CatalogPages,
     manifest_rules: manifests::ManifestRules,
-    stall: std::time::Duration,
+    body_timeout: std::time::Duration,
     headers: HeaderMap,
     observers: Observers,
     outbox: Option<Arc<dyn OutboxWriter>>,
@@ -43,7 +43,7 @@ pub struct Registry {
 }
 
 /// A request's method, with `HEAD` as `GET`.
-enum Verb {
+enum MethodKind {
     Read,
     Post,
     Put,
@@ -64,7 +64,7 @@ impl Registry {
             catalog,
             manifest_limit,
             sparse,
-            stall,
+            stall: body_timeout,
             headers,
             upload_grace,
             upstream,
@@ -83,7 +83,7 @@ impl Registry {
             auth,
             read_only,
             delete,
-            visibility: catalog.visibility,
+            pull_permissions: catalog.pull_permissions,
             upload_grace,
             mount_challenges: MountChallenges::default(),
             clock: Arc::clone(&clock),
@@ -96,7 +96,7 @@ impl Registry {
                 limit: manifest_limit,
                 sparse,
             },
-            stall,
+            body_timeout,
             headers,
             observers,
             outbox,
@@ -112,7 +112,7 @@ impl Registry {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let mut payload = Payload::new(body, self.stall);
+        let mut body = RequestBody::new(body, self.body_timeout);
         let environment = Environment {
             relative_urls: self.relative_urls,
             observers: &self.observers,
@@ -121,7 +121,7 @@ impl Registry {
         };
         let call = ApiRequest::new(&head, context, environment);
         let result = self
-            .dispatch(&call, &head.method, head.uri.path(), &mut payload)
+            .dispatch(&call, &head.method, head.uri.path(), &mut body)
             .await;
         let mut response = match result {
             Ok(response) => response,
@@ -146,92 +146,92 @@ impl Registry {
         call: &ApiRequest<'_>,
         method: &Method,
         path: &str,
-        payload: &mut Payload,
+        body: &mut RequestBody,
     ) -> Result<HttpResponse, RegistryError> {
         let (access, entropy) = (&self.access, self.entropy.as_ref());
         let route = Route::parse(path)?;
         if method == Method::OPTIONS {
             return Ok(options(&route));
         }
-        match (route, Verb::of(method)) {
-            (Route::Index, Verb::Read) => Ok(response::text("wharfinger: ready\n")),
-            (Route::Unslashed, Verb::Read) => {
+        match (route, MethodKind::of(method)) {
+            (Route::Index, MethodKind::Read) => Ok(response::text("wharfinger: ready\n")),
+            (Route::V2WithoutSlash, MethodKind::Read) => {
                 Ok(response::moved(&call.context.origin.path("/v2/")))
             }
-            (Route::Version, Verb::Read) => {
+            (Route::Version, MethodKind::Read) => {
                 access.authenticate(call).await?;
                 Ok(response::json(&serde_json::json!({})))
             }
-            (Route::Extensions, Verb::Read) => {
+            (Route::Extensions, MethodKind::Read) => {
                 access.authenticate(call).await?;
                 Ok(extensions::list())
             }
-            (Route::Catalog, Verb::Read) => {
+            (Route::Catalog, MethodKind::Read) => {
                 let proof = access.authorize_catalog(call).await?;
                 self.catalog.page(&proof, call).await
             }
-            (Route::Tags(name), Verb::Read) => {
+            (Route::Tags(name), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 tags::list(&proof, call).await
             }
-            (Route::Referrers(name, subject), Verb::Read) => {
+            (Route::Referrers(name, subject), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 referrers::list(&proof, &subject, call).await
             }
-            (Route::Blob(name, digest), Verb::Read) => {
+            (Route::Blob(name, digest), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 blobs::fetch(&proof, &digest, call, entropy).await
             }
-            (Route::Blob(name, digest), Verb::Delete) => {
+            (Route::Blob(name, digest), MethodKind::Delete) => {
                 let proof = access.authorize::<Delete>(call, name).await?;
                 blobs::delete(&proof, &digest, call).await
             }
-            (Route::Manifest(name, reference), Verb::Read) => {
+            (Route::Manifest(name, reference), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 manifests::fetch(&proof, &reference, call, entropy).await
             }
-            (Route::Manifest(name, reference), Verb::Put) => {
+            (Route::Manifest(name, reference), MethodKind::Put) => {
                 let proof = access.authorize::<Push>(call, name).await?;
-                manifests::push(&proof, reference, call, payload, self.manifest_rules).await
+                manifests::push(&proof, reference, call, body, self.manifest_rules).await
             }
-            (Route::Manifest(name, reference), Verb::Delete) => {
+            (Route::Manifest(name, reference), MethodKind::Delete) => {
                 let proof = access.authorize::<Delete>(call, name).await?;
                 manifests::delete(&proof, &reference, call).await
             }
-            (Route::NoManifest(name, error), Verb::Put) => {
+            (Route::InvalidReference(name, error), MethodKind::Put) => {
                 access.authorize::<Push>(call, name).await?;
                 Err(error.into())
             }
-            (Route::NoManifest(name, _), Verb::Read) => {
+            (Route::InvalidReference(name, _), MethodKind::Read) => {
                 access.authorize::<Pull>(call, name).await?;
                 Err(StorageError::ManifestUnknown.into())
             }
-            (Route::NoManifest(name, _), Verb::Delete) => {
+            (Route::InvalidReference(name, _), MethodKind::Delete) => {
                 access.authorize::<Delete>(call, name).await?;
                 Err(StorageError::ManifestUnknown.into())
             }
-            (Route::Uploads(name), Verb::Post) => {
-                let from = uploads::mounted_from(call);
+            (Route::Uploads(name), MethodKind::Post) => {
+                let from = uploads::mount_source(call);
                 let proof = access.authorize_mount(call, name, from.as_ref()).await?;
-                uploads::begin(&proof, from, call, payload, entropy).await
+                uploads::post(&proof, from, call, body, entropy).await
             }
-            (Route::Upload(name, id), Verb::Read) => {
+            (Route::Upload(name, id), MethodKind::Read) => {
                 let proof = access.authorize_upload::<Pull>(call, name, id).await?;
                 uploads::status(&proof, id, call).await
             }
-            (Route::Upload(name, id), Verb::Patch) => {
+            (Route::Upload(name, id), MethodKind::Patch) => {
                 let proof = access.authorize_upload::<Push>(call, name, id).await?;
-                uploads::append(&proof, id, call, payload).await
+                uploads::append(&proof, id, call, body).await
             }
-            (Route::Upload(name, id), Verb::Put) => {
+            (Route::Upload(name, id), MethodKind::Put) => {
                 let proof = access.authorize_upload::<Push>(call, name, id).await?;
-                uploads::finish(&proof, id, call, payload).await
+                uploads::finish(&proof, id, call, body).await
             }
-            (Route::Upload(name, id), Verb::Delete) => {
+            (Route::Upload(name, id), MethodKind::Delete) => {
                 let proof = access.authorize_upload::<Cancel>(call, name, id).await?;
                 uploads::cancel(&proof, id).await
             }
-            (route, _) => Err(RegistryError::Method {
+            (route, _) => Err(RegistryError::MethodNotAllowed {
                 allow: route.methods(),
             }),
         }
@@ -263,14 +263,14 @@ fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
                 reason,
             }));
         }
-    } else if failed.is_ours() {
+    } else if failed.is_internal() {
         tracing::error!(request_id, error, "request failed");
-    } else if failed.is_trouble() {
+    } else if failed.needs_operator() {
         tracing::error!(request_id, error, "request cannot be served for now");
     }
 }
 
-impl Verb {
+impl MethodKind {
     fn of(method: &Method) -> Self {
         match *method {
             Method::GET | Method::HEAD => Self::Read,

@@ -8,11 +8,11 @@ use event::Observers;
 use http::HeaderMap;
 use identity::Login;
 
+use crate::caching_verifier::CachingVerifier;
 use crate::cursor::CursorKey;
 use crate::outbox::OutboxWriter;
+use crate::pull_permissions::PullPermissions;
 use crate::upstream::Upstream;
-use crate::verifier::TokenVerifier;
-use crate::visibility::Visibility;
 
 /// Everything that a [`Registry`](crate::Registry) is built from, besides its storage.
 pub struct RegistrySettings {
@@ -80,7 +80,7 @@ pub struct TokenAuth {
     /// The service that tokens must be issued for.
     pub service: String,
     /// Verifies tokens. It may be shared, and its keys replaced while the registry serves.
-    pub verifier: Arc<TokenVerifier>,
+    pub verifier: Arc<CachingVerifier>,
 }
 
 /// Where clients get tokens.
@@ -98,7 +98,7 @@ pub struct CatalogSettings {
     pub max: u32,
     /// What a client may see without access to the whole list. Without this, such a client sees no
     /// list.
-    pub visibility: Option<Arc<dyn Visibility>>,
+    pub pull_permissions: Option<Arc<dyn PullPermissions>>,
     /// Encrypts where the next page begins.
     pub cursors: Arc<CursorKey>,
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 use storage::PageRequest;
 
 use crate::authorized::{Authorized, Pull};
-use crate::body::HttpResponse;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
 use crate::request::ApiRequest;
 use crate::response;
+use crate::response_body::HttpResponse;
 
 /// A request without `n` gets all tags, up to a number that still makes a page.
 const BOUNDS: Bounds = Bounds {

@@ -8,29 +8,29 @@ use oci::{Digest, DigestAlgorithm, RepositoryName};
 use storage::{Blob, Error, Upload, UploadId};
 
 use crate::authorized::{Authorized, Cancel, MountSource, Pull, Push};
-use crate::body::HttpResponse;
 use crate::error::RegistryError;
-use crate::payload::{Payload, PayloadError};
 use crate::ranges::{ContentRange, progress};
 use crate::request::ApiRequest;
+use crate::request_body::{RequestBody, RequestBodyError};
 use crate::response;
+use crate::response_body::HttpResponse;
 
 /// The upload's id, in the header that Docker's clients read.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// The repository that a mount names as its source, if that can be one.
-pub(crate) fn mounted_from(call: &ApiRequest<'_>) -> Option<RepositoryName> {
+/// The repository in `from`; `None` if it is not a valid name.
+pub(crate) fn mount_source(call: &ApiRequest<'_>) -> Option<RepositoryName> {
     call.query.first("mount")?;
     call.query.first("from")?.parse().ok()
 }
 
 /// `POST`: a mount (end-11), a blob in one request (end-4b), or the beginning of an upload (end-4a,
 /// end-4c).
-pub(crate) async fn begin(
+pub(crate) async fn post(
     proof: &Authorized<'_, Push>,
     from: Option<RepositoryName>,
     call: &ApiRequest<'_>,
-    payload: &mut Payload,
+    body: &mut RequestBody,
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
     if let Some(mount) = call.query.first("mount") {
@@ -39,29 +39,28 @@ pub(crate) async fn begin(
             return Ok(response);
         }
     }
-    let whole: Option<Digest> = call.query.first("digest").map(str::parse).transpose()?;
-    let algorithm = match (&whole, call.query.first("digest-algorithm")) {
+    let monolithic_digest: Option<Digest> =
+        call.query.first("digest").map(str::parse).transpose()?;
+    let algorithm = match (&monolithic_digest, call.query.first("digest-algorithm")) {
         (Some(digest), _) => digest.algorithm(),
         (None, Some(name)) => name.parse()?,
         (None, None) => DigestAlgorithm::default(),
     };
     let mut random = [0; 16];
-    entropy
-        .fill(&mut random)
-        .map_err(|error| RegistryError::Internal(error.into()))?;
-    let (id, client) = (UploadId::from_random(random), client(proof, call));
-    let Some(digest) = whole else {
+    entropy.fill(&mut random)?;
+    let (id, client) = (UploadId::from_random(random), upload_owner(proof, call));
+    let Some(digest) = monolithic_digest else {
         proof.begin(id, client, algorithm).await?;
-        return Ok(under_way(StatusCode::ACCEPTED, proof, id, 0, call));
+        return Ok(upload_progress(StatusCode::ACCEPTED, proof, id, 0, call));
     };
     let mut upload = proof.put(id, client, algorithm).await?;
-    receive(&mut upload, payload).await?;
+    receive(&mut upload, body).await?;
     let blob = upload.finish(digest).await?;
-    Ok(pushed(proof, &blob, call))
+    Ok(blob_created(proof, &blob, call))
 }
 
-/// The response to a mount that succeeds; `None` if the blob cannot be mounted, for whatever
-/// reason: an ordinary upload begins then, and does not tell which reason it was.
+/// The response to a mount. `None` if the blob cannot be mounted. An upload then begins, so the
+/// response does not tell why.
 async fn mount(
     proof: &Authorized<'_, Push>,
     digest: &Digest,
@@ -70,7 +69,7 @@ async fn mount(
 ) -> Result<Option<HttpResponse>, Error> {
     let source = match from {
         Some(from) => MountSource::Repository(from),
-        // It names something that no repository can be called.
+        // `from` is not a valid repository name.
         None if call.query.first("from").is_some() => return Ok(None),
         None => MountSource::Any,
     };
@@ -78,14 +77,14 @@ async fn mount(
         return Ok(None);
     };
     call.observe(EventKind::BlobMounted {
-        blob: described(proof, &blob),
+        blob: blob_event(proof, &blob),
         from: &from,
     });
     Ok(Some(created(proof, &blob, call)))
 }
 
-/// Whose uploads are counted together: the account, or the address of an anonymous client.
-fn client(proof: &Authorized<'_, Push>, call: &ApiRequest<'_>) -> String {
+/// The client that the limit on uploads counts: the account, or the address of an anonymous client.
+fn upload_owner(proof: &Authorized<'_, Push>, call: &ApiRequest<'_>) -> String {
     // A limit never counts an address that a client can choose.
     let address = call.context.attributable_address().or(call.context.peer);
     match (proof.account(), address) {
@@ -101,7 +100,13 @@ pub(crate) async fn status(
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
     let received = proof.received(id).await?;
-    Ok(under_way(StatusCode::NO_CONTENT, proof, id, received, call))
+    Ok(upload_progress(
+        StatusCode::NO_CONTENT,
+        proof,
+        id,
+        received,
+        call,
+    ))
 }
 
 /// `PATCH`: a chunk (end-5), or the whole content.
@@ -109,11 +114,17 @@ pub(crate) async fn append(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    payload: &mut Payload,
+    body: &mut RequestBody,
 ) -> Result<HttpResponse, RegistryError> {
-    let upload = take_in(proof, id, call, payload).await?;
+    let upload = append_body(proof, id, call, body).await?;
     let received = upload.save().await?;
-    Ok(under_way(StatusCode::ACCEPTED, proof, id, received, call))
+    Ok(upload_progress(
+        StatusCode::ACCEPTED,
+        proof,
+        id,
+        received,
+        call,
+    ))
 }
 
 /// `PUT`: the end of an upload, perhaps with its last chunk (end-6).
@@ -121,16 +132,16 @@ pub(crate) async fn finish(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    payload: &mut Payload,
+    body: &mut RequestBody,
 ) -> Result<HttpResponse, RegistryError> {
     let digest = call
         .query
         .first("digest")
-        .ok_or(RegistryError::NoDigest)?
+        .ok_or(RegistryError::MissingDigest)?
         .parse()?;
-    let upload = take_in(proof, id, call, payload).await?;
+    let upload = append_body(proof, id, call, body).await?;
     let blob = upload.finish(digest).await?;
-    Ok(pushed(proof, &blob, call))
+    Ok(blob_created(proof, &blob, call))
 }
 
 /// `DELETE` of an upload (end-14).
@@ -143,18 +154,18 @@ pub(crate) async fn cancel(
 }
 
 /// The upload, with the request's body appended.
-async fn take_in(
+async fn append_body(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    payload: &mut Payload,
+    body: &mut RequestBody,
 ) -> Result<Upload, RegistryError> {
     let range = ContentRange::of(call.headers())?;
     // A PUT that only ends an upload has no chunk whose length could be wrong.
     let claimed = range
-        .filter(|_| payload.length() != Some(0))
+        .filter(|_| body.length() != Some(0))
         .map(|range| range.length);
-    if let (Some(claimed), Some(arrived)) = (claimed, payload.length())
+    if let (Some(claimed), Some(arrived)) = (claimed, body.length())
         && claimed != arrived
     {
         return Err(RegistryError::ChunkLength { claimed, arrived });
@@ -169,10 +180,10 @@ async fn take_in(
         other => other.into(),
     })?;
     let before = upload.length();
-    if let Err(refusal) = receive(&mut upload, payload).await {
+    if let Err(refusal) = receive(&mut upload, body).await {
         if matches!(
             refusal,
-            RegistryError::Payload(PayloadError::Broken | PayloadError::Stalled)
+            RegistryError::RequestBody(RequestBodyError::Broken | RequestBodyError::Stalled)
         ) {
             // What came is kept: the client asks how much that is and goes on from there.
             upload.save().await?;
@@ -186,8 +197,8 @@ async fn take_in(
     }
 }
 
-async fn receive(upload: &mut Upload, payload: &mut Payload) -> Result<(), RegistryError> {
-    while let Some(piece) = payload.next().await? {
+async fn receive(upload: &mut Upload, body: &mut RequestBody) -> Result<(), RegistryError> {
+    while let Some(piece) = body.next().await? {
         upload.write(piece).await?;
     }
     Ok(())
@@ -198,7 +209,7 @@ fn path<A>(proof: &Authorized<'_, A>, id: UploadId) -> String {
 }
 
 /// An upload that goes on: where, and from which byte.
-fn under_way<A>(
+fn upload_progress<A>(
     status: StatusCode,
     proof: &Authorized<'_, A>,
     id: UploadId,
@@ -212,13 +223,13 @@ fn under_way<A>(
     response
 }
 
-/// The response to the end of an upload.
-fn pushed(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
-    call.observe(EventKind::BlobPushed(described(proof, blob)));
+/// Tells the observers that a blob was pushed, and makes the response.
+fn blob_created(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
+    call.observe(EventKind::BlobPushed(blob_event(proof, blob)));
     created(proof, blob, call)
 }
 
-fn described<'a>(proof: &'a Authorized<'_, Push>, blob: &'a Blob) -> event::BlobEvent<'a> {
+fn blob_event<'a>(proof: &'a Authorized<'_, Push>, blob: &'a Blob) -> event::BlobEvent<'a> {
     event::BlobEvent {
         repository: proof.repository(),
         digest: &blob.digest,

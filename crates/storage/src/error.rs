@@ -34,7 +34,7 @@ pub enum Error {
     #[error(transparent)]
     DigestMismatch(Box<DigestMismatch>),
     /// A chunk does not begin where the last one ended. The upload can continue.
-    #[error("the upload continues at byte {received}")]
+    #[error("wrong offset: the next byte of this upload is {received}")]
     OutOfOrder {
         /// How many bytes were received: the next chunk must begin there.
         received: u64,

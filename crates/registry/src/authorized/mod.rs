@@ -21,7 +21,8 @@ use crate::upstream::Upstream;
 
 /// A kind of access to a repository.
 pub trait Action: sealed::Sealed {
-    /// The actions that a token must grant, as Distribution has them: a change needs `pull`, too.
+    /// The actions that a token must grant. As in Distribution, a push also needs `pull`; a deletion
+    /// and the end of an upload do not.
     const NEEDED: &'static [&'static str];
     /// Whether it changes the repository.
     const CHANGES: bool;

@@ -9,8 +9,8 @@ use storage::{
 };
 
 use super::{Authorized, Pull};
-use crate::body::OpenRange;
 use crate::error::RegistryError;
+use crate::response_body::OpenRange;
 use crate::upstream::{UpstreamBlob, verified};
 
 /// A blob that may be pulled.
@@ -46,7 +46,7 @@ impl Authorized<'_, Pull> {
 
     /// Whether a manifest exists. A client that may push and asks for that is about to push what
     /// refers to the manifest, so collection leaves it alone for a while.
-    pub(crate) async fn check_manifest(
+    pub(crate) async fn stat_and_lease_manifest(
         &self,
         reference: &Reference,
     ) -> Result<Arc<StoredManifest>, RegistryError> {
@@ -88,12 +88,15 @@ impl Authorized<'_, Pull> {
         }
     }
 
-    /// Whether a blob exists and can be read. It is leased as [`check_manifest`] leases a manifest.
+    /// Whether a blob exists and can be read. It is leased as [`stat_and_lease_manifest`] leases a manifest.
     ///
     /// A blob whose file is missing counts as unknown, so that the client pushes it again.
     ///
-    /// [`check_manifest`]: Self::check_manifest
-    pub(crate) async fn check_blob(&self, digest: &Digest) -> Result<PullableBlob, RegistryError> {
+    /// [`stat_and_lease_manifest`]: Self::stat_and_lease_manifest
+    pub(crate) async fn stat_and_lease_blob(
+        &self,
+        digest: &Digest,
+    ) -> Result<PullableBlob, RegistryError> {
         let storage = self.storage().await?;
         let found = match storage.blobs() {
             blobs if self.may_push => match blobs.lease(&self.repository, digest).await {

@@ -316,9 +316,9 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
 /// Rules that let every account pull from `b` only.
 struct OnlyB;
 
-impl registry::Visibility for OnlyB {
-    fn filter<'a>(&'a self, _: registry::Caller<'a>) -> registry::CatalogFilterFuture<'a> {
-        let filter = registry::CatalogFilter::Matching(Box::new(|name| name == "b"));
+impl registry::PullPermissions for OnlyB {
+    fn filter<'a>(&'a self, _: registry::Caller<'a>) -> registry::PullFilterFuture<'a> {
+        let filter = registry::PullFilter::Matching(Box::new(|name| name == "b"));
         Box::pin(std::future::ready(Ok(filter)))
     }
 }

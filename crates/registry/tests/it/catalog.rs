@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Caller, CatalogFilter, CatalogFilterFuture, Visibility};
+use registry::{Caller, PullFilter, PullFilterFuture, PullPermissions};
 
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
@@ -14,15 +14,15 @@ const INDEX: &str =
 /// client none.
 struct OwnOnly;
 
-impl Visibility for OwnOnly {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
+impl PullPermissions for OwnOnly {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullFilterFuture<'a> {
         let own = format!("{}/", caller.account);
         Box::pin(async move {
             match caller.account {
-                "" => Ok(CatalogFilter::Nothing),
-                "root" => Ok(CatalogFilter::Everything),
+                "" => Ok(PullFilter::Nothing),
+                "root" => Ok(PullFilter::Everything),
                 "broken" => Err("the rules cannot be asked".into()),
-                _ => Ok(CatalogFilter::Matching(Box::new(move |name| {
+                _ => Ok(PullFilter::Matching(Box::new(move |name| {
                     name.starts_with(&own)
                 }))),
             }

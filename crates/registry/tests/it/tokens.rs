@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Authentication, Realm, TokenAuth, TokenVerifier};
+use registry::{Authentication, CachingVerifier, Realm, TokenAuth};
 use serde_json::json;
 use token::{
     Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
@@ -38,7 +38,7 @@ impl Issuer {
     pub(crate) fn auth(&self) -> Authentication {
         let keys: JwkSet = [self.key.public().jwk()].into_iter().collect();
         let verifier = Verifier::new(SERVICE, ["Acme".to_owned()]).trusting_keys(&keys);
-        let verifier = Arc::new(TokenVerifier::new(vec![verifier]));
+        let verifier = Arc::new(CachingVerifier::new(vec![verifier]));
         Authentication::Token(TokenAuth {
             realm: Realm::Url(REALM.into()),
             service: SERVICE.into(),

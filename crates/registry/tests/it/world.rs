@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, Registry, RegistrySettings, SparseManifests,
-    Visibility,
+    Authentication, CatalogSettings, CursorKey, PullPermissions, Registry, RegistrySettings,
+    SparseManifests,
 };
 use serde_json::json;
 use storage::memory::MemoryMetadata;
@@ -118,10 +118,10 @@ pub(crate) fn origin(scheme: &'static str, host: &str) -> Origin {
     }
 }
 
-pub(crate) fn catalog(visibility: Option<Arc<dyn Visibility>>) -> CatalogSettings {
+pub(crate) fn catalog(pull_permissions: Option<Arc<dyn PullPermissions>>) -> CatalogSettings {
     CatalogSettings {
         max: 1000,
-        visibility,
+        pull_permissions,
         cursors: Arc::new(CursorKey::new(&SystemEntropy).unwrap()),
     }
 }

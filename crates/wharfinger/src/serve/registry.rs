@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth::TokenServer;
 use identity::{LoginLimiter, WorkerPool};
 use registry::{
-    Authentication, Caller, CatalogFilter, CatalogFilterFuture, CatalogSettings, Realm, Registry,
-    RegistrySettings, TokenAuth, TokenVerifier, Visibility,
+    Authentication, CachingVerifier, Caller, CatalogSettings, PullFilter, PullFilterFuture,
+    PullPermissions, Realm, Registry, RegistrySettings, TokenAuth,
 };
 use token::{JwkSet, Verifier};
 
@@ -32,7 +32,7 @@ pub(super) fn registry(
         read_only: section.read_only,
         catalog: CatalogSettings {
             max: section.catalog.max,
-            visibility: visibility(section, shared),
+            pull_permissions: pull_permissions(section, shared),
             cursors: Arc::clone(&state.cursors),
         },
         manifest_limit: section.limits.manifest,
@@ -86,7 +86,7 @@ fn auth(
                 .iter()
                 .map(|issuer| (verifier(config, issuer), url(issuer).map(str::to_owned)));
             let keys = shared.jwks.keys_of(issuers.collect());
-            let verifier = Arc::new(TokenVerifier::with_keys_of(keys));
+            let verifier = Arc::new(CachingVerifier::with_keys_of(keys));
             Ok(Authentication::Token(TokenAuth {
                 realm,
                 service: first.service.clone(),
@@ -132,10 +132,10 @@ fn url(issuer: &IssuerConfig) -> Option<&str> {
 }
 
 /// Our own rules as the catalog's filter, if only our own token server issues tokens.
-fn visibility(
+fn pull_permissions(
     section: &config::RegistryServerConfig,
     shared: &SharedServices<'_>,
-) -> Option<Arc<dyn Visibility>> {
+) -> Option<Arc<dyn PullPermissions>> {
     let RegistryAuth::Token(issuers) = &section.auth else {
         return None;
     };
@@ -159,14 +159,14 @@ struct OwnRules {
     service: String,
 }
 
-impl Visibility for OwnRules {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> CatalogFilterFuture<'a> {
+impl PullPermissions for OwnRules {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullFilterFuture<'a> {
         Box::pin(async move {
             let filter = self
                 .token_server
                 .pull_filter(caller.account, &self.service, caller.address)
                 .await?;
-            Ok(filter.map_or(CatalogFilter::Nothing, CatalogFilter::Matching))
+            Ok(filter.map_or(PullFilter::Nothing, PullFilter::Matching))
         })
     }
 }

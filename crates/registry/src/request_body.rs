@@ -19,7 +19,7 @@ const STRIDE: usize = 64 << 10;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request.
-pub(crate) struct Payload {
+pub(crate) struct RequestBody {
     /// None if there is no body, or after its end.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     length: Option<u64>,
@@ -33,7 +33,7 @@ pub(crate) struct Payload {
 
 /// Why a body did not come to its end.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PayloadError {
+pub(crate) enum RequestBodyError {
     #[error("the body stopped arriving")]
     Stalled,
     #[error("the body ended too early")]
@@ -42,7 +42,7 @@ pub(crate) enum PayloadError {
     TooLarge(usize),
 }
 
-impl Payload {
+impl RequestBody {
     pub(crate) fn new<B>(body: B, stall: Duration) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -69,7 +69,7 @@ impl Payload {
         clippy::disallowed_methods,
         reason = "a client's speed on the runtime's timer"
     )]
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RequestBodyError> {
         loop {
             let Some(body) = &mut self.body else {
                 return Ok(None);
@@ -89,11 +89,11 @@ impl Payload {
                 Ok(None) => self.body = None,
                 Ok(Some(Err(_))) => {
                     self.body = None;
-                    return Err(PayloadError::Broken);
+                    return Err(RequestBodyError::Broken);
                 }
                 Err(_) => {
                     self.body = None;
-                    return Err(PayloadError::Stalled);
+                    return Err(RequestBodyError::Stalled);
                 }
             }
         }
@@ -109,15 +109,15 @@ impl Payload {
     }
 
     /// The whole body, if it has at most `limit` bytes.
-    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, PayloadError> {
+    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, RequestBodyError> {
         // A body that declares to be too long is not read.
         if self.length.is_some_and(|length| length > limit as u64) {
-            return Err(PayloadError::TooLarge(limit));
+            return Err(RequestBodyError::TooLarge(limit));
         }
         let mut all = BytesMut::new();
         while let Some(piece) = self.next().await? {
             if all.len() + piece.len() > limit {
-                return Err(PayloadError::TooLarge(limit));
+                return Err(RequestBodyError::TooLarge(limit));
             }
             all.extend_from_slice(&piece);
         }
@@ -157,20 +157,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_is_gathered() {
-        let body = || Payload::new(Full::new(Bytes::from_static(b"hello")), STALL);
+        let body = || RequestBody::new(Full::new(Bytes::from_static(b"hello")), STALL);
         assert_eq!(body().length(), Some(5));
         assert_eq!(body().collect(5).await.unwrap(), "hello");
-        assert_eq!(body().collect(4).await, Err(PayloadError::TooLarge(4)));
-        let mut none = Payload::new(Empty::<Bytes>::new(), STALL);
+        assert_eq!(body().collect(4).await, Err(RequestBodyError::TooLarge(4)));
+        let mut none = RequestBody::new(Empty::<Bytes>::new(), STALL);
         assert_eq!((none.length(), none.next().await), (Some(0), Ok(None)));
     }
 
     #[tokio::test]
     async fn a_body_that_stops_is_not_waited_for() {
-        let mut body = Payload::new(Stalling(Some(b"hel")), STALL);
+        let mut body = RequestBody::new(Stalling(Some(b"hel")), STALL);
         assert_eq!(body.length(), None);
         assert_eq!(body.next().await.unwrap().unwrap(), "hel");
-        assert_eq!(body.next().await, Err(PayloadError::Stalled));
+        assert_eq!(body.next().await, Err(RequestBodyError::Stalled));
         assert_eq!(body.next().await, Ok(None));
     }
 
@@ -214,8 +214,8 @@ mod tests {
         }
     }
 
-    async fn length_of(body: Dripping, stall: Duration) -> Result<usize, PayloadError> {
-        let (mut body, mut length) = (Payload::new(body, stall), 0);
+    async fn length_of(body: Dripping, stall: Duration) -> Result<usize, RequestBodyError> {
+        let (mut body, mut length) = (RequestBody::new(body, stall), 0);
         while let Some(piece) = body.next().await? {
             length += piece.len();
         }
@@ -227,7 +227,7 @@ mod tests {
         let (stall, pause) = (Duration::from_secs(1), Duration::from_millis(20));
         assert_eq!(
             length_of(Dripping::new(500, 1, pause), stall).await,
-            Err(PayloadError::Stalled),
+            Err(RequestBodyError::Stalled),
             "a byte at a time"
         );
         assert_eq!(
@@ -245,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn only_waiting_for_the_client_counts() {
         let stall = Duration::from_secs(1);
-        let mut body = Payload::new(Dripping::new(5, 100, Duration::from_millis(1)), stall);
+        let mut body = RequestBody::new(Dripping::new(5, 100, Duration::from_millis(1)), stall);
         while body.next().await.unwrap().is_some() {
             // A disk that is slow.
             tokio::time::sleep(stall / 3).await;
@@ -254,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_grows_beyond_its_bound_is_cut_off() {
-        let mut body = Payload::new(Stalling(Some(b"hello")), STALL);
-        assert_eq!(body.collect(4).await, Err(PayloadError::TooLarge(4)));
+        let mut body = RequestBody::new(Stalling(Some(b"hello")), STALL);
+        assert_eq!(body.collect(4).await, Err(RequestBodyError::TooLarge(4)));
     }
 }

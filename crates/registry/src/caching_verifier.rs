@@ -1,4 +1,4 @@
-//! The verification of tokens, and the memory of those that were verified.
+//! Verifies tokens with [`token::Verifier`], and caches those that are valid.
 //!
 //! A signature costs more to verify than everything else that a small request does, and a client
 //! sends the same token dozens of times. So a token that verified is remembered by its SHA-256 until
@@ -26,7 +26,7 @@ const MEMORY: u64 = 8 << 20;
 const LARGEST: u64 = 64 << 10;
 
 /// Verifies tokens with the newest keys of a source.
-pub struct TokenVerifier {
+pub struct CachingVerifier {
     source: Arc<dyn KeySource>,
     cache: Cache<[u8; 32], CachedToken, Weight>,
 }
@@ -81,7 +81,7 @@ impl Weighter<[u8; 32], CachedToken> for Weight {
     }
 }
 
-impl TokenVerifier {
+impl CachingVerifier {
     /// Accepts what any of `verifiers` accepts. Their leeway is [`LEEWAY`].
     #[must_use]
     pub fn new(verifiers: Vec<Verifier>) -> Self {
@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    impl TokenVerifier {
+    impl CachingVerifier {
         /// Verifies with the keys that are there.
         fn verify_now(
             &self,
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_token_is_verified_once_and_forgotten_in_time() {
         let key = key();
-        let token_verifier = TokenVerifier::new(vec![verifier(&key, "Acme")]);
+        let token_verifier = CachingVerifier::new(vec![verifier(&key, "Acme")]);
         let token = token_of(&key, "Acme");
         let first = token_verifier.verify_now(&token, now()).unwrap();
         assert!(
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_memory_is_bounded_in_bytes_and_large_tokens_take_none() {
         let key = key();
-        let verifier = TokenVerifier::new(vec![verifier(&key, "Acme")]);
+        let verifier = CachingVerifier::new(vec![verifier(&key, "Acme")]);
         let token = |id: usize, actions: usize| {
             let access = token::Access {
                 resource_type: "repository".into(),
@@ -361,7 +361,7 @@ mod tests {
     async fn other_keys_count_at_once() {
         let (old, new) = (key(), key());
         let keys = TestKeys::new(&old);
-        let token_verifier = TokenVerifier::with_keys_of(Arc::clone(&keys) as _);
+        let token_verifier = CachingVerifier::with_keys_of(Arc::clone(&keys) as _);
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
         assert!(token_verifier.verify(&before, now()).await.is_ok());
         assert!(token_verifier.verify(&after, now()).await.is_err());
@@ -382,7 +382,7 @@ mod tests {
         let (old, new) = (key(), key());
         let (before, after) = (token_of(&old, "Acme"), token_of(&new, "Acme"));
         let keys = TestKeys::new(&old);
-        let token_verifier = TokenVerifier::with_keys_of(Arc::clone(&keys) as _);
+        let token_verifier = CachingVerifier::with_keys_of(Arc::clone(&keys) as _);
         *keys.next.lock().unwrap() = Some(KeyGeneration::new(1, vec![verifier(&new, "Acme")]));
         let fetched = || keys.fetched.load(Ordering::SeqCst);
         assert!(token_verifier.verify(&before, now()).await.is_ok());
@@ -398,7 +398,7 @@ mod tests {
     fn each_issuer_has_its_own_keys() {
         let (ours, theirs) = (key(), key());
         let token_verifier =
-            TokenVerifier::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
+            CachingVerifier::new(vec![verifier(&ours, "Acme"), verifier(&theirs, "Other")]);
         assert!(
             token_verifier
                 .verify_now(&token_of(&ours, "Acme"), now())
@@ -415,7 +415,7 @@ mod tests {
                 .is_err()
         );
         assert!(
-            TokenVerifier::new(vec![])
+            CachingVerifier::new(vec![])
                 .verify_now(&token_of(&ours, "Acme"), now())
                 .is_err()
         );
