@@ -133,7 +133,7 @@ pub(crate) fn seen_url(step: Step, url: &Url) -> Url {
     let mut seen = url.clone();
     let _ = seen.set_username("");
     let _ = seen.set_password(None);
-    if step == Step::Elsewhere && url.query().is_some() {
+    if step == Step::Redirected && url.query().is_some() {
         seen.set_query(Some(HIDDEN));
     }
     seen
@@ -183,7 +183,7 @@ mod tests {
                 ]
             );
             let url = format!("https://ann:{secret}@s3.example/a?signature={secret}");
-            let seen = seen_url(Step::Elsewhere, &url.parse().unwrap()).to_string();
+            let seen = seen_url(Step::Redirected, &url.parse().unwrap()).to_string();
             assert_eq!(seen, "https://s3.example/a?[hidden]");
         }
     }

@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The client asks the registry without a token (1) and gets a response or a challenge (2).
-    Ask,
+    Unauthenticated,
     /// The client asks for a token (3) and gets one (4).
     Token,
     /// The client asks the registry with a token or a password (5) and is served (6).
     Authorized,
     /// The client fetches from another host, to which the registry redirects.
-    Elsewhere,
+    Redirected,
 }
 
 impl Step {
@@ -20,10 +20,10 @@ impl Step {
     #[must_use]
     pub fn numbers(self) -> Option<(u8, u8)> {
         match self {
-            Self::Ask => Some((1, 2)),
+            Self::Unauthenticated => Some((1, 2)),
             Self::Token => Some((3, 4)),
             Self::Authorized => Some((5, 6)),
-            Self::Elsewhere => None,
+            Self::Redirected => None,
         }
     }
 }
@@ -31,10 +31,10 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Ask => "request to the registry",
+            Self::Unauthenticated => "request to the registry",
             Self::Token => "token request",
             Self::Authorized => "authorized request to the registry",
-            Self::Elsewhere => "redirected request",
+            Self::Redirected => "redirected request",
         })
     }
 }

@@ -60,7 +60,7 @@ impl Acl {
     #[must_use]
     pub fn decide(&self, query: &AclQuery<'_>) -> Option<AclDecision> {
         let matches = |rule: &Rule| {
-            rule.obstacle(&rule.bindings(query, self.options.quote_labels))
+            rule.first_mismatch(&rule.bindings(query, self.options.quote_labels))
                 .is_none()
         };
         let rule = self.rules.iter().position(matches)?;
@@ -73,10 +73,10 @@ impl Acl {
     /// As [`decide`](Self::decide), with the reason why each earlier rule did not match.
     #[must_use]
     pub fn explain(&self, query: &AclQuery<'_>) -> Explanation {
-        let mut passed = Vec::new();
+        let mut skipped = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let bindings = rule.bindings(query, self.options.quote_labels);
-            let Some((condition, reason)) = rule.obstacle(&bindings) else {
+            let Some((condition, reason)) = rule.first_mismatch(&bindings) else {
                 let granted = rule.grant(query.actions);
                 let refused = query
                     .actions
@@ -89,7 +89,7 @@ impl Acl {
                     granted,
                 };
                 return Explanation {
-                    passed,
+                    skipped,
                     decided: Some(DecidingRule {
                         decision,
                         comment: rule.comment.clone(),
@@ -97,7 +97,7 @@ impl Acl {
                     }),
                 };
             };
-            passed.push(SkippedRule {
+            skipped.push(SkippedRule {
                 rule: index,
                 comment: rule.comment.clone(),
                 field: condition.field(),
@@ -108,7 +108,7 @@ impl Acl {
             });
         }
         Explanation {
-            passed,
+            skipped,
             decided: None,
         }
     }

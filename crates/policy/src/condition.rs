@@ -76,7 +76,7 @@ impl Condition {
         }
     }
 
-    /// What it is on.
+    /// The field that the condition tests.
     pub(crate) fn field(&self) -> Field {
         match self {
             Self::Ip { .. } => Field::Ip,
@@ -85,7 +85,7 @@ impl Condition {
         }
     }
 
-    /// As it is written.
+    /// The pattern as the configuration has it.
     pub(crate) fn written(&self) -> &str {
         match self {
             Self::Ip { written, .. } => written,
@@ -93,7 +93,7 @@ impl Condition {
         }
     }
 
-    /// What it stands for in a query, `limit` patterns at most.
+    /// The patterns with their variables replaced for a query, `limit` at most.
     pub(crate) fn expansions(&self, bindings: &Bindings<'_>, limit: usize) -> Vec<String> {
         match self {
             Self::Ip { network, .. } => vec![network.to_string()],
@@ -101,7 +101,7 @@ impl Condition {
         }
     }
 
-    /// What it is held against.
+    /// The values that are tested.
     pub(crate) fn values(&self, query: &AclQuery<'_>) -> Vec<String> {
         match self {
             Self::Ip { .. } => query.ip.iter().map(ToString::to_string).collect(),

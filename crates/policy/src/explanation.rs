@@ -5,16 +5,16 @@ use serde::Serialize;
 use crate::mismatch::Mismatch;
 use crate::{AclDecision, Field};
 
-/// How a query was decided: every rule that was passed over, and the one that decided.
+/// How a query was decided: the rules before the deciding one, and that one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The rules before the one that decided, in their order; all of them if no rule did.
-    pub passed: Vec<SkippedRule>,
+    pub skipped: Vec<SkippedRule>,
     /// The rule that decided.
     pub decided: Option<DecidingRule>,
 }
 
-/// A rule that was passed over, and the first of its conditions that did not hold.
+/// A rule that does not match, and the first of its conditions that did not hold.
 ///
 /// Cheap conditions are tried first: the address, then patterns without variables, then those with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

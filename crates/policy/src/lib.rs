@@ -35,7 +35,7 @@
 //!
 //! query.name = "alice/team/app";
 //! assert_eq!(acl.decide(&query), None);
-//! let why = &acl.explain(&query).passed[0];
+//! let why = &acl.explain(&query).skipped[0];
 //! assert_eq!((why.field.to_string().as_str(), why.expanded[0].as_str()), ("name", "alice/*"));
 //! ```
 

@@ -51,7 +51,7 @@ impl Rule {
 
     /// The first condition that does not hold, and why; `None` if all hold, so that the
     /// rule decides.
-    pub(crate) fn obstacle(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
+    pub(crate) fn first_mismatch(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
         self.conditions
             .iter()
             .find_map(|condition| Some((condition, condition.check(bindings).err()?)))

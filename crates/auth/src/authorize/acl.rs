@@ -62,13 +62,13 @@ impl RuleSet for Rules {
     }
 
     fn explain(&self, query: &AclQuery<'_>) -> RuleSetExplanation {
-        let Explanation { passed, decided } = self.acl.explain(query);
-        let passed = passed.into_iter().map(|skipped| PassedRule {
+        let Explanation { skipped, decided } = self.acl.explain(query);
+        let skipped = skipped.into_iter().map(|skipped| PassedRule {
             place: self.place(skipped.rule),
             skipped,
         });
         RuleSetExplanation {
-            passed: passed.collect(),
+            passed: skipped.collect(),
             decided: decided.map(|rule| ExplainedDecision {
                 by: self.by(rule.decision.rule),
                 granted: rule.decision.granted,

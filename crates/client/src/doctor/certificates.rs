@@ -24,7 +24,7 @@ impl ProbeRun<'_> {
         if base.scheme() == "http" {
             return self.not_tested(id, "the registry speaks plain http");
         }
-        self.trusted = self.certificate(id, &base, Step::Ask).await;
+        self.trusted = self.certificate(id, &base, Step::Unauthenticated).await;
     }
 
     /// `realm-certificate`.

@@ -165,7 +165,7 @@ impl RepositoryClient {
     /// for that (OCI distribution-spec, "Deleting tags": 400 or 405), so the tag is looked up.
     async fn tag_not_deleted(&self, tag: &Tag, refused: Error) -> Error {
         let (Error::HttpErrorResponse {
-            step: Step::Ask | Step::Authorized,
+            step: Step::Unauthenticated | Step::Authorized,
             source,
         }
         | Error::NotFound { source, .. }) = &refused

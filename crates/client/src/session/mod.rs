@@ -1,5 +1,6 @@
-//! A session with one registry: it goes through the six steps of token authentication, so that its
-//! users only name what they want.
+//! A session with one registry: it goes through the [steps](crate::Step) of token authentication, so
+//! that its users only name what they want. It decides which credentials are sent, and to which
+//! origin; `credentials/store.rs` finds them.
 //!
 //! The first request is sent without a token. The registry's challenge says whether it takes tokens
 //! or passwords. The session remembers that, and each token for the scopes that it was requested
@@ -116,10 +117,10 @@ impl RegistrySession {
         request: ClientRequest,
     ) -> Result<ClientResponse, Error> {
         if !self.is_own(&request.url) {
-            let request = request.step(Step::Elsewhere);
+            let request = request.step(Step::Redirected);
             return self.checked(self.transport.fetch(&request).await?).await;
         }
-        let known = self.known_authorization(scopes).await?;
+        let known = self.cached_authorization(scopes).await?;
         let mut request = request.authorization(known.as_ref());
         // Twice at most: once when nothing was known, once when what was known is rejected.
         let mut requested: Option<Scopes> = None;
@@ -132,7 +133,10 @@ impl RegistrySession {
             if requested.is_some_and(|requested| requested.cover(&wanted)) {
                 return self.checked(response).await;
             }
-            match self.authorization(&wanted, &request, &response).await? {
+            match self
+                .authorization_after_401(&wanted, &request, &response)
+                .await?
+            {
                 Some(authorization) => request = request.authorization(Some(&authorization)),
                 None => return self.checked(response).await,
             }
@@ -151,10 +155,10 @@ impl RegistrySession {
         body: StreamedBody,
     ) -> Result<ClientResponse, Error> {
         if !self.is_own(&request.url) {
-            let request = request.step(Step::Elsewhere);
+            let request = request.step(Step::Redirected);
             return self.transport.send_streamed(&request, body).await;
         }
-        let known = self.known_authorization(scopes).await?;
+        let known = self.cached_authorization(scopes).await?;
         let request = request.authorization(known.as_ref());
         let response = self.transport.send_streamed(&request, body).await?;
         if response.status() == StatusCode::UNAUTHORIZED
@@ -187,9 +191,9 @@ impl RegistrySession {
         self.state.lock().await.auth_scheme = Some(auth_scheme.clone());
         let (authorization, granted) = match &auth_scheme {
             AuthScheme::Basic => (basic(&self.credentials), None),
-            AuthScheme::Bearer(endpoint) => {
+            AuthScheme::Bearer(realm) => {
                 let scopes = Scopes::default();
-                let granted = endpoint.ask(&self.transport, &self.credentials, &scopes, true);
+                let granted = realm.ask(&self.transport, &self.credentials, &scopes, true);
                 let granted = granted.await?;
                 let authorization = authorization_header("Bearer", granted.token.expose());
                 (authorization, Some(granted))
@@ -223,12 +227,12 @@ impl RegistrySession {
         }
         match self.auth_scheme(&response)? {
             AuthScheme::Basic => Ok(false),
-            AuthScheme::Bearer(endpoint) => endpoint.revoke(&self.transport, token).await,
+            AuthScheme::Bearer(realm) => realm.revoke(&self.transport, token).await,
         }
     }
 
     /// The `Authorization` header for `scopes`, as far as it is known before asking.
-    async fn known_authorization(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, Error> {
+    async fn cached_authorization(&self, scopes: &Scopes) -> Result<Option<HeaderValue>, Error> {
         if let LoginCredentials::AccessToken(token) = &*self.credentials {
             return Ok(authorization_header("Bearer", token.expose()));
         }
@@ -236,8 +240,8 @@ impl RegistrySession {
         match state.auth_scheme.clone() {
             None => Ok(None),
             Some(AuthScheme::Basic) => Ok(basic(&self.credentials)),
-            Some(AuthScheme::Bearer(endpoint)) => self
-                .token(&mut state, &endpoint, scopes.clone())
+            Some(AuthScheme::Bearer(realm)) => self
+                .token(&mut state, &realm, scopes.clone())
                 .await
                 .map(Some),
         }
@@ -245,7 +249,7 @@ impl RegistrySession {
 
     /// Another `Authorization` header for a request that was answered with 401; `None` if none could
     /// help.
-    async fn authorization(
+    async fn authorization_after_401(
         &self,
         wanted: &Scopes,
         request: &ClientRequest,
@@ -260,11 +264,11 @@ impl RegistrySession {
         match auth_scheme {
             // The same password again would be rejected again.
             AuthScheme::Basic => Ok(basic(&self.credentials).filter(|_| !is_authorized(request))),
-            AuthScheme::Bearer(endpoint) => {
+            AuthScheme::Bearer(realm) => {
                 if let Some(presented) = request.headers.get(AUTHORIZATION) {
                     state.tokens.forget(presented);
                 }
-                self.token(&mut state, &endpoint, wanted.clone())
+                self.token(&mut state, &realm, wanted.clone())
                     .await
                     .map(Some)
             }
@@ -275,14 +279,14 @@ impl RegistrySession {
     async fn token(
         &self,
         state: &mut SessionState,
-        endpoint: &TokenRealm,
+        realm: &TokenRealm,
         scopes: Scopes,
     ) -> Result<HeaderValue, Error> {
         let clock = &self.transport.options().clock;
         if let Some(authorization) = state.tokens.find(&scopes, clock.now()) {
             return Ok(authorization.clone());
         }
-        let granted = endpoint
+        let granted = realm
             .ask(&self.transport, &self.credentials, &scopes, false)
             .await?;
         let authorization = authorization_header("Bearer", granted.token.expose());
@@ -290,7 +294,7 @@ impl RegistrySession {
             host: self.host.to_string(),
             why: format!(
                 "the token from {} holds characters that a header cannot hold",
-                origin(&endpoint.realm)
+                origin(&realm.realm)
             ),
         })?;
         let now = clock.now();
@@ -304,7 +308,7 @@ impl RegistrySession {
         let challenges = challenges(response)?;
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("Bearer")) {
             self.transport.observe(&ExchangeEvent::Challenged(bearer));
-            return self.token_endpoint(bearer).map(AuthScheme::Bearer);
+            return self.token_realm(bearer).map(AuthScheme::Bearer);
         }
         match challenges.iter().find(|challenge| challenge.is("Basic")) {
             Some(basic) => {
@@ -322,7 +326,7 @@ impl RegistrySession {
         }
     }
 
-    fn token_endpoint(&self, challenge: &Challenge) -> Result<TokenRealm, Error> {
+    fn token_realm(&self, challenge: &Challenge) -> Result<TokenRealm, Error> {
         let wrong = |why: String| Error::Challenge {
             host: self.host.to_string(),
             why,
@@ -347,7 +351,7 @@ impl RegistrySession {
             && !self.transport.options().insecure
         {
             return Err(wrong(format!(
-                "its realm {} speaks plain http, over which no password is sent (--insecure sends it)",
+                "its realm {} is plain http, so the login is not sent: use an https realm, or --insecure",
                 origin(&realm)
             )));
         }

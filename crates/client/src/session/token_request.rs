@@ -1,4 +1,4 @@
-//! Steps 3 and 4: requesting a token.
+//! Requesting a token: the two [steps](crate::Step) that go to the token server.
 //!
 //! Token servers differ (Distribution, "Token Authentication Specification" and "OAuth2 Token
 //! Authentication"). All accept GET, with a password as Basic. A refresh token is sent only by POST.

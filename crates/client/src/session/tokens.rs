@@ -10,7 +10,7 @@ use super::scopes::Scopes;
 /// differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// TokenCache by the scopes that they were requested for.
+/// Tokens by the scopes that they were requested for.
 #[derive(Default)]
 pub(super) struct TokenCache(Vec<CachedToken>);
 

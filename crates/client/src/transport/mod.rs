@@ -191,7 +191,7 @@ impl Transport {
                     });
                 }
                 request.headers.remove(AUTHORIZATION);
-                request.step = Step::Elsewhere;
+                request.step = Step::Redirected;
             }
             self.observe(&ExchangeEvent::Redirected {
                 to: &seen_url(request.step, &next),
@@ -214,7 +214,7 @@ impl Transport {
     pub async fn document(&self, url: &str, accept: &str, limit: usize) -> Result<Bytes, Error> {
         let url = Url::parse(url)
             .map_err(|error| Error::Unsupported(format!("{url:?} is not a URL: {error}")))?;
-        let request = ClientRequest::get(url).step(Step::Elsewhere).once();
+        let request = ClientRequest::get(url).step(Step::Redirected).once();
         let request = request.header(ACCEPT, accept);
         self.fetch(&request)
             .await?

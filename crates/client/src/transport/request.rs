@@ -27,7 +27,7 @@ const SECRET_FIELDS: [&str; 4] = ["password", "refresh_token", "token", "client_
 impl ClientRequest {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         Self {
-            step: Step::Ask,
+            step: Step::Unauthenticated,
             method,
             url,
             headers: HeaderMap::new(),

@@ -55,7 +55,7 @@ impl ClientResponse {
             Ok(Err(error)) => Err(self.interrupted(ConnectionError::Broken, RootCause::of(&error))),
             Err(_) => Err(self.interrupted(
                 ConnectionError::Timeout,
-                RootCause::saying("the server fell silent in the middle of a response"),
+                RootCause::saying("the server stopped sending in the middle of a response"),
             )),
         }
     }
@@ -104,7 +104,7 @@ impl ClientResponse {
         let source = Box::new(self.error_response().await);
         match source.status {
             // What another host says about rights has nothing to do with the login.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if step != Step::Elsewhere => {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if step != Step::Redirected => {
                 Error::Denied {
                     step,
                     logged_in,

@@ -91,7 +91,7 @@ async fn the_page_s_walk() {
             "6 200".to_owned(),
         ]
     );
-    assert_eq!(Step::Ask.numbers(), Some((1, 2)));
+    assert_eq!(Step::Unauthenticated.numbers(), Some((1, 2)));
     let asked = &stub.lines()[1];
     assert!(
         asked.ends_with("service=registry.docker.io&scope=repository%3Aodewahn%2Fmyalpine%3Apull"),

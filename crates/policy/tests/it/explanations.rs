@@ -5,15 +5,15 @@ use policy::{Attribute, ConditionError, Field, Mismatch, RegexError, SkippedRule
 use crate::support::{Request, acl, pull_if, rule, strings};
 
 #[track_caller]
-fn obstacle(conditions: &[(&str, &str)], request: &Request) -> SkippedRule {
+fn first_mismatch(conditions: &[(&str, &str)], request: &Request) -> SkippedRule {
     let mut explanation = pull_if(conditions).explain(&request.query());
-    assert_eq!((explanation.passed.len(), explanation.decided), (1, None));
-    explanation.passed.remove(0)
+    assert_eq!((explanation.skipped.len(), explanation.decided), (1, None));
+    explanation.skipped.remove(0)
 }
 
 #[test]
 fn a_star_that_stops_at_a_slash_is_shown() {
-    let passed = obstacle(
+    let passed = first_mismatch(
         &[("account", "alice"), ("name", "${account}/*")],
         &Request::pull("alice", "alice/team/app"),
     );
@@ -53,7 +53,7 @@ fn an_earlier_rule_that_decides_is_shown_with_what_it_refuses() {
     );
     assert_eq!(
         explanation
-            .passed
+            .skipped
             .iter()
             .map(|passed| passed.rule)
             .collect::<Vec<_>>(),
@@ -64,31 +64,31 @@ fn an_earlier_rule_that_decides_is_shown_with_what_it_refuses() {
 #[test]
 fn labels_and_addresses_say_what_is_missing() {
     let request = Request::pull("a", "x").with(&[("group", &["dev", "ops"])]);
-    let passed = obstacle(&[("group", "qa")], &request);
+    let passed = first_mismatch(&[("group", "qa")], &request);
     assert_eq!(
         (passed.field.to_string().as_str(), passed.values),
         ("labels.group", strings(&["dev", "ops"]))
     );
     assert_eq!(
-        obstacle(&[("tier", "*")], &request).reason,
+        first_mismatch(&[("tier", "*")], &request).reason,
         Mismatch::NoLabel
     );
-    let passed = obstacle(&[("ip", "10.1.2.3/8")], &request);
+    let passed = first_mismatch(&[("ip", "10.1.2.3/8")], &request);
     assert_eq!(
         (passed.reason, passed.expanded),
         (Mismatch::NoAddress, strings(&["10.0.0.0/8"]))
     );
-    let passed = obstacle(&[("name", "${labels:group}/x")], &request);
+    let passed = first_mismatch(&[("name", "${labels:group}/x")], &request);
     assert_eq!(passed.expanded, ["dev/x", "ops/x"]);
     assert_eq!(
-        obstacle(&[("name", "${labels:none}/x")], &request).expanded,
+        first_mismatch(&[("name", "${labels:none}/x")], &request).expanded,
         ["${labels:none}/x"]
     );
 }
 
 #[test]
 fn what_variables_make_malformed_or_too_much_is_told() {
-    let passed = obstacle(
+    let passed = first_mismatch(
         &[("name", "/${labels:g}/")],
         &Request::pull("a", "x").with(&[("g", &["("])]),
     );
@@ -100,7 +100,7 @@ fn what_variables_make_malformed_or_too_much_is_told() {
     let mut request = Request::pull("a", "x");
     request.labels.insert("a".to_owned(), values.clone());
     request.labels.insert("b".to_owned(), values);
-    let passed = obstacle(&[("name", "${labels:a}${labels:b}")], &request);
+    let passed = first_mismatch(&[("name", "${labels:a}${labels:b}")], &request);
     assert_eq!(passed.reason, Mismatch::TooManyCombinations(1600));
     assert_eq!(passed.expanded.len(), 8, "the first few");
 }

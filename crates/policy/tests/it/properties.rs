@@ -110,7 +110,7 @@ proptest! {
         let explanation = acl.explain(&request.query());
         let decision = acl.decide(&request.query());
         prop_assert_eq!(explanation.decided.as_ref().map(|decided| &decided.decision), decision.as_ref());
-        let passed: Vec<usize> = explanation.passed.iter().map(|passed| passed.rule).collect();
+        let passed: Vec<usize> = explanation.skipped.iter().map(|passed| passed.rule).collect();
         if let Some(decided) = explanation.decided {
             prop_assert_eq!(passed, (0..decided.decision.rule).collect::<Vec<_>>());
             let asked = |action: &&String| request.actions.contains(action);

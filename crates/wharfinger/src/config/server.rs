@@ -43,12 +43,12 @@ pub(crate) struct ServerConfig {
 /// How much a client may ask of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerLimits {
-    /// All headers of a request, in bytes.
+    /// The largest head of a request, in bytes.
     pub(crate) header: usize,
     /// A request's body, in bytes.
     pub(crate) body: usize,
-    /// For the body of a request to the token server, 64 KiB of one to the registry, and a TLS
-    /// handshake.
+    /// How long a token request's body, each 64 KiB of a registry request's body, and a TLS handshake
+    /// may take.
     pub(crate) request_timeout: Duration,
     /// How long a connection may stay without a request, and a client may pause while it reads a
     /// response.
@@ -134,6 +134,7 @@ impl ServerConfig {
 }
 
 impl ServerLimits {
+    /// Declares `server.limits.*`.
     fn read(limits: &mut Section<'_>) -> Self {
         Self {
             header: limits.get(
@@ -187,6 +188,7 @@ impl ServerLimits {
 }
 
 impl LogConfig {
+    /// Declares `server.log.*`.
     fn read(log: &mut Section<'_>) -> Self {
         Self {
             level: log.get(

@@ -24,6 +24,7 @@ pub(crate) struct CollectionConfig {
 }
 
 impl CollectionConfig {
+    /// Declares `registry.gc.*`.
     pub(super) fn read(gc: &mut Section<'_>) -> Self {
         Self {
             every: gc.get(

@@ -33,6 +33,7 @@ pub(crate) struct UploadsConfig {
 }
 
 impl RegistryLimits {
+    /// Declares `registry.limits.*`.
     pub(super) fn read(limits: &mut Section<'_>) -> Self {
         Self {
             manifest: limits.get(
@@ -69,6 +70,7 @@ fn blob_limit(text: &str) -> Result<Option<u64>, String> {
 }
 
 impl UploadsConfig {
+    /// Declares `registry.uploads.*`.
     pub(super) fn read(uploads: &mut Section<'_>) -> Self {
         Self {
             expire: uploads.get(

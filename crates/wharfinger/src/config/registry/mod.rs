@@ -155,6 +155,7 @@ fn read_listen(section: &mut Section<'_>) -> Result<Option<ListenAddress>, Repor
 }
 
 impl CatalogConfig {
+    /// Declares `registry.catalog.*`.
     fn read(catalog: &mut Section<'_>) -> Self {
         Self {
             filter: catalog.get(

@@ -15,6 +15,7 @@ pub(super) struct StorageConfig {
 }
 
 impl StorageConfig {
+    /// Declares `registry.storage.*`.
     pub(super) fn read(storage: &mut Section<'_>) -> Self {
         for name in ["s3", "gcs", "azure"] {
             let key = key::custom(name, Kind::Anything).later();
