@@ -60,7 +60,9 @@ pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
 pub use caching_verifier::{CachingVerifier, KeyGeneration, KeySource};
 pub use cursor::CursorKey;
 pub use outbox::OutboxWriter;
-pub use pull_permissions::{Caller, PullFilter, PullFilterFuture, PullPermissions};
+pub use pull_permissions::{
+    Caller, PullPermissions, PullableRepositories, PullableRepositoriesFuture,
+};
 pub use response_body::{Body, HttpResponse};
 pub use routes::Registry;
 pub use settings::{

@@ -17,7 +17,7 @@ use crate::error::RegistryError;
 use crate::multipart;
 use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
-use crate::request_body::{RequestBody, RequestBodyError};
+use crate::request_body::{BoundedBody, RequestBodyError};
 use crate::response;
 use crate::response_body::{Body, HttpResponse};
 use crate::settings::SparseManifests;
@@ -105,7 +105,7 @@ pub(crate) async fn push(
     proof: &Authorized<'_, Push>,
     reference: Reference,
     call: &ApiRequest<'_>,
-    body: &mut RequestBody,
+    body: &mut BoundedBody,
     rules: ManifestRules,
 ) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;

@@ -19,7 +19,7 @@ const STRIDE: usize = 64 << 10;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request.
-pub(crate) struct RequestBody {
+pub(crate) struct BoundedBody {
     /// None if there is no body, or after its end.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     length: Option<u64>,
@@ -42,7 +42,7 @@ pub(crate) enum RequestBodyError {
     TooLarge(usize),
 }
 
-impl RequestBody {
+impl BoundedBody {
     pub(crate) fn new<B>(body: B, stall: Duration) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -157,17 +157,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_is_gathered() {
-        let body = || RequestBody::new(Full::new(Bytes::from_static(b"hello")), STALL);
+        let body = || BoundedBody::new(Full::new(Bytes::from_static(b"hello")), STALL);
         assert_eq!(body().length(), Some(5));
         assert_eq!(body().collect(5).await.unwrap(), "hello");
         assert_eq!(body().collect(4).await, Err(RequestBodyError::TooLarge(4)));
-        let mut none = RequestBody::new(Empty::<Bytes>::new(), STALL);
+        let mut none = BoundedBody::new(Empty::<Bytes>::new(), STALL);
         assert_eq!((none.length(), none.next().await), (Some(0), Ok(None)));
     }
 
     #[tokio::test]
     async fn a_body_that_stops_is_not_waited_for() {
-        let mut body = RequestBody::new(Stalling(Some(b"hel")), STALL);
+        let mut body = BoundedBody::new(Stalling(Some(b"hel")), STALL);
         assert_eq!(body.length(), None);
         assert_eq!(body.next().await.unwrap().unwrap(), "hel");
         assert_eq!(body.next().await, Err(RequestBodyError::Stalled));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     async fn length_of(body: Dripping, stall: Duration) -> Result<usize, RequestBodyError> {
-        let (mut body, mut length) = (RequestBody::new(body, stall), 0);
+        let (mut body, mut length) = (BoundedBody::new(body, stall), 0);
         while let Some(piece) = body.next().await? {
             length += piece.len();
         }
@@ -245,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn only_waiting_for_the_client_counts() {
         let stall = Duration::from_secs(1);
-        let mut body = RequestBody::new(Dripping::new(5, 100, Duration::from_millis(1)), stall);
+        let mut body = BoundedBody::new(Dripping::new(5, 100, Duration::from_millis(1)), stall);
         while body.next().await.unwrap().is_some() {
             // A disk that is slow.
             tokio::time::sleep(stall / 3).await;
@@ -254,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_grows_beyond_its_bound_is_cut_off() {
-        let mut body = RequestBody::new(Stalling(Some(b"hello")), STALL);
+        let mut body = BoundedBody::new(Stalling(Some(b"hello")), STALL);
         assert_eq!(body.collect(4).await, Err(RequestBodyError::TooLarge(4)));
     }
 }

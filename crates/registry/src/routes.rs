@@ -17,7 +17,7 @@ use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::outbox::OutboxWriter;
 use crate::request::{ApiRequest, Environment};
-use crate::request_body::RequestBody;
+use crate::request_body::BoundedBody;
 use crate::response;
 use crate::response_body::HttpResponse;
 use crate::route::Route;
@@ -112,7 +112,7 @@ impl Registry {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let mut body = RequestBody::new(body, self.body_timeout);
+        let mut body = BoundedBody::new(body, self.body_timeout);
         let environment = Environment {
             relative_urls: self.relative_urls,
             observers: &self.observers,
@@ -146,7 +146,7 @@ impl Registry {
         call: &ApiRequest<'_>,
         method: &Method,
         path: &str,
-        body: &mut RequestBody,
+        body: &mut BoundedBody,
     ) -> Result<HttpResponse, RegistryError> {
         let (access, entropy) = (&self.access, self.entropy.as_ref());
         let route = Route::parse(path)?;

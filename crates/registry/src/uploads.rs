@@ -11,7 +11,7 @@ use crate::authorized::{Authorized, Cancel, MountSource, Pull, Push};
 use crate::error::RegistryError;
 use crate::ranges::{ContentRange, progress};
 use crate::request::ApiRequest;
-use crate::request_body::{RequestBody, RequestBodyError};
+use crate::request_body::{BoundedBody, RequestBodyError};
 use crate::response;
 use crate::response_body::HttpResponse;
 
@@ -30,7 +30,7 @@ pub(crate) async fn post(
     proof: &Authorized<'_, Push>,
     from: Option<RepositoryName>,
     call: &ApiRequest<'_>,
-    body: &mut RequestBody,
+    body: &mut BoundedBody,
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
     if let Some(mount) = call.query.first("mount") {
@@ -114,7 +114,7 @@ pub(crate) async fn append(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    body: &mut RequestBody,
+    body: &mut BoundedBody,
 ) -> Result<HttpResponse, RegistryError> {
     let upload = append_body(proof, id, call, body).await?;
     let received = upload.save().await?;
@@ -132,7 +132,7 @@ pub(crate) async fn finish(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    body: &mut RequestBody,
+    body: &mut BoundedBody,
 ) -> Result<HttpResponse, RegistryError> {
     let digest = call
         .query
@@ -158,7 +158,7 @@ async fn append_body(
     proof: &Authorized<'_, Push>,
     id: UploadId,
     call: &ApiRequest<'_>,
-    body: &mut RequestBody,
+    body: &mut BoundedBody,
 ) -> Result<Upload, RegistryError> {
     let range = ContentRange::of(call.headers())?;
     // A PUT that only ends an upload has no chunk whose length could be wrong.
@@ -197,7 +197,7 @@ async fn append_body(
     }
 }
 
-async fn receive(upload: &mut Upload, body: &mut RequestBody) -> Result<(), RegistryError> {
+async fn receive(upload: &mut Upload, body: &mut BoundedBody) -> Result<(), RegistryError> {
     while let Some(piece) = body.next().await? {
         upload.write(piece).await?;
     }

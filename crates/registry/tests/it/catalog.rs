@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Caller, PullFilter, PullFilterFuture, PullPermissions};
+use registry::{Caller, PullPermissions, PullableRepositories, PullableRepositoriesFuture};
 
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
@@ -15,14 +15,14 @@ const INDEX: &str =
 struct OwnOnly;
 
 impl PullPermissions for OwnOnly {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullFilterFuture<'a> {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullableRepositoriesFuture<'a> {
         let own = format!("{}/", caller.account);
         Box::pin(async move {
             match caller.account {
-                "" => Ok(PullFilter::Nothing),
-                "root" => Ok(PullFilter::Everything),
+                "" => Ok(PullableRepositories::Nothing),
+                "root" => Ok(PullableRepositories::Everything),
                 "broken" => Err("the rules cannot be asked".into()),
-                _ => Ok(PullFilter::Matching(Box::new(move |name| {
+                _ => Ok(PullableRepositories::Matching(Box::new(move |name| {
                     name.starts_with(&own)
                 }))),
             }

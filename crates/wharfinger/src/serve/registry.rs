@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth::TokenServer;
 use identity::{LoginLimiter, WorkerPool};
 use registry::{
-    Authentication, CachingVerifier, Caller, CatalogSettings, PullFilter, PullFilterFuture,
-    PullPermissions, Realm, Registry, RegistrySettings, TokenAuth,
+    Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions,
+    PullableRepositories, PullableRepositoriesFuture, Realm, Registry, RegistrySettings, TokenAuth,
 };
 use token::{JwkSet, Verifier};
 
@@ -160,13 +160,16 @@ struct OwnRules {
 }
 
 impl PullPermissions for OwnRules {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullFilterFuture<'a> {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullableRepositoriesFuture<'a> {
         Box::pin(async move {
             let filter = self
                 .token_server
                 .pull_filter(caller.account, &self.service, caller.address)
                 .await?;
-            Ok(filter.map_or(PullFilter::Nothing, PullFilter::Matching))
+            Ok(filter.map_or(
+                PullableRepositories::Nothing,
+                PullableRepositories::Matching,
+            ))
         })
     }
 }
