@@ -19,7 +19,7 @@ use crate::challenge::{AccessChallenge, TokenFault};
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::principal::Principal;
-use crate::pull_permissions::{Caller, PullPermissions, PullableRepositories};
+use crate::pull_permissions::{Caller, PullPermissions, VisibleRepositories};
 use crate::request::ApiRequest;
 use crate::required_access::RequiredAccess;
 use crate::settings::{Authentication, Realm, TokenAuth};
@@ -42,7 +42,7 @@ pub(crate) struct AccessControl {
 pub(crate) struct CatalogAccess<'a> {
     resources: &'a Resources,
     account: String,
-    filter: PullableRepositories,
+    filter: VisibleRepositories,
 }
 
 /// The bearer token of a request, verified.
@@ -167,7 +167,7 @@ impl AccessControl {
         Ok(CatalogAccess {
             resources: &self.resources,
             account: principal.account().to_owned(),
-            filter: PullableRepositories::Everything,
+            filter: VisibleRepositories::Everything,
         })
     }
 
@@ -320,7 +320,7 @@ impl AccessControl {
         call: &ApiRequest<'_>,
         permissions: &dyn PullPermissions,
         account: &str,
-    ) -> Result<PullableRepositories, RegistryError> {
+    ) -> Result<VisibleRepositories, RegistryError> {
         let caller = Caller {
             account,
             address: call.context.client.clone()?.ip,
@@ -347,7 +347,7 @@ impl CatalogAccess<'_> {
     }
 
     /// The repositories that the client may see.
-    pub(crate) fn filter(&self) -> &PullableRepositories {
+    pub(crate) fn filter(&self) -> &VisibleRepositories {
         &self.filter
     }
 }

@@ -11,7 +11,7 @@ use crate::access::CatalogAccess;
 use crate::cursor::CursorKey;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
-use crate::pull_permissions::PullableRepositories;
+use crate::pull_permissions::VisibleRepositories;
 use crate::request::ApiRequest;
 use crate::response;
 use crate::response_body::HttpResponse;
@@ -72,7 +72,7 @@ impl CatalogPages {
             None => call.query.first("last").map(str::to_owned),
         };
         let (repositories, end) = match proof.filter() {
-            PullableRepositories::Everything => whole(proof, after, size).await?,
+            VisibleRepositories::Everything => whole(proof, after, size).await?,
             filter => filtered(proof, filter, after, size).await?,
         };
         let last = repositories.last().cloned().unwrap_or_default();
@@ -115,12 +115,12 @@ async fn whole(
 /// if that shows something, so its `Link` does not tell of hidden repositories.
 async fn filtered(
     proof: &CatalogAccess<'_>,
-    filter: &PullableRepositories,
+    filter: &VisibleRepositories,
     mut after: Option<String>,
     size: u32,
 ) -> Result<(Vec<String>, PageEnd), RegistryError> {
     let (mut shown, mut examined) = (Vec::new(), 0);
-    if size == 0 || matches!(filter, PullableRepositories::Nothing) {
+    if size == 0 || matches!(filter, VisibleRepositories::Nothing) {
         return Ok((shown, PageEnd::Nothing));
     }
     loop {

@@ -61,7 +61,7 @@ pub use caching_verifier::{CachingVerifier, KeyGeneration, KeySource};
 pub use cursor::CursorKey;
 pub use outbox::OutboxWriter;
 pub use pull_permissions::{
-    Caller, PullPermissions, PullableRepositories, PullableRepositoriesFuture,
+    Caller, PullPermissions, VisibleRepositories, VisibleRepositoriesFuture,
 };
 pub use response_body::{Body, HttpResponse};
 pub use routes::Registry;

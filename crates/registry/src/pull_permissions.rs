@@ -18,7 +18,7 @@ pub struct Caller<'a> {
 }
 
 /// The repositories that a client may pull from.
-pub enum PullableRepositories {
+pub enum VisibleRepositories {
     /// No repository.
     Nothing,
     /// Those for which the function returns true.
@@ -27,7 +27,7 @@ pub enum PullableRepositories {
     Everything,
 }
 
-impl PullableRepositories {
+impl VisibleRepositories {
     pub(crate) fn allows(&self, repository: &str) -> bool {
         match self {
             Self::Nothing => false,
@@ -38,13 +38,13 @@ impl PullableRepositories {
 }
 
 /// What [`PullPermissions::filter`] returns.
-pub type PullableRepositoriesFuture<'a> =
-    BoxFuture<'a, Result<PullableRepositories, Box<dyn std::error::Error + Send + Sync>>>;
+pub type VisibleRepositoriesFuture<'a> =
+    BoxFuture<'a, Result<VisibleRepositories, Box<dyn std::error::Error + Send + Sync>>>;
 
 /// Knows which repositories a client may pull from.
 pub trait PullPermissions: Send + Sync {
     /// The repositories that `caller` could get a token to pull from now.
     ///
     /// Fails if that cannot be decided, which is not the same as no repository.
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullableRepositoriesFuture<'a>;
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> VisibleRepositoriesFuture<'a>;
 }

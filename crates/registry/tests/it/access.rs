@@ -317,8 +317,8 @@ async fn a_mount_takes_from_where_the_token_may_pull() {
 struct OnlyB;
 
 impl registry::PullPermissions for OnlyB {
-    fn filter<'a>(&'a self, _: registry::Caller<'a>) -> registry::PullableRepositoriesFuture<'a> {
-        let filter = registry::PullableRepositories::Matching(Box::new(|name| name == "b"));
+    fn filter<'a>(&'a self, _: registry::Caller<'a>) -> registry::VisibleRepositoriesFuture<'a> {
+        let filter = registry::VisibleRepositories::Matching(Box::new(|name| name == "b"));
         Box::pin(std::future::ready(Ok(filter)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Caller, PullPermissions, PullableRepositories, PullableRepositoriesFuture};
+use registry::{Caller, PullPermissions, VisibleRepositories, VisibleRepositoriesFuture};
 
 use super::tokens::{Issuer, claims};
 use super::world::{World, catalog, settings};
@@ -15,14 +15,14 @@ const INDEX: &str =
 struct OwnOnly;
 
 impl PullPermissions for OwnOnly {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullableRepositoriesFuture<'a> {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> VisibleRepositoriesFuture<'a> {
         let own = format!("{}/", caller.account);
         Box::pin(async move {
             match caller.account {
-                "" => Ok(PullableRepositories::Nothing),
-                "root" => Ok(PullableRepositories::Everything),
+                "" => Ok(VisibleRepositories::Nothing),
+                "root" => Ok(VisibleRepositories::Everything),
                 "broken" => Err("the rules cannot be asked".into()),
-                _ => Ok(PullableRepositories::Matching(Box::new(move |name| {
+                _ => Ok(VisibleRepositories::Matching(Box::new(move |name| {
                     name.starts_with(&own)
                 }))),
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth::TokenServer;
 use identity::{LoginLimiter, WorkerPool};
 use registry::{
-    Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions,
-    PullableRepositories, PullableRepositoriesFuture, Realm, Registry, RegistrySettings, TokenAuth,
+    Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions, Realm, Registry,
+    RegistrySettings, TokenAuth, VisibleRepositories, VisibleRepositoriesFuture,
 };
 use token::{JwkSet, Verifier};
 
@@ -160,16 +160,13 @@ struct OwnRules {
 }
 
 impl PullPermissions for OwnRules {
-    fn filter<'a>(&'a self, caller: Caller<'a>) -> PullableRepositoriesFuture<'a> {
+    fn filter<'a>(&'a self, caller: Caller<'a>) -> VisibleRepositoriesFuture<'a> {
         Box::pin(async move {
             let filter = self
                 .token_server
                 .pull_filter(caller.account, &self.service, caller.address)
                 .await?;
-            Ok(filter.map_or(
-                PullableRepositories::Nothing,
-                PullableRepositories::Matching,
-            ))
+            Ok(filter.map_or(VisibleRepositories::Nothing, VisibleRepositories::Matching))
         })
     }
 }
