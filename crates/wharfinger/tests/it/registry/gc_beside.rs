@@ -16,7 +16,7 @@ fn path(number: u8) -> String {
     format!("/v2/app/blobs/uploads/{}", upload(number).id)
 }
 
-/// Uploads of two days ago with these numbers, which have expired by now, each holding `car`.
+/// Uploads of two days ago with these numbers, which have expired by now, each with the content `hel`.
 fn serving_old_uploads(numbers: &[u8]) -> World {
     let mut world = World::new();
     runtime().block_on(async {
@@ -28,7 +28,7 @@ fn serving_old_uploads(numbers: &[u8]) -> World {
                 .upload(&new.repository, new.id, Some(0))
                 .await
                 .unwrap();
-            upload.write("car".into()).await.unwrap();
+            upload.write("hel".into()).await.unwrap();
             upload.save().await.unwrap();
         }
     });
@@ -66,13 +66,13 @@ fn put(world: &World, number: u8, content: &[u8]) -> Answer {
 fn what_the_server_goes_on_with_is_left_alone() {
     let world = serving_old_uploads(&[1, 2, 3]);
     // One has had a chunk just now, one has one under way, and one has nothing but its age.
-    assert_eq!(patch(&world, 1, 3, "go").status, 202);
+    assert_eq!(patch(&world, 1, 3, "lo").status, 202);
     let mut under_way = Connection::open(&world.server().host_port());
     let head = format!(
         "PATCH {} HTTP/1.1\r\nHost: test\r\nContent-Range: 3-4\r\nContent-Length: 2\r\n\r\n",
         path(2)
     );
-    under_way.send(format!("{head}g").as_bytes()).unwrap();
+    under_way.send(format!("{head}l").as_bytes()).unwrap();
     // Its lease is there when it does not count as garbage any more.
     let mut planned = world.json("gc", &["--dry-run"]);
     while planned["uploads"].as_array().unwrap().len() > 1 {
@@ -82,9 +82,9 @@ fn what_the_server_goes_on_with_is_left_alone() {
     under_way.send(b"o").unwrap();
     assert_eq!(under_way.answer(false).unwrap().status, 202);
     for number in [1, 2] {
-        assert_eq!(put(&world, number, b"content").status, 201);
+        assert_eq!(put(&world, number, b"hello").status, 201);
     }
-    let gone = patch(&world, 3, 3, "go");
+    let gone = patch(&world, 3, 3, "lo");
     assert_eq!(gone.status, 404);
     assert!(gone.body.contains("BLOB_UPLOAD_UNKNOWN"), "{}", gone.body);
 }
@@ -94,7 +94,7 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
     let world = serving_old_uploads(&[1, 2, 3]);
     for number in [1, 2] {
         assert_eq!(
-            patch(&world, number, 3, "go").status,
+            patch(&world, number, 3, "lo").status,
             202,
             "and the server remembers it"
         );
@@ -119,10 +119,10 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
             command.cancel(&new.repository, new.id).await.unwrap();
         }
     });
-    under_way.send(b"go").unwrap();
+    under_way.send(b"lo").unwrap();
     for answer in [
         patch(&world, 1, 5, "!"),
-        put(&world, 2, b"content"),
+        put(&world, 2, b"hello"),
         under_way.answer(false).unwrap(),
     ] {
         assert_eq!(answer.status, 404, "{}", answer.body);
