@@ -29,7 +29,7 @@ pub enum BackupError {
     #[error("{} is inside the content that is copied: name a directory elsewhere", .0.display())]
     Inside(PathBuf),
     /// An adoption is not complete: the copy would lack what was not read yet.
-    #[error("the adoption of {0} is not complete: what was not read yet would be missing")]
+    #[error("the adoption of {0} is not complete: images that were not read yet would be missing")]
     HalfRead(ContentLocation),
     /// The metadata is not in an embedded database.
     #[error("the metadata is in a database server: back it up with that server's tools")]

@@ -119,7 +119,7 @@ impl Error {
 
     /// For `unwrap_or_else`: continues a task's panic. A task that was cancelled is an error; it
     /// means that the runtime is shutting down.
-    pub(crate) fn ended<T>(error: JoinError) -> Result<T, Self> {
+    pub(crate) fn from_join_error<T>(error: JoinError) -> Result<T, Self> {
         match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(cancelled) => Err(Self::Metadata(Arc::new(cancelled))),

@@ -40,7 +40,6 @@ mod active_uploads;
 mod backup;
 mod blob_store;
 pub mod collection;
-mod collector;
 pub mod distribution;
 mod error;
 mod files;

@@ -17,10 +17,10 @@ pub async fn recover_uploads(
         tracing::info!(
             digest = %pending.blob.digest,
             upload = %pending.upload,
-            "an interrupted upload can continue"
+            "upload interrupted; it can continue from its last acknowledged byte"
         );
         content.withdraw(&pending.blob.key, pending.upload).await?;
-        uploads.abandon(pending.blob).await?;
+        uploads.abort(pending.blob).await?;
     }
     let known = uploads.all().await?;
     for upload in content.uploads().await? {

@@ -11,7 +11,7 @@ use oci::{RepositoryName, Tag};
 
 use crate::recovery::recover_uploads;
 use crate::shared::{MetadataStores, SharedState};
-use crate::upload::{Upload, to_its_end};
+use crate::upload::{Upload, run_to_completion};
 use crate::{
     AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, Error, Files,
     ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload, OutboxStore, Sqlite,
@@ -220,7 +220,7 @@ impl Storage {
             return Err(Error::TooManyUploads { limit });
         }
         let shared = Arc::clone(&self.shared);
-        to_its_end(async move {
+        run_to_completion(async move {
             let uploads = &shared.metadata.uploads;
             for evicted in uploads.begin(upload, limit, active).await? {
                 tracing::debug!(upload = %evicted, "an idle upload made room for a new one");

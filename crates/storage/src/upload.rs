@@ -136,7 +136,7 @@ impl Upload {
             self.gathered_length = 0;
             let batch = std::mem::take(&mut self.gathered);
             let written = self.writer().write(batch).await;
-            return self.or_ended(written).await;
+            return self.or_upload_unknown(written).await;
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Upload {
         clippy::disallowed_methods,
         reason = "a lease's age on the runtime's timer"
     )]
-    async fn or_ended<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+    async fn or_upload_unknown<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
         let is_due = self.leased.elapsed() >= RENEWAL;
         if self.fence.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
             return done;
@@ -155,7 +155,7 @@ impl Upload {
         let uploads = &self.shared.metadata.uploads;
         match uploads.lease(&self.repository, self.id).await {
             Err(Error::UploadUnknown) => {
-                self.has_ended();
+                self.mark_ended();
                 Err(Error::UploadUnknown)
             }
             // After another failure the request can continue: the lease lasts much longer than until
@@ -174,7 +174,7 @@ impl Upload {
     /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or cannot be resumed;
     /// [`Error::Full`] and others.
     pub async fn save(self) -> Result<u64, Error> {
-        to_its_end(self.save_now()).await
+        run_to_completion(self.save_now()).await
     }
 
     async fn save_now(mut self) -> Result<u64, Error> {
@@ -183,7 +183,7 @@ impl Upload {
             return Ok(self.received);
         }
         let written = self.flush().await;
-        let written = self.or_ended(written).await?;
+        let written = self.or_upload_unknown(written).await?;
         let checkpoint = Checkpoint {
             received: written.length,
             hash: written.hasher.as_ref().map(ContentHasher::state),
@@ -196,7 +196,7 @@ impl Upload {
             }
             Err(Error::UploadUnknown) => {
                 self.shared.content.discard(self.id).await?;
-                self.has_ended();
+                self.mark_ended();
                 Err(Error::UploadUnknown)
             }
             Err(error) => {
@@ -216,14 +216,14 @@ impl Upload {
     /// # Errors
     /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and others, which do not.
     pub async fn finish(self, claimed: Digest) -> Result<Blob, Error> {
-        to_its_end(self.finish_now(claimed)).await
+        run_to_completion(self.finish_now(claimed)).await
     }
 
     async fn finish_now(mut self, claimed: Digest) -> Result<Blob, Error> {
         // An empty blob has a file, too.
         let written = if self.length > self.received || self.length == 0 {
             let written = self.flush().await;
-            self.or_ended(written).await?
+            self.or_upload_unknown(written).await?
         } else {
             WrittenContent {
                 length: self.received,
@@ -240,7 +240,7 @@ impl Upload {
                 let store = Arc::clone(&self.shared.content);
                 let read = store.digest(self.id, written.length, claimed.algorithm());
                 let read = read.await;
-                self.or_ended(read).await?
+                self.or_upload_unknown(read).await?
             }
         };
         if computed != claimed {
@@ -259,19 +259,19 @@ impl Upload {
             replaces: None,
         };
         let published = publish(&self.shared, finished).await;
-        let published = self.or_ended(published).await;
+        let published = self.or_upload_unknown(published).await;
         if matches!(published, Err(Error::UploadUnknown)) {
             self.shared.content.discard(self.id).await?;
         }
         if matches!(published, Ok(_) | Err(Error::UploadUnknown)) {
-            self.has_ended();
+            self.mark_ended();
         }
         published
     }
 
     /// Ends the upload and removes its content. Once begun it runs to its end.
     pub(crate) async fn cancel(self) -> Result<(), Error> {
-        to_its_end(self.cancel_now()).await
+        run_to_completion(self.cancel_now()).await
     }
 
     async fn cancel_now(mut self) -> Result<(), Error> {
@@ -283,7 +283,7 @@ impl Upload {
             self.shared.metadata.uploads.end(self.id).await?;
         }
         self.shared.content.discard(self.id).await?;
-        self.has_ended();
+        self.mark_ended();
         Ok(())
     }
 
@@ -306,8 +306,8 @@ impl Upload {
         }
     }
 
-    /// The upload has no row and no file any more: its drop has nothing to clean up.
-    fn has_ended(&mut self) {
+    /// Leaves nothing for `drop` to clean up: the row and the file are gone.
+    fn mark_ended(&mut self) {
         self.writer = None;
         self.length = self.received;
     }
@@ -338,7 +338,7 @@ impl Drop for Upload {
                 store.discard(id).await
             };
             if let Err(error) = cleared {
-                tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; the next start does");
+                tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; it is removed at the next start");
             }
             drop(active);
         });
@@ -346,10 +346,12 @@ impl Drop for Upload {
 }
 
 /// Runs `work` to its end, even if the caller stops waiting.
-pub(crate) async fn to_its_end<T: Send + 'static>(
+pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::spawn(work).await.unwrap_or_else(Error::ended)
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(Error::from_join_error)
 }
 
 /// Makes synced content a blob that can be pulled.
@@ -370,7 +372,7 @@ async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<B
                 Ok(()) => {
                     // The blob exists whether or not this succeeds.
                     if let Err(error) = store.discard(upload).await {
-                        tracing::warn!(%upload, %error, "cannot remove a second copy; the next start does");
+                        tracing::warn!(%upload, %error, "cannot remove a second copy; it is removed at the next start");
                     }
                     return Ok(blob);
                 }
@@ -378,19 +380,19 @@ async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<B
         }
     };
     let published = match store.publish(upload, &blob.key).await {
-        Ok(()) => uploads.settle(finished, blob.clone()).await,
+        Ok(()) => uploads.commit(finished, blob.clone()).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &published
         && error.is_certain()
-        && let Err(error) = give_back(shared, blob, upload).await
+        && let Err(error) = roll_back(shared, blob, upload).await
     {
-        tracing::warn!(%upload, %error, "an upload that failed to become a blob is left to the next start");
+        tracing::warn!(%upload, %error, "upload not completed; it is cleaned up at the next start");
     }
     published
 }
 
-async fn give_back(shared: &SharedState, blob: Blob, upload: UploadId) -> Result<(), Error> {
+async fn roll_back(shared: &SharedState, blob: Blob, upload: UploadId) -> Result<(), Error> {
     shared.content.withdraw(&blob.key, upload).await?;
-    shared.metadata.uploads.abandon(blob).await
+    shared.metadata.uploads.abort(blob).await
 }

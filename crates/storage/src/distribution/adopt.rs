@@ -121,7 +121,7 @@ impl Storage {
             let Some(read) = tasks.join_next().await else {
                 break;
             };
-            read.unwrap_or_else(Error::ended)?;
+            read.unwrap_or_else(Error::from_join_error)?;
             let mut found = adoption.found();
             found.repositories += 1;
             report(&found);

@@ -40,7 +40,7 @@ pub enum ExportError {
         source: Error,
     },
     /// An adoption is not complete: the export would lack what was not read yet.
-    #[error("the adoption of {0} is not complete: what was not read yet would be missing")]
+    #[error("the adoption of {0} is not complete: images that were not read yet would be missing")]
     HalfRead(ContentLocation),
     /// The database or the disk failed.
     #[error(transparent)]
@@ -178,7 +178,7 @@ impl LayoutWriter {
         let task =
             spawn_blocking(move || entries.iter().try_for_each(|entry| write(&writer, entry)));
         task.await
-            .unwrap_or_else(|error| Error::ended(error).map_err(Into::into))
+            .unwrap_or_else(|error| Error::from_join_error(error).map_err(Into::into))
     }
 
     fn blob(&self, blob: &Blob) -> Result<(), ExportError> {

@@ -70,7 +70,7 @@ impl OngoingAdoption {
             let mut reader = DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
-        let listed = task.await.map_or_else(Error::ended, Ok)?;
+        let listed = task.await.map_or_else(Error::from_join_error, Ok)?;
         let (names, problems) = listed.map_err(|source| AdoptError::Read {
             location: self.location.clone(),
             source,
@@ -102,9 +102,11 @@ impl OngoingAdoption {
             let tree = tree::open(&adoption.location)?;
             DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests).has(&name)
         });
-        task.await.map_or_else(Error::ended, Ok)?.map_err(Error::io(
-            "look for a repository in an adopted data directory",
-        ))
+        task.await
+            .map_or_else(Error::from_join_error, Ok)?
+            .map_err(Error::io(
+                "look for a repository in an adopted data directory",
+            ))
     }
 
     async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
@@ -114,7 +116,7 @@ impl OngoingAdoption {
             let mut reader = DataDirectoryReader::new(&*tree, adoption.check);
             Ok((reader.repository(name), reader.problems))
         });
-        let read = task.await.map_or_else(Error::ended, Ok)?;
+        let read = task.await.map_or_else(Error::from_join_error, Ok)?;
         let (found, problems) = read.map_err(Error::io("read an adopted data directory"))?;
         let totals = found.totals.unwrap_or_default();
         for part in parts(found) {

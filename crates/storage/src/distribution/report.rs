@@ -37,7 +37,7 @@ pub struct AdoptionReport {
 #[non_exhaustive]
 pub enum AdoptError {
     /// The directory is not a registry's.
-    #[error("{} is not a data directory of a registry: it has no docker/registry/v2", .0.display())]
+    #[error("{} is not a registry's data directory: docker/registry/v2 is missing", .0.display())]
     NoDataDirectory(PathBuf),
     /// Its path is not in UTF-8.
     #[error("the path {} is not in UTF-8", .0.display())]

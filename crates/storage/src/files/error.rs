@@ -25,8 +25,8 @@ pub enum StorageOpenError {
     NotOurs(PathBuf),
     /// There is content without rows.
     #[error(
-        "the storage directory {at} holds blobs, but the database has none: the database is lost, or it is another one. \
-         Restore the database from a backup, or name the right one. To begin with an empty registry, move {at}/blobs away",
+        "the storage directory {at} holds blobs, but the database has none: the database was lost, or database.url names \
+         another one. Restore the database from a backup, or correct database.url. To begin with an empty registry, move {at}/blobs away",
         at = .0.display()
     )]
     NoRows(PathBuf),

@@ -100,7 +100,7 @@ impl UploadStore for MemoryMetadata {
         })
     }
 
-    fn settle(&self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'_, Blob> {
+    fn commit(&self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'_, Blob> {
         self.write(move |tables, now| {
             let existing = tables.current(&finished);
             let pending = tables.blobs.get_mut(&blob.generation);
@@ -123,7 +123,7 @@ impl UploadStore for MemoryMetadata {
         })
     }
 
-    fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()> {
+    fn abort(&self, blob: Blob) -> StorageFuture<'_, ()> {
         self.write(move |tables, _| {
             let row = tables.blobs.get(&blob.generation);
             if row.is_some_and(|row| row.state == BlobState::Pending) {

@@ -66,10 +66,10 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     /// If the upload replaces a blob, every repository that had the old blob gets the new one.
     ///
     /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown) if the pending row is gone.
-    fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
+    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
 
     /// Removes a pending row. Its content is back in its temporary place, or was never moved.
-    fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()>;
+    fn abort(&self, blob: Blob) -> StorageFuture<'_, ()>;
 
     /// At most `limit` uploads that have been idle for longer than an upload may, those that have been
     /// idle longest first.

@@ -16,7 +16,7 @@ impl MetadataBackup for Sqlite {
         let (from, to) = (self.shared.database.path().to_owned(), file.to_owned());
         Box::pin(async move {
             let task = tokio::task::spawn_blocking(move || copy(&from, &to));
-            task.await.unwrap_or_else(Error::ended)
+            task.await.unwrap_or_else(Error::from_join_error)
         })
     }
 }

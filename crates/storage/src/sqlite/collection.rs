@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
 use super::columns::{Packed, name};
-use super::garbage::{UnneededManifests, unneeded};
+use super::unneeded_manifests::{UnneededManifests, unneeded};
 use super::{Sqlite, seconds};
 use crate::collection::{
     CollectionCursor, CollectionHold, CollectionPolicy, DeletableBlob, Garbage, GarbageBlob,
@@ -20,9 +20,9 @@ use crate::{CollectionStore, Error, StorageFuture, StoreId, UploadId};
 const REPOSITORIES: i64 = 64;
 /// Rows in one transaction.
 const ROWS: i64 = 500;
-/// How long a pending row may belong to a running upload, in seconds, however short the grace time
-/// is.
-const PENDING: i64 = 3600;
+/// A pending row younger than this, in seconds, may belong to a running upload, however short the
+/// grace time is.
+const MIN_PENDING_AGE: i64 = 3600;
 
 // A condition that seems redundant (`state <> 1`) is that of a partial index. SQLite uses the index
 // only if the query repeats it literally.
@@ -76,11 +76,11 @@ impl CollectionStore for Sqlite {
         policy: CollectionPolicy,
         after: Option<CollectionCursor>,
     ) -> StorageFuture<'_, MarkStep> {
-        let (Cutoffs { grace, .. }, now) = (self.cutoffs(policy), self.now());
+        let (Cutoffs { leased_before, .. }, now) = (self.cutoffs(policy), self.now());
         let after = number(after);
         Box::pin(async move {
             let IdleBlobs { idle, last } = self
-                .read(move |connection| idle_blobs(connection, grace, after))
+                .read(move |connection| idle_blobs(connection, leased_before, after))
                 .await?;
             let next = last.map(CollectionCursor::new);
             if idle.is_empty() {
@@ -92,7 +92,7 @@ impl CollectionStore for Sqlite {
                      WHERE generation = ?1 AND state = 1 AND leased_at < ?3 AND {UNREFERRED}"
                 ))?;
                 idle.iter().try_fold(0, |count, generation| {
-                    Ok(count + mark.execute([*generation, now, grace])? as u64)
+                    Ok(count + mark.execute([*generation, now, leased_before])? as u64)
                 })
             };
             let marked = self.write(work, |_| Stale::Everything).await?;
@@ -101,10 +101,10 @@ impl CollectionStore for Sqlite {
     }
 
     fn sweep(&self, policy: CollectionPolicy) -> StorageFuture<'_, u64> {
-        let (Cutoffs { grace, wait, .. }, now) = (self.cutoffs(policy), self.now());
-        let abandoned = grace.min(now - PENDING);
+        let (cutoffs, now) = (self.cutoffs(policy), self.now());
+        let pending_before = cutoffs.leased_before.min(now - MIN_PENDING_AGE);
         Box::pin(self.write(
-            move |connection| sweep(connection, wait, abandoned, now),
+            move |connection| sweep(connection, cutoffs.marked_by, pending_before, now),
             |moved| match moved {
                 0 => Stale::Nothing,
                 _ => Stale::Everything,
@@ -171,22 +171,21 @@ fn number(cursor: Option<CollectionCursor>) -> i64 {
 #[derive(Clone, Copy)]
 struct Cutoffs {
     /// A lease from before this has ended.
-    grace: i64,
-    /// A blob that was marked until this has waited long enough.
-    wait: i64,
+    leased_before: i64,
+    /// A blob that was marked by then has waited long enough.
+    marked_by: i64,
     /// Untagged manifests from before this are removed. Without it, all are kept.
-    untagged: Option<i64>,
+    untagged_before: Option<i64>,
 }
 
 impl Sqlite {
     fn cutoffs(&self, policy: CollectionPolicy) -> Cutoffs {
         let before = |age| self.now().saturating_sub(seconds(age));
-        let grace = before(policy.grace);
-        // A lease keeps a manifest for the grace time, too.
         Cutoffs {
-            grace,
-            wait: before(policy.wait),
-            untagged: policy.untagged.map(|age| before(age.max(policy.grace))),
+            leased_before: before(policy.grace),
+            marked_by: before(policy.wait),
+            // A lease keeps a manifest for the grace time, too.
+            untagged_before: policy.untagged.map(|age| before(age.max(policy.grace))),
         }
     }
 
@@ -195,9 +194,9 @@ impl Sqlite {
     async fn prune_repository(&self, id: i64, cutoffs: Cutoffs) -> Result<Vec<Digest>, Error> {
         let found = self.read(move |connection| {
             let empty = is_empty(connection, id)?;
-            let links = any_unused_link(connection, id, cutoffs.grace)?;
+            let links = any_unused_link(connection, id, cutoffs.leased_before)?;
             let unneeded = cutoffs
-                .untagged
+                .untagged_before
                 .map(|before| unneeded(connection, id, before))
                 .transpose()?;
             Ok((
@@ -216,7 +215,7 @@ impl Sqlite {
                 }
                 _ => Vec::new(),
             };
-            unlink_unused(connection, id, cutoffs.grace)?;
+            unlink_unused(connection, id, cutoffs.leased_before)?;
             remove_empty(connection, id)?;
             Ok(gone)
         };
@@ -310,7 +309,12 @@ fn idle_blobs(connection: &Connection, before: i64, after: i64) -> Result<IdleBl
     Ok(IdleBlobs { idle, last })
 }
 
-fn sweep(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result<u64, Error> {
+fn sweep(
+    connection: &Connection,
+    marked_by: i64,
+    pending_before: i64,
+    now: i64,
+) -> Result<u64, Error> {
     if is_held(connection, now)? {
         return Ok(0);
     }
@@ -318,7 +322,7 @@ fn sweep(connection: &Connection, wait: i64, abandoned: i64, now: i64) -> Result
         "SELECT generation, state = 0 OR {UNREFERRED} FROM blobs b
          WHERE state <> 1 AND ((state = 2 AND since <= ?1) OR (state = 0 AND since < ?2)) LIMIT ?3"
     ))?;
-    let rows = list.query_map([wait, abandoned, ROWS], |row| {
+    let rows = list.query_map([marked_by, pending_before, ROWS], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let rows = rows.collect::<Result<Vec<(i64, bool)>, _>>()?;
@@ -350,7 +354,7 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
         let Some(last) = some.last() else { break };
         after = last.id;
         for RepositoryRow { id, name } in &some {
-            let Some(before) = cutoffs.untagged else {
+            let Some(before) = cutoffs.untagged_before else {
                 continue;
             };
             for (manifest, digest) in unneeded(connection, *id, before)?.manifests {
@@ -362,7 +366,7 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
             }
         }
     }
-    garbage.blobs = idle_without(connection, cutoffs.grace, &gone)?;
+    garbage.blobs = idle_without(connection, cutoffs.leased_before, &gone)?;
     let mut list = connection
         .prepare_cached("SELECT id FROM uploads WHERE moved_at < ?1 ORDER BY moved_at")?;
     let uploads = list.query_map([expired_before], |row| row.get(0).map(UploadId::from_bytes))?;

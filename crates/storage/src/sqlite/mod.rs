@@ -12,7 +12,6 @@ mod cache;
 mod collection;
 mod columns;
 mod error;
-mod garbage;
 mod inventory;
 mod manifest_rows;
 mod manifests;
@@ -20,6 +19,7 @@ mod outbox;
 mod pages;
 mod push;
 mod store;
+mod unneeded_manifests;
 mod uploads;
 mod watch;
 

@@ -129,7 +129,7 @@ impl Sqlite {
             }
             Ok(result)
         });
-        task.await.unwrap_or_else(Error::ended)
+        task.await.unwrap_or_else(Error::from_join_error)
     }
 
     /// The current time, in seconds since the Unix epoch.

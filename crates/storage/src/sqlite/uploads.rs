@@ -95,15 +95,15 @@ impl UploadStore for Sqlite {
         ))
     }
 
-    fn settle<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
+    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
         let (now, stale) = (self.now(), stale(&finished));
         Box::pin(self.write(
-            move |connection| settle(connection, &finished, &blob, now),
+            move |connection| commit(connection, &finished, &blob, now),
             |_| stale,
         ))
     }
 
-    fn abandon(&self, blob: Blob) -> StorageFuture<'_, ()> {
+    fn abort(&self, blob: Blob) -> StorageFuture<'_, ()> {
         let work = move |connection: &Connection| {
             connection
                 .prepare_cached("DELETE FROM blobs WHERE generation = ?1 AND state = 0")?
@@ -312,7 +312,7 @@ fn reserve(
     }))
 }
 
-fn settle(
+fn commit(
     connection: &Connection,
     finished: &FinishedUpload,
     pending: &Blob,

@@ -128,7 +128,7 @@ async fn the_slower_of_two_uploads_of_the_same_content_gets_the_blob_of_the_fast
         .await
         .unwrap();
     let fast = world.blob("b", b"hello").await;
-    assert_eq!(rows.settle(slow.clone(), pending).await.unwrap(), fast);
+    assert_eq!(rows.commit(slow.clone(), pending).await.unwrap(), fast);
     assert_eq!(world.content("a", fast.digest).await, b"hello");
     assert_eq!(world.files(), 2);
     world.collect().await;

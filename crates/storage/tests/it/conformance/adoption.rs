@@ -319,7 +319,7 @@ pub(crate) async fn a_damaged_adopted_blob_is_replaced(make: MakeStores) {
     let mut finished = bench.finished("b", b"layer");
     finished.replaces = Some(old.generation);
     let pending = bench.pending(&finished).await;
-    let new = bench.settle(&finished, &pending).await;
+    let new = bench.commit(&finished, &pending).await;
     assert_eq!(new.store, StoreId::OWN);
     for repository in ["a", "b"] {
         assert_eq!(find(&bench, repository, b"layer").await, new);

@@ -185,9 +185,9 @@ impl Bench {
         }
     }
 
-    pub(crate) async fn settle(&self, finished: &FinishedUpload, pending: &Blob) -> Blob {
-        let settled = self.uploads().settle(finished.clone(), pending.clone());
-        settled.await.unwrap()
+    pub(crate) async fn commit(&self, finished: &FinishedUpload, pending: &Blob) -> Blob {
+        let committed = self.uploads().commit(finished.clone(), pending.clone());
+        committed.await.unwrap()
     }
 
     /// Gives a repository a blob with this content.
@@ -195,7 +195,7 @@ impl Bench {
         let finished = self.finished(repository, content);
         match self.reserve(&finished).await {
             BlobReservation::Exists(blob) => blob,
-            BlobReservation::Pending(pending) => self.settle(&finished, &pending).await,
+            BlobReservation::Pending(pending) => self.commit(&finished, &pending).await,
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) async fn the_same_content_is_one_blob(make: MakeStores) {
     let mut finished = bench.finished("a", b"content");
     finished.digest = sha512(b"content");
     let pending = bench.pending(&finished).await;
-    let other = bench.settle(&finished, &pending).await;
+    let other = bench.commit(&finished, &pending).await;
     assert_ne!(other.generation, one.generation);
     let found = bench.blobs().find(&name("a"), &one.digest).await;
     assert_eq!(found.unwrap(), one);

@@ -252,7 +252,7 @@ pub(crate) async fn content_uploaded_again_is_another_blob(make: MakeStores) {
         (pending.generation, &pending.key),
         (old.generation, &old.key)
     );
-    let new = bench.settle(&finished, &pending).await;
+    let new = bench.commit(&finished, &pending).await;
     // The late removal concerns the old row only.
     assert_eq!(bench.deletable().await, deletable);
     bench.collection().purge(deletable).await.unwrap();

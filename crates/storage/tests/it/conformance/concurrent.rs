@@ -160,7 +160,7 @@ async fn push_image(bench: &Bench, repository: &str, layer: &str, tag: &str) {
 async fn upload(bench: &Bench, repository: &str, content: &[u8]) {
     let finished = bench.finished(repository, content);
     if let BlobReservation::Pending(pending) = bench.reserve(&finished).await {
-        match bench.uploads().settle(finished, pending).await {
+        match bench.uploads().commit(finished, pending).await {
             // The clock of these tests is fast: the row may be swept already.
             Ok(_) | Err(Error::UploadUnknown) => {}
             Err(error) => panic!("{error}"),

@@ -1,11 +1,11 @@
-//! Finished uploads on their way to becoming blobs: reserved, settled, abandoned, replaced.
+//! Finished uploads on their way to becoming blobs: reserved, committed, aborted, replaced.
 
 use storage::{Blob, BlobReservation, Error, PendingUpload, StoreId};
 
 use super::bench::{Bench, COLLECT, DAY, HOUR, MakeStores, SECOND, first};
 use crate::world::{image, name, sha256};
 
-pub(crate) async fn a_blob_can_be_pulled_once_it_is_settled(make: MakeStores) {
+pub(crate) async fn a_blob_can_be_pulled_once_it_is_committed(make: MakeStores) {
     let bench = Bench::new(make).await;
     let finished = bench.finished("a", b"content");
     let pending = bench.pending(&finished).await;
@@ -30,8 +30,8 @@ pub(crate) async fn a_blob_can_be_pulled_once_it_is_settled(make: MakeStores) {
     let (a, b) = (name("a"), name("b"));
     let mounted = bench.blobs().mount(&pending.digest, &a, &b).await;
     assert!(matches!(mounted, Err(Error::BlobUnknown)));
-    let settled = bench.settle(&finished, &pending).await;
-    assert_eq!(settled, pending);
+    let committed = bench.commit(&finished, &pending).await;
+    assert_eq!(committed, pending);
     let found = bench.blobs().find(&name("a"), &pending.digest).await;
     assert_eq!(found.unwrap(), pending);
 }
@@ -65,13 +65,13 @@ pub(crate) async fn generations_and_keys_are_never_used_twice(make: MakeStores) 
     let bench = Bench::new(make).await;
     let mut blobs: Vec<Blob> = Vec::new();
     for _ in 0..3 {
-        let abandoned = bench.pending(&bench.finished("a", b"content")).await;
-        bench.uploads().abandon(abandoned.clone()).await.unwrap();
+        let aborted = bench.pending(&bench.finished("a", b"content")).await;
+        bench.uploads().abort(aborted.clone()).await.unwrap();
         let blob = bench.blob("a", b"content").await;
         bench.pass(DAY + SECOND);
         let collected = bench.collect(COLLECT).await;
         assert_eq!(collected.removed, [blob.digest]);
-        blobs.extend([abandoned, blob]);
+        blobs.extend([aborted, blob]);
     }
     for (at, blob) in blobs.iter().enumerate() {
         for later in &blobs[at + 1..] {
@@ -91,9 +91,9 @@ pub(crate) async fn of_two_uploads_of_one_content_the_faster_counts(make: MakeSt
     let fast_pending = bench.pending(&fast).await;
     assert_ne!(slow_pending.generation, fast_pending.generation);
     assert_ne!(slow_pending.key, fast_pending.key);
-    let blob = bench.settle(&fast, &fast_pending).await;
+    let blob = bench.commit(&fast, &fast_pending).await;
     assert!(!bench.has_blob("a", b"content").await);
-    assert_eq!(bench.settle(&slow, &slow_pending).await, blob);
+    assert_eq!(bench.commit(&slow, &slow_pending).await, blob);
     for repository in ["a", "b"] {
         let found = bench.blobs().find(&name(repository), &blob.digest).await;
         assert_eq!(found.unwrap(), blob);
@@ -106,7 +106,7 @@ pub(crate) async fn of_two_uploads_of_one_content_the_faster_counts(make: MakeSt
     assert_eq!(bench.recovery().pending().await.unwrap(), []);
 }
 
-pub(crate) async fn an_abandoned_row_is_gone_and_its_upload_stays(make: MakeStores) {
+pub(crate) async fn an_aborted_row_is_gone_and_its_upload_stays(make: MakeStores) {
     let bench = Bench::new(make).await;
     let id = bench.begin("a").await;
     let mut finished = bench.finished("a", b"content");
@@ -114,24 +114,24 @@ pub(crate) async fn an_abandoned_row_is_gone_and_its_upload_stays(make: MakeStor
     finished.fence = Some(0);
     let pending = bench.pending(&finished).await;
     for _ in 0..2 {
-        bench.uploads().abandon(pending.clone()).await.unwrap();
+        bench.uploads().abort(pending.clone()).await.unwrap();
         assert_eq!(bench.recovery().pending().await.unwrap(), []);
     }
     bench.uploads().find(&name("a"), id).await.unwrap();
-    let settled = bench.uploads().settle(finished.clone(), pending.clone());
-    assert!(matches!(settled.await, Err(Error::UploadUnknown)));
+    let committed = bench.uploads().commit(finished.clone(), pending.clone());
+    assert!(matches!(committed.await, Err(Error::UploadUnknown)));
     assert!(!bench.has_blob("a", b"content").await);
     // The upload can try again.
     let again = bench.pending(&finished).await;
     assert_ne!(again.key, pending.key);
-    bench.settle(&finished, &again).await;
+    bench.commit(&finished, &again).await;
     assert!(bench.has_blob("a", b"content").await);
 }
 
-pub(crate) async fn abandon_changes_no_settled_blob(make: MakeStores) {
+pub(crate) async fn abort_changes_no_committed_blob(make: MakeStores) {
     let bench = Bench::new(make).await;
     let blob = bench.blob("a", b"content").await;
-    bench.uploads().abandon(blob.clone()).await.unwrap();
+    bench.uploads().abort(blob.clone()).await.unwrap();
     let found = bench.blobs().find(&name("a"), &blob.digest).await;
     assert_eq!(found.unwrap(), blob);
 }
@@ -146,12 +146,12 @@ pub(crate) async fn pending_rows_are_listed_oldest_first(make: MakeStores) {
             blob,
             upload: finished.upload,
         });
-        bench.blob("a", b"settled").await;
+        bench.blob("a", b"committed").await;
         bench.pass(SECOND);
     }
     assert_eq!(bench.recovery().pending().await.unwrap(), expected);
-    let abandoned = expected.remove(1);
-    bench.uploads().abandon(abandoned.blob).await.unwrap();
+    let aborted = expected.remove(1);
+    bench.uploads().abort(aborted.blob).await.unwrap();
     assert_eq!(bench.recovery().pending().await.unwrap(), expected);
 }
 
@@ -174,8 +174,8 @@ pub(crate) async fn a_pending_row_left_behind_is_swept(make: MakeStores) {
     assert_eq!(bench.sweep(short).await, 1);
     assert_eq!(bench.recovery().pending().await.unwrap(), []);
     assert_eq!(bench.deletable().await[0].key, pending.key);
-    let settled = bench.uploads().settle(finished.clone(), pending);
-    assert!(matches!(settled.await, Err(Error::UploadUnknown)));
+    let committed = bench.uploads().commit(finished.clone(), pending);
+    assert!(matches!(committed.await, Err(Error::UploadUnknown)));
     assert!(!bench.has_blob("a", b"content").await);
     // A failure changes nothing: the upload can try again.
     bench.uploads().find(&name("a"), id).await.unwrap();
@@ -190,10 +190,10 @@ pub(crate) async fn a_replaced_blob_reaches_every_holder(make: MakeStores) {
     let mut finished = bench.finished("d", b"layer");
     finished.replaces = Some(old.generation);
     let pending = bench.pending(&finished).await;
-    // Until it is settled, the old one is there.
+    // Until it is committed, the old one is there.
     let found = bench.blobs().find(&name("a"), &old.digest).await;
     assert_eq!(found.unwrap(), old);
-    let new = bench.settle(&finished, &pending).await;
+    let new = bench.commit(&finished, &pending).await;
     assert_ne!((new.generation, &new.key), (old.generation, &old.key));
     for repository in ["a", "b", "d"] {
         let found = bench.blobs().find(&name(repository), &new.digest).await;
@@ -224,9 +224,9 @@ pub(crate) async fn a_blob_is_replaced_once(make: MakeStores) {
     });
     let first_pending = bench.pending(&finished[0]).await;
     let second_pending = bench.pending(&finished[1]).await;
-    let new = bench.settle(&finished[0], &first_pending).await;
+    let new = bench.commit(&finished[0], &first_pending).await;
     // Two others have found the same damage. The content is whole now.
-    assert_eq!(bench.settle(&finished[1], &second_pending).await, new);
+    assert_eq!(bench.commit(&finished[1], &second_pending).await, new);
     let BlobReservation::Exists(existing) = bench.reserve(&finished[2]).await else {
         panic!("replaced again")
     };
@@ -251,8 +251,8 @@ pub(crate) async fn a_replacement_that_was_swept_changes_nothing(make: MakeStore
     bench.pass(DAY + SECOND);
     let removed = bench.collect(COLLECT).await.removed;
     assert_eq!(removed, [pending.digest]);
-    let settled = bench.uploads().settle(finished, pending).await;
-    assert!(matches!(settled, Err(Error::UploadUnknown)));
+    let committed = bench.uploads().commit(finished, pending).await;
+    assert!(matches!(committed, Err(Error::UploadUnknown)));
     let found = bench.blobs().find(&name("a"), &old.digest).await;
     assert_eq!(found.unwrap(), old);
     assert!(!bench.has_repository("b").await);

@@ -151,13 +151,13 @@ macro_rules! conformance {
                     an_upload_that_became_a_blob_is_unknown,
                 }
                 finished {
-                    a_blob_can_be_pulled_once_it_is_settled,
+                    a_blob_can_be_pulled_once_it_is_committed,
                     a_blob_that_exists_needs_no_content,
                     an_empty_blob,
                     generations_and_keys_are_never_used_twice,
                     of_two_uploads_of_one_content_the_faster_counts,
-                    an_abandoned_row_is_gone_and_its_upload_stays,
-                    abandon_changes_no_settled_blob,
+                    an_aborted_row_is_gone_and_its_upload_stays,
+                    abort_changes_no_committed_blob,
                     pending_rows_are_listed_oldest_first,
                     a_pending_row_left_behind_is_swept,
                     a_replaced_blob_reaches_every_holder,

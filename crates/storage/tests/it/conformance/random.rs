@@ -193,11 +193,11 @@ impl Side {
             }
             Operation::Settle(reserved) if !self.reserved.is_empty() => {
                 let (finished, blob) = pick(&self.reserved, *reserved);
-                show(&uploads.settle(finished, blob).await)
+                show(&uploads.commit(finished, blob).await)
             }
             Operation::Abandon(reserved) if !self.reserved.is_empty() => {
                 let (_, blob) = pick(&self.reserved, *reserved);
-                show(&uploads.abandon(blob).await)
+                show(&uploads.abort(blob).await)
             }
             _ => String::new(),
         }

@@ -362,7 +362,7 @@ pub(crate) async fn an_upload_that_became_a_blob_is_unknown(make: MakeStores) {
     finished.fence = Some(fence);
     let pending = bench.pending(&finished).await;
     assert!(is_known(&bench, id).await);
-    let blob = bench.settle(&finished, &pending).await;
+    let blob = bench.commit(&finished, &pending).await;
     assert_eq!(blob.digest, sha256(b"content"));
     assert!(!is_known(&bench, id).await);
     assert!(bench.has_blob("a", b"content").await);

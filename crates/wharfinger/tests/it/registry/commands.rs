@@ -477,7 +477,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     let (code, told) = refused(&world, "adopt", &[&world.path("")]);
     assert!(
         code == Some(2)
-            && told.contains("is not a data directory of a registry")
+            && told.contains("is not a registry's data directory")
             && told.contains("hint: "),
         "{told}"
     );
