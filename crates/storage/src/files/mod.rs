@@ -15,6 +15,7 @@ mod error;
 mod reader;
 mod root;
 mod store;
+mod write_behind;
 mod writer;
 
 pub use error::StorageOpenError;

@@ -1,10 +1,11 @@
 //! Writing an upload's file.
 //!
 //! Hashing and writing are done together on a thread that may wait, one batch while the next one
-//! arrives.
+//! arrives. What lies far behind the end is written out early and leaves the page cache
+//! (`write_behind.rs`).
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::join;
+use super::write_behind::WriteBehind;
 use crate::blob_store::{UploadWriter, WrittenContent};
 use crate::hash::ContentHasher;
 use crate::{Error, StorageFuture};
@@ -35,6 +37,7 @@ struct UploadFile {
     path: PathBuf,
     file: Option<File>,
     length: u64,
+    behind: WriteBehind,
     hasher: Option<ContentHasher>,
 }
 
@@ -45,6 +48,7 @@ impl FileWriter {
                 path,
                 file: None,
                 length: at,
+                behind: WriteBehind::new(at),
                 hasher,
             }),
         }
@@ -92,25 +96,43 @@ impl UploadFile {
             Some(file) => file,
             none => none.insert(open(&self.path, self.length)?),
         };
-        for chunk in batch {
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(chunk);
-            }
-            file.write_all(chunk)?;
-            self.length += chunk.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            batch.iter().for_each(|chunk| hasher.update(chunk));
         }
+        write_all(file, batch)?;
+        self.length += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        self.behind.advance(file, self.length);
         Ok(self)
     }
 
     fn sync(self) -> io::Result<WrittenContent> {
         if let Some(file) = &self.file {
             file.sync_all()?;
+            self.behind.end(file);
         }
         Ok(WrittenContent {
             length: self.length,
             hasher: self.hasher,
         })
     }
+}
+
+/// Writes all of `batch` with few calls. A call that ends within a block of the file costs the kernel
+/// the zeroing of that block's rest, and chunks end anywhere.
+fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut slices = slices.as_mut_slice();
+    // Empty chunks, which would look like a full disk.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Opens the file to go on at `at`, without what may lie beyond.
