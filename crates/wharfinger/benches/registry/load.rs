@@ -28,6 +28,11 @@ impl Figure {
         self.bytes / 1e6 / self.cpu
     }
 
+    /// In MB.
+    pub(crate) fn megabytes_per_second(self) -> f64 {
+        self.bytes / 1e6 / self.wall
+    }
+
     pub(crate) fn operations_per_second(self) -> f64 {
         self.operations / self.wall
     }
@@ -56,14 +61,30 @@ pub(crate) fn load(
     time: Duration,
     work: impl Fn(&mut Connection, u64) -> u64 + Sync,
 ) -> Figure {
+    load_over(
+        server,
+        CONNECTIONS,
+        |done, began| done == 0 || began.elapsed() < time,
+        work,
+    )
+}
+
+/// Has each of so many connections `work` as long as `is_more` of what it has done and of the
+/// beginning.
+pub(crate) fn load_over(
+    server: &Process,
+    connections: usize,
+    is_more: impl Fn(u64, Instant) -> bool + Sync,
+    work: impl Fn(&mut Connection, u64) -> u64 + Sync,
+) -> Figure {
     let (operations, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
     let (cpu, began) = (server.cpu_seconds(), Instant::now());
     std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections {
             scope.spawn(|| {
                 let mut connection = Connection::open(&server.address);
                 let (mut done, mut moved) = (0, 0);
-                while done == 0 || began.elapsed() < time {
+                while is_more(done, began) {
                     moved += work(&mut connection, next());
                     done += 1;
                 }

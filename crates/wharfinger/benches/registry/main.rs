@@ -15,6 +15,7 @@
     reason = "a benchmark measures time, and has no caller that an error could be returned to"
 )]
 
+mod access_log;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
@@ -27,7 +28,9 @@ mod reads;
 mod seed;
 mod servers;
 mod start;
+mod sustained;
 mod table;
+mod tls;
 
 use std::process::Command;
 
@@ -62,7 +65,16 @@ fn main() {
     let is_wanted = |name: &str| row.as_ref().is_none_or(|row| row == name);
     table::heading();
     read(is_wanted);
+    if is_wanted("tls-100m") {
+        tls::line().print();
+    }
     push(is_wanted);
+    if is_wanted("access-log") {
+        access_log::table();
+    }
+    if is_wanted("sustained") {
+        sustained::table();
+    }
     if is_wanted("idle") {
         idle();
     }
@@ -106,7 +118,7 @@ fn read(is_wanted: impl Fn(&str) -> bool) {
     for (number, blob) in image.blobs.iter().enumerate() {
         std::fs::write(files.path().join(number.to_string()), blob.bytes(0)).unwrap();
     }
-    let nginx = servers::nginx(files.path());
+    let nginx = servers::nginx(files.path(), None);
     for read in wanted {
         let [ours, third, second] = &servers;
         let mut best = [None; 4];

@@ -18,6 +18,10 @@ pub(crate) enum Kind {
     Ours,
     /// Ours without tokens.
     OursOpen,
+    /// Ours without tokens, over TLS.
+    OursTls,
+    /// Ours with tokens, without an access log.
+    OursUnlogged,
     /// Distribution's, open.
     Registry3,
     /// Distribution's, open.
@@ -35,14 +39,18 @@ impl Server {
     pub(crate) fn start(kind: Kind, directory: &Path) -> Self {
         let address = free_address();
         let config = match kind {
-            Kind::Ours => ours(directory, &address, true),
-            Kind::OursOpen => ours(directory, &address, false),
+            Kind::Ours => ours(directory, &address, "", true),
+            Kind::OursOpen => ours(directory, &address, "", false),
+            Kind::OursTls => ours(directory, &address, &tls_keys(directory), false),
+            Kind::OursUnlogged => ours(directory, &address, "log: {access: off}, ", true),
             Kind::Registry3 | Kind::Registry2 => distribution(directory, &address),
         };
         let file = directory.join("config.yml");
         std::fs::write(&file, config).unwrap();
         let (program, ready) = match kind {
-            Kind::Ours | Kind::OursOpen => (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz"),
+            Kind::Ours | Kind::OursOpen | Kind::OursTls | Kind::OursUnlogged => {
+                (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz")
+            }
             Kind::Registry3 => (program("registry"), "/v2/"),
             Kind::Registry2 => (program("docker-registry"), "/v2/"),
         };
@@ -51,15 +59,16 @@ impl Server {
             .arg("serve")
             .arg(&file)
             .env("OTEL_TRACES_EXPORTER", "none");
-        Self {
-            kind,
-            process: Process::start(&mut command, &address, ready),
-        }
+        let process = match kind {
+            Kind::OursTls => Process::start_listening(&mut command, &address),
+            _ => Process::start(&mut command, &address, ready),
+        };
+        Self { kind, process }
     }
 
     /// The header that allows `actions` with `name`; empty for a server without authentication.
     pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
-        if self.kind != Kind::Ours {
+        if !matches!(self.kind, Kind::Ours | Kind::OursUnlogged) {
             return String::new();
         }
         let url = format!(
@@ -78,17 +87,33 @@ impl Server {
     }
 }
 
-/// Starts nginx on the files in `directory`, as fast as it is.
-pub(crate) fn nginx(directory: &Path) -> Process {
+/// The keys of `server` for TLS, with the certificate that [`nginx`] has, too.
+fn tls_keys(directory: &Path) -> String {
+    let pair = TestCertificate::new(TestKeyKind::P256, directory, "tls");
+    format!("certificate: {:?}, key: {:?}, ", pair.certificate, pair.key)
+}
+
+/// Starts nginx on the files in `directory`, as fast as it is; over TLS if `certificate` names the
+/// directory of [`Kind::OursTls`].
+pub(crate) fn nginx(directory: &Path, certificate: Option<&Path>) -> Process {
     let address = free_address();
     let place = directory.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
         .concat();
+    let (ssl, keys) = match certificate {
+        None => ("", String::new()),
+        Some(path) => {
+            let path = path.display();
+            let keys =
+                format!("ssl_certificate {path}/tls.pem; ssl_certificate_key {path}/tls.key;");
+            (" ssl", keys)
+        }
+    };
     let config = format!(
         "user root;\ndaemon off;\nmaster_process off;\npid {place}/pid;\nevents {{ worker_connections 128; }}\n\
          http {{\n{temporary}access_log off;\nsendfile on;\ntcp_nopush on;\nkeepalive_requests 100000000;\n\
-         server {{ listen {address}; root {place}; }}\n}}\n"
+         server {{ listen {address}{ssl}; {keys} root {place}; }}\n}}\n"
     );
     let file = directory.join("nginx.conf");
     std::fs::write(&file, config).unwrap();
@@ -98,22 +123,26 @@ pub(crate) fn nginx(directory: &Path) -> Process {
         .arg(directory)
         .arg("-c")
         .arg(&file);
-    Process::start(&mut command, &address, "/")
+    match certificate {
+        None => Process::start(&mut command, &address, "/"),
+        Some(_) => Process::start_listening(&mut command, &address),
+    }
 }
 
-fn ours(directory: &Path, address: &str, tokens: bool) -> String {
+/// `keys` are further keys of `server`.
+fn ours(directory: &Path, address: &str, keys: &str, tokens: bool) -> String {
     let storage = format!(
         "storage: {{filesystem: {{root: \"{}\"}}}}",
         ours_root(directory).display()
     );
     if !tokens {
         return format!(
-            "server: {{addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n"
+            "server: {{{keys}addr: \"{address}\"}}\nregistry: {{{storage}, auth: {{none: true}}}}\n"
         );
     }
     let pair = TestCertificate::new(TestKeyKind::P256, directory, "token");
     format!(
-        "server: {{addr: \"{address}\"}}\n\
+        "server: {{{keys}addr: \"{address}\"}}\n\
          token: {{issuer: bench, expiration: 3600, certificate: {:?}, key: {:?}}}\n\
          users: {{\"\": {{}}}}\n\
          acl: [{{match: {{account: \"\"}}, actions: [\"*\"]}}]\n\
