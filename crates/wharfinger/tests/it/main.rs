@@ -17,6 +17,7 @@ mod inspect_matrix;
 mod lifetime;
 mod manual;
 mod manual_commands;
+mod operation;
 mod programs;
 mod registry;
 mod reload;

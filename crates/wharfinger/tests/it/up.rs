@@ -403,7 +403,7 @@ fn a_configuration_that_it_may_not_read_is_named() {
     let file = data.join("wharfinger.yml");
     std::os::unix::fs::chown(&file, Some(65534), Some(65534)).unwrap();
     let output = peers::run(
-        crate::requests::without_capabilities(PROGRAM)
+        crate::operation::without_capabilities(PROGRAM)
             .args(["up", "--data"])
             .arg(&data),
     );

@@ -2,6 +2,7 @@
 //! registry:2's place.
 
 mod adopt;
+mod backup;
 pub(crate) mod commands;
 mod first_start;
 mod gc_beside;
