@@ -90,11 +90,12 @@ impl SharedState {
         self.ongoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A location with an absolute path.
+    /// A location with an absolute path, as messages show it: without the `.` of a directory that is
+    /// adopted in place.
     pub(crate) fn resolve(&self, location: &ContentLocation) -> ContentLocation {
         match (&self.home, location) {
             (Some(home), ContentLocation::Directory(path)) => {
-                ContentLocation::Directory(home.join(path))
+                ContentLocation::Directory(home.join(path).components().collect())
             }
             (None, location) => location.clone(),
         }

@@ -57,11 +57,11 @@ impl Open {
     }
 }
 
-/// Pushes the text `content` and returns its path.
-fn push_cargo(open: &Open) -> String {
+/// Pushes the text `hello` and returns its path.
+fn push_text(open: &Open) -> String {
     let location = open.begin();
     let chunked = format!(
-        "PATCH {location} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ncar\r\n2\r\ngo\r\n0\r\n\r\n"
+        "PATCH {location} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
     );
     let answer = open.raw(chunked.as_bytes());
     assert_eq!(
@@ -80,7 +80,7 @@ fn push_cargo(open: &Open) -> String {
     let start = wrong.body.find("sha256:").unwrap();
     let digest = wrong.body[start..start + 71].to_owned();
     let whole = format!(
-        "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\ncargo"
+        "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello"
     );
     assert_eq!(open.raw(whole.as_bytes()).status, 201);
     format!("/v2/a/blobs/{digest}")
@@ -89,7 +89,7 @@ fn push_cargo(open: &Open) -> String {
 #[test]
 fn lengths_are_those_of_what_is_sent() {
     let open = Open::start();
-    let blob = push_cargo(&open);
+    let blob = push_text(&open);
     let head = open.ask("HEAD", &blob, &[]);
     assert_eq!(
         (
@@ -106,7 +106,7 @@ fn lengths_are_those_of_what_is_sent() {
             part.header("content-length"),
             part.body.as_str()
         ),
-        (206, Some("2"), "ar")
+        (206, Some("2"), "el")
     );
     let none = open.ask("GET", &blob, &[("Range", "bytes=9-")]);
     let own = none.body.len().to_string();
@@ -126,7 +126,7 @@ fn lengths_are_those_of_what_is_sent() {
                 .status,
             404
         );
-        assert_eq!(connection.request("GET", &blob, &[], None).body, "content");
+        assert_eq!(connection.request("GET", &blob, &[], None).body, "hello");
     }
 }
 
@@ -142,7 +142,7 @@ fn who_asks_before_sending_is_told() {
     );
     connection.send(asked.as_bytes()).unwrap();
     assert_eq!(connection.answer(false).unwrap().status, 100);
-    connection.send(b"content").unwrap();
+    connection.send(b"hello").unwrap();
     assert_eq!(connection.answer(false).unwrap().status, 202);
 }
 
@@ -158,7 +158,7 @@ fn who_sends_everything_first_hears_no_all_the_same() {
 #[test]
 fn maintenance_begins_without_a_restart() {
     let mut open = Open::start();
-    let blob = push_cargo(&open);
+    let blob = push_text(&open);
     open.server
         .rewrite(&config(&open.folder, ", maintenance: {readonly: true}"));
     open.server.hang_up();
@@ -169,12 +169,12 @@ fn maintenance_begins_without_a_restart() {
             .status,
         405
     );
-    assert_eq!(open.ask("GET", &blob, &[]).body, "content");
+    assert_eq!(open.ask("GET", &blob, &[]).body, "hello");
     // Another folder needs a restart, and that is said.
     let elsewhere = tempfile::tempdir().unwrap();
     open.server.rewrite(&config(&elsewhere, ""));
     open.server.hang_up();
     open.server
         .wait_for_log("registry.storage.filesystem.root has changed: that needs a restart");
-    assert_eq!(open.ask("GET", &blob, &[]).body, "content");
+    assert_eq!(open.ask("GET", &blob, &[]).body, "hello");
 }
