@@ -104,7 +104,7 @@ impl AccountResolver {
         }
         record.account.clone_from(&session.account);
         let Some(subject) = self.recheck(sessions, &session, now).await else {
-            "the account or its credential is gone".clone_into(&mut record.reason);
+            "the account or its password was removed".clone_into(&mut record.reason);
             return Err(rejected());
         };
         let identity = Identity {

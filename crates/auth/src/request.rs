@@ -51,7 +51,7 @@ pub(crate) enum RequestError {
     Escape,
     #[error("the body's Content-Type is {0:?}: send application/x-www-form-urlencoded")]
     ContentType(String),
-    #[error("the Authorization header is no valid Basic credentials (RFC 7617)")]
+    #[error("the Authorization header does not have valid Basic credentials (RFC 7617)")]
     Authorization,
     #[error("the password is not in UTF-8")]
     Encoding,

@@ -49,7 +49,7 @@ pub(crate) enum ErrorResponse {
     Address(#[from] ClientAddressError),
     #[error("incorrect username or password")]
     Credentials,
-    #[error("the secret comes without a user name and is not a valid refresh token")]
+    #[error("user name missing: a password without a user name must be a valid refresh token")]
     NoUserName,
     #[error("the refresh token is not valid: log in again")]
     RefreshToken,
@@ -247,7 +247,7 @@ pub(crate) fn text(status: StatusCode, body: &'static str) -> TokenServerRespons
 pub(crate) fn method_not_allowed(allow: &'static str) -> TokenServerResponse {
     let mut response = text(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this address does not take this method\n",
+        "method not allowed for this path\n",
     );
     response
         .headers_mut()

@@ -17,7 +17,7 @@ pub struct BasicCredentials {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BasicError {
     /// It is not base64, has no colon, or its user name is not UTF-8.
-    #[error("the Authorization header is no valid Basic credentials (RFC 7617)")]
+    #[error("the Authorization header does not have valid Basic credentials (RFC 7617)")]
     Malformed,
     /// The password is not UTF-8, whatever the client's terminal uses (RFC 7617 §2.1).
     #[error("the password is not in UTF-8")]

@@ -4,7 +4,7 @@ use crate::{Case, RegistryVersion};
 use token::{Certificate, ChainError, KeyIdKind, PublicKey, TokenError};
 
 pub(crate) fn not_a_token(error: &TokenError) -> String {
-    format!("this is not a token that was issued whole: {error}")
+    format!("not a complete token: {error}")
 }
 
 pub(crate) fn issuer(wanted: &str, found: &str) -> String {

@@ -266,7 +266,11 @@ fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
     } else if failed.is_internal() {
         tracing::error!(request_id, error, "request failed");
     } else if failed.needs_operator() {
-        tracing::error!(request_id, error, "request cannot be served for now");
+        tracing::error!(
+            request_id,
+            error,
+            "request failed: storage temporarily unavailable"
+        );
     }
 }
 

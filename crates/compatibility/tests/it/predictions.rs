@@ -550,7 +550,7 @@ fn what_is_no_token_is_refused() {
     let (logged, advice) = refusal(RegistryVersion::V2_8, "e30.e30.AAAA", server.settings());
     assert_eq!(logged, "error while unmarshalling raw token: …");
     assert!(
-        advice.starts_with("this is not a token that was issued whole: its header cannot be read"),
+        advice.starts_with("not a complete token: its header cannot be read"),
         "{advice}"
     );
 }

@@ -120,10 +120,9 @@ fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result
         ));
     }
     let begin = arguments.not_before.resolve(now);
-    let begin =
-        begin.ok_or_else(|| Failure::usage("--not-before is beyond what can be counted"))?;
+    let begin = begin.ok_or_else(|| Failure::usage("--not-before is out of range"))?;
     let end = begin.max(now).checked_add(arguments.expires);
-    let end = end.ok_or_else(|| Failure::usage("--expires is beyond what can be counted"))?;
+    let end = end.ok_or_else(|| Failure::usage("--expires is out of range"))?;
     Ok(Claims {
         issuer: arguments.issuer.clone(),
         subject: arguments.username.clone(),

@@ -38,7 +38,7 @@ pub(super) async fn discover(
         Discovery::Unread(reading) => {
             tracing::info!(
                 %directory,
-                "adopting another registry's data directory where it lies; every image can be pulled meanwhile"
+                "adopting the existing registry data in place; pulls and pushes work meanwhile"
             );
             Ok(Some(reading))
         }
@@ -70,7 +70,7 @@ pub(super) async fn read_through(storage: &Storage, reading: &Arc<OngoingAdoptio
                 tracing::error!(
                     error,
                     seconds = AGAIN.as_secs(),
-                    "the adoption was interrupted; it goes on after a while"
+                    "adoption failed; retrying"
                 );
             }
         }

@@ -53,7 +53,7 @@ async fn pass(storage: &Storage, policy: CollectionPolicy, observers: &Collectio
         }),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "collection failed; the next pass goes on");
+            tracing::error!(error, "garbage collection failed; the next run continues");
         }
     }
 }

@@ -94,7 +94,7 @@ impl JwksFetcher {
                         tracing::error!(
                             url,
                             error,
-                            "cannot fetch a key set; the keys that were known stay"
+                            "cannot fetch the JWKS; using the last known keys"
                         );
                         next = RETRY;
                     }

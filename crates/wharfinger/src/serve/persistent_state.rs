@@ -37,7 +37,7 @@ impl PersistentState {
             Database::open_exclusive(location).map_err(|error| {
                 let hint = match &error {
                     database::DatabaseOpenError::InUse(_) => {
-                        "stop it first; its commands (wharfinger registry, sessions) work beside it"
+                        "stop the other server; `wharfinger registry` and `wharfinger sessions` work while it runs"
                     }
                     _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
                 };

@@ -67,7 +67,7 @@ impl Reloader {
             Ok(Err(diagnostics)) => {
                 tracing::error!(
                     why,
-                    "the new configuration is wrong, the old one stays in force\n{diagnostics}"
+                    "new configuration rejected; keeping the old one\n{diagnostics}"
                 );
                 self.snapshot = self.snapshot.widened(&diagnostics.files);
                 return;
@@ -93,10 +93,10 @@ impl Reloader {
         }
         // What the server was started with stays what the next reload is compared with.
         for key in config::changes_for_restart(&self.started_with, &loaded.effective) {
-            tracing::warn!("{key} has changed: that needs a restart");
+            tracing::warn!("{key} has changed: restart the server to apply it");
         }
         self.snapshot = self.snapshot.narrowed(&loaded.files);
         self.services.store(Arc::new(services));
-        tracing::info!(why, "the new configuration is in force");
+        tracing::info!(why, "configuration reloaded");
     }
 }

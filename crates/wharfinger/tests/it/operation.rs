@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 use std::process::Command;
 
 use peers::{Server, http};

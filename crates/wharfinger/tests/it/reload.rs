@@ -131,7 +131,7 @@ fn a_bad_file_keeps_the_old_configuration() {
     );
     // And without a signal the next good one is found by itself.
     server.rewrite(&config(&pair, 902));
-    server.wait_for_log("the new configuration is in force");
+    server.wait_for_log("configuration reloaded");
     assert_eq!(expires_in(&server), 902);
 }
 
@@ -146,7 +146,7 @@ fn a_key_that_is_replaced_signs_the_next_token() {
     // One file at a time, as a person would: in between the two do not fit, and the old pair stays.
     fs::rename(&next.certificate, &pair.certificate).unwrap();
     fs::rename(&next.key, &pair.key).unwrap();
-    server.wait_for_log("the new configuration is in force");
+    server.wait_for_log("configuration reloaded");
     assert_ne!(
         get(&server.host_port(), "/.well-known/jwks.json").body,
         before
@@ -182,7 +182,7 @@ fn a_kubernetes_config_map_is_swapped() {
     }
     fs::remove_file(&mounted).unwrap();
     symlink(at("auth.yml"), &mounted).unwrap();
-    server.wait_for_log("the new configuration is in force");
+    server.wait_for_log("configuration reloaded");
     assert_eq!(expires_in(&server), 900);
     symlink("..2", at("..new")).unwrap();
     fs::rename(at("..new"), at("..data")).unwrap();

@@ -66,8 +66,7 @@ impl Setup {
     fn reload(&mut self, base: &str, more: &str) {
         self.server.rewrite(&config(&self.folder, base, more));
         self.server.hang_up();
-        self.server
-            .wait_for_log("the new configuration is in force");
+        self.server.wait_for_log("configuration reloaded");
     }
 
     fn sessions(&self, arguments: &[&str]) -> peers::Output {

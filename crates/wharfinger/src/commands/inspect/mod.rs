@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .unwrap_or_default();
     let jwks = arguments.jwks.as_deref().map(key_set).transpose()?;
     let now = arguments.at.resolve(SystemClock.now());
-    let now = now.ok_or_else(|| Failure::usage("--at is beyond what can be counted"))?;
+    let now = now.ok_or_else(|| Failure::usage("--at is out of range"))?;
     let trust = trust(arguments, &bundle, jwks.as_ref());
     let report = Report::new(&token, trust, &registries(&arguments.registry), now)?;
     output::print(&if arguments.json {

@@ -146,7 +146,7 @@ fn failure(error: &AdoptError) -> Failure {
             .caused_by(error)
             .hint("the user that this server runs as must be able to read all of it"),
         _ => {
-            Failure::system("the adoption did not end").caused_by(error).hint("run it again: it goes on where it was")
+            Failure::system("the adoption is not complete").caused_by(error).hint("run the command again to continue")
         }
     }
 }

@@ -149,6 +149,6 @@ fn failure(error: &BackupError, file: &Path) -> Failure {
         }
         _ => Failure::system("the backup is not complete")
             .caused_by(error)
-            .hint("remove what was written and make it again, where there is room"),
+            .hint("delete the incomplete backup and run the command again with enough free space"),
     }
 }

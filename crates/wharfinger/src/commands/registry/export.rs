@@ -49,7 +49,7 @@ impl Arguments {
             .caused_by(&error),
             _ => Failure::system("the export is not complete")
                 .caused_by(&error)
-                .hint("run it again: it goes on where it was"),
+                .hint("run the command again to continue"),
         })?;
         let directory = self.directory.display().to_string();
         let json = json!({

@@ -47,8 +47,9 @@ impl Arguments {
                 "note: manifests without a tag are removed if they are older than {age}"
             ));
         }
-        let failed =
-            |error: storage::Error| Failure::system("the collection did not end").caused_by(&error);
+        let failed = |error: storage::Error| {
+            Failure::system("garbage collection failed before it was complete").caused_by(&error)
+        };
         if self.dry_run {
             let garbage = opened
                 .storage

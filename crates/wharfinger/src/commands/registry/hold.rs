@@ -52,5 +52,5 @@ pub(super) fn random_id() -> Result<[u8; 16], Failure> {
 }
 
 fn not_held(error: &Error) -> Failure {
-    Failure::system("collection cannot be held back").caused_by(error)
+    Failure::system("cannot pause garbage collection for the backup").caused_by(error)
 }

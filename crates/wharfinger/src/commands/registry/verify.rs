@@ -53,7 +53,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         Err(
-            Failure::negative(format!("{read}: {} damaged or gone", seen.damaged.len())).hint(
+            Failure::negative(format!("{read}: {} damaged or missing", seen.damaged.len())).hint(
                 "push the affected images again, or put the files back from a backup; until \
                      then pulls of them fail",
             ),
@@ -82,7 +82,9 @@ impl Arguments {
             }
         };
         let looked = storage.verify(report).await;
-        looked.map_err(|error| Failure::system("the check did not end").caused_by(&error))?;
+        looked.map_err(|error| {
+            Failure::system("the check failed before it was complete").caused_by(&error)
+        })?;
         written.map(|()| seen)
     }
 }

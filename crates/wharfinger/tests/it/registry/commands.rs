@@ -276,7 +276,7 @@ fn a_changed_blob_is_found() {
     assert!(
         found
             .stderr
-            .contains("1 damaged or gone\nhint: push the affected images again, or put the files back from a backup"),
+            .contains("1 damaged or missing\nhint: push the affected images again, or put the files back from a backup"),
         "{found}"
     );
 

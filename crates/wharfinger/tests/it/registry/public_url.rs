@@ -65,7 +65,7 @@ fn realm_and_locations_are_what_the_operator_says() {
     // Asked to leave the host out of every Location, it does; a realm needs it.
     server.rewrite(&config.replace("@more@", ", relative_urls: true"));
     server.hang_up();
-    server.wait_for_log("the new configuration is in force");
+    server.wait_for_log("configuration reloaded");
     assert!(
         ask(&server, "POST", uploads, &credentials)
             .header("location")

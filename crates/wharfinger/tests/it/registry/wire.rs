@@ -162,8 +162,7 @@ fn maintenance_begins_without_a_restart() {
     open.server
         .rewrite(&config(&open.folder, ", maintenance: {readonly: true}"));
     open.server.hang_up();
-    open.server
-        .wait_for_log("the new configuration is in force");
+    open.server.wait_for_log("configuration reloaded");
     assert_eq!(
         open.ask("POST", "/v2/a/blobs/uploads/", &[("Content-Length", "0")])
             .status,
@@ -174,7 +173,8 @@ fn maintenance_begins_without_a_restart() {
     let elsewhere = tempfile::tempdir().unwrap();
     open.server.rewrite(&config(&elsewhere, ""));
     open.server.hang_up();
-    open.server
-        .wait_for_log("registry.storage.filesystem.root has changed: that needs a restart");
+    open.server.wait_for_log(
+        "registry.storage.filesystem.root has changed: restart the server to apply it",
+    );
     assert_eq!(open.ask("GET", &blob, &[]).body, "hello");
 }
