@@ -39,7 +39,7 @@ impl PersistentState {
                     database::DatabaseOpenError::InUse(_) => {
                         "stop the other server; `wharfinger registry` and `wharfinger sessions` work while it runs"
                     }
-                    _ => "database.url says where it lies; in a file of registry:2 it stands under `wharfinger`",
+                    _ => "the path is database.url (in a file of registry:2: wharfinger.database.url)",
                 };
                 Failure::system("cannot open the database").caused_by(&error).hint(hint)
             })

@@ -13,7 +13,7 @@ use super::registry_2::Running;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
-const BEGINS: &str = "adopting another registry's data directory where it lies";
+const BEGINS: &str = "adopting the existing registry data in place";
 const ENDS: &str = "adopted; the files stay as they are";
 
 fn ours(data: &Path) -> Running {
