@@ -480,22 +480,27 @@ fn table() -> Vec<Row> {
             "in time",
         ),
         // Paths and methods.
-        row("an unknown path", get_url("/nope"), 404, "nothing"),
-        row("a slash too many", get_url("//auth"), 404, "nothing"),
-        row("a slash behind", get_url("/auth/"), 404, "nothing"),
+        row("an unknown path", get_url("/nope"), 404, "not found"),
+        row("a slash too many", get_url("//auth"), 404, "not found"),
+        row("a slash behind", get_url("/auth/"), 404, "not found"),
         row(
             "a climbing path",
             get_url("/../../etc/passwd"),
             404,
-            "nothing",
+            "not found",
         ),
         row(
             "an escaped climbing path",
             get_url("/%2e%2e/auth"),
             404,
-            "nothing",
+            "not found",
         ),
-        row("a path that is not UTF-8", get_url("/%ff"), 404, "nothing"),
+        row(
+            "a path that is not UTF-8",
+            get_url("/%ff"),
+            404,
+            "not found",
+        ),
         row(
             "DELETE",
             "DELETE /auth HTTP/1.1\r\nHost: t\r\n\r\n",

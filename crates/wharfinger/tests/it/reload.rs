@@ -102,7 +102,7 @@ fn an_answer_under_way_completes_under_the_old_rules() {
         }
         server.rewrite(&config(&pair, 901));
         server.hang_up();
-        server.wait_for_log("in force");
+        server.wait_for_log("configuration reloaded");
         assert_eq!(expires_in(&server), 901);
         fs::write(&go, "").unwrap();
         let answer = waiting.join().unwrap();
@@ -122,7 +122,7 @@ fn a_bad_file_keeps_the_old_configuration() {
     let mut server = Server::start(Path::new(PROGRAM), &config(&pair, 900));
     server.rewrite(&config(&pair, 901).replace("actions", "action"));
     server.hang_up();
-    server.wait_for_log("the old one stays in force");
+    server.wait_for_log("keeping the old one");
     assert_eq!(expires_in(&server), 900);
     assert!(
         server.log().contains("wharfinger.yml:4:"),
