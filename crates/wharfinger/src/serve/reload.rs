@@ -73,7 +73,7 @@ impl Reloader {
                 return;
             }
             Err(error) => {
-                tracing::error!(why, %error, "the configuration could not be read, the old one stays in force");
+                tracing::error!(why, %error, "the configuration cannot be read; keeping the old one");
                 return;
             }
         };
@@ -84,7 +84,7 @@ impl Reloader {
         ) {
             Ok(services) => services,
             Err(failure) => {
-                tracing::error!(why, %failure, "the new configuration cannot be used, the old one stays in force");
+                tracing::error!(why, %failure, "the new configuration cannot be used; keeping the old one");
                 return;
             }
         };
