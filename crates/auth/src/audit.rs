@@ -66,7 +66,9 @@ impl<'a> DecisionRecord<'a> {
             return;
         }
         let observe = |kind| self.observe(now, &self.account, kind, observers);
-        let (requested, granted, rules) = (self.asked(), self.granted(), self.rules());
+        let requested = self.scopes(|(scope, _)| &scope.actions);
+        let granted = self.scopes(|(_, decision)| &decision.granted);
+        let rules = self.rules();
         let decision = TokenDecision {
             service: &self.service,
             client_id: &self.client_id,
@@ -132,30 +134,19 @@ impl<'a> DecisionRecord<'a> {
         observers.observe(&Event { time, actor, kind });
     }
 
-    fn asked(&self) -> String {
-        let mut asked = String::with_capacity(64 * self.decisions.len());
-        for (scope, _) in &self.decisions {
+    /// The scopes of the decisions, each with the actions that `actions` picks.
+    fn scopes(&self, actions: impl Fn(&(Scope, Decision)) -> &[String]) -> String {
+        let mut text = String::with_capacity(64 * self.decisions.len());
+        for decision in &self.decisions {
+            let (scope, _) = decision;
             push_scope(
-                &mut asked,
+                &mut text,
                 &scope.resource_type,
                 &scope.name,
-                &scope.actions,
+                actions(decision),
             );
         }
-        asked
-    }
-
-    fn granted(&self) -> String {
-        let mut granted = String::with_capacity(64 * self.decisions.len());
-        for (scope, decision) in &self.decisions {
-            push_scope(
-                &mut granted,
-                &scope.resource_type,
-                &scope.name,
-                &decision.granted,
-            );
-        }
-        granted
+        text
     }
 
     fn rules(&self) -> String {
