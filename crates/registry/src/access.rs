@@ -74,8 +74,8 @@ impl AccessControl {
     /// challenge, if there is one, asks for both at once.
     ///
     /// A token that only lacks the second is refused once if the rules of this server's own token
-    /// server would grant that: some
-    /// clients do not ask for it ahead, and would send a blob that is here already.
+    /// server would grant that: some clients do not ask for it ahead, and would send a blob that is
+    /// here already.
     pub(crate) async fn authorize_mount(
         &self,
         call: &ApiRequest<'_>,

@@ -83,7 +83,7 @@ pub(super) fn labels(pattern: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
 }
 
-/// What looks like a variable and is none.
+/// Text that looks like a variable but is not one.
 pub(super) fn unknown_variables(pattern: &str) -> impl Iterator<Item = WarningKind> {
     let attribute = |variable: &str| {
         Attribute::ALL
