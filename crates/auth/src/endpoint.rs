@@ -210,13 +210,20 @@ impl TokenEndpoint {
         match error {
             TokenRequestError::Response(response) => response,
             TokenRequestError::Internal(error) => {
-                let request_id = &context.request_id;
-                let error = error.as_ref() as &dyn Error;
-                tracing::error!(request_id, error, "a request failed");
-                ErrorResponse::Internal(request_id.clone())
+                log_failure(&context.request_id, error.as_ref());
+                ErrorResponse::Internal(context.request_id.clone())
+            }
+            TokenRequestError::Unavailable(error) => {
+                log_failure(&context.request_id, error.as_ref());
+                ErrorResponse::Unavailable(context.request_id.clone())
             }
         }
     }
+}
+
+fn log_failure(request_id: &str, error: &(dyn Error + Send + Sync + 'static)) {
+    let error = error as &dyn Error;
+    tracing::error!(request_id, error, "a request failed");
 }
 
 impl BodyLimits {

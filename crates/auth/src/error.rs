@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use identity::BackendError;
 use identity::process::RETRY_AFTER;
+use identity::{BackendError, BackendFault};
 
 use crate::authorize::AuthorizeError;
 use crate::issue::TokenIssueError;
@@ -16,6 +16,9 @@ pub(crate) enum TokenRequestError {
     Response(ErrorResponse),
     /// The server failed. The client gets the request's id, and the log gets the cause.
     Internal(Box<dyn Error + Send + Sync>),
+    /// Something that the server needs cannot be reached. The client may try again, and the log gets
+    /// the cause.
+    Unavailable(Box<dyn Error + Send + Sync>),
 }
 
 impl From<ErrorResponse> for TokenRequestError {
@@ -29,6 +32,7 @@ impl From<AuthorizeError> for TokenRequestError {
         match error {
             AuthorizeError::Busy { .. } => Self::Response(ErrorResponse::Busy(RETRY_AFTER)),
             AuthorizeError::Policy { .. } => Self::Internal(error.into()),
+            AuthorizeError::Unavailable { .. } => Self::Unavailable(error.into()),
         }
     }
 }
@@ -53,6 +57,9 @@ impl From<SessionsError> for TokenRequestError {
 
 impl From<BackendError> for TokenRequestError {
     fn from(error: BackendError) -> Self {
-        Self::Internal(error.into())
+        match error.fault {
+            BackendFault::Broken => Self::Internal(error.into()),
+            BackendFault::Unavailable => Self::Unavailable(error.into()),
+        }
     }
 }

@@ -65,6 +65,11 @@ pub(crate) enum ErrorResponse {
     BodyBroken,
     #[error("internal error: the server's log has the cause under this request id: {0}")]
     Internal(String),
+    #[error(
+        "the server cannot check this now: try again; its log has the cause under this request id: \
+         {0}"
+    )]
+    Unavailable(String),
 }
 
 /// The JSON of an error.
@@ -103,6 +108,7 @@ impl ErrorResponse {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -129,7 +135,7 @@ impl ErrorResponse {
             | Self::BodyTooLarge(_)
             | Self::BodyTooSlow
             | Self::BodyBroken => "invalid_request",
-            Self::TooMany(_) | Self::Busy(_) => "temporarily_unavailable",
+            Self::TooMany(_) | Self::Busy(_) | Self::Unavailable(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }
     }
@@ -148,12 +154,21 @@ impl ErrorResponse {
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, basic_challenge(realm));
         }
-        if let Self::TooMany(wait) | Self::Busy(wait) = self {
+        if let Some(wait) = self.retry_after() {
             response
                 .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds_rounded_up(*wait)));
+                .insert(RETRY_AFTER, HeaderValue::from(seconds_rounded_up(wait)));
         }
         response
+    }
+
+    /// When another attempt may succeed.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany(wait) | Self::Busy(wait) => Some(*wait),
+            Self::Unavailable(_) => Some(identity::process::RETRY_AFTER),
+            _ => None,
+        }
     }
 }
 

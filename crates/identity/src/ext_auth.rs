@@ -145,8 +145,5 @@ fn not_run(error: ProcessError) -> AuthenticationError {
 }
 
 fn failed(error: ExtAuthError) -> AuthenticationError {
-    AuthenticationError::Backend(BackendError {
-        backend: "ext_auth",
-        source: Box::new(error),
-    })
+    AuthenticationError::Backend(BackendError::broken("ext_auth", error))
 }

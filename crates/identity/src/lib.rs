@@ -70,7 +70,7 @@ mod static_users;
 mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
-pub use authenticator::{AuthenticationError, Authenticator, BackendError};
+pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};
 pub use chain::{AcceptedLogin, AuthenticatorChain, EarlierLogin, SessionStatus};
 pub use ext_auth::ExtAuth;
 pub use fingerprint::CredentialFingerprint;

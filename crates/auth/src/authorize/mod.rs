@@ -36,8 +36,9 @@ pub trait Authorizer: Send + Sync {
     /// What of `query` is granted. A slow policy waits for the turn of `source`.
     ///
     /// # Errors
-    /// [`AuthorizeError::Busy`] when too many requests are waiting, [`AuthorizeError::Policy`] when
-    /// the policy is broken.
+    /// [`AuthorizeError::Busy`] when too many requests are waiting,
+    /// [`AuthorizeError::Unavailable`] when the policy cannot be reached, and
+    /// [`AuthorizeError::Policy`] when it is broken.
     fn decide<'a>(
         &'a self,
         query: &'a AclQuery<'a>,
@@ -48,6 +49,16 @@ pub trait Authorizer: Send + Sync {
     /// because it asks about each repository. [`explain`] needs it, too.
     fn rules(&self) -> Option<Arc<dyn RuleSet>> {
         None
+    }
+
+    /// Connects to what the policy needs, as a decision would, and says in a few words what it
+    /// found: `12 rules in acl_entries`. `None` if there is nothing to connect to. For
+    /// `check --connect`.
+    ///
+    /// # Errors
+    /// When a decision would fail.
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 
@@ -107,9 +118,18 @@ pub enum AuthorizeError {
         /// The policy's section in the configuration.
         policy: &'static str,
     },
-    /// The policy failed.
+    /// The policy failed, and the operator must act. The client gets 500.
     #[error("{policy} failed")]
     Policy {
+        /// The policy's section in the configuration.
+        policy: &'static str,
+        /// What went wrong.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The policy cannot be reached, or does not answer in time. The client gets 503 with
+    /// `Retry-After`.
+    #[error("{policy} cannot be asked")]
+    Unavailable {
         /// The policy's section in the configuration.
         policy: &'static str,
         /// What went wrong.

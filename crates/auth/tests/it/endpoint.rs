@@ -6,7 +6,7 @@ use auth::{AuthorizeError, Authorizer, DecidedBy, Decision};
 use common::BoxFuture;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CurrentCredentials, Identity, LoginSource, Proof, Recheck,
+    BackendFault, CurrentCredentials, Identity, LoginSource, Proof, Recheck,
 };
 use policy::{AclQuery, ScopeCeiling, Subject};
 use token::{Access, KeyIdKind, KeyKind, PrivateKey};
@@ -258,6 +258,10 @@ impl Authorizer for External {
                 policy: "external",
                 source: "on purpose".into(),
             }),
+            "away" => Err(AuthorizeError::Unavailable {
+                policy: "external",
+                source: "on purpose".into(),
+            }),
             "busy" => Err(AuthorizeError::Busy { policy: "external" }),
             _ => Ok(None),
         };
@@ -275,17 +279,73 @@ async fn policies_are_asked_in_order_and_a_broken_one_ends_the_request() {
         ("denied", 200, Some("")),
         ("other", 200, Some("repository:other:pull,push")),
         ("broken", 500, None),
+        ("away", 503, None),
         ("busy", 429, None),
     ] {
         let url = format!("/auth?service=reg&scope=repository:{name}:pull,push");
         let response = server.get(&url, ALICE).await;
         assert_eq!(response.status, status, "{name}");
         assert_eq!(response.json()["scope"].as_str(), scope);
+        let may_try_again = matches!(status, 429 | 503);
+        assert_eq!(response.header("retry-after").is_some(), may_try_again);
+        assert!(!response.body.contains("on purpose"), "{}", response.body);
+        let has_request_id = response.body.contains("request-1");
+        assert_eq!(has_request_id, status >= 500, "{name}");
     }
-    let broken = server
-        .get("/auth?service=reg&scope=repository:broken:pull", ALICE)
-        .await;
-    assert!(!broken.body.contains("on purpose") && broken.body.contains("request-1"));
+}
+
+/// A backend that fails in this way.
+struct Failing(BackendFault);
+
+impl Authenticator for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn hint(&self, _: &str) -> AccountHint {
+        AccountHint::NeedsProof
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a Proof,
+        _: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        let error = match self.0 {
+            BackendFault::Broken => BackendError::broken("failing", "on purpose"),
+            BackendFault::Unavailable => BackendError::unavailable("failing", "on purpose"),
+        };
+        Box::pin(std::future::ready(Err(error.into())))
+    }
+
+    fn recheck<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(std::future::ready(Ok(Recheck::Unknown)))
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_may_come_back_is_503_and_a_broken_one_is_500() {
+    for (fault, status, code, retry_after) in [
+        (BackendFault::Broken, 500, "server_error", None),
+        (
+            BackendFault::Unavailable,
+            503,
+            "temporarily_unavailable",
+            Some("5"),
+        ),
+    ] {
+        let mut setup = Setup::new();
+        setup.backends.push(Box::new(Failing(fault)));
+        let response = setup.start().get("/auth?service=reg", ALICE).await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.json()["error"], code);
+        assert_eq!(response.header("retry-after"), retry_after);
+        assert!(
+            response.body.contains("request-1") && !response.body.contains("on purpose"),
+            "{}",
+            response.body
+        );
+    }
 }
 
 #[tokio::test]
