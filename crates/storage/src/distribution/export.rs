@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use oci::{Digest, RepositoryName};
 use tokio::task::spawn_blocking;
 
-use super::layout::{blob_path, repository_path};
+use super::layout::{blob_path, repositories_path, repository_path};
 use crate::blob_store::CopyTarget;
 use crate::files::{make_directory, replace};
 use crate::{Blob, ContentLocation, Error, PageRequest, Storage, StoredManifest, TaggedManifest};
@@ -65,6 +65,7 @@ impl Storage {
         if let Some(location) = self.half_read().await? {
             return Err(ExportError::HalfRead(location));
         }
+        make_repositories(target).await?;
         let mut exported = ExportReport::default();
         let mut page = PageRequest {
             after: None,
@@ -158,6 +159,18 @@ impl Storage {
             source,
         })
     }
+}
+
+/// Creates the directory of all repositories: an empty registry has it, too.
+async fn make_repositories(target: &Path) -> Result<(), ExportError> {
+    let path = target.join(repositories_path());
+    let task = spawn_blocking(move || {
+        make_directory(&path)
+            .map_err(Error::io("create a directory"))
+            .map_err(|source| ExportError::Write { path, source })
+    });
+    task.await
+        .unwrap_or_else(|error| Error::from_join_error(error).map_err(Into::into))
 }
 
 /// Writes the small files of a repository.

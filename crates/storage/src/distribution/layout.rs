@@ -15,7 +15,12 @@ pub(super) fn blob_path(digest: &Digest) -> String {
     )
 }
 
+/// The path of all repositories.
+pub(super) fn repositories_path() -> String {
+    format!("{BASE}/repositories")
+}
+
 /// The path of a repository.
 pub(super) fn repository_path(repository: &RepositoryName) -> String {
-    format!("{BASE}/repositories/{repository}")
+    format!("{}/{repository}", repositories_path())
 }

@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use storage::distribution::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionProblemKind};
+use storage::distribution::{
+    AdoptError, AdoptionCheck, AdoptionProblem, AdoptionProblemKind, ExportReport,
+};
 use storage::{AdoptionStage, Error, Storage, StorageSettings};
 
 use super::data_directory::{BASE, DataDirectory, data};
@@ -320,6 +322,16 @@ async fn an_adopted_registry_can_be_exported_and_adopted() {
         .find(&name("a"), &sha256(b"pushed to us"))
         .await;
     assert!(matches!(unknown, Err(Error::BlobUnknown)));
+}
+
+#[tokio::test]
+async fn an_empty_registry_is_exported_as_an_empty_data_directory() {
+    let (world, target) = (World::new().await, tempfile::tempdir().unwrap());
+    let directory = target.path().join("out");
+    let exported = world.storage.export(&directory, |_| {}).await.unwrap();
+    assert_eq!(exported, ExportReport::default());
+    let repositories = directory.join(BASE).join("repositories");
+    assert_eq!(fs::read_dir(repositories).unwrap().count(), 0);
 }
 
 #[tokio::test]
