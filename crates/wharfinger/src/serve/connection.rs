@@ -12,11 +12,13 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{TrackedBody, without_body};
+use super::bounded_reads::{BoundedReads, LARGEST_READ, LargeBodies, ReadPhase};
 use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
 use super::lingering_close::{LingeringClose, StillSending};
@@ -44,6 +46,7 @@ pub(super) struct Shared {
     pub(super) shutdown: watch::Receiver<bool>,
     /// Which services the listener is for.
     pub(super) role: ListenerRole,
+    pub(super) large_bodies: LargeBodies,
 }
 
 /// Serves `stream` until either side ends it.
@@ -57,7 +60,7 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: 
         tls: services.tls.is_some(),
     };
     let Some(tls) = &services.tls else {
-        return http(shared, TokioIo::new(stream), peer, still_sending).await;
+        return http(shared, stream, peer, still_sending).await;
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     let handshake = tokio::select! {
@@ -66,10 +69,17 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: 
         () = shutdown(&mut shared.shutdown) => return,
     };
     match handshake {
-        Ok(Ok(stream)) => http(shared, TokioIo::new(stream), peer, still_sending).await,
+        Ok(Ok(stream)) => http(shared, stream, peer, still_sending).await,
         Ok(Err(error)) => tracing::debug!(%error, peer = ?address, "a TLS handshake failed"),
         Err(_) => tracing::debug!(peer = ?address, "a TLS handshake took too long"),
     }
+}
+
+/// What the requests of a connection tell its stream.
+#[derive(Clone)]
+struct ConnectionState {
+    still_sending: StillSending,
+    reading: ReadPhase,
 }
 
 /// Responds to one request of a connection; `kept` is dropped when the response has been sent.
@@ -77,7 +87,7 @@ async fn respond<K: Unpin>(
     services: Arc<Services>,
     role: ListenerRole,
     peer: Peer,
-    still_sending: StillSending,
+    connection: ConnectionState,
     request: Request<Incoming>,
     kept: K,
 ) -> Response<TrackedBody<K>> {
@@ -103,7 +113,8 @@ async fn respond<K: Unpin>(
     if let Some(mount) = mount {
         mount.strip_prefix(&mut head.uri, &mut context.origin);
     }
-    let (body, unread) = RequestBody::new(body);
+    let reading = is_http1.then(|| connection.reading.clone());
+    let (body, unread) = RequestBody::new(body, reading);
     let mut response = match service {
         Some(service) => {
             let request = Request::from_parts(head, body);
@@ -119,10 +130,11 @@ async fn respond<K: Unpin>(
             true => unread.is_empty(),
             false => unread.discard().await,
         };
+        connection.reading.end_body();
         if !is_read {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            still_sending.note();
+            connection.still_sending.note();
         }
     } else if !unread.is_empty() {
         tokio::spawn(unread.read_on());
@@ -140,19 +152,24 @@ async fn respond<K: Unpin>(
     response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
 }
 
-async fn http<I>(mut shared: Shared, io: I, peer: Peer, still_sending: StillSending)
+async fn http<S>(mut shared: Shared, stream: S, peer: Peer, still_sending: StillSending)
 where
-    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (limits, role) = (shared.services.load().limits.clone(), shared.role);
+    let state = ConnectionState {
+        still_sending,
+        reading: ReadPhase::new(limits.header, shared.large_bodies.clone()),
+    };
+    let io = TokioIo::new(BoundedReads::new(stream, state.reading.clone()));
     let activity = Arc::new(Activity::new());
     let service = {
         let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
             let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
-            let still_sending = still_sending.clone();
+            let state = state.clone();
             async move {
-                let response = respond(services, role, peer, still_sending, request, busy).await;
+                let response = respond(services, role, peer, state, request, busy).await;
                 Ok::<_, std::convert::Infallible>(response)
             }
         })
@@ -166,7 +183,7 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout);
-    builder.http1().max_buf_size(limits.header);
+    builder.http1().max_buf_size(LARGEST_READ);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -8,6 +8,7 @@ mod access_log;
 mod adoption;
 pub(crate) mod backends;
 mod body;
+mod bounded_reads;
 mod collection;
 mod connection;
 mod connection_limit;

@@ -8,7 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
+use super::bounded_reads::ReadPhase;
 use super::lingering_close;
 
 /// How much of an unread body is read before the response, in bytes. A client that reads the
@@ -32,6 +33,8 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 pub(super) struct RequestBody {
     body: Option<Incoming>,
     rest: UnreadBody,
+    /// What its connection is told of it, if it comes over HTTP/1.1.
+    reading: Option<ReadPhase>,
 }
 
 /// What a service left unread of a body.
@@ -39,11 +42,15 @@ pub(super) struct RequestBody {
 pub(super) struct UnreadBody(Arc<Mutex<Option<Incoming>>>);
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming) -> (Self, UnreadBody) {
+    pub(super) fn new(body: Incoming, reading: Option<ReadPhase>) -> (Self, UnreadBody) {
         let rest = UnreadBody::default();
+        if let Some(reading) = &reading {
+            reading.begin_request(!body.is_end_stream());
+        }
         let this = Self {
             body: Some(body),
             rest: rest.clone(),
+            reading,
         };
         (this, rest)
     }
@@ -65,10 +72,20 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        if let Some(reading) = &this.reading {
+            match &frame {
+                Some(Ok(frame)) if !body.is_end_stream() => {
+                    reading.note_body(frame.data_ref().map_or(0, Bytes::len));
+                }
+                _ => reading.end_body(),
+            }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

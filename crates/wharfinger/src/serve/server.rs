@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::accept::{accept, listeners};
+use super::bounded_reads::LargeBodies;
 use super::collection::CollectionObservers;
 use super::connection::Shared;
 use super::connection_limit::ConnectionLimit;
@@ -79,6 +80,7 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     let connections = Arc::new(Semaphore::new(permits));
     let per_address = loaded.config.server.limits.connections_per_address;
     let per_address = Arc::new(ConnectionLimit::new(per_address));
+    let large_bodies = LargeBodies::default();
     let mut tasks = JoinSet::new();
     let scheme = if services.load().tls.is_some() {
         "https"
@@ -91,6 +93,7 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
             services: Arc::clone(&services),
             shutdown: is_shutdown.clone(),
             role,
+            large_bodies: large_bodies.clone(),
         };
         let (connections, per_address) = (Arc::clone(&connections), Arc::clone(&per_address));
         tasks.spawn(accept(listener, shared, connections, per_address));
