@@ -1,4 +1,4 @@
-//! The trait that every backend of logins implements. `tests/it/conformance.rs` tests its contract.
+//! The trait that every backend of logins implements. `tests/conformance` tests its contract.
 
 use std::error::Error;
 use std::time::Duration;

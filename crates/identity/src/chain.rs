@@ -87,6 +87,8 @@ impl AuthenticatorChain {
         for (index, backend) in self.0.iter().enumerate() {
             match backend.authenticate(proof, source).await? {
                 AuthenticationOutcome::NoMatch => {}
+                AuthenticationOutcome::Accepted(identity)
+                    if self.belongs_to_earlier(index, &identity, proof).await? => {}
                 AuthenticationOutcome::Accepted(identity) => {
                     return Ok(ChainOutcome::Accepted(self.accepted(index, identity)));
                 }
@@ -133,6 +135,26 @@ impl AuthenticatorChain {
             login.credential,
             asked,
         ))
+    }
+
+    /// Whether a backend before number `index` has the account that was proved. If the client wrote
+    /// the name as it is stored, that backend was asked, and did not know it. A backend that ignores
+    /// the case of a name may accept another spelling than the one that the others were asked about.
+    async fn belongs_to_earlier(
+        &self,
+        index: usize,
+        identity: &Identity,
+        proof: &Proof,
+    ) -> Result<bool, BackendError> {
+        let account = &identity.subject.account;
+        let is_respelled = proof
+            .password()
+            .is_some_and(|credentials| credentials.account != *account);
+        if !is_respelled {
+            return Ok(false);
+        }
+        let earlier = self.present_before(self.0[index].name(), account).await?;
+        Ok(earlier.is_some())
     }
 
     /// What a backend before `own` says if it has the account. It would decide a new login, so the

@@ -1,7 +1,7 @@
 //! Verifies passwords at one cost for every rejection.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use common::Secret;
 
@@ -12,7 +12,8 @@ use crate::{Account, AuthenticationError, CredentialFingerprint, LoginSource, Pr
 /// Verifies passwords on a [`WorkerPool`], at one cost for every rejection.
 pub struct PasswordVerifier {
     workers: Arc<WorkerPool>,
-    rejection: Arc<HashCost>,
+    /// What every rejection costs. It grows when a stored hash turns up that costs more.
+    rejection: RwLock<Arc<HashCost>>,
     tally: Arc<Tally>,
 }
 
@@ -32,8 +33,8 @@ struct Tally {
 }
 
 impl PasswordVerifier {
-    /// A verifier for these accounts: all there are, of every backend, because they set the cost of
-    /// a rejection.
+    /// A verifier for these accounts: all that are known, of every backend, because they set the cost
+    /// of a rejection.
     #[must_use]
     pub fn new<'a>(
         workers: Arc<WorkerPool>,
@@ -46,9 +47,18 @@ impl PasswordVerifier {
             });
         Self {
             workers,
-            rejection: Arc::new(rejection),
+            rejection: RwLock::new(Arc::new(rejection)),
             tally: Arc::default(),
         }
+    }
+
+    /// The same verifier beside a backend that reads each hash when it is needed, such as a database.
+    /// Its hashes are expected to cost `cost`. When one costs more, every rejection costs that much
+    /// from then on.
+    #[must_use]
+    pub fn expecting(self, cost: &HashCost) -> Self {
+        self.cover(cost);
+        self
     }
 
     /// Whether `password` is one of `account`'s.
@@ -62,7 +72,7 @@ impl PasswordVerifier {
         source: &LoginSource,
     ) -> Result<PasswordCheck, AuthenticationError> {
         let (account, password) = (account.clone(), password.clone());
-        let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
+        let (rejection, tally) = (self.cover(&account.cost()), self.tally.clone());
         let found = self
             .workers
             .run(source, move || {
@@ -89,9 +99,9 @@ impl PasswordVerifier {
         proof: &Proof,
         source: &LoginSource,
     ) -> Result<Rejection, AuthenticationError> {
-        if !self.rejection.is_none() && !proof.is_anonymous() {
-            let secret = proof.secret().clone();
-            let (rejection, tally) = (self.rejection.clone(), self.tally.clone());
+        let rejection = self.rejection_cost();
+        if !rejection.is_none() && !proof.is_anonymous() {
+            let (secret, tally) = (proof.secret().clone(), self.tally.clone());
             self.workers
                 .run(source, move || {
                     perform(&rejection, secret.expose().as_bytes());
@@ -104,8 +114,23 @@ impl PasswordVerifier {
 
     /// What every rejection costs.
     #[must_use]
-    pub fn rejection_cost(&self) -> &HashCost {
-        &self.rejection
+    pub fn rejection_cost(&self) -> Arc<HashCost> {
+        let rejection = self.rejection.read();
+        Arc::clone(&rejection.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What every rejection costs from now on, so that it covers `cost`.
+    fn cover(&self, cost: &HashCost) -> Arc<HashCost> {
+        let rejection = self.rejection_cost();
+        if rejection.missing_to(cost).is_none() {
+            return rejection;
+        }
+        let mut rejection = self
+            .rejection
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *rejection = Arc::new(HashCost::clone(&rejection).covering(cost));
+        Arc::clone(&rejection)
     }
 
     /// How many verifications were performed so far: one for every password that was looked at, and
@@ -231,6 +256,24 @@ mod tests {
             assert_eq!(verifier.spent(), total);
         }
         assert_eq!(verifier.performed(), accounts.len() as u64 + 2);
+    }
+
+    /// A hash of a database is known only once it was read.
+    #[tokio::test]
+    async fn a_dearer_hash_makes_every_later_rejection_as_dear() {
+        let verifier =
+            verifier(&[account(vec![bcrypt("cheap", 4)])]).expecting(&HashCost::bcrypt(32));
+        assert_eq!(*verifier.rejection_cost(), HashCost::bcrypt(32));
+        let source = LoginSource::new(None, "a");
+        verifier.reject(&named("unknown"), &source).await.unwrap();
+        let dear = account(vec![bcrypt("dear", 6)]);
+        verifier
+            .verify(&dear, &"wrong".into(), &source)
+            .await
+            .unwrap();
+        assert_eq!(*verifier.rejection_cost(), HashCost::bcrypt(64));
+        verifier.reject(&named("unknown"), &source).await.unwrap();
+        assert_eq!(verifier.spent(), HashCost::bcrypt(32 + 64 + 64));
     }
 
     #[tokio::test]

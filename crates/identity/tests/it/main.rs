@@ -7,8 +7,11 @@
     reason = "all of this is test code, and a panic is how a test fails"
 )]
 
+mod backends;
+#[path = "../conformance/mod.rs"]
 mod conformance;
 mod ext_auth;
 mod login;
 mod recheck;
+mod spelling;
 mod support;
