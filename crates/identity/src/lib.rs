@@ -67,6 +67,7 @@ mod proof;
 mod rate;
 mod source;
 mod static_users;
+pub mod tls;
 mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
