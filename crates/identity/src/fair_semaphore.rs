@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use crate::LoginSource;
 use crate::fair_queue::FairQueue;
 
-/// So many permits, and a bounded [`FairQueue`] of callers that wait for one.
-pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
+/// So many permits, and a bounded queue of callers that wait for one. Addresses take turns, and at
+/// each address its accounts.
+pub struct FairSemaphore(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
@@ -16,21 +17,28 @@ struct State {
 }
 
 /// A permit. The next caller gets it when it is dropped.
-pub(crate) struct Permit(Option<Arc<Mutex<State>>>);
+pub struct Permit(Option<Arc<Mutex<State>>>);
 
 /// Too many callers are waiting.
-#[derive(Debug)]
-pub(crate) struct TooManyWaiting;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many are waiting")]
+pub struct TooManyWaiting;
 
 impl FairSemaphore {
-    pub(crate) fn new(permits: usize, waiting: usize) -> Self {
+    /// A semaphore for which so many callers may wait.
+    #[must_use]
+    pub fn new(permits: usize, waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: permits,
             waiting: FairQueue::new(waiting),
         })))
     }
 
-    pub(crate) async fn acquire(&self, source: &LoginSource) -> Result<Permit, TooManyWaiting> {
+    /// Waits for the turn of `source`.
+    ///
+    /// # Errors
+    /// When too many callers are waiting, or another source has a better claim to the place.
+    pub async fn acquire(&self, source: &LoginSource) -> Result<Permit, TooManyWaiting> {
         let turn = {
             let mut state = lock(&self.0);
             if state.free > 0 {

@@ -74,6 +74,7 @@ pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};
 pub use chain::{AcceptedLogin, AuthenticatorChain, EarlierLogin, SessionStatus};
 pub use ext_auth::ExtAuth;
+pub use fair_semaphore::{FairSemaphore, Permit, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
