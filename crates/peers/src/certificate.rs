@@ -31,6 +31,19 @@ impl TestCertificate {
     /// If openssl is missing or fails.
     #[must_use]
     pub fn new(kind: TestKeyKind, directory: &Path, name: &str) -> Self {
+        Self::make(kind, directory, name, "DNS:localhost,IP:127.0.0.1")
+    }
+
+    /// Makes a pair for other hosts, which `names` has as OpenSSL's `subjectAltName` does.
+    ///
+    /// # Panics
+    /// If openssl is missing or fails.
+    #[must_use]
+    pub fn of_names(directory: &Path, name: &str, names: &str) -> Self {
+        Self::make(TestKeyKind::P256, directory, name, names)
+    }
+
+    fn make(kind: TestKeyKind, directory: &Path, name: &str, names: &str) -> Self {
         let pair = Self {
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
@@ -46,7 +59,7 @@ impl TestCertificate {
             "-subj",
             "/CN=localhost",
         ]);
-        command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+        command.args(["-addext", &format!("subjectAltName={names}")]);
         match kind {
             TestKeyKind::Rsa => command.args(["-newkey", "rsa:2048"]),
             TestKeyKind::P256 => {

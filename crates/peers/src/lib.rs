@@ -36,6 +36,7 @@ mod proxy;
 mod registry;
 mod relay;
 mod server;
+mod slapd;
 mod wait;
 mod web;
 
@@ -54,6 +55,7 @@ pub use registry::{
 };
 pub use relay::Relay;
 pub use server::Server;
+pub use slapd::{Slapd, SlapdConfig};
 pub use web::{Nginx, Php};
 
 #[cfg(test)]

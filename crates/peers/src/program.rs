@@ -12,6 +12,8 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("dockerd", Some("docker.io")),
     ("htpasswd", Some("apache2-utils")),
     ("ip", Some("iproute2")),
+    ("ldapmodify", Some("ldap-utils")),
+    ("ldapsearch", Some("ldap-utils")),
     ("mkfs.ext4", Some("e2fsprogs")),
     ("nginx", Some("nginx-light")),
     ("php", Some("php-cli")),
