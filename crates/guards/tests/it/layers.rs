@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 17] = [
+const FLOORS: [(&str, &[&str]); 18] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, &[&str]); 17] = [
         "auth",
         &["common", "token", "policy", "identity", "database", "event"],
     ),
+    ("ldap", &["common", "policy", "identity"]),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -38,6 +39,7 @@ const FLOORS: [(&str, &[&str]); 17] = [
             "identity",
             "database",
             "auth",
+            "ldap",
             "storage",
             "registry",
             "client",

@@ -1,0 +1,375 @@
+//! The backend: an account's entry is searched, and a bind as that entry checks the password.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{BoxFuture, Clock, escape_line};
+use identity::{
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, Credentials, CurrentCredentials, FairSemaphore, Identity, LoginSource,
+    PasswordVerifier, Permit, Proof, Recheck, SourceAddress, is_unambiguous_name,
+};
+use policy::{Labels, Subject};
+use tokio::time::timeout;
+
+use crate::account_state;
+use crate::connection::BindOutcome;
+use crate::entry::DirectoryEntry;
+use crate::error::{DirectoryError, SECTION};
+use crate::exchanges::{AccountBind, AccountSession, EntryLookup, SessionOutcome};
+use crate::found_account::FoundAccount;
+use crate::groups::GroupLookup;
+use crate::labels;
+use crate::pool::{ConnectionPool, ServerList};
+use crate::refusal::BindRefusal;
+use crate::settings::{LdapSettings, SearchIdentity};
+
+/// How many logins may wait for each one that is checked.
+const WAITING: usize = 4;
+
+/// When a client that was turned away may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest name that is looked up, in bytes.
+const LONGEST_ACCOUNT: usize = 1024;
+
+/// A directory that knows accounts.
+pub struct LdapAuth {
+    settings: LdapSettings,
+    servers: Arc<ServerList>,
+    /// Connections that search.
+    readers: ConnectionPool,
+    /// Connections that bind as accounts.
+    binders: ConnectionPool,
+    /// The attributes that an account's entry is asked for.
+    attributes: Vec<String>,
+    turns: FairSemaphore,
+    verifier: Arc<PasswordVerifier>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a login came to, before a rejection is paid for.
+enum LoginResult {
+    NoMatch,
+    Accepted(Identity),
+    Refused,
+}
+
+impl LdapAuth {
+    /// A backend that asks the directory of `settings`. What the directory refuses, `verifier` makes
+    /// as slow as every rejection. No connection is opened until the first login.
+    #[must_use]
+    pub fn new(
+        settings: LdapSettings,
+        verifier: Arc<PasswordVerifier>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let most = settings.concurrency.get();
+        let servers = Arc::new(ServerList::new(
+            settings.servers.clone(),
+            settings.timeouts,
+            Arc::clone(&clock),
+        ));
+        let reader = match &settings.search_as {
+            SearchIdentity::Reader(reader) => Some(reader.clone()),
+            SearchIdentity::Anonymous | SearchIdentity::Account(_) => None,
+        };
+        Self {
+            readers: ConnectionPool::new(Arc::clone(&servers), reader, most),
+            binders: ConnectionPool::new(Arc::clone(&servers), None, most),
+            attributes: attributes(&settings),
+            turns: FairSemaphore::new(most, most.saturating_mul(WAITING)),
+            settings,
+            servers,
+            verifier,
+            clock,
+        }
+    }
+
+    async fn answer(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
+        let Some(credentials) = proof.password().filter(|it| can_be_asked(it)) else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let result = {
+            let turn = self.turn(source).await;
+            let _permit = turn.ok_or(AuthenticationError::Busy(RETRY_AFTER))?;
+            self.log_in(credentials).await.map_err(BackendError::from)?
+        };
+        Ok(match result {
+            LoginResult::NoMatch => AuthenticationOutcome::NoMatch,
+            LoginResult::Accepted(identity) => AuthenticationOutcome::Accepted(identity),
+            LoginResult::Refused => {
+                AuthenticationOutcome::Rejected(self.verifier.reject(proof, source).await?)
+            }
+        })
+    }
+
+    /// `None` if too many are waiting, or the wait was as long as an operation may take.
+    async fn turn(&self, source: &LoginSource) -> Option<Permit> {
+        let turn = self.turns.acquire(source);
+        let turn = timeout(self.settings.timeouts.operation, turn).await;
+        turn.ok()?.ok()
+    }
+
+    async fn log_in(&self, credentials: &Credentials) -> Result<LoginResult, DirectoryError> {
+        let Credentials { account, password } = credentials;
+        if let SearchIdentity::Account(template) = &self.settings.search_as {
+            let Some(name) = template.expand(account) else {
+                return Ok(LoginResult::NoMatch);
+            };
+            let session = AccountSession {
+                name: &name,
+                password,
+                account,
+                lookup: self.lookup(account),
+                groups: self.settings.groups.as_ref(),
+            };
+            return match self.binders.run(&session).await? {
+                SessionOutcome::Refused(refusal) => Ok(refused(account, &refusal)),
+                SessionOutcome::Bound { found, groups } => match FoundAccount::of(account, found) {
+                    FoundAccount::None => Ok(LoginResult::NoMatch),
+                    FoundAccount::Several => Ok(LoginResult::Refused),
+                    FoundAccount::One(entry) => self.accept(account, &entry, &groups, None),
+                },
+            };
+        }
+        let entry = match self.find(account).await? {
+            FoundAccount::None => return Ok(LoginResult::NoMatch),
+            FoundAccount::Several => return Ok(LoginResult::Refused),
+            FoundAccount::One(entry) => entry,
+        };
+        let bind = AccountBind {
+            name: &entry.name,
+            password,
+        };
+        if let BindOutcome::Refused(refusal) = self.binders.run(&bind).await? {
+            return Ok(refused(account, &refusal));
+        }
+        let groups = self.groups(account, &entry).await?;
+        let credential = account_state::fingerprint(&entry);
+        self.accept(account, &entry, &groups, Some(credential))
+    }
+
+    /// What becomes of a session: its account must be there under its name, and not be disabled.
+    async fn status(&self, account: &str) -> Result<Recheck, DirectoryError> {
+        let entry = match self.find(account).await? {
+            FoundAccount::None => return Ok(Recheck::NoMatch),
+            FoundAccount::Several => return Ok(ended(account)),
+            FoundAccount::One(entry) => entry,
+        };
+        if self.stored_name(account, &entry).as_deref() != Some(account) {
+            return Ok(Recheck::NoMatch);
+        }
+        if account_state::is_disabled(&entry, self.clock.now()) {
+            return Ok(ended(account));
+        }
+        let groups = self.groups(account, &entry).await?;
+        Ok(Recheck::Present {
+            subject: Subject {
+                account: account.to_owned(),
+                labels: self.labels(&entry, &groups)?,
+            },
+            credentials: CurrentCredentials::Known(vec![account_state::fingerprint(&entry)]),
+        })
+    }
+
+    async fn find(&self, account: &str) -> Result<FoundAccount, DirectoryError> {
+        let found = self.readers.run(&self.lookup(account)).await?;
+        Ok(FoundAccount::of(account, found))
+    }
+
+    async fn groups(
+        &self,
+        account: &str,
+        entry: &DirectoryEntry,
+    ) -> Result<Vec<String>, DirectoryError> {
+        let Some(search) = &self.settings.groups else {
+            return Ok(Vec::new());
+        };
+        let lookup = GroupLookup {
+            search,
+            account,
+            name: &entry.name,
+        };
+        self.readers.run(&lookup).await
+    }
+
+    fn lookup(&self, account: &str) -> EntryLookup<'_> {
+        EntryLookup {
+            base: &self.settings.base,
+            filter: self.settings.filter.expand(account, ""),
+            attributes: &self.attributes,
+        }
+    }
+
+    fn accept(
+        &self,
+        account: &str,
+        entry: &DirectoryEntry,
+        groups: &[String],
+        credential: Option<CredentialFingerprint>,
+    ) -> Result<LoginResult, DirectoryError> {
+        let Some(name) = self.stored_name(account, entry) else {
+            let account = escape_line(account);
+            tracing::warn!(%account, "ldap_auth: the entry has no name in account_attribute, so the login is refused");
+            return Ok(LoginResult::Refused);
+        };
+        let identity = Identity::new(Subject {
+            account: name,
+            labels: self.labels(entry, groups)?,
+        });
+        Ok(LoginResult::Accepted(Identity {
+            credential,
+            ..identity
+        }))
+    }
+
+    /// The account's name as the directory stores it: of several, the one that the client wrote.
+    fn stored_name(&self, account: &str, entry: &DirectoryEntry) -> Option<String> {
+        let Some(attribute) = &self.settings.account_attribute else {
+            return Some(account.to_owned());
+        };
+        let names = || {
+            let names = entry.texts(attribute);
+            names.filter(|name| !name.is_empty() && is_unambiguous_name(name))
+        };
+        let lower = account.to_lowercase();
+        let found = names()
+            .find(|name| *name == account)
+            .or_else(|| names().find(|name| name.to_lowercase() == lower))
+            .or_else(|| names().next())?;
+        Some(found.to_owned())
+    }
+
+    fn labels(&self, entry: &DirectoryEntry, groups: &[String]) -> Result<Labels, DirectoryError> {
+        let mut labels = labels::of_entry(&self.settings.labels, entry);
+        if let Some(search) = &self.settings.groups {
+            let groups = labels::of_groups(&search.label, &search.change, groups);
+            labels.insert(search.label.clone(), groups);
+        }
+        Ok(labels::bounded(labels)?)
+    }
+
+    async fn reach(&self) -> Result<String, DirectoryError> {
+        let base = &self.settings.base;
+        if matches!(self.settings.search_as, SearchIdentity::Account(_)) {
+            let connection = self.servers.open().await?;
+            return Ok(format!("connected to {}", connection.server()));
+        }
+        let lookup = EntryLookup {
+            base,
+            filter: "(objectClass=*)".to_owned(),
+            attributes: &[],
+        };
+        let found = self.readers.run(&lookup).await?;
+        Ok(match found.entries.len() {
+            0 => format!("connected; the search for entries below {base} finds none"),
+            _ => format!("connected; entries below {base} can be searched"),
+        })
+    }
+}
+
+impl Authenticator for LdapAuth {
+    fn name(&self) -> &'static str {
+        SECTION
+    }
+
+    fn hint(&self, account: &str) -> AccountHint {
+        if account.is_empty() {
+            AccountHint::NoMatch
+        } else {
+            AccountHint::NeedsProof
+        }
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        proof: &'a Proof,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(self.answer(proof, source))
+    }
+
+    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(async move {
+            if !is_a_name(account) {
+                return Ok(Recheck::NoMatch);
+            }
+            if matches!(self.settings.search_as, SearchIdentity::Account(_)) {
+                return Ok(Recheck::Unknown);
+            }
+            let source = LoginSource::new(SourceAddress::shared(None), account);
+            let Some(_permit) = self.turn(&source).await else {
+                return Err(BackendError::unavailable(SECTION, TooManyLogins));
+            };
+            Ok(self.status(account).await?)
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
+        Box::pin(async move { Ok(Some(self.reach().await?)) })
+    }
+}
+
+/// A session cannot be checked now.
+#[derive(Debug, thiserror::Error)]
+#[error("too many logins are waiting for the directory")]
+struct TooManyLogins;
+
+/// Whether a directory may be asked. An empty password would make its bind succeed without proving
+/// anything (RFC 4513 §5.1.2).
+fn can_be_asked(credentials: &Credentials) -> bool {
+    is_a_name(&credentials.account) && !credentials.password.is_empty()
+}
+
+fn is_a_name(account: &str) -> bool {
+    (1..=LONGEST_ACCOUNT).contains(&account.len()) && !account.contains('\0')
+}
+
+/// A session of this account ends: no credential of it is valid.
+fn ended(account: &str) -> Recheck {
+    Recheck::Present {
+        subject: Subject {
+            account: account.to_owned(),
+            labels: Labels::new(),
+        },
+        credentials: CurrentCredentials::Known(Vec::new()),
+    }
+}
+
+fn refused(account: &str, refusal: &BindRefusal) -> LoginResult {
+    let account = escape_line(account);
+    if refusal.is_wrong_password() {
+        tracing::debug!(%account, "ldap_auth: {refusal}");
+    } else {
+        tracing::info!(%account, "ldap_auth: {refusal}");
+    }
+    LoginResult::Refused
+}
+
+fn attributes(settings: &LdapSettings) -> Vec<String> {
+    let mut attributes: Vec<String> = Vec::new();
+    let mut ask = |attribute: &str| {
+        let is_known = |known: &String| known.eq_ignore_ascii_case(attribute);
+        if !attributes.iter().any(is_known) {
+            attributes.push(attribute.to_owned());
+        }
+    };
+    for rule in &settings.labels {
+        ask(&rule.attribute);
+    }
+    if let Some(attribute) = &settings.account_attribute {
+        ask(attribute);
+    }
+    // Sessions of accounts that search for themselves are not rechecked.
+    if !matches!(settings.search_as, SearchIdentity::Account(_)) {
+        for attribute in account_state::ATTRIBUTES {
+            ask(attribute);
+        }
+    }
+    attributes
+}

@@ -1,0 +1,179 @@
+//! Directories that are down, slow, or set up in another way than the configuration says.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use identity::Authenticator;
+use ldap::{DirectoryTimeouts, LdapSettings, SearchIdentity};
+use peers::{Relay, Slapd};
+
+use crate::support::{
+    Log, Outcome, accepted, backend, log_in, own, reader, server, settings, shared,
+};
+
+const SHORT: DirectoryTimeouts = DirectoryTimeouts {
+    connect: Duration::from_millis(300),
+    operation: Duration::from_millis(300),
+};
+
+/// An address where nothing listens.
+fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn the_reader_s_new_password_counts_for_new_connections() {
+    let slapd = own();
+    let old = backend(settings(&slapd.host_port()));
+    assert_eq!(log_in(&old, "ann", "sesame").await, accepted("ann"));
+    slapd.replace(Slapd::READER, "userPassword", "reader-new");
+    // The connection that is bound already goes on.
+    assert_eq!(log_in(&old, "ann", "sesame").await, accepted("ann"));
+    let same = backend(settings(&slapd.host_port()));
+    let told = log_in(&same, "ann", "sesame").await.broken();
+    assert!(
+        told.contains("while binding the reader was code 49 (invalidCredentials)")
+            && told.contains("are bind_dn and its password right?"),
+        "{told}"
+    );
+    let new = LdapSettings {
+        search_as: reader("reader-new"),
+        ..settings(&slapd.host_port())
+    };
+    assert_eq!(
+        log_in(&backend(new), "ann", "sesame").await,
+        accepted("ann")
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_comes_back() {
+    let mut slapd = own();
+    let backend = backend(settings(&slapd.host_port()));
+    assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
+    slapd.kill();
+    let told = log_in(&backend, "ann", "sesame").await.unavailable();
+    assert!(
+        told.contains("no server can be reached: ldap://127.0.0.1:"),
+        "{told}"
+    );
+    slapd.start_again();
+    assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
+    // No login notices this time: the idle connections are dead.
+    slapd.kill();
+    slapd.start_again();
+    assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
+    assert_eq!(log_in(&backend, "ann", "wrong").await, Outcome::Rejected);
+}
+
+#[tokio::test]
+async fn a_slow_server_is_given_up_and_used_again() {
+    // The reader's bind is 100 bytes or so in both directions.
+    let relay = Relay::stopping(&shared().host_port(), 150);
+    let settings = LdapSettings {
+        timeouts: SHORT,
+        ..settings(&relay.host_port())
+    };
+    let backend = backend(settings);
+    let told = log_in(&backend, "ann", "sesame").await.unavailable();
+    assert!(told.contains("no answer within 300ms while"), "{told}");
+    relay.mend();
+    // A busy machine may be slow itself.
+    for _ in 0..50 {
+        if log_in(&backend, "ann", "sesame").await == accepted("ann") {
+            return;
+        }
+    }
+    panic!("the directory is not used again");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_an_error_that_may_pass() {
+    let relay = Relay::breaking(&shared().host_port(), 150);
+    let backend = backend(settings(&relay.host_port()));
+    let told = log_in(&backend, "ann", "sesame").await.unavailable();
+    assert!(told.contains("the connection was lost while"), "{told}");
+}
+
+#[tokio::test]
+async fn servers_are_tried_in_order() {
+    let (log, _guard) = Log::begin();
+    let (dead, alive) = (nowhere(), shared().host_port());
+    let several = LdapSettings {
+        servers: vec![server(&dead), server(&alive)],
+        ..settings(&alive)
+    };
+    let several = backend(several);
+    assert_eq!(log_in(&several, "ann", "sesame").await, accepted("ann"));
+    let told =
+        format!("ldap_auth: ldap://{alive} is used, because of ldap://{dead}: Connection refused");
+    assert!(log.text().contains(&told), "{}", log.text());
+    let other = nowhere();
+    let none = LdapSettings {
+        servers: vec![server(&dead), server(&other)],
+        ..settings(&alive)
+    };
+    let told = log_in(&backend(none), "ann", "sesame").await.unavailable();
+    let all = format!("ldap://{dead}: Connection refused (os error 111); ldap://{other}: ");
+    assert!(told.contains(&all), "{told}");
+}
+
+#[tokio::test]
+async fn a_base_that_is_not_there_and_one_elsewhere_are_told() {
+    let searching = |base: &str| {
+        backend(LdapSettings {
+            base: base.to_owned(),
+            ..settings(&shared().host_port())
+        })
+    };
+    let missing = searching("ou=nowhere,dc=example,dc=com");
+    let told = log_in(&missing, "ann", "sesame").await.broken();
+    assert!(
+        told.contains("code 32 (noSuchObject)") && told.ends_with("is the base right?"),
+        "{told}"
+    );
+    let elsewhere = searching("ou=other,dc=example,dc=com");
+    let told = log_in(&elsewhere, "ann", "sesame").await.broken();
+    assert!(
+        told.contains(
+            "it refers to ldap://other.example.com/ou=other,dc=example,dc=com??sub while searching"
+        ) && told.contains("referrals are not followed"),
+        "{told}"
+    );
+    let (log, _guard) = Log::begin();
+    let above = searching("dc=example,dc=com");
+    assert_eq!(log_in(&above, "ann", "sesame").await, accepted("ann"));
+    assert!(!log.text().contains("refers to"), "{}", log.text());
+    assert_eq!(log_in(&above, "unknown", "sesame").await, Outcome::NoMatch);
+    let told = "no entry; the directory refers to ldap://other.example.com/";
+    assert!(log.text().contains(told), "{}", log.text());
+    let not_a_name = searching("people");
+    let told = log_in(&not_a_name, "ann", "sesame").await.broken();
+    assert!(told.contains("code 34 (invalidDNSyntax)"), "{told}");
+}
+
+/// This directory shows nothing to a search without a bind.
+#[tokio::test]
+async fn an_anonymous_search_sees_what_the_directory_shows() {
+    let anonymous = LdapSettings {
+        search_as: SearchIdentity::Anonymous,
+        ..settings(&shared().host_port())
+    };
+    let told = log_in(&backend(anonymous), "ann", "sesame").await.broken();
+    assert!(told.contains("noSuchObject"), "{told}");
+}
+
+#[tokio::test]
+async fn a_probe_says_what_was_reached() {
+    let probe = |settings| async { backend(settings).probe().await };
+    let reached = probe(settings(&shared().host_port())).await.unwrap();
+    let expected = format!("connected; entries below {} can be searched", Slapd::PEOPLE);
+    assert_eq!(reached, Some(expected));
+    let wrong = LdapSettings {
+        search_as: reader("wrong"),
+        ..settings(&shared().host_port())
+    };
+    assert!(probe(wrong).await.is_err());
+    assert!(probe(settings(&nowhere())).await.is_err());
+}
