@@ -134,7 +134,8 @@ impl Revoke {
 /// has another password now. A session counts if its backend cannot tell.
 async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
-    let chain = Backends::of_token_server(config, &workers).chain;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let chain = Backends::of_token_server(config, &workers, &clock).chain;
     let mut accepted = Vec::with_capacity(listed.len());
     for session in listed {
         let status = chain.recheck(&EarlierLogin::from(&session)).await;

@@ -6,8 +6,7 @@ use super::diagnostics::Problem;
 use super::schema::{Kind, key};
 use super::section::Section;
 
-const LOGINS: [(&str, &str); 9] = [
-    ("ldap_auth", "LDAP logins"),
+const LOGINS: [(&str, &str); 8] = [
     ("mongo_auth", "logins from MongoDB"),
     ("xorm_auth", "logins from an SQL database"),
     ("sql_auth", "logins from an SQL database"),

@@ -28,6 +28,7 @@ mod external_program;
 mod hsts;
 mod keys;
 mod later;
+mod ldap;
 mod load;
 mod login;
 mod registry;

@@ -11,6 +11,7 @@ use super::effective::Effective;
 use super::external_program::ExternalProgram;
 use super::keys::KeyPairFiles;
 use super::later::{self, Later};
+use super::ldap;
 use super::login;
 use super::registry::RegistryServerConfig;
 use super::schema::key;
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) acl: Option<AccessRules>,
     pub(crate) ext_auth: Option<ExternalProgram>,
     pub(crate) ext_authz: Option<ExternalProgram>,
+    pub(crate) ldap_auth: Option<::ldap::LdapSettings>,
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
@@ -56,6 +58,12 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let htpasswd = users::read_htpasswd(root);
     let acl = acl::read(root);
     let (ext_auth, ext_authz) = read_programs(root);
+    let ldap_auth = root.optional(
+        key::mapping("ldap_auth")
+            .docker_auth()
+            .means("a directory that checks passwords, below"),
+        ldap::read,
+    );
     if has_token_server || !has_registry {
         require_backends(root, &later);
     } else {
@@ -90,6 +98,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         acl,
         ext_auth,
         ext_authz,
+        ldap_auth,
         registry,
         database,
         refresh_tokens,
@@ -162,6 +171,7 @@ fn refuse_backends(root: &Section<'_>) {
         "users",
         "users_htpasswd",
         "ext_auth",
+        "ldap_auth",
         "acl",
         "ext_authz",
         "refresh_tokens",
@@ -179,10 +189,10 @@ fn refuse_backends(root: &Section<'_>) {
 /// Without a backend every login or every access would be refused: always a mistake.
 fn require_backends(root: &Section<'_>, later: &Later) {
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
-    if !has(&["users", "users_htpasswd", "ext_auth"]) && !later.logins {
+    if !has(&["users", "users_htpasswd", "ext_auth", "ldap_auth"]) && !later.logins {
         root.error(
             Problem::Missing,
-            "no one can log in: set users, users_htpasswd or ext_auth (users: {\"\": {}} lets \
+            "no one can log in: set users, users_htpasswd, ext_auth or ldap_auth (users: {\"\": {}} lets \
              everyone in without a name)",
         );
     }

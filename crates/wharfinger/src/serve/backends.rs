@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use auth::{AclAuthorizer, Authorizer, ExtAuthz};
+use common::Clock;
 use identity::process::Program;
 use identity::{
     Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
     PasswordVerifier, StaticUsers, WorkerPool,
 };
+use ldap::LdapAuth;
 
 use super::persistent_state::PersistentState;
 use crate::config::{Config, ExternalProgram, HtpasswdFile, Location};
@@ -24,8 +26,12 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `users`, `users_htpasswd`, `ext_auth`.
-    pub(crate) fn of_token_server(config: &Config, workers: &Arc<WorkerPool>) -> Self {
+    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `ldap_auth`.
+    pub(crate) fn of_token_server(
+        config: &Config,
+        workers: &Arc<WorkerPool>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let users = config.users.as_ref().map(|accounts| ("users", accounts));
         let htpasswd = config.htpasswd.as_ref();
         let htpasswd = htpasswd.map(|file| ("users_htpasswd", &file.accounts));
@@ -41,6 +47,11 @@ impl Backends {
             backends.push(Box::new(
                 backend.allowing_white_space(process.allows_white_space),
             ));
+        }
+        if let Some(directory) = &config.ldap_auth {
+            let verifier = Arc::clone(&verifier);
+            let backend = LdapAuth::new(directory.clone(), verifier, Arc::clone(clock));
+            backends.push(Box::new(backend));
         }
         Self {
             chain: AuthenticatorChain::new(backends),

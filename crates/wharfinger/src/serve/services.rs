@@ -114,7 +114,7 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: Backends::of_token_server(config, workers).login(
+        login: Backends::of_token_server(config, workers, &persistent.clock).login(
             config,
             persistent,
             Arc::clone(guard),

@@ -14,6 +14,7 @@ mod e2e;
 mod explain;
 mod hash;
 mod inspect_matrix;
+mod ldap;
 mod lifetime;
 mod manual;
 mod manual_commands;

@@ -218,6 +218,7 @@ fn defaults() {
         "a bare docker_auth file keeps nothing"
     );
     assert!(config.ext_auth.is_none() && config.server.tls.is_none());
+    assert!(config.ldap_auth.is_none());
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! `ldap_auth` in the running program, against OpenLDAP's server.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use data_encoding::BASE64;
+use peers::{Server, Slapd, SlapdConfig, TestCertificate, TestKeyKind};
+use tempfile::TempDir;
+
+use crate::wire::{Answer, Connection};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// Members of the group `dev` may do everything, and everyone else may pull.
+const CONFIG: &str = r#"
+server: {addr: "@addr@"}
+token: {issuer: Acme, expiration: 900, certificate: @folder@/token.pem, key: @folder@/token.key}
+ldap_auth:
+  addr: @ldap@
+  bind_dn: cn=reader,dc=example,dc=com
+  bind_password_file: @folder@/reader
+  base: ou=people,dc=example,dc=com
+  filter: (&(objectClass=person)(uid=${account}))
+  account_attribute: uid
+  labels: {group: {attribute: memberof, parse_cn: true, lower_case: true}}
+acl:
+  - {match: {labels: {group: dev}}, actions: ["*"]}
+  - {match: {account: "/.+/"}, actions: [pull]}
+refresh_tokens: {}
+database: {url: "sqlite://@folder@/wharfinger.db"}
+login: {remember: 0}
+"#;
+
+struct Setup {
+    slapd: Slapd,
+    server: Server,
+    folder: TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+        let password = format!("{}\n", Slapd::READER_PASSWORD);
+        fs::write(folder.path().join("reader"), password).unwrap();
+        let slapd = Slapd::start(&SlapdConfig::default());
+        let config = CONFIG
+            .replace("@folder@", folder.path().to_str().unwrap())
+            .replace("@ldap@", &slapd.host_port());
+        let server = Server::start(Path::new(PROGRAM), &config);
+        Self {
+            slapd,
+            server,
+            folder,
+        }
+    }
+
+    fn log_in(&self, account: &str, password: &str) -> Answer {
+        log_in(&self.server.host_port(), account, password)
+    }
+
+    /// The actions that a refresh token is granted on a repository; `None` if it is refused.
+    fn refresh(&self, token: &str) -> Option<String> {
+        let body = format!(
+            "grant_type=refresh_token&service=s&scope=repository:a:pull,push&refresh_token={token}"
+        );
+        let mut connection = Connection::open(&self.server.host_port());
+        let answer = connection.request("POST", "/auth", &[], Some(&body));
+        (answer.status == 200).then(|| answer.json()["scope"].as_str().unwrap().to_owned())
+    }
+}
+
+fn log_in(server: &str, account: &str, password: &str) -> Answer {
+    let basic = BASE64.encode(format!("{account}:{password}").as_bytes());
+    let header = format!("Basic {basic}");
+    let url = "/auth?service=s&offline_token=true&scope=repository:a:pull,push";
+    Connection::open(server).request("GET", url, &[("Authorization", &header)], None)
+}
+
+#[test]
+fn a_login_has_the_labels_and_the_name_of_the_directory() {
+    let mut setup = Setup::new();
+    let (sesame, other) = Slapd::PASSWORDS;
+    for (account, password, scope) in [
+        ("ann", sesame, "repository:a:pull,push"),
+        ("ANN", sesame, "repository:a:pull,push"),
+        ("bob", other, "repository:a:pull"),
+    ] {
+        let answer = setup.log_in(account, password);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.json()["scope"], scope);
+        assert_eq!(answer.claims()["sub"], account.to_lowercase());
+    }
+    for (account, password) in [
+        ("ann", "wrong"),
+        ("ann", other),
+        ("unknown", sesame),
+        ("*", sesame),
+        ("ann)(cn=*", sesame),
+        ("twin", other),
+        ("nopass", other),
+        ("ann", ""),
+    ] {
+        assert_eq!(setup.log_in(account, password).status, 401, "{account}");
+    }
+    setup
+        .server
+        .wait_for_log("the filter finds more than one entry");
+    let log = setup.server.log();
+    for secret in [sesame, other, "wrong ", Slapd::READER_PASSWORD] {
+        assert!(!log.contains(secret), "{secret}:\n{log}");
+    }
+}
+
+#[test]
+fn a_directory_s_session_has_the_labels_of_today_and_ends_with_its_user() {
+    let setup = Setup::new();
+    let answer = setup.log_in("ann", "sesame");
+    let token = answer.json()["refresh_token"].as_str().unwrap().to_owned();
+    let granted = |actions: &str| Some(format!("repository:a:{actions}"));
+    assert_eq!(setup.refresh(&token), granted("pull,push"));
+    setup.slapd.delete("cn=dev,ou=groups,dc=example,dc=com");
+    assert_eq!(setup.refresh(&token), granted("pull"));
+    setup.slapd.delete("uid=ann,ou=people,dc=example,dc=com");
+    assert_eq!(setup.refresh(&token), None);
+}
+
+#[test]
+fn a_directory_that_is_down_is_503_until_it_is_back() {
+    let mut setup = Setup::new();
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
+    setup.slapd.kill();
+    let answer = setup.log_in("ann", "sesame");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.header("retry-after").is_some());
+    assert!(!answer.body.contains("127.0.0.1"), "{}", answer.body);
+    setup
+        .server
+        .wait_for_log("no server can be reached: ldap://127.0.0.1:");
+    setup.slapd.start_again();
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
+}
+
+#[test]
+fn a_server_starts_without_its_directory() {
+    let mut setup = Setup::new();
+    setup.slapd.kill();
+    let config = fs::read_to_string(setup.server.config()).unwrap();
+    let address = setup.server.host_port();
+    let config = config
+        .replace(&address, "@addr@")
+        .replace("wharfinger.db", "other.db");
+    let second = Server::start(Path::new(PROGRAM), &config);
+    let ask = || log_in(&second.host_port(), "ann", "sesame").status;
+    assert_eq!(ask(), 503);
+    setup.slapd.start_again();
+    assert_eq!(ask(), 200);
+}
+
+/// The file is read again when it changes, as every file that the configuration names.
+#[test]
+fn the_reader_s_password_can_change_while_the_server_runs() {
+    let mut setup = Setup::new();
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
+    setup
+        .slapd
+        .replace(Slapd::READER, "userPassword", "reader-new");
+    // The connection that is open already goes on.
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
+    fs::write(setup.folder.path().join("reader"), "reader-new\n").unwrap();
+    setup.server.wait_for_log("configuration reloaded");
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
+    assert!(!setup.server.log().contains("reader-new"));
+}
+
+#[test]
+fn reloads_under_load_fail_no_login() {
+    let setup = Setup::new();
+    let config = fs::read_to_string(setup.server.config()).unwrap();
+    let address = setup.server.host_port();
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = log_in(&address, "ann", "sesame");
+                    assert_eq!(answer.status, 200, "{}", answer.body);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 1..=20 {
+            let lifetime = format!("expiration: {}", 900 + round);
+            setup
+                .server
+                .rewrite(&config.replace("expiration: 900", &lifetime));
+            setup.server.hang_up();
+            let expires_in =
+                || log_in(&address, "bob", Slapd::PASSWORDS.1).json()["expires_in"].as_u64();
+            while expires_in() != Some(900 + round) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.into_inner() > 20);
+}
