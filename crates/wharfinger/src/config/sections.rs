@@ -89,6 +89,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     if has_registry && registry.is_none() {
         return None;
     }
+    refuse_database_in_memory(root, registry.as_ref());
     let database = database.or_else(|| usual_database(root, registry.as_ref(), refresh_tokens));
     Some(Config {
         server: server?,
@@ -156,13 +157,29 @@ fn usual_database(
 ) -> Option<database::DatabaseLocation> {
     let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);
     let location = match (registry, refresh_tokens) {
-        (Some(registry), _) => database::DatabaseLocation::at(registry.root.join("wharfinger.db")),
+        (Some(registry), _) => {
+            let root = registry.storage.root()?;
+            database::DatabaseLocation::at(root.join("wharfinger.db"))
+        }
         (None, Some(_)) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
         (None, None) => return None,
     };
     let url = Effective::quoted(&location);
     root.show("database", Effective::mapping(vec![("url", url)]));
     Some(location)
+}
+
+/// A database that outlives the content would list images that cannot be pulled.
+fn refuse_database_in_memory(root: &Section<'_>, registry: Option<&RegistryServerConfig>) {
+    let is_in_memory = registry.is_some_and(|registry| registry.storage.root().is_none());
+    if let Some(setting) = root.present("database").filter(|_| is_in_memory)
+        && !setting.is_null()
+    {
+        setting.report(
+            Problem::Conflict,
+            "with registry.storage.inmemory, the database ends with the server; remove one of them",
+        );
+    }
 }
 
 /// Without a token server these have no effect, and the file says that they should.

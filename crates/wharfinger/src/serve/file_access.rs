@@ -16,7 +16,10 @@ const MOST: usize = 200_000;
 pub(super) fn report_unusable_files(
     registry: Option<&RegistryServerConfig>,
 ) -> impl Future<Output = ()> + use<> {
-    let place = registry.map(|registry| (registry.root.clone(), registry.read_only));
+    let place = registry.and_then(|registry| {
+        let root = registry.storage.root()?;
+        Some((root.to_owned(), registry.read_only))
+    });
     async {
         let Some((root, is_read_only)) = place else {
             return;

@@ -10,8 +10,8 @@ use event::Observers;
 use super::context::RequestIds;
 use super::jwks::JwksFetcher;
 use super::observers::observers;
-use super::read_only::ScratchDirectory;
 use super::registry_state::{ContentRoot, RegistryState};
+use super::scratch_directory::ScratchDirectory;
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -26,7 +26,7 @@ pub(super) struct PersistentState {
     pub(super) observers: Observers,
     /// The key sets of other token servers.
     pub(super) jwks: Arc<JwksFetcher>,
-    /// What the database is in if its own place cannot be written.
+    /// What is stored in a temporary directory.
     _scratch: Option<ScratchDirectory>,
 }
 
@@ -51,14 +51,15 @@ impl PersistentState {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
-                let root = ContentRoot {
-                    path: scratch
-                        .as_ref()
-                        .map_or(&section.root, |scratch| &scratch.root),
-                    is_read_only: scratch.is_some(),
-                };
-                let database = database.clone();
-                Some(RegistryState::open(section, root, database, entropy.as_ref()).await?)
+                let scratch = scratch.as_ref().map(ScratchDirectory::content);
+                let root = scratch.or_else(|| ContentRoot::of(&section.storage));
+                let (database, entropy) = (database.clone(), entropy.as_ref());
+                match root {
+                    Some(root) => {
+                        Some(RegistryState::open(section, root, database, entropy).await?)
+                    }
+                    None => None,
+                }
             }
             _ => None,
         };

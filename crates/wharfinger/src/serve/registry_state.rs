@@ -32,6 +32,17 @@ pub(super) struct ContentRoot<'a> {
     pub(super) is_read_only: bool,
 }
 
+impl<'a> ContentRoot<'a> {
+    /// The directory that `storage` names, if it names one.
+    pub(super) fn of(storage: &'a config::StorageDriver) -> Option<Self> {
+        let path = storage.root()?;
+        Some(Self {
+            path,
+            is_read_only: false,
+        })
+    }
+}
+
 impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
@@ -65,7 +76,10 @@ impl RegistryState {
                 .caused_by(&error)
                 .hint(hint)
         })?;
-        let unread = adoption::discover(&storage, &config.root).await?;
+        let unread = match config.storage.root() {
+            Some(root) => adoption::discover(&storage, root).await?,
+            None => None,
+        };
         let cursors = Arc::new(CursorKey::new(entropy)?);
         Ok(Self {
             storage,

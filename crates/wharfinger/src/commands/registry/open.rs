@@ -76,11 +76,18 @@ async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure>
 impl Places {
     /// What `config`, read from `file`, says of its registry.
     fn of(config: &Config, file: &Path) -> Result<Self, Failure> {
-        let (Some(registry), Some(database)) = (&config.registry, &config.database) else {
-            return Err(
-                Failure::usage(format!("{} configures no registry", file.display()))
-                    .hint("write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`"),
+        const WRITE: &str =
+            "write `registry: {storage: {filesystem: {root: /var/lib/wharfinger}}}`";
+        let Some(registry) = &config.registry else {
+            let message = format!("{} configures no registry", file.display());
+            return Err(Failure::usage(message).hint(WRITE));
+        };
+        let (Some(root), Some(database)) = (registry.storage.root(), &config.database) else {
+            let message = format!(
+                "the registry of {} stores nothing that outlives its server (inmemory)",
+                file.display()
             );
+            return Err(Failure::usage(message).hint(WRITE));
         };
         let retention = Retention {
             grace: registry.collection.grace,
@@ -98,7 +105,7 @@ impl Places {
         };
         Ok(Self {
             database: database.clone(),
-            root: registry.root.clone(),
+            root: root.to_owned(),
             sweep,
             settings,
         })

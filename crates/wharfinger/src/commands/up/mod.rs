@@ -95,9 +95,9 @@ fn must_keep_its_data_here(installation: &Installation) -> Result<(), Failure> {
         .database
         .as_ref()
         .map(|location| ("database.url", location.path()));
-    let content = config.registry.as_ref().map(|registry| {
-        let key = "registry.storage.filesystem.root";
-        (key, registry.root.as_path())
+    let content = config.registry.as_ref().and_then(|registry| {
+        let root = registry.storage.root()?;
+        Some(("registry.storage.filesystem.root", root))
     });
     for (key, path) in database.into_iter().chain(content) {
         let own = installation.directory();

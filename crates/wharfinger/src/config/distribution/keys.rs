@@ -73,7 +73,7 @@ pub(super) static ROWS: &[Row] = &[
         Ineffective("an upload is removed as soon as it is too old"),
     ),
     row("storage.maintenance.uploadpurging.dryrun", Above),
-    row("storage.inmemory", Refused(ELSEWHERE)),
+    row("storage.inmemory", Above).becomes("registry.storage.inmemory"),
     row("storage.s3", Refused(ELSEWHERE)).with(
         "accesskey secretkey region regionendpoint forcepathstyle accelerate bucket encrypt keyid \
          secure v4auth skipverify chunksize multipartcopychunksize multipartcopymaxconcurrency \

@@ -19,6 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(3600);
 pub(super) const WRITE: &str = "write storage: {filesystem: {rootdirectory: /var/lib/registry}}";
 
 const ROOT: &str = "registry.storage.filesystem.root";
+const IN_MEMORY: &str = "registry.storage.inmemory";
 const EXPIRE: &str = "registry.uploads.expire";
 
 pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
@@ -31,6 +32,11 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
             translator.section(filesystem, "storage.filesystem", false, nothing_else);
             let position = filesystem.position();
             translator.default(ROOT, &DEFAULT_ROOT, "storage.filesystem", position);
+        }
+        let in_memory = section.present("inmemory");
+        if let Some(in_memory) = &in_memory {
+            translator.section(in_memory, "storage.inmemory", false, nothing_else);
+            translator.word(IN_MEMORY, &true, in_memory);
         }
         // Distribution deletes nothing unless it is told to.
         translator.default(
@@ -45,6 +51,7 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
             .filter(|name| is_other_driver(translator, name) && section.present(name).is_some())
             .collect();
         drivers.extend(filesystem.map(|_| "filesystem"));
+        drivers.extend(in_memory.map(|_| "inmemory"));
         match drivers[..] {
             [] => section.error(Problem::Missing, format!("no driver is chosen; {WRITE}")),
             [_] => {}

@@ -7,7 +7,6 @@ mod limits;
 mod storage;
 
 use std::fmt::Display;
-use std::path::PathBuf;
 
 use ::registry::SparseManifests;
 use http::HeaderMap;
@@ -25,6 +24,7 @@ use super::server::path_prefix;
 pub(crate) use self::auth::{IssuerConfig, IssuerKeysConfig, RegistryAuth as Auth};
 pub(crate) use self::collection::CollectionConfig;
 pub(crate) use self::limits::{RegistryLimits, UploadsConfig};
+pub(crate) use self::storage::StorageDriver;
 
 /// The registry.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub(crate) struct RegistryServerConfig {
     pub(crate) listen: Option<ListenAddress>,
     /// The prefix of `/v2/`: empty, or a path that begins with `/`.
     pub(crate) path_prefix: String,
-    /// The directory that content is stored in.
-    pub(crate) root: PathBuf,
+    /// Where content is stored.
+    pub(crate) storage: StorageDriver,
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: RegistryAuth,
@@ -119,7 +119,7 @@ impl RegistryServerConfig {
         Some(Self {
             listen,
             path_prefix,
-            root: storage.root,
+            storage: storage.driver,
             delete: storage.delete,
             read_only: storage.read_only,
             auth,

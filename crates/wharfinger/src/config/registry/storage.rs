@@ -1,7 +1,7 @@
 //! `registry.storage`: where content is stored, and what may happen to it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::diagnostics::Problem;
 use crate::config::schema::{Kind, key};
@@ -9,9 +9,28 @@ use crate::config::section::Section;
 
 /// What `registry.storage` says.
 pub(super) struct StorageConfig {
-    pub(super) root: PathBuf,
+    pub(super) driver: StorageDriver,
     pub(super) delete: bool,
     pub(super) read_only: bool,
+}
+
+/// Where content is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StorageDriver {
+    /// In files below this directory.
+    Filesystem(PathBuf),
+    /// In a temporary directory that ends with the server, and so does its database.
+    InMemory,
+}
+
+impl StorageDriver {
+    /// The directory that stays when the server ends.
+    pub(crate) fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Filesystem(root) => Some(root),
+            Self::InMemory => None,
+        }
+    }
 }
 
 impl StorageConfig {
@@ -42,8 +61,17 @@ impl StorageConfig {
                 )
             },
         );
+        let is_in_memory = storage.get(
+            key::switch("inmemory")
+                .means(
+                    "store content and database in a temporary directory, which is removed when \
+                     the server ends: for tests; warns",
+                )
+                .restart()
+                .default(false),
+        );
         Self {
-            root,
+            driver: driver(storage, root, is_in_memory),
             delete: storage.get(
                 key::switch("delete")
                     .means("whether manifests, tags and blobs may be deleted")
@@ -61,6 +89,21 @@ impl StorageConfig {
             ),
         }
     }
+}
+
+fn driver(storage: &Section<'_>, root: PathBuf, is_in_memory: bool) -> StorageDriver {
+    if !is_in_memory {
+        return StorageDriver::Filesystem(root);
+    }
+    if storage.has("filesystem") {
+        let message = "only one of `filesystem` and `inmemory` can apply; remove the other";
+        storage.error_about("inmemory", Problem::Conflict, message);
+    } else {
+        let message = "content and database are in a temporary directory: they are lost when the \
+                       server ends";
+        storage.warn_about("inmemory", Problem::Doubtful, message);
+    }
+    StorageDriver::InMemory
 }
 
 /// The directory that systemd gives the service, or its usual place.

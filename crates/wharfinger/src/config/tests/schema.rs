@@ -13,7 +13,8 @@ use crate::config::yaml::{self, Node, Plain};
 const EVERYTHING: &str = include_str!("everything.yml");
 
 /// The keys that cannot, a file each.
-const APART: [&str; 4] = [
+const APART: [&str; 5] = [
+    "@server\nregistry: {storage: {inmemory: true}, auth: {none: true}}\n",
     "server: {addr: \":1\", hsts: true, net: tcp}\nregistry: {auth: {htpasswd: {realm: R, path: \"{{dir}}/htpasswd\"}}}\n",
     "server: {addr: \":1\"}\nregistry: {auth: {none: true}}\n",
     "@server\n@users\n@acl\ntoken: {issuer: I, expiration: 60, key: \"{{dir}}/ec.key\", disable_legacy_key_id: yes}\n",

@@ -122,6 +122,13 @@ impl Running {
         panic!("it does not answer:\n{}", self.log());
     }
 
+    /// Asks it to end, and waits until it has.
+    fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        peers::run(Command::new("kill").args(["-TERM", &id])).succeeded();
+        assert!(self.child.wait().unwrap().success());
+    }
+
     /// `127.0.0.1:PORT`, as image names begin with.
     pub(crate) fn host_port(&self) -> &str {
         self.base.split("://").last().unwrap()
@@ -291,6 +298,31 @@ fn unknown_and_repeated_keys_only_warn() {
                 running.wait_for_log(word);
             }
         }
+    }
+}
+
+/// What is stored in memory is served, and gone when the server ends.
+#[test]
+fn a_registry_in_memory_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    for storage in [
+        &[("REGISTRY_STORAGE", "inmemory")][..],
+        &[(
+            "REGISTRY_STORAGE",
+            "{inmemory: {}, delete: {enabled: true}}",
+        )],
+    ] {
+        let place = [("TMPDIR", temporary.path().to_str().unwrap())];
+        let variables = [storage, &place].concat();
+        let mut running = Running::start_with(Path::new(PROGRAM), &variables);
+        let digest = push_blob(&running);
+        let url = running.url(&format!("/v2/a/b/blobs/{digest}"));
+        assert_eq!(http::request(&[&url]).status, 200);
+        assert_eq!(names_in(temporary.path()).len(), 1);
+        running.wait_for_log("they are lost when the server ends");
+        running.stop();
+        assert_eq!(names_in(temporary.path()), [""; 0]);
+        assert!(!running.folder.path().join("data").exists());
     }
 }
 

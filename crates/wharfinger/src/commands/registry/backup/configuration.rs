@@ -72,8 +72,9 @@ fn unsettled(to: &Installation, database: &Path) -> Vec<String> {
             in_copy(to, database)
         ));
     }
-    let root = loaded.config.registry.map(|registry| registry.root);
-    if root.as_deref() != Some(&to.content()) {
+    let registry = loaded.config.registry.as_ref();
+    let root = registry.and_then(|registry| registry.storage.root());
+    if root != Some(&to.content()) {
         unsettled.push(format!(
             "registry.storage.filesystem.root: {:?}",
             in_copy(to, &to.content())

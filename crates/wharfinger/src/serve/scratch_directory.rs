@@ -1,9 +1,11 @@
-//! A registry in maintenance whose data directory can only be read, as on a volume mounted `:ro`:
-//! registry:2 starts on one.
+//! A temporary directory for what must not stay, or cannot be written in its own place. It ends with
+//! the process.
 //!
-//! The database, which must be written while content is read, goes into a temporary directory: a
-//! copy of the one that is there, or a new one in which the directory of registry:2 is adopted. It
-//! ends with the process.
+//! - A registry whose storage is `inmemory` has its content and its database there.
+//! - A registry in maintenance may have a data directory that can only be read, as on a volume
+//!   mounted `:ro`: registry:2 starts on one. Its database, which must be written while content is
+//!   read, goes into a temporary directory: a copy of the one that is there, or a new one in which
+//!   the directory of registry:2 is adopted.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,30 +15,41 @@ use database::DatabaseLocation;
 use rustix::fs::{Access, access};
 use tempfile::TempDir;
 
-use crate::config::Config;
+use super::registry_state::ContentRoot;
+use crate::config::{Config, StorageDriver};
 use crate::failure::Failure;
 
-/// What is written in place of the data directory.
+/// A temporary directory with a registry's database, and its content if that is not elsewhere.
 pub(super) struct ScratchDirectory {
     pub(super) database: DatabaseLocation,
     /// The root of the registry's own content.
-    pub(super) root: PathBuf,
+    root: PathBuf,
+    /// Whether the content can only be read.
+    is_read_only: bool,
     _directory: TempDir,
 }
 
 impl ScratchDirectory {
-    /// One, if the registry is in maintenance and its database cannot be written.
+    /// One, if the registry is in maintenance and its database cannot be written, or if it is to
+    /// end with the server.
     pub(super) fn if_needed(config: &Config) -> Result<Option<Self>, Failure> {
-        let (Some(registry), Some(database)) = (&config.registry, &config.database) else {
+        let Some(registry) = &config.registry else {
+            return Ok(None);
+        };
+        let root = match &registry.storage {
+            StorageDriver::Filesystem(root) => root,
+            StorageDriver::InMemory => {
+                return Self::empty().map(Some).map_err(|error| cannot_make(&error));
+            }
+        };
+        let Some(database) = &config.database else {
             return Ok(None);
         };
         let home = database.path().parent().unwrap_or(Path::new("/"));
         if !registry.read_only || !is_read_only(home) {
             return Ok(None);
         }
-        let scratch = Self::new(database.path(), &registry.root).map_err(|error| {
-            Failure::system("cannot make a temporary directory for the database").caused_by(&error)
-        })?;
+        let scratch = Self::new(database.path(), root).map_err(|error| cannot_make(&error))?;
         tracing::warn!(
             directory = %home.display(),
             scratch = %scratch.root.display(),
@@ -44,6 +57,24 @@ impl ScratchDirectory {
              the server ends"
         );
         Ok(Some(scratch))
+    }
+
+    /// Where the registry's content is.
+    pub(super) fn content(&self) -> ContentRoot<'_> {
+        ContentRoot {
+            path: &self.root,
+            is_read_only: self.is_read_only,
+        }
+    }
+
+    fn empty() -> io::Result<Self> {
+        let directory = TempDir::with_prefix("wharfinger-")?;
+        Ok(Self {
+            database: DatabaseLocation::at(directory.path().join("wharfinger.db")),
+            root: directory.path().join("content"),
+            is_read_only: false,
+            _directory: directory,
+        })
     }
 
     fn new(database: &Path, root: &Path) -> io::Result<Self> {
@@ -62,9 +93,14 @@ impl ScratchDirectory {
         Ok(Self {
             database: DatabaseLocation::at(copy),
             root,
+            is_read_only: true,
             _directory: directory,
         })
     }
+}
+
+fn cannot_make(error: &io::Error) -> Failure {
+    Failure::system("cannot make a temporary directory for the database").caused_by(error)
 }
 
 /// Whether this process cannot write into a directory that is there.
