@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::address::{DirectoryAddress, TlsMode};
 use crate::entry::DirectoryEntry;
 use crate::error::{DirectoryError, OperationContext, reason};
+use crate::isolation::isolated;
 use crate::refusal::{BindRefusal, password_policy_request};
 use crate::tls;
 
@@ -123,10 +124,11 @@ impl DirectoryConnection {
         server: &DirectoryServer,
         timeouts: DirectoryTimeouts,
     ) -> Result<Self, String> {
-        let opened = timeout(timeouts.connect, connect(server)).await;
+        let opened = timeout(timeouts.connect, isolated(connect(server.clone()))).await;
         let ldap = match opened {
-            Ok(Ok(ldap)) => ldap,
-            Ok(Err(error)) => return Err(reason(&error)),
+            Ok(Some(Ok(ldap))) => ldap,
+            Ok(Some(Err(error))) => return Err(reason(&error)),
+            Ok(None) => return Err("its answer is no LDAP message".to_owned()),
             Err(_) => return Err(format!("no connection within {:?}", timeouts.connect)),
         };
         Ok(Self {
@@ -199,11 +201,16 @@ impl DirectoryConnection {
         password: &Secret,
     ) -> Result<LdapResult, DirectoryError> {
         let limit = self.limit;
-        self.ldap.with_controls(password_policy_request());
-        let bind = self.ldap.simple_bind(name, password.expose());
+        let mut ldap = self.ldap.clone();
+        let (name, password) = (name.to_owned(), password.clone());
+        let bind = isolated(async move {
+            ldap.with_controls(password_policy_request());
+            ldap.simple_bind(&name, password.expose()).await
+        });
         match timeout(limit, bind).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => Err(self.context(operation).lost(&error)),
+            Ok(Some(Ok(result))) => Ok(result),
+            Ok(Some(Err(error))) => Err(self.context(operation).lost(&error)),
+            Ok(None) => Err(self.context(operation).malformed()),
             Err(_) => Err(self.context(operation).slow(limit)),
         }
     }
@@ -288,7 +295,7 @@ const SIZE_LIMIT: u32 = 4;
 /// How many referrals are kept for the log.
 const MOST_REFERRALS: usize = 8;
 
-async fn connect(server: &DirectoryServer) -> Result<Ldap, LdapError> {
+async fn connect(server: DirectoryServer) -> Result<Ldap, LdapError> {
     let host = server.address.host();
     let stream = TcpStream::connect((&*host, server.address.port())).await?;
     stream.set_nodelay(true)?;
@@ -297,7 +304,7 @@ async fn connect(server: &DirectoryServer) -> Result<Ldap, LdapError> {
         .set_config(Arc::clone(&server.tls))
         .set_starttls(server.address.tls() == TlsMode::StartTls);
     let (connection, ldap) = LdapConnAsync::with_settings(settings, &server.url).await?;
-    let name = server.name.clone();
+    let name = server.name;
     // It ends when the handle is dropped, or with the connection.
     tokio::spawn(async move {
         if let Err(error) = connection.drive().await {

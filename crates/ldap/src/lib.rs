@@ -52,6 +52,7 @@ mod exchanges;
 mod filter;
 mod found_account;
 mod groups;
+mod isolation;
 mod labels;
 mod pool;
 mod refusal;

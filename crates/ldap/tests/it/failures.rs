@@ -1,5 +1,6 @@
 //! Directories that are down, slow, or set up in another way than the configuration says.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -176,4 +177,40 @@ async fn a_probe_says_what_was_reached() {
     };
     assert!(probe(wrong).await.is_err());
     assert!(probe(settings(&nowhere())).await.is_err());
+}
+
+/// A server that answers each connection with `bytes`, whatever it is asked.
+fn answering(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut question = [0; 1024];
+            let _ = client.read(&mut question);
+            let _ = client.write_all(bytes);
+        }
+    });
+    address
+}
+
+/// Some of these make the LDAP library panic.
+#[tokio::test]
+async fn what_is_no_ldap_is_an_error_and_nothing_worse() {
+    for bytes in [
+        &b""[..],
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        // A sequence without a message.
+        b"\x30\x00",
+        // The response to a bind: its text is not UTF-8.
+        b"\x30\x0d\x02\x01\x01\x61\x08\x0a\x01\x31\x04\x00\x04\x01\xff",
+        // It has no members.
+        b"\x30\x05\x02\x01\x01\x61\x00",
+        // It is not a sequence.
+        b"\x30\x05\x02\x01\x01\x42\x00",
+    ] {
+        let backend = backend(settings(&answering(bytes)));
+        let outcome = log_in(&backend, "ann", "sesame").await;
+        let is_error = matches!(outcome, Outcome::Broken(_) | Outcome::Unavailable(_));
+        assert!(is_error, "{bytes:?}: {outcome:?}");
+    }
 }
