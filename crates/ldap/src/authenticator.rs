@@ -7,21 +7,21 @@ use common::{BoxFuture, Clock, escape_line};
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, Credentials, CurrentCredentials, FairSemaphore, Identity, LoginSource,
-    PasswordVerifier, Permit, Proof, Recheck, SourceAddress, is_unambiguous_name,
+    PasswordVerifier, Permit, Proof, Recheck, SourceAddress, TooManyWaiting,
 };
 use policy::{Labels, Subject};
 use tokio::time::timeout;
 
 use crate::account_state;
 use crate::connection::BindOutcome;
+use crate::distinguished_name::BindNameTemplate;
 use crate::entry::DirectoryEntry;
 use crate::error::{DirectoryError, SECTION};
 use crate::exchanges::{AccountBind, AccountSession, EntryLookup, SessionOutcome};
-use crate::found_account::FoundAccount;
+use crate::found_account::{FoundAccount, stored_name};
 use crate::groups::GroupLookup;
 use crate::labels;
 use crate::pool::{ConnectionPool, ServerList};
-use crate::refusal::BindRefusal;
 use crate::settings::{LdapSettings, SearchIdentity};
 
 /// How many logins may wait for each one that is checked.
@@ -77,7 +77,7 @@ impl LdapAuth {
         Self {
             readers: ConnectionPool::new(Arc::clone(&servers), reader, most),
             binders: ConnectionPool::new(Arc::clone(&servers), None, most),
-            attributes: attributes(&settings),
+            attributes: settings.attributes(),
             turns: FairSemaphore::new(most, most.saturating_mul(WAITING)),
             settings,
             servers,
@@ -116,27 +116,21 @@ impl LdapAuth {
     }
 
     async fn log_in(&self, credentials: &Credentials) -> Result<LoginResult, DirectoryError> {
-        let Credentials { account, password } = credentials;
-        if let SearchIdentity::Account(template) = &self.settings.search_as {
-            let Some(name) = template.expand(account) else {
-                return Ok(LoginResult::NoMatch);
-            };
-            let session = AccountSession {
-                name: &name,
-                password,
-                account,
-                lookup: self.lookup(account),
-                groups: self.settings.groups.as_ref(),
-            };
-            return match self.binders.run(&session).await? {
-                SessionOutcome::Refused(refusal) => Ok(refused(account, &refusal)),
-                SessionOutcome::Bound { found, groups } => match FoundAccount::of(account, found) {
-                    FoundAccount::None => Ok(LoginResult::NoMatch),
-                    FoundAccount::Several => Ok(LoginResult::Refused),
-                    FoundAccount::One(entry) => self.accept(account, &entry, &groups, None),
-                },
-            };
+        match &self.settings.search_as {
+            SearchIdentity::Account(template) => {
+                self.log_in_as_account(template, credentials).await
+            }
+            SearchIdentity::Anonymous | SearchIdentity::Reader(_) => {
+                self.log_in_by_reader(credentials).await
+            }
         }
+    }
+
+    async fn log_in_by_reader(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<LoginResult, DirectoryError> {
+        let Credentials { account, password } = credentials;
         let entry = match self.find(account).await? {
             FoundAccount::None => return Ok(LoginResult::NoMatch),
             FoundAccount::Several => return Ok(LoginResult::Refused),
@@ -147,11 +141,42 @@ impl LdapAuth {
             password,
         };
         if let BindOutcome::Refused(refusal) = self.binders.run(&bind).await? {
-            return Ok(refused(account, &refusal));
+            refusal.log(account);
+            return Ok(LoginResult::Refused);
         }
         let groups = self.groups(account, &entry).await?;
         let credential = account_state::fingerprint(&entry);
         self.accept(account, &entry, &groups, Some(credential))
+    }
+
+    async fn log_in_as_account(
+        &self,
+        template: &BindNameTemplate,
+        credentials: &Credentials,
+    ) -> Result<LoginResult, DirectoryError> {
+        let Credentials { account, password } = credentials;
+        let Some(name) = template.expand(account) else {
+            return Ok(LoginResult::NoMatch);
+        };
+        let session = AccountSession {
+            name: &name,
+            password,
+            account,
+            lookup: self.lookup(account),
+            groups: self.settings.groups.as_ref(),
+        };
+        let (found, groups) = match self.binders.run(&session).await? {
+            SessionOutcome::Refused(refusal) => {
+                refusal.log(account);
+                return Ok(LoginResult::Refused);
+            }
+            SessionOutcome::Bound { found, groups } => (found, groups),
+        };
+        match FoundAccount::of(account, found) {
+            FoundAccount::None => Ok(LoginResult::NoMatch),
+            FoundAccount::Several => Ok(LoginResult::Refused),
+            FoundAccount::One(entry) => self.accept(account, &entry, &groups, None),
+        }
     }
 
     /// What becomes of a session: its account must be there under its name, and not be disabled.
@@ -228,21 +253,12 @@ impl LdapAuth {
         }))
     }
 
-    /// The account's name as the directory stores it: of several, the one that the client wrote.
+    /// The account's name for rules and tokens.
     fn stored_name(&self, account: &str, entry: &DirectoryEntry) -> Option<String> {
-        let Some(attribute) = &self.settings.account_attribute else {
-            return Some(account.to_owned());
-        };
-        let names = || {
-            let names = entry.texts(attribute);
-            names.filter(|name| !name.is_empty() && is_unambiguous_name(name))
-        };
-        let lower = account.to_lowercase();
-        let found = names()
-            .find(|name| *name == account)
-            .or_else(|| names().find(|name| name.to_lowercase() == lower))
-            .or_else(|| names().next())?;
-        Some(found.to_owned())
+        match &self.settings.account_attribute {
+            Some(attribute) => stored_name(entry, attribute, account),
+            None => Some(account.to_owned()),
+        }
     }
 
     fn labels(&self, entry: &DirectoryEntry, groups: &[String]) -> Result<Labels, DirectoryError> {
@@ -304,7 +320,7 @@ impl Authenticator for LdapAuth {
             }
             let source = LoginSource::new(SourceAddress::shared(None), account);
             let Some(_permit) = self.turn(&source).await else {
-                return Err(BackendError::unavailable(SECTION, TooManyLogins));
+                return Err(BackendError::unavailable(SECTION, TooManyWaiting));
             };
             Ok(self.status(account).await?)
         })
@@ -314,11 +330,6 @@ impl Authenticator for LdapAuth {
         Box::pin(async move { Ok(Some(self.reach().await?)) })
     }
 }
-
-/// A session cannot be checked now.
-#[derive(Debug, thiserror::Error)]
-#[error("too many logins are waiting for the directory")]
-struct TooManyLogins;
 
 /// Whether a directory may be asked. An empty password would make its bind succeed without proving
 /// anything (RFC 4513 §5.1.2).
@@ -339,37 +350,4 @@ fn ended(account: &str) -> Recheck {
         },
         credentials: CurrentCredentials::Known(Vec::new()),
     }
-}
-
-fn refused(account: &str, refusal: &BindRefusal) -> LoginResult {
-    let account = escape_line(account);
-    if refusal.is_wrong_password() {
-        tracing::debug!(%account, "ldap_auth: {refusal}");
-    } else {
-        tracing::info!(%account, "ldap_auth: {refusal}");
-    }
-    LoginResult::Refused
-}
-
-fn attributes(settings: &LdapSettings) -> Vec<String> {
-    let mut attributes: Vec<String> = Vec::new();
-    let mut ask = |attribute: &str| {
-        let is_known = |known: &String| known.eq_ignore_ascii_case(attribute);
-        if !attributes.iter().any(is_known) {
-            attributes.push(attribute.to_owned());
-        }
-    };
-    for rule in &settings.labels {
-        ask(&rule.attribute);
-    }
-    if let Some(attribute) = &settings.account_attribute {
-        ask(attribute);
-    }
-    // Sessions of accounts that search for themselves are not rechecked.
-    if !matches!(settings.search_as, SearchIdentity::Account(_)) {
-        for attribute in account_state::ATTRIBUTES {
-            ask(attribute);
-        }
-    }
-    attributes
 }

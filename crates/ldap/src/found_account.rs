@@ -1,6 +1,7 @@
 //! What a search for an account found.
 
 use common::escape_line;
+use identity::is_unambiguous_name;
 
 use crate::connection::SearchOutcome;
 use crate::entry::DirectoryEntry;
@@ -38,5 +39,40 @@ impl FoundAccount {
             (Some(entry), None) if entry.name.is_empty() => Self::None,
             (Some(entry), None) => Self::One(entry),
         }
+    }
+}
+
+/// The name of an account as the directory stores it in `attribute`: of several, the one that the
+/// client wrote. `None` if there is none that could be an account's.
+pub(crate) fn stored_name(
+    entry: &DirectoryEntry,
+    attribute: &str,
+    account: &str,
+) -> Option<String> {
+    let names = || {
+        let names = entry.texts(attribute);
+        names.filter(|name| !name.is_empty() && is_unambiguous_name(name))
+    };
+    let lower = account.to_lowercase();
+    let found = names()
+        .find(|name| *name == account)
+        .or_else(|| names().find(|name| name.to_lowercase() == lower))
+        .or_else(|| names().next())?;
+    Some(found.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_names_the_one_that_was_written_counts() {
+        let entry = DirectoryEntry::of("cn=x", &[("uid", &["", "a\nb", "ann", "Anna"])]);
+        let stored = |account| stored_name(&entry, "UID", account);
+        assert_eq!(stored("Anna").as_deref(), Some("Anna"));
+        assert_eq!(stored("ANNA").as_deref(), Some("Anna"));
+        assert_eq!(stored("ann@example.com").as_deref(), Some("ann"));
+        assert_eq!(stored("a\nb").as_deref(), Some("ann"));
+        assert_eq!(stored_name(&entry, "cn", "ann"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::escape_line;
 use ldap3::LdapResult;
 use ldap3::controls::RawControl;
 
@@ -49,8 +50,19 @@ impl BindRefusal {
         })
     }
 
+    /// Writes a line to the log. A wrong password matters for debugging only, because the server
+    /// logs every rejected login.
+    pub(crate) fn log(&self, account: &str) {
+        let account = escape_line(account);
+        if self.is_wrong_password() {
+            tracing::debug!(%account, "ldap_auth: {self}");
+        } else {
+            tracing::info!(%account, "ldap_auth: {self}");
+        }
+    }
+
     /// Whether nothing is known but that the password is wrong.
-    pub(crate) fn is_wrong_password(&self) -> bool {
+    fn is_wrong_password(&self) -> bool {
         self.code == 49 && self.reason.is_none()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use crate::account_state;
 use crate::connection::{DirectoryServer, DirectoryTimeouts};
 use crate::distinguished_name::BindNameTemplate;
 use crate::filter::FilterTemplate;
@@ -31,6 +32,32 @@ pub struct LdapSettings {
     pub timeouts: DirectoryTimeouts,
     /// How many logins are checked at once; four times as many may wait.
     pub concurrency: NonZeroUsize,
+}
+
+impl LdapSettings {
+    /// The attributes that an account's entry is asked for, each once.
+    pub(crate) fn attributes(&self) -> Vec<String> {
+        let mut attributes: Vec<String> = Vec::new();
+        let mut ask = |attribute: &str| {
+            let is_known = |known: &String| known.eq_ignore_ascii_case(attribute);
+            if !attributes.iter().any(is_known) {
+                attributes.push(attribute.to_owned());
+            }
+        };
+        for rule in &self.labels {
+            ask(&rule.attribute);
+        }
+        if let Some(attribute) = &self.account_attribute {
+            ask(attribute);
+        }
+        // Sessions of accounts that search for themselves are not rechecked.
+        if !matches!(self.search_as, SearchIdentity::Account(_)) {
+            for attribute in account_state::ATTRIBUTES {
+                ask(attribute);
+            }
+        }
+        attributes
+    }
 }
 
 /// For whom entries are searched.

@@ -127,8 +127,7 @@ async fn a_locked_account_is_rejected_and_the_log_says_why() {
     let (_, right) = Slapd::PASSWORDS;
     assert_eq!(log_in(&backend, "bob", right).await, Outcome::Rejected);
     let text = log.text();
-    let reason =
-        "INFO ldap::authenticator: ldap_auth: the account is locked (code 49, \"\") account=bob";
+    let reason = "INFO ldap::refusal: ldap_auth: the account is locked (code 49, \"\") account=bob";
     assert!(text.contains(reason), "{text}");
     assert_eq!(log_in(&backend, "nopass", right).await, Outcome::Rejected);
     assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
