@@ -16,6 +16,10 @@ use crate::error::DirectoryError;
 /// after some minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
+/// How long connecting is not tried again after no server could be reached. Otherwise each login in
+/// the queue would wait for the time limit.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How long a server that could not be reached is tried after the others.
 const AVOIDED: Duration = Duration::from_secs(30);
 
@@ -99,13 +103,8 @@ impl ConnectionPool {
 
     /// The connection that was used last, if it can still be used.
     fn take_idle(&self) -> Option<DirectoryConnection> {
-        let now = self.servers.clock.now();
         let mut idle = lock(&self.idle);
-        // If the clock was set back, all are too old.
-        idle.retain(|idle| {
-            let age = now.duration_since(idle.since);
-            age.is_ok_and(|age| age < LONGEST_IDLE)
-        });
+        idle.retain(|idle| self.servers.is_younger(idle.since, LONGEST_IDLE));
         while let Some(IdleConnection { mut connection, .. }) = idle.pop() {
             if !connection.is_closed() {
                 return Some(connection);
@@ -130,6 +129,8 @@ pub(crate) struct ServerList {
     clock: Arc<dyn Clock>,
     /// When each could last not be reached.
     failed: Mutex<Vec<Option<SystemTime>>>,
+    /// When none could last be reached, and why.
+    unreachable: Mutex<Option<(SystemTime, String)>>,
 }
 
 impl ServerList {
@@ -144,12 +145,18 @@ impl ServerList {
             timeouts,
             clock,
             failed,
+            unreachable: Mutex::default(),
         }
     }
 
     /// A connection to the first server that can be reached. Servers that failed a short time ago
     /// are tried last.
     pub(crate) async fn open(&self) -> Result<DirectoryConnection, DirectoryError> {
+        if let Some((since, reason)) = &*lock(&self.unreachable)
+            && self.is_younger(*since, PAUSE)
+        {
+            return Err(DirectoryError::Unreachable(reason.clone()));
+        }
         let mut failures: Vec<String> = Vec::new();
         for index in self.order() {
             let server = &self.servers[index];
@@ -169,19 +176,24 @@ impl ServerList {
                 }
             }
         }
-        Err(DirectoryError::Unreachable(failures.join("; ")))
+        let reason = failures.join("; ");
+        *lock(&self.unreachable) = Some((self.clock.now(), reason.clone()));
+        Err(DirectoryError::Unreachable(reason))
     }
 
     fn order(&self) -> Vec<usize> {
-        let now = self.clock.now();
         let failed = lock(&self.failed);
-        let has_failed = |index: &usize| {
-            let age = failed[*index].map(|failed| now.duration_since(failed));
-            age.is_some_and(|age| age.is_ok_and(|age| age < AVOIDED))
-        };
+        let has_failed =
+            |index: &usize| failed[*index].is_some_and(|since| self.is_younger(since, AVOIDED));
         let mut order: Vec<usize> = (0..self.servers.len()).collect();
         order.sort_by_key(has_failed);
         order
+    }
+
+    /// Whether `since` is less than `age` ago. After the clock was set back it is not.
+    fn is_younger(&self, since: SystemTime, age: Duration) -> bool {
+        let passed = self.clock.now().duration_since(since);
+        passed.is_ok_and(|passed| passed < age)
     }
 }
 

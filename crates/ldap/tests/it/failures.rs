@@ -5,11 +5,12 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use identity::Authenticator;
-use ldap::{DirectoryTimeouts, LdapSettings, SearchIdentity};
+use ldap::{DirectoryTimeouts, LdapAuth, LdapSettings, SearchIdentity};
 use peers::{Relay, Slapd};
 
 use crate::support::{
-    Log, Outcome, accepted, backend, log_in, own, reader, server, settings, shared,
+    HeldClock, Log, Outcome, accepted, backend, log_in, own, reader, server, settings, shared,
+    verifier,
 };
 
 const SHORT: DirectoryTimeouts = DirectoryTimeouts {
@@ -50,8 +51,8 @@ async fn the_reader_s_new_password_counts_for_new_connections() {
 
 #[tokio::test]
 async fn a_server_that_was_killed_comes_back() {
-    let mut slapd = own();
-    let backend = backend(settings(&slapd.host_port()));
+    let (mut slapd, clock) = (own(), HeldClock::new());
+    let backend = LdapAuth::new(settings(&slapd.host_port()), verifier(), clock.clone());
     assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
     slapd.kill();
     let told = log_in(&backend, "ann", "sesame").await.unavailable();
@@ -60,6 +61,9 @@ async fn a_server_that_was_killed_comes_back() {
         "{told}"
     );
     slapd.start_again();
+    // Connecting is tried again after a second.
+    assert_eq!(log_in(&backend, "ann", "sesame").await.unavailable(), told);
+    clock.pass(Duration::from_secs(1));
     assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
     // No login notices this time: the idle connections are dead.
     slapd.kill();
@@ -85,6 +89,7 @@ async fn a_slow_server_is_given_up_and_used_again() {
         if log_in(&backend, "ann", "sesame").await == accepted("ann") {
             return;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the directory is not used again");
 }

@@ -136,6 +136,10 @@ async fn a_directory_that_is_down_cannot_tell() {
     };
     assert!(session.chain.recheck(&login).await.is_err());
     session.slapd.start_again();
+    // Connecting is tried again after a second.
+    while session.chain.recheck(&login).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(session.teams().await, ["red", "blue"]);
 }
 

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::SystemClock;
+use common::{Clock, SystemClock};
 use identity::password::Bcrypt;
 use identity::tls::ClientTls;
 use identity::{
@@ -85,6 +85,26 @@ pub(crate) fn verifier() -> Arc<PasswordVerifier> {
 
 pub(crate) fn backend(settings: LdapSettings) -> LdapAuth {
     LdapAuth::new(settings, verifier(), Arc::new(SystemClock))
+}
+
+/// A clock that moves only in [`pass`](Self::pass).
+pub(crate) struct HeldClock(Mutex<SystemTime>);
+
+impl HeldClock {
+    pub(crate) fn new() -> Arc<Self> {
+        let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        Arc::new(Self(Mutex::new(start)))
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
 }
 
 /// What a login came to.
