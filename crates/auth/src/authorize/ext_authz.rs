@@ -6,6 +6,7 @@ use identity::process::{ProcessError, Program};
 use policy::{AclQuery, Labels};
 use serde::Serialize;
 
+use super::go_json::go_json;
 use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
 
 const NAME: &str = "ext_authz";
@@ -105,10 +106,9 @@ fn failed(error: ExtAuthzError) -> AuthorizeError {
     }
 }
 
-/// The question as Go's `encoding/json` writes it: without spaces, and with `<`, `>`, `&` and the two
-/// line separators escaped. Those occur only inside strings.
+/// The question as `docker_auth` writes it.
 fn question(query: &AclQuery<'_>) -> String {
-    let question = Question {
+    go_json(&Question {
         account: query.account,
         r#type: query.resource_type,
         name: query.name,
@@ -116,22 +116,7 @@ fn question(query: &AclQuery<'_>) -> String {
         ip: query.ip.map(|ip| ip.to_string()).unwrap_or_default(),
         actions: query.actions,
         labels: (!query.labels.is_empty()).then_some(query.labels),
-    };
-    #[expect(
-        clippy::expect_used,
-        reason = "strings and maps with string keys always have a JSON form"
-    )]
-    let json = serde_json::to_string(&question).expect("a question is plain data");
-    let mut escaped = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            _ => escaped.push(c),
-        }
-    }
-    escaped
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod acl;
 mod explain;
 mod ext_authz;
+mod go_json;
 
 use std::error::Error;
 use std::fmt;
