@@ -23,8 +23,9 @@ mod server;
 pub mod sessions;
 
 pub use authorize::{
-    AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, DecidedBy, Decision,
-    ExplainedDecision, ExplanationEnd, ExtAuthz, PassedRule, RuleSet, RuleSetExplanation, explain,
+    AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, CASBIN_VALUES,
+    CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
+    ExtAuthz, PassedRule, RuleSet, RuleSetExplanation, explain,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

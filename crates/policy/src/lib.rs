@@ -14,6 +14,8 @@
 //! [explained](Acl::explain), by the same steps that make it, and there are
 //! [warnings](Acl::warnings) of what is probably not intended. There is no I/O here.
 //!
+//! Rules may also be written for Casbin, which `docker_auth` has beside its own: [`casbin`].
+//!
 //! ```
 //! use policy::{Acl, Conditions, AclEntry, Labels, AclOptions, AclQuery};
 //!
@@ -41,6 +43,7 @@
 
 mod acl;
 mod captures;
+pub mod casbin;
 mod ceiling;
 mod combinations;
 mod condition;

@@ -74,6 +74,7 @@ impl RuleSet for Rules {
                 granted: rule.decision.granted,
                 refused: rule.refused,
                 comment: rule.comment,
+                actions: Vec::new(),
             }),
         }
     }

@@ -55,6 +55,21 @@ pub struct ExplainedDecision {
     pub refused: Vec<String>,
     /// The rule's comment.
     pub comment: Option<String>,
+    /// How each action was decided, if the policy decides each by itself.
+    pub actions: Vec<ExplainedAction>,
+}
+
+/// How one action was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedAction {
+    /// The action.
+    pub action: String,
+    /// Whether it is granted.
+    pub granted: bool,
+    /// Where the rule stands that decided, or that could not be evaluated.
+    pub rule: Option<String>,
+    /// Why it could not be evaluated.
+    pub error: Option<String>,
 }
 
 /// How `authorizers`, asked in order, decide `query`.

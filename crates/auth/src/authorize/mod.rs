@@ -4,6 +4,7 @@
 //! because the next one might grant what the first would have denied.
 
 mod acl;
+mod casbin;
 mod explain;
 mod ext_authz;
 mod go_json;
@@ -17,9 +18,10 @@ use identity::LoginSource;
 use policy::AclQuery;
 
 pub use acl::AclAuthorizer;
+pub use casbin::{CASBIN_VALUES, CasbinAuthorizer};
 pub use explain::{
-    AuthorizeExplanation, ExplainedDecision, ExplanationEnd, PassedRule, RuleSetExplanation,
-    explain,
+    AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule,
+    RuleSetExplanation, explain,
 };
 pub use ext_authz::ExtAuthz;
 

@@ -6,6 +6,7 @@
     reason = "a test stops at the first failure"
 )]
 
+mod casbin;
 mod endpoint;
 mod events;
 mod limits;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use auth::{AuthorizeExplanation, ExplainedDecision, ExplanationEnd, PassedRule};
+use auth::{AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule};
 use oci::RepositoryName;
 use policy::{AclQuery, Labels, SkippedRule};
 use serde::Serialize;
@@ -53,12 +53,24 @@ struct ScopeReport<'a> {
     /// `FILE:LINE` of the rule that decided, if one did.
     rule: Option<String>,
     comment: Option<&'a str>,
+    /// How each action was decided, if it was decided by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<ActionReport<'a>>,
     /// Whether `ext_authz` would be asked, because no rule decided.
     ext_authz: bool,
     passed: Vec<PassedRuleReport<'a>>,
     /// The policy that would be asked, because no rule decided.
     #[serde(skip)]
     unasked: Option<&'static str>,
+}
+
+/// What became of one action. `rule` is that which decided, or could not be evaluated.
+#[derive(Serialize)]
+struct ActionReport<'a> {
+    action: &'a str,
+    granted: bool,
+    rule: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 /// A rule that did not decide. `rule` is written as that of the one that did.
@@ -178,9 +190,21 @@ fn scope_report<'a>(scope: &'a Scope, explanation: &'a AuthorizeExplanation) -> 
         refused: decided.map_or(&scope.actions, |decided| &decided.refused),
         rule: decided.map(|ExplainedDecision { by, .. }| by.to_string()),
         comment: decided.and_then(|decided| decided.comment.as_deref()),
+        actions: decided.map_or_else(Vec::new, |decided| {
+            decided.actions.iter().map(action_report).collect()
+        }),
         ext_authz: unasked == Some("ext_authz"),
         passed,
         unasked,
+    }
+}
+
+fn action_report(explained: &ExplainedAction) -> ActionReport<'_> {
+    ActionReport {
+        action: &explained.action,
+        granted: explained.granted,
+        rule: explained.rule.as_deref(),
+        error: explained.error.as_deref(),
     }
 }
 
@@ -223,6 +247,7 @@ fn write_text(report: &mut String, answer: &ScopeReport<'_>, account: &str) {
         (None, _, Some(policy)) => format!("  no rule matches: {policy} would be asked"),
         (None, _, None) => "  no rule matches: access is denied by default".to_owned(),
     });
+    lines.extend(answer.actions.iter().map(action_line));
     lines.extend(
         answer
             .passed
@@ -231,6 +256,19 @@ fn write_text(report: &mut String, answer: &ScopeReport<'_>, account: &str) {
     );
     // Writing to a String cannot fail.
     let _ = writeln!(report, "{}", lines.join("\n"));
+}
+
+/// `  pull: granted by policy.csv:3`.
+fn action_line(report: &ActionReport<'_>) -> String {
+    let verdict = if report.granted { "granted" } else { "refused" };
+    let reason = match (report.rule, report.error) {
+        (Some(rule), Some(error)) => format!(" by an error in {rule}: {error}"),
+        (None, Some(error)) => format!(" by an error: {error}"),
+        (Some(rule), None) => format!(" by {rule}"),
+        (None, None) if report.granted => ", because no line denies it".to_owned(),
+        (None, None) => ", because no line allows it".to_owned(),
+    };
+    format!("  {}: {verdict}{reason}", report.action)
 }
 
 /// `name: ${account}/* (bob/*) and library/ubuntu: it does not match`.

@@ -141,10 +141,7 @@ impl Context {
         line: usize,
         message: impl Into<String>,
     ) {
-        let location = Location {
-            file: file.into(),
-            position: Position { line, column: 1 },
-        };
+        let location = Location::of_line(file, line);
         self.report(severity, location, "", Problem::File, message.into());
     }
 

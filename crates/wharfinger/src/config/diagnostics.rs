@@ -141,6 +141,16 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Location {
+    /// The line `line` of a file that the configuration names.
+    pub(crate) fn of_line(file: &Path, line: usize) -> Self {
+        Self {
+            file: file.into(),
+            position: Position { line, column: 1 },
+        }
+    }
+}
+
 /// `FILE:LINE`, or the name of a variable, as the log and `explain` name a rule.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,12 +17,11 @@ const LOGINS: [(&str, &str); 8] = [
     ("plugin_authn", "Go plugins"),
 ];
 
-const RULES: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 4] = [
     ("acl_mongo", "rules from MongoDB"),
     ("acl_xorm", "rules from an SQL database"),
     ("acl_sql", "rules from an SQL database"),
     ("plugin_authz", "Go plugins"),
-    ("casbin_authz", "Casbin policies"),
 ];
 
 /// Which kinds of backends are there, though they cannot be used.

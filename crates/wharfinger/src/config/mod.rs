@@ -19,6 +19,7 @@
 mod acl;
 mod address;
 mod agreement;
+mod casbin;
 mod context;
 pub(crate) mod date;
 mod diagnostics;

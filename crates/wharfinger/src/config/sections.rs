@@ -6,6 +6,7 @@ use auth::sessions::SessionPolicy;
 use identity::Accounts;
 
 use super::acl::{self, AccessRules};
+use super::casbin::CasbinConfig;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::external_program::ExternalProgram;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) ext_auth: Option<ExternalProgram>,
     pub(crate) ext_authz: Option<ExternalProgram>,
     pub(crate) ldap_auth: Option<::ldap::LdapSettings>,
+    pub(crate) casbin: Option<CasbinConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
@@ -63,6 +65,12 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
             .docker_auth()
             .means("a directory that checks passwords, below"),
         ldap::read,
+    );
+    let casbin = root.optional(
+        key::mapping("casbin_authz")
+            .docker_auth()
+            .means("a Casbin policy, below, asked last; it decides everything it is asked"),
+        CasbinConfig::read,
     );
     if has_token_server || !has_registry {
         require_backends(root, &later);
@@ -100,6 +108,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         ext_auth,
         ext_authz,
         ldap_auth,
+        casbin,
         registry,
         database,
         refresh_tokens,
@@ -191,6 +200,7 @@ fn refuse_backends(root: &Section<'_>) {
         "ldap_auth",
         "acl",
         "ext_authz",
+        "casbin_authz",
         "refresh_tokens",
     ] {
         if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {
@@ -213,10 +223,10 @@ fn require_backends(root: &Section<'_>, later: &Later) {
              everyone in without a name)",
         );
     }
-    if !has(&["acl", "ext_authz"]) && !later.rules {
+    if !has(&["acl", "ext_authz", "casbin_authz"]) && !later.rules {
         root.error(
             Problem::Missing,
-            "nothing is allowed: write rules under acl, or set ext_authz",
+            "nothing is allowed: write rules under acl, or set ext_authz or casbin_authz",
         );
     }
 }

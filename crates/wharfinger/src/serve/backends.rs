@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use auth::{AclAuthorizer, Authorizer, ExtAuthz};
+use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExtAuthz};
 use common::Clock;
 use identity::process::Program;
 use identity::{
@@ -89,11 +89,11 @@ impl Backends {
 /// The policies, in the order in which they are asked. `place` says how a rule's place is shown.
 pub(crate) fn authorizers(
     config: &Config,
-    place: impl Fn(&Location) -> String,
+    place: impl Fn(&Location) -> String + Send + Sync + 'static,
 ) -> Vec<Box<dyn Authorizer>> {
     let mut authorizers: Vec<Box<dyn Authorizer>> = Vec::new();
     if let Some(rules) = &config.acl {
-        let places = rules.locations.iter().map(place).collect();
+        let places = rules.locations.iter().map(&place).collect();
         authorizers.push(Box::new(AclAuthorizer::new(
             "acl",
             rules.acl.clone(),
@@ -102,6 +102,12 @@ pub(crate) fn authorizers(
     }
     if let Some(process) = &config.ext_authz {
         authorizers.push(Box::new(ExtAuthz::new(program(process))));
+    }
+    if let Some(casbin) = &config.casbin {
+        let enforcer = Arc::clone(&casbin.enforcer);
+        let policy = casbin.policy.clone();
+        let place = move |line| place(&Location::of_line(&policy, line));
+        authorizers.push(Box::new(CasbinAuthorizer::new(enforcer, place)));
     }
     authorizers
 }

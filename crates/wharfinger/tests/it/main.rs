@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bounds;
+mod casbin;
 mod client;
 mod deploy;
 mod e2e;

@@ -78,6 +78,15 @@ impl Fixture {
                  bob:{hash}\nbob:{hash}\nextra:{hash}:more\n:{hash}\nann:{hash}\n"
             ),
         );
+        fixture.write(
+            "model.conf",
+            "[request_definition]\nr = account, type, name, service, ip, action, labels\n\
+             [policy_definition]\np = account, name\n[policy_effect]\n\
+             e = some(where (p.eft == allow))\n[matchers]\n\
+             m = r.account == p.account && keyMatch2(r.name, p.name)\n",
+        );
+        fixture.write("policy.csv", "p, ann, team/:name\n");
+        fixture.write("bad.csv", "p, ann\n# comment\np, ann, (\n");
         fixture.write("program", "#!/bin/sh\n");
         fs::set_permissions(
             fixture.path().join("program"),
