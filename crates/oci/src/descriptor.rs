@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Descriptor {
 }
 
 /// The members of a descriptor as they are written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct DescriptorJson {
     media_type: Option<String>,
     digest: Option<String>,

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{
     self, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -23,7 +22,7 @@ pub(crate) enum Strictness {
 }
 
 /// An object whose members are read one by one.
-pub(crate) trait Members<'de>: Default {
+pub(crate) trait Members<'de>: Clone + Default {
     /// The names of the members that count.
     const NAMES: &'static [&'static str];
 
@@ -40,11 +39,34 @@ pub(crate) trait Members<'de>: Default {
 }
 
 /// Reads an object.
-pub(crate) struct Object<T>(pub(crate) Strictness, PhantomData<T>);
+pub(crate) struct Object<T> {
+    strictness: Strictness,
+    /// The members that are read. The values of all others are skipped, whatever they are.
+    only: Option<&'static [&'static str]>,
+    /// What an earlier member of the same name held: Go lays the later one over it.
+    start: T,
+}
 
-impl<T> Object<T> {
+impl<T: Default> Object<T> {
     pub(crate) fn new(strictness: Strictness) -> Self {
-        Self(strictness, PhantomData)
+        Self::onto(T::default(), strictness)
+    }
+
+    /// Reads an object and lays it over `start`.
+    pub(crate) fn onto(start: T, strictness: Strictness) -> Self {
+        Self {
+            strictness,
+            only: None,
+            start,
+        }
+    }
+
+    /// Skips all members but `names`.
+    pub(crate) fn only(self, names: &'static [&'static str]) -> Self {
+        Self {
+            only: Some(names),
+            ..self
+        }
     }
 }
 
@@ -64,14 +86,18 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let (mut object, mut seen) = (T::default(), 0_u32);
+        let (mut object, mut seen) = (self.start, 0_u32);
         while let Some(name) = map.next_key::<String>()? {
             let Some(index) = T::NAMES.iter().position(|known| is_same_name(known, &name)) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let known = T::NAMES[index];
-            if self.0 == Strictness::Pushed {
+            if self.only.is_some_and(|only| !only.contains(&known)) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            if self.strictness == Strictness::Pushed {
                 if known != name {
                     return Err(A::Error::custom(format!("write {known:?}, not {name:?}")));
                 }
@@ -80,9 +106,9 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
                 }
             }
             seen |= 1 << index;
-            object.read(known, &mut map, self.0)?;
+            object.read(known, &mut map, self.strictness)?;
         }
-        object.check(self.0).map_err(A::Error::custom)?;
+        object.check(self.strictness).map_err(A::Error::custom)?;
         Ok(object)
     }
 }
@@ -164,11 +190,12 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
 }
 
 /// Reads a list of objects; an error names the place in the list.
-pub(crate) struct List<T>(
-    pub(crate) &'static str,
-    pub(crate) Strictness,
-    pub(crate) PhantomData<T>,
-);
+pub(crate) struct List<T> {
+    pub(crate) name: &'static str,
+    pub(crate) strictness: Strictness,
+    /// What an earlier list of the same name held: Go lays each object over the one at its place.
+    pub(crate) start: Vec<T>,
+}
 
 impl<'de, T: Members<'de>> DeserializeSeed<'de> for List<T> {
     type Value = Vec<T>;
@@ -182,17 +209,19 @@ impl<'de, T: Members<'de>> Visitor<'de> for List<T> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of objects as {:?}", self.0)
+        write!(f, "a list of objects as {:?}", self.name)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let mut objects = Vec::new();
+        let (mut objects, mut start) = (Vec::new(), self.start.into_iter());
         loop {
-            let place = format!("{}[{}]", self.0, objects.len());
-            // In a list Go reads `null` as an object without members.
-            match list.next_element_seed(Nullable(Object::<T>::new(self.1))) {
+            let place = format!("{}[{}]", self.name, objects.len());
+            let before = start.next().unwrap_or_default();
+            let object = Object::onto(before.clone(), self.strictness);
+            match list.next_element_seed(Nullable(object)) {
                 Ok(Some(Some(object))) => objects.push(object),
-                Ok(Some(None)) if self.1 == Strictness::Stored => objects.push(T::default()),
+                // In a list Go reads `null` as an object without members.
+                Ok(Some(None)) if self.strictness == Strictness::Stored => objects.push(before),
                 Ok(Some(None)) => return Err(A::Error::custom(format!("{place} is null"))),
                 Ok(None) => return Ok(objects),
                 Err(error) => return Err(A::Error::custom(format!("{place}: {error}"))),

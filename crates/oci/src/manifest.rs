@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess};
 
 use crate::descriptor::{DescriptorJson, annotations, overwrite};
 use crate::json::{List, Members, Nullable, Object, Strictness, repaired};
@@ -63,6 +62,9 @@ impl Manifest {
     /// may be missing or negative. One that does not say its type is an index if it lists
     /// manifests, and an image otherwise.
     ///
+    /// Distribution reads only the members that it needs, so the others can be anything. Of those,
+    /// `subject`, `artifactType` and `annotations` count if they are what they should be.
+    ///
     /// # Errors
     /// When Distribution could not read it either.
     pub fn parse_stored(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
@@ -88,9 +90,17 @@ impl Manifest {
             Strictness::Pushed => Cow::Borrowed(bytes),
             Strictness::Stored => repaired(bytes),
         };
-        let json = ManifestJson::parse(&bytes, strictness)?;
-        let media_type = json.media_type(sent_as, strictness)?;
-        json.finish(media_type, strictness)
+        match strictness {
+            Strictness::Pushed => {
+                let json = ManifestJson::parse(&bytes)?;
+                let media_type = json
+                    .media_type(sent_as)?
+                    .ok_or(ManifestError::NoMediaType)?;
+                let kinds = json.kinds();
+                json.finish(media_type, kinds, strictness)
+            }
+            Strictness::Stored => ManifestJson::parse_stored(sent_as, &bytes),
+        }
     }
 
     /// What kind of artifact a list of referrers calls it: its own statement, else the type of
@@ -168,7 +178,7 @@ pub enum ManifestError {
 }
 
 /// All members of either kind, as they are written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct ManifestJson {
     schema_version: Option<i64>,
     media_type: Option<String>,
@@ -202,10 +212,10 @@ impl<'de> Members<'de> for ManifestJson {
             "schemaVersion" => overwrite(&mut self.schema_version, map.next_value()?),
             "mediaType" => overwrite(&mut self.media_type, map.next_value()?),
             "artifactType" => overwrite(&mut self.artifact_type, map.next_value()?),
-            "config" => overwrite(&mut self.config, descriptor(name, map, strictness)?),
-            "subject" => overwrite(&mut self.subject, descriptor(name, map, strictness)?),
-            "layers" => overwrite(&mut self.layers, list(name, map, strictness)?),
-            "manifests" => overwrite(&mut self.manifests, list(name, map, strictness)?),
+            "config" => descriptor(&mut self.config, name, map, strictness)?,
+            "subject" => descriptor(&mut self.subject, name, map, strictness)?,
+            "layers" => list(&mut self.layers, name, map, strictness)?,
+            "manifests" => list(&mut self.manifests, name, map, strictness)?,
             _ => self.annotations.extend(annotations(map)?),
         }
         Ok(())
@@ -217,35 +227,116 @@ impl<'de> Members<'de> for ManifestJson {
 }
 
 fn descriptor<'de, A: MapAccess<'de>>(
+    slot: &mut Option<DescriptorJson>,
     name: &'static str,
     map: &mut A,
     strictness: Strictness,
-) -> Result<Option<DescriptorJson>, A::Error> {
-    map.next_value_seed(Nullable(Object::new(strictness)))
-        .map_err(|error| A::Error::custom(format!("{name}: {error}")))
+) -> Result<(), A::Error> {
+    let start = slot.clone().unwrap_or_default();
+    let value = map
+        .next_value_seed(Nullable(Object::onto(start, strictness)))
+        .map_err(|error| A::Error::custom(format!("{name}: {error}")))?;
+    overwrite(slot, value);
+    Ok(())
 }
 
 fn list<'de, A: MapAccess<'de>>(
+    slot: &mut Option<Vec<DescriptorJson>>,
     name: &'static str,
     map: &mut A,
     strictness: Strictness,
-) -> Result<Option<Vec<DescriptorJson>>, A::Error> {
-    map.next_value_seed(Nullable(List(name, strictness, PhantomData)))
+) -> Result<(), A::Error> {
+    let start = slot.clone().unwrap_or_default();
+    let list = List {
+        name,
+        strictness,
+        start,
+    };
+    overwrite(slot, map.next_value_seed(Nullable(list))?);
+    Ok(())
+}
+
+/// Which members of the two kinds a manifest has, whatever they hold.
+#[derive(Clone, Copy, Default)]
+struct Kinds {
+    image: bool,
+    index: bool,
+}
+
+impl<'de> Members<'de> for Kinds {
+    const NAMES: &'static [&'static str] = &["config", "layers", "manifests"];
+
+    fn read<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        map: &mut A,
+        _: Strictness,
+    ) -> Result<(), A::Error> {
+        let is_there = map.next_value::<Option<IgnoredAny>>()?.is_some();
+        match name {
+            "manifests" => self.index |= is_there,
+            _ => self.image |= is_there,
+        }
+        Ok(())
+    }
+
+    fn check(&self, _: Strictness) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Reads all of `bytes` as one object.
+fn object<'de, T: Members<'de>>(bytes: &'de [u8], object: Object<T>) -> Result<T, ManifestError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = object.deserialize(&mut reader);
+    let read = read.and_then(|read| reader.end().map(|()| read));
+    read.map_err(|error| ManifestError::Json(error.to_string()))
 }
 
 impl ManifestJson {
-    fn parse(bytes: &[u8], strictness: Strictness) -> Result<Self, ManifestError> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let json = Object::new(strictness).deserialize(&mut reader);
-        let json = json.and_then(|json| reader.end().map(|()| json));
-        json.map_err(|error| ManifestError::Json(error.to_string()))
+    fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        object(bytes, Object::new(Strictness::Pushed))
     }
 
-    fn media_type(
-        &self,
-        sent_as: Option<&str>,
-        strictness: Strictness,
-    ) -> Result<String, ManifestError> {
+    /// Reads only what the manifest's type has. Each member of no effect in Distribution is read by
+    /// itself, because it may be anything there.
+    fn parse_stored(sent_as: Option<&str>, bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let start = Self::default();
+        let members = |start: Self, names| {
+            let members = Object::onto(start, Strictness::Stored).only(names);
+            object(bytes, members)
+        };
+        let json = members(start, &["schemaVersion", "mediaType"])?;
+        let kinds: Kinds = object(bytes, Object::new(Strictness::Stored))?;
+        // Distribution's rule for stored manifests: one that lists manifests is an index.
+        let media_type = json
+            .media_type(sent_as)?
+            .unwrap_or_else(|| match kinds.index {
+                true => media_type::OCI_INDEX.to_owned(),
+                false => media_type::OCI_MANIFEST.to_owned(),
+            });
+        let names: &[&str] = match media_type.as_str() {
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => &["manifests"],
+            _ => &["config", "layers"],
+        };
+        let mut json = members(json, names)?;
+        for name in [&["subject"], &["artifactType"], &["annotations"]] {
+            if let Ok(with) = members(json.clone(), name) {
+                json = with;
+            }
+        }
+        json.finish(media_type, kinds, Strictness::Stored)
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds {
+            image: self.config.is_some() || self.layers.is_some(),
+            index: self.manifests.is_some(),
+        }
+    }
+
+    /// The type; `None` if neither `sent_as` nor the manifest says it.
+    fn media_type(&self, sent_as: Option<&str>) -> Result<Option<String>, ManifestError> {
         let own = self.media_type.as_deref().unwrap_or_default();
         if is_schema_1(own) || self.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
@@ -254,15 +345,10 @@ impl ManifestJson {
             return Err(ManifestError::SchemaVersion);
         }
         match (sent_as, own) {
-            // Distribution's rule for stored manifests: one that lists manifests is an index.
-            (None, "") if strictness == Strictness::Stored => Ok(match self.manifests {
-                Some(_) => media_type::OCI_INDEX.to_owned(),
-                None => media_type::OCI_MANIFEST.to_owned(),
-            }),
-            (None, "") => Err(ManifestError::NoMediaType),
-            (None, own) => Ok(own.to_owned()),
-            (Some(sent_as), "") => Ok(sent_as.to_owned()),
-            (Some(sent_as), own) if sent_as == own => Ok(own.to_owned()),
+            (None, "") => Ok(None),
+            (None, own) => Ok(Some(own.to_owned())),
+            (Some(sent_as), "") => Ok(Some(sent_as.to_owned())),
+            (Some(sent_as), own) if sent_as == own => Ok(Some(own.to_owned())),
             (Some(sent_as), own) => Err(ManifestError::Disagreement {
                 sent_as: sent_as.to_owned(),
                 media_type: own.to_owned(),
@@ -270,7 +356,12 @@ impl ManifestJson {
         }
     }
 
-    fn finish(self, media_type: String, strictness: Strictness) -> Result<Manifest, ManifestError> {
+    fn finish(
+        self,
+        media_type: String,
+        kinds: Kinds,
+        strictness: Strictness,
+    ) -> Result<Manifest, ManifestError> {
         let finish = |json: DescriptorJson| json.finish().map_err(ManifestError::Json);
         let all = |list: Option<Vec<DescriptorJson>>| {
             let list = list.into_iter().flatten();
@@ -280,9 +371,11 @@ impl ManifestJson {
                 Strictness::Stored => Ok(list.filter_map(|json| finish(json).ok()).collect()),
             }
         };
+        // Distribution looks for the members of the other kind in OCI's manifests only.
+        let is_checked = |oci| strictness == Strictness::Pushed || media_type == oci;
         let content = match media_type.as_str() {
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => {
-                if self.manifests.is_some() {
+                if kinds.index && is_checked(media_type::OCI_MANIFEST) {
                     return Err(ManifestError::Ambiguous);
                 }
                 ManifestContent::Image {
@@ -291,7 +384,7 @@ impl ManifestJson {
                 }
             }
             media_type::OCI_INDEX | media_type::DOCKER_LIST => {
-                if self.config.is_some() || self.layers.is_some() {
+                if kinds.image && is_checked(media_type::OCI_INDEX) {
                     return Err(ManifestError::Ambiguous);
                 }
                 ManifestContent::Index {

@@ -1,7 +1,7 @@
 //! Manifests whose JSON is not as the specification has it: what is stored already is read as Go
 //! reads it, what is pushed is refused with a sentence that says what to change.
 
-use oci::media_type::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use oci::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use oci::{Manifest, ManifestContent, ManifestError};
 
 const CONFIG: &str = r#"{"mediaType":"c/c","digest":"D0","size":7}"#;
@@ -169,6 +169,71 @@ fn every_member_of_a_manifest_may_be_null_repeated_or_in_other_case_where_it_is_
         r#","artifactType":"a/a","artifactType":"b/b""#,
     ));
     assert_eq!(last.unwrap().artifact_type.as_deref(), Some("b/b"));
+}
+
+/// Registry 2.8 and 3.1 store each of these: they read only the members that they need.
+#[test]
+fn a_member_that_distribution_does_not_read_is_no_reason_to_lose_a_stored_manifest() {
+    let anything = ["5", "true", r#""x""#, "[]", "[5]", "{}", r#"{"digest":5}"#];
+    let image = |media_type: &str, more: &str| {
+        let text = image(CONFIG, LAYER, more);
+        text.replace(OCI_MANIFEST, media_type)
+    };
+    let index = |media_type: &str, more: &str| {
+        let text =
+            r#"{"schemaVersion":2,"mediaType":"M","manifests":[{"digest":"D1","size":7}]MORE}"#;
+        digests(&text.replace("MORE", more)).replace("\"M\"", &format!("{media_type:?}"))
+    };
+    for value in anything {
+        for name in ["subject", "artifactType", "annotations"] {
+            let more = format!(r#","{name}":{value}"#);
+            for media_type in [OCI_MANIFEST, DOCKER_MANIFEST] {
+                let read = stored(&image(media_type, &more));
+                let read = read.unwrap_or_else(|error| panic!("{media_type} {more}: {error}"));
+                assert_eq!(read.blobs().count(), 2, "{more}");
+                assert_eq!(read.subject, None, "{more}");
+            }
+            for media_type in [OCI_INDEX, DOCKER_LIST] {
+                let read = stored(&index(media_type, &more));
+                let read = read.unwrap_or_else(|error| panic!("{media_type} {more}: {error}"));
+                assert_eq!(read.children().len(), 1, "{more}");
+            }
+        }
+        // Docker's manifests were never checked for the members of the other kind.
+        let more = format!(r#","manifests":{value}"#);
+        let read = stored(&image(DOCKER_MANIFEST, &more)).unwrap();
+        assert_eq!(read.blobs().count(), 2, "{more}");
+        let oci = stored(&image(OCI_MANIFEST, &more));
+        assert_eq!(oci, Err(ManifestError::Ambiguous), "{more}");
+        for name in ["config", "layers"] {
+            let more = format!(r#","{name}":{value}"#);
+            let read = stored(&index(DOCKER_LIST, &more)).unwrap();
+            assert_eq!(read.children().len(), 1, "{more}");
+            let oci = stored(&index(OCI_INDEX, &more));
+            assert_eq!(oci, Err(ManifestError::Ambiguous), "{more}");
+        }
+    }
+    // One that is odd does not take the others with it.
+    let more = r#","annotations":{"k":1},"artifactType":"a/a""#;
+    let read = stored(&image(OCI_MANIFEST, more)).unwrap();
+    assert_eq!(read.artifact_type.as_deref(), Some("a/a"));
+    for (name, value) in [("config", "5"), ("layers", "{}"), ("mediaType", "5")] {
+        let text = image(OCI_MANIFEST, &format!(r#","{name}":{value}"#));
+        stored(&text).unwrap_err();
+    }
+}
+
+/// Go lays the later of two members over the earlier one.
+#[test]
+fn a_repeated_member_of_a_stored_manifest_is_laid_over_the_first() {
+    let more = r#","config":{"size":9},"layers":[{"size":9},null]"#;
+    let read = stored(&image(CONFIG, LAYER, more)).unwrap();
+    let sizes: Vec<_> = read.blobs().map(|blob| blob.size).collect();
+    assert_eq!(sizes, [9, 9], "{read:?}");
+    let whole = stored(&image(CONFIG, LAYER, "")).unwrap();
+    let digests =
+        |manifest: &Manifest| manifest.blobs().map(|blob| blob.digest).collect::<Vec<_>>();
+    assert_eq!(digests(&read), digests(&whole));
 }
 
 #[test]
