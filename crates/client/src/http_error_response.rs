@@ -46,7 +46,7 @@ impl HttpErrorResponse {
     /// Reads a body: a registry's errors (OCI distribution-spec, "Error Codes"), a token server's
     /// (RFC 6749 §5.2), or text.
     pub(crate) fn errors_of(body: &[u8]) -> (Vec<ServerError>, String) {
-        let object: Map<String, Value> = match serde_json::from_slice(body) {
+        let object: Map<String, Value> = match json::parse(body) {
             Ok(object) => object,
             Err(_) => return (Vec::new(), shortened(&String::from_utf8_lossy(body))),
         };

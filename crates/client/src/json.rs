@@ -1,7 +1,13 @@
 //! JSON that other programs write, read as leniently as Go's `encoding/json` reads it: clients,
 //! registries and token servers are mostly written in Go, and test against nothing else.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+/// A whole text of JSON. Text in it that is not Unicode is no error.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(&oci::repaired_json(text))
+}
 
 /// The member called `name`: as written, else in another case. Of repeated members the last
 /// counts; `null` is as good as absent.
@@ -55,6 +61,12 @@ mod tests {
 
     fn object(text: &str) -> Map<String, Value> {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn text_that_is_not_unicode_is_read() {
+        let tags: Vec<String> = parse(b"[\"a\xff\",\"\\ud800b\"]").unwrap();
+        assert_eq!(tags, ["a\u{fffd}", "\u{fffd}b"]);
     }
 
     #[test]

@@ -42,12 +42,14 @@ impl FetchedManifest {
         }
     }
 
-    /// The parsed manifest.
+    /// The parsed manifest. It is read as other clients read it: a registry that took it in may be
+    /// less strict than ours.
     ///
     /// # Errors
     /// When it is not a manifest of a supported type.
     pub fn parsed(&self) -> Result<Manifest, Error> {
-        Manifest::parse(Some(&self.media_type), &self.bytes).map_err(|source| Error::Manifest {
+        let parsed = Manifest::parse_stored(Some(&self.media_type), &self.bytes);
+        parsed.map_err(|source| Error::Manifest {
             what: self.digest.to_string(),
             source,
         })
@@ -79,7 +81,7 @@ pub(crate) struct ImageGraph {
 
 /// The media type that a manifest itself tells.
 pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
-    let members: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    let members: Map<String, Value> = json::parse(bytes).ok()?;
     let member = |name| json::member(&members, name);
     let guessed = || match member("schemaVersion")?.as_u64()? {
         1 if member("signatures").is_some_and(Value::is_array) => {
@@ -98,6 +100,23 @@ pub(crate) fn media_type_of(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_that_another_registry_took_in_is_read_as_others_read_it() {
+        let digest = format!("sha256:{}", "00".repeat(32));
+        let config = format!(r#"{{"digest":"{digest}","size":7}}"#);
+        for members in [
+            format!(r#""config":{config},"layers":null,"subject":5"#),
+            format!(r#""config":{config},"layers":[],"layers":[]"#),
+            format!(r#""Config":{config},"annotations":{{"k":"\ud800"}}"#),
+        ] {
+            let text = format!(r#"{{"schemaVersion":2,{members}}}"#);
+            let media_type = media_type::OCI_MANIFEST.to_owned();
+            let manifest = FetchedManifest::new(media_type, text.clone().into(), None, "it");
+            let parsed = manifest.unwrap().parsed();
+            assert_eq!(parsed.unwrap().blobs().count(), 1, "{text}");
+        }
+    }
 
     #[test]
     fn a_manifest_says_what_it_is() {

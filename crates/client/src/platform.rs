@@ -187,7 +187,7 @@ pub struct PlatformError(pub String);
 
 /// The entries of an index, each with the platform that it names.
 pub(crate) fn members(index: &[u8]) -> Vec<(Descriptor, Option<Platform>)> {
-    let index: Map<String, Value> = serde_json::from_slice(index).unwrap_or_default();
+    let index: Map<String, Value> = json::parse(index).unwrap_or_default();
     let member = |entry: &Value| {
         let descriptor = serde_json::from_value(entry.clone()).ok()?;
         let platform = json::member(entry.as_object()?, "platform");

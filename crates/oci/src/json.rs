@@ -123,7 +123,8 @@ fn is_same_name(known: &str, name: &str) -> bool {
 
 /// `json` with U+FFFD for each byte that is not UTF-8 and for each escaped half of a surrogate pair,
 /// as Go reads it.
-pub(crate) fn repaired(json: &[u8]) -> Cow<'_, [u8]> {
+#[must_use]
+pub fn repaired_json(json: &[u8]) -> Cow<'_, [u8]> {
     let has_escapes = json.windows(2).any(|pair| pair == b"\\u");
     if !has_escapes && std::str::from_utf8(json).is_ok() {
         return Cow::Borrowed(json);

@@ -23,6 +23,7 @@ mod tag;
 
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestAlgorithm, DigestError, DigestText, UnknownDigestAlgorithm};
+pub use json::repaired_json;
 pub use manifest::{Manifest, ManifestContent, ManifestError};
 pub use reference::{Reference, ReferenceError};
 pub use repository_name::{RepositoryName, RepositoryNameError};

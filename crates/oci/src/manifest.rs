@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess};
 
 use crate::descriptor::{DescriptorJson, annotations, overwrite};
-use crate::json::{List, Members, Nullable, Object, Strictness, repaired};
+use crate::json::{List, Members, Nullable, Object, Strictness, repaired_json};
 use crate::{Descriptor, media_type};
 
 /// What a manifest contains.
@@ -88,7 +88,7 @@ impl Manifest {
         }
         let bytes = match strictness {
             Strictness::Pushed => Cow::Borrowed(bytes),
-            Strictness::Stored => repaired(bytes),
+            Strictness::Stored => repaired_json(bytes),
         };
         match strictness {
             Strictness::Pushed => {

@@ -183,7 +183,7 @@ fn lacks_referrers(status: StatusCode) -> bool {
 /// The entries of an index; `None` when the body is something else. Go writes an empty list as
 /// `null`, or leaves it out, so a body `is_index` when its `Content-Type` says so.
 fn index_entries(body: &[u8], is_index: bool) -> Option<Vec<Value>> {
-    let index: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let index: Map<String, Value> = json::parse(body).ok()?;
     let is_index = is_index || json::text(&index, "mediaType") == Some(media_type::OCI_INDEX);
     match json::member(&index, "manifests") {
         Some(Value::Array(entries)) => Some(entries.clone()),

@@ -186,7 +186,7 @@ async fn configured_platform(source: &ImageSource, image: &Descriptor) -> Option
     while let Some(piece) = reader.chunk().await.ok()? {
         bytes.extend_from_slice(&piece);
     }
-    Platform::of(&serde_json::from_slice(&bytes).ok()?)
+    Platform::of(&crate::json::parse(&bytes).ok()?)
 }
 
 fn no_image(platform: &Platform, members: &[(Descriptor, Option<Platform>)]) -> String {

@@ -85,7 +85,7 @@ impl ClientResponse {
     /// The whole body as JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self, limit: usize) -> Result<T, Error> {
         let body = self.bytes(limit).await?;
-        serde_json::from_slice(&body)
+        crate::json::parse(&body)
             .map_err(|error| self.malformed(format!("its body is not the expected JSON: {error}")))
     }
 
