@@ -25,6 +25,24 @@ pub fn parse_ip(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
+/// The part of an address that limits count. Of an IPv6 address it is the first 64 bits, because one
+/// client usually has all of the rest.
+///
+/// ```
+/// let network = |text: &str| common::client_network(text.parse().unwrap());
+/// assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
+/// assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
+/// assert_eq!(network("::ffff:192.0.2.7"), network("192.0.2.7"));
+/// assert_ne!(network("192.0.2.7"), network("192.0.2.8"));
+/// ```
+#[must_use]
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 /// An address, or all addresses that begin alike: `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`.
 ///
 /// Read as Go's [`net.ParseCIDR`] does: bits beyond the prefix are ignored, `/08` is `/8`, and a

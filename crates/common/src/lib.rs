@@ -32,7 +32,7 @@ pub use date::{go_date, rfc3339};
 pub use display::{escape_json, escape_line, escape_lines};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use future::BoxFuture;
-pub use ip::{IpNetwork, IpNetworkError, parse_ip};
+pub use ip::{IpNetwork, IpNetworkError, client_network, parse_ip};
 pub use nearest::nearest;
 pub use request::{ClientAddress, ClientAddressError, Origin, RequestContext};
 pub use secret::Secret;

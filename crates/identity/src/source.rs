@@ -1,8 +1,8 @@
 //! The origin of a login: the key of limits and of the queue.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use common::RequestContext;
+use common::{RequestContext, client_network};
 
 /// Where a login comes from and which account it names. Logins of the same source share its limits
 /// and its turns.
@@ -40,13 +40,13 @@ impl SourceAddress {
     /// A client's own address.
     #[must_use]
     pub fn client(address: IpAddr) -> Self {
-        Self::Client(network(address))
+        Self::Client(client_network(address))
     }
 
     /// The address of a proxy whose clients cannot be distinguished.
     #[must_use]
     pub fn shared(proxy: Option<IpAddr>) -> Self {
-        Self::Shared(proxy.map(network))
+        Self::Shared(proxy.map(client_network))
     }
 }
 
@@ -64,14 +64,6 @@ impl From<&RequestContext> for SourceAddress {
             Some(address) => Self::client(address),
             None => Self::shared(context.peer),
         }
-    }
-}
-
-/// The part of an address that distinguishes clients.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

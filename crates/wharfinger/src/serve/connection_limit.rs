@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use common::{Clock, SystemClock};
+use common::{Clock, SystemClock, client_network};
 
 /// How often the log has a line about refused connections.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,10 +33,10 @@ impl ConnectionLimit {
         }
     }
 
-    /// Counts a connection from `address`; `None` if the address has too many. Without an address
-    /// the connection is not counted.
+    /// Counts a connection from `address`; `None` if the address has too many. Of an IPv6 address the
+    /// first 64 bits count. Without an address the connection is not counted.
     pub(super) fn admit(this: &Arc<Self>, address: Option<IpAddr>) -> Option<CountedConnection> {
-        let Some(address) = address.map(|address| address.to_canonical()) else {
+        let Some(address) = address.map(client_network) else {
             return Some(CountedConnection(None));
         };
         let mut state = this.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,6 +91,10 @@ mod tests {
         assert!(admit("192.0.2.1").is_none());
         assert!(admit("192.0.2.2").is_some(), "another address has its own");
         assert!(ConnectionLimit::admit(&limit, None).is_some());
+        let (one, other) = (admit("2001:db8::1"), admit("2001:db8::2:1"));
+        assert!(one.is_some() && other.is_some() && admit("2001:db8::3").is_none());
+        assert!(admit("2001:db8:0:1::1").is_some(), "another network");
+        drop((one, other));
         drop(first);
         assert!(admit("192.0.2.1").is_some(), "a closed one makes room");
         drop(second);
