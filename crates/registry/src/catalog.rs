@@ -79,7 +79,8 @@ impl CatalogPages {
         call.observe(EventKind::CatalogRead {
             repositories: repositories.len(),
         });
-        let mut response = response::json(&Repositories { repositories });
+        let list = response::encoded(&Repositories { repositories });
+        let mut response = response::json_bytes(call.hold(list)?);
         let n = size.to_string();
         match end {
             PageEnd::Nothing => {}

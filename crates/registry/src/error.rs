@@ -18,6 +18,7 @@ use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, NewManifestError};
 
+use crate::body_memory::BodyMemoryFull;
 use crate::challenge::AccessChallenge;
 use crate::ranges::{ContentRangeError, progress};
 use crate::request_body::RequestBodyError;
@@ -97,6 +98,12 @@ pub(crate) enum RegistryError {
     Entropy(#[from] EntropyError),
 }
 
+impl From<BodyMemoryFull> for RegistryError {
+    fn from(BodyMemoryFull: BodyMemoryFull) -> Self {
+        Self::Busy(DEFAULT_RETRY_AFTER)
+    }
+}
+
 impl From<AccessChallenge> for RegistryError {
     fn from(challenge: AccessChallenge) -> Self {
         Self::Challenge(Box::new(challenge))
@@ -134,6 +141,9 @@ impl RegistryError {
             Self::ChunkLength { .. } => (S::BAD_REQUEST, "SIZE_INVALID"),
             Self::RequestBody(RequestBodyError::Stalled) => {
                 (S::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID")
+            }
+            Self::RequestBody(RequestBodyError::NoMemory) => {
+                (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
             }
             Self::RequestBody(RequestBodyError::Broken) => (S::BAD_REQUEST, "SIZE_INVALID"),
             Self::RequestBody(RequestBodyError::TooLarge(_)) => {
@@ -255,6 +265,7 @@ impl RegistryError {
                 | StorageError::UploadBusy
                 | StorageError::ReadOnly,
             )
+            | Self::RequestBody(RequestBodyError::NoMemory)
             | Self::Upstream(_) => vec![(RETRY_AFTER, Some(DEFAULT_RETRY_AFTER.as_secs().into()))],
             _ => Vec::new(),
         }

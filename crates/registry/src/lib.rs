@@ -25,6 +25,7 @@
 mod access;
 mod authorized;
 mod blobs;
+mod body_memory;
 mod caching_verifier;
 mod catalog;
 mod challenge;

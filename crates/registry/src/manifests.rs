@@ -53,14 +53,14 @@ pub(crate) async fn fetch(
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
     } else {
+        let bytes = call.hold(manifest.bytes.clone())?;
         match requested_range(call.headers(), &tag, size) {
-            RequestedRange::Whole => *response.body_mut() = Body::from(manifest.bytes.clone()),
+            RequestedRange::Whole => *response.body_mut() = Body::from(bytes),
             RequestedRange::Single(range) => {
                 multipart::single(&mut response, &range, size);
-                *response.body_mut() = Body::from(slice(&manifest.bytes, range));
+                *response.body_mut() = Body::from(slice(&bytes, range));
             }
             RequestedRange::Multiple(ranges) => {
-                let bytes = manifest.bytes.clone();
                 let open = Arc::new(move |range| {
                     let reader = MemoryReader(slice(&bytes, range));
                     let reader = Ok(Box::new(reader) as Box<dyn BlobReader>);
@@ -109,8 +109,9 @@ pub(crate) async fn push(
     rules: ManifestRules,
 ) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;
+    let mut share = call.body_share();
     let bytes = body
-        .collect(rules.limit)
+        .collect(rules.limit, &mut share)
         .await
         .map_err(|error| match error {
             RequestBodyError::TooLarge(limit) => RegistryError::ManifestTooLarge { limit },

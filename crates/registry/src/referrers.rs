@@ -46,7 +46,7 @@ pub(crate) async fn list(
     let last = manifests.last().map(|referrer| referrer.digest.to_string());
     let mut response = response::whole(
         HeaderValue::from_static(media_type::OCI_INDEX),
-        index(&manifests),
+        call.hold(index(&manifests))?,
     );
     if kind.is_some() {
         response

@@ -1,12 +1,16 @@
 //! One request, without its body.
 
-use common::{BasicCredentials, Clock, RequestContext};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{BasicCredentials, Clock, RequestContext, client_network};
 use event::{Actor, Event, EventKind, Observer, Observers};
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use storage::NewOutboxRecord;
 
+use crate::body_memory::{BodyMemory, BodyMemoryFull, BodyShare};
 use crate::outbox::OutboxWriter;
 use crate::query::Query;
 
@@ -26,6 +30,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) observers: &'a Observers,
     pub(crate) outbox: Option<&'a dyn OutboxWriter>,
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) body_memory: &'a Arc<BodyMemory>,
 }
 
 impl<'a> ApiRequest<'a> {
@@ -62,6 +67,26 @@ impl<'a> ApiRequest<'a> {
     pub(crate) fn basic_credentials(&self) -> Option<BasicCredentials> {
         let line = self.head.headers.get(AUTHORIZATION)?;
         BasicCredentials::parse(line.as_bytes()).ok().flatten()
+    }
+
+    /// The client that limits count: the account, or the address of an anonymous client.
+    pub(crate) fn client(&self) -> String {
+        // A limit never counts an address that a client can choose.
+        let address = self.context.attributable_address().or(self.context.peer);
+        match (self.context.account(), address) {
+            ("", Some(address)) => client_network(address).to_string(),
+            (account, _) => account.to_owned(),
+        }
+    }
+
+    /// The memory of a body that is collected.
+    pub(crate) fn body_share(&self) -> BodyShare {
+        self.environment.body_memory.share(self.client())
+    }
+
+    /// `bytes` of a response, counted until the client has read them.
+    pub(crate) fn hold(&self, bytes: Bytes) -> Result<Bytes, BodyMemoryFull> {
+        self.body_share().hold(bytes)
     }
 
     /// Where the client finds `path`, which begins with a slash: the value of a `Location`.

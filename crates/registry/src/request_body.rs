@@ -13,6 +13,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout};
 
+use crate::body_memory::BodyShare;
+
 /// How much of a body must arrive in the time that a stall may last, in bytes, unless it ends.
 const STRIDE: usize = 64 << 10;
 
@@ -40,6 +42,8 @@ pub(crate) enum RequestBodyError {
     Broken,
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
+    #[error("too many large bodies are on their way: try again later")]
+    NoMemory,
 }
 
 impl BoundedBody {
@@ -108,8 +112,12 @@ impl BoundedBody {
         }
     }
 
-    /// The whole body, if it has at most `limit` bytes.
-    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, RequestBodyError> {
+    /// The whole body, if it has at most `limit` bytes. It is counted in `share` as it grows.
+    pub(crate) async fn collect(
+        &mut self,
+        limit: usize,
+        share: &mut BodyShare,
+    ) -> Result<Bytes, RequestBodyError> {
         // A body that declares to be too long is not read.
         if self.length.is_some_and(|length| length > limit as u64) {
             return Err(RequestBodyError::TooLarge(limit));
@@ -120,6 +128,9 @@ impl BoundedBody {
                 return Err(RequestBodyError::TooLarge(limit));
             }
             all.extend_from_slice(&piece);
+            share
+                .grow_to(all.capacity())
+                .map_err(|_| RequestBodyError::NoMemory)?;
         }
         Ok(all.freeze())
     }
@@ -129,14 +140,20 @@ impl BoundedBody {
 mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;
+    use std::sync::Arc;
     use std::task::{Context, Poll};
 
     use http_body_util::{Empty, Full};
     use hyper::body::Frame;
 
     use super::*;
+    use crate::body_memory::BodyMemory;
 
     const STALL: Duration = Duration::from_millis(20);
+
+    fn share() -> BodyShare {
+        Arc::new(BodyMemory::default()).share(String::new())
+    }
 
     /// A body that sends a piece, then nothing more, and does not end.
     struct Stalling(Option<&'static [u8]>);
@@ -159,8 +176,9 @@ mod tests {
     async fn a_small_body_is_gathered() {
         let body = || BoundedBody::new(Full::new(Bytes::from_static(b"hello")), STALL);
         assert_eq!(body().length(), Some(5));
-        assert_eq!(body().collect(5).await.unwrap(), "hello");
-        assert_eq!(body().collect(4).await, Err(RequestBodyError::TooLarge(4)));
+        assert_eq!(body().collect(5, &mut share()).await.unwrap(), "hello");
+        let larger = body().collect(4, &mut share()).await;
+        assert_eq!(larger, Err(RequestBodyError::TooLarge(4)));
         let mut none = BoundedBody::new(Empty::<Bytes>::new(), STALL);
         assert_eq!((none.length(), none.next().await), (Some(0), Ok(None)));
     }
@@ -255,6 +273,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_grows_beyond_its_bound_is_cut_off() {
         let mut body = BoundedBody::new(Stalling(Some(b"hello")), STALL);
-        assert_eq!(body.collect(4).await, Err(RequestBodyError::TooLarge(4)));
+        let larger = body.collect(4, &mut share()).await;
+        assert_eq!(larger, Err(RequestBodyError::TooLarge(4)));
     }
 }

@@ -51,7 +51,12 @@ pub(crate) fn text(body: &'static str) -> HttpResponse {
 
 /// A response of JSON.
 pub(crate) fn json(body: &impl Serialize) -> HttpResponse {
-    whole(HeaderValue::from_static("application/json"), encoded(body))
+    json_bytes(encoded(body))
+}
+
+/// A response of JSON that is encoded already.
+pub(crate) fn json_bytes(body: Bytes) -> HttpResponse {
+    whole(HeaderValue::from_static("application/json"), body)
 }
 
 /// `body` in JSON.

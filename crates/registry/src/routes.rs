@@ -12,6 +12,7 @@ use storage::{Error as StorageError, Storage};
 
 use crate::access::AccessControl;
 use crate::authorized::{Cancel, Delete, Pull, Push, Resources};
+use crate::body_memory::BodyMemory;
 use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
@@ -35,6 +36,7 @@ pub struct Registry {
     catalog: CatalogPages,
     manifest_rules: manifests::ManifestRules,
     body_timeout: std::time::Duration,
+    body_memory: Arc<BodyMemory>,
     headers: HeaderMap,
     observers: Observers,
     outbox: Option<Arc<dyn OutboxWriter>>,
@@ -97,6 +99,7 @@ impl Registry {
                 sparse,
             },
             body_timeout,
+            body_memory: Arc::default(),
             headers,
             observers,
             outbox,
@@ -118,6 +121,7 @@ impl Registry {
             observers: &self.observers,
             outbox: self.outbox.as_deref(),
             clock: self.clock.as_ref(),
+            body_memory: &self.body_memory,
         };
         let call = ApiRequest::new(&head, context, environment);
         let result = self

@@ -35,10 +35,11 @@ pub(crate) async fn list(
     };
     let tags = proof.tags(page).await?;
     let name = proof.repository().as_str();
-    let mut response = response::json(&Tags {
+    let list = Tags {
         name,
         tags: &tags.entries,
-    });
+    };
+    let mut response = response::json_bytes(call.hold(response::encoded(&list))?);
     if let (true, Some(last)) = (tags.more, tags.entries.last()) {
         link(
             &mut response,

@@ -48,7 +48,7 @@ pub(crate) async fn post(
     };
     let mut random = [0; 16];
     entropy.fill(&mut random)?;
-    let (id, client) = (UploadId::from_random(random), upload_owner(proof, call));
+    let (id, client) = (UploadId::from_random(random), call.client());
     let Some(digest) = monolithic_digest else {
         proof.begin(id, client, algorithm).await?;
         return Ok(upload_progress(StatusCode::ACCEPTED, proof, id, 0, call));
@@ -81,16 +81,6 @@ async fn mount(
         from: &from,
     });
     Ok(Some(created(proof, &blob, call)))
-}
-
-/// The client that the limit on uploads counts: the account, or the address of an anonymous client.
-fn upload_owner(proof: &Authorized<'_, Push>, call: &ApiRequest<'_>) -> String {
-    // A limit never counts an address that a client can choose.
-    let address = call.context.attributable_address().or(call.context.peer);
-    match (proof.account(), address) {
-        ("", Some(address)) => address.to_string(),
-        (account, _) => account.to_owned(),
-    }
 }
 
 /// `GET` and `HEAD` of an upload: how much of it has arrived (end-13).

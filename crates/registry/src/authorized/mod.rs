@@ -151,11 +151,6 @@ impl<'a, A> Authorized<'a, A> {
         &self.repository
     }
 
-    /// The client's account; empty for an anonymous client.
-    pub(crate) fn account(&self) -> &str {
-        self.principal.account()
-    }
-
     /// The storage, in which all of the repository is in rows.
     async fn storage(&self) -> Result<&Storage, Error> {
         let storage = &self.resources.storage;

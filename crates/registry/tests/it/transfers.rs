@@ -1,13 +1,16 @@
 //! Transfers: large, slow, broken, and several at once.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::{Body, Frame};
 use oci::DigestAlgorithm;
+use oci::media_type::OCI_MANIFEST;
 use storage::hash::ContentHasher;
 
 use super::script::fill;
@@ -128,6 +131,64 @@ async fn what_came_of_a_broken_or_stalled_upload_is_kept() {
             .status,
         408
     );
+}
+
+/// A client that does not read keeps what is sent to it, on as many connections as it has.
+#[tokio::test]
+async fn one_client_s_large_bodies_share_a_part_of_the_memory() {
+    let world = World::open().await;
+    let (config, subject) = (&world.names["config"], &world.names["image"]);
+    let text = "x".repeat(4_000_000);
+    let descriptor =
+        |digest: &str| format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":2}}"#);
+    let large = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{},"layers":[],"subject":{},"annotations":{{"a":"{text}"}}}}"#,
+        descriptor(config),
+        descriptor(subject),
+    );
+    world.manifest("a", OCI_MANIFEST, &large, &["large"]).await;
+    let (ann, bob): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    let ask = async |client, path: &str, headers: &[(&str, &str)]| {
+        let body = Full::new(Bytes::new());
+        world.respond(client, "GET", path, headers, body).await
+    };
+    let manifest = "/v2/a/manifests/large";
+    let referrers = format!("/v2/a/referrers/{subject}");
+    let ranges = [("range", "bytes=0-9,100-199")];
+    let cases: [(&str, &[(&str, &str)]); 4] = [
+        (manifest, &[]),
+        (manifest, &[("range", "bytes=7-")]),
+        (manifest, &ranges),
+        (&referrers, &[]),
+    ];
+    for (path, headers) in cases {
+        let mut unread = Vec::new();
+        let refused = loop {
+            let response = ask(ann, path, headers).await;
+            if !response.status().is_success() {
+                break response;
+            }
+            unread.push(response);
+            assert!(unread.len() < 20, "{path}: no end");
+        };
+        assert_eq!(unread.len(), 16, "{path}");
+        assert_eq!(refused.status(), 429, "{path}");
+        assert!(refused.headers().contains_key("retry-after"));
+        // What arrives counts, too.
+        let push = async |client| {
+            let body = Full::new(Bytes::from(large.clone()));
+            let headers = [("content-type", OCI_MANIFEST)];
+            let path = "/v2/a/manifests/again";
+            world.respond(client, "PUT", path, &headers, body).await
+        };
+        assert_eq!(push(ann).await.status(), 429);
+        // What is small does not, and neither does another client.
+        assert_eq!(ask(ann, "/v2/a/manifests/one", &[]).await.status(), 200);
+        assert_eq!(ask(bob, path, headers).await.status().as_u16() / 100, 2);
+        assert_eq!(push(bob).await.status(), 201);
+        drop(unread);
+        assert!(ask(ann, path, headers).await.status().is_success());
+    }
 }
 
 #[tokio::test]

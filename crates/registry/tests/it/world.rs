@@ -1,6 +1,7 @@
 //! A registry over storage in a temporary directory, with a little content.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,8 +14,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, PullPermissions, Registry, RegistrySettings,
-    SparseManifests,
+    Authentication, CatalogSettings, CursorKey, HttpResponse, PullPermissions, Registry,
+    RegistrySettings, SparseManifests,
 };
 use serde_json::json;
 use storage::memory::MemoryMetadata;
@@ -222,20 +223,8 @@ impl World {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut request = Request::builder().method(method).uri(path);
-        let host = headers.iter().find(|(name, _)| *name == "host");
-        let host = host.map_or("registry.test", |(_, host)| host);
-        let peer = Some([127, 0, 0, 1].into());
-        let origin = self.origin.clone().unwrap_or_else(|| origin("http", host));
-        let client = Ok(ClientAddress::direct(peer));
-        let context = RequestContext::new(peer, client, origin, "request-1".to_owned());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = self
-            .registry
-            .respond(&context, request.body(body).unwrap())
-            .await;
+        let peer = [127, 0, 0, 1].into();
+        let answer = self.respond(peer, method, path, headers, body).await;
         let (head, body) = answer.into_parts();
         let promised = body.size_hint().exact().unwrap();
         let body = body.collect().await.unwrap().to_bytes();
@@ -249,6 +238,33 @@ impl World {
             headers: head.headers,
             body,
         }
+    }
+
+    /// A response to a client at this address, not yet read.
+    pub(crate) async fn respond<B>(
+        &self,
+        peer: IpAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: B,
+    ) -> HttpResponse
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut request = Request::builder().method(method).uri(path);
+        let host = headers.iter().find(|(name, _)| *name == "host");
+        let host = host.map_or("registry.test", |(_, host)| host);
+        let peer = Some(peer);
+        let origin = self.origin.clone().unwrap_or_else(|| origin("http", host));
+        let client = Ok(ClientAddress::direct(peer));
+        let context = RequestContext::new(peer, client, origin, "request-1".to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).unwrap();
+        self.registry.respond(&context, request).await
     }
 
     /// Pushes a blob to this repository, and returns its digest.
