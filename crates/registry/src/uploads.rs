@@ -33,11 +33,11 @@ pub(crate) async fn post(
     body: &mut BoundedBody,
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
-    if let Some(mount) = call.query.first("mount") {
-        let digest = mount.parse()?;
-        if let Some(response) = self::mount(proof, &digest, from, call).await? {
-            return Ok(response);
-        }
+    // A digest that is none, or of an algorithm that is not known here, cannot be mounted either.
+    if let Some(Ok(digest)) = call.query.first("mount").map(str::parse)
+        && let Some(response) = mount(proof, &digest, from, call).await?
+    {
+        return Ok(response);
     }
     let monolithic_digest: Option<Digest> =
         call.query.first("digest").map(str::parse).transpose()?;
