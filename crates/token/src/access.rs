@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::json::null_or;
 
 /// One entry of a token's `access` claim: these actions on this resource.
 ///
@@ -10,12 +12,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Access {
     /// The kind of resource: `repository`, `registry`, …
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "null_or")]
     pub resource_type: String,
     /// The resource's name: a repository's, or `catalog`.
+    #[serde(default, deserialize_with = "null_or")]
     pub name: String,
     /// What may be done with it; a lone `*` is every action.
+    #[serde(default, deserialize_with = "actions")]
     pub actions: Vec<String>,
+}
+
+/// Go writes a list without anything as `null`.
+fn actions<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let actions: Vec<Option<String>> = null_or(from)?;
+    Ok(actions.into_iter().flatten().collect())
 }
 
 impl Access {

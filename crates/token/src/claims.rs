@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Access;
+use crate::json::null_or;
 use common::{Entropy, EntropyError};
 
 /// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication
@@ -64,16 +65,16 @@ pub fn jti(entropy: &dyn Entropy) -> Result<String, EntropyError> {
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }
 
-/// The claims of a received token: from any issuer, so every claim may be missing and `aud`
-/// may be a list (RFC 7519 §4.1.3).
+/// The claims of a received token: from any issuer, so every claim may be missing or `null`, and
+/// `aud` may be a list (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ReceivedClaims {
     /// The issuer (`iss`).
-    #[serde(rename = "iss")]
+    #[serde(rename = "iss", deserialize_with = "null_or")]
     pub issuer: String,
     /// The account (`sub`); empty for anonymous.
-    #[serde(rename = "sub")]
+    #[serde(rename = "sub", deserialize_with = "null_or")]
     pub subject: String,
     /// The services that it is for.
     #[serde(rename = "aud", deserialize_with = "one_or_several")]
@@ -88,7 +89,7 @@ pub struct ReceivedClaims {
     #[serde(rename = "iat", deserialize_with = "seconds")]
     pub issued_at: u64,
     /// Its own id.
-    #[serde(rename = "jti")]
+    #[serde(rename = "jti", deserialize_with = "null_or")]
     pub id: String,
     /// What it grants.
     #[serde(deserialize_with = "access")]
@@ -102,9 +103,10 @@ fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::
         One(String),
         Several(Vec<String>),
     }
-    Ok(match Audience::deserialize(from)? {
-        Audience::One(one) => vec![one],
-        Audience::Several(several) => several,
+    Ok(match Option::deserialize(from)? {
+        None => Vec::new(),
+        Some(Audience::One(one)) => vec![one],
+        Some(Audience::Several(several)) => several,
     })
 }
 
@@ -116,20 +118,20 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         Whole(u64),
         Fraction(f64),
     }
-    Ok(match NumericDate::deserialize(from)? {
-        NumericDate::Whole(seconds) => seconds,
+    Ok(match Option::deserialize(from)? {
+        None => 0,
+        Some(NumericDate::Whole(seconds)) => seconds,
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "the cast saturates"
         )]
-        NumericDate::Fraction(seconds) => seconds as u64,
+        Some(NumericDate::Fraction(seconds)) => seconds as u64,
     })
 }
 
-/// Go writes an empty list as `null`. An action that the token repeats is kept
-/// once.
+/// Go writes an empty list as `null`. An action that the token repeats is kept once.
 fn access<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Access>, D::Error> {
-    let access: Vec<Access> = Option::deserialize(from)?.unwrap_or_default();
+    let access: Vec<Access> = null_or(from)?;
     Ok(access.into_iter().map(Access::deduplicated).collect())
 }

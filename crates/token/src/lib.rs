@@ -51,6 +51,7 @@ mod challenge;
 mod claims;
 mod der;
 mod issuance;
+mod json;
 mod jwk;
 mod key_error;
 mod key_id;

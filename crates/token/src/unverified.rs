@@ -60,7 +60,8 @@ impl TokenHeader {
         let texts = self.x5c.iter().flatten();
         texts
             .map(|text| {
-                // RFC 7515 §4.1.6: base64, not base64url.
+                // RFC 7515 §4.1.6: base64, not base64url. Go skips line ends, which PEM has.
+                let text = text.replace(['\r', '\n'], "");
                 let der = BASE64
                     .decode(text.as_bytes())
                     .map_err(|_| TokenError::Chain)?;

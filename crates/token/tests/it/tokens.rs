@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use token::{
     Access, Claims, HeaderError, HeaderMember, HeaderOptions, Jwk, JwkSet, KeyIdKind, KeyKind,
-    PrivateKey, SignatureAlgorithm, Signer, TokenError, UnverifiedToken, Verifier, VerifyError,
+    PrivateKey, ReceivedClaims, SignatureAlgorithm, Signer, TokenError, UnverifiedToken, Verifier,
+    VerifyError,
 };
 
 use crate::{DAY, NOW, at, certified};
@@ -297,7 +298,56 @@ fn claims_of_other_issuers_are_read() {
         claims(&json!({"exp": "tomorrow"})),
         Err(TokenError::Claims(_))
     ));
+    // What an unset value becomes in other languages: registry 2.8 and 3.1 read it as absent.
+    let unset = json!({"iss": null, "sub": null, "aud": null, "exp": null, "nbf": null, "iat": null, "jti": null,
+        "access": null});
+    assert_eq!(claims(&unset).unwrap(), ReceivedClaims::default());
+    let denied = json!([
+        {"type": "repository", "name": "denied", "actions": null},
+        {"type": "repository", "name": "denied"},
+        {"type": null, "name": null, "actions": [null]},
+        {},
+        {"type": "repository", "class": null, "name": "a", "actions": ["pull", null]},
+    ]);
+    let read = claims(&json!({ "access": denied })).unwrap().access;
+    let granted: Vec<_> = read
+        .iter()
+        .filter(|access| !access.actions.is_empty())
+        .collect();
+    assert_eq!((read.len(), granted.len()), (5, 1));
+    assert_eq!(
+        (granted[0].name.as_str(), &granted[0].actions[..]),
+        ("a", &["pull".to_owned()][..])
+    );
+    for wrong in [
+        json!({"sub": 5}),
+        json!({"aud": [null]}),
+        json!({"access": [{"actions": "pull"}]}),
+    ] {
+        assert!(
+            matches!(claims(&wrong), Err(TokenError::Claims(_))),
+            "{wrong}"
+        );
+    }
     assert_eq!(parse(&json!([])).unwrap_err(), TokenError::Object("claims"));
+}
+
+/// As PEM has it, and as Go's decoder skips it.
+#[test]
+fn a_chain_may_be_wrapped() {
+    let (_, certificate) = certified(KeyKind::P256, "server");
+    let text = data_encoding::BASE64.encode(certificate.der());
+    for wrapped in [
+        text.clone(),
+        format!("{}\r\n{}\n", &text[..64], &text[64..]),
+    ] {
+        let header = encoded(&json!({"alg": "x", "x5c": [wrapped]}));
+        let token = UnverifiedToken::parse(&format!("{header}.e30.")).unwrap();
+        assert_eq!(
+            token.header().chain().unwrap(),
+            std::slice::from_ref(&certificate)
+        );
+    }
 }
 
 #[test]
