@@ -7,6 +7,7 @@ use oci::{Digest, media_type};
 use storage::{PageRequest, ReferrerEntry};
 
 use crate::authorized::{Authorized, Pull};
+use crate::body_memory::BodyShare;
 use crate::error::RegistryError;
 use crate::paging::{Bounds, link};
 use crate::request::ApiRequest;
@@ -42,11 +43,12 @@ pub(crate) async fn list(
     let kind = kind.map(|kind| kind.replace(' ', "+"));
     let kind = kind.as_deref();
     let after = call.query.first("last").map(str::parse).transpose()?;
-    let (manifests, more) = page(proof, subject, kind, after, size).await?;
+    let mut share = call.body_share();
+    let (manifests, more) = page(proof, subject, kind, after, size, &mut share).await?;
     let last = manifests.last().map(|referrer| referrer.digest.to_string());
     let mut response = response::whole(
         HeaderValue::from_static(media_type::OCI_INDEX),
-        call.hold(index(&manifests))?,
+        share.hold(index(&manifests))?,
     );
     if kind.is_some() {
         response
@@ -74,6 +76,7 @@ async fn page(
     kind: Option<&str>,
     mut after: Option<Digest>,
     size: u32,
+    share: &mut BodyShare,
 ) -> Result<(Vec<ReferrerEntry>, bool), RegistryError> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     loop {
@@ -87,10 +90,11 @@ async fn page(
         };
         let listing = proof.referrers(subject, kind, batch).await?;
         for referrer in listing.entries {
-            bytes += weight(&referrer);
+            bytes += referrer.weight();
             if bytes > FULL && !entries.is_empty() {
                 return Ok((entries, true));
             }
+            share.grow_to(bytes)?;
             after = Some(referrer.digest);
             entries.push(referrer);
         }
@@ -100,15 +104,11 @@ async fn page(
     }
 }
 
-/// About how many bytes of JSON it takes.
-fn weight(referrer: &ReferrerEntry) -> usize {
-    256 + referrer.annotations.len() + referrer.artifact_type.as_ref().map_or(0, String::len)
-}
-
 /// The index of them (OCI image-spec, image-index.md). Annotations are JSON already and digests
 /// need no escapes: to take them apart and escape them again would be most of the work.
 fn index(referrers: &[ReferrerEntry]) -> Bytes {
-    let mut text = Vec::with_capacity(128 + referrers.iter().map(weight).sum::<usize>());
+    let mut text =
+        Vec::with_capacity(128 + referrers.iter().map(ReferrerEntry::weight).sum::<usize>());
     text.extend_from_slice(br#"{"schemaVersion":2,"mediaType":""#);
     text.extend_from_slice(media_type::OCI_INDEX.as_bytes());
     text.extend_from_slice(br#"","manifests":["#);

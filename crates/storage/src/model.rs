@@ -165,6 +165,18 @@ pub struct ReferrerEntry {
     pub annotations: String,
 }
 
+impl ReferrerEntry {
+    /// What the entries of one page have, in bytes, at which it ends: an entry can be as large as a
+    /// manifest.
+    pub const PAGE_BYTES: usize = 1 << 20;
+
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        256 + self.annotations.len() + self.artifact_type.as_ref().map_or(0, String::len)
+    }
+}
+
 /// A tag, and the manifest that it points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedManifest {

@@ -87,7 +87,7 @@ impl ManifestStore for MemoryMetadata {
         self.read(move |tables| {
             let repository = tables.repositories.get(repository);
             let manifests = repository.into_iter().flat_map(|row| &row.manifests);
-            let entries = manifests
+            let mut entries = manifests
                 .filter(|(digest, row)| {
                     row.subject() == Some(*subject) && Some(*digest) > request.after.as_ref()
                 })
@@ -95,7 +95,18 @@ impl ManifestStore for MemoryMetadata {
                 .filter(|entry| {
                     artifact_type.is_none() || entry.artifact_type.as_deref() == artifact_type
                 });
-            Ok(page(entries, request.limit))
+            let (mut taken, mut bytes) = (Vec::new(), 0);
+            while taken.len() < request.limit as usize
+                && bytes < ReferrerEntry::PAGE_BYTES
+                && let Some(entry) = entries.next()
+            {
+                bytes += entry.weight();
+                taken.push(entry);
+            }
+            Ok(ListPage {
+                entries: taken,
+                more: entries.next().is_some(),
+            })
         })
     }
 

@@ -75,7 +75,8 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
     ) -> StorageFuture<'a, ListPage<String>>;
 
     /// The manifests whose subject is `subject`, by digest; with an `artifact_type`, only those of
-    /// that type. The subject itself need not exist. An unknown repository has no referrers.
+    /// that type. The subject itself need not exist. An unknown repository has no referrers. A page
+    /// ends behind the entry that fills [`ReferrerEntry::PAGE_BYTES`].
     fn referrers<'a>(
         &'a self,
         repository: &'a RepositoryName,

@@ -63,12 +63,11 @@ pub(super) fn referrers(
     match artifact_type {
         None => {
             let sql = format!("{columns} WHERE repository = ?1 AND subject = ?2 AND {order}");
-            list(
+            full_page(
                 connection,
                 &sql,
                 &[&id, &subject, &after, &wanted(page)],
                 page.limit,
-                referrer,
             )
         }
         Some(kind) => {
@@ -77,12 +76,11 @@ pub(super) fn referrers(
                 "{columns} INDEXED BY referrers_by_type
                  WHERE repository = ?1 AND subject = ?2 AND artifact_type = ?5 AND {order}"
             );
-            list(
+            full_page(
                 connection,
                 &sql,
                 &[&id, &subject, &after, &wanted(page), &kind],
                 page.limit,
-                referrer,
             )
         }
     }
@@ -138,6 +136,33 @@ pub(super) fn list<T>(
     let more = entries.len() as u64 > u64::from(limit);
     entries.truncate(limit as usize);
     Ok(ListPage { entries, more })
+}
+
+/// As [`list`], for referrers, of which a page may be full before it has `limit` entries.
+fn full_page(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+    limit: u32,
+) -> Result<ListPage<ReferrerEntry>, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if entries.len() as u64 == u64::from(limit) || bytes >= ReferrerEntry::PAGE_BYTES {
+            return Ok(ListPage {
+                entries,
+                more: true,
+            });
+        }
+        let entry = referrer(row)?;
+        bytes += entry.weight();
+        entries.push(entry);
+    }
+    Ok(ListPage {
+        entries,
+        more: false,
+    })
 }
 
 fn referrer(row: &Row<'_>) -> rusqlite::Result<ReferrerEntry> {

@@ -240,6 +240,36 @@ pub(crate) async fn referrers_by_digest_in_pages(make: MakeStores) {
     assert_eq!(between.entries.len(), later.count());
 }
 
+/// A page of large entries is short, and none is lost behind it.
+pub(crate) async fn referrers_that_fill_a_page(make: MakeStores) {
+    let bench = Bench::new(make).await;
+    let (subject, mut expected) = (sha256(b"s"), Vec::new());
+    let about = about(subject);
+    let half = "x".repeat(ReferrerEntry::PAGE_BYTES / 2);
+    for number in 0..7 {
+        let text = if number == 3 { "small" } else { half.as_str() };
+        let members = format!(
+            r#""manifests":[],"artifactType":"a/b","subject":{about},"annotations":{{"{number}":"{text}"}}"#
+        );
+        let referrer = manifest(media_type::OCI_INDEX, &members);
+        expected.push(bench.push("r", referrer, &[]).await.unwrap());
+    }
+    expected.sort_by_key(Digest::to_string);
+    for kind in [None, Some("a/b")] {
+        let (mut walked, mut next) = (Vec::new(), first(100));
+        loop {
+            let page = referrers(&bench, subject, kind, next).await;
+            assert!(page.entries.len() <= 3, "{}", page.entries.len());
+            walked.extend(page.entries.iter().map(|entry| entry.digest));
+            match walked.last() {
+                Some(last) if page.more => next = after(*last, 100),
+                _ => break,
+            }
+        }
+        assert_eq!(walked, expected);
+    }
+}
+
 pub(crate) async fn referrers_of_a_subject_in_its_repository_only(make: MakeStores) {
     let bench = Bench::new(make).await;
     let subject = sha256(b"subject");

@@ -117,6 +117,7 @@ macro_rules! conformance {
                     referrers_describe_themselves,
                     referrers_of_one_artifact_type,
                     referrers_by_digest_in_pages,
+                    referrers_that_fill_a_page,
                     referrers_of_a_subject_in_its_repository_only,
                 }
                 blobs {
