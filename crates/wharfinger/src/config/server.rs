@@ -250,13 +250,25 @@ fn refuse_letsencrypt(server: &mut Section<'_>) {
             "certificates by ACME. Until then: `certificate` and `key`, which are read again when \
              they change",
         );
-    if let Some(letsencrypt) = server.setting(key) {
+    let Some(letsencrypt) = server.setting(key) else {
+        return;
+    };
+    let Some(entries) = letsencrypt.entries() else {
+        return;
+    };
+    // docker_auth asks for certificates only if it has an address for the authority's mails.
+    let has_email = entries
+        .iter()
+        .any(|(entry, value)| entry.key == "email" && value.text() != Some(String::new()));
+    if has_email {
         letsencrypt.report(
             Problem::Unsupported,
             "certificates from Let's Encrypt are not supported yet; use certificate and key \
              (certbot or lego renew them, and they are read again when they change), or a proxy \
              that does TLS",
         );
+    } else if !entries.is_empty() {
+        letsencrypt.warn(Problem::NoEffect, "no effect without email");
     }
 }
 

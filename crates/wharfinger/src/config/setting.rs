@@ -151,6 +151,14 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// As [`Self::flag`]; `None`, and no error, for anything else.
+    pub(super) fn known_flag(&self) -> Option<bool> {
+        match (&self.node.value, self.plain()?) {
+            (Value::Scalar(_), Plain::Bool(flag)) => Some(flag),
+            _ => None,
+        }
+    }
+
     /// A whole number; digits after a decimal point are cut off, as yaml.v2 does.
     pub(super) fn integer(&self) -> Option<i64> {
         match self.plain()? {

@@ -14,6 +14,10 @@ const PREFIX: &str = "REGISTRY_";
 /// A variable that names the file.
 const FILE: &str = "REGISTRY_CONFIGURATION_PATH";
 
+/// A variable that Distribution does not compare with anything. Files for compose use it for the
+/// version of the image.
+const VERSION: &str = "REGISTRY_VERSION";
+
 /// The variables of this process that may be settings, in the order in which they count.
 pub(in crate::config) fn of_process() -> Variables {
     let all = std::env::vars_os()
@@ -34,6 +38,11 @@ pub(super) fn overlay(context: &Context, tree: &mut Node) {
             .split('_')
             .collect();
         if name == FILE {
+            continue;
+        }
+        if name == VERSION {
+            let message = "ignored: the file says its own version";
+            context.note(position, "", Problem::NoEffect, message.to_owned());
             continue;
         }
         if is_of_service(name, value) {

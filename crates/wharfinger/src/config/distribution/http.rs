@@ -1,8 +1,13 @@
 //! The section `http`: what takes more than a row in [`super::keys`].
 
+use std::time::Duration;
+
+use http::Uri;
+
 use super::translation::Translator;
 use crate::config::diagnostics::Problem;
 use crate::config::setting::Setting;
+use crate::duration::{parse_duration, print_duration};
 
 const VERSIONS: [(&str, &str); 4] = [
     ("tls1.0", "TLS10"),
@@ -10,6 +15,59 @@ const VERSIONS: [(&str, &str); 4] = [
     ("tls1.2", "TLS12"),
     ("tls1.3", "TLS13"),
 ];
+
+/// The longest time that open requests have at the end.
+const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Distribution takes scheme, host and path of the URL. Without a scheme or a host it takes them from
+/// each request instead, and says nothing.
+pub(super) fn read_host(setting: &Setting<'_>, translator: &mut Translator) {
+    let text = setting.text().unwrap_or_default();
+    if text.is_empty() {
+        return;
+    }
+    let Ok(uri) = text.parse::<Uri>() else {
+        return setting.error("must be a URL, such as https://registry.example.com");
+    };
+    let parts = (uri.scheme_str(), uri.host().filter(|host| !host.is_empty()));
+    let (Some(scheme @ ("http" | "https")), Some(host)) = parts else {
+        let message = "no effect: without http:// or https:// it is not a URL; the address that a \
+                       client asks for counts";
+        return setting.warn(Problem::NoEffect, message);
+    };
+    let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+    let url = format!("{scheme}://{host}{port}{}", uri.path());
+    let (url, written) = (url.trim_end_matches('/'), text.trim_end_matches('/'));
+    if url != written {
+        let message = format!("only scheme, host and path count: {url}");
+        setting.warn(Problem::NoEffect, message);
+    }
+    translator.text("server.public_url", url, setting);
+}
+
+/// Go reads a bare number as nanoseconds.
+pub(super) fn read_drain_timeout(setting: &Setting<'_>, translator: &mut Translator) {
+    if setting.is_null() {
+        return;
+    }
+    let timeout = setting.parse(|text| match text.parse::<i64>() {
+        Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds.max(0).unsigned_abs())),
+        Err(_) if text.starts_with('-') => Ok(Duration::ZERO),
+        Err(_) => parse_duration(text),
+    });
+    let Some(timeout) = timeout else { return };
+    if timeout > LONGEST_DRAIN {
+        setting.warn(Problem::NoEffect, "a day at most");
+    } else if setting
+        .text()
+        .is_some_and(|text| text.parse::<i64>().is_ok_and(|n| n > 0))
+    {
+        let message = "a number without a unit is in nanoseconds; write 30s";
+        setting.warn(Problem::NoEffect, message);
+    }
+    let timeout = print_duration(timeout.min(LONGEST_DRAIN));
+    translator.text("server.limits.shutdown_timeout", timeout, setting);
+}
 
 /// Distribution wants a slash at both ends.
 pub(super) fn read_prefix(setting: &Setting<'_>, translator: &mut Translator) {

@@ -42,7 +42,7 @@ pub(super) static ROWS: &[Row] = &[
         "storage.filesystem.maxthreads",
         Ineffective("as many threads run as there is work for"),
     ),
-    row("storage.delete.enabled", Switch).becomes("registry.storage.delete"),
+    row("storage.delete.enabled", By(storage::read_delete)).becomes("registry.storage.delete"),
     row(
         "storage.redirect",
         Ineffective("the registry sends all content itself"),
@@ -117,14 +117,15 @@ pub(super) static ROWS: &[Row] = &[
     // HTTP.
     row("http.addr", Text).becomes("server.addr"),
     row("http.net", Text).becomes("server.net"),
-    row("http.host", Text).becomes("server.public_url"),
+    row("http.host", By(http::read_host)).becomes("server.public_url"),
     row("http.prefix", By(http::read_prefix)).becomes("registry.path_prefix"),
     row(
         "http.secret",
         Ineffective("the database stores what an upload needs"),
     ),
     row("http.relativeurls", Switch).becomes("registry.relative_urls"),
-    row("http.draintimeout", Text).becomes("server.limits.shutdown_timeout"),
+    row("http.draintimeout", By(http::read_drain_timeout))
+        .becomes("server.limits.shutdown_timeout"),
     row("http.tls.certificate", Text).becomes("server.certificate"),
     row("http.tls.key", Text).becomes("server.key"),
     row("http.tls.clientcas", By(http::refuse_client_certificates)).with("#"),

@@ -16,6 +16,9 @@ const NEVER: &str = "3650d";
 /// The shortest time that an upload is kept here.
 const SHORTEST: Duration = Duration::from_secs(3600);
 
+/// The longest, which is that of [`NEVER`].
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
 pub(super) const WRITE: &str = "write storage: {filesystem: {rootdirectory: /var/lib/registry}}";
 
 const ROOT: &str = "registry.storage.filesystem.root";
@@ -69,6 +72,23 @@ fn is_other_driver(translator: &Translator, name: &str) -> bool {
     row.is_some_and(|row| matches!(row.effect, Effect::Refused(_)))
 }
 
+/// In Distribution nothing but `true` without quotes switches deletion on.
+pub(super) fn read_delete(enabled: &Setting<'_>, translator: &mut Translator) {
+    if enabled.is_null() {
+        return;
+    }
+    let is_on = enabled.known_flag();
+    if is_on.is_none() {
+        let message = "nothing is deleted: only `true` without quotes allows it";
+        enabled.warn(Problem::NoEffect, message);
+    }
+    translator.word(
+        "registry.storage.delete",
+        &is_on.unwrap_or_default(),
+        enabled,
+    );
+}
+
 pub(super) fn read_purging(purging: &Setting<'_>, translator: &mut Translator) {
     if purging.is_null() {
         return;
@@ -84,7 +104,8 @@ pub(super) fn read_purging(purging: &Setting<'_>, translator: &mut Translator) {
             let message = "no upload is removed, and none is listed";
             setting.warn(Problem::NoEffect, message);
         }
-        let expire = age.as_ref().and_then(expiry);
+        // Of a purge that is off, Distribution does not read the age.
+        let expire = age.as_ref().filter(|_| !is_off).and_then(expiry);
         let kept = enabled.filter(|_| is_off).or(dry_run.filter(|_| is_dry));
         match (kept, age, expire) {
             (Some(kept), ..) => translator.text(EXPIRE, NEVER, &kept),
@@ -104,6 +125,8 @@ fn expiry(age: &Setting<'_>) -> Option<String> {
     })?;
     if length < SHORTEST {
         age.warn(Problem::NoEffect, "uploads are kept for at least an hour");
+    } else if length > LONGEST {
+        age.warn(Problem::NoEffect, "uploads are kept for ten years at most");
     }
-    Some(print_duration(length.max(SHORTEST)))
+    Some(print_duration(length.clamp(SHORTEST, LONGEST)))
 }

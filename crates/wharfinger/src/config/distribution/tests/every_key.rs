@@ -149,6 +149,10 @@ const BASE_VARIABLES: &[(&str, &str)] = &[
 fn a_key_in_the_file_has_the_effect_of_its_variable() {
     let mut compared = 0;
     for (path, value) in VALUES {
+        // The variable is another program's more often than not.
+        if *path == "version" {
+            continue;
+        }
         let name = variable_of(path);
         let others = BASE_VARIABLES.iter().filter(|(other, _)| *other != name);
         let mut variables: Variables = others
@@ -156,13 +160,8 @@ fn a_key_in_the_file_has_the_effect_of_its_variable() {
             .collect();
         let keys: Vec<_> = path.split('.').collect();
         let (open, close) = (keys.join(": {"), "}".repeat(keys.len() - 1));
-        let version = if *path == "version" {
-            ""
-        } else {
-            "version: 0.1\n"
-        };
         let in_file = translated(
-            &format!("{version}{open}: {value}{close}\n"),
+            &format!("version: 0.1\n{open}: {value}{close}\n"),
             variables.clone(),
         );
         variables.push((name.clone(), (*value).to_owned()));
