@@ -15,7 +15,7 @@ use crate::commands::{
     serve, sessions, tag, tags, token, up,
 };
 use crate::failure::Failure;
-use crate::{docker_auth, registry_program, token_generator};
+use crate::{docker_auth, output, registry_program, token_generator};
 
 /// A private container registry with token authentication: registry, token server, client and tools
 /// in one program.
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.
-        Err(error) => error.exit(),
+        Err(error) => return Ok(output::usage(&error)),
     };
     match cli.command {
         Command::Attach(arguments) => attach::run(&arguments),

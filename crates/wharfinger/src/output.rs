@@ -2,6 +2,7 @@
 //! what a stranger wrote, such as a registry's error or a tag.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
 
 use common::{escape_json, escape_line, escape_lines};
 
@@ -73,6 +74,18 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 /// Writes `line` to standard error. If that cannot be written, the line is lost.
 pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{}", escape_lines(&line.to_string()));
+}
+
+/// Writes what is wrong with a command line to standard error, or help to standard output. The words
+/// of the command line may be a stranger's: a script passes on the tags that it found.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        note(error.render().to_string().trim_end());
+    } else {
+        // If help cannot be written, no message can be.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
 }
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {

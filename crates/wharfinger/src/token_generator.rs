@@ -13,6 +13,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use crate::commands::token;
 use crate::failure::Failure;
+use crate::output;
 
 const NAMES: [&str; 2] = [
     "docker-registry-token-genarator",
@@ -41,7 +42,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         .try_get_matches_from(two_dashes(arguments).into_iter().skip(1));
     match matches.and_then(|matches| token::Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => token::run(&arguments),
-        Err(error) => error.exit(),
+        Err(error) => Ok(output::usage(&error)),
     }
 }
 

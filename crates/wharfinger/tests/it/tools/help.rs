@@ -106,3 +106,21 @@ fn no_command_is_left_out_above() {
         "a new command wants its help in the snapshot"
     );
 }
+
+/// A script may pass on a name that a stranger chose.
+#[test]
+fn a_command_line_that_is_refused_is_shown_safely() {
+    for words in [
+        "tags 127.0.0.1:1/\u{1b}[31m",
+        "tags --\u{1b}]0;x\u{7}",
+        "\u{1b}[2J",
+        "token --expires \u{202e}",
+        "delete 127.0.0.1:1/a:\u{9b}31m",
+        "copy \u{1b} \u{1b}",
+    ] {
+        let (code, told) = Folder::new().refused(words);
+        assert_eq!(code, 2, "{told}");
+        let is_safe = |c: char| c == '\n' || !c.is_control() && c != '\u{202e}';
+        assert!(told.chars().all(is_safe), "{words:?}: {told:?}");
+    }
+}
