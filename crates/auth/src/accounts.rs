@@ -69,7 +69,13 @@ impl AccountResolver {
             }
             LoginOutcome::Rejected { backend } => {
                 record.backend = backend.unwrap_or_default();
-                Err(ErrorResponse::Credentials.into())
+                let was_sent = !(proof.account().is_empty() && proof.secret().is_empty());
+                Err(if was_sent {
+                    ErrorResponse::Credentials
+                } else {
+                    ErrorResponse::NoCredentials
+                }
+                .into())
             }
             LoginOutcome::TooManyFailures(wait) => Err(ErrorResponse::TooMany(wait).into()),
             LoginOutcome::Busy(wait) => Err(ErrorResponse::Busy(wait).into()),

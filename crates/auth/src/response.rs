@@ -49,6 +49,8 @@ pub(crate) enum ErrorResponse {
     Address(#[from] ClientAddressError),
     #[error("incorrect username or password")]
     Credentials,
+    #[error("authentication required: no user name and no password were sent")]
+    NoCredentials,
     #[error("user name missing: a password without a user name must be a valid refresh token")]
     NoUserName,
     #[error("the refresh token is not valid: log in again")]
@@ -90,6 +92,7 @@ impl ErrorResponse {
                 | RequestError::ControlCharacter,
             )
             | Self::Credentials
+            | Self::NoCredentials
             | Self::NoUserName
             | Self::RefreshToken => StatusCode::UNAUTHORIZED,
             Self::Request(
@@ -123,7 +126,7 @@ impl ErrorResponse {
             Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
                 "invalid_scope"
             }
-            Self::Request(RequestError::Authorization) => "invalid_client",
+            Self::Request(RequestError::Authorization) | Self::NoCredentials => "invalid_client",
             Self::Request(
                 RequestError::Escape
                 | RequestError::ContentType(_)

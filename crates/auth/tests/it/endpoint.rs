@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth::{AuthorizeError, Authorizer, DecidedBy, Decision};
 use common::BoxFuture;
 use identity::{
-    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    AccountHint, Accounts, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     BackendFault, CurrentCredentials, Identity, LoginSource, Proof, Recheck,
 };
 use policy::{AclQuery, ScopeCeiling, Subject};
@@ -150,6 +150,29 @@ async fn errors_are_oauth_s_and_distribution_s() {
         assert_eq!(json["error_description"], json["details"]);
         let challenge = (status == 401).then_some("Basic realm=\"Acme\"");
         assert_eq!(response.header("www-authenticate"), challenge);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sent_no_login_is_not_told_that_its_password_is_wrong() {
+    let mut setup = Setup::new();
+    setup.accounts = Accounts::default();
+    let server = setup.start();
+    for credentials in [ANONYMOUS, ("", "secret"), ("alice", "")] {
+        let response = server.get("/auth", credentials).await;
+        let (error, details) = match credentials {
+            ANONYMOUS => (
+                "invalid_client",
+                "authentication required: no user name and no password were sent",
+            ),
+            _ => ("invalid_grant", "incorrect username or password"),
+        };
+        let json = response.json();
+        assert_eq!(
+            (response.status.as_u16(), &json["error"], &json["details"]),
+            (401, &error.into(), &details.into()),
+            "{credentials:?}"
+        );
     }
 }
 
