@@ -31,6 +31,8 @@ pub struct HttpErrorResponse {
     pub server: Option<String>,
     /// How long the client should wait (`Retry-After`).
     pub retry_after: Option<Duration>,
+    /// Whether the token itself is rejected, rather than what it grants (RFC 6750 §3.1).
+    pub rejects_token: bool,
 }
 
 /// One error of a response's body.
@@ -77,6 +79,11 @@ impl HttpErrorResponse {
             .any(|error| error.code.eq_ignore_ascii_case(code))
     }
 
+    /// Whether the registry wrote the body. Proxies write pages or text.
+    pub(crate) fn is_from_registry(&self) -> bool {
+        self.errors.iter().any(|error| !error.code.is_empty())
+    }
+
     /// Host and port, as names of images begin.
     pub(crate) fn host(&self) -> String {
         host(&self.url)
@@ -89,11 +96,17 @@ impl HttpErrorResponse {
 
     pub(crate) fn hint(&self) -> Option<String> {
         match self.status.as_u16() {
+            413 if self.is_from_registry() => Some(
+                "the registry itself limits the size: ask its operator (in Wharfinger's configuration: \
+                 registry.limits)"
+                    .to_owned(),
+            ),
             413 => Some(
                 "a proxy in front of the registry limits the size of requests: raise the limit \
                  (nginx: `client_max_body_size 0;`)"
                     .to_owned(),
             ),
+            507 => Some("the registry's disk is full: its operator must make space".to_owned()),
             429 => Some("too many requests: wait, or log in for a higher limit".to_owned()),
             405 if self.method == Method::DELETE => Some(
                 "the registry does not allow deleting: set storage.delete.enabled: true in its \

@@ -282,7 +282,9 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::ReferencesUnknown(_) => (S::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
         StorageError::DigestMismatch(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
         StorageError::OutOfOrder { .. } => (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
-        StorageError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+        // Docker tries an upload five times, unless the code is one of a few. This one is final, and
+        // quotas of other registries have it, too.
+        StorageError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "DENIED"),
         StorageError::UploadBusy => (S::CONFLICT, "BLOB_UPLOAD_INVALID"),
         StorageError::TooManyUploads { .. } => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
         StorageError::Full => (S::INSUFFICIENT_STORAGE, "UNAVAILABLE"),

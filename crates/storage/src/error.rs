@@ -40,7 +40,7 @@ pub enum Error {
         received: u64,
     },
     /// The upload would be longer than is allowed. It can continue without the last chunk.
-    #[error("a blob has at most {limit} bytes")]
+    #[error("blob too large: this registry accepts at most {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,

@@ -164,11 +164,11 @@ impl ProbeRun<'_> {
             .header(SERVER.as_str())
             .unwrap_or("not named")
             .to_owned();
-        let evidence = format!(
-            "a body of {megabytes} MB is rejected: {} (Server: {server})",
-            response.error_response().await
-        );
+        let error = response.error_response().await;
+        let evidence = format!("a body of {megabytes} MB is rejected: {error} (Server: {server})");
         let remedy = match status {
+            413 if error.is_from_registry() => OWN_LIMIT,
+            507 => FULL,
             411 => {
                 "have the proxy accept bodies without a Content-Length: `proxy_http_version 1.1;` `proxy_request_buffering off;`"
             }
@@ -196,6 +196,8 @@ impl ProbeRun<'_> {
 }
 
 const LIMIT: &str = "raise the proxy's limit of the size of requests (nginx: `client_max_body_size 0;` `proxy_request_buffering off;`)";
+const OWN_LIMIT: &str = "the registry itself limits the size of blobs: raise its limit (in our configuration: registry.limits.blob)";
+const FULL: &str = "the registry's disk is full: make space, for example with garbage collection (`wharfinger registry gc FILE`)";
 const SLOW: &str = "the proxy, or the registry behind it, is too slow or does not accept chunks: \
                     `proxy_http_version 1.1;` `proxy_request_buffering off;` `proxy_send_timeout 900s;` \
                     `proxy_read_timeout 900s;`; also check the registry's log and disk";

@@ -179,20 +179,35 @@ async fn an_upload_elsewhere_gets_no_token() {
 #[tokio::test]
 async fn a_refusal_in_the_middle_says_why() {
     let image = Image::saying("too large");
-    let stub = Stub::start(|request| match request.method.as_str() {
-        "HEAD" => Reply::new(404),
-        "POST" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
-        _ => Reply::new(413)
-            .header("Server", "nginx/1.22.1")
-            .body("<h1>413 Request Entity Too Large</h1>"),
-    });
-    let error = push(&stub, &image.layout(), LoginCredentials::Anonymous)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.hint().as_deref(),
-        Some(
-            "a proxy in front of the registry limits the size of requests: raise the limit (nginx: `client_max_body_size 0;`)"
-        )
-    );
+    for (status, body, hint) in [
+        (
+            413,
+            "<h1>413 Request Entity Too Large</h1>",
+            "a proxy in front of the registry limits the size of requests: raise the limit (nginx: \
+             `client_max_body_size 0;`)",
+        ),
+        (
+            413,
+            r#"{"errors":[{"code":"DENIED","message":"blob too large"}]}"#,
+            "the registry itself limits the size: ask its operator (in Wharfinger's configuration: \
+             registry.limits)",
+        ),
+        (
+            507,
+            r#"{"errors":[{"code":"UNAVAILABLE","message":"the disk is full"}]}"#,
+            "the registry's disk is full: its operator must make space",
+        ),
+    ] {
+        let stub = Stub::start(move |request| match request.method.as_str() {
+            "HEAD" => Reply::new(404),
+            "POST" => Reply::new(202).header("Location", "/v2/a/blobs/uploads/1"),
+            _ => Reply::new(status)
+                .header("Server", "nginx/1.22.1")
+                .body(body),
+        });
+        let error = push(&stub, &image.layout(), LoginCredentials::Anonymous)
+            .await
+            .unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some(hint));
+    }
 }

@@ -56,7 +56,7 @@ async fn abandoned_uploads_make_room_and_active_ones_are_limited() {
     }
     drop(active);
     let large = world.send("POST", &path, &[], b"hello").await;
-    assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
+    assert_eq!((large.status, large.code().as_str()), (413, "DENIED"));
 }
 
 #[tokio::test]
