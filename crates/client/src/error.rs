@@ -38,7 +38,7 @@ pub enum Error {
         source: Box<HttpErrorResponse>,
     },
     /// The caller lacks the right.
-    #[error("{step}: access denied")]
+    #[error("{step}: {}", if .source.rejects_token { "token rejected" } else { "access denied" })]
     Denied {
         /// What the request was for.
         step: Step,
@@ -198,6 +198,16 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            // docker and containerd look nowhere else for a token server's authority.
+            Self::Connection {
+                step: Step::Token,
+                problem: ConnectionError::UnknownAuthority,
+                ..
+            } => Some(
+                "put the certificate of the authority (or the token server's own certificate) into ca.crt in the \
+                 directory of the registry, /etc/docker/certs.d/REGISTRY:PORT, or name its file with --ca-file"
+                    .to_owned(),
+            ),
             Self::Connection {
                 origin, problem, ..
             } => problem.hint(origin),
@@ -217,6 +227,11 @@ impl Error {
                 ..
             } => Some(format!(
                 "no login was sent: log in with `wharfinger login {}`",
+                source.host()
+            )),
+            Self::Denied { source, .. } if source.rejects_token => Some(format!(
+                "the registry does not accept the token that its token server issued: `wharfinger \
+                 doctor {}` finds out why",
                 source.host()
             )),
             Self::Denied {

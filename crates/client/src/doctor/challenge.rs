@@ -2,7 +2,7 @@
 
 use ::token::Challenge;
 use data_encoding::BASE64URL_NOPAD;
-use reqwest::header::{HeaderValue, SERVER, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderValue, SERVER};
 use reqwest::{StatusCode, Url};
 
 use super::ProbeRun;
@@ -222,11 +222,7 @@ pub(super) fn by(response: &ClientResponse) -> String {
 }
 
 fn read(response: &ClientResponse) -> Result<Vec<Challenge>, String> {
-    let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    let fields: Vec<_> = fields
-        .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())
-        .collect();
-    Challenge::parse_all(fields.iter().map(String::as_str)).map_err(|error| error.to_string())
+    response.challenges().map_err(|error| error.to_string())
 }
 
 /// A token that is expired, and whose signature is wrong.

@@ -12,7 +12,7 @@ mod tokens;
 
 use std::sync::Arc;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
 use token::Challenge;
 use tokio::sync::Mutex;
@@ -394,11 +394,8 @@ fn is_denied(status: StatusCode) -> bool {
 }
 
 fn challenges(response: &ClientResponse) -> Result<Vec<Challenge>, Error> {
-    let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    let fields: Vec<_> = fields
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    Challenge::parse_all(fields.iter().map(AsRef::as_ref))
+    response
+        .challenges()
         .map_err(|error| response.malformed(error.to_string()))
 }
 

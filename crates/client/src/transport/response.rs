@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, SERVER};
+use reqwest::header::{HeaderMap, SERVER, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use token::{Challenge, ChallengeError};
 
 use super::retry::retry_after;
 use super::{ConnectionError, RootCause};
@@ -41,6 +42,15 @@ impl ClientResponse {
     /// The header called `name` as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
+    }
+
+    /// Its challenges (RFC 9110 §11.6.1).
+    pub(crate) fn challenges(&self) -> Result<Vec<Challenge>, ChallengeError> {
+        let fields = self.headers().get_all(WWW_AUTHENTICATE).iter();
+        let fields: Vec<_> = fields
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        Challenge::parse_all(fields.iter().map(AsRef::as_ref))
     }
 
     /// How long the client should wait before it asks again.
@@ -135,6 +145,11 @@ impl ClientResponse {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned),
             retry_after: self.retry_after(),
+            rejects_token: self.challenges().is_ok_and(|challenges| {
+                challenges
+                    .iter()
+                    .any(|it| it.parameter("error") == Some("invalid_token"))
+            }),
             status: self.status(),
             method: self.method,
             url: self.url,

@@ -52,6 +52,20 @@ fn counting() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     }
 }
 
+/// A registry 3 and a token with the key ID of version 2, for example.
+#[tokio::test]
+async fn a_token_that_the_registry_rejects_is_no_missing_right() {
+    let stub = registry(|_| Reply::json(200, r#"{"token":"other","expires_in":300}"#));
+    let login = stub.session(password("ann", "sesame")).await.log_in().await;
+    let request = stub.tags(password("ann", "sesame")).await;
+    for error in [login.unwrap_err(), request.unwrap_err()] {
+        assert!(error.to_string().ends_with("token rejected"), "{error}");
+        let hint = error.hint().unwrap();
+        let doctor = format!("`wharfinger doctor {}` finds out why", stub.host());
+        assert!(hint.ends_with(&doctor), "{hint}");
+    }
+}
+
 #[tokio::test]
 async fn a_password_goes_to_the_token_server_alone_and_the_token_is_kept() {
     let stub = registry(counting());
