@@ -142,21 +142,21 @@ fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
     match id {
         Some(id) if id == key.libtrust_id() => {
             format!(
-                "registry 2.8 knows this key as {id}: {}",
+                "this registry knows the key by its libtrust ID, {id}: {}",
                 key_id_setting(KeyIdKind::Libtrust)
             )
         }
         Some(id) if id == key.thumbprint() => {
             format!(
-                "registry {} knows this key as {id}: {}",
-                case.registry,
+                "this registry knows the key by its thumbprint, {id}: {}",
                 key_id_setting(KeyIdKind::Thumbprint)
             )
         }
         // Neither of the two ids that a token server can be configured to write.
         _ => format!(
-            "registry {} miscounts the thumbprint of this key, so no kid reaches it through rootcertbundle: use a \
-             header with x5c, or give the registry a JWKS (wharfinger keys jwks KEY), or sign with another key",
+            "registry {} computes a wrong thumbprint for this key, a defect of that version, so no kid works with \
+             rootcertbundle: set token.header: x5c, or give the registry a JWKS (wharfinger keys jwks KEY), or sign \
+             with another key",
             case.registry
         ),
     }
@@ -165,10 +165,10 @@ fn known_otherwise(case: Case<'_>, key: &PublicKey) -> String {
 fn key_id_setting(kind: KeyIdKind) -> &'static str {
     match kind {
         KeyIdKind::Libtrust => {
-            "name it by that (wharfinger: token.key_id: libtrust; docker_auth: disable_legacy_key_id: false)"
+            "set token.key_id: libtrust (docker_auth: disable_legacy_key_id: false; wharfinger token: --key-id libtrust)"
         }
         KeyIdKind::Thumbprint => {
-            "name it by that (wharfinger: token.key_id: thumbprint; docker_auth: disable_legacy_key_id: true)"
+            "set token.key_id: thumbprint (docker_auth: disable_legacy_key_id: true; wharfinger token: --key-id thumbprint)"
         }
     }
 }

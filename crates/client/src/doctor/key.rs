@@ -80,7 +80,7 @@ impl ProbeRun<'_> {
         let rejected_by: Vec<_> = rejecting.iter().map(|(version, _)| *version).collect();
         let rejected_by = versions(&rejected_by);
         let evidence = format!(
-            "registry {accepted_by} accepts the token, {rejected_by} rejects it ({}); {keys}",
+            "accepted by registry {accepted_by}, rejected by {rejected_by} ({}); {keys}",
             logged(&rejecting)
         );
         let advice = advice.unwrap_or_default();
@@ -107,7 +107,7 @@ impl ProbeRun<'_> {
             ) => (
                 ProbeVerdict::Failure,
                 format!(
-                    "this registry behaves like version {rejected_by}, which rejects this token; \
+                    "this registry rejects the token like version {rejected_by}; version \
                      {accepted_by} would accept it"
                 ),
                 advice.clone(),

@@ -119,7 +119,7 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
             )
         );
         assert!(
-            advice.starts_with(&format!("registry 2.8 knows this key as {}", ids.libtrust)),
+            advice.contains(&ids.libtrust) && advice.contains("set token.key_id: libtrust"),
             "{advice}"
         );
 
@@ -136,10 +136,7 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
                 server.settings()
             ));
             assert!(
-                advice.starts_with(&format!(
-                    "registry 3.1 knows this key as {}",
-                    ids.thumbprint
-                )),
+                advice.contains(&ids.thumbprint) && advice.contains("set token.key_id: thumbprint"),
                 "{advice}"
             );
         }
@@ -157,7 +154,7 @@ fn each_registry_knows_a_bundle_key_by_its_own_id() {
 }
 
 #[test]
-fn registry_3_miscounts_some_keys() {
+fn registry_3_computes_a_wrong_thumbprint_for_some_keys() {
     let key = Arc::new(PrivateKey::from_pem(LEADING_ZERO).unwrap());
     let bundle = vec![
         crate::request("server")
@@ -170,7 +167,7 @@ fn registry_3_miscounts_some_keys() {
         let (_, advice) = refusal(registry, &token, server.settings());
         assert!(
             advice.starts_with(&format!(
-                "registry {registry} miscounts the thumbprint of this key"
+                "registry {registry} computes a wrong thumbprint for this key"
             )),
             "{advice}"
         );

@@ -102,12 +102,12 @@ fn a_key_id_of_the_other_version() {
         (
             Made::Registry2,
             "thumbprint",
-            "registry 3.0 and 3.1 accepts the token, 2.8 rejects it",
+            "accepted by registry 3.0 and 3.1, rejected by 2.8",
         ),
         (
             Made::Registry3,
             "libtrust",
-            "registry 2.8 accepts the token, 3.0 and 3.1 rejects it",
+            "accepted by registry 2.8, rejected by 3.0 and 3.1",
         ),
     ] {
         let stage = Stage::set(TestKeyKind::Rsa, made, &["--key-id", kind_of_id]);
@@ -115,7 +115,7 @@ fn a_key_id_of_the_other_version() {
         report.fails(&UNTRUSTED, accepts, "token.key_id:");
         report.says(
             "token-key",
-            "this registry behaves like version",
+            "this registry rejects the token like version",
             "disable_legacy_key_id",
         );
     }
@@ -124,7 +124,7 @@ fn a_key_id_of_the_other_version() {
         let stage = Stage::set(TestKeyKind::Rsa, Made::Ours, &["--key-id", kind_of_id]);
         let report = stage.examine_with(&stage.pair.certificate);
         report.is_healthy();
-        report.says("token-key", "accepts the token, ", "for registry ");
+        report.says("token-key", "accepted by registry ", "for registry ");
     }
 }
 
