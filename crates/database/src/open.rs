@@ -81,6 +81,18 @@ pub enum DatabaseOpenError {
 }
 
 impl DatabaseOpenError {
+    /// Whether the reason is that the disk has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Database { source, .. } => matches!(source, Error::Full(_)),
+            Self::Unreachable { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
+impl DatabaseOpenError {
     fn of(path: &Path, source: Error) -> Self {
         let path = path.to_owned();
         match source {

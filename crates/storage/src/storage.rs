@@ -57,6 +57,7 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open(root)?;
         let rows = Sqlite::for_command(database, settings.retention, clock)?;
+        belong_together(&rows, &files).await?;
         let storage = Self::with_files(rows, files, settings.limits);
         storage.add_stores().await?;
         Ok(storage)

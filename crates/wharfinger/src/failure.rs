@@ -30,6 +30,11 @@ pub(crate) enum FailureKind {
     Interrupted(u8),
 }
 
+/// The hint for a disk without any room: SQLite cannot delete rows then, so neither garbage collection
+/// nor a deletion makes room.
+pub(crate) const FULL_DISK: &str = "free a few megabytes on that disk first: delete or move a file that does not belong to \
+                                    the registry";
+
 /// Why a command ended without success.
 #[derive(Debug)]
 pub(crate) struct Failure {

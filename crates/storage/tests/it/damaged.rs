@@ -135,6 +135,11 @@ async fn a_database_and_content_that_do_not_belong_together_are_not_served() {
         let root = root(directory.path());
         Storage::open(database, root, StorageSettings::default(), clock.clone()).await
     };
+    let open_for_command = async || {
+        let database = open_database(directory.path());
+        let root = root(directory.path());
+        Storage::open_for_command(database, root, StorageSettings::default(), clock.clone()).await
+    };
     drop(whole);
     drop(open().await.unwrap());
     // The database is lost.
@@ -149,6 +154,9 @@ async fn a_database_and_content_that_do_not_belong_together_are_not_served() {
             .to_string()
             .contains("Restore the database from a backup")
     );
+    // A command must not say that all is well.
+    let error = open_for_command().await.unwrap_err();
+    assert!(matches!(error, StorageOpenError::NoRows(_)), "{error}");
     // The content is lost, or its disk is not mounted.
     fs::write(&database, kept).unwrap();
     let _ = fs::remove_file(directory.path().join("w.db-wal"));
@@ -156,6 +164,8 @@ async fn a_database_and_content_that_do_not_belong_together_are_not_served() {
     let away = directory.path().join("away");
     fs::rename(root(directory.path()), &away).unwrap();
     let error = open().await.unwrap_err();
+    assert!(matches!(error, StorageOpenError::NoContent(_)), "{error}");
+    let error = open_for_command().await.unwrap_err();
     assert!(matches!(error, StorageOpenError::NoContent(_)), "{error}");
     fs::remove_dir_all(root(directory.path())).unwrap();
     fs::rename(&away, root(directory.path())).unwrap();

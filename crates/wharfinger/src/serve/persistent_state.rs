@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, DatabaseLocation};
+use database::{Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
 
 use super::context::RequestIds;
@@ -13,7 +13,7 @@ use super::observers::observers;
 use super::registry_state::{ContentRoot, RegistryState};
 use super::scratch_directory::ScratchDirectory;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{FULL_DISK, Failure};
 
 /// What stays when the configuration changes.
 pub(super) struct PersistentState {
@@ -34,15 +34,7 @@ impl PersistentState {
     /// Opens what `config` names.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let open = |location: &DatabaseLocation| {
-            Database::open_exclusive(location).map_err(|error| {
-                let hint = match &error {
-                    database::DatabaseOpenError::InUse(_) => {
-                        "stop the other server; `wharfinger registry` and `wharfinger sessions` work while it runs"
-                    }
-                    _ => "the path is database.url (in a file of registry:2: wharfinger.database.url)",
-                };
-                Failure::system("cannot open the database").caused_by(&error).hint(hint)
-            })
+            Database::open_exclusive(location).map_err(|error| cannot_open(&error))
         };
         let scratch = ScratchDirectory::if_needed(config)?;
         let location = scratch.as_ref().map(|scratch| &scratch.database);
@@ -74,5 +66,18 @@ impl PersistentState {
             jwks: Arc::default(),
             _scratch: scratch,
         })
+    }
+}
+
+fn cannot_open(error: &DatabaseOpenError) -> Failure {
+    let failure = Failure::system("cannot open the database").caused_by(error);
+    match error {
+        DatabaseOpenError::InUse(_) => failure.hint(
+            "stop the other server; `wharfinger registry` and `wharfinger sessions` work while it runs",
+        ),
+        // The message says what to do.
+        DatabaseOpenError::Damaged { .. } | DatabaseOpenError::Newer { .. } => failure,
+        _ if error.is_full() => failure.hint(FULL_DISK),
+        _ => failure.hint("the path is database.url (in a file of registry:2: wharfinger.database.url)"),
     }
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
-use storage::collection::{CollectionReport, Garbage, GarbageManifest};
+use storage::collection::{CollectionPolicy, CollectionReport, Garbage, GarbageManifest};
 
 use super::progress::Progress;
-use super::{count, open, print, size};
+use super::{count, interrupted, open, print, size};
 use crate::duration::print_duration;
 use crate::failure::Failure;
 use crate::output::note;
@@ -48,7 +48,7 @@ impl Arguments {
             ));
         }
         let failed = |error: storage::Error| {
-            Failure::system("garbage collection failed before it was complete").caused_by(&error)
+            interrupted("garbage collection failed before it was complete", &error)
         };
         if self.dry_run {
             let garbage = opened
@@ -57,6 +57,9 @@ impl Arguments {
                 .await
                 .map_err(failed)?;
             print(self.json, &planned_json(&garbage), &planned(&garbage))?;
+            if garbage.manifests.is_empty() && garbage.blobs.is_empty() {
+                note(format_args!("{}", kept(&opened.places.sweep)));
+            }
         } else {
             let progress = Progress::new("collecting");
             let collected = opened
@@ -66,9 +69,27 @@ impl Arguments {
                 .map_err(failed)?;
             drop(progress);
             print(self.json, &done_json(&collected), &done(&collected))?;
+            if collected.manifests == 0 && collected.blobs == 0 {
+                note(format_args!("{}", kept(&opened.places.sweep)));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Why nothing was removed, for an operator who deleted something before.
+fn kept(policy: &CollectionPolicy) -> String {
+    let untagged = match policy.untagged {
+        None => "all manifests without a tag".to_owned(),
+        Some(age) => format!(
+            "manifests without a tag that are younger than {}",
+            print_duration(age)
+        ),
+    };
+    format!(
+        "note: what was used within {} (registry.gc.grace) is kept, and so are {untagged} (registry.gc.untagged)",
+        print_duration(policy.grace)
+    )
 }
 
 fn planned(garbage: &Garbage) -> String {
@@ -171,6 +192,23 @@ mod tests {
              1 blob found that nothing refers to; a later pass removes what stays so\n"
         );
         assert_eq!(done_json(&collected)["waiting"], 1);
+    }
+
+    #[test]
+    fn tells_why_it_did_nothing() {
+        let hours = |hours: u64| std::time::Duration::from_secs(hours * 3600);
+        let mut policy = CollectionPolicy {
+            grace: hours(24),
+            wait: hours(0),
+            untagged: None,
+        };
+        assert_eq!(
+            kept(&policy),
+            "note: what was used within 1d (registry.gc.grace) is kept, and so are all manifests without a tag \
+             (registry.gc.untagged)"
+        );
+        policy.untagged = Some(hours(48));
+        assert!(kept(&policy).contains("manifests without a tag that are younger than 2d"));
     }
 
     #[test]

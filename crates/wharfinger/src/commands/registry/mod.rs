@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use storage::ContentLocation;
 
-use crate::failure::Failure;
+use crate::failure::{FULL_DISK, Failure};
 use crate::output;
 
 /// Collect garbage, verify, adopt, export or back up the registry's content
@@ -65,6 +65,20 @@ fn half_read(failure: Failure, file: &Path, location: &ContentLocation) -> Failu
         file.display(),
         location
     ))
+}
+
+/// Why a command of the storage ended, and what to do before it is run again.
+fn interrupted(message: &str, error: &storage::Error) -> Failure {
+    let failure = Failure::system(message).caused_by(error);
+    match error {
+        storage::Error::Full => failure.hint(FULL_DISK),
+        storage::Error::Metadata(cause)
+            if matches!(cause.downcast_ref(), Some(database::Error::Corrupt(_))) =>
+        {
+            failure.hint("the database is damaged: stop the server and restore a backup")
+        }
+        _ => failure,
+    }
 }
 
 /// Prints a report in one of its two forms.

@@ -11,7 +11,7 @@ use storage::{Retention, Storage, StorageSettings};
 
 use crate::commands::configuration::load;
 use crate::config::{Config, LoadedConfig};
-use crate::failure::Failure;
+use crate::failure::{FULL_DISK, Failure};
 
 /// A registry's storage, and the configuration that says where it is.
 pub(super) struct Opened {
@@ -118,6 +118,7 @@ fn no_database(error: &database::DatabaseOpenError) -> Failure {
     match error {
         DatabaseOpenError::Missing(_) => failure
             .hint("start the server once; without `database` in the configuration, $STATE_DIRECTORY says where it is"),
+        _ if error.is_full() => failure.hint(FULL_DISK),
         DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => failure.hint("run as the user that the server runs as"),
         _ => failure,
     }

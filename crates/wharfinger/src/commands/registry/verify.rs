@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use storage::{AffectedRepository, ContentHealth, VerifyResult};
 
 use super::progress::Progress;
-use super::{open, print, size};
+use super::{interrupted, open, print, size};
 use crate::failure::Failure;
 use crate::output;
 
@@ -82,9 +82,7 @@ impl Arguments {
             }
         };
         let looked = storage.verify(report).await;
-        looked.map_err(|error| {
-            Failure::system("the check failed before it was complete").caused_by(&error)
-        })?;
+        looked.map_err(|error| interrupted("the check failed before it was complete", &error))?;
         written.map(|()| seen)
     }
 }

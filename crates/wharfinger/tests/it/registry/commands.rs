@@ -288,6 +288,37 @@ fn a_changed_blob_is_found() {
     assert_eq!(report["damaged"][0]["health"], "missing");
 }
 
+#[test]
+fn a_damaged_or_lost_database_is_not_sound() {
+    let world = World::serving();
+    world.push(&Image::saying("database"), "app:1");
+    // A copy has all its rows in one file.
+    let copy = PathBuf::from(world.path("copy"));
+    world.run("backup", &[&world.path("copy")]).succeeded();
+    let fails_with = |expected: &str| {
+        for command in ["verify", "gc"] {
+            let mut run = Command::new(PROGRAM);
+            let file = copy.join("wharfinger.yml");
+            let output = peers::run(run.args(["registry", command]).arg(file));
+            assert_eq!(output.status.code(), Some(3), "{output}");
+            assert!(output.stderr.contains(expected), "{output}");
+        }
+    };
+    let database = copy.join("content/wharfinger.db");
+    let mut damaged = fs::read(&database).unwrap();
+    damaged[4096..].fill(0xa5);
+    fs::write(&database, damaged).unwrap();
+    fails_with("stop the server and restore a backup");
+    // What a server leaves behind that does not start because the database is lost.
+    let empty = World::serving();
+    empty.run("backup", &[&empty.path("copy")]).succeeded();
+    fs::copy(empty.path("copy/content/wharfinger.db"), &database).unwrap();
+    for more in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{more}", database.display()));
+    }
+    fails_with("holds blobs, but the database has none");
+}
+
 /// The one file of this blob.
 fn blob_file(root: &Path, digest: &Digest) -> PathBuf {
     let folder = root.join("blobs/sha256").join(&digest.encoded()[..2]);
