@@ -59,8 +59,9 @@ pub(super) fn piped(input: impl Read) -> Result<Secret, Failure> {
 
 fn not_empty(password: Secret) -> Result<Secret, Failure> {
     if password.is_empty() {
-        return Err(Failure::usage("the password is empty")
-            .hint("to accept every password, leave `password` out in the configuration"));
+        return Err(Failure::usage("the password is empty").hint(
+            "if it comes from a variable or a file, that is empty, or not set in this environment",
+        ));
     }
     Ok(password)
 }

@@ -192,10 +192,15 @@ fn others_trust_it_with_the_lines_that_it_prints() {
     let port = server.host_port().rsplit(':').next().unwrap().to_owned();
     let (host, password) = (format!("{own}:{port}"), password(&server));
 
+    // Other machines do not have the file with the password.
+    assert_eq!(
+        lines(&server, "docker login"),
+        [format!("docker login {host} -u admin")]
+    );
     // The lines, as a shell takes them, for other directories than root's.
     let log = server.log();
     let from = log.find("mkdir -p /etc/docker").unwrap();
-    let to = log[from..].find("Log in, push, pull").unwrap() + from;
+    let to = log[from..].find("Log in").unwrap() + from;
     let directory = server.directory().display().to_string();
     let script = log[from..to]
         .replace("and containerd", "# and containerd")

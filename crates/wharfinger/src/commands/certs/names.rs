@@ -41,11 +41,18 @@ impl Names {
 
     /// Adds the names by which a machine reaches itself.
     pub(in crate::commands) fn add_this_machine(&mut self) {
-        self.hosts.push("localhost".to_owned());
-        self.addresses.extend([
+        let localhost = "localhost".to_owned();
+        if !self.hosts.contains(&localhost) {
+            self.hosts.push(localhost);
+        }
+        for address in [
             IpAddr::from(Ipv4Addr::LOCALHOST),
             IpAddr::from(Ipv6Addr::LOCALHOST),
-        ]);
+        ] {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+            }
+        }
     }
 
     /// The first name: hosts before addresses.

@@ -59,8 +59,21 @@ impl PasswordPlace {
                 return Ok(Self::Htpasswd(htpasswd.path.clone()));
             }
         }
+        let to_add = match files.clone().next() {
+            Some(htpasswd) if config.users.is_none() => format!(
+                "append the line of `wharfinger hash --user {account}` to {}",
+                htpasswd.path.display()
+            ),
+            _ => "write it under `users`, with a hash of `wharfinger hash`".to_owned(),
+        };
         let lists = config.users.iter().chain(files.map(|file| &file.accounts));
-        Err(unknown(file, account, lists, config.ext_auth.is_some()))
+        Err(unknown(
+            file,
+            account,
+            lists,
+            config.ext_auth.is_some(),
+            &to_add,
+        ))
     }
 
     /// The file that is changed.
@@ -175,6 +188,7 @@ fn unknown<'a>(
     account: &str,
     lists: impl Iterator<Item = &'a Accounts>,
     has_program: bool,
+    to_add: &str,
 ) -> Failure {
     let names = lists.flat_map(Accounts::iter).map(|(name, _)| name);
     let names: Vec<_> = names
@@ -192,6 +206,7 @@ fn unknown<'a>(
     if has_program {
         hint += "; the program of ext_auth has others, whose passwords are not here";
     }
+    hint += &format!("; to add {account:?}, {to_add}");
     let message = format!("{} has no account {account:?}", file.display());
     Failure::new(FailureKind::NotFound, message).hint(hint)
 }

@@ -32,12 +32,14 @@ pub(super) fn first(
         Some(authority) => text += &trust(registry, authority),
         None => text += &insecure(registry),
     }
-    // The file is in the container, and docker is not.
+    // The file is not where docker is: on other machines, or outside of the container.
     let (note, password) = match place {
-        ProgramPlace::Container => (" (docker asks for the password above)", String::new()),
-        ProgramPlace::Machine => {
+        ProgramPlace::Machine if created.authority.is_none() => {
             let file = shell_word(&installation.password().display().to_string());
             ("", format!(" --password-stdin < {file}"))
+        }
+        ProgramPlace::Machine | ProgramPlace::Container => {
+            (" (docker asks for the password above)", String::new())
         }
     };
     text += &format!(
@@ -76,7 +78,8 @@ fn insecure(registry: &str) -> String {
         "Docker 29.10 and newer refuses plain HTTP here if /etc/docker/daemon.json has \
          \"insecure-registries\".\n\
          Then add this registry to that list, and restart docker:\n\
-         \n  \"insecure-registries\": [\"{registry}\"]\n\n"
+         \n  \"insecure-registries\": [\"{registry}\"]\n\n\
+         podman, buildah and skopeo need the option --tls-verify=false for it.\n\n"
     )
 }
 
