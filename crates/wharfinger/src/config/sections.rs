@@ -83,7 +83,6 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     );
     let database = root.optional(
         key::mapping("database")
-            .restart()
             .means("where sessions, and what the registry knows of its content, are stored"),
         sessions::read_location,
     );

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::config::schema::{self, Declaration, Dialect};
+use crate::config::schema::{self, Declaration, Dialect, Reload};
 
 const HEAD: &str = "| key | | meaning | type, default, bounds |\n|---|---|---|---|\n";
 const LATER_HEAD: &str = "| key | | purpose |\n|---|---|---|\n";
@@ -109,6 +109,10 @@ fn row(name: &str, key: &Declaration) -> String {
         Dialect::DockerAuth => "D",
         Dialect::Ours => "+",
     };
+    let reload = match key.reload {
+        Reload::AtOnce => "",
+        Reload::AfterRestart => " R",
+    };
     if key.later {
         return format!("| `{name}` | {dialect} | {} |\n", key.means);
     }
@@ -122,7 +126,7 @@ fn row(name: &str, key: &Declaration) -> String {
     values.extend(key.kind.bounds());
     let means = key.means.replace('|', "\\|");
     format!(
-        "| `{name}` | {dialect} | {means} | {} |\n",
+        "| `{name}` | {dialect}{reload} | {means} | {} |\n",
         values.join("; ")
     )
 }
