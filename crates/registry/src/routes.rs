@@ -247,12 +247,6 @@ fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
     let error = failed as &dyn std::error::Error;
     let request_id = &call.context.request_id;
     if let RegistryError::Denied { scope, .. } = failed {
-        tracing::info!(
-            request_id,
-            account = call.context.account(),
-            error,
-            "error authorizing context"
-        );
         call.observe(EventKind::AccessRefused(AccessRefusal {
             status: 403,
             requested: scope,
