@@ -80,7 +80,7 @@ impl fmt::Display for Scope {
 pub enum ScopeError {
     /// Too few or too many parts.
     #[error(
-        "scope {scope:?} has {parts} parts, not the three of type:name:actions (four when the name has a port)"
+        "scope {scope:?} must have three parts, type:name:actions (four when the name has a port), and has {parts}"
     )]
     Parts {
         /// The scope as it came.

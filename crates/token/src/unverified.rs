@@ -144,9 +144,7 @@ pub enum TokenError {
         length: usize,
     },
     /// Not three parts.
-    #[error(
-        "it has {0} part(s) between dots, not the three of a signed token: header.claims.signature"
-    )]
+    #[error("it must have three parts between dots (header.claims.signature), and has {0}")]
     Parts(usize),
     /// A part is not base64url.
     #[error("its {0} is not base64url")]

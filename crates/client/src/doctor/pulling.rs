@@ -31,7 +31,13 @@ impl ProbeRun<'_> {
         match &self.target.reference {
             Some(reference) => self.pull_image(&repository, reference).await,
             None => match repository.all_tags().await {
-                Ok(tags) => self.ok(ID, format!("the repository has {} tags", tags.len())),
+                Ok(tags) => self.ok(
+                    ID,
+                    match tags.len() {
+                        1 => "the repository has 1 tag".to_owned(),
+                        tags => format!("the repository has {tags} tags"),
+                    },
+                ),
                 // That is normal before the first push.
                 Err(Error::NotFound { .. }) => {
                     self.not_tested(ID, "the repository does not exist yet");

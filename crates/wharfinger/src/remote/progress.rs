@@ -104,7 +104,7 @@ fn arrived(blob: &Descriptor, how: UploadOutcome) -> String {
     let how = match how {
         UploadOutcome::Present => "exists",
         UploadOutcome::Mounted => "mounted",
-        UploadOutcome::Sent => "sent",
+        UploadOutcome::Sent => "copied",
     };
     format!("{}  {:>9}  {how}", short(&blob.digest), bytes(blob.size))
 }

@@ -29,7 +29,7 @@ pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
         if translator.has_own_auth && !given.is_empty() {
             auth.report(
                 Problem::Conflict,
-                "set here and in the block wharfinger; only one of them can count",
+                "set here and in the block wharfinger; only one of them is allowed",
             );
         }
         match &given[..] {
@@ -48,7 +48,7 @@ pub(super) fn read(auth: &Setting<'_>, translator: &mut Translator) {
             },
             several => {
                 let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
-                let message = format!("only one provider can count, not {}", names.join(", "));
+                let message = format!("only one provider is allowed, not {}", names.join(", "));
                 refuse(auth, translator, &message);
             }
         }

@@ -59,7 +59,7 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
             [] => section.error(Problem::Missing, format!("no driver is chosen; {WRITE}")),
             [_] => {}
             _ => {
-                let message = format!("only one driver can count, not {}", drivers.join(", "));
+                let message = format!("only one driver is allowed, not {}", drivers.join(", "));
                 section.error(Problem::Conflict, message);
             }
         }

@@ -108,7 +108,7 @@ impl RegistryAuth {
                 None
             }
             _ => {
-                let message = "only one of token, htpasswd and none can count";
+                let message = "only one of token, htpasswd and none is allowed";
                 auth.error(Problem::Conflict, message);
                 None
             }

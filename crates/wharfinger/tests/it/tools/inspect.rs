@@ -129,7 +129,11 @@ fn what_is_no_token_says_so() {
     let folder = Folder::new();
     for (input, code, expected) in [
         ("", 2, "there is no token: nothing was given"),
-        ("hello", 1, "it has 1 part(s) between dots"),
+        (
+            "hello",
+            1,
+            "it must have three parts between dots (header.claims.signature), and has 1",
+        ),
         ("{\"errors\": []}", 1, "there is no token in this JSON"),
         ("a.b.c", 1, "its header is not base64url"),
     ] {
