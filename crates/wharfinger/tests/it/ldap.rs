@@ -41,13 +41,19 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let slapd = Slapd::start(&SlapdConfig::default());
+        let address = slapd.host_port();
+        Self::with(folder, slapd, &address)
+    }
+
+    /// A server that asks `slapd` at `address`.
+    fn with(folder: TempDir, slapd: Slapd, address: &str) -> Self {
         let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
         let password = format!("{}\n", Slapd::READER_PASSWORD);
         fs::write(folder.path().join("reader"), password).unwrap();
-        let slapd = Slapd::start(&SlapdConfig::default());
         let config = CONFIG
-            .replace("@folder@", folder.path().to_str().unwrap())
-            .replace("@ldap@", &slapd.host_port());
+            .replace("@ldap@", address)
+            .replace("@folder@", folder.path().to_str().unwrap());
         let server = Server::start(Path::new(PROGRAM), &config);
         Self {
             slapd,
@@ -179,6 +185,31 @@ fn the_reader_s_password_can_change_while_the_server_runs() {
     setup.server.wait_for_log("configuration reloaded");
     assert_eq!(setup.log_in("ann", "sesame").status, 200);
     assert!(!setup.server.log().contains("reader-new"));
+}
+
+#[test]
+fn the_authorities_can_change_while_the_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] =
+        ["right", "wrong"].map(|name| TestCertificate::new(TestKeyKind::P256, folder.path(), name));
+    let slapd = Slapd::start(&SlapdConfig {
+        tls: Some((right.certificate.clone(), right.key.clone())),
+        ..SlapdConfig::default()
+    });
+    let trusted = folder.path().join("ca.pem");
+    fs::copy(&wrong.certificate, &trusted).unwrap();
+    let address = format!(
+        "localhost:{}\n  tls: starttls\n  ca_certificate: @folder@/ca.pem",
+        slapd.port()
+    );
+    let mut setup = Setup::with(folder, slapd, &address);
+    assert_eq!(setup.log_in("ann", "sesame").status, 503);
+    setup
+        .server
+        .wait_for_log("UnknownIssuer; set ldap_auth.ca_certificate to");
+    fs::copy(&right.certificate, &trusted).unwrap();
+    setup.server.wait_for_log("configuration reloaded");
+    assert_eq!(setup.log_in("ann", "sesame").status, 200);
 }
 
 #[test]
