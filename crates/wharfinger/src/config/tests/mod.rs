@@ -7,6 +7,7 @@ mod fuzz;
 mod manual;
 mod meaning;
 mod printing;
+mod reference;
 mod robustness;
 mod schema;
 
