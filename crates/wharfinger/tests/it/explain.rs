@@ -145,7 +145,13 @@ fn what_cannot_be_explained_says_why() {
     let folder = setup();
     let scope = explain(&folder, &["repository:a"]);
     assert_eq!(scope.status.code(), Some(2));
-    assert!(scope.stderr.contains("has 2 parts"), "{}", scope.stderr);
+    assert!(
+        scope
+            .stderr
+            .contains("must have three parts, type:name:actions"),
+        "{}",
+        scope.stderr
+    );
     assert_eq!(
         explain(&folder, &["--label", "group", "repository:a:pull"])
             .status
