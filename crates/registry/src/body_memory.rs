@@ -3,12 +3,15 @@
 //!
 //! A client that does not read a response, or that stops in the middle of a request, keeps such a
 //! body for minutes, and it can do so on thousands of connections. So all of them share a budget, of
-//! which one client has only a part. A body beyond either is refused with a time to try again.
+//! which one client has only a part. A body beyond either is refused with a time to try again. An
+//! account that holds nothing yet is always let through: however many addresses an anonymous client
+//! has, it cannot keep the owner of an account out.
 //!
 //! Small bodies are not counted: nearly all manifests are small, so what a client does here costs
 //! others nothing.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -29,14 +32,22 @@ pub(crate) struct BodyMemory(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
-    clients: HashMap<String, usize>,
+    owners: HashMap<BodyOwner, usize>,
+}
+
+/// Whose bodies are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BodyOwner {
+    Account(String),
+    /// An anonymous client, by its address if that is known.
+    Anonymous(Option<IpAddr>),
 }
 
 /// The memory of one body, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct BodyShare {
     memory: Arc<BodyMemory>,
-    client: String,
+    owner: BodyOwner,
     length: usize,
 }
 
@@ -45,11 +56,11 @@ pub(crate) struct BodyShare {
 pub(crate) struct BodyMemoryFull;
 
 impl BodyMemory {
-    /// The share of an empty body of `client`.
-    pub(crate) fn share(self: &Arc<Self>, client: String) -> BodyShare {
+    /// The share of an empty body of `owner`.
+    pub(crate) fn share(self: &Arc<Self>, owner: BodyOwner) -> BodyShare {
         BodyShare {
             memory: Arc::clone(self),
-            client,
+            owner,
             length: 0,
         }
     }
@@ -67,13 +78,15 @@ impl BodyShare {
         }
         let more = length - self.length;
         let mut held = self.memory.held();
-        let of_client = held.clients.get(&self.client).copied().unwrap_or_default();
-        let is_only_body = of_client == self.length;
-        if held.all + more > ALL || (of_client + more > ONE_CLIENT && !is_only_body) {
+        let of_owner = held.owners.get(&self.owner).copied().unwrap_or_default();
+        let is_only_body = of_owner == self.length;
+        let is_let_through = is_only_body && matches!(self.owner, BodyOwner::Account(_));
+        let has_part = of_owner + more <= ONE_CLIENT || is_only_body;
+        if !has_part || (held.all + more > ALL && !is_let_through) {
             return Err(BodyMemoryFull);
         }
         held.all += more;
-        held.clients.insert(self.client.clone(), of_client + more);
+        held.owners.insert(self.owner.clone(), of_owner + more);
         drop(held);
         self.length = length;
         Ok(())
@@ -99,10 +112,10 @@ impl Drop for BodyShare {
         }
         let mut held = self.memory.held();
         held.all -= self.length;
-        if let Some(of_client) = held.clients.get_mut(&self.client) {
-            *of_client -= self.length;
-            if *of_client == 0 {
-                held.clients.remove(&self.client);
+        if let Some(of_owner) = held.owners.get_mut(&self.owner) {
+            *of_owner -= self.length;
+            if *of_owner == 0 {
+                held.owners.remove(&self.owner);
             }
         }
     }
@@ -126,50 +139,65 @@ mod tests {
 
     const LARGE: usize = 4 << 20;
 
-    fn holding(memory: &Arc<BodyMemory>, client: &str, length: usize) -> Option<BodyShare> {
-        let mut share = memory.share(client.to_owned());
+    fn account(name: &str) -> BodyOwner {
+        BodyOwner::Account(name.to_owned())
+    }
+
+    fn anonymous(number: u8) -> BodyOwner {
+        BodyOwner::Anonymous(Some([192, 0, 2, number].into()))
+    }
+
+    fn holding(memory: &Arc<BodyMemory>, owner: BodyOwner, length: usize) -> Option<BodyShare> {
+        let mut share = memory.share(owner);
         share.grow_to(length).is_ok().then_some(share)
     }
 
     #[test]
     fn one_client_has_a_part_of_the_memory_and_all_have_a_bound() {
         let memory = Arc::new(BodyMemory::default());
-        let fill = |client: &str| -> Vec<BodyShare> {
-            std::iter::from_fn(|| holding(&memory, client, LARGE)).collect()
+        let fill = |owner: BodyOwner| -> Vec<BodyShare> {
+            std::iter::from_fn(|| holding(&memory, owner.clone(), LARGE)).collect()
         };
-        let first = fill("ann");
+        let first = fill(anonymous(1));
         assert_eq!(first.len(), ONE_CLIENT / LARGE);
-        let others: Vec<_> = ["bob", "cid", "dan", "eve"].map(fill).into();
+        let others: Vec<_> = [2, 3, 4, 5].map(|number| fill(anonymous(number))).into();
         let lengths: Vec<_> = others.iter().map(Vec::len).collect();
         assert_eq!(lengths, [16, 16, 16, 0]);
-        assert!(holding(&memory, "eve", SMALL).is_some(), "small ones pass");
-        drop(first);
-        assert_eq!(fill("eve").len(), ONE_CLIENT / LARGE);
+        assert!(
+            holding(&memory, anonymous(5), SMALL).is_some(),
+            "small ones pass"
+        );
+        // An account has one, however many others there are.
+        let one = holding(&memory, account("ann"), LARGE).unwrap();
+        assert!(holding(&memory, account("ann"), LARGE).is_none());
+        assert!(holding(&memory, account("bob"), LARGE).is_some());
+        drop((first, one));
+        assert_eq!(fill(account("ann")).len(), ONE_CLIENT / LARGE);
         drop(others);
         let held = memory.held();
-        assert_eq!((held.all, held.clients.len()), (0, 0));
+        assert_eq!((held.all, held.owners.len()), (0, 0));
     }
 
     #[test]
     fn a_body_that_grows_counts_once() {
         let memory = Arc::new(BodyMemory::default());
-        let mut share = memory.share("ann".to_owned());
+        let mut share = memory.share(account("ann"));
         for length in [1, SMALL, LARGE, LARGE / 2, 2 * LARGE] {
             share.grow_to(length).unwrap();
         }
         assert_eq!(memory.held().all, 2 * LARGE);
         // The largest body that a configuration allows is as large as all that one client has.
         share.grow_to(2 * ONE_CLIENT).unwrap();
-        assert!(holding(&memory, "ann", LARGE).is_none());
+        assert!(holding(&memory, account("ann"), LARGE).is_none());
         drop(share);
-        assert!(memory.held().clients.is_empty());
+        assert!(memory.held().owners.is_empty());
     }
 
     #[test]
     fn bytes_are_held_until_the_last_of_them_is_dropped() {
         let memory = Arc::new(BodyMemory::default());
         let hold = |length: usize| {
-            let share = memory.share("ann".to_owned());
+            let share = memory.share(account("ann"));
             share.hold(vec![7; length].into()).unwrap()
         };
         drop(hold(SMALL));

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use storage::NewOutboxRecord;
 
-use crate::body_memory::{BodyMemory, BodyMemoryFull, BodyShare};
+use crate::body_memory::{BodyMemory, BodyMemoryFull, BodyOwner, BodyShare};
 use crate::outbox::OutboxWriter;
 use crate::query::Query;
 
@@ -71,17 +71,25 @@ impl<'a> ApiRequest<'a> {
 
     /// The client that limits count: the account, or the address of an anonymous client.
     pub(crate) fn client(&self) -> String {
-        // A limit never counts an address that a client can choose.
-        let address = self.context.attributable_address().or(self.context.peer);
-        match (self.context.account(), address) {
-            ("", Some(address)) => client_network(address).to_string(),
-            (account, _) => account.to_owned(),
+        match self.body_owner() {
+            BodyOwner::Account(account) => account,
+            BodyOwner::Anonymous(Some(address)) => address.to_string(),
+            BodyOwner::Anonymous(None) => String::new(),
         }
     }
 
     /// The memory of a body that is collected.
     pub(crate) fn body_share(&self) -> BodyShare {
-        self.environment.body_memory.share(self.client())
+        self.environment.body_memory.share(self.body_owner())
+    }
+
+    fn body_owner(&self) -> BodyOwner {
+        // A limit never counts an address that a client can choose.
+        let address = self.context.attributable_address().or(self.context.peer);
+        match self.context.account() {
+            "" => BodyOwner::Anonymous(address.map(client_network)),
+            account => BodyOwner::Account(account.to_owned()),
+        }
     }
 
     /// `bytes` of a response, counted until the client has read them.

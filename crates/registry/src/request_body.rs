@@ -147,12 +147,12 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
-    use crate::body_memory::BodyMemory;
+    use crate::body_memory::{BodyMemory, BodyOwner};
 
     const STALL: Duration = Duration::from_millis(20);
 
     fn share() -> BodyShare {
-        Arc::new(BodyMemory::default()).share(String::new())
+        Arc::new(BodyMemory::default()).share(BodyOwner::Anonymous(None))
     }
 
     /// A body that sends a piece, then nothing more, and does not end.
