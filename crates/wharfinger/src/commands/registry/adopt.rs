@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use common::escape_line;
 use serde_json::{Value, json};
 use storage::AdoptionStage;
-use storage::distribution::{AdoptError, AdoptionCheck, AdoptionReport};
+use storage::distribution::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport};
 
 use super::progress::Progress;
 use super::{count, open, print};
@@ -99,10 +100,7 @@ impl Arguments {
     }
 
     fn human(&self, report: &AdoptionReport) -> String {
-        let mut text = String::new();
-        for problem in &report.problems {
-            text += &format!("{}: {}\n", problem.path, problem.kind);
-        }
+        let mut text: String = report.problems.iter().map(problem_line).collect();
         text += &format!(
             "adopted {}: {}, {}, {} and {}",
             self.directory.display(),
@@ -148,5 +146,30 @@ fn failure(error: &AdoptError) -> Failure {
         _ => {
             Failure::system("the adoption is not complete").caused_by(error).hint("run the command again to continue")
         }
+    }
+}
+
+/// A line of its own for each problem, whatever the names in the data directory hold.
+fn problem_line(problem: &AdoptionProblem) -> String {
+    let line = format!("{}: {}", problem.path, problem.kind);
+    format!("{}\n", escape_line(&line))
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::distribution::AdoptionProblemKind;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_has_one_line() {
+        let line = problem_line(&AdoptionProblem {
+            path: "a\nadopted old: 1 repository\u{1b}[2J".to_owned(),
+            kind: AdoptionProblemKind::NoManifest("x\ny".to_owned()),
+        });
+        assert_eq!(
+            line,
+            "a\\nadopted old: 1 repository\\u{1b}[2J: not a known kind of manifest: x\\ny\n"
+        );
     }
 }
