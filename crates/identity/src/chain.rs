@@ -34,6 +34,28 @@ pub(crate) enum ChainOutcome {
     NoMatch,
 }
 
+/// What one backend said of a login.
+#[derive(Debug)]
+pub struct AskedBackend {
+    /// Its section in the configuration.
+    pub name: &'static str,
+    /// Its answer.
+    pub answer: BackendAnswer,
+}
+
+/// The answer of a backend to a login.
+#[derive(Debug)]
+pub enum BackendAnswer {
+    /// It does not know the account; the next one is asked.
+    NoMatch,
+    /// It accepts, and no other is asked.
+    Accepted(Identity),
+    /// It rejects, and no other is asked.
+    Rejected,
+    /// It has no answer, and the login fails.
+    Failed(AuthenticationError),
+}
+
 /// What a session keeps of the login that opened it.
 #[derive(Clone, Copy, Debug)]
 pub struct EarlierLogin<'a> {
@@ -101,6 +123,38 @@ impl AuthenticatorChain {
             }
         }
         Ok(ChainOutcome::NoMatch)
+    }
+
+    /// What each backend says of a login, up to the one that decides. The limits on failures do not
+    /// count: this is for an operator, not for a client.
+    pub async fn explain(&self, proof: &Proof, source: &LoginSource) -> Vec<AskedBackend> {
+        let mut asked = Vec::new();
+        for (index, backend) in self.0.iter().enumerate() {
+            let answer = match backend.authenticate(proof, source).await {
+                Ok(AuthenticationOutcome::NoMatch) => BackendAnswer::NoMatch,
+                Ok(AuthenticationOutcome::Accepted(identity)) => {
+                    match self.belongs_to_earlier(index, &identity, proof).await {
+                        Ok(true) => BackendAnswer::NoMatch,
+                        Ok(false) => BackendAnswer::Accepted(identity),
+                        Err(error) => BackendAnswer::Failed(error.into()),
+                    }
+                }
+                Ok(AuthenticationOutcome::Rejected(_)) => BackendAnswer::Rejected,
+                Err(error) => BackendAnswer::Failed(error),
+            };
+            let decides = !matches!(answer, BackendAnswer::NoMatch);
+            let name = backend.name();
+            asked.push(AskedBackend { name, answer });
+            if decides {
+                break;
+            }
+        }
+        asked
+    }
+
+    /// The backends, in the order in which they are asked.
+    pub fn backends(&self) -> impl Iterator<Item = &dyn Authenticator> {
+        self.0.iter().map(|backend| &**backend)
     }
 
     /// Whether the session that `login` opened goes on.

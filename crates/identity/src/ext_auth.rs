@@ -9,6 +9,7 @@
 //! accept another account than the one that rules and limits see. So it is not asked about names
 //! with white space, unless the configuration allows them.
 
+mod lines;
 mod response;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use common::BoxFuture;
 use policy::Subject;
 use zeroize::Zeroizing;
 
+pub use self::lines::ExtAuthLines;
 use self::response::ResponseError;
 use crate::process::{ProcessError, Program, RETRY_AFTER};
 use crate::verifier::PasswordVerifier;
@@ -50,6 +52,24 @@ impl ExtAuth {
         Self {
             allows_white_space,
             ..self
+        }
+    }
+
+    /// Asks as an anonymous client would.
+    async fn try_program(&self) -> Result<String, BackendError> {
+        let source = LoginSource::new(None, "");
+        let output = self.program.run(&source, b" ").await;
+        let output = output
+            .map_err(|error| BackendError::unavailable("ext_auth", ExtAuthError::Process(error)))?;
+        match output.code {
+            0 => Ok("its program accepts anonymous clients".to_owned()),
+            1 => Ok("its program rejects anonymous clients".to_owned()),
+            2 => Ok("its program does not know anonymous clients".to_owned()),
+            code => {
+                let stderr = output.stderr_without("");
+                let error = ExtAuthError::Code { code, stderr };
+                Err(BackendError::broken("ext_auth", error))
+            }
         }
     }
 
@@ -116,6 +136,10 @@ impl Authenticator for ExtAuth {
 
     fn recheck<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
         Box::pin(std::future::ready(Ok(Recheck::Unknown)))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
+        Box::pin(async { self.try_program().await.map(Some) })
     }
 }
 

@@ -48,6 +48,7 @@
 mod accounts;
 mod authenticator;
 mod chain;
+mod circuit_breaker;
 pub mod ext_auth;
 mod fair_queue;
 mod fair_semaphore;
@@ -55,11 +56,14 @@ mod fingerprint;
 #[cfg(test)]
 mod fixtures;
 pub mod htpasswd;
+pub mod http;
+mod http_auth;
 mod in_flight;
 mod keyed_hash;
 mod limiter;
 mod login;
 mod login_cache;
+mod login_question;
 mod outcome;
 pub mod password;
 pub mod process;
@@ -72,10 +76,13 @@ mod verifier;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};
-pub use chain::{AcceptedLogin, AuthenticatorChain, EarlierLogin, SessionStatus};
-pub use ext_auth::ExtAuth;
+pub use chain::{
+    AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin, SessionStatus,
+};
+pub use ext_auth::{ExtAuth, ExtAuthLines};
 pub use fair_semaphore::{FairSemaphore, Permit, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
+pub use http_auth::HttpAuth;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
@@ -83,6 +90,6 @@ pub use outcome::{AccountHint, AuthenticationOutcome, CurrentCredentials, Identi
 pub use password::{HashError, PasswordHash};
 pub use proof::{Credentials, Proof, is_unambiguous_name};
 pub use rate::{Rate, RateError};
-pub use source::{LoginSource, SourceAddress};
+pub use source::{ClientNetwork, LoginSource, SourceAddress};
 pub use static_users::StaticUsers;
 pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

@@ -1,5 +1,6 @@
 //! The origin of a login: the key of limits and of the queue.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use common::{RequestContext, client_network};
@@ -17,13 +18,17 @@ pub struct LoginSource {
 /// An address that no client can choose: the connection's peer, or what a trusted proxy wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceAddress {
-    /// One client's address. Of an IPv6 address the first 64 bits count, because one client usually
-    /// has all of the rest.
-    Client(IpAddr),
+    /// One client's address.
+    Client(ClientNetwork),
     /// The address of a proxy that many clients share, so only their accounts distinguish them.
     /// `None` stands for a Unix socket.
     Shared(Option<IpAddr>),
 }
+
+/// A client's address, which equals those of the same network: of an IPv6 address the first 64 bits
+/// count, because one client usually has all of the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientNetwork(IpAddr);
 
 impl LoginSource {
     /// The source of a login as `account` from `address`.
@@ -40,13 +45,43 @@ impl SourceAddress {
     /// A client's own address.
     #[must_use]
     pub fn client(address: IpAddr) -> Self {
-        Self::Client(client_network(address))
+        Self::Client(ClientNetwork(address.to_canonical()))
     }
 
     /// The address of a proxy whose clients cannot be distinguished.
     #[must_use]
     pub fn shared(proxy: Option<IpAddr>) -> Self {
         Self::Shared(proxy.map(client_network))
+    }
+
+    /// The whole address of a client that has its own.
+    #[must_use]
+    pub fn of_client(self) -> Option<IpAddr> {
+        match self {
+            Self::Client(ClientNetwork(address)) => Some(address),
+            Self::Shared(_) => None,
+        }
+    }
+}
+
+impl ClientNetwork {
+    /// The address with only the bits that count.
+    pub(crate) fn prefix(self) -> IpAddr {
+        client_network(self.0)
+    }
+}
+
+impl PartialEq for ClientNetwork {
+    fn eq(&self, other: &Self) -> bool {
+        self.prefix() == other.prefix()
+    }
+}
+
+impl Eq for ClientNetwork {}
+
+impl Hash for ClientNetwork {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.prefix().hash(state);
     }
 }
 
@@ -85,5 +120,25 @@ mod tests {
             client("192.0.2.7"),
             SourceAddress::shared("192.0.2.7".parse().ok())
         );
+    }
+
+    #[test]
+    fn a_backend_sees_the_whole_address() {
+        let whole = |address: &str| client(address).of_client().map(|ip| ip.to_string());
+        assert_eq!(
+            whole("2001:db8:0:1:ffff::2").as_deref(),
+            Some("2001:db8:0:1:ffff::2")
+        );
+        assert_eq!(whole("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(
+            SourceAddress::shared("192.0.2.7".parse().ok()).of_client(),
+            None
+        );
+        let hash = |address: &str| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            client(address).hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash("2001:db8:0:1::1"), hash("2001:db8:0:1:ffff::2"));
     }
 }

@@ -37,6 +37,7 @@ mod registry;
 mod relay;
 mod server;
 mod slapd;
+mod stub;
 mod wait;
 mod web;
 
@@ -56,7 +57,8 @@ pub use registry::{
 pub use relay::Relay;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};
-pub use web::{Nginx, Php};
+pub use stub::{HttpStub, StubAnswer, StubRequest};
+pub use web::{Nginx, Php, PythonServer};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Web servers: PHP's built-in one, and nginx as the proxy in front of ours.
+//! Web servers: PHP's built-in one, programs in Python, and nginx as the proxy in front of ours.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -48,6 +48,50 @@ impl Php {
     }
 
     /// Its requests and the script's errors.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+}
+
+/// A program in Python that serves HTTP.
+#[derive(Debug)]
+pub struct PythonServer {
+    daemon: Daemon,
+    address: SocketAddrV4,
+    _log: TempDir,
+}
+
+impl PythonServer {
+    /// Runs `script`, a file in `directory`, there. Its argument is the port to listen on.
+    ///
+    /// # Panics
+    /// If Python is not installed, or the script does not listen.
+    #[must_use]
+    pub fn serve(directory: &Path, script: &str) -> Self {
+        let log = tempfile::tempdir().expect("a temporary directory");
+        let (daemon, address) = Daemon::start_on_port(&log.path().join("log"), |address| {
+            let mut command = Command::new(program("python3"));
+            command
+                .arg(script)
+                .arg(address.port().to_string())
+                .current_dir(directory);
+            command
+        });
+        Self {
+            daemon,
+            address,
+            _log: log,
+        }
+    }
+
+    /// The URL of `path`, which begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Its requests and errors.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log()

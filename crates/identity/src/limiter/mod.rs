@@ -90,7 +90,7 @@ impl LoginLimiter {
     /// The places that an attempt takes: one of its address, one of its account at that address.
     fn claims(&self, source: &LoginSource) -> [Option<Claim>; 2] {
         let (kind, address) = match source.address {
-            SourceAddress::Client(address) => (&b"client"[..], Some(address)),
+            SourceAddress::Client(client) => (&b"client"[..], Some(client.prefix())),
             SourceAddress::Shared(proxy) => (&b"shared"[..], proxy),
         };
         let address = address.map(|address| address.to_string());

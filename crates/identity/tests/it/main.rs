@@ -11,6 +11,8 @@ mod backends;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod ext_auth;
+mod http_auth;
+mod lines;
 mod login;
 mod recheck;
 mod spelling;

@@ -1,22 +1,25 @@
-//! External programs that are asked by starting them. The answer is the exit code and the output.
+//! External programs. A [`Program`] is asked by starting it: the answer is the exit code and the
+//! output. A [`LineProgram`] stays and answers a line of JSON with a line of JSON.
 //!
 //! Clients make them run, so everything about them is bounded: how many run and how many wait, how
 //! long one may take, how much of its output is read. Sources of requests take turns. A program that
 //! takes too long is killed with everything that it started, and so is one whose caller has gone.
+
+mod lines;
+mod running;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+pub use self::lines::{LineProgram, LineProgramError, ProtocolViolation};
+use self::running::RunningProcess;
 use crate::LoginSource;
 use crate::fair_semaphore::{FairSemaphore, Permit};
 
@@ -56,26 +59,31 @@ impl ProcessOutput {
     /// was cut off, it does not end in a beginning of `secret` either.
     #[must_use]
     pub fn stderr_without(&self, secret: &str) -> String {
-        if secret.is_empty() {
-            return self.stderr.trim_end().to_owned();
-        }
-        let shown = self.stderr.replace(secret, "…");
-        let is_cut = self.stderr.len() >= MOST_STDERR;
-        let beginnings = secret
-            .char_indices()
-            .rev()
-            .map(|(index, _)| &secret[..index])
-            .filter(|text| !text.is_empty());
-        // The cut may have gone through a character, which leaves a replacement character.
-        let whole = shown.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        let cut = beginnings
-            .filter(|_| is_cut)
-            .find_map(|beginning| whole.strip_suffix(beginning));
-        cut.map_or_else(
-            || shown.trim_end().to_owned(),
-            |before| format!("{before}…"),
-        )
+        without(&self.stderr, secret)
     }
+}
+
+/// `text`, which a program wrote, without `secret`.
+fn without(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.trim_end().to_owned();
+    }
+    let shown = text.replace(secret, "…");
+    let is_cut = text.len() >= MOST_STDERR;
+    let beginnings = secret
+        .char_indices()
+        .rev()
+        .map(|(index, _)| &secret[..index])
+        .filter(|text| !text.is_empty());
+    // The cut may have gone through a character, which leaves a replacement character.
+    let whole = shown.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let cut = beginnings
+        .filter(|_| is_cut)
+        .find_map(|beginning| whole.strip_suffix(beginning));
+    cut.map_or_else(
+        || shown.trim_end().to_owned(),
+        |before| format!("{before}…"),
+    )
 }
 
 impl Program {
@@ -109,8 +117,8 @@ impl Program {
         input: &[u8],
     ) -> Result<ProcessOutput, ProcessError> {
         let _permit = self.turn(source).await?;
-        let mut process = Process::start(&self.command, &self.arguments)?;
-        match timeout(self.limit, process.converse(input)).await {
+        let mut process = RunningProcess::start(&self.command, &self.arguments)?;
+        match timeout(self.limit, converse(&mut process, input)).await {
             Ok(finished) => finished,
             Err(_) => {
                 process.end().await;
@@ -170,79 +178,35 @@ pub enum ProcessError {
     Lost(#[source] io::Error),
 }
 
-/// A running program, the leader of its own process group.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &OsString, arguments: &[OsString]) -> Result<Self, ProcessError> {
-        Command::new(command)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map(Self)
-            .map_err(|source| ProcessError::Start {
-                command: command.clone(),
-                source,
-            })
-    }
-
-    /// Writes `input`, reads all it prints, and waits for its end.
-    async fn converse(&mut self, input: &[u8]) -> Result<ProcessOutput, ProcessError> {
-        let (mut stdin, stdout, stderr) = (
-            self.0.stdin.take(),
-            self.0.stdout.take(),
-            self.0.stderr.take(),
-        );
-        let feed = async {
-            if let Some(stdin) = &mut stdin {
-                // A program need not read its input: its exit code is the answer.
-                let _ = stdin.write_all(input).await;
-            }
-            drop(stdin.take());
-            Ok(())
-        };
-        let ((), stdout, stderr) =
-            tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
-        let status = self.0.wait().await.map_err(ProcessError::Lost)?;
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Ok(ProcessOutput {
-                code,
-                stdout,
-                stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            }),
-            (None, signal) => Err(ProcessError::Signal {
-                signal: signal.unwrap_or_default(),
-            }),
+/// Writes `input`, reads all it prints, and waits for its end.
+async fn converse(
+    process: &mut RunningProcess,
+    input: &[u8],
+) -> Result<ProcessOutput, ProcessError> {
+    let (mut stdin, stdout, stderr) = (
+        process.0.stdin.take(),
+        process.0.stdout.take(),
+        process.0.stderr.take(),
+    );
+    let feed = async {
+        if let Some(stdin) = &mut stdin {
+            // A program need not read its input: its exit code is the answer.
+            let _ = stdin.write_all(input).await;
         }
-    }
-
-    /// Kills the whole group and waits until its leader is gone. If that takes long, the runtime goes
-    /// on waiting.
-    async fn end(&mut self) {
-        self.kill();
-        let _ = timeout(Duration::from_secs(1), self.0.wait()).await;
-    }
-
-    fn kill(&self) {
-        // The id exists until the process has been waited for, so no other process has it yet.
-        let group = self
-            .0
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        if let Some(Err(error)) = group.map(|group| kill_process_group(group, Signal::KILL)) {
-            tracing::debug!(%error, "a program's process group could not be killed");
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
+        drop(stdin.take());
+        Ok(())
+    };
+    let ((), stdout, stderr) = tokio::try_join!(feed, read_all(stdout), read_beginning(stderr))?;
+    let status = process.0.wait().await.map_err(ProcessError::Lost)?;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ok(ProcessOutput {
+            code,
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }),
+        (None, signal) => Err(ProcessError::Signal {
+            signal: signal.unwrap_or_default(),
+        }),
     }
 }
 
