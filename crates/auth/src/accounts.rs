@@ -59,9 +59,12 @@ impl AccountResolver {
         }
         match self.login.login(proof, address).await? {
             LoginOutcome::Accepted(AcceptedLogin {
-                identity, backend, ..
+                identity,
+                backend,
+                asked_before,
             }) => {
                 record.backend = backend;
+                record.asked_before = asked_before;
                 Ok(Grantee {
                     identity,
                     proved_by: ProvedBy::Login { backend },

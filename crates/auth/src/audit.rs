@@ -9,12 +9,16 @@ use common::RequestContext;
 use event::{Actor, Event, EventKind, Observer, Observers, TokenDecision};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
+use policy::Labels;
 use token::Scope;
 
 use crate::authorize::Decision;
 use crate::issue::push_scope;
 use crate::response::ErrorResponse;
 use crate::sessions::Revocation;
+
+/// How much of an account's labels is shown, in bytes.
+const LONGEST_LABELS: usize = 1024;
 
 /// What is known of a request when the response is ready.
 #[derive(Debug, Default)]
@@ -29,6 +33,10 @@ pub(crate) struct DecisionRecord<'a> {
     pub(crate) grant: &'static str,
     /// The backend that accepted or rejected the login; empty if no backend did.
     pub(crate) backend: &'static str,
+    /// The backends that were asked before it and do not know the account.
+    pub(crate) asked_before: Vec<&'static str>,
+    /// The account's labels, as they are shown.
+    labels: String,
     /// The session whose refresh token was used or made.
     pub(crate) session: String,
     /// Whether this request opened the session.
@@ -46,6 +54,27 @@ impl<'a> DecisionRecord<'a> {
             ip: context.shown_address(),
             user_agent: String::from_utf8_lossy(user_agent.unwrap_or_default()),
             ..Self::default()
+        }
+    }
+
+    /// Notes the labels of the account: `team=red,blue vip=`. Backends may give very many, so what
+    /// is longer than [`LONGEST_LABELS`] is cut off.
+    pub(crate) fn set_labels(&mut self, labels: &Labels) {
+        for (name, values) in labels {
+            if self.labels.len() > LONGEST_LABELS {
+                break;
+            }
+            let space = if self.labels.is_empty() { "" } else { " " };
+            self.labels.extend([space, name, "="]);
+            for (index, value) in values.iter().enumerate() {
+                self.labels
+                    .extend([if index > 0 { "," } else { "" }, value]);
+            }
+        }
+        if self.labels.len() > LONGEST_LABELS {
+            let end = self.labels.floor_char_boundary(LONGEST_LABELS);
+            self.labels.truncate(end);
+            self.labels.push('…');
         }
     }
 
@@ -74,6 +103,8 @@ impl<'a> DecisionRecord<'a> {
             client_id: &self.client_id,
             grant: self.grant,
             backend: self.backend,
+            asked_before: &self.asked_before.join(" "),
+            labels: &self.labels,
             session: &self.session,
             requested: &requested,
             granted: &granted,
@@ -153,5 +184,33 @@ impl<'a> DecisionRecord<'a> {
         let rules = self.decisions.iter();
         let rules: Vec<&str> = rules.map(|(_, decision)| decision.by.as_str()).collect();
         rules.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(labels: &[(&str, &[&str])]) -> String {
+        let mut record = DecisionRecord::default();
+        let labels = labels.iter().map(|(name, values)| {
+            let values = values.iter().map(ToString::to_string).collect();
+            ((*name).to_owned(), values)
+        });
+        record.set_labels(&labels.collect());
+        record.labels
+    }
+
+    #[test]
+    fn labels_are_shown_in_one_text_and_cut_off() {
+        assert_eq!(shown(&[]), "");
+        let two: [(&str, &[&str]); 2] = [("team", &["red", "blue"]), ("vip", &[])];
+        assert_eq!(shown(&two), "team=red,blue vip=");
+        let long = "ü".repeat(LONGEST_LABELS);
+        let cut = shown(&[("a", &[&long]), ("b", &["x"])]);
+        assert!(
+            cut.len() < LONGEST_LABELS + 4 && cut.ends_with("ü…"),
+            "{cut}"
+        );
     }
 }

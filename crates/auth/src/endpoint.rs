@@ -129,6 +129,7 @@ impl TokenEndpoint {
             }
         };
         record.account.clone_from(&identity.subject.account);
+        record.set_labels(&identity.subject.labels);
         let source = LoginSource::new(address, &identity.subject.account);
         let access = self
             .authorize(&identity, &service, scopes, client, &source, record)

@@ -25,7 +25,8 @@ pub mod sessions;
 pub use authorize::{
     AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, CASBIN_VALUES,
     CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
-    ExtAuthz, PassedRule, RuleSet, RuleSetExplanation, explain,
+    ExtAuthz, ExtAuthzLines, HttpAuthz, PassedRule, RuleSet, RuleSetExplanation, explain,
+    explain_by_asking,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

@@ -153,6 +153,12 @@ pub struct TokenDecision<'a> {
     /// Which backend knows the account; empty for an anonymous client.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub backend: &'a str,
+    /// The backends that were asked before it and do not know the account, separated by spaces.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub asked_before: &'a str,
+    /// The labels that the backend gave to the account: `team=red,blue vip=`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub labels: &'a str,
     /// The session whose refresh token was used or made.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub session: &'a str,

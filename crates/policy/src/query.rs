@@ -54,6 +54,18 @@ impl<'a> AclQuery<'a> {
     }
 }
 
+impl AclQuery<'_> {
+    /// Which of the actions asked for are among `granted`, sorted.
+    #[must_use]
+    pub fn granting(&self, granted: &[String]) -> Vec<String> {
+        let asked = self.actions.iter();
+        asked
+            .filter(|action| granted.contains(action))
+            .cloned()
+            .collect()
+    }
+}
+
 /// A rule's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AclDecision {

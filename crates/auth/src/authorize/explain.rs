@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use identity::LoginSource;
 use policy::{AclQuery, SkippedRule};
 
-use super::{Authorizer, DecidedBy};
+use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
 
-/// How the policies decide a query. A policy that is not a list of rules is not asked.
+/// How the policies decide a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizeExplanation {
     /// The rules that do not match, of every policy up to the one that decides, in their order.
     pub passed: Vec<PassedRule>,
+    /// The policies without rules that were asked and had no answer.
+    pub unanswered: Vec<&'static str>,
     /// How it ends.
     pub end: ExplanationEnd,
 }
@@ -72,22 +75,81 @@ pub struct ExplainedAction {
     pub error: Option<String>,
 }
 
-/// How `authorizers`, asked in order, decide `query`.
+/// How `authorizers`, in their order, decide `query`. A policy that is not a list of rules is not
+/// asked: it may be a program or a server.
 #[must_use]
 pub fn explain(authorizers: &[Box<dyn Authorizer>], query: &AclQuery<'_>) -> AuthorizeExplanation {
     let mut passed = Vec::new();
+    let ends = |passed, end| AuthorizeExplanation {
+        passed,
+        unanswered: Vec::new(),
+        end,
+    };
     for authorizer in authorizers {
         let Some(rules) = authorizer.rules() else {
-            let end = ExplanationEnd::Unasked(authorizer.name());
-            return AuthorizeExplanation { passed, end };
+            return ends(passed, ExplanationEnd::Unasked(authorizer.name()));
         };
         let explanation = rules.explain(query);
         passed.extend(explanation.passed);
         if let Some(decision) = explanation.decided {
-            let end = ExplanationEnd::Decided(decision);
-            return AuthorizeExplanation { passed, end };
+            return ends(passed, ExplanationEnd::Decided(decision));
         }
     }
-    let end = ExplanationEnd::Denied;
-    AuthorizeExplanation { passed, end }
+    ends(passed, ExplanationEnd::Denied)
+}
+
+/// How `authorizers`, asked in order, decide `query`. Programs and servers are asked, too.
+///
+/// # Errors
+/// Of the first policy that has no answer because it is broken.
+pub async fn explain_by_asking(
+    authorizers: &[Box<dyn Authorizer>],
+    query: &AclQuery<'_>,
+    source: &LoginSource,
+) -> Result<AuthorizeExplanation, AuthorizeError> {
+    let (mut passed, mut unanswered) = (Vec::new(), Vec::new());
+    for authorizer in authorizers {
+        let decided = match authorizer.rules() {
+            Some(rules) => {
+                let explanation = rules.explain(query);
+                passed.extend(explanation.passed);
+                explanation.decided
+            }
+            None => {
+                let decision = authorizer.decide(query, source).await?;
+                if decision.is_none() {
+                    unanswered.push(authorizer.name());
+                }
+                decision.map(|decision| ExplainedDecision::of(decision, query))
+            }
+        };
+        if let Some(decision) = decided {
+            return Ok(AuthorizeExplanation {
+                passed,
+                unanswered,
+                end: ExplanationEnd::Decided(decision),
+            });
+        }
+    }
+    Ok(AuthorizeExplanation {
+        passed,
+        unanswered,
+        end: ExplanationEnd::Denied,
+    })
+}
+
+impl ExplainedDecision {
+    /// The decision of a policy that has no rules to name.
+    fn of(decision: Decision, query: &AclQuery<'_>) -> Self {
+        let Decision { granted, by } = decision;
+        let asked = query.actions.iter();
+        let refused = asked.filter(|action| !granted.contains(action));
+        Self {
+            by,
+            refused: refused.cloned().collect(),
+            granted,
+            comment: None,
+            actions: Vec::new(),
+        }
+    }
 }

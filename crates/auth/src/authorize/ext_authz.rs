@@ -1,13 +1,15 @@
 //! `docker_auth`'s `ext_authz`: a program that says what an account may do.
 
+mod lines;
+
 use common::BoxFuture;
 use identity::LoginSource;
 use identity::process::{ProcessError, Program};
-use policy::{AclQuery, Labels};
-use serde::Serialize;
+use policy::AclQuery;
 
-use super::go_json::go_json;
-use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
+pub use self::lines::ExtAuthzLines;
+use super::question::{Question, probe_query};
+use super::{AuthorizeError, Authorizer, Decision};
 
 const NAME: &str = "ext_authz";
 
@@ -28,20 +30,6 @@ enum ExtAuthzError {
     Code { code: i32, stderr: String },
 }
 
-/// What the program reads, its members spelt and ordered as `docker_auth` sends them.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Question<'a> {
-    account: &'a str,
-    r#type: &'a str,
-    name: &'a str,
-    service: &'a str,
-    #[serde(rename = "IP")]
-    ip: String,
-    actions: &'a [String],
-    labels: Option<&'a Labels>,
-}
-
 impl ExtAuthz {
     /// Asks `program` for every decision.
     #[must_use]
@@ -54,7 +42,8 @@ impl ExtAuthz {
         query: &AclQuery<'_>,
         source: &LoginSource,
     ) -> Result<Option<Decision>, AuthorizeError> {
-        let output = self.program.run(source, question(query).as_bytes()).await;
+        let question = Question::about(query).to_go_json();
+        let output = self.program.run(source, question.as_bytes()).await;
         let output = output.map_err(not_run)?;
         let granted = match output.code {
             0 => query.actions.to_vec(),
@@ -64,13 +53,7 @@ impl ExtAuthz {
                 return Err(failed(ExtAuthzError::Code { code, stderr }));
             }
         };
-        Ok(Some(Decision {
-            granted,
-            by: DecidedBy {
-                policy: Some(NAME),
-                rule: None,
-            },
-        }))
+        Ok(Decision::of_policy(NAME, Some(granted)))
     }
 }
 
@@ -85,6 +68,14 @@ impl Authorizer for ExtAuthz {
         source: &'a LoginSource,
     ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
         Box::pin(self.ask(query, source))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
+        Box::pin(async {
+            let source = LoginSource::new(None, "");
+            self.ask(&probe_query(), &source).await?;
+            Ok(Some("its program answers".to_owned()))
+        })
     }
 }
 
@@ -103,61 +94,5 @@ fn failed(error: ExtAuthzError) -> AuthorizeError {
     AuthorizeError::Policy {
         policy: NAME,
         source: error.into(),
-    }
-}
-
-/// The question as `docker_auth` writes it.
-fn question(query: &AclQuery<'_>) -> String {
-    go_json(&Question {
-        account: query.account,
-        r#type: query.resource_type,
-        name: query.name,
-        service: query.service,
-        ip: query.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-        actions: query.actions,
-        labels: (!query.labels.is_empty()).then_some(query.labels),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_question_has_docker_auth_s_seven_members() {
-        let query = AclQuery {
-            account: "user",
-            labels: &Labels::new(),
-            resource_type: "registry",
-            name: "catalog",
-            service: "Docker registry",
-            ip: Some("111.250.164.33".parse().unwrap()),
-            actions: &["*".to_owned()],
-        };
-        assert_eq!(
-            question(&query),
-            r#"{"Account":"user","Type":"registry","Name":"catalog","Service":"Docker registry","IP":"111.250.164.33","Actions":["*"],"Labels":null}"#
-        );
-    }
-
-    #[test]
-    fn the_question_is_escaped_as_go_escapes() {
-        let labels = Labels::from([(
-            "group".to_owned(),
-            vec!["<&>".to_owned(), "é\u{2028}".to_owned()],
-        )]);
-        let query = AclQuery {
-            account: "a\"b\\\u{1}\n",
-            labels: &labels,
-            resource_type: "t",
-            name: "n",
-            service: "",
-            ip: None,
-            actions: &[],
-        };
-        assert_eq!(
-            question(&query),
-            r#"{"Account":"a\"b\\\u0001\n","Type":"t","Name":"n","Service":"","IP":"","Actions":[],"Labels":{"group":["\u003c\u0026\u003e","é\u2028"]}}"#
-        );
     }
 }

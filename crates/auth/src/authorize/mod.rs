@@ -5,9 +5,12 @@
 
 mod acl;
 mod casbin;
+mod decision_cache;
 mod explain;
 mod ext_authz;
 mod go_json;
+mod http_authz;
+mod question;
 
 use std::error::Error;
 use std::fmt;
@@ -21,9 +24,10 @@ pub use acl::AclAuthorizer;
 pub use casbin::{CASBIN_VALUES, CasbinAuthorizer};
 pub use explain::{
     AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule,
-    RuleSetExplanation, explain,
+    RuleSetExplanation, explain, explain_by_asking,
 };
-pub use ext_authz::ExtAuthz;
+pub use ext_authz::{ExtAuthz, ExtAuthzLines};
+pub use http_authz::HttpAuthz;
 
 /// A policy: rules of the configuration, a program, a database.
 ///
@@ -174,6 +178,17 @@ impl AuthorizerChain {
 }
 
 impl Decision {
+    /// What the policy of the section `policy`, which has no rules to name, granted.
+    fn of_policy(policy: &'static str, granted: Option<Vec<String>>) -> Option<Self> {
+        granted.map(|granted| Self {
+            granted,
+            by: DecidedBy {
+                policy: Some(policy),
+                rule: None,
+            },
+        })
+    }
+
     /// Denied, because no policy has an answer.
     fn denied() -> Self {
         Self {

@@ -1,8 +1,38 @@
 //! The events of the token endpoint.
 
+use common::BoxFuture;
+use identity::{
+    Account, AccountHint, Accounts, AuthenticationError, AuthenticationOutcome, Authenticator,
+    BackendError, LoginSource, Proof, Recheck,
+};
 use serde_json::Value;
 
-use crate::support::{Server, Setup, logged_in};
+use crate::support::{Server, Setup, account, logged_in};
+
+/// A backend without accounts.
+struct Elsewhere;
+
+impl Authenticator for Elsewhere {
+    fn name(&self) -> &'static str {
+        "elsewhere"
+    }
+
+    fn hint(&self, _: &str) -> AccountHint {
+        AccountHint::NoMatch
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a Proof,
+        _: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(std::future::ready(Ok(AuthenticationOutcome::NoMatch)))
+    }
+
+    fn recheck<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(std::future::ready(Ok(Recheck::NoMatch)))
+    }
+}
 
 /// The kinds of events since the last call, and the events.
 fn take_events(server: &Server) -> (Vec<String>, Vec<Value>) {
@@ -16,7 +46,16 @@ fn take_events(server: &Server) -> (Vec<String>, Vec<Value>) {
 
 #[tokio::test]
 async fn a_token_has_an_event_with_its_decisions_and_without_secrets() {
-    let server = Setup::with_sessions().start();
+    let mut setup = Setup::with_sessions();
+    setup.backends.push(Box::new(Elsewhere));
+    setup.accounts = Accounts::default();
+    let labels = [("team".to_owned(), vec!["red".to_owned(), "blue".to_owned()])];
+    let alice = Account {
+        labels: labels.into(),
+        ..account("secret")
+    };
+    setup.accounts.add("alice".into(), alice).unwrap();
+    let server = setup.start();
     let url = "/auth?service=reg&client_id=docker&offline_token=true&scope=repository:a:pull,push";
     let headers = [
         ("authorization", "Basic YWxpY2U6c2VjcmV0"),
@@ -35,6 +74,8 @@ async fn a_token_has_an_event_with_its_decisions_and_without_secrets() {
         ("client_id", "docker"),
         ("grant", "password"),
         ("backend", "users"),
+        ("asked_before", "elsewhere"),
+        ("labels", "team=red,blue"),
         ("requested", "repository:a:pull,push"),
         ("granted", "repository:a:pull,push"),
         ("rules", "auth.yml:10"),

@@ -28,6 +28,12 @@ use token::{HeaderMember, HeaderOptions, KeyIdKind, KeyKind, PrivateKey, Signer}
 /// A clock that moves only in [`pass`](Self::pass).
 pub(crate) struct HeldClock(Mutex<SystemTime>);
 
+impl Default for HeldClock {
+    fn default() -> Self {
+        Self(Mutex::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000)))
+    }
+}
+
 impl HeldClock {
     pub(crate) fn pass(&self, time: Duration) {
         *self.0.lock().unwrap() += time;
@@ -65,9 +71,8 @@ impl Setup {
         for name in ["alice", "bob"] {
             accounts.add(name.into(), account("secret")).unwrap();
         }
-        let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         Self {
-            clock: Arc::new(HeldClock(Mutex::new(start))),
+            clock: Arc::default(),
             observer: Arc::new(MemoryObserver::new(100)),
             accounts,
             backends: Vec::new(),
@@ -166,7 +171,7 @@ pub(crate) async fn logged_in() -> (Server, String) {
     (server, token)
 }
 
-fn account(password: &str) -> Account {
+pub(crate) fn account(password: &str) -> Account {
     let hash = Bcrypt::hash(password.as_bytes(), [5; 16], 4).unwrap();
     Account {
         passwords: vec![hash.parse().unwrap()],

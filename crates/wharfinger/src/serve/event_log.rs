@@ -66,6 +66,8 @@ fn write_decision(actor: &Actor<'_>, decision: &TokenDecision<'_>, outcome: &Tok
         account = actor.account,
         grant = decision.grant,
         backend = non_empty(decision.backend),
+        asked_before = non_empty(decision.asked_before),
+        labels = non_empty(decision.labels),
         service = decision.service,
         asked = decision.requested,
         granted = decision.granted,
