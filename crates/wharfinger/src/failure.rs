@@ -105,6 +105,13 @@ impl Failure {
     }
 }
 
+/// An error and what it came from, in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
 impl From<EntropyError> for Failure {
     fn from(error: EntropyError) -> Self {
         Self::system("the server needs randomness").caused_by(&error)

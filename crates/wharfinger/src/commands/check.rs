@@ -1,8 +1,12 @@
 //! `wharfinger check`: whether a configuration can be used, without using it.
 
+mod connect;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use self::connect::TriedConnection;
+use super::runtime;
 use crate::config::{self, Diagnostic, Diagnostics, LoadedConfig, Severity};
 use crate::failure::Failure;
 use crate::output;
@@ -11,6 +15,9 @@ use crate::output;
 ///
 /// All errors are printed at once, as FILE:LINE:COLUMN: error: KEY: …, and the exit code is 1.
 /// Warnings and notes are printed, too, and do not fail.
+///
+/// With --connect, a configuration that is right is also tried: each server and program that logins
+/// and rules need is asked once, and the exit code is 1 if one fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
@@ -20,9 +27,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     print: bool,
     /// Print the findings as one JSON object: {file, fine, findings: [{severity, kind, key, file,
-    /// line, column, message}]}
+    /// line, column, message}]}; with --connect also connections: [{section, fine, found}]
     #[arg(long, conflicts_with = "print")]
     json: bool,
+    /// Ask each server and program of the configuration, and say what was found
+    #[arg(long, conflicts_with_all = ["print", "schema"])]
+    connect: bool,
     /// Print the JSON Schema of a configuration, for editors, and check nothing
     #[arg(long, conflicts_with_all = ["file", "print", "json"])]
     schema: bool,
@@ -38,8 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         // Standard output has nothing but the configuration, which a program may read.
         loaded.warnings.iter().for_each(output::note);
     }
-    output::print(&report(file, arguments, &loaded))?;
-    Ok(if loaded.is_ok() {
+    let tried = match (&loaded, arguments.connect) {
+        (Ok(loaded), true) => Some(runtime::block_on(connect::try_all(&loaded.config))??),
+        _ => None,
+    };
+    output::print(&report(file, arguments, &loaded, tried.as_deref()))?;
+    let is_fine = tried.iter().flatten().all(|tried| tried.fine);
+    Ok(if loaded.is_ok() && is_fine {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -50,15 +65,17 @@ fn report(
     file: &Path,
     arguments: &Arguments,
     loaded: &Result<LoadedConfig, Diagnostics>,
+    tried: Option<&[TriedConnection]>,
 ) -> String {
     match loaded {
-        Ok(loaded) if arguments.json => json(file, true, loaded.warnings.iter()),
-        Err(wrong) if arguments.json => json(file, false, wrong.iter()),
+        Ok(loaded) if arguments.json => json(file, true, loaded.warnings.iter(), tried),
+        Err(wrong) if arguments.json => json(file, false, wrong.iter(), tried),
         Ok(loaded) if arguments.print => loaded.effective.to_string(),
         Ok(loaded) => {
             let warnings = but(of(Severity::Warning, loaded.warnings.iter()));
             let fine = format!("{}: fine{warnings}\n", file.display());
-            lines(loaded.warnings.iter()) + &fine
+            let tried = tried.map(connections).unwrap_or_default();
+            lines(loaded.warnings.iter()) + &fine + &tried
         }
         Err(wrong) => lines(wrong.iter()) + &summary(wrong),
     }
@@ -66,6 +83,14 @@ fn report(
 
 fn lines<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> String {
     findings.map(|finding| format!("{finding}\n")).collect()
+}
+
+/// A line for each backend that was tried.
+fn connections(tried: &[TriedConnection]) -> String {
+    if tried.is_empty() {
+        return "there is no token server, so there is no backend to connect to\n".to_owned();
+    }
+    tried.iter().map(|tried| format!("{tried}\n")).collect()
 }
 
 /// How many errors and warnings there are.
@@ -93,7 +118,12 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn json<'a>(file: &Path, fine: bool, findings: impl Iterator<Item = &'a Diagnostic>) -> String {
+fn json<'a>(
+    file: &Path,
+    fine: bool,
+    findings: impl Iterator<Item = &'a Diagnostic>,
+    tried: Option<&[TriedConnection]>,
+) -> String {
     let findings = findings.map(|finding| {
         serde_json::json!({
             "severity": finding.severity.to_string(),
@@ -107,10 +137,11 @@ fn json<'a>(file: &Path, fine: bool, findings: impl Iterator<Item = &'a Diagnost
     });
     let findings: Vec<_> = findings.collect();
     let file = file.display().to_string();
-    format!(
-        "{}\n",
-        serde_json::json!({ "file": file, "fine": fine, "findings": findings })
-    )
+    let mut report = serde_json::json!({ "file": file, "fine": fine, "findings": findings });
+    if let Some(tried) = tried {
+        report["connections"] = serde_json::json!(tried);
+    }
+    format!("{report}\n")
 }
 
 #[cfg(test)]
@@ -127,10 +158,11 @@ mod tests {
             file: Some(file.clone()),
             print,
             json,
+            connect: false,
             schema: false,
         };
         fs::write(&file, content).unwrap();
-        let text = report(&file, &arguments, &config::load(&file));
+        let text = report(&file, &arguments, &config::load(&file), None);
         text.replace(&format!("{}/", folder.path().display()), "")
     }
 

@@ -1,25 +1,37 @@
 //! `wharfinger explain`: what an account is granted, and by which rule.
 
+mod label;
+mod login;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use auth::{AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule};
+use auth::{
+    AuthorizeExplanation, Authorizer, ExplainedAction, ExplainedDecision, ExplanationEnd,
+    PassedRule, explain_by_asking,
+};
+use common::{Clock, SystemClock};
+use identity::LoginSource;
 use oci::RepositoryName;
-use policy::{AclQuery, Labels, SkippedRule};
+use policy::{AclQuery, Labels, ScopeCeiling, SkippedRule};
 use serde::Serialize;
 use token::Scope;
 
+use self::login::TriedLogin;
+use super::runtime;
 use crate::config::{self, Config, Location};
 use crate::failure::Failure;
 use crate::output;
+use crate::remote::password;
 use crate::serve::backends::authorizers;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
-/// For each rule before the one that decided, it shows the condition that did not match. It does not
-/// ask ext_auth and ext_authz.
+/// For each rule before the one that decided, it shows the condition that did not match. Without
+/// --password-stdin, it asks no program and no server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
@@ -33,10 +45,15 @@ pub(crate) struct Arguments {
     /// The registry's service
     #[arg(long, default_value = "", hide_default_value = true)]
     service: String,
-    /// A label of the account, in addition to those in the configuration; may be repeated
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    /// A label of the account, in addition to those that its backend gives; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label::parse)]
     labels: Vec<(String, String)>,
-    /// Print a JSON list with one object for each scope
+    /// Log in with the password on standard input: ask the backends of the configuration as the
+    /// server does, and then its policies, programs and servers among them
+    #[arg(long, requires = "account")]
+    password_stdin: bool,
+    /// Print a JSON list with one object for each scope; with --password-stdin an object {login,
+    /// scopes}
     #[arg(long)]
     json: bool,
     /// The scope, as repository:NAME:pull,push or registry:catalog:*
@@ -59,6 +76,8 @@ struct ScopeReport<'a> {
     /// Whether `ext_authz` would be asked, because no rule decided.
     ext_authz: bool,
     passed: Vec<PassedRuleReport<'a>>,
+    /// The policies without rules that were asked and had no answer.
+    unanswered: &'a [&'static str],
     /// The policy that would be asked, because no rule decided.
     #[serde(skip)]
     unasked: Option<&'static str>,
@@ -95,37 +114,128 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .map(parse)
         .collect::<Result<_, _>>()?;
     let config = load(arguments)?;
-    let labels = labels(arguments, &config);
-    let authorizers = authorizers(&config, Location::to_string);
-    let mut report = String::new();
-    let mut reports = Vec::new();
-    for scope in scopes {
-        note_odd_name(&scope);
-        let query = AclQuery {
-            account: &arguments.account,
-            labels: &labels,
-            resource_type: &scope.resource_type,
-            name: &scope.name,
-            service: &arguments.service,
-            ip: arguments.ip.map(|ip| ip.to_canonical()),
-            actions: &scope.actions,
-        };
-        let explanation = auth::explain(&authorizers, &query);
-        let scope_report = scope_report(&scope, &explanation);
-        if arguments.json {
-            reports.push(
-                serde_json::to_value(&scope_report)
-                    .map_err(|error| Failure::system("no JSON").caused_by(&error))?,
-            );
-        } else {
-            write_text(&mut report, &scope_report, &arguments.account);
-        }
-    }
-    if arguments.json {
-        report = format!("{:#}\n", serde_json::Value::Array(reports));
-    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let report = if arguments.password_stdin {
+        runtime::block_on(explain_login(arguments, &config, &clock, &scopes))??
+    } else {
+        explain_account(arguments, &config, &clock, &scopes)?
+    };
     output::print(&report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the account is granted by the rules, whatever its password.
+fn explain_account(
+    arguments: &Arguments,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    scopes: &[Scope],
+) -> Result<String, Failure> {
+    let labels = labels(arguments, config);
+    let authorizers = authorizers(config, clock, Location::to_string)?;
+    let (mut report, mut reports) = (String::new(), Vec::new());
+    for scope in scopes {
+        note_odd_name(scope);
+        let query = query(arguments, &arguments.account, &labels, scope);
+        let explanation = auth::explain(&authorizers, &query);
+        let scope_report = scope_report(scope, &explanation);
+        reports.push(json(&scope_report)?);
+        write_text(&mut report, &scope_report, &arguments.account);
+    }
+    Ok(match arguments.json {
+        true => format!("{:#}\n", serde_json::Value::Array(reports)),
+        false => report,
+    })
+}
+
+/// What a client with this password is granted. The backends and the policies are asked.
+async fn explain_login(
+    arguments: &Arguments,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    scopes: &[Scope],
+) -> Result<String, Failure> {
+    let password = password(true, "")?;
+    let typed = arguments.account.as_str();
+    let login = TriedLogin::of(config, clock, typed, password, arguments.ip).await?;
+    let Some((identity, backend)) = login.accepted() else {
+        output::print(&match arguments.json {
+            true => format!(
+                "{:#}\n",
+                serde_json::json!({"login": login.report(typed, &[])})
+            ),
+            false => login.text(typed, &[]),
+        })?;
+        return Err(login.failure(typed));
+    };
+    let account = identity.subject.account.as_str();
+    let own = Labels::new();
+    let mut shown = label::shown(&identity.subject.labels, backend);
+    shown.extend(label::shown(
+        &label::with_arguments(own, &arguments.labels),
+        "--label",
+    ));
+    let labels = label::with_arguments(identity.subject.labels.clone(), &arguments.labels);
+    let authorizers = authorizers(config, clock, Location::to_string)?;
+    let (mut report, mut reports) = (login.text(account, &shown), Vec::new());
+    for scope in scopes {
+        note_odd_name(scope);
+        let query = query(arguments, account, &labels, scope);
+        let explanation = ask(&authorizers, &query, scope, &identity.ceiling).await?;
+        let scope_report = scope_report(scope, &explanation);
+        reports.push(json(&scope_report)?);
+        write_text(&mut report, &scope_report, account);
+    }
+    let login = login.report(account, &shown);
+    Ok(match arguments.json {
+        true => format!(
+            "{:#}\n",
+            serde_json::json!({"login": login, "scopes": reports})
+        ),
+        false => report,
+    })
+}
+
+/// How the policies decide, within the login's ceiling.
+async fn ask(
+    authorizers: &[Box<dyn Authorizer>],
+    query: &AclQuery<'_>,
+    scope: &Scope,
+    ceiling: &ScopeCeiling,
+) -> Result<AuthorizeExplanation, Failure> {
+    let source = LoginSource::new(query.ip, query.account);
+    let explanation = explain_by_asking(authorizers, query, &source).await;
+    let mut explanation =
+        explanation.map_err(|error| Failure::system("the server would fail").caused_by(&error))?;
+    if let ExplanationEnd::Decided(decision) = &mut explanation.end {
+        let granted = ceiling.limit(scope, std::mem::take(&mut decision.granted));
+        let asked = query.actions.iter();
+        let refused = asked.filter(|action| !granted.contains(action));
+        decision.refused = refused.cloned().collect();
+        decision.granted = granted;
+    }
+    Ok(explanation)
+}
+
+fn query<'a>(
+    arguments: &'a Arguments,
+    account: &'a str,
+    labels: &'a Labels,
+    scope: &'a Scope,
+) -> AclQuery<'a> {
+    AclQuery {
+        account,
+        labels,
+        resource_type: &scope.resource_type,
+        name: &scope.name,
+        service: &arguments.service,
+        ip: arguments.ip.map(|ip| ip.to_canonical()),
+        actions: &scope.actions,
+    }
+}
+
+fn json(report: &ScopeReport<'_>) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(report).map_err(|error| Failure::system("no JSON").caused_by(&error))
 }
 
 fn parse(text: &str) -> Result<Scope, Failure> {
@@ -150,19 +260,18 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
         .users
         .as_ref()
         .and_then(|users| users.find(&arguments.account));
-    if account.is_none() && config.ext_auth.is_none() && config.htpasswd.is_none() {
+    let has_others = config.ext_auth.is_some()
+        || config.htpasswd.is_some()
+        || config.http_auth.is_some()
+        || config.ldap_auth.is_some();
+    if account.is_none() && !has_others {
         output::note(format_args!(
             "note: no user of the configuration is called {:?}: it could not log in",
             arguments.account
         ));
     }
-    let mut labels = account
-        .map(|account| account.labels.clone())
-        .unwrap_or_default();
-    for (name, value) in &arguments.labels {
-        labels.entry(name.clone()).or_default().push(value.clone());
-    }
-    labels
+    let labels = account.map(|account| account.labels.clone());
+    label::with_arguments(labels.unwrap_or_default(), &arguments.labels)
 }
 
 /// Notes that no registry can have the repository: a capital letter in a name is a common mistake.
@@ -195,6 +304,7 @@ fn scope_report<'a>(scope: &'a Scope, explanation: &'a AuthorizeExplanation) -> 
         }),
         ext_authz: unasked == Some("ext_authz"),
         passed,
+        unanswered: &explanation.unanswered,
         unasked,
     }
 }
@@ -254,6 +364,8 @@ fn write_text(report: &mut String, answer: &ScopeReport<'_>, account: &str) {
             .iter()
             .map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.skipped))),
     );
+    let unanswered = answer.unanswered.iter();
+    lines.extend(unanswered.map(|policy| format!("  not by {policy}: it has no answer")));
     // Writing to a String cannot fail.
     let _ = writeln!(report, "{}", lines.join("\n"));
 }
@@ -295,11 +407,4 @@ fn reason(passed: &SkippedRule) -> String {
         let _ = write!(text, " against {}", values.join(", "));
     }
     format!("{text}: {}", passed.reason)
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a label is written NAME=VALUE".to_owned()),
-    }
 }

@@ -27,6 +27,7 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod referrers;
 pub(crate) mod registry;
+mod runtime;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod tag;

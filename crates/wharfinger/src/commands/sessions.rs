@@ -12,7 +12,7 @@ use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
 use identity::{EarlierLogin, SessionStatus, WorkerPool};
 
-use super::configuration;
+use super::{configuration, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
@@ -73,16 +73,13 @@ struct Which {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime =
-        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
-    let report = runtime.block_on(async {
+    let report = runtime::block_on(async {
         let now = SystemClock.now();
         match arguments.command {
             Command::List(list) => list.run(now).await,
             Command::Revoke(revoke) => revoke.run(now).await,
         }
-    })?;
+    })??;
     output::print(&report)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -94,7 +91,7 @@ impl List {
         let listed = sessions.list(selection, now).await;
         let listed = listed
             .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
-        let listed = without_ended(listed, &config).await;
+        let listed = without_ended(listed, &config).await?;
         Ok(if self.json {
             json(&listed)
         } else {
@@ -132,10 +129,10 @@ impl Revoke {
 
 /// The sessions that the server of this configuration accepts: not those whose account is gone or
 /// has another password now. A session counts if its backend cannot tell.
-async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
+async fn without_ended(listed: Vec<Session>, config: &Config) -> Result<Vec<Session>, Failure> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let chain = Backends::of_token_server(config, &workers, &clock).chain;
+    let chain = Backends::of_token_server(config, &workers, &clock)?.chain;
     let mut accepted = Vec::with_capacity(listed.len());
     for session in listed {
         let status = chain.recheck(&EarlierLogin::from(&session)).await;
@@ -143,7 +140,7 @@ async fn without_ended(listed: Vec<Session>, config: &Config) -> Vec<Session> {
             accepted.push(session);
         }
     }
-    accepted
+    Ok(accepted)
 }
 
 /// The sessions that the configuration in `file` keeps, and that configuration.

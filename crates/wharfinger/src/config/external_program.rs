@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::diagnostics::Problem;
 use super::effective::Effective;
+use super::schema::key::Words;
 use super::schema::{Kind, key};
 use super::section::Section;
 
@@ -19,8 +21,24 @@ pub(crate) struct ExternalProgram {
     pub(crate) timeout: Duration,
     /// How many runs there may be at once.
     pub(crate) concurrency: NonZeroUsize,
+    pub(crate) mode: ProgramMode,
     /// Whether it is asked about names with white space.
     pub(crate) allows_white_space: bool,
+    /// Whether it is asked about accounts without their password.
+    pub(crate) rechecks: bool,
+}
+
+/// How often a program is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramMode {
+    /// For each question.
+    Once,
+    /// When it is needed; it stays, and answers lines of JSON.
+    Lines,
+}
+
+impl Words for ProgramMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("once", Self::Once), ("lines", Self::Lines)];
 }
 
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -53,6 +71,14 @@ impl ExternalProgram {
                 .means("how many run at once; four times as many may wait")
                 .default(DEFAULT_CONCURRENCY),
         );
+        let mode = section.get(
+            key::word("mode")
+                .means(
+                    "`once` starts it for each question, as docker_auth does; with `lines` it \
+                     stays, and answers a line of JSON with a line of JSON",
+                )
+                .default(ProgramMode::Once),
+        );
         let path = section.context.variable("PATH").unwrap_or_default();
         let command = command?;
         let command = command.setting.checked(find(&command.value, &path))?;
@@ -62,24 +88,45 @@ impl ExternalProgram {
             args,
             timeout,
             concurrency,
+            mode,
             allows_white_space: false,
+            rechecks: false,
         })
     }
 
-    /// The program of `ext_auth`, which gets a name and a password with a space between them.
+    /// The program of `ext_auth`. With `mode: once` it gets a name and a password with a space
+    /// between them.
     pub(super) fn read_ext_auth(section: &mut Section<'_>) -> Option<Self> {
         let program = Self::read(section);
         let allows_white_space = section.get(
             key::switch("allow_white_space")
                 .means(
-                    "whether it is asked about names with white space, which it cannot tell from \
-                     a name and the beginning of a password",
+                    "with `mode: once`, whether it is asked about names with white space, which it \
+                     cannot tell from a name and the beginning of a password",
                 )
                 .default(false),
         );
+        let rechecks = section.get(
+            key::switch("recheck")
+                .means(
+                    "with `mode: lines`, whether it answers `{\"account\": NAME, \"recheck\": true}`, \
+                     so that sessions live as long as the account",
+                )
+                .default(false),
+        );
+        let program = program?;
+        let without_effect = match program.mode {
+            ProgramMode::Once => rechecks.then_some(("recheck", "lines")),
+            ProgramMode::Lines => allows_white_space.then_some(("allow_white_space", "once")),
+        };
+        if let Some((name, mode)) = without_effect {
+            let message = format!("no effect without mode: {mode}");
+            section.warn_about(name, Problem::NoEffect, message);
+        }
         Some(Self {
             allows_white_space,
-            ..program?
+            rechecks,
+            ..program
         })
     }
 

@@ -6,7 +6,7 @@ use super::diagnostics::Problem;
 use super::schema::{Kind, key};
 use super::section::Section;
 
-const LOGINS: [(&str, &str); 8] = [
+const LOGINS: [(&str, &str); 7] = [
     ("mongo_auth", "logins from MongoDB"),
     ("xorm_auth", "logins from an SQL database"),
     ("sql_auth", "logins from an SQL database"),
@@ -14,14 +14,26 @@ const LOGINS: [(&str, &str); 8] = [
     ("github_auth", "logins with GitHub"),
     ("gitlab_auth", "logins with GitLab"),
     ("oidc_auth", "logins with OpenID Connect"),
-    ("plugin_authn", "Go plugins"),
 ];
 
-const RULES: [(&str, &str); 4] = [
+const RULES: [(&str, &str); 3] = [
     ("acl_mongo", "rules from MongoDB"),
     ("acl_xorm", "rules from an SQL database"),
     ("acl_sql", "rules from an SQL database"),
-    ("plugin_authz", "Go plugins"),
+];
+
+/// What to use instead of the plugins of docker_auth, and how.
+const PLUGINS: [(&str, &str); 2] = [
+    (
+        "plugin_authn",
+        "ask a server of yours under http_auth, or a program that stays under ext_auth with \
+         mode: lines; no process is started for a login",
+    ),
+    (
+        "plugin_authz",
+        "ask a server of yours under http_authz, or a program that stays under ext_authz with \
+         mode: lines; no process is started for a decision",
+    ),
 ];
 
 /// Which kinds of backends are there, though they cannot be used.
@@ -46,7 +58,19 @@ pub(super) fn refuse(root: &mut Section<'_>) -> Later {
         &RULES,
         "write the rules under acl, or let a program under ext_authz decide",
     );
-    Later { logins, rules }
+    let [plugin_logins, plugin_rules] = PLUGINS.map(|(name, instead)| {
+        let key = key::custom(name, Kind::Anything).later().docker_auth();
+        let setting = root.setting(key.means("Go plugins, which only a Go program can load"));
+        let message = format!("a plugin written in Go cannot be loaded; {instead}");
+        setting.is_some_and(|setting| {
+            setting.report(Problem::Unsupported, message);
+            true
+        })
+    });
+    Later {
+        logins: logins || plugin_logins,
+        rules: rules || plugin_rules,
+    }
 }
 
 fn refuse_one(

@@ -27,6 +27,7 @@ mod distribution;
 mod effective;
 mod external_program;
 mod hsts;
+mod http_backend;
 mod keys;
 mod later;
 mod ldap;
@@ -50,7 +51,7 @@ pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::effective::Effective;
-pub(crate) use self::external_program::ExternalProgram;
+pub(crate) use self::external_program::{ExternalProgram, ProgramMode};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::load::{LoadedConfig, changes_for_restart, load};
 pub(crate) use self::registry::{

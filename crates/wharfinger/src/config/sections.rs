@@ -10,6 +10,7 @@ use super::casbin::CasbinConfig;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::external_program::ExternalProgram;
+use super::http_backend::HttpBackendConfig;
 use super::keys::KeyPairFiles;
 use super::later::{self, Later};
 use super::ldap;
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) acl: Option<AccessRules>,
     pub(crate) ext_auth: Option<ExternalProgram>,
     pub(crate) ext_authz: Option<ExternalProgram>,
+    pub(crate) http_auth: Option<HttpBackendConfig>,
+    pub(crate) http_authz: Option<HttpBackendConfig>,
     pub(crate) ldap_auth: Option<::ldap::LdapSettings>,
     pub(crate) casbin: Option<CasbinConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
@@ -60,6 +63,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let htpasswd = users::read_htpasswd(root);
     let acl = acl::read(root);
     let (ext_auth, ext_authz) = read_programs(root);
+    let (http_auth, http_authz) = read_http_backends(root);
     let ldap_auth = root.optional(
         key::mapping("ldap_auth")
             .docker_auth()
@@ -106,6 +110,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         acl,
         ext_auth,
         ext_authz,
+        http_auth,
+        http_authz,
         ldap_auth,
         casbin,
         registry,
@@ -140,6 +146,18 @@ fn read_programs(root: &mut Section<'_>) -> (Option<ExternalProgram>, Option<Ext
             ExternalProgram::key("ext_authz", authorizes),
             ExternalProgram::read,
         ),
+    )
+}
+
+fn read_http_backends(
+    root: &mut Section<'_>,
+) -> (Option<HttpBackendConfig>, Option<HttpBackendConfig>) {
+    let authenticates = key::mapping("http_auth").means("a server that checks passwords, below");
+    let authorizes = key::mapping("http_authz")
+        .means("a server, below, asked if neither a rule nor a program decided");
+    (
+        root.optional(authenticates, HttpBackendConfig::read_http_auth),
+        root.optional(authorizes, HttpBackendConfig::read_http_authz),
     )
 }
 
@@ -196,9 +214,11 @@ fn refuse_backends(root: &Section<'_>) {
         "users",
         "users_htpasswd",
         "ext_auth",
+        "http_auth",
         "ldap_auth",
         "acl",
         "ext_authz",
+        "http_authz",
         "casbin_authz",
         "refresh_tokens",
     ] {
@@ -215,17 +235,24 @@ fn refuse_backends(root: &Section<'_>) {
 /// Without a backend every login or every access would be refused: always a mistake.
 fn require_backends(root: &Section<'_>, later: &Later) {
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
-    if !has(&["users", "users_htpasswd", "ext_auth", "ldap_auth"]) && !later.logins {
+    if !has(&[
+        "users",
+        "users_htpasswd",
+        "ext_auth",
+        "http_auth",
+        "ldap_auth",
+    ]) && !later.logins
+    {
         root.error(
             Problem::Missing,
-            "no one can log in: set users, users_htpasswd, ext_auth or ldap_auth (users: {\"\": {}} lets \
-             everyone in without a name)",
+            "no one can log in: set users, users_htpasswd, ext_auth, http_auth or ldap_auth (users: \
+             {\"\": {}} lets everyone in without a name)",
         );
     }
-    if !has(&["acl", "ext_authz", "casbin_authz"]) && !later.rules {
+    if !has(&["acl", "ext_authz", "http_authz", "casbin_authz"]) && !later.rules {
         root.error(
             Problem::Missing,
-            "nothing is allowed: write rules under acl, or set ext_authz or casbin_authz",
+            "nothing is allowed: write rules under acl, or set ext_authz, http_authz or casbin_authz",
         );
     }
 }

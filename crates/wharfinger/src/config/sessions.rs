@@ -36,9 +36,9 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
         recheck_max_age: section.get(
             key::duration("recheck_max_age", Duration::ZERO..=LONGEST)
                 .means(
-                    "users of `ext_auth`, and of `ldap_auth` with `initial_bind_as_user`, cannot \
-                     be checked without a password: their refresh tokens are refused this long \
-                     after the login",
+                    "users of `ext_auth` and `http_auth` without `recheck`, and of `ldap_auth` with \
+                     `initial_bind_as_user`, cannot be checked without a password: their refresh \
+                     tokens are refused this long after the login",
                 )
                 .default(default.recheck_max_age),
         ),

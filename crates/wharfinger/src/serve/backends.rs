@@ -6,17 +6,18 @@
 
 use std::sync::Arc;
 
-use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExtAuthz};
+use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExtAuthz, ExtAuthzLines, HttpAuthz};
 use common::Clock;
-use identity::process::Program;
+use identity::http::{HttpClient, HttpClientSettings};
+use identity::process::{LineProgram, Program};
 use identity::{
-    Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, Login, LoginCache, LoginLimiter,
-    PasswordVerifier, StaticUsers, WorkerPool,
+    Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, ExtAuthLines, HttpAuth, Login,
+    LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use ldap::LdapAuth;
 
 use super::persistent_state::PersistentState;
-use crate::config::{Config, ExternalProgram, HtpasswdFile, Location};
+use crate::config::{Config, ExternalProgram, HtpasswdFile, Location, ProgramMode};
 use crate::failure::Failure;
 
 /// Backends that know accounts, in the order in which they are asked.
@@ -26,12 +27,12 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `ldap_auth`.
+    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, `ldap_auth`.
     pub(crate) fn of_token_server(
         config: &Config,
         workers: &Arc<WorkerPool>,
         clock: &Arc<dyn Clock>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let users = config.users.as_ref().map(|accounts| ("users", accounts));
         let htpasswd = config.htpasswd.as_ref();
         let htpasswd = htpasswd.map(|file| ("users_htpasswd", &file.accounts));
@@ -43,20 +44,22 @@ impl Backends {
             backends.push(Box::new(backend.named(name)));
         }
         if let Some(process) = &config.ext_auth {
-            let backend = ExtAuth::new(program(process), Arc::clone(&verifier));
-            backends.push(Box::new(
-                backend.allowing_white_space(process.allows_white_space),
-            ));
+            backends.push(ext_auth(process, &verifier, clock));
+        }
+        if let Some(server) = &config.http_auth {
+            let client = http_client(&server.client, clock)?;
+            let backend = HttpAuth::new(client, Arc::clone(&verifier));
+            backends.push(Box::new(backend.rechecking(server.rechecks)));
         }
         if let Some(directory) = &config.ldap_auth {
             let verifier = Arc::clone(&verifier);
             let backend = LdapAuth::new(directory.clone(), verifier, Arc::clone(clock));
             backends.push(Box::new(backend));
         }
-        Self {
+        Ok(Self {
             chain: AuthenticatorChain::new(backends),
             verifier,
-        }
+        })
     }
 
     /// The registry's own, for `registry.auth.htpasswd`.
@@ -89,8 +92,9 @@ impl Backends {
 /// The policies, in the order in which they are asked. `place` says how a rule's place is shown.
 pub(crate) fn authorizers(
     config: &Config,
+    clock: &Arc<dyn Clock>,
     place: impl Fn(&Location) -> String + Send + Sync + 'static,
-) -> Vec<Box<dyn Authorizer>> {
+) -> Result<Vec<Box<dyn Authorizer>>, Failure> {
     let mut authorizers: Vec<Box<dyn Authorizer>> = Vec::new();
     if let Some(rules) = &config.acl {
         let places = rules.locations.iter().map(&place).collect();
@@ -101,7 +105,17 @@ pub(crate) fn authorizers(
         )));
     }
     if let Some(process) = &config.ext_authz {
-        authorizers.push(Box::new(ExtAuthz::new(program(process))));
+        authorizers.push(match process.mode {
+            ProgramMode::Once => Box::new(ExtAuthz::new(program(process))),
+            ProgramMode::Lines => {
+                let program = line_program("ext_authz", process, clock);
+                Box::new(ExtAuthzLines::new(program, Arc::clone(clock)))
+            }
+        });
+    }
+    if let Some(server) = &config.http_authz {
+        let client = http_client(&server.client, clock)?;
+        authorizers.push(Box::new(HttpAuthz::new(client, Arc::clone(clock))));
     }
     if let Some(casbin) = &config.casbin {
         let enforcer = Arc::clone(&casbin.enforcer);
@@ -109,7 +123,26 @@ pub(crate) fn authorizers(
         let place = move |line| place(&Location::of_line(&policy, line));
         authorizers.push(Box::new(CasbinAuthorizer::new(enforcer, place)));
     }
-    authorizers
+    Ok(authorizers)
+}
+
+fn ext_auth(
+    process: &ExternalProgram,
+    verifier: &Arc<PasswordVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Box<dyn Authenticator> {
+    let verifier = Arc::clone(verifier);
+    match process.mode {
+        ProgramMode::Once => {
+            let backend = ExtAuth::new(program(process), verifier);
+            Box::new(backend.allowing_white_space(process.allows_white_space))
+        }
+        ProgramMode::Lines => {
+            let program = line_program("ext_auth", process, clock);
+            let backend = ExtAuthLines::new(program, verifier);
+            Box::new(backend.rechecking(process.rechecks))
+        }
+    }
 }
 
 /// A verifier for the accounts of every list, because they set the cost of a rejection.
@@ -131,6 +164,30 @@ fn program(process: &ExternalProgram) -> Program {
         process.timeout,
         process.concurrency,
     )
+}
+
+fn line_program(
+    section: &'static str,
+    process: &ExternalProgram,
+    clock: &Arc<dyn Clock>,
+) -> LineProgram {
+    LineProgram::new(
+        section,
+        &process.command,
+        &process.args,
+        process.timeout,
+        process.concurrency,
+        Arc::clone(clock),
+    )
+}
+
+fn http_client(
+    settings: &HttpClientSettings,
+    clock: &Arc<dyn Clock>,
+) -> Result<HttpClient, Failure> {
+    HttpClient::new(settings.clone(), Arc::clone(clock)).map_err(|error| {
+        Failure::usage(format!("{} cannot be used", settings.section)).caused_by(&error)
+    })
 }
 
 /// A place as the log shows it: `auth.yml:31`.

@@ -114,12 +114,12 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: Backends::of_token_server(config, workers, &persistent.clock).login(
+        login: Backends::of_token_server(config, workers, &persistent.clock)?.login(
             config,
             persistent,
             Arc::clone(guard),
         )?,
-        authorizers: backends::authorizers(config, backends::short_place),
+        authorizers: backends::authorizers(config, &persistent.clock, backends::short_place)?,
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,

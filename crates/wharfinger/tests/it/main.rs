@@ -13,6 +13,7 @@ mod client;
 mod deploy;
 mod e2e;
 mod explain;
+mod external_backends;
 mod hash;
 mod inspect_matrix;
 mod ldap;

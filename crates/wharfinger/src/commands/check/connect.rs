@@ -1,0 +1,66 @@
+//! `check --connect`: tries what the backends of a configuration need.
+
+use std::error::Error;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use common::{Clock, SystemClock};
+use identity::WorkerPool;
+use serde::Serialize;
+
+use crate::config::{Config, Location};
+use crate::failure::{Failure, with_causes};
+use crate::serve::backends::{Backends, authorizers};
+
+/// A backend or a policy that was tried.
+#[derive(Debug, Serialize)]
+pub(super) struct TriedConnection {
+    /// Its section in the configuration.
+    section: &'static str,
+    pub(super) fine: bool,
+    /// What was found, or what went wrong.
+    found: String,
+}
+
+impl TriedConnection {
+    fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
+        let fine = outcome.is_ok();
+        let found = match outcome {
+            Ok(Some(found)) => found,
+            Ok(None) => "nothing to connect to".to_owned(),
+            Err(error) => with_causes(&error),
+        };
+        Self {
+            section,
+            fine,
+            found,
+        }
+    }
+}
+
+impl fmt::Display for TriedConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = if self.fine { "" } else { "error: " };
+        write!(f, "{}: {error}{}", self.section, self.found)
+    }
+}
+
+/// Tries every backend of logins, then every policy, in their order.
+pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
+    if config.token.is_none() {
+        return Ok(Vec::new());
+    }
+    let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let chain = Backends::of_token_server(config, &workers, &clock)?.chain;
+    let authorizers = authorizers(config, &clock, Location::to_string)?;
+    let mut tried = Vec::new();
+    for backend in chain.backends() {
+        tried.push(TriedConnection::new(backend.name(), backend.probe().await));
+    }
+    for policy in &authorizers {
+        tried.push(TriedConnection::new(policy.name(), policy.probe().await));
+    }
+    Ok(tried)
+}
