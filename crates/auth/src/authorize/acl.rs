@@ -15,10 +15,11 @@ pub struct AclAuthorizer {
     rules: Arc<Rules>,
 }
 
-struct Rules {
-    name: &'static str,
-    acl: Acl,
-    places: Vec<Arc<str>>,
+/// Compiled rules of one section.
+pub(super) struct Rules {
+    pub(super) name: &'static str,
+    pub(super) acl: Acl,
+    pub(super) places: Vec<Arc<str>>,
 }
 
 impl AclAuthorizer {

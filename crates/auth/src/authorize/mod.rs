@@ -11,6 +11,7 @@ mod ext_authz;
 mod go_json;
 mod http_authz;
 mod question;
+mod stored_rules;
 
 use std::error::Error;
 use std::fmt;
@@ -28,6 +29,9 @@ pub use explain::{
 };
 pub use ext_authz::{ExtAuthz, ExtAuthzLines};
 pub use http_authz::HttpAuthz;
+pub use stored_rules::{
+    MaxStale, RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings,
+};
 
 /// A policy: rules of the configuration, a program, a database.
 ///
@@ -58,6 +62,15 @@ pub trait Authorizer: Send + Sync {
         None
     }
 
+    /// Reads the rules from where they are kept, if that is a database, so that `rules` has them. The
+    /// server does it by itself; `explain` asks for it.
+    ///
+    /// # Errors
+    /// When they cannot be read, or one of them is wrong.
+    fn load(&self) -> BoxFuture<'_, Result<(), AuthorizeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Connects to what the policy needs, as a decision would, and says in a few words what it
     /// found: `12 rules in acl_entries`. `None` if there is nothing to connect to. For
     /// `check --connect`.
@@ -66,6 +79,33 @@ pub trait Authorizer: Send + Sync {
     /// When a decision would fail.
     fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// A policy that outlives one configuration.
+impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn decide<'a>(
+        &'a self,
+        query: &'a AclQuery<'a>,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
+        (**self).decide(query, source)
+    }
+
+    fn rules(&self) -> Option<Arc<dyn RuleSet>> {
+        (**self).rules()
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<(), AuthorizeError>> {
+        (**self).load()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
+        (**self).probe()
     }
 }
 

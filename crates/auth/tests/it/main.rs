@@ -13,4 +13,5 @@ mod external_policies;
 mod limits;
 mod refresh;
 mod sessions;
+mod stored_rules;
 mod support;
