@@ -11,12 +11,18 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("docker", Some("docker.io")),
     ("dockerd", Some("docker.io")),
     ("htpasswd", Some("apache2-utils")),
+    ("initdb", Some("postgresql")),
     ("ip", Some("iproute2")),
     ("ldapmodify", Some("ldap-utils")),
     ("ldapsearch", Some("ldap-utils")),
+    ("mariadb", Some("mariadb-client")),
+    ("mariadb-install-db", Some("mariadb-server")),
+    ("mariadbd", Some("mariadb-server")),
     ("mkfs.ext4", Some("e2fsprogs")),
     ("nginx", Some("nginx-light")),
     ("php", Some("php-cli")),
+    ("postgres", Some("postgresql")),
+    ("psql", Some("postgresql-client")),
     ("regctl", None),
     ("registry", None),
     ("unshare", Some("util-linux")),
@@ -48,7 +54,16 @@ fn directories() -> impl Iterator<Item = PathBuf> {
         .map(PathBuf::from)
         .into_iter()
         .chain(env::split_paths(&path).collect::<Vec<_>>())
+        .chain(postgres())
         .chain(go())
+}
+
+/// Debian has several versions of PostgreSQL's server beside each other.
+fn postgres() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    versions.flatten().map(|version| version.path().join("bin"))
 }
 
 fn go() -> impl Iterator<Item = PathBuf> {
