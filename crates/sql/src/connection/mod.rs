@@ -1,0 +1,114 @@
+//! One connection to one of the three databases.
+
+mod mysql;
+mod postgres;
+mod postgres_tls;
+mod sqlite;
+
+use crate::dsn::Target;
+use crate::error::SqlError;
+use crate::query::SqlQuery;
+use crate::row::{Cell, WantedColumn};
+
+/// An open connection. Dropping it while a query runs closes it.
+pub(crate) enum Connection {
+    Postgres(postgres::PostgresConnection),
+    MySql(Box<mysql::MySqlConnection>),
+    Sqlite(sqlite::SqliteConnection),
+}
+
+/// A query with its parameter and the columns to read.
+#[derive(Clone, Copy)]
+pub(crate) struct QueryRun<'a> {
+    pub(crate) query: &'a SqlQuery,
+    /// What stands for the account; empty if the query does not name it.
+    pub(crate) account: &'a str,
+    pub(crate) columns: &'static [WantedColumn],
+}
+
+impl Connection {
+    pub(crate) async fn open(target: &Target) -> Result<Self, SqlError> {
+        Ok(match target {
+            Target::Postgres(target) => Self::Postgres(postgres::open(target).await?),
+            Target::MySql(target) => Self::MySql(Box::new(mysql::open(target).await?)),
+            Target::Sqlite(target) => Self::Sqlite(sqlite::open(target).await?),
+        })
+    }
+
+    /// The rows of a query, with the wanted columns in their order. A table of `docker_auth` that
+    /// does not exist is made.
+    pub(crate) async fn fetch(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
+        let (table, source) = match (self.fetch_once(run).await, run.query.table) {
+            (Err(SqlError::NoTable { source, .. }), Some(table)) => (table, source),
+            (outcome, _) => return outcome,
+        };
+        let creation = self.execute(table.creation).await;
+        match self.fetch_once(run).await {
+            Err(SqlError::NoTable { .. }) => Err(SqlError::NoTable {
+                table: table.name,
+                creation: creation.err().map(|error| error_text(&error)),
+                source,
+            }),
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_once(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
+        match self {
+            Self::Postgres(connection) => connection.fetch(run).await,
+            Self::MySql(connection) => mysql::fetch(connection, run).await,
+            Self::Sqlite(connection) => connection.fetch(run).await,
+        }
+    }
+
+    /// Runs a statement of ours that gives no rows.
+    async fn execute(&mut self, statement: &'static str) -> Result<(), SqlError> {
+        match self {
+            Self::Postgres(connection) => connection.execute(statement).await,
+            Self::MySql(connection) => mysql::execute(connection, statement).await,
+            Self::Sqlite(connection) => connection.execute(statement).await,
+        }
+    }
+}
+
+/// What sqlx says, by what it means for the connection and the query.
+fn query_error(error: sqlx::Error) -> SqlError {
+    match &error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
+            SqlError::Lost(error.into())
+        }
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default().into_owned();
+            match code.as_str() {
+                // SQLSTATE: undefined table, as PostgreSQL and MySQL say it.
+                "42P01" | "42S02" => SqlError::NoTable {
+                    table: "of the query",
+                    creation: None,
+                    source: error.into(),
+                },
+                // Connection exceptions, resources, an administrator's shutdown.
+                code if ["08", "53", "57P"]
+                    .iter()
+                    .any(|class| code.starts_with(class)) =>
+                {
+                    SqlError::Busy(error.into())
+                }
+                // MySQL's deadlock and its query that was interrupted.
+                "40001" | "70100" => SqlError::Busy(error.into()),
+                _ => SqlError::Query(error.into()),
+            }
+        }
+        _ => SqlError::Query(error.into()),
+    }
+}
+
+/// An error with its causes, for a text inside another error.
+fn error_text(error: &SqlError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! Rows, read column by column as text or whole number, whatever the column's type is called.
+
+use std::fmt::Display;
+
+use sqlx::mysql::{MySql, MySqlRow};
+use sqlx::postgres::PgRow;
+use sqlx::{Column, Decode, Row as _, TypeInfo, ValueRef};
+
+use crate::error::SqlError;
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Null,
+    Integer(i64),
+    Text(String),
+}
+
+/// A column to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedColumn {
+    pub(crate) name: &'static str,
+    pub(crate) presence: Presence,
+}
+
+/// Whether a query must have a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Required,
+    /// It reads as null if it is absent.
+    Optional,
+}
+
+impl WantedColumn {
+    pub(crate) const fn required(name: &'static str) -> Self {
+        Self {
+            name,
+            presence: Presence::Required,
+        }
+    }
+
+    pub(crate) const fn optional(name: &'static str) -> Self {
+        Self {
+            name,
+            presence: Presence::Optional,
+        }
+    }
+
+    /// Its place among `columns`, in any case.
+    fn find<'n>(
+        self,
+        mut columns: impl Iterator<Item = &'n str>,
+    ) -> Result<Option<usize>, SqlError> {
+        let place = columns.position(|name| name.eq_ignore_ascii_case(self.name));
+        match (place, self.presence) {
+            (None, Presence::Required) => Err(SqlError::NoColumn(self.name)),
+            (place, _) => Ok(place),
+        }
+    }
+
+    fn type_error(self, found: &impl Display) -> SqlError {
+        SqlError::ColumnType {
+            column: self.name,
+            found: found.to_string(),
+        }
+    }
+
+    fn text(self, bytes: &[u8]) -> Result<Cell, SqlError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| SqlError::NotUtf8(self.name))?;
+        Ok(Cell::Text(text.to_owned()))
+    }
+}
+
+/// The wanted cells of a row of PostgreSQL.
+pub(crate) fn of_postgres(row: &PgRow, wanted: &[WantedColumn]) -> Result<Vec<Cell>, SqlError> {
+    let read = |&column: &WantedColumn| {
+        let Some(place) = column.find(row.columns().iter().map(Column::name))? else {
+            return Ok(Cell::Null);
+        };
+        let value = row
+            .try_get_raw(place)
+            .map_err(|error| SqlError::Query(error.into()))?;
+        if value.is_null() {
+            return Ok(Cell::Null);
+        }
+        let kind = value.type_info().into_owned();
+        let bytes = value.as_bytes().map_err(SqlError::Query)?;
+        match kind.name().to_ascii_uppercase().as_str() {
+            "INT2" | "INT4" | "INT8" => integer(bytes).ok_or_else(|| column.type_error(&kind)),
+            // A version comes first.
+            "JSONB" => column.text(bytes.get(1..).unwrap_or_default()),
+            // The blanks at its end are padding.
+            "CHAR" | "BPCHAR" => column.text(bytes.trim_ascii_end()),
+            "TEXT" | "VARCHAR" | "NAME" | "JSON" | "CITEXT" | "UNKNOWN" => column.text(bytes),
+            _ => Err(column.type_error(&kind)),
+        }
+    };
+    wanted.iter().map(read).collect()
+}
+
+/// The wanted cells of a row of MySQL.
+pub(crate) fn of_mysql(row: &MySqlRow, wanted: &[WantedColumn]) -> Result<Vec<Cell>, SqlError> {
+    let read = |&column: &WantedColumn| {
+        let Some(place) = column.find(row.columns().iter().map(Column::name))? else {
+            return Ok(Cell::Null);
+        };
+        let value = row
+            .try_get_raw(place)
+            .map_err(|error| SqlError::Query(error.into()))?;
+        if value.is_null() {
+            return Ok(Cell::Null);
+        }
+        let kind = value.type_info().into_owned();
+        let name = kind.name();
+        if name.contains("INT") {
+            return if name.ends_with("UNSIGNED") {
+                let number = <u64 as Decode<MySql>>::decode(value).map_err(SqlError::Query)?;
+                i64::try_from(number)
+                    .map(Cell::Integer)
+                    .map_err(|_| column.type_error(&kind))
+            } else {
+                let number = <i64 as Decode<MySql>>::decode(value).map_err(SqlError::Query)?;
+                Ok(Cell::Integer(number))
+            };
+        }
+        match name {
+            "VARCHAR" | "CHAR" | "ENUM" | "JSON" | "VARBINARY" => {}
+            name if name.ends_with("TEXT") || name.ends_with("BLOB") => {}
+            _ => return Err(column.type_error(&kind)),
+        }
+        column.text(<&[u8] as Decode<MySql>>::decode(value).map_err(SqlError::Query)?)
+    };
+    wanted.iter().map(read).collect()
+}
+
+/// The wanted cells of a row of SQLite.
+pub(crate) fn of_sqlite(
+    row: &rusqlite::Row<'_>,
+    wanted: &[WantedColumn],
+) -> Result<Vec<Cell>, SqlError> {
+    use rusqlite::types::ValueRef;
+    let statement: &rusqlite::Statement<'_> = row.as_ref();
+    let read = |&column: &WantedColumn| {
+        let Some(place) = column.find(statement.column_names())? else {
+            return Ok(Cell::Null);
+        };
+        match row
+            .get_ref(place)
+            .map_err(|error| SqlError::Query(error.into()))?
+        {
+            ValueRef::Null => Ok(Cell::Null),
+            ValueRef::Integer(number) => Ok(Cell::Integer(number)),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => column.text(bytes),
+            ValueRef::Real(_) => Err(column.type_error(&"REAL")),
+        }
+    };
+    wanted.iter().map(read).collect()
+}
+
+/// A whole number in network order, of 2, 4 or 8 bytes.
+fn integer(bytes: &[u8]) -> Option<Cell> {
+    let number = match bytes.len() {
+        2 => i16::from_be_bytes(bytes.try_into().ok()?).into(),
+        4 => i32::from_be_bytes(bytes.try_into().ok()?).into(),
+        8 => i64::from_be_bytes(bytes.try_into().ok()?),
+        _ => return None,
+    };
+    Some(Cell::Integer(number))
+}

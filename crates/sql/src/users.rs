@@ -1,0 +1,247 @@
+//! Users in a database.
+
+use std::sync::Arc;
+
+use common::BoxFuture;
+use identity::{
+    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, CurrentCredentials, HashError, Identity, LoginSource, PasswordCheck,
+    PasswordHash, PasswordVerifier, Proof, Recheck,
+};
+use policy::{Labels, Subject};
+
+use crate::connection::QueryRun;
+use crate::database::SqlDatabase;
+use crate::error::SqlError;
+use crate::labels::{self, LabelsError};
+use crate::query::SqlQuery;
+use crate::row::{Cell, WantedColumn};
+
+const COLUMNS: &[WantedColumn] = &[
+    WantedColumn::required("username"),
+    WantedColumn::required("password_hash"),
+    WantedColumn::optional("labels"),
+];
+
+/// Users of a table, or of a query of the operator's own.
+///
+/// The account is the name that the database has. It may find `ann` for `Ann`, but rules compare
+/// names exactly.
+pub struct SqlUsers {
+    name: &'static str,
+    database: SqlDatabase,
+    query: SqlQuery,
+    verifier: Arc<PasswordVerifier>,
+}
+
+/// A row of the query.
+struct User {
+    name: String,
+    hash: String,
+    labels: Option<String>,
+}
+
+/// What is wrong with the rows of a user.
+#[derive(Debug, thiserror::Error)]
+enum UserError {
+    #[error("the query found {0} users for one account: it must find one, or none")]
+    Several(usize),
+    #[error("a user has no name, or its name is not text")]
+    Name,
+    #[error("the password_hash of the user {0:?} is not text")]
+    Hash(String),
+    #[error("the labels of the user {account:?} cannot be read")]
+    Labels {
+        account: String,
+        source: LabelsError,
+    },
+}
+
+impl SqlUsers {
+    /// A backend for the section `name`, whose users `query` finds in `database`.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        database: SqlDatabase,
+        query: SqlQuery,
+        verifier: Arc<PasswordVerifier>,
+    ) -> Self {
+        Self {
+            name,
+            database,
+            query,
+            verifier,
+        }
+    }
+
+    async fn answer(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
+        let Some(credentials) = proof.password() else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        // As in docker_auth: no user has the empty password.
+        if credentials.password.is_empty() {
+            return Ok(AuthenticationOutcome::NoMatch);
+        }
+        let Some(user) = self.find(&credentials.account).await? else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let Ok(hash) = self.hash(&user) else {
+            let rejection = self.verifier.reject(proof, source).await?;
+            return Ok(AuthenticationOutcome::Rejected(rejection));
+        };
+        let account = Arc::new(Account {
+            passwords: vec![hash],
+            labels: Labels::new(),
+        });
+        let check = self
+            .verifier
+            .verify(&account, &credentials.password, source)
+            .await?;
+        Ok(match check {
+            PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
+            PasswordCheck::Match(credential) => AuthenticationOutcome::Accepted(
+                Identity::new(self.subject(user)?).with_credential(credential),
+            ),
+        })
+    }
+
+    /// The user that the database finds under `account`.
+    async fn find(&self, account: &str) -> Result<Option<User>, BackendError> {
+        // PostgreSQL has no text with a NUL, and an empty name is the anonymous account.
+        if account.is_empty() || account.contains('\0') {
+            return Ok(None);
+        }
+        let run = QueryRun {
+            query: &self.query,
+            account,
+            columns: COLUMNS,
+        };
+        let rows = self
+            .database
+            .fetch(run)
+            .await
+            .map_err(|error| self.failed(error))?;
+        if rows.len() > 1 {
+            return Err(self.broken(UserError::Several(rows.len())));
+        }
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        self.user(row).map(Some).map_err(|error| self.broken(error))
+    }
+
+    fn user(&self, row: Vec<Cell>) -> Result<User, UserError> {
+        let mut cells = row.into_iter();
+        let mut next = || cells.next().unwrap_or(Cell::Null);
+        let (name, hash, labels) = (next(), next(), next());
+        let name = match name {
+            Cell::Text(name) if !name.is_empty() => name,
+            Cell::Integer(number) => number.to_string(),
+            Cell::Text(_) | Cell::Null => return Err(UserError::Name),
+        };
+        let hash = match hash {
+            Cell::Text(hash) => hash,
+            // A user without a password: nothing matches it.
+            Cell::Null => String::new(),
+            Cell::Integer(_) => return Err(UserError::Hash(name)),
+        };
+        let labels = match labels {
+            Cell::Text(labels) => Some(labels),
+            Cell::Null => None,
+            Cell::Integer(number) => Some(number.to_string()),
+        };
+        Ok(User { name, hash, labels })
+    }
+
+    /// The user's hash. One that cannot be read matches no password.
+    fn hash(&self, user: &User) -> Result<PasswordHash, HashError> {
+        user.hash.parse().inspect_err(|error| {
+            let (backend, account) = (self.name, &user.name);
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(backend, account, error, "a user cannot log in");
+        })
+    }
+
+    fn subject(&self, user: User) -> Result<Subject, BackendError> {
+        let User { name, labels, .. } = user;
+        match labels::parse(labels.as_deref().unwrap_or_default()) {
+            Ok(labels) => Ok(Subject {
+                account: name,
+                labels,
+            }),
+            Err(source) => Err(self.broken(UserError::Labels {
+                account: name,
+                source,
+            })),
+        }
+    }
+
+    async fn look_again(&self, account: &str) -> Result<Recheck, BackendError> {
+        // Another spelling is not the account's name, so no session has it.
+        let user = self
+            .find(account)
+            .await?
+            .filter(|user| user.name == account);
+        let Some(user) = user else {
+            return Ok(Recheck::NoMatch);
+        };
+        let credentials: Vec<CredentialFingerprint> = self
+            .hash(&user)
+            .iter()
+            .map(PasswordHash::fingerprint)
+            .collect();
+        Ok(Recheck::Present {
+            subject: self.subject(user)?,
+            credentials: CurrentCredentials::Known(credentials),
+        })
+    }
+
+    fn failed(&self, error: SqlError) -> BackendError {
+        match error.may_pass() {
+            true => BackendError::unavailable(self.name, error),
+            false => BackendError::broken(self.name, error),
+        }
+    }
+
+    fn broken(&self, error: UserError) -> BackendError {
+        BackendError::broken(self.name, error)
+    }
+}
+
+impl Authenticator for SqlUsers {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn hint(&self, account: &str) -> AccountHint {
+        match account {
+            "" => AccountHint::NoMatch,
+            _ => AccountHint::NeedsProof,
+        }
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        proof: &'a Proof,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(self.answer(proof, source))
+    }
+
+    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(self.look_again(account))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
+        Box::pin(async {
+            // No user has this name: it has more characters than the column of docker_auth.
+            let unknown = "-".repeat(200);
+            self.find(&unknown).await?;
+            Ok(Some("the query for users works".to_owned()))
+        })
+    }
+}
