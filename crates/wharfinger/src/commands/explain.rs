@@ -27,11 +27,12 @@ use crate::failure::Failure;
 use crate::output;
 use crate::remote::password;
 use crate::serve::backends::authorizers;
+use crate::serve::stored_policies::StoredPolicies;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
 ///
-/// For each rule before the one that decided, it shows the condition that did not match. Without
-/// --password-stdin, it asks no program and no server.
+/// For each rule before the one that decided, it shows the condition that did not match. Rules in a
+/// database are loaded from there. Without --password-stdin, it asks no program and no server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
@@ -132,7 +133,11 @@ fn explain_account(
     scopes: &[Scope],
 ) -> Result<String, Failure> {
     let labels = labels(arguments, config);
-    let authorizers = authorizers(config, clock, Location::to_string)?;
+    let stored = StoredPolicies::new(config, clock);
+    let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
+    if config.sql_rules.is_some() {
+        runtime::block_on(load_rules(&authorizers))??;
+    }
     let (mut report, mut reports) = (String::new(), Vec::new());
     for scope in scopes {
         note_odd_name(scope);
@@ -176,7 +181,9 @@ async fn explain_login(
         "--label",
     ));
     let labels = label::with_arguments(identity.subject.labels.clone(), &arguments.labels);
-    let authorizers = authorizers(config, clock, Location::to_string)?;
+    let stored = StoredPolicies::new(config, clock);
+    let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
+    load_rules(&authorizers).await?;
     let (mut report, mut reports) = (login.text(account, &shown), Vec::new());
     for scope in scopes {
         note_odd_name(scope);
@@ -254,6 +261,16 @@ fn load(arguments: &Arguments) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
+/// Loads the rules that are in a database.
+async fn load_rules(authorizers: &[Box<dyn Authorizer>]) -> Result<(), Failure> {
+    for authorizer in authorizers {
+        authorizer.load().await.map_err(|error| {
+            Failure::system("the rules cannot be loaded from their database").caused_by(&error)
+        })?;
+    }
+    Ok(())
+}
+
 /// The labels that the configuration gives the account, and those of the command line.
 fn labels(arguments: &Arguments, config: &Config) -> Labels {
     let account = config
@@ -263,7 +280,8 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
     let has_others = config.ext_auth.is_some()
         || config.htpasswd.is_some()
         || config.http_auth.is_some()
-        || config.ldap_auth.is_some();
+        || config.ldap_auth.is_some()
+        || config.sql_users.is_some();
     if account.is_none() && !has_others {
         output::note(format_args!(
             "note: no user of the configuration is called {:?}: it could not log in",

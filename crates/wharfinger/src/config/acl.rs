@@ -25,8 +25,8 @@ struct RulePlaces {
     conditions: BTreeMap<String, Position>,
 }
 
-/// Reads `acl` and `acl_quote_labels`.
-pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
+/// Reads `acl` and `acl_quote_labels`, which counts for rules from elsewhere, too.
+pub(super) fn read(root: &mut Section<'_>) -> (Option<AccessRules>, AclOptions) {
     let list = root.structured(
         key::custom("acl", Kind::List(Box::new(Kind::Mapping(Vec::new()))))
             .docker_auth()
@@ -41,7 +41,18 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
             .means("take the values of `${labels:NAME}` literally, not as patterns")
             .default(false),
     );
-    let list = list?;
+    let options = AclOptions { quote_labels };
+    (
+        list.and_then(|list| read_list(root, &list, options)),
+        options,
+    )
+}
+
+fn read_list(
+    root: &mut Section<'_>,
+    list: &Setting<'_>,
+    options: AclOptions,
+) -> Option<AccessRules> {
     let rules = list.items()?;
     let errors = list.context.errors();
     let read: Vec<_> = rules.iter().map(|rule| rule.section(read_rule)).collect();
@@ -57,13 +68,13 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AccessRules> {
         shown.push(effective);
     }
     root.show("acl", Effective::List(shown));
-    let acl = compile(&list, &places, entries, AclOptions { quote_labels })?;
+    let acl = compile(list, &places, entries, options)?;
     if !is_whole {
         return None;
     }
     // A misread rule is no rule to warn of.
     if list.context.errors() == errors {
-        warn(&list, &places, &acl);
+        warn(list, &places, &acl);
     }
     let location = |places: &RulePlaces| list.context.location(places.rule);
     Some(AccessRules {

@@ -6,21 +6,15 @@ use super::diagnostics::Problem;
 use super::schema::{Kind, key};
 use super::section::Section;
 
-const LOGINS: [(&str, &str); 7] = [
+const LOGINS: [(&str, &str); 5] = [
     ("mongo_auth", "logins from MongoDB"),
-    ("xorm_auth", "logins from an SQL database"),
-    ("sql_auth", "logins from an SQL database"),
     ("google_auth", "logins with Google"),
     ("github_auth", "logins with GitHub"),
     ("gitlab_auth", "logins with GitLab"),
     ("oidc_auth", "logins with OpenID Connect"),
 ];
 
-const RULES: [(&str, &str); 3] = [
-    ("acl_mongo", "rules from MongoDB"),
-    ("acl_xorm", "rules from an SQL database"),
-    ("acl_sql", "rules from an SQL database"),
-];
+const RULES: [(&str, &str); 1] = [("acl_mongo", "rules from MongoDB")];
 
 /// What to use instead of the plugins of docker_auth, and how.
 const PLUGINS: [(&str, &str); 2] = [
@@ -79,12 +73,8 @@ fn refuse_one(
     what: &'static str,
     instead: &str,
 ) -> bool {
-    let mut key = key::custom(name, Kind::Anything).later().means(what);
-    // docker_auth's names for SQL databases are those with xorm.
-    if !name.contains("sql") {
-        key = key.docker_auth();
-    }
-    let Some(setting) = root.setting(key) else {
+    let key = key::custom(name, Kind::Anything).later().means(what);
+    let Some(setting) = root.setting(key.docker_auth()) else {
         return false;
     };
     let message = format!("{what} are not supported yet; {instead}");

@@ -20,6 +20,7 @@ use super::schema::key;
 use super::section::Section;
 use super::server::ServerConfig;
 use super::sessions;
+use super::sql::{self, SqlConfig, SqlRulesConfig};
 use super::token::TokenConfig;
 use super::users::{self, HtpasswdFile};
 
@@ -34,6 +35,10 @@ pub(crate) struct Config {
     /// The accounts of the file that `users_htpasswd` names.
     pub(crate) htpasswd: Option<HtpasswdFile>,
     pub(crate) acl: Option<AccessRules>,
+    /// Rules in an SQL database.
+    pub(crate) sql_rules: Option<SqlRulesConfig>,
+    /// Users in an SQL database.
+    pub(crate) sql_users: Option<SqlConfig>,
     pub(crate) ext_auth: Option<ExternalProgram>,
     pub(crate) ext_authz: Option<ExternalProgram>,
     pub(crate) http_auth: Option<HttpBackendConfig>,
@@ -61,7 +66,9 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let later = later::refuse(root);
     let users = users::read(root);
     let htpasswd = users::read_htpasswd(root);
-    let acl = acl::read(root);
+    let sql_users = sql::read_users(root);
+    let (acl, acl_options) = acl::read(root);
+    let sql_rules = sql::read_rules(root, acl_options);
     let (ext_auth, ext_authz) = read_programs(root);
     let (http_auth, http_authz) = read_http_backends(root);
     let ldap_auth = root.optional(
@@ -108,6 +115,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         users,
         htpasswd,
         acl,
+        sql_rules,
+        sql_users,
         ext_auth,
         ext_authz,
         http_auth,
@@ -216,7 +225,11 @@ fn refuse_backends(root: &Section<'_>) {
         "ext_auth",
         "http_auth",
         "ldap_auth",
+        "xorm_auth",
+        "sql_auth",
         "acl",
+        "acl_xorm",
+        "acl_sql",
         "ext_authz",
         "http_authz",
         "casbin_authz",
@@ -235,24 +248,35 @@ fn refuse_backends(root: &Section<'_>) {
 /// Without a backend every login or every access would be refused: always a mistake.
 fn require_backends(root: &Section<'_>, later: &Later) {
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
-    if !has(&[
+    let logins = [
         "users",
         "users_htpasswd",
         "ext_auth",
         "http_auth",
         "ldap_auth",
-    ]) && !later.logins
-    {
+        "xorm_auth",
+        "sql_auth",
+    ];
+    if !has(&logins) && !later.logins {
         root.error(
             Problem::Missing,
-            "no one can log in: set users, users_htpasswd, ext_auth, http_auth or ldap_auth (users: \
-             {\"\": {}} lets everyone in without a name)",
+            "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth or \
+             xorm_auth (users: {\"\": {}} lets everyone in without a name)",
         );
     }
-    if !has(&["acl", "ext_authz", "http_authz", "casbin_authz"]) && !later.rules {
+    let rules = [
+        "acl",
+        "acl_xorm",
+        "acl_sql",
+        "ext_authz",
+        "http_authz",
+        "casbin_authz",
+    ];
+    if !has(&rules) && !later.rules {
         root.error(
             Problem::Missing,
-            "nothing is allowed: write rules under acl, or set ext_authz, http_authz or casbin_authz",
+            "nothing is allowed: write rules under acl, or set acl_xorm, ext_authz, http_authz or \
+             casbin_authz",
         );
     }
 }

@@ -9,16 +9,22 @@ use std::sync::Arc;
 use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExtAuthz, ExtAuthzLines, HttpAuthz};
 use common::Clock;
 use identity::http::{HttpClient, HttpClientSettings};
+use identity::password::HashCost;
 use identity::process::{LineProgram, Program};
 use identity::{
     Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, ExtAuthLines, HttpAuth, Login,
     LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use ldap::LdapAuth;
+use sql::SqlUsers;
 
 use super::persistent_state::PersistentState;
+use super::stored_policies::{StoredPolicies, sql_database};
 use crate::config::{Config, ExternalProgram, HtpasswdFile, Location, ProgramMode};
 use crate::failure::Failure;
+
+/// What a hash in a database is expected to cost before it was read: bcrypt's usual cost of 10.
+const STORED_HASH_ROUNDS: u64 = 1 << 10;
 
 /// Backends that know accounts, in the order in which they are asked.
 pub(crate) struct Backends {
@@ -27,7 +33,8 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, `ldap_auth`.
+    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, `ldap_auth`,
+    /// `xorm_auth`.
     pub(crate) fn of_token_server(
         config: &Config,
         workers: &Arc<WorkerPool>,
@@ -37,7 +44,11 @@ impl Backends {
         let htpasswd = config.htpasswd.as_ref();
         let htpasswd = htpasswd.map(|file| ("users_htpasswd", &file.accounts));
         let lists = || users.into_iter().chain(htpasswd);
-        let verifier = verifier(workers, lists().map(|(_, accounts)| accounts));
+        let mut verifier = verifier(workers, lists().map(|(_, accounts)| accounts));
+        if config.sql_users.is_some() {
+            verifier = verifier.expecting(&HashCost::bcrypt(STORED_HASH_ROUNDS));
+        }
+        let verifier = Arc::new(verifier);
         let mut backends: Vec<Box<dyn Authenticator>> = Vec::new();
         for (name, accounts) in lists() {
             let backend = StaticUsers::new(accounts.clone(), Arc::clone(&verifier));
@@ -56,6 +67,14 @@ impl Backends {
             let backend = LdapAuth::new(directory.clone(), verifier, Arc::clone(clock));
             backends.push(Box::new(backend));
         }
+        if let Some(users) = &config.sql_users {
+            backends.push(Box::new(SqlUsers::new(
+                users.section,
+                sql_database(users, clock),
+                users.query.clone(),
+                Arc::clone(&verifier),
+            )));
+        }
         Ok(Self {
             chain: AuthenticatorChain::new(backends),
             verifier,
@@ -64,7 +83,7 @@ impl Backends {
 
     /// The registry's own, for `registry.auth.htpasswd`.
     pub(super) fn of_htpasswd(file: &HtpasswdFile, workers: &Arc<WorkerPool>) -> Self {
-        let verifier = verifier(workers, [&file.accounts]);
+        let verifier = Arc::new(verifier(workers, [&file.accounts]));
         let backend = StaticUsers::new(file.accounts.clone(), Arc::clone(&verifier));
         Self {
             chain: AuthenticatorChain::new(vec![Box::new(backend.named("htpasswd"))]),
@@ -93,6 +112,7 @@ impl Backends {
 pub(crate) fn authorizers(
     config: &Config,
     clock: &Arc<dyn Clock>,
+    stored: &StoredPolicies,
     place: impl Fn(&Location) -> String + Send + Sync + 'static,
 ) -> Result<Vec<Box<dyn Authorizer>>, Failure> {
     let mut authorizers: Vec<Box<dyn Authorizer>> = Vec::new();
@@ -103,6 +123,9 @@ pub(crate) fn authorizers(
             rules.acl.clone(),
             places,
         )));
+    }
+    if let Some(rules) = stored.sql() {
+        authorizers.push(Box::new(rules));
     }
     if let Some(process) = &config.ext_authz {
         authorizers.push(match process.mode {
@@ -149,12 +172,12 @@ fn ext_auth(
 fn verifier<'a>(
     workers: &Arc<WorkerPool>,
     lists: impl IntoIterator<Item = &'a Accounts>,
-) -> Arc<PasswordVerifier> {
+) -> PasswordVerifier {
     let accounts = lists
         .into_iter()
         .flat_map(Accounts::iter)
         .map(|(_, account): (&str, &Account)| account);
-    Arc::new(PasswordVerifier::new(Arc::clone(workers), accounts))
+    PasswordVerifier::new(Arc::clone(workers), accounts)
 }
 
 fn program(process: &ExternalProgram) -> Program {

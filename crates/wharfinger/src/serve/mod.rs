@@ -32,6 +32,7 @@ mod scratch_directory;
 mod server;
 mod service;
 mod services;
+pub(crate) mod stored_policies;
 mod write_timeout;
 
 pub(crate) use self::server::{LogOverrides, run};

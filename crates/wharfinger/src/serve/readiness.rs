@@ -1,8 +1,12 @@
 //! `/readyz`: whether this process can serve what it has. `/healthz` says only that it runs.
 //!
 //! A registry whose content is away must not be served: clients would get errors for images that
-//! exist. So an orchestrator keeps traffic away until the disk is back.
+//! exist. So an orchestrator keeps traffic away until the disk is back. The same holds for a token
+//! server whose rules could not be loaded from their database yet.
 
+use std::sync::Arc;
+
+use auth::StoredRules;
 use bytes::Bytes;
 use common::{BoxFuture, RequestContext};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -13,19 +17,28 @@ use storage::Storage;
 use super::request_body::RequestBody;
 use super::service::{ResponseBody, Service};
 
-/// Tells whether the registry's content is there, if there is a registry.
-pub(super) struct Readiness(Option<Storage>);
+/// Tells whether what requests need is there.
+pub(super) struct Readiness {
+    /// The registry's content: its own, and that of each adopted directory.
+    storage: Option<Storage>,
+    rules: Vec<Arc<StoredRules>>,
+}
 
 impl Readiness {
-    /// For the content of this storage: its own, and that of each adopted directory.
-    pub(super) fn new(storage: Option<Storage>) -> Self {
-        Self(storage)
+    /// For the registry's content, if there is a registry, and rules from databases.
+    pub(super) fn new(storage: Option<Storage>, rules: Vec<Arc<StoredRules>>) -> Self {
+        Self { storage, rules }
     }
 
     /// The status, and a line that says why. Paths are in the log only.
     async fn check(&self) -> (StatusCode, &'static str) {
         const READY: (StatusCode, &str) = (StatusCode::OK, "wharfinger: ready\n");
-        let Some(storage) = &self.0 else {
+        if !self.rules.iter().all(|rules| rules.can_decide()) {
+            let line = "wharfinger: not ready: rules cannot be loaded from their database, see the \
+                        log\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, line);
+        }
+        let Some(storage) = &self.storage else {
             return READY;
         };
         let line = match storage.unreachable_locations().await {

@@ -16,6 +16,7 @@ use super::mounts::Mounts;
 use super::persistent_state::PersistentState;
 use super::readiness::Readiness;
 use super::registry::{self, SharedServices};
+use super::stored_policies::StoredPolicies;
 use crate::config::{Config, ServerLimits, SigningKey, TokenConfig, TokenOptions};
 use crate::failure::Failure;
 
@@ -33,11 +34,12 @@ pub(super) struct Services {
     pub(super) request_ids: Arc<RequestIds>,
     guard: Arc<LoginLimiter>,
     workers: Arc<WorkerPool>,
+    stored: StoredPolicies,
 }
 
 impl Services {
     /// What `config` makes. Failed logins go on being counted where `before` counted them at the
-    /// same rates; remembered logins are forgotten.
+    /// same rates; remembered logins are forgotten. Rules from a database stay loaded.
     pub(super) fn new(
         config: &Config,
         persistent: &PersistentState,
@@ -54,9 +56,16 @@ impl Services {
         })?;
         let guard = guard(&config.login, persistent, before)?;
         let workers = workers(config.login.parallel, before);
+        let stored = match &config.token {
+            Some(_) => {
+                let before = before.map(|services| &services.stored);
+                StoredPolicies::running(config, &persistent.clock, before)
+            }
+            None => StoredPolicies::default(),
+        };
         let token_server = match &config.token {
             Some(token) => Some(Arc::new(token_server(
-                config, token, persistent, &guard, &workers,
+                config, token, persistent, &guard, &workers, &stored,
             )?)),
             None => None,
         };
@@ -86,6 +95,7 @@ impl Services {
                         .registry
                         .as_ref()
                         .map(|state| state.storage.clone()),
+                    stored.all().collect(),
                 ),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
@@ -95,6 +105,7 @@ impl Services {
             request_ids: Arc::clone(&persistent.request_ids),
             guard,
             workers,
+            stored,
         })
     }
 }
@@ -105,6 +116,7 @@ fn token_server(
     persistent: &PersistentState,
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
+    stored: &StoredPolicies,
 ) -> Result<TokenServer, Failure> {
     Ok(TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
@@ -119,7 +131,12 @@ fn token_server(
             persistent,
             Arc::clone(guard),
         )?,
-        authorizers: backends::authorizers(config, &persistent.clock, backends::short_place)?,
+        authorizers: backends::authorizers(
+            config,
+            &persistent.clock,
+            stored,
+            backends::short_place,
+        )?,
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,

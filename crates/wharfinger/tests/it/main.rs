@@ -26,6 +26,7 @@ mod registry;
 mod reload;
 mod replay;
 mod requests;
+mod sql;
 mod token_endpoint;
 mod tools;
 mod up;

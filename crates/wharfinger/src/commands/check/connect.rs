@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::{Config, Location};
 use crate::failure::{Failure, with_causes};
 use crate::serve::backends::{Backends, authorizers};
+use crate::serve::stored_policies::StoredPolicies;
 
 /// A backend or a policy that was tried.
 #[derive(Debug, Serialize)]
@@ -54,7 +55,8 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Backends::of_token_server(config, &workers, &clock)?.chain;
-    let authorizers = authorizers(config, &clock, Location::to_string)?;
+    let stored = StoredPolicies::new(config, &clock);
+    let authorizers = authorizers(config, &clock, &stored, Location::to_string)?;
     let mut tried = Vec::new();
     for backend in chain.backends() {
         tried.push(TriedConnection::new(backend.name(), backend.probe().await));

@@ -154,7 +154,13 @@ fn every_key_that_is_set_is_in_effect() {
             "token.certificate",
             "token.disable_legacy_key_id",
         ];
-        let apart = ["registry.auth.htpasswd", "registry.auth.none", "server.net"];
+        let apart = [
+            "registry.auth.htpasswd",
+            "registry.auth.none",
+            "server.net",
+            "sql_auth",
+            "acl_sql",
+        ];
         let is_apart = apart.iter().any(|section| path.starts_with(section));
         if key.later || is_apart || elsewhere.contains(&path) {
             return;
