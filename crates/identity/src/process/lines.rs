@@ -16,18 +16,16 @@ use common::Clock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::running::RunningProcess;
-use super::{MOST_OUTPUT, MOST_STDERR, ProcessError, WAITING, without};
+use super::stderr::StderrBeginning;
+use super::{MOST_OUTPUT, ProcessError, WAITING, without};
 use crate::LoginSource;
 use crate::circuit_breaker::{CircuitBreaker, CircuitOpen};
 use crate::fair_semaphore::{FairSemaphore, Permit};
-
-/// How long the last words of a program that has ended are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A program that answers lines, with its bounds.
 pub struct LineProgram {
@@ -191,7 +189,7 @@ impl LineProgram {
         secret: &str,
     ) -> Result<Vec<u8>, LineProgramError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        process.stderr.lock().clear();
+        process.stderr.clear();
         let failure = match timeout(self.limit, process.exchange(id, question)).await {
             Ok(Ok(line)) => {
                 // More output would be taken for the answer to the next question.
@@ -355,46 +353,5 @@ impl LineProcess {
         self.running.end().await;
         let text = self.stderr.whole().await;
         without(&text, secret)
-    }
-}
-
-/// What a process writes to standard error: the beginning is kept, the rest is dropped, so that the
-/// process does not block.
-struct StderrBeginning {
-    text: Arc<Mutex<Vec<u8>>>,
-    reading: tokio::task::JoinHandle<()>,
-}
-
-impl StderrBeginning {
-    fn of(mut stderr: ChildStderr) -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let written = Arc::clone(&text);
-        let reading = tokio::spawn(async move {
-            let mut piece = [0; 1024];
-            while let Ok(length @ 1..) = stderr.read(&mut piece).await {
-                let mut text = written.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = MOST_STDERR.saturating_sub(text.len()).min(length);
-                text.extend_from_slice(&piece[..room]);
-            }
-        });
-        Self { text, reading }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        // No code panics while it holds the lock, so the text is whole even if it is poisoned.
-        self.text.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The text of a process that has ended.
-    async fn whole(mut self) -> String {
-        // What the process started may still hold the pipe.
-        let _ = timeout(LAST_WORDS, &mut self.reading).await;
-        String::from_utf8_lossy(&self.lock()).into_owned()
-    }
-}
-
-impl Drop for StderrBeginning {
-    fn drop(&mut self) {
-        self.reading.abort();
     }
 }

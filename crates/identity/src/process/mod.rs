@@ -7,6 +7,7 @@
 
 mod lines;
 mod running;
+mod stderr;
 
 use std::ffi::OsString;
 use std::fmt;
