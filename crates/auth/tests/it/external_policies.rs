@@ -5,30 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{AuthorizeError, Authorizer, Decision, ExtAuthzLines, HttpAuthz};
-use identity::LoginSource;
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::process::LineProgram;
 use identity::tls::ClientTls;
+use identity::{HttpAuth, LoginSource, PasswordVerifier, WorkerPool};
 use peers::{HttpStub, StubAnswer};
 use policy::{AclQuery, Labels};
 
-use crate::support::HeldClock;
+use crate::support::{HeldClock, Setup};
 
 const LONG: Duration = Duration::from_secs(60);
 
 fn authorizer(stub: &HttpStub, clock: &Arc<HeldClock>) -> HttpAuthz {
+    HttpAuthz::new(client("http_authz", stub, clock), clock.clone())
+}
+
+fn client(section: &'static str, stub: &HttpStub, clock: &Arc<HeldClock>) -> HttpClient {
     let settings = HttpClientSettings {
-        section: "http_authz",
+        section,
         url: stub.url("/decide").parse().unwrap(),
         headers: http::HeaderMap::new(),
         tls: ClientTls::default(),
         timeout: LONG,
         concurrency: NonZeroUsize::new(4).unwrap(),
     };
-    HttpAuthz::new(
-        HttpClient::new(settings, clock.clone()).unwrap(),
-        clock.clone(),
-    )
+    HttpClient::new(settings, clock.clone()).unwrap()
 }
 
 fn lines(directory: &tempfile::TempDir, body: &str, clock: &Arc<HeldClock>) -> ExtAuthzLines {
@@ -273,4 +274,34 @@ async fn a_probe_asks_for_nothing() {
     let body = "print(json.dumps({'id': q['id'], 'actions': []}))";
     let found = lines(&directory, body, &Arc::default()).probe().await;
     assert_eq!(found.unwrap().as_deref(), Some("its program answers"));
+}
+
+/// A registry lists what `carl` may pull. Only a recheck tells his labels, and a policy that is asked
+/// about each repository tells nothing.
+#[tokio::test]
+async fn a_catalog_is_filtered_for_the_accounts_of_a_server_that_rechecks() {
+    for (rechecks, decides, is_filtered) in [
+        (true, false, true),
+        (false, false, false),
+        (true, true, false),
+    ] {
+        let stub = HttpStub::start(|_| StubAnswer::Status(200, "{}".into()));
+        let mut setup = Setup::new();
+        let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+        let verifier = Arc::new(PasswordVerifier::new(workers, []));
+        let backend = HttpAuth::new(client("http_auth", &stub, &setup.clock), verifier);
+        setup.backends.push(Box::new(backend.rechecking(rechecks)));
+        if decides {
+            let authorizer = authorizer(&stub, &setup.clock);
+            setup.authorizers.push(Box::new(authorizer));
+        }
+        let server = setup.start();
+        let filter = server
+            .server
+            .pull_filter("carl", "reg", None)
+            .await
+            .unwrap();
+        assert_eq!(filter.is_some(), is_filtered, "{rechecks} {decides}");
+        assert!(filter.is_none_or(|filter| filter("any")));
+    }
 }
