@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
-    explain, hash, inspect, keys, login, logout, manifest, passwd, pull, push, referrers, registry,
-    serve, sessions, tag, tags, token, up,
+    explain, hash, inspect, keys, login, logout, manifest, passwd, passwords, pull, push,
+    referrers, registry, serve, sessions, tag, tags, token, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, token_generator};
@@ -48,6 +48,7 @@ enum Command {
     Man(completions::Man),
     Manifest(manifest::Arguments),
     Passwd(passwd::Arguments),
+    Passwords(passwords::Arguments),
     Pull(pull::Arguments),
     Push(push::Arguments),
     Referrers(referrers::Arguments),
@@ -100,6 +101,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Man(arguments) => completions::man::<Cli>(&arguments),
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
+        Command::Passwords(arguments) => passwords::run(arguments),
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Referrers(arguments) => referrers::run(&arguments),

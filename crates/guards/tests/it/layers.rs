@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 19] = [
+const FLOORS: [(&str, &[&str]); 20] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -22,6 +22,10 @@ const FLOORS: [(&str, &[&str]); 19] = [
     ),
     ("ldap", &["common", "policy", "identity"]),
     ("sql", &["common", "policy", "identity", "auth"]),
+    (
+        "sign-in",
+        &["common", "token", "policy", "identity", "database"],
+    ),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -42,6 +46,7 @@ const FLOORS: [(&str, &[&str]); 19] = [
             "auth",
             "ldap",
             "sql",
+            "sign-in",
             "storage",
             "registry",
             "client",

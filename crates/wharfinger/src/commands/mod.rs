@@ -23,6 +23,7 @@ pub(crate) mod logout;
 pub(crate) mod manifest;
 pub(crate) mod passwd;
 mod password;
+pub(crate) mod passwords;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod referrers;

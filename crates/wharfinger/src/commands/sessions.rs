@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
 use clap::{Args, Subcommand};
-use common::{Clock, SystemClock, SystemEntropy, rfc3339, unix_seconds};
+use common::{Clock, Entropy, SystemClock, SystemEntropy, rfc3339, unix_seconds};
 use database::{Database, DatabaseOpenError};
 use identity::{EarlierLogin, SessionStatus, WorkerPool};
 
@@ -16,7 +16,8 @@ use super::{configuration, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
-use crate::serve::backends::Backends;
+use crate::serve::backends::{Backends, Revalidation};
+use crate::serve::sign_in_pages::accounts_of;
 use crate::when::relative;
 
 /// List or revoke refresh tokens: what `docker login` keeps instead of the password
@@ -86,12 +87,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl List {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let (sessions, config) = open(&self.file)?;
+        let (sessions, config, database) = open(&self.file)?;
         let selection = self.user.map_or(Selection::All, Selection::Account);
         let listed = sessions.list(selection, now).await;
         let listed = listed
             .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
-        let listed = without_ended(listed, &config).await?;
+        let listed = without_ended(listed, &config, &database).await?;
         Ok(if self.json {
             json(&listed)
         } else {
@@ -102,7 +103,7 @@ impl List {
 
 impl Revoke {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let (sessions, _) = open(&self.file)?;
+        let (sessions, ..) = open(&self.file)?;
         let selection = match self.which {
             Which { id: Some(id), .. } => Selection::Id(id),
             Which {
@@ -129,10 +130,17 @@ impl Revoke {
 
 /// The sessions that the server of this configuration accepts: not those whose account is gone or
 /// has another password now. A session counts if its backend cannot tell.
-async fn without_ended(listed: Vec<Session>, config: &Config) -> Result<Vec<Session>, Failure> {
+async fn without_ended(
+    listed: Vec<Session>,
+    config: &Config,
+    database: &Database,
+) -> Result<Vec<Session>, Failure> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let chain = Backends::of_token_server(config, &workers, &clock)?.chain;
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let accounts = accounts_of(config, Some(database), &clock, &entropy)?;
+    let never = Revalidation::Never;
+    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?.chain;
     let mut accepted = Vec::with_capacity(listed.len());
     for session in listed {
         let status = chain.recheck(&EarlierLogin::from(&session)).await;
@@ -143,8 +151,8 @@ async fn without_ended(listed: Vec<Session>, config: &Config) -> Result<Vec<Sess
     Ok(accepted)
 }
 
-/// The sessions that the configuration in `file` keeps, and that configuration.
-fn open(file: &Path) -> Result<(Sessions, Config), Failure> {
+/// The sessions that the configuration in `file` keeps, that configuration, and its database.
+fn open(file: &Path) -> Result<(Sessions, Config, Database), Failure> {
     let config = configuration::load(file)?.config;
     let (Some(policy), Some(location)) = (config.refresh_tokens, &config.database) else {
         return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
@@ -152,9 +160,9 @@ fn open(file: &Path) -> Result<(Sessions, Config), Failure> {
         ));
     };
     let database = Database::open(location).map_err(|error| unopened(&error))?;
-    let store = Arc::new(SqliteSessions::new(database));
+    let store = Arc::new(SqliteSessions::new(database.clone()));
     let sessions = Sessions::new(store, policy, Arc::new(SystemEntropy));
-    Ok((sessions, config))
+    Ok((sessions, config, database))
 }
 
 fn unopened(error: &DatabaseOpenError) -> Failure {

@@ -6,13 +6,7 @@ use super::diagnostics::Problem;
 use super::schema::{Kind, key};
 use super::section::Section;
 
-const LOGINS: [(&str, &str); 5] = [
-    ("mongo_auth", "logins from MongoDB"),
-    ("google_auth", "logins with Google"),
-    ("github_auth", "logins with GitHub"),
-    ("gitlab_auth", "logins with GitLab"),
-    ("oidc_auth", "logins with OpenID Connect"),
-];
+const LOGINS: [(&str, &str); 1] = [("mongo_auth", "logins from MongoDB")];
 
 const RULES: [(&str, &str); 1] = [("acl_mongo", "rules from MongoDB")];
 

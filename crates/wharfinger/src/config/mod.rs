@@ -40,6 +40,7 @@ mod sections;
 mod server;
 mod sessions;
 mod setting;
+mod sign_in;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ pub(crate) use self::registry::{
 pub(crate) use self::schema::json::of_configuration as json_schema;
 pub(crate) use self::sections::Config;
 pub(crate) use self::server::{AccessLogLevel, ServerConfig, ServerLimits};
+pub(crate) use self::sign_in::{ProviderConfig, SignInConfig, TokenStoreConfig};
 pub(crate) use self::sql::{SqlConfig, SqlRulesConfig};
 pub(crate) use self::token::{TokenConfig, TokenOptions};
 pub(crate) use self::users::HtpasswdFile;

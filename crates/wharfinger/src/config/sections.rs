@@ -20,6 +20,7 @@ use super::schema::key;
 use super::section::Section;
 use super::server::ServerConfig;
 use super::sessions;
+use super::sign_in::{self, SignInConfig};
 use super::sql::{self, SqlConfig, SqlRulesConfig};
 use super::token::TokenConfig;
 use super::users::{self, HtpasswdFile};
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) http_authz: Option<HttpBackendConfig>,
     pub(crate) ldap_auth: Option<::ldap::LdapSettings>,
     pub(crate) casbin: Option<CasbinConfig>,
+    /// The providers with whose pages users sign in, in the order in which they are asked.
+    pub(crate) sign_in: Vec<SignInConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
     pub(crate) login: identity::LoginSettings,
@@ -83,6 +86,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
             .means("a Casbin policy, below, asked last; it decides everything it is asked"),
         CasbinConfig::read,
     );
+    let sign_in = sign_in::read(root, server.as_ref());
     if has_token_server || !has_registry {
         require_backends(root, &later);
     } else {
@@ -108,7 +112,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         return None;
     }
     refuse_database_in_memory(root, registry.as_ref());
-    let database = database.or_else(|| usual_database(root, registry.as_ref(), refresh_tokens));
+    let needs_database = refresh_tokens.is_some() || !sign_in.is_empty();
+    let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
     Some(Config {
         server: server?,
         token: if has_token_server { Some(token?) } else { None },
@@ -123,6 +128,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         http_authz,
         ldap_auth,
         casbin,
+        sign_in,
         registry,
         database,
         refresh_tokens,
@@ -184,20 +190,21 @@ fn read_refresh_tokens(root: &mut Section<'_>, has_database: bool) -> Option<Ses
     None
 }
 
-/// Beside the registry's content, else in the directory that systemd gives the service.
+/// Beside the registry's content, else, if refresh tokens or sign-ins need one, in the directory that
+/// systemd gives the service.
 fn usual_database(
     root: &mut Section<'_>,
     registry: Option<&RegistryServerConfig>,
-    refresh_tokens: Option<SessionPolicy>,
+    is_needed: bool,
 ) -> Option<database::DatabaseLocation> {
     let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);
-    let location = match (registry, refresh_tokens) {
+    let location = match (registry, is_needed) {
         (Some(registry), _) => {
             let root = registry.storage.root()?;
             database::DatabaseLocation::at(root.join("wharfinger.db"))
         }
-        (None, Some(_)) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
-        (None, None) => return None,
+        (None, true) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
+        (None, false) => return None,
     };
     let url = Effective::quoted(&location);
     root.show("database", Effective::mapping(vec![("url", url)]));
@@ -219,7 +226,7 @@ fn refuse_database_in_memory(root: &Section<'_>, registry: Option<&RegistryServe
 
 /// Without a token server these have no effect, and the file says that they should.
 fn refuse_backends(root: &Section<'_>) {
-    for name in [
+    let names = [
         "users",
         "users_htpasswd",
         "ext_auth",
@@ -234,7 +241,8 @@ fn refuse_backends(root: &Section<'_>) {
         "http_authz",
         "casbin_authz",
         "refresh_tokens",
-    ] {
+    ];
+    for name in names.into_iter().chain(sign_in::SECTIONS) {
         if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {
             setting.report(
                 Problem::NoEffect,
@@ -257,7 +265,7 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         "xorm_auth",
         "sql_auth",
     ];
-    if !has(&logins) && !later.logins {
+    if !has(&logins) && !has(&sign_in::SECTIONS) && !later.logins {
         root.error(
             Problem::Missing,
             "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth or \

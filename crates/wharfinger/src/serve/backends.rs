@@ -18,6 +18,8 @@ use identity::{
 use ldap::LdapAuth;
 use sql::SqlUsers;
 
+use sign_in::{SignInAccounts, SignInBackend};
+
 use super::persistent_state::PersistentState;
 use super::stored_policies::{StoredPolicies, sql_database};
 use crate::config::{Config, ExternalProgram, HtpasswdFile, Location, ProgramMode};
@@ -25,6 +27,14 @@ use crate::failure::Failure;
 
 /// What a hash in a database is expected to cost before it was read: bcrypt's usual cost of 10.
 const STORED_HASH_ROUNDS: u64 = 1 << 10;
+/// When the provider of a signed-in user is asked whether the user is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revalidation {
+    /// When its last answer is too old.
+    Due,
+    /// Never: a command only looks at what is stored.
+    Never,
+}
 
 /// Backends that know accounts, in the order in which they are asked.
 pub(crate) struct Backends {
@@ -33,18 +43,23 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, `ldap_auth`,
-    /// `xorm_auth`.
+    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, the users of
+    /// `accounts`, who sign in by a page, `ldap_auth`, `xorm_auth`.
     pub(crate) fn of_token_server(
         config: &Config,
         workers: &Arc<WorkerPool>,
         clock: &Arc<dyn Clock>,
+        accounts: &[SignInAccounts],
+        revalidation: Revalidation,
     ) -> Result<Self, Failure> {
         let users = config.users.as_ref().map(|accounts| ("users", accounts));
         let htpasswd = config.htpasswd.as_ref();
         let htpasswd = htpasswd.map(|file| ("users_htpasswd", &file.accounts));
         let lists = || users.into_iter().chain(htpasswd);
         let mut verifier = verifier(workers, lists().map(|(_, accounts)| accounts));
+        if !accounts.is_empty() {
+            verifier = verifier.expecting(&SignInBackend::cost());
+        }
         if config.sql_users.is_some() {
             verifier = verifier.expecting(&HashCost::bcrypt(STORED_HASH_ROUNDS));
         }
@@ -61,6 +76,13 @@ impl Backends {
             let client = http_client(&server.client, clock)?;
             let backend = HttpAuth::new(client, Arc::clone(&verifier));
             backends.push(Box::new(backend.rechecking(server.rechecks)));
+        }
+        for accounts in accounts {
+            let backend = SignInBackend::new(accounts.clone(), Arc::clone(&verifier));
+            backends.push(Box::new(match revalidation {
+                Revalidation::Due => backend,
+                Revalidation::Never => backend.without_revalidation(),
+            }));
         }
         if let Some(directory) = &config.ldap_auth {
             let verifier = Arc::clone(&verifier);
@@ -168,7 +190,8 @@ fn ext_auth(
     }
 }
 
-/// A verifier for the accounts of every list, because they set the cost of a rejection.
+/// A verifier for the accounts of every list, and for those that sign in by a page, because they set
+/// the cost of a rejection.
 fn verifier<'a>(
     workers: &Arc<WorkerPool>,
     lists: impl IntoIterator<Item = &'a Accounts>,

@@ -32,6 +32,7 @@ mod scratch_directory;
 mod server;
 mod service;
 mod services;
+pub(crate) mod sign_in_pages;
 pub(crate) mod stored_policies;
 mod write_timeout;
 

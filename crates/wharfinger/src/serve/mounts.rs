@@ -7,6 +7,7 @@ use common::Origin;
 use http::Uri;
 use http::uri::PathAndQuery;
 use registry::Registry;
+use sign_in::SignInServer;
 
 use super::readiness::Readiness;
 use super::service::Service;
@@ -22,7 +23,8 @@ pub(super) enum ListenerRole {
 
 /// A service and the paths that it has.
 pub(super) struct Mount {
-    /// Empty, or a path without a slash at its end. The service has that path and all below it.
+    /// Empty, or a path without a slash at its end: the service has that path and all below it. With
+    /// a slash at its end, it has this path alone.
     path: String,
     /// The part of `path` that the service does not see (`registry.path_prefix`).
     prefix: String,
@@ -36,8 +38,10 @@ pub(super) struct Mount {
 pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// The registry has `/v2` below `registry_prefix`, and what the token server does not have.
+    /// The registry has `/v2` below `registry_prefix`, and what the token server does not have. The
+    /// sign-in pages come before the token server, whose index their own replaces.
     pub(super) fn new(
+        sign_in: Option<Arc<SignInServer>>,
         token_server: Option<Arc<TokenServer>>,
         registry: Option<Arc<Registry>>,
         registry_prefix: &str,
@@ -61,6 +65,12 @@ impl Mounts {
             mount(path, registry_prefix, registry_role, Some(service));
             if !registry_prefix.is_empty() {
                 mount("/v2".to_owned(), "", registry_role, None);
+            }
+        }
+        if let Some(sign_in) = sign_in {
+            for path in sign_in.paths() {
+                let service = Some(Arc::clone(&sign_in) as _);
+                mount(path, "", ListenerRole::TokenServer, service);
             }
         }
         if let Some(token_server) = token_server {
@@ -149,6 +159,7 @@ mod tests {
         use ListenerRole::{All, Registry, TokenServer};
         let mounts = mounts(&[
             ("/v2", "", Registry, Some("registry")),
+            ("/page/", "", TokenServer, Some("registry")),
             ("", "", TokenServer, Some("token")),
             ("", "", Registry, Some("registry")),
         ]);
@@ -162,6 +173,9 @@ mod tests {
             (All, "/v20", false),
             (All, "/", false),
             (All, "/auth", false),
+            (All, "/page/", true),
+            (All, "/page", false),
+            (All, "/page/more", false),
             (TokenServer, "/v2/", false),
             (Registry, "/", true),
             (Registry, "/auth", true),

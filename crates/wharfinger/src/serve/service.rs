@@ -7,6 +7,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use registry::Registry;
+use sign_in::SignInServer;
 
 use super::request_body::RequestBody;
 
@@ -23,8 +24,8 @@ pub(super) trait Service: Send + Sync {
         request: Request<RequestBody>,
     ) -> BoxFuture<'a, Response<ResponseBody>>;
 
-    /// Whether the access log has a line for each request. The token server writes lines of its
-    /// own.
+    /// Whether the access log has a line for each request. The token server and the sign-in pages write
+    /// lines of their own.
     fn has_access_log(&self) -> bool;
 }
 
@@ -37,6 +38,23 @@ pub(super) fn not_found() -> Response<ResponseBody> {
 }
 
 impl Service for TokenServer {
+    fn respond<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: Request<RequestBody>,
+    ) -> BoxFuture<'a, Response<ResponseBody>> {
+        Box::pin(async move {
+            let response = Self::respond(self, context, request).await;
+            response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+        })
+    }
+
+    fn has_access_log(&self) -> bool {
+        false
+    }
+}
+
+impl Service for SignInServer {
     fn respond<'a>(
         &'a self,
         context: &'a RequestContext,

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use auth::sessions::{Sessions, SqliteSessions};
 use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use identity::{LoginLimiter, WorkerPool};
+use sign_in::SignInAccounts;
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
-use super::backends::{self, Backends};
+use super::backends::{self, Backends, Revalidation};
 use super::context::{ContextRule, RequestIds};
 use super::mounts::Mounts;
 use super::persistent_state::PersistentState;
 use super::readiness::Readiness;
 use super::registry::{self, SharedServices};
+use super::sign_in_pages;
 use super::stored_policies::StoredPolicies;
 use crate::config::{Config, ServerLimits, SigningKey, TokenConfig, TokenOptions};
 use crate::failure::Failure;
@@ -56,6 +58,7 @@ impl Services {
         })?;
         let guard = guard(&config.login, persistent, before)?;
         let workers = workers(config.login.parallel, before);
+        let accounts = sign_in_pages::accounts(config, persistent)?;
         let stored = match &config.token {
             Some(_) => {
                 let before = before.map(|services| &services.stored);
@@ -65,10 +68,11 @@ impl Services {
         };
         let token_server = match &config.token {
             Some(token) => Some(Arc::new(token_server(
-                config, token, persistent, &guard, &workers, &stored,
+                config, token, persistent, &guard, &workers, &accounts, &stored,
             )?)),
             None => None,
         };
+        let pages = sign_in_pages::pages(config, accounts)?;
         let shared = SharedServices {
             token_server: token_server.as_ref(),
             guard: &guard,
@@ -84,6 +88,7 @@ impl Services {
         let limits = config.server.limits.clone();
         Ok(Self {
             mounts: Mounts::new(
+                pages,
                 token_server,
                 registry,
                 config
@@ -116,6 +121,7 @@ fn token_server(
     persistent: &PersistentState,
     guard: &Arc<LoginLimiter>,
     workers: &Arc<WorkerPool>,
+    accounts: &[SignInAccounts],
     stored: &StoredPolicies,
 ) -> Result<TokenServer, Failure> {
     Ok(TokenServer::new(TokenServerSettings {
@@ -126,11 +132,14 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: Backends::of_token_server(config, workers, &persistent.clock)?.login(
+        login: Backends::of_token_server(
             config,
-            persistent,
-            Arc::clone(guard),
-        )?,
+            workers,
+            &persistent.clock,
+            accounts,
+            Revalidation::Due,
+        )?
+        .login(config, persistent, Arc::clone(guard))?,
         authorizers: backends::authorizers(
             config,
             &persistent.clock,

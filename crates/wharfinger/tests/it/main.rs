@@ -20,13 +20,18 @@ mod ldap;
 mod lifetime;
 mod manual;
 mod manual_commands;
+#[path = "../../../sign-in/tests/it/oidc_stub.rs"]
+mod oidc_stub;
 mod operation;
 mod programs;
 mod registry;
 mod reload;
 mod replay;
 mod requests;
+mod sign_in;
 mod sql;
+#[path = "../../../sign-in/tests/it/stub.rs"]
+mod stub;
 mod token_endpoint;
 mod tools;
 mod up;

@@ -234,6 +234,8 @@ pub(crate) fn folder() -> TempDir {
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("build.hash", HASH[1]);
     write("users.htpasswd", &format!("carol:{}\n", HASH[1]));
+    write("github.secret", "secret\n");
+    write("oidc.secret", "secret\n");
     write("ask", "#!/bin/sh\n");
     fs::set_permissions(folder.path().join("ask"), fs::Permissions::from_mode(0o755)).unwrap();
     folder

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::config::{Config, Location};
 use crate::failure::{Failure, with_causes};
-use crate::serve::backends::{Backends, authorizers};
+use crate::serve::backends::{Backends, Revalidation, authorizers};
+use crate::serve::sign_in_pages::stored_accounts;
 use crate::serve::stored_policies::StoredPolicies;
 
 /// A backend or a policy that was tried.
@@ -54,7 +55,9 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     }
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let chain = Backends::of_token_server(config, &workers, &clock)?.chain;
+    let accounts = stored_accounts(config, &clock)?;
+    let never = Revalidation::Never;
+    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?.chain;
     let stored = StoredPolicies::new(config, &clock);
     let authorizers = authorizers(config, &clock, &stored, Location::to_string)?;
     let mut tried = Vec::new();

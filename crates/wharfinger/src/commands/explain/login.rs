@@ -15,7 +15,8 @@ use serde::Serialize;
 use super::label::ShownLabel;
 use crate::config::Config;
 use crate::failure::{Failure, FailureKind, with_causes};
-use crate::serve::backends::Backends;
+use crate::serve::backends::{Backends, Revalidation};
+use crate::serve::sign_in_pages::stored_accounts;
 
 /// A login that was tried.
 pub(super) struct TriedLogin {
@@ -55,7 +56,9 @@ impl TriedLogin {
             ));
         }
         let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
-        let chain = Backends::of_token_server(config, &workers, clock)?.chain;
+        let accounts = stored_accounts(config, clock)?;
+        let never = Revalidation::Never;
+        let chain = Backends::of_token_server(config, &workers, clock, &accounts, never)?.chain;
         let proof = Proof::Password(Credentials {
             account: account.to_owned(),
             password,

@@ -108,6 +108,7 @@ fn every_key_has_an_effect_or_is_refused_by_name() {
             refused.push(path.to_owned());
         } else if is_theirs {
             read.push(path.to_owned());
+            read.extend(key.from_file.then(|| format!("{path}_file")));
         }
     });
     let fixture = Fixture::new();
@@ -153,6 +154,7 @@ fn every_key_that_is_set_is_in_effect() {
             "token.key",
             "token.certificate",
             "token.disable_legacy_key_id",
+            "oidc_auth.labels_claims",
         ];
         let apart = [
             "registry.auth.htpasswd",

@@ -1,0 +1,63 @@
+//! The pages, at `docker_auth`'s paths.
+//!
+//! - `/` links each way to sign in; with one way, it leads there.
+//! - `/github_auth` and its like show a link to begin. `?start` sends the browser to the provider, with
+//!   a cookie that ties it to what comes back: `?code=…&state=…`. Then the page shows a new password.
+//! - Forms on that page make and revoke passwords (`POST`).
+
+mod form;
+mod html;
+mod routes;
+mod session;
+mod sign_in;
+
+use http::HeaderValue;
+
+pub use self::html::SignInResponse;
+pub use self::session::PageKey;
+
+use crate::SignInAccounts;
+
+/// One way to sign in.
+pub struct SignInPage {
+    /// The accounts. Their section is the page's path.
+    pub accounts: SignInAccounts,
+    /// What people call the provider.
+    pub title: String,
+    /// The registry in the commands; the host of the page if it is absent.
+    pub registry: Option<String>,
+}
+
+/// What a [`SignInServer`] is made of.
+pub struct SignInServerSettings {
+    /// The ways to sign in, at least one.
+    pub pages: Vec<SignInPage>,
+    /// What stands before every path.
+    pub path_prefix: String,
+    /// The value of `Strict-Transport-Security`.
+    pub hsts: Option<HeaderValue>,
+    /// The key of the browsers' sessions.
+    pub key: PageKey,
+}
+
+/// Serves the pages. [`respond`](Self::respond) is in `routes.rs`.
+pub struct SignInServer {
+    settings: SignInServerSettings,
+}
+
+impl SignInServer {
+    /// A server of these pages.
+    #[must_use]
+    pub fn new(settings: SignInServerSettings) -> Self {
+        Self { settings }
+    }
+
+    /// The paths that this server has, with the prefix. The first is the index.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let prefix = &self.settings.path_prefix;
+        let pages = self.settings.pages.iter();
+        let pages = pages.map(|page| format!("{prefix}/{}", page.accounts.section()));
+        std::iter::once(format!("{prefix}/")).chain(pages).collect()
+    }
+}

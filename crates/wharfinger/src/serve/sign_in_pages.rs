@@ -1,0 +1,126 @@
+//! The users who sign in by a provider's page, and the pages, as the configuration has them.
+
+use std::sync::Arc;
+
+use common::{Clock, Entropy, SystemEntropy};
+use database::{Database, DatabaseOpenError};
+use sign_in::{
+    AccountParts, DatabaseTokenStore, GithubProvider, GitlabProvider, IdentityProvider,
+    OidcProvider, PageKey, ProviderClient, SignInAccounts, SignInPage, SignInServer,
+    SignInServerSettings, TokenStore,
+};
+
+use super::persistent_state::PersistentState;
+use crate::config::{Config, ProviderConfig, SignInConfig, TokenStoreConfig};
+use crate::failure::Failure;
+
+/// The accounts of each section, in the order in which they are asked.
+pub(super) fn accounts(
+    config: &Config,
+    persistent: &PersistentState,
+) -> Result<Vec<SignInAccounts>, Failure> {
+    let (clock, entropy) = (&persistent.clock, &persistent.entropy);
+    accounts_of(config, persistent.database.as_ref(), clock, entropy)
+}
+
+/// The same for a command, which opens the database itself.
+pub(crate) fn accounts_of(
+    config: &Config,
+    database: Option<&Database>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Vec<SignInAccounts>, Failure> {
+    let accounts = config.sign_in.iter().map(|section| {
+        Ok(SignInAccounts::new(AccountParts {
+            section: section.section,
+            provider: provider(section, clock)?,
+            store: store(section, database)?,
+            policy: section.policy,
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+        }))
+    });
+    accounts.collect()
+}
+
+/// The same for a command that has not opened the database. Before the first start of the server
+/// there is none, and no account.
+pub(crate) fn stored_accounts(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<SignInAccounts>, Failure> {
+    if config.sign_in.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let database = match config.database.as_ref().map(Database::open).transpose() {
+        Ok(database) => database,
+        Err(DatabaseOpenError::Missing(_)) => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(Failure::system("the sign-ins cannot be reached")
+                .caused_by(&error)
+                .hint("run as the user that the server runs as"));
+        }
+    };
+    accounts_of(config, database.as_ref(), clock, &entropy)
+}
+
+/// The server of the pages, if there is a section.
+pub(super) fn pages(
+    config: &Config,
+    accounts: Vec<SignInAccounts>,
+) -> Result<Option<Arc<SignInServer>>, Failure> {
+    let Some(key) = config.token.as_ref().and_then(|token| token.keys.first()) else {
+        return Ok(None);
+    };
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let secret = key.key.to_pkcs8_pem().map_err(|error| {
+        Failure::usage("token.key cannot be used for the sign-in pages").caused_by(&error)
+    })?;
+    let sections = config.sign_in.iter().zip(accounts);
+    let pages = sections.map(|(section, accounts)| SignInPage {
+        accounts,
+        title: section.title.clone(),
+        registry: section.registry.clone(),
+    });
+    Ok(Some(Arc::new(SignInServer::new(SignInServerSettings {
+        pages: pages.collect(),
+        path_prefix: config.server.path_prefix.clone(),
+        hsts: config.server.hsts.clone(),
+        key: PageKey::derived_from(secret.as_bytes()),
+    }))))
+}
+
+fn provider(
+    section: &SignInConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn IdentityProvider>, Failure> {
+    let client = ProviderClient::new(section.http_timeout)
+        .map_err(|error| Failure::system("cannot sign users in").caused_by(&error))?;
+    Ok(match &section.provider {
+        ProviderConfig::Oidc(settings) => Arc::new(OidcProvider::new(
+            settings.clone(),
+            client,
+            Arc::clone(clock),
+        )),
+        ProviderConfig::Github(settings) => Arc::new(GithubProvider::new(settings.clone(), client)),
+        ProviderConfig::Gitlab(settings) => Arc::new(GitlabProvider::new(settings.clone(), client)),
+    })
+}
+
+fn store(
+    section: &SignInConfig,
+    database: Option<&Database>,
+) -> Result<Arc<dyn TokenStore>, Failure> {
+    let name = section.section;
+    match section.store {
+        TokenStoreConfig::Database => {
+            let database = database.ok_or_else(|| {
+                Failure::usage(format!("{name} needs a database for its sign-ins"))
+            })?;
+            Ok(Arc::new(DatabaseTokenStore::new(database.clone(), name)))
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Signing in by a page, in the running program: from the browser to a token, and to the end of the
+//! refresh token when the provider revokes the user.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Clock, SystemClock, unix_seconds};
+use peers::http::{self, Answer};
+use peers::{Output, Server, TestCertificate, TestKeyKind, run};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::oidc_stub::{CLIENT_SECRET, OidcStub};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// Each login asks the provider again, for none is remembered and a second is soon over.
+const CONFIG: &str = r#"
+server: {addr: "@addr@"}
+token: {issuer: Acme, expiration: 900, certificate: @folder@/token.pem, key: @folder@/token.key}
+oidc_auth:
+  issuer: @issuer@
+  redirect_url: http://localhost/oidc_auth
+  client_id: wharfinger
+  client_secret: "@secret@"
+  label_claims: [groups]
+  revalidate_after: 1s
+  registry_url: registry.example.com
+acl: [{match: {labels: {groups: red}}, actions: [pull]}]
+login: {remember: 0}
+refresh_tokens: {}
+database: {url: "sqlite://@folder@/wharfinger.db"}
+"#;
+
+struct Setup {
+    stub: OidcStub,
+    server: Server,
+    _folder: TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let stub = OidcStub::start(unix_seconds(SystemClock.now()));
+        let folder = tempfile::tempdir().unwrap();
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+        let config = CONFIG
+            .replace("@folder@", folder.path().to_str().unwrap())
+            .replace("@issuer@", &stub.issuer())
+            .replace("@secret@", CLIENT_SECRET);
+        Self {
+            server: Server::start(Path::new(PROGRAM), &config),
+            stub,
+            _folder: folder,
+        }
+    }
+
+    /// Signs `ann` in as a browser does, and gives the password.
+    fn sign_in(&self) -> String {
+        let page = self.server.url("/oidc_auth");
+        let start = http::get(&format!("{page}?start=1"));
+        assert_eq!(start.status, 303, "{}", self.server.log());
+        let cookie = start
+            .header("set-cookie")
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap();
+        let back = self.stub.agree(start.header("location").unwrap());
+        let header = format!("Cookie: {cookie}");
+        let shown = http::request(&["-H", &header, &format!("{page}?{back}")]);
+        assert_eq!(shown.status, 200, "{}", shown.body);
+        let (_, rest) = shown.body.split_once("<code class=\"password\">").unwrap();
+        let (password, _) = rest.split_once('<').unwrap();
+        assert!(shown.body.contains("--password-stdin registry.example.com"));
+        password.to_owned()
+    }
+
+    fn log_in(&self, password: &str) -> Answer {
+        let query = "service=reg&scope=repository:a:pull&offline_token=true&client_id=docker";
+        let url = self.server.url(&format!("/auth?{query}"));
+        http::request(&["-u", &format!("ann:{password}"), &url])
+    }
+
+    fn refresh(&self, token: &str) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("service", "reg")
+            .append_pair("scope", "repository:a:pull")
+            .append_pair("refresh_token", token)
+            .finish();
+        http::request(&["-d", &form, &self.server.url("/auth")])
+    }
+
+    fn passwords(&self, arguments: &[&str]) -> Output {
+        let (verb, rest) = arguments.split_first().unwrap();
+        run(Command::new(PROGRAM)
+            .args(["passwords", verb])
+            .arg(self.server.config())
+            .args(rest))
+    }
+}
+
+/// Asks until the answer is as wanted. Each answer may be of before the change, for a second.
+fn until(mut ask: impl FnMut() -> Answer, is_wanted: impl Fn(&Answer) -> bool) -> Answer {
+    for _ in 0..600 {
+        let answer = ask();
+        if is_wanted(&answer) {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("never: {:?}", ask())
+}
+
+#[test]
+fn from_the_page_to_the_end_of_the_refresh_token() {
+    let mut setup = Setup::new();
+    let index = http::get(&setup.server.url("/"));
+    assert_eq!(index.header("location"), Some("/oidc_auth"));
+    let password = setup.sign_in();
+    let login = setup.log_in(&password);
+    assert_eq!(login.status, 200, "{}\n{}", login.body, setup.server.log());
+    assert_eq!(login.json_string("scope"), Some("repository:a:pull"));
+    let refresh_token = login.json_string("refresh_token").unwrap().to_owned();
+    assert_eq!(setup.log_in("wrong").status, 401);
+
+    // The user leaves the group: the labels of now count.
+    setup.stub.state().claims["groups"] = json!(["blue"]);
+    until(
+        || setup.refresh(&refresh_token),
+        |it| it.json_string("scope") == Some(""),
+    );
+    until(
+        || setup.log_in(&password),
+        |it| it.json_string("scope") == Some(""),
+    );
+    setup.stub.state().claims["groups"] = json!(["red"]);
+    let back = |it: &Answer| it.json_string("scope") == Some("repository:a:pull");
+    until(|| setup.refresh(&refresh_token), back);
+    assert!(setup.stub.state().rotations > 1);
+    let requests = setup.stub.requests();
+    assert!(
+        requests.iter().all(|request| request.query.is_empty()),
+        "a secret may be in a URL"
+    );
+
+    // The provider is down: a login may succeed later, and a session goes on for a while.
+    setup.stub.state().broken = Some(503);
+    let down = until(|| setup.log_in(&password), |it| it.status == 503);
+    assert!(down.header("retry-after").is_some());
+    assert_eq!(setup.refresh(&refresh_token).status, 200);
+    setup.stub.state().broken = None;
+    until(|| setup.log_in(&password), |it| it.status == 200);
+
+    // The provider revokes the user: both end.
+    setup.stub.state().is_revoked = true;
+    until(|| setup.refresh(&refresh_token), |it| it.status == 401);
+    assert_eq!(setup.log_in(&password).status, 401);
+    setup.server.wait_for_log("must sign in again");
+    let log = setup.server.log();
+    for secret in [
+        &password,
+        &refresh_token,
+        CLIENT_SECRET,
+        "rt-1",
+        "at-0",
+        "at-1",
+        "code-0",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[test]
+fn a_command_lists_and_revokes_passwords() {
+    let setup = Setup::new();
+    let (first, second) = (setup.sign_in(), setup.sign_in());
+    let listed = setup.passwords(&["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(listed.succeeded()).unwrap();
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(
+        (&listed[0]["backend"], &listed[0]["account"]),
+        (&json!("oidc_auth"), &json!("ann"))
+    );
+    let id = listed[1]["id"].as_str().unwrap();
+    let table = setup.passwords(&["list", "--user", "ann"]);
+    assert!(
+        table.succeeded().contains(id) && table.stdout.starts_with("BACKEND"),
+        "{table}"
+    );
+    let revoked = setup.passwords(&["revoke", "--user", "ann", "--id", id]);
+    assert_eq!(revoked.succeeded(), "1 password revoked");
+    assert_eq!(setup.log_in(&second).status, 401);
+    assert_eq!(setup.log_in(&first).status, 200);
+    let again = setup
+        .passwords(&["revoke", "--user", "ann", "--id", id])
+        .refused();
+    assert!(again.contains("no password"), "{again}");
+    let all = setup.passwords(&["revoke", "--user", "ann", "--all"]);
+    assert_eq!(all.succeeded(), "1 password revoked");
+    assert_eq!(setup.log_in(&first).status, 401);
+    let none = setup
+        .passwords(&["revoke", "--user", "ann", "--all"])
+        .refused();
+    assert!(none.contains("has no passwords"), "{none}");
+}
+
+#[test]
+fn sessions_of_signed_in_users_are_listed() {
+    let setup = Setup::new();
+    let password = setup.sign_in();
+    assert_eq!(setup.log_in(&password).status, 200);
+    let list = || {
+        run(Command::new(PROGRAM)
+            .args(["sessions", "list"])
+            .arg(setup.server.config())
+            .arg("--json"))
+    };
+    assert!(list().succeeded().contains("\"oidc_auth\""));
+    setup
+        .passwords(&["revoke", "--user", "ann", "--all"])
+        .succeeded();
+    assert_eq!(list().succeeded(), "[]");
+}
+
+/// The server starts, and a login of another backend works.
+#[test]
+fn a_provider_that_is_down_at_start_keeps_no_server_from_starting() {
+    let setup = Setup::new();
+    setup.stub.state().broken = Some(500);
+    let start = http::get(&setup.server.url("/oidc_auth?start=1"));
+    assert_eq!(start.status, 503);
+    assert!(start.body.contains("Try again"), "{}", start.body);
+    setup.stub.state().broken = None;
+    setup.sign_in();
+}
