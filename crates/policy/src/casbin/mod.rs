@@ -12,11 +12,11 @@
 //! an error denies without a word. Here, [`Enforcer::compile`] evaluates the matcher for each line
 //! with a request that is not known yet, and refuses what can fail.
 //!
-//! - [`ini`] and [`csv`] read the files; [`model`] and [`lines`] say what is in them.
-//! - [`rewriting`], [`lexer`] and [`parser`] make an [`expression`] of a matcher.
-//! - [`evaluation`] evaluates it, with [`operand`]s, [`operator`]s, [`function`]s, their [`patterns`],
-//!   and [`roles`].
-//! - [`effect`] and [`order`] combine the lines that match; [`enforcer`] is the whole.
+//! - `ini` and `csv` read the files; `model` and `lines` say what is in them.
+//! - `rewriting`, `lexer` and `parser` make an `expression` of a matcher.
+//! - `evaluation` evaluates it, with `operand`s, `operator`s, `function`s, their `patterns`,
+//!   and `roles`.
+//! - `effect` and `order` combine the lines that match; `enforcer` is the whole.
 //!
 //! ```
 //! use policy::casbin::Enforcer;
