@@ -197,19 +197,25 @@ impl<'a> Builder<'a> {
                 None => {
                     let (name, position) = name(node)?;
                     if let Some(first) = seen.insert(name.clone(), position) {
-                        if self.problems.len() >= MAX_PROBLEMS {
+                        // A key without a value is absent, so what comes later is its only value.
+                        let empty =
+                            |entry: &Entry| entry.key == name && entry.value.value == Value::Null;
+                        if let Some(at) = entries.iter().rposition(empty) {
+                            entries.remove(at);
+                        } else if self.problems.len() >= MAX_PROBLEMS {
                             let message = format!("more than {MAX_PROBLEMS} duplicate keys");
                             return Err(error_at(position, message));
+                        } else {
+                            let message = format!(
+                                "duplicate key `{name}`; the first is on line {}",
+                                first.line
+                            );
+                            self.problems.push(YamlError {
+                                position,
+                                is_duplicate: true,
+                                message,
+                            });
                         }
-                        let message = format!(
-                            "duplicate key `{name}`; the first is on line {}",
-                            first.line
-                        );
-                        self.problems.push(YamlError {
-                            position,
-                            is_duplicate: true,
-                            message,
-                        });
                     }
                     *key = Some(Key::Name(name, position));
                 }

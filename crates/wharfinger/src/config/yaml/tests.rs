@@ -106,6 +106,16 @@ fn tags_of_the_core_schema_only() {
 }
 
 #[test]
+fn a_key_without_a_value_may_come_again() {
+    assert_eq!(tree("a:\nb: 1\na: 2\n"), "{b: 1, a: 2}");
+    assert_eq!(tree("a:\na:\na: 2\n"), "{a: 2}");
+    assert_eq!(
+        problems("a: 1\na:\n"),
+        ["2:1: duplicate key `a`; the first is on line 1"]
+    );
+}
+
+#[test]
 fn a_key_stands_once() {
     assert_eq!(
         problems("a: 1\nb: {c: 1, 'c': 2}\na: 3\n"),
