@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::{HeaderName, Method, Request, Response, Version};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,7 +26,7 @@ use super::lingering_close::{LingeringClose, StillSending};
 use super::listen::Stream;
 use super::mounts::{ListenerRole, Mount};
 use super::request_body::RequestBody;
-use super::service::not_found;
+use super::service::empty_response;
 use super::services::Services;
 use super::write_timeout::WriteTimeout;
 
@@ -99,6 +100,7 @@ async fn respond<K: Unpin>(
     );
     let is_head = request.method() == Method::HEAD;
     let is_http1 = request.version() < Version::HTTP_2;
+    let has_valid_host = request.version() != Version::HTTP_11 || has_one_host(request.headers());
     // A client that waits for permission to send (RFC 9110 §10.1.1) need not have sent anything.
     let waits = request.headers().contains_key(EXPECT);
     let mount = services.mounts.find(role, request.uri().path());
@@ -116,13 +118,17 @@ async fn respond<K: Unpin>(
     let reading = is_http1.then(|| connection.reading.clone());
     let (body, unread) = RequestBody::new(body, reading);
     let mut response = match service {
+        _ if !has_valid_host => {
+            drop(body);
+            empty_response(StatusCode::BAD_REQUEST)
+        }
         Some(service) => {
             let request = Request::from_parts(head, body);
             service.respond(&context, request).await
         }
         None => {
             drop(body);
-            not_found()
+            empty_response(StatusCode::NOT_FOUND)
         }
     };
     if is_http1 {
@@ -150,6 +156,17 @@ async fn respond<K: Unpin>(
         services.access_log.record(access, context, status, length)
     });
     response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
+}
+
+/// Whether there is one `Host`, and it is a host (RFC 9112 §3.2).
+fn has_one_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let host = first.filter(|_| second.is_none());
+    host.is_some_and(|host| {
+        host.is_empty()
+            || Authority::try_from(host.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+    })
 }
 
 async fn http<S>(mut shared: Shared, stream: S, peer: Peer, still_sending: StillSending)

@@ -123,7 +123,7 @@ mod tests {
     use http::{Request, Response};
 
     use super::super::request_body::RequestBody;
-    use super::super::service::{ResponseBody, not_found};
+    use super::super::service::{ResponseBody, empty_response};
     use super::*;
 
     /// A service that responds with its own name.
@@ -135,7 +135,7 @@ mod tests {
             _: &'a RequestContext,
             _: Request<RequestBody>,
         ) -> BoxFuture<'a, Response<ResponseBody>> {
-            Box::pin(async { not_found() })
+            Box::pin(async { empty_response(http::StatusCode::NOT_FOUND) })
         }
 
         fn has_access_log(&self) -> bool {

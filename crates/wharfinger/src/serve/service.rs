@@ -29,11 +29,11 @@ pub(super) trait Service: Send + Sync {
     fn has_access_log(&self) -> bool;
 }
 
-/// The response if no service has the path.
-pub(super) fn not_found() -> Response<ResponseBody> {
+/// A response of the server itself, without a body: no service is asked.
+pub(super) fn empty_response(status: StatusCode) -> Response<ResponseBody> {
     let body = Full::default().map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = StatusCode::NOT_FOUND;
+    *response.status_mut() = status;
     response
 }
 

@@ -473,6 +473,20 @@ fn table() -> Vec<Row> {
             400,
             "",
         ),
+        row("no host", "GET /auth HTTP/1.1\r\n\r\n", 400, ""),
+        row("two hosts", with("/auth", "Host: u\r\n"), 400, ""),
+        row(
+            "a host with a path",
+            "GET /auth HTTP/1.1\r\nHost: t/u\r\n\r\n",
+            400,
+            "",
+        ),
+        row(
+            "a host with a user",
+            "GET /auth HTTP/1.1\r\nHost: a@t\r\n\r\n",
+            400,
+            "",
+        ),
         row(
             "a body that never comes",
             "POST /auth HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc",
