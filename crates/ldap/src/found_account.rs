@@ -43,7 +43,7 @@ impl FoundAccount {
 }
 
 /// The name of an account as the directory stores it in `attribute`: of several, the one that the
-/// client wrote. `None` if there is none that could be an account's.
+/// client wrote. `None` if no value could be the name of an account.
 pub(crate) fn stored_name(
     entry: &DirectoryEntry,
     attribute: &str,

@@ -33,7 +33,7 @@ pub(crate) async fn post(
     body: &mut BoundedBody,
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
-    // A digest that is none, or of an algorithm that is not known here, cannot be mounted either.
+    // A malformed digest, or one of an algorithm that is not known here, cannot be mounted either.
     if let Some(Ok(digest)) = call.query.first("mount").map(str::parse)
         && let Some(response) = mount(proof, &digest, from, call).await?
     {

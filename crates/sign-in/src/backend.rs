@@ -85,7 +85,8 @@ impl SignInBackend {
         }
     }
 
-    /// Verifies a password that is none of ours with the one hash that `docker_auth` may have left.
+    /// Verifies a password that this server did not make: with the one hash that `docker_auth` may
+    /// have left.
     async fn check_bcrypt(
         &self,
         account: &StoredAccount,

@@ -23,7 +23,7 @@ const USUAL: u64 = 256;
 /// The SHA-256 of a question.
 pub(super) type QuestionDigest = [u8; 32];
 
-/// What was granted; `None` if the answer was that there is none.
+/// What was granted; `None` if the server had no decision.
 pub(super) type GrantedActions = Option<Vec<String>>;
 
 /// Remembered decisions, bounded in bytes.

@@ -181,7 +181,7 @@ impl HttpClient {
     /// Sends the JSON `body` when it is the turn of `source`, and reads the whole answer.
     ///
     /// # Errors
-    /// When there is none. A status that says that the server cannot answer is an error, too.
+    /// When no answer arrived. A status that says that the server cannot answer is an error, too.
     pub async fn post(
         &self,
         source: &LoginSource,
