@@ -103,12 +103,15 @@ impl LoginLimiter {
                 interval,
             })
         };
-        let account = source.account.as_bytes();
+        let account = folded(&source.account);
         [
             matches!(source.address, SourceAddress::Client(_))
                 .then(|| claim(self.per_address, &[b"address", address]))
                 .flatten(),
-            claim(self.per_account, &[b"account", kind, address, account]),
+            claim(
+                self.per_account,
+                &[b"account", kind, address, account.as_bytes()],
+            ),
         ]
     }
 
@@ -143,6 +146,13 @@ impl Drop for Admission<'_> {
             .buckets()
             .settle(self.limiter.now(), &self.claims, self.failed);
     }
+}
+
+/// An account's name without what a directory or a database may ignore: case, and blanks at its ends
+/// or more than one in a row. Else each spelling of a name would have guesses of its own.
+fn folded(account: &str) -> String {
+    let words = account.split_whitespace().map(str::to_lowercase);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -200,6 +210,22 @@ mod tests {
         assert_eq!(failures(&limiter, |_| "ann".into(), one).await, 10);
         assert_eq!(failures(&limiter, |n| n.to_string(), one).await, 10);
         assert_eq!(failures(&limiter, |n| n.to_string(), other).await, 20);
+    }
+
+    #[tokio::test]
+    async fn all_spellings_of_a_name_are_one_account() {
+        let (limiter, _) = limiter();
+        let address = from("192.0.2.1");
+        let spellings = [
+            "ann lee",
+            "Ann Lee",
+            " ANN LEE",
+            "ann  lee ",
+            "ann\u{a0}Lee",
+        ];
+        let spelling = |n: u32| spellings[n as usize % spellings.len()].to_owned();
+        assert_eq!(failures(&limiter, spelling, address).await, 10);
+        assert_eq!(failures(&limiter, |_| "annlee".into(), address).await, 10);
     }
 
     #[tokio::test]

@@ -39,8 +39,9 @@ pub(super) fn read(login: &mut Section<'_>) -> LoginSettings {
         per_account: login.get(
             key::parsed("per_account", "rate", from_str)
                 .means(
-                    "failures on one account from one address. If clients can make up the \
-                     address, or it is a proxy's, on the account alone",
+                    "failures on one account from one address; case and blanks of its name do not \
+                     count. If clients can make up the address, or it is a proxy's, on the account \
+                     alone",
                 )
                 .default(default.per_account),
         ),
