@@ -17,12 +17,15 @@ pub(crate) enum SqlError {
     Lost(#[source] Box<dyn Error + Send + Sync>),
     #[error("the database cannot answer now")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    #[error("the table {table} does not exist{}", because(.creation.as_deref()))]
-    NoTable {
-        table: &'static str,
-        /// Why it could not be made.
-        creation: Option<String>,
-        source: Box<dyn Error + Send + Sync>,
+    #[error("the table of the query does not exist")]
+    NoTable(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the query names a column that does not exist")]
+    UnknownColumn(#[source] Box<dyn Error + Send + Sync>),
+    #[error("{gap}, and `{statement}` failed: {failure}")]
+    Schema {
+        gap: String,
+        statement: String,
+        failure: String,
     },
     #[error("the database refused the query")]
     Query(#[source] Box<dyn Error + Send + Sync>),
@@ -39,7 +42,9 @@ impl SqlError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::TimedOut(_) | Self::Lost(_) | Self::Busy(_) => true,
-            Self::NoTable { .. }
+            Self::NoTable(_)
+            | Self::UnknownColumn(_)
+            | Self::Schema { .. }
             | Self::Query(_)
             | Self::NoColumn(_)
             | Self::ColumnType { .. }
@@ -51,10 +56,4 @@ impl SqlError {
     pub(crate) fn breaks_connection(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::Busy(_) | Self::Connect { .. })
     }
-}
-
-fn because(creation: Option<&str>) -> String {
-    creation.map_or_else(String::new, |error| {
-        format!(", and cannot be made: {error}")
-    })
 }

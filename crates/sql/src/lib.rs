@@ -27,6 +27,7 @@ mod labels;
 mod query;
 mod row;
 mod rules;
+mod table;
 mod users;
 
 pub use database::SqlDatabase;

@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use crate::dsn::DatabaseType;
+use crate::table::Table;
 
 /// What stands for the account's name in a query of the operator's own.
 pub const ACCOUNT: &str = "${account}";
 
-/// A query, and what to do if its table does not exist.
+/// A query, and the table that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlQuery {
     pub(crate) sql: Arc<str>,
     /// How often the account's name is a parameter.
     pub(crate) parameters: usize,
-    /// The table that is made if it does not exist.
+    /// The table of `docker_auth`. What it lacks is added.
     pub(crate) table: Option<Table>,
-}
-
-/// A table of `docker_auth`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Table {
-    pub(crate) name: &'static str,
-    pub(crate) creation: &'static str,
 }
 
 /// What is wrong with a query.
@@ -42,23 +36,9 @@ impl SqlQuery {
     /// The user of an account, in `docker_auth`'s table `xorm_user`.
     #[must_use]
     pub fn of_users(database: DatabaseType) -> Self {
-        let (account, creation) = match database {
-            DatabaseType::Postgres => (
-                "$1",
-                "CREATE TABLE IF NOT EXISTS xorm_user (id BIGSERIAL PRIMARY KEY NOT NULL, \
-                 username VARCHAR(128) NOT NULL, password_hash VARCHAR(128) NOT NULL, labels JSON)",
-            ),
-            DatabaseType::MySql => (
-                "?",
-                "CREATE TABLE IF NOT EXISTS xorm_user (id BIGINT(20) PRIMARY KEY AUTO_INCREMENT \
-                 NOT NULL, username VARCHAR(128) NOT NULL, password_hash VARCHAR(128) NOT NULL, \
-                 labels TEXT)",
-            ),
-            DatabaseType::Sqlite => (
-                "?",
-                "CREATE TABLE IF NOT EXISTS xorm_user (id INTEGER PRIMARY KEY AUTOINCREMENT NOT \
-                 NULL, username TEXT NOT NULL, password_hash TEXT NOT NULL, labels TEXT)",
-            ),
+        let account = match database {
+            DatabaseType::Postgres => "$1",
+            DatabaseType::MySql | DatabaseType::Sqlite => "?",
         };
         let sql = format!(
             "SELECT username, password_hash, labels FROM xorm_user WHERE username = {account} \
@@ -67,31 +47,17 @@ impl SqlQuery {
         Self {
             sql: sql.into(),
             parameters: 1,
-            table: Some(Table {
-                name: "xorm_user",
-                creation,
-            }),
+            table: Some(Table::users(database)),
         }
     }
 
     /// All rules, in `docker_auth`'s table `xorm_acl_entry`.
     #[must_use]
     pub fn of_rules(database: DatabaseType) -> Self {
-        let creation = match database {
-            DatabaseType::Postgres => {
-                "CREATE TABLE IF NOT EXISTS xorm_acl_entry (acl_entry JSON, seq BIGINT)"
-            }
-            DatabaseType::MySql | DatabaseType::Sqlite => {
-                "CREATE TABLE IF NOT EXISTS xorm_acl_entry (acl_entry TEXT, seq BIGINT)"
-            }
-        };
         Self {
             sql: "SELECT seq, acl_entry FROM xorm_acl_entry ORDER BY seq".into(),
             parameters: 0,
-            table: Some(Table {
-                name: "xorm_acl_entry",
-                creation,
-            }),
+            table: Some(Table::rules(database)),
         }
     }
 

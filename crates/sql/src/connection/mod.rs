@@ -35,22 +35,34 @@ impl Connection {
         })
     }
 
-    /// The rows of a query, with the wanted columns in their order. A table of `docker_auth` that
-    /// does not exist is made.
+    /// The rows of a query, with the wanted columns in their order. What a table of `docker_auth`
+    /// lacks is added, as its xorm does.
     pub(crate) async fn fetch(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
-        let (table, source) = match (self.fetch_once(run).await, run.query.table) {
-            (Err(SqlError::NoTable { source, .. }), Some(table)) => (table, source),
-            (outcome, _) => return outcome,
+        let mut outcome = self.fetch_once(run).await;
+        let Some(table) = run.query.table else {
+            return outcome;
         };
-        let creation = self.execute(table.creation).await;
-        match self.fetch_once(run).await {
-            Err(SqlError::NoTable { .. }) => Err(SqlError::NoTable {
-                table: table.name,
-                creation: creation.err().map(|error| error_text(&error)),
-                source,
-            }),
-            outcome => outcome,
+        for _ in 0..table.most_gaps() {
+            let Some(gap) = outcome.as_ref().err().and_then(|error| table.gap(error)) else {
+                return outcome;
+            };
+            let executed = self.execute(&gap.statement).await;
+            // Another server may have been faster.
+            outcome = self.fetch_once(run).await;
+            let remains = outcome.as_ref().err().and_then(|error| table.gap(error));
+            match executed {
+                Ok(()) => tracing::info!(statement = gap.statement, "{}", gap.description),
+                Err(failure) if remains.as_ref() == Some(&gap) => {
+                    return Err(SqlError::Schema {
+                        gap: gap.description,
+                        statement: gap.statement,
+                        failure: error_text(&failure),
+                    });
+                }
+                Err(_) => {}
+            }
         }
+        outcome
     }
 
     async fn fetch_once(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
@@ -62,7 +74,7 @@ impl Connection {
     }
 
     /// Runs a statement of ours that gives no rows.
-    async fn execute(&mut self, statement: &'static str) -> Result<(), SqlError> {
+    async fn execute(&mut self, statement: &str) -> Result<(), SqlError> {
         match self {
             Self::Postgres(connection) => connection.execute(statement).await,
             Self::MySql(connection) => mysql::execute(connection, statement).await,
@@ -81,11 +93,9 @@ fn query_error(error: sqlx::Error) -> SqlError {
             let code = database.code().unwrap_or_default().into_owned();
             match code.as_str() {
                 // SQLSTATE: undefined table, as PostgreSQL and MySQL say it.
-                "42P01" | "42S02" => SqlError::NoTable {
-                    table: "of the query",
-                    creation: None,
-                    source: error.into(),
-                },
+                "42P01" | "42S02" => SqlError::NoTable(error.into()),
+                // Undefined column.
+                "42703" | "42S22" => SqlError::UnknownColumn(error.into()),
                 // Connection exceptions, resources, an administrator's shutdown.
                 code if ["08", "53", "57P"]
                     .iter()

@@ -104,8 +104,9 @@ pub(super) async fn fetch(
 
 pub(super) async fn execute(
     connection: &mut MySqlConnection,
-    statement: &'static str,
+    statement: &str,
 ) -> Result<(), SqlError> {
-    let executed = sqlx::raw_sql(statement).execute(connection).await;
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    let executed = statement.execute(connection).await;
     executed.map(drop).map_err(query_error)
 }

@@ -82,8 +82,9 @@ impl PostgresConnection {
         query.fetch_all(&mut self.connection).await
     }
 
-    pub(super) async fn execute(&mut self, statement: &'static str) -> Result<(), SqlError> {
-        let executed = sqlx::raw_sql(statement).execute(&mut self.connection).await;
+    pub(super) async fn execute(&mut self, statement: &str) -> Result<(), SqlError> {
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+        let executed = statement.execute(&mut self.connection).await;
         executed.map(drop).map_err(query_error)
     }
 }

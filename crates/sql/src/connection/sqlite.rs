@@ -74,8 +74,9 @@ impl SqliteConnection {
         .await
     }
 
-    pub(super) async fn execute(&mut self, statement: &'static str) -> Result<(), SqlError> {
-        self.run(move |connection| connection.execute_batch(statement).map_err(query_error))
+    pub(super) async fn execute(&mut self, statement: &str) -> Result<(), SqlError> {
+        let statement = statement.to_owned();
+        self.run(move |connection| connection.execute_batch(&statement).map_err(query_error))
             .await
     }
 
@@ -114,11 +115,10 @@ fn query_error(error: rusqlite::Error) -> SqlError {
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::NotADatabase) => {
             SqlError::Lost(error.into())
         }
-        _ if error.to_string().starts_with("no such table") => SqlError::NoTable {
-            table: "of the query",
-            creation: None,
-            source: error.into(),
-        },
+        _ if error.to_string().starts_with("no such table") => SqlError::NoTable(error.into()),
+        _ if error.to_string().starts_with("no such column") => {
+            SqlError::UnknownColumn(error.into())
+        }
         _ => SqlError::Query(error.into()),
     }
 }

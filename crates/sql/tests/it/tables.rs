@@ -1,4 +1,4 @@
-//! The tables: made if they are missing, left alone if they are there.
+//! The tables: made if they are missing, completed if a column is missing, else left alone.
 
 use auth::{RuleStore, RuleStoreError};
 use sql::{SqlQuery, SqlRules};
@@ -60,7 +60,7 @@ async fn a_table_that_cannot_be_made_is_named() {
         let conn_string = made.for_reader("SELECT");
         let reader = users(made.kind, &conn_string, SqlQuery::of_users(made.kind));
         let outcome = reader.outcome("ann", "right").await;
-        let expected = "broken: the table xorm_user does not exist, and cannot be made: ";
+        let expected = "broken: the table xorm_user does not exist, and `CREATE TABLE IF NOT EXISTS xorm_user (id ";
         assert!(outcome.starts_with(expected), "{outcome}");
         let rules = SqlRules::new(
             "acl_sql",
@@ -71,10 +71,48 @@ async fn a_table_that_cannot_be_made_is_named() {
         assert!(matches!(error, RuleStoreError::Broken(_)), "{error:?}");
         let text = causes(&error);
         assert!(
-            text.starts_with("the table xorm_acl_entry does not exist, and cannot"),
+            text.starts_with("the table xorm_acl_entry does not exist, and `CREATE TABLE"),
             "{text}"
         );
     }
+}
+
+/// As docker_auth does at its start. What the operator added stays.
+#[tokio::test]
+async fn missing_columns_are_added_if_the_rights_suffice() {
+    for made in TestDatabase::each() {
+        made.run(
+            "CREATE TABLE xorm_user (id INT PRIMARY KEY, username VARCHAR(99), password_hash VARCHAR(128), note TEXT)",
+        );
+        made.run(&format!(
+            "INSERT INTO xorm_user VALUES (1, 'ann', '{}', 'n')",
+            hash("right")
+        ));
+        made.run("CREATE TABLE xorm_acl_entry (note TEXT)");
+        let conn_string = made.for_reader("SELECT");
+        let reader = users(made.kind, &conn_string, SqlQuery::of_users(made.kind));
+        let outcome = reader.outcome("ann", "right").await;
+        let expected = "broken: the table xorm_user has no column labels, and `ALTER TABLE xorm_user ADD COLUMN labels ";
+        assert!(outcome.starts_with(expected), "{outcome}");
+
+        assert_eq!(made.users().outcome("ann", "right").await, "accepted ann");
+        assert_eq!(reader.outcome("ann", "right").await, "accepted ann");
+        assert!(made.rules().read().await.unwrap().is_empty());
+        made.run("INSERT INTO xorm_acl_entry (note, seq) VALUES ('n', 1)");
+        made.run("SELECT note, labels FROM xorm_user");
+    }
+}
+
+/// A column that no statement can add to a table with rows.
+#[tokio::test]
+async fn a_column_that_cannot_be_added_is_named() {
+    let made = TestDatabase::sqlite();
+    made.run("CREATE TABLE xorm_user (username TEXT); INSERT INTO xorm_user VALUES ('ann')");
+    let outcome = made.users().outcome("ann", "right").await;
+    assert!(
+        outcome.contains("the table xorm_user has no column password_hash, and `ALTER TABLE xorm_user ADD COLUMN password_hash TEXT NOT NULL` failed: "),
+        "{outcome}"
+    );
 }
 
 /// A column that is not text is told, and not guessed.
