@@ -165,7 +165,7 @@ impl TokenEndpoint {
         for scope in scopes {
             let query = AclQuery::new(&identity.subject, &scope, service, client.ip);
             let mut decision = self.authorizers.decide(&query, source).await?;
-            decision.granted = identity.ceiling.limit(&scope, decision.granted);
+            decision.granted = identity.ceiling.limit(&query, decision.granted);
             if !decision.granted.is_empty() {
                 access.push(scope.clone().granted(decision.granted.clone()));
             }

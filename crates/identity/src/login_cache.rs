@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Clock, Entropy, EntropyError};
-use policy::ScopeCeiling;
+use policy::CeilingEntry;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -105,13 +105,14 @@ impl Weighter<KeyedDigest, CachedLogin> for Weigh {
             .iter()
             .map(|(name, values)| text(name) + list(values) + 64)
             .sum();
-        let ceiling = match &identity.ceiling {
-            ScopeCeiling::Unlimited => 0,
-            ScopeCeiling::Limited(limits) => limits
-                .iter()
-                .map(|limit| text(&limit.resource_type) + text(&limit.name) + list(&limit.actions))
-                .sum(),
-        };
+        let entries = identity.ceiling.entries().unwrap_or_default();
+        let ceiling = entries.iter().map(|entry| {
+            size_of::<CeilingEntry>()
+                + entry.resource_type.len()
+                + entry.name.len()
+                + list(&entry.actions)
+        });
+        let ceiling: usize = ceiling.sum();
         (size_of::<KeyedDigest>()
             + size_of::<CachedLogin>()
             + size_of::<AcceptedLogin>()

@@ -63,7 +63,7 @@ mod variables;
 mod warning;
 
 pub use acl::Acl;
-pub use ceiling::ScopeCeiling;
+pub use ceiling::{CeilingEntry, CeilingEntryError, CeilingRules, ScopeCeiling};
 pub use entry::{AclEntry, AclOptions, Conditions};
 pub use error::{AclEntryError, ConditionError};
 pub use explanation::{DecidingRule, Explanation, SkippedRule};

@@ -1,11 +1,12 @@
 //! Sessions in the table `refresh_tokens` of the embedded database.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, unix_seconds};
 use database::Database;
 use identity::CredentialFingerprint;
-use policy::ScopeCeiling;
+use policy::{CeilingRules, ScopeCeiling};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -123,10 +124,8 @@ fn insert(connection: &Connection, session: &Session) -> Result<(), SessionsErro
                VALUES (:hash, :id, :account, :labels, :stamp, :service, :client_id,
                        :address, :created_at, :last_used_at, :confirmed_at, :expires_at, :backend,
                        :ceiling)";
-    let ceiling = match &session.ceiling {
-        ScopeCeiling::Unlimited => None,
-        ScopeCeiling::Limited(access) => Some(serde_json::json!(access).to_string()),
-    };
+    let ceiling = session.ceiling.entries();
+    let ceiling = ceiling.map(|entries| serde_json::json!(entries).to_string());
     connection.prepare_cached(sql)?.execute(named_params! {
         ":hash": session.hash.0,
         ":id": session.id,
@@ -186,13 +185,17 @@ fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
     let ceiling: Option<String> = row.get("ceiling")?;
     let ceiling = match ceiling {
         None => ScopeCeiling::Unlimited,
-        Some(access) => ScopeCeiling::Limited(serde_json::from_str(&access).map_err(not_json)?),
+        Some(entries) => {
+            let entries = serde_json::from_str(&entries).map_err(unreadable)?;
+            let rules = CeilingRules::compile(entries);
+            ScopeCeiling::Limited(rules.map_err(|mut errors| unreadable(errors.remove(0)))?)
+        }
     };
     Ok(Session {
         hash: TokenHash(row.get("hash")?),
         id: row.get("id")?,
         account: row.get("account")?,
-        labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(not_json)?,
+        labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(unreadable)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
         backend: row.get("backend")?,
         ceiling,
@@ -216,6 +219,6 @@ fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }
 
-fn not_json(error: serde_json::Error) -> rusqlite::Error {
+fn unreadable(error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }

@@ -8,8 +8,8 @@ use identity::{
     AccountHint, Accounts, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     BackendFault, CurrentCredentials, Identity, LoginSource, Proof, Recheck,
 };
-use policy::{AclQuery, ScopeCeiling, Subject};
-use token::{Access, KeyIdKind, KeyKind, PrivateKey};
+use policy::{AclQuery, CeilingEntry, CeilingRules, ScopeCeiling, Subject};
+use token::{KeyIdKind, KeyKind, PrivateKey};
 
 use crate::support::{ALICE, BOB, Setup, service};
 
@@ -196,11 +196,12 @@ impl Authenticator for Robots {
         let outcome = match proof.password() {
             Some(credentials) if credentials.account == "robot" => {
                 let mut identity = Identity::new(robot());
-                identity.ceiling = ScopeCeiling::Limited(vec![Access {
+                let ceiling = CeilingRules::compile(vec![CeilingEntry {
                     resource_type: "repository".into(),
                     name: "a".into(),
                     actions: vec!["pull".into()],
                 }]);
+                identity.ceiling = ScopeCeiling::Limited(ceiling.unwrap());
                 AuthenticationOutcome::Accepted(identity)
             }
             _ => AuthenticationOutcome::NoMatch,

@@ -188,7 +188,7 @@ async fn explain_login(
     for scope in scopes {
         note_odd_name(scope);
         let query = query(arguments, account, &labels, scope);
-        let explanation = ask(&authorizers, &query, scope, &identity.ceiling).await?;
+        let explanation = ask(&authorizers, &query, &identity.ceiling).await?;
         let scope_report = scope_report(scope, &explanation);
         reports.push(json(&scope_report)?);
         write_text(&mut report, &scope_report, account);
@@ -207,7 +207,6 @@ async fn explain_login(
 async fn ask(
     authorizers: &[Box<dyn Authorizer>],
     query: &AclQuery<'_>,
-    scope: &Scope,
     ceiling: &ScopeCeiling,
 ) -> Result<AuthorizeExplanation, Failure> {
     let source = LoginSource::new(query.ip, query.account);
@@ -215,7 +214,7 @@ async fn ask(
     let mut explanation =
         explanation.map_err(|error| Failure::system("the server would fail").caused_by(&error))?;
     if let ExplanationEnd::Decided(decision) = &mut explanation.end {
-        let granted = ceiling.limit(scope, std::mem::take(&mut decision.granted));
+        let granted = ceiling.limit(query, std::mem::take(&mut decision.granted));
         let asked = query.actions.iter();
         let refused = asked.filter(|action| !granted.contains(action));
         decision.refused = refused.cloned().collect();

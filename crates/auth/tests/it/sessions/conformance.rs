@@ -9,8 +9,7 @@ use auth::sessions::{
 };
 use common::Secret;
 use identity::CredentialFingerprint;
-use policy::{ScopeCeiling, Subject};
-use token::Access;
+use policy::{CeilingEntry, CeilingRules, ScopeCeiling, Subject};
 use tokio::task::JoinSet;
 
 use super::{DAY, MINUTE, MakeBench, new, start, subject};
@@ -67,13 +66,13 @@ pub(super) async fn a_missing_credential_is_kept_as_such(make: MakeBench) {
 pub(super) async fn a_ceiling_is_kept_with_its_session(make: MakeBench) {
     let bench = make(SessionPolicy::default());
     let ann = subject("ann", "dev");
-    let pull = Access {
+    let pull = CeilingEntry {
         resource_type: "repository".into(),
         name: "app".into(),
         actions: vec!["pull".into()],
     };
     for access in [vec![pull], Vec::new()] {
-        let ceiling = ScopeCeiling::Limited(access);
+        let ceiling = ScopeCeiling::Limited(CeilingRules::compile(access).unwrap());
         let new = NewSession {
             backend: "robots",
             ceiling: &ceiling,
