@@ -6,7 +6,8 @@
 //! so acknowledged work is on the disk.
 //!
 //! The tables are here, too (`migrations/`). The statements are in the crates that need them. Names
-//! compare as bytes, which is SQLite's default.
+//! compare as bytes, which is SQLite's default. The administration log ([`log_change`]) is here,
+//! because every crate with something to administer writes it.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -19,6 +20,7 @@
 //! # });
 //! ```
 
+mod administration;
 mod connection;
 mod error;
 mod file;
@@ -35,6 +37,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+pub use administration::{
+    AdministrationEntry, AdministrationFilter, AdministrativeChange, Administrator, log_change,
+    logged_changes,
+};
 pub use connection::BUSY_TIMEOUT;
 pub use error::{Error, SqliteCause};
 pub use group_commit::Activity;

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_checkpoints.sql"),
     include_str!("../migrations/0005_session_logins.sql"),
     include_str!("../migrations/0006_sign_ins.sql"),
+    include_str!("../migrations/0007_accounts.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.
