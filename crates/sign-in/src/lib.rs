@@ -40,8 +40,8 @@ pub use pages::{PageKey, SignInPage, SignInResponse, SignInServer, SignInServerS
 pub use passwords::{MAX_NAME, MAX_PASSWORDS, NamedPassword, NewPassword};
 pub use provider::{
     AuthorizationParameters, ExpectedUser, GithubProvider, GithubSettings, GitlabProvider,
-    GitlabSettings, IdTokenError, IdentityProvider, OidcProvider, OidcSettings, ProviderClient,
-    ProviderClientError, ProviderError, ProviderTokens, ProviderUser, SignInRefusal, TokenGrant,
+    GitlabSettings, IdTokenError, IdentityProvider, OidcProvider, OidcSettings, ProviderError,
+    ProviderTokens, ProviderUser, SignInRefusal, TokenGrant,
 };
 pub use record::{RecordError, TokenRecord};
 pub use store::{DatabaseTokenStore, DocumentKind, MemoryTokenStore, TokenStore, TokenStoreError};

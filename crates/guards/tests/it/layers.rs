@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 20] = [
+const FLOORS: [(&str, &[&str]); 21] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -22,9 +22,12 @@ const FLOORS: [(&str, &[&str]); 20] = [
     ),
     ("ldap", &["common", "policy", "identity"]),
     ("sql", &["common", "policy", "identity", "auth"]),
+    ("openid", &["common", "token", "identity"]),
     (
         "sign-in",
-        &["common", "token", "policy", "identity", "database"],
+        &[
+            "common", "token", "policy", "identity", "database", "openid",
+        ],
     ),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
@@ -46,6 +49,7 @@ const FLOORS: [(&str, &[&str]); 20] = [
             "auth",
             "ldap",
             "sql",
+            "openid",
             "sign-in",
             "storage",
             "registry",

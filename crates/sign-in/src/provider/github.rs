@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use common::{BoxFuture, Secret};
 use http::StatusCode;
 use http::header::LINK;
+use openid::{ProviderClient, ProviderResponse, RequestAuthorization};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy::Labels;
 use serde::Deserialize;
 
-use super::http::{ProviderClient, ProviderResponse, RequestAuthorization};
 use super::{
     AuthorizationParameters, ExpectedUser, IdentityProvider, ProviderError, ProviderTokens,
     ProviderUser, SignInRefusal, TokenGrant, with_query,
@@ -169,7 +169,7 @@ impl GithubProvider {
                 organization: organization.to_owned(),
             }
             .into()),
-            _ => Err(response.unexpected()),
+            _ => Err(response.unexpected().into()),
         }
     }
 
@@ -200,7 +200,7 @@ impl GithubProvider {
                 return Ok(Some(Labels::new()));
             }
             if response.status != StatusCode::OK {
-                return match response.unexpected() {
+                return match response.unexpected().into() {
                     ProviderError::Unavailable { what, .. } => {
                         tracing::warn!(what, "the teams of an account cannot be fetched");
                         Ok(None)

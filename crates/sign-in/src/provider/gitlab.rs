@@ -2,10 +2,10 @@
 
 use common::{BoxFuture, Secret};
 use http::StatusCode;
+use openid::{ProviderClient, ProviderResponse, RequestAuthorization};
 use policy::Labels;
 use serde::Deserialize;
 
-use super::http::{ProviderClient, ProviderResponse, RequestAuthorization};
 use super::{
     AuthorizationParameters, ExpectedUser, IdentityProvider, ProviderError, ProviderTokens,
     ProviderUser, SignInRefusal, TokenGrant, with_query,

@@ -1,9 +1,7 @@
 //! The services that vouch for users: OpenID Connect, GitHub, GitLab, Google.
 
-mod discovery;
 mod github;
 mod gitlab;
-mod http;
 mod id_token;
 mod label_claims;
 mod oidc;
@@ -11,18 +9,16 @@ mod oidc;
 use std::error::Error;
 use std::time::Duration;
 
-use ::http::StatusCode;
 use common::{BoxFuture, Secret};
+use http::StatusCode;
+use openid::{ProviderRequestError, ProviderResponse};
 use policy::Labels;
 use serde::Deserialize;
 
 pub use self::github::{GithubProvider, GithubSettings};
 pub use self::gitlab::{GitlabProvider, GitlabSettings};
-pub use self::http::{ProviderClient, ProviderClientError};
 pub use self::id_token::IdTokenError;
 pub use self::oidc::{OidcProvider, OidcSettings};
-
-use self::http::ProviderResponse;
 
 /// A service that signs users in and says later whether they are still there (RFC 6749).
 pub trait IdentityProvider: Send + Sync {
@@ -194,6 +190,17 @@ pub enum SignInRefusal {
     IdToken(#[from] IdTokenError),
 }
 
+impl From<ProviderRequestError> for ProviderError {
+    fn from(error: ProviderRequestError) -> Self {
+        match error {
+            ProviderRequestError::Unavailable { what, source } => {
+                Self::Unavailable { what, source }
+            }
+            ProviderRequestError::Broken(what) => Self::Broken(what),
+        }
+    }
+}
+
 impl ProviderError {
     pub(crate) fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
@@ -235,7 +242,7 @@ impl ProviderTokens {
                 }));
             }
             Some("temporarily_unavailable" | "server_error" | "slow_down") => {
-                return Err(response.unavailable());
+                return Err(response.unavailable().into());
             }
             Some(code) if is_error_code(code) => {
                 return Err(ProviderError::broken(format!(
@@ -250,7 +257,7 @@ impl ProviderTokens {
             None => {}
         }
         if response.status != StatusCode::OK {
-            return Err(response.unexpected());
+            return Err(response.unexpected().into());
         }
         let parsed = parsed.ok_or_else(|| response.not_json())?;
         let access_token = parsed.access_token.unwrap_or_default();

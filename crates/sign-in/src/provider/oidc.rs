@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use common::{BoxFuture, Clock, Secret};
+use openid::{
+    ClientAuthentication, ProviderClient, ProviderDiscovery, RequestAuthorization, SignatureProblem,
+};
 use serde_json::{Map, Value};
 
-use super::discovery::{ClientAuthentication, ProviderDiscovery};
-use super::http::{ProviderClient, RequestAuthorization};
 use super::id_token::{self, IdTokenRules};
 use super::{
     AuthorizationParameters, ExpectedUser, IdTokenError, IdentityProvider, ProviderError,
@@ -177,7 +178,10 @@ impl OidcProvider {
         };
         let keys = self.discovery.keys(false).await?;
         let mut verified = id_token::verify(&tokens.id_token, &keys, &rules);
-        if matches!(verified, Err(IdTokenError::UnknownKey)) {
+        if matches!(
+            verified,
+            Err(IdTokenError::Signature(SignatureProblem::UnknownKey))
+        ) {
             let keys = self.discovery.keys(true).await?;
             verified = id_token::verify(&tokens.id_token, &keys, &rules);
         }

@@ -10,10 +10,11 @@ use identity::{
     Account, AuthenticationError, AuthenticationOutcome, Authenticator, Credentials, LoginSource,
     PasswordVerifier, Proof, WorkerPool,
 };
+use openid::ProviderClient;
 use sign_in::{
     AccountParts, AccountPolicy, ExpectedUser, IdentityProvider, MemoryTokenStore, OidcProvider,
-    OidcSettings, ProviderClient, ProviderTokens, ProviderUser, RefreshWhen, SignInAccounts,
-    SignInBackend, TokenStore,
+    OidcSettings, ProviderTokens, ProviderUser, RefreshWhen, SignInAccounts, SignInBackend,
+    TokenStore,
 };
 
 use crate::oidc_stub::{CLIENT_SECRET, OidcStub};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use common::{Clock, Entropy, SystemEntropy};
 use database::{Database, DatabaseOpenError};
+use openid::ProviderClient;
 use sign_in::{
     AccountParts, DatabaseTokenStore, GithubProvider, GitlabProvider, IdentityProvider,
-    OidcProvider, PageKey, ProviderClient, SignInAccounts, SignInPage, SignInServer,
-    SignInServerSettings, TokenStore,
+    OidcProvider, PageKey, SignInAccounts, SignInPage, SignInServer, SignInServerSettings,
+    TokenStore,
 };
 
 use super::persistent_state::PersistentState;

@@ -10,8 +10,6 @@ use http::{Method, StatusCode};
 use identity::tls::ClientTls;
 use reqwest::{Client, Url};
 
-use super::ProviderError;
-
 /// The longest response that is read, in bytes.
 const LIMIT: usize = 1024 * 1024;
 
@@ -24,25 +22,47 @@ pub struct ProviderClient {
 
 /// A response, whole.
 #[derive(Debug)]
-pub(crate) struct ProviderResponse {
+pub struct ProviderResponse {
     /// The address without its query.
-    pub(crate) address: String,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
+    pub address: String,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// How a request is authorized.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum RequestAuthorization<'a> {
+pub enum RequestAuthorization<'a> {
+    /// Not at all.
     None,
     /// RFC 6749 §2.3.1.
     Basic {
+        /// `client_id`.
         id: &'a str,
+        /// `client_secret`.
         secret: &'a Secret,
     },
     /// RFC 6750 §2.1.
     Bearer(&'a Secret),
+}
+
+/// Why a provider gives no answer that can be used. Nothing secret is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderRequestError {
+    /// It cannot be reached, has a failure of its own, or limits requests. It may answer later.
+    #[error("{what}")]
+    Unavailable {
+        /// What was asked and what came.
+        what: String,
+        /// The cause, if there was no answer.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// It answers something that makes no sense, or refuses this server. The operator must act.
+    #[error("{0}")]
+    Broken(String),
 }
 
 /// The client cannot be made.
@@ -69,20 +89,28 @@ impl ProviderClient {
         Ok(Self { client, timeout })
     }
 
-    pub(crate) async fn get(
+    /// The response to GET.
+    ///
+    /// # Errors
+    /// When there is none within the bounds. Any status is a response.
+    pub async fn get(
         &self,
         address: &str,
         authorization: RequestAuthorization<'_>,
-    ) -> Result<ProviderResponse, ProviderError> {
+    ) -> Result<ProviderResponse, ProviderRequestError> {
         self.send(Method::GET, address, authorization, None).await
     }
 
-    pub(crate) async fn post(
+    /// The response to POST with a form.
+    ///
+    /// # Errors
+    /// When there is none within the bounds. Any status is a response.
+    pub async fn post(
         &self,
         address: &str,
         authorization: RequestAuthorization<'_>,
         form: &[(&str, &str)],
-    ) -> Result<ProviderResponse, ProviderError> {
+    ) -> Result<ProviderResponse, ProviderRequestError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -96,9 +124,10 @@ impl ProviderClient {
         address: &str,
         authorization: RequestAuthorization<'_>,
         form: Option<String>,
-    ) -> Result<ProviderResponse, ProviderError> {
-        let url = Url::parse(address)
-            .map_err(|error| ProviderError::broken(format!("{address:?} is not a URL: {error}")))?;
+    ) -> Result<ProviderResponse, ProviderRequestError> {
+        let url = Url::parse(address).map_err(|error| {
+            ProviderRequestError::broken(format!("{address:?} is not a URL: {error}"))
+        })?;
         let shown = format!("{}{}", url.origin().ascii_serialization(), url.path());
         let mut request = reqwest::Request::new(method, url);
         let headers = request.headers_mut();
@@ -114,7 +143,7 @@ impl ProviderClient {
         let exchange = self.exchange(request, &shown);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(ProviderError::Unavailable {
+            Err(_) => Err(ProviderRequestError::Unavailable {
                 what: format!("{shown} did not respond within {:?}", self.timeout),
                 source: None,
             }),
@@ -125,8 +154,8 @@ impl ProviderClient {
         &self,
         request: reqwest::Request,
         shown: &str,
-    ) -> Result<ProviderResponse, ProviderError> {
-        let failed = |error: reqwest::Error| ProviderError::Unavailable {
+    ) -> Result<ProviderResponse, ProviderRequestError> {
+        let failed = |error: reqwest::Error| ProviderRequestError::Unavailable {
             what: format!("{shown} cannot be reached"),
             source: Some(error.without_url().into()),
         };
@@ -134,7 +163,7 @@ impl ProviderClient {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LIMIT {
-                return Err(ProviderError::broken(format!(
+                return Err(ProviderRequestError::broken(format!(
                     "{shown} sent more than {LIMIT} bytes"
                 )));
             }
@@ -149,8 +178,15 @@ impl ProviderClient {
     }
 }
 
+impl ProviderRequestError {
+    /// An answer that makes no sense.
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+}
+
 impl RequestAuthorization<'_> {
-    fn header(self) -> Result<Option<HeaderValue>, ProviderError> {
+    fn header(self) -> Result<Option<HeaderValue>, ProviderRequestError> {
         let text = match self {
             Self::None => return Ok(None),
             Self::Basic { id, secret } => {
@@ -163,8 +199,9 @@ impl RequestAuthorization<'_> {
             }
             Self::Bearer(token) => format!("Bearer {}", token.expose()),
         };
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| ProviderError::broken("a token has characters that no header can have"))?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            ProviderRequestError::broken("a token has characters that no header can have")
+        })?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -172,7 +209,10 @@ impl RequestAuthorization<'_> {
 
 impl ProviderResponse {
     /// The body of a success as JSON.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, ProviderError> {
+    ///
+    /// # Errors
+    /// When it is no success, or not this JSON.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, ProviderRequestError> {
         if self.status != StatusCode::OK {
             return Err(self.unexpected());
         }
@@ -180,15 +220,17 @@ impl ProviderResponse {
     }
 
     /// The error for a status that is not the expected one: a failure of the provider's own passes.
-    pub(crate) fn unexpected(&self) -> ProviderError {
+    #[must_use]
+    pub fn unexpected(&self) -> ProviderRequestError {
         if self.status.is_server_error() || self.is_rate_limit() {
             return self.unavailable();
         }
-        ProviderError::broken(format!("{} answered {}", self.address, self.status))
+        ProviderRequestError::broken(format!("{} answered {}", self.address, self.status))
     }
 
     /// Whether the provider wants fewer requests. GitHub says so with 403, too.
-    pub(crate) fn is_rate_limit(&self) -> bool {
+    #[must_use]
+    pub fn is_rate_limit(&self) -> bool {
         let is_used_up = self
             .headers
             .get("x-ratelimit-remaining")
@@ -198,16 +240,19 @@ impl ProviderResponse {
             || (self.status == StatusCode::FORBIDDEN && (is_used_up || has_wait))
     }
 
-    pub(crate) fn unavailable(&self) -> ProviderError {
-        ProviderError::Unavailable {
+    /// The error for a failure that passes.
+    #[must_use]
+    pub fn unavailable(&self) -> ProviderRequestError {
+        ProviderRequestError::Unavailable {
             what: format!("{} answered {}", self.address, self.status),
             source: None,
         }
     }
 
-    /// A proxy's error page, say.
-    pub(crate) fn not_json(&self) -> ProviderError {
-        ProviderError::Unavailable {
+    /// The error for a proxy's error page, say.
+    #[must_use]
+    pub fn not_json(&self) -> ProviderRequestError {
+        ProviderRequestError::Unavailable {
             what: format!("{} did not answer with the expected JSON", self.address),
             source: None,
         }

@@ -10,8 +10,7 @@ use common::Clock;
 use serde::Deserialize;
 use token::{JwkSet, SignatureAlgorithm};
 
-use super::ProviderError;
-use super::http::{ProviderClient, RequestAuthorization};
+use crate::{ProviderClient, ProviderRequestError, RequestAuthorization};
 
 /// How old a document may be before it is fetched again.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -20,12 +19,15 @@ const KEY_PAUSE: Duration = Duration::from_secs(10);
 
 /// The members of the document that are used.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ProviderDocument {
+pub struct ProviderDocument {
     issuer: String,
-    pub(crate) authorization_endpoint: String,
-    pub(crate) token_endpoint: String,
+    /// Where browsers go to sign in.
+    pub authorization_endpoint: String,
+    /// Where codes become tokens.
+    pub token_endpoint: String,
+    /// Where further claims of a user are.
     #[serde(default)]
-    pub(crate) userinfo_endpoint: Option<String>,
+    pub userinfo_endpoint: Option<String>,
     jwks_uri: String,
     #[serde(default)]
     id_token_signing_alg_values_supported: Vec<String>,
@@ -35,7 +37,7 @@ pub(crate) struct ProviderDocument {
 
 /// How this server says who it is at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClientAuthentication {
+pub enum ClientAuthentication {
     /// `client_secret_basic`.
     Basic,
     /// `client_secret_post`.
@@ -43,7 +45,7 @@ pub(crate) enum ClientAuthentication {
 }
 
 /// Fetches and keeps the document and the keys of one issuer.
-pub(crate) struct ProviderDiscovery {
+pub struct ProviderDiscovery {
     issuer: String,
     client: ProviderClient,
     clock: Arc<dyn Clock>,
@@ -62,7 +64,8 @@ struct Fetched<T> {
 impl ProviderDocument {
     /// The algorithms by which ID tokens may be signed: those that a public key verifies. `none` and
     /// HMAC are no [`SignatureAlgorithm`] and therefore never among them.
-    pub(crate) fn algorithms(&self) -> Vec<SignatureAlgorithm> {
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<SignatureAlgorithm> {
         let named = self.id_token_signing_alg_values_supported.iter();
         let known: Vec<_> = named.filter_map(|name| name.parse().ok()).collect();
         if known.is_empty() {
@@ -72,7 +75,11 @@ impl ProviderDocument {
         }
     }
 
-    pub(crate) fn client_authentication(&self) -> Result<ClientAuthentication, ProviderError> {
+    /// How the token endpoint wants to know this server.
+    ///
+    /// # Errors
+    /// When it knows no way that is implemented here.
+    pub fn client_authentication(&self) -> Result<ClientAuthentication, ProviderRequestError> {
         let Some(methods) = &self.token_endpoint_auth_methods_supported else {
             return Ok(ClientAuthentication::Basic);
         };
@@ -82,7 +89,7 @@ impl ProviderDocument {
         } else if has("client_secret_post") {
             Ok(ClientAuthentication::Form)
         } else {
-            Err(ProviderError::broken(
+            Err(ProviderRequestError::broken(
                 "the provider's token endpoint takes neither client_secret_basic nor \
                  client_secret_post",
             ))
@@ -91,7 +98,9 @@ impl ProviderDocument {
 }
 
 impl ProviderDiscovery {
-    pub(crate) fn new(issuer: &str, client: ProviderClient, clock: Arc<dyn Clock>) -> Self {
+    /// The discovery of `issuer`. Nothing is fetched yet.
+    #[must_use]
+    pub fn new(issuer: &str, client: ProviderClient, clock: Arc<dyn Clock>) -> Self {
         Self {
             issuer: issuer.to_owned(),
             client,
@@ -103,7 +112,10 @@ impl ProviderDiscovery {
     }
 
     /// The document.
-    pub(crate) async fn document(&self) -> Result<Arc<ProviderDocument>, ProviderError> {
+    ///
+    /// # Errors
+    /// When it cannot be fetched and never was.
+    pub async fn document(&self) -> Result<Arc<ProviderDocument>, ProviderRequestError> {
         if let Some(fresh) = self.kept(&self.document, MAX_AGE) {
             return Ok(fresh);
         }
@@ -116,7 +128,10 @@ impl ProviderDiscovery {
     }
 
     /// The keys. With `unknown_key`, a token names a key that is not among them.
-    pub(crate) async fn keys(&self, unknown_key: bool) -> Result<Arc<JwkSet>, ProviderError> {
+    ///
+    /// # Errors
+    /// When they cannot be fetched and never were.
+    pub async fn keys(&self, unknown_key: bool) -> Result<Arc<JwkSet>, ProviderRequestError> {
         let max_age = if unknown_key { KEY_PAUSE } else { MAX_AGE };
         if let Some(fresh) = self.kept(&self.keys, max_age) {
             return Ok(fresh);
@@ -142,8 +157,8 @@ impl ProviderDiscovery {
     fn keep_or_reuse<T>(
         &self,
         place: &Mutex<Option<Fetched<T>>>,
-        fetched: Result<T, ProviderError>,
-    ) -> Result<Arc<T>, ProviderError> {
+        fetched: Result<T, ProviderRequestError>,
+    ) -> Result<Arc<T>, ProviderRequestError> {
         let mut kept = place.lock().unwrap_or_else(PoisonError::into_inner);
         match (fetched, &mut *kept) {
             (Ok(value), _) => {
@@ -168,7 +183,7 @@ impl ProviderDiscovery {
         }
     }
 
-    async fn fetch_document(&self) -> Result<ProviderDocument, ProviderError> {
+    async fn fetch_document(&self) -> Result<ProviderDocument, ProviderRequestError> {
         let base = self.issuer.strip_suffix('/').unwrap_or(&self.issuer);
         let address = format!("{base}/.well-known/openid-configuration");
         let response = self
@@ -178,7 +193,7 @@ impl ProviderDiscovery {
         let document: ProviderDocument = response.json()?;
         // Discovery §4.3: exactly, so that no provider speaks for another.
         if document.issuer != self.issuer {
-            return Err(ProviderError::broken(format!(
+            return Err(ProviderRequestError::broken(format!(
                 "the document at {address} is of the issuer {:?}, not of {:?}: write that as issuer",
                 document.issuer, self.issuer
             )));
@@ -186,14 +201,14 @@ impl ProviderDiscovery {
         Ok(document)
     }
 
-    async fn fetch_keys(&self, address: &str) -> Result<JwkSet, ProviderError> {
+    async fn fetch_keys(&self, address: &str) -> Result<JwkSet, ProviderRequestError> {
         let response = self.client.get(address, RequestAuthorization::None).await?;
         let text: serde_json::Value = response.json()?;
         let keys = JwkSet::from_json(&text.to_string()).map_err(|error| {
-            ProviderError::broken(format!("{address} is not a set of keys: {error}"))
+            ProviderRequestError::broken(format!("{address} is not a set of keys: {error}"))
         })?;
         if keys.keys.is_empty() {
-            return Err(ProviderError::broken(format!(
+            return Err(ProviderRequestError::broken(format!(
                 "{address} has no key that signs tokens"
             )));
         }
