@@ -48,6 +48,9 @@ impl From<TokenIssueError> for TokenRequestError {
 impl From<SessionsError> for TokenRequestError {
     fn from(error: SessionsError) -> Self {
         match error {
+            SessionsError::Database(ref cause) if cause.may_pass() => {
+                Self::Unavailable(error.into())
+            }
             SessionsError::Database(_) | SessionsError::Entropy(_) | SessionsError::Anonymous => {
                 Self::Internal(error.into())
             }

@@ -43,6 +43,15 @@ pub enum Error {
     Closed,
 }
 
+impl Error {
+    /// Whether the same statement may succeed later, when the disk has room or can be written to, or
+    /// when another process has ended.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_))
+    }
+}
+
 /// SQLite's error, shared, and without the source whose text it repeats.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
@@ -112,6 +121,16 @@ mod tests {
             Error::from(rusqlite::Error::QueryReturnedNoRows),
             Error::Statement(_)
         ));
+    }
+
+    #[test]
+    fn what_the_disk_or_another_process_stops_may_pass() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY] {
+            assert!(error(code).may_pass(), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR, ffi::SQLITE_ERROR] {
+            assert!(!error(code).may_pass(), "{code}");
+        }
     }
 
     #[test]

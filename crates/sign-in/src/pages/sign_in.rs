@@ -348,14 +348,19 @@ impl SignInRequest<'_> {
                 };
                 self.failed(status, &sentence(refusal))
             }
-            SignInError::Provider(ProviderError::Unavailable { .. })
-            | SignInError::Store(TokenStoreError::Unavailable(_))
-            | SignInError::Contention(_) => {
+            SignInError::Provider(ProviderError::Unavailable { .. }) => {
                 tracing::error!(backend, request_id, error = cause, "a sign-in failed");
                 self.failed(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The provider cannot be reached, or does not answer as it should. Try again \
                      later.",
+                )
+            }
+            SignInError::Store(TokenStoreError::Unavailable(_)) | SignInError::Contention(_) => {
+                tracing::error!(backend, request_id, error = cause, "a sign-in failed");
+                self.failed(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "This server cannot store your sign-in now. Try again later.",
                 )
             }
             _ => {

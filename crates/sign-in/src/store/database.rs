@@ -111,5 +111,8 @@ fn put(
 }
 
 fn failed(error: database::Error) -> TokenStoreError {
-    TokenStoreError::Broken(error.into())
+    match error.may_pass() {
+        true => TokenStoreError::Unavailable(error.into()),
+        false => TokenStoreError::Broken(error.into()),
+    }
 }

@@ -11,6 +11,7 @@ use common::SystemEntropy;
 use database::{Database, DatabaseLocation};
 
 use super::{Bench, DAY, MINUTE, new, sqlite, start, subject};
+use crate::support::Setup;
 
 impl Bench {
     async fn rows(&self) -> i64 {
@@ -149,6 +150,21 @@ async fn a_full_disk_keeps_no_session_out() {
     assert!(bench.redeem(&opened, start()).await.is_ok());
     bench.pragma("max_page_count = 100000").await;
     bench.open("ann", start()).await;
+}
+
+#[tokio::test]
+async fn a_revocation_that_cannot_be_stored_may_be_tried_again() {
+    let bench = sqlite(SessionPolicy::default());
+    let opened = bench.open("ann", start()).await;
+    let mut setup = Setup::new();
+    setup.sessions = Some(bench.sessions.clone());
+    let server = setup.start();
+    bench.pragma("query_only = 1").await;
+    let body = format!("token={}", opened.token.expose());
+    let response = server.send("POST", "/auth/revoke", &[], &body).await;
+    assert_eq!(response.status, 503, "{}", response.body);
+    assert_eq!(response.headers["retry-after"], "5");
+    assert!(bench.redeem(&opened, start()).await.is_ok());
 }
 
 #[tokio::test]
