@@ -39,9 +39,12 @@ impl Watch {
         reason = "the age of what is in memory on the runtime's timer"
     )]
     pub(super) fn new(path: &Path) -> Result<Self, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // The last connection that closes moves the write-ahead log into the file. This may be the
+        // last one, and a connection that was opened read-only could not.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(database::BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
         let looked_at = Instant::now();
         let (version, foreign) = (version(&connection)?, foreign(&connection)?);
         Ok(Self {

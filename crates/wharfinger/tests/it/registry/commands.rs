@@ -319,6 +319,41 @@ fn a_damaged_or_lost_database_is_not_sound() {
     fails_with("holds blobs, but the database has none");
 }
 
+#[test]
+fn after_the_server_and_each_command_all_rows_are_in_one_file() {
+    let mut world = World::serving();
+    world.push(&Image::saying("one file"), "app:1");
+    world.stop();
+    let manifests_in_one_file = |world: &World| {
+        let database = world.root().join("wharfinger.db");
+        let copies = tempfile::tempdir().unwrap();
+        let copy = copies.path().join("wharfinger.db");
+        fs::copy(database, &copy).unwrap();
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let copy = Database::open(&DatabaseLocation::at(copy)).unwrap();
+            let count = copy.read(|connection| {
+                let count = "SELECT count(*) FROM manifests";
+                let count = connection.query_row(count, (), |row| row.get(0))?;
+                Ok::<i64, database::Error>(count)
+            });
+            count.await.unwrap()
+        })
+    };
+    assert_eq!(manifests_in_one_file(&world), 1);
+    assert!(!world.root().join("wharfinger.db-wal").exists());
+    for (command, target) in [
+        ("gc", None),
+        ("verify", None),
+        ("backup", Some(world.path("backup"))),
+        ("export", Some(world.path("exported"))),
+    ] {
+        let arguments: Vec<&str> = target.iter().map(String::as_str).collect();
+        world.run(command, &arguments).succeeded();
+        let log = world.root().join("wharfinger.db-wal");
+        assert!(!log.exists(), "after {command}");
+    }
+}
+
 /// The one file of this blob.
 fn blob_file(root: &Path, digest: &Digest) -> PathBuf {
     let folder = root.join("blobs/sha256").join(&digest.encoded()[..2]);
