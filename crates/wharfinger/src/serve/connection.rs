@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
@@ -100,7 +100,9 @@ async fn respond<K: Unpin>(
     );
     let is_head = request.method() == Method::HEAD;
     let is_http1 = request.version() < Version::HTTP_2;
-    let has_valid_host = request.version() != Version::HTTP_11 || has_one_host(request.headers());
+    let refusal = is_http1
+        .then(|| http1_refusal(request.version(), request.headers()))
+        .flatten();
     // A client that waits for permission to send (RFC 9110 §10.1.1) need not have sent anything.
     let waits = request.headers().contains_key(EXPECT);
     let mount = services.mounts.find(role, request.uri().path());
@@ -117,16 +119,16 @@ async fn respond<K: Unpin>(
     }
     let reading = is_http1.then(|| connection.reading.clone());
     let (body, unread) = RequestBody::new(body, reading);
-    let mut response = match service {
-        _ if !has_valid_host => {
+    let mut response = match (refusal, service) {
+        (Some(status), _) => {
             drop(body);
-            empty_response(StatusCode::BAD_REQUEST)
+            empty_response(status)
         }
-        Some(service) => {
+        (None, Some(service)) => {
             let request = Request::from_parts(head, body);
             service.respond(&context, request).await
         }
-        None => {
+        (None, None) => {
             drop(body);
             empty_response(StatusCode::NOT_FOUND)
         }
@@ -138,9 +140,11 @@ async fn respond<K: Unpin>(
         };
         connection.reading.end_body();
         if !is_read {
+            connection.still_sending.note();
+        }
+        if !is_read || refusal.is_some() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            connection.still_sending.note();
         }
     } else if !unread.is_empty() {
         tokio::spawn(unread.read_on());
@@ -156,6 +160,22 @@ async fn respond<K: Unpin>(
         services.access_log.record(access, context, status, length)
     });
     response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
+}
+
+/// The status that refuses a request of HTTP/1 whatever its path is.
+fn http1_refusal(version: Version, headers: &HeaderMap) -> Option<StatusCode> {
+    if version == Version::HTTP_11 && !has_one_host(headers) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    // hyper reads `gzip, chunked` as `chunked`. RFC 9112 §6.1: a coding that the server does not
+    // decode is answered with 501.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_decoded = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    (!is_decoded).then_some(StatusCode::NOT_IMPLEMENTED)
 }
 
 /// Whether there is one `Host`, and it is a host (RFC 9112 §3.2).

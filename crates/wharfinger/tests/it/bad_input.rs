@@ -473,6 +473,36 @@ fn table() -> Vec<Row> {
             400,
             "",
         ),
+        row(
+            "a compressed body",
+            transfer_encoding("gzip, chunked"),
+            501,
+            "",
+        ),
+        row(
+            "a compressed body in two headers",
+            transfer_encoding("gzip\r\nTransfer-Encoding: chunked"),
+            501,
+            "",
+        ),
+        row(
+            "a body with the coding identity",
+            transfer_encoding("identity, chunked"),
+            501,
+            "",
+        ),
+        row(
+            "a body that is chunked twice",
+            transfer_encoding("chunked, chunked"),
+            501,
+            "",
+        ),
+        row(
+            "a body that is chunked in capital letters",
+            transfer_encoding("Chunked"),
+            200,
+            "token",
+        ),
         row("no host", "GET /auth HTTP/1.1\r\n\r\n", 400, ""),
         row("two hosts", with("/auth", "Host: u\r\n"), 400, ""),
         row(
@@ -592,6 +622,11 @@ fn chunked(body: &str) -> String {
         "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     )
+}
+
+/// A chunked form whose header says `codings`.
+fn transfer_encoding(codings: &str) -> String {
+    chunked("service=reg").replace(": chunked", &format!(": {codings}"))
 }
 
 #[test]

@@ -156,6 +156,24 @@ fn who_sends_everything_first_hears_no_all_the_same() {
 }
 
 #[test]
+fn a_body_with_another_coding_is_refused_and_the_connection_closed() {
+    let open = Open::start();
+    let location = open.begin();
+    let mut connection = Connection::open(&open.server.host_port());
+    let request = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    );
+    connection.send(request.as_bytes()).unwrap();
+    let answer = connection.answer(false).unwrap();
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (501, Some("close"))
+    );
+    assert!(connection.is_ended());
+    assert_eq!(open.ask("GET", &location, &[]).header("range"), Some("0-0"));
+}
+
+#[test]
 fn maintenance_begins_without_a_restart() {
     let mut open = Open::start();
     let blob = push_text(&open);
