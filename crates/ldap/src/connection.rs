@@ -34,7 +34,7 @@ pub struct DirectoryTimeouts {
 }
 
 /// The most bytes that the entries of one search may have.
-const MOST_BYTES: usize = 4 << 20;
+pub(crate) const MOST_BYTES: usize = 4 << 20;
 
 /// A server and how it is verified.
 #[derive(Clone, Debug)]
@@ -98,10 +98,11 @@ pub(crate) enum BindOutcome {
     Refused(BindRefusal),
 }
 
-/// A search in the whole subtree of a base.
+/// A search of a base, or below it.
 #[derive(Clone, Debug)]
-pub(crate) struct SubtreeSearch<'a> {
+pub(crate) struct DirectorySearch<'a> {
     pub(crate) base: &'a str,
+    pub(crate) scope: Scope,
     pub(crate) filter: &'a str,
     pub(crate) attributes: &'a [String],
     /// How many entries are wanted.
@@ -185,7 +186,7 @@ impl DirectoryConnection {
     /// Searches, without following aliases and referrals.
     pub(crate) async fn search(
         &mut self,
-        search: &SubtreeSearch<'_>,
+        search: &DirectorySearch<'_>,
     ) -> Result<SearchOutcome, DirectoryError> {
         let limit = self.limit;
         match timeout(limit, self.search_without_limit(search)).await {
@@ -217,7 +218,7 @@ impl DirectoryConnection {
 
     async fn search_without_limit(
         &mut self,
-        search: &SubtreeSearch<'_>,
+        search: &DirectorySearch<'_>,
     ) -> Result<SearchOutcome, DirectoryError> {
         let operation = "searching";
         let options = SearchOptions::new()
@@ -226,12 +227,7 @@ impl DirectoryConnection {
         self.ldap.with_search_options(options);
         let started = self
             .ldap
-            .streaming_search(
-                search.base,
-                Scope::Subtree,
-                search.filter,
-                search.attributes,
-            )
+            .streaming_search(search.base, search.scope, search.filter, search.attributes)
             .await;
         let mut stream = started.map_err(|error| self.context(operation).lost(&error))?;
         let mut found = SearchOutcome {

@@ -61,24 +61,51 @@ impl DirectoryEntry {
             .filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Whether the server sent only some of the values of an attribute (`memberOf;range=0-1499`).
-    pub(crate) fn is_partial(&self, attribute: &str) -> bool {
-        let range = |found: &FoundAttribute| {
-            let range = found.range();
-            range.is_some_and(|range| !range.ends_with('*'))
+    /// The next values of an attribute of which the server sent only some: `memberOf;range=1500-*`
+    /// after `memberOf;range=0-1499` (Active Directory, [MS-ADTS] §3.1.1.3.1.3.3).
+    pub(crate) fn missing_range(&self) -> Option<String> {
+        self.attributes.iter().find_map(|found| {
+            let (_, last) = found.range()?.split_once('-')?;
+            let next = last.parse::<u64>().ok()?.checked_add(1)?;
+            Some(format!("{};range={next}-*", found.name()))
+        })
+    }
+
+    /// Adds the values that [`missing_range`](Self::missing_range) asks for. Returns whether there
+    /// were any in `entry`.
+    pub(crate) fn add_range(&mut self, wanted: &str, entry: Self) -> bool {
+        let Some((start, _)) = wanted.rsplit_once('-') else {
+            return false;
         };
-        let mut found = self.attributes.iter();
-        found.any(|found| found.is(attribute) && range(found))
+        let continues = |found: &FoundAttribute| {
+            let description = found.description.rsplit_once('-');
+            description.is_some_and(|(found, _)| found.eq_ignore_ascii_case(start))
+        };
+        let mut attributes = entry.attributes.into_iter();
+        let next = attributes.find(|found| continues(found) && !found.values.is_empty());
+        let Some(next) = next else { return false };
+        let mut known = self.attributes.iter_mut();
+        let Some(known) = known.find(|known| known.range().is_some() && known.is(next.name()))
+        else {
+            return false;
+        };
+        known.description = next.description;
+        known.values.extend(next.values);
+        true
     }
 }
 
 impl FoundAttribute {
     fn is(&self, attribute: &str) -> bool {
-        let name = match self.range() {
+        self.name().eq_ignore_ascii_case(attribute)
+    }
+
+    /// `memberOf` of `memberOf;range=0-1499`; other options belong to the name.
+    fn name(&self) -> &str {
+        match self.range() {
             Some(_) => self.description.split(';').next().unwrap_or_default(),
             None => &self.description,
-        };
-        name.eq_ignore_ascii_case(attribute)
+        }
     }
 
     /// `0-1499` of `memberOf;range=0-1499`.
@@ -128,7 +155,25 @@ mod tests {
         assert_eq!(texts("cn"), ["Ann"]);
         assert_eq!(texts("cn;LANG-de"), ["Anna"]);
         assert_eq!(texts("member"), [""; 0]);
-        assert!(entry.is_partial("memberOf") && !entry.is_partial("mail"));
+        assert_eq!(entry.missing_range().as_deref(), Some("memberOf;range=2-*"));
         assert_eq!(entry.size(), 2 + 4 + 3 + 1);
+    }
+
+    #[test]
+    fn ranges_are_put_together_in_their_order() {
+        let mut entry = DirectoryEntry::of("cn=ann", &[("memberOf;range=0-1", &["a", "b"])]);
+        let part = |range: &str, values: &[&str]| {
+            let description = format!("memberof;range={range}");
+            DirectoryEntry::of("cn=ann", &[("memberOf", &[]), (&description, values)])
+        };
+        let next = "memberOf;range=2-*";
+        assert!(!entry.add_range(next, part("3-*", &["x"])), "a gap");
+        assert!(!entry.add_range(next, part("2-*", &[])), "no values");
+        assert!(entry.add_range(next, part("2-2", &["c"])));
+        assert_eq!(entry.missing_range().as_deref(), Some("memberof;range=3-*"));
+        assert!(entry.add_range("memberof;range=3-*", part("3-*", &["d"])));
+        assert_eq!(entry.missing_range(), None);
+        let values: Vec<_> = entry.texts("memberOf").collect();
+        assert_eq!(values, ["a", "b", "c", "d"]);
     }
 }

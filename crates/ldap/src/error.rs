@@ -54,6 +54,10 @@ pub(crate) enum DirectoryError {
     TooManyGroups(usize),
     #[error("the attributes that it sent have more than {0} bytes")]
     TooMuch(usize),
+    #[error("it sent only some values of an attribute, and none for {0}")]
+    NoRange(String),
+    #[error("it sent the values of an entry in more than {0} parts")]
+    TooManyRanges(usize),
     #[error(transparent)]
     Labels(#[from] TooManyLabels),
 }
@@ -132,6 +136,8 @@ impl DirectoryError {
             | Self::Malformed { .. }
             | Self::TooManyGroups(_)
             | Self::TooMuch(_)
+            | Self::NoRange(_)
+            | Self::TooManyRanges(_)
             | Self::Labels(_) => false,
         }
     }

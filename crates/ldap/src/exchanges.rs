@@ -1,12 +1,19 @@
 //! What is done on one connection for a login.
 
 use common::Secret;
+use ldap3::Scope;
 
-use crate::connection::{BindOutcome, DirectoryConnection, SearchOutcome, SubtreeSearch};
+use crate::connection::{
+    BindOutcome, DirectoryConnection, DirectorySearch, MOST_BYTES, SearchOutcome,
+};
+use crate::entry::DirectoryEntry;
 use crate::error::DirectoryError;
 use crate::groups::{GroupLookup, GroupSearch};
 use crate::pool::Exchange;
 use crate::refusal::BindRefusal;
+
+/// How often more values of an entry are asked for. Active Directory sends 1,500 at a time.
+const MOST_RANGES: usize = 32;
 
 /// An attribute that no entry has: an empty list would stand for all (RFC 4511 §4.5.1.8).
 const NO_ATTRIBUTES: &str = "1.1";
@@ -26,8 +33,9 @@ impl Exchange for EntryLookup<'_> {
         connection: &mut DirectoryConnection,
     ) -> Result<SearchOutcome, DirectoryError> {
         let none = [NO_ATTRIBUTES.to_owned()];
-        let search = SubtreeSearch {
+        let search = DirectorySearch {
             base: self.base,
+            scope: Scope::Subtree,
             filter: &self.filter,
             attributes: if self.attributes.is_empty() {
                 &none
@@ -37,8 +45,42 @@ impl Exchange for EntryLookup<'_> {
             // The second one tells that the name is ambiguous.
             most: 2,
         };
-        connection.search(&search).await
+        let mut found = connection.search(&search).await?;
+        // Of several entries none counts.
+        if let [entry] = found.entries.as_mut_slice() {
+            complete(entry, connection).await?;
+        }
+        Ok(found)
     }
+}
+
+/// Asks for the values of attributes that the server did not send whole.
+async fn complete(
+    entry: &mut DirectoryEntry,
+    connection: &mut DirectoryConnection,
+) -> Result<(), DirectoryError> {
+    for _ in 0..MOST_RANGES {
+        let Some(range) = entry.missing_range() else {
+            return Ok(());
+        };
+        let attributes = [range];
+        let search = DirectorySearch {
+            base: &entry.name,
+            scope: Scope::Base,
+            filter: "(objectClass=*)",
+            attributes: &attributes,
+            most: 1,
+        };
+        let found = connection.search(&search).await?.entries.pop();
+        let [range] = attributes;
+        if !found.is_some_and(|found| entry.add_range(&range, found)) {
+            return Err(DirectoryError::NoRange(range));
+        }
+        if entry.size() > MOST_BYTES {
+            return Err(DirectoryError::TooMuch(MOST_BYTES));
+        }
+    }
+    Err(DirectoryError::TooManyRanges(MOST_RANGES))
 }
 
 /// A bind as the entry that was found.

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::connection::{DirectoryConnection, SubtreeSearch};
+use ldap3::Scope;
+
+use crate::connection::{DirectoryConnection, DirectorySearch};
 use crate::entry::DirectoryEntry;
 use crate::error::DirectoryError;
 use crate::filter::FilterTemplate;
@@ -80,8 +82,9 @@ impl GroupLookup<'_> {
         found: &mut FoundGroups,
     ) -> Result<Vec<String>, DirectoryError> {
         let attributes = [self.search.attribute.clone()];
-        let search = SubtreeSearch {
+        let search = DirectorySearch {
             base: &self.search.base,
+            scope: Scope::Subtree,
             filter,
             attributes: &attributes,
             most: MOST_GROUPS,

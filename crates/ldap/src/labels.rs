@@ -120,10 +120,6 @@ impl ValueChange {
 pub(crate) fn of_entry(rules: &[LabelRule], entry: &DirectoryEntry) -> Labels {
     let mut labels = Labels::new();
     for rule in rules {
-        if entry.is_partial(&rule.attribute) {
-            let label = escape_line(&rule.label);
-            tracing::warn!(%label, "the directory sent only some of the values of an attribute");
-        }
         let values = entry.texts(&rule.attribute);
         let values = values.filter_map(|value| rule.change.apply(value, &rule.label));
         labels.insert(rule.label.clone(), values.collect());

@@ -15,6 +15,7 @@ mod failures;
 mod labels;
 mod load;
 mod logins;
+mod ranges;
 mod sessions;
 mod support;
 mod tls;
