@@ -22,6 +22,7 @@ use crate::found_account::{FoundAccount, stored_name};
 use crate::groups::GroupLookup;
 use crate::labels;
 use crate::pool::{ConnectionPool, ServerList};
+use crate::reader::Reader;
 use crate::settings::{LdapSettings, SearchIdentity};
 
 /// How many logins may wait for each one that is checked.
@@ -71,7 +72,11 @@ impl LdapAuth {
             Arc::clone(&clock),
         ));
         let reader = match &settings.search_as {
-            SearchIdentity::Reader(reader) => Some(reader.clone()),
+            SearchIdentity::Reader(credentials) => Some(Reader::new(
+                credentials.clone(),
+                settings.timeouts.operation,
+                Arc::clone(&clock),
+            )),
             SearchIdentity::Anonymous | SearchIdentity::Account(_) => None,
         };
         Self {

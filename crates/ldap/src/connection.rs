@@ -162,6 +162,11 @@ impl DirectoryConnection {
         Err(self.context("binding the reader").result(&result))
     }
 
+    /// The bind of the reader had no turn in time.
+    pub(crate) fn slow_reader(&self) -> DirectoryError {
+        self.context("binding the reader").slow(self.limit)
+    }
+
     /// Binds as an account.
     pub(crate) async fn bind_account(
         &mut self,

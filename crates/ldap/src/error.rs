@@ -6,6 +6,7 @@ use identity::BackendError;
 use ldap3::{LdapError, LdapResult};
 
 use crate::labels::TooManyLabels;
+use crate::refusal::is_refusal;
 
 /// The section of the configuration.
 pub(crate) const SECTION: &str = "ldap_auth";
@@ -45,6 +46,11 @@ pub(crate) enum DirectoryError {
         operation: &'static str,
         to: String,
     },
+    #[error(
+        "{reason}; the password is not tried again within {pause:?} of this, or the directory may \
+         lock the reader"
+    )]
+    ReaderRefused { reason: String, pause: Duration },
     #[error("{server}: the answer while {operation} is no LDAP message")]
     Malformed {
         server: String,
@@ -126,6 +132,11 @@ impl DirectoryError {
         matches!(self, Self::Lost { .. } | Self::Slow { .. })
     }
 
+    /// Whether the server refused a name or its password.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Result { code, .. } if is_refusal(*code))
+    }
+
     /// Whether an answer may come later without a change of the configuration.
     fn is_passing(&self) -> bool {
         match self {
@@ -133,6 +144,7 @@ impl DirectoryError {
             // timeLimitExceeded, busy, unavailable.
             Self::Result { code, .. } => matches!(code, 3 | 51 | 52),
             Self::Referral { .. }
+            | Self::ReaderRefused { .. }
             | Self::Malformed { .. }
             | Self::TooManyGroups(_)
             | Self::TooMuch(_)

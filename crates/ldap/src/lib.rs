@@ -55,8 +55,10 @@ mod groups;
 mod isolation;
 mod labels;
 mod pool;
+mod reader;
 mod refusal;
 mod settings;
+mod shared_state;
 mod tls;
 
 pub use address::{DirectoryAddress, DirectoryAddressError, TlsMode};
@@ -66,5 +68,5 @@ pub use distinguished_name::{BindNameError, BindNameTemplate};
 pub use filter::{FilterError, FilterTemplate};
 pub use groups::GroupSearch;
 pub use labels::{LabelPattern, LabelPatternError, LabelRule, ValueChange};
-pub use pool::ReaderCredentials;
+pub use reader::ReaderCredentials;
 pub use settings::{LdapSettings, SearchIdentity};

@@ -4,13 +4,15 @@
 //! TLS handshakes, and a bind of the reader. Readers and binds of accounts have pools of their own:
 //! a bind changes for whom a connection searches.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use common::{Clock, Secret};
+use common::Clock;
 
 use crate::connection::{DirectoryConnection, DirectoryServer, DirectoryTimeouts};
 use crate::error::DirectoryError;
+use crate::reader::Reader;
+use crate::shared_state::{is_younger, lock};
 
 /// How long a connection may be idle. Servers and firewalls drop idle connections without a word
 /// after some minutes.
@@ -22,15 +24,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a server that could not be reached is tried after the others.
 const AVOIDED: Duration = Duration::from_secs(30);
-
-/// The account that searches, and its password.
-#[derive(Clone, Debug)]
-pub struct ReaderCredentials {
-    /// Its distinguished name.
-    pub bind_dn: String,
-    /// Its password.
-    pub password: Secret,
-}
 
 /// What is done on one connection, from beginning to end. It may be done twice.
 pub(crate) trait Exchange: Sync {
@@ -48,7 +41,7 @@ pub(crate) trait Exchange: Sync {
 pub(crate) struct ConnectionPool {
     servers: Arc<ServerList>,
     /// Whom each connection is bound as before it is used.
-    reader: Option<ReaderCredentials>,
+    reader: Option<Reader>,
     idle: Mutex<Vec<IdleConnection>>,
     most_idle: usize,
 }
@@ -60,11 +53,7 @@ struct IdleConnection {
 
 impl ConnectionPool {
     /// A pool without connections. It keeps `most_idle` of them.
-    pub(crate) fn new(
-        servers: Arc<ServerList>,
-        reader: Option<ReaderCredentials>,
-        most_idle: usize,
-    ) -> Self {
+    pub(crate) fn new(servers: Arc<ServerList>, reader: Option<Reader>, most_idle: usize) -> Self {
         Self {
             servers,
             reader,
@@ -92,9 +81,12 @@ impl ConnectionPool {
                 Err(error) => return Err(error),
             }
         }
+        if let Some(reader) = &self.reader {
+            reader.check()?;
+        }
         let mut connection = self.servers.open().await?;
-        if let Some(ReaderCredentials { bind_dn, password }) = &self.reader {
-            connection.bind_reader(bind_dn, password).await?;
+        if let Some(reader) = &self.reader {
+            reader.bind(&mut connection).await?;
         }
         let outcome = exchange.run(&mut connection).await?;
         self.keep(connection);
@@ -190,14 +182,7 @@ impl ServerList {
         order
     }
 
-    /// Whether `since` is less than `age` ago. After the clock was set back it is not.
     fn is_younger(&self, since: SystemTime, age: Duration) -> bool {
-        let passed = self.clock.now().duration_since(since);
-        passed.is_ok_and(|passed| passed < age)
+        is_younger(&*self.clock, since, age)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code panics while it holds the lock, so the value is whole even if it is poisoned.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

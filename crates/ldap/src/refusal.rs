@@ -30,13 +30,18 @@ pub(crate) fn password_policy_request() -> RawControl {
     }
 }
 
+/// Whether a bind with this result code was refused because of its name or password.
+pub(crate) fn is_refusal(code: u32) -> bool {
+    // constraintViolation, inappropriateAuthentication, invalidCredentials,
+    // insufficientAccessRights, unwillingToPerform (RFC 4511 §4.1.9).
+    matches!(code, 19 | 48 | 49 | 50 | 53)
+}
+
 impl BindRefusal {
     /// The refusal that `result` is. `None` if it says nothing of the account or its password, but
     /// that the server cannot decide.
     pub(crate) fn of(result: &LdapResult) -> Option<Self> {
-        // constraintViolation, inappropriateAuthentication, invalidCredentials,
-        // insufficientAccessRights, unwillingToPerform (RFC 4511 §4.1.9).
-        if !matches!(result.rc, 19 | 48 | 49 | 50 | 53) {
+        if !is_refusal(result.rc) {
             return None;
         }
         let mut controls = result.ctrls.iter().map(|control| &control.1);

@@ -8,7 +8,7 @@ use crate::distinguished_name::BindNameTemplate;
 use crate::filter::FilterTemplate;
 use crate::groups::GroupSearch;
 use crate::labels::LabelRule;
-use crate::pool::ReaderCredentials;
+use crate::reader::ReaderCredentials;
 
 /// A directory, and how accounts and their labels are found in it.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity::Authenticator;
@@ -47,6 +48,47 @@ async fn the_reader_s_new_password_counts_for_new_connections() {
         log_in(&backend(new), "ann", "sesame").await,
         accepted("ann")
     );
+}
+
+/// Ten wrong passwords lock an account of this directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_with_a_wrong_password_is_not_locked() {
+    let (slapd, clock) = (own(), HeldClock::new());
+    let settings = LdapSettings {
+        search_as: reader("reader-new"),
+        ..settings(&slapd.host_port())
+    };
+    let backend = Arc::new(LdapAuth::new(settings, verifier(), clock.clone()));
+    let binds = || {
+        let bind = format!(" BIND dn=\"{}\" method=128", Slapd::READER);
+        slapd.log().matches(&bind).count()
+    };
+    let mut expected = 0;
+    for pause in [30, 150, 750, 900, 900] {
+        expected += 1;
+        for _ in 0..2 {
+            let logins: Vec<_> = (0..64)
+                .map(|_| {
+                    let backend = Arc::clone(&backend);
+                    tokio::spawn(async move { log_in(&backend, "ann", "sesame").await })
+                })
+                .collect();
+            for login in logins {
+                let told = login.await.unwrap().broken();
+                let rest = format!("the password is not tried again within {pause}s of this");
+                assert!(told.contains(&rest), "{told}");
+            }
+            assert_eq!(binds(), expected);
+            clock.pass(Duration::from_secs(pause / 2));
+        }
+    }
+    slapd.replace(Slapd::READER, "userPassword", "reader-new");
+    assert_eq!(log_in(&backend, "ann", "sesame").await, accepted("ann"));
+    // The next refusal is a new one, of another connection.
+    slapd.replace(Slapd::READER, "userPassword", "reader-newer");
+    clock.pass(Duration::from_secs(61));
+    let told = log_in(&backend, "ann", "sesame").await.broken();
+    assert!(told.contains("within 30s of this"), "{told}");
 }
 
 #[tokio::test]
