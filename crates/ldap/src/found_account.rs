@@ -22,8 +22,10 @@ impl FoundAccount {
         let account = escape_line(account);
         match (entries.next(), entries.next()) {
             (None, _) => {
-                if !found.referrals.is_empty() {
-                    let to = names(&found.referrals);
+                let mut referrals = found.referrals;
+                referrals.retain(|url| may_have_accounts(url));
+                if !referrals.is_empty() {
+                    let to = names(&referrals);
                     tracing::info!(
                         %account,
                         "ldap_auth: no entry; the directory refers to {to}, and referrals are not followed"
@@ -40,6 +42,18 @@ impl FoundAccount {
             (Some(entry), None) => Self::One(entry),
         }
     }
+}
+
+/// Parts of Active Directory to which every search in a whole domain refers. No account is there.
+const WITHOUT_ACCOUNTS: [&str; 3] = [
+    "/cn=configuration,",
+    "/dc=domaindnszones,",
+    "/dc=forestdnszones,",
+];
+
+fn may_have_accounts(url: &str) -> bool {
+    let url = url.to_lowercase();
+    !WITHOUT_ACCOUNTS.iter().any(|part| url.contains(part))
 }
 
 /// The name of an account as the directory stores it in `attribute`: of several, the one that the

@@ -37,6 +37,7 @@ mod program;
 mod proxy;
 mod registry;
 mod relay;
+mod samba;
 mod server;
 mod service_user;
 mod slapd;
@@ -60,6 +61,7 @@ pub use registry::{
     Auth, RegistryConfig, RunningRegistry, Trust, registry_of, registry2, registry3,
 };
 pub use relay::Relay;
+pub use samba::Samba;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};
 pub use stub::{HttpStub, StubAnswer, StubRequest};

@@ -25,6 +25,8 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("psql", Some("postgresql-client")),
     ("regctl", None),
     ("registry", None),
+    ("samba", Some("samba-ad-dc samba-ad-provision")),
+    ("samba-tool", Some("samba-ad-dc samba-ad-provision")),
     ("unshare", Some("util-linux")),
 ];
 

@@ -1,4 +1,4 @@
-//! The backend against OpenLDAP's server.
+//! The backend against OpenLDAP's server, and against Samba as Active Directory.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 #[expect(dead_code, reason = "the suite has cases for other backends, too")]
 mod conformance;
 
+mod active_directory;
 mod bind_as_account;
 mod failures;
 mod labels;

@@ -10,8 +10,9 @@ use common::{Clock, SystemClock};
 use identity::password::Bcrypt;
 use identity::tls::ClientTls;
 use identity::{
-    Account, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, BackendFault,
-    Credentials, LoginSource, PasswordVerifier, Proof, WorkerPool,
+    Account, AuthenticationError, AuthenticationOutcome, Authenticator, AuthenticatorChain,
+    BackendError, BackendFault, CredentialFingerprint, Credentials, EarlierLogin, LoginSource,
+    PasswordVerifier, Proof, SessionStatus, WorkerPool,
 };
 use ldap::{
     BindNameTemplate, DirectoryAddress, DirectoryServer, DirectoryTimeouts, FilterTemplate,
@@ -171,6 +172,39 @@ impl Outcome {
             Self::Unavailable(text) => text,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// A chain that asks a directory, and the credential of a login.
+pub(crate) struct Session {
+    chain: AuthenticatorChain,
+    pub(crate) account: &'static str,
+    credential: CredentialFingerprint,
+}
+
+impl Session {
+    /// The session of a login.
+    pub(crate) async fn open(backend: LdapAuth, account: &'static str, password: &str) -> Self {
+        let source = LoginSource::new(None, account);
+        let proof = proof(account, password);
+        let outcome = backend.authenticate(&proof, &source).await;
+        let AuthenticationOutcome::Accepted(identity) = outcome.unwrap() else {
+            panic!("{account} is not accepted")
+        };
+        Self {
+            chain: AuthenticatorChain::new(vec![Box::new(backend)]),
+            account,
+            credential: identity.credential.unwrap(),
+        }
+    }
+
+    pub(crate) async fn status(&self) -> Result<SessionStatus, BackendError> {
+        let login = EarlierLogin {
+            account: self.account,
+            credential: Some(&self.credential),
+            backend: Some("ldap_auth"),
+        };
+        self.chain.recheck(&login).await
     }
 }
 

@@ -1,11 +1,11 @@
-//! `ldap_auth` in the running program, against OpenLDAP's server.
+//! `ldap_auth` in the running program, against OpenLDAP's server and Active Directory.
 
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use data_encoding::BASE64;
-use peers::{Server, Slapd, SlapdConfig, TestCertificate, TestKeyKind};
+use peers::{Samba, Server, Slapd, SlapdConfig, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection};
@@ -66,15 +66,18 @@ impl Setup {
         log_in(&self.server.host_port(), account, password)
     }
 
-    /// The actions that a refresh token is granted on a repository; `None` if it is refused.
     fn refresh(&self, token: &str) -> Option<String> {
-        let body = format!(
-            "grant_type=refresh_token&service=s&scope=repository:a:pull,push&refresh_token={token}"
-        );
-        let mut connection = Connection::open(&self.server.host_port());
-        let answer = connection.request("POST", "/auth", &[], Some(&body));
-        (answer.status == 200).then(|| answer.json()["scope"].as_str().unwrap().to_owned())
+        refresh(&self.server.host_port(), token)
     }
+}
+
+/// The actions that a refresh token is granted on a repository; `None` if it is refused.
+fn refresh(server: &str, token: &str) -> Option<String> {
+    let body = format!(
+        "grant_type=refresh_token&service=s&scope=repository:a:pull,push&refresh_token={token}"
+    );
+    let answer = Connection::open(server).request("POST", "/auth", &[], Some(&body));
+    (answer.status == 200).then(|| answer.json()["scope"].as_str().unwrap().to_owned())
 }
 
 /// Waits for what comes within a second or so.
@@ -210,6 +213,76 @@ fn the_authorities_can_change_while_the_server_runs() {
     fs::copy(&right.certificate, &trusted).unwrap();
     setup.server.wait_for_log("configuration reloaded");
     assert_eq!(setup.log_in("ann", "sesame").status, 200);
+}
+
+/// As the manual shows it for Active Directory.
+const ACTIVE_DIRECTORY: &str = r#"
+server: {addr: "@addr@"}
+token: {issuer: Acme, expiration: 900, certificate: @folder@/token.pem, key: @folder@/token.key}
+ldap_auth:
+  addr: ldap://@ldap@
+  tls: starttls
+  ca_certificate: @ca@
+  bind_dn: reader@ad.example.com
+  bind_password_file: @folder@/reader
+  base: DC=ad,DC=example,DC=com
+  filter: (&(objectClass=user)(sAMAccountName=${account}))
+  account_attribute: sAMAccountName
+  group_search:
+    base: OU=Groups,DC=ad,DC=example,DC=com
+    filter: (member:1.2.840.113556.1.4.1941:=${dn})
+    attribute: cn
+    label: group
+acl:
+  - {match: {labels: {group: everyone}}, actions: ["*"]}
+  - {match: {account: "/.+/"}, actions: [pull]}
+refresh_tokens: {}
+database: {url: "sqlite://@folder@/wharfinger.db"}
+login: {remember: 0}
+"#;
+
+#[test]
+fn an_active_directory_s_nested_groups_locks_and_changes_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let samba = Samba::start();
+    let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+    fs::write(folder.path().join("reader"), Samba::PASSWORD).unwrap();
+    let config = ACTIVE_DIRECTORY
+        .replace("@ldap@", &samba.host())
+        .replace("@ca@", samba.certificate().to_str().unwrap())
+        .replace("@folder@", folder.path().to_str().unwrap());
+    let mut server = Server::start(Path::new(PROGRAM), &config);
+    let address = server.host_port();
+    let granted = |actions: &str| Some(format!("repository:a:{actions}"));
+    for (account, actions) in [("ann", "pull,push"), ("ANN", "pull,push"), ("jo", "pull")] {
+        let answer = log_in(&address, account, Samba::PASSWORD);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.json()["scope"].as_str(), granted(actions).as_deref());
+        assert_eq!(answer.claims()["sub"], account.to_lowercase());
+    }
+    for (account, password) in [("ann", "wrong"), ("unknown", "wrong")] {
+        assert_eq!(log_in(&address, account, password).status, 401, "{account}");
+    }
+    let entry = samba.add_person("leaving");
+    let session = || {
+        let answer = log_in(&address, "leaving", Samba::PASSWORD);
+        answer.json()["refresh_token"].as_str().unwrap().to_owned()
+    };
+    let token = session();
+    assert_eq!(refresh(&address, &token), granted("pull"));
+    samba.set_password(&entry, "Sesame-new1");
+    assert_eq!(refresh(&address, &token), None);
+    samba.set_password(&entry, Samba::PASSWORD);
+    let token = session();
+    for _ in 0..5 {
+        assert_eq!(log_in(&address, "leaving", "wrong").status, 401);
+    }
+    assert_eq!(log_in(&address, "leaving", Samba::PASSWORD).status, 401);
+    server.wait_for_log("the account is locked");
+    assert_eq!(refresh(&address, &token), granted("pull"));
+    samba.change(&format!("dn: {entry}\nchangetype: delete\n"));
+    assert_eq!(refresh(&address, &token), None);
+    assert!(!server.log().contains(Samba::PASSWORD), "{}", server.log());
 }
 
 #[test]
