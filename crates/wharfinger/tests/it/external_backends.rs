@@ -72,7 +72,7 @@ impl Bench {
 }
 
 /// The program of the manual whose first line has this name.
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/token-server.md");
     let page = fs::read_to_string(page).unwrap();
     let blocks = page.split("```python\n").skip(1);

@@ -12,6 +12,7 @@ mod casbin;
 mod client;
 mod deploy;
 mod e2e;
+mod every_backend;
 mod explain;
 mod external_backends;
 mod hash;

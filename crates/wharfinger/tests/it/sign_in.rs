@@ -57,23 +57,9 @@ impl Setup {
 
     /// Signs `ann` in as a browser does, and gives the password.
     fn sign_in(&self) -> String {
-        let page = self.server.url("/oidc_auth");
-        let start = http::get(&format!("{page}?start=1"));
-        assert_eq!(start.status, 303, "{}", self.server.log());
-        let cookie = start
-            .header("set-cookie")
-            .unwrap()
-            .split(';')
-            .next()
-            .unwrap();
-        let back = self.stub.agree(start.header("location").unwrap());
-        let header = format!("Cookie: {cookie}");
-        let shown = http::request(&["-H", &header, &format!("{page}?{back}")]);
-        assert_eq!(shown.status, 200, "{}", shown.body);
-        let (_, rest) = shown.body.split_once("<code class=\"password\">").unwrap();
-        let (password, _) = rest.split_once('<').unwrap();
-        assert!(shown.body.contains("--password-stdin registry.example.com"));
-        password.to_owned()
+        let page = sign_in_by_page(&self.server, "/oidc_auth", |url| self.stub.agree(url));
+        assert!(page.contains("--password-stdin registry.example.com"));
+        shown_password(&page)
     }
 
     fn log_in(&self, password: &str) -> Answer {
@@ -99,6 +85,33 @@ impl Setup {
             .arg(self.server.config())
             .args(rest))
     }
+}
+
+/// Signs a user in by the page at `path`, as a browser does, and gives the page that comes then.
+/// `agree` is what the user does at the provider: it gets the address, and gives the query of the way
+/// back.
+pub(crate) fn sign_in_by_page(
+    server: &Server,
+    path: &str,
+    agree: impl FnOnce(&str) -> String,
+) -> String {
+    let page = server.url(path);
+    let start = http::get(&format!("{page}?start=1"));
+    assert_eq!(start.status, 303, "{}\n{}", start.body, server.log());
+    let cookie = start.header("set-cookie").unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let back = agree(start.header("location").unwrap());
+    let header = format!("Cookie: {cookie}");
+    let shown = http::request(&["-H", &header, &format!("{page}?{back}")]);
+    assert_eq!(shown.status, 200, "{}\n{}", shown.body, server.log());
+    shown.body
+}
+
+/// The new password on a page.
+pub(crate) fn shown_password(page: &str) -> String {
+    let (_, rest) = page.split_once("<code class=\"password\">").unwrap();
+    let (password, _) = rest.split_once('<').unwrap();
+    password.to_owned()
 }
 
 /// Asks until the answer is as wanted. Each answer may be of before the change, for a second.
