@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("mariadbd", Some("mariadb-server")),
     ("mkfs.ext4", Some("e2fsprogs")),
     ("nginx", Some("nginx-light")),
+    ("node", Some("nodejs")),
     ("php", Some("php-cli")),
     ("postgres", Some("postgresql")),
     ("psql", Some("postgresql-client")),
