@@ -25,9 +25,8 @@ pub mod sessions;
 pub use authorize::{
     AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, CASBIN_VALUES,
     CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
-    ExtAuthz, ExtAuthzLines, HttpAuthz, MaxStale, PassedRule, RuleSet, RuleSetExplanation,
-    RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings, explain,
-    explain_by_asking,
+    ExternalPolicy, MaxStale, PassedRule, RuleSet, RuleSetExplanation, RuleStore, RuleStoreError,
+    StoredRule, StoredRules, StoredRulesSettings, explain, explain_by_asking,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

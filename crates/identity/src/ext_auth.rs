@@ -18,7 +18,6 @@ use common::BoxFuture;
 use policy::Subject;
 use zeroize::Zeroizing;
 
-pub use self::lines::ExtAuthLines;
 use self::response::ResponseError;
 use crate::process::{ProcessError, Program, RETRY_AFTER};
 use crate::verifier::PasswordVerifier;

@@ -10,91 +10,45 @@ use common::BoxFuture;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::external_backend::{LoginRespondent, NoAnswer};
 use crate::http::{self, BackendUrl, HttpAnswer, HttpClient, HttpClientError, JsonPlace};
-use crate::login_question::{LoginAnswer, LoginQuestion, RecheckQuestion};
-use crate::process::RETRY_AFTER;
+use crate::login_question::{LoginAnswer, LoginQuestion};
 use crate::verifier::PasswordVerifier;
-use crate::{
-    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    LoginSource, Proof, Recheck,
-};
+use crate::{BackendError, ExternalBackend, LoginSource};
 
 const NAME: &str = "http_auth";
 
-/// A server that knows accounts.
-pub struct HttpAuth {
-    client: HttpClient,
-    verifier: Arc<PasswordVerifier>,
-    rechecks: bool,
+/// A server that is asked over HTTP.
+struct LoginServer(HttpClient);
+
+impl ExternalBackend {
+    /// `http_auth`: a backend that asks `client`. What the server rejects, `verifier` makes as slow
+    /// as every rejection.
+    #[must_use]
+    pub fn http_auth(client: HttpClient, verifier: Arc<PasswordVerifier>) -> Self {
+        Self::new(LoginServer(client), verifier)
+    }
 }
 
-impl HttpAuth {
-    /// A backend that asks `client`. What the server rejects, `verifier` makes as slow as every
-    /// rejection.
-    #[must_use]
-    pub fn new(client: HttpClient, verifier: Arc<PasswordVerifier>) -> Self {
-        Self {
-            client,
-            verifier,
-            rechecks: false,
-        }
-    }
-
-    /// The same backend, whose server answers rechecks, too.
-    #[must_use]
-    pub fn rechecking(self, rechecks: bool) -> Self {
-        Self { rechecks, ..self }
-    }
-
-    async fn log_in(
-        &self,
-        proof: &Proof,
-        source: &LoginSource,
-    ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        let Some(question) = LoginQuestion::about(proof, source) else {
-            return Ok(AuthenticationOutcome::NoMatch);
-        };
-        let answer = self.ask(source, &question).await;
-        let answer = answer.map_err(|error| match error {
-            HttpAuthError::Client(HttpClientError::Busy(_)) => {
-                AuthenticationError::Busy(RETRY_AFTER)
-            }
-            other => other.into_backend_error().into(),
-        })?;
-        answer.outcome(NAME, proof, source, &self.verifier).await
-    }
-
-    async fn look_up(&self, account: &str) -> Result<Recheck, BackendError> {
-        if !self.rechecks {
-            return Ok(Recheck::Unknown);
-        }
-        if account.is_empty() {
-            return Ok(Recheck::NoMatch);
-        }
-        let source = LoginSource::new(None, account);
-        let answer = self.ask(&source, &RecheckQuestion::about(account)).await;
-        let answer = answer.map_err(HttpAuthError::into_backend_error)?;
-        Ok(answer.recheck(account))
-    }
-
+impl LoginServer {
     async fn ask(
         &self,
         source: &LoginSource,
-        question: &impl Serialize,
+        question: &LoginQuestion<'_>,
     ) -> Result<LoginAnswer, HttpAuthError> {
-        let HttpAnswer { status, body, .. } = self.client.post(source, &json(question)).await?;
+        let HttpAnswer { status, body, .. } = self.0.post(source, &json(question)).await?;
         match status {
             200 => match http::json_object(&body) {
                 Ok(accepted) => Ok(LoginAnswer::Accepted(accepted)),
                 Err(place) => {
-                    let url = self.client.url().clone();
+                    let url = self.0.url().clone();
                     Err(HttpAuthError::Answer { url, place })
                 }
             },
             401 | 403 => Ok(LoginAnswer::Rejected),
             404 => Ok(LoginAnswer::NoMatch),
             status => Err(HttpAuthError::Status {
-                url: self.client.url().clone(),
+                url: self.0.url().clone(),
                 status,
             }),
         }
@@ -103,14 +57,11 @@ impl HttpAuth {
     async fn try_connection(&self) -> Result<String, BackendError> {
         let source = LoginSource::new(None, "");
         let answer = self.ask(&source, &LoginQuestion::probe()).await;
-        let url = self.client.url();
+        let url = self.0.url();
         match answer {
             Ok(LoginAnswer::Accepted(_)) => {
                 let url = url.clone();
-                Err(BackendError::broken(
-                    NAME,
-                    HttpAuthError::AcceptsAll { url },
-                ))
+                Err(HttpAuthError::AcceptsAll { url }.into())
             }
             Ok(LoginAnswer::Rejected) => Ok(format!("{url} rejects an empty name")),
             Ok(LoginAnswer::NoMatch) => Ok(format!("{url} does not know an empty name (404)")),
@@ -119,37 +70,32 @@ impl HttpAuth {
                 status: status @ (400 | 422),
                 ..
             }) => Ok(format!("{url} refuses an empty name ({status})")),
-            Err(error) => Err(error.into_backend_error()),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-impl Authenticator for HttpAuth {
-    fn name(&self) -> &'static str {
+impl LoginRespondent for LoginServer {
+    fn section(&self) -> &'static str {
         NAME
     }
 
-    fn hint(&self, account: &str) -> AccountHint {
-        match account {
-            "" => AccountHint::NoMatch,
-            _ => AccountHint::NeedsProof,
-        }
-    }
-
-    fn authenticate<'a>(
+    fn ask<'a>(
         &'a self,
-        proof: &'a Proof,
         source: &'a LoginSource,
-    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
-        Box::pin(self.log_in(proof, source))
+        question: &'a LoginQuestion<'a>,
+    ) -> BoxFuture<'a, Result<LoginAnswer, NoAnswer>> {
+        Box::pin(async move {
+            let answer = self.ask(source, question).await;
+            answer.map_err(|error| NoAnswer {
+                is_busy: matches!(error, HttpAuthError::Client(HttpClientError::Busy(_))),
+                error: error.into(),
+            })
+        })
     }
 
-    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
-        Box::pin(self.look_up(account))
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
-        Box::pin(async { self.try_connection().await.map(Some) })
+    fn probe(&self) -> BoxFuture<'_, Result<String, BackendError>> {
+        Box::pin(self.try_connection())
     }
 }
 
@@ -173,12 +119,12 @@ enum HttpAuthError {
     AcceptsAll { url: BackendUrl },
 }
 
-impl HttpAuthError {
-    fn into_backend_error(self) -> BackendError {
-        match self {
-            Self::Client(error) if error.may_pass() => BackendError::unavailable(NAME, error),
-            Self::Client(error) => BackendError::broken(NAME, error),
-            other => BackendError::broken(NAME, other),
+impl From<HttpAuthError> for BackendError {
+    fn from(error: HttpAuthError) -> Self {
+        match error {
+            HttpAuthError::Client(error) if error.may_pass() => Self::unavailable(NAME, error),
+            HttpAuthError::Client(error) => Self::broken(NAME, error),
+            other => Self::broken(NAME, other),
         }
     }
 }

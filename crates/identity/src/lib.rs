@@ -50,6 +50,7 @@ mod authenticator;
 mod chain;
 mod circuit_breaker;
 pub mod ext_auth;
+mod external_backend;
 mod fair_queue;
 mod fair_semaphore;
 mod fingerprint;
@@ -79,10 +80,10 @@ pub use authenticator::{AuthenticationError, Authenticator, BackendError, Backen
 pub use chain::{
     AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin, SessionStatus,
 };
-pub use ext_auth::{ExtAuth, ExtAuthLines};
+pub use ext_auth::ExtAuth;
+pub use external_backend::ExternalBackend;
 pub use fair_semaphore::{FairSemaphore, Permit, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
-pub use http_auth::HttpAuth;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;

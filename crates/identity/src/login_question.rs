@@ -20,20 +20,19 @@ use crate::{
     CurrentCredentials, Identity, LoginSource, Proof, Recheck, is_unambiguous_name,
 };
 
-/// A login.
+/// What is asked.
 #[derive(Serialize)]
-pub(crate) struct LoginQuestion<'a> {
-    account: &'a str,
-    password: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<IpAddr>,
-}
-
-/// Whether an account that logged in earlier is still there.
-#[derive(Serialize)]
-pub(crate) struct RecheckQuestion<'a> {
-    account: &'a str,
-    recheck: bool,
+#[serde(untagged)]
+pub(crate) enum LoginQuestion<'a> {
+    /// A login.
+    Login {
+        account: &'a str,
+        password: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
+    /// Whether an account that logged in earlier is still there.
+    Recheck { account: &'a str, recheck: bool },
 }
 
 /// What a server or a program says of an account.
@@ -64,32 +63,35 @@ impl<'a> LoginQuestion<'a> {
     pub(crate) fn about(proof: &'a Proof, source: &LoginSource) -> Option<Self> {
         let Credentials { account, password } = proof.password()?;
         let address = source.address.of_client();
-        (!account.is_empty()).then_some(Self {
+        (!account.is_empty()).then_some(Self::Login {
             account,
             password: password.expose(),
             address,
         })
     }
 
+    /// The question about `account`, whose session asks for a token.
+    pub(crate) fn recheck(account: &'a str) -> Self {
+        Self::Recheck {
+            account,
+            recheck: true,
+        }
+    }
+
     /// A question that nothing must accept: an empty name and an empty password.
     pub(crate) fn probe() -> Self {
-        Self {
+        Self::Login {
             account: "",
             password: "",
             address: None,
         }
     }
 
+    /// What must be in no log.
     pub(crate) fn secret(&self) -> &'a str {
-        self.password
-    }
-}
-
-impl<'a> RecheckQuestion<'a> {
-    pub(crate) fn about(account: &'a str) -> Self {
-        Self {
-            account,
-            recheck: true,
+        match self {
+            Self::Login { password, .. } => password,
+            Self::Recheck { .. } => "",
         }
     }
 }

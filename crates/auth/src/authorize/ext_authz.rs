@@ -2,22 +2,23 @@
 
 mod lines;
 
-use common::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{BoxFuture, Clock};
 use identity::LoginSource;
 use identity::process::{ProcessError, Program};
 use policy::AclQuery;
 
-pub use self::lines::ExtAuthzLines;
-use super::question::{Question, probe_query};
-use super::{AuthorizeError, Authorizer, Decision};
+use super::AuthorizeError;
+use super::external_policy::{ExternalPolicy, PolicyAnswer, PolicyRespondent};
+use super::question::Question;
 
 const NAME: &str = "ext_authz";
 
 /// The program of `ext_authz`. It reads one JSON object on standard input. Its exit code is the
 /// answer: 0 grants all that was asked and 1 nothing of it.
-pub struct ExtAuthz {
-    program: Program,
-}
+struct DecisionProgram(Program);
 
 /// Why the program has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,20 +31,22 @@ enum ExtAuthzError {
     Code { code: i32, stderr: String },
 }
 
-impl ExtAuthz {
-    /// Asks `program` for every decision.
+impl ExternalPolicy {
+    /// `ext_authz`: asks `program` for every decision.
     #[must_use]
-    pub fn new(program: Program) -> Self {
-        Self { program }
+    pub fn ext_authz(program: Program, clock: Arc<dyn Clock>) -> Self {
+        Self::new(DecisionProgram(program), clock)
     }
+}
 
-    async fn ask(
+impl DecisionProgram {
+    async fn run(
         &self,
         query: &AclQuery<'_>,
         source: &LoginSource,
-    ) -> Result<Option<Decision>, AuthorizeError> {
+    ) -> Result<PolicyAnswer, AuthorizeError> {
         let question = Question::about(query).to_go_json();
-        let output = self.program.run(source, question.as_bytes()).await;
+        let output = self.0.run(source, question.as_bytes()).await;
         let output = output.map_err(not_run)?;
         let granted = match output.code {
             0 => query.actions.to_vec(),
@@ -53,29 +56,28 @@ impl ExtAuthz {
                 return Err(failed(ExtAuthzError::Code { code, stderr }));
             }
         };
-        Ok(Decision::of_policy(NAME, Some(granted)))
+        Ok(PolicyAnswer {
+            granted: Some(granted),
+            max_age: Duration::ZERO,
+        })
     }
 }
 
-impl Authorizer for ExtAuthz {
-    fn name(&self) -> &'static str {
+impl PolicyRespondent for DecisionProgram {
+    fn section(&self) -> &'static str {
         NAME
     }
 
-    fn decide<'a>(
+    fn ask<'a>(
         &'a self,
         query: &'a AclQuery<'a>,
         source: &'a LoginSource,
-    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
-        Box::pin(self.ask(query, source))
+    ) -> BoxFuture<'a, Result<PolicyAnswer, AuthorizeError>> {
+        Box::pin(self.run(query, source))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
-        Box::pin(async {
-            let source = LoginSource::new(None, "");
-            self.ask(&probe_query(), &source).await?;
-            Ok(Some("its program answers".to_owned()))
-        })
+    fn describe(&self, _: &PolicyAnswer) -> String {
+        "its program answers".to_owned()
     }
 }
 

@@ -16,17 +16,14 @@ use identity::http::{BackendUrl, HttpAnswer, HttpClient, HttpClientError, JsonPl
 use policy::AclQuery;
 use serde::Deserialize;
 
-use super::decision_cache::{DecisionCache, GrantedActions};
-use super::question::{Question, probe_query};
-use super::{AuthorizeError, Authorizer, Decision};
+use super::AuthorizeError;
+use super::external_policy::{ExternalPolicy, PolicyAnswer, PolicyRespondent};
+use super::question::Question;
 
 const NAME: &str = "http_authz";
 
-/// A server that is asked for every decision that it does not let be remembered.
-pub struct HttpAuthz {
-    client: HttpClient,
-    remembered: DecisionCache,
-}
+/// A server that is asked over HTTP.
+struct DecisionServer(HttpClient);
 
 /// What the server answers. Other members are ignored.
 #[derive(Deserialize)]
@@ -47,91 +44,69 @@ enum HttpAuthzError {
     Answer { url: BackendUrl, place: JsonPlace },
 }
 
-impl HttpAuthz {
-    /// Asks `client`. Answers are remembered by `clock`.
+impl ExternalPolicy {
+    /// `http_authz`: asks `client`. Answers are remembered by `clock`.
     #[must_use]
-    pub fn new(client: HttpClient, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            client,
-            remembered: DecisionCache::new(clock),
-        }
+    pub fn http_authz(client: HttpClient, clock: Arc<dyn Clock>) -> Self {
+        Self::new(DecisionServer(client), clock)
     }
+}
 
-    async fn ask(
-        &self,
-        query: &AclQuery<'_>,
-        source: &LoginSource,
-    ) -> Result<Option<Decision>, AuthorizeError> {
-        let question = Question::about(query).to_json();
-        let key = DecisionCache::key(&question);
-        if let Some(granted) = self.remembered.get(&key) {
-            return Ok(Decision::of_policy(NAME, granted));
-        }
-        let (granted, period) = self.post(query, source, &question).await?;
-        self.remembered.insert(key, &granted, period);
-        Ok(Decision::of_policy(NAME, granted))
-    }
-
-    /// What the server grants, and for how long that may be remembered.
+impl DecisionServer {
     async fn post(
         &self,
         query: &AclQuery<'_>,
         source: &LoginSource,
-        question: &str,
-    ) -> Result<(GrantedActions, Duration), AuthorizeError> {
-        let url = || self.client.url().clone();
-        let answer = self.client.post(source, question.as_bytes()).await;
+    ) -> Result<PolicyAnswer, AuthorizeError> {
+        let url = || self.0.url().clone();
+        let question = Question::about(query).to_json();
+        let answer = self.0.post(source, question.as_bytes()).await;
         let HttpAnswer {
             status,
             headers,
             body,
         } = answer.map_err(not_answered)?;
-        match status {
+        let (granted, max_age) = match status {
             200 => {
                 let answer: ActionsAnswer = json_object(&body)
                     .map_err(|place| failed(HttpAuthzError::Answer { url: url(), place }))?;
-                let period = answer.max_age.map(Duration::from_secs);
-                let granted = query.granting(&answer.actions);
-                Ok((Some(granted), period.unwrap_or_else(|| max_age(&headers))))
+                let max_age = answer.max_age.map(Duration::from_secs);
+                (Some(query.granting(&answer.actions)), max_age)
             }
-            404 => Ok((None, max_age(&headers))),
-            status => Err(failed(HttpAuthzError::Status { url: url(), status })),
-        }
-    }
-
-    async fn try_connection(&self) -> Result<String, AuthorizeError> {
-        let source = LoginSource::new(None, "");
-        let query = probe_query();
-        let question = Question::about(&query).to_json();
-        let (granted, _) = self.post(&query, &source, &question).await?;
-        let url = self.client.url();
-        Ok(match granted {
-            Some(_) => format!("{url} answers"),
-            None => format!("{url} has no answer to a question without actions (404)"),
+            404 => (None, None),
+            status => return Err(failed(HttpAuthzError::Status { url: url(), status })),
+        };
+        Ok(PolicyAnswer {
+            granted,
+            max_age: max_age.unwrap_or_else(|| max_age_of(&headers)),
         })
     }
 }
 
-impl Authorizer for HttpAuthz {
-    fn name(&self) -> &'static str {
+impl PolicyRespondent for DecisionServer {
+    fn section(&self) -> &'static str {
         NAME
     }
 
-    fn decide<'a>(
+    fn ask<'a>(
         &'a self,
         query: &'a AclQuery<'a>,
         source: &'a LoginSource,
-    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
-        Box::pin(self.ask(query, source))
+    ) -> BoxFuture<'a, Result<PolicyAnswer, AuthorizeError>> {
+        Box::pin(self.post(query, source))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
-        Box::pin(async { self.try_connection().await.map(Some) })
+    fn describe(&self, answer: &PolicyAnswer) -> String {
+        let url = self.0.url();
+        match answer.granted {
+            Some(_) => format!("{url} answers"),
+            None => format!("{url} has no answer to a question without actions (404)"),
+        }
     }
 }
 
 /// How long an answer with these headers may be remembered (RFC 9111 §5.2.2).
-fn max_age(headers: &HeaderMap) -> Duration {
+fn max_age_of(headers: &HeaderMap) -> Duration {
     let fields = headers.get_all(CACHE_CONTROL).iter();
     let fields = fields.filter_map(|field| field.to_str().ok());
     let directives = fields.flat_map(|field| field.split(',')).map(str::trim);
@@ -196,7 +171,7 @@ mod tests {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
             }
             assert_eq!(
-                max_age(&headers),
+                max_age_of(&headers),
                 Duration::from_secs(seconds),
                 "{fields:?}"
             );

@@ -8,6 +8,7 @@ mod casbin;
 mod decision_cache;
 mod explain;
 mod ext_authz;
+mod external_policy;
 mod go_json;
 mod http_authz;
 mod question;
@@ -27,8 +28,7 @@ pub use explain::{
     AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule,
     RuleSetExplanation, explain, explain_by_asking,
 };
-pub use ext_authz::{ExtAuthz, ExtAuthzLines};
-pub use http_authz::HttpAuthz;
+pub use external_policy::ExternalPolicy;
 pub use stored_rules::{
     MaxStale, RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings,
 };

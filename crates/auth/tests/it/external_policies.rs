@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{AuthorizeError, Authorizer, Decision, ExtAuthzLines, HttpAuthz};
+use auth::{AuthorizeError, Authorizer, Decision, ExternalPolicy};
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::process::LineProgram;
 use identity::tls::ClientTls;
-use identity::{HttpAuth, LoginSource, PasswordVerifier, WorkerPool};
+use identity::{ExternalBackend, LoginSource, PasswordVerifier, WorkerPool};
 use peers::{HttpStub, StubAnswer};
 use policy::{AclQuery, Labels};
 
@@ -16,8 +16,8 @@ use crate::support::{HeldClock, Setup};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn authorizer(stub: &HttpStub, clock: &Arc<HeldClock>) -> HttpAuthz {
-    HttpAuthz::new(client("http_authz", stub, clock), clock.clone())
+fn authorizer(stub: &HttpStub, clock: &Arc<HeldClock>) -> ExternalPolicy {
+    ExternalPolicy::http_authz(client("http_authz", stub, clock), clock.clone())
 }
 
 fn client(section: &'static str, stub: &HttpStub, clock: &Arc<HeldClock>) -> HttpClient {
@@ -32,7 +32,7 @@ fn client(section: &'static str, stub: &HttpStub, clock: &Arc<HeldClock>) -> Htt
     HttpClient::new(settings, clock.clone()).unwrap()
 }
 
-fn lines(directory: &tempfile::TempDir, body: &str, clock: &Arc<HeldClock>) -> ExtAuthzLines {
+fn lines(directory: &tempfile::TempDir, body: &str, clock: &Arc<HeldClock>) -> ExternalPolicy {
     let path = directory.path().join("program.py");
     let log = directory.path().join("log");
     let text = format!(
@@ -44,7 +44,7 @@ fn lines(directory: &tempfile::TempDir, body: &str, clock: &Arc<HeldClock>) -> E
     let python = peers::program("python3");
     let one = NonZeroUsize::MIN;
     let program = LineProgram::new("ext_authz", python, [path], LONG, one, clock.clone());
-    ExtAuthzLines::new(program, clock.clone())
+    ExternalPolicy::ext_authz_lines(program, clock.clone())
 }
 
 /// What `ann` is granted of pulling and pushing `name`.
@@ -289,7 +289,8 @@ async fn a_catalog_is_filtered_for_the_accounts_of_a_server_that_rechecks() {
         let mut setup = Setup::new();
         let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
         let verifier = Arc::new(PasswordVerifier::new(workers, []));
-        let backend = HttpAuth::new(client("http_auth", &stub, &setup.clock), verifier);
+        let backend =
+            ExternalBackend::http_auth(client("http_auth", &stub, &setup.clock), verifier);
         setup.backends.push(Box::new(backend.rechecking(rechecks)));
         if decides {
             let authorizer = authorizer(&stub, &setup.clock);

@@ -6,24 +6,18 @@
 use std::sync::Arc;
 
 use common::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::login_question::{AcceptedAnswer, LoginAnswer, LoginQuestion, RecheckQuestion};
-use crate::process::{LineProgram, LineProgramError, RETRY_AFTER};
+use crate::external_backend::{LoginRespondent, NoAnswer};
+use crate::login_question::{AcceptedAnswer, LoginAnswer, LoginQuestion};
+use crate::process::{LineProgram, LineProgramError};
 use crate::verifier::PasswordVerifier;
-use crate::{
-    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    LoginSource, Proof, Recheck,
-};
+use crate::{BackendError, ExternalBackend, LoginSource};
 
 const NAME: &str = "ext_auth";
 
-/// A program that knows accounts and answers lines.
-pub struct ExtAuthLines {
-    program: LineProgram,
-    verifier: Arc<PasswordVerifier>,
-    rechecks: bool,
-}
+/// A program that answers lines.
+struct LoginProgram(LineProgram);
 
 /// A line of the program.
 #[derive(Deserialize)]
@@ -45,65 +39,27 @@ enum LineResult {
     Error,
 }
 
-impl ExtAuthLines {
-    /// A backend that asks `program`. What the program rejects, `verifier` makes as slow as every
-    /// rejection.
+impl ExternalBackend {
+    /// `ext_auth` with `mode: lines`: a backend that asks `program`. What the program rejects,
+    /// `verifier` makes as slow as every rejection.
     #[must_use]
-    pub fn new(program: LineProgram, verifier: Arc<PasswordVerifier>) -> Self {
-        Self {
-            program,
-            verifier,
-            rechecks: false,
-        }
+    pub fn ext_auth_lines(program: LineProgram, verifier: Arc<PasswordVerifier>) -> Self {
+        Self::new(LoginProgram(program), verifier)
     }
+}
 
-    /// The same backend, whose program answers rechecks, too.
-    #[must_use]
-    pub fn rechecking(self, rechecks: bool) -> Self {
-        Self { rechecks, ..self }
-    }
-
-    async fn log_in(
-        &self,
-        proof: &Proof,
-        source: &LoginSource,
-    ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        let Some(question) = LoginQuestion::about(proof, source) else {
-            return Ok(AuthenticationOutcome::NoMatch);
-        };
-        let answer = self.ask(source, &question, question.secret()).await;
-        let answer = answer.map_err(|error| match error {
-            LinesError::Program(LineProgramError::Busy) => AuthenticationError::Busy(RETRY_AFTER),
-            other => other.into_backend_error().into(),
-        })?;
-        answer.outcome(NAME, proof, source, &self.verifier).await
-    }
-
-    async fn look_up(&self, account: &str) -> Result<Recheck, BackendError> {
-        if !self.rechecks {
-            return Ok(Recheck::Unknown);
-        }
-        if account.is_empty() {
-            return Ok(Recheck::NoMatch);
-        }
-        let source = LoginSource::new(None, account);
-        let question = RecheckQuestion::about(account);
-        let answer = self.ask(&source, &question, "").await;
-        let answer = answer.map_err(LinesError::into_backend_error)?;
-        Ok(answer.recheck(account))
-    }
-
+impl LoginProgram {
     async fn ask(
         &self,
         source: &LoginSource,
-        question: &(impl Serialize + Sync),
-        secret: &str,
+        question: &LoginQuestion<'_>,
     ) -> Result<LoginAnswer, LinesError> {
+        let secret = question.secret();
         let AnswerLine {
             result,
             message,
             accepted,
-        } = self.program.ask(source, question, secret).await?;
+        } = self.0.ask(source, question, secret).await?;
         match result {
             LineResult::Accept => Ok(LoginAnswer::Accepted(accepted)),
             LineResult::Reject => Ok(LoginAnswer::Rejected),
@@ -119,41 +75,36 @@ impl ExtAuthLines {
 
     async fn try_program(&self) -> Result<String, BackendError> {
         let source = LoginSource::new(None, "");
-        match self.ask(&source, &LoginQuestion::probe(), "").await {
-            Ok(LoginAnswer::Accepted(_)) => Err(BackendError::broken(NAME, LinesError::AcceptsAll)),
+        match self.ask(&source, &LoginQuestion::probe()).await {
+            Ok(LoginAnswer::Accepted(_)) => Err(LinesError::AcceptsAll.into()),
             Ok(LoginAnswer::Rejected) => Ok("its program rejects an empty name".to_owned()),
             Ok(LoginAnswer::NoMatch) => Ok("its program does not know an empty name".to_owned()),
-            Err(error) => Err(error.into_backend_error()),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-impl Authenticator for ExtAuthLines {
-    fn name(&self) -> &'static str {
+impl LoginRespondent for LoginProgram {
+    fn section(&self) -> &'static str {
         NAME
     }
 
-    fn hint(&self, account: &str) -> AccountHint {
-        match account {
-            "" => AccountHint::NoMatch,
-            _ => AccountHint::NeedsProof,
-        }
-    }
-
-    fn authenticate<'a>(
+    fn ask<'a>(
         &'a self,
-        proof: &'a Proof,
         source: &'a LoginSource,
-    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
-        Box::pin(self.log_in(proof, source))
+        question: &'a LoginQuestion<'a>,
+    ) -> BoxFuture<'a, Result<LoginAnswer, NoAnswer>> {
+        Box::pin(async move {
+            let answer = self.ask(source, question).await;
+            answer.map_err(|error| NoAnswer {
+                is_busy: matches!(error, LinesError::Program(LineProgramError::Busy)),
+                error: error.into(),
+            })
+        })
     }
 
-    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
-        Box::pin(self.look_up(account))
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
-        Box::pin(async { self.try_program().await.map(Some) })
+    fn probe(&self) -> BoxFuture<'_, Result<String, BackendError>> {
+        Box::pin(self.try_program())
     }
 }
 
@@ -168,11 +119,11 @@ enum LinesError {
     AcceptsAll,
 }
 
-impl LinesError {
-    fn into_backend_error(self) -> BackendError {
-        match self {
-            Self::Program(ref error) if error.may_pass() => BackendError::unavailable(NAME, self),
-            other => BackendError::broken(NAME, other),
+impl From<LinesError> for BackendError {
+    fn from(error: LinesError) -> Self {
+        match error {
+            LinesError::Program(ref cause) if cause.may_pass() => Self::unavailable(NAME, error),
+            other => Self::broken(NAME, other),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use identity::process::LineProgram;
 use identity::{
-    AuthenticationError, AuthenticationOutcome, Authenticator, BackendFault, ExtAuthLines,
+    AuthenticationError, AuthenticationOutcome, Authenticator, BackendFault, ExternalBackend,
     LoginSource, PasswordVerifier, Recheck,
 };
 use policy::Labels;
@@ -24,7 +24,7 @@ const HEAD: &str = "import json, os, sys, time\n\
     def lines():\n    for line in iter(sys.stdin.readline, ''): yield json.loads(line)\n";
 
 struct Bench {
-    backend: Arc<ExtAuthLines>,
+    backend: Arc<ExternalBackend>,
     verifier: Arc<PasswordVerifier>,
     clock: Arc<HeldClock>,
     directory: tempfile::TempDir,
@@ -52,7 +52,7 @@ impl Bench {
         );
         let verifier = verifier(&accounts(&[("other", account(&[("x", 5)]))]));
         Self {
-            backend: Arc::new(ExtAuthLines::new(program, verifier.clone())),
+            backend: Arc::new(ExternalBackend::ext_auth_lines(program, verifier.clone())),
             verifier,
             clock,
             directory,
@@ -390,7 +390,7 @@ async fn a_program_that_is_not_there_is_named() {
         NonZeroUsize::MIN,
         clock,
     );
-    let backend = ExtAuthLines::new(program, verifier(&accounts(&[])));
+    let backend = ExternalBackend::ext_auth_lines(program, verifier(&accounts(&[])));
     let source = LoginSource::new(None, "ann");
     let outcome = backend.authenticate(&proof("ann", "x"), &source).await;
     let Err(AuthenticationError::Backend(error)) = outcome else {

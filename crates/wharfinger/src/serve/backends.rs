@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExtAuthz, ExtAuthzLines, HttpAuthz};
+use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExternalPolicy};
 use common::Clock;
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::password::HashCost;
 use identity::process::{LineProgram, Program};
 use identity::{
-    Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, ExtAuthLines, HttpAuth, Login,
+    Account, Accounts, Authenticator, AuthenticatorChain, ExtAuth, ExternalBackend, Login,
     LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use ldap::LdapAuth;
@@ -74,7 +74,7 @@ impl Backends {
         }
         if let Some(server) = &config.http_auth {
             let client = http_client(&server.client, clock)?;
-            let backend = HttpAuth::new(client, Arc::clone(&verifier));
+            let backend = ExternalBackend::http_auth(client, Arc::clone(&verifier));
             backends.push(Box::new(backend.rechecking(server.rechecks)));
         }
         for accounts in accounts {
@@ -151,16 +151,22 @@ pub(crate) fn authorizers(
     }
     if let Some(process) = &config.ext_authz {
         authorizers.push(match process.mode {
-            ProgramMode::Once => Box::new(ExtAuthz::new(program(process))),
+            ProgramMode::Once => {
+                let program = program(process);
+                Box::new(ExternalPolicy::ext_authz(program, Arc::clone(clock)))
+            }
             ProgramMode::Lines => {
                 let program = line_program("ext_authz", process, clock);
-                Box::new(ExtAuthzLines::new(program, Arc::clone(clock)))
+                Box::new(ExternalPolicy::ext_authz_lines(program, Arc::clone(clock)))
             }
         });
     }
     if let Some(server) = &config.http_authz {
         let client = http_client(&server.client, clock)?;
-        authorizers.push(Box::new(HttpAuthz::new(client, Arc::clone(clock))));
+        authorizers.push(Box::new(ExternalPolicy::http_authz(
+            client,
+            Arc::clone(clock),
+        )));
     }
     if let Some(casbin) = &config.casbin {
         let enforcer = Arc::clone(&casbin.enforcer);
@@ -184,7 +190,7 @@ fn ext_auth(
         }
         ProgramMode::Lines => {
             let program = line_program("ext_auth", process, clock);
-            let backend = ExtAuthLines::new(program, verifier);
+            let backend = ExternalBackend::ext_auth_lines(program, verifier);
             Box::new(backend.rechecking(process.rechecks))
         }
     }

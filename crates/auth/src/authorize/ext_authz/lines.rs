@@ -16,15 +16,12 @@ use policy::AclQuery;
 use serde::Deserialize;
 
 use super::NAME;
-use crate::authorize::decision_cache::{DecisionCache, GrantedActions};
-use crate::authorize::question::{Question, probe_query};
-use crate::authorize::{AuthorizeError, Authorizer, Decision};
+use crate::authorize::AuthorizeError;
+use crate::authorize::external_policy::{ExternalPolicy, PolicyAnswer, PolicyRespondent};
+use crate::authorize::question::Question;
 
 /// A program that decides and answers lines.
-pub struct ExtAuthzLines {
-    program: LineProgram,
-    remembered: DecisionCache,
-}
+struct DecisionLines(LineProgram);
 
 /// A line of the program. Other members are ignored.
 #[derive(Deserialize)]
@@ -55,37 +52,28 @@ enum ExtAuthzLinesError {
     Empty,
 }
 
-impl ExtAuthzLines {
-    /// Asks `program`. Answers are remembered by `clock`.
+impl ExternalPolicy {
+    /// `ext_authz` with `mode: lines`: asks `program`. Answers are remembered by `clock`.
     #[must_use]
-    pub fn new(program: LineProgram, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            program,
-            remembered: DecisionCache::new(clock),
-        }
+    pub fn ext_authz_lines(program: LineProgram, clock: Arc<dyn Clock>) -> Self {
+        Self::new(DecisionLines(program), clock)
     }
+}
 
-    async fn ask(
+impl DecisionLines {
+    async fn exchange(
         &self,
         query: &AclQuery<'_>,
         source: &LoginSource,
-    ) -> Result<Option<Decision>, AuthorizeError> {
-        let question = Question::about(query);
-        let key = DecisionCache::key(&question.to_json());
-        if let Some(granted) = self.remembered.get(&key) {
-            return Ok(Decision::of_policy(NAME, granted));
-        }
+    ) -> Result<PolicyAnswer, AuthorizeError> {
+        let answer = self.0.ask(source, &Question::about(query), "").await;
         let DecisionLine {
             result,
             actions,
             max_age,
             message,
-        } = self
-            .program
-            .ask(source, &question, "")
-            .await
-            .map_err(not_answered)?;
-        let granted: GrantedActions = match (result, actions) {
+        } = answer.map_err(not_answered)?;
+        let granted = match (result, actions) {
             (Some(DecisionResult::Error), _) => {
                 return Err(failed(ExtAuthzLinesError::Reported(message)));
             }
@@ -93,31 +81,28 @@ impl ExtAuthzLines {
             (None, Some(actions)) => Some(query.granting(&actions)),
             (None, None) => return Err(failed(ExtAuthzLinesError::Empty)),
         };
-        let period = Duration::from_secs(max_age.unwrap_or_default());
-        self.remembered.insert(key, &granted, period);
-        Ok(Decision::of_policy(NAME, granted))
+        Ok(PolicyAnswer {
+            granted,
+            max_age: Duration::from_secs(max_age.unwrap_or_default()),
+        })
     }
 }
 
-impl Authorizer for ExtAuthzLines {
-    fn name(&self) -> &'static str {
+impl PolicyRespondent for DecisionLines {
+    fn section(&self) -> &'static str {
         NAME
     }
 
-    fn decide<'a>(
+    fn ask<'a>(
         &'a self,
         query: &'a AclQuery<'a>,
         source: &'a LoginSource,
-    ) -> BoxFuture<'a, Result<Option<Decision>, AuthorizeError>> {
-        Box::pin(self.ask(query, source))
+    ) -> BoxFuture<'a, Result<PolicyAnswer, AuthorizeError>> {
+        Box::pin(self.exchange(query, source))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
-        Box::pin(async {
-            let source = LoginSource::new(None, "");
-            self.ask(&probe_query(), &source).await?;
-            Ok(Some("its program answers".to_owned()))
-        })
+    fn describe(&self, _: &PolicyAnswer) -> String {
+        "its program answers".to_owned()
     }
 }
 

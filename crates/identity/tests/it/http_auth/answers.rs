@@ -5,7 +5,7 @@ use std::sync::Arc;
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::{
     AuthenticationOutcome, Authenticator, BackendFault, CredentialFingerprint, CurrentCredentials,
-    HttpAuth, LoginSource, PasswordVerifier, Recheck, SourceAddress,
+    ExternalBackend, LoginSource, PasswordVerifier, Recheck, SourceAddress,
 };
 use peers::{HttpStub, StubAnswer, StubRequest};
 use policy::Labels;
@@ -35,7 +35,7 @@ async fn http_auth_conforms_with_and_without_rechecks() {
     let verifier: Arc<PasswordVerifier> = verifier(&accounts(&[("other", account(&[("x", 5)]))]));
     for rechecks in [false, true] {
         let client = HttpClient::new(settings(&stub.url("/login")), HeldClock::new()).unwrap();
-        let backend = HttpAuth::new(client, verifier.clone()).rechecking(rechecks);
+        let backend = ExternalBackend::http_auth(client, verifier.clone()).rechecking(rechecks);
         Subject {
             backend: &backend,
             verifier: &verifier,

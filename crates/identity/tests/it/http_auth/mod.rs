@@ -11,7 +11,8 @@ use std::time::Duration;
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::tls::ClientTls;
 use identity::{
-    AuthenticationError, AuthenticationOutcome, Authenticator, BackendFault, HttpAuth, LoginSource,
+    AuthenticationError, AuthenticationOutcome, Authenticator, BackendFault, ExternalBackend,
+    LoginSource,
 };
 use peers::{HttpStub, StubAnswer, StubRequest};
 use reqwest::header::HeaderMap;
@@ -32,29 +33,29 @@ fn settings(url: &str) -> HttpClientSettings {
     }
 }
 
-fn backend(settings: HttpClientSettings, clock: &Arc<HeldClock>) -> HttpAuth {
+fn backend(settings: HttpClientSettings, clock: &Arc<HeldClock>) -> ExternalBackend {
     let client = HttpClient::new(settings, clock.clone()).unwrap();
-    HttpAuth::new(client, verifier(&accounts(&[])))
+    ExternalBackend::http_auth(client, verifier(&accounts(&[])))
 }
 
-fn backend_at(url: &str) -> HttpAuth {
+fn backend_at(url: &str) -> ExternalBackend {
     backend(settings(url), &HeldClock::new())
 }
 
 /// A backend whose server always answers this.
-fn answering(answer: StubAnswer) -> (HttpStub, HttpAuth) {
+fn answering(answer: StubAnswer) -> (HttpStub, ExternalBackend) {
     let stub = HttpStub::start(move |_| answer.clone());
     let backend = backend_at(&stub.url("/login"));
     (stub, backend)
 }
 
-async fn ask(backend: &HttpAuth) -> Result<AuthenticationOutcome, AuthenticationError> {
+async fn ask(backend: &ExternalBackend) -> Result<AuthenticationOutcome, AuthenticationError> {
     let source = LoginSource::new("192.0.2.7".parse().ok(), "ann");
     backend.authenticate(&proof("ann", "sesame"), &source).await
 }
 
 /// Whether the failure may pass, and its text with its causes.
-async fn failure(backend: &HttpAuth) -> (BackendFault, String) {
+async fn failure(backend: &ExternalBackend) -> (BackendFault, String) {
     match ask(backend).await {
         Err(AuthenticationError::Backend(error)) => {
             let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
