@@ -25,6 +25,7 @@ mod certificate;
 mod client;
 mod containerd;
 mod daemon;
+mod database_server;
 mod docker;
 pub mod http;
 mod image;

@@ -3,26 +3,15 @@
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use tempfile::TempDir;
-
+use crate::database_server::DatabaseServer;
 use crate::service_user::ServiceUser;
-use crate::{Daemon, Output, Signal, TestCertificate, TestKeyKind, port, program, run, wait};
-
-/// How long it may take to be ready. This is long, because the machine may be busy.
-const READY: Duration = Duration::from_secs(60);
+use crate::{Output, program, run};
 
 /// A server with an empty database directory. Its superuser `root` needs no password on the Unix
 /// socket.
 #[derive(Debug)]
-pub struct MariaDb {
-    daemon: Daemon,
-    address: SocketAddrV4,
-    user: ServiceUser,
-    certificate: PathBuf,
-    directory: TempDir,
-}
+pub struct MariaDb(DatabaseServer);
 
 impl MariaDb {
     /// Makes a database directory and starts the server.
@@ -31,31 +20,8 @@ impl MariaDb {
     /// If MariaDB is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path();
         let user = ServiceUser::new("mysql", "mariadb-server");
-        user.own(path);
-        let mut install = Command::new(program("mariadb-install-db"));
-        install
-            .args([
-                "--no-defaults",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
-            .arg(format!("--datadir={}", path.join("data").display()))
-            .current_dir(path);
-        run(&mut user.run(install)).succeeded();
-        let pair = TestCertificate::new(TestKeyKind::P256, path, "server");
-        user.own(&pair.key);
-        let (daemon, address) =
-            Daemon::start_on_port(&path.join("log"), |address| server(path, user, address));
-        let server = Self {
-            daemon,
-            address,
-            user,
-            certificate: pair.certificate,
-            directory,
-        };
+        let server = Self(DatabaseServer::start(user, install, serve));
         server.wait_until_ready();
         server
     }
@@ -63,19 +29,19 @@ impl MariaDb {
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.0.port()
     }
 
     /// Its Unix socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.directory.path().join("socket")
+        self.0.directory().join("socket")
     }
 
     /// Its certificate, PEM. It is self-signed.
     #[must_use]
     pub fn certificate(&self) -> &Path {
-        &self.certificate
+        self.0.certificate()
     }
 
     /// Runs statements as its superuser.
@@ -88,8 +54,7 @@ impl MariaDb {
 
     /// Kills the server.
     pub fn kill(&mut self) {
-        self.daemon.signal(Signal::Kill);
-        self.daemon.wait();
+        self.0.kill();
     }
 
     /// Starts a killed server again, at the same address.
@@ -97,21 +62,14 @@ impl MariaDb {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        let path = self.directory.path();
-        let mut command = server(path, self.user, self.address);
-        self.daemon = Daemon::start(&mut command, &path.join("log"));
-        let port = self.address.port();
-        let ready = self
-            .daemon
-            .until(|daemon| port::is_listened_on_by(port, daemon.id()).then_some(()));
-        assert!(ready.is_some(), "{}", self.daemon.log());
+        self.0.start_again();
         self.wait_until_ready();
     }
 
     /// Its log.
     #[must_use]
     pub fn log(&self) -> String {
-        self.daemon.log()
+        self.0.log()
     }
 
     fn client(&self, statements: &str) -> Output {
@@ -129,14 +87,25 @@ impl MariaDb {
     }
 
     fn wait_until_ready(&self) {
-        let ready = wait::until(READY, || {
-            self.client("SELECT 1").status.success().then_some(())
-        });
-        assert!(ready.is_some(), "{}", self.log());
+        self.0
+            .wait_until(|| self.client("SELECT 1").status.success());
     }
 }
 
-fn server(path: &Path, user: ServiceUser, address: SocketAddrV4) -> Command {
+fn install(path: &Path) -> Command {
+    let mut install = Command::new(program("mariadb-install-db"));
+    install
+        .args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ])
+        .arg(format!("--datadir={}", path.join("data").display()))
+        .current_dir(path);
+    install
+}
+
+fn serve(path: &Path, address: SocketAddrV4) -> Command {
     let mut command = Command::new(program("mariadbd"));
     command
         .args([
@@ -155,5 +124,5 @@ fn server(path: &Path, user: ServiceUser, address: SocketAddrV4) -> Command {
         .arg(format!("--ssl-cert={}", path.join("server.pem").display()))
         .arg(format!("--ssl-key={}", path.join("server.key").display()))
         .current_dir(path);
-    user.run(command)
+    command
 }
