@@ -24,9 +24,17 @@ pub(super) struct ScratchDirectory {
     pub(super) database: DatabaseLocation,
     /// The root of the registry's own content.
     root: PathBuf,
-    /// Whether the content can only be read.
-    is_read_only: bool,
+    purpose: ScratchPurpose,
     _directory: TempDir,
+}
+
+/// Why there is a temporary directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScratchPurpose {
+    /// The storage is `inmemory`.
+    InMemory,
+    /// The data directory can only be read.
+    ReadOnlyData,
 }
 
 impl ScratchDirectory {
@@ -39,7 +47,9 @@ impl ScratchDirectory {
         let root = match &registry.storage {
             StorageDriver::Filesystem(root) => root,
             StorageDriver::InMemory => {
-                return Self::empty().map(Some).map_err(|error| cannot_make(&error));
+                return Self::in_memory()
+                    .map(Some)
+                    .map_err(|error| cannot_make(&error));
             }
         };
         let Some(database) = &config.database else {
@@ -49,7 +59,8 @@ impl ScratchDirectory {
         if !registry.read_only || !is_read_only(home) {
             return Ok(None);
         }
-        let scratch = Self::new(database.path(), root).map_err(|error| cannot_make(&error))?;
+        let scratch = Self::of_read_only_data(database.path(), root);
+        let scratch = scratch.map_err(|error| cannot_make(&error))?;
         tracing::warn!(
             directory = %home.display(),
             scratch = %scratch.root.display(),
@@ -63,21 +74,21 @@ impl ScratchDirectory {
     pub(super) fn content(&self) -> ContentRoot<'_> {
         ContentRoot {
             path: &self.root,
-            is_read_only: self.is_read_only,
+            is_read_only: self.purpose == ScratchPurpose::ReadOnlyData,
         }
     }
 
-    fn empty() -> io::Result<Self> {
+    fn in_memory() -> io::Result<Self> {
         let directory = TempDir::with_prefix("wharfinger-")?;
         Ok(Self {
             database: DatabaseLocation::at(directory.path().join("wharfinger.db")),
             root: directory.path().join("content"),
-            is_read_only: false,
+            purpose: ScratchPurpose::InMemory,
             _directory: directory,
         })
     }
 
-    fn new(database: &Path, root: &Path) -> io::Result<Self> {
+    fn of_read_only_data(database: &Path, root: &Path) -> io::Result<Self> {
         let directory = TempDir::with_prefix("wharfinger-")?;
         let copy = directory.path().join("wharfinger.db");
         let is_copied = copy_if_there(database, &copy)?;
@@ -93,7 +104,7 @@ impl ScratchDirectory {
         Ok(Self {
             database: DatabaseLocation::at(copy),
             root,
-            is_read_only: true,
+            purpose: ScratchPurpose::ReadOnlyData,
             _directory: directory,
         })
     }
