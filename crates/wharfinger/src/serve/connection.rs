@@ -20,15 +20,15 @@ use tokio_rustls::TlsAcceptor;
 
 use super::body::{TrackedBody, without_body};
 use super::bounded_reads::{BoundedReads, LARGEST_READ, LargeBodies, ReadPhase};
+use super::client_stream::ClientStream;
 use super::context::Peer;
 use super::http2_streams::{StreamExecutor, StreamProgress};
-use super::lingering_close::{LingeringClose, StillSending};
+use super::lingering_close::StillSending;
 use super::listen::Stream;
 use super::mounts::{ListenerRole, Mount};
 use super::request_body::RequestBody;
 use super::service::empty_response;
 use super::services::Services;
-use super::write_timeout::WriteTimeout;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,9 +53,9 @@ pub(super) struct Shared {
 /// Serves `stream` until either side ends it.
 pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: Option<IpAddr>) {
     let services = shared.services.load_full();
-    let stream = WriteTimeout::new(stream, services.limits.idle_timeout);
     let still_sending = StillSending::default();
-    let stream = LingeringClose::new(stream, still_sending.clone());
+    let limit = services.limits.idle_timeout;
+    let stream = ClientStream::new(stream, limit, still_sending.clone());
     let peer = Peer {
         address,
         tls: services.tls.is_some(),

@@ -4,14 +4,13 @@
 //! client that has not read the response yet loses it (RFC 9112 §9.6). So the server ends its own
 //! side first. Then it reads and discards until the client ends, too, or time is up.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// How long a client may go on sending after its response.
@@ -38,33 +37,28 @@ impl StillSending {
     }
 }
 
-/// A stream that reads on after its own end if its client is [`StillSending`].
-pub(super) struct LingeringClose<S> {
-    stream: S,
+/// Reads on after the server's own end if the client is [`StillSending`].
+pub(super) struct LingeringClose {
     still_sending: StillSending,
-    /// Whether the server's side has ended.
-    ended: bool,
-    times: Times,
+    times: WaitTimes,
     limit: Option<Pin<Box<Sleep>>>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// How long a client is waited for.
 #[derive(Clone, Copy)]
-struct Times {
+pub(super) struct WaitTimes {
     /// In all.
-    limit: Duration,
+    pub(super) limit: Duration,
     /// While it sends nothing.
-    pause: Duration,
+    pub(super) pause: Duration,
 }
 
-impl<S> LingeringClose<S> {
-    pub(super) fn new(stream: S, still_sending: StillSending) -> Self {
+impl LingeringClose {
+    pub(super) fn new(still_sending: StillSending) -> Self {
         Self {
-            stream,
             still_sending,
-            ended: false,
-            times: Times {
+            times: WaitTimes {
                 limit: LIMIT,
                 pause: PAUSE,
             },
@@ -72,11 +66,16 @@ impl<S> LingeringClose<S> {
             pause: None,
         }
     }
-}
 
-impl<S: AsyncRead + Unpin> LingeringClose<S> {
-    /// Reads and discards until the client ends or time is up.
-    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Reads from `stream` and discards until the client ends or time is up.
+    pub(super) fn poll_discard<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        if !self.still_sending.is_noted() {
+            return Poll::Ready(());
+        }
         let times = self.times;
         let limit = self
             .limit
@@ -87,7 +86,7 @@ impl<S: AsyncRead + Unpin> LingeringClose<S> {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut piece);
-            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.pause = None,
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -99,117 +98,10 @@ impl<S: AsyncRead + Unpin> LingeringClose<S> {
             }
         }
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for LingeringClose<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ended {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.ended = true;
-        }
-        if self.still_sending.is_noted() {
-            ready!(self.poll_discard(context));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(600);
-    const SHORT: Duration = Duration::from_millis(20);
-
-    fn lingering(
-        stream: DuplexStream,
-        limit: Duration,
-        pause: Duration,
-    ) -> LingeringClose<DuplexStream> {
-        let still_sending = StillSending::default();
-        still_sending.note();
-        let mut stream = LingeringClose::new(stream, still_sending);
-        stream.times = Times { limit, pause };
-        stream
-    }
-
-    #[tokio::test]
-    async fn a_client_that_still_sends_comes_to_its_end() {
-        let (near, mut far) = duplex(4);
-        let mut near = lingering(near, LONG, LONG);
-        let client = async {
-            far.write_all(&[b'x'; 1000]).await.unwrap();
-            far.shutdown().await.unwrap();
-            assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
-        };
-        let (ended, ()) = tokio::join!(near.shutdown(), client);
-        ended.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_client_that_neither_sends_nor_ends_is_not_waited_for() {
-        let (near, _far) = duplex(4);
-        lingering(near, LONG, SHORT).shutdown().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_client_that_sends_without_an_end_is_cut_off() {
-        let (near, mut far) = duplex(4);
-        let mut near = lingering(near, SHORT * 5, LONG);
-        let client = async {
-            while far.write_all(b"x").await.is_ok() {
-                sleep(SHORT).await;
-            }
-        };
-        let server = async move { near.shutdown().await };
-        let (ended, ()) = tokio::join!(server, client);
-        ended.unwrap();
-    }
-
-    #[tokio::test]
-    async fn other_clients_are_not_waited_for() {
-        let (near, _far) = duplex(4);
-        let mut near = LingeringClose::new(near, StillSending::default());
-        near.times = Times {
-            limit: LONG,
-            pause: LONG,
-        };
-        near.shutdown().await.unwrap();
+    /// The same with other times.
+    #[cfg(test)]
+    pub(super) fn waiting(self, times: WaitTimes) -> Self {
+        Self { times, ..self }
     }
 }

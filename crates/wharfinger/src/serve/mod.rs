@@ -9,6 +9,7 @@ mod adoption;
 pub(crate) mod backends;
 mod body;
 mod bounded_reads;
+mod client_stream;
 mod collection;
 mod connection;
 mod connection_limit;
