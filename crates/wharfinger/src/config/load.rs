@@ -12,7 +12,7 @@ use super::schema;
 use super::section::Section;
 use super::sections::{Config, read_sections};
 use super::setting::Setting;
-use super::yaml::{self, Node, Position, Value};
+use super::yaml::{self, Node, Position, Value, YamlErrorKind};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -102,15 +102,20 @@ pub(super) fn read_tree(context: &Context, path: &Path) -> Option<Node> {
     // Go's programs take the last of two keys; registry:2's file starts with them, and warns.
     let is_lenient = tree.as_ref().is_some_and(distribution::is_distribution);
     for error in errors {
-        match (error.is_duplicate, is_lenient) {
-            (true, true) => {
+        match error.kind {
+            YamlErrorKind::Duplicate if is_lenient => {
                 let message = format!("{}; the last counts", error.message);
                 context.warn(error.position, "", Problem::Duplicate, message);
             }
-            (true, false) => {
+            YamlErrorKind::Duplicate => {
                 context.error(error.position, "", Problem::Duplicate, error.message);
             }
-            (false, _) => context.error(error.position, "", Problem::Syntax, error.message),
+            YamlErrorKind::SecondDocument => {
+                context.warn(error.position, "", Problem::NoEffect, error.message);
+            }
+            YamlErrorKind::Syntax => {
+                context.error(error.position, "", Problem::Syntax, error.message);
+            }
         }
     }
     tree

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
-use super::error::{YamlError, error_at, position, problem};
+use super::error::{YamlError, YamlErrorKind, error_at, position, problem};
 use super::mapping::{merge_into, name};
 use super::tag::{check_tag, scalar};
 use super::{Entry, Node, Position, Value};
@@ -77,10 +77,8 @@ impl<'a> Builder<'a> {
         let mut root = None;
         while let Some(event) = self.parser.next_event() {
             let (event, span) = event.map_err(|error| problem(error.marker(), error.info()))?;
-            if let Event::DocumentStart(_) = event
-                && root.is_some()
-            {
-                self.refuse_content_after(&span)?;
+            if event == Event::DocumentEnd {
+                self.note_content_after();
                 break;
             }
             root = root.or(self.take(event, &span)?);
@@ -212,7 +210,7 @@ impl<'a> Builder<'a> {
                             );
                             self.problems.push(YamlError {
                                 position,
-                                is_duplicate: true,
+                                kind: YamlErrorKind::Duplicate,
                                 message,
                             });
                         }
@@ -273,18 +271,25 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// yaml.v2 reads one document and does not look at the others; here nothing is left unread
-    /// without a word.
-    fn refuse_content_after(&mut self, start: &Span) -> Result<(), YamlError> {
-        match self.parser.next_event() {
-            Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), _))) if text.is_empty() => Ok(()),
-            None | Some(Ok((Event::StreamEnd | Event::DocumentEnd, _))) => Ok(()),
-            Some(Ok(_)) => Err(problem(
-                &start.start,
-                "a second document begins here; a configuration is one document",
-            )),
-            Some(Err(error)) => Err(problem(error.marker(), error.info())),
-        }
+    /// yaml.v2 reads one document and does not look at what follows, even if it is not YAML. So a
+    /// file with more starts here, too, but not without a word.
+    fn note_content_after(&mut self) {
+        let mut start = None;
+        let marker = loop {
+            match self.parser.next_event() {
+                None | Some(Ok((Event::StreamEnd, _))) => return,
+                Some(Ok((Event::DocumentStart(_), span))) => start = Some(span.start),
+                Some(Ok((Event::DocumentEnd, _))) => {}
+                Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), _))) if text.is_empty() => {}
+                Some(Ok((_, span))) => break start.unwrap_or(span.start),
+                Some(Err(error)) => break start.unwrap_or(*error.marker()),
+            }
+        };
+        self.problems.push(YamlError {
+            position: position(&marker),
+            kind: YamlErrorKind::SecondDocument,
+            message: "not read from here on: only the first document of a file counts".to_owned(),
+        });
     }
 
     /// YAML 1.1 does not know `\/`, which came with 1.2.

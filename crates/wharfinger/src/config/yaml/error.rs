@@ -8,9 +8,19 @@ use super::Position;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct YamlError {
     pub(in crate::config) position: Position,
-    /// Whether it is only that a key is there twice; the tree has both.
-    pub(in crate::config) is_duplicate: bool,
+    pub(in crate::config) kind: YamlErrorKind,
     pub(in crate::config) message: String,
+}
+
+/// What kind of error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum YamlErrorKind {
+    /// It is not YAML, or more than a configuration may have.
+    Syntax,
+    /// A key is there twice. The tree has both.
+    Duplicate,
+    /// More follows the first document. The tree does not have it.
+    SecondDocument,
 }
 
 pub(super) fn position(marker: &Marker) -> Position {
@@ -23,7 +33,7 @@ pub(super) fn position(marker: &Marker) -> Position {
 pub(super) fn error_at(position: Position, message: String) -> YamlError {
     YamlError {
         position,
-        is_duplicate: false,
+        kind: YamlErrorKind::Syntax,
         message,
     }
 }

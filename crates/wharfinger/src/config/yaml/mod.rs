@@ -17,6 +17,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::error::YamlErrorKind;
 pub(crate) use self::locate::{ScalarPlace, locate};
 pub(super) use self::read::read;
 pub(super) use self::scalar::{Plain, Scalar};

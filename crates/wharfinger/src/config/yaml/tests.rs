@@ -1,7 +1,7 @@
 //! What a text is as a tree, and which texts are refused.
 
 use super::read;
-use super::{Node, Position, Value};
+use super::{Node, Position, Value, YamlErrorKind};
 
 /// The tree, on one line: `~`, texts (quoted ones in quotes), `[…]`, `{k: v}`.
 fn print(node: &Node) -> String {
@@ -62,10 +62,25 @@ fn line_ends_marks_and_documents() {
     assert_eq!(tree("\u{feff}a: 1\r\nb: 2\r\n"), "{a: 1, b: 2}");
     assert_eq!(tree("---\na: 1\n...\n"), "{a: 1}");
     assert_eq!(tree("---\na: 1\n---\n"), "{a: 1}");
-    assert_eq!(
-        problems("a: 1\n---\nb: 2\n"),
-        ["2:1: a second document begins here; a configuration is one document"]
-    );
+}
+
+#[test]
+fn only_the_first_document_counts() {
+    for (text, place) in [
+        ("a: 1\n---\nb: 2\n", "2:1"),
+        ("a: 1\n---\nb: [\n", "2:1"),
+        ("a: 1\n---\n---\nb: 2\n", "3:1"),
+        ("a: 1\n...\nb: 2\n", "3:1"),
+    ] {
+        let (root, problems) = read(text);
+        assert_eq!(print(&root.unwrap()), "{a: 1}");
+        let [problem] = problems.as_slice() else {
+            panic!("{text:?}: {problems:?}")
+        };
+        assert_eq!(problem.kind, YamlErrorKind::SecondDocument);
+        let Position { line, column } = problem.position;
+        assert_eq!(format!("{line}:{column}"), place, "{text:?}");
+    }
 }
 
 #[test]
