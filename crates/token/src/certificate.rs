@@ -10,7 +10,8 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use crate::{KeyError, PemError, PublicKey, pem};
+use crate::pem::{self, Block};
+use crate::{KeyError, PemError, PublicKey};
 
 /// An X.509 certificate. Cheap to clone.
 #[derive(Clone)]
@@ -59,7 +60,29 @@ impl Certificate {
     /// # Errors
     /// When the text has no certificate, or one cannot be read.
     pub fn bundle_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
-        let blocks = pem::blocks(text)?;
+        Self::of_blocks(pem::blocks(text)?)
+    }
+
+    /// The certificates of a PEM text as Distribution reads `rootcertbundle`: what is no block of
+    /// PEM, because it was cut off or is not base64, is passed over. It is returned, too.
+    ///
+    /// # Errors
+    /// When the text has no certificate, or a whole block is none.
+    pub fn readable_in_pem(text: &str) -> Result<(Vec<Self>, Vec<PemError>), CertificateError> {
+        let (mut blocks, mut broken) = (Vec::new(), Vec::new());
+        for block in pem::each_block(text) {
+            match block {
+                Ok(block) => blocks.push(block),
+                Err(error) => broken.push(error),
+            }
+        }
+        match broken.first() {
+            Some(error) if blocks.is_empty() => Err(error.clone().into()),
+            _ => Ok((Self::of_blocks(blocks)?, broken)),
+        }
+    }
+
+    fn of_blocks(blocks: Vec<Block>) -> Result<Vec<Self>, CertificateError> {
         let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
         let certificates = certificates.enumerate().map(|(index, block)| {
             Self::from_der(&block.der).map_err(|_| CertificateError::Nth { place: index + 1 })

@@ -3,6 +3,8 @@
 //!
 //! By hand because an error has to name the line: people edit these files.
 
+use std::iter::Peekable;
+
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
@@ -39,14 +41,20 @@ pub enum PemError {
 
 /// All blocks of `text`, in its order.
 pub(crate) fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
-    let mut blocks = Vec::new();
-    let mut lines = text.lines().map(str::trim).enumerate();
-    while let Some((index, line)) = lines.next() {
-        if let Some(label) = between(line, "-----BEGIN ") {
-            blocks.push(block(label, index + 1, &mut lines)?);
+    each_block(text).collect()
+}
+
+/// Each block of `text`, also behind one that cannot be read.
+pub(crate) fn each_block(text: &str) -> impl Iterator<Item = Result<Block, PemError>> {
+    let mut lines = text.lines().map(str::trim).enumerate().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (index, line) = lines.next()?;
+            if let Some(label) = between(line, "-----BEGIN ") {
+                return Some(block(label, index + 1, &mut lines));
+            }
         }
-    }
-    Ok(blocks)
+    })
 }
 
 /// `bytes` as a block, in lines of 64 characters.
@@ -70,11 +78,11 @@ pub(crate) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
 fn block<'a>(
     label: &str,
     line: usize,
-    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+    lines: &mut Peekable<impl Iterator<Item = (usize, &'a str)>>,
 ) -> Result<Block, PemError> {
     let mut base64 = Zeroizing::new(String::new());
     let mut encrypted = false;
-    for (_, text) in lines {
+    while let Some((_, text)) = lines.next_if(|(_, text)| !text.starts_with("-----BEGIN ")) {
         if between(text, "-----END ") == Some(label) {
             let der = BASE64.decode(base64.as_bytes());
             let der = der.map_err(|_| PemError::Base64 {
@@ -86,9 +94,6 @@ fn block<'a>(
                 encrypted,
                 der: Zeroizing::new(der),
             });
-        }
-        if text.starts_with("-----BEGIN ") {
-            break;
         }
         match text.split_once(':') {
             Some(("Proc-Type", value)) => encrypted = value.contains("ENCRYPTED"),
@@ -125,6 +130,8 @@ mod tests {
         );
         let next = "\n-----BEGIN CERTIFICATE-----\nAAAA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
         assert_eq!(unfinished(next), Some(cut));
+        let after_it: Vec<_> = each_block(next).map(|block| block.is_ok()).collect();
+        assert_eq!(after_it, [false, true]);
         let base64 = PemError::Base64 {
             label: "X".into(),
             line: 1,

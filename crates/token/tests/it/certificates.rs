@@ -96,6 +96,31 @@ fn a_bundle_needs_certificates() {
 }
 
 #[test]
+fn what_is_cut_off_in_a_registry_s_bundle_is_passed_over() {
+    let (_, good) = certified(KeyKind::P256, "host");
+    let whole = good.to_pem();
+    let (cut, broken) = (&whole[..whole.len() / 2], whole.replace('M', "*"));
+    for text in [
+        format!("{whole}{cut}"),
+        format!("{cut}\n{whole}"),
+        format!("{broken}{whole}"),
+    ] {
+        let (certificates, ignored) = Certificate::readable_in_pem(&text).unwrap();
+        assert_eq!(certificates, std::slice::from_ref(&good), "{text}");
+        assert_eq!(ignored.len(), 1, "{text}");
+        assert!(Certificate::bundle_from_pem(&text).is_err());
+    }
+    for text in [cut, &broken, "hello"] {
+        assert!(Certificate::readable_in_pem(text).is_err(), "{text}");
+    }
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert_eq!(
+        Certificate::readable_in_pem(&format!("{whole}{no_certificate}")),
+        Err(CertificateError::Nth { place: 2 })
+    );
+}
+
+#[test]
 fn only_an_authority_with_its_own_key_signs_others() {
     let (ca_key, ca) = authority("ca");
     let (key, leaf) = certified(KeyKind::P256, "leaf");

@@ -245,8 +245,16 @@ fn read_htpasswd(section: &mut Section<'_>) -> Option<RegistryAuth> {
 
 fn read_bundle(file: &Located<'_, PathBuf>) -> Option<Vec<Certificate>> {
     let pem = String::from_utf8_lossy(&file.read()?).into_owned();
-    file.setting
-        .checked_file(&file.value, Certificate::bundle_from_pem(&pem))
+    let read = Certificate::readable_in_pem(&pem);
+    let (certificates, broken) = file.setting.checked_file(&file.value, read)?;
+    for error in broken {
+        let message = format!(
+            "{}: ignored, as Distribution does: {error}",
+            file.value.display()
+        );
+        file.setting.warn(Problem::NoEffect, message);
+    }
+    Some(certificates)
 }
 
 fn read_key_set(file: &Located<'_, PathBuf>) -> Option<JwkSet> {

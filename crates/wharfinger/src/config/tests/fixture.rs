@@ -56,6 +56,10 @@ impl Fixture {
             let certificate = request.self_signed(&key, &SystemEntropy).unwrap();
             fixture.write(&format!("{name}.key"), &key.to_pkcs8_pem().unwrap());
             fixture.write(&format!("{name}.pem"), &certificate.to_pem());
+            if name == "ec" {
+                let whole = certificate.to_pem();
+                fixture.write("cut.pem", &format!("{whole}{}", &whole[..100]));
+            }
         }
         fixture.write("issuer", "From a file\r\n");
         fixture.write(
