@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use common::{Clock, Secret};
 use identity::{
-    AcceptedLogin, BackendError, EarlierLogin, Identity, Login, LoginOutcome, Proof, SessionStatus,
-    SourceAddress,
+    AcceptedLogin, BackendError, EarlierLogin, Identity, Login, LoginOutcome, LoginTerms, Proof,
+    SessionAllowance, SessionStatus, SourceAddress,
 };
 use policy::Subject;
 
@@ -54,7 +54,8 @@ impl AccountResolver {
         // A client that offers a secret must not go on as anonymous. docker_auth, which has no
         // refresh tokens, lets it.
         let has_secret_only = proof.account().is_empty() && !proof.secret().is_empty();
-        if has_secret_only && proof.password().is_some() && self.sessions.is_some() {
+        let is_password = proof.password().is_some() && !self.login.recognizes(proof);
+        if has_secret_only && is_password && self.sessions.is_some() {
             return Err(ErrorResponse::NoUserName.into());
         }
         match self.login.login(proof, address).await? {
@@ -65,6 +66,7 @@ impl AccountResolver {
             }) => {
                 record.backend = backend;
                 record.asked_before = asked_before;
+                record.origin.clone_from(&identity.terms.origin);
                 Ok(Grantee {
                     identity,
                     proved_by: ProvedBy::Login { backend },
@@ -112,14 +114,15 @@ impl AccountResolver {
             return Err(rejected());
         }
         record.account.clone_from(&session.account);
-        let Some(subject) = self.recheck(sessions, &session, now).await else {
+        let Some((subject, terms)) = self.recheck(sessions, &session, now).await else {
             "the account or its password was removed".clone_into(&mut record.reason);
             return Err(rejected());
         };
         let identity = Identity {
-            subject,
             credential: session.credential,
             ceiling: session.ceiling,
+            terms,
+            ..Identity::new(subject)
         };
         Ok(Grantee {
             identity,
@@ -127,18 +130,29 @@ impl AccountResolver {
         })
     }
 
-    /// The session's account as it is today. `None` if it is gone, has another password, or was not
+    /// The session's account as it is today, and the bounds of its tokens. `None` if it is gone, has another password, or was not
     /// confirmed for too long.
     async fn recheck(
         &self,
         sessions: &Sessions,
         session: &Session,
         now: SystemTime,
-    ) -> Option<Subject> {
-        match self.login.recheck(&EarlierLogin::from(session)).await {
+    ) -> Option<(Subject, LoginTerms)> {
+        let subject = match self.login.recheck(&EarlierLogin::from(session)).await {
             Ok(SessionStatus::Valid(subject)) => {
                 sessions.confirm(session, &subject, now).await;
                 Some(subject)
+            }
+            Ok(SessionStatus::Unchanged { token_lifetime }) => {
+                let terms = LoginTerms {
+                    token_lifetime,
+                    ..LoginTerms::default()
+                };
+                let subject = Subject {
+                    account: session.account.clone(),
+                    labels: session.labels.clone(),
+                };
+                return Some((subject, terms));
             }
             Ok(SessionStatus::Ended) => None,
             Ok(SessionStatus::Unknown) => sessions.recently_confirmed(session, now),
@@ -152,7 +166,8 @@ impl AccountResolver {
                 );
                 sessions.recently_confirmed(session, now)
             }
-        }
+        };
+        subject.map(|subject| (subject, LoginTerms::default()))
     }
 
     /// The account with its labels of today; see [`Login::look_up`].
@@ -171,6 +186,9 @@ impl AccountResolver {
         record: &mut DecisionRecord<'_>,
     ) -> Option<String> {
         let sessions = self.sessions.as_ref()?;
+        let SessionAllowance::Allowed(lifetime) = identity.terms.session else {
+            return None;
+        };
         if identity.subject.account.is_empty() {
             return None;
         }
@@ -179,6 +197,7 @@ impl AccountResolver {
             credential: identity.credential,
             backend,
             ceiling: &identity.ceiling,
+            lifetime,
             service,
             client_id,
             address: &record.address(),

@@ -35,6 +35,8 @@ pub(crate) struct DecisionRecord<'a> {
     pub(crate) backend: &'static str,
     /// The backends that were asked before it and do not know the account.
     pub(crate) asked_before: Vec<&'static str>,
+    /// What the proof says of its origin; empty if it says no more than the account.
+    pub(crate) origin: String,
     /// The account's labels, as they are shown.
     labels: String,
     /// The session whose refresh token was used or made.
@@ -105,6 +107,7 @@ impl<'a> DecisionRecord<'a> {
             backend: self.backend,
             asked_before: &self.asked_before.join(" "),
             labels: &self.labels,
+            origin: &self.origin,
             session: &self.session,
             requested: &requested,
             granted: &granted,

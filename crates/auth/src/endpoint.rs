@@ -144,7 +144,10 @@ impl TokenEndpoint {
             }
             ProvedBy::Login { .. } => None,
         };
-        let response = self.issuer.issue(&identity.subject, service, access)?;
+        let lifetime = identity.terms.token_lifetime;
+        let response = self
+            .issuer
+            .issue(&identity.subject, service, access, lifetime)?;
         Ok(TokenResponse {
             refresh_token,
             ..response

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Clock, Entropy, EntropyError, rfc3339, unix_seconds};
+use identity::LifetimeBound;
 use policy::Subject;
 use token::{Access, Claims, SignError, Signer, jti};
 
@@ -43,16 +44,17 @@ pub(crate) enum TokenIssueError {
 }
 
 impl AccessTokenIssuer {
-    /// A token that grants `subject` this `access` to `service`.
+    /// A token that grants `subject` this `access` to `service`, within the bound on its lifetime.
     pub(crate) fn issue(
         &self,
         subject: &Subject,
         service: String,
         access: Vec<Access>,
+        lifetime: LifetimeBound,
     ) -> Result<TokenResponse, TokenIssueError> {
         let settings = self.services.get(&service).unwrap_or(&self.default);
         let issued_at = unix_seconds(self.clock.now());
-        let expires_in = settings.expiration.as_secs();
+        let expires_in = lifetime.limit(settings.expiration).as_secs();
         let scope = granted_scope(&access);
         let claims = Claims {
             issuer: self.issuer.clone(),

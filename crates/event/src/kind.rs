@@ -159,6 +159,10 @@ pub struct TokenDecision<'a> {
     /// The labels that the backend gave to the account: `team=red,blue vip=`.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub labels: &'a str,
+    /// What the proof says of its origin, if it says more than the account: the rule that trusts its
+    /// issuer, the repository, the run.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub origin: &'a str,
     /// The session whose refresh token was used or made.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub session: &'a str,

@@ -16,7 +16,8 @@ use crate::{AccountHint, AuthenticationOutcome, LoginSource, Proof, Recheck};
 ///   [`PasswordVerifier`](crate::PasswordVerifier) makes. So no rejection is cheaper, and therefore
 ///   faster, than another.
 /// - `hint` and `authenticate` agree: an account that takes any password is accepted with any, and
-///   an account that `hint` does not know is unknown to `authenticate`, too.
+///   an account that `hint` does not know is unknown to `authenticate`, too, unless the backend
+///   recognizes the proof.
 /// - A name that is present for `recheck` is this backend's: a session that a later backend opened
 ///   for the same name ends.
 /// - An error ends the login. No client is accepted or rejected because a backend is broken.
@@ -27,6 +28,13 @@ pub trait Authenticator: Send + Sync {
 
     /// What is known of `account` without a proof, without waiting and at no cost.
     fn hint(&self, account: &str) -> AccountHint;
+
+    /// Whether `proof` has a form that only this backend checks, whatever account it names: a token
+    /// in place of a password. Then no other backend is asked, and no open account is looked up. It
+    /// costs next to nothing and says nothing of whether the proof is good.
+    fn recognizes(&self, _proof: &Proof) -> bool {
+        false
+    }
 
     /// Checks `proof`. Slow checks are queued, in turn by `source`.
     ///

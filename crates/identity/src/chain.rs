@@ -4,7 +4,8 @@ use policy::Subject;
 
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CredentialFingerprint, CurrentCredentials, Identity, LoginSource, Proof, Recheck, Rejection,
+    CredentialFingerprint, CurrentCredentials, Identity, LifetimeBound, LoginSource, Proof,
+    Recheck, RecheckedCredential, Rejection,
 };
 
 /// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …). The
@@ -24,6 +25,10 @@ pub struct AcceptedLogin {
 
 /// What the chain answers to a proof.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most logins are accepted, and a login costs more than the move"
+)]
 pub(crate) enum ChainOutcome {
     Accepted(AcceptedLogin),
     Rejected {
@@ -72,6 +77,12 @@ pub struct EarlierLogin<'a> {
 pub enum SessionStatus {
     /// The account is there, and the session's credential is still valid. The labels are today's.
     Valid(Subject),
+    /// The backend keeps no accounts, and still accepts what opened the session. The labels are those
+    /// of the login.
+    Unchanged {
+        /// How long an access token may live.
+        token_lifetime: LifetimeBound,
+    },
     /// The account or the credential is gone.
     Ended,
     /// The backend cannot tell without a proof.
@@ -97,6 +108,18 @@ impl AuthenticatorChain {
         None
     }
 
+    /// Whether a backend recognizes `proof`, whatever account it names.
+    pub(crate) fn recognizes(&self, proof: &Proof) -> bool {
+        self.0.iter().any(|backend| backend.recognizes(proof))
+    }
+
+    /// The backends that are asked about `proof`, each with its number.
+    fn asked(&self, proof: &Proof) -> impl Iterator<Item = (usize, &dyn Authenticator)> {
+        let only = self.0.iter().position(|backend| backend.recognizes(proof));
+        let all = self.0.iter().map(|backend| &**backend).enumerate();
+        all.filter(move |(index, _)| only.is_none_or(|only| only == *index))
+    }
+
     /// The answer of the first backend that knows the account.
     ///
     /// # Errors
@@ -106,13 +129,18 @@ impl AuthenticatorChain {
         proof: &Proof,
         source: &LoginSource,
     ) -> Result<ChainOutcome, AuthenticationError> {
-        for (index, backend) in self.0.iter().enumerate() {
+        let mut asked_before = Vec::new();
+        for (index, backend) in self.asked(proof) {
             match backend.authenticate(proof, source).await? {
                 AuthenticationOutcome::NoMatch => {}
                 AuthenticationOutcome::Accepted(identity)
                     if self.belongs_to_earlier(index, &identity, proof).await? => {}
                 AuthenticationOutcome::Accepted(identity) => {
-                    return Ok(ChainOutcome::Accepted(self.accepted(index, identity)));
+                    return Ok(ChainOutcome::Accepted(AcceptedLogin {
+                        identity,
+                        backend: backend.name(),
+                        asked_before,
+                    }));
                 }
                 AuthenticationOutcome::Rejected(rejection) => {
                     return Ok(ChainOutcome::Rejected {
@@ -121,6 +149,7 @@ impl AuthenticatorChain {
                     });
                 }
             }
+            asked_before.push(backend.name());
         }
         Ok(ChainOutcome::NoMatch)
     }
@@ -129,7 +158,7 @@ impl AuthenticatorChain {
     /// count: this is for an operator, not for a client.
     pub async fn explain(&self, proof: &Proof, source: &LoginSource) -> Vec<AskedBackend> {
         let mut asked = Vec::new();
-        for (index, backend) in self.0.iter().enumerate() {
+        for (index, backend) in self.asked(proof) {
             let answer = match backend.authenticate(proof, source).await {
                 Ok(AuthenticationOutcome::NoMatch) => BackendAnswer::NoMatch,
                 Ok(AuthenticationOutcome::Accepted(identity)) => {
@@ -220,7 +249,7 @@ impl AuthenticatorChain {
     ) -> Result<Option<Recheck>, BackendError> {
         for backend in self.0.iter().take_while(|backend| backend.name() != own) {
             let known = backend.recheck(account).await?;
-            if matches!(known, Recheck::Present { .. }) {
+            if matches!(known, Recheck::Present { .. } | Recheck::ByCredential(_)) {
                 return Ok(Some(known));
             }
         }
@@ -235,7 +264,7 @@ impl AuthenticatorChain {
     pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
         Ok(match self.find(account).await? {
             Recheck::Present { subject, .. } => Some(subject),
-            Recheck::NoMatch | Recheck::Unknown => None,
+            Recheck::NoMatch | Recheck::ByCredential(_) | Recheck::Unknown => None,
         })
     }
 
@@ -292,6 +321,27 @@ fn status(
             None,
         ) if asked == Asked::Own => SessionStatus::Valid(subject),
         (Recheck::Unknown, None) if asked == Asked::Own => SessionStatus::Unknown,
-        (Recheck::Present { .. } | Recheck::Unknown | Recheck::NoMatch, _) => SessionStatus::Ended,
+        (Recheck::ByCredential(accepted), Some(credential)) if asked == Asked::Own => {
+            by_credential(&accepted, credential)
+        }
+        (
+            Recheck::Present { .. }
+            | Recheck::ByCredential(_)
+            | Recheck::Unknown
+            | Recheck::NoMatch,
+            _,
+        ) => SessionStatus::Ended,
     }
+}
+
+fn by_credential(
+    accepted: &[RecheckedCredential],
+    credential: &CredentialFingerprint,
+) -> SessionStatus {
+    let found = accepted
+        .iter()
+        .find(|known| known.credential == *credential);
+    found.map_or(SessionStatus::Ended, |known| SessionStatus::Unchanged {
+        token_lifetime: known.token_lifetime,
+    })
 }

@@ -72,6 +72,7 @@ mod proof;
 mod rate;
 mod source;
 mod static_users;
+mod terms;
 pub mod tls;
 mod verifier;
 
@@ -87,10 +88,13 @@ pub use fingerprint::CredentialFingerprint;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
-pub use outcome::{AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, Recheck};
+pub use outcome::{
+    AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, Recheck, RecheckedCredential,
+};
 pub use password::{HashError, PasswordHash};
 pub use proof::{Credentials, Proof, is_unambiguous_name};
 pub use rate::{Rate, RateError};
 pub use source::{ClientNetwork, LoginSource, SourceAddress};
 pub use static_users::StaticUsers;
+pub use terms::{LifetimeBound, LoginRetention, LoginTerms, SessionAllowance};
 pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

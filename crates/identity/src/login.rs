@@ -10,8 +10,8 @@ use crate::chain::ChainOutcome;
 use crate::in_flight::InFlight;
 use crate::{
     AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, LoginCache,
-    LoginLimiter, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus, SourceAddress,
-    is_unambiguous_name,
+    LoginLimiter, LoginRetention, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus,
+    SourceAddress, is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -51,6 +51,10 @@ pub struct Login {
 
 /// What came of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most logins are accepted, and a login costs more than the move"
+)]
 pub enum LoginOutcome {
     /// The client is the account that it claims to be.
     Accepted(AcceptedLogin),
@@ -92,7 +96,7 @@ impl Login {
         proof: &Proof,
         address: impl Into<SourceAddress>,
     ) -> Result<LoginOutcome, BackendError> {
-        let by_password = proof.password();
+        let by_password = proof.password().filter(|_| !self.recognizes(proof));
         if let Some(open) = by_password.and_then(|password| self.chain.open(&password.account)) {
             return Ok(LoginOutcome::Accepted(open));
         }
@@ -113,10 +117,19 @@ impl Login {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         let outcome = self.limited(proof, &source).await?;
-        if let LoginOutcome::Accepted(accepted) = &outcome {
+        if let LoginOutcome::Accepted(accepted) = &outcome
+            && accepted.identity.terms.retention != LoginRetention::Never
+        {
             self.cache.insert(key, Arc::new(accepted.clone()));
         }
         Ok(outcome)
+    }
+
+    /// Whether a backend recognizes the form of `proof`, so that the account that it names does not
+    /// matter: see [`Authenticator::recognizes`](crate::Authenticator::recognizes).
+    #[must_use]
+    pub fn recognizes(&self, proof: &Proof) -> bool {
+        self.chain.recognizes(proof)
     }
 
     /// Whether the session that `login` opened goes on: see [`AuthenticatorChain::recheck`].

@@ -17,7 +17,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::keyed_hash::{KeyedDigest, KeyedHash};
-use crate::{AcceptedLogin, Proof};
+use crate::{AcceptedLogin, LoginRetention, Proof};
 
 /// The most memory that the cache takes, in bytes. (Labels come from programs and may be long.)
 const CAPACITY: u64 = 8 << 20;
@@ -73,8 +73,11 @@ impl LoginCache {
         let CachedLogin { accepted, since } = self.logins.get(key)?;
         // After the clock was set back this is an error, and the login is forgotten: too early is
         // better than too late.
-        let age = self.clock.now().duration_since(since);
-        if age.is_ok_and(|age| age < self.period) {
+        let now = self.clock.now();
+        let age = now.duration_since(since);
+        let has_ended =
+            matches!(accepted.identity.terms.retention, LoginRetention::Until(end) if end <= now);
+        if age.is_ok_and(|age| age < self.period) && !has_ended {
             return Some(accepted);
         }
         self.logins.remove(key);
@@ -118,6 +121,7 @@ impl Weighter<KeyedDigest, CachedLogin> for Weigh {
             + size_of::<AcceptedLogin>()
             + asked_before.len() * size_of::<&str>()
             + text(&identity.subject.account)
+            + text(&identity.terms.origin)
             + labels
             + ceiling) as u64
     }
@@ -179,6 +183,20 @@ mod tests {
         clock.pass(Duration::from_millis(1));
         assert_eq!(cache.get(&key), None);
         assert_eq!(cache.logins.len(), 0);
+    }
+
+    #[test]
+    fn a_login_is_not_kept_beyond_the_end_of_its_proof() {
+        let (cache, clock) = cache(60);
+        let key = cache.key(&proof("", "token"));
+        let mut login = Arc::unwrap_or_clone(ann());
+        login.identity.terms.retention =
+            LoginRetention::Until(clock.now() + Duration::from_secs(5));
+        cache.insert(key, Arc::new(login));
+        clock.pass(Duration::from_millis(4_999));
+        assert!(cache.get(&key).is_some());
+        clock.pass(Duration::from_millis(1));
+        assert_eq!(cache.get(&key), None);
     }
 
     #[test]

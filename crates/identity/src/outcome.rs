@@ -2,7 +2,7 @@
 
 use policy::{ScopeCeiling, Subject};
 
-use crate::{CredentialFingerprint, Rejection};
+use crate::{CredentialFingerprint, LifetimeBound, LoginTerms, Rejection};
 
 /// A backend's answer to a proof.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Identity {
     pub credential: Option<CredentialFingerprint>,
     /// The most that its tokens may grant.
     pub ceiling: ScopeCeiling,
+    /// The bounds of this login.
+    pub terms: LoginTerms,
 }
 
 impl Identity {
@@ -36,6 +38,7 @@ impl Identity {
             subject,
             credential: None,
             ceiling: ScopeCeiling::Unlimited,
+            terms: LoginTerms::default(),
         }
     }
 
@@ -72,8 +75,20 @@ pub enum Recheck {
         /// The credentials that it has today.
         credentials: CurrentCredentials,
     },
+    /// The backend keeps no accounts, only rules by which it accepts proofs. A session goes on, with
+    /// the labels of its login, while the credential that opened it is one of these.
+    ByCredential(Vec<RecheckedCredential>),
     /// The backend cannot tell without a proof.
     Unknown,
+}
+
+/// A credential by which sessions go on, of a backend that keeps no accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecheckedCredential {
+    /// The credential: what stands for a rule.
+    pub credential: CredentialFingerprint,
+    /// How long an access token of such a session may live.
+    pub token_lifetime: LifetimeBound,
 }
 
 /// The credentials of an account, as far as its backend can list them.

@@ -163,7 +163,7 @@ impl Sessions {
             created_at: now,
             last_used_at: now,
             confirmed_at: now,
-            expires_at: after(now, self.policy.absolute),
+            expires_at: after(now, new.lifetime.limit(self.policy.absolute)),
             is_revoked: false,
         };
         let limits = InsertLimits {

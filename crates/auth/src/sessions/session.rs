@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use common::Secret;
-use identity::{CredentialFingerprint, EarlierLogin};
+use identity::{CredentialFingerprint, EarlierLogin, LifetimeBound};
 use policy::{Labels, ScopeCeiling, Subject};
 
 use super::TokenHash;
@@ -19,6 +19,8 @@ pub struct NewSession<'a> {
     pub backend: &'a str,
     /// The most that its tokens may grant.
     pub ceiling: &'a ScopeCeiling,
+    /// How long it may last.
+    pub lifetime: LifetimeBound,
     /// The service that the token will be for.
     pub service: &'a str,
     /// What the client calls itself (`client_id`).

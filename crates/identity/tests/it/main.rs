@@ -15,5 +15,6 @@ mod http_auth;
 mod lines;
 mod login;
 mod recheck;
+mod recognized;
 mod spelling;
 mod support;

@@ -48,6 +48,7 @@ async fn status(
         .unwrap()
     {
         SessionStatus::Valid(_) => "valid",
+        SessionStatus::Unchanged { .. } => "unchanged",
         SessionStatus::Ended => "ended",
         SessionStatus::Unknown => "unknown",
     }

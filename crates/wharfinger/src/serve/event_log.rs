@@ -68,6 +68,7 @@ fn write_decision(actor: &Actor<'_>, decision: &TokenDecision<'_>, outcome: &Tok
         backend = non_empty(decision.backend),
         asked_before = non_empty(decision.asked_before),
         labels = non_empty(decision.labels),
+        origin = non_empty(decision.origin),
         service = decision.service,
         asked = decision.requested,
         granted = decision.granted,

@@ -8,7 +8,7 @@ use auth::sessions::{
     TokenHash,
 };
 use common::Secret;
-use identity::CredentialFingerprint;
+use identity::{CredentialFingerprint, LifetimeBound};
 use policy::{CeilingEntry, CeilingRules, ScopeCeiling, Subject};
 use tokio::task::JoinSet;
 
@@ -83,6 +83,23 @@ pub(super) async fn a_ceiling_is_kept_with_its_session(make: MakeBench) {
         assert_eq!(session.backend.as_deref(), Some("robots"));
         assert_eq!(session.ceiling, ceiling);
     }
+}
+
+pub(super) async fn a_session_lasts_no_longer_than_its_login_allows(make: MakeBench) {
+    let bench = make(SessionPolicy::default());
+    let ann = subject("ann", "dev");
+    let hour = Duration::from_secs(3600);
+    let new = NewSession {
+        lifetime: LifetimeBound::AtMost(hour),
+        ..new(&ann)
+    };
+    let opened = bench.sessions.open(new, start()).await.unwrap();
+    let before = start() + hour - Duration::from_secs(1);
+    assert!(bench.redeem(&opened, before).await.is_ok());
+    assert_eq!(
+        bench.redeem(&opened, start() + hour).await.err(),
+        Some(RefreshTokenError::Expired)
+    );
 }
 
 pub(super) async fn an_anonymous_login_has_no_session(make: MakeBench) {

@@ -13,7 +13,7 @@ use auth::sessions::{
 };
 use common::SystemEntropy;
 use database::{Database, DatabaseLocation};
-use identity::CredentialFingerprint;
+use identity::{CredentialFingerprint, LifetimeBound};
 use policy::{Labels, ScopeCeiling, Subject};
 use tempfile::TempDir;
 
@@ -107,6 +107,7 @@ fn new(subject: &Subject) -> NewSession<'_> {
         credential: Some(CredentialFingerprint::of("$2y$05$x")),
         backend: "users",
         ceiling: &ScopeCeiling::Unlimited,
+        lifetime: LifetimeBound::Configured,
         service: "registry",
         client_id: "docker",
         address: "192.0.2.7",
@@ -139,6 +140,7 @@ on_every_store![
     a_token_stands_for_its_session,
     a_missing_credential_is_kept_as_such,
     a_ceiling_is_kept_with_its_session,
+    a_session_lasts_no_longer_than_its_login_allows,
     an_anonymous_login_has_no_session,
     what_is_not_valid_is_rejected_for_a_reason,
     idle_time_counts_from_the_last_use,
