@@ -169,4 +169,41 @@ mod tests {
         assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
         assert!(!html.contains("a=\"b\""), "{html}");
     }
+
+    /// WCAG 2.2 §1.4.3 and §1.4.11, for light and dark: 4.5 for texts, 3 for what marks a field.
+    #[test]
+    fn colours_have_enough_contrast() {
+        let light = STYLE.split(":root {").nth(1).unwrap();
+        let dark = STYLE.split(":root {").nth(2).unwrap();
+        // A browser's own canvas.
+        for (colours, canvas) in [(light, "#ffffff"), (dark, "#121212")] {
+            let colour = |name: &str| {
+                let (_, rest) = colours.split_once(&format!("--{name}: ")).unwrap();
+                rest.split(';').next().unwrap()
+            };
+            for (name, least) in [("ink", 4.5), ("link", 4.5), ("warn", 4.5), ("edge", 3.0)] {
+                for behind in [canvas, colour("soft")] {
+                    let found = contrast(colour(name), behind);
+                    assert!(found >= least, "{name} on {behind}: {found}");
+                }
+            }
+        }
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    /// The relative luminance of `#rrggbb`.
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| {
+            let value = u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+            match f64::from(value) / 255.0 {
+                low if low <= 0.04045 => low / 12.92,
+                high => ((high + 0.055) / 1.055).powf(2.4),
+            }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
 }
