@@ -21,6 +21,7 @@ mod ldap;
 mod lifetime;
 mod manual;
 mod manual_commands;
+mod many_rules;
 mod oidc_provider;
 #[path = "../../../sign-in/tests/it/oidc_stub.rs"]
 mod oidc_stub;
