@@ -41,14 +41,15 @@ impl SignInAttempt {
         BASE64URL_NOPAD.encode(&self.secret)
     }
 
-    /// What the provider is told.
-    pub(crate) fn parameters(&self) -> AuthorizationParameters {
+    /// What the provider is told. `page` is the page's address, as the browser reached it.
+    pub(crate) fn parameters(&self, page: String) -> AuthorizationParameters {
         // RFC 7636 §4.2: S256.
         let challenge = digest(&SHA256, self.derived("verifier").as_bytes());
         AuthorizationParameters {
             state: self.derived("state"),
             nonce: self.derived("nonce"),
             code_challenge: BASE64URL_NOPAD.encode(challenge.as_ref()),
+            page,
         }
     }
 
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn the_cookie_carries_everything() {
         let begun = SignInAttempt::begin("oidc_auth", &SystemEntropy).unwrap();
-        let parameters = begun.parameters();
+        let parameters = begun.parameters(String::new());
         let back = SignInAttempt::of_cookie("oidc_auth", &begun.cookie()).unwrap();
         assert!(back.has_state(&parameters.state));
         assert_eq!(back.nonce(), parameters.nonce);
@@ -101,7 +102,7 @@ mod tests {
         let one = SignInAttempt::begin("oidc_auth", &SystemEntropy).unwrap();
         let other = SignInAttempt::begin("oidc_auth", &SystemEntropy).unwrap();
         let elsewhere = SignInAttempt::of_cookie("gitlab_auth", &one.cookie()).unwrap();
-        let state = one.parameters().state;
+        let state = one.parameters(String::new()).state;
         assert!(!other.has_state(&state) && !elsewhere.has_state(&state));
         assert!(!one.has_state("") && !one.has_state(&one.nonce()));
         assert_ne!(one.nonce(), elsewhere.nonce());

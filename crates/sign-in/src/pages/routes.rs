@@ -49,13 +49,14 @@ impl SignInServer {
         let Some(page) = page else {
             return self.not_found(context);
         };
-        let address = context.origin.path(path);
+        let (address, url) = (context.origin.path(path), context.origin.url(path));
         let request = SignInRequest {
             page,
             key: &self.settings.key,
             context,
             headers: &head.headers,
             address: &address,
+            url: &url,
         };
         match head.method {
             Method::GET => {

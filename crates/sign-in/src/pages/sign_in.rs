@@ -28,6 +28,8 @@ pub(super) struct SignInRequest<'a> {
     pub(super) headers: &'a HeaderMap,
     /// The page's path, as the browser sees it.
     pub(super) address: &'a str,
+    /// The page's URL, as the browser sees it.
+    pub(super) url: &'a str,
 }
 
 /// What a query asks for.
@@ -141,7 +143,7 @@ impl SignInRequest<'_> {
             Ok(attempt) => attempt,
             Err(error) => return self.error(&error.into()),
         };
-        let parameters = attempt.parameters();
+        let parameters = attempt.parameters(self.url.to_owned());
         let to = match parts.provider.authorization_url(&parameters).await {
             Ok(to) => to,
             Err(error) => return self.error(&error.into()),
@@ -196,6 +198,7 @@ impl SignInRequest<'_> {
         let grant = TokenGrant::AuthorizationCode {
             code,
             verifier: &verifier,
+            page: self.url,
         };
         let tokens = parts.provider.request_tokens(grant).await?;
         let expected = ExpectedUser::SignIn { nonce: &nonce };

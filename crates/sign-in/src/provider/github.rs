@@ -92,7 +92,7 @@ impl GithubProvider {
             ("client_secret", self.settings.client_secret.expose()),
         ];
         match grant {
-            TokenGrant::AuthorizationCode { code, verifier } => {
+            TokenGrant::AuthorizationCode { code, verifier, .. } => {
                 form.extend([
                     ("code", code.expose()),
                     ("code_verifier", verifier.expose()),

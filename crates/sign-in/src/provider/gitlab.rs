@@ -88,7 +88,7 @@ impl GitlabProvider {
             ("redirect_uri", &self.settings.redirect_uri),
         ];
         form.extend(match grant {
-            TokenGrant::AuthorizationCode { code, verifier } => vec![
+            TokenGrant::AuthorizationCode { code, verifier, .. } => vec![
                 ("grant_type", "authorization_code"),
                 ("code", code.expose()),
                 ("code_verifier", verifier.expose()),

@@ -60,6 +60,9 @@ pub struct AuthorizationParameters {
     pub nonce: String,
     /// `code_challenge`, by the method S256.
     pub code_challenge: String,
+    /// The page's address, as the browser reached it. The provider sends the browser there if the
+    /// settings do not say where.
+    pub page: String,
 }
 
 /// What tokens are asked for with.
@@ -71,6 +74,8 @@ pub enum TokenGrant<'a> {
         code: &'a Secret,
         /// `code_verifier` (RFC 7636 §4.5).
         verifier: &'a Secret,
+        /// The address of [`AuthorizationParameters::page`].
+        page: &'a str,
     },
     /// An earlier refresh token.
     RefreshToken(&'a Secret),

@@ -26,8 +26,9 @@ pub struct OidcSettings {
     pub client_id: String,
     /// The secret of that client.
     pub client_secret: Secret,
-    /// Where the provider sends the browser back to.
-    pub redirect_url: String,
+    /// Where the provider sends the browser back to. If it is absent, to the page as the browser
+    /// reached it.
+    pub redirect_url: Option<String>,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
     /// The claim that is the account's name.
@@ -55,7 +56,7 @@ impl OidcSettings {
     pub fn google(
         client_id: String,
         client_secret: Secret,
-        redirect_url: String,
+        redirect_url: Option<String>,
         domain: Option<String>,
     ) -> Self {
         Self {
@@ -95,7 +96,7 @@ impl OidcProvider {
         let mut query = vec![
             ("response_type", "code"),
             ("client_id", &self.settings.client_id),
-            ("redirect_uri", &self.settings.redirect_url),
+            ("redirect_uri", self.redirect_url(&parameters.page)),
             ("scope", &scope),
             ("state", &parameters.state),
             ("nonce", &parameters.nonce),
@@ -106,13 +107,21 @@ impl OidcProvider {
         Ok(with_query(&document.authorization_endpoint, &query))
     }
 
+    fn redirect_url<'a>(&'a self, page: &'a str) -> &'a str {
+        self.settings.redirect_url.as_deref().unwrap_or(page)
+    }
+
     async fn tokens(&self, grant: TokenGrant<'_>) -> Result<ProviderTokens, ProviderError> {
         let document = self.discovery.document().await?;
         let mut form = match grant {
-            TokenGrant::AuthorizationCode { code, verifier } => vec![
+            TokenGrant::AuthorizationCode {
+                code,
+                verifier,
+                page,
+            } => vec![
                 ("grant_type", "authorization_code"),
                 ("code", code.expose()),
-                ("redirect_uri", &self.settings.redirect_url),
+                ("redirect_uri", self.redirect_url(page)),
                 ("code_verifier", verifier.expose()),
             ],
             TokenGrant::RefreshToken(token) => vec![

@@ -11,7 +11,7 @@ use sign_in::{
 };
 
 use crate::oidc_stub::form;
-use crate::support::{AT_SIGN_IN, Bench, hourly_policy, label};
+use crate::support::{AT_SIGN_IN, Bench, PAGE, hourly_policy, label};
 
 /// What GitHub knows of the one user there, `Octo-Cat`.
 struct State {
@@ -120,6 +120,7 @@ async fn sign_in(bench: &Bench) -> Result<common::Secret, ProviderError> {
     let grant = TokenGrant::AuthorizationCode {
         code: &"good".into(),
         verifier: &"v".into(),
+        page: PAGE,
     };
     let tokens = bench.provider.request_tokens(grant).await?;
     let user = bench.provider.identify(&tokens, AT_SIGN_IN).await?;
@@ -273,6 +274,7 @@ async fn a_code_that_github_refuses_with_200_is_refused() {
     let grant = TokenGrant::AuthorizationCode {
         code: &"bad".into(),
         verifier: &"v".into(),
+        page: PAGE,
     };
     let error = bench.provider.request_tokens(grant).await.unwrap_err();
     assert!(
@@ -288,6 +290,7 @@ async fn the_browser_is_sent_with_state_and_challenge() {
         state: "s".to_owned(),
         nonce: "n".to_owned(),
         code_challenge: "c".to_owned(),
+        page: PAGE.to_owned(),
     };
     let to = github
         .bench(None)

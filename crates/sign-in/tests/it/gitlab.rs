@@ -8,7 +8,7 @@ use serde_json::json;
 use sign_in::{GitlabProvider, GitlabSettings, ProviderError, SignInRefusal, TokenGrant};
 
 use crate::oidc_stub::form;
-use crate::support::{AT_SIGN_IN, Bench, hourly_policy, label};
+use crate::support::{AT_SIGN_IN, Bench, PAGE, hourly_policy, label};
 
 struct State {
     /// How often the tokens were rotated; the last ones are good.
@@ -115,6 +115,7 @@ async fn sign_in(bench: &Bench) -> Result<common::Secret, ProviderError> {
     let grant = TokenGrant::AuthorizationCode {
         code: &"good".into(),
         verifier: &"v".into(),
+        page: PAGE,
     };
     let tokens = bench.provider.request_tokens(grant).await?;
     let user = bench.provider.identify(&tokens, AT_SIGN_IN).await?;

@@ -12,6 +12,7 @@ mod conformance;
 mod backend;
 mod github;
 mod gitlab;
+mod google;
 mod oidc;
 mod oidc_stub;
 mod pages;

@@ -1,5 +1,7 @@
 //! OpenID Connect: ID tokens that are wrong, refresh tokens that rotate, a provider that is down.
 
+use std::time::Duration;
+
 use identity::{AuthenticationError, AuthenticationOutcome, Authenticator, BackendFault, Recheck};
 use serde_json::{Value, json};
 use sign_in::{
@@ -8,21 +10,26 @@ use sign_in::{
 };
 
 use crate::oidc_stub::{OidcStub, form};
-use crate::support::{Bench, START, label};
+use crate::support::{Bench, PAGE, START, label};
 
 /// Signs `ann` in as a browser does and gives the password.
-async fn sign_in(stub: &OidcStub, bench: &Bench) -> Result<common::Secret, ProviderError> {
+pub(crate) async fn sign_in(
+    stub: &OidcStub,
+    bench: &Bench,
+) -> Result<common::Secret, ProviderError> {
     let parameters = AuthorizationParameters {
         state: "s".to_owned(),
         nonce: "n".to_owned(),
         // Of the verifier "v".
         code_challenge: "TJRIXgwhrmxBzh3-e2v6zupato5AokdvUCCOUm9QYIA".to_owned(),
+        page: PAGE.to_owned(),
     };
     let to = bench.provider.authorization_url(&parameters).await?;
     let back = form(&stub.agree(&to));
     let grant = TokenGrant::AuthorizationCode {
         code: &back["code"].as_str().into(),
         verifier: &"v".into(),
+        page: PAGE,
     };
     let tokens = bench.provider.request_tokens(grant).await?;
     let expected = ExpectedUser::SignIn { nonce: "n" };
@@ -114,12 +121,14 @@ async fn a_token_that_was_changed_is_refused() {
         state: "s".to_owned(),
         nonce: "n".to_owned(),
         code_challenge: "TJRIXgwhrmxBzh3-e2v6zupato5AokdvUCCOUm9QYIA".to_owned(),
+        page: PAGE.to_owned(),
     };
     let to = bench.provider.authorization_url(&parameters).await.unwrap();
     let back = form(&stub.agree(&to));
     let grant = TokenGrant::AuthorizationCode {
         code: &back["code"].as_str().into(),
         verifier: &"v".into(),
+        page: PAGE,
     };
     let mut tokens = bench.provider.request_tokens(grant).await.unwrap();
     let parts: Vec<_> = tokens
@@ -156,6 +165,7 @@ async fn pkce_and_codes_are_good_once() {
         state: "s".to_owned(),
         nonce: "n".to_owned(),
         code_challenge: "TJRIXgwhrmxBzh3-e2v6zupato5AokdvUCCOUm9QYIA".to_owned(),
+        page: PAGE.to_owned(),
     };
     for verifier in ["w", ""] {
         let to = bench.provider.authorization_url(&parameters).await.unwrap();
@@ -163,6 +173,7 @@ async fn pkce_and_codes_are_good_once() {
         let grant = TokenGrant::AuthorizationCode {
             code: &back["code"].as_str().into(),
             verifier: &verifier.into(),
+            page: PAGE,
         };
         for _ in 0..2 {
             let error = bench.provider.request_tokens(grant).await.unwrap_err();
@@ -335,6 +346,42 @@ async fn a_provider_that_is_down_is_unavailable_and_ends_nothing() {
         assert!(bench.backend.recheck("ann").await.is_err());
     }
     stub.state().broken = None;
+    Bench::labels(bench.log_in("ann", &password).await);
+}
+
+/// Twenty logins wait for it, and it answers none: each gets an error, and the sign-in goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_provider_is_given_up_and_asked_again() {
+    let stub = OidcStub::start(START);
+    let limit = Duration::from_millis(300);
+    let bench = std::sync::Arc::new(Bench::impatient_oidc(&stub, limit));
+    // A busy machine may be slow itself.
+    let password = loop {
+        match sign_in(&stub, &bench).await {
+            Ok(password) => break password,
+            Err(error) => assert!(
+                matches!(error, ProviderError::Unavailable { .. }),
+                "{error}"
+            ),
+        }
+    };
+    bench.clock.pass(301);
+    stub.state().now += 301;
+    stub.state().is_silent = true;
+    let logins: Vec<_> = (0..20)
+        .map(|_| {
+            let (bench, password) = (bench.clone(), password.clone());
+            tokio::spawn(async move { bench.log_in("ann", &password).await })
+        })
+        .collect();
+    for login in logins {
+        let AuthenticationError::Backend(error) = login.await.unwrap().unwrap_err() else {
+            panic!("no error of the backend")
+        };
+        assert_eq!(error.fault, BackendFault::Unavailable);
+    }
+    stub.state().is_silent = false;
+    while bench.log_in("ann", &password).await.is_err() {}
     Bench::labels(bench.log_in("ann", &password).await);
 }
 

@@ -29,8 +29,12 @@ pub(crate) struct State {
     pub(crate) tamper: fn(&mut Value, &mut Value),
     /// Whether it refuses every refresh token.
     pub(crate) is_revoked: bool,
+    /// The issuer, if not the server's own address: another server is in front.
+    pub(crate) origin: Option<String>,
     /// The status of each answer, if not 200.
     pub(crate) broken: Option<u16>,
+    /// Whether it answers nothing.
+    pub(crate) is_silent: bool,
     /// Whether the answer to a refresh has an ID token.
     pub(crate) refreshes_id_token: bool,
     pub(crate) gives_refresh_token: bool,
@@ -53,7 +57,9 @@ impl OidcStub {
             userinfo: json!({}),
             tamper: |_, _| {},
             is_revoked: false,
+            origin: None,
             broken: None,
+            is_silent: false,
             refreshes_id_token: true,
             gives_refresh_token: true,
             auth_methods: json!(["client_secret_basic"]),
@@ -66,8 +72,12 @@ impl OidcStub {
         let server = StubServer::start(move |origin, request| {
             let mut state = shared.lock().unwrap();
             match state.broken {
+                _ if state.is_silent => StubResponse::silence(),
                 Some(status) => StubResponse::status(status),
-                None => state.answer(origin, request),
+                None => {
+                    let own = state.origin.clone();
+                    state.answer(own.as_deref().unwrap_or(origin), request)
+                }
             }
         });
         Self { server, state }
@@ -88,11 +98,12 @@ impl OidcStub {
     /// What a user does who is sent to `url` and agrees: the query with which the browser comes back.
     pub(crate) fn agree(&self, url: &str) -> String {
         let (base, query) = url.split_once('?').unwrap();
-        assert_eq!(base, self.server.url("/authorize"));
+        let mut state = self.state();
+        let origin = state.origin.clone().unwrap_or_else(|| self.issuer());
+        assert_eq!(base, format!("{origin}/authorize"));
         let query = form(query);
         assert_eq!(query["code_challenge_method"], "S256");
         assert_eq!(query["response_type"], "code");
-        let mut state = self.state();
         let code = format!("code-{}", state.codes.len());
         let request = (query["nonce"].clone(), query["code_challenge"].clone());
         state.codes.insert(code.clone(), request);

@@ -2,6 +2,9 @@
 
 use peers::{HttpStub, StubAnswer};
 
+/// Stands for no status at all.
+const SILENCE: u16 = 0;
+
 /// A request, whole.
 #[derive(Clone, Debug)]
 pub(crate) struct StubRequest {
@@ -65,6 +68,11 @@ impl StubResponse {
         }
     }
 
+    /// No answer: the connection stays open.
+    pub(crate) fn silence() -> Self {
+        Self::status(SILENCE)
+    }
+
     /// The same with a further header field.
     #[allow(dead_code, reason = "not every test binary with this file needs it")]
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
@@ -82,7 +90,10 @@ impl StubServer {
         Self(HttpStub::start(move |request| {
             let origin = format!("http://{}", request.header("host").unwrap_or_default());
             let response = answer(&origin, &StubRequest::of(request));
-            StubAnswer::WithHeaders(response.status, response.headers, response.body)
+            match response.status {
+                SILENCE => StubAnswer::Silence,
+                status => StubAnswer::WithHeaders(status, response.headers, response.body),
+            }
         }))
     }
 

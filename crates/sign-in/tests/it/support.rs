@@ -19,6 +19,9 @@ use sign_in::{
 
 use crate::oidc_stub::{CLIENT_SECRET, OidcStub};
 
+/// Where a browser reaches the page, which the settings overrule.
+pub(crate) const PAGE: &str = "https://page.example.com/auth";
+
 /// 2026-11-01, when every test begins.
 pub(crate) const START: u64 = 1_793_491_200;
 
@@ -86,19 +89,44 @@ impl Bench {
     }
 
     pub(crate) fn oidc_with(stub: &OidcStub, change: impl FnOnce(&mut OidcSettings)) -> Self {
-        let mut settings = OidcSettings {
+        let mut settings = Self::oidc_settings(stub);
+        change(&mut settings);
+        Self::new("oidc_auth", oidc_policy(), |client, clock| {
+            Arc::new(OidcProvider::new(settings, client, clock))
+        })
+    }
+
+    /// A server that waits for the provider no longer than `timeout`.
+    pub(crate) fn impatient_oidc(stub: &OidcStub, timeout: Duration) -> Self {
+        let (settings, client) = (Self::oidc_settings(stub), ProviderClient::new(timeout));
+        Self::new("oidc_auth", oidc_policy(), |_, clock| {
+            Arc::new(OidcProvider::new(settings, client.unwrap(), clock))
+        })
+    }
+
+    fn oidc_settings(stub: &OidcStub) -> OidcSettings {
+        OidcSettings {
             issuer: stub.issuer(),
             client_id: "wharfinger".to_owned(),
             client_secret: CLIENT_SECRET.into(),
-            redirect_url: "https://auth.example.com/oidc_auth".to_owned(),
+            redirect_url: Some("https://auth.example.com/oidc_auth".to_owned()),
             scopes: vec!["openid".to_owned(), "email".to_owned()],
             user_claim: "email".to_owned(),
             label_claims: vec!["groups".to_owned()],
             domain: None,
             parameters: Vec::new(),
+        }
+    }
+
+    /// Google's settings, with the stub as the issuer.
+    pub(crate) fn google(stub: &OidcStub, domain: Option<&str>) -> Self {
+        let (id, secret) = ("wharfinger".to_owned(), CLIENT_SECRET.into());
+        let domain = domain.map(str::to_owned);
+        let settings = OidcSettings {
+            issuer: stub.issuer(),
+            ..OidcSettings::google(id, secret, None, domain)
         };
-        change(&mut settings);
-        Self::new("oidc_auth", oidc_policy(), |client, clock| {
+        Self::new("google_auth", oidc_policy(), |client, clock| {
             Arc::new(OidcProvider::new(settings, client, clock))
         })
     }

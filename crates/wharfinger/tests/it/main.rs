@@ -15,6 +15,7 @@ mod e2e;
 mod every_backend;
 mod explain;
 mod external_backends;
+mod google;
 mod hash;
 mod inspect_matrix;
 mod ldap;

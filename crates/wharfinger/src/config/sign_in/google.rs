@@ -17,17 +17,16 @@ pub(super) fn read(section: &mut Section<'_>, callback: &Callback) -> Option<Sig
     let redirect_url = section.find(
         key::parsed("redirect_url", "URL", address)
             .means("the address of this page, as it is registered at Google as a redirect URI")
-            .otherwise("`{public_url}{path_prefix}/google_auth`"),
+            .otherwise("`{public_url}{path_prefix}/google_auth`, or where the browser reached it"),
     );
     let (revalidate_after, session) = oidc::read_periods(section);
-    let redirect_url = callback.or(section, "redirect_url", redirect_url);
     Some(SignInConfig {
         section: "google_auth",
         title: "Google".to_owned(),
         provider: ProviderConfig::Oidc(OidcSettings::google(
             common.client_id?,
             common.client_secret?,
-            redirect_url?,
+            redirect_url.or_else(|| callback.known()),
             domain,
         )),
         policy: AccountPolicy {

@@ -99,6 +99,13 @@ impl Callback {
         }
     }
 
+    fn known(&self) -> Option<String> {
+        match self {
+            Self::Known(url) => Some(url.clone()),
+            Self::Unknown => None,
+        }
+    }
+
     /// The address in the key `name`, else the one of `server.public_url`.
     fn or(
         &self,
@@ -106,15 +113,12 @@ impl Callback {
         name: &'static str,
         configured: Option<String>,
     ) -> Option<String> {
-        match (configured, self) {
-            (Some(url), _) => Some(url),
-            (None, Self::Known(url)) => Some(url.clone()),
-            (None, Self::Unknown) => {
-                let message = "write it, or set server.public_url, which it is made of";
-                section.error_about(name, Problem::Missing, message);
-                None
-            }
+        let url = configured.or_else(|| self.known());
+        if url.is_none() {
+            let message = "write it, or set server.public_url, which it is made of";
+            section.error_about(name, Problem::Missing, message);
         }
+        url
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SignInConfig> {
             issuer: issuer.value,
             client_id: common.client_id?,
             client_secret: common.client_secret?,
-            redirect_url: redirect_url.value,
+            redirect_url: Some(redirect_url.value),
             scopes,
             user_claim,
             label_claims,
