@@ -26,6 +26,12 @@ pub enum AdoptionProblemKind {
     /// A link without a digest, or with another digest than its path has.
     #[error("a broken link")]
     NoLink,
+    /// A link by a digest that this registry does not serve. Distribution 2.8 takes SHA-384, too, and
+    /// links the same content by its SHA-256.
+    #[error(
+        "a link by a digest other than sha256 and sha512: the content is served by its sha256 only"
+    )]
+    Algorithm,
     /// A directory whose name is not valid for a repository or a tag.
     #[error("not the name of a repository or tag")]
     Name,

@@ -137,17 +137,25 @@ impl<'a> DataDirectoryReader<'a> {
     }
 
     /// The links in the files `directory/ALGORITHM/HASH/link`. An entry without its file was
-    /// deleted.
+    /// deleted. A link by an algorithm that is not known here is a problem.
     fn links(&mut self, directory: &str) -> Vec<Link> {
         let mut links = Vec::new();
-        for algorithm in DigestAlgorithm::ALL {
+        for (algorithm, kind) in self.entries(directory) {
             let directory = format!("{directory}/{algorithm}");
+            let algorithm = algorithm.parse::<DigestAlgorithm>();
+            if algorithm.is_err() && kind == EntryKind::Other {
+                continue;
+            }
             for (hash, _) in self.entries(&directory) {
                 let path = format!("{directory}/{hash}/link");
                 let content = match self.link(&path) {
                     LinkContent::Missing => continue,
                     LinkContent::Invalid => None,
                     LinkContent::Digest(digest) => Some(digest),
+                };
+                let Ok(algorithm) = algorithm else {
+                    self.problem(&path, AdoptionProblemKind::Algorithm);
+                    continue;
                 };
                 match (format!("{algorithm}:{hash}").parse::<Digest>(), content) {
                     // Distribution stores content under one algorithm. The other digest links to it.

@@ -440,3 +440,24 @@ async fn content_with_digests_of_two_algorithms_can_be_pulled_by_both() {
     assert!(!world.has_blob("a", sha512(wrong)).await);
     assert_eq!(report.problems.len(), 1);
 }
+
+#[tokio::test]
+async fn digests_of_other_algorithms_are_named() {
+    let (world, old) = (World::new().await, DataDirectory::new());
+    old.layer("a", b"layer");
+    let hash = "0".repeat(96);
+    let link = |algorithm: &str| format!("repositories/a/_layers/{algorithm}/{hash}/link");
+    old.write(&link("sha384"), sha256(b"layer").to_string().as_bytes());
+    // Neither is a link.
+    old.write("repositories/a/_layers/README", b"text");
+    fs::create_dir_all(old.path().join(BASE).join("repositories/a/_layers/.trash")).unwrap();
+    let report = world.adopt(old.path(), AdoptionCheck::Manifests).await;
+    assert_eq!(
+        report.problems,
+        [AdoptionProblem {
+            path: format!("{BASE}/{}", link("sha384")),
+            kind: AdoptionProblemKind::Algorithm,
+        }]
+    );
+    assert_eq!(world.content("a", sha256(b"layer")).await, b"layer");
+}
