@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::effect::{LineEffect, PolicyEffect};
 use super::error::{CasbinError, CasbinFile, CasbinProblem, EvaluationError};
 use super::evaluation::Evaluation;
-use super::expression::Expression;
+use super::expression::{Expression, RequestPattern};
 use super::lines::{Line, PolicyLines};
 use super::model::Model;
 use super::order::{by_priority, by_subject};
@@ -13,7 +13,7 @@ use super::parser::{KnownNames, parse};
 use super::patterns::Patterns;
 use super::rewriting;
 use super::roles::Roles;
-use super::warning::CasbinWarning;
+use super::warning::{CasbinWarning, CasbinWarningKind};
 
 /// A model and its policy, checked.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl Enforcer {
         read_rules(&mut read, &matcher, names);
         order(&mut read, &model);
         warnings.extend(read.warnings(&model));
+        warnings.extend(request_patterns(&matcher, &read.lines, &model));
         // Casbin looks for the text, wherever it is.
         let names_lines = text.contains("p_");
         let mut enforcer = Self {
@@ -200,6 +201,28 @@ fn read_rules(policy: &mut PolicyLines, matcher: &Expression, names: KnownNames<
         }
         true
     });
+}
+
+/// The patterns of the matcher, and of expressions in lines, that depend on the request.
+fn request_patterns(matcher: &Expression, lines: &[Line], model: &Model) -> Vec<CasbinWarning> {
+    let of_matcher = (CasbinFile::Model, model.matcher.1, matcher);
+    let of_lines = lines.iter().flat_map(|line| {
+        let rules = line.rules.iter().map(|(_, rule)| rule);
+        rules.map(|rule| (CasbinFile::Policy, line.number, rule))
+    });
+    let expressions = std::iter::once(of_matcher).chain(of_lines);
+    let warnings = expressions.flat_map(|(file, line, expression)| {
+        let patterns = expression.request_patterns().into_iter();
+        patterns.map(move |RequestPattern { used_by, column }| CasbinWarning {
+            file,
+            line,
+            kind: CasbinWarningKind::RequestPattern {
+                used_by,
+                column: model.request.names[column].clone(),
+            },
+        })
+    });
+    warnings.collect()
 }
 
 /// Puts the lines into the order in which they are matched.

@@ -24,6 +24,15 @@ pub(super) enum Expression {
     Eval(usize),
 }
 
+/// A pattern that depends on the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestPattern {
+    /// The function or operator that compiles it.
+    pub(super) used_by: &'static str,
+    /// The column of the request.
+    pub(super) column: usize,
+}
+
 impl Expression {
     /// This and `right`, joined by `operator`.
     pub(super) fn then(self, operator: Operator, right: Self) -> Self {
@@ -42,17 +51,59 @@ impl Expression {
 
     /// The columns of the policy line that hold expressions.
     pub(super) fn evaluated_columns(&self) -> Vec<usize> {
-        let of_all = |list: &[Self]| list.iter().flat_map(Self::evaluated_columns).collect();
+        if let Self::Eval(column) = self {
+            return vec![*column];
+        }
+        let parts = self.parts().into_iter();
+        parts.flat_map(Self::evaluated_columns).collect()
+    }
+
+    /// The patterns that depend on the request.
+    pub(super) fn request_patterns(&self) -> Vec<RequestPattern> {
+        let mut found = Vec::new();
+        let mut note = |used_by, pattern: &Self| {
+            let column = pattern.request_column();
+            found.extend(column.map(|column| RequestPattern { used_by, column }));
+        };
         match self {
-            Self::Eval(column) => vec![*column],
-            Self::Prefix(_, operand) => operand.evaluated_columns(),
-            Self::List(list) | Self::Call(_, list) | Self::HasRole(_, list) => of_all(list),
-            Self::Chain(first, more) => {
-                let mut columns = first.evaluated_columns();
-                columns.extend(more.iter().flat_map(|(_, right)| right.evaluated_columns()));
-                columns
+            Self::Call(function, arguments) => {
+                if let Some(pattern) = arguments.get(1) {
+                    note(function.name(), pattern);
+                }
             }
-            Self::Literal(_) | Self::Request(_) | Self::Policy(_) => Vec::new(),
+            Self::Chain(_, more) => {
+                for (operator, right) in more {
+                    if matches!(operator, Operator::Matches | Operator::MatchesNot) {
+                        note(operator.written(), right);
+                    }
+                }
+            }
+            _ => {}
+        }
+        let parts = self.parts().into_iter();
+        found.extend(parts.flat_map(Self::request_patterns));
+        found
+    }
+
+    /// The first column of the request that this names.
+    fn request_column(&self) -> Option<usize> {
+        match self {
+            Self::Request(column) => Some(*column),
+            other => other.parts().into_iter().find_map(Self::request_column),
+        }
+    }
+
+    fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Prefix(_, operand) => vec![operand],
+            Self::List(list) | Self::Call(_, list) | Self::HasRole(_, list) => {
+                list.iter().collect()
+            }
+            Self::Chain(first, more) => {
+                let more = more.iter().map(|(_, right)| right);
+                std::iter::once(first.as_ref()).chain(more).collect()
+            }
+            Self::Literal(_) | Self::Request(_) | Self::Policy(_) | Self::Eval(_) => Vec::new(),
         }
     }
 }

@@ -45,6 +45,16 @@ pub enum CasbinWarningKind {
         "the role {0:?} is given here, and no line of the policy and no other role has that name"
     )]
     UnnamedRole(String),
+    /// A pattern that depends on the request.
+    #[error(
+        "`{used_by}` takes its pattern from `r.{column}`, so the client that asks chooses what it matches"
+    )]
+    RequestPattern {
+        /// The function or operator.
+        used_by: &'static str,
+        /// The column of the request.
+        column: String,
+    },
     /// There is no line that could match.
     #[error("the policy has no line that begins with `p`")]
     NoLine,

@@ -55,3 +55,39 @@ fn lines_that_do_nothing() {
     );
     assert_eq!(warned(&literal, "p, x\ng, bob, admins\n"), "");
 }
+
+#[test]
+fn patterns_that_the_client_chooses() {
+    let matcher = |matcher: &str| {
+        let rule = "\"regexMatch(p.sub, r.sub)\"";
+        let policy = format!("p, a, {rule}\n");
+        warned(&model("sub", "sub, rule", "_, _", ALLOW, matcher), &policy)
+    };
+    for (text, used_by) in [
+        ("regexMatch(p.sub, r.sub)", "regexMatch"),
+        ("!keyMatch(p.sub, 'x/' + r.sub)", "keyMatch"),
+        ("p.sub == 'x' || p.sub =~ r.sub", "=~"),
+        ("p.sub !~ ('^' + r.sub)", "!~"),
+        ("keyGet2(p.sub, r.sub, 'id') == 'x'", "keyGet2"),
+        ("g(p.sub, keyGet(p.sub, r.sub))", "keyGet"),
+    ] {
+        assert_eq!(
+            matcher(text),
+            format!(
+                "line 10 of the model: `{used_by}` takes its pattern from `r.sub`, so the client that asks chooses what it matches\n"
+            ),
+            "{text}"
+        );
+    }
+    for text in [
+        "regexMatch(r.sub, p.sub)",
+        "r.sub =~ p.sub",
+        "r.sub == p.sub",
+    ] {
+        assert_eq!(matcher(text), "", "{text}");
+    }
+    assert_eq!(
+        matcher("eval(p.rule)"),
+        "line 1 of the policy: `regexMatch` takes its pattern from `r.sub`, so the client that asks chooses what it matches\n"
+    );
+}
