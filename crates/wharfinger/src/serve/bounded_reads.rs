@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +29,9 @@ const BUDGET: usize = 64 << 20;
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// The first byte of a TLS handshake (RFC 8446 §5.1, ContentType).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// How many large bodies arrive at the moment, on all connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LargeBodies(Arc<AtomicUsize>);
@@ -42,6 +45,8 @@ struct Reading {
     head: usize,
     large_bodies: LargeBodies,
     phase: Mutex<Phase>,
+    /// Whether the first byte was that of a TLS handshake.
+    began_with_tls: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +78,7 @@ impl ReadPhase {
             head,
             large_bodies,
             phase: Mutex::new(Phase::Head { left: head }),
+            began_with_tls: AtomicBool::new(false),
         }))
     }
 
@@ -99,6 +105,11 @@ impl ReadPhase {
     /// The body has ended. The next head follows.
     pub(super) fn end_body(&self) {
         self.begin_request(false);
+    }
+
+    /// Whether the client began a TLS handshake, where nothing but HTTP is read.
+    pub(super) fn began_with_tls(&self) -> bool {
+        self.0.began_with_tls.load(Ordering::Relaxed)
     }
 }
 
@@ -190,6 +201,9 @@ impl<S: AsyncRead + Unpin> BoundedReads<S> {
         }
         let length = ready!(self.poll_at_most(context, buffer, left))?;
         let arrived = buffer.filled().len() - length;
+        if self.preface == Some(0) && buffer.filled().get(arrived) == Some(&TLS_HANDSHAKE) {
+            self.reading.0.began_with_tls.store(true, Ordering::Relaxed);
+        }
         let is_http2 = self.ends_preface(&buffer.filled()[arrived..]);
         self.reading.0.change(|phase| match phase {
             _ if is_http2 => Phase::Http2,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::lingering_close::{LingeringClose, StillSending};
 use super::write_timeout::WriteTimeout;
@@ -14,6 +14,8 @@ use super::write_timeout::WriteTimeout;
 /// A stream to a client, with a [`WriteTimeout`] and a [`LingeringClose`].
 pub(super) struct ClientStream<S> {
     stream: S,
+    /// What [`first_byte`](Self::first_byte) has read ahead.
+    read_ahead: Option<u8>,
     write_timeout: WriteTimeout,
     lingering_close: LingeringClose,
     /// Whether the server's side has ended.
@@ -25,10 +27,21 @@ impl<S> ClientStream<S> {
     pub(super) fn new(stream: S, write_limit: Duration, still_sending: StillSending) -> Self {
         Self {
             stream,
+            read_ahead: None,
             write_timeout: WriteTimeout::new(write_limit),
             lingering_close: LingeringClose::new(still_sending),
             is_shut_down: false,
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> ClientStream<S> {
+    /// What the client sends first; `None` if it ends the connection. It will be read again.
+    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let length = self.read(&mut byte).await?;
+        self.read_ahead = (length > 0).then_some(byte[0]);
+        Ok(self.read_ahead)
     }
 }
 
@@ -38,6 +51,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buffer.remaining() > 0
+            && let Some(byte) = self.read_ahead.take()
+        {
+            buffer.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -85,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::sleep;
 
     use super::super::lingering_close::WaitTimes;
@@ -125,6 +144,19 @@ mod tests {
         let (written, _) = tokio::join!(written, far.read_exact(&mut read));
         written.unwrap();
         assert_eq!(&read, b"more than fits");
+    }
+
+    #[tokio::test]
+    async fn the_first_byte_is_read_again() {
+        let (near, mut far) = duplex(4);
+        let mut near = ClientStream::new(near, LONG, StillSending::default());
+        far.write_all(b"ab").await.unwrap();
+        assert_eq!(near.first_byte().await.unwrap(), Some(b'a'));
+        far.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        near.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"ab");
+        assert_eq!(near.first_byte().await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! One connection from its handshake to its end, and every deadline on the way.
 
+use std::error::Error;
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,10 +15,12 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::field::{DisplayValue, display};
 
 use super::body::{TrackedBody, without_body};
 use super::bounded_reads::{BoundedReads, LARGEST_READ, LargeBodies, ReadPhase};
@@ -37,6 +41,13 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// How much of a response waits for one HTTP/2 stream's client, in bytes.
 const STREAM_BUFFER: usize = 128 << 10;
+
+/// The response to an HTTP request where TLS is expected, with the words of Go's servers.
+const HTTPS_ONLY: &str = "HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 48\r\n\
+    Connection: close\r\n\r\n\
+    Client sent an HTTP request to an HTTPS server.\n";
 
 /// What every connection shares.
 #[derive(Clone)]
@@ -63,17 +74,52 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: 
     let Some(tls) = &services.tls else {
         return http(shared, stream, peer, still_sending).await;
     };
-    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+    let handshake = accept_tls(TlsAcceptor::from(Arc::clone(tls)), stream, &still_sending);
     let handshake = tokio::select! {
         result = timeout(services.limits.request_timeout, handshake) => result,
         // No request has arrived yet.
         () = shutdown(&mut shared.shutdown) => return,
     };
+    let peer_address = shown(address);
     match handshake {
-        Ok(Ok(stream)) => http(shared, stream, peer, still_sending).await,
-        Ok(Err(error)) => tracing::debug!(%error, peer = ?address, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(peer = ?address, "a TLS handshake took too long"),
+        Ok(Ok(Some(stream))) => http(shared, stream, peer, still_sending).await,
+        Ok(Ok(None)) => {
+            tracing::debug!(
+                peer = peer_address,
+                "a client sent an HTTP request to a port that takes TLS only"
+            );
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, peer = peer_address, "a TLS handshake failed");
+        }
+        Err(_) => tracing::debug!(peer = peer_address, "a TLS handshake took too long"),
     }
+}
+
+/// Accepts TLS. A client that sends an HTTP request instead is told so, and there is no stream.
+async fn accept_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: TlsAcceptor,
+    mut stream: ClientStream<S>,
+    still_sending: &StillSending,
+) -> io::Result<Option<TlsStream<ClientStream<S>>>> {
+    // A record of TLS begins with a control character (RFC 8446 §5.1), a request with a method.
+    if !stream
+        .first_byte()
+        .await?
+        .is_some_and(|byte| byte.is_ascii_uppercase())
+    {
+        return acceptor.accept(stream).await.map(Some);
+    }
+    // Its request may be longer than what is read here.
+    still_sending.note();
+    stream.write_all(HTTPS_ONLY.as_bytes()).await?;
+    stream.shutdown().await?;
+    Ok(None)
+}
+
+/// An address as the log shows it.
+fn shown(address: Option<IpAddr>) -> Option<DisplayValue<IpAddr>> {
+    address.map(|address| display(address.to_canonical()))
 }
 
 /// What the requests of a connection tell its stream.
@@ -198,7 +244,8 @@ where
         still_sending,
         reading: ReadPhase::new(limits.header, shared.large_bodies.clone()),
     };
-    let io = TokioIo::new(BoundedReads::new(stream, state.reading.clone()));
+    let reading = state.reading.clone();
+    let io = TokioIo::new(BoundedReads::new(stream, reading.clone()));
     let activity = Arc::new(Activity::new());
     let service = {
         let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
@@ -252,7 +299,16 @@ where
         }
     };
     if let Err(error) = result {
-        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, peer = ?peer.address, "a connection ended with an error");
+        let (error, peer) = (error.as_ref() as &dyn Error, shown(peer.address));
+        if reading.began_with_tls() {
+            tracing::debug!(
+                peer,
+                "a client began a TLS handshake on a port without TLS, as docker does to find out \
+                 whether there is TLS"
+            );
+        } else {
+            tracing::debug!(error, peer, "a connection ended with an error");
+        }
     }
 }
 

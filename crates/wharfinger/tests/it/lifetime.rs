@@ -35,6 +35,17 @@ fn config(folder: &TempDir, limits: &str) -> String {
     )
 }
 
+/// The same with TLS, and a log of everything.
+fn tls_config(folder: &TempDir) -> String {
+    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
+    let tls = format!(
+        "server: {{log: {{level: debug}}, certificate: {}, key: {}, ",
+        pair.certificate.display(),
+        pair.key.display()
+    );
+    config(folder, "{}").replace("server: {", &tls)
+}
+
 fn wait_for(path: &Path) {
     while !path.exists() {
         std::thread::sleep(Duration::from_millis(5));
@@ -132,17 +143,33 @@ fn a_configuration_that_cannot_be_read_to_its_end_keeps_nobody_from_ending() {
 #[test]
 fn a_handshake_that_never_comes_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let text = config(&folder, "{}");
-    let pair = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
-    let tls = format!(
-        "server: {{certificate: {}, key: {}, ",
-        pair.certificate.display(),
-        pair.key.display()
-    );
-    let mut server = Server::start(Path::new(PROGRAM), &text.replace("server: {", &tls));
+    let mut server = Server::start(Path::new(PROGRAM), &tls_config(&folder));
     let mut silent = Connection::open(&server.host_port());
     std::thread::sleep(Duration::from_millis(300));
     assert!(server.terminate().success(), "{}", server.log());
     assert!(silent.is_ended());
     assert!(!server.log().contains("aborted"), "{}", server.log());
+}
+
+#[test]
+fn a_client_with_the_wrong_scheme_is_told_and_named_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(Path::new(PROGRAM), &tls_config(&folder));
+    let mut plain = Connection::open(&server.host_port());
+    let answer = plain.request("GET", "/auth", &[], None);
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (400, "Client sent an HTTP request to an HTTPS server.\n")
+    );
+    assert!(plain.is_ended());
+    server.wait_for_log("a client sent an HTTP request to a port that takes TLS only");
+
+    let folder = tempfile::tempdir().unwrap();
+    let text = config(&folder, "{}").replace("server: {", "server: {log: {level: debug}, ");
+    let mut server = Server::start(Path::new(PROGRAM), &text);
+    let url = format!("https://{}/auth", server.host_port());
+    let curl = peers::run(std::process::Command::new("curl").args(["-sSk", &url]));
+    assert!(!curl.status.success());
+    server.wait_for_log("a client began a TLS handshake on a port without TLS");
+    assert!(server.log().contains("peer=127.0.0.1"), "{}", server.log());
 }
