@@ -135,7 +135,7 @@ fn serve(path: &Path, address: SocketAddrV4) -> Command {
             "-c",
             "ssl=on",
         ])
-        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=60"])
+        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=100"])
         .args(["-c", &format!("unix_socket_directories={}", path.display())])
         .args([
             "-c",

@@ -4,7 +4,7 @@ use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
 use storage::hash::{self, ContentHasher};
 
-use crate::http::Connection;
+use crate::common::http::Connection;
 
 /// Sizes of blobs, in bytes.
 pub(crate) const SMALL: usize = 1 << 10;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::Process;
-use crate::load::warm_load;
+use crate::common::load::warm_load;
 use crate::reads::{catalog_page, get, referrers, tags_page};
 use crate::seed::{self, APP, Image, repository};
 use crate::servers::{Kind, Server, directory};

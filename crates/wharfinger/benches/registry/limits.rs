@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use oci::DigestAlgorithm;
 use storage::hash;
 
+use crate::common::load::next;
 use crate::common::{CONNECTIONS, rate};
-use crate::load::next;
 use crate::servers::directory;
 
 /// How many MB aws-lc-rs hashes in a second of one core.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::common::load::{Figure, load};
 use crate::content::{Content, LARGE, MEDIUM, SMALL, image, put_manifest};
-use crate::load::{Figure, load};
 use crate::servers::{Kind, Server, directory};
 
 const REPOSITORY: &str = "bench/push";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::Process;
-use crate::load::{Figure, warm_load};
+use crate::common::load::{Figure, warm_load};
 use crate::seed::{APP, Image, TAGGED, TAGS, repository, tag};
 use crate::servers::{Kind, Server};
 

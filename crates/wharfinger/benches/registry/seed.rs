@@ -12,8 +12,8 @@ use oci::{Digest, RepositoryName};
 use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId};
 use tokio::task::JoinSet;
 
+use crate::common::load::next;
 use crate::content::{self, Content, IMAGE, LARGE, MEDIUM, SMALL};
-use crate::load::next;
 use crate::servers::{Server, distribution_root, ours_root};
 
 /// The repository of the blobs, the image and what refers to it.

@@ -5,8 +5,8 @@ use std::path::Path;
 use peers::{TestCertificate, TestKeyKind, program};
 use tempfile::TempDir;
 
+use crate::common::http::Connection;
 use crate::common::{Process, free_address, pinned};
-use crate::http::Connection;
 
 /// The core of every server.
 const CORE: &str = "0";

@@ -8,8 +8,8 @@ use std::process::Command;
 use oci::Digest;
 use peers::program;
 
+use crate::common::load::{Figure, load_over};
 use crate::content::{Content, LARGE};
-use crate::load::{Figure, load_over};
 use crate::servers::{Kind, Server, directory};
 
 const REPOSITORY: &str = "bench/sustained";

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{CONNECTIONS, Process};
-use crate::http::Connection;
+use super::http::Connection;
+use super::{CONNECTIONS, Process};
 
 /// How long a case is warmed up before it is measured.
 const WARM: Duration = Duration::from_millis(300);
@@ -19,6 +19,10 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
+    pub(crate) fn operations(self) -> f64 {
+        self.operations
+    }
+
     pub(crate) fn operations_per_cpu_second(self) -> f64 {
         self.operations / self.cpu
     }
