@@ -207,12 +207,11 @@ impl DirectoryConnection {
         password: &Secret,
     ) -> Result<LdapResult, DirectoryError> {
         let limit = self.limit;
-        let mut ldap = self.ldap.clone();
-        let (name, password) = (name.to_owned(), password.clone());
-        let bind = isolated(async move {
-            ldap.with_controls(password_policy_request());
-            ldap.simple_bind(&name, password.expose()).await
-        });
+        let bind = isolated(
+            self.ldap
+                .with_controls(password_policy_request())
+                .simple_bind(name, password.expose()),
+        );
         match timeout(limit, bind).await {
             Ok(Some(Ok(result))) => Ok(result),
             Ok(Some(Err(error))) => Err(self.context(operation).lost(&error)),
