@@ -42,8 +42,8 @@ impl Samba {
     pub const GROUPS: &str = "OU=Groups,DC=ad,DC=example,DC=com";
     /// The account that may search.
     pub const READER: &str = "CN=Reader,OU=People,DC=ad,DC=example,DC=com";
-    /// The password of every account.
-    pub const PASSWORD: &str = "Sesame-55d0";
+    /// The password of every account but `bob`, who has another.
+    pub const PASSWORD: &str = "sesame";
 
     /// Makes a domain with the entries of `samba.ldif` and starts its server. Only one can run in a
     /// process.
@@ -83,7 +83,10 @@ impl Samba {
             certificate: pair.certificate,
             _directory: directory,
         };
-        server.change(&ENTRIES.replace("@password@", &password_value(Self::PASSWORD)));
+        let entries = ENTRIES
+            .replace("@password@", &password_value(Self::PASSWORD))
+            .replace("@other@", &password_value("other-55d0"));
+        server.change(&entries);
         server
     }
 

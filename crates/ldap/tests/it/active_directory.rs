@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use common::Clock;
+use common::{Clock, SystemClock};
 use identity::tls::ClientTls;
 use identity::{Authenticator, Recheck, SessionStatus};
 use ldap::{
@@ -12,7 +12,9 @@ use ldap::{
     LdapSettings, ReaderCredentials, SearchIdentity, TlsMode, ValueChange,
 };
 use peers::Samba;
+use policy::Labels;
 
+use crate::conformance::{EmptyPassword, NameMatching, Subject};
 use crate::support::{
     HeldClock, Log, Outcome, Session, accepted, as_account, backend, log_in, settings, verifier,
 };
@@ -48,6 +50,22 @@ fn domain_settings() -> LdapSettings {
         account_attribute: Some("sAMAccountName".to_owned()),
         ..settings("127.0.0.1")
     }
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    let verifier = verifier();
+    let clock = Arc::new(SystemClock);
+    let backend = LdapAuth::new(domain_settings(), verifier.clone(), clock);
+    Subject {
+        backend: &backend,
+        verifier: &verifier,
+        labels: Labels::new(),
+        matching: NameMatching::IgnoresCase,
+        empty_password: EmptyPassword::NoMatch,
+    }
+    .conforms()
+    .await;
 }
 
 #[tokio::test]
@@ -238,10 +256,10 @@ async fn is_valid(session: &Session) -> bool {
 #[tokio::test]
 async fn a_new_password_or_the_demand_for_one_ends_a_session() {
     let (entry, session) = session("changing").await;
-    domain().set_password(&entry, "Sesame-new1");
+    domain().set_password(&entry, "sesame-new");
     assert!(!is_valid(&session).await);
     let backend = backend(domain_settings());
-    let session = Session::open(backend, "changing", "Sesame-new1").await;
+    let session = Session::open(backend, "changing", "sesame-new").await;
     assert!(is_valid(&session).await);
     domain().replace(&entry, "pwdLastSet", "0");
     assert!(!is_valid(&session).await);
@@ -294,7 +312,7 @@ async fn a_reader_with_a_wrong_password_is_not_locked() {
     let entry = domain().add_person("second-reader");
     let clock = HeldClock::new();
     let settings = LdapSettings {
-        search_as: reader(&entry, "Sesame-new1"),
+        search_as: reader(&entry, "sesame-new"),
         ..domain_settings()
     };
     let backend = Arc::new(LdapAuth::new(settings, verifier(), clock.clone()));
@@ -312,7 +330,7 @@ async fn a_reader_with_a_wrong_password_is_not_locked() {
         clock.pass(Duration::from_secs(30));
     }
     assert!(clock.now() > HeldClock::new().now() + Duration::from_secs(25 * 60));
-    domain().set_password(&entry, "Sesame-new1");
+    domain().set_password(&entry, "sesame-new");
     clock.pass(Duration::from_secs(15 * 60));
     let outcome = log_in(&backend, "ann", Samba::PASSWORD).await;
     assert_eq!(outcome, accepted("ann"));

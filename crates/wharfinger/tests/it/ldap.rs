@@ -270,7 +270,7 @@ fn an_active_directory_s_nested_groups_locks_and_changes_count() {
     };
     let token = session();
     assert_eq!(refresh(&address, &token), granted("pull"));
-    samba.set_password(&entry, "Sesame-new1");
+    samba.set_password(&entry, "sesame-new");
     assert_eq!(refresh(&address, &token), None);
     samba.set_password(&entry, Samba::PASSWORD);
     let token = session();
