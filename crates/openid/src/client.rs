@@ -7,6 +7,7 @@ use common::Secret;
 use data_encoding::BASE64;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
+use identity::http::BackendUrl;
 use identity::tls::ClientTls;
 use reqwest::{Client, Url};
 
@@ -18,6 +19,16 @@ const LIMIT: usize = 1024 * 1024;
 pub struct ProviderClient {
     client: Client,
     timeout: Duration,
+    encryption: Encryption,
+}
+
+/// Which addresses requests may go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encryption {
+    /// Any: the operator was warned of plain HTTP.
+    Advised,
+    /// `https`, or `http` on this machine.
+    Required,
 }
 
 /// A response, whole.
@@ -67,7 +78,7 @@ pub enum ProviderRequestError {
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for a sign-in provider cannot be set up")]
+#[error("the HTTP client for an identity provider cannot be set up")]
 pub struct ProviderClientError(#[source] Box<dyn Error + Send + Sync>);
 
 impl ProviderClient {
@@ -76,9 +87,16 @@ impl ProviderClient {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(timeout: Duration) -> Result<Self, ProviderClientError> {
+        Self::with_tls(timeout, &ClientTls::default())
+    }
+
+    /// A client that trusts the servers that `tls` trusts.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn with_tls(timeout: Duration, tls: &ClientTls) -> Result<Self, ProviderClientError> {
         let failed = |error: Box<dyn Error + Send + Sync>| ProviderClientError(error);
-        let tls = ClientTls::default().config();
-        let tls = tls.map_err(|error| failed(error.into()))?;
+        let tls = tls.config().map_err(|error| failed(error.into()))?;
         let client = Client::builder()
             .user_agent(concat!("wharfinger/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -86,7 +104,20 @@ impl ProviderClient {
             .tls_backend_preconfigured(tls)
             .build()
             .map_err(|error| failed(error.into()))?;
-        Ok(Self { client, timeout })
+        Ok(Self {
+            client,
+            timeout,
+            encryption: Encryption::Advised,
+        })
+    }
+
+    /// The same, for `https` only, except on this machine.
+    #[must_use]
+    pub fn requiring_encryption(self) -> Self {
+        Self {
+            encryption: Encryption::Required,
+            ..self
+        }
     }
 
     /// The response to GET.
@@ -128,6 +159,12 @@ impl ProviderClient {
         let url = Url::parse(address).map_err(|error| {
             ProviderRequestError::broken(format!("{address:?} is not a URL: {error}"))
         })?;
+        if self.encryption == Encryption::Required {
+            let usable = address.parse::<BackendUrl>();
+            usable.map_err(|error| {
+                ProviderRequestError::broken(format!("{address:?} cannot be used: {error}"))
+            })?;
+        }
         let shown = format!("{}{}", url.origin().ascii_serialization(), url.path());
         let mut request = reqwest::Request::new(method, url);
         let headers = request.headers_mut();

@@ -18,10 +18,12 @@
 //!
 //! (OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, RFC 7515, RFC 7517.)
 
+mod claims;
 mod client;
 mod discovery;
 mod signature;
 
+pub use claims::claim;
 pub use client::{
     ProviderClient, ProviderClientError, ProviderRequestError, ProviderResponse,
     RequestAuthorization,

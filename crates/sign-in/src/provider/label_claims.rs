@@ -1,18 +1,8 @@
 //! Labels from claims.
 
+use openid::claim;
 use policy::Labels;
 use serde_json::{Map, Value};
-
-/// The claim called `path`, or the member that it leads to: `realm_access.roles`. A claim whose own
-/// name has dots (`https://example.com/groups`) counts first.
-pub(crate) fn claim<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
-    }
-    let mut parts = path.split('.');
-    let first = claims.get(parts.next()?)?;
-    parts.try_fold(first, |value, name| value.get(name))
-}
 
 /// A label for each of `paths` whose claim is a list of texts or one text.
 pub(crate) fn labels(claims: &Map<String, Value>, paths: &[String]) -> Labels {

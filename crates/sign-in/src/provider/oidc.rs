@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use common::{BoxFuture, Clock, Secret};
 use openid::{
-    ClientAuthentication, ProviderClient, ProviderDiscovery, RequestAuthorization, SignatureProblem,
+    ClientAuthentication, ProviderClient, ProviderDiscovery, RequestAuthorization,
+    SignatureProblem, claim,
 };
 use serde_json::{Map, Value};
 
@@ -104,7 +105,7 @@ impl OidcProvider {
             ("code_challenge_method", "S256"),
         ];
         query.extend_from_slice(&self.settings.parameters);
-        Ok(with_query(&document.authorization_endpoint, &query))
+        Ok(with_query(document.authorization_endpoint()?, &query))
     }
 
     fn redirect_url<'a>(&'a self, page: &'a str) -> &'a str {
@@ -142,7 +143,7 @@ impl OidcProvider {
         };
         let response = self
             .client
-            .post(&document.token_endpoint, authorization, &form)
+            .post(document.token_endpoint()?, authorization, &form)
             .await?;
         ProviderTokens::of_response(&response, grant)
     }
@@ -165,7 +166,7 @@ impl OidcProvider {
             (true, ExpectedUser::Known { .. }) => Map::new(),
         };
         let wanted = std::iter::once(&self.settings.user_claim).chain(&self.settings.label_claims);
-        let lacks = |path: &String| label_claims::claim(&claims, path).is_none();
+        let lacks = |path: &String| claim(&claims, path).is_none();
         if wanted.into_iter().any(lacks) {
             self.add_userinfo(&mut claims, tokens).await?;
         }
@@ -233,7 +234,7 @@ impl OidcProvider {
         expected: ExpectedUser<'_>,
     ) -> Result<ProviderUser, ProviderError> {
         let text = |name: &str| {
-            let value = label_claims::claim(claims, name).and_then(Value::as_str);
+            let value = claim(claims, name).and_then(Value::as_str);
             value.filter(|text| !text.is_empty())
         };
         let subject = text("sub").unwrap_or_default();

@@ -324,6 +324,8 @@ async fn a_provider_that_is_down_is_unavailable_and_ends_nothing() {
     );
     // It was down at start, and is discovered when it is back.
     stub.state().broken = None;
+    bench.clock.pass(1);
+    stub.state().now += 1;
     let password = sign_in(&stub, &bench).await.unwrap();
     bench.clock.pass(301);
     stub.state().now += 301;
